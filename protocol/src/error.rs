@@ -1,0 +1,246 @@
+//! The one error type of the project, and its two translations to the wire.
+//!
+//! An [`Error`] carries what the client may read (`detail`) apart from what only we may read
+//! (`source`). It is made where the fault is found, travels unchanged through every layer and is
+//! logged once, where the response is built (RFC 7644 §3.12).
+
+use std::fmt;
+
+/// A cause that is only ever logged.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The result of anything that can fail towards a client.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong: a cause for the program, a sentence for the client, and a source for the log.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    detail: String,
+    source: Option<BoxError>,
+}
+
+/// Every cause of failure that a client can be told about.
+///
+/// [`status`](ErrorKind::status) and [`scim_type`](ErrorKind::scim_type) are the only places that
+/// turn a cause into something on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The filter does not parse, names an unknown attribute or compares what cannot be compared.
+    InvalidFilter,
+    /// Answering would read or return more than is allowed.
+    TooMany,
+    /// The body is not JSON, or not the message that belongs here.
+    InvalidSyntax,
+    /// A PATCH path does not parse or names an unknown attribute.
+    InvalidPath,
+    /// A PATCH path selects nothing, or a `remove` has no path.
+    NoTarget,
+    /// A value is missing, or does not fit its attribute.
+    InvalidValue,
+    /// The requested protocol version does not exist.
+    InvalidVers,
+    /// The change would break an attribute's mutability.
+    Mutability,
+    /// A GET filter names an attribute that must not stand in a URL.
+    Sensitive,
+    /// A cursor that this service did not give out for this very query (RFC 9865 §2.1).
+    InvalidCursor,
+    /// A cursor that has outlived its time (RFC 9865 §2.1).
+    ExpiredCursor,
+    /// A `count` that does not fit the cursor (RFC 9865 §2.1).
+    InvalidCount,
+    /// No credential, or none that is valid.
+    Unauthorized,
+    /// The credential does not permit the operation.
+    Forbidden,
+    /// No such resource or endpoint, or none that the caller may know of.
+    NotFound,
+    /// The endpoint exists and does not take this method.
+    MethodNotAllowed,
+    /// No representation fits the `Accept` header.
+    NotAcceptable,
+    /// A unique value is taken.
+    Uniqueness,
+    /// Concurrent changes to one resource could not be ordered.
+    Conflict,
+    /// `If-Match` or `If-None-Match` does not hold.
+    VersionMismatch,
+    /// The request is larger than a limit.
+    PayloadTooLarge,
+    /// The body's media type is not JSON.
+    UnsupportedMediaType,
+    /// The caller sends more requests than it may.
+    TooManyRequests,
+    /// A fault of ours.
+    Internal,
+    /// The service does not do this at all.
+    NotImplemented,
+    /// The store is overloaded or out of reach; the same request may succeed later.
+    Unavailable,
+}
+
+impl ErrorKind {
+    /// The HTTP status of this cause (RFC 7644 §3.12, Table 8).
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::InvalidFilter
+            | Self::TooMany
+            | Self::InvalidSyntax
+            | Self::InvalidPath
+            | Self::NoTarget
+            | Self::InvalidValue
+            | Self::InvalidVers
+            | Self::Mutability
+            | Self::InvalidCursor
+            | Self::ExpiredCursor
+            | Self::InvalidCount => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden | Self::Sensitive => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::NotAcceptable => 406,
+            Self::Uniqueness | Self::Conflict => 409,
+            Self::VersionMismatch => 412,
+            Self::PayloadTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::TooManyRequests => 429,
+            Self::Internal => 500,
+            Self::NotImplemented => 501,
+            Self::Unavailable => 503,
+        }
+    }
+
+    /// The `scimType` of this cause, where one is defined (RFC 7644 §3.12, Table 9; RFC 9865 §2.1).
+    #[must_use]
+    pub fn scim_type(self) -> Option<&'static str> {
+        match self {
+            Self::InvalidFilter => Some("invalidFilter"),
+            Self::TooMany => Some("tooMany"),
+            Self::InvalidSyntax => Some("invalidSyntax"),
+            Self::InvalidPath => Some("invalidPath"),
+            Self::NoTarget => Some("noTarget"),
+            Self::InvalidValue => Some("invalidValue"),
+            Self::InvalidVers => Some("invalidVers"),
+            Self::Mutability => Some("mutability"),
+            Self::Sensitive => Some("sensitive"),
+            Self::InvalidCursor => Some("invalidCursor"),
+            Self::ExpiredCursor => Some("expiredCursor"),
+            Self::InvalidCount => Some("invalidCount"),
+            Self::Uniqueness => Some("uniqueness"),
+            Self::Unauthorized
+            | Self::Forbidden
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::NotAcceptable
+            | Self::Conflict
+            | Self::VersionMismatch
+            | Self::PayloadTooLarge
+            | Self::UnsupportedMediaType
+            | Self::TooManyRequests
+            | Self::Internal
+            | Self::NotImplemented
+            | Self::Unavailable => None,
+        }
+    }
+}
+
+impl Error {
+    /// An error of any kind; `detail` is read by the client.
+    pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            source: None,
+        }
+    }
+
+    /// The same error with the cause that belongs in the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The sentence for the client.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The HTTP status, see [`ErrorKind::status`].
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.kind.status()
+    }
+
+    /// A 500 whose cause is logged and never shown.
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        Self::new(
+            ErrorKind::Internal,
+            "The service failed to process the request",
+        )
+        .with_source(source)
+    }
+}
+
+/// Makes a named constructor for each kind whose detail the caller writes.
+macro_rules! constructors {
+    ($($name:ident => $kind:ident),* $(,)?) => {
+        impl Error {
+            $(
+                #[doc = concat!("An error of kind [`ErrorKind::", stringify!($kind), "`].")]
+                pub fn $name(detail: impl Into<String>) -> Self {
+                    Self::new(ErrorKind::$kind, detail)
+                }
+            )*
+        }
+    };
+}
+
+constructors! {
+    invalid_filter => InvalidFilter,
+    too_many => TooMany,
+    invalid_syntax => InvalidSyntax,
+    invalid_path => InvalidPath,
+    no_target => NoTarget,
+    invalid_value => InvalidValue,
+    invalid_vers => InvalidVers,
+    mutability => Mutability,
+    sensitive => Sensitive,
+    invalid_cursor => InvalidCursor,
+    expired_cursor => ExpiredCursor,
+    invalid_count => InvalidCount,
+    unauthorized => Unauthorized,
+    forbidden => Forbidden,
+    not_found => NotFound,
+    method_not_allowed => MethodNotAllowed,
+    not_acceptable => NotAcceptable,
+    uniqueness => Uniqueness,
+    conflict => Conflict,
+    version_mismatch => VersionMismatch,
+    payload_too_large => PayloadTooLarge,
+    unsupported_media_type => UnsupportedMediaType,
+    too_many_requests => TooManyRequests,
+    not_implemented => NotImplemented,
+    unavailable => Unavailable,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.detail)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

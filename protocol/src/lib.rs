@@ -1,0 +1,9 @@
+//! SCIM 2.0 (RFC 7643, 7644, 9865) and SCIM 1.1 without I/O.
+//!
+//! This crate is pure: no async, network, clock, randomness or environment. Identifiers and times
+//! are arguments. Everything that a service provider must decide about a message, a schema, a filter
+//! or a PATCH is decided here; everything that must be stored or fetched is decided by its caller.
+
+pub mod error;
+
+pub use error::{BoxError, Error, ErrorKind, Result};

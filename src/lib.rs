@@ -1,0 +1,5 @@
+//! A multi-tenant SCIM service provider on AWS Lambda and one DynamoDB table.
+//!
+//! Requests flow one way: `bin → http → tenant → provider → protocol | store`.
+
+pub use scim_protocol as protocol;
