@@ -5,5 +5,10 @@
 //! or a PATCH is decided here; everything that must be stored or fetched is decided by its caller.
 
 pub mod error;
+pub mod name;
+pub mod path;
+pub mod profile;
+pub mod schema;
+pub mod urn;
 
 pub use error::{BoxError, Error, ErrorKind, Result};

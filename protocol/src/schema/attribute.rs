@@ -1,0 +1,169 @@
+//! An attribute's definition: the characteristics of RFC 7643 §2.2 and §7.
+
+use crate::name::AttributeName;
+
+/// The definition of one attribute or sub-attribute.
+#[derive(Debug, Clone)]
+pub struct Attribute {
+    /// The name in the spelling that answers use.
+    pub name: AttributeName,
+    /// The data type (RFC 7643 §2.3).
+    pub kind: Kind,
+    /// Whether the value is an array.
+    pub multi_valued: bool,
+    /// Whether a resource must have a value.
+    pub required: bool,
+    /// Suggested values (RFC 7643 §7: a provider may restrict to them; this one does not).
+    pub canonical_values: Vec<String>,
+    /// Whether case matters in comparisons.
+    pub case_exact: bool,
+    /// Who may write it and when.
+    pub mutability: Mutability,
+    /// When answers hold it.
+    pub returned: Returned,
+    /// Whether two resources may share a value.
+    pub uniqueness: Uniqueness,
+    /// What a reference may point at: resource type names, `external` or `uri`.
+    pub reference_types: Vec<String>,
+    /// The parts of a complex attribute; empty for every other kind.
+    pub sub_attributes: Vec<Attribute>,
+    /// Whether a query on it has an index (our keyword `indexed` in a registered schema).
+    pub indexed: bool,
+}
+
+impl Attribute {
+    /// The sub-attribute of that name, in any case.
+    #[must_use]
+    pub fn sub_attribute(&self, name: &str) -> Option<&Attribute> {
+        self.sub_attributes.iter().find(|sub| sub.name == name)
+    }
+
+    /// The name in the spelling that answers use.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// Whether the value is an object, or an array of objects.
+    #[must_use]
+    pub fn is_complex(&self) -> bool {
+        self.kind == Kind::Complex
+    }
+}
+
+/// A data type (RFC 7643 §2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Unicode text.
+    String,
+    /// `true` or `false`.
+    Boolean,
+    /// A JSON number.
+    Decimal,
+    /// A JSON number without fraction and exponent.
+    Integer,
+    /// An `xsd:dateTime`.
+    DateTime,
+    /// Base64 text.
+    Binary,
+    /// A URI.
+    Reference,
+    /// An object of sub-attributes.
+    Complex,
+}
+
+impl Kind {
+    pub(super) const ALL: [(&'static str, Self); 8] = [
+        ("string", Self::String),
+        ("boolean", Self::Boolean),
+        ("decimal", Self::Decimal),
+        ("integer", Self::Integer),
+        ("dateTime", Self::DateTime),
+        ("binary", Self::Binary),
+        ("reference", Self::Reference),
+        ("complex", Self::Complex),
+    ];
+
+    /// The name in schemas, such as `dateTime`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        keyword(&Self::ALL, self)
+    }
+}
+
+/// Who may write an attribute and when (RFC 7643 §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mutability {
+    /// Only the service.
+    ReadOnly,
+    /// The client, at any time.
+    ReadWrite,
+    /// The client, once.
+    Immutable,
+    /// The client, at any time; nobody reads it.
+    WriteOnly,
+}
+
+impl Mutability {
+    pub(super) const ALL: [(&'static str, Self); 4] = [
+        ("readOnly", Self::ReadOnly),
+        ("readWrite", Self::ReadWrite),
+        ("immutable", Self::Immutable),
+        ("writeOnly", Self::WriteOnly),
+    ];
+
+    /// The name in schemas, such as `readWrite`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        keyword(&Self::ALL, self)
+    }
+}
+
+/// When an answer holds an attribute (RFC 7643 §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Returned {
+    /// In every answer, whatever was asked for.
+    Always,
+    /// In none.
+    Never,
+    /// Unless the request asks otherwise.
+    Default,
+    /// Only when the request names it, or has just written it.
+    Request,
+}
+
+impl Returned {
+    pub(super) const ALL: [(&'static str, Self); 4] = [
+        ("always", Self::Always),
+        ("never", Self::Never),
+        ("default", Self::Default),
+        ("request", Self::Request),
+    ];
+}
+
+/// Whether two resources may share a value (RFC 7643 §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Uniqueness {
+    /// They may.
+    None,
+    /// Not inside one tenant.
+    Server,
+    /// Not anywhere; kept inside one tenant, which is as far as this service can tell.
+    Global,
+}
+
+impl Uniqueness {
+    pub(super) const ALL: [(&'static str, Self); 3] = [
+        ("none", Self::None),
+        ("server", Self::Server),
+        ("global", Self::Global),
+    ];
+}
+
+/// The keyword of a value in one of the tables above.
+fn keyword<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
+    table
+        .iter()
+        .find(|(_, entry)| *entry == value)
+        .map_or("", |(name, _)| name)
+}

@@ -1,0 +1,50 @@
+//! Schemas and resource types as data (RFC 7643 §2.2, §6, §7).
+//!
+//! Everything that the rest of the project knows about `User`, `Group` or a tenant's own type it
+//! reads from here: names, types, mutability, visibility, uniqueness, indexes. There is no code for
+//! one resource type beside the code for all.
+
+mod attribute;
+mod load;
+mod registry;
+mod resource_type;
+
+pub use attribute::{Attribute, Kind, Mutability, Returned, Uniqueness};
+pub use registry::Registry;
+pub use resource_type::{Extension, Index, Membership, ResourceType, Target};
+
+use serde_json::{Map, Value};
+
+/// One schema: a URN and the attributes below it (RFC 7643 §7).
+#[derive(Debug, Clone)]
+pub struct Schema {
+    /// The URN, in the spelling that answers use.
+    pub id: String,
+    /// The name for people.
+    pub name: String,
+    /// The attributes in published order.
+    pub attributes: Vec<Attribute>,
+    /// The published form: what was registered, vendor keywords included, with every characteristic
+    /// that was left out filled in.
+    pub published: Map<String, Value>,
+}
+
+impl Schema {
+    /// Reads a Schema resource.
+    ///
+    /// **Shape**: `{"id": URN, "name": …, "attributes": [{"name": …, "type": …}, …]}`.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming the attribute and the characteristic that breaks RFC 7643 §7.
+    pub fn from_json(value: &Value) -> crate::Result<Self> {
+        load::schema(value)
+    }
+
+    /// The attribute of that name, in any case.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.name == name)
+    }
+}

@@ -1,0 +1,457 @@
+//! The schemas and resource types of one tenant.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::Schema;
+use super::attribute::Attribute;
+use super::resource_type::{Extension, Index, Membership, ResourceType, schema_indexes};
+use crate::error::{Error, Result};
+use crate::name::is_attribute_name;
+use crate::urn;
+
+/// The Schema resources that every tenant has.
+const BUILTIN_SCHEMAS: [&str; 6] = [
+    include_str!("builtin/User.json"),
+    include_str!("builtin/EnterpriseUser.json"),
+    include_str!("builtin/Group.json"),
+    include_str!("builtin/ServiceProviderConfig.json"),
+    include_str!("builtin/ResourceType.json"),
+    include_str!("builtin/Schema.json"),
+];
+
+/// The resource types that every tenant has, with their storage flags.
+const BUILTIN_RESOURCE_TYPES: &str = include_str!("builtin/resource-types.json");
+
+/// The definitions of `schemas`, `id`, `externalId` and `meta` (RFC 7643 §3.1), which win over what
+/// any schema says of these names.
+const COMMON_ATTRIBUTES: &str = include_str!("builtin/common.json");
+
+/// Endpoints that belong to the protocol (RFC 7644 §3.2, Table 2).
+const RESERVED_ENDPOINTS: [&str; 8] = [
+    "ServiceProviderConfig",
+    "ServiceProviderConfigs",
+    "Schemas",
+    "ResourceTypes",
+    "Bulk",
+    "Me",
+    "Scopes",
+    ".search",
+];
+
+/// Everything that can be stored and how: schemas by URN and resource types by endpoint.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    schemas: Vec<Arc<Schema>>,
+    resource_types: Vec<Arc<ResourceType>>,
+    by_endpoint: HashMap<String, usize>,
+}
+
+/// One entry of `builtin/resource-types.json`: the published form, and what it does not say.
+#[derive(Deserialize)]
+struct BuiltinType {
+    #[serde(rename = "resourceType")]
+    published: Value,
+    #[serde(default)]
+    indexed: Vec<String>,
+    #[serde(default)]
+    membership: Option<String>,
+}
+
+static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
+    Registry::load_builtin().expect("the embedded schemas are checked by this crate's tests")
+});
+
+static COMMON: LazyLock<Arc<[Attribute]>> = LazyLock::new(|| {
+    let value = serde_json::from_str(COMMON_ATTRIBUTES)
+        .expect("the embedded JSON is checked by this crate's tests");
+    let schema =
+        Schema::from_json(&value).expect("the embedded schemas are checked by this crate's tests");
+    schema.attributes.into()
+});
+
+impl Registry {
+    /// What every tenant starts with: User with the enterprise extension, and Group.
+    #[must_use]
+    pub fn builtin() -> &'static Self {
+        &BUILTIN
+    }
+
+    fn load_builtin() -> Result<Self> {
+        let mut registry = Self {
+            schemas: Vec::new(),
+            resource_types: Vec::new(),
+            by_endpoint: HashMap::new(),
+        };
+        for text in BUILTIN_SCHEMAS {
+            registry.add_schema(&serde_json::from_str(text).map_err(Error::internal)?)?;
+        }
+        let types: Vec<BuiltinType> =
+            serde_json::from_str(BUILTIN_RESOURCE_TYPES).map_err(Error::internal)?;
+        for entry in types {
+            let membership = match entry.membership.as_deref() {
+                Some("members") => Some(Membership::Members),
+                Some("memberOf") => Some(Membership::MemberOf),
+                _ => None,
+            };
+            registry.insert_type(&entry.published, &entry.indexed, membership)?;
+        }
+        Ok(registry)
+    }
+
+    /// Adds a schema, or replaces the one with the same URN that is in use nowhere else.
+    ///
+    /// # Errors
+    /// `InvalidValue` when it breaks RFC 7643 §7, `Uniqueness` when the URN is taken.
+    pub fn add_schema(&mut self, value: &Value) -> Result<()> {
+        let schema = Schema::from_json(value)?;
+        if self.schema(&schema.id).is_some() {
+            return Err(Error::uniqueness(format!(
+                "Schema {} is already registered",
+                schema.id
+            )));
+        }
+        self.schemas.push(Arc::new(schema));
+        Ok(())
+    }
+
+    /// Adds a resource type of the tenant's own; its schemas must be there already. A type with the
+    /// name and endpoint of a registered one replaces it, which is how an extension joins `User`.
+    ///
+    /// **Shape**: `{"name": …, "endpoint": "/…", "schema": URN, "schemaExtensions": [{"schema": URN,
+    /// "required": false}]}` (RFC 7643 §6).
+    ///
+    /// # Errors
+    /// `InvalidValue` naming what is missing, unknown or reserved.
+    pub fn add_resource_type(&mut self, value: &Value) -> Result<()> {
+        let name = value
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let (indexed, membership) = match self.resource_type(name) {
+            Some(existing) => (
+                existing
+                    .indexes
+                    .iter()
+                    .map(|index| index.path.clone())
+                    .collect(),
+                existing.membership,
+            ),
+            None => (vec!["externalId".to_owned()], None),
+        };
+        self.insert_type(value, &indexed, membership)
+    }
+
+    fn insert_type(
+        &mut self,
+        value: &Value,
+        indexed: &[String],
+        membership: Option<Membership>,
+    ) -> Result<()> {
+        let published = value
+            .as_object()
+            .ok_or_else(|| Error::invalid_value("A resource type is a JSON object"))?;
+        let name = type_name(published)?;
+        let endpoint = endpoint(published, &name)?;
+        let schema = self.named_schema(published, "schema", &name)?;
+        let extensions = self.extensions(published, &name)?;
+        let indexes = indexes(&schema, &extensions, indexed);
+        let published = complete(published, &name, &endpoint);
+        let common = Arc::clone(&COMMON);
+        let resource_type = ResourceType {
+            name,
+            endpoint,
+            schema,
+            extensions,
+            common,
+            indexes,
+            membership,
+            published,
+        };
+        self.place(resource_type)
+    }
+
+    /// Puts a type into its slot: the slot of the type it replaces, or a new one.
+    fn place(&mut self, resource_type: ResourceType) -> Result<()> {
+        let taken = self.resource_types.iter().position(|other| {
+            other.endpoint.eq_ignore_ascii_case(&resource_type.endpoint)
+                || other.name.eq_ignore_ascii_case(&resource_type.name)
+        });
+        let Some(slot) = taken else {
+            self.by_endpoint
+                .insert(resource_type.endpoint.clone(), self.resource_types.len());
+            self.resource_types.push(Arc::new(resource_type));
+            return Ok(());
+        };
+        let other = &self.resource_types[slot];
+        let replaces = other.name == resource_type.name
+            && other.endpoint == resource_type.endpoint
+            && other.schema.id == resource_type.schema.id;
+        if !replaces {
+            return Err(Error::uniqueness(format!(
+                "Resource type {} at /{} conflicts with {} at /{}",
+                resource_type.name, resource_type.endpoint, other.name, other.endpoint
+            )));
+        }
+        self.resource_types[slot] = Arc::new(resource_type);
+        Ok(())
+    }
+
+    fn named_schema(
+        &self,
+        source: &Map<String, Value>,
+        key: &str,
+        owner: &str,
+    ) -> Result<Arc<Schema>> {
+        let urn = source.get(key).and_then(Value::as_str).unwrap_or_default();
+        self.schema(urn).cloned().ok_or_else(|| {
+            Error::invalid_value(format!(
+                "`{key}` of {owner} is `{urn}`, which is no registered schema"
+            ))
+        })
+    }
+
+    fn extensions(&self, source: &Map<String, Value>, name: &str) -> Result<Vec<Extension>> {
+        let listed = match source.get("schemaExtensions") {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(listed) => listed
+                .as_array()
+                .and_then(|all| all.iter().map(Value::as_object).collect::<Option<Vec<_>>>()),
+        };
+        let listed = listed.ok_or_else(|| {
+            Error::invalid_value(format!(
+                "`schemaExtensions` of {name} is not an array of objects"
+            ))
+        })?;
+        listed
+            .into_iter()
+            .map(|entry| {
+                let required = entry
+                    .get("required")
+                    .and_then(Value::as_bool)
+                    .unwrap_or(false);
+                Ok(Extension {
+                    schema: self.named_schema(entry, "schema", name)?,
+                    required,
+                })
+            })
+            .collect()
+    }
+
+    /// The schema with that URN, in any case.
+    #[must_use]
+    pub fn schema(&self, urn: &str) -> Option<&Arc<Schema>> {
+        self.schemas
+            .iter()
+            .find(|schema| schema.id.eq_ignore_ascii_case(urn))
+    }
+
+    /// All schemas in order of registration.
+    #[must_use]
+    pub fn schemas(&self) -> &[Arc<Schema>] {
+        &self.schemas
+    }
+
+    /// The resource type of that name, in the exact case of its `id`.
+    #[must_use]
+    pub fn resource_type(&self, name: &str) -> Option<&Arc<ResourceType>> {
+        self.resource_types
+            .iter()
+            .find(|resource_type| resource_type.name == name)
+    }
+
+    /// The resource type served at that path segment.
+    #[must_use]
+    pub fn at_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
+        self.by_endpoint
+            .get(endpoint)
+            .and_then(|slot| self.resource_types.get(*slot))
+    }
+
+    /// All resource types in order of registration.
+    #[must_use]
+    pub fn resource_types(&self) -> &[Arc<ResourceType>] {
+        &self.resource_types
+    }
+}
+
+fn type_name(source: &Map<String, Value>) -> Result<String> {
+    let name = source
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    // The name is part of table keys, where `#` separates.
+    if !is_attribute_name(name) || name.len() > 64 {
+        return Err(Error::invalid_value(format!(
+            "`name` of a resource type is `{name}`; letters, digits, `-` and `_`, at most 64, are allowed"
+        )));
+    }
+    Ok(name.to_owned())
+}
+
+fn endpoint(source: &Map<String, Value>, owner: &str) -> Result<String> {
+    let endpoint = source
+        .get("endpoint")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let endpoint = endpoint.trim_start_matches('/');
+    if !is_attribute_name(endpoint)
+        || RESERVED_ENDPOINTS
+            .iter()
+            .any(|taken| taken.eq_ignore_ascii_case(endpoint))
+    {
+        return Err(Error::invalid_value(format!(
+            "`endpoint` of {owner} is `{endpoint}`; one path segment of letters, digits, `-` and `_` that the protocol does not use itself is allowed"
+        )));
+    }
+    Ok(endpoint.to_owned())
+}
+
+fn indexes(schema: &Schema, extensions: &[Extension], indexed: &[String]) -> Vec<Index> {
+    let mut indexes = schema_indexes(schema, None);
+    for extension in extensions {
+        indexes.extend(schema_indexes(
+            &extension.schema,
+            Some(&extension.schema.id),
+        ));
+    }
+    for path in indexed {
+        if !indexes.iter().any(|index| index.path == *path) {
+            indexes.push(Index {
+                path: path.clone(),
+                unique: false,
+            });
+        }
+    }
+    indexes.sort_by_key(|index| !index.unique);
+    indexes
+}
+
+/// The published form with what RFC 7643 §6 requires of a ResourceType resource.
+fn complete(source: &Map<String, Value>, name: &str, endpoint: &str) -> Map<String, Value> {
+    let mut published = Map::new();
+    published.insert("schemas".into(), json!([urn::RESOURCE_TYPE]));
+    published.insert("id".into(), json!(name));
+    for (key, value) in source {
+        if !matches!(key.as_str(), "schemas" | "id" | "meta") {
+            published.insert(key.clone(), value.clone());
+        }
+    }
+    published.insert("endpoint".into(), json!(format!("/{endpoint}")));
+    published
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_registry_loads() {
+        let registry = Registry::builtin();
+        let user = registry.at_endpoint("Users").unwrap();
+        assert_eq!(user.name, "User");
+        assert!(
+            user.attribute("USERNAME")
+                .is_some_and(|attribute| attribute.required)
+        );
+        assert!(
+            user.attribute("id")
+                .is_some_and(|attribute| attribute.case_exact)
+        );
+        assert_eq!(
+            user.indexes.first(),
+            Some(&Index {
+                path: "userName".into(),
+                unique: true
+            })
+        );
+        assert!(registry.at_endpoint("users").is_none());
+    }
+
+    #[test]
+    fn paths_split_at_the_longest_urn() {
+        let user = Registry::builtin().resource_type("User").unwrap();
+        let check = |text: &str, extended: bool, rest: &str| {
+            let (extension, found) = user.split_urn(text).unwrap();
+            assert_eq!((extension.is_some(), found), (extended, rest), "{text}");
+        };
+        check(
+            "urn:ietf:params:scim:schemas:core:2.0:User:userName",
+            false,
+            "userName",
+        );
+        check(
+            "URN:IETF:params:scim:schemas:extension:enterprise:2.0:user:manager.value",
+            true,
+            "manager.value",
+        );
+        check(
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+            true,
+            "",
+        );
+        check(
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.department",
+            true,
+            "department",
+        );
+        assert!(user.split_urn("userName").is_none());
+        assert!(
+            user.split_urn("urn:ietf:params:scim:schemas:core:2.0:Users:userName")
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_bad_schema_is_refused_with_its_place() {
+        let check = |schema: Value, part: &str| {
+            let error = Schema::from_json(&schema).unwrap_err();
+            assert!(error.detail().contains(part), "{}", error.detail());
+        };
+        check(json!([]), "JSON object");
+        check(json!({"id": "x", "name": "X", "attributes": []}), "URN");
+        let with = |attribute: Value| json!({"id": "urn:example:X", "name": "X", "attributes": [attribute]});
+        check(
+            with(json!({"name": "a", "type": "money"})),
+            "allowed are string",
+        );
+        check(with(json!({"name": "1a"})), "no attribute name");
+        check(
+            with(json!({"name": "a", "type": "complex"})),
+            "subAttributes",
+        );
+        let nested = json!({"name": "b", "type": "complex", "subAttributes": []});
+        check(
+            with(json!({"name": "a", "type": "complex", "subAttributes": [nested]})),
+            "inside a complex",
+        );
+    }
+
+    #[test]
+    fn characteristics_that_are_left_out_get_their_defaults() {
+        let schema = json!({"id": "urn:example:X", "name": "X", "attributes": [{"name": "a", "color": "red"}]});
+        let schema = Schema::from_json(&schema).unwrap();
+        assert_eq!(
+            schema.published["attributes"][0],
+            json!({"name": "a", "color": "red", "type": "string", "multiValued": false, "required": false,
+                   "caseExact": false, "mutability": "readWrite", "returned": "default", "uniqueness": "none"})
+        );
+    }
+
+    #[test]
+    fn a_reserved_or_taken_endpoint_is_refused() {
+        let mut registry = Registry::builtin().clone();
+        let mut check = |name: &str, endpoint: &str, schema: &str| {
+            let value = json!({"name": name, "endpoint": endpoint, "schema": schema});
+            assert!(registry.add_resource_type(&value).is_err(), "{value}");
+        };
+        check("Thing", "/Bulk", urn::USER);
+        check("Thing", "/Users", urn::USER);
+        check("Thing", "/a/b", urn::USER);
+        check("Thing", "/Things", "urn:example:none");
+        check("a#b", "/Things", urn::USER);
+    }
+}

@@ -1,0 +1,189 @@
+//! A resource type: a base schema, its extensions, and what the service keeps beside the body.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::Schema;
+use super::attribute::{Attribute, Uniqueness};
+
+/// A kind of resource with its endpoint (RFC 7643 §6).
+#[derive(Debug, Clone)]
+pub struct ResourceType {
+    /// The name, which is also its `id` and every resource's `meta.resourceType`.
+    pub name: String,
+    /// The path segment below the base URL, without slashes: `Users`.
+    pub endpoint: String,
+    /// The base schema.
+    pub schema: Arc<Schema>,
+    /// The extensions, in published order.
+    pub extensions: Vec<Extension>,
+    /// `schemas`, `id`, `externalId` and `meta` (RFC 7643 §3.1), the same for every type.
+    pub common: Arc<[Attribute]>,
+    /// What can be looked up by key, unique attributes first.
+    pub indexes: Vec<Index>,
+    /// The attribute whose values are kept outside the body, if there is one.
+    pub membership: Option<Membership>,
+    /// The published form: what was registered, vendor keywords included.
+    pub published: Map<String, Value>,
+}
+
+/// An extension of a resource type (RFC 7643 §3.3, §6).
+#[derive(Debug, Clone)]
+pub struct Extension {
+    /// The extension's schema; its URN keys the container in the resource.
+    pub schema: Arc<Schema>,
+    /// Whether every resource of the type must carry it.
+    pub required: bool,
+}
+
+/// An attribute whose values the store keeps as keys beside the resource.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Index {
+    /// The attribute's full notation, with the URN for extension attributes: `emails.value`.
+    pub path: String,
+    /// Whether a value belongs to one resource at the most.
+    pub unique: bool,
+}
+
+/// An attribute that the service keeps outside the body, as items of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Membership {
+    /// Written by clients: `members` of a Group.
+    Members,
+    /// Computed from others' members: `groups` of a User.
+    MemberOf,
+}
+
+impl Membership {
+    /// The attribute's name.
+    #[must_use]
+    pub fn attribute(self) -> &'static str {
+        match self {
+            Self::Members => "members",
+            Self::MemberOf => "groups",
+        }
+    }
+}
+
+/// Where an attribute path leads inside a resource type.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'r> {
+    /// The extension whose container holds the attribute; `None` for core and common attributes.
+    pub extension: Option<&'r Extension>,
+    /// The attribute; `None` when the path is an extension's bare URN, which means all of it.
+    pub attribute: Option<&'r Attribute>,
+    /// The sub-attribute, when the path names one.
+    pub sub_attribute: Option<&'r Attribute>,
+}
+
+impl<'r> Target<'r> {
+    /// The definition of what the path names last: sub-attribute, else attribute.
+    #[must_use]
+    pub fn leaf(&self) -> Option<&'r Attribute> {
+        self.sub_attribute.or(self.attribute)
+    }
+}
+
+impl ResourceType {
+    /// The core or common attribute of that name, in any case.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.common
+            .iter()
+            .find(|attribute| attribute.name == name)
+            .or_else(|| self.schema.attribute(name))
+    }
+
+    /// The extension with that URN, in any case.
+    #[must_use]
+    pub fn extension(&self, urn: &str) -> Option<&Extension> {
+        self.extensions
+            .iter()
+            .find(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
+    }
+
+    /// Whether the URN is the base schema's or an extension's.
+    #[must_use]
+    pub fn has_schema(&self, urn: &str) -> bool {
+        self.schema.id.eq_ignore_ascii_case(urn) || self.extension(urn).is_some()
+    }
+
+    /// The one extension that has an attribute of this name, if exactly one has.
+    #[must_use]
+    pub fn sole_extension_with(&self, name: &str) -> Option<(&Extension, &Attribute)> {
+        let mut found = self
+            .extensions
+            .iter()
+            .filter_map(|extension| Some((extension, extension.schema.attribute(name)?)));
+        let first = found.next()?;
+        found.next().is_none().then_some(first)
+    }
+
+    /// Every top-level attribute with the extension it belongs to: common, core, then extensions.
+    pub fn attributes(&self) -> impl Iterator<Item = (Option<&Extension>, &Attribute)> {
+        let core = self
+            .common
+            .iter()
+            .chain(&self.schema.attributes)
+            .map(|attribute| (None, attribute));
+        let extended = self.extensions.iter().flat_map(|extension| {
+            extension
+                .schema
+                .attributes
+                .iter()
+                .map(move |attribute| (Some(extension), attribute))
+        });
+        core.chain(extended)
+    }
+
+    /// Splits a path's text at the longest registered URN it begins with: that extension (or none for
+    /// the base schema), and what follows the separator.
+    ///
+    /// `urn:…:enterprise:2.0:User:manager.value` gives the extension and `manager.value`; the bare
+    /// URN gives an empty rest. A dot instead of the last colon is accepted, as some clients send it.
+    #[must_use]
+    pub fn split_urn<'t>(&self, text: &'t str) -> Option<(Option<&Extension>, &'t str)> {
+        let base = std::iter::once((None, &self.schema.id));
+        let extended = self
+            .extensions
+            .iter()
+            .map(|extension| (Some(extension), &extension.schema.id));
+        base.chain(extended)
+            .filter_map(|(extension, urn)| {
+                let head = text.get(..urn.len())?;
+                let rest = text.get(urn.len()..)?;
+                let ends = rest.is_empty() || rest.starts_with([':', '.']);
+                (ends && head.eq_ignore_ascii_case(urn))
+                    .then(|| (extension, urn.len(), rest.get(1..).unwrap_or("")))
+            })
+            .max_by_key(|(_, length, _)| *length)
+            .map(|(extension, _, rest)| (extension, rest))
+    }
+
+    /// Whether the attribute is kept outside the body.
+    #[must_use]
+    pub fn is_detached(&self, attribute: &Attribute) -> bool {
+        self.membership
+            .is_some_and(|membership| attribute.name == membership.attribute())
+    }
+}
+
+/// The indexes that follow from the schemas: unique attributes, and those marked `indexed`.
+pub(super) fn schema_indexes(schema: &Schema, prefix: Option<&str>) -> Vec<Index> {
+    let mut indexes = Vec::new();
+    let mut add = |attribute: &Attribute, path: String| {
+        let unique = attribute.uniqueness != Uniqueness::None && !attribute.is_complex();
+        if unique || attribute.indexed {
+            let path = prefix.map_or(path.clone(), |urn| format!("{urn}:{path}"));
+            indexes.push(Index { path, unique });
+        }
+    };
+    for attribute in &schema.attributes {
+        add(attribute, attribute.name().to_owned());
+        for sub in &attribute.sub_attributes {
+            add(sub, format!("{}.{}", attribute.name(), sub.name()));
+        }
+    }
+    indexes
+}
