@@ -170,9 +170,9 @@ mod tests {
         let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
         check(
             &format!("{enterprise}:manager.value"),
-            Some("Enterprise User/manager/value"),
+            Some("EnterpriseUser/manager/value"),
         );
-        check(enterprise, Some("Enterprise User"));
+        check(enterprise, Some("EnterpriseUser"));
         for nowhere in [
             "foo",
             "name.foo",
@@ -191,11 +191,11 @@ mod tests {
     fn bare_extension_names_need_the_default_profile() {
         assert_eq!(
             resolve("department", Profile::Default).as_deref(),
-            Some("Enterprise User/department")
+            Some("EnterpriseUser/department")
         );
         assert_eq!(
             resolve("manager.value", Profile::Default).as_deref(),
-            Some("Enterprise User/manager/value")
+            Some("EnterpriseUser/manager/value")
         );
         assert_eq!(resolve("manager.value", Profile::Interop), None);
     }
