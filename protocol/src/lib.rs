@@ -4,7 +4,9 @@
 //! are arguments. Everything that a service provider must decide about a message, a schema, a filter
 //! or a PATCH is decided here; everything that must be stored or fetched is decided by its caller.
 
+pub mod discovery;
 pub mod error;
+pub mod message;
 pub mod name;
 pub mod path;
 pub mod profile;

@@ -28,3 +28,8 @@ pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
 /// What every message URN begins with; message schemas are never listed (RFC 7644 §3.1).
 pub const MESSAGE_PREFIX: &str = "urn:ietf:params:scim:api:messages:";
+
+/// SCIM 1.1: every core resource and message.
+pub const CORE_1_1: &str = "urn:scim:schemas:core:1.0";
+/// SCIM 1.1: the enterprise extension of User.
+pub const ENTERPRISE_1_1: &str = "urn:scim:schemas:extension:enterprise:1.0";

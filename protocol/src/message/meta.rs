@@ -1,0 +1,248 @@
+//! What an answer adds to a stored body: `meta`, and the base URL of references (RFC 7643 §3.1).
+//!
+//! A stored body is compact JSON without `meta`, and its server-made references are relative to the
+//! base URL (`"$ref":"Users/2819"`), so that the same body serves every public URL. Both are added
+//! here to the text, without parsing it.
+
+use super::push_string;
+
+/// The key and opening quote of a reference in compact JSON.
+const REFERENCE: &str = r#""$ref":""#;
+
+/// The `meta` of one resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta<'a> {
+    /// The resource type's name; SCIM 1.1 has none.
+    pub resource_type: Option<&'a str>,
+    /// When the resource was made, as an `xsd:dateTime`.
+    pub created: &'a str,
+    /// When it was last changed, as an `xsd:dateTime`.
+    pub last_modified: &'a str,
+    /// Its absolute URL.
+    pub location: &'a str,
+    /// Its entity tag: `W/"…"`.
+    pub version: &'a str,
+}
+
+impl Meta<'_> {
+    /// Appends the object's text.
+    pub fn write(&self, out: &mut String) {
+        let members = [
+            ("resourceType", self.resource_type),
+            ("created", Some(self.created)),
+            ("lastModified", Some(self.last_modified)),
+            ("location", Some(self.location)),
+            ("version", Some(self.version)),
+        ];
+        let mut separator = '{';
+        for (name, value) in members {
+            let Some(value) = value else { continue };
+            out.push(separator);
+            push_string(out, name);
+            out.push(':');
+            push_string(out, value);
+            separator = ',';
+        }
+        out.push('}');
+    }
+}
+
+/// The text of a resource as a client reads it: the body with its references made absolute and
+/// `meta` as the last member.
+///
+/// **Shape**: `body` is a compact JSON object as `serde_json` writes it; `base_url` has no trailing
+/// slash. A reference is made absolute if it is relative and begins with a path segment
+/// (`Users/2819`); absolute URIs, `/x`, `./x` and `../x` stay as they are.
+#[must_use]
+pub fn render(body: &str, meta: &Meta<'_>, base_url: &str) -> String {
+    let mut out = String::with_capacity(body.len() + 320);
+    let object = body.strip_suffix('}').unwrap_or(body);
+    push_with_references(&mut out, object, base_url);
+    if !object.ends_with('{') {
+        out.push(',');
+    }
+    out.push_str(r#""meta":"#);
+    meta.write(&mut out);
+    out.push('}');
+    out
+}
+
+/// Copies compact JSON and puts the base URL in front of each relative reference.
+///
+/// The search is by bytes. `"$ref":"` after `{` or `,` is always a key: a quote inside a JSON string
+/// is written `\"`, so the first quote delimits a string, and it cannot end one, since `$` would then
+/// stand outside of any string.
+fn push_with_references(out: &mut String, json: &str, base_url: &str) {
+    let mut copied = 0;
+    for (position, _) in json.match_indices(REFERENCE) {
+        let value = position + REFERENCE.len();
+        let is_key = json
+            .get(..position)
+            .is_some_and(|before| before.ends_with(['{', ',']));
+        let (before, after) = (json.get(copied..value), json.get(value..));
+        if let (true, Some(before), Some(after)) = (is_key, before, after)
+            && is_relative(after)
+        {
+            out.push_str(before);
+            out.push_str(base_url);
+            out.push('/');
+            copied = value;
+        }
+    }
+    out.push_str(json.get(copied..).unwrap_or_default());
+}
+
+/// Whether a text begins with a path segment and a slash.
+fn is_relative(text: &str) -> bool {
+    let segment = text
+        .bytes()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        .count();
+    segment > 0 && text.as_bytes().get(segment) == Some(&b'/')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    const BASE: &str = "https://example.com/scim/v2";
+
+    const META: Meta<'static> = Meta {
+        resource_type: Some("User"),
+        created: "2010-01-23T04:56:22.000Z",
+        last_modified: "2011-05-13T04:42:34.000Z",
+        location: "https://example.com/scim/v2/Users/2819",
+        version: r#"W/"3694e05e9dff590""#,
+    };
+
+    #[test]
+    fn meta_is_the_last_member() {
+        let text = render(r#"{"id":"2819","userName":"bjensen"}"#, &META, BASE);
+        assert!(text.starts_with(r#"{"id":"2819","userName":"bjensen","meta":{"resourceType":"#));
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            value["meta"],
+            json!({"resourceType": "User", "created": "2010-01-23T04:56:22.000Z",
+                   "lastModified": "2011-05-13T04:42:34.000Z",
+                   "location": "https://example.com/scim/v2/Users/2819",
+                   "version": "W/\"3694e05e9dff590\""})
+        );
+    }
+
+    #[test]
+    fn an_empty_body_gets_no_comma() {
+        let meta = Meta {
+            resource_type: None,
+            ..META
+        };
+        assert!(render("{}", &meta, BASE).starts_with(r#"{"meta":{"created":"#));
+    }
+
+    #[test]
+    fn only_relative_references_get_the_base() {
+        let check = |reference: &str, expected: &str| {
+            let body = json!({"manager": {"$ref": reference}}).to_string();
+            let value: Value = serde_json::from_str(&render(&body, &META, BASE)).unwrap();
+            assert_eq!(value["manager"]["$ref"], expected, "{reference}");
+        };
+        check(
+            "Users/26118915",
+            "https://example.com/scim/v2/Users/26118915",
+        );
+        check("My-Things/a/b", "https://example.com/scim/v2/My-Things/a/b");
+        for unchanged in [
+            "https://example.org/Users/1",
+            "urn:uuid:2819",
+            "/Users/1",
+            "//host/Users",
+            "../Users/1",
+            "Users",
+            "",
+            "\"Users/1",
+        ] {
+            check(unchanged, unchanged);
+        }
+    }
+
+    #[test]
+    fn texts_that_look_like_references_are_left_alone() {
+        for text in [
+            r#""$ref":"Users/1"#,
+            r#","$ref":"Users/1"}"#,
+            r#"\","$ref":"Users/1"#,
+            r#"\\","$ref":"Users/1"#,
+            "{\"$ref\":\"Users/1\"}",
+        ] {
+            let body = json!({"displayName": text, text: text}).to_string();
+            let rendered = render(&body, &META, BASE);
+            let value: Value = serde_json::from_str(&rendered).unwrap();
+            assert_eq!(value["displayName"], text);
+            assert_eq!(value[text], text);
+        }
+    }
+
+    /// The same change made to the parsed value.
+    fn reference(value: &mut Value) {
+        match value {
+            Value::Object(object) => {
+                for (key, inner) in object.iter_mut() {
+                    match inner {
+                        Value::String(text) if key == "$ref" && is_relative(text) => {
+                            *text = format!("{BASE}/{text}");
+                        }
+                        _ => reference(inner),
+                    }
+                }
+            }
+            Value::Array(array) => array.iter_mut().for_each(reference),
+            _ => {}
+        }
+    }
+
+    fn tricky_text() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            Just("$ref"),
+            Just("\""),
+            Just("\":\""),
+            Just(","),
+            Just("{"),
+            Just("\\"),
+            Just("Users/1"),
+            Just(":"),
+            Just("é\u{1}"),
+        ];
+        prop::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
+    }
+
+    fn tricky_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            tricky_text().prop_map(Value::from),
+            Just(json!("Users/2819")),
+            Just(json!(1)),
+            Just(Value::Null),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            let key = prop_oneof![Just("$ref".to_owned()), tricky_text()];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((key, inner), 0..5)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect::<Map<_, _>>())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn splicing_equals_parsing(inner in tricky_json()) {
+            let mut expected = json!({"id": "x", "inner": inner});
+            let rendered = render(&expected.to_string(), &META, BASE);
+            let mut rendered: Value = serde_json::from_str(&rendered).unwrap();
+            rendered.as_object_mut().unwrap().remove("meta");
+            reference(&mut expected);
+            prop_assert_eq!(rendered, expected);
+        }
+    }
+}
