@@ -6,8 +6,10 @@
 
 pub mod discovery;
 pub mod error;
+pub mod filter;
 pub mod message;
 pub mod name;
+pub mod patch_path;
 pub mod path;
 pub mod profile;
 pub mod schema;

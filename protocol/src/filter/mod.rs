@@ -1,0 +1,194 @@
+//! Filters: the tree a filter text stands for, and that text again (RFC 7644 §3.4.2.2).
+//!
+//! [`Filter::parse`] knows the grammar and no schema. [`Filter::bind`] gives the names their meaning
+//! in one resource type, and the [`BoundFilter`] that comes out is what plans are made from and what
+//! decides, in one place for the whole project, whether a resource matches.
+
+mod parse;
+
+use std::fmt;
+
+use serde_json::{Number, Value};
+
+use crate::error::Result;
+use crate::path::AttributePath;
+use crate::profile::Reading;
+
+pub(crate) use parse::Parser;
+pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_TERMS};
+
+/// A filter as it was written.
+///
+/// `And` and `Or` hold at least two parts, in the order of the text: `a and b and c` is one `And` of
+/// three.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Filter {
+    /// `userName eq "bjensen"`.
+    Compare {
+        /// The attribute.
+        path: AttributePath,
+        /// The operator.
+        op: CompareOp,
+        /// The constant.
+        value: CompareValue,
+    },
+    /// `title pr`.
+    Present(AttributePath),
+    /// `emails[type eq "work"]`: one element satisfies all of the inner filter, in which names are
+    /// sub-attributes of `path`.
+    ValuePath {
+        /// The attribute whose elements are looked at.
+        path: AttributePath,
+        /// What one element must satisfy; it holds no further value path.
+        filter: Box<Filter>,
+    },
+    /// Every part holds.
+    And(Vec<Filter>),
+    /// At least one part holds.
+    Or(Vec<Filter>),
+    /// The part does not hold.
+    Not(Box<Filter>),
+}
+
+/// A comparison operator (RFC 7644 §3.4.2.2, Table 3, without `pr`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CompareOp {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Contains.
+    Co,
+    /// Starts with.
+    Sw,
+    /// Ends with.
+    Ew,
+    /// Greater than.
+    Gt,
+    /// Greater than or equal.
+    Ge,
+    /// Less than.
+    Lt,
+    /// Less than or equal.
+    Le,
+}
+
+impl CompareOp {
+    /// Every operator with its spelling.
+    pub const ALL: [(Self, &'static str); 9] = [
+        (Self::Eq, "eq"),
+        (Self::Ne, "ne"),
+        (Self::Co, "co"),
+        (Self::Sw, "sw"),
+        (Self::Ew, "ew"),
+        (Self::Gt, "gt"),
+        (Self::Ge, "ge"),
+        (Self::Lt, "lt"),
+        (Self::Le, "le"),
+    ];
+
+    /// The spelling in filters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// The constant of a comparison (`compValue`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CompareValue {
+    /// `null`: no value.
+    Null,
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A JSON number.
+    Number(Number),
+    /// A JSON string, unescaped.
+    String(String),
+}
+
+impl CompareValue {
+    /// The constant as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Boolean(boolean) => Value::Bool(*boolean),
+            Self::Number(number) => Value::Number(number.clone()),
+            Self::String(text) => Value::String(text.clone()),
+        }
+    }
+}
+
+impl Filter {
+    /// Reads a filter.
+    ///
+    /// **Shape**: `userName eq "bjensen" and emails[type eq "work" and primary eq true]`; at most
+    /// [`MAX_LENGTH`] bytes, [`MAX_DEPTH`] levels of brackets and [`MAX_TERMS`] expressions.
+    ///
+    /// # Errors
+    /// `InvalidFilter` with the byte offset, and what was expected there.
+    pub fn parse(text: &str, reading: &mut Reading<'_>) -> Result<Self> {
+        parse::filter(text, reading)
+    }
+
+    /// The terms of a filter that is one `eq` or a conjunction of them, in order: what a value must
+    /// hold to satisfy it. Nothing for every other filter.
+    #[must_use]
+    pub fn equalities(&self) -> Option<Vec<(&AttributePath, &CompareValue)>> {
+        match self {
+            Self::Compare {
+                path,
+                op: CompareOp::Eq,
+                value,
+            } => Some(vec![(path, value)]),
+            Self::And(parts) => {
+                let terms: Option<Vec<_>> = parts.iter().map(Self::equalities).collect();
+                terms.map(|terms| terms.into_iter().flatten().collect())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compare { path, op, value } => write!(f, "{path} {op} {value}"),
+            Self::Present(path) => write!(f, "{path} pr"),
+            Self::ValuePath { path, filter } => write!(f, "{path}[{filter}]"),
+            Self::And(parts) => write_parts(f, parts, " and "),
+            Self::Or(parts) => write_parts(f, parts, " or "),
+            Self::Not(part) => write!(f, "not ({part})"),
+        }
+    }
+}
+
+/// Writes the parts of an `And` or `Or`; a part that is one itself goes into brackets.
+fn write_parts(f: &mut fmt::Formatter<'_>, parts: &[Filter], word: &str) -> fmt::Result {
+    for (position, part) in parts.iter().enumerate() {
+        if position > 0 {
+            f.write_str(word)?;
+        }
+        match part {
+            Filter::And(_) | Filter::Or(_) => write!(f, "({part})")?,
+            _ => write!(f, "{part}")?,
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for CompareOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for CompareValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.to_json())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,391 @@
+//! Reads filter texts (RFC 7644 §3.4.2.2, Figure 1, with errata 4690, 7319 and 7322).
+//!
+//! ```abnf
+//! filter    = *SP orExpr *SP
+//! orExpr    = andExpr *( 1*SP "or" 1*SP andExpr )
+//! andExpr   = notExpr *( 1*SP "and" 1*SP notExpr )
+//! notExpr   = [ "not" *SP ] "(" filter ")" / attrExp / valuePath
+//! attrExp   = attrPath 1*SP ( "pr" / compareOp *SP compValue )
+//! valuePath = attrPath "[" valFilter "]" [ "." ATTRNAME attrTail ]
+//! valFilter = filter                  ; in which no valuePath occurs
+//! attrTail  = 1*SP ( "pr" / compareOp *SP compValue )
+//! compareOp = "eq" / "ne" / "co" / "sw" / "ew" / "gt" / "ge" / "lt" / "le"
+//! compValue = false / null / true / number / string          ; JSON, RFC 8259
+//! attrPath  = [URI ":"] ATTRNAME *1subAttr
+//! ATTRNAME  = ( ALPHA / "$" ) *( ALPHA / DIGIT / "-" / "_" / "$" )
+//! ```
+//!
+//! Figure 1 lacks two of these. `emails[type eq "work"].value eq "x"` is what real clients send; it
+//! means, and is read as, `emails[type eq "work" and value eq "x"]`. The blank before a quote may be
+//! missing because an example of the RFC itself leaves it out (§3.5.2.2); before any other constant
+//! the operator would not end.
+
+use serde_json::Number;
+
+use super::{CompareOp, CompareValue, Filter};
+use crate::error::{Error, Result};
+use crate::name::is_name_byte;
+use crate::path::{AttributePath, is_path_byte};
+use crate::profile::{Reading, Tolerance};
+
+/// The longest filter, in bytes.
+pub const MAX_LENGTH: usize = 8_192;
+/// How deep brackets of both kinds may nest.
+pub const MAX_DEPTH: u8 = 32;
+/// How many attribute expressions a filter may have.
+pub const MAX_TERMS: u16 = 200;
+
+/// How many characters of a text an error repeats.
+const EXCERPT: usize = 20;
+
+/// See [`Filter::parse`].
+pub(super) fn filter(text: &str, reading: &mut Reading<'_>) -> Result<Filter> {
+    let mut parser = Parser::new(text, "filter", reading);
+    parser.check_length()?;
+    parser.skip_blanks();
+    let filter = parser.disjunction()?;
+    parser.skip_blanks();
+    match parser.peek() {
+        None => Ok(filter),
+        Some(_) => Err(parser.expected("`and`, `or` or the end of the filter")),
+    }
+}
+
+/// A place in a text that is, or holds, a filter.
+pub(crate) struct Parser<'t, 'p, 'r> {
+    text: &'t str,
+    /// What errors call the text.
+    called: &'static str,
+    at: usize,
+    depth: u8,
+    terms: u16,
+    in_value_path: bool,
+    reading: &'p mut Reading<'r>,
+}
+
+impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
+    /// Begins at the start of a text.
+    pub(crate) fn new(text: &'t str, called: &'static str, reading: &'p mut Reading<'r>) -> Self {
+        Self {
+            text,
+            called,
+            at: 0,
+            depth: 0,
+            terms: 0,
+            in_value_path: false,
+            reading,
+        }
+    }
+
+    /// Refuses a text beyond [`MAX_LENGTH`].
+    pub(crate) fn check_length(&self) -> Result<()> {
+        if self.text.len() <= MAX_LENGTH {
+            return Ok(());
+        }
+        Err(Error::invalid_filter(format!(
+            "The {} has {} bytes; at most {MAX_LENGTH} are allowed",
+            self.called,
+            self.text.len()
+        )))
+    }
+
+    /// The next byte.
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// The next byte, if it is this one, is passed.
+    pub(crate) fn takes(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Passes blanks; tells whether there were any.
+    pub(crate) fn skip_blanks(&mut self) -> bool {
+        !self.take_while(|byte| byte == b' ').is_empty()
+    }
+
+    /// Passes and returns the longest run of such bytes. `wanted` decides alike for every byte of a
+    /// character beyond ASCII.
+    pub(crate) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'t str {
+        let rest = self.rest();
+        let length = rest.bytes().position(|byte| !wanted(byte));
+        let run = rest.get(..length.unwrap_or(rest.len())).unwrap_or("");
+        self.at += run.len();
+        run
+    }
+
+    /// The longest run of such bytes as what it names; if it names nothing, it is not passed.
+    pub(crate) fn take_as<T>(
+        &mut self,
+        wanted: fn(u8) -> bool,
+        parse: fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let start = self.at;
+        let parsed = parse(self.take_while(wanted));
+        if parsed.is_none() {
+            self.at = start;
+        }
+        parsed
+    }
+
+    fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or("")
+    }
+
+    /// The error of something else standing here.
+    pub(crate) fn expected(&self, what: &str) -> Error {
+        Error::invalid_filter(self.explain(what))
+    }
+
+    /// The sentence of [`expected`](Self::expected).
+    pub(crate) fn explain(&self, what: &str) -> String {
+        let rest = self.rest();
+        let end = rest.char_indices().nth(EXCERPT).map(|(end, _)| end);
+        let excerpt = rest.get(..end.unwrap_or(rest.len())).unwrap_or("");
+        let found = match excerpt {
+            "" => format!("the {} ends", self.called),
+            _ => format!("found `{}`", excerpt.escape_debug()),
+        };
+        format!(
+            "At byte {} of the {}: expected {what}, {found}",
+            self.at, self.called
+        )
+    }
+
+    /// `orExpr`; blanks before it are passed already.
+    fn disjunction(&mut self) -> Result<Filter> {
+        let first = self.conjunction()?;
+        if !self.takes_word("or")? {
+            return Ok(first);
+        }
+        let mut parts = vec![first, self.conjunction()?];
+        while self.takes_word("or")? {
+            parts.push(self.conjunction()?);
+        }
+        Ok(Filter::Or(parts))
+    }
+
+    /// `andExpr`.
+    fn conjunction(&mut self) -> Result<Filter> {
+        let first = self.term()?;
+        if !self.takes_word("and")? {
+            return Ok(first);
+        }
+        let mut parts = vec![first, self.term()?];
+        while self.takes_word("and")? {
+            parts.push(self.term()?);
+        }
+        Ok(Filter::And(parts))
+    }
+
+    /// `1*SP word 1*SP`, if that word comes next.
+    fn takes_word(&mut self, word: &str) -> Result<bool> {
+        if self.peek() != Some(b' ') {
+            return Ok(false);
+        }
+        let before = self.at;
+        self.skip_blanks();
+        let found = self.take_while(|byte| byte.is_ascii_alphabetic());
+        if !found.eq_ignore_ascii_case(word) {
+            self.at = before;
+            return Ok(false);
+        }
+        if !self.skip_blanks() {
+            return Err(self.expected(&format!("a blank after `{word}`")));
+        }
+        Ok(true)
+    }
+
+    /// `notExpr`.
+    fn term(&mut self) -> Result<Filter> {
+        if self.peek() == Some(b'(') {
+            return self.group();
+        }
+        if self.takes_not() {
+            return Ok(Filter::Not(Box::new(self.group()?)));
+        }
+        let path = self
+            .take_as(is_path_byte, AttributePath::parse)
+            .ok_or_else(|| self.expected("an attribute path, `not` or `(`"))?;
+        match self.peek() {
+            Some(b'[') => self.value_path(path),
+            _ => self.expression(path),
+        }
+    }
+
+    /// `"not" *SP`, if it comes next and a bracket follows: `not` may also name an attribute.
+    fn takes_not(&mut self) -> bool {
+        let start = self.at;
+        let is_not = self
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .eq_ignore_ascii_case("not");
+        self.skip_blanks();
+        let found = is_not && self.peek() == Some(b'(');
+        if !found {
+            self.at = start;
+        }
+        found
+    }
+
+    /// `"(" filter ")"`.
+    fn group(&mut self) -> Result<Filter> {
+        self.enclosed(b')', "`and`, `or` or `)`")
+    }
+
+    /// A filter between brackets, of which the opening one comes next.
+    fn enclosed(&mut self, close: u8, expected: &str) -> Result<Filter> {
+        if self.depth == MAX_DEPTH {
+            return Err(self.expected(&format!("at most {MAX_DEPTH} levels of brackets")));
+        }
+        self.depth += 1;
+        self.at += 1;
+        self.skip_blanks();
+        let filter = self.disjunction()?;
+        self.skip_blanks();
+        if !self.takes(close) {
+            return Err(self.expected(expected));
+        }
+        self.depth -= 1;
+        Ok(filter)
+    }
+
+    /// `"[" valFilter "]"`, the opening bracket coming next.
+    pub(crate) fn value_filter(&mut self) -> Result<Filter> {
+        if self.in_value_path {
+            return Err(self.expected("an operator, for brackets do not nest"));
+        }
+        self.in_value_path = true;
+        let filter = self.enclosed(b']', "`and`, `or` or `]`")?;
+        self.in_value_path = false;
+        Ok(filter)
+    }
+
+    /// The rest of `valuePath`.
+    fn value_path(&mut self, path: AttributePath) -> Result<Filter> {
+        let mut filter = self.value_filter()?;
+        if self.takes(b'.') {
+            let sub_attribute = self
+                .take_as(is_name_byte, AttributePath::parse)
+                .ok_or_else(|| self.expected("a sub-attribute"))?;
+            let expression = self.expression(sub_attribute)?;
+            filter = match filter {
+                Filter::And(mut parts) => {
+                    parts.push(expression);
+                    Filter::And(parts)
+                }
+                other => Filter::And(vec![other, expression]),
+            };
+        }
+        let filter = Box::new(filter);
+        Ok(Filter::ValuePath { path, filter })
+    }
+
+    /// What follows the path of an `attrExp`.
+    fn expression(&mut self, path: AttributePath) -> Result<Filter> {
+        self.terms += 1;
+        if self.terms > MAX_TERMS {
+            return Err(self.expected(&format!("at most {MAX_TERMS} expressions")));
+        }
+        if !self.skip_blanks() {
+            return Err(self.expected("a blank and an operator"));
+        }
+        let start = self.at;
+        let word = self.take_while(|byte| !matches!(byte, b' ' | b'"' | b'(' | b')' | b'[' | b']'));
+        if word.eq_ignore_ascii_case("pr") {
+            return Ok(Filter::Present(path));
+        }
+        let Some(op) = operator(word) else {
+            self.at = start;
+            return Err(self.expected("an operator (eq, ne, co, sw, ew, gt, ge, lt, le or pr)"));
+        };
+        if !self.skip_blanks() && self.peek() != Some(b'"') {
+            return Err(self.expected("a blank and a value"));
+        }
+        let value = self.value()?;
+        Ok(Filter::Compare { path, op, value })
+    }
+
+    /// `compValue`.
+    fn value(&mut self) -> Result<CompareValue> {
+        if self.peek() == Some(b'"') {
+            return self.string();
+        }
+        let start = self.at;
+        let word = self.take_while(|byte| !matches!(byte, b' ' | b'"' | b'(' | b')' | b'[' | b']'));
+        match word {
+            "true" => return Ok(CompareValue::Boolean(true)),
+            "false" => return Ok(CompareValue::Boolean(false)),
+            "null" => return Ok(CompareValue::Null),
+            _ => {}
+        }
+        if let Some(number) = number(word) {
+            return Ok(CompareValue::Number(number));
+        }
+        let ends = matches!(self.peek(), None | Some(b' ' | b')' | b']'));
+        let is_word = ends && !word.is_empty() && !word.starts_with('\'');
+        if is_word && self.reading.tolerates(Tolerance::UnquotedFilterValues) {
+            return Ok(CompareValue::String(word.to_owned()));
+        }
+        self.at = start;
+        Err(self.expected("a string in double quotes, a number, true, false or null"))
+    }
+
+    /// A JSON string, the opening quote coming next.
+    fn string(&mut self) -> Result<CompareValue> {
+        let start = self.at;
+        self.at += 1;
+        let plain = self.take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        if self.takes(b'"') {
+            return Ok(CompareValue::String(plain.to_owned()));
+        }
+        while self.takes(b'\\') {
+            // The escaped character is passed with its backslash, so a `"` there ends nothing.
+            self.at += self.rest().chars().next().map_or(0, char::len_utf8);
+            self.take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        }
+        if !self.takes(b'"') {
+            return Err(self.expected("the rest of a string and a double quote"));
+        }
+        let literal = self.text.get(start..self.at).unwrap_or("");
+        serde_json::from_str(literal)
+            .map(CompareValue::String)
+            .map_err(|_| {
+                self.at = start;
+                self.expected("a string with the escapes of JSON")
+            })
+    }
+}
+
+/// The operator of that spelling, in any case.
+fn operator(word: &str) -> Option<CompareOp> {
+    let &[first, second] = word.as_bytes() else {
+        return None;
+    };
+    Some(match &[first | 0x20, second | 0x20] {
+        b"eq" => CompareOp::Eq,
+        b"ne" => CompareOp::Ne,
+        b"co" => CompareOp::Co,
+        b"sw" => CompareOp::Sw,
+        b"ew" => CompareOp::Ew,
+        b"gt" => CompareOp::Gt,
+        b"ge" => CompareOp::Ge,
+        b"lt" => CompareOp::Lt,
+        b"le" => CompareOp::Le,
+        _ => return None,
+    })
+}
+
+/// The JSON number a word is, if it is one that fits 64 bits.
+fn number(word: &str) -> Option<Number> {
+    let starts = word
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte == b'-' || byte.is_ascii_digit());
+    if starts {
+        serde_json::from_str(word).ok()
+    } else {
+        None
+    }
+}
