@@ -13,6 +13,7 @@ pub mod patch_path;
 pub mod path;
 pub mod profile;
 pub mod schema;
+pub mod scopes;
 pub mod urn;
 
 pub use error::{BoxError, Error, ErrorKind, Result};

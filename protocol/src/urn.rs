@@ -33,3 +33,14 @@ pub const MESSAGE_PREFIX: &str = "urn:ietf:params:scim:api:messages:";
 pub const CORE_1_1: &str = "urn:scim:schemas:core:1.0";
 /// SCIM 1.1: the enterprise extension of User.
 pub const ENTERPRISE_1_1: &str = "urn:scim:schemas:extension:enterprise:1.0";
+
+/// The Ionic API's extension of User; in SCIM 2.0 it has the same URN.
+pub const IONIC_USER: &str = "urn:scim:schemas:extension:ionic:1.0";
+/// A group's description, which SCIM has no attribute for.
+pub const DESCRIBED_GROUP: &str = "urn:ietf:params:scim:schemas:extension:scim-lambda:2.0:Group";
+/// An enrolled device; RFC 9944's `urn:ietf:params:scim:schemas:core:2.0:Device` is another schema.
+pub const DEVICE: &str = "urn:ietf:params:scim:schemas:extension:scim-lambda:2.0:Device";
+/// A set of permissions; not the role of a user in the sense of any IETF document.
+pub const ROLE: &str = "urn:ietf:params:scim:schemas:extension:scim-lambda:2.0:Role";
+/// The catalogue of permissions.
+pub const SCOPES: &str = "urn:ietf:params:scim:schemas:extension:scim-lambda:2.0:Scopes";

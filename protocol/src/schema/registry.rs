@@ -14,10 +14,15 @@ use crate::name::is_attribute_name;
 use crate::urn;
 
 /// The Schema resources that every tenant has.
-const BUILTIN_SCHEMAS: [&str; 6] = [
+const BUILTIN_SCHEMAS: [&str; 11] = [
     include_str!("builtin/User.json"),
     include_str!("builtin/EnterpriseUser.json"),
+    include_str!("builtin/IonicUser.json"),
     include_str!("builtin/Group.json"),
+    include_str!("builtin/DescribedGroup.json"),
+    include_str!("builtin/Device.json"),
+    include_str!("builtin/Role.json"),
+    include_str!("builtin/Scopes.json"),
     include_str!("builtin/ServiceProviderConfig.json"),
     include_str!("builtin/ResourceType.json"),
     include_str!("builtin/Schema.json"),
@@ -59,6 +64,15 @@ struct BuiltinType {
     indexed: Vec<String>,
     #[serde(default)]
     membership: Option<String>,
+    #[serde(default)]
+    yields: bool,
+}
+
+/// What is known of a resource type beside its published form.
+struct Flags {
+    indexed: Vec<String>,
+    membership: Option<Membership>,
+    yields: bool,
 }
 
 static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
@@ -74,7 +88,7 @@ static COMMON: LazyLock<Arc<[Attribute]>> = LazyLock::new(|| {
 });
 
 impl Registry {
-    /// What every tenant starts with: User with the enterprise extension, and Group.
+    /// What every tenant starts with: User, Group, Device and Role with their extensions.
     #[must_use]
     pub fn builtin() -> &'static Self {
         &BUILTIN
@@ -97,7 +111,12 @@ impl Registry {
                 Some("memberOf") => Some(Membership::MemberOf),
                 _ => None,
             };
-            registry.insert_type(&entry.published, &entry.indexed, membership)?;
+            let flags = Flags {
+                indexed: entry.indexed,
+                membership,
+                yields: entry.yields,
+            };
+            registry.insert_type(&entry.published, &flags)?;
         }
         Ok(registry)
     }
@@ -119,38 +138,51 @@ impl Registry {
     }
 
     /// Adds a resource type of the tenant's own; its schemas must be there already. A type with the
-    /// name and endpoint of a registered one replaces it, which is how an extension joins `User`.
+    /// name, endpoint and base schema of a registered one replaces it, which is how an extension joins
+    /// `User`.
+    ///
+    /// The built-in Device also gives way to a type of that name and endpoint with another base schema,
+    /// such as RFC 9944's; the answer is then the type that went. A resource of the old type would not
+    /// fit the new one, so the caller must see that the tenant has none.
     ///
     /// **Shape**: `{"name": …, "endpoint": "/…", "schema": URN, "schemaExtensions": [{"schema": URN,
     /// "required": false}]}` (RFC 7643 §6).
     ///
     /// # Errors
-    /// `InvalidValue` naming what is missing, unknown or reserved.
-    pub fn add_resource_type(&mut self, value: &Value) -> Result<()> {
+    /// `InvalidValue` naming what is missing, unknown or reserved; `Uniqueness` when the name or the
+    /// endpoint belongs to another type.
+    pub fn add_resource_type(&mut self, value: &Value) -> Result<Option<Arc<ResourceType>>> {
         let name = value
             .get("name")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let (indexed, membership) = match self.resource_type(name) {
-            Some(existing) => (
-                existing
+        let schema = value
+            .get("schema")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let same = self
+            .resource_type(name)
+            .filter(|existing| existing.schema.id.eq_ignore_ascii_case(schema));
+        let flags = match same {
+            Some(existing) => Flags {
+                indexed: existing
                     .indexes
                     .iter()
                     .map(|index| index.path.clone())
                     .collect(),
-                existing.membership,
-            ),
-            None => (vec!["externalId".to_owned()], None),
+                membership: existing.membership,
+                yields: existing.yields,
+            },
+            None => Flags {
+                indexed: vec!["externalId".to_owned()],
+                membership: None,
+                yields: false,
+            },
         };
-        self.insert_type(value, &indexed, membership)
+        self.insert_type(value, &flags)
     }
 
-    fn insert_type(
-        &mut self,
-        value: &Value,
-        indexed: &[String],
-        membership: Option<Membership>,
-    ) -> Result<()> {
+    fn insert_type(&mut self, value: &Value, flags: &Flags) -> Result<Option<Arc<ResourceType>>> {
         let published = value
             .as_object()
             .ok_or_else(|| Error::invalid_value("A resource type is a JSON object"))?;
@@ -158,7 +190,7 @@ impl Registry {
         let endpoint = endpoint(published, &name)?;
         let schema = self.named_schema(published, "schema", &name)?;
         let extensions = self.extensions(published, &name)?;
-        let indexes = indexes(&schema, &extensions, indexed);
+        let indexes = indexes(&schema, &extensions, &flags.indexed);
         let published = complete(published, &name, &endpoint);
         let common = Arc::clone(&COMMON);
         let resource_type = ResourceType {
@@ -168,14 +200,16 @@ impl Registry {
             extensions,
             common,
             indexes,
-            membership,
+            membership: flags.membership,
+            yields: flags.yields,
             published,
         };
         self.place(resource_type)
     }
 
-    /// Puts a type into its slot: the slot of the type it replaces, or a new one.
-    fn place(&mut self, resource_type: ResourceType) -> Result<()> {
+    /// Puts a type into its slot: the slot of the type it replaces, or a new one. The answer is the
+    /// type that gave way to another base schema.
+    fn place(&mut self, resource_type: ResourceType) -> Result<Option<Arc<ResourceType>>> {
         let taken = self.resource_types.iter().position(|other| {
             other.endpoint.eq_ignore_ascii_case(&resource_type.endpoint)
                 || other.name.eq_ignore_ascii_case(&resource_type.name)
@@ -184,20 +218,25 @@ impl Registry {
             self.by_endpoint
                 .insert(resource_type.endpoint.clone(), self.resource_types.len());
             self.resource_types.push(Arc::new(resource_type));
-            return Ok(());
+            return Ok(None);
         };
         let other = &self.resource_types[slot];
+        let same_schema = other.schema.id == resource_type.schema.id;
         let replaces = other.name == resource_type.name
             && other.endpoint == resource_type.endpoint
-            && other.schema.id == resource_type.schema.id;
+            && (same_schema || other.yields);
         if !replaces {
             return Err(Error::uniqueness(format!(
                 "Resource type {} at /{} conflicts with {} at /{}",
                 resource_type.name, resource_type.endpoint, other.name, other.endpoint
             )));
         }
-        self.resource_types[slot] = Arc::new(resource_type);
-        Ok(())
+        let old = std::mem::replace(&mut self.resource_types[slot], Arc::new(resource_type));
+        if same_schema {
+            return Ok(None);
+        }
+        self.schemas.retain(|schema| schema.id != old.schema.id);
+        Ok(Some(old))
     }
 
     fn named_schema(
@@ -369,6 +408,37 @@ mod tests {
             })
         );
         assert!(registry.at_endpoint("users").is_none());
+    }
+
+    #[test]
+    fn a_device_of_another_schema_takes_the_place_of_ours() {
+        let mut registry = Registry::builtin().clone();
+        let urn = "urn:ietf:params:scim:schemas:core:2.0:Device";
+        let attributes = json!([{"name": "active", "type": "boolean"}]);
+        let schema = json!({"id": urn, "name": "Device", "attributes": attributes});
+        registry.add_schema(&schema).unwrap();
+        let device = |name: &str| json!({"name": name, "endpoint": "/Devices", "schema": urn});
+        assert!(registry.add_resource_type(&device("Thing")).is_err());
+        let old = registry.add_resource_type(&device("Device")).unwrap();
+        assert_eq!(old.unwrap().schema.id, urn::DEVICE);
+        let device = registry.at_endpoint("Devices").unwrap();
+        assert_eq!(device.schema.id, urn);
+        assert!(device.attribute("keySpace").is_none());
+        assert!(registry.schema(urn::DEVICE).is_none());
+        let role = json!({"name": "Role", "endpoint": "/Roles", "schema": urn});
+        assert!(registry.add_resource_type(&role).is_err());
+    }
+
+    #[test]
+    fn devices_and_roles_have_their_indexes() {
+        let check = |name: &str, expected: &[(&str, bool)]| {
+            let found = Registry::builtin().resource_type(name).unwrap();
+            let indexes = found.indexes.iter();
+            let indexes: Vec<_> = indexes.map(|index| (&*index.path, index.unique)).collect();
+            assert_eq!(indexes, expected, "{name}");
+        };
+        check("Device", &[("userId", false), ("displayName", false)]);
+        check("Role", &[("name", true)]);
     }
 
     #[test]

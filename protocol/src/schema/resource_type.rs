@@ -24,6 +24,8 @@ pub struct ResourceType {
     pub indexes: Vec<Index>,
     /// The attribute whose values are kept outside the body, if there is one.
     pub membership: Option<Membership>,
+    /// Whether a tenant's own type may take this one's name and endpoint.
+    pub yields: bool,
     /// The published form: what was registered, vendor keywords included.
     pub published: Map<String, Value>,
 }

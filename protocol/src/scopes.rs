@@ -1,0 +1,263 @@
+//! Permissions: the catalogue of scopes, and what a credential that has some of them may do.
+//!
+//! A Role lists scopes (`users:read`), a credential may be bound to a role or given scopes of its
+//! own, and a credential with neither may do everything in its tenant. Which credential has what is
+//! not known here.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::urn;
+
+/// Every scope, grouped by what it is for. `resources` stands for the types that a tenant registered
+/// itself, so that the catalogue is the same for every tenant.
+const CATALOGUE: [(&str, &[&str]); 7] = [
+    (
+        "users",
+        &[
+            "users:create",
+            "users:read",
+            "users:list",
+            "users:update",
+            "users:delete",
+        ],
+    ),
+    (
+        "groups",
+        &[
+            "groups:create",
+            "groups:read",
+            "groups:list",
+            "groups:update",
+            "groups:delete",
+        ],
+    ),
+    (
+        "devices",
+        &[
+            "devices:create",
+            "devices:read",
+            "devices:list",
+            "devices:update",
+            "devices:delete",
+        ],
+    ),
+    (
+        "roles",
+        &[
+            "roles:create",
+            "roles:read",
+            "roles:list",
+            "roles:update",
+            "roles:delete",
+        ],
+    ),
+    (
+        "resources",
+        &[
+            "resources:create",
+            "resources:read",
+            "resources:list",
+            "resources:update",
+            "resources:delete",
+        ],
+    ),
+    ("scopes", &["scopes:read"]),
+    ("access", &[ACCESS]),
+];
+
+/// The scope that a role needs for anything at all.
+const ACCESS: &str = "access:api";
+
+/// What is done to a resource, as permissions see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// POST.
+    Create,
+    /// GET of one resource.
+    Read,
+    /// A query.
+    List,
+    /// PUT and PATCH.
+    Update,
+    /// DELETE.
+    Delete,
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// What a credential may do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Permissions {
+    /// Everything in its tenant.
+    #[default]
+    All,
+    /// What these scopes allow.
+    Only(HashSet<String>),
+}
+
+impl Permissions {
+    /// The permissions of a credential that is bound to a role with these scopes. Without
+    /// `access:api` among them it may do nothing.
+    pub fn of_role<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Self {
+        Self::Only(scopes.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The permissions of a credential that was given these scopes itself, which is what it needs to
+    /// get in: `access:api` is implied.
+    pub fn of_credential<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Self {
+        Self::of_role(scopes.into_iter().chain([ACCESS]))
+    }
+
+    /// Checks that the service may be used at all.
+    ///
+    /// # Errors
+    /// `Forbidden` naming `access:api`.
+    pub fn check_access(&self) -> Result<()> {
+        self.check_scope(ACCESS)
+    }
+
+    /// Checks an action on the resources of an endpoint such as `Users`.
+    ///
+    /// # Errors
+    /// `Forbidden` naming the scope that is missing.
+    pub fn check(&self, endpoint: &str, action: Action) -> Result<()> {
+        self.check_access()?;
+        let mut groups = CATALOGUE.iter().map(|(group, _)| *group);
+        let group = groups.find(|group| group.eq_ignore_ascii_case(endpoint));
+        self.check_scope(&format!(
+            "{}:{}",
+            group.unwrap_or("resources"),
+            action.name()
+        ))
+    }
+
+    fn check_scope(&self, scope: &str) -> Result<()> {
+        match self {
+            Self::Only(scopes) if !scopes.contains(scope) => Err(Error::forbidden(format!(
+                "The credential lacks the permission `{scope}`"
+            ))),
+            Self::All | Self::Only(_) => Ok(()),
+        }
+    }
+}
+
+/// Checks that all scopes are in the catalogue, as those of a Role must be.
+///
+/// # Errors
+/// `InvalidValue` naming the first that is not, and those that are.
+pub fn check_scopes<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Result<()> {
+    let mut unknown = scopes.into_iter().filter(|scope| !is_scope(scope));
+    unknown.next().map_or(Ok(()), |scope| {
+        let all: Vec<_> = all().collect();
+        Err(Error::invalid_value(format!(
+            "`{scope}` is no scope; there are {}",
+            all.join(", ")
+        )))
+    })
+}
+
+fn is_scope(text: &str) -> bool {
+    all().any(|scope| scope == text)
+}
+
+fn all() -> impl Iterator<Item = &'static str> {
+    CATALOGUE
+        .iter()
+        .flat_map(|(_, scopes)| scopes.iter().copied())
+}
+
+/// The resource of `/Scopes`: every scope, grouped by what it is for.
+///
+/// **Shape**: `{"schemas":[URN],"scopes":{"users":["users:create",…],…,"access":["access:api"]}}`.
+#[must_use]
+pub fn catalogue() -> Value {
+    let groups: Map<_, _> = CATALOGUE
+        .iter()
+        .map(|(group, scopes)| ((*group).to_owned(), json!(scopes)))
+        .collect();
+    json!({"schemas": [urn::SCOPES], "scopes": groups})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Registry;
+
+    #[test]
+    fn a_role_may_do_what_its_scopes_say() {
+        let check = |scopes: &[&str], endpoint: &str, action: Action, missing: Option<&str>| {
+            let permissions = Permissions::of_role(scopes.iter().copied());
+            let refused = permissions.check(endpoint, action).err();
+            let detail = refused.as_ref().map(Error::detail);
+            let expected =
+                missing.map(|scope| format!("The credential lacks the permission `{scope}`"));
+            assert_eq!(detail, expected.as_deref());
+            assert!(refused.is_none_or(|error| error.status() == 403));
+        };
+        let reader = ["users:read", "users:list", ACCESS];
+        check(&reader, "Users", Action::Read, None);
+        check(&reader, "Users", Action::List, None);
+        check(&reader, "Users", Action::Update, Some("users:update"));
+        check(&reader, "Groups", Action::Create, Some("groups:create"));
+        check(&reader, "Scopes", Action::Read, Some("scopes:read"));
+        check(&reader, "Things", Action::Delete, Some("resources:delete"));
+        check(&["users:read"], "Users", Action::Read, Some(ACCESS));
+        check(&[], "Users", Action::Read, Some(ACCESS));
+    }
+
+    #[test]
+    fn scopes_of_a_credential_imply_access() {
+        let permissions = Permissions::of_credential(["users:read"]);
+        assert!(permissions.check("Users", Action::Read).is_ok());
+        assert!(permissions.check("Users", Action::List).is_err());
+    }
+
+    #[test]
+    fn a_credential_without_scopes_may_do_everything() {
+        let permissions = Permissions::default();
+        assert!(permissions.check("Things", Action::Delete).is_ok());
+        assert!(permissions.check_access().is_ok());
+    }
+
+    #[test]
+    fn only_scopes_of_the_catalogue_are_taken() {
+        assert!(check_scopes(["users:read", "access:api"]).is_ok());
+        assert!(check_scopes([]).is_ok());
+        for unknown in ["users:Read", "users", "", "things:read"] {
+            let error = check_scopes(["users:read", unknown]).unwrap_err();
+            assert_eq!(error.kind().scim_type(), Some("invalidValue"));
+            assert!(
+                error
+                    .detail()
+                    .starts_with(&format!("`{unknown}` is no scope"))
+            );
+            assert!(error.detail().contains("users:create"));
+        }
+    }
+
+    #[test]
+    fn the_published_schemas_list_the_same_scopes() {
+        let registry = Registry::builtin();
+        let role = registry.schema(urn::ROLE).unwrap();
+        let scopes = role.attribute("scopes").unwrap();
+        assert!(scopes.canonical_values.iter().map(String::as_str).eq(all()));
+        let schema = registry.schema(urn::SCOPES).unwrap();
+        let groups = &schema.attribute("scopes").unwrap().sub_attributes;
+        let catalogue = catalogue();
+        let listed = catalogue["scopes"].as_object().unwrap();
+        assert!(listed.keys().eq(groups.iter().map(|group| group.name())));
+    }
+}
