@@ -3,3 +3,6 @@
 //! Requests flow one way: `bin → http → tenant → provider → protocol | store`.
 
 pub use scim_protocol as protocol;
+
+#[cfg(feature = "service")]
+pub mod aws;
