@@ -6,3 +6,7 @@ pub use scim_protocol as protocol;
 
 #[cfg(feature = "service")]
 pub mod aws;
+#[cfg(feature = "service")]
+pub mod clock;
+#[cfg(feature = "service")]
+pub mod tenant;

@@ -1,0 +1,142 @@
+//! The `Authorization` header, read and checked as far as that is possible without reading a
+//! secret (RFC 9110 §11.6.2).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use subtle::ConstantTimeEq;
+
+use super::{Credential, CredentialId, CredentialKind, StackSecret, TenantId, Token, mac};
+
+/// What authentication looks at in a request.
+#[derive(Clone, Copy)]
+pub struct RequestHead<'a> {
+    /// The value of `Authorization`.
+    pub authorization: Option<&'a str>,
+    /// The tenant that the path names, where it names one.
+    pub tenant: Option<&'a TenantId>,
+    /// The method, such as `POST`.
+    pub method: &'a str,
+    /// The URL's path as it was sent: percent-encoded, without the query.
+    pub path: &'a str,
+    /// The value of `Date`.
+    pub date: Option<&'a str>,
+    /// The value of `Content-MD5`.
+    pub content_md5: Option<&'a str>,
+    /// The value of `Content-Type`.
+    pub content_type: Option<&'a str>,
+}
+
+/// A credential that this stack has made, as the caller presents it. Whether it has been revoked
+/// or has expired is for the tenant's secret to say.
+pub(super) struct Presented {
+    pub(super) tenant: TenantId,
+    pub(super) credential: CredentialId,
+    proof: Proof,
+}
+
+/// What is left to compare with the tenant's secret.
+enum Proof {
+    Bearer {
+        hash: String,
+    },
+    Basic {
+        hash: String,
+        user_name: String,
+    },
+    /// The signature has been checked.
+    Mac,
+}
+
+impl Presented {
+    /// Reads the header; `now` is in seconds since the Unix epoch.
+    ///
+    /// `None` if it is absent, malformed, forged, or for another tenant than the path's.
+    pub(super) fn parse(stack: &StackSecret, head: &RequestHead<'_>, now: u64) -> Option<Self> {
+        let (scheme, rest) = head.authorization?.trim().split_once(' ')?;
+        let rest = rest.trim_start();
+        let presented = match scheme.to_ascii_lowercase().as_str() {
+            "bearer" => Self::bearer(stack, rest)?,
+            "basic" => Self::basic(stack, rest)?,
+            "ionic" => Self::mac(stack, head, rest, now)?,
+            _ => return None,
+        };
+        match head.tenant {
+            Some(tenant) if *tenant != presented.tenant => None,
+            _ => Some(presented),
+        }
+    }
+
+    fn bearer(stack: &StackSecret, text: &str) -> Option<Self> {
+        let token = Token::parse(stack, text)?;
+        Some(Self {
+            tenant: token.tenant().clone(),
+            credential: token.credential().clone(),
+            proof: Proof::Bearer {
+                hash: token.sha256(),
+            },
+        })
+    }
+
+    /// The password is a token as well, so that a guessed one is refused as cheaply.
+    fn basic(stack: &StackSecret, text: &str) -> Option<Self> {
+        let decoded = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
+        let (user_name, password) = decoded.split_once(':')?;
+        let token = Token::parse(stack, password)?;
+        Some(Self {
+            tenant: token.tenant().clone(),
+            credential: token.credential().clone(),
+            proof: Proof::Basic {
+                hash: token.sha256(),
+                user_name: user_name.to_owned(),
+            },
+        })
+    }
+
+    /// The key id is `{credential}@{tenant}`, or just `{credential}` where the path names the
+    /// tenant.
+    fn mac(stack: &StackSecret, head: &RequestHead<'_>, text: &str, now: u64) -> Option<Self> {
+        let (key_id, signature) = text.split_once(':')?;
+        let (credential, tenant) = match key_id.split_once('@') {
+            Some((credential, tenant)) => (credential, TenantId::parse(tenant).ok()?),
+            None => (key_id, head.tenant?.clone()),
+        };
+        let credential = CredentialId::parse(credential).ok()?;
+        mac::is_signed(stack, (&tenant, &credential), head, signature, now).then_some(Self {
+            tenant,
+            credential,
+            proof: Proof::Mac,
+        })
+    }
+
+    /// How the credential is presented.
+    pub(super) fn kind(&self) -> CredentialKind {
+        match self.proof {
+            Proof::Bearer { .. } => CredentialKind::Bearer,
+            Proof::Basic { .. } => CredentialKind::Basic,
+            Proof::Mac => CredentialKind::Mac,
+        }
+    }
+
+    /// Whether `credential` is the one presented.
+    pub(super) fn matches(&self, credential: &Credential) -> bool {
+        credential.id == self.credential
+            && credential.kind == self.kind()
+            && match &self.proof {
+                Proof::Bearer { hash } => is_hash_of(credential, hash),
+                Proof::Basic { hash, user_name } => {
+                    is_hash_of(credential, hash) && self.is_name_of(credential, user_name)
+                }
+                Proof::Mac => true,
+            }
+    }
+
+    fn is_name_of(&self, credential: &Credential, user_name: &str) -> bool {
+        let label = credential.label.as_str();
+        user_name == label || user_name == format!("{label}@{}", self.tenant)
+    }
+}
+
+fn is_hash_of(credential: &Credential, hash: &str) -> bool {
+    let kept = credential.hash.as_deref().unwrap_or_default();
+    kept.as_bytes().ct_eq(hash.as_bytes()).into()
+}

@@ -1,0 +1,339 @@
+//! Makes, lists and revokes credentials.
+//!
+//! Running processes learn of a change within a minute, and of a new credential when it is first
+//! used.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ring::rand::SystemRandom;
+use serde_json::Map;
+
+use super::secrets::SecretError;
+use super::stack_secret::random_bytes;
+use super::token::hex;
+use super::{
+    Credential, CredentialId, CredentialKind, Credentials, Permissions, StackSecret, TenantId,
+    Token, mac,
+};
+use crate::clock::Clock;
+use crate::protocol::error::{Error, Result};
+
+/// How many credentials a tenant may have; with the 64 KiB of a secret this leaves each 650 bytes.
+const MAX_CREDENTIALS: usize = 100;
+/// The longest label, in bytes.
+const MAX_LABEL_BYTES: usize = 100;
+
+/// Manages tenants and their credentials.
+pub struct Issuer {
+    stack: Arc<StackSecret>,
+    credentials: Credentials,
+    clock: Arc<dyn Clock>,
+    random: SystemRandom,
+}
+
+/// What a new credential is to be.
+#[derive(Debug, Clone)]
+pub struct NewCredential {
+    /// How it will be presented.
+    pub kind: CredentialKind,
+    /// What people call it, 1 to 100 bytes; the user name of a Basic credential.
+    pub label: String,
+    /// How long it is valid; for ever if absent.
+    pub lifetime_seconds: Option<u64>,
+    /// What it may do; with a role, [`Permissions::All`] stands for that of the role alone.
+    pub permissions: Permissions,
+    /// The id of a role whose permissions it has beside its own.
+    pub role: Option<String>,
+    /// The id of the user that `/Me` stands for.
+    pub user: Option<String>,
+}
+
+/// A credential that was made, with what its owner has to be given now or never.
+pub struct Issued {
+    /// The credential as it is kept.
+    pub credential: Credential,
+    /// What to present: the token of a Bearer credential, the password of a Basic one, the key of
+    /// a MAC one in base64.
+    pub secret: String,
+    /// The user name of a Basic credential, `{label}@{tenant}`, or the key id of a MAC one,
+    /// `{credential}@{tenant}`; the part from the `@` may be left out where the path names the
+    /// tenant.
+    pub user_name: Option<String>,
+}
+
+impl Issuer {
+    /// An issuer for one stack.
+    #[must_use]
+    pub fn new(stack: Arc<StackSecret>, credentials: Credentials, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            stack,
+            credentials,
+            clock,
+            random: SystemRandom::new(),
+        }
+    }
+
+    /// Makes a tenant without credentials.
+    ///
+    /// # Errors
+    /// `Conflict` if there is one of this name; `Unavailable` if secrets are out of reach.
+    pub async fn create_tenant(&self, tenant: &TenantId) -> Result<()> {
+        match self.credentials.create(tenant).await {
+            Err(SecretError::Conflict) => Err(Error::conflict(format!(
+                "There is a tenant {tenant} already"
+            ))),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Every tenant, in alphabetical order.
+    ///
+    /// # Errors
+    /// `Unavailable` if secrets are out of reach.
+    pub async fn tenants(&self) -> Result<Vec<TenantId>> {
+        Ok(self.credentials.tenants().await?)
+    }
+
+    /// Makes a credential of `tenant`.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such tenant; `InvalidValue` for a label that cannot be presented;
+    /// `TooMany` if the tenant has 100 credentials; `Unavailable` if secrets are out of reach.
+    pub async fn create_credential(&self, tenant: &TenantId, new: NewCredential) -> Result<Issued> {
+        check_label(&new)?;
+        let issued = self.issue(tenant, new)?;
+        let add = self.credentials.change(tenant, |secret| {
+            if secret.len() >= MAX_CREDENTIALS {
+                return Err(Error::too_many(format!(
+                    "A tenant has at most {MAX_CREDENTIALS} credentials; revoke one first"
+                )));
+            }
+            secret.add(issued.credential.clone());
+            Ok(())
+        });
+        add.await?.ok_or_else(|| no_tenant(tenant))?;
+        Ok(issued)
+    }
+
+    /// The credentials of `tenant`, oldest first.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such tenant; `Unavailable` if secrets are out of reach.
+    pub async fn credentials(&self, tenant: &TenantId) -> Result<Vec<Credential>> {
+        let secret = self.credentials.read(tenant).await?;
+        let secret = secret.ok_or_else(|| no_tenant(tenant))?;
+        Ok(secret.credentials().cloned().collect())
+    }
+
+    /// Revokes a credential of `tenant` for good.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such tenant or credential; `Unavailable` if secrets are out of
+    /// reach.
+    pub async fn revoke(&self, tenant: &TenantId, credential: &CredentialId) -> Result<()> {
+        let remove = self.credentials.change(tenant, |secret| {
+            if secret.remove(credential) {
+                return Ok(());
+            }
+            Err(Error::not_found(format!(
+                "The tenant {tenant} has no credential {credential}"
+            )))
+        });
+        remove.await?.ok_or_else(|| no_tenant(tenant))
+    }
+
+    fn issue(&self, tenant: &TenantId, new: NewCredential) -> Result<Issued> {
+        let id = CredentialId::parse(&hex(&random_bytes::<8>(&self.random)?))?;
+        let (secret, hash) = match new.kind {
+            CredentialKind::Bearer | CredentialKind::Basic => {
+                let token = Token::mint(&self.stack, tenant, &id, random_bytes(&self.random)?);
+                (token.as_str().to_owned(), Some(token.sha256()))
+            }
+            CredentialKind::Mac => (mac::secret(&self.stack, tenant, &id), None),
+        };
+        let user_name = match new.kind {
+            CredentialKind::Bearer => None,
+            CredentialKind::Basic => Some(format!("{}@{tenant}", new.label)),
+            CredentialKind::Mac => Some(format!("{id}@{tenant}")),
+        };
+        let created = self.clock.now_seconds();
+        let credential = Credential {
+            id,
+            kind: new.kind,
+            label: new.label,
+            created,
+            expires: new
+                .lifetime_seconds
+                .map(|life| created.saturating_add(life)),
+            hash,
+            permissions: match new.permissions {
+                Permissions::All => None,
+                Permissions::Only(permissions) => Some(permissions),
+            },
+            role: new.role,
+            user: new.user,
+            unknown: Map::new(),
+        };
+        Ok(Issued {
+            credential,
+            secret,
+            user_name,
+        })
+    }
+}
+
+fn check_label(new: &NewCredential) -> Result<()> {
+    let label = new.label.as_str();
+    // A colon ends the user name of Basic (RFC 7617 §2).
+    let has_colon = new.kind == CredentialKind::Basic && label.contains(':');
+    let fits = (1..=MAX_LABEL_BYTES).contains(&label.len());
+    if fits && !has_colon && !label.contains(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::invalid_value(format!(
+        "A label has 1 to {MAX_LABEL_BYTES} bytes, no control characters and, for Basic, no colon"
+    )))
+}
+
+fn no_tenant(tenant: &TenantId) -> Error {
+    Error::not_found(format!("There is no tenant {tenant}"))
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issued({}, ..)", self.credential.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::manual::ManualClock;
+    use crate::protocol::error::ErrorKind;
+    use crate::tenant::test_secrets::TestSecrets;
+
+    fn issuer(secrets: &Arc<TestSecrets>) -> Issuer {
+        let stack = Arc::new(StackSecret::from_bytes(&[7; 32]).unwrap());
+        let credentials = Credentials::new(secrets.clone(), "test");
+        Issuer::new(stack, credentials, Arc::new(ManualClock::at_seconds(1000)))
+    }
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::parse(name).unwrap()
+    }
+
+    fn new(kind: CredentialKind, label: &str) -> NewCredential {
+        NewCredential {
+            kind,
+            label: label.to_owned(),
+            lifetime_seconds: Some(500),
+            permissions: Permissions::All,
+            role: None,
+            user: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_does_not_hold_what_is_handed_out() {
+        let secrets = Arc::new(TestSecrets::default());
+        let issuer = issuer(&secrets);
+        let acme = tenant("acme");
+        issuer.create_tenant(&acme).await.unwrap();
+        for kind in [
+            CredentialKind::Bearer,
+            CredentialKind::Basic,
+            CredentialKind::Mac,
+        ] {
+            let issue = issuer.create_credential(&acme, new(kind, "okta"));
+            let issued = issue.await.unwrap();
+            let kept = secrets.value("test/tenants/acme");
+            assert!(kept.contains(issued.credential.id.as_str()));
+            assert!(!kept.contains(&issued.secret));
+            assert_eq!(issued.credential.expires, Some(1500));
+            assert!(!format!("{issued:?}").contains(&issued.secret));
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_are_listed_until_they_are_revoked() {
+        let issuer = issuer(&Arc::default());
+        let acme = tenant("acme");
+        issuer.create_tenant(&acme).await.unwrap();
+        let mut ids = Vec::new();
+        for label in ["first", "second"] {
+            let issue = issuer.create_credential(&acme, new(CredentialKind::Bearer, label));
+            ids.push(issue.await.unwrap().credential.id);
+        }
+        issuer.revoke(&acme, &ids[0]).await.unwrap();
+        let left = issuer.credentials(&acme).await.unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].id, ids[1]);
+        let again = issuer.revoke(&acme, &ids[0]).await.unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn tenants_are_made_once_and_listed() {
+        let issuer = issuer(&Arc::default());
+        for name in ["beta", "acme"] {
+            issuer.create_tenant(&tenant(name)).await.unwrap();
+        }
+        let again = issuer.create_tenant(&tenant("acme")).await.unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Conflict);
+        let tenants = issuer.tenants().await.unwrap();
+        assert_eq!(tenants, [tenant("acme"), tenant("beta")]);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_tenant_is_named() {
+        let issuer = issuer(&Arc::default());
+        let nobody = tenant("nobody");
+        let error = issuer.credentials(&nobody).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.detail().contains("nobody"));
+        let new = new(CredentialKind::Bearer, "okta");
+        let error = issuer.create_credential(&nobody, new).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn issuers_at_the_same_time_lose_nothing() {
+        let secrets = Arc::new(TestSecrets::default());
+        let (one, two) = (issuer(&secrets), issuer(&secrets));
+        let acme = tenant("acme");
+        one.create_tenant(&acme).await.unwrap();
+        let made = tokio::join!(
+            one.create_credential(&acme, new(CredentialKind::Bearer, "one")),
+            two.create_credential(&acme, new(CredentialKind::Bearer, "two")),
+        );
+        assert!(made.0.is_ok() && made.1.is_ok());
+        assert_eq!(one.credentials(&acme).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_tenant_has_at_most_a_hundred_credentials() {
+        let issuer = issuer(&Arc::default());
+        let acme = tenant("acme");
+        issuer.create_tenant(&acme).await.unwrap();
+        for _ in 0..MAX_CREDENTIALS {
+            let issue = issuer.create_credential(&acme, new(CredentialKind::Mac, "sync"));
+            issue.await.unwrap();
+        }
+        let one_more = issuer.create_credential(&acme, new(CredentialKind::Mac, "sync"));
+        assert_eq!(one_more.await.unwrap_err().kind(), ErrorKind::TooMany);
+    }
+
+    #[test]
+    fn labels_can_be_presented() {
+        fn check(kind: CredentialKind, label: &str, allowed: bool) {
+            assert_eq!(check_label(&new(kind, label)).is_ok(), allowed, "{label:?}");
+        }
+        check(CredentialKind::Bearer, "okta: production", true);
+        check(CredentialKind::Basic, "api@example.com", true);
+        check(CredentialKind::Basic, "a:b", false);
+        check(CredentialKind::Bearer, "", false);
+        check(CredentialKind::Bearer, "a\nb", false);
+        check(CredentialKind::Bearer, &"x".repeat(101), false);
+    }
+}

@@ -1,0 +1,43 @@
+//! Who is calling: credentials, and the tenant they belong to.
+//!
+//! This module owns the shape of credentials, where they are kept and how a request is matched with
+//! one ([`Authenticator`]), and how they are made and revoked ([`Issuer`]). It must not know HTTP
+//! types, resources, or the table: the HTTP layer passes plain strings and gets a [`Caller`] back.
+//!
+//! Invariants:
+//! - Secrets are read only for callers who hold something that this stack signed, so nobody else
+//!   can cause a call or learn which tenants exist.
+//! - Every refusal is the same error with the same text.
+//! - No plain token, password or key is ever stored or formatted.
+//!
+//! RFC 7644 §2; RFC 6750 (Bearer), RFC 7617 (Basic).
+
+mod authenticator;
+mod authorization;
+mod cache;
+mod credential;
+mod credentials;
+mod id;
+mod issuer;
+mod mac;
+mod permissions;
+mod secrets;
+mod secrets_file;
+mod secrets_manager;
+mod stack_secret;
+#[cfg(test)]
+mod test_secrets;
+mod token;
+
+pub use authenticator::{Authenticator, Caller};
+pub use authorization::RequestHead;
+pub use credential::{Credential, CredentialKind, TenantSecret};
+pub use credentials::Credentials;
+pub use id::{CredentialId, TenantId};
+pub use issuer::{Issued, Issuer, NewCredential};
+pub use permissions::Permissions;
+pub use secrets::{Secret, SecretError, SecretStore, SecretVersion};
+pub use secrets_file::SecretsFile;
+pub use secrets_manager::SecretsManager;
+pub use stack_secret::StackSecret;
+pub use token::Token;

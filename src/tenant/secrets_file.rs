@@ -1,0 +1,249 @@
+//! Secrets in a local JSON file, for development and for hosts without Secrets Manager.
+//!
+//! ```json
+//! {"version": 1, "secrets": {"dev/stack": {"version": 1, "value": "…"}}}
+//! ```
+//!
+//! The file is readable by its owner only. It is replaced by renaming a complete new file over it,
+//! so a reader never sees half of one, and writers take turns by a lock on a file beside it, which
+//! the operating system releases if a writer dies. Reading and writing block for the microseconds
+//! a small local file takes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use serde::{Deserialize, Serialize};
+
+use super::secrets::{Secret, SecretError, SecretStore, SecretVersion, broken_json};
+
+/// The version of the file that this release reads and writes.
+const VERSION: u32 = 1;
+
+/// A [`SecretStore`] in one file.
+#[derive(Debug)]
+pub struct SecretsFile {
+    path: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    secrets: BTreeMap<String, Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    version: u64,
+    value: String,
+}
+
+impl SecretsFile {
+    /// The store in the file at `path`, which is created by the first write. Its directory must
+    /// exist.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    fn read(&self) -> Result<Document, SecretError> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Document::default()),
+            Err(error) => return Err(out_of_reach(&self.path, error)),
+        };
+        let document: Document = serde_json::from_str(&text)
+            .map_err(|error| SecretError::malformed(shown(&self.path), broken_json(&error)))?;
+        if document.version == VERSION {
+            return Ok(document);
+        }
+        let reason = format!("version {} is not {VERSION}", document.version);
+        Err(SecretError::malformed(shown(&self.path), reason))
+    }
+
+    fn replace(
+        &self,
+        name: &str,
+        value: &str,
+        expected: Option<&SecretVersion>,
+    ) -> Result<SecretVersion, SecretError> {
+        let lock = self.beside("lock");
+        let _held_until_written =
+            lock_exclusively(&lock).map_err(|error| out_of_reach(&lock, error))?;
+        let mut document = self.read()?;
+        let found = document.secrets.get(name).map_or(0, |entry| entry.version);
+        if version_of(found) != expected.cloned() {
+            return Err(SecretError::Conflict);
+        }
+        let entry = Entry {
+            version: found + 1,
+            value: value.to_owned(),
+        };
+        document.secrets.insert(name.to_owned(), entry);
+        self.write(&document)
+            .map_err(|error| out_of_reach(&self.path, error))?;
+        Ok(SecretVersion((found + 1).to_string()))
+    }
+
+    fn write(&self, document: &Document) -> io::Result<()> {
+        let new = self.beside("new");
+        let mut text = serde_json::to_vec_pretty(document)?;
+        text.push(b'\n');
+        // A writer that died may have left one; we hold the lock, so nobody is writing it.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = owner_only().create_new(true).open(&new)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)
+    }
+
+    /// The file's path with one more extension.
+    fn beside(&self, extension: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(".");
+        path.push(extension);
+        path.into()
+    }
+}
+
+impl SecretStore for SecretsFile {
+    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, SecretError>> {
+        let found = self.read().map(|mut document| {
+            let entry = document.secrets.remove(name)?;
+            Some(Secret {
+                version: version_of(entry.version)?,
+                value: entry.value,
+            })
+        });
+        ready(found).boxed()
+    }
+
+    fn put<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a str,
+        expected: Option<&'a SecretVersion>,
+    ) -> BoxFuture<'a, Result<SecretVersion, SecretError>> {
+        ready(self.replace(name, value, expected)).boxed()
+    }
+
+    fn names<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>, SecretError>> {
+        let names = self.read().map(|document| {
+            let names = document.secrets.into_keys();
+            names.filter(|name| name.starts_with(prefix)).collect()
+        });
+        ready(names).boxed()
+    }
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            secrets: BTreeMap::new(),
+        }
+    }
+}
+
+/// The version of an entry; 0 stands for an entry that is not there.
+fn version_of(version: u64) -> Option<SecretVersion> {
+    (version > 0).then(|| SecretVersion(version.to_string()))
+}
+
+fn lock_exclusively(path: &Path) -> io::Result<File> {
+    let file = owner_only().create(true).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+fn owner_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn out_of_reach(path: &Path, error: io::Error) -> SecretError {
+    SecretError::backend(shown(path), error)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file_in(directory: &tempfile::TempDir) -> SecretsFile {
+        SecretsFile::new(directory.path().join("secrets.json"))
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn only_the_owner_can_read_the_file() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let file = file_in(&directory);
+        let version = file.put("a", "1", None).await.unwrap();
+        file.put("a", "2", Some(&version)).await.unwrap();
+        let mode = fs::metadata(&file.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_writer_left_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = file_in(&directory);
+        fs::write(file.beside("new"), "half a docu").unwrap();
+        fs::write(file.beside("lock"), "").unwrap();
+        file.put("a", "1", None).await.unwrap();
+        assert_eq!(file.get("a").await.unwrap().unwrap().value, "1");
+    }
+
+    #[test]
+    fn of_many_writers_with_one_version_one_wins() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secrets.json");
+        let write = |value: String| SecretsFile::new(&path).replace("a", &value, None).is_ok();
+        let wins = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..8)
+                .map(|n| scope.spawn(move || write(n.to_string())))
+                .collect();
+            let outcomes = writers.into_iter().map(|writer| writer.join().unwrap());
+            outcomes.filter(|won| *won).count()
+        });
+        assert_eq!(wins, 1);
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_is_malformed_and_left_alone() {
+        async fn check(text: &str) {
+            let directory = tempfile::tempdir().unwrap();
+            let file = file_in(&directory);
+            fs::write(&file.path, text).unwrap();
+            let read = file.get("a").await;
+            assert!(matches!(read, Err(SecretError::Malformed { .. })), "{text}");
+            assert!(file.put("a", "1", None).await.is_err(), "{text}");
+            assert_eq!(fs::read_to_string(&file.path).unwrap(), text);
+        }
+        check("").await;
+        check("{").await;
+        check(r#"{"version":9,"secrets":{}}"#).await;
+    }
+
+    #[tokio::test]
+    async fn an_unwritable_place_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = SecretsFile::new(directory.path().join("missing").join("secrets.json"));
+        let error = file.put("a", "1", None).await.unwrap_err();
+        assert!(error.to_string().contains("missing"), "{error}");
+    }
+}

@@ -1,0 +1,166 @@
+//! Secrets in AWS Secrets Manager.
+//!
+//! Secrets Manager has no conditional write. A new value is therefore put under a stage of our own,
+//! where nobody reads it, and then made current by moving `AWSCURRENT` away from the very version
+//! that was read, which fails if it is no longer there.
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Config;
+use aws_sdk_secretsmanager::error::SdkError;
+use aws_sdk_secretsmanager::operation::create_secret::CreateSecretError;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
+use futures_util::future::{BoxFuture, FutureExt};
+
+use super::secrets::{Secret, SecretError, SecretStore, SecretVersion};
+
+/// The stage that readers see.
+const CURRENT: &str = "AWSCURRENT";
+/// The stage of a value that is about to become current. There is one name for all writers because
+/// stages are scarce: a writer that dies leaves at most this one behind, and the next takes it over.
+const NEXT: &str = "SCIM_NEXT";
+
+/// A [`SecretStore`] in AWS Secrets Manager.
+#[derive(Debug)]
+pub struct SecretsManager {
+    client: Client,
+}
+
+impl SecretsManager {
+    /// The store that `config` leads to.
+    #[must_use]
+    pub fn new(config: impl Into<Config>) -> Self {
+        Self {
+            client: Client::from_conf(config.into()),
+        }
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<Secret>, SecretError> {
+        let get = self.client.get_secret_value().secret_id(name);
+        let answer = match get.version_stage(CURRENT).send().await {
+            Ok(answer) => answer,
+            // A secret that is scheduled for deletion is an invalid request.
+            Err(SdkError::ServiceError(error))
+                if matches!(
+                    error.err(),
+                    GetSecretValueError::ResourceNotFoundException(_)
+                        | GetSecretValueError::InvalidRequestException(_)
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(SecretError::backend(name, error)),
+        };
+        let missing = |what: &str| SecretError::malformed(name, format!("it has no {what}"));
+        Ok(Some(Secret {
+            version: SecretVersion(answer.version_id.ok_or_else(|| missing("version"))?),
+            value: answer.secret_string.ok_or_else(|| missing("text"))?,
+        }))
+    }
+
+    async fn create(&self, name: &str, value: &str) -> Result<SecretVersion, SecretError> {
+        let call = self.client.create_secret().name(name).secret_string(value);
+        match call.send().await {
+            Ok(answer) => version(name, answer.version_id),
+            Err(SdkError::ServiceError(error))
+                if matches!(error.err(), CreateSecretError::ResourceExistsException(_)) =>
+            {
+                Err(SecretError::Conflict)
+            }
+            Err(error) => Err(SecretError::backend(name, error)),
+        }
+    }
+
+    async fn replace(
+        &self,
+        name: &str,
+        value: &str,
+        expected: &SecretVersion,
+    ) -> Result<SecretVersion, SecretError> {
+        let put = self.client.put_secret_value().secret_id(name);
+        let put = put.secret_string(value).version_stages(NEXT);
+        let answer = put
+            .send()
+            .await
+            .map_err(|error| SecretError::backend(name, error))?;
+        let next = version(name, answer.version_id)?;
+        let moved = self
+            .client
+            .update_secret_version_stage()
+            .secret_id(name)
+            .version_stage(CURRENT)
+            .remove_from_version_id(&expected.0)
+            .move_to_version_id(&next.0)
+            .send()
+            .await;
+        match moved {
+            Ok(_) => Ok(next),
+            Err(error) => {
+                self.settle(name, expected, next, SecretError::backend(name, error))
+                    .await
+            }
+        }
+    }
+
+    /// Finds out what a failed move has done. The call may have been carried out although its
+    /// answer was lost, and a retry of it then fails because `expected` is no longer current.
+    async fn settle(
+        &self,
+        name: &str,
+        expected: &SecretVersion,
+        next: SecretVersion,
+        failure: SecretError,
+    ) -> Result<SecretVersion, SecretError> {
+        match self.read(name).await {
+            Ok(Some(current)) if current.version == next => Ok(next),
+            Ok(Some(current)) if current.version == *expected => Err(failure),
+            Ok(_) => Err(SecretError::Conflict),
+            Err(_) => Err(failure),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, SecretError> {
+        let by_name = Filter::builder()
+            .key(FilterNameStringType::Name)
+            .values(prefix)
+            .build();
+        let list = self.client.list_secrets().filters(by_name);
+        let mut pages = list.into_paginator().send();
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| SecretError::backend(prefix, error))?;
+            let found = page.secret_list.unwrap_or_default();
+            let found = found.into_iter().filter_map(|secret| secret.name);
+            // Secrets Manager ignores case here.
+            names.extend(found.filter(|name| name.starts_with(prefix)));
+        }
+        Ok(names)
+    }
+}
+
+impl SecretStore for SecretsManager {
+    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, SecretError>> {
+        self.read(name).boxed()
+    }
+
+    fn put<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a str,
+        expected: Option<&'a SecretVersion>,
+    ) -> BoxFuture<'a, Result<SecretVersion, SecretError>> {
+        match expected {
+            Some(expected) => self.replace(name, value, expected).boxed(),
+            None => self.create(name, value).boxed(),
+        }
+    }
+
+    fn names<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>, SecretError>> {
+        self.list(prefix).boxed()
+    }
+}
+
+fn version(name: &str, id: Option<String>) -> Result<SecretVersion, SecretError> {
+    id.map(SecretVersion)
+        .ok_or_else(|| SecretError::backend(name, "the answer names no version"))
+}
