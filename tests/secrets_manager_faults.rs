@@ -1,0 +1,111 @@
+//! What Secrets Manager does in production and no emulator will do.
+//!
+//! A few lines of HTTP stand in for Secrets Manager: its JSON protocol is one POST with the
+//! operation in `X-Amz-Target`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use scim_lambda::aws;
+use scim_lambda::tenant::{SecretError, SecretStore, SecretsManager};
+use serde_json::{Value, json};
+
+/// What the stand-in does with the call that moves `AWSCURRENT`.
+#[derive(Clone, Copy, PartialEq)]
+enum Move {
+    /// Carries it out and loses the answer; the retry is then refused.
+    LosesAnswer,
+    /// Finds that another writer came first.
+    FindsOther,
+    /// Refuses it and leaves everything as it was.
+    Refuses,
+}
+
+struct StandIn {
+    on_move: Move,
+    current: Mutex<String>,
+}
+
+#[tokio::test]
+async fn a_move_whose_answer_was_lost_has_succeeded() {
+    let outcome = replace(Move::LosesAnswer).await;
+    assert!(outcome.is_ok(), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_move_after_another_writer_is_a_conflict() {
+    let outcome = replace(Move::FindsOther).await;
+    assert!(matches!(outcome, Err(SecretError::Conflict)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_move_refused_for_another_reason_is_no_conflict() {
+    let outcome = replace(Move::Refuses).await;
+    assert!(
+        matches!(outcome, Err(SecretError::Backend { .. })),
+        "{outcome:?}"
+    );
+}
+
+/// Replaces a secret at a stand-in.
+async fn replace(on_move: Move) -> Result<(), SecretError> {
+    let stand_in = Arc::new(StandIn {
+        on_move,
+        current: Mutex::new("read-version-0000000000000000000".to_owned()),
+    });
+    let router = Router::new().route("/", post(answer)).with_state(stand_in);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let store = SecretsManager::new(&aws::emulator(&endpoint));
+    let read = store.get("name").await?.unwrap();
+    let outcome = store.put("name", "value", Some(&read.version)).await;
+    server.abort();
+    outcome.map(|_| ())
+}
+
+async fn answer(
+    State(stand_in): State<Arc<StandIn>>,
+    headers: HeaderMap,
+    body: String,
+) -> (StatusCode, String) {
+    let target = headers["x-amz-target"].to_str().unwrap();
+    let request: Value = serde_json::from_str(&body).unwrap();
+    let (status, answer) = match target {
+        "secretsmanager.GetSecretValue" => {
+            let current = stand_in.current.lock().unwrap().clone();
+            (200, json!({"VersionId": current, "SecretString": "{}"}))
+        }
+        "secretsmanager.PutSecretValue" => {
+            (200, json!({"VersionId": request["ClientRequestToken"]}))
+        }
+        _ => stand_in.update_version_stage(&request),
+    };
+    (StatusCode::from_u16(status).unwrap(), answer.to_string())
+}
+
+impl StandIn {
+    fn update_version_stage(&self, request: &Value) -> (u16, Value) {
+        let mut current = self.current.lock().unwrap();
+        let refusal = (400, json!({"__type": "InvalidParameterException"}));
+        if request["RemoveFromVersionId"] != current.as_str() {
+            return refusal;
+        }
+        match self.on_move {
+            Move::LosesAnswer => {
+                *current = request["MoveToVersionId"].as_str().unwrap().to_owned();
+                (500, json!({"__type": "InternalServiceError"}))
+            }
+            Move::FindsOther => {
+                *current = "other-version-000000000000000000".to_owned();
+                refusal
+            }
+            Move::Refuses => refusal,
+        }
+    }
+}
