@@ -1,0 +1,144 @@
+//! How every call is made: counted, retried with jitter while that can help, given up at the
+//! deadline.
+
+use std::future::Future;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use tokio::time::Instant;
+
+use super::TenantStore;
+use super::error::StoreError;
+use super::meter::Account;
+use crate::protocol::error::BoxError;
+
+/// The wait before the second attempt is at most this, and doubles from there.
+const FIRST_WAIT: Duration = Duration::from_millis(25);
+/// No single wait is longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// A call that did not succeed, after every attempt that made sense.
+#[derive(Debug)]
+pub(super) enum Failure<E> {
+    /// DynamoDB answered with an error that another attempt would not change.
+    Refused(E),
+    /// Attempts were still refused or lost at the deadline.
+    GaveUp(BoxError),
+    /// The call could not even be made.
+    Broken(BoxError),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<Failure<E>> for StoreError {
+    fn from(failure: Failure<E>) -> Self {
+        match failure {
+            Failure::GaveUp(source) => Self::Unavailable(source),
+            Failure::Refused(error) => Self::Backend(error.into()),
+            Failure::Broken(source) => Self::Backend(source),
+        }
+    }
+}
+
+/// How long to wait before asking again: twice as long each time, with full jitter.
+#[derive(Debug)]
+pub(super) struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(FIRST_WAIT)
+    }
+}
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let wait = self.0.mul_f64(fastrand::f64());
+        self.0 = (self.0 * 2).min(LONGEST_WAIT);
+        wait
+    }
+}
+
+impl TenantStore {
+    /// Waits before a part that DynamoDB left out is asked for again.
+    ///
+    /// # Errors
+    /// `Unavailable` when the deadline would pass meanwhile.
+    pub(super) async fn pause(&self, backoff: &mut Backoff) -> Result<(), StoreError> {
+        let wait = backoff.next();
+        if Instant::now() + wait >= self.deadline {
+            return Err(StoreError::Unavailable(
+                "DynamoDB left a part out until the deadline".into(),
+            ));
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Makes a call, again if it fails in a way that passes.
+    pub(super) async fn call<O, E, F>(
+        &self,
+        account: Account,
+        attempt: impl Fn() -> F,
+    ) -> Result<O, Failure<E>>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<O, SdkError<E>>>,
+    {
+        self.call_if(account, attempt, |error| {
+            error.code().is_some_and(is_passing)
+        })
+        .await
+    }
+
+    /// Makes a call, again if it fails on the way or `passing` says that the refusal passes.
+    pub(super) async fn call_if<O, E, F>(
+        &self,
+        account: Account,
+        attempt: impl Fn() -> F,
+        passing: impl Fn(&E) -> bool,
+    ) -> Result<O, Failure<E>>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<O, SdkError<E>>>,
+    {
+        let mut backoff = Backoff::default();
+        loop {
+            let begun = Instant::now();
+            let result = attempt().await;
+            self.meter.attempt(account, begun.elapsed());
+            let error = match result {
+                Ok(output) => return Ok(output),
+                Err(SdkError::ServiceError(refusal)) if !passing(refusal.err()) => {
+                    return Err(Failure::Refused(refusal.into_err()));
+                }
+                Err(error @ SdkError::ConstructionFailure(_)) => {
+                    return Err(Failure::Broken(error.into()));
+                }
+                Err(error) => error,
+            };
+            let wait = backoff.next();
+            if Instant::now() + wait >= self.deadline {
+                return Err(Failure::GaveUp(error.into()));
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// Whether DynamoDB's error code speaks of a moment and not of the request.
+pub(super) fn is_passing(code: &str) -> bool {
+    matches!(
+        code,
+        "ThrottlingException"
+            | "Throttling"
+            | "ThrottlingError"
+            | "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "TransactionConflictException"
+            | "TransactionInProgressException"
+            | "ReplicatedWriteConflictException"
+            | "InternalServerError"
+            | "InternalServerException"
+            | "ServiceUnavailable"
+            | "ServiceUnavailableException"
+            | "LimitExceededException"
+    )
+}

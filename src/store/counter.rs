@@ -1,0 +1,54 @@
+//! How many resources there are of a type: exact, and one read.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Update};
+
+use super::TenantStore;
+use super::error::StoreError;
+use super::item::s;
+use super::keys;
+use super::meter::Account;
+use super::resource::broken;
+use crate::protocol::schema::ResourceType;
+
+impl TenantStore {
+    /// The step of a transaction that counts a resource in (`1`) or out (`-1`).
+    pub(super) fn count(
+        &self,
+        resource_type: &ResourceType,
+        id: &str,
+        by: i8,
+    ) -> Result<Update, StoreError> {
+        Update::builder()
+            .table_name(&*self.table)
+            .key("pk", s(self.keys.counters(resource_type)))
+            .key("sk", s(keys::counter_shard(id)))
+            .update_expression("ADD n :by")
+            .expression_attribute_values(":by", AttributeValue::N(by.to_string()))
+            .build()
+            .map_err(broken)
+    }
+
+    /// The number of resources of a type. Strongly consistent; one call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn total(&self, resource_type: &ResourceType) -> Result<u64, StoreError> {
+        let pk = self.keys.counters(resource_type);
+        let attempt = || {
+            self.client
+                .query()
+                .table_name(&*self.table)
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", s(&pk))
+                .consistent_read(true)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+        };
+        let output = self.call(Account::Read, attempt).await?;
+        self.meter
+            .capacity(Account::Read, output.consumed_capacity());
+        let count = |item: &super::item::Item| item.get("n")?.as_n().ok()?.parse::<i64>().ok();
+        let total: i64 = output.items().iter().filter_map(count).sum();
+        Ok(u64::try_from(total).unwrap_or(0))
+    }
+}

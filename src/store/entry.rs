@@ -1,0 +1,63 @@
+//! Index entries: which keys a resource stands under.
+
+use std::collections::BTreeSet;
+
+use super::keys;
+use crate::protocol::schema::Index;
+
+/// The most entries that one resource has in one index.
+const MAX_ENTRIES: usize = 20;
+
+/// One key in one index.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The index's path, such as `emails.value`.
+    pub path: String,
+    /// The index text of the value.
+    pub key: String,
+    /// Whether the key is a claim that no other resource may hold.
+    pub unique: bool,
+}
+
+impl Entry {
+    /// The sort key: a claim is the key alone, so that a second one meets it.
+    pub(super) fn sort_key(&self, id: &str) -> String {
+        if self.unique {
+            self.key.clone()
+        } else {
+            keys::entry(&self.key, id)
+        }
+    }
+}
+
+/// All keys that a resource stands under, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Entries(BTreeSet<Entry>);
+
+impl Entries {
+    /// Adds the keys of one index, the first [`MAX_ENTRIES`] of them.
+    pub fn add(&mut self, index: &Index, keys: impl IntoIterator<Item = String>) {
+        let entry = |key| Entry {
+            path: index.path.clone(),
+            key,
+            unique: index.unique,
+        };
+        self.0.extend(
+            keys.into_iter()
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .take(MAX_ENTRIES)
+                .map(entry),
+        );
+    }
+
+    /// Every entry, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.0.iter()
+    }
+
+    /// The entries that are here and not there.
+    pub(super) fn minus<'e>(&'e self, other: &'e Self) -> impl Iterator<Item = &'e Entry> {
+        self.0.difference(&other.0)
+    }
+}

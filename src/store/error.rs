@@ -1,0 +1,45 @@
+//! What a call to the table can come to, and what the client is told of it.
+
+use crate::protocol::error::{BoxError, Error};
+
+/// A failed call.
+#[derive(Debug)]
+pub enum StoreError {
+    /// There is no such item, or it is being deleted.
+    NotFound,
+    /// The item is not in the version that the write was made for.
+    VersionMismatch,
+    /// A unique value belongs to another resource.
+    Taken {
+        /// The index's path, such as `userName`.
+        attribute: String,
+    },
+    /// The item would be larger than DynamoDB takes (400 KB).
+    TooLarge,
+    /// Throttled, conflicting or out of reach until the deadline.
+    Unavailable(BoxError),
+    /// Anything else; a fault of ours or of the installation.
+    Backend(BoxError),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::not_found("The resource does not exist"),
+            StoreError::VersionMismatch => {
+                Self::conflict("The resource was changed at the same time; read it again and retry")
+            }
+            StoreError::Taken { attribute } => Self::uniqueness(format!(
+                "The value of `{attribute}` already belongs to another resource"
+            )),
+            StoreError::TooLarge => Self::payload_too_large(
+                "The resource is larger than 400 KB, which is the most that can be stored",
+            ),
+            StoreError::Unavailable(source) => {
+                Self::unavailable("The directory is overloaded or out of reach; retry later")
+                    .with_source(source)
+            }
+            StoreError::Backend(source) => Self::internal(source),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A stored resource, and its item.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::error::StoreError;
+use crate::protocol::version::Version;
+
+/// An item as the SDK has it.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The set of index entries and the folding of keys that this version of the code writes.
+pub(super) const INDEX_VERSION: u64 = 1;
+
+/// A resource as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The resource's `id`.
+    pub id: String,
+    /// The canonical JSON text, without `meta` and without anything that depends on the public URL.
+    pub body: String,
+    /// Grows by one with each change of the body.
+    pub revision: u64,
+    /// When the resource was created, in milliseconds since the Unix epoch.
+    pub created: u64,
+    /// When the body last changed, in milliseconds since the Unix epoch.
+    pub modified: u64,
+    /// The argon2 hash of the password, where the tenant keeps one.
+    pub password: Option<String>,
+    /// What a group knows of its members.
+    pub group: Option<GroupState>,
+}
+
+/// What a group's own item says of the member items.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupState {
+    /// Grows by one with each change of the members.
+    pub member_revision: u64,
+    /// When the members last changed, in milliseconds since the Unix epoch; 0 for never.
+    pub member_stamp: u64,
+    /// The name of the current member set.
+    pub set: String,
+    /// The number of partitions the current set is spread over.
+    pub shards: u32,
+}
+
+impl Stored {
+    /// The entity tag: of the body, and of the members where there are any (RFC 7644 §3.14).
+    #[must_use]
+    pub fn version(&self) -> Version {
+        match &self.group {
+            Some(group) => Version::new(&format!("{}.{}", self.revision, group.member_revision)),
+            None => Version::new(&self.revision.to_string()),
+        }
+    }
+
+    /// When anything of the resource last changed, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn last_modified(&self) -> u64 {
+        self.group
+            .as_ref()
+            .map_or(self.modified, |group| self.modified.max(group.member_stamp))
+    }
+
+    /// The item of a resource in its first state.
+    pub(super) fn to_item(&self, pk: String, token: &str) -> Item {
+        let mut item = Item::from([
+            ("pk".to_owned(), s(pk)),
+            ("sk".to_owned(), s(&self.id)),
+            ("kind".to_owned(), s("R")),
+            ("body".to_owned(), s(&self.body)),
+            ("v".to_owned(), n(self.revision)),
+            ("created".to_owned(), n(self.created)),
+            ("modified".to_owned(), n(self.modified)),
+            ("ix".to_owned(), n(INDEX_VERSION)),
+            ("rid".to_owned(), s(token)),
+        ]);
+        if let Some(hash) = &self.password {
+            item.insert("pw".to_owned(), s(hash));
+        }
+        if let Some(group) = &self.group {
+            item.insert("mv".to_owned(), n(group.member_revision));
+            item.insert("ms".to_owned(), n(group.member_stamp));
+            item.insert("set".to_owned(), s(&group.set));
+            item.insert("n".to_owned(), n(group.shards.into()));
+        }
+        item
+    }
+
+    /// Reads a resource's item.
+    pub(super) fn from_item(mut item: Item) -> Result<Self, StoreError> {
+        let group = item
+            .contains_key("set")
+            .then(|| GroupState::take(&mut item))
+            .transpose()?;
+        Ok(Self {
+            id: take_text(&mut item, "sk")?,
+            body: take_text(&mut item, "body")?,
+            revision: number(&item, "v")?,
+            created: number(&item, "created")?,
+            modified: number(&item, "modified")?,
+            password: item
+                .contains_key("pw")
+                .then(|| take_text(&mut item, "pw"))
+                .transpose()?,
+            group,
+        })
+    }
+}
+
+impl GroupState {
+    fn take(item: &mut Item) -> Result<Self, StoreError> {
+        Ok(Self {
+            member_revision: number(item, "mv")?,
+            member_stamp: number(item, "ms")?,
+            set: take_text(item, "set")?,
+            shards: u32::try_from(number(item, "n")?)
+                .map_err(|error| StoreError::Backend(error.into()))?,
+        })
+    }
+}
+
+/// Whether the item is a resource that is being deleted.
+pub(super) fn is_deleted(item: &Item) -> bool {
+    item.contains_key("del")
+}
+
+/// The id of the write that last changed the item.
+pub(super) fn rid(item: Option<&Item>) -> Option<&str> {
+    item?.get("rid")?.as_s().ok().map(String::as_str)
+}
+
+/// A string attribute value.
+pub(super) fn s(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+/// A number attribute value.
+pub(super) fn n(number: u64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// Takes a string out of an item.
+pub(super) fn take_text(item: &mut Item, name: &str) -> Result<String, StoreError> {
+    match item.remove(name) {
+        Some(AttributeValue::S(text)) => Ok(text),
+        _ => Err(malformed(name)),
+    }
+}
+
+/// Reads a number of an item.
+pub(super) fn number(item: &Item, name: &str) -> Result<u64, StoreError> {
+    item.get(name)
+        .and_then(|value| value.as_n().ok())
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| malformed(name))
+}
+
+fn malformed(name: &str) -> StoreError {
+    StoreError::Backend(format!("an item has no usable `{name}`").into())
+}

@@ -1,0 +1,95 @@
+//! Partition and sort keys: every key begins with its tenant.
+
+use std::hash::Hasher;
+
+use crate::protocol::schema::ResourceType;
+use crate::tenant::TenantId;
+
+/// Separates the parts of a sort key; index texts never contain it.
+pub(super) const SEPARATOR: char = '\u{1f}';
+
+/// Counters of one type are spread over this many items, so that creates do not meet in one.
+pub(super) const COUNTER_SHARDS: u64 = 64;
+
+/// The keys of one tenant.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(tenant: &TenantId) -> Self {
+        Self {
+            prefix: format!("T#{}", tenant.as_str()),
+        }
+    }
+
+    /// The tenant's own configuration.
+    pub(super) fn tenant(&self) -> String {
+        self.prefix.clone()
+    }
+
+    /// The resources of one type. The shard is there so that a tenant can be split later.
+    pub(super) fn resources(&self, resource_type: &ResourceType) -> String {
+        format!("{}#R#{}#0", self.prefix, resource_type.name)
+    }
+
+    /// The entries of one index, and the claims of a unique one.
+    pub(super) fn index(&self, resource_type: &ResourceType, path: &str) -> String {
+        format!("{}#I#{}#{path}", self.prefix, resource_type.name)
+    }
+
+    /// The counters of one type.
+    pub(super) fn counters(&self, resource_type: &ResourceType) -> String {
+        format!("{}#C#{}", self.prefix, resource_type.name)
+    }
+}
+
+/// The sort key of the counter item that counts this resource.
+pub(super) fn counter_shard(id: &str) -> String {
+    format!("{:02}", stable_hash(id) % COUNTER_SHARDS)
+}
+
+/// The sort key of an index entry.
+pub(super) fn entry(key: &str, id: &str) -> String {
+    format!("{key}{SEPARATOR}{id}")
+}
+
+/// A hash that is the same in every process and version: FNV-1a, 64 bits.
+pub(super) fn stable_hash(text: &str) -> u64 {
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        assert_eq!(stable_hash(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(stable_hash("a"), 0xaf63_dc4c_8601_ec8c);
+    }
+
+    #[test]
+    fn no_tenant_is_a_prefix_of_another() {
+        let keys = |name: &str| Keys::new(&TenantId::parse(name).unwrap()).tenant();
+        assert_eq!(keys("acme"), "T#acme");
+        assert!(!format!("{}#", keys("acme-2")).starts_with(&format!("{}#", keys("acme"))));
+    }
+}

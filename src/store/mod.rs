@@ -1,0 +1,98 @@
+//! The one table: items, keys, and every call to DynamoDB.
+//!
+//! Invariants:
+//! - A tenant's data is reached through a [`TenantStore`] only; no call takes a bare key.
+//! - Every read that a client can compare with its own write is strongly consistent.
+//! - There is no secondary index: index entries are ordinary items of the same transaction.
+//! - A write that met an ambiguous outcome is sent again with the same token, and recognises itself.
+//!
+//! It must not know HTTP, messages, or what a filter looks like as text.
+
+mod call;
+mod config;
+mod counter;
+mod entry;
+mod error;
+mod item;
+mod keys;
+mod meter;
+mod range;
+mod resource;
+mod table;
+mod transaction;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_sdk_dynamodb::Client;
+use tokio::time::Instant;
+
+pub use config::{ConfigItem, TenantConfig};
+pub use entry::{Entries, Entry};
+pub use error::StoreError;
+pub use item::{GroupState, Stored};
+pub use meter::{Cost, Meter};
+pub use range::{IndexPage, KeyRange, Order, ResourcePage, Window};
+pub use resource::{Guard, Write};
+
+use crate::tenant::TenantId;
+use keys::Keys;
+
+/// The table, and the connection to it that every request of this process shares.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    table: Arc<str>,
+}
+
+impl Store {
+    /// Uses `table` at the endpoint, region and credentials of `config`.
+    ///
+    /// The SDK's own retries are off: the store retries by what it knows of each call.
+    #[must_use]
+    pub fn new(config: &SdkConfig, table: &str) -> Self {
+        Self::with_config(aws_sdk_dynamodb::config::Builder::from(config), table)
+    }
+
+    /// The same for a prepared client configuration, which is how tests add interceptors.
+    #[must_use]
+    pub fn with_config(config: aws_sdk_dynamodb::config::Builder, table: &str) -> Self {
+        let config = config.retry_config(RetryConfig::disabled()).build();
+        Self {
+            client: Client::from_conf(config),
+            table: table.into(),
+        }
+    }
+
+    /// One tenant's part of the table, for one request that must be over in `budget`.
+    #[must_use]
+    pub fn for_tenant(&self, tenant: &TenantId, meter: Meter, budget: Duration) -> TenantStore {
+        TenantStore {
+            client: self.client.clone(),
+            table: Arc::clone(&self.table),
+            keys: Keys::new(tenant),
+            meter,
+            deadline: Instant::now() + budget,
+        }
+    }
+}
+
+/// One tenant's part of the table during one request.
+#[derive(Debug, Clone)]
+pub struct TenantStore {
+    client: Client,
+    table: Arc<str>,
+    keys: Keys,
+    meter: Meter,
+    deadline: Instant,
+}
+
+impl TenantStore {
+    /// What this request has cost so far.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+}

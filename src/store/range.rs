@@ -1,0 +1,423 @@
+//! Ordered reads: pages of an index, pages of a type, and many resources by id.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, Select};
+use futures_util::future::try_join_all;
+
+use super::TenantStore;
+use super::error::StoreError;
+use super::item::{self, Item, Stored, s};
+use super::keys::SEPARATOR;
+use super::meter::Account;
+use crate::protocol::schema::{Index, ResourceType};
+
+/// The most keys that DynamoDB takes in one BatchGetItem.
+const MAX_BATCH: usize = 100;
+
+/// A range of sort keys, from a first one (included) up to a last one (not included).
+///
+/// Index texts hold no character below U+0020, so texts that differ order the same with and
+/// without what follows them in a sort key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyRange {
+    from: Option<String>,
+    to: Option<String>,
+}
+
+impl KeyRange {
+    /// Every key.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// The keys that equal this text.
+    #[must_use]
+    pub fn equal(text: &str) -> Self {
+        Self::at_least(text).and(Self::at_most(text))
+    }
+
+    /// The keys that begin with this text.
+    #[must_use]
+    pub fn prefix(text: &str) -> Self {
+        Self {
+            from: Some(text.to_owned()),
+            to: Some(format!("{text}{}", char::MAX)),
+        }
+    }
+
+    /// The keys that equal this text or come after it.
+    #[must_use]
+    pub fn at_least(text: &str) -> Self {
+        Self {
+            from: Some(text.to_owned()),
+            to: None,
+        }
+    }
+
+    /// The keys that come after this text.
+    #[must_use]
+    pub fn greater(text: &str) -> Self {
+        Self {
+            from: Some(after(text)),
+            to: None,
+        }
+    }
+
+    /// The keys that come before this text.
+    #[must_use]
+    pub fn less(text: &str) -> Self {
+        Self {
+            from: None,
+            to: Some(text.to_owned()),
+        }
+    }
+
+    /// The keys that equal this text or come before it.
+    #[must_use]
+    pub fn at_most(text: &str) -> Self {
+        Self {
+            from: None,
+            to: Some(after(text)),
+        }
+    }
+
+    /// The keys that are in both ranges.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let to = match (self.to, other.to) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self {
+            from: self.from.max(other.from),
+            to,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!((&self.from, &self.to), (Some(from), Some(to)) if from >= to)
+    }
+}
+
+/// The end of everything that is `text` or `text`, separator, id; before any longer text, and itself
+/// no sort key.
+fn after(text: &str) -> String {
+    format!("{text}{SEPARATOR}{}", char::MAX)
+}
+
+/// Which way an index is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Smallest key first.
+    #[default]
+    Ascending,
+    /// Largest key first.
+    Descending,
+}
+
+/// Where in a range to read, and how much.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Window<'w> {
+    /// The sort key after which to go on; `None` begins.
+    pub after: Option<&'w str>,
+    /// The most items to read; `None` reads as much as one call gives.
+    pub limit: Option<usize>,
+    /// Which way to read.
+    pub order: Order,
+}
+
+/// A page of an index.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IndexPage {
+    /// The sort key and the resource's id of each entry, in order.
+    pub entries: Vec<(String, String)>,
+    /// The sort key to go on after, when there may be more.
+    pub next: Option<String>,
+}
+
+/// A page of a type.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResourcePage {
+    /// The resources in order of creation.
+    pub resources: Vec<Stored>,
+    /// The id to go on after, when there may be more.
+    pub next: Option<String>,
+}
+
+impl TenantStore {
+    /// The resource that holds this unique value, if one does: the claim, then the resource.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn claimed(
+        &self,
+        resource_type: &ResourceType,
+        index: &Index,
+        key: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let claim = self
+            .get_item(self.keys.index(resource_type, &index.path), key)
+            .await?;
+        claim
+            .map(|mut claim| item::take_text(&mut claim, "id"))
+            .transpose()
+    }
+
+    /// One call's worth of an index.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn index_page(
+        &self,
+        resource_type: &ResourceType,
+        index: &Index,
+        range: &KeyRange,
+        window: Window<'_>,
+    ) -> Result<IndexPage, StoreError> {
+        if range.is_empty() {
+            return Ok(IndexPage::default());
+        }
+        let output = self
+            .query(
+                self.keys.index(resource_type, &index.path),
+                range,
+                window,
+                None,
+            )
+            .await?;
+        let next = last_key(&output);
+        let entries = output
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .map(|mut item| {
+                Ok((
+                    item::take_text(&mut item, "sk")?,
+                    item::take_text(&mut item, "id")?,
+                ))
+            });
+        Ok(IndexPage {
+            entries: entries.collect::<Result<_, StoreError>>()?,
+            next,
+        })
+    }
+
+    /// The number of entries in a range of an index, in as many calls as DynamoDB needs.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn index_count(
+        &self,
+        resource_type: &ResourceType,
+        index: &Index,
+        range: &KeyRange,
+    ) -> Result<u64, StoreError> {
+        let (mut total, mut after) = (0, None::<String>);
+        if range.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                ..Window::default()
+            };
+            let pk = self.keys.index(resource_type, &index.path);
+            let output = self.query(pk, range, window, Some(Select::Count)).await?;
+            total += u64::try_from(output.count()).unwrap_or(0);
+            after = last_key(&output);
+            if after.is_none() {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// One call's worth of a type's resources in order of creation; those being deleted are left out.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn resource_page(
+        &self,
+        resource_type: &ResourceType,
+        window: Window<'_>,
+    ) -> Result<ResourcePage, StoreError> {
+        let output = self
+            .query(
+                self.keys.resources(resource_type),
+                &KeyRange::all(),
+                window,
+                None,
+            )
+            .await?;
+        let next = last_key(&output);
+        let items = output
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|item| !item::is_deleted(item));
+        Ok(ResourcePage {
+            resources: items.map(Stored::from_item).collect::<Result<_, _>>()?,
+            next,
+        })
+    }
+
+    /// The resources with these ids that exist, in the order of `ids`; batches run in parallel.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn get_many(
+        &self,
+        resource_type: &ResourceType,
+        ids: &[String],
+    ) -> Result<Vec<Stored>, StoreError> {
+        let pk = self.keys.resources(resource_type);
+        let batches = ids
+            .chunks(MAX_BATCH)
+            .map(|chunk| self.get_batch(&pk, chunk));
+        let items = try_join_all(batches).await?.into_iter().flatten();
+        let mut found = HashMap::new();
+        for item in items.filter(|item| !item::is_deleted(item)) {
+            let stored = Stored::from_item(item)?;
+            found.insert(stored.id.clone(), stored);
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
+    /// Reads up to 100 items of one partition, asking again for what a call leaves out.
+    pub(super) async fn get_batch(
+        &self,
+        pk: &str,
+        sort_keys: &[String],
+    ) -> Result<Vec<Item>, StoreError> {
+        let distinct: std::collections::HashSet<_> = sort_keys.iter().collect();
+        let key = |sk: &&String| {
+            HashMap::from([("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk.as_str()))])
+        };
+        let mut wanted: Vec<_> = distinct.iter().map(key).collect();
+        let mut found = Vec::with_capacity(wanted.len());
+        let mut pause = super::call::Backoff::default();
+        while !wanted.is_empty() {
+            let keys = KeysAndAttributes::builder()
+                .set_keys(Some(wanted))
+                .consistent_read(true)
+                .build();
+            let keys = keys.map_err(super::resource::broken)?;
+            let attempt = || {
+                self.client
+                    .batch_get_item()
+                    .request_items(&*self.table, keys.clone())
+                    .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                    .send()
+            };
+            let output = self.call(Account::Read, attempt).await?;
+            self.meter
+                .capacity(Account::Read, output.consumed_capacity());
+            found.extend(
+                output
+                    .responses
+                    .and_then(|mut tables| tables.remove(&*self.table))
+                    .unwrap_or_default(),
+            );
+            wanted = output
+                .unprocessed_keys
+                .and_then(|mut tables| tables.remove(&*self.table))
+                .map(|left| left.keys)
+                .unwrap_or_default();
+            if !wanted.is_empty() {
+                self.pause(&mut pause).await?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// One Query call.
+    pub(super) async fn query(
+        &self,
+        pk: String,
+        range: &KeyRange,
+        window: Window<'_>,
+        select: Option<Select>,
+    ) -> Result<QueryOutput, StoreError> {
+        let condition = match (&range.from, &range.to) {
+            (None, None) => "pk = :pk",
+            (Some(_), None) => "pk = :pk AND sk >= :from",
+            (None, Some(_)) => "pk = :pk AND sk < :to",
+            // Both ends are included here; no sort key equals `to`.
+            (Some(_), Some(_)) => "pk = :pk AND sk BETWEEN :from AND :to",
+        };
+        let values = [("from", &range.from), ("to", &range.to)];
+        let mut bound: HashMap<String, AttributeValue> = values
+            .into_iter()
+            .filter_map(|(name, end)| Some((format!(":{name}"), s(end.clone()?))))
+            .collect();
+        bound.insert(":pk".to_owned(), s(&pk));
+        let start = window
+            .after
+            .map(|sk| HashMap::from([("pk".to_owned(), s(&pk)), ("sk".to_owned(), s(sk))]));
+        let limit = window
+            .limit
+            .map(|limit| i32::try_from(limit).unwrap_or(i32::MAX).max(1));
+        let attempt = || {
+            self.client
+                .query()
+                .table_name(&*self.table)
+                .key_condition_expression(condition)
+                .set_expression_attribute_values(Some(bound.clone()))
+                .set_exclusive_start_key(start.clone())
+                .set_limit(limit)
+                .set_select(select.clone())
+                .scan_index_forward(window.order == Order::Ascending)
+                .consistent_read(true)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+        };
+        let output = self.call(Account::Read, attempt).await?;
+        self.meter
+            .capacity(Account::Read, output.consumed_capacity());
+        Ok(output)
+    }
+}
+
+/// Where a Query stopped, when it did not reach the end.
+fn last_key(output: &QueryOutput) -> Option<String> {
+    output.last_evaluated_key()?.get("sk")?.as_s().ok().cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contains(range: &KeyRange, key: &str) -> bool {
+        range.from.as_deref().is_none_or(|from| key >= from)
+            && range.to.as_deref().is_none_or(|to| key < to)
+    }
+
+    #[test]
+    fn ranges_hold_claims_and_entries_alike() {
+        let keys = ["a", "ab", "ab c", "abc", "b", "ü"];
+        for operand in ["a", "ab", "abb", "b", "zz"] {
+            let check = |name: &str, range: KeyRange, expected: &dyn Fn(&str) -> bool| {
+                for key in keys {
+                    for sort_key in [key.to_owned(), format!("{key}{SEPARATOR}0192-id")] {
+                        assert_eq!(
+                            contains(&range, &sort_key),
+                            expected(key),
+                            "{key} {name} {operand}"
+                        );
+                    }
+                }
+            };
+            check("eq", KeyRange::equal(operand), &|key| key == operand);
+            check("sw", KeyRange::prefix(operand), &|key| {
+                key.starts_with(operand)
+            });
+            check("ge", KeyRange::at_least(operand), &|key| key >= operand);
+            check("gt", KeyRange::greater(operand), &|key| key > operand);
+            check("lt", KeyRange::less(operand), &|key| key < operand);
+            check("le", KeyRange::at_most(operand), &|key| key <= operand);
+        }
+        assert!(KeyRange::greater("b").and(KeyRange::less("a")).is_empty());
+    }
+}

@@ -1,0 +1,161 @@
+//! A transaction whose every step says what its refusal means.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnConsumedCapacity,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
+
+use super::call::{Failure, is_passing};
+use super::error::StoreError;
+use super::meter::Account;
+use super::{TenantStore, item};
+use crate::protocol::error::BoxError;
+
+/// The most steps that DynamoDB takes in one transaction.
+pub(super) const MAX_STEPS: usize = 100;
+
+/// The steps of one transaction, in order.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    steps: Vec<TransactWriteItem>,
+    refusals: Vec<Refusal>,
+}
+
+/// What it means that a step's condition did not hold.
+#[derive(Debug, Clone)]
+pub(super) enum Refusal {
+    /// The resource is missing, deleted or in another version.
+    Resource,
+    /// The claim on this index belongs to somebody else.
+    Claim(String),
+    /// A step without a condition.
+    Never,
+}
+
+/// A refused transaction: the step that was refused, and the item that stood in its way.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) refusal: Refusal,
+    pub(super) item: Option<HashMap<String, AttributeValue>>,
+}
+
+impl Transaction {
+    pub(super) fn put(&mut self, put: Put, refusal: Refusal) {
+        self.push(TransactWriteItem::builder().put(put).build(), refusal);
+    }
+
+    pub(super) fn update(&mut self, update: Update, refusal: Refusal) {
+        self.push(TransactWriteItem::builder().update(update).build(), refusal);
+    }
+
+    pub(super) fn delete(&mut self, delete: Delete, refusal: Refusal) {
+        self.push(TransactWriteItem::builder().delete(delete).build(), refusal);
+    }
+
+    pub(super) fn check(&mut self, check: ConditionCheck, refusal: Refusal) {
+        self.push(
+            TransactWriteItem::builder().condition_check(check).build(),
+            refusal,
+        );
+    }
+
+    fn push(&mut self, step: TransactWriteItem, refusal: Refusal) {
+        self.steps.push(step);
+        self.refusals.push(refusal);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.steps.len()
+    }
+}
+
+impl TenantStore {
+    /// Commits a transaction, or says which step was refused.
+    ///
+    /// `token` makes a repeated attempt the same transaction for DynamoDB; where it cannot help any
+    /// more, a refusing item that carries `token` as its `rid` is our own success.
+    pub(super) async fn commit(
+        &self,
+        transaction: Transaction,
+        token: &str,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        debug_assert!(
+            transaction.len() <= MAX_STEPS,
+            "the caller splits larger changes"
+        );
+        let attempt = || {
+            self.client
+                .transact_write_items()
+                .set_transact_items(Some(transaction.steps.clone()))
+                .client_request_token(token)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+        };
+        match self.call_if(Account::Write, attempt, passes).await {
+            Ok(output) => {
+                self.meter
+                    .capacity(Account::Write, output.consumed_capacity());
+                Ok(Ok(()))
+            }
+            Err(Failure::Refused(error)) => refused(error, &transaction.refusals, token),
+            Err(other) => Err(other.into()),
+        }
+    }
+}
+
+/// A cancelled transaction is worth another attempt only if every reason passes by itself.
+fn passes(error: &TransactWriteItemsError) -> bool {
+    use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
+    match error {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled
+            .cancellation_reasons()
+            .iter()
+            .all(|reason| reason.code().is_none_or(reason_passes)),
+        other => other.code().is_some_and(is_passing),
+    }
+}
+
+fn reason_passes(code: &str) -> bool {
+    matches!(
+        code,
+        "None" | "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"
+    )
+}
+
+fn refused(
+    error: TransactWriteItemsError,
+    refusals: &[Refusal],
+    token: &str,
+) -> Result<Result<(), Refused>, StoreError> {
+    let reasons: Vec<CancellationReason> = match &error {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            cancelled.cancellation_reasons().to_vec()
+        }
+        _ => Vec::new(),
+    };
+    let failed = reasons
+        .into_iter()
+        .zip(refusals)
+        .find(|(reason, _)| !reason.code().is_none_or(reason_passes));
+    let Some((reason, refusal)) = failed else {
+        return Err(StoreError::Backend(error.into()));
+    };
+    match reason.code() {
+        Some("ConditionalCheckFailed") if item::rid(reason.item()) == Some(token) => Ok(Ok(())),
+        Some("ConditionalCheckFailed") => Ok(Err(Refused {
+            refusal: refusal.clone(),
+            item: reason.item().cloned(),
+        })),
+        Some("ValidationError") if reason.message().is_some_and(|text| text.contains("size")) => {
+            Err(StoreError::TooLarge)
+        }
+        _ => Err(StoreError::Backend(BoxError::from(error))),
+    }
+}
+
+/// Conditions answer with the item that did not meet them.
+pub(super) const WITH_OLD_ITEM: ReturnValuesOnConditionCheckFailure =
+    ReturnValuesOnConditionCheckFailure::AllOld;
