@@ -11,6 +11,9 @@ pub(super) const SEPARATOR: char = '\u{1f}';
 /// Counters of one type are spread over this many items, so that creates do not meet in one.
 pub(super) const COUNTER_SHARDS: u64 = 64;
 
+/// Memberships are spread over this many partitions by their member.
+const MEMBERSHIP_PARTITIONS: u64 = 4;
+
 /// The keys of one tenant.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
@@ -39,6 +42,27 @@ impl Keys {
         format!("{}#I#{}#{path}", self.prefix, resource_type.name)
     }
 
+    /// The members of one set of a group, in one of its partitions.
+    pub(super) fn members(&self, group: &str, set: &str, shard: u64) -> String {
+        format!("{}#M#{group}#{set}#{shard}", self.prefix)
+    }
+
+    /// The memberships of a resource, beside those of others.
+    pub(super) fn memberships(&self, member: &str) -> String {
+        self.membership_partition(stable_hash(member) % MEMBERSHIP_PARTITIONS)
+    }
+
+    /// All partitions of memberships.
+    pub(super) fn membership_partitions(&self) -> Vec<String> {
+        (0..MEMBERSHIP_PARTITIONS)
+            .map(|partition| self.membership_partition(partition))
+            .collect()
+    }
+
+    fn membership_partition(&self, partition: u64) -> String {
+        format!("{}#B#{partition}", self.prefix)
+    }
+
     /// The counters of one type.
     pub(super) fn counters(&self, resource_type: &ResourceType) -> String {
         format!("{}#C#{}", self.prefix, resource_type.name)
@@ -53,6 +77,11 @@ pub(super) fn counter_shard(id: &str) -> String {
 /// The sort key of an index entry.
 pub(super) fn entry(key: &str, id: &str) -> String {
     format!("{key}{SEPARATOR}{id}")
+}
+
+/// The sort key of a membership.
+pub(super) fn membership(member: &str, group: &str, set: &str) -> String {
+    format!("{member}{SEPARATOR}{group}{SEPARATOR}{set}")
 }
 
 /// A hash that is the same in every process and version: FNV-1a, 64 bits.

@@ -381,7 +381,7 @@ impl TenantStore {
 }
 
 /// Where a Query stopped, when it did not reach the end.
-fn last_key(output: &QueryOutput) -> Option<String> {
+pub(super) fn last_key(output: &QueryOutput) -> Option<String> {
     output.last_evaluated_key()?.get("sk")?.as_s().ok().cloned()
 }
 

@@ -82,6 +82,45 @@ impl TenantStore {
         transaction: Transaction,
         token: &str,
     ) -> Result<Result<(), Refused>, StoreError> {
+        match self.send_transaction(&transaction, token).await {
+            Ok(()) => Ok(Ok(())),
+            Err(Failure::Refused(error)) => refused(error, &transaction.refusals, token),
+            Err(other) => Err(other.into()),
+        }
+    }
+}
+
+impl TenantStore {
+    /// Commits a transaction, or says by position which steps' conditions did not hold.
+    pub(super) async fn commit_steps(
+        &self,
+        transaction: Transaction,
+        token: &str,
+    ) -> Result<Result<(), Vec<usize>>, StoreError> {
+        match self.send_transaction(&transaction, token).await {
+            Ok(()) => Ok(Ok(())),
+            Err(Failure::Refused(error)) => {
+                let failed: Vec<usize> = reasons(&error)
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))
+                    .map(|(step, _)| step)
+                    .collect();
+                if failed.is_empty() {
+                    Err(StoreError::Backend(error.into()))
+                } else {
+                    Ok(Err(failed))
+                }
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn send_transaction(
+        &self,
+        transaction: &Transaction,
+        token: &str,
+    ) -> Result<(), Failure<TransactWriteItemsError>> {
         debug_assert!(
             transaction.len() <= MAX_STEPS,
             "the caller splits larger changes"
@@ -94,15 +133,10 @@ impl TenantStore {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        match self.call_if(Account::Write, attempt, passes).await {
-            Ok(output) => {
-                self.meter
-                    .capacity(Account::Write, output.consumed_capacity());
-                Ok(Ok(()))
-            }
-            Err(Failure::Refused(error)) => refused(error, &transaction.refusals, token),
-            Err(other) => Err(other.into()),
-        }
+        let output = self.call_if(Account::Write, attempt, passes).await?;
+        self.meter
+            .capacity(Account::Write, output.consumed_capacity());
+        Ok(())
     }
 }
 
@@ -153,6 +187,15 @@ fn refused(
             Err(StoreError::TooLarge)
         }
         _ => Err(StoreError::Backend(BoxError::from(error))),
+    }
+}
+
+fn reasons(error: &TransactWriteItemsError) -> &[CancellationReason] {
+    match error {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            cancelled.cancellation_reasons()
+        }
+        _ => &[],
     }
 }
 

@@ -1,0 +1,483 @@
+//! Members of groups as items in both directions.
+//!
+//! A member item says that a resource belongs to a set of a group; a membership item says the same
+//! under the member. The group's own item names the set that counts, so a replaced set disappears in
+//! one write, and items of any other set mean nothing.
+//!
+//! A change of members is one transaction of member and membership items, and then one update of the
+//! group, which is where it becomes part of the group's history: if the group is gone by then, or has
+//! another set, the change is undone or made again.
+
+use std::collections::{BTreeMap, HashSet};
+
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, Update};
+use futures_util::future::try_join_all;
+
+use super::TenantStore;
+use super::error::StoreError;
+use super::item::{self, GroupState, Item, Stored, s};
+use super::keys::{self, SEPARATOR};
+use super::range::{KeyRange, Window};
+use super::resource::{broken, token};
+use super::transaction::{Refusal, Transaction};
+use crate::protocol::schema::ResourceType;
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// The member's `id`.
+    pub id: String,
+    /// The name of the member's resource type.
+    pub kind: String,
+}
+
+/// A group that a resource is a member of, as the membership item says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The member's `id`.
+    pub member: String,
+    /// The group's `id`.
+    pub group: String,
+    /// The set of the group that the item belongs to; it counts only while it is the current one.
+    pub set: String,
+    /// The partition of the member item.
+    pub(super) shard: u64,
+}
+
+/// Members to add and to remove; no id is in both.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MemberChange {
+    /// To add, by id.
+    pub add: BTreeMap<String, Member>,
+    /// To remove.
+    pub remove: HashSet<String>,
+}
+
+/// The steps of one addition: the check of the member, and the two items.
+const STEPS_TO_ADD: usize = 3;
+/// The steps of one removal: the two items.
+const STEPS_TO_REMOVE: usize = 2;
+
+impl MemberChange {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty()
+    }
+
+    /// The steps this takes in a transaction.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.add.len() * STEPS_TO_ADD + self.remove.len() * STEPS_TO_REMOVE
+    }
+}
+
+/// What became of a transaction of member items.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// Every change that was left took effect; these did.
+    Changed(MemberChange),
+    /// These ids are no resources of the type that was said.
+    Missing(Vec<String>),
+}
+
+impl GroupState {
+    /// A new, empty set.
+    #[must_use]
+    pub fn fresh(shards: u32) -> Self {
+        Self {
+            member_revision: 0,
+            member_stamp: 0,
+            set: fresh_set(),
+            shards: shards.max(1),
+        }
+    }
+
+    /// The partition of a member's item.
+    pub(super) fn shard(&self, member: &str) -> u64 {
+        keys::stable_hash(member) % u64::from(self.shards.max(1))
+    }
+}
+
+/// A set's name: 11 characters that no other set of the group has.
+fn fresh_set() -> String {
+    token().chars().rev().take(11).collect()
+}
+
+/// What a step of a member transaction was about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Check(String),
+    Member(String),
+    Membership,
+}
+
+impl TenantStore {
+    /// Adds and removes members that fit one transaction, as items; the group's own item is not
+    /// touched. Additions of members that are there already, and removals of members that are not,
+    /// fall out.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn write_members(
+        &self,
+        group: &str,
+        state: &GroupState,
+        change: MemberChange,
+        type_of: &(dyn Fn(&str) -> Option<&ResourceType> + Sync),
+        now: u64,
+    ) -> Result<Applied, StoreError> {
+        let mut left = change;
+        while !left.is_empty() {
+            let (transaction, steps) =
+                self.member_transaction(group, state, &left, type_of, now)?;
+            let Err(refused) = self.commit_steps(transaction, &token()).await? else {
+                return Ok(Applied::Changed(left));
+            };
+            let refused: Vec<&Step> = refused.iter().filter_map(|step| steps.get(*step)).collect();
+            let missing: Vec<String> = refused
+                .iter()
+                .filter_map(|step| {
+                    if let Step::Check(id) = step {
+                        Some(id.clone())
+                    } else {
+                        None
+                    }
+                })
+                .collect();
+            if !missing.is_empty() {
+                return Ok(Applied::Missing(missing));
+            }
+            for step in refused {
+                if let Step::Member(id) = step {
+                    left.add.remove(id);
+                    left.remove.remove(id);
+                }
+            }
+        }
+        Ok(Applied::Changed(left))
+    }
+
+    fn member_transaction(
+        &self,
+        group: &str,
+        state: &GroupState,
+        change: &MemberChange,
+        type_of: &(dyn Fn(&str) -> Option<&ResourceType> + Sync),
+        now: u64,
+    ) -> Result<(Transaction, Vec<Step>), StoreError> {
+        let mut transaction = Transaction::default();
+        let mut steps = Vec::with_capacity(change.steps());
+        for member in change.add.values() {
+            let Some(resource_type) = type_of(&member.kind) else {
+                continue;
+            };
+            transaction.check(
+                self.member_check(resource_type, &member.id)?,
+                Refusal::Resource,
+            );
+            transaction.put(
+                self.member_put(group, state, member, now)?,
+                Refusal::Resource,
+            );
+            transaction.put(
+                self.membership_put(group, state, &member.id, now)?,
+                Refusal::Never,
+            );
+            steps.extend([
+                Step::Check(member.id.clone()),
+                Step::Member(member.id.clone()),
+                Step::Membership,
+            ]);
+        }
+        for id in &change.remove {
+            transaction.delete(self.member_delete(group, state, id)?, Refusal::Resource);
+            transaction.delete(self.membership_delete(group, state, id)?, Refusal::Never);
+            steps.extend([Step::Member(id.clone()), Step::Membership]);
+        }
+        Ok((transaction, steps))
+    }
+
+    /// Checks that the member exists and is not being deleted.
+    fn member_check(
+        &self,
+        resource_type: &ResourceType,
+        id: &str,
+    ) -> Result<ConditionCheck, StoreError> {
+        ConditionCheck::builder()
+            .table_name(&*self.table)
+            .key("pk", s(self.keys.resources(resource_type)))
+            .key("sk", s(id))
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(del)")
+            .build()
+            .map_err(broken)
+    }
+
+    fn member_put(
+        &self,
+        group: &str,
+        state: &GroupState,
+        member: &Member,
+        now: u64,
+    ) -> Result<Put, StoreError> {
+        Put::builder()
+            .table_name(&*self.table)
+            .set_item(Some(self.member_item(group, state, member, now)))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()
+            .map_err(broken)
+    }
+
+    fn membership_put(
+        &self,
+        group: &str,
+        state: &GroupState,
+        id: &str,
+        now: u64,
+    ) -> Result<Put, StoreError> {
+        Put::builder()
+            .table_name(&*self.table)
+            .set_item(Some(self.membership_item(group, state, id, now)))
+            .build()
+            .map_err(broken)
+    }
+
+    fn member_delete(
+        &self,
+        group: &str,
+        state: &GroupState,
+        id: &str,
+    ) -> Result<Delete, StoreError> {
+        Delete::builder()
+            .table_name(&*self.table)
+            .key(
+                "pk",
+                s(self.keys.members(group, &state.set, state.shard(id))),
+            )
+            .key("sk", s(id))
+            .condition_expression("attribute_exists(pk)")
+            .build()
+            .map_err(broken)
+    }
+
+    fn membership_delete(
+        &self,
+        group: &str,
+        state: &GroupState,
+        id: &str,
+    ) -> Result<Delete, StoreError> {
+        Delete::builder()
+            .table_name(&*self.table)
+            .key("pk", s(self.keys.memberships(id)))
+            .key("sk", s(keys::membership(id, group, &state.set)))
+            .build()
+            .map_err(broken)
+    }
+
+    /// A member's item.
+    pub(super) fn member_item(
+        &self,
+        group: &str,
+        state: &GroupState,
+        member: &Member,
+        now: u64,
+    ) -> Item {
+        Item::from([
+            (
+                "pk".to_owned(),
+                s(self
+                    .keys
+                    .members(group, &state.set, state.shard(&member.id))),
+            ),
+            ("sk".to_owned(), s(&member.id)),
+            ("kind".to_owned(), s("M")),
+            ("type".to_owned(), s(&member.kind)),
+            ("stamp".to_owned(), item::n(now)),
+        ])
+    }
+
+    /// The same membership's item on the member's side.
+    pub(super) fn membership_item(
+        &self,
+        group: &str,
+        state: &GroupState,
+        id: &str,
+        now: u64,
+    ) -> Item {
+        Item::from([
+            ("pk".to_owned(), s(self.keys.memberships(id))),
+            ("sk".to_owned(), s(keys::membership(id, group, &state.set))),
+            ("kind".to_owned(), s("B")),
+            ("shard".to_owned(), item::n(state.shard(id))),
+            ("stamp".to_owned(), item::n(now)),
+        ])
+    }
+
+    /// Makes a change of members part of the group: one update, on the condition that the set is
+    /// still the current one.
+    ///
+    /// # Errors
+    /// `NotFound` when the group is gone, `VersionMismatch` when it has another set.
+    pub async fn stamp_group(
+        &self,
+        resource_type: &ResourceType,
+        group: &Stored,
+        now: u64,
+    ) -> Result<Stored, StoreError> {
+        let state = group.group.clone().unwrap_or_default();
+        let token = token();
+        let update = Update::builder()
+            .table_name(&*self.table)
+            .key("pk", s(self.keys.resources(resource_type)))
+            .key("sk", s(&group.id))
+            .update_expression("SET ms = :now, rid = :rid ADD mv :one")
+            .condition_expression("#set = :set AND attribute_not_exists(del)")
+            .expression_attribute_names("#set", "set")
+            .expression_attribute_values(":now", item::n(now))
+            .expression_attribute_values(":rid", s(&token))
+            .expression_attribute_values(":one", AttributeValue::N("1".into()))
+            .expression_attribute_values(":set", s(&state.set))
+            .build()
+            .map_err(broken)?;
+        self.update_item(update, &token).await?;
+        let state = GroupState {
+            member_revision: state.member_revision + 1,
+            member_stamp: now,
+            ..state
+        };
+        Ok(Stored {
+            group: Some(state),
+            ..group.clone()
+        })
+    }
+
+    /// Up to `limit` members of a group's current set, in order of their ids within each partition,
+    /// and whether there are more.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn members(
+        &self,
+        group: &Stored,
+        limit: usize,
+    ) -> Result<(Vec<Member>, bool), StoreError> {
+        let Some(state) = &group.group else {
+            return Ok((Vec::new(), false));
+        };
+        let shards = (0..u64::from(state.shards))
+            .map(|shard| self.members_of_shard(&group.id, state, shard, limit + 1));
+        let mut members: Vec<Member> = try_join_all(shards).await?.into_iter().flatten().collect();
+        members.sort_unstable();
+        let more = members.len() > limit;
+        members.truncate(limit);
+        Ok((members, more))
+    }
+
+    async fn members_of_shard(
+        &self,
+        group: &str,
+        state: &GroupState,
+        shard: u64,
+        limit: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        let mut members = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                limit: Some(limit - members.len()),
+                ..Window::default()
+            };
+            let pk = self.keys.members(group, &state.set, shard);
+            let output = self.query(pk, &KeyRange::all(), window, None).await?;
+            after = super::range::last_key(&output);
+            for mut item in output.items.unwrap_or_default() {
+                let (id, kind) = (
+                    item::take_text(&mut item, "sk")?,
+                    item::take_text(&mut item, "type")?,
+                );
+                members.push(Member { id, kind });
+            }
+            if after.is_none() || members.len() >= limit {
+                return Ok(members);
+            }
+        }
+    }
+
+    /// Whether a resource is a member of the group's current set. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn is_member(&self, group: &Stored, member: &str) -> Result<bool, StoreError> {
+        let Some(state) = &group.group else {
+            return Ok(false);
+        };
+        let pk = self
+            .keys
+            .members(&group.id, &state.set, state.shard(member));
+        Ok(self.get_item(pk, member).await?.is_some())
+    }
+
+    /// Every membership item of a resource, whether its set still counts or not.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn memberships(&self, member: &str) -> Result<Vec<Membership>, StoreError> {
+        let range = KeyRange::prefix(&format!("{member}{SEPARATOR}"));
+        self.memberships_in(&self.keys.memberships(member), &range)
+            .await
+    }
+
+    /// Every membership item in a range of one partition.
+    pub(super) async fn memberships_in(
+        &self,
+        pk: &str,
+        range: &KeyRange,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let mut memberships = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                ..Window::default()
+            };
+            let output = self.query(pk.to_owned(), range, window, None).await?;
+            after = super::range::last_key(&output);
+            for mut item in output.items.unwrap_or_default() {
+                let key = item::take_text(&mut item, "sk")?;
+                let shard = item::number(&item, "shard")?;
+                let mut parts = key.splitn(3, SEPARATOR).map(str::to_owned);
+                if let (Some(member), Some(group), Some(set)) =
+                    (parts.next(), parts.next(), parts.next())
+                {
+                    memberships.push(Membership {
+                        member,
+                        group,
+                        set,
+                        shard,
+                    });
+                }
+            }
+            if after.is_none() {
+                return Ok(memberships);
+            }
+        }
+    }
+
+    /// The memberships of many resources whose ids follow each other, by member: one range in each of
+    /// the four partitions, in parallel.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn memberships_between(
+        &self,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let range = KeyRange::at_least(first).and(KeyRange::prefix(&format!("{last}{SEPARATOR}")));
+        let range = &range;
+        let partitions = self.keys.membership_partitions();
+        let reads = partitions.iter().map(|pk| self.memberships_in(pk, range));
+        Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+    }
+}
