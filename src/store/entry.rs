@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::keys;
 use crate::protocol::schema::Index;
 
@@ -9,7 +11,7 @@ use crate::protocol::schema::Index;
 const MAX_ENTRIES: usize = 20;
 
 /// One key in one index.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Entry {
     /// The index's path, such as `emails.value`.
     pub path: String,
@@ -31,7 +33,7 @@ impl Entry {
 }
 
 /// All keys that a resource stands under, each once.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Entries(BTreeSet<Entry>);
 
 impl Entries {

@@ -14,6 +14,11 @@ pub enum StoreError {
         /// The index's path, such as `userName`.
         attribute: String,
     },
+    /// A member is no resource of the type that was said.
+    NoMember {
+        /// The member's id, as the client gave it.
+        id: String,
+    },
     /// The item would be larger than DynamoDB takes (400 KB).
     TooLarge,
     /// Throttled, conflicting or out of reach until the deadline.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use crate::protocol::version::Version;
@@ -33,7 +34,7 @@ pub struct Stored {
 }
 
 /// What a group's own item says of the member items.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GroupState {
     /// Grows by one with each change of the members.
     pub member_revision: u64,

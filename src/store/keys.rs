@@ -63,6 +63,11 @@ impl Keys {
         format!("{}#B#{partition}", self.prefix)
     }
 
+    /// The journal.
+    pub(super) fn journal(&self) -> String {
+        format!("{}#J", self.prefix)
+    }
+
     /// The counters of one type.
     pub(super) fn counters(&self, resource_type: &ResourceType) -> String {
         format!("{}#C#{}", self.prefix, resource_type.name)

@@ -10,8 +10,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, Update};
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put};
 use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
 
 use super::TenantStore;
 use super::error::StoreError;
@@ -19,11 +20,11 @@ use super::item::{self, GroupState, Item, Stored, s};
 use super::keys::{self, SEPARATOR};
 use super::range::{KeyRange, Window};
 use super::resource::{broken, token};
-use super::transaction::{Refusal, Transaction};
+use super::transaction::{MAX_STEPS, Refusal, Transaction};
 use crate::protocol::schema::ResourceType;
 
 /// A member of a group.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Member {
     /// The member's `id`.
     pub id: String,
@@ -45,7 +46,7 @@ pub struct Membership {
 }
 
 /// Members to add and to remove; no id is in both.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MemberChange {
     /// To add, by id.
     pub add: BTreeMap<String, Member>,
@@ -67,8 +68,14 @@ impl MemberChange {
 
     /// The steps this takes in a transaction.
     #[must_use]
-    pub fn steps(&self) -> usize {
+    fn steps(&self) -> usize {
         self.add.len() * STEPS_TO_ADD + self.remove.len() * STEPS_TO_REMOVE
+    }
+
+    /// Whether this fits one transaction that has `others` more steps.
+    #[must_use]
+    pub fn fits(&self, others: usize) -> bool {
+        self.steps() + others <= MAX_STEPS
     }
 }
 
@@ -100,7 +107,7 @@ impl GroupState {
 }
 
 /// A set's name: 11 characters that no other set of the group has.
-fn fresh_set() -> String {
+pub(super) fn fresh_set() -> String {
     token().chars().rev().take(11).collect()
 }
 
@@ -199,7 +206,7 @@ impl TenantStore {
     }
 
     /// Checks that the member exists and is not being deleted.
-    fn member_check(
+    pub(super) fn member_check(
         &self,
         resource_type: &ResourceType,
         id: &str,
@@ -213,7 +220,7 @@ impl TenantStore {
             .map_err(broken)
     }
 
-    fn member_put(
+    pub(super) fn member_put(
         &self,
         group: &str,
         state: &GroupState,
@@ -228,7 +235,7 @@ impl TenantStore {
             .map_err(broken)
     }
 
-    fn membership_put(
+    pub(super) fn membership_put(
         &self,
         group: &str,
         state: &GroupState,
@@ -311,44 +318,6 @@ impl TenantStore {
             ("shard".to_owned(), item::n(state.shard(id))),
             ("stamp".to_owned(), item::n(now)),
         ])
-    }
-
-    /// Makes a change of members part of the group: one update, on the condition that the set is
-    /// still the current one.
-    ///
-    /// # Errors
-    /// `NotFound` when the group is gone, `VersionMismatch` when it has another set.
-    pub async fn stamp_group(
-        &self,
-        resource_type: &ResourceType,
-        group: &Stored,
-        now: u64,
-    ) -> Result<Stored, StoreError> {
-        let state = group.group.clone().unwrap_or_default();
-        let token = token();
-        let update = Update::builder()
-            .table_name(&*self.table)
-            .key("pk", s(self.keys.resources(resource_type)))
-            .key("sk", s(&group.id))
-            .update_expression("SET ms = :now, rid = :rid ADD mv :one")
-            .condition_expression("#set = :set AND attribute_not_exists(del)")
-            .expression_attribute_names("#set", "set")
-            .expression_attribute_values(":now", item::n(now))
-            .expression_attribute_values(":rid", s(&token))
-            .expression_attribute_values(":one", AttributeValue::N("1".into()))
-            .expression_attribute_values(":set", s(&state.set))
-            .build()
-            .map_err(broken)?;
-        self.update_item(update, &token).await?;
-        let state = GroupState {
-            member_revision: state.member_revision + 1,
-            member_stamp: now,
-            ..state
-        };
-        Ok(Stored {
-            group: Some(state),
-            ..group.clone()
-        })
     }
 
     /// Up to `limit` members of a group's current set, in order of their ids within each partition,

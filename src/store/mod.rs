@@ -10,10 +10,15 @@
 
 mod call;
 mod config;
+mod batch;
 mod counter;
+mod erase;
 mod entry;
 mod error;
+mod expression;
+mod fill;
 mod item;
+mod journal;
 mod keys;
 mod member;
 mod meter;
@@ -33,20 +38,24 @@ use tokio::time::Instant;
 pub use config::{ConfigItem, TenantConfig};
 pub use entry::{Entries, Entry};
 pub use error::StoreError;
+pub use fill::{Fill, FillBody, Target};
 pub use item::{GroupState, Stored};
+pub use journal::{LEASE_MILLIS, Step};
 pub use member::{Applied, Member, MemberChange, Membership};
 pub use meter::{Cost, Meter};
 pub use range::{IndexPage, KeyRange, Order, ResourcePage, Window};
-pub use resource::{Guard, Write};
+pub use resource::{BodyChange, Change, Guard, MemberEffect, New, Write};
 
+use crate::clock::Clock;
 use crate::tenant::TenantId;
 use keys::Keys;
 
 /// The table, and the connection to it that every request of this process shares.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Store {
     client: Client,
     table: Arc<str>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Store {
@@ -54,17 +63,18 @@ impl Store {
     ///
     /// The SDK's own retries are off: the store retries by what it knows of each call.
     #[must_use]
-    pub fn new(config: &SdkConfig, table: &str) -> Self {
-        Self::with_config(aws_sdk_dynamodb::config::Builder::from(config), table)
+    pub fn new(config: &SdkConfig, table: &str, clock: Arc<dyn Clock>) -> Self {
+        Self::with_config(aws_sdk_dynamodb::config::Builder::from(config), table, clock)
     }
 
     /// The same for a prepared client configuration, which is how tests add interceptors.
     #[must_use]
-    pub fn with_config(config: aws_sdk_dynamodb::config::Builder, table: &str) -> Self {
+    pub fn with_config(config: aws_sdk_dynamodb::config::Builder, table: &str, clock: Arc<dyn Clock>) -> Self {
         let config = config.retry_config(RetryConfig::disabled()).build();
         Self {
             client: Client::from_conf(config),
             table: table.into(),
+            clock,
         }
     }
 
@@ -77,21 +87,31 @@ impl Store {
             keys: Keys::new(tenant),
             meter,
             deadline: Instant::now() + budget,
+            clock: Arc::clone(&self.clock),
+            lease_until: None,
         }
     }
 }
 
 /// One tenant's part of the table during one request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TenantStore {
     client: Client,
     table: Arc<str>,
     keys: Keys,
     meter: Meter,
     deadline: Instant,
+    clock: Arc<dyn Clock>,
+    /// Milliseconds since the Unix epoch after which this writer must not write any more, because
+    /// somebody else may have taken its journal entry over.
+    lease_until: Option<u64>,
 }
 
 impl TenantStore {
+    fn lease_is_over(&self) -> bool {
+        self.lease_until.is_some_and(|until| self.clock.now_millis() >= until)
+    }
+
     /// What this request has cost so far.
     #[must_use]
     pub fn meter(&self) -> &Meter {

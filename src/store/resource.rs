@@ -11,7 +11,10 @@ use super::TenantStore;
 use super::call::Failure;
 use super::entry::{Entries, Entry};
 use super::error::StoreError;
-use super::item::{self, Item, Stored, n, s};
+use super::item::{self, GroupState, Item, Stored, n, s};
+use super::expression::Expression;
+use super::journal::Step;
+use super::member::Member;
 use super::meter::Account;
 use super::transaction::{Refusal, Refused, Transaction, WITH_OLD_ITEM};
 use crate::protocol::schema::ResourceType;
@@ -29,13 +32,100 @@ pub struct Write<'w> {
     pub now: u64,
 }
 
+/// A resource to create.
+#[derive(Debug, Clone, Copy)]
+pub struct New<'n> {
+    /// Its new id.
+    pub id: &'n str,
+    /// What to store.
+    pub write: Write<'n>,
+    /// The state of its members, if it is a group.
+    pub group: Option<&'n GroupState>,
+    /// The members to add in the same transaction, each with its resource type.
+    pub members: &'n [(Member, &'n ResourceType)],
+    /// The journal entry that this creation is a step of.
+    pub journal: Option<&'n Step>,
+}
+
+impl New<'_> {
+    fn stored(&self) -> Stored {
+        Stored {
+            id: self.id.to_owned(),
+            body: self.write.body.to_owned(),
+            revision: 1,
+            created: self.write.now,
+            modified: self.write.now,
+            password: self.write.password.map(str::to_owned),
+            group: self.group.cloned(),
+        }
+    }
+}
+
 /// What must not have changed since the resource was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Guard {
-    /// Its body.
-    Body,
-    /// Its body and its members.
+    /// Only what the change itself replaces.
+    #[default]
+    Changed,
+    /// Everything that its version speaks of.
     Whole,
+}
+
+/// A change of a resource.
+#[derive(Debug, Default)]
+pub struct Change<'c> {
+    /// The new body, if it changes.
+    pub body: Option<BodyChange<'c>>,
+    /// What happens to the members of a group.
+    pub members: MemberEffect,
+    /// The time of the change, in milliseconds since the Unix epoch.
+    pub now: u64,
+    /// What must not have changed meanwhile.
+    pub guard: Guard,
+    /// The journal entry that this change is a step of.
+    pub journal: Option<&'c Step>,
+}
+
+/// A change of a resource's body.
+#[derive(Debug)]
+pub struct BodyChange<'c> {
+    /// Every key the resource stood under.
+    pub entries_before: &'c Entries,
+    /// The new body and keys.
+    pub write: Write<'c>,
+}
+
+/// What a change does to the members of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum MemberEffect {
+    /// Nothing.
+    #[default]
+    None,
+    /// Member items of the current set were written or removed.
+    Stamp,
+    /// Another set becomes the current one.
+    Flip(GroupState),
+}
+
+impl Change<'_> {
+    fn applied_to(&self, before: &Stored) -> Stored {
+        let mut after = before.clone();
+        if let Some(BodyChange { write, .. }) = &self.body {
+            after.body = write.body.to_owned();
+            after.revision += 1;
+            after.modified = write.now;
+            after.password = write.password.map(str::to_owned);
+        }
+        if let (Some(group), true) = (&mut after.group, self.members != MemberEffect::None) {
+            group.member_revision += 1;
+            group.member_stamp = self.now;
+            if let MemberEffect::Flip(fresh) = &self.members {
+                group.set.clone_from(&fresh.set);
+                group.shards = fresh.shards;
+            }
+        }
+        after
+    }
 }
 
 impl TenantStore {
@@ -73,78 +163,71 @@ impl TenantStore {
         Ok(output.item)
     }
 
-    /// Stores a new resource with its claims, index entries and count: one transaction.
+    /// Stores a new resource with its claims, index entries and count: one transaction, which adds the
+    /// first members of a group too if they are few.
     ///
     /// # Errors
-    /// `Taken` naming the unique attribute whose value belongs to another resource; `TooLarge`.
+    /// `Taken` naming the unique attribute whose value belongs to another resource; `NoMember`;
+    /// `TooLarge`.
     pub async fn create(
         &self,
         resource_type: &ResourceType,
-        id: &str,
-        write: Write<'_>,
+        new: New<'_>,
     ) -> Result<Stored, StoreError> {
-        let stored = Stored {
-            id: id.to_owned(),
-            body: write.body.to_owned(),
-            revision: 1,
-            created: write.now,
-            modified: write.now,
-            password: write.password.map(str::to_owned),
-            group: None,
-        };
+        let stored = new.stored();
         let token = token();
         let mut transaction = Transaction::default();
-        transaction.put(
-            self.resource_put(resource_type, &stored, &token)?,
-            Refusal::Resource,
-        );
-        for entry in write.entries.iter() {
-            self.add_entry(&mut transaction, resource_type, id, entry, &token)?;
+        transaction.put(self.resource_put(resource_type, &stored, &token)?, Refusal::Resource);
+        for entry in new.write.entries.iter() {
+            self.add_entry(&mut transaction, resource_type, new.id, entry, &token)?;
         }
-        transaction.update(self.count(resource_type, id, 1)?, Refusal::Never);
-        self.commit(transaction, &token)
-            .await?
-            .map_err(|refused| refused.into_error(None))?;
+        transaction.update(self.count(resource_type, new.id, 1)?, Refusal::Never);
+        if let Some(group) = &stored.group {
+            for (member, member_type) in new.members {
+                transaction.check(self.member_check(member_type, &member.id)?, Refusal::Member(member.id.clone()));
+                transaction.put(self.member_put(new.id, group, member, new.write.now)?, Refusal::Never);
+                transaction.put(self.membership_put(new.id, group, &member.id, new.write.now)?, Refusal::Never);
+            }
+        }
+        if let Some(journal) = new.journal {
+            transaction.update(self.journal_advance(journal)?, Refusal::Journal);
+        }
+        self.commit(transaction, &token).await?.map_err(|refused| refused.into_error(None))?;
         Ok(stored)
     }
 
-    /// Changes a resource from the state that was read: one conditional write, or one transaction
+    /// Changes a resource from the state that was read: one conditional update, or one transaction
     /// when an index entry changes.
     ///
     /// # Errors
-    /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read, `Taken`,
-    /// `TooLarge`.
+    /// `NotFound` when it is gone, `VersionMismatch` when what the change guards has changed since it
+    /// was read, `Taken`, `TooLarge`.
     pub async fn update(
         &self,
         resource_type: &ResourceType,
         before: &Stored,
-        entries_before: &Entries,
-        write: Write<'_>,
-        guard: Guard,
+        change: Change<'_>,
     ) -> Result<Stored, StoreError> {
-        let after = Stored {
-            body: write.body.to_owned(),
-            revision: before.revision + 1,
-            modified: write.now,
-            password: write.password.map(str::to_owned),
-            ..before.clone()
-        };
         let token = token();
         let mut transaction = Transaction::default();
-        for entry in entries_before.minus(write.entries) {
-            self.remove_entry(&mut transaction, resource_type, &before.id, entry)?;
+        if let Some(body) = &change.body {
+            for entry in body.entries_before.minus(body.write.entries) {
+                self.remove_entry(&mut transaction, resource_type, &before.id, entry)?;
+            }
+            for entry in body.write.entries.minus(body.entries_before) {
+                self.add_entry(&mut transaction, resource_type, &before.id, entry, &token)?;
+            }
         }
-        for entry in write.entries.minus(entries_before) {
-            self.add_entry(&mut transaction, resource_type, &before.id, entry, &token)?;
+        if let Some(journal) = change.journal {
+            transaction.update(self.journal_advance(journal)?, Refusal::Journal);
         }
-        let update = self.body_update(resource_type, before, &after, guard, &token)?;
+        let after = change.applied_to(before);
+        let update = self.resource_update(resource_type, before, &after, &change, &token)?;
         if transaction.len() == 0 {
             self.update_item(update, &token).await?;
         } else {
             transaction.update(update, Refusal::Resource);
-            self.commit(transaction, &token)
-                .await?
-                .map_err(|refused| refused.into_error(Some(before)))?;
+            self.commit(transaction, &token).await?.map_err(|refused| refused.into_error(Some(before)))?;
         }
         Ok(after)
     }
@@ -153,7 +236,7 @@ impl TenantStore {
     ///
     /// # Errors
     /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read.
-    pub async fn remove(
+    pub(super) async fn remove(
         &self,
         resource_type: &ResourceType,
         before: &Stored,
@@ -196,45 +279,42 @@ impl TenantStore {
             .map_err(broken)
     }
 
-    fn body_update(
+    fn resource_update(
         &self,
         resource_type: &ResourceType,
         before: &Stored,
         after: &Stored,
-        guard: Guard,
+        change: &Change<'_>,
         token: &str,
     ) -> Result<Update, StoreError> {
-        let mut condition = "v = :before AND attribute_not_exists(del)".to_owned();
-        let mut change =
-            "SET body = :body, v = :after, modified = :now, ix = :ix, rid = :rid".to_owned();
-        let mut update = Update::builder()
-            .table_name(&*self.table)
-            .key("pk", s(self.keys.resources(resource_type)))
-            .key("sk", s(&before.id))
-            .expression_attribute_values(":before", n(before.revision))
-            .expression_attribute_values(":body", s(&after.body))
-            .expression_attribute_values(":after", n(after.revision))
-            .expression_attribute_values(":now", n(after.modified))
-            .expression_attribute_values(":ix", n(item::INDEX_VERSION))
-            .expression_attribute_values(":rid", s(token))
-            .return_values_on_condition_check_failure(WITH_OLD_ITEM);
-        if let (Guard::Whole, Some(group)) = (guard, &before.group) {
-            condition.push_str(" AND mv = :members");
-            update = update.expression_attribute_values(":members", n(group.member_revision));
+        let mut parts = Expression::new("attribute_not_exists(del)", "rid = :rid", token);
+        if change.body.is_some() {
+            parts.set("body = :body, v = :v, modified = :modified, ix = :ix");
+            parts.value(":body", s(&after.body)).value(":v", n(after.revision));
+            parts.value(":modified", n(after.modified)).value(":ix", n(item::INDEX_VERSION));
+            match &after.password {
+                Some(hash) => parts.set("pw = :pw").value(":pw", s(hash)),
+                None if before.password.is_some() => parts.remove("pw"),
+                None => &mut parts,
+            };
         }
-        match &after.password {
-            Some(hash) => {
-                change.push_str(", pw = :pw");
-                update = update.expression_attribute_values(":pw", s(hash));
+        if change.body.is_some() || change.guard == Guard::Whole {
+            parts.require("v = :read").value(":read", n(before.revision));
+        }
+        if let (Some(read), Some(group)) = (&before.group, &after.group) {
+            if change.guard == Guard::Whole {
+                parts.require("mv = :mvread").value(":mvread", n(read.member_revision));
             }
-            None if before.password.is_some() => change.push_str(" REMOVE pw"),
-            None => {}
+            if change.members != MemberEffect::None {
+                parts.set("ms = :ms").value(":ms", n(group.member_stamp));
+                parts.add("mv :one").value(":one", n(1));
+                parts.require("#set = :set").value(":set", s(&read.set)).name("#set", "set");
+            }
+            if let MemberEffect::Flip(_) = change.members {
+                parts.set("#set = :fresh, n = :n").value(":fresh", s(&group.set)).value(":n", n(group.shards.into()));
+            }
         }
-        update
-            .condition_expression(condition)
-            .update_expression(change)
-            .build()
-            .map_err(broken)
+        parts.update(&self.table, self.keys.resources(resource_type), &before.id)
     }
 
     /// Puts a claim or an index entry.
@@ -269,7 +349,7 @@ impl TenantStore {
 
     /// Removes a claim or an index entry. Only an entry of this resource's can have this key: a
     /// plain entry's key ends with the id, and a claim is checked.
-    fn remove_entry(
+    pub(super) fn remove_entry(
         &self,
         transaction: &mut Transaction,
         resource_type: &ResourceType,
@@ -335,6 +415,9 @@ impl Refused {
     fn into_error(self, before: Option<&Stored>) -> StoreError {
         match (self.refusal, before) {
             (Refusal::Claim(attribute), _) => StoreError::Taken { attribute },
+            // Somebody else finishes, or has finished, what this writer began.
+            (Refusal::Journal, _) => StoreError::Unavailable("the lease of a journal entry is lost".into()),
+            (Refusal::Member(id), _) => StoreError::NoMember { id },
             (Refusal::Resource, Some(_)) => mismatch(self.item.as_ref()),
             // A new id that exists already: somebody guessed a random number.
             (Refusal::Resource | Refusal::Never, _) => StoreError::VersionMismatch,

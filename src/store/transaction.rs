@@ -31,6 +31,10 @@ pub(super) enum Refusal {
     Resource,
     /// The claim on this index belongs to somebody else.
     Claim(String),
+    /// The member does not exist.
+    Member(String),
+    /// The journal entry belongs to somebody else by now.
+    Journal,
     /// A step without a condition.
     Never,
 }

@@ -1,0 +1,181 @@
+//! Deletes a resource that is in groups, or is one.
+//!
+//! First it becomes a tombstone and loses its index entries and its count: from here on no reader
+//! sees it, and no writer makes it a member. Only then are its memberships read and swept, so that
+//! none is missed. The tombstone goes last; until then a repeated DELETE resumes.
+
+use aws_sdk_dynamodb::types::{Delete, Put};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde::{Deserialize, Serialize};
+
+use super::TenantStore;
+use super::batch::PlainWrite;
+use super::entry::Entries;
+use super::error::StoreError;
+use super::expression::Expression;
+use super::item::{self, GroupState, Stored, n, s};
+use super::journal::{Step, Work};
+use super::keys;
+use super::member::Membership;
+use super::resource::{Guard, broken, token};
+use super::transaction::{Refusal, Transaction};
+use crate::protocol::schema::{Membership as Kind, Registry, ResourceType};
+
+/// Groups updated at once while a member of them is deleted.
+const PARALLEL: usize = 16;
+
+/// A resource that disappears.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Erasure {
+    /// The resource type, by name.
+    pub(super) resource_type: String,
+    /// The resource's `id`.
+    pub(super) id: String,
+    /// The set of its members, if it is a group.
+    pub(super) set: Option<GroupState>,
+}
+
+impl TenantStore {
+    /// Deletes a resource: when this returns it is in no group, list or index.
+    ///
+    /// # Errors
+    /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read;
+    /// `Unavailable` when the deadline passes, in which case the journal finishes the deletion.
+    pub async fn delete(
+        &self,
+        resource_type: &ResourceType,
+        before: &Stored,
+        entries: &Entries,
+        guard: Guard,
+        types: &Registry,
+    ) -> Result<(), StoreError> {
+        if resource_type.membership.is_none() {
+            return self.remove(resource_type, before, entries).await;
+        }
+        let erasure = Erasure {
+            resource_type: resource_type.name.clone(),
+            id: before.id.clone(),
+            set: before.group.clone(),
+        };
+        let (step, leased) = self.bury(resource_type, before, entries, guard, &erasure).await?;
+        leased.finish_erasure(&step, &erasure, types).await
+    }
+
+    /// Finishes the deletion of a resource that is a tombstone; `false` when it is none.
+    ///
+    /// # Errors
+    /// As for [`delete`](TenantStore::delete).
+    pub async fn resume_delete(
+        &self,
+        resource_type: &ResourceType,
+        id: &str,
+        types: &Registry,
+    ) -> Result<bool, StoreError> {
+        let item = self.get_item(self.keys.resources(resource_type), id).await?;
+        let Some(mut item) = item.filter(item::is_deleted) else { return Ok(false) };
+        let op = item::take_text(&mut item, "del")?;
+        let erasure = Erasure {
+            resource_type: resource_type.name.clone(),
+            id: id.to_owned(),
+            set: Stored::from_item(item)?.group,
+        };
+        let step = Step { op, owner: token() };
+        self.finish_erasure(&step, &erasure, types).await?;
+        Ok(true)
+    }
+
+    /// Turns a resource into a tombstone and begins the journal entry: one transaction.
+    async fn bury(
+        &self,
+        resource_type: &ResourceType,
+        before: &Stored,
+        entries: &Entries,
+        guard: Guard,
+        erasure: &Erasure,
+    ) -> Result<(Step, TenantStore), StoreError> {
+        let (step, leased, items) = self.journal_entry(&Work::Erase(erasure.clone()))?;
+        let token = token();
+        let mut transaction = Transaction::default();
+        // The index entries are known from the body, so the body must be the one that was read.
+        let mut parts = Expression::new("attribute_not_exists(del) AND v = :v", "rid = :rid, del = :op", &token);
+        parts.value(":v", n(before.revision)).value(":op", s(&step.op));
+        if let (Guard::Whole, Some(group)) = (guard, &before.group) {
+            parts.require("mv = :mv").value(":mv", n(group.member_revision));
+        }
+        let update = parts.update(&self.table, self.keys.resources(resource_type), &before.id)?;
+        transaction.update(update, Refusal::Resource);
+        for entry in entries.iter() {
+            self.remove_entry(&mut transaction, resource_type, &before.id, entry)?;
+        }
+        transaction.update(self.count(resource_type, &before.id, -1)?, Refusal::Never);
+        for item in items {
+            let put = Put::builder().table_name(&*self.table).set_item(Some(item)).build().map_err(broken)?;
+            transaction.put(put, Refusal::Never);
+        }
+        self.commit(transaction, &token).await?.map_err(|refused| refused.into_error(Some(before)))?;
+        Ok((step, leased))
+    }
+
+    /// Removes what is left of a tombstone, and the tombstone.
+    pub(super) async fn finish_erasure(
+        &self,
+        step: &Step,
+        erasure: &Erasure,
+        types: &Registry,
+    ) -> Result<(), StoreError> {
+        let memberships = self.memberships(&erasure.id).await?;
+        if !memberships.is_empty() {
+            self.leave_groups(memberships, types).await?;
+        }
+        if let Some(set) = &erasure.set {
+            self.sweep_set(&erasure.id, set).await?;
+        }
+        let Some(resource_type) = types.resource_type(&erasure.resource_type) else { return self.end(step).await };
+        let mut transaction = Transaction::default();
+        let gone = [(self.keys.resources(resource_type), &erasure.id), (self.keys.journal(), &step.op)];
+        for (pk, sk) in gone {
+            let delete = Delete::builder().table_name(&*self.table).key("pk", s(pk)).key("sk", s(sk));
+            transaction.delete(delete.build().map_err(broken)?, Refusal::Never);
+        }
+        self.commit(transaction, &token()).await?.map_err(|refused| refused.into_error(None))
+    }
+
+    /// Takes a resource out of the groups it is in: the items, and then the stamp of each group.
+    async fn leave_groups(&self, memberships: Vec<Membership>, types: &Registry) -> Result<(), StoreError> {
+        let members = memberships.iter().map(|membership| PlainWrite::Delete {
+            pk: self.keys.members(&membership.group, &membership.set, membership.shard),
+            sk: membership.member.clone(),
+        });
+        self.write_all(members.collect()).await?;
+        let now = self.clock.now_millis();
+        let groups = types.resource_types().iter().filter(|resource_type| resource_type.membership == Some(Kind::Members));
+        for resource_type in groups {
+            stream::iter(&memberships)
+                .map(|membership| self.stamp(resource_type, membership, now))
+                .buffer_unordered(PARALLEL)
+                .try_collect::<Vec<()>>()
+                .await?;
+        }
+        let left = memberships.iter().map(|membership| PlainWrite::Delete {
+            pk: self.keys.memberships(&membership.member),
+            sk: keys::membership(&membership.member, &membership.group, &membership.set),
+        });
+        self.write_all(left.collect()).await
+    }
+
+    /// Says in a group that its members changed, if the set is its current one.
+    async fn stamp(&self, resource_type: &ResourceType, membership: &Membership, now: u64) -> Result<(), StoreError> {
+        match self.stamp_set(resource_type, &membership.group, &membership.set, now).await {
+            // The group is gone, or the set is: there is nothing left to stamp.
+            Ok(()) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn stamp_set(&self, resource_type: &ResourceType, group: &str, set: &str, now: u64) -> Result<(), StoreError> {
+        let token = token();
+        let mut parts = Expression::new("attribute_not_exists(del) AND #set = :set", "rid = :rid, ms = :now", &token);
+        parts.add("mv :one").value(":one", n(1)).value(":now", n(now)).value(":set", s(set)).name("#set", "set");
+        self.update_item(parts.update(&self.table, self.keys.resources(resource_type), group)?, &token).await
+    }
+}
