@@ -9,4 +9,6 @@ pub mod aws;
 #[cfg(feature = "service")]
 pub mod clock;
 #[cfg(feature = "service")]
+pub mod store;
+#[cfg(feature = "service")]
 pub mod tenant;

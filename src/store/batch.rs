@@ -30,12 +30,25 @@ impl PlainWrite {
     fn request(self) -> Result<WriteRequest, StoreError> {
         let request = WriteRequest::builder();
         Ok(match self {
-            Self::Put(item) => {
-                request.put_request(PutRequest::builder().set_item(Some(item)).build().map_err(broken)?).build()
-            }
+            Self::Put(item) => request
+                .put_request(
+                    PutRequest::builder()
+                        .set_item(Some(item))
+                        .build()
+                        .map_err(broken)?,
+                )
+                .build(),
             Self::Delete { pk, sk } => {
-                let key: HashMap<String, AttributeValue> = HashMap::from([("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk))]);
-                request.delete_request(DeleteRequest::builder().set_key(Some(key)).build().map_err(broken)?).build()
+                let key: HashMap<String, AttributeValue> =
+                    HashMap::from([("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk))]);
+                request
+                    .delete_request(
+                        DeleteRequest::builder()
+                            .set_key(Some(key))
+                            .build()
+                            .map_err(broken)?,
+                    )
+                    .build()
             }
         })
     }
@@ -44,8 +57,12 @@ impl PlainWrite {
 impl TenantStore {
     /// Writes all items, in no order, and returns when every one is written.
     pub(super) async fn write_all(&self, writes: Vec<PlainWrite>) -> Result<(), StoreError> {
-        let requests = writes.into_iter().map(PlainWrite::request).collect::<Result<Vec<_>, _>>()?;
-        let chunks: Vec<Vec<WriteRequest>> = requests.chunks(MAX_ITEMS).map(<[_]>::to_vec).collect();
+        let requests = writes
+            .into_iter()
+            .map(PlainWrite::request)
+            .collect::<Result<Vec<_>, _>>()?;
+        let chunks: Vec<Vec<WriteRequest>> =
+            requests.chunks(MAX_ITEMS).map(<[_]>::to_vec).collect();
         stream::iter(chunks)
             .map(|chunk| self.write_chunk(chunk))
             .buffer_unordered(PARALLEL)
@@ -65,8 +82,12 @@ impl TenantStore {
                     .send()
             };
             let output = self.call(Account::Write, attempt).await?;
-            self.meter.capacity(Account::Write, output.consumed_capacity());
-            left = output.unprocessed_items.and_then(|mut tables| tables.remove(&*self.table)).unwrap_or_default();
+            self.meter
+                .capacity(Account::Write, output.consumed_capacity());
+            left = output
+                .unprocessed_items
+                .and_then(|mut tables| tables.remove(&*self.table))
+                .unwrap_or_default();
             if left.is_empty() {
                 return Ok(());
             }

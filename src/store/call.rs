@@ -102,7 +102,9 @@ impl TenantStore {
         let mut backoff = Backoff::default();
         loop {
             if self.lease_is_over() {
-                return Err(Failure::GaveUp("the lease of a journal entry has run out".into()));
+                return Err(Failure::GaveUp(
+                    "the lease of a journal entry has run out".into(),
+                ));
             }
             let begun = Instant::now();
             let result = attempt().await;

@@ -57,7 +57,9 @@ impl TenantStore {
             id: before.id.clone(),
             set: before.group.clone(),
         };
-        let (step, leased) = self.bury(resource_type, before, entries, guard, &erasure).await?;
+        let (step, leased) = self
+            .bury(resource_type, before, entries, guard, &erasure)
+            .await?;
         leased.finish_erasure(&step, &erasure, types).await
     }
 
@@ -71,8 +73,12 @@ impl TenantStore {
         id: &str,
         types: &Registry,
     ) -> Result<bool, StoreError> {
-        let item = self.get_item(self.keys.resources(resource_type), id).await?;
-        let Some(mut item) = item.filter(item::is_deleted) else { return Ok(false) };
+        let item = self
+            .get_item(self.keys.resources(resource_type), id)
+            .await?;
+        let Some(mut item) = item.filter(item::is_deleted) else {
+            return Ok(false);
+        };
         let op = item::take_text(&mut item, "del")?;
         let erasure = Erasure {
             resource_type: resource_type.name.clone(),
@@ -97,10 +103,18 @@ impl TenantStore {
         let token = token();
         let mut transaction = Transaction::default();
         // The index entries are known from the body, so the body must be the one that was read.
-        let mut parts = Expression::new("attribute_not_exists(del) AND v = :v", "rid = :rid, del = :op", &token);
-        parts.value(":v", n(before.revision)).value(":op", s(&step.op));
+        let mut parts = Expression::new(
+            "attribute_not_exists(del) AND v = :v",
+            "rid = :rid, del = :op",
+            &token,
+        );
+        parts
+            .value(":v", n(before.revision))
+            .value(":op", s(&step.op));
         if let (Guard::Whole, Some(group)) = (guard, &before.group) {
-            parts.require("mv = :mv").value(":mv", n(group.member_revision));
+            parts
+                .require("mv = :mv")
+                .value(":mv", n(group.member_revision));
         }
         let update = parts.update(&self.table, self.keys.resources(resource_type), &before.id)?;
         transaction.update(update, Refusal::Resource);
@@ -109,10 +123,16 @@ impl TenantStore {
         }
         transaction.update(self.count(resource_type, &before.id, -1)?, Refusal::Never);
         for item in items {
-            let put = Put::builder().table_name(&*self.table).set_item(Some(item)).build().map_err(broken)?;
+            let put = Put::builder()
+                .table_name(&*self.table)
+                .set_item(Some(item))
+                .build()
+                .map_err(broken)?;
             transaction.put(put, Refusal::Never);
         }
-        self.commit(transaction, &token).await?.map_err(|refused| refused.into_error(Some(before)))?;
+        self.commit(transaction, &token)
+            .await?
+            .map_err(|refused| refused.into_error(Some(before)))?;
         Ok((step, leased))
     }
 
@@ -130,25 +150,44 @@ impl TenantStore {
         if let Some(set) = &erasure.set {
             self.sweep_set(&erasure.id, set).await?;
         }
-        let Some(resource_type) = types.resource_type(&erasure.resource_type) else { return self.end(step).await };
+        let Some(resource_type) = types.resource_type(&erasure.resource_type) else {
+            return self.end(step).await;
+        };
         let mut transaction = Transaction::default();
-        let gone = [(self.keys.resources(resource_type), &erasure.id), (self.keys.journal(), &step.op)];
+        let gone = [
+            (self.keys.resources(resource_type), &erasure.id),
+            (self.keys.journal(), &step.op),
+        ];
         for (pk, sk) in gone {
-            let delete = Delete::builder().table_name(&*self.table).key("pk", s(pk)).key("sk", s(sk));
+            let delete = Delete::builder()
+                .table_name(&*self.table)
+                .key("pk", s(pk))
+                .key("sk", s(sk));
             transaction.delete(delete.build().map_err(broken)?, Refusal::Never);
         }
-        self.commit(transaction, &token()).await?.map_err(|refused| refused.into_error(None))
+        self.commit(transaction, &token())
+            .await?
+            .map_err(|refused| refused.into_error(None))
     }
 
     /// Takes a resource out of the groups it is in: the items, and then the stamp of each group.
-    async fn leave_groups(&self, memberships: Vec<Membership>, types: &Registry) -> Result<(), StoreError> {
+    async fn leave_groups(
+        &self,
+        memberships: Vec<Membership>,
+        types: &Registry,
+    ) -> Result<(), StoreError> {
         let members = memberships.iter().map(|membership| PlainWrite::Delete {
-            pk: self.keys.members(&membership.group, &membership.set, membership.shard),
+            pk: self
+                .keys
+                .members(&membership.group, &membership.set, membership.shard),
             sk: membership.member.clone(),
         });
         self.write_all(members.collect()).await?;
         let now = self.clock.now_millis();
-        let groups = types.resource_types().iter().filter(|resource_type| resource_type.membership == Some(Kind::Members));
+        let groups = types
+            .resource_types()
+            .iter()
+            .filter(|resource_type| resource_type.membership == Some(Kind::Members));
         for resource_type in groups {
             stream::iter(&memberships)
                 .map(|membership| self.stamp(resource_type, membership, now))
@@ -164,18 +203,45 @@ impl TenantStore {
     }
 
     /// Says in a group that its members changed, if the set is its current one.
-    async fn stamp(&self, resource_type: &ResourceType, membership: &Membership, now: u64) -> Result<(), StoreError> {
-        match self.stamp_set(resource_type, &membership.group, &membership.set, now).await {
+    async fn stamp(
+        &self,
+        resource_type: &ResourceType,
+        membership: &Membership,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        match self
+            .stamp_set(resource_type, &membership.group, &membership.set, now)
+            .await
+        {
             // The group is gone, or the set is: there is nothing left to stamp.
             Ok(()) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    async fn stamp_set(&self, resource_type: &ResourceType, group: &str, set: &str, now: u64) -> Result<(), StoreError> {
+    async fn stamp_set(
+        &self,
+        resource_type: &ResourceType,
+        group: &str,
+        set: &str,
+        now: u64,
+    ) -> Result<(), StoreError> {
         let token = token();
-        let mut parts = Expression::new("attribute_not_exists(del) AND #set = :set", "rid = :rid, ms = :now", &token);
-        parts.add("mv :one").value(":one", n(1)).value(":now", n(now)).value(":set", s(set)).name("#set", "set");
-        self.update_item(parts.update(&self.table, self.keys.resources(resource_type), group)?, &token).await
+        let mut parts = Expression::new(
+            "attribute_not_exists(del) AND #set = :set",
+            "rid = :rid, ms = :now",
+            &token,
+        );
+        parts
+            .add("mv :one")
+            .value(":one", n(1))
+            .value(":now", n(now))
+            .value(":set", s(set))
+            .name("#set", "set");
+        self.update_item(
+            parts.update(&self.table, self.keys.resources(resource_type), group)?,
+            &token,
+        )
+        .await
     }
 }

@@ -37,6 +37,9 @@ impl From<StoreError> for Error {
             StoreError::Taken { attribute } => Self::uniqueness(format!(
                 "The value of `{attribute}` already belongs to another resource"
             )),
+            StoreError::NoMember { id } => Self::invalid_value(format!(
+                "`members` names `{id}`, which is no resource of this tenant"
+            )),
             StoreError::TooLarge => Self::payload_too_large(
                 "The resource is larger than 400 KB, which is the most that can be stored",
             ),

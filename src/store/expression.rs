@@ -69,7 +69,9 @@ impl Expression {
             [] => String::new(),
             parts => format!("{word} {} ", parts.join(", ")),
         };
-        let changes = clause("SET", &self.sets) + &clause("ADD", &self.adds) + &clause("REMOVE", &self.removes);
+        let changes = clause("SET", &self.sets)
+            + &clause("ADD", &self.adds)
+            + &clause("REMOVE", &self.removes);
         Update::builder()
             .table_name(table)
             .key("pk", s(pk))

@@ -77,14 +77,21 @@ pub struct FillBody {
 
 impl FillBody {
     fn write(&self, now: u64) -> Write<'_> {
-        Write { body: &self.text, entries: &self.entries, password: None, now }
+        Write {
+            body: &self.text,
+            entries: &self.entries,
+            password: None,
+            now,
+        }
     }
 }
 
 impl Target {
     fn state(&self) -> &GroupState {
         match self {
-            Self::Created(state) | Self::Current(state) | Self::Replaced { fresh: state, .. } => state,
+            Self::Created(state) | Self::Current(state) | Self::Replaced { fresh: state, .. } => {
+                state
+            }
         }
     }
 }
@@ -95,11 +102,18 @@ impl TenantStore {
     /// # Errors
     /// `NoMember` with nothing changed, `NotFound`, `VersionMismatch`, `Taken`; `Unavailable` when the
     /// deadline passes, in which case the journal finishes the change.
-    pub async fn fill(&self, fill: Fill, guard: Guard, types: &Registry) -> Result<Stored, StoreError> {
+    pub async fn fill(
+        &self,
+        fill: Fill,
+        guard: Guard,
+        types: &Registry,
+    ) -> Result<Stored, StoreError> {
         self.check_members(fill.change.add.values(), types).await?;
         let work = Work::Fill(fill);
         let (step, leased) = self.begin(&work).await?;
-        let Work::Fill(fill) = work else { return Err(StoreError::NotFound) };
+        let Work::Fill(fill) = work else {
+            return Err(StoreError::NotFound);
+        };
         match leased.write_fill(&step, &fill, guard, types).await {
             Ok(group) => {
                 leased.sweep_replaced(&fill).await?;
@@ -126,7 +140,9 @@ impl TenantStore {
         if done == 0 {
             match self.write_fill(step, fill, Guard::Changed, types).await {
                 Ok(_) => {}
-                Err(error @ (StoreError::Unavailable(_) | StoreError::Backend(_))) => return Err(error),
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Backend(_))) => {
+                    return Err(error);
+                }
                 // The group is gone or was changed by somebody who came later: the change never was.
                 Err(_) => {
                     self.undo_fill(fill).await?;
@@ -145,14 +161,20 @@ impl TenantStore {
         guard: Guard,
         types: &Registry,
     ) -> Result<Stored, StoreError> {
-        let resource_type = types.resource_type(&fill.resource_type).ok_or(StoreError::NotFound)?;
+        let resource_type = types
+            .resource_type(&fill.resource_type)
+            .ok_or(StoreError::NotFound)?;
         let state = fill.target.state();
         let added = fill.change.add.values();
-        let memberships = added.clone().map(|member| self.membership_item(&fill.group, state, &member.id, fill.now));
-        self.write_all(memberships.map(PlainWrite::Put).collect()).await?;
+        let memberships = added
+            .clone()
+            .map(|member| self.membership_item(&fill.group, state, &member.id, fill.now));
+        self.write_all(memberships.map(PlainWrite::Put).collect())
+            .await?;
         self.check_members(added.clone(), types).await?;
         let members = added.map(|member| self.member_item(&fill.group, state, member, fill.now));
-        self.write_all(members.map(PlainWrite::Put).collect()).await?;
+        self.write_all(members.map(PlainWrite::Put).collect())
+            .await?;
         self.remove_members(fill, state).await?;
         self.commit_fill(step, fill, guard, resource_type).await
     }
@@ -165,7 +187,10 @@ impl TenantStore {
     ) -> Result<(), StoreError> {
         let mut by_kind = BTreeMap::<&str, Vec<String>>::new();
         for member in members {
-            by_kind.entry(&member.kind).or_default().push(member.id.clone());
+            by_kind
+                .entry(&member.kind)
+                .or_default()
+                .push(member.id.clone());
         }
         for (kind, ids) in by_kind {
             let found = match types.resource_type(kind) {
@@ -183,9 +208,17 @@ impl TenantStore {
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn existing(&self, resource_type: &ResourceType, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        let mut found: Vec<String> =
-            self.get_many(resource_type, ids).await?.into_iter().map(|stored| stored.id).collect();
+    pub async fn existing(
+        &self,
+        resource_type: &ResourceType,
+        ids: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        let mut found: Vec<String> = self
+            .get_many(resource_type, ids)
+            .await?
+            .into_iter()
+            .map(|stored| stored.id)
+            .collect();
         found.sort_unstable();
         Ok(found)
     }
@@ -197,7 +230,8 @@ impl TenantStore {
                 let member = self.keys.members(&fill.group, &state.set, state.shard(id));
                 if self.delete_older(&member, id, fill.now).await? {
                     let key = keys::membership(id, &fill.group, &state.set);
-                    self.delete_older(&self.keys.memberships(id), &key, fill.now).await?;
+                    self.delete_older(&self.keys.memberships(id), &key, fill.now)
+                        .await?;
                 }
                 Ok::<_, StoreError>(())
             })
@@ -222,7 +256,8 @@ impl TenantStore {
         };
         match self.call(Account::Write, attempt).await {
             Ok(output) => {
-                self.meter.capacity(Account::Write, output.consumed_capacity());
+                self.meter
+                    .capacity(Account::Write, output.consumed_capacity());
                 Ok(true)
             }
             Err(Failure::Refused(DeleteItemError::ConditionalCheckFailedException(_))) => Ok(false),
@@ -248,23 +283,46 @@ impl TenantStore {
             };
             return self.create(resource_type, new).await;
         }
-        let before = self.get(resource_type, &fill.group).await?.ok_or(StoreError::NotFound)?;
+        let before = self
+            .get(resource_type, &fill.group)
+            .await?
+            .ok_or(StoreError::NotFound)?;
         let (expected, members) = match &fill.target {
             Target::Replaced { fresh, old } => (old, MemberEffect::Flip(fresh.clone())),
             Target::Created(state) | Target::Current(state) => (state, MemberEffect::Stamp),
         };
-        let is_current = before.group.as_ref().is_some_and(|group| group.set == expected.set);
-        let is_read = fill.body.as_ref().is_none_or(|body| body.revision == before.revision);
+        let is_current = before
+            .group
+            .as_ref()
+            .is_some_and(|group| group.set == expected.set);
+        let is_read = fill
+            .body
+            .as_ref()
+            .is_none_or(|body| body.revision == before.revision);
         let guarded = guard == Guard::Changed
-            || before.group.as_ref().is_some_and(|group| group.member_revision == expected.member_revision);
+            || before
+                .group
+                .as_ref()
+                .is_some_and(|group| group.member_revision == expected.member_revision);
         if !(is_current && is_read && guarded) {
             return Err(StoreError::VersionMismatch);
         }
-        let body = fill
-            .body
-            .as_ref()
-            .map(|body| BodyChange { entries_before: &body.entries_before, write: body.write(fill.now) });
-        self.update(resource_type, &before, Change { body, members, now: fill.now, guard, journal: Some(step) }).await
+        let body = fill.body.as_ref().map(|body| BodyChange {
+            entries_before: &body.entries_before,
+            write: body.write(fill.now),
+        });
+        self.update(
+            resource_type,
+            &before,
+            Change {
+                body,
+                members,
+                now: fill.now,
+                guard,
+                journal: Some(step),
+            },
+        )
+        .await
     }
 
     /// Removes the items of the set that was replaced.
@@ -279,8 +337,16 @@ impl TenantStore {
     async fn undo_fill(&self, fill: &Fill) -> Result<(), StoreError> {
         match &fill.target {
             Target::Created(state) | Target::Replaced { fresh: state, .. } => {
-                let memberships = fill.change.add.keys().map(|id| self.membership_key(&fill.group, state, id));
-                let members = fill.change.add.keys().map(|id| self.member_key(&fill.group, state, id));
+                let memberships = fill
+                    .change
+                    .add
+                    .keys()
+                    .map(|id| self.membership_key(&fill.group, state, id));
+                let members = fill
+                    .change
+                    .add
+                    .keys()
+                    .map(|id| self.member_key(&fill.group, state, id));
                 self.write_all(memberships.chain(members).collect()).await
             }
             // What was added to a live set stays if its member exists, and falls with a group that is
@@ -290,22 +356,38 @@ impl TenantStore {
     }
 
     async fn undo_additions(&self, fill: &Fill, state: &GroupState) -> Result<(), StoreError> {
-        let added = MemberChange { add: BTreeMap::new(), remove: fill.change.add.keys().cloned().collect() };
-        let undo = Fill { change: added, ..fill.clone() };
+        let added = MemberChange {
+            add: BTreeMap::new(),
+            remove: fill.change.add.keys().cloned().collect(),
+        };
+        let undo = Fill {
+            change: added,
+            ..fill.clone()
+        };
         self.remove_members(&undo, state).await
     }
 
     fn member_key(&self, group: &str, state: &GroupState, id: &str) -> PlainWrite {
-        PlainWrite::Delete { pk: self.keys.members(group, &state.set, state.shard(id)), sk: id.to_owned() }
+        PlainWrite::Delete {
+            pk: self.keys.members(group, &state.set, state.shard(id)),
+            sk: id.to_owned(),
+        }
     }
 
     fn membership_key(&self, group: &str, state: &GroupState, id: &str) -> PlainWrite {
-        PlainWrite::Delete { pk: self.keys.memberships(id), sk: keys::membership(id, group, &state.set) }
+        PlainWrite::Delete {
+            pk: self.keys.memberships(id),
+            sk: keys::membership(id, group, &state.set),
+        }
     }
 
     /// Removes every item of a set that nobody reads any more, membership items first, so that what
     /// is left of the work can always be found.
-    pub(super) async fn sweep_set(&self, group: &str, state: &GroupState) -> Result<(), StoreError> {
+    pub(super) async fn sweep_set(
+        &self,
+        group: &str,
+        state: &GroupState,
+    ) -> Result<(), StoreError> {
         for shard in 0..u64::from(state.shards) {
             loop {
                 let ids = self.some_members(group, state, shard).await?;
@@ -321,11 +403,23 @@ impl TenantStore {
         Ok(())
     }
 
-    async fn some_members(&self, group: &str, state: &GroupState, shard: u64) -> Result<Vec<String>, StoreError> {
+    async fn some_members(
+        &self,
+        group: &str,
+        state: &GroupState,
+        shard: u64,
+    ) -> Result<Vec<String>, StoreError> {
         let pk = self.keys.members(group, &state.set, shard);
         let range = super::range::KeyRange::all();
-        let output = self.query(pk, &range, super::range::Window::default(), None).await?;
+        let output = self
+            .query(pk, &range, super::range::Window::default(), None)
+            .await?;
         let id = |mut item: Item| super::item::take_text(&mut item, "sk");
-        output.items.unwrap_or_default().into_iter().map(id).collect()
+        output
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .map(id)
+            .collect()
     }
 }

@@ -69,21 +69,36 @@ impl Entry {
 
 /// Whether an item is a further part of the entry that begins with `head`.
 fn is_part_of(item: &Item, head: &Item) -> bool {
-    let key = |item: &Item| item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
-    key(item).strip_prefix(&key(head)).is_some_and(|rest| rest.starts_with(SEPARATOR))
+    let key = |item: &Item| {
+        item.get("sk")
+            .and_then(|sk| sk.as_s().ok())
+            .cloned()
+            .unwrap_or_default()
+    };
+    key(item)
+        .strip_prefix(&key(head))
+        .is_some_and(|rest| rest.starts_with(SEPARATOR))
 }
 
 impl TenantStore {
     /// The items of a new entry, and the store to go on with under its lease.
-    pub(super) fn journal_entry(&self, work: &Work) -> Result<(Step, TenantStore, Vec<Item>), StoreError> {
-        let step = Step { op: token(), owner: token() };
+    pub(super) fn journal_entry(
+        &self,
+        work: &Work,
+    ) -> Result<(Step, TenantStore, Vec<Item>), StoreError> {
+        let step = Step {
+            op: token(),
+            owner: token(),
+        };
         let lease_until = self.clock.now_millis() + LEASE_MILLIS;
-        let text = serde_json::to_string(work).map_err(|error| StoreError::Backend(error.into()))?;
+        let text =
+            serde_json::to_string(work).map_err(|error| StoreError::Backend(error.into()))?;
         let mut parts = split(&text).enumerate();
         let first = parts.next().map_or("", |(_, part)| part);
         let mut items: Vec<Item> = parts
             .map(|(number, part)| {
-                let mut item = self.journal_item(&format!("{}{SEPARATOR}{number:03}", step.op), "JP");
+                let mut item =
+                    self.journal_item(&format!("{}{SEPARATOR}{number:03}", step.op), "JP");
                 item.insert("work".to_owned(), s(part));
                 item
             })
@@ -95,7 +110,10 @@ impl TenantStore {
         head.insert("leaseUntil".to_owned(), n(lease_until));
         // The head comes last: an entry without it is nobody's, and is never half read.
         items.push(head);
-        let leased = TenantStore { lease_until: Some(lease_until), ..self.clone() };
+        let leased = TenantStore {
+            lease_until: Some(lease_until),
+            ..self.clone()
+        };
         Ok((step, leased, items))
     }
 
@@ -111,16 +129,27 @@ impl TenantStore {
     pub(super) async fn begin(&self, work: &Work) -> Result<(Step, TenantStore), StoreError> {
         let (step, leased, mut items) = self.journal_entry(work)?;
         let head = items.pop();
-        self.write_all(items.into_iter().map(PlainWrite::Put).collect()).await?;
-        self.write_all(head.into_iter().map(PlainWrite::Put).collect()).await?;
+        self.write_all(items.into_iter().map(PlainWrite::Put).collect())
+            .await?;
+        self.write_all(head.into_iter().map(PlainWrite::Put).collect())
+            .await?;
         Ok((step, leased))
     }
 
     /// The step of a transaction that says that the change is made.
     pub(super) fn journal_advance(&self, step: &Step) -> Result<Update, StoreError> {
-        let mut parts = Expression::new("#owner = :owner AND step = :zero", "rid = :rid", &step.owner);
-        parts.set("step = :one").value(":zero", n(0)).value(":one", n(1));
-        parts.value(":owner", s(&step.owner)).name("#owner", "owner");
+        let mut parts = Expression::new(
+            "#owner = :owner AND step = :zero",
+            "rid = :rid",
+            &step.owner,
+        );
+        parts
+            .set("step = :one")
+            .value(":zero", n(0))
+            .value(":one", n(1));
+        parts
+            .value(":owner", s(&step.owner))
+            .name("#owner", "owner");
         parts.update(&self.table, self.keys.journal(), &step.op)
     }
 
@@ -138,8 +167,13 @@ impl TenantStore {
     async fn journal_items(&self, prefix: &str) -> Result<Vec<Item>, StoreError> {
         let (mut items, mut after) = (Vec::new(), None::<String>);
         loop {
-            let window = Window { after: after.as_deref(), ..Window::default() };
-            let output = self.query(self.keys.journal(), &KeyRange::prefix(prefix), window, None).await?;
+            let window = Window {
+                after: after.as_deref(),
+                ..Window::default()
+            };
+            let output = self
+                .query(self.keys.journal(), &KeyRange::prefix(prefix), window, None)
+                .await?;
             after = super::range::last_key(&output);
             items.extend(output.items.unwrap_or_default());
             if after.is_none() {
@@ -160,7 +194,10 @@ impl TenantStore {
                 (false, _) => {}
             }
         }
-        entries.into_iter().map(|(head, text)| Entry::read(head, &text)).collect()
+        entries
+            .into_iter()
+            .map(|(head, text)| Entry::read(head, &text))
+            .collect()
     }
 
     /// Takes over an entry whose lease has run out; `None` when somebody else has it.
@@ -169,13 +206,33 @@ impl TenantStore {
         if entry.lease_until >= now {
             return Ok(None);
         }
-        let step = Step { op: entry.op.clone(), owner: token() };
+        let step = Step {
+            op: entry.op.clone(),
+            owner: token(),
+        };
         let lease_until = now + LEASE_MILLIS;
         let mut parts = Expression::new("leaseUntil = :seen", "rid = :rid", &step.owner);
-        parts.set("#owner = :owner, leaseUntil = :until").name("#owner", "owner");
-        parts.value(":owner", s(&step.owner)).value(":until", n(lease_until)).value(":seen", n(entry.lease_until));
-        match self.update_item(parts.update(&self.table, self.keys.journal(), &step.op)?, &step.owner).await {
-            Ok(()) => Ok(Some((step, TenantStore { lease_until: Some(lease_until), ..self.clone() }))),
+        parts
+            .set("#owner = :owner, leaseUntil = :until")
+            .name("#owner", "owner");
+        parts
+            .value(":owner", s(&step.owner))
+            .value(":until", n(lease_until))
+            .value(":seen", n(entry.lease_until));
+        match self
+            .update_item(
+                parts.update(&self.table, self.keys.journal(), &step.op)?,
+                &step.owner,
+            )
+            .await
+        {
+            Ok(()) => Ok(Some((
+                step,
+                TenantStore {
+                    lease_until: Some(lease_until),
+                    ..self.clone()
+                },
+            ))),
             Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(None),
             Err(error) => Err(error),
         }
@@ -188,7 +245,9 @@ impl TenantStore {
     pub async fn finish_journal(&self, types: &Registry) -> Result<usize, StoreError> {
         let mut finished = 0;
         for entry in self.journal().await? {
-            let Some((step, leased)) = self.take_over(&entry).await? else { continue };
+            let Some((step, leased)) = self.take_over(&entry).await? else {
+                continue;
+            };
             match entry.work {
                 Work::Fill(fill) => leased.finish_fill(&step, &fill, entry.step, types).await?,
                 Work::Erase(erasure) => leased.finish_erasure(&step, &erasure, types).await?,

@@ -8,12 +8,12 @@
 //!
 //! It must not know HTTP, messages, or what a filter looks like as text.
 
+mod batch;
 mod call;
 mod config;
-mod batch;
 mod counter;
-mod erase;
 mod entry;
+mod erase;
 mod error;
 mod expression;
 mod fill;
@@ -64,12 +64,20 @@ impl Store {
     /// The SDK's own retries are off: the store retries by what it knows of each call.
     #[must_use]
     pub fn new(config: &SdkConfig, table: &str, clock: Arc<dyn Clock>) -> Self {
-        Self::with_config(aws_sdk_dynamodb::config::Builder::from(config), table, clock)
+        Self::with_config(
+            aws_sdk_dynamodb::config::Builder::from(config),
+            table,
+            clock,
+        )
     }
 
     /// The same for a prepared client configuration, which is how tests add interceptors.
     #[must_use]
-    pub fn with_config(config: aws_sdk_dynamodb::config::Builder, table: &str, clock: Arc<dyn Clock>) -> Self {
+    pub fn with_config(
+        config: aws_sdk_dynamodb::config::Builder,
+        table: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let config = config.retry_config(RetryConfig::disabled()).build();
         Self {
             client: Client::from_conf(config),
@@ -109,7 +117,8 @@ pub struct TenantStore {
 
 impl TenantStore {
     fn lease_is_over(&self) -> bool {
-        self.lease_until.is_some_and(|until| self.clock.now_millis() >= until)
+        self.lease_until
+            .is_some_and(|until| self.clock.now_millis() >= until)
     }
 
     /// What this request has cost so far.

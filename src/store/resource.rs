@@ -11,8 +11,8 @@ use super::TenantStore;
 use super::call::Failure;
 use super::entry::{Entries, Entry};
 use super::error::StoreError;
-use super::item::{self, GroupState, Item, Stored, n, s};
 use super::expression::Expression;
+use super::item::{self, GroupState, Item, Stored, n, s};
 use super::journal::Step;
 use super::member::Member;
 use super::meter::Account;
@@ -177,22 +177,36 @@ impl TenantStore {
         let stored = new.stored();
         let token = token();
         let mut transaction = Transaction::default();
-        transaction.put(self.resource_put(resource_type, &stored, &token)?, Refusal::Resource);
+        transaction.put(
+            self.resource_put(resource_type, &stored, &token)?,
+            Refusal::Resource,
+        );
         for entry in new.write.entries.iter() {
             self.add_entry(&mut transaction, resource_type, new.id, entry, &token)?;
         }
         transaction.update(self.count(resource_type, new.id, 1)?, Refusal::Never);
         if let Some(group) = &stored.group {
             for (member, member_type) in new.members {
-                transaction.check(self.member_check(member_type, &member.id)?, Refusal::Member(member.id.clone()));
-                transaction.put(self.member_put(new.id, group, member, new.write.now)?, Refusal::Never);
-                transaction.put(self.membership_put(new.id, group, &member.id, new.write.now)?, Refusal::Never);
+                transaction.check(
+                    self.member_check(member_type, &member.id)?,
+                    Refusal::Member(member.id.clone()),
+                );
+                transaction.put(
+                    self.member_put(new.id, group, member, new.write.now)?,
+                    Refusal::Never,
+                );
+                transaction.put(
+                    self.membership_put(new.id, group, &member.id, new.write.now)?,
+                    Refusal::Never,
+                );
             }
         }
         if let Some(journal) = new.journal {
             transaction.update(self.journal_advance(journal)?, Refusal::Journal);
         }
-        self.commit(transaction, &token).await?.map_err(|refused| refused.into_error(None))?;
+        self.commit(transaction, &token)
+            .await?
+            .map_err(|refused| refused.into_error(None))?;
         Ok(stored)
     }
 
@@ -227,7 +241,9 @@ impl TenantStore {
             self.update_item(update, &token).await?;
         } else {
             transaction.update(update, Refusal::Resource);
-            self.commit(transaction, &token).await?.map_err(|refused| refused.into_error(Some(before)))?;
+            self.commit(transaction, &token)
+                .await?
+                .map_err(|refused| refused.into_error(Some(before)))?;
         }
         Ok(after)
     }
@@ -290,8 +306,12 @@ impl TenantStore {
         let mut parts = Expression::new("attribute_not_exists(del)", "rid = :rid", token);
         if change.body.is_some() {
             parts.set("body = :body, v = :v, modified = :modified, ix = :ix");
-            parts.value(":body", s(&after.body)).value(":v", n(after.revision));
-            parts.value(":modified", n(after.modified)).value(":ix", n(item::INDEX_VERSION));
+            parts
+                .value(":body", s(&after.body))
+                .value(":v", n(after.revision));
+            parts
+                .value(":modified", n(after.modified))
+                .value(":ix", n(item::INDEX_VERSION));
             match &after.password {
                 Some(hash) => parts.set("pw = :pw").value(":pw", s(hash)),
                 None if before.password.is_some() => parts.remove("pw"),
@@ -299,19 +319,29 @@ impl TenantStore {
             };
         }
         if change.body.is_some() || change.guard == Guard::Whole {
-            parts.require("v = :read").value(":read", n(before.revision));
+            parts
+                .require("v = :read")
+                .value(":read", n(before.revision));
         }
         if let (Some(read), Some(group)) = (&before.group, &after.group) {
             if change.guard == Guard::Whole {
-                parts.require("mv = :mvread").value(":mvread", n(read.member_revision));
+                parts
+                    .require("mv = :mvread")
+                    .value(":mvread", n(read.member_revision));
             }
             if change.members != MemberEffect::None {
                 parts.set("ms = :ms").value(":ms", n(group.member_stamp));
                 parts.add("mv :one").value(":one", n(1));
-                parts.require("#set = :set").value(":set", s(&read.set)).name("#set", "set");
+                parts
+                    .require("#set = :set")
+                    .value(":set", s(&read.set))
+                    .name("#set", "set");
             }
             if let MemberEffect::Flip(_) = change.members {
-                parts.set("#set = :fresh, n = :n").value(":fresh", s(&group.set)).value(":n", n(group.shards.into()));
+                parts
+                    .set("#set = :fresh, n = :n")
+                    .value(":fresh", s(&group.set))
+                    .value(":n", n(group.shards.into()));
             }
         }
         parts.update(&self.table, self.keys.resources(resource_type), &before.id)
@@ -412,11 +442,13 @@ impl TenantStore {
 
 impl Refused {
     /// What the refusal means for a write that was made for the resource as it was `before`.
-    fn into_error(self, before: Option<&Stored>) -> StoreError {
+    pub(super) fn into_error(self, before: Option<&Stored>) -> StoreError {
         match (self.refusal, before) {
             (Refusal::Claim(attribute), _) => StoreError::Taken { attribute },
             // Somebody else finishes, or has finished, what this writer began.
-            (Refusal::Journal, _) => StoreError::Unavailable("the lease of a journal entry is lost".into()),
+            (Refusal::Journal, _) => {
+                StoreError::Unavailable("the lease of a journal entry is lost".into())
+            }
             (Refusal::Member(id), _) => StoreError::NoMember { id },
             (Refusal::Resource, Some(_)) => mismatch(self.item.as_ref()),
             // A new id that exists already: somebody guessed a random number.
