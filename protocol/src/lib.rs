@@ -15,5 +15,6 @@ pub mod profile;
 pub mod schema;
 pub mod scopes;
 pub mod urn;
+pub mod v1;
 
 pub use error::{BoxError, Error, ErrorKind, Result};

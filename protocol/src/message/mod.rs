@@ -14,6 +14,7 @@ pub use error::{error_response, error_response_v1};
 pub use list::{ListResponse, Paging};
 pub use meta::{Meta, render};
 pub use parameters::Parameters;
+pub(crate) use search::integer_parameter;
 pub use search::{Page, Query, Selection, SortOrder};
 
 use serde_json::{Map, Value};

@@ -58,6 +58,17 @@ impl Parameters {
     }
 }
 
+impl<'n> FromIterator<(&'n str, String)> for Parameters {
+    fn from_iter<I: IntoIterator<Item = (&'n str, String)>>(pairs: I) -> Self {
+        let pairs = pairs.into_iter();
+        Self(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
+    }
+}
+
 fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     percent_decode_str(&spaced)

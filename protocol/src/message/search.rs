@@ -89,11 +89,7 @@ impl Query {
     /// `InvalidValue` naming the parameter and what it may hold.
     pub fn from_parameters(parameters: &Parameters, switches: &Switches) -> Result<Self> {
         let text = |name: &str| parameters.get(name).and_then(non_blank);
-        let number = |name: &str| {
-            text(name)
-                .map(|text| integer(&text).ok_or_else(|| not_an_integer(name)))
-                .transpose()
-        };
+        let number = |name: &str| integer_parameter(parameters, name);
         Raw {
             selection: Selection::from_parameters(parameters)?,
             filter: text("filter"),
@@ -192,6 +188,13 @@ fn sort_order(text: Option<&str>) -> Result<SortOrder> {
 fn non_blank(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The value of a numeric parameter; an empty one counts as absent.
+pub(crate) fn integer_parameter(parameters: &Parameters, name: &str) -> Result<Option<i64>> {
+    let text = parameters.get(name).and_then(non_blank);
+    text.map(|text| integer(&text).ok_or_else(|| not_an_integer(name)))
+        .transpose()
 }
 
 fn not_an_integer(name: &str) -> Error {

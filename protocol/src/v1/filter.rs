@@ -1,0 +1,95 @@
+//! Filters of 1.1 as filters of 2.0 (1.1 API §3.2.2.1, §3.8).
+
+use super::View;
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::path::AttributePath;
+use crate::profile::Reading;
+
+impl View<'_> {
+    /// Translates the text of a filter: the same filter with 2.0 paths.
+    ///
+    /// # Errors
+    /// `InvalidFilter` with the byte offset in the text as it was sent.
+    pub fn filter(&self, text: &str, reading: &mut Reading<'_>) -> Result<String> {
+        let filter = Filter::parse(text, reading)?;
+        self.renamed(filter).map(|filter| filter.to_string())
+    }
+
+    fn renamed(&self, filter: Filter) -> Result<Filter> {
+        let all = |parts: Vec<Filter>| {
+            let parts = parts.into_iter();
+            parts.map(|part| self.renamed(part)).collect::<Result<_>>()
+        };
+        Ok(match filter {
+            Filter::Compare { path, op, value } => Filter::Compare {
+                path: self.renamed_path(&path)?,
+                op,
+                value,
+            },
+            Filter::Present(path) => Filter::Present(self.renamed_path(&path)?),
+            // Names inside the brackets are sub-attributes, which have the same names.
+            Filter::ValuePath { path, filter } => Filter::ValuePath {
+                path: self.renamed_path(&path)?,
+                filter,
+            },
+            Filter::And(parts) => Filter::And(all(parts)?),
+            Filter::Or(parts) => Filter::Or(all(parts)?),
+            Filter::Not(part) => Filter::Not(Box::new(self.renamed(*part)?)),
+        })
+    }
+
+    fn renamed_path(&self, path: &AttributePath) -> Result<AttributePath> {
+        let renamed = self.path_to_v2(path.as_str());
+        AttributePath::parse(&renamed)
+            .ok_or_else(|| Error::invalid_filter(format!("`{path}` is no attribute")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Dialect;
+    use super::*;
+    use crate::profile::Rules;
+    use crate::schema::Registry;
+
+    fn view(name: &str, dialect: Dialect) -> View<'static> {
+        View {
+            dialect,
+            resource_type: Registry::builtin().resource_type(name).unwrap(),
+        }
+    }
+
+    #[test]
+    fn urns_of_1_1_become_paths_of_2_0() {
+        let rules = Rules::default();
+        let check = |text: &str, expected: &str| {
+            let view = view("User", Dialect::General);
+            let filter = view.filter(text, &mut Reading::new(&rules));
+            assert_eq!(filter.unwrap(), expected, "{text}");
+        };
+        check(r#"USERNAME Eq "john""#, r#"USERNAME eq "john""#);
+        check(
+            r#"urn:scim:schemas:core:1.0:userName sw "J" and (title pr or nickName pr)"#,
+            r#"userName sw "J" and (title pr or nickName pr)"#,
+        );
+        check(
+            r#"urn:scim:schemas:extension:enterprise:1.0:manager.managerId eq "26""#,
+            r#"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq "26""#,
+        );
+        check(
+            r#"not (urn:scim:schemas:core:1.0:emails[type eq "work"])"#,
+            r#"not (emails[type eq "work"])"#,
+        );
+    }
+
+    #[test]
+    fn a_broken_filter_is_refused_at_its_place() {
+        let rules = Rules::default();
+        let view = view("User", Dialect::General);
+        let error = view
+            .filter("userName regex \"x\"", &mut Reading::new(&rules))
+            .unwrap_err();
+        assert_eq!(error.kind().scim_type(), Some("invalidFilter"));
+    }
+}

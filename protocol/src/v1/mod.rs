@@ -1,0 +1,46 @@
+//! SCIM 1.1 as a second view on the same data: translation of requests into SCIM 2.0, and of 2.0
+//! resources into answers.
+//!
+//! Nothing else knows that 1.1 exists: a 1.1 body becomes a 2.0 body, a 1.1 PATCH becomes a PatchOp
+//! message, a 1.1 query becomes a [`Query`](crate::message::Query), and a 2.0 resource becomes a 1.1
+//! resource. What comes out is meant to be read with the tolerances of the `default` profile, since
+//! a 1.1 client cannot know of a tenant's 2.0 profile. Errors and lists of 1.1 are written by
+//! [`message`](crate::message).
+//!
+//! Sources: draft-scim-core-schema-01 and draft-scim-api-01 ("SCIM 1.1"), and for [`Dialect::Ionic`]
+//! what the public clients of the Ionic API send.
+
+mod discovery;
+mod filter;
+mod names;
+mod parameters;
+mod patch;
+mod query;
+mod request;
+mod response;
+
+pub use discovery::DiscoveryV1;
+pub use query::Queried;
+pub use request::Request;
+pub use response::{embed_user, scopes};
+
+use crate::schema::ResourceType;
+
+/// Which 1.1 clients are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// SCIM 1.1 as its drafts have it.
+    General,
+    /// The Ionic API: SCIM 1.1 with query-parameter filters, `skip` and `limit`, a PUT that merges,
+    /// and groups of users only.
+    Ionic,
+}
+
+/// One resource type as a 1.1 client sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// Which clients are served.
+    pub dialect: Dialect,
+    /// The resource type, as SCIM 2.0 defines it.
+    pub resource_type: &'a ResourceType,
+}

@@ -1,0 +1,213 @@
+//! URNs and attribute names of SCIM 1.1 and their counterparts (1.1 core §5–§8, API §3.8).
+
+use std::borrow::Cow;
+
+use super::{Dialect, View};
+use crate::schema::{Attribute, Extension};
+use crate::urn;
+
+/// Extensions with another URN in 1.1, and that URN.
+const RENAMED: [(&str, &str); 1] = [(urn::ENTERPRISE_USER, urn::ENTERPRISE_1_1)];
+
+/// Base schemas that are the one core schema in 1.1.
+const CORE: [&str; 4] = [urn::USER, urn::GROUP, urn::DEVICE, urn::ROLE];
+
+/// Sub-attributes with another name in 1.1: of which attribute, the 2.0 name, the 1.1 name.
+const RENAMED_PARTS: [(&str, &str, &str); 1] = [("manager", "value", "managerId")];
+
+/// Where a member of a 1.1 resource belongs in SCIM 2.0.
+pub(super) enum Place<'a> {
+    /// `schemas`.
+    Schemas,
+    /// `meta`.
+    Meta,
+    /// The container of an extension.
+    Extension(&'a Extension),
+    /// An attribute, inside that extension if there is one.
+    Attribute(Option<&'a Extension>, &'a Attribute),
+    /// Nowhere that this service knows of.
+    Unknown,
+}
+
+/// A schema URN of 2.0 as 1.1 spells it.
+pub(super) fn schema_to_v1(urn: &str) -> &str {
+    if CORE.iter().any(|core| core.eq_ignore_ascii_case(urn)) {
+        return urn::CORE_1_1;
+    }
+    let mut renamed = RENAMED.iter();
+    renamed
+        .find(|(new, _)| new.eq_ignore_ascii_case(urn))
+        .map_or(urn, |(_, old)| old)
+}
+
+/// The 1.1 name of a sub-attribute.
+pub(super) fn part_to_v1<'n>(attribute: &str, part: &'n str) -> &'n str {
+    let mut renamed = RENAMED_PARTS.iter();
+    renamed
+        .find(|(owner, new, _)| owner.eq_ignore_ascii_case(attribute) && *new == part)
+        .map_or(part, |(_, _, old)| old)
+}
+
+/// The 2.0 name of a sub-attribute.
+pub(super) fn part_to_v2<'n>(attribute: &str, part: &'n str) -> &'n str {
+    let mut renamed = RENAMED_PARTS.iter();
+    let found = renamed.find(|(owner, _, old)| {
+        owner.eq_ignore_ascii_case(attribute) && old.eq_ignore_ascii_case(part)
+    });
+    found.map_or(part, |(_, new, _)| new)
+}
+
+/// What follows a URN and its separator in a path; empty for the bare URN.
+fn after<'t>(text: &'t str, urn: &str) -> Option<&'t str> {
+    let head = text.get(..urn.len())?;
+    let rest = text.get(urn.len()..)?;
+    let ends = rest.is_empty() || rest.starts_with([':', '.']);
+    (ends && head.eq_ignore_ascii_case(urn)).then(|| rest.get(1..).unwrap_or(""))
+}
+
+impl<'a> View<'a> {
+    /// A schema URN of 1.1 as 2.0 spells it; nothing for one that means nothing to this type.
+    pub(super) fn schema_to_v2(&self, urn: &str) -> Option<String> {
+        if urn.eq_ignore_ascii_case(urn::CORE_1_1) {
+            return Some(self.resource_type.schema.id.clone());
+        }
+        // Clients of the Ionic API list its URN with every kind of resource.
+        if urn.eq_ignore_ascii_case(urn::IONIC_USER) && !self.resource_type.has_schema(urn) {
+            return None;
+        }
+        let mut renamed = RENAMED.iter();
+        let found = renamed.find(|(_, old)| old.eq_ignore_ascii_case(urn));
+        Some(found.map_or(urn, |(new, _)| new).to_owned())
+    }
+
+    /// An attribute path of 1.1 as 2.0 spells it.
+    ///
+    /// **Shape**: `userName`, `urn:scim:schemas:core:1.0:name.givenName`,
+    /// `urn:scim:schemas:extension:enterprise:1.0:manager.managerId`.
+    pub(super) fn path_to_v2(&self, path: &str) -> String {
+        let plain = match after(path, urn::CORE_1_1) {
+            Some("") => return self.resource_type.schema.id.clone(),
+            Some(rest) => rest,
+            None => path,
+        };
+        for (new, old) in RENAMED {
+            match after(plain, old) {
+                Some("") => return new.to_owned(),
+                Some(rest) => return format!("{new}:{}", renamed_part(rest)),
+                None => {}
+            }
+        }
+        match self.flattened() {
+            Some(extension) if extension.schema.attribute(plain).is_some() => {
+                format!("{}:{plain}", extension.schema.id)
+            }
+            _ => renamed_part(plain).into_owned(),
+        }
+    }
+
+    /// Where a member of a 1.1 resource belongs.
+    pub(super) fn place(&self, key: &str) -> Place<'a> {
+        if key.eq_ignore_ascii_case("schemas") {
+            return Place::Schemas;
+        }
+        if key.eq_ignore_ascii_case("meta") {
+            return Place::Meta;
+        }
+        let path = self.path_to_v2(key);
+        let resource_type = self.resource_type;
+        let found = match resource_type.split_urn(&path) {
+            Some((Some(extension), "")) => return Place::Extension(extension),
+            Some((Some(extension), name)) => extension
+                .schema
+                .attribute(name)
+                .map(|attribute| (Some(extension), attribute)),
+            Some((None, name)) => resource_type.attribute(name).map(|found| (None, found)),
+            None => resource_type.attribute(&path).map(|found| (None, found)),
+        };
+        found.map_or(Place::Unknown, |(extension, attribute)| {
+            Place::Attribute(extension, attribute)
+        })
+    }
+
+    /// The extension whose attributes stand among the core ones in this view.
+    pub(super) fn flattened(&self) -> Option<&'a Extension> {
+        match self.dialect {
+            Dialect::General => None,
+            Dialect::Ionic => self.resource_type.extension(urn::DESCRIBED_GROUP),
+        }
+    }
+}
+
+/// A path without URN, its sub-attribute named as in 2.0.
+fn renamed_part(path: &str) -> Cow<'_, str> {
+    match path.split_once('.') {
+        Some((attribute, part)) => {
+            Cow::Owned(format!("{attribute}.{}", part_to_v2(attribute, part)))
+        }
+        None => Cow::Borrowed(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Registry;
+
+    #[test]
+    fn paths_are_spelled_as_in_2_0() {
+        let check = |name: &str, dialect: Dialect, path: &str, expected: &str| {
+            let resource_type = Registry::builtin().resource_type(name).unwrap();
+            let view = View {
+                dialect,
+                resource_type,
+            };
+            assert_eq!(view.path_to_v2(path), expected, "{path}");
+        };
+        let general = Dialect::General;
+        check("User", general, "userName", "userName");
+        check(
+            "User",
+            general,
+            "urn:scim:schemas:core:1.0:userName",
+            "userName",
+        );
+        check(
+            "User",
+            general,
+            "URN:scim:schemas:core:1.0:name.givenName",
+            "name.givenName",
+        );
+        check("User", general, "urn:scim:schemas:core:1.0", urn::USER);
+        let enterprise = |rest: &str| format!("{}{rest}", urn::ENTERPRISE_USER);
+        check(
+            "User",
+            general,
+            "urn:scim:schemas:extension:enterprise:1.0:manager.managerId",
+            &enterprise(":manager.value"),
+        );
+        check(
+            "User",
+            general,
+            "urn:scim:schemas:extension:enterprise:1.0.department",
+            &enterprise(":department"),
+        );
+        check("User", general, urn::ENTERPRISE_1_1, urn::ENTERPRISE_USER);
+        check("User", general, "manager.managerId", "manager.value");
+        check(
+            "User",
+            general,
+            "urn:hr:schemas:user:age",
+            "urn:hr:schemas:user:age",
+        );
+        check("Group", general, "description", "description");
+        let described = format!("{}:description", urn::DESCRIBED_GROUP);
+        check("Group", Dialect::Ionic, "description", &described);
+        check(
+            "Group",
+            Dialect::Ionic,
+            "urn:scim:schemas:core:1.0:description",
+            &described,
+        );
+        check("Role", Dialect::Ionic, "description", "description");
+    }
+}

@@ -1,0 +1,437 @@
+//! The filters that the Ionic API spells as query parameters.
+//!
+//! `email=a@example.com&enabled=true&createdTs__gte=1546300800` is the same tree of comparisons as a
+//! filter text, so the same evaluation and the same indexes serve it.
+
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use super::View;
+use crate::error::{Error, Result};
+use crate::filter::{CompareOp, CompareValue, Filter};
+use crate::message::Parameters;
+use crate::path::AttributePath;
+use crate::urn;
+
+/// What a query parameter of the Ionic API compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Boolean,
+    /// Seconds since 1970, compared with a time of day to the millisecond.
+    Timestamp,
+}
+
+/// A parameter that filters: its name, the 2.0 attribute, and what that holds.
+type Known = (&'static str, &'static str, Kind);
+
+/// The parameters by endpoint.
+const PARAMETERS: [(&str, &[Known]); 4] = [
+    (
+        "Users",
+        &[
+            ("domainUpn", "domainUpn", Kind::Text),
+            ("email", "emails.value", Kind::Text),
+            ("enabled", "active", Kind::Boolean),
+            ("externalId", "externalId", Kind::Text),
+            ("groups", "groups.value", Kind::Text),
+            ("roles", "roles.value", Kind::Text),
+            ("createdTs", "meta.created", Kind::Timestamp),
+            ("updatedTs", "meta.lastModified", Kind::Timestamp),
+        ],
+    ),
+    (
+        "Groups",
+        &[
+            ("externalId", "externalId", Kind::Text),
+            ("description", "description", Kind::Text),
+            ("name", "displayName", Kind::Text),
+            ("createdTs", "meta.created", Kind::Timestamp),
+            ("updatedTs", "meta.lastModified", Kind::Timestamp),
+        ],
+    ),
+    (
+        "Roles",
+        &[
+            ("name", "name", Kind::Text),
+            ("createdTs", "meta.created", Kind::Timestamp),
+            ("updatedTs", "meta.lastModified", Kind::Timestamp),
+        ],
+    ),
+    (
+        "Devices",
+        &[
+            ("name", "name", Kind::Text),
+            ("status", "status", Kind::Boolean),
+            ("userId", "userId", Kind::Text),
+            ("createdTs", "meta.created", Kind::Timestamp),
+            ("updatedTs", "meta.lastModified", Kind::Timestamp),
+        ],
+    ),
+];
+
+/// What a query parameter's name says after the attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Equal,
+    Contains,
+    StartsWith,
+    AtLeast,
+    AtMost,
+    Empty,
+    Any,
+    All,
+}
+
+/// The suffixes; each but `empty` may be followed by `__ne`, which negates it.
+const OPERATORS: [(&str, Operator); 7] = [
+    ("contains", Operator::Contains),
+    ("startswith", Operator::StartsWith),
+    ("gte", Operator::AtLeast),
+    ("lte", Operator::AtMost),
+    ("empty", Operator::Empty),
+    ("any", Operator::Any),
+    ("all", Operator::All),
+];
+
+impl View<'_> {
+    /// The filter that the query parameters of the Ionic API spell, if they spell one.
+    ///
+    /// **Shape**: `email=a@example.com&enabled=true&createdTs__gte=1546300800`; a repeated parameter
+    /// means any of its values, and `or=true` means that one parameter is enough.
+    ///
+    /// # Errors
+    /// `InvalidFilter` naming the parameter, when its name has `__` and is unknown, or its value does
+    /// not fit.
+    pub(super) fn parameter_filter(&self, parameters: &Parameters) -> Result<Option<Filter>> {
+        let mut terms = Vec::new();
+        let mut seen: Vec<&str> = Vec::new();
+        for (name, _) in parameters.iter() {
+            if seen.contains(&name) {
+                continue;
+            }
+            seen.push(name);
+            if let Some(term) = self.parameter(name)? {
+                let values: Vec<_> = parameters.values(name).collect();
+                terms.push(term.filter(&values)?);
+            }
+        }
+        let either = parameters
+            .get("or")
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        Ok(joined(terms, if either { Filter::Or } else { Filter::And }))
+    }
+
+    /// What a parameter's name means; nothing for a parameter that is no filter.
+    fn parameter<'n>(&self, name: &'n str) -> Result<Option<Parameter<'n>>> {
+        let (attribute, suffix) = match name.split_once("__") {
+            Some((attribute, suffix)) => (attribute, Some(suffix)),
+            None => (name, None),
+        };
+        let mut types = PARAMETERS.iter();
+        let known = types.find(|(endpoint, _)| *endpoint == self.resource_type.endpoint);
+        let known = known.map_or(&[][..], |(_, known)| known);
+        let found = known.iter().find(|(name, _, _)| *name == attribute);
+        let operator = suffix.map_or(Some((Operator::Equal, false)), operator);
+        let (Some((_, path, kind)), Some((operator, negated))) = (found, operator) else {
+            return match suffix {
+                None => Ok(None),
+                Some(_) => Err(Error::invalid_filter(format!(
+                    "Query parameter `{name}` is no filter of this endpoint"
+                ))),
+            };
+        };
+        let path = AttributePath::parse(&self.qualified(path))
+            .ok_or_else(|| Error::invalid_filter(format!("`{path}` is no attribute")))?;
+        Ok(Some(Parameter {
+            name,
+            path,
+            kind: *kind,
+            operator,
+            negated,
+        }))
+    }
+
+    /// A path of the table with the URN of the extension that has the attribute.
+    fn qualified(&self, path: &str) -> String {
+        let urn = match path {
+            "domainUpn" => urn::IONIC_USER,
+            "description" if self.flattened().is_some() => urn::DESCRIBED_GROUP,
+            _ => return path.to_owned(),
+        };
+        format!("{urn}:{path}")
+    }
+}
+
+fn operator(suffix: &str) -> Option<(Operator, bool)> {
+    if suffix == "ne" {
+        return Some((Operator::Equal, true));
+    }
+    let (name, negated) = match suffix.strip_suffix("__ne") {
+        Some(name) => (name, true),
+        None => (suffix, false),
+    };
+    let (_, operator) = OPERATORS.iter().find(|(known, _)| *known == name)?;
+    let possible = !(negated && *operator == Operator::Empty);
+    possible.then_some((*operator, negated))
+}
+
+/// One query parameter that filters.
+struct Parameter<'n> {
+    name: &'n str,
+    path: AttributePath,
+    kind: Kind,
+    operator: Operator,
+    negated: bool,
+}
+
+impl Parameter<'_> {
+    fn filter(&self, values: &[&str]) -> Result<Filter> {
+        let lists = matches!(self.operator, Operator::Any | Operator::All);
+        let values = values.iter().flat_map(|value| {
+            let parts: Vec<_> = if lists {
+                value.split(',').collect()
+            } else {
+                vec![*value]
+            };
+            parts
+        });
+        let terms = values.map(|value| self.term(value.trim()));
+        let terms = terms.collect::<Result<Vec<_>>>()?;
+        let join = match self.operator {
+            Operator::All => Filter::And,
+            _ => Filter::Or,
+        };
+        let filter = joined(terms, join).ok_or_else(|| self.unfit("a value"))?;
+        Ok(if self.negated {
+            Filter::Not(Box::new(filter))
+        } else {
+            filter
+        })
+    }
+
+    fn term(&self, value: &str) -> Result<Filter> {
+        if self.operator == Operator::Empty {
+            let present = Filter::Present(self.path.clone());
+            return Ok(if self.boolean(value)? {
+                Filter::Not(Box::new(present))
+            } else {
+                present
+            });
+        }
+        match self.kind {
+            Kind::Text => {
+                Ok(self.compare(self.text_operator(), CompareValue::String(value.to_owned())))
+            }
+            Kind::Boolean if self.is_equality() => {
+                let value = self.boolean(value)?;
+                Ok(self.compare(CompareOp::Eq, CompareValue::Boolean(value)))
+            }
+            Kind::Timestamp => self.timestamp(value),
+            Kind::Boolean => Err(self.unfit("no such comparison")),
+        }
+    }
+
+    fn is_equality(&self) -> bool {
+        matches!(
+            self.operator,
+            Operator::Equal | Operator::Any | Operator::All
+        )
+    }
+
+    fn text_operator(&self) -> CompareOp {
+        match self.operator {
+            Operator::Equal | Operator::Any | Operator::All | Operator::Empty => CompareOp::Eq,
+            Operator::Contains => CompareOp::Co,
+            Operator::StartsWith => CompareOp::Sw,
+            Operator::AtLeast => CompareOp::Ge,
+            Operator::AtMost => CompareOp::Le,
+        }
+    }
+
+    /// Compares whole seconds: the second `s` begins at `s` and ends before `s + 1`.
+    fn timestamp(&self, value: &str) -> Result<Filter> {
+        let begin = value.parse().ok();
+        let begin = begin.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+        let begin = begin.ok_or_else(|| self.unfit("seconds since 1970"))?;
+        let end = begin
+            .checked_add(Duration::SECOND)
+            .ok_or_else(|| self.unfit("seconds since 1970"))?;
+        let bound = |op: CompareOp, time: OffsetDateTime| {
+            let text = time.format(&Rfc3339);
+            let text = text.map_err(|_| self.unfit("seconds since 1970"))?;
+            Ok(self.compare(op, CompareValue::String(text)))
+        };
+        match self.operator {
+            Operator::AtLeast => bound(CompareOp::Ge, begin),
+            Operator::AtMost => bound(CompareOp::Lt, end),
+            _ if self.is_equality() => Ok(Filter::And(vec![
+                bound(CompareOp::Ge, begin)?,
+                bound(CompareOp::Lt, end)?,
+            ])),
+            _ => Err(self.unfit("no such comparison")),
+        }
+    }
+
+    fn compare(&self, op: CompareOp, value: CompareValue) -> Filter {
+        Filter::Compare {
+            path: self.path.clone(),
+            op,
+            value,
+        }
+    }
+
+    fn boolean(&self, value: &str) -> Result<bool> {
+        match value {
+            _ if value.eq_ignore_ascii_case("true") => Ok(true),
+            _ if value.eq_ignore_ascii_case("false") => Ok(false),
+            _ => Err(self.unfit("`true` or `false`")),
+        }
+    }
+
+    fn unfit(&self, allowed: &str) -> Error {
+        Error::invalid_filter(format!("Query parameter `{}` takes {allowed}", self.name))
+    }
+}
+
+/// All terms in one filter; a single one stands alone.
+fn joined(mut terms: Vec<Filter>, join: fn(Vec<Filter>) -> Filter) -> Option<Filter> {
+    if terms.len() > 1 {
+        return Some(join(terms));
+    }
+    terms.pop()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Dialect;
+    use super::*;
+    use crate::schema::Registry;
+
+    fn view(name: &str, dialect: Dialect) -> View<'static> {
+        View {
+            dialect,
+            resource_type: Registry::builtin().resource_type(name).unwrap(),
+        }
+    }
+
+    fn spelled(name: &str, query: &str) -> Result<Option<String>> {
+        let filter = view(name, Dialect::Ionic).parameter_filter(&Parameters::parse(query)?)?;
+        Ok(filter.map(|filter| filter.to_string()))
+    }
+
+    #[test]
+    fn parameters_spell_a_filter() {
+        let check = |name: &str, query: &str, expected: &str| {
+            let filter = spelled(name, query).unwrap();
+            assert_eq!(filter.as_deref(), Some(expected), "{query}");
+        };
+        check("User", "email=a%40x", r#"emails.value eq "a@x""#);
+        check(
+            "User",
+            "email=a&email=b",
+            r#"emails.value eq "a" or emails.value eq "b""#,
+        );
+        check(
+            "User",
+            "externalId=7&enabled=True",
+            r#"externalId eq "7" and active eq true"#,
+        );
+        check(
+            "User",
+            "externalId=7&enabled=false&or=true",
+            r#"externalId eq "7" or active eq false"#,
+        );
+        check(
+            "User",
+            "domainUpn__startswith=j",
+            r#"urn:scim:schemas:extension:ionic:1.0:domainUpn sw "j""#,
+        );
+        check(
+            "User",
+            "groups__any=g1,g2&roles__all=r1,r2",
+            r#"(groups.value eq "g1" or groups.value eq "g2") and (roles.value eq "r1" and roles.value eq "r2")"#,
+        );
+        check(
+            "User",
+            "groups__any__ne=g1,g2",
+            r#"not (groups.value eq "g1" or groups.value eq "g2")"#,
+        );
+        check("User", "email__ne=a", r#"not (emails.value eq "a")"#);
+        check(
+            "User",
+            "email__contains__ne=a",
+            r#"not (emails.value co "a")"#,
+        );
+        check("User", "roles__empty=true", "not (roles.value pr)");
+        check("User", "roles__empty=false", "roles.value pr");
+        check("Group", "name__contains=Sales", r#"displayName co "Sales""#);
+        check(
+            "Group",
+            "description=x",
+            r#"urn:ietf:params:scim:schemas:extension:scim-lambda:2.0:Group:description eq "x""#,
+        );
+        check("Role", "name=Reader", r#"name eq "Reader""#);
+        check(
+            "Device",
+            "status=false&userId=u1",
+            r#"status eq false and userId eq "u1""#,
+        );
+    }
+
+    #[test]
+    fn timestamps_mean_whole_seconds() {
+        let check = |query: &str, expected: &str| {
+            let filter = spelled("Device", query).unwrap();
+            assert_eq!(filter.as_deref(), Some(expected), "{query}");
+        };
+        check(
+            "createdTs__gte=1546300800",
+            r#"meta.created ge "2019-01-01T00:00:00Z""#,
+        );
+        check(
+            "updatedTs__lte=1546300800",
+            r#"meta.lastModified lt "2019-01-01T00:00:01Z""#,
+        );
+        check(
+            "createdTs=1546300800",
+            r#"meta.created ge "2019-01-01T00:00:00Z" and meta.created lt "2019-01-01T00:00:01Z""#,
+        );
+        check(
+            "createdTs__lte__ne=0",
+            r#"not (meta.created lt "1970-01-01T00:00:01Z")"#,
+        );
+    }
+
+    #[test]
+    fn other_parameters_are_none_of_its_business() {
+        for query in [
+            "",
+            "count=1&attributes=name",
+            "foo=bar",
+            "or=true",
+            "name=x",
+        ] {
+            assert_eq!(spelled("User", query).unwrap(), None, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_named() {
+        let check = |query: &str, part: &str| {
+            let error = spelled("User", query).unwrap_err();
+            assert_eq!(error.status(), 400);
+            assert!(error.detail().contains(part), "{}", error.detail());
+        };
+        check("foo__contains=x", "`foo__contains` is no filter");
+        check("email__regex=x", "`email__regex` is no filter");
+        check("email__empty__ne=true", "`email__empty__ne` is no filter");
+        check("email__contains__not=x", "is no filter");
+        check("enabled=yes", "takes `true` or `false`");
+        check("enabled__contains=t", "no such comparison");
+        check("createdTs=yesterday", "seconds since 1970");
+        check("createdTs=99999999999999999999", "seconds since 1970");
+        check("createdTs=253402300799", "seconds since 1970");
+        check("createdTs__contains=1", "no such comparison");
+    }
+}

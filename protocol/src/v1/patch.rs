@@ -1,0 +1,582 @@
+//! The PATCH of 1.1 as a PatchOp message: attributes listed in `meta.attributes` go first, then the
+//! partial resource is merged in (1.1 API §3.3.2); and the PUT of the Ionic API, which merges too.
+//!
+//! Elements are matched by `value` where they have one. A delete that also names a `type` deletes
+//! only the element of that type, which tells elements with one value apart; elements without `value`
+//! are matched by everything that is given. The operations count on two tolerances of the `default`
+//! profile: one through a value filter that matches nothing makes the element, and a `remove` that
+//! matches nothing succeeds.
+
+use serde_json::{Map, Value, json};
+
+use super::View;
+use super::names::Place;
+use super::request::{is_group_order, is_value_list};
+use crate::error::{Error, Result};
+use crate::profile::{Reading, Tolerance};
+use crate::schema::{Attribute, Extension, Mutability};
+use crate::urn;
+
+/// One attribute of a partial resource.
+struct Part<'a> {
+    extension: Option<&'a Extension>,
+    attribute: &'a Attribute,
+    value: Value,
+}
+
+impl View<'_> {
+    /// Translates the body of a PATCH.
+    ///
+    /// **Shape**: `{"meta":{"attributes":["nickName"]},"emails":[{"value":"a@x","operation":"delete"}],
+    /// "displayName":"E"}`. Read-only attributes in it are left out.
+    ///
+    /// # Errors
+    /// `InvalidValue` when an element to delete names nothing to find it by, or a group of the Ionic
+    /// API gets a member that is no user; `InvalidPath` for an unknown attribute, where the profile
+    /// does not tolerate it.
+    pub fn patch(
+        &self,
+        body: Map<String, Value>,
+        reading: &mut Reading<'_>,
+    ) -> Result<Map<String, Value>> {
+        let listed = listed_attributes(&body);
+        let listed: Vec<_> = listed.iter().map(|path| self.path_to_v2(path)).collect();
+        let parts = self.parts(body, reading)?;
+        let is_listed = |part: &Part<'_>| {
+            let mut listed = listed.iter();
+            listed.any(|path| {
+                path.eq_ignore_ascii_case(&part.path())
+                    || path.eq_ignore_ascii_case(part.attribute.name())
+            })
+        };
+        let mut operations = Vec::new();
+        for path in &listed {
+            let replaced = parts.iter().any(|part| part.replaces(path));
+            if !replaced {
+                operations.push(json!({"op": "remove", "path": path}));
+            }
+        }
+        for part in &parts {
+            if is_listed(part) {
+                part.replace(&mut operations);
+            } else {
+                part.merge(&mut operations)?;
+            }
+        }
+        Ok(message(operations))
+    }
+
+    /// Translates the body of a PUT that merges: each attribute that is given takes the place of what
+    /// was there, null and empty ones are cleared, and all others stay.
+    ///
+    /// # Errors
+    /// As [`patch`](Self::patch).
+    pub fn merging_put(
+        &self,
+        body: Map<String, Value>,
+        reading: &mut Reading<'_>,
+    ) -> Result<Map<String, Value>> {
+        let mut operations = Vec::new();
+        for part in self.parts(body, reading)? {
+            part.replace(&mut operations);
+        }
+        Ok(message(operations))
+    }
+
+    /// The attributes of a partial resource that a client may write.
+    fn parts(&self, body: Map<String, Value>, reading: &mut Reading<'_>) -> Result<Vec<Part<'_>>> {
+        let mut parts = Vec::new();
+        for (key, value) in body {
+            match self.place(&key) {
+                Place::Schemas | Place::Meta => {}
+                Place::Attribute(extension, attribute) => {
+                    parts.push(self.part(extension, attribute, value)?);
+                }
+                Place::Extension(extension) => {
+                    for (key, value) in members(extension, value) {
+                        match extension.schema.attribute(&key) {
+                            Some(attribute) => {
+                                parts.push(self.part(Some(extension), attribute, value)?);
+                            }
+                            // An order for the creation of a user; later it says nothing.
+                            None if is_group_order(extension, &key) => {}
+                            None => check_unknown(&key, reading)?,
+                        }
+                    }
+                }
+                Place::Unknown if self.is_embedded(&key) => {}
+                Place::Unknown => check_unknown(&key, reading)?,
+            }
+        }
+        parts.retain(|part| part.attribute.mutability != Mutability::ReadOnly);
+        Ok(parts)
+    }
+
+    fn part<'p>(
+        &self,
+        extension: Option<&'p Extension>,
+        attribute: &'p Attribute,
+        value: Value,
+    ) -> Result<Part<'p>> {
+        let value = self.value(attribute, value)?;
+        Ok(Part {
+            extension,
+            attribute,
+            value,
+        })
+    }
+}
+
+impl Part<'_> {
+    /// The full path of the attribute.
+    fn path(&self) -> String {
+        let name = self.attribute.name();
+        match self.extension {
+            Some(extension) => format!("{}:{name}", extension.schema.id),
+            None => name.to_owned(),
+        }
+    }
+
+    /// Whether the body gives a new value for what a listed path removes.
+    fn replaces(&self, listed: &str) -> bool {
+        let path = self.path();
+        if listed.eq_ignore_ascii_case(&path) || listed.eq_ignore_ascii_case(self.attribute.name())
+        {
+            return true;
+        }
+        let part = listed
+            .get(..path.len())
+            .filter(|head| head.eq_ignore_ascii_case(&path))
+            .and_then(|_| listed.get(path.len()..)?.strip_prefix('.'));
+        part.is_some_and(|part| {
+            let parts = self.value.as_object();
+            parts.is_some_and(|parts| parts.keys().any(|key| key.eq_ignore_ascii_case(part)))
+        })
+    }
+
+    /// The operations after which the attribute has this value and nothing of an old one.
+    fn replace(&self, operations: &mut Vec<Value>) {
+        let path = self.path();
+        let value = match &self.value {
+            Value::Array(elements) => {
+                let kept = elements.iter().filter(|element| !is_delete(element));
+                kept.map(without_operation).collect()
+            }
+            other => other.clone(),
+        };
+        if is_empty(&value) {
+            operations.push(json!({"op": "remove", "path": path}));
+            return;
+        }
+        if value.is_object() {
+            // A replace of a complex value merges (RFC 7644 §3.5.2.3).
+            operations.push(json!({"op": "remove", "path": path}));
+        }
+        operations.push(json!({"op": "replace", "path": path, "value": value}));
+    }
+
+    /// The operations that merge the value into what is there.
+    fn merge(&self, operations: &mut Vec<Value>) -> Result<()> {
+        let path = self.path();
+        match &self.value {
+            Value::Null => operations.push(json!({"op": "remove", "path": path})),
+            Value::Array(elements) if self.attribute.multi_valued => {
+                self.merge_elements(elements, operations)?;
+            }
+            Value::Object(_) if self.attribute.multi_valued => {
+                self.merge_elements(std::slice::from_ref(&self.value), operations)?;
+            }
+            Value::Object(_) => {
+                operations.push(json!({"op": "add", "path": path, "value": self.value}));
+            }
+            value => operations.push(json!({"op": "replace", "path": path, "value": value})),
+        }
+        Ok(())
+    }
+
+    /// Deletes come first, so that an element can be deleted and added again changed.
+    fn merge_elements(&self, elements: &[Value], operations: &mut Vec<Value>) -> Result<()> {
+        let path = self.path();
+        for element in elements.iter().filter(|element| is_delete(element)) {
+            let filter = self.finder(element)?;
+            operations.push(json!({"op": "remove", "path": format!("{path}[{filter}]")}));
+        }
+        let kept = elements.iter().filter(|element| !is_delete(element));
+        let (matched, added): (Vec<_>, Vec<_>) = kept.partition(|element| self.is_matched(element));
+        if !added.is_empty() {
+            let added: Vec<_> = added.into_iter().map(without_operation).collect();
+            operations.push(json!({"op": "add", "path": path, "value": added}));
+        }
+        for element in matched {
+            self.merge_element(element, operations);
+        }
+        Ok(())
+    }
+
+    /// Whether an element is merged into one of the same `value`, instead of being added unless it is
+    /// there. Parts of an immutable element cannot be merged.
+    fn is_matched(&self, element: &Value) -> bool {
+        let value = self.attribute.sub_attribute("value");
+        is_value_list(self.attribute)
+            && value.is_some_and(|value| value.mutability != Mutability::Immutable)
+            && element.get("value").is_some_and(Value::is_string)
+    }
+
+    /// One operation for each part; the first one makes the element if it is not there.
+    fn merge_element(&self, element: &Value, operations: &mut Vec<Value>) {
+        let path = self.path();
+        let filter = format!("value eq {}", element["value"]);
+        for (key, value) in element.as_object().into_iter().flatten() {
+            let Some(sub) = self.attribute.sub_attribute(key) else {
+                continue;
+            };
+            if sub.mutability == Mutability::ReadOnly || sub.name() == "$ref" {
+                continue;
+            }
+            let path = format!("{path}[{filter}].{}", sub.name());
+            operations.push(if is_empty(value) {
+                json!({"op": "remove", "path": path})
+            } else {
+                json!({"op": "add", "path": path, "value": value})
+            });
+        }
+    }
+
+    /// A filter that finds the element to delete.
+    fn finder(&self, element: &Value) -> Result<String> {
+        let given = element.as_object().into_iter().flatten();
+        let has_value = element.get("value").is_some();
+        let is_detached = self
+            .attribute
+            .sub_attribute("value")
+            .is_some_and(|value| value.mutability == Mutability::Immutable);
+        let terms = given.filter_map(|(key, value)| {
+            let compared = match key.as_str() {
+                "operation" => false,
+                "value" => true,
+                "type" => !(has_value && is_detached),
+                _ => !has_value,
+            };
+            let constant = value.is_string() || value.is_boolean() || value.is_number();
+            (compared && constant).then(|| format!("{key} eq {value}"))
+        });
+        let terms: Vec<_> = terms.collect();
+        if terms.is_empty() {
+            return Err(Error::invalid_value(format!(
+                "An element of `{}` with `operation` `delete` names no value to delete",
+                self.attribute.name()
+            )));
+        }
+        Ok(terms.join(" and "))
+    }
+}
+
+/// What a container holds; a null one holds a null for each of its attributes.
+fn members(extension: &Extension, value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        Value::Null => {
+            let attributes = extension.schema.attributes.iter();
+            let nulls = attributes.map(|attribute| (attribute.name().to_owned(), Value::Null));
+            nulls.collect()
+        }
+        _ => Map::new(),
+    }
+}
+
+fn listed_attributes(body: &Map<String, Value>) -> Vec<String> {
+    let mut members = body.iter();
+    let meta = members.find(|(key, _)| key.eq_ignore_ascii_case("meta"));
+    let listed = meta.and_then(|(_, meta)| meta.get("attributes")?.as_array());
+    let listed = listed.into_iter().flatten().filter_map(Value::as_str);
+    listed.map(str::to_owned).collect()
+}
+
+fn check_unknown(key: &str, reading: &mut Reading<'_>) -> Result<()> {
+    if reading.tolerates(Tolerance::UnknownAttributes) {
+        return Ok(());
+    }
+    Err(Error::invalid_path(format!("`{key}` is no attribute")))
+}
+
+fn is_delete(element: &Value) -> bool {
+    let operation = element.get("operation").and_then(Value::as_str);
+    operation.is_some_and(|operation| operation.eq_ignore_ascii_case("delete"))
+}
+
+fn without_operation(element: &Value) -> Value {
+    let mut element = element.clone();
+    if let Some(parts) = element.as_object_mut() {
+        parts.shift_remove("operation");
+    }
+    element
+}
+
+/// Whether a value means "unassigned"; the Ionic API clears a text by an empty one.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(parts) => parts.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn message(operations: Vec<Value>) -> Map<String, Value> {
+    Map::from_iter([
+        ("schemas".to_owned(), json!([urn::PATCH_OP])),
+        ("Operations".to_owned(), Value::Array(operations)),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Dialect;
+    use super::*;
+    use crate::profile::{Profile, Rules};
+    use crate::schema::Registry;
+
+    fn view(name: &str, dialect: Dialect) -> View<'static> {
+        View {
+            dialect,
+            resource_type: Registry::builtin().resource_type(name).unwrap(),
+        }
+    }
+
+    fn patch(view: &View<'_>, body: &Value, profile: Profile) -> Result<Value> {
+        let rules = Rules {
+            profile,
+            ..Rules::default()
+        };
+        let body = body.as_object().unwrap().clone();
+        let message = view.patch(body, &mut Reading::new(&rules))?;
+        assert_eq!(message["schemas"], json!([urn::PATCH_OP]));
+        Ok(message["Operations"].clone())
+    }
+
+    fn check(name: &str, body: &Value, expected: &Value) {
+        let view = view(name, Dialect::General);
+        assert_eq!(&patch(&view, body, Profile::Default).unwrap(), expected);
+    }
+
+    fn check_text(name: &str, body: &str, expected: &Value) {
+        check(name, &serde_json::from_str(body).unwrap(), expected);
+    }
+
+    /// The examples of 1.1 API §3.3.2.
+    #[test]
+    fn the_examples_on_groups_become_operations() {
+        let check = |body: &str, expected: Value| check_text("Group", body, &expected);
+        let dwight = "2819c223-7f76-453a-919d-413861904646";
+        let james = "08e1d05d-121c-4561-8b96-473d93df9210";
+        let members = json!([{"display": "Dwight Schrute", "value": dwight},
+                             {"display": "James Smith", "value": james}]);
+        let delete = format!("members[value eq \"{dwight}\"]");
+        check(
+            include_str!("../../tests/data/scim11/patch-add-member.json"),
+            json!([{"op": "add", "path": "members", "value": [members[0]]}]),
+        );
+        check(
+            include_str!("../../tests/data/scim11/patch-delete-member.json"),
+            json!([{"op": "remove", "path": delete}]),
+        );
+        check(
+            include_str!("../../tests/data/scim11/patch-remove-members.json"),
+            json!([{"op": "remove", "path": "members"}]),
+        );
+        check(
+            include_str!("../../tests/data/scim11/patch-replace-members.json"),
+            json!([{"op": "replace", "path": "members", "value": members}]),
+        );
+        check(
+            include_str!("../../tests/data/scim11/patch-swap-member.json"),
+            json!([{"op": "remove", "path": delete},
+                   {"op": "add", "path": "members", "value": [members[1]]}]),
+        );
+    }
+
+    #[test]
+    fn the_examples_on_users_become_operations() {
+        let check = |body: &str, expected: Value| check_text("User", body, &expected);
+        let email = "emails[value eq \"dschrute@example.com\"]";
+        check(
+            include_str!("../../tests/data/scim11/patch-primary-email.json"),
+            json!([{"op": "add", "path": format!("{email}.value"), "value": "dschrute@example.com"},
+                   {"op": "add", "path": format!("{email}.primary"), "value": true}]),
+        );
+        check(
+            include_str!("../../tests/data/scim11/patch-nick-name.json"),
+            json!([{"op": "replace", "path": "nickName", "value": "Barbie"}]),
+        );
+        check(
+            include_str!("../../tests/data/scim11/patch-remove-nick-name.json"),
+            json!([{"op": "remove", "path": "nickName"}]),
+        );
+        check(
+            include_str!("../../tests/data/scim11/patch-name.json"),
+            json!([{"op": "add", "path": "name",
+                    "value": {"formatted": "Mr. Dwight Kurt Schrute III", "familyName": "Schrute"}}]),
+        );
+        check(
+            include_str!("../../tests/data/scim11/patch-remove-parts.json"),
+            json!([{"op": "remove", "path": "name.formatted"},
+                   {"op": "remove", "path": "urn:hr:schemas:user:age"}]),
+        );
+    }
+
+    #[test]
+    fn an_element_without_value_is_deleted_by_all_its_parts() {
+        let body = include_str!("../../tests/data/scim11/patch-address.json");
+        let body = serde_json::from_str(body).unwrap();
+        let view = view("User", Dialect::General);
+        let operations = patch(&view, &body, Profile::Default).unwrap();
+        assert_eq!(
+            operations[0],
+            json!({"op": "remove", "path": "addresses[type eq \"work\" and \
+                   streetAddress eq \"100 Universal City Plaza\" and locality eq \"Hollywood\" and \
+                   region eq \"CA\" and postalCode eq \"91608\" and country eq \"US\" and \
+                   formatted eq \"100 Universal City Plaza\\nHollywood, CA 91608 US\" and primary eq true]"})
+        );
+        assert_eq!(operations[1]["op"], "add");
+        assert_eq!(operations[1]["path"], "addresses");
+        assert_eq!(
+            operations[1]["value"][0]["streetAddress"],
+            "911 Universal City Plaza"
+        );
+        assert_eq!(operations.as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_type_tells_elements_of_one_value_apart() {
+        check(
+            "User",
+            &json!({"emails": [{"value": "a", "type": "work", "primary": true, "operation": "Delete"}]}),
+            &json!([{"op": "remove", "path": "emails[value eq \"a\" and type eq \"work\"]"}]),
+        );
+        check(
+            "Group",
+            &json!({"members": [{"value": "a", "type": "user", "operation": "delete"}]}),
+            &json!([{"op": "remove", "path": "members[value eq \"a\"]"}]),
+        );
+    }
+
+    #[test]
+    fn what_is_listed_and_given_is_replaced() {
+        check(
+            "User",
+            &json!({"meta": {"attributes": ["userName", "name", "name.givenName", "emails"]},
+                    "userName": "b", "name": {"givenName": "B"},
+                    "emails": ["b@x", {"value": "a@x", "operation": "delete"}]}),
+            &json!([{"op": "replace", "path": "userName", "value": "b"},
+                    {"op": "remove", "path": "name"},
+                    {"op": "replace", "path": "name", "value": {"givenName": "B"}},
+                    {"op": "replace", "path": "emails", "value": [{"value": "b@x"}]}]),
+        );
+        check(
+            "User",
+            &json!({"Meta": {"attributes": ["name.givenName", "name.formatted"]}, "name": {"givenName": "B"}}),
+            &json!([{"op": "remove", "path": "name.formatted"},
+                    {"op": "add", "path": "name", "value": {"givenName": "B"}}]),
+        );
+        check(
+            "User",
+            &json!({"meta": {"attributes": ["emails"]}, "emails": [{"value": "a", "operation": "delete"}]}),
+            &json!([{"op": "remove", "path": "emails"}]),
+        );
+    }
+
+    #[test]
+    fn extensions_are_merged_attribute_by_attribute() {
+        let manager = format!("{}:manager", urn::ENTERPRISE_USER);
+        check(
+            "User",
+            &json!({"meta": {"attributes": ["urn:scim:schemas:extension:enterprise:1.0:costCenter"]},
+                    "urn:scim:schemas:extension:enterprise:1.0": {"manager": {"managerId": "26"}, "division": null}}),
+            &json!([{"op": "remove", "path": format!("{}:costCenter", urn::ENTERPRISE_USER)},
+                    {"op": "add", "path": manager, "value": {"value": "26"}},
+                    {"op": "remove", "path": format!("{}:division", urn::ENTERPRISE_USER)}]),
+        );
+    }
+
+    #[test]
+    fn what_no_client_may_write_is_left_out() {
+        check(
+            "User",
+            &json!({"schemas": [urn::CORE_1_1], "id": "7", "groups": [{"value": "g"}], "title": "T",
+                    "shoeSize": 43, urn::IONIC_USER: {"groups": ["g"]}}),
+            &json!([{"op": "replace", "path": "title", "value": "T"}]),
+        );
+        let user = view("User", Dialect::General);
+        let error = patch(&user, &json!({"shoeSize": 43}), Profile::Strict).unwrap_err();
+        assert_eq!(error.kind().scim_type(), Some("invalidPath"));
+    }
+
+    #[test]
+    fn simple_lists_are_changed_by_their_values() {
+        check(
+            "Role",
+            &json!({"scopes": ["users:read", {"value": "users:list", "operation": "delete"}]}),
+            &json!([{"op": "remove", "path": "scopes[value eq \"users:list\"]"},
+                    {"op": "add", "path": "scopes", "value": ["users:read"]}]),
+        );
+    }
+
+    #[test]
+    fn a_delete_of_nothing_is_refused() {
+        let view = view("User", Dialect::General);
+        let body = json!({"emails": [{"operation": "delete"}]});
+        let error = patch(&view, &body, Profile::Default).unwrap_err();
+        assert_eq!(error.kind().scim_type(), Some("invalidValue"));
+    }
+
+    #[test]
+    fn a_group_of_the_ionic_api_has_users_only() {
+        let group = view("Group", Dialect::Ionic);
+        let body = |kind: &str| json!({"members": [{"value": "7", "type": kind}]});
+        assert_eq!(
+            patch(&group, &body("user"), Profile::Default).unwrap(),
+            json!([{"op": "add", "path": "members", "value": [{"value": "7", "type": "User"}]}])
+        );
+        let error = patch(&group, &body("group"), Profile::Default).unwrap_err();
+        assert_eq!(error.status(), 400);
+    }
+
+    #[test]
+    fn a_merging_put_clears_only_what_is_empty() {
+        let rules = Rules::default();
+        let put = |name: &str, body: Value| {
+            let view = view(name, Dialect::Ionic);
+            let body = body.as_object().unwrap().clone();
+            let message = view.merging_put(body, &mut Reading::new(&rules)).unwrap();
+            message["Operations"].clone()
+        };
+        assert_eq!(
+            put(
+                "Device",
+                json!({"schemas": [urn::CORE_1_1], "id": "7", "name": "N", "status": false, "os": "",
+                       "plugin": null, "subjectAttributes": [], "user": {"id": "8"},
+                       "source": {"name": "s"}})
+            ),
+            json!([{"op": "replace", "path": "name", "value": "N"},
+                   {"op": "replace", "path": "status", "value": false},
+                   {"op": "remove", "path": "os"},
+                   {"op": "remove", "path": "plugin"},
+                   {"op": "remove", "path": "subjectAttributes"},
+                   {"op": "remove", "path": "source"},
+                   {"op": "replace", "path": "source", "value": {"name": "s"}}])
+        );
+        let description = format!("{}:description", urn::DESCRIBED_GROUP);
+        assert_eq!(
+            put("Group", json!({"description": "d"})),
+            json!([{"op": "replace", "path": description, "value": "d"}])
+        );
+        let ionic = |name: &str| format!("{}:{name}", urn::IONIC_USER);
+        assert_eq!(
+            put("User", json!({urn::IONIC_USER: null})),
+            json!([{"op": "remove", "path": ionic("domainUpn")},
+                   {"op": "remove", "path": ionic("sendEmail")},
+                   {"op": "remove", "path": ionic("subjectAttributes")}])
+        );
+    }
+}

@@ -1,0 +1,388 @@
+//! A 1.1 resource in a request as a 2.0 resource (1.1 core §3–§8; API §3.1, §3.3.1).
+
+use serde_json::{Map, Value, json};
+
+use super::names::{self, Place};
+use super::{Dialect, View};
+use crate::error::{Error, Result};
+use crate::schema::{Attribute, Extension, Kind, Membership};
+use crate::urn;
+
+/// Sub-attributes that are JSON objects in 1.1 and their text in 2.0, which has no such type.
+const JSON_TEXTS: [&str; 1] = ["userAttributes"];
+
+/// What the Ionic API embeds in a device on request; an echo of it in a PUT means nothing.
+const EMBEDDED: &str = "user";
+
+/// A 1.1 resource translated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The 2.0 resource.
+    pub body: Map<String, Value>,
+    /// The ids of groups that the new user is to be a member of (the Ionic extension's `groups`).
+    pub groups: Vec<String>,
+}
+
+impl View<'_> {
+    /// Translates the body of a POST, or of a PUT that replaces.
+    ///
+    /// **Shape**: `{"userName":"a","urn:scim:schemas:extension:enterprise:1.0":{"manager":
+    /// {"managerId":"2819"}}}`; `schemas` may be missing, elements of multi-valued attributes may be
+    /// plain strings, and `meta` is left out, as nothing in it is the client's.
+    ///
+    /// # Errors
+    /// `InvalidValue` when a group of the Ionic API has a member that is no user.
+    pub fn request(&self, body: Map<String, Value>) -> Result<Request> {
+        let mut out = Map::new();
+        let mut listed = Value::Null;
+        let mut groups = Vec::new();
+        for (key, value) in body {
+            match self.place(&key) {
+                Place::Schemas => listed = value,
+                Place::Meta => {}
+                Place::Extension(extension) => {
+                    let value = self.container(extension, value, &mut groups)?;
+                    out.insert(extension.schema.id.clone(), value);
+                }
+                Place::Attribute(None, attribute) => {
+                    let value = self.value(attribute, value)?;
+                    out.insert(attribute.name().to_owned(), value);
+                }
+                Place::Attribute(Some(extension), attribute) => {
+                    let value = self.value(attribute, value)?;
+                    let container = out
+                        .entry(extension.schema.id.as_str())
+                        .or_insert_with(|| json!({}));
+                    container[attribute.name()] = value;
+                }
+                Place::Unknown if self.is_embedded(&key) => {}
+                Place::Unknown => {
+                    out.insert(key, value);
+                }
+            }
+        }
+        out.insert("schemas".into(), self.schemas(&listed, &out));
+        Ok(Request { body: out, groups })
+    }
+
+    /// Whether a member is what this service itself put into the answer.
+    pub(super) fn is_embedded(&self, key: &str) -> bool {
+        self.dialect == Dialect::Ionic && key == EMBEDDED
+    }
+
+    /// The 2.0 `schemas`: the base, what was listed, and every extension that has a container.
+    fn schemas(&self, listed: &Value, body: &Map<String, Value>) -> Value {
+        let mut all = vec![self.resource_type.schema.id.clone()];
+        let listed = listed.as_array().into_iter().flatten();
+        let listed = listed.filter_map(Value::as_str);
+        let listed = listed.filter_map(|urn| self.schema_to_v2(urn));
+        let present = self.resource_type.extensions.iter();
+        let present = present.map(|extension| &extension.schema.id);
+        let present = present.filter(|urn| body.contains_key(*urn)).cloned();
+        for urn in listed.chain(present) {
+            if !all.iter().any(|other| other.eq_ignore_ascii_case(&urn)) {
+                all.push(urn);
+            }
+        }
+        json!(all)
+    }
+
+    /// An extension's container, without what is only an order to the service.
+    fn container(
+        &self,
+        extension: &Extension,
+        value: Value,
+        groups: &mut Vec<String>,
+    ) -> Result<Value> {
+        let Value::Object(members) = value else {
+            return Ok(value);
+        };
+        let mut out = Map::new();
+        for (key, value) in members {
+            match extension.schema.attribute(&key) {
+                Some(attribute) => {
+                    let value = self.value(attribute, value)?;
+                    out.insert(attribute.name().to_owned(), value);
+                }
+                None if is_group_order(extension, &key) => groups.extend(ids(&value)),
+                None => {
+                    out.insert(key, value);
+                }
+            }
+        }
+        Ok(Value::Object(out))
+    }
+
+    /// An attribute's value as 2.0 writes it.
+    pub(super) fn value(&self, attribute: &Attribute, value: Value) -> Result<Value> {
+        match value {
+            Value::Array(elements) => {
+                let elements = elements.into_iter();
+                let elements = elements.map(|element| self.element(attribute, element));
+                elements.collect::<Result<_>>().map(Value::Array)
+            }
+            other => self.element(attribute, other),
+        }
+    }
+
+    fn element(&self, attribute: &Attribute, element: Value) -> Result<Value> {
+        let mut object = match element {
+            Value::Object(object) => object,
+            // "A multi-valued attribute may be sent as plain strings" (1.1 core §3.2).
+            Value::String(text) if is_value_list(attribute) => {
+                Map::from_iter([("value".into(), text.into())])
+            }
+            other => return Ok(other),
+        };
+        if !attribute.is_complex() {
+            return Ok(Value::Object(object));
+        }
+        object = object
+            .into_iter()
+            .map(|(key, value)| part(attribute, &key, value))
+            .collect();
+        if self.resource_type.is_detached(attribute)
+            && self.resource_type.membership == Some(Membership::Members)
+        {
+            self.set_member_type(attribute, &mut object)?;
+        }
+        Ok(Value::Object(object))
+    }
+
+    /// Spells a member's type as 2.0 does; a group of the Ionic API has users only.
+    fn set_member_type(&self, members: &Attribute, member: &mut Map<String, Value>) -> Result<()> {
+        let given = member.get("type").and_then(Value::as_str);
+        let known = members.sub_attribute("type").into_iter();
+        let mut known = known.flat_map(|kind| &kind.canonical_values);
+        let kind = given.map(|given| {
+            let canonical = known.find(|name| name.eq_ignore_ascii_case(given));
+            canonical.map_or(given, String::as_str).to_owned()
+        });
+        let kind = match (self.dialect, kind) {
+            (Dialect::General, None) => return Ok(()),
+            (Dialect::Ionic, None) => "User".to_owned(),
+            (Dialect::Ionic, Some(kind)) if kind != "User" => {
+                return Err(Error::invalid_value(format!(
+                    "`members` holds users only in this API; a member of type `{kind}` is not allowed"
+                )));
+            }
+            (_, Some(kind)) => kind,
+        };
+        member.insert("type".into(), kind.into());
+        Ok(())
+    }
+}
+
+/// Whether the elements of an attribute are known by their `value`.
+pub(super) fn is_value_list(attribute: &Attribute) -> bool {
+    attribute.multi_valued && attribute.sub_attribute("value").is_some()
+}
+
+/// Whether a member of an extension's container lists groups that a new user is to join.
+pub(super) fn is_group_order(extension: &Extension, key: &str) -> bool {
+    extension.schema.id == urn::IONIC_USER && key.eq_ignore_ascii_case("groups")
+}
+
+fn part(attribute: &Attribute, key: &str, value: Value) -> (String, Value) {
+    let key = names::part_to_v2(attribute.name(), key);
+    let Some(sub) = attribute.sub_attribute(key) else {
+        return (key.to_owned(), value);
+    };
+    let is_text = sub.kind == Kind::String && JSON_TEXTS.contains(&sub.name());
+    let value = match value {
+        Value::Object(_) if is_text => Value::String(value.to_string()),
+        other => other,
+    };
+    (sub.name().to_owned(), value)
+}
+
+/// Turns the text of a JSON object back into it, where 1.1 has an object.
+pub(super) fn json_from_text(name: &str, value: Value) -> Value {
+    let parsed = value
+        .as_str()
+        .filter(|_| JSON_TEXTS.contains(&name))
+        .and_then(|text| serde_json::from_str(text).ok())
+        .filter(Value::is_object);
+    parsed.unwrap_or(value)
+}
+
+fn ids(value: &Value) -> impl Iterator<Item = String> {
+    let elements = value.as_array().into_iter().flatten();
+    elements.filter_map(|element| {
+        let id = element.as_str().or_else(|| element["value"].as_str())?;
+        Some(id.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Registry;
+
+    fn view(name: &str, dialect: Dialect) -> View<'static> {
+        View {
+            dialect,
+            resource_type: Registry::builtin().resource_type(name).unwrap(),
+        }
+    }
+
+    fn request(name: &str, dialect: Dialect, body: &Value) -> Result<Request> {
+        view(name, dialect).request(body.as_object().unwrap().clone())
+    }
+
+    fn check(name: &str, dialect: Dialect, body: &Value, expected: &Value) {
+        let body = request(name, dialect, body).unwrap().body;
+        assert_eq!(&Value::Object(body), expected);
+    }
+
+    #[test]
+    fn urns_and_names_become_those_of_2_0() {
+        check(
+            "User",
+            Dialect::General,
+            &json!({"schemas": ["urn:scim:schemas:core:1.0", "urn:scim:schemas:extension:enterprise:1.0"],
+                    "UserName": "Bob", "preferredLanguage": "en_US", "meta": {"version": "x"},
+                    "urn:scim:schemas:extension:enterprise:1.0":
+                        {"employeeNumber": "11250", "manager": {"managerId": "26", "displayName": "Alice"}}}),
+            &json!({"userName": "Bob", "preferredLanguage": "en_US",
+                    urn::ENTERPRISE_USER:
+                        {"employeeNumber": "11250", "manager": {"value": "26", "displayName": "Alice"}},
+                    "schemas": [urn::USER, urn::ENTERPRISE_USER]}),
+        );
+    }
+
+    #[test]
+    fn schemas_are_implied() {
+        check(
+            "User",
+            Dialect::General,
+            &json!({"userName": "a", "URN:scim:schemas:extension:enterprise:1.0": {"division": "d"}}),
+            &json!({"userName": "a", urn::ENTERPRISE_USER: {"division": "d"},
+                    "schemas": [urn::USER, urn::ENTERPRISE_USER]}),
+        );
+        check(
+            "Role",
+            Dialect::Ionic,
+            &json!({"schemas": [urn::IONIC_USER], "name": "Reader", "scopes": ["users:read"]}),
+            &json!({"name": "Reader", "scopes": ["users:read"], "schemas": [urn::ROLE]}),
+        );
+        check(
+            "User",
+            Dialect::General,
+            &json!({"schemas": [urn::CORE_1_1, "urn:hr:schemas:user", urn::CORE_1_1], "urn:hr:schemas:user": {"age": 7}}),
+            &json!({"urn:hr:schemas:user": {"age": 7}, "schemas": [urn::USER, "urn:hr:schemas:user"]}),
+        );
+    }
+
+    #[test]
+    fn plain_strings_become_elements() {
+        let body = include_str!("../../tests/data/scim11/plain-string-emails.json");
+        check(
+            "User",
+            Dialect::General,
+            &serde_json::from_str(body).unwrap(),
+            &json!({"emails": [{"value": "dschrute@example.com"}, {"value": "recyclops@example.com"}],
+                    "schemas": [urn::USER]}),
+        );
+    }
+
+    #[test]
+    fn member_types_are_spelled_as_in_2_0() {
+        let members = |kinds: [Value; 2]| {
+            let [first, second] = kinds;
+            json!({"displayName": "G", "members": [first, second], "schemas": [urn::GROUP]})
+        };
+        let check = |dialect: Dialect, given: [Value; 2], expected: [Value; 2]| {
+            check("Group", dialect, &members(given), &members(expected));
+        };
+        let typed = |kind: &str| json!({"value": "7", "type": kind});
+        check(
+            Dialect::General,
+            [typed("group"), json!("8")],
+            [typed("Group"), json!({"value": "8"})],
+        );
+        check(
+            Dialect::Ionic,
+            [typed("user"), json!({"value": "7"})],
+            [typed("User"), typed("User")],
+        );
+        let error = request(
+            "Group",
+            Dialect::Ionic,
+            &members([typed("User"), typed("group")]),
+        );
+        assert!(error.unwrap_err().detail().contains("users only"));
+    }
+
+    #[test]
+    fn the_ionic_extension_orders_memberships() {
+        let body = json!({"userName": "a", urn::IONIC_USER: {
+            "domainUpn": "a@corp", "sendEmail": true,
+            "groups": [{"type": "group", "value": "g1"}, "g2", {"type": "group"}],
+            "subjectAttributes": [{"type": "risk", "value": "low", "dataType": "string"}]}});
+        let request = request("User", Dialect::Ionic, &body).unwrap();
+        assert_eq!(request.groups, ["g1", "g2"]);
+        let expected = json!({"domainUpn": "a@corp", "sendEmail": true,
+            "subjectAttributes": [{"type": "risk", "value": "low", "dataType": "string"}]});
+        assert_eq!(request.body[urn::IONIC_USER], expected);
+        assert_eq!(request.body["schemas"], json!([urn::USER, urn::IONIC_USER]));
+    }
+
+    #[test]
+    fn a_description_of_a_group_moves_into_its_extension() {
+        let body = json!({"displayName": "G", "description": "d"});
+        check(
+            "Group",
+            Dialect::Ionic,
+            &body,
+            &json!({"displayName": "G", urn::DESCRIBED_GROUP: {"description": "d"},
+                    "schemas": [urn::GROUP, urn::DESCRIBED_GROUP]}),
+        );
+        check(
+            "Group",
+            Dialect::General,
+            &body,
+            &json!({"displayName": "G", "description": "d", "schemas": [urn::GROUP]}),
+        );
+    }
+
+    #[test]
+    fn objects_that_2_0_has_no_type_for_become_texts() {
+        check(
+            "Device",
+            Dialect::Ionic,
+            &json!({"user": {"id": "7"}, "enrollmentAssertion": {"userAttributes": {"a": [1]}, "userId": "7"}}),
+            &json!({"enrollmentAssertion": {"userAttributes": "{\"a\":[1]}", "userId": "7"},
+                    "schemas": [urn::DEVICE]}),
+        );
+    }
+
+    /// What goes in as 1.1 comes out as the same 1.1.
+    #[test]
+    fn the_examples_survive_both_ways() {
+        let check = |name: &str, dialect: Dialect, text: &str| {
+            let view = view(name, dialect);
+            let mut given: Map<String, Value> = serde_json::from_str(text).unwrap();
+            let body = view.request(given.clone()).unwrap().body;
+            let answer = view.answer_object(body);
+            given.remove("meta");
+            assert_eq!(answer, given);
+        };
+        for text in [
+            include_str!("../../tests/data/scim11/minimal-user.json"),
+            include_str!("../../tests/data/scim11/full-user.json"),
+            include_str!("../../tests/data/scim11/enterprise-user.json"),
+        ] {
+            check("User", Dialect::General, text);
+            check("User", Dialect::Ionic, text);
+        }
+        let group = include_str!("../../tests/data/scim11/group.json");
+        check("Group", Dialect::General, group);
+        let described = r#"{"schemas": ["urn:scim:schemas:core:1.0"], "displayName": "G",
+                            "description": "d", "members": [{"value": "7", "type": "user"}]}"#;
+        check("Group", Dialect::Ionic, described);
+        let device = r#"{"schemas": ["urn:scim:schemas:core:1.0"], "name": "N",
+                         "enrollmentAssertion": {"userAttributes": {"a": {"b": null}}}}"#;
+        check("Device", Dialect::Ionic, device);
+    }
+}

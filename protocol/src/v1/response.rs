@@ -1,0 +1,188 @@
+//! A 2.0 resource as a 1.1 answer (1.1 core §5–§8, API §3.2, §3.7).
+
+use serde_json::{Map, Value};
+
+use super::request::json_from_text;
+use super::{Dialect, View, names};
+use crate::error::{Error, Result};
+use crate::urn;
+
+impl View<'_> {
+    /// Translates the text of a 2.0 resource, rendered with the 1.1 base URL.
+    ///
+    /// # Errors
+    /// `Internal` when the text is no JSON object.
+    pub fn answer(&self, resource: &str) -> Result<String> {
+        let resource = serde_json::from_str(resource).map_err(Error::internal)?;
+        Ok(Value::Object(self.answer_object(resource)).to_string())
+    }
+
+    /// Translates a 2.0 resource: URNs and names of 1.1, and nothing that 1.1 does not have.
+    #[must_use]
+    pub fn answer_object(&self, resource: Map<String, Value>) -> Map<String, Value> {
+        let mut out = Map::new();
+        for (key, value) in resource {
+            let extension = self.resource_type.extension(&key);
+            match (key.as_str(), value) {
+                ("schemas", value) => {
+                    out.insert(key, self.schemas_to_v1(&value));
+                }
+                ("meta", Value::Object(mut meta)) => {
+                    meta.shift_remove("resourceType");
+                    out.insert(key, Value::Object(meta));
+                }
+                (_, Value::Object(container)) if extension.is_some() => {
+                    let container = self.members(container);
+                    if self.is_flattened(&key) {
+                        out.extend(container);
+                    } else {
+                        let urn = names::schema_to_v1(&key).to_owned();
+                        out.insert(urn, Value::Object(container));
+                    }
+                }
+                (_, value) => {
+                    let value = self.value_to_v1(&key, value);
+                    out.insert(key, value);
+                }
+            }
+        }
+        out
+    }
+
+    fn is_flattened(&self, urn: &str) -> bool {
+        self.flattened()
+            .is_some_and(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
+    }
+
+    fn schemas_to_v1(&self, schemas: &Value) -> Value {
+        let listed = schemas.as_array().into_iter().flatten();
+        let listed = listed.filter_map(Value::as_str);
+        let listed = listed.filter(|urn| !self.is_flattened(urn));
+        let renamed = listed.map(|urn| Value::from(names::schema_to_v1(urn)));
+        renamed.collect()
+    }
+
+    fn members(&self, container: Map<String, Value>) -> Map<String, Value> {
+        let members = container.into_iter();
+        let members = members.map(|(key, value)| {
+            let value = self.value_to_v1(&key, value);
+            (key, value)
+        });
+        members.collect()
+    }
+
+    fn value_to_v1(&self, attribute: &str, value: Value) -> Value {
+        match value {
+            Value::Array(elements) => {
+                let elements = elements.into_iter();
+                elements
+                    .map(|element| self.value_to_v1(attribute, element))
+                    .collect()
+            }
+            Value::Object(mut parts) => {
+                parts.shift_remove("$ref");
+                let parts = parts.into_iter();
+                let parts = parts.map(|(key, value)| self.part_to_v1(attribute, &key, value));
+                Value::Object(parts.collect())
+            }
+            other => other,
+        }
+    }
+
+    fn part_to_v1(&self, attribute: &str, part: &str, value: Value) -> (String, Value) {
+        let name = names::part_to_v1(attribute, part).to_owned();
+        let value = match (attribute, part, value) {
+            ("members", "type", Value::String(kind)) if self.dialect == Dialect::Ionic => {
+                Value::String(kind.to_ascii_lowercase())
+            }
+            (_, part, value) => json_from_text(part, value),
+        };
+        (name, value)
+    }
+}
+
+/// Puts a user into a device, which the Ionic API does when `attributes` names `user`.
+///
+/// Both are 1.1 resources already.
+pub fn embed_user(device: &mut Map<String, Value>, user: Map<String, Value>) {
+    device.insert("user".into(), Value::Object(user));
+}
+
+/// The answer of `/Scopes`.
+///
+/// **Shape**: `{"schemas":[…],"scopes":{"users":["users:create",…],…}}`.
+#[must_use]
+pub fn scopes() -> Value {
+    let mut catalogue = crate::scopes::catalogue();
+    catalogue["schemas"] = serde_json::json!([urn::CORE_1_1]);
+    catalogue
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::Registry;
+
+    fn check(name: &str, dialect: Dialect, resource: &Value, expected: &Value) {
+        let view = View {
+            dialect,
+            resource_type: Registry::builtin().resource_type(name).unwrap(),
+        };
+        let answer = view.answer(&resource.to_string()).unwrap();
+        assert_eq!(&serde_json::from_str::<Value>(&answer).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_1_1_does_not_have_is_left_out() {
+        check(
+            "User",
+            Dialect::General,
+            &json!({"schemas": [urn::USER, urn::ENTERPRISE_USER], "id": "7", "userName": "a",
+                    "groups": [{"value": "g", "$ref": "https://x/Groups/g", "type": "direct", "display": "G"}],
+                    urn::ENTERPRISE_USER: {"manager": {"value": "26", "$ref": "https://x/Users/26"}},
+                    "meta": {"resourceType": "User", "created": "c", "lastModified": "l",
+                             "location": "https://x/v1/Users/7", "version": "W/\"1\""}}),
+            &json!({"schemas": [urn::CORE_1_1, urn::ENTERPRISE_1_1], "id": "7", "userName": "a",
+                    "groups": [{"value": "g", "type": "direct", "display": "G"}],
+                    urn::ENTERPRISE_1_1: {"manager": {"managerId": "26"}},
+                    "meta": {"created": "c", "lastModified": "l",
+                             "location": "https://x/v1/Users/7", "version": "W/\"1\""}}),
+        );
+    }
+
+    #[test]
+    fn member_types_are_small_in_the_ionic_dialect() {
+        let group = json!({"schemas": [urn::GROUP], "members": [{"value": "7", "type": "User"}]});
+        let expected = |kind: &str| json!({"schemas": [urn::CORE_1_1], "members": [{"value": "7", "type": kind}]});
+        check("Group", Dialect::General, &group, &expected("User"));
+        check("Group", Dialect::Ionic, &group, &expected("user"));
+    }
+
+    #[test]
+    fn a_groups_description_stands_among_the_core_attributes() {
+        let group = json!({"schemas": [urn::GROUP, urn::DESCRIBED_GROUP],
+                           urn::DESCRIBED_GROUP: {"description": "d"}});
+        check(
+            "Group",
+            Dialect::Ionic,
+            &group,
+            &json!({"schemas": [urn::CORE_1_1], "description": "d"}),
+        );
+        check(
+            "Group",
+            Dialect::General,
+            &group,
+            &json!({"schemas": [urn::CORE_1_1, urn::DESCRIBED_GROUP],
+                    urn::DESCRIBED_GROUP: {"description": "d"}}),
+        );
+    }
+
+    #[test]
+    fn the_catalogue_of_scopes_names_the_core_schema() {
+        let scopes = scopes();
+        assert_eq!(scopes["schemas"], json!([urn::CORE_1_1]));
+        assert_eq!(scopes["scopes"]["access"], json!(["access:api"]));
+    }
+}
