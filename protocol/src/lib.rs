@@ -4,9 +4,11 @@
 //! are arguments. Everything that a service provider must decide about a message, a schema, a filter
 //! or a PATCH is decided here; everything that must be stored or fetched is decided by its caller.
 
+pub mod datetime;
 pub mod discovery;
 pub mod error;
 pub mod filter;
+pub mod key;
 pub mod message;
 pub mod name;
 pub mod patch_path;
@@ -14,6 +16,7 @@ pub mod path;
 pub mod profile;
 pub mod schema;
 pub mod scopes;
+pub mod sort;
 pub mod urn;
 pub mod v1;
 

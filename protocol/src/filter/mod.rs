@@ -4,6 +4,11 @@
 //! in one resource type, and the [`BoundFilter`] that comes out is what plans are made from and what
 //! decides, in one place for the whole project, whether a resource matches.
 
+mod bind;
+mod bound_filter;
+mod bound_path;
+mod eval;
+mod operand;
 mod parse;
 
 use std::fmt;
@@ -13,7 +18,10 @@ use serde_json::{Number, Value};
 use crate::error::Result;
 use crate::path::AttributePath;
 use crate::profile::Reading;
+use crate::schema::{Attribute, ResourceType};
 
+pub use bound_filter::{BoundFilter, Comparison};
+pub use bound_path::BoundPath;
 pub(crate) use parse::Parser;
 pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_TERMS};
 
@@ -130,6 +138,64 @@ impl Filter {
     /// `InvalidFilter` with the byte offset, and what was expected there.
     pub fn parse(text: &str, reading: &mut Reading<'_>) -> Result<Self> {
         parse::filter(text, reading)
+    }
+
+    /// Gives the names their meaning in one resource type.
+    ///
+    /// Where the tenant's `unknownFilterAttributes` says `empty`, a filter that names an unknown
+    /// attribute matches nothing.
+    ///
+    /// # Errors
+    /// `InvalidFilter` naming the attribute that is unknown, must not be filtered on, or is of a type
+    /// that the operator or the constant does not fit.
+    pub fn bind(
+        &self,
+        resource_type: &ResourceType,
+        reading: &mut Reading<'_>,
+    ) -> Result<BoundFilter> {
+        let bound = bind::bind_each(self, &[resource_type], reading)?;
+        Ok(BoundFilter::any_of(bound))
+    }
+
+    /// Gives the names their meaning in each of several types, in order, for a query across them
+    /// (RFC 7644 §3.4.2.1).
+    ///
+    /// What one type does not know has no value there: every comparison with it is false, `ne`
+    /// included, and `not` of such a comparison is true. What no type knows is an error as in
+    /// [`bind`](Self::bind).
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_each(
+        &self,
+        resource_types: &[&ResourceType],
+        reading: &mut Reading<'_>,
+    ) -> Result<Vec<BoundFilter>> {
+        bind::bind_each(self, resource_types, reading)
+    }
+
+    /// Gives the names their meaning inside the elements of one attribute: a PATCH path's filter.
+    ///
+    /// The elements of an attribute that is not complex are called `value`: `[value eq "x"]`.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind), whatever the tenant's `unknownFilterAttributes` says.
+    pub fn bind_element(
+        &self,
+        attribute: &Attribute,
+        reading: &mut Reading<'_>,
+    ) -> Result<BoundFilter> {
+        bind::bind_element(self, attribute, reading)
+    }
+
+    /// How many attribute expressions and value paths the filter has.
+    fn terms(&self) -> usize {
+        match self {
+            Self::Compare { .. } | Self::Present(_) => 1,
+            Self::ValuePath { filter, .. } => 1 + filter.terms(),
+            Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::terms).sum(),
+            Self::Not(part) => part.terms(),
+        }
     }
 
     /// The terms of a filter that is one `eq` or a conjunction of them, in order: what a value must

@@ -217,6 +217,9 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
 
     /// `"not" *SP`, if it comes next and a bracket follows: `not` may also name an attribute.
     fn takes_not(&mut self) -> bool {
+        if !matches!(self.peek(), Some(b'n' | b'N')) {
+            return false;
+        }
         let start = self.at;
         let is_not = self
             .take_while(|byte| byte.is_ascii_alphabetic())

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::*;
 use crate::error::ErrorKind;
+use crate::filter::*;
 use crate::profile::{Profile, Rules, Tolerance};
 
 fn parse(text: &str, profile: Profile) -> Result<Filter> {

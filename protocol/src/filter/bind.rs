@@ -1,0 +1,331 @@
+//! Gives the names and constants of a filter their meaning in a resource type
+//! (RFC 7644 §3.4.2.2, §3.4.2.1).
+
+use super::bound_filter::{BoundFilter, Comparison};
+use super::bound_path::BoundPath;
+use super::operand::{check_operator, operand};
+use super::{CompareOp, CompareValue, Filter};
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::path::AttributePath;
+use crate::profile::{Reading, UnknownFilterAttributes};
+use crate::schema::{Attribute, Mutability, ResourceType, Returned, Target};
+
+/// How many bytes of an unknown path an error repeats.
+const EXCERPT: usize = 100;
+
+/// Why a term does not fit a type.
+enum Fault {
+    /// It names an attribute that the type does not have.
+    Unknown(Error),
+    /// It asks of an attribute what cannot be asked.
+    Unfit(Error),
+}
+
+fn unfit(detail: String) -> Fault {
+    Fault::Unfit(Error::invalid_filter(detail))
+}
+
+/// What became of a term in the types so far; nothing when no type came to it.
+type Outcome = Option<Result<(), Fault>>;
+
+/// See [`Filter::bind_each`].
+pub(super) fn bind_each(
+    filter: &Filter,
+    resource_types: &[&ResourceType],
+    reading: &mut Reading<'_>,
+) -> Result<Vec<BoundFilter>> {
+    let mut outcomes = Vec::new();
+    outcomes.resize_with(filter.terms(), || None);
+    let bound = resource_types.iter().map(|resource_type| {
+        let scope = Scope::Resource(resource_type);
+        Binder::new(scope, &mut outcomes, reading).filter(filter)
+    });
+    let bound: Vec<_> = bound.collect();
+    match into_error(outcomes) {
+        None => Ok(bound),
+        Some(Fault::Unknown(_)) if is_empty_instead(reading) => {
+            Ok(vec![BoundFilter::Constant(false); bound.len()])
+        }
+        Some(Fault::Unknown(error) | Fault::Unfit(error)) => Err(error),
+    }
+}
+
+/// See [`Filter::bind_element`].
+pub(super) fn bind_element(
+    filter: &Filter,
+    attribute: &Attribute,
+    reading: &mut Reading<'_>,
+) -> Result<BoundFilter> {
+    let mut outcomes = Vec::new();
+    outcomes.resize_with(filter.terms(), || None);
+    let scope = Scope::Element(attribute);
+    let bound = Binder::new(scope, &mut outcomes, reading).filter(filter);
+    match into_error(outcomes) {
+        None => Ok(bound),
+        Some(Fault::Unknown(error) | Fault::Unfit(error)) => Err(error),
+    }
+}
+
+/// The first fault of a term that no type took; what cannot be asked comes before what is unknown.
+fn into_error(outcomes: Vec<Outcome>) -> Option<Fault> {
+    let mut faults = outcomes.into_iter().flatten().filter_map(Result::err);
+    let first = faults.next()?;
+    match first {
+        Fault::Unfit(_) => Some(first),
+        Fault::Unknown(_) => faults
+            .find(|fault| matches!(fault, Fault::Unfit(_)))
+            .or(Some(first)),
+    }
+}
+
+fn is_empty_instead(reading: &Reading<'_>) -> bool {
+    reading.rules.switches.unknown_filter_attributes == UnknownFilterAttributes::Empty
+}
+
+/// What the names of a filter are looked up in.
+#[derive(Clone, Copy)]
+enum Scope<'s> {
+    Resource(&'s ResourceType),
+    Element(&'s Attribute),
+}
+
+/// Binds one filter in one scope, noting the outcome of each term by its position.
+struct Binder<'s, 'o, 'p, 'r> {
+    scope: Scope<'s>,
+    /// The full notation of the attribute whose elements are the scope; empty for a resource.
+    parent: Box<str>,
+    position: usize,
+    outcomes: &'o mut [Outcome],
+    reading: &'p mut Reading<'r>,
+}
+
+impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
+    fn new(scope: Scope<'s>, outcomes: &'o mut [Outcome], reading: &'p mut Reading<'r>) -> Self {
+        let parent = match scope {
+            Scope::Resource(_) => "",
+            Scope::Element(attribute) => attribute.name(),
+        };
+        Self {
+            scope,
+            parent: parent.into(),
+            position: 0,
+            outcomes,
+            reading,
+        }
+    }
+
+    fn filter(&mut self, filter: &Filter) -> BoundFilter {
+        match filter {
+            Filter::Compare { path, op, value } => {
+                let bound = self.compare(path, *op, value);
+                self.note(bound).unwrap_or(BoundFilter::Constant(false))
+            }
+            Filter::Present(path) => {
+                let bound = self.present(path);
+                self.note(bound).unwrap_or(BoundFilter::Constant(false))
+            }
+            Filter::ValuePath { path, filter } => self.value_path(path, filter),
+            Filter::And(parts) => BoundFilter::all_of(self.all(parts)),
+            Filter::Or(parts) => BoundFilter::any_of(self.all(parts)),
+            Filter::Not(part) => self.filter(part).negated(),
+        }
+    }
+
+    fn all(&mut self, parts: &[Filter]) -> Vec<BoundFilter> {
+        parts.iter().map(|part| self.filter(part)).collect()
+    }
+
+    /// Keeps the best outcome of the term at hand and goes on to the next.
+    fn note<T>(&mut self, bound: Result<T, Fault>) -> Option<T> {
+        let outcome = self.outcomes.get_mut(self.position);
+        self.position += 1;
+        let (bound, noted) = match bound {
+            Ok(bound) => (Some(bound), Ok(())),
+            Err(fault) => (None, Err(fault)),
+        };
+        if let Some(outcome) = outcome
+            && !matches!((&outcome, &noted), (Some(Ok(())), _) | (Some(_), Err(_)))
+        {
+            *outcome = Some(noted);
+        }
+        bound
+    }
+
+    fn value_path(&mut self, path: &AttributePath, filter: &Filter) -> BoundFilter {
+        let Some((bound, attribute)) = self.elements(path) else {
+            self.position += filter.terms();
+            return BoundFilter::Constant(false);
+        };
+        let scope = std::mem::replace(&mut self.scope, Scope::Element(attribute));
+        let parent = std::mem::replace(&mut self.parent, bound.index_path().into());
+        let filter = self.filter(filter);
+        (self.scope, self.parent) = (scope, parent);
+        match filter {
+            BoundFilter::Constant(false) => filter,
+            filter => BoundFilter::ValuePath {
+                path: bound,
+                filter: Box::new(filter),
+            },
+        }
+    }
+
+    /// The attribute before a bracket: multi-valued, or at least complex.
+    fn elements(&mut self, path: &AttributePath) -> Option<(BoundPath, &'s Attribute)> {
+        let found = self.target(path).and_then(|(bound, target)| {
+            let attribute = match target.attribute {
+                Some(attribute) if target.sub_attribute.is_none() => attribute,
+                _ => return Err(unfit(format!("`{path}` has no elements to select"))),
+            };
+            if attribute.multi_valued || attribute.is_complex() {
+                return Ok((bound, attribute));
+            }
+            Err(unfit(format!(
+                "`{path}` is a single {} and has no elements to select",
+                attribute.kind.name()
+            )))
+        });
+        self.note(found)
+    }
+
+    /// Where a path leads; refuses what must not be asked about.
+    fn target(&mut self, path: &AttributePath) -> Result<(BoundPath, Target<'s>), Fault> {
+        let found = match self.scope {
+            Scope::Resource(resource_type) => {
+                let target = path.resolve(resource_type, self.reading);
+                target.map(|target| (BoundPath::of(&target), target))
+            }
+            Scope::Element(attribute) => element_target(attribute, &self.parent, path),
+        };
+        let (bound, target) = found.ok_or_else(|| self.unknown(path))?;
+        let hidden = |attribute: &Attribute| {
+            attribute.returned == Returned::Never || attribute.mutability == Mutability::WriteOnly
+        };
+        if target.attribute.is_some_and(hidden) || target.sub_attribute.is_some_and(hidden) {
+            return Err(unfit(format!(
+                "`{path}` is never returned and cannot be filtered on"
+            )));
+        }
+        Ok((bound, target))
+    }
+
+    fn unknown(&self, path: &AttributePath) -> Fault {
+        let path = path.as_str();
+        let path = path.get(..EXCERPT).unwrap_or(path);
+        Fault::Unknown(Error::invalid_filter(match self.scope {
+            Scope::Resource(kind) => format!("{} has no attribute `{path}`", kind.name),
+            Scope::Element(attribute) if attribute.is_complex() => format!(
+                "`{}` has no sub-attribute `{path}`; it has {}",
+                self.parent,
+                names(attribute)
+            ),
+            Scope::Element(_) => format!(
+                "`{}` has plain values, which are called `value` in brackets, not `{path}`",
+                self.parent
+            ),
+        }))
+    }
+
+    fn present(&mut self, path: &AttributePath) -> Result<BoundFilter, Fault> {
+        let (bound, _) = self.target(path)?;
+        Ok(BoundFilter::Present(bound))
+    }
+
+    fn compare(
+        &mut self,
+        path: &AttributePath,
+        op: CompareOp,
+        value: &CompareValue,
+    ) -> Result<BoundFilter, Fault> {
+        let (mut bound, mut target) = self.target(path)?;
+        if *value == CompareValue::Null {
+            return compare_null(path, op, bound);
+        }
+        if let Some(value) = implied_value(&target) {
+            target.sub_attribute = Some(value);
+            bound = match self.scope {
+                Scope::Resource(_) => BoundPath::of(&target),
+                Scope::Element(attribute) => {
+                    BoundPath::in_element(attribute, &self.parent, Some(value))
+                }
+            };
+        }
+        let leaf = target.leaf().filter(|leaf| !leaf.is_complex());
+        let leaf = leaf.ok_or_else(|| needs_sub_attribute(path, &target))?;
+        check_operator(path, op, leaf).map_err(Fault::Unfit)?;
+        let operand = operand(path, value, leaf, self.reading).map_err(Fault::Unfit)?;
+        if let Scope::Resource(resource_type) = self.scope
+            && bound.index_path() == "meta.resourceType"
+        {
+            let name = Key::of_text(&resource_type.name, leaf.into());
+            return Ok(BoundFilter::Constant(op.holds(name.as_ref(), &operand)));
+        }
+        Ok(BoundFilter::Compare(Comparison {
+            path: bound,
+            op,
+            operand,
+        }))
+    }
+}
+
+/// Where a name leads inside an element of the attribute that is written `parent`.
+fn element_target<'s>(
+    attribute: &'s Attribute,
+    parent: &str,
+    path: &AttributePath,
+) -> Option<(BoundPath, Target<'s>)> {
+    let sub_attribute = attribute.sub_attribute(path.as_str());
+    let is_itself = !attribute.is_complex() && path.as_str().eq_ignore_ascii_case("value");
+    if sub_attribute.is_none() && !is_itself {
+        return None;
+    }
+    let target = Target {
+        extension: None,
+        attribute: Some(attribute),
+        sub_attribute,
+    };
+    let bound = BoundPath::in_element(attribute, parent, sub_attribute);
+    Some((bound, target))
+}
+
+/// `eq null` asks for an unassigned attribute, `ne null` for an assigned one (RFC 7643 §2.5).
+fn compare_null(
+    path: &AttributePath,
+    op: CompareOp,
+    bound: BoundPath,
+) -> Result<BoundFilter, Fault> {
+    match op {
+        CompareOp::Eq => Ok(BoundFilter::Present(bound).negated()),
+        CompareOp::Ne => Ok(BoundFilter::Present(bound)),
+        _ => Err(unfit(format!(
+            "`{path} {op} null` has no meaning; null goes with eq and ne"
+        ))),
+    }
+}
+
+/// The `value` that stands for a complex attribute in a comparison: `emails co "x"`,
+/// `members eq "id"`, `manager eq "id"`.
+fn implied_value<'s>(target: &Target<'s>) -> Option<&'s Attribute> {
+    match (target.attribute, target.sub_attribute) {
+        (Some(attribute), None) => attribute.sub_attribute("value"),
+        _ => None,
+    }
+}
+
+fn needs_sub_attribute(path: &AttributePath, target: &Target<'_>) -> Fault {
+    let Some(attribute) = target.leaf() else {
+        return unfit(format!(
+            "`{path}` is an extension; name one of its attributes"
+        ));
+    };
+    unfit(format!(
+        "`{path}` is complex; name one of its sub-attributes: {}",
+        names(attribute)
+    ))
+}
+
+/// The names of the sub-attributes, for an error.
+fn names(attribute: &Attribute) -> String {
+    let subs = attribute.sub_attributes.iter();
+    subs.map(Attribute::name).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,204 @@
+//! Paths whose meaning is known: the member names that lead from a resource to a value.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::key::{Collation, Key};
+use crate::path::AttributePath;
+use crate::profile::{Profile, Reading, Rules};
+use crate::schema::{Attribute, Index, Kind, ResourceType, Target};
+
+/// A way from a resource, or from an element of a multi-valued attribute, to the values of one
+/// attribute, in the schema's spelling. Arrays on the way stand for each of their elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundPath {
+    /// Member names: an extension's URN, the attribute, the sub-attribute; none for an element that
+    /// is the value itself.
+    steps: Vec<Box<str>>,
+    /// The full notation.
+    index_path: Box<str>,
+    /// How the values at the end are compared.
+    collation: Collation,
+    /// Whether a missing value counts as `false`: `primary` (RFC 7643 §2.4).
+    false_if_missing: bool,
+}
+
+impl BoundPath {
+    /// The path of a target.
+    #[must_use]
+    pub fn of(target: &Target<'_>) -> Self {
+        let urn = target.extension.map(|extension| &*extension.schema.id);
+        let attribute = target.attribute.map(Attribute::name);
+        let sub_attribute = target.sub_attribute.map(Attribute::name);
+        let names = [attribute, sub_attribute].into_iter().flatten();
+        let notation = names.clone().collect::<Vec<_>>().join(".");
+        let index_path = match urn {
+            Some(urn) if notation.is_empty() => urn.into(),
+            Some(urn) => format!("{urn}:{notation}").into(),
+            None => notation.into(),
+        };
+        let is_primary = target.attribute.is_some_and(|parent| parent.multi_valued);
+        Self {
+            steps: urn.into_iter().chain(names).map(Into::into).collect(),
+            index_path,
+            collation: target.leaf().map_or(WHOLE, Collation::from),
+            false_if_missing: is_primary && target.sub_attribute.is_some_and(is_primary_flag),
+        }
+    }
+
+    /// The path inside an element of an attribute whose full notation is `parent`: to the
+    /// sub-attribute, or to the element itself where that is no object.
+    pub(super) fn in_element(
+        attribute: &Attribute,
+        parent: &str,
+        sub_attribute: Option<&Attribute>,
+    ) -> Self {
+        let index_path = match sub_attribute {
+            Some(sub_attribute) => format!("{parent}.{}", sub_attribute.name()),
+            None => parent.to_owned(),
+        };
+        let is_primary = sub_attribute.is_some_and(is_primary_flag);
+        Self {
+            steps: sub_attribute.iter().map(|sub| sub.name().into()).collect(),
+            index_path: index_path.into(),
+            collation: sub_attribute.unwrap_or(attribute).into(),
+            false_if_missing: attribute.multi_valued && is_primary,
+        }
+    }
+
+    /// The path of an index; nothing if the type has no such attribute.
+    #[must_use]
+    pub fn of_index(index: &Index, resource_type: &ResourceType) -> Option<Self> {
+        let rules = Rules {
+            profile: Profile::Strict,
+            ..Rules::default()
+        };
+        let target =
+            AttributePath::parse(&index.path)?.resolve(resource_type, &mut Reading::new(&rules))?;
+        Some(Self::of(&target))
+    }
+
+    /// The attribute in full notation, equal to the `path` of its [`Index`] if it has one:
+    /// `userName`, `emails.value`, `urn:…:User:employeeNumber`.
+    #[must_use]
+    pub fn index_path(&self) -> &str {
+        &self.index_path
+    }
+
+    /// The member of the resource in which the path begins: an attribute, or an extension's URN.
+    #[must_use]
+    pub fn member(&self) -> &str {
+        self.steps.first().map_or("", |step| step)
+    }
+
+    /// How the values are compared.
+    #[must_use]
+    pub fn collation(&self) -> Collation {
+        self.collation
+    }
+
+    /// The keys of the values that a resource has here, each once and in their order.
+    #[must_use]
+    pub fn keys<'v>(&self, resource: &'v Map<String, Value>) -> Vec<Key<'v>> {
+        let mut keys = Vec::new();
+        self.any(Scope::Resource(resource), &mut |value| {
+            keys.extend(value.and_then(|value| Key::of(value, self.collation)));
+            false
+        });
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// The key of the value that a sorted list goes by: at every array on the way, of the element
+    /// whose `primary` is true, else of the first.
+    #[must_use]
+    pub fn first_key<'v>(&self, resource: &'v Map<String, Value>) -> Option<Key<'v>> {
+        let (step, rest) = self.steps.split_first()?;
+        let mut value = preferred(resource.get(&**step)?)?;
+        for step in rest {
+            value = preferred(value.get(&**step)?)?;
+        }
+        Key::of(value, self.collation)
+    }
+
+    /// Whether a test holds for any value at the end. Where there is none, because a parent, the
+    /// member or all elements are missing, it is asked with nothing.
+    pub(super) fn any<'v>(&self, scope: Scope<'v>, test: &mut Test<'v, '_>) -> bool {
+        any_from(scope, &self.steps, test)
+    }
+
+    /// As [`any`](Self::any), with what a missing value stands for.
+    pub(super) fn any_or_default<'v>(&self, scope: Scope<'v>, test: &mut Test<'v, '_>) -> bool {
+        let (false_if_missing, steps) = (self.false_if_missing, self.steps.split_last());
+        let (true, Some((last, parents))) = (false_if_missing, steps) else {
+            return self.any(scope, test);
+        };
+        any_from(scope, parents, &mut |parent| match parent {
+            Some(Value::Object(parent)) => match parent.get(&**last) {
+                None | Some(Value::Null) => test(Some(&Value::Bool(false))),
+                value => test(value),
+            },
+            _ => test(None),
+        })
+    }
+}
+
+/// What a path starts from.
+#[derive(Clone, Copy)]
+pub(super) enum Scope<'v> {
+    /// A resource.
+    Resource(&'v Map<String, Value>),
+    /// One element of a multi-valued attribute.
+    Element(&'v Value),
+}
+
+/// A question about a value, or about its absence.
+pub(super) type Test<'v, 't> = dyn FnMut(Option<&'v Value>) -> bool + 't;
+
+fn any_from<'v>(scope: Scope<'v>, steps: &[Box<str>], test: &mut Test<'v, '_>) -> bool {
+    match (scope, steps.split_first()) {
+        (Scope::Element(value), _) => any(Some(value), steps, test),
+        (Scope::Resource(resource), Some((step, rest))) => any(resource.get(&**step), rest, test),
+        (Scope::Resource(_), None) => test(None),
+    }
+}
+
+fn any<'v>(value: Option<&'v Value>, steps: &[Box<str>], test: &mut Test<'v, '_>) -> bool {
+    match (value, steps.split_first()) {
+        (Some(Value::Array(elements)), _) if !elements.is_empty() => elements
+            .iter()
+            .any(|element| any(Some(element), steps, test)),
+        (None | Some(Value::Null | Value::Array(_)), _) => test(None),
+        (Some(value), None) => test(Some(value)),
+        (Some(Value::Object(parent)), Some((step, rest))) => any(parent.get(&**step), rest, test),
+        (Some(_), Some(_)) => test(None),
+    }
+}
+
+/// The collation of an extension as a whole, which has no key.
+const WHOLE: Collation = Collation {
+    kind: Kind::Complex,
+    case_exact: false,
+};
+
+/// The element of an array that stands for all of them; any other value is its own.
+fn preferred(value: &Value) -> Option<&Value> {
+    let Value::Array(elements) = value else {
+        return Some(value);
+    };
+    let is_primary = |element: &&Value| element.get("primary") == Some(&Value::Bool(true));
+    let primary = elements.iter().find(is_primary);
+    primary.or_else(|| elements.first())
+}
+
+fn is_primary_flag(sub_attribute: &Attribute) -> bool {
+    sub_attribute.kind == Kind::Boolean && sub_attribute.name == "primary"
+}
+
+impl fmt::Display for BoundPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.index_path)
+    }
+}

@@ -1,0 +1,93 @@
+//! Which operators and constants go with which type (RFC 7644 §3.4.2.2, Table 3).
+
+use super::{CompareOp, CompareValue};
+use crate::datetime::DateTime;
+use crate::error::{Error, Result};
+use crate::key::{Collation, Key};
+use crate::path::AttributePath;
+use crate::profile::{Reading, Tolerance};
+use crate::schema::{Attribute, Kind};
+
+/// Refuses an operator that the attribute's type does not have.
+pub(super) fn check_operator(path: &AttributePath, op: CompareOp, leaf: &Attribute) -> Result<()> {
+    let (allowed, names) = match leaf.kind {
+        Kind::String | Kind::Reference => return Ok(()),
+        Kind::Boolean | Kind::Binary | Kind::Complex => (op.is_equality(), "eq, ne and pr"),
+        Kind::Integer | Kind::Decimal | Kind::DateTime => (
+            op.is_equality() || op.is_ordering(),
+            "eq, ne, gt, ge, lt, le and pr",
+        ),
+    };
+    if allowed {
+        return Ok(());
+    }
+    Err(Error::invalid_filter(format!(
+        "`{op}` does not apply to `{path}` of type {}, which has {names}",
+        leaf.kind.name()
+    )))
+}
+
+/// The key of a constant under the attribute's type.
+pub(super) fn operand(
+    path: &AttributePath,
+    value: &CompareValue,
+    leaf: &Attribute,
+    reading: &mut Reading<'_>,
+) -> Result<Key<'static>> {
+    let collation = Collation::from(leaf);
+    let key = match (leaf.kind, value) {
+        (Kind::Boolean, CompareValue::Boolean(boolean)) => Some(Key::of_boolean(*boolean)),
+        (Kind::Boolean, CompareValue::String(text)) => boolean_word(text, reading),
+        (Kind::Integer | Kind::Decimal, CompareValue::Number(number)) => {
+            Some(Key::of_number(number))
+        }
+        (Kind::String | Kind::Reference, CompareValue::Number(_) | CompareValue::Boolean(_)) => {
+            let word = unquoted_word(value, reading);
+            word.and_then(|word| Key::of_text(&word, collation).map(Key::into_owned))
+        }
+        (_, CompareValue::String(text)) => Key::of_text(text, collation).map(Key::into_owned),
+        _ => None,
+    };
+    key.ok_or_else(|| {
+        Error::invalid_filter(format!(
+            "`{path}` is of type {}; compare it with {}",
+            leaf.kind.name(),
+            constant(leaf.kind)
+        ))
+    })
+}
+
+/// A string that spells a boolean, as older Entra jobs send it.
+fn boolean_word(text: &str, reading: &mut Reading<'_>) -> Option<Key<'static>> {
+    let boolean = match text {
+        text if text.eq_ignore_ascii_case("true") => true,
+        text if text.eq_ignore_ascii_case("false") => false,
+        _ => return None,
+    };
+    let tolerated = reading.tolerates(Tolerance::StringBooleans);
+    tolerated.then(|| Key::of_boolean(boolean))
+}
+
+/// A string without quotes that happened to spell a number or a boolean: `externalId eq 701984`.
+/// A number with a fraction or an exponent is not given back as it was spelled, so it stays one.
+fn unquoted_word(value: &CompareValue, reading: &mut Reading<'_>) -> Option<String> {
+    let keeps_spelling = match value {
+        CompareValue::Number(number) => !number.is_f64(),
+        CompareValue::Boolean(_) => true,
+        CompareValue::Null | CompareValue::String(_) => false,
+    };
+    let tolerated = keeps_spelling && reading.tolerates(Tolerance::UnquotedFilterValues);
+    tolerated.then(|| value.to_string())
+}
+
+/// The constants that a type is compared with.
+fn constant(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Boolean => "true or false",
+        Kind::Integer | Kind::Decimal => "a number",
+        Kind::DateTime => DateTime::SHAPE,
+        Kind::String | Kind::Binary | Kind::Reference | Kind::Complex => {
+            "a string in double quotes"
+        }
+    }
+}

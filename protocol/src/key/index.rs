@@ -1,0 +1,250 @@
+//! Keys as text for a sorted index: bounded, with a character that never occurs in them.
+//!
+//! An index entry is written as text, [`SEPARATOR`], id. The separator sorts before everything that a
+//! text may hold, so entries are ordered by key first and `a` comes before `ab`. A key may hold any
+//! character, so those up to the escape character are written as two.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::Key;
+use crate::filter::CompareOp;
+
+/// Stands between the text of a key and what follows it; no text holds it.
+pub const SEPARATOR: char = '\u{1}';
+/// Begins a pair that stands for one character up to this one, for the empty key, or for the rest of
+/// a cut key.
+const ESCAPE: char = '\u{2}';
+/// The key without any character: a stored key must not be empty. It sorts before all others.
+const EMPTY: &str = "\u{2}!";
+/// Stands between the head of a cut key and the hash of all of it. It sorts before the pairs of
+/// [`escape`], as a hash says nothing of the order.
+const CUT: &str = "\u{2}#";
+/// What sorts after every key with this head, and before every longer head.
+const AFTER_CUT: &str = "\u{2}$";
+
+/// Texts up to so many bytes are not cut.
+const WHOLE: usize = 640;
+/// Longer texts are cut to so many, less at most a character and a half of a pair: every head is
+/// longer than every whole text, so the two never tie.
+const HEAD: usize = WHOLE + 5;
+
+/// The text of a key in an index.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IndexText {
+    /// At most 700 bytes, never empty; equal for equal keys, and different for different ones.
+    pub text: String,
+    /// Whether the key was too long. Then the text ends in a hash, and keys with the same head are
+    /// in no order.
+    pub cut: bool,
+}
+
+/// The part of an index in which all values are that satisfy a comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IndexRange {
+    /// The texts to read.
+    pub bounds: Bounds,
+    /// Whether every value there satisfies the comparison; otherwise each has to be looked at.
+    pub exact: bool,
+}
+
+/// Bounds on an index key: on text, separator, id for an entry, on the text alone for a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Bounds {
+    /// The text of exactly one key: a claim equal to it, entries that begin with it and the separator.
+    Equal(String),
+    /// Everything that begins with this.
+    Prefix(String),
+    /// This and everything after it.
+    From(String),
+    /// Everything before this.
+    Before(String),
+}
+
+impl Key<'_> {
+    /// The key as text for an index.
+    #[must_use]
+    pub fn index_text(&self) -> IndexText {
+        let text = escape(self.as_str());
+        if text.is_empty() {
+            return IndexText {
+                text: EMPTY.to_owned(),
+                cut: false,
+            };
+        }
+        if text.len() <= WHOLE {
+            return IndexText { text, cut: false };
+        }
+        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(self.as_str()));
+        let text = format!("{}{CUT}{hash}", head(&text, HEAD));
+        IndexText { text, cut: true }
+    }
+
+    /// Where the values are of which `value op key` holds, or nothing if an index does not tell.
+    #[must_use]
+    pub fn index_range(&self, op: CompareOp) -> Option<IndexRange> {
+        let IndexText { text, cut } = self.index_text();
+        let head = || head(&escape(self.as_str()), HEAD).to_owned();
+        let bounds = match op {
+            CompareOp::Eq => Bounds::Equal(text),
+            CompareOp::Sw => return self.prefix_range(),
+            CompareOp::Gt | CompareOp::Ge if cut => Bounds::From(head()),
+            CompareOp::Lt | CompareOp::Le if cut => Bounds::Before(head() + AFTER_CUT),
+            CompareOp::Gt => Bounds::From(format!("{text}{ESCAPE}")),
+            CompareOp::Ge => Bounds::From(text),
+            CompareOp::Lt => Bounds::Before(text),
+            CompareOp::Le => Bounds::Before(format!("{text}{ESCAPE}")),
+            CompareOp::Ne | CompareOp::Co | CompareOp::Ew => return None,
+        };
+        let exact = !cut || op == CompareOp::Eq;
+        Some(IndexRange { bounds, exact })
+    }
+
+    /// Where the keys are that begin with this one; every value begins with the empty string.
+    fn prefix_range(&self) -> Option<IndexRange> {
+        let text = escape(self.as_str());
+        let prefix = head(&text, WHOLE);
+        (!prefix.is_empty()).then(|| IndexRange {
+            exact: prefix.len() == text.len(),
+            bounds: Bounds::Prefix(prefix.to_owned()),
+        })
+    }
+}
+
+/// Replaces each character up to [`ESCAPE`] by a pair, which keeps the order.
+fn escape(key: &str) -> String {
+    let mut text = String::with_capacity(key.len());
+    for character in key.chars() {
+        if character <= ESCAPE {
+            text.push(ESCAPE);
+            text.push(if character == ESCAPE {
+                '2'
+            } else if character == SEPARATOR {
+                '1'
+            } else {
+                '0'
+            });
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+/// The longest beginning of at most `length` bytes that divides neither a character nor a pair.
+fn head(text: &str, length: usize) -> &str {
+    let mut ends = (0..=length.min(text.len())).rev();
+    let head = ends.find_map(|end| text.get(..end)).unwrap_or("");
+    head.strip_suffix(ESCAPE).unwrap_or(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(text: &str) -> Key<'_> {
+        Key(Cow::Borrowed(text))
+    }
+
+    #[test]
+    fn short_keys_are_their_own_text() {
+        let check = |text: &str, expected: &str| {
+            let found = key(text).index_text();
+            assert_eq!((found.text.as_str(), found.cut), (expected, false));
+        };
+        check("bjensen", "bjensen");
+        check("", "\u{2}!");
+        check("a\u{0}\u{1}\u{2}\u{3}", "a\u{2}0\u{2}1\u{2}2\u{3}");
+    }
+
+    #[test]
+    fn long_keys_are_cut_and_told_apart() {
+        let [one, other] = ["a", "b"].map(|end| "é".repeat(2_000) + end);
+        let [a, b] = [&one, &other].map(|text| key(text).index_text());
+        assert!(a.cut && b.cut && a.text.len() <= 700);
+        assert_ne!(a.text, b.text);
+        assert_eq!(a, key(&one).index_text());
+    }
+
+    #[test]
+    fn ranges_bound_the_entries() {
+        let check = |op: CompareOp, bounds: Bounds| {
+            let range = key("b").index_range(op).unwrap();
+            assert_eq!((range.bounds, range.exact), (bounds, true), "{op}");
+        };
+        check(CompareOp::Eq, Bounds::Equal("b".into()));
+        check(CompareOp::Sw, Bounds::Prefix("b".into()));
+        check(CompareOp::Gt, Bounds::From("b\u{2}".into()));
+        check(CompareOp::Ge, Bounds::From("b".into()));
+        check(CompareOp::Lt, Bounds::Before("b".into()));
+        check(CompareOp::Le, Bounds::Before("b\u{2}".into()));
+        assert_eq!(key("b").index_range(CompareOp::Co), None);
+        assert_eq!(key("").index_range(CompareOp::Sw), None);
+    }
+
+    fn holds(op: CompareOp, value: &str, operand: &str) -> bool {
+        match op {
+            CompareOp::Eq => value == operand,
+            CompareOp::Sw => value.starts_with(operand),
+            CompareOp::Gt => value > operand,
+            CompareOp::Ge => value >= operand,
+            CompareOp::Lt => value < operand,
+            CompareOp::Le => value <= operand,
+            CompareOp::Ne | CompareOp::Co | CompareOp::Ew => unreachable!("has no range"),
+        }
+    }
+
+    /// Keys around the length at which they are cut, many of them with long common beginnings.
+    fn any_key() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(vec![
+            "a", "b", "é", "€", "😀", "\u{0}", "\u{1}", "\u{2}", " ",
+        ]);
+        let tail = prop::collection::vec(part, 0..6).prop_map(|parts| parts.concat());
+        (
+            prop::sample::select(vec![0_usize, 1, 632, 636, 640, 800]),
+            tail,
+        )
+            .prop_map(|(length, tail)| "x".repeat(length) + &tail)
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_hold_what_satisfies_the_comparison(value in any_key(), operand in any_key()) {
+            let text = key(&value).index_text().text;
+            let entry = format!("{text}{SEPARATOR}0190");
+            prop_assert!(text.len() <= 700 && !text.is_empty() && !text.contains(SEPARATOR));
+            for op in [CompareOp::Eq, CompareOp::Sw, CompareOp::Gt, CompareOp::Ge, CompareOp::Lt, CompareOp::Le] {
+                let Some(range) = key(&operand).index_range(op) else {
+                    prop_assert!(operand.is_empty());
+                    continue;
+                };
+                for stored in [&text, &entry] {
+                    let inside = match &range.bounds {
+                        Bounds::Equal(bound) => *stored == *bound || stored.starts_with(&format!("{bound}{SEPARATOR}")),
+                        Bounds::Prefix(bound) => stored.starts_with(bound),
+                        Bounds::From(bound) => stored >= bound,
+                        Bounds::Before(bound) => stored < bound,
+                    };
+                    let expected = holds(op, &value, &operand);
+                    prop_assert!(inside || !expected, "{op} loses a value");
+                    prop_assert!(!inside || expected || !range.exact, "{op} is not exact");
+                }
+            }
+        }
+
+        #[test]
+        fn entries_of_whole_keys_are_ordered_as_keys(one in any_key(), other in any_key()) {
+            let (a, b) = (key(&one).index_text(), key(&other).index_text());
+            prop_assert_eq!(a.text == b.text, one == other);
+            if !(a.cut && b.cut) {
+                let [x, y] = [a, b].map(|text| format!("{}{SEPARATOR}id", text.text));
+                prop_assert_eq!(x.cmp(&y), one.cmp(&other));
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The comparison key of a value: the one function behind uniqueness, filters, sorting and indexes
+//! (RFC 7643 §2.2 `caseExact`, RFC 7644 §3.4.2.2, §3.4.2.3, §5).
+//!
+//! Values of one attribute are equal when their keys are, and ordered as their keys are. Every key is
+//! text whose order by code points is the order of the values, so the same key serves in memory and
+//! in a sorted index. Values themselves are stored and answered as they were sent.
+
+mod index;
+mod number;
+
+use std::borrow::Cow;
+
+use caseless::Caseless as _;
+use precis_core::profile::Rules as _;
+use precis_profiles::UsernameCaseMapped;
+use serde_json::{Number, Value};
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::datetime::DateTime;
+use crate::schema::{Attribute, Kind};
+
+pub use index::{Bounds, IndexRange, IndexText, SEPARATOR};
+
+/// How the values of an attribute are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Collation {
+    /// The data type.
+    pub kind: Kind,
+    /// Whether case matters; only strings ask.
+    pub case_exact: bool,
+}
+
+impl From<&Attribute> for Collation {
+    fn from(attribute: &Attribute) -> Self {
+        Self {
+            kind: attribute.kind,
+            case_exact: attribute.case_exact,
+        }
+    }
+}
+
+/// The comparison key of one value. Keys are comparable only under one [`Collation`].
+///
+/// | type | key |
+/// |---|---|
+/// | string, `caseExact` false | width mapping, full case folding and NFC |
+/// | string, `caseExact` true; reference | the text itself |
+/// | binary | the base64 text without its padding |
+/// | dateTime | UTC text of fixed width |
+/// | integer, decimal | sign, exponent and digits, ordered as the numbers are |
+/// | boolean | `false` before `true` |
+///
+/// The mapping of strings is that of PRECIS UsernameCaseMapped (RFC 8265 §3.3) with two differences:
+/// nothing is refused, since a userName may well hold blanks, and case is folded instead of lowered,
+/// so that `STRASSE` equals `straße`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key<'a>(Cow<'a, str>);
+
+impl<'a> Key<'a> {
+    /// The version of this function. Index entries written under another one have to be rebuilt.
+    pub const VERSION: u32 = 1;
+
+    /// The key of a JSON scalar, or nothing for a value that an attribute of this type cannot hold.
+    #[must_use]
+    pub fn of(value: &'a Value, collation: Collation) -> Option<Self> {
+        match (collation.kind, value) {
+            (Kind::Boolean, Value::Bool(boolean)) => Some(Self::of_boolean(*boolean)),
+            (Kind::Integer | Kind::Decimal, Value::Number(number)) => Some(Self::of_number(number)),
+            (_, Value::String(text)) => Self::of_text(text, collation),
+            _ => None,
+        }
+    }
+
+    /// The key of a string, see [`of`](Self::of).
+    #[must_use]
+    pub fn of_text(text: &'a str, collation: Collation) -> Option<Self> {
+        let key = match collation.kind {
+            Kind::String if !collation.case_exact => fold(text),
+            Kind::String | Kind::Reference => Cow::Borrowed(text),
+            Kind::Binary => Cow::Borrowed(text.trim_end_matches('=')),
+            Kind::DateTime => Cow::Owned(DateTime::parse(text)?.key_text()),
+            Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex => return None,
+        };
+        Some(Self(key))
+    }
+
+    /// The key of a boolean.
+    #[must_use]
+    pub fn of_boolean(boolean: bool) -> Self {
+        Self(Cow::Borrowed(if boolean { "true" } else { "false" }))
+    }
+
+    /// The key of a number; `1`, `1.0` and `1e0` have the same.
+    #[must_use]
+    pub fn of_number(number: &Number) -> Self {
+        Self(Cow::Owned(number::ordered_text(&number.to_string())))
+    }
+
+    /// The key whose text this is: one that was kept in a cursor or an index.
+    #[must_use]
+    pub fn from_text(text: String) -> Key<'static> {
+        Key(Cow::Owned(text))
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same key, independent of the value it was made from.
+    #[must_use]
+    pub fn into_owned(self) -> Key<'static> {
+        Key(Cow::Owned(self.0.into_owned()))
+    }
+}
+
+/// Width mapping, full case folding and NFC; most names are ASCII in lower case and stay as they are.
+///
+/// NFD comes before the folding for the sake of U+0345, which folds to a letter (The Unicode Standard
+/// §3.13, D145).
+fn fold(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(text.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(text)
+        };
+    }
+    // The rule fails only if its own table holds what is no character.
+    let mapped = UsernameCaseMapped::new()
+        .width_mapping_rule(text)
+        .unwrap_or(Cow::Borrowed(text));
+    let folded = mapped.chars().nfd().default_case_fold();
+    Cow::Owned(folded.nfc().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const NAME: Collation = Collation {
+        kind: Kind::String,
+        case_exact: false,
+    };
+
+    fn exact(kind: Kind) -> Collation {
+        Collation {
+            kind,
+            case_exact: true,
+        }
+    }
+
+    #[test]
+    fn equal_values_have_equal_keys() {
+        let check = |one: Value, other: Value, collation: Collation, equal: bool| {
+            let (a, b) = (Key::of(&one, collation), Key::of(&other, collation));
+            assert!(a.is_some() && b.is_some(), "{one} {other}");
+            assert_eq!(a == b, equal, "{one} {other}");
+        };
+        let same = |one: &str, other: &str| check(json!(one), json!(other), NAME, true);
+        same("bjensen", "BJensen");
+        same("straße", "STRASSE");
+        same("Σίσυφος", "ΣΊΣΥΦΟΣ");
+        same("ﬁn", "FIN");
+        same("Ｂ＿１", "b_1");
+        same("ｶﾞ", "ガ");
+        same("e\u{301}", "É");
+        same("ᾳ", "α\u{345}");
+        same("Barbara Jensen", "barbara jensen");
+        same("", "");
+        check(json!("résumé"), json!("resume"), NAME, false);
+        check(json!("a"), json!("A"), exact(Kind::String), false);
+        check(json!("é"), json!("e\u{301}"), exact(Kind::String), false);
+        check(
+            json!("/Users/a"),
+            json!("/users/a"),
+            exact(Kind::Reference),
+            false,
+        );
+        check(json!("YWI="), json!("YWI"), exact(Kind::Binary), true);
+        check(json!("YWI="), json!("ywi="), exact(Kind::Binary), false);
+        let (utc, ahead) = (
+            json!("2011-05-13T04:42:34Z"),
+            json!("2011-05-13T06:42:34.0+02:00"),
+        );
+        check(utc, ahead, exact(Kind::DateTime), true);
+        check(json!(1), json!(1.0), exact(Kind::Decimal), true);
+    }
+
+    #[test]
+    fn keys_are_ordered_as_the_values() {
+        let check = |smaller: Value, greater: Value, collation: Collation| {
+            assert!(
+                Key::of(&smaller, collation) < Key::of(&greater, collation),
+                "{smaller} {greater}"
+            );
+        };
+        check(json!("A"), json!("b"), NAME);
+        check(json!("a"), json!("C"), NAME);
+        check(json!("a"), json!("ab"), NAME);
+        check(json!("C"), json!("b"), exact(Kind::String));
+        check(json!(false), json!(true), exact(Kind::Boolean));
+        check(json!(9), json!(10), exact(Kind::Integer));
+        check(
+            json!("2011-05-13T04:42:34+02:00"),
+            json!("2011-05-13T03:00:00Z"),
+            exact(Kind::DateTime),
+        );
+    }
+
+    #[test]
+    fn values_of_another_type_have_no_key() {
+        let check = |value: Value, kind: Kind| assert_eq!(Key::of(&value, exact(kind)), None);
+        check(json!(1), Kind::String);
+        check(json!("1"), Kind::Integer);
+        check(json!("true"), Kind::Boolean);
+        check(json!("yesterday"), Kind::DateTime);
+        check(json!({}), Kind::Complex);
+        check(json!("x"), Kind::Complex);
+        check(json!(["x"]), Kind::String);
+        check(json!(null), Kind::String);
+    }
+
+    #[test]
+    fn keys_of_folded_text_borrow_what_needs_no_folding() {
+        assert!(matches!(fold("bjensen@example.com"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_changes_nothing(text in any::<String>()) {
+            let once = fold(&text).into_owned();
+            prop_assert_eq!(fold(&once).into_owned(), once);
+        }
+
+        #[test]
+        fn folding_ignores_case_and_normal_form(text in "[a-zA-Zà-üÀ-Üα-ωΑ-Ωа-яА-Я @.-]{0,12}") {
+            let key = fold(&text).into_owned();
+            prop_assert_eq!(&fold(&text.to_uppercase()).into_owned(), &key);
+            prop_assert_eq!(&fold(&text.nfd().collect::<String>()).into_owned(), &key);
+        }
+    }
+}
