@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Plays the sample events of `events/` through the function: create, get, list, patch, delete.
+
+    SCIM_TOKEN=… play_events.py --bootstrap PATH [--log FILE]
+    SCIM_TOKEN=… play_events.py --invoke URL
+
+Each event's `{{token}}` and `{{id}}` are filled in first. The last line counts the answers.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import sys
+
+import emulator
+import gateway_events
+
+EVENTS = pathlib.Path(__file__).parents[2] / "events"
+STATUSES = {"create": 201, "get": 200, "list": 200, "patch": 200, "delete": 204}
+
+
+def main():
+    options = parse_options()
+    token = os.environ.get("SCIM_TOKEN") or sys.exit("set SCIM_TOKEN to a bearer token")
+    passed = failed = 0
+    with contextlib.ExitStack() as started:
+        url = options.invoke
+        if options.bootstrap:
+            log = started.enter_context(open(options.log, "wb")) if options.log else sys.stderr.buffer
+            running = emulator.Emulator(options.bootstrap, log)
+            started.callback(running.stop)
+            url = running.url
+        for format in gateway_events.FORMATS:
+            id = ""
+            for name, wanted in STATUSES.items():
+                answer = play(url, EVENTS / f"{format}-{name}.json", token, id)
+                problem = complaint(name, wanted, answer)
+                passed, failed = passed + (not problem), failed + bool(problem)
+                if problem:
+                    print(f"FAIL {format}-{name} | {problem}")
+                if name == "create" and not problem:
+                    id = json.loads(answer.body)["id"]
+    print(f"lambda-events: {passed} passed, {failed} failed, 0 skipped")
+    sys.exit(1 if failed else 0)
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    host = parser.add_mutually_exclusive_group(required=True)
+    host.add_argument("--bootstrap", metavar="PATH", help="the Lambda binary to run under the emulator")
+    host.add_argument("--invoke", metavar="URL", help="an invocations endpoint that is there already")
+    parser.add_argument("--log", metavar="FILE", help="where the emulator and the function log; default: stderr")
+    return parser.parse_args()
+
+
+def play(url, file, token, id):
+    event = file.read_text().replace("{{token}}", token).replace("{{id}}", id)
+    try:
+        answer = json.loads(emulator.invoke(url, event.encode()))
+    except ValueError:
+        answer = None
+    return gateway_events.response(answer)
+
+
+def complaint(name, wanted, answer):
+    """Says what is wrong with an answer, or None."""
+    if answer.status != wanted:
+        return f"status {answer.status}, want {wanted}: {answer.body[:200]!r}"
+    if name == "list" and json.loads(answer.body).get("totalResults") != 1:
+        return f"want one result: {answer.body[:200]!r}"
+    return None
+
+
+if __name__ == "__main__":
+    main()
