@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Plays what identity providers really send (`idp_cases.json`) against a live server.
+
+    run_cases.py BASE_URL TOKEN [--only TEXT] [--list FILE] [--profile NAME] [--v11 BASE_URL]
+
+BASE_URL is the SCIM 2.0 base, such as http://127.0.0.1:9000/scim/v2. Without `--profile` the cases
+of the default profile run, with it those that name that profile. The last line counts the cases;
+the exit code is 1 when one failed, 2 when none could be selected.
+"""
+
+import argparse
+import concurrent.futures
+import itertools
+import json
+import pathlib
+import re
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import expectations
+
+CASES = pathlib.Path(__file__).with_name("idp_cases.json")
+MEDIA_TYPE = "application/scim+json"
+TIMEOUT_SECONDS = 30
+
+
+@dataclass
+class Answer:
+    """What came back: the body as JSON, or the first bytes of whatever it was instead."""
+
+    status: int
+    body: Any
+    headers: Any
+
+
+def main():
+    options = parse_options()
+    passed = failed = skipped = 0
+    for case in select(json.loads(CASES.read_text()), options):
+        base = options.base if case.get("base", "v2") == "v2" else options.v11
+        if not base:
+            skipped += 1
+            continue
+        problem = outcome(case, base.rstrip("/"), options.token)
+        if problem:
+            failed += 1
+            print("FAIL", case["id"], "|", problem)
+        else:
+            passed += 1
+    print(f"idp-cases: {passed} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed else 0)
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("base", help="the SCIM 2.0 base URL")
+    parser.add_argument("token", help="a bearer token of the tenant")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose id holds TEXT")
+    parser.add_argument("--list", type=pathlib.Path, metavar="FILE", help="only the ids in FILE, one a line")
+    parser.add_argument("--profile", metavar="NAME", help="the cases that name this tenant profile")
+    parser.add_argument("--v11", metavar="BASE_URL", help="the SCIM 1.1 base URL; without it those cases are skipped")
+    return parser.parse_args()
+
+
+def select(cases, options):
+    """Picks the cases to play; a listed id that cannot be played here is an error, not a silent gap."""
+    cases = [case for case in cases if case.get("profile") == options.profile]
+    if options.list:
+        listed = listed_ids(options.list)
+        unknown = listed - {case["id"] for case in cases}
+        if unknown:
+            stop(f"{options.list}: no such case in this profile: {', '.join(sorted(unknown))}")
+        cases = [case for case in cases if case["id"] in listed]
+    cases = [case for case in cases if options.only in case["id"]]
+    if not cases:
+        stop("no case matches the options")
+    return cases
+
+
+def listed_ids(file):
+    lines = (line.partition("#")[0].strip() for line in file.read_text().splitlines())
+    return {line for line in lines if line}
+
+
+def stop(message):
+    print(f"run_cases.py: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def outcome(case, base, token):
+    """Plays one case and says what went wrong, or None."""
+    try:
+        return play(case, base, token)
+    except Exception as error:  # one case that breaks the runner must not hide the others
+        return f"exception {error!r}"
+
+
+def play(case, base, token):
+    variables = {"rand": uuid.uuid4().hex[:10]}
+    number = 0
+    for together in simultaneous(case["steps"]):
+        steps = [{**substitute(step, variables), "save": step.get("save", {})} for step in together]
+        with concurrent.futures.ThreadPoolExecutor(len(steps)) as pool:
+            answers = list(pool.map(lambda step: send(step, base, token, case.get("raw_path", False)), steps))
+        for step, answer in zip(steps, answers):
+            number += 1
+            found = expectations.problems(step, answer)
+            if found:
+                return f"step {number} {step['method']} {step['path'][:90]}: " + "; ".join(found)[:330]
+            for name, path in step["save"].items():
+                variables[name] = expectations.at(answer.body, path)
+    return None
+
+
+def simultaneous(steps):
+    """Groups neighbouring steps that carry the same `parallel` mark; all others stand alone."""
+    numbered = enumerate(steps)
+    for _, group in itertools.groupby(numbered, key=lambda pair: pair[1].get("parallel") or ("alone", pair[0])):
+        yield [step for _, step in group]
+
+
+def substitute(value, variables):
+    """Replaces every `{{name}}` in strings, also in member names."""
+    if isinstance(value, str):
+        return re.sub(r"\{\{(\w+)\}\}", lambda match: str(variables[match[1]]), value)
+    if isinstance(value, list):
+        return [substitute(element, variables) for element in value]
+    if isinstance(value, dict):
+        return {substitute(name, variables): substitute(member, variables) for name, member in value.items()}
+    return value
+
+
+def send(step, base, token, raw_path):
+    body = json.dumps(step["body"]).encode() if "body" in step else None
+    request = urllib.request.Request(
+        base + encoded_path(step["path"], raw_path), data=body, method=step["method"], headers=headers(step, token)
+    )
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        response = error
+    with response:
+        return Answer(response.status, parsed(response.read()), response.headers)
+
+
+def encoded_path(path, raw_path):
+    """Percent-encodes a readable path; a case with `raw_path` wrote the encoding itself."""
+    if not raw_path:
+        return urllib.parse.quote(path, safe="/?&=:,@'()*!$;~")
+    return path if "%" in path else urllib.parse.quote(path, safe="/?&=%:,[]@'()*!$;~{}")
+
+
+def headers(step, token):
+    """The usual headers, with the step's own put over them; null takes one away."""
+    usual = {"Authorization": f"Bearer {token}", "Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
+    merged = {**usual, **step.get("headers", {})}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def parsed(body):
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return {"$notjson": body[:200].decode("utf-8", "replace")}
+
+
+if __name__ == "__main__":
+    main()
