@@ -20,6 +20,8 @@ checks = Checklist("scim2-client")
 def main():
     checks.step("discover", client.discover)
     User, Group = client.get_resource_model("User"), client.get_resource_model("Group")
+    if User is None:
+        checks.finish()
     users = [create_user(User, number) for number in range(5)]
     check_errors(User)
     check_reads(User, users)
