@@ -4,6 +4,7 @@
 //! are arguments. Everything that a service provider must decide about a message, a schema, a filter
 //! or a PATCH is decided here; everything that must be stored or fetched is decided by its caller.
 
+pub mod bulk;
 pub mod datetime;
 pub mod discovery;
 pub mod error;

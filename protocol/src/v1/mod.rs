@@ -10,6 +10,7 @@
 //! Sources: draft-scim-core-schema-01 and draft-scim-api-01 ("SCIM 1.1"), and for [`Dialect::Ionic`]
 //! what the public clients of the Ionic API send.
 
+mod bulk;
 mod discovery;
 mod filter;
 mod names;
@@ -19,6 +20,7 @@ mod query;
 mod request;
 mod response;
 
+pub use bulk::Bulk;
 pub use discovery::DiscoveryV1;
 pub use query::Queried;
 pub use request::Request;

@@ -1,0 +1,178 @@
+//! What an operation touches, so far as its text tells: two operations that touch the same thing keep
+//! their order.
+//!
+//! The answer may be too large, which costs only time. It is never too small for operations on types
+//! of the registry: ids and members are compared as they are written, unique values by a folding that
+//! is coarser than any index's, and where a value is given up that the request does not name (DELETE,
+//! PUT, a PATCH of it), the operation keeps its order with all that take a value of that kind.
+
+use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
+
+use super::reference::{PREFIX, literals};
+use super::{Method, Operation, Target};
+use crate::message::member;
+use crate::profile::Switches;
+use crate::schema::{Membership, Registry, ResourceType};
+
+/// What one operation touches.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    /// Ids, members and values: of two operations with one of them in common the first goes first.
+    pub(super) keys: Vec<String>,
+    /// What it does to the unique values of its type.
+    pub(super) effect: Option<Effect>,
+}
+
+/// What an operation does to the unique values of its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It takes those among its keys.
+    Takes,
+    /// It gives some up.
+    Frees,
+    /// It may do both.
+    Both,
+}
+
+impl Operation {
+    pub(super) fn claims(&self, registry: &Registry, switches: &Switches) -> Claims {
+        let mut keys = vec![match &self.target {
+            Target::New(name) | Target::BulkId(name) => format!("{PREFIX}{name}"),
+            Target::Id(id) => id.clone(),
+        }];
+        let Some(resource_type) = registry.at_endpoint(&self.endpoint) else {
+            return Claims { keys, effect: None };
+        };
+        if resource_type.membership == Some(Membership::Members) {
+            self.push_members(&mut keys);
+        }
+        let unique = unique_attributes(resource_type, switches);
+        if self.method == Method::Post {
+            push_values(&mut keys, &self.data, resource_type, &unique);
+        }
+        let effect = match self.method {
+            _ if unique.is_empty() => None,
+            Method::Post => Some(Effect::Takes),
+            Method::Put => Some(Effect::Both),
+            Method::Delete => Some(Effect::Frees),
+            Method::Patch => unique
+                .iter()
+                .any(|name| self.changes(name))
+                .then_some(Effect::Both),
+        };
+        Claims { keys, effect }
+    }
+
+    /// The ids of the members that the operation names.
+    fn push_members(&self, keys: &mut Vec<String>) {
+        let name = Membership::Members.attribute();
+        if self.method != Method::Patch {
+            if let Some(members) = member(&self.data, name) {
+                push_strings(keys, members);
+            }
+            return;
+        }
+        for operation in self.patch_operations() {
+            let path = member(operation, "path").and_then(Value::as_str);
+            let value = member(operation, "value");
+            match (path, value) {
+                (Some(path), value) if mentions(path, name) => {
+                    let values = literals(path).into_iter().map(|literal| literal.text);
+                    keys.extend(values);
+                    if let Some(value) = value {
+                        push_strings(keys, value);
+                    }
+                }
+                (None, Some(Value::Object(value))) => {
+                    let members = value.iter().filter(|(key, _)| mentions(key, name));
+                    members.for_each(|(_, members)| push_strings(keys, members));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a PATCH may change the attribute.
+    fn changes(&self, name: &str) -> bool {
+        self.patch_operations().any(|operation| {
+            let path = member(operation, "path").and_then(Value::as_str);
+            let value = member(operation, "value").and_then(Value::as_object);
+            path.is_some_and(|path| mentions(path, name))
+                || value.is_some_and(|value| has_key(value, name))
+        })
+    }
+
+    fn patch_operations(&self) -> impl Iterator<Item = &Map<String, Value>> {
+        let listed = member(&self.data, "Operations").and_then(Value::as_array);
+        listed.into_iter().flatten().filter_map(Value::as_object)
+    }
+}
+
+/// The names of the attributes whose values belong to one resource only.
+fn unique_attributes(resource_type: &ResourceType, switches: &Switches) -> Vec<String> {
+    let unique = resource_type.indexes.iter().filter(|index| index.unique);
+    let names = unique.filter_map(|index| {
+        let path = index.path.rsplit(':').next()?;
+        path.split('.').next().map(str::to_owned)
+    });
+    let is_group = resource_type.membership == Some(Membership::Members);
+    let switched = (is_group && switches.unique_group_display_name).then(|| "displayName".into());
+    names.chain(switched).collect()
+}
+
+/// The values of unique attributes, those of extensions too.
+fn push_values(
+    keys: &mut Vec<String>,
+    data: &Map<String, Value>,
+    resource_type: &ResourceType,
+    unique: &[String],
+) {
+    let containers = data.iter().filter(|(key, _)| resource_type.has_schema(key));
+    let containers = containers.filter_map(|(_, value)| value.as_object());
+    for object in containers.chain([data]) {
+        for name in unique {
+            let mut values = Vec::new();
+            if let Some(value) = member(object, name) {
+                push_strings(&mut values, value);
+            }
+            let type_name = &resource_type.name;
+            let folded = values.iter().map(|value| fold(value));
+            keys.extend(folded.map(|value| format!("{type_name}#{name}#{value}")));
+        }
+    }
+}
+
+/// Equal for values that are equal in any index.
+fn fold(text: &str) -> String {
+    text.trim()
+        .nfkc()
+        .collect::<String>()
+        .to_uppercase()
+        .to_lowercase()
+}
+
+fn push_strings(strings: &mut Vec<String>, value: &Value) {
+    match value {
+        Value::String(text) => strings.push(text.clone()),
+        Value::Array(elements) => elements
+            .iter()
+            .for_each(|value| push_strings(strings, value)),
+        Value::Object(members) => members
+            .values()
+            .for_each(|value| push_strings(strings, value)),
+        Value::Number(number) => strings.push(number.to_string()),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+fn mentions(text: &str, name: &str) -> bool {
+    text.to_ascii_lowercase()
+        .contains(&name.to_ascii_lowercase())
+}
+
+fn has_key(object: &Map<String, Value>, name: &str) -> bool {
+    object.iter().any(|(key, value)| {
+        mentions(key, name) || value.as_object().is_some_and(|inner| has_key(inner, name))
+    })
+}
