@@ -153,10 +153,12 @@ pub enum Uniqueness {
 }
 
 impl Uniqueness {
-    pub(super) const ALL: [(&'static str, Self); 3] = [
+    pub(super) const ALL: [(&'static str, Self); 4] = [
         ("none", Self::None),
         ("server", Self::Server),
         ("global", Self::Global),
+        // RFC 9944: not among the devices of one maker, which is nothing that this service knows.
+        ("manufacturer", Self::None),
     ];
 }
 

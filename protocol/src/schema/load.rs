@@ -23,10 +23,10 @@ pub(super) fn schema(value: &Value) -> Result<Schema> {
     published
         .entry("schemas")
         .or_insert_with(|| json!([urn::SCHEMA]));
-    let listed = published
-        .get_mut("attributes")
-        .and_then(Value::as_array_mut);
+    // RFC 9944 has an extension that only marks a resource and leaves them out.
+    let listed = published.entry("attributes").or_insert_with(|| json!([]));
     let listed = listed
+        .as_array_mut()
         .ok_or_else(|| Error::invalid_value(format!("Schema {id} has no array `attributes`")))?;
     // Only the schema of schemas nests twice (RFC 7643 §2.3.8).
     let levels = if id.eq_ignore_ascii_case(urn::SCHEMA) {
@@ -96,6 +96,7 @@ fn attribute(value: &mut Value, within: &str, levels: u8) -> Result<Attribute> {
         Kind::Complex => Uniqueness::None,
         _ => choice(source, "uniqueness", "none", &Uniqueness::ALL, &within)?,
     };
+    wrap_single(source, "referenceTypes");
     let reference_types = strings(source, "referenceTypes", &within)?;
     let canonical_values = strings(source, "canonicalValues", &within)?;
     let indexed = source
@@ -199,6 +200,13 @@ fn choice<T: Copy>(
             allowed.join(", ")
         ))
     })
+}
+
+/// Puts a single string into an array, as RFC 9944's schemas write one.
+fn wrap_single(source: &mut Map<String, Value>, key: &str) {
+    if let Some(value) = source.get_mut(key).filter(|value| value.is_string()) {
+        *value = json!([value.take()]);
+    }
 }
 
 fn strings(source: &Map<String, Value>, key: &str, owner: &str) -> Result<Vec<String>> {

@@ -386,6 +386,7 @@ fn complete(source: &Map<String, Value>, name: &str, endpoint: &str) -> Map<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Uniqueness;
 
     #[test]
     fn the_embedded_registry_loads() {
@@ -509,6 +510,23 @@ mod tests {
             json!({"name": "a", "color": "red", "type": "string", "multiValued": false, "required": false,
                    "caseExact": false, "mutability": "readWrite", "returned": "default", "uniqueness": "none"})
         );
+    }
+
+    #[test]
+    fn what_is_peculiar_to_device_schemas_is_read() {
+        let address = json!({"name": "address", "uniqueness": "Manufacturer"});
+        let link = json!({"name": "link", "type": "reference", "referenceTypes": "Apps"});
+        let schema = json!({"id": "urn:example:X", "name": "X", "attributes": [address, link]});
+        let schema = Schema::from_json(&schema).unwrap();
+        assert_eq!(schema.attributes[0].uniqueness, Uniqueness::None);
+        assert_eq!(
+            schema.published["attributes"][0]["uniqueness"],
+            "Manufacturer"
+        );
+        assert_eq!(schema.attributes[1].reference_types, ["Apps"]);
+        let mark = Schema::from_json(&json!({"id": "urn:example:Y", "name": "Y"})).unwrap();
+        assert!(mark.attributes.is_empty());
+        assert_eq!(mark.published["attributes"], json!([]));
     }
 
     #[test]
