@@ -4,11 +4,13 @@
 //! Everything comes from the tenant's registry, rules and [`Capabilities`], so that what is announced
 //! is what works. Message URNs are never listed, as the registry takes none.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::profile::{Passwords, Profile, Rules};
-use crate::schema::{Registry, Schema};
+use crate::schema::{Registry, ResourceType, Schema};
 use crate::urn;
 
 /// What this build of the service can do at all, whatever a tenant has switched on.
@@ -28,6 +30,45 @@ pub struct Capabilities {
     pub cursor_timeout_seconds: Option<u32>,
     /// Where the documentation for people is.
     pub documentation_uri: Option<String>,
+}
+
+/// What a discovery endpoint holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Described {
+    /// `/ServiceProviderConfig`.
+    ServiceProviderConfig,
+    /// `/ResourceTypes`.
+    ResourceType,
+    /// `/Schemas`.
+    Schema,
+    /// `/Scopes`.
+    Scopes,
+}
+
+static DESCRIBED: LazyLock<[ResourceType; 4]> = LazyLock::new(|| {
+    [
+        (
+            "ServiceProviderConfig",
+            "ServiceProviderConfig",
+            urn::SERVICE_PROVIDER_CONFIG,
+        ),
+        ("ResourceType", "ResourceTypes", urn::RESOURCE_TYPE),
+        ("Schema", "Schemas", urn::SCHEMA),
+        ("Scopes", "Scopes", urn::SCOPES),
+    ]
+    .map(|(name, endpoint, urn)| {
+        Registry::described_type(name, endpoint, urn)
+            .expect("the built-in registry has these schemas, as this crate's tests check")
+    })
+});
+
+impl Described {
+    /// The resource type by which `attributes` is read at this endpoint. It is not one of the
+    /// tenant's, and nothing of it can be written.
+    #[must_use]
+    pub fn resource_type(self) -> &'static ResourceType {
+        &DESCRIBED[self as usize]
+    }
 }
 
 /// The discovery endpoints of one tenant under one base URL.
@@ -169,6 +210,14 @@ impl Discovery<'_> {
         found
             .map(|found| self.published_type(&found.name, &found.published))
             .ok_or_else(|| Error::not_found(format!("There is no resource type {name}")))
+    }
+
+    /// The one resource of `/Scopes`: the catalogue of permissions.
+    #[must_use]
+    pub fn scopes(&self) -> Value {
+        let location = format!("{}/Scopes", self.base_url);
+        let catalogue = crate::scopes::catalogue();
+        Value::Object(with_meta(catalogue, "Scopes", &location))
     }
 
     fn published_type(&self, name: &str, published: &Map<String, Value>) -> Value {
@@ -331,6 +380,7 @@ mod tests {
             &attributes(urn::SERVICE_PROVIDER_CONFIG),
             "",
         );
+        check_described(&discovery.scopes(), &attributes(urn::SCOPES), "");
         for resource_type in discovery.resource_types() {
             check_described(&resource_type, &attributes(urn::RESOURCE_TYPE), "");
         }
@@ -388,6 +438,25 @@ mod tests {
             json!({"resourceType": "ResourceType", "location": format!("{BASE}/ResourceTypes/User")})
         );
         assert_eq!(discovery.resource_type("user").unwrap_err().status(), 404);
+    }
+
+    #[test]
+    fn each_endpoint_has_a_type_to_read_attributes_by() {
+        for (described, name, attribute) in [
+            (
+                Described::ServiceProviderConfig,
+                "ServiceProviderConfig",
+                "patch",
+            ),
+            (Described::ResourceType, "ResourceType", "endpoint"),
+            (Described::Schema, "Schema", "attributes"),
+            (Described::Scopes, "Scopes", "scopes"),
+        ] {
+            let resource_type = described.resource_type();
+            assert_eq!(resource_type.name, name);
+            assert!(resource_type.attribute(attribute).is_some());
+            assert!(resource_type.attribute("meta").is_some());
+        }
     }
 
     #[test]

@@ -183,12 +183,15 @@ fn all() -> impl Iterator<Item = &'static str> {
 ///
 /// **Shape**: `{"schemas":[URN],"scopes":{"users":["users:create",…],…,"access":["access:api"]}}`.
 #[must_use]
-pub fn catalogue() -> Value {
+pub fn catalogue() -> Map<String, Value> {
     let groups: Map<_, _> = CATALOGUE
         .iter()
         .map(|(group, scopes)| ((*group).to_owned(), json!(scopes)))
         .collect();
-    json!({"schemas": [urn::SCOPES], "scopes": groups})
+    Map::from_iter([
+        ("schemas".to_owned(), json!([urn::SCOPES])),
+        ("scopes".to_owned(), Value::Object(groups)),
+    ])
 }
 
 #[cfg(test)]

@@ -121,6 +121,22 @@ impl Registry {
         Ok(registry)
     }
 
+    /// A type that is described by one of the built-in schemas and is not among the resource types.
+    pub(crate) fn described_type(name: &str, endpoint: &str, urn: &str) -> Option<ResourceType> {
+        let schema = Self::builtin().schema(urn)?;
+        Some(ResourceType {
+            name: name.to_owned(),
+            endpoint: endpoint.to_owned(),
+            schema: Arc::clone(schema),
+            extensions: Vec::new(),
+            common: Arc::clone(&COMMON),
+            indexes: Vec::new(),
+            membership: None,
+            yields: false,
+            published: Map::new(),
+        })
+    }
+
     /// Adds a schema, or replaces the one with the same URN that is in use nowhere else.
     ///
     /// # Errors

@@ -114,8 +114,8 @@ pub fn embed_user(device: &mut Map<String, Value>, user: Map<String, Value>) {
 #[must_use]
 pub fn scopes() -> Value {
     let mut catalogue = crate::scopes::catalogue();
-    catalogue["schemas"] = serde_json::json!([urn::CORE_1_1]);
-    catalogue
+    catalogue.insert("schemas".to_owned(), serde_json::json!([urn::CORE_1_1]));
+    Value::Object(catalogue)
 }
 
 #[cfg(test)]
