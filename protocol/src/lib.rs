@@ -9,6 +9,7 @@ pub mod datetime;
 pub mod discovery;
 pub mod error;
 pub mod filter;
+pub mod json;
 pub mod key;
 pub mod message;
 pub mod name;
@@ -20,5 +21,6 @@ pub mod scopes;
 pub mod sort;
 pub mod urn;
 pub mod v1;
+pub mod version;
 
 pub use error::{BoxError, Error, ErrorKind, Result};
