@@ -163,6 +163,13 @@ impl Error {
         self
     }
 
+    /// The same error with where it is in front of its sentence: `Operations[2]: …`.
+    #[must_use]
+    pub fn at(mut self, place: &str) -> Self {
+        self.detail = format!("{place}: {}", self.detail);
+        self
+    }
+
     /// What kind of failure this is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -128,7 +128,7 @@ pub enum Tolerance {
     MissingSchemas,
     /// An extension's attribute is named without its URN.
     BareExtensionNames,
-    /// Keys of a PATCH value are paths: `name.givenName`, `urn:…:User:department`.
+    /// Keys of a body or a PATCH value are paths: `name.givenName`, `urn:…:User:department`.
     PathKeys,
     /// Words in filters stand without quotes.
     UnquotedFilterValues,
@@ -136,7 +136,8 @@ pub enum Tolerance {
     CreatedElements,
     /// A `remove` whose filter matches nothing succeeds.
     RemovedNothing,
-    /// A `remove` of a multi-valued attribute carries the values to remove.
+    /// A `remove` of a multi-valued attribute carries the values to remove. Every profile honours them,
+    /// since to remove everything instead would destroy data; it is noted in the default profile.
     RemovedValues,
     /// Read-only attributes inside a path-less PATCH value are ignored.
     ReadOnlyInPatchValue,
@@ -144,6 +145,8 @@ pub enum Tolerance {
     DisplayNameForDisplay,
     /// A JSON document in a string stands for the complex value it spells.
     JsonInString,
+    /// A read-only name beside a reference, `manager.displayName`, is kept as the client gave it.
+    ReferenceDisplay,
     /// PATCH operations are written `Add`, `Replace`, `Remove`.
     OperationCase,
     /// A PATCH, search or bulk body lacks its message URN.
@@ -152,7 +155,7 @@ pub enum Tolerance {
 
 impl Tolerance {
     /// Every tolerance with its name in logs.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::StringBooleans, "stringBooleans"),
         (Self::WrappedSingleValue, "wrappedSingleValue"),
         (Self::UnwrappedMultiValue, "unwrappedMultiValue"),
@@ -168,6 +171,7 @@ impl Tolerance {
         (Self::ReadOnlyInPatchValue, "readOnlyInPatchValue"),
         (Self::DisplayNameForDisplay, "displayNameForDisplay"),
         (Self::JsonInString, "jsonInString"),
+        (Self::ReferenceDisplay, "referenceDisplay"),
         (Self::OperationCase, "operationCase"),
         (Self::MissingMessageUrn, "missingMessageUrn"),
     ];

@@ -1,5 +1,6 @@
 //! A resource type: a base schema, its extensions, and what the service keeps beside the body.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -84,6 +85,23 @@ impl<'r> Target<'r> {
     #[must_use]
     pub fn leaf(&self) -> Option<&'r Attribute> {
         self.sub_attribute.or(self.attribute)
+    }
+}
+
+impl fmt::Display for Target<'_> {
+    /// The full notation: `urn:…:attribute.sub`, without a URN for core attributes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(extension) = self.extension {
+            f.write_str(&extension.schema.id)?;
+        }
+        if let Some(attribute) = self.attribute {
+            let separator = if self.extension.is_some() { ":" } else { "" };
+            write!(f, "{separator}{}", attribute.name)?;
+        }
+        match self.sub_attribute {
+            Some(sub) => write!(f, ".{}", sub.name),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,0 +1,124 @@
+//! PATCH: a request's operations, and what they make of a resource (RFC 7644 §3.5.2).
+//!
+//! | target | `add` | `replace` | `remove` |
+//! |---|---|---|---|
+//! | single simple | sets | sets | clears |
+//! | single complex | merges | merges; `interop`: replaces | clears |
+//! | a sub-attribute | sets | sets | clears |
+//! | multi-valued | appends what is new | replaces all | clears, or removes the values it carries |
+//! | `a[filter]` | merges into each match | replaces each match | removes each match |
+//! | `a[filter].sub`, `a.sub` | sets in each | sets in each | clears in each |
+//! | an extension's URN, no path | each member of the value by its own row | the same | clears; no path: `noTarget` |
+//!
+//! `null` and `[]` clear where a `replace` has them and do nothing where an `add` has them. Operations
+//! run in order on a copy; the first error is the answer and nothing has happened. `members` of a
+//! group is not part of the body: what is to happen to it leaves as [`MemberOp`]s, in order.
+
+mod apply;
+mod elements;
+mod known;
+mod members;
+mod parse;
+mod schemas;
+mod select;
+
+#[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "literals read best by value")]
+mod tests;
+
+pub use members::MemberOp;
+pub use parse::MAX_OPERATIONS;
+
+use serde_json::{Map, Value};
+
+use crate::error::Result;
+use crate::patch_path::PatchPath;
+use crate::profile::Reading;
+use crate::resource::{PasswordChange, Resource};
+use crate::schema::{Registry, ResourceType};
+
+/// A PATCH request, checked for everything that does not need a resource type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchRequest {
+    /// The operations in order; at least one.
+    pub operations: Vec<Operation>,
+}
+
+/// One operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// What to do.
+    pub op: Op,
+    /// Where; `None` for the members of the value. A `remove` has one.
+    pub path: Option<PatchPath>,
+    /// With what; an `add` or `replace` has one, which without path is an object.
+    pub value: Option<Value>,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// RFC 7644 §3.5.2.1.
+    Add,
+    /// RFC 7644 §3.5.2.2.
+    Remove,
+    /// RFC 7644 §3.5.2.3.
+    Replace,
+}
+
+/// What a PATCH makes of a resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Patched {
+    /// The resource to store.
+    pub resource: Resource,
+    /// Whether it differs from what it was; says nothing about members and password.
+    pub changed: bool,
+    /// What happens to the members, in order.
+    pub members: Vec<MemberOp>,
+    /// What becomes of the password; `None` when the request does not speak of it.
+    pub password: Option<PasswordChange>,
+    /// The attributes with `returned: request` that the request gave, for the answer
+    /// ([`Projection::after_write`](crate::projection::Projection::after_write)).
+    pub written: Vec<String>,
+}
+
+impl PatchRequest {
+    /// Reads a PATCH body.
+    ///
+    /// **Shape**: `{"schemas": ["urn:…:PatchOp"], "Operations": [{"op": "replace", "path": "active",
+    /// "value": false}]}`; other members are ignored; at most [`MAX_OPERATIONS`].
+    ///
+    /// # Errors
+    /// `InvalidSyntax` for a broken envelope, `InvalidPath` and `InvalidFilter` for a path that does
+    /// not parse, `NoTarget` for a `remove` without path, `InvalidValue` for an `add` or `replace`
+    /// without value, `PayloadTooLarge` for too many operations.
+    pub fn parse(body: &Map<String, Value>, reading: &mut Reading<'_>) -> Result<Self> {
+        parse::request(body, reading)
+    }
+
+    /// Applies the operations to a resource; the registry tells the endpoints of referenced types.
+    ///
+    /// # Errors
+    /// `InvalidPath` for a path that leads nowhere, `InvalidFilter`, `NoTarget` for a filter that
+    /// matches nothing where that is not tolerated, `Mutability` for a change that is not allowed,
+    /// `InvalidValue` for a value that does not fit, `InvalidSyntax` for an attribute that the type
+    /// does not have.
+    pub fn apply(
+        &self,
+        resource: &Resource,
+        resource_type: &ResourceType,
+        registry: &Registry,
+        reading: &mut Reading<'_>,
+    ) -> Result<Patched> {
+        apply::apply(self, resource, resource_type, registry, reading)
+    }
+}
+
+impl Op {
+    /// Every operation with its spelling.
+    pub const ALL: [(Self, &'static str); 3] = [
+        (Self::Add, "add"),
+        (Self::Remove, "remove"),
+        (Self::Replace, "replace"),
+    ];
+}

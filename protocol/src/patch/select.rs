@@ -1,0 +1,118 @@
+//! What a PATCH path selects in a resource type.
+
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::patch_path::PatchPath;
+use crate::profile::Profile;
+use crate::resource::value::{Place, ValueReader};
+use crate::schema::{Attribute, Extension, Mutability, Target};
+
+/// An attribute, some of its elements, or a part of them.
+#[derive(Clone, Copy)]
+pub(super) struct Selected<'a> {
+    pub(super) extension: Option<&'a Extension>,
+    pub(super) attribute: &'a Attribute,
+    pub(super) filter: Option<&'a Filter>,
+    pub(super) sub: Option<&'a Attribute>,
+}
+
+/// What a path leads to.
+pub(super) enum Selection<'a> {
+    /// All of an extension.
+    Extension(&'a Extension),
+    /// Something of an attribute.
+    Attribute(Selected<'a>),
+}
+
+impl<'a> Selection<'a> {
+    /// Resolves a path; nothing when the resource type does not have what it names.
+    ///
+    /// # Errors
+    /// `InvalidPath` when the attribute is there and the rest does not fit it.
+    pub(super) fn of_path<'t: 'a>(
+        path: &'a PatchPath,
+        values: &mut ValueReader<'t, '_>,
+    ) -> Result<Option<Self>> {
+        let Some(target) = path.attribute.resolve(values.resource_type, values.reading) else {
+            return Ok(None);
+        };
+        let profile = values.reading.rules.profile;
+        match &path.value_filter {
+            Some(filter) => filtered(path, filter, target, profile).map(Some),
+            None => Ok(Self::of_target(target)),
+        }
+    }
+
+    pub(super) fn of_target(target: Target<'a>) -> Option<Self> {
+        match target.attribute {
+            Some(attribute) => Some(Self::Attribute(Selected {
+                extension: target.extension,
+                attribute,
+                filter: None,
+                sub: target.sub_attribute,
+            })),
+            None => target.extension.map(Self::Extension),
+        }
+    }
+}
+
+fn filtered<'a>(
+    path: &'a PatchPath,
+    filter: &'a Filter,
+    target: Target<'a>,
+    profile: Profile,
+) -> Result<Selection<'a>> {
+    let attribute = target
+        .attribute
+        .filter(|attribute| attribute.multi_valued && target.sub_attribute.is_none())
+        .ok_or_else(|| {
+            Error::invalid_path(format!(
+                "`{}` is not multi-valued and has no elements to filter",
+                path.attribute
+            ))
+        })?;
+    let sub = match &path.sub_attribute {
+        Some(name) => Some(attribute.sub_attribute(name.as_str()).ok_or_else(|| {
+            Error::invalid_path(format!(
+                "`{}` has no sub-attribute `{name}`",
+                attribute.name
+            ))
+        })?),
+        None if profile == Profile::Interop => {
+            return Err(Error::invalid_path(format!(
+                "`{path}` must name a sub-attribute behind its filter"
+            )));
+        }
+        None => None,
+    };
+    Ok(Selection::Attribute(Selected {
+        extension: target.extension,
+        attribute,
+        filter: Some(filter),
+        sub,
+    }))
+}
+
+impl<'a> Selected<'a> {
+    pub(super) fn place(&self) -> Place<'a> {
+        let urn = self.extension.map(|extension| extension.schema.id.as_str());
+        Place::new(urn, self.attribute)
+    }
+
+    /// The attribute without filter, for the parts of a write that concern all of it.
+    pub(super) fn target(&self) -> Target<'a> {
+        Target {
+            extension: self.extension,
+            attribute: Some(self.attribute),
+            sub_attribute: self.sub,
+        }
+    }
+
+    /// Whether no client may write it.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.attribute.mutability == Mutability::ReadOnly
+            || self
+                .sub
+                .is_some_and(|sub| sub.mutability == Mutability::ReadOnly)
+    }
+}

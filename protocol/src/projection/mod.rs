@@ -1,0 +1,280 @@
+//! Which attributes an answer holds (RFC 7643 §7 `returned`, RFC 7644 §3.4.2.5 and §3.9).
+//!
+//! | `returned` | nothing asked | `attributes` | `excludedAttributes` |
+//! |---|---|---|---|
+//! | `always` | yes | yes | yes |
+//! | `default` | yes | if named | unless named |
+//! | `request` | if just written | if named | if just written |
+//! | `never` | no | no | no |
+
+use serde_json::{Map, Value};
+
+use crate::message::Selection;
+use crate::path::AttributePath;
+use crate::profile::Reading;
+use crate::resource::finish::is_outside;
+use crate::schema::{Attribute, Extension, ResourceType, Returned, Target};
+
+/// The choice of attributes for resources of one type.
+#[derive(Debug, Clone)]
+pub struct Projection<'r> {
+    resource_type: &'r ResourceType,
+    mode: Mode,
+    named: Vec<Target<'r>>,
+    written: Vec<String>,
+    /// How the attributes that are not returned by default begin in JSON text.
+    hidden: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// The request does not choose.
+    Default,
+    /// `attributes`: the named ones and no others.
+    Only,
+    /// `excludedAttributes`: all but the named ones.
+    Without,
+}
+
+impl<'r> Projection<'r> {
+    /// Gives the names of a selection their meaning in one resource type.
+    ///
+    /// **Shape**: `userName`, `name.givenName`, `urn:…:User:manager.value`, a bare extension URN for
+    /// all of it. Names that nobody defined choose nothing; a filter in brackets is passed over.
+    #[must_use]
+    pub fn new(
+        selection: &Selection,
+        resource_type: &'r ResourceType,
+        reading: &mut Reading<'_>,
+    ) -> Self {
+        let (mode, names) = if !selection.attributes.is_empty() {
+            (Mode::Only, &selection.attributes)
+        } else if !selection.excluded_attributes.is_empty() {
+            (Mode::Without, &selection.excluded_attributes)
+        } else {
+            (Mode::Default, &selection.attributes)
+        };
+        let resolve = |name: &String| {
+            AttributePath::parse(&without_filter(name))?.resolve(resource_type, reading)
+        };
+        Self {
+            resource_type,
+            mode,
+            named: names.iter().filter_map(resolve).collect(),
+            written: Vec::new(),
+            hidden: hidden_members(resource_type),
+        }
+    }
+
+    /// The same for the answer to a write: what the client has just given is returned although it is
+    /// otherwise only on request. Takes [`Draft::written`](crate::resource::Draft::written) or
+    /// [`Patched::written`](crate::patch::Patched::written).
+    #[must_use]
+    pub fn after_write(self, written: Vec<String>) -> Self {
+        Self { written, ..self }
+    }
+
+    /// Whether the answer to a stored body is its text as it is, so that it can be spliced unparsed.
+    ///
+    /// The request must not choose, and the text must not hold what is not returned by default. A name
+    /// in a string has its quotes escaped, so what is found is a member; if it is the member of some
+    /// other object, the body is parsed for nothing.
+    #[must_use]
+    pub fn shows_all_of(&self, stored: &str) -> bool {
+        self.mode == Mode::Default && !self.hidden.iter().any(|member| stored.contains(member))
+    }
+
+    /// Whether the answer holds anything of this core attribute: `members`, `groups`, `meta`.
+    #[must_use]
+    pub fn wants(&self, attribute: &str) -> bool {
+        self.resource_type
+            .attribute(attribute)
+            .is_some_and(|attribute| self.shows(None, attribute))
+    }
+
+    /// Whether the answer holds this sub-attribute of a core attribute: `display` of `members`.
+    #[must_use]
+    pub fn wants_part(&self, attribute: &str, sub: &str) -> bool {
+        let attribute = self.resource_type.attribute(attribute);
+        let parts =
+            attribute.and_then(|attribute| Some((attribute, attribute.sub_attribute(sub)?)));
+        parts.is_some_and(|(attribute, sub)| {
+            self.shows(None, attribute) && self.shows_part(None, attribute, sub)
+        })
+    }
+
+    /// What the answer holds of a body, which may have `meta`, `members` and `groups` added to it.
+    #[must_use]
+    pub fn apply(&self, body: Map<String, Value>) -> Map<String, Value> {
+        let mut shown = Map::with_capacity(body.len());
+        for (key, value) in body {
+            let value = match self.resource_type.attribute(&key) {
+                Some(attribute) => self.project(None, attribute, value),
+                None => self.container(&key, value),
+            };
+            if let Some(value) = value {
+                shown.insert(key, value);
+            }
+        }
+        shown
+    }
+
+    fn container(&self, urn: &str, value: Value) -> Option<Value> {
+        let extension = self.resource_type.extension(urn)?;
+        let Value::Object(members) = value else {
+            return None;
+        };
+        let shown: Map<_, _> = members
+            .into_iter()
+            .filter_map(|(name, value)| {
+                let attribute = extension.schema.attribute(&name)?;
+                Some((name, self.project(Some(extension), attribute, value)?))
+            })
+            .collect();
+        (!shown.is_empty()).then_some(Value::Object(shown))
+    }
+
+    fn project(
+        &self,
+        extension: Option<&Extension>,
+        attribute: &Attribute,
+        value: Value,
+    ) -> Option<Value> {
+        if !self.shows(extension, attribute) {
+            return None;
+        }
+        if !attribute.is_complex() {
+            return Some(value);
+        }
+        let parts = |value: Value| match value {
+            Value::Object(mut parts) => {
+                parts.retain(|name, _| {
+                    attribute
+                        .sub_attribute(name)
+                        .is_some_and(|sub| self.shows_part(extension, attribute, sub))
+                });
+                (!parts.is_empty()).then_some(Value::Object(parts))
+            }
+            _ => None,
+        };
+        match value {
+            Value::Array(elements) => {
+                let elements: Vec<_> = elements.into_iter().filter_map(parts).collect();
+                (!elements.is_empty()).then_some(Value::Array(elements))
+            }
+            value => parts(value),
+        }
+    }
+
+    fn shows(&self, extension: Option<&Extension>, attribute: &Attribute) -> bool {
+        let named = |parts: bool| {
+            self.named.iter().any(|target| {
+                is_within(target, extension, attribute) && (parts || target.sub_attribute.is_none())
+            })
+        };
+        match (attribute.returned, self.mode) {
+            (Returned::Always, _) | (Returned::Default, Mode::Default) => true,
+            (Returned::Never, _) => false,
+            (Returned::Default, Mode::Without) => !named(false),
+            (Returned::Default, Mode::Only) => named(true),
+            // Naming all of an extension asks for what it shows by default.
+            (Returned::Request, Mode::Only) => self
+                .named
+                .iter()
+                .any(|target| target.attribute.is_some_and(|a| std::ptr::eq(a, attribute))),
+            (Returned::Request, Mode::Default | Mode::Without) => {
+                self.was_written(extension, attribute, None)
+            }
+        }
+    }
+
+    /// Whether a sub-attribute is shown, given that its attribute is.
+    fn shows_part(
+        &self,
+        extension: Option<&Extension>,
+        attribute: &Attribute,
+        sub: &Attribute,
+    ) -> bool {
+        let by_name = self.named.iter().any(|target| {
+            is_within(target, extension, attribute)
+                && target
+                    .sub_attribute
+                    .is_some_and(|named| std::ptr::eq(named, sub))
+        });
+        match (sub.returned, self.mode) {
+            (Returned::Always, _) | (Returned::Default, Mode::Default) => true,
+            (Returned::Never, _) => false,
+            (Returned::Default, Mode::Without) => !by_name,
+            (Returned::Default, Mode::Only) => by_name || self.shows_whole(extension, attribute),
+            (Returned::Request, Mode::Only) => by_name,
+            (Returned::Request, Mode::Default | Mode::Without) => {
+                self.was_written(extension, attribute, Some(sub))
+            }
+        }
+    }
+
+    /// Whether `attributes` means all of the attribute: named whole, or there without being named.
+    fn shows_whole(&self, extension: Option<&Extension>, attribute: &Attribute) -> bool {
+        let mut named = self
+            .named
+            .iter()
+            .filter(|target| is_within(target, extension, attribute))
+            .peekable();
+        named.peek().is_none() || named.any(|target| target.sub_attribute.is_none())
+    }
+
+    fn was_written(
+        &self,
+        extension: Option<&Extension>,
+        attribute: &Attribute,
+        sub: Option<&Attribute>,
+    ) -> bool {
+        if self.written.is_empty() {
+            return false;
+        }
+        let target = Target {
+            extension,
+            attribute: Some(attribute),
+            sub_attribute: sub,
+        };
+        self.written.contains(&target.to_string())
+    }
+}
+
+/// Whether the target is this attribute, a part of it, or all of its extension.
+fn is_within(target: &Target<'_>, extension: Option<&Extension>, attribute: &Attribute) -> bool {
+    match target.attribute {
+        Some(named) => std::ptr::eq(named, attribute),
+        None => target
+            .extension
+            .zip(extension)
+            .is_some_and(|(named, extension)| std::ptr::eq(named, extension)),
+    }
+}
+
+/// How the attributes that a body can hold and an answer does not show by default begin.
+fn hidden_members(resource_type: &ResourceType) -> Vec<String> {
+    let is_hidden =
+        |attribute: &&Attribute| matches!(attribute.returned, Returned::Never | Returned::Request);
+    let attributes = resource_type.attributes().map(|(_, attribute)| attribute);
+    attributes
+        .filter(|attribute| !is_outside(resource_type, attribute))
+        .flat_map(|attribute| std::iter::once(attribute).chain(&attribute.sub_attributes))
+        .filter(is_hidden)
+        .map(|attribute| format!("\"{}\":", attribute.name))
+        .collect()
+}
+
+/// The name without a value filter: `emails[type eq "work"].value` chooses `emails.value`.
+fn without_filter(name: &str) -> String {
+    match (name.find('['), name.rfind(']')) {
+        (Some(open), Some(close)) if open < close => {
+            format!("{}{}", &name[..open], &name[close + 1..])
+        }
+        _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "literals read best by value")]
+mod tests;

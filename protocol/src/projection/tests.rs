@@ -1,0 +1,244 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::profile::Rules;
+use crate::schema::Registry;
+use crate::urn::ENTERPRISE_USER as ENTERPRISE;
+
+const EXTENSION: &str = "urn:example:schemas:extension:Everything";
+
+fn user() -> &'static ResourceType {
+    Registry::builtin().resource_type("User").unwrap()
+}
+
+fn body() -> Map<String, Value> {
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", ENTERPRISE],
+        "id": "1",
+        "userName": "b",
+        "name": {"givenName": "B", "familyName": "J"},
+        "emails": [{"value": "a", "type": "work"}, {"display": "x"}],
+        "groups": [{"value": "g"}],
+        "meta": {"resourceType": "User", "version": "v"},
+        ENTERPRISE: {"department": "D", "manager": {"value": "7", "displayName": "M"}},
+    });
+    body.as_object().unwrap().clone()
+}
+
+fn select(attributes: &[&str], excluded: &[&str]) -> Selection {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Selection {
+        attributes: owned(attributes),
+        excluded_attributes: owned(excluded),
+    }
+}
+
+fn project(selection: &Selection) -> Value {
+    let rules = Rules::default();
+    let projection = Projection::new(selection, user(), &mut Reading::new(&rules));
+    let mut shown = projection.apply(body());
+    assert!(shown.shift_remove("schemas").is_some());
+    assert_eq!(shown.shift_remove("id"), Some(json!("1")));
+    Value::Object(shown)
+}
+
+#[test]
+fn attributes_choose_and_nothing_else_comes() {
+    let check = |name: &str, expected: Value| {
+        assert_eq!(project(&select(&[name], &[])), expected, "{name}");
+    };
+    check("userName", json!({"userName": "b"}));
+    check("NAME.givenname", json!({"name": {"givenName": "B"}}));
+    check("emails.type", json!({"emails": [{"type": "work"}]}));
+    let emails = body()["emails"].clone();
+    check("emails[type eq \"work\"]", json!({ "emails": emails }));
+    check(
+        "emails[type eq \"work\"].value",
+        json!({"emails": [{"value": "a"}]}),
+    );
+    check("meta.version", json!({"meta": {"version": "v"}}));
+    check(
+        "urn:ietf:params:scim:schemas:core:2.0:USER:userName",
+        json!({"userName": "b"}),
+    );
+    check(ENTERPRISE, json!({ENTERPRISE: body()[ENTERPRISE]}));
+    check(
+        &format!("{ENTERPRISE}:manager.value"),
+        json!({ENTERPRISE: {"manager": {"value": "7"}}}),
+    );
+    check("department", json!({ENTERPRISE: {"department": "D"}}));
+    for nothing in ["password", "foo", "id", "title", "][", "emails["] {
+        check(nothing, json!({}));
+    }
+}
+
+#[test]
+fn excluded_attributes_leave_the_rest() {
+    let check = |names: &[&str], gone: &[&str]| {
+        let shown = project(&select(&[], names));
+        for name in ["userName", "name", "emails", "groups", "meta", ENTERPRISE] {
+            assert_eq!(shown.get(name).is_none(), gone.contains(&name), "{name}");
+        }
+    };
+    check(&["id", "schemas", "foo"], &[]);
+    check(&["emails", "meta"], &["emails", "meta"]);
+    check(&[ENTERPRISE, "groups"], &[ENTERPRISE, "groups"]);
+    assert_eq!(
+        project(&select(&[], &["emails.value"]))["emails"],
+        json!([{"type": "work"}, {"display": "x"}])
+    );
+}
+
+#[test]
+fn names_of_parts_and_of_the_whole_add_up() {
+    let both = project(&select(&["name.givenName", "name"], &[]));
+    assert_eq!(both["name"], body()["name"]);
+    let parts = project(&select(&["name.givenName", "name.familyName"], &[]));
+    assert_eq!(parts["name"], body()["name"]);
+}
+
+#[test]
+fn a_projection_tells_what_need_not_be_read() {
+    let rules = Rules::default();
+    let new = |attributes: &[&str], excluded: &[&str]| {
+        Projection::new(
+            &select(attributes, excluded),
+            user(),
+            &mut Reading::new(&rules),
+        )
+    };
+    let plain = new(&[], &[]);
+    assert!(plain.wants("groups") && !plain.wants("password"));
+    assert!(plain.wants_part("groups", "display"));
+    let without = new(&[], &["groups"]);
+    assert!(!without.wants("groups") && without.wants("emails"));
+    let only = new(&["groups.value"], &[]);
+    assert!(only.wants("groups") && !only.wants("meta"));
+    assert!(only.wants_part("groups", "value") && !only.wants_part("groups", "display"));
+}
+
+#[test]
+fn stored_text_is_spliced_unless_it_holds_what_is_hidden() {
+    let registry = crate::resource::tests::registry();
+    let rules = Rules::default();
+    let check = |resource_type: &str, selection: &Selection, stored: Value, expected: bool| {
+        let resource_type = registry.resource_type(resource_type).unwrap();
+        let projection = Projection::new(selection, resource_type, &mut Reading::new(&rules));
+        assert_eq!(
+            projection.shows_all_of(&stored.to_string()),
+            expected,
+            "{stored}"
+        );
+    };
+    let all = Selection::default();
+    check("User", &all, Value::Object(body()), true);
+    check("User", &select(&["id"], &[]), Value::Object(body()), false);
+    check(
+        "User",
+        &select(&[], &["title"]),
+        Value::Object(body()),
+        false,
+    );
+    check("Everything", &all, json!({"name": "\"writeOnly\":"}), true);
+    check("Everything", &all, json!({"writeOnly": "w"}), false);
+    check(
+        "Everything",
+        &all,
+        json!({"complex": {"asked": "q"}}),
+        false,
+    );
+}
+
+/// What is shown of a resource with one attribute of each kind, without `schemas` and `id`.
+fn everything(attributes: &[&str], excluded: &[&str], written: &[&str]) -> Value {
+    let registry = crate::resource::tests::registry();
+    let resource_type = registry.resource_type("Everything").unwrap();
+    let body = json!({
+        "schemas": [], "id": "1", "name": "n", "writeOnly": "w", "request": "r", "always": "a",
+        "complex": {"text": "t", "hidden": "h", "asked": "q", "shown": "s"},
+        EXTENSION: {"label": "l", "asked": "q", "shown": "s"},
+    });
+    let rules = Rules::default();
+    let selection = select(attributes, excluded);
+    let projection = Projection::new(&selection, resource_type, &mut Reading::new(&rules))
+        .after_write(written.iter().map(|name| (*name).to_owned()).collect());
+    let mut shown = projection.apply(body.as_object().unwrap().clone());
+    shown.retain(|name, _| name != "schemas" && name != "id");
+    Value::Object(shown)
+}
+
+/// What is always shown, and this.
+fn always_and(more: Value) -> Value {
+    let mut shown = json!({"always": "a", EXTENSION: {"shown": "s"}});
+    let more = more.as_object().unwrap().clone();
+    shown.as_object_mut().unwrap().extend(more);
+    shown
+}
+
+#[test]
+fn every_returned_rule_holds_for_attributes_and_parts() {
+    let default = json!({
+        "name": "n", "always": "a", "complex": {"text": "t", "shown": "s"},
+        EXTENSION: {"label": "l", "shown": "s"},
+    });
+    assert_eq!(everything(&[], &[], &[]), default);
+    let check = |name: &str, shown: Value| {
+        assert_eq!(everything(&[name], &[], &[]), always_and(shown), "{name}");
+    };
+    check("foo", json!({}));
+    check("writeOnly", json!({}));
+    check("request", json!({"request": "r"}));
+    check("complex", json!({"complex": {"text": "t", "shown": "s"}}));
+    check(
+        "complex.asked",
+        json!({"complex": {"asked": "q", "shown": "s"}}),
+    );
+    check("complex.hidden", json!({"complex": {"shown": "s"}}));
+    check(EXTENSION, json!({EXTENSION: {"label": "l", "shown": "s"}}));
+    assert_eq!(
+        everything(&[], &["complex.text", "name", "always"], &[]),
+        always_and(json!({"complex": {"shown": "s"}, EXTENSION: {"label": "l", "shown": "s"}}))
+    );
+}
+
+#[test]
+fn the_answer_to_a_write_shows_what_was_written() {
+    let asked = format!("{EXTENSION}:asked");
+    let written = ["request", "complex.asked", &asked];
+    assert_eq!(
+        everything(&[], &[], &written),
+        json!({
+            "name": "n", "request": "r", "always": "a",
+            "complex": {"text": "t", "asked": "q", "shown": "s"},
+            EXTENSION: {"label": "l", "asked": "q", "shown": "s"},
+        })
+    );
+    assert_eq!(
+        everything(&["name"], &[], &written),
+        always_and(json!({"name": "n"}))
+    );
+}
+
+proptest! {
+    #[test]
+    fn never_is_never_and_always_is_always(
+        names in prop::collection::vec("(writeOnly|complex|complex\\.hidden|schemas|id|name|always|[a-z.\\[\\]:]{0,8})", 0..4),
+        excludes in any::<bool>(),
+    ) {
+        let registry = crate::resource::tests::registry();
+        let everything = registry.resource_type("Everything").unwrap();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let selection = if excludes { select(&[], &names) } else { select(&names, &[]) };
+        let rules = Rules::default();
+        let body = json!({"schemas": ["x"], "id": "1", "writeOnly": "w", "always": "a",
+                          "complex": {"hidden": "h", "text": "t"}});
+        let shown = Projection::new(&selection, everything, &mut Reading::new(&rules))
+            .apply(body.as_object().unwrap().clone());
+        for name in ["schemas", "id", "always"] {
+            prop_assert!(shown.contains_key(name));
+        }
+        prop_assert!(!shown.contains_key("writeOnly"));
+        prop_assert!(shown.get("complex").is_none_or(|complex| complex.get("hidden").is_none()));
+    }
+}

@@ -1,0 +1,77 @@
+//! Where an attribute's value stands in a canonical body: beside the others, or in the container of
+//! its extension (RFC 7643 §3.3).
+
+use serde_json::{Map, Value};
+
+use crate::schema::{Attribute, Extension};
+
+/// The object that holds an extension's attributes, or the core ones.
+pub(crate) fn scope<'b>(
+    body: &'b Map<String, Value>,
+    extension: Option<&Extension>,
+) -> Option<&'b Map<String, Value>> {
+    match extension {
+        Some(extension) => body.get(&extension.schema.id)?.as_object(),
+        None => Some(body),
+    }
+}
+
+/// The same to write to; an extension's container is made when it is not there.
+pub(crate) fn scope_mut<'b>(
+    body: &'b mut Map<String, Value>,
+    extension: Option<&Extension>,
+) -> &'b mut Map<String, Value> {
+    let Some(extension) = extension else {
+        return body;
+    };
+    let container = body
+        .entry(&extension.schema.id)
+        .or_insert_with(|| Value::Object(Map::new()));
+    if !container.is_object() {
+        *container = Value::Object(Map::new());
+    }
+    match container {
+        Value::Object(container) => container,
+        _ => unreachable!("the container was just made an object"),
+    }
+}
+
+/// The value of an attribute.
+pub(crate) fn get<'b>(
+    body: &'b Map<String, Value>,
+    extension: Option<&Extension>,
+    attribute: &Attribute,
+) -> Option<&'b Value> {
+    scope(body, extension)?.get(attribute.name())
+}
+
+/// Takes the value of an attribute out, to be put back.
+pub(crate) fn take(
+    body: &mut Map<String, Value>,
+    extension: Option<&Extension>,
+    attribute: &Attribute,
+) -> Option<Value> {
+    let scope = match extension {
+        Some(extension) => body.get_mut(&extension.schema.id)?.as_object_mut()?,
+        None => body,
+    };
+    scope.swap_remove(attribute.name())
+}
+
+/// Sets or clears an attribute.
+pub(crate) fn set(
+    body: &mut Map<String, Value>,
+    extension: Option<&Extension>,
+    attribute: &Attribute,
+    value: Option<Value>,
+) {
+    match value {
+        Some(value) => {
+            scope_mut(body, extension).insert(attribute.name().to_owned(), value);
+        }
+        None if scope(body, extension).is_some() => {
+            scope_mut(body, extension).swap_remove(attribute.name());
+        }
+        None => {}
+    }
+}

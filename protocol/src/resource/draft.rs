@@ -1,0 +1,219 @@
+//! What a POST or PUT body says, split into the body to store and what is stored elsewhere.
+
+use serde_json::{Map, Value};
+
+use super::finish::finish;
+use super::keep::Replacing;
+use super::member::{Member, members};
+use super::names::container;
+use super::password::{PasswordChange, is_password};
+use super::value::{Place, ValueReader};
+use super::{Resource, body};
+use crate::error::{Error, Result};
+use crate::profile::Reading;
+use crate::schema::{Attribute, Extension, Mutability, Registry, ResourceType, Returned, Target};
+
+/// What the body is for.
+#[derive(Debug, Clone, Copy)]
+pub enum Verb<'a> {
+    /// A new resource, with the id that it gets.
+    Create {
+        /// The id.
+        id: &'a str,
+    },
+    /// The new state of a resource.
+    Replace {
+        /// Its present state.
+        existing: &'a Resource,
+    },
+}
+
+/// A request body, read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// The resource to store.
+    pub resource: Resource,
+    /// The members that the body lists; `None` when it does not speak of them.
+    pub members: Option<Vec<Member>>,
+    /// What becomes of the password; `None` when the body does not speak of it.
+    pub password: Option<PasswordChange>,
+    /// The attributes with `returned: request` that the body gave, for the answer
+    /// ([`Projection::after_write`](crate::projection::Projection::after_write)).
+    pub written: Vec<String>,
+}
+
+/// See [`Resource::from_request`].
+pub(super) fn read(
+    mut request: Map<String, Value>,
+    resource_type: &ResourceType,
+    registry: &Registry,
+    reading: &mut Reading<'_>,
+    verb: Verb<'_>,
+) -> Result<Draft> {
+    let mut values = ValueReader {
+        resource_type,
+        registry,
+        reading,
+    };
+    let named = values.take_schemas(&mut request)?;
+    let mut drafting = Drafting {
+        values,
+        body: Map::new(),
+        given: Vec::new(),
+        members: None,
+        password: None,
+        written: Vec::new(),
+    };
+    for (key, value) in request {
+        drafting.member(&key, value)?;
+    }
+    match verb {
+        Verb::Create { id } => {
+            drafting.body.insert("id".to_owned(), Value::from(id));
+            drafting.check_outside()?;
+        }
+        Verb::Replace { existing } => {
+            let switches = &drafting.values.reading.rules.switches;
+            let replacing = Replacing {
+                existing: existing.body(),
+                given: &drafting.given,
+                named: switches
+                    .put_keeps_unnamed_extensions
+                    .then_some(named.as_slice()),
+            };
+            replacing.keep(&mut drafting.body, resource_type)?;
+        }
+    }
+    Ok(Draft {
+        resource: Resource(finish(drafting.body, resource_type)?),
+        members: drafting.members,
+        password: drafting.password,
+        written: drafting.written,
+    })
+}
+
+/// A draft in the making.
+struct Drafting<'a, 'r> {
+    values: ValueReader<'a, 'r>,
+    body: Map<String, Value>,
+    /// The attributes that the request speaks of, with a value or without.
+    given: Vec<&'a Attribute>,
+    members: Option<Vec<Member>>,
+    password: Option<PasswordChange>,
+    written: Vec<String>,
+}
+
+impl<'a> Drafting<'a, '_> {
+    fn member(&mut self, key: &str, value: Value) -> Result<()> {
+        match self.values.target(key) {
+            None => self.values.unknown(&key),
+            Some(Target {
+                extension: Some(extension),
+                attribute: None,
+                ..
+            }) => self.container(extension, value),
+            Some(target) => self.attribute(target, value),
+        }
+    }
+
+    fn container(&mut self, extension: &'a Extension, value: Value) -> Result<()> {
+        for (key, value) in container(extension, value)? {
+            match self.values.target_within(extension, &key) {
+                Some(target) => self.attribute(target, value)?,
+                None => self
+                    .values
+                    .unknown(&format_args!("{}:{key}", extension.schema.id))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn attribute(&mut self, target: Target<'a>, value: Value) -> Result<()> {
+        let Some(attribute) = target.attribute else {
+            return Ok(());
+        };
+        if attribute.mutability == Mutability::ReadOnly {
+            return Ok(());
+        }
+        let urn = target
+            .extension
+            .map(|extension| extension.schema.id.as_str());
+        let place = Place::new(urn, attribute);
+        self.given.push(attribute);
+        self.written.extend(requested_paths(target));
+        if self.values.resource_type.is_detached(attribute) {
+            self.members = Some(members(&mut self.values, attribute, value, place)?);
+        } else if is_password(attribute) {
+            let value = self.values.value(attribute, value, place)?;
+            self.password = Some(PasswordChange::read(value)?);
+        } else if let Some(sub) = target.sub_attribute {
+            self.part(target.extension, attribute, sub, value, place)?;
+        } else if let Some(value) = self.values.value(attribute, value, place)? {
+            body::set(&mut self.body, target.extension, attribute, Some(value));
+        }
+        Ok(())
+    }
+
+    /// A member such as `name.givenName`.
+    fn part(
+        &mut self,
+        extension: Option<&Extension>,
+        attribute: &Attribute,
+        sub: &Attribute,
+        value: Value,
+        place: Place<'_>,
+    ) -> Result<()> {
+        if attribute.multi_valued {
+            return self.values.unknown(&place.sub(sub.name()));
+        }
+        let mut complex = match body::get(&self.body, extension, attribute) {
+            Some(Value::Object(complex)) => complex.clone(),
+            _ => Map::new(),
+        };
+        let part = Map::from_iter([(sub.name().to_owned(), value)]);
+        self.values.merge(attribute, &mut complex, part, place)?;
+        body::set(
+            &mut self.body,
+            extension,
+            attribute,
+            Some(Value::Object(complex)),
+        );
+        Ok(())
+    }
+
+    /// A required attribute that is not part of the body is there all the same.
+    fn check_outside(&self) -> Result<()> {
+        let resource_type = self.values.resource_type;
+        let missing = resource_type.attributes().find(|(_, attribute)| {
+            attribute.required
+                && ((resource_type.is_detached(attribute)
+                    && self.members.as_ref().is_none_or(Vec::is_empty))
+                    || (is_password(attribute)
+                        && !matches!(self.password, Some(PasswordChange::Set(_)))))
+        });
+        match missing {
+            Some((_, attribute)) if attribute.mutability != Mutability::ReadOnly => Err(
+                Error::invalid_value(format!("`{}` is required and has no value", attribute.name)),
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The full notation of what the target has that is returned on request only.
+pub(crate) fn requested_paths(target: Target<'_>) -> Vec<String> {
+    let Some(attribute) = target.attribute else {
+        return Vec::new();
+    };
+    let full = |sub_attribute| Target {
+        sub_attribute,
+        ..target
+    };
+    let subs = attribute
+        .sub_attributes
+        .iter()
+        .filter(|sub| sub.returned == Returned::Request)
+        .map(|sub| full(Some(sub)).to_string());
+    let whole = (attribute.returned == Returned::Request).then(|| full(None).to_string());
+    whole.into_iter().chain(subs).collect()
+}

@@ -1,0 +1,151 @@
+//! The last step of every write: canonical order, and the rules for a resource as a whole.
+
+use serde_json::{Map, Value};
+
+use super::password::is_password;
+use super::repeated::{collapse, is_primary};
+use super::value::Place;
+use super::{body, schemas};
+use crate::error::{Error, Result};
+use crate::schema::{Attribute, Extension, Kind, Mutability, ResourceType};
+
+/// Orders a body, drops what is empty, sets `schemas`, and checks what must hold for the whole.
+///
+/// # Errors
+/// `InvalidValue` for a required attribute without value, or two primary elements.
+pub(crate) fn finish(
+    mut body: Map<String, Value>,
+    resource_type: &ResourceType,
+) -> Result<Map<String, Value>> {
+    let mut ordered = Map::with_capacity(body.len() + 1);
+    ordered.insert("schemas".to_owned(), Value::Null);
+    let core = resource_type
+        .common
+        .iter()
+        .filter(|attribute| attribute.name != "schemas")
+        .chain(&resource_type.schema.attributes);
+    move_in_order(core, &mut body, &mut ordered);
+    for extension in &resource_type.extensions {
+        let urn = &extension.schema.id;
+        let Some(Value::Object(mut container)) = body.swap_remove(urn) else {
+            continue;
+        };
+        let mut scope = Map::with_capacity(container.len());
+        move_in_order(&extension.schema.attributes, &mut container, &mut scope);
+        if !scope.is_empty() {
+            ordered.insert(urn.clone(), Value::Object(scope));
+        }
+    }
+    ordered["schemas"] = schemas::of_body(&ordered, resource_type);
+    check(&ordered, resource_type)?;
+    Ok(ordered)
+}
+
+fn move_in_order<'a>(
+    attributes: impl IntoIterator<Item = &'a Attribute>,
+    from: &mut Map<String, Value>,
+    to: &mut Map<String, Value>,
+) {
+    for attribute in attributes {
+        let Some((name, value)) = from.swap_remove_entry(attribute.name()) else {
+            continue;
+        };
+        if let Some(value) = tidy(attribute, value) {
+            to.insert(name, value);
+        }
+    }
+}
+
+/// A value with its elements once and its sub-attributes in order, or nothing if there is nothing in it.
+fn tidy(attribute: &Attribute, value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Array(elements) => {
+            let elements: Vec<_> = elements
+                .into_iter()
+                .filter_map(|element| tidy(attribute, element))
+                .collect();
+            let elements = collapse(attribute, elements);
+            (!elements.is_empty()).then_some(Value::Array(elements))
+        }
+        Value::Object(mut object) if attribute.is_complex() => {
+            let mut ordered = Map::with_capacity(object.len());
+            move_in_order(&attribute.sub_attributes, &mut object, &mut ordered);
+            (!ordered.is_empty()).then_some(Value::Object(ordered))
+        }
+        value => Some(value),
+    }
+}
+
+fn check(body: &Map<String, Value>, resource_type: &ResourceType) -> Result<()> {
+    for (extension, attribute) in resource_type.attributes() {
+        let applies = extension
+            .is_none_or(|extension| extension.required || body.contains_key(&extension.schema.id));
+        if applies && !is_outside(resource_type, attribute) {
+            check_attribute(body, extension, attribute)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the attribute's value is not part of the body.
+pub(crate) fn is_outside(resource_type: &ResourceType, attribute: &Attribute) -> bool {
+    resource_type.is_detached(attribute) || is_password(attribute)
+}
+
+fn check_attribute(
+    body: &Map<String, Value>,
+    extension: Option<&Extension>,
+    attribute: &Attribute,
+) -> Result<()> {
+    let place = Place::new(extension.map(|e| e.schema.id.as_str()), attribute);
+    let value = body::get(body, extension, attribute);
+    check_required(attribute, value, place)?;
+    match value {
+        Some(Value::Array(elements)) if attribute.is_complex() => {
+            check_primary(elements, place)?;
+            elements
+                .iter()
+                .try_for_each(|element| check_sub_attributes(attribute, element, place))
+        }
+        Some(element @ Value::Object(_)) => check_sub_attributes(attribute, element, place),
+        _ => Ok(()),
+    }
+}
+
+fn check_sub_attributes(attribute: &Attribute, element: &Value, place: Place<'_>) -> Result<()> {
+    attribute
+        .sub_attributes
+        .iter()
+        .try_for_each(|sub| check_required(sub, element.get(sub.name()), place.sub(sub.name())))
+}
+
+/// A required attribute has a value, and a required string is not empty (RFC 7643 §2.2, §4.1.1).
+fn check_required(attribute: &Attribute, value: Option<&Value>, place: Place<'_>) -> Result<()> {
+    if !attribute.required || attribute.mutability == Mutability::ReadOnly {
+        return Ok(());
+    }
+    match value {
+        None => Err(Error::invalid_value(format!(
+            "`{place}` is required and has no value"
+        ))),
+        Some(Value::String(text)) if text.is_empty() && attribute.kind == Kind::String => Err(
+            Error::invalid_value(format!("`{place}` is required and must not be empty")),
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_primary(elements: &[Value], place: Place<'_>) -> Result<()> {
+    if elements
+        .iter()
+        .filter(|element| is_primary(element))
+        .count()
+        > 1
+    {
+        return Err(Error::invalid_value(format!(
+            "`{place}` has more than one element with `primary` true; one is allowed"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Members of a group as requests write them (RFC 7643 §4.2).
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::value::{Place, ValueReader};
+use crate::error::{Error, Result};
+use crate::schema::Attribute;
+
+/// One member; the service computes its `$ref`, and `display` where it can.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// The id of the resource that is a member.
+    pub value: String,
+    /// The name of its resource type, as the client gave it.
+    pub kind: Option<String>,
+    /// Its name, as the client gave it.
+    pub display: Option<String>,
+}
+
+/// Reads a list of members, each id once.
+///
+/// **Shape**: `[{"value": id, "type": …, "display": …}, …]`; a `$ref` may stand for the `value`, and
+/// where the profile tolerates it a bare string for the object.
+pub(crate) fn members(
+    reader: &mut ValueReader<'_, '_>,
+    attribute: &Attribute,
+    value: Value,
+    place: Place<'_>,
+) -> Result<Vec<Member>> {
+    let listed = match value {
+        Value::Null => Vec::new(),
+        Value::Array(listed) => listed,
+        single => vec![reader.single_for_many(single, place)?],
+    };
+    let mut seen = HashSet::with_capacity(listed.len());
+    let mut members = Vec::with_capacity(listed.len());
+    for value in listed {
+        let member = member(reader, attribute, value, place)?;
+        if seen.insert(member.value.clone()) {
+            members.push(member);
+        }
+    }
+    Ok(members)
+}
+
+/// The ids of the members that a list names.
+pub(crate) fn member_ids(
+    reader: &mut ValueReader<'_, '_>,
+    attribute: &Attribute,
+    value: Value,
+    place: Place<'_>,
+) -> Result<Vec<String>> {
+    let members = members(reader, attribute, value, place)?;
+    Ok(members.into_iter().map(|member| member.value).collect())
+}
+
+fn member(
+    reader: &mut ValueReader<'_, '_>,
+    attribute: &Attribute,
+    value: Value,
+    place: Place<'_>,
+) -> Result<Member> {
+    let object = reader.object(attribute, value, place)?;
+    let (mut id, mut kind, mut display) = (None, None, None);
+    for (sub, value) in reader.sub_values(attribute, object, place)? {
+        let Some(Value::String(text)) = value else {
+            continue;
+        };
+        match sub.name() {
+            "value" => id = Some(text),
+            "type" => kind = Some(text),
+            "display" => display = Some(text),
+            _ => {}
+        }
+    }
+    let value = id.filter(|id| !id.is_empty()).ok_or_else(|| {
+        Error::invalid_value(format!(
+            "An element of `{place}` has no `value`, the id of a resource"
+        ))
+    })?;
+    Ok(Member {
+        value,
+        kind,
+        display,
+    })
+}

@@ -1,0 +1,67 @@
+//! The names that a request body gives its values: attributes, extension URNs, and paths.
+
+use serde_json::{Map, Value};
+
+use super::value::{Place, ValueReader, is_unassigned, mismatch};
+use crate::error::Result;
+use crate::path::AttributePath;
+use crate::profile::Tolerance;
+use crate::schema::{Extension, Target};
+
+impl<'a> ValueReader<'a, '_> {
+    /// What a member of a resource body names, or nothing if nobody defined it.
+    ///
+    /// A name with its URN in front and a name with a sub-attribute behind are for PATCH paths; as
+    /// keys they are tolerated ([`Tolerance::PathKeys`]).
+    pub(crate) fn target(&mut self, key: &str) -> Option<Target<'a>> {
+        if let Some(attribute) = self.resource_type.attribute(key) {
+            return Some(Target {
+                extension: None,
+                attribute: Some(attribute),
+                sub_attribute: None,
+            });
+        }
+        let target = AttributePath::parse(key)?.resolve(self.resource_type, self.reading)?;
+        let is_path = match target.attribute {
+            Some(attribute) => attribute.name != key,
+            None => false,
+        };
+        (!is_path || self.reading.tolerates(Tolerance::PathKeys)).then_some(target)
+    }
+
+    /// What a member of an extension's container names.
+    pub(crate) fn target_within<'e>(
+        &mut self,
+        extension: &'e Extension,
+        key: &str,
+    ) -> Option<Target<'e>> {
+        let (name, sub) = match key.split_once('.') {
+            Some((name, sub)) => (name, Some(sub)),
+            None => (key, None),
+        };
+        let attribute = extension.schema.attribute(name)?;
+        let sub_attribute = match sub {
+            Some(sub) => Some(attribute.sub_attribute(sub)?),
+            None => None,
+        };
+        let allowed = sub.is_none() || self.reading.tolerates(Tolerance::PathKeys);
+        allowed.then_some(Target {
+            extension: Some(extension),
+            attribute: Some(attribute),
+            sub_attribute,
+        })
+    }
+}
+
+/// The members of an extension's container; none when it is unassigned.
+pub(crate) fn container(extension: &Extension, value: Value) -> Result<Map<String, Value>> {
+    match value {
+        Value::Object(members) => Ok(members),
+        value if is_unassigned(&value) => Ok(Map::new()),
+        other => Err(mismatch(
+            Place::named(&extension.schema.id),
+            "an object",
+            &other,
+        )),
+    }
+}

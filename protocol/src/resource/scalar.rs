@@ -1,0 +1,108 @@
+//! Simple values, checked strictly by their type (RFC 7643 §2.3).
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde_json::Value;
+
+use super::tolerance;
+use super::value::{Place, mismatch};
+use crate::datetime::DateTime;
+use crate::error::{Error, Result};
+use crate::profile::Reading;
+use crate::schema::{Attribute, Kind};
+
+/// RFC 4648 §4, padding optional (RFC 7643 §2.3.6).
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The value as it is stored, which is as it was sent but for booleans in strings.
+///
+/// `canonicalValues` are suggestions and not checked (RFC 7643 §7).
+pub(super) fn read(
+    attribute: &Attribute,
+    value: Value,
+    place: Place<'_>,
+    reading: &mut Reading<'_>,
+) -> Result<Value> {
+    match (attribute.kind, value) {
+        (Kind::Boolean, value) => boolean(&value, place, reading),
+        (Kind::Integer, Value::Number(number)) if !number.is_f64() => Ok(Value::Number(number)),
+        (Kind::Integer, Value::Number(number)) => Err(Error::invalid_value(format!(
+            "`{place}` is {number}; an integer of 64 bits without fraction and exponent is required"
+        ))),
+        (Kind::Integer, other) => Err(mismatch(place, "an integer", &other)),
+        (Kind::Decimal, number @ Value::Number(_)) => Ok(number),
+        (Kind::Decimal, other) => Err(mismatch(place, "a number", &other)),
+        (kind, Value::String(text)) => {
+            check_text(kind, &text, place)?;
+            Ok(Value::String(text))
+        }
+        (_, other) => Err(mismatch(place, "a string", &other)),
+    }
+}
+
+fn boolean(value: &Value, place: Place<'_>, reading: &mut Reading<'_>) -> Result<Value> {
+    let known = match value {
+        Value::Bool(known) => Some(*known),
+        Value::String(text) => tolerance::boolean(reading, text),
+        _ => None,
+    };
+    known
+        .map(Value::Bool)
+        .ok_or_else(|| mismatch(place, "true or false", value))
+}
+
+fn check_text(kind: Kind, text: &str, place: Place<'_>) -> Result<()> {
+    let (fits, expected) = match kind {
+        Kind::DateTime => (DateTime::parse(text).is_some(), DateTime::SHAPE),
+        Kind::Binary => (BASE64.decode(text).is_ok(), "base64 (RFC 4648 section 4)"),
+        Kind::Reference => (is_reference(text), "a URI (RFC 3986)"),
+        Kind::String | Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex => (true, ""),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Error::invalid_value(format!("`{place}` is not {expected}")))
+}
+
+/// Whether the text may be an absolute or relative URI, letters beyond ASCII included (RFC 3987).
+fn is_reference(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let escapes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%');
+    let escaped = |start: usize| {
+        bytes
+            .get(start + 1..start + 3)
+            .is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit))
+    };
+    escapes.into_iter().all(|(start, _)| escaped(start)) && text.chars().all(is_reference_char)
+}
+
+fn is_reference_char(c: char) -> bool {
+    !c.is_control()
+        && !c.is_whitespace()
+        && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_uris() {
+        let check = |text: &str, expected: bool| assert_eq!(is_reference(text), expected, "{text}");
+        check("https://example.com/a%20b?x=[1]#y", true);
+        check("Users/2819c223", true);
+        check("urn:example:x", true);
+        check("https://example.com/Zoë", true);
+        check("", true);
+        check("not a uri %%", false);
+        check("%", false);
+        check("%4", false);
+        check("%zz", false);
+        check("a|b", false);
+        check("a\u{0}", false);
+    }
+}

@@ -1,0 +1,607 @@
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::profile::{Profile, Rules};
+use crate::urn::{ENTERPRISE_USER as ENTERPRISE, GROUP, USER};
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("{other} is not an object"),
+    }
+}
+
+/// A registry with a type that has every kind and characteristic, and a required extension.
+pub(crate) fn registry() -> Registry {
+    let mut registry = Registry::builtin().clone();
+    for schema in [
+        include_str!("../../tests/data/everything-schema.json"),
+        include_str!("../../tests/data/everything-extension.json"),
+    ] {
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        registry.add_schema(&schema).unwrap();
+    }
+    registry
+        .add_resource_type(&json!({
+            "name": "Everything", "endpoint": "/Everything", "schema": EVERYTHING,
+            "schemaExtensions": [{"schema": EXTENSION, "required": true}]
+        }))
+        .unwrap();
+    registry
+}
+
+const EVERYTHING: &str = "urn:example:schemas:Everything";
+const EXTENSION: &str = "urn:example:schemas:extension:Everything";
+
+struct Case {
+    registry: Registry,
+    rules: Rules,
+    resource_type: &'static str,
+}
+
+impl Case {
+    fn new(resource_type: &'static str, profile: Profile) -> Self {
+        Self {
+            registry: registry(),
+            rules: Rules {
+                profile,
+                ..Rules::default()
+            },
+            resource_type,
+        }
+    }
+
+    fn read(&self, body: Value, verb: Verb<'_>) -> (Result<Draft>, String) {
+        let mut reading = Reading::new(&self.rules);
+        let resource_type = self.registry.resource_type(self.resource_type).unwrap();
+        let draft = Resource::from_request(
+            object(body),
+            resource_type,
+            &self.registry,
+            &mut reading,
+            verb,
+        );
+        (draft, reading.fired().to_string())
+    }
+
+    fn create(&self, body: Value) -> Result<Draft> {
+        self.read(body, Verb::Create { id: "1" }).0
+    }
+
+    fn replace(&self, existing: &Value, body: Value) -> Result<Draft> {
+        let existing = Resource::from_canonical(object(existing.clone()));
+        let verb = Verb::Replace {
+            existing: &existing,
+        };
+        self.read(body, verb).0
+    }
+}
+
+fn user(more: Value) -> Value {
+    let mut body = json!({"schemas": [USER], "userName": "bjensen"});
+    body.as_object_mut().unwrap().extend(object(more));
+    body
+}
+
+fn text(draft: &Draft) -> String {
+    draft.resource.to_text()
+}
+
+fn refused(draft: Result<Draft>, kind: ErrorKind, part: &str) {
+    let error = draft.unwrap_err();
+    assert_eq!(error.kind(), kind, "{error}");
+    assert!(error.detail().contains(part), "{error}");
+}
+
+#[test]
+fn a_body_is_stored_in_canonical_spelling_and_order() {
+    let case = Case::new("User", Profile::Strict);
+    let body = json!({
+        ENTERPRISE.to_uppercase(): {"DEPARTMENT": "X", "employeeNumber": "7"},
+        "EMAILS": [{"Type": "work", "VALUE": "b@example.com", "Primary": true}],
+        "Active": true,
+        "NAME": {"FamilyName": "Jensen", "formatted": "B J"},
+        "USERNAME": "bjensen",
+        "externalId": "x",
+        "schemas": [ENTERPRISE, USER, USER],
+    });
+    assert_eq!(
+        text(&case.create(body).unwrap()),
+        format!(
+            r#"{{"schemas":["{USER}","{ENTERPRISE}"],"id":"1","externalId":"x","userName":"bjensen","name":{{"formatted":"B J","familyName":"Jensen"}},"active":true,"emails":[{{"value":"b@example.com","type":"work","primary":true}}],"{ENTERPRISE}":{{"employeeNumber":"7","department":"X"}}}}"#
+        )
+    );
+}
+
+#[test]
+fn what_is_read_only_or_unassigned_leaves_no_trace() {
+    let case = Case::new("User", Profile::Strict);
+    let body = user(json!({
+        "id": "mine", "meta": {"created": "1999"}, "groups": [{"value": "g"}],
+        "title": null, "emails": [], "name": {}, "addresses": [{}], "nickName": [],
+        "phoneNumbers": [{"value": null, "type": null}], "displayName": "",
+        ENTERPRISE: {"manager": null, "department": []},
+    }));
+    assert_eq!(
+        text(&case.create(body).unwrap()),
+        format!(r#"{{"schemas":["{USER}"],"id":"1","userName":"bjensen","displayName":""}}"#)
+    );
+}
+
+/// Creates a resource that has this value for this attribute.
+fn with(name: &str, value: Value) -> Result<Draft> {
+    let mut body = json!({
+        "schemas": [EVERYTHING, EXTENSION], "name": "n", EXTENSION: {"label": "l"},
+    });
+    body[name] = value;
+    Case::new("Everything", Profile::Strict).create(body)
+}
+
+fn fits(name: &str, values: &[Value]) {
+    for value in values {
+        let draft = with(name, value.clone()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(draft.resource.body().get(name), Some(value));
+    }
+}
+
+fn does_not_fit(name: &str, values: &[Value]) {
+    for value in values {
+        refused(with(name, value.clone()), ErrorKind::InvalidValue, name);
+    }
+}
+
+#[test]
+fn every_simple_kind_is_checked() {
+    fits("integer", &[json!(0), json!(-7), json!(u64::MAX)]);
+    does_not_fit("integer", &[json!(1.0), json!(1e2), json!(1.5)]);
+    does_not_fit("integer", &[json!("1"), json!(true), json!([1])]);
+    fits("decimal", &[json!(1), json!(0.1), json!(-1e-7)]);
+    does_not_fit("decimal", &[json!("1.5"), json!(true)]);
+    fits("boolean", &[json!(false), json!(true)]);
+    does_not_fit("boolean", &[json!("true"), json!("maybe"), json!(1)]);
+    fits(
+        "dateTime",
+        &[
+            json!("2024-02-29T12:00:00Z"),
+            json!("2024-02-29T12:00:00.5+01:00"),
+        ],
+    );
+    does_not_fit(
+        "dateTime",
+        &[json!("2024-02-30T00:00:00Z"), json!("2024-01-01"), json!(7)],
+    );
+    fits(
+        "binary",
+        &[json!("QUJD"), json!("QUI="), json!("QUI"), json!("")],
+    );
+    does_not_fit(
+        "binary",
+        &[json!("***"), json!("Q"), json!("QU-_"), json!(1)],
+    );
+    fits(
+        "reference",
+        &[
+            json!("https://example.com/a?b#c"),
+            json!("urn:x:y"),
+            json!("../a"),
+        ],
+    );
+    does_not_fit("reference", &[json!("not a uri %%"), json!(1)]);
+    fits("caseExact", &[json!("AbC"), json!("")]);
+    does_not_fit(
+        "caseExact",
+        &[json!(1), json!(["a"]), json!({"value": "a"})],
+    );
+}
+
+#[test]
+fn every_shape_is_checked() {
+    fits("texts", &[json!(["a", "b"])]);
+    does_not_fit(
+        "texts",
+        &[json!("a"), json!([1]), json!(["a", null]), json!([["a"]])],
+    );
+    does_not_fit("texts", &[json!({}), json!([{"value": "a"}])]);
+    fits("complex", &[json!({"text": "t", "number": 1})]);
+    does_not_fit(
+        "complex",
+        &[json!("a"), json!([{"number": 1}]), json!({"number": "1"})],
+    );
+    fits("many", &[json!([{"value": "a", "primary": true}])]);
+    does_not_fit(
+        "many",
+        &[
+            json!({"value": "a"}),
+            json!(["a"]),
+            json!([null]),
+            json!([[]]),
+        ],
+    );
+}
+
+/// The default profile reads this as that, by these tolerances; the others refuse it.
+fn tolerated(more: Value, expected: Value, fired: &str) {
+    let case = Case::new("User", Profile::Default);
+    let (draft, used) = case.read(user(more.clone()), Verb::Create { id: "1" });
+    let draft = draft.unwrap_or_else(|error| panic!("{more}: {error}"));
+    let mut body = draft.resource.into_body();
+    body.retain(|name, _| !matches!(name.as_str(), "schemas" | "id" | "userName"));
+    assert_eq!(Value::Object(body), expected);
+    assert_eq!(used, fired, "{more}");
+    for profile in [Profile::Strict, Profile::Interop] {
+        let strict = Case::new("User", profile).create(user(more.clone()));
+        assert!(strict.is_err(), "{more} passes {profile:?}");
+    }
+}
+
+#[test]
+fn values_in_other_shapes_are_translated_in_the_default_profile_only() {
+    let email = || json!({"emails": [{"value": "a@b"}]});
+    tolerated(
+        json!({"active": "False"}),
+        json!({"active": false}),
+        "stringBooleans",
+    );
+    tolerated(
+        json!({"displayName": [{"$ref": null, "value": "X"}]}),
+        json!({"displayName": "X"}),
+        "wrappedSingleValue",
+    );
+    tolerated(
+        json!({"displayName": ["X"]}),
+        json!({"displayName": "X"}),
+        "wrappedSingleValue",
+    );
+    tolerated(
+        json!({ENTERPRISE: {"manager": [{"value": "7"}]}}),
+        json!({ENTERPRISE: {"manager": {"value": "7", "$ref": "Users/7"}}}),
+        "wrappedSingleValue",
+    );
+    tolerated(
+        json!({"emails": {"value": "a@b"}}),
+        email(),
+        "unwrappedMultiValue",
+    );
+    tolerated(json!({"emails": ["a@b"]}), email(), "bareComplexValue");
+    tolerated(
+        json!({"emails": "a@b"}),
+        email(),
+        "unwrappedMultiValue,bareComplexValue",
+    );
+    tolerated(
+        json!({"roles": [{"value": "Admin", "displayName": "The admin"}]}),
+        json!({"roles": [{"value": "Admin", "display": "The admin"}]}),
+        "displayNameForDisplay",
+    );
+}
+
+#[test]
+fn names_in_other_places_are_translated_in_the_default_profile_only() {
+    let manager = || json!({"manager": {"value": "7", "$ref": "Users/7"}});
+    tolerated(
+        json!({"manager": "7"}),
+        json!({ENTERPRISE: manager()}),
+        "bareComplexValue,bareExtensionNames",
+    );
+    tolerated(
+        json!({"department": null, "manager": null}),
+        json!({}),
+        "bareExtensionNames",
+    );
+    tolerated(
+        json!({"manager.value": "7", "name.givenName": "B"}),
+        json!({"name": {"givenName": "B"}, ENTERPRISE: manager()}),
+        "bareExtensionNames,pathKeys",
+    );
+    tolerated(
+        json!({format!("{ENTERPRISE}:department"): "X"}),
+        json!({ENTERPRISE: {"department": "X"}}),
+        "pathKeys",
+    );
+    tolerated(
+        json!({"foo": 1, "urn:example:x": {}}),
+        json!({}),
+        "unknownAttributes",
+    );
+    tolerated(json!({"name": {"foo": 1}}), json!({}), "unknownAttributes");
+    tolerated(json!({"schemas": []}), json!({}), "missingSchemas");
+    tolerated(
+        json!({"schemas": [ENTERPRISE]}),
+        json!({}),
+        "missingSchemas",
+    );
+    tolerated(
+        json!({"schemas": [USER, "urn:example:x"]}),
+        json!({}),
+        "unknownAttributes",
+    );
+}
+
+#[test]
+fn a_role_may_be_a_json_document_in_a_string() {
+    let document = r#"{"id":"06b0","value":"Admin","displayName":"The admin"}"#;
+    let case = Case::new("User", Profile::Default);
+    let check = |role: Value, expected: Value| {
+        let draft = case.create(user(json!({"roles": [role]}))).unwrap();
+        assert_eq!(draft.resource.body()["roles"], json!([expected]));
+    };
+    check(
+        json!(document),
+        json!({"value": "Admin", "display": "The admin"}),
+    );
+    check(
+        json!({"value": document, "type": "T", "primary": "False"}),
+        json!({"value": "Admin", "display": "The admin", "type": "T", "primary": false}),
+    );
+    check(json!({"value": "{not json"}), json!({"value": "{not json"}));
+    let strict = Case::new("User", Profile::Strict);
+    let draft = strict
+        .create(user(json!({"roles": [{"value": document}]})))
+        .unwrap();
+    assert_eq!(draft.resource.body()["roles"][0]["value"], document);
+    let entitlements = json!({"entitlements": [{"value": document}]});
+    let draft = case.create(user(entitlements)).unwrap();
+    assert_eq!(draft.resource.body()["entitlements"][0]["value"], document);
+}
+
+#[test]
+fn a_reference_is_the_services_own() {
+    let manager = |profile: Profile, given: Value| {
+        let body = user(json!({ENTERPRISE: {"manager": given}}));
+        let draft = Case::new("User", profile).create(body).unwrap();
+        draft.resource.body()[ENTERPRISE]["manager"].clone()
+    };
+    let check = |given: Value, expected: Value| {
+        assert_eq!(manager(Profile::Strict, given), expected);
+    };
+    let seven = json!({"value": "7", "$ref": "Users/7"});
+    check(json!({"value": "7"}), seven.clone());
+    check(
+        json!({"value": "7", "$ref": "https://other/Users/8"}),
+        seven.clone(),
+    );
+    check(json!({"$ref": "https://other/Users/7"}), seven.clone());
+    check(
+        json!({"value": "7", "$ref": null, "displayName": "J"}),
+        seven,
+    );
+    assert_eq!(
+        manager(Profile::Default, json!({"value": "7", "displayName": "J"})),
+        json!({"value": "7", "$ref": "Users/7", "displayName": "J"})
+    );
+}
+
+#[test]
+fn required_attributes_have_values() {
+    let user_case = Case::new("User", Profile::Default);
+    let missing = |body: Value, part: &str| {
+        refused(user_case.create(body), ErrorKind::InvalidValue, part);
+    };
+    missing(json!({"schemas": [USER]}), "`userName` is required");
+    missing(
+        json!({"schemas": [USER], "userName": null}),
+        "`userName` is required",
+    );
+    missing(
+        json!({"schemas": [USER], "userName": ""}),
+        "must not be empty",
+    );
+    let case = Case::new("Everything", Profile::Default);
+    let missing = |body: Value, part: &str| {
+        refused(case.create(body), ErrorKind::InvalidValue, part);
+    };
+    missing(json!({"name": "n"}), &format!("`{EXTENSION}:label`"));
+    let with_part = |part: Value| json!({"name": "n", "many": [part], EXTENSION: {"label": "l"}});
+    missing(with_part(json!({"type": "t"})), "`many.value` is required");
+    let draft = case.create(with_part(json!("v"))).unwrap();
+    assert_eq!(
+        draft.resource.body()["schemas"],
+        json!([EVERYTHING, EXTENSION])
+    );
+}
+
+#[test]
+fn one_element_is_primary_and_none_is_there_twice() {
+    let case = Case::new("User", Profile::Default);
+    let emails = |emails: Value| case.create(user(json!({"emails": emails})));
+    let two = json!([{"value": "a", "primary": true}, {"value": "b", "primary": "true"}]);
+    refused(
+        emails(two),
+        ErrorKind::InvalidValue,
+        "`emails` has more than one",
+    );
+    let same = json!([{"value": "a", "type": "work"}, {"type": "work", "value": "A"}]);
+    let draft = emails(same).unwrap();
+    assert_eq!(
+        draft.resource.body()["emails"],
+        json!([{"value": "a", "type": "work"}])
+    );
+}
+
+#[test]
+fn passwords_never_join_the_body() {
+    let case = Case::new("User", Profile::Default);
+    let draft = case
+        .create(user(json!({"password": "t1meMa$heen"})))
+        .unwrap();
+    assert!(!text(&draft).contains("t1meMa"));
+    assert!(!format!("{draft:?}").contains("t1meMa"));
+    assert_eq!(
+        draft.password,
+        Some(PasswordChange::Set(
+            Password::prepare("t1meMa$heen").unwrap()
+        ))
+    );
+    let draft = case.create(user(json!({"password": null}))).unwrap();
+    assert_eq!(draft.password, Some(PasswordChange::Clear));
+    assert_eq!(case.create(user(json!({}))).unwrap().password, None);
+    refused(
+        case.create(user(json!({"password": 1}))),
+        ErrorKind::InvalidValue,
+        "`password`",
+    );
+}
+
+#[test]
+fn members_leave_the_body() {
+    let case = Case::new("Group", Profile::Default);
+    let members = |members: Value| {
+        let body = json!({"schemas": [GROUP], "displayName": "g", "members": members});
+        case.create(body).map(|draft| {
+            assert!(!draft.resource.body().contains_key("members"));
+            draft.members
+        })
+    };
+    let member = |id: &str| Member {
+        value: id.to_owned(),
+        kind: None,
+        display: None,
+    };
+    let labelled = Member {
+        kind: Some("User".to_owned()),
+        display: Some("B".to_owned()),
+        ..member("1")
+    };
+    let check = |given: Value, expected: &[Member]| {
+        assert_eq!(
+            members(given.clone()).unwrap().unwrap(),
+            expected,
+            "{given}"
+        );
+    };
+    check(json!([]), &[]);
+    check(json!(null), &[]);
+    check(
+        json!([{"value": "1"}, "2", {"value": "1", "type": "User"}]),
+        &[member("1"), member("2")],
+    );
+    check(
+        json!({"value": "1", "type": "User", "display": "B", "$ref": null, "x": 1}),
+        &[labelled],
+    );
+    check(
+        json!([{"$ref": "https://example.com/Users/1"}]),
+        &[member("1")],
+    );
+    for bad in [
+        json!([null]),
+        json!([1]),
+        json!([{}]),
+        json!([{"value": 1}]),
+        json!([{"value": ""}]),
+    ] {
+        let error = members(bad.clone()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidValue, "{bad}");
+        assert!(error.detail().contains("members"), "{error}");
+    }
+    let without = json!({"schemas": [GROUP], "displayName": "g"});
+    assert_eq!(case.create(without).unwrap().members, None);
+}
+
+#[test]
+fn a_put_replaces_what_the_client_can_know() {
+    let case = Case::new("Everything", Profile::Strict);
+    let full = json!({
+        "schemas": [EVERYTHING, EXTENSION], "name": "n", "immutable": "i", "writeOnly": "w",
+        "request": "r", "integer": 1, "kept": [{"value": "a", "fixed": "f"}],
+        EXTENSION: {"label": "l", "number": 1},
+    });
+    let mut existing = case.create(full).unwrap().resource.into_body();
+    existing.insert("readOnly".to_owned(), json!("server"));
+    let existing = Value::Object(existing);
+    let minimal = || json!({"schemas": [EVERYTHING], "name": "m", "readOnly": "client", "id": "9", EXTENSION: {"label": "k"}});
+    let draft = case.replace(&existing, minimal()).unwrap();
+    assert_eq!(
+        Value::Object(draft.resource.into_body()),
+        json!({
+            "schemas": [EVERYTHING, EXTENSION], "id": "1", "name": "m", "immutable": "i",
+            "writeOnly": "w", "readOnly": "server", EXTENSION: {"label": "k"},
+        })
+    );
+    let with = |name: &str, value: Value| {
+        let mut body = minimal();
+        body[name] = value;
+        case.replace(&existing, body)
+    };
+    let cleared = with("writeOnly", Value::Null).unwrap();
+    assert!(!cleared.resource.body().contains_key("writeOnly"));
+    assert!(with("immutable", json!("i")).is_ok());
+    refused(
+        with("immutable", json!("j")),
+        ErrorKind::Mutability,
+        "`immutable`",
+    );
+    refused(
+        with("immutable", json!(null)),
+        ErrorKind::Mutability,
+        "`immutable`",
+    );
+    let kept = with(
+        "kept",
+        json!([{"value": "a"}, {"value": "b", "fixed": "g"}]),
+    )
+    .unwrap();
+    assert_eq!(
+        kept.resource.body()["kept"],
+        json!([{"value": "a", "fixed": "f"}, {"value": "b", "fixed": "g"}])
+    );
+    let changed = with("kept", json!([{"value": "a", "fixed": "g"}]));
+    refused(changed, ErrorKind::Mutability, "`kept.fixed`");
+    assert_eq!(with("request", json!("s")).unwrap().written, ["request"]);
+}
+
+#[test]
+fn a_put_clears_an_extension_unless_the_switch_keeps_unnamed_ones() {
+    let mut case = Case::new("User", Profile::Default);
+    let existing = user(json!({"id": "1", ENTERPRISE: {"department": "X"}}));
+    let has_department = |case: &Case, body: Value| {
+        let draft = case.replace(&existing, body).unwrap();
+        draft.resource.body().contains_key(ENTERPRISE)
+    };
+    let named = || json!({"schemas": [USER, ENTERPRISE], "userName": "b"});
+    assert!(!has_department(&case, user(json!({}))));
+    case.rules.switches.put_keeps_unnamed_extensions = true;
+    assert!(has_department(&case, user(json!({}))));
+    assert!(!has_department(&case, named()));
+    assert!(!has_department(
+        &case,
+        user(json!({ENTERPRISE: {"department": null}}))
+    ));
+}
+
+#[test]
+fn a_missing_shape_is_refused_everywhere() {
+    let case = Case::new("User", Profile::Default);
+    refused(
+        case.create(user(json!({"schemas": [1]}))),
+        ErrorKind::InvalidValue,
+        "`schemas`",
+    );
+    refused(
+        case.create(user(json!({ENTERPRISE: "x"}))),
+        ErrorKind::InvalidValue,
+        ENTERPRISE,
+    );
+    refused(
+        case.create(user(json!({"name": 7}))),
+        ErrorKind::InvalidValue,
+        "`name`",
+    );
+    refused(
+        case.create(user(json!({"active": "maybe"}))),
+        ErrorKind::InvalidValue,
+        "true or false",
+    );
+    let strict = Case::new("User", Profile::Strict);
+    refused(
+        strict.create(user(json!({"foo": 1}))),
+        ErrorKind::InvalidSyntax,
+        "`foo`",
+    );
+    refused(
+        strict.create(json!({"schemas": [USER, "urn:x:y"], "userName": "b"})),
+        ErrorKind::InvalidSyntax,
+        "urn:x:y",
+    );
+}

@@ -1,0 +1,144 @@
+//! What real clients write where a value belongs: one function for each tolerance.
+//!
+//! Each asks the profile only when the request needs it, so that the log tells which clients depend
+//! on which leniency. Without the tolerance the value is left as it is, and refused where it is read.
+
+use serde_json::{Map, Value};
+
+use super::reference;
+use crate::json::member;
+use crate::profile::{Reading, Tolerance};
+use crate::schema::{Attribute, Kind};
+
+/// Entra ID writes app role assignments as JSON documents inside strings; nothing else does, and
+/// entitlements may rightly hold such text.
+const JSON_IN_STRING_ATTRIBUTE: &str = "roles";
+
+/// [`Tolerance::StringBooleans`]: `"True"` is `true`.
+pub(super) fn boolean(reading: &mut Reading<'_>, text: &str) -> Option<bool> {
+    let value = match text {
+        _ if text.eq_ignore_ascii_case("true") => true,
+        _ if text.eq_ignore_ascii_case("false") => false,
+        _ => return None,
+    };
+    reading
+        .tolerates(Tolerance::StringBooleans)
+        .then_some(value)
+}
+
+/// [`Tolerance::WrappedSingleValue`]: `[x]` is `x`, and `[{"value": x}]` is `x` for a simple value.
+pub(crate) fn unwrapped_single(
+    reading: &mut Reading<'_>,
+    attribute: &Attribute,
+    value: Value,
+) -> Value {
+    match value {
+        Value::Array(mut elements)
+            if elements.len() == 1 && reading.tolerates(Tolerance::WrappedSingleValue) =>
+        {
+            let element = elements.pop().unwrap_or_default();
+            let inner = element
+                .as_object()
+                .and_then(|object| member(object, "value"));
+            match inner {
+                Some(inner) if !attribute.is_complex() => inner.clone(),
+                _ => element,
+            }
+        }
+        value => value,
+    }
+}
+
+/// [`Tolerance::UnwrappedMultiValue`]: a single value stands for an array of one.
+pub(super) fn single_for_many(reading: &mut Reading<'_>) -> bool {
+    reading.tolerates(Tolerance::UnwrappedMultiValue)
+}
+
+/// [`Tolerance::JsonInString`] and [`Tolerance::BareComplexValue`]: a string where an object belongs.
+pub(super) fn spelled_out(reading: &mut Reading<'_>, attribute: &Attribute, value: Value) -> Value {
+    match value {
+        Value::String(text) => match json_object(reading, attribute, &text) {
+            Some(object) => Value::Object(object),
+            None => bare_complex(reading, attribute, text),
+        },
+        other => other,
+    }
+}
+
+/// [`Tolerance::BareComplexValue`]: `"x"` is `{"value": "x"}`.
+fn bare_complex(reading: &mut Reading<'_>, attribute: &Attribute, text: String) -> Value {
+    let takes_text = attribute.sub_attribute("value").is_some_and(|sub| {
+        !matches!(
+            sub.kind,
+            Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex
+        )
+    });
+    if !takes_text || !reading.tolerates(Tolerance::BareComplexValue) {
+        return Value::String(text);
+    }
+    Value::Object(Map::from_iter([("value".to_owned(), Value::String(text))]))
+}
+
+/// [`Tolerance::JsonInString`] inside `value`: what the document spells out wins over what stands
+/// beside it, and what it leaves out stays.
+pub(super) fn decode_value(
+    reading: &mut Reading<'_>,
+    attribute: &Attribute,
+    object: &mut Map<String, Value>,
+) {
+    // Each round replaces a string by a part of itself, so this ends.
+    while let Some(decoded) = member(object, "value")
+        .and_then(Value::as_str)
+        .and_then(|text| json_object(reading, attribute, text))
+    {
+        object.retain(|key, _| member(&decoded, key).is_none());
+        object.extend(decoded);
+    }
+}
+
+/// The JSON object with a `value` that a string of app role assignments spells out.
+fn json_object(
+    reading: &mut Reading<'_>,
+    attribute: &Attribute,
+    text: &str,
+) -> Option<Map<String, Value>> {
+    let may_be_json =
+        attribute.name == JSON_IN_STRING_ATTRIBUTE && text.trim_ascii_start().starts_with('{');
+    if !may_be_json {
+        return None;
+    }
+    let object = crate::json::parse_object(text.as_bytes()).ok()?;
+    member(&object, "value")?;
+    reading.tolerates(Tolerance::JsonInString).then_some(object)
+}
+
+/// [`Tolerance::DisplayNameForDisplay`]: an element's `displayName` is its `display`.
+pub(super) fn rename_display(
+    reading: &mut Reading<'_>,
+    attribute: &Attribute,
+    object: &mut Map<String, Value>,
+) {
+    let wanted = attribute.multi_valued
+        && attribute.sub_attribute("display").is_some()
+        && attribute.sub_attribute("displayName").is_none()
+        && member(object, "display").is_none();
+    if !wanted || member(object, "displayName").is_none() {
+        return;
+    }
+    if reading.tolerates(Tolerance::DisplayNameForDisplay) {
+        let display = crate::json::take_member(object, "displayName").unwrap_or_default();
+        object.insert("display".to_owned(), display);
+    }
+}
+
+/// [`Tolerance::ReferenceDisplay`]: the read-only name beside a reference, such as
+/// `manager.displayName`, is what the client gave until a lookup knows better.
+pub(super) fn keeps_reference_display(
+    reading: &mut Reading<'_>,
+    attribute: &Attribute,
+    sub: &Attribute,
+) -> bool {
+    let beside_reference = reference::has_maintained(attribute);
+    let names = sub.name == "displayName" || sub.name == "display";
+    beside_reference && names && reading.tolerates(Tolerance::ReferenceDisplay)
+}
