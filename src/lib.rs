@@ -9,6 +9,8 @@ pub mod aws;
 #[cfg(feature = "service")]
 pub mod clock;
 #[cfg(feature = "service")]
+pub mod provider;
+#[cfg(feature = "service")]
 pub mod store;
 #[cfg(feature = "service")]
 pub mod tenant;

@@ -217,6 +217,18 @@ impl<'a> Reading<'a> {
 pub struct Fired(u32);
 
 impl Fired {
+    /// The set as a number, to be kept where a set cannot be.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The set that a number stands for.
+    #[must_use]
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// Whether no tolerance was used.
     #[must_use]
     pub fn is_empty(self) -> bool {

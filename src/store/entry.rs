@@ -10,6 +10,9 @@ use crate::protocol::schema::Index;
 /// The most entries that one resource has in one index.
 const MAX_ENTRIES: usize = 20;
 
+/// Claims on the values of an index that is not unique by itself stand in a partition of their own.
+const CLAIMS: &str = "!";
+
 /// One key in one index.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Entry {
@@ -22,6 +25,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The attribute that the key is of.
+    pub(super) fn attribute(&self) -> &str {
+        self.path.strip_prefix(CLAIMS).unwrap_or(&self.path)
+    }
+
     /// The sort key: a claim is the key alone, so that a second one meets it.
     pub(super) fn sort_key(&self, id: &str) -> String {
         if self.unique {
@@ -51,6 +59,16 @@ impl Entries {
                 .take(MAX_ENTRIES)
                 .map(entry),
         );
+    }
+
+    /// Adds claims on the keys of an index that is not unique by itself.
+    pub fn claim(&mut self, index: &Index, keys: impl IntoIterator<Item = String>) {
+        let claim = |key| Entry {
+            path: format!("{CLAIMS}{}", index.path),
+            key,
+            unique: true,
+        };
+        self.0.extend(keys.into_iter().map(claim));
     }
 
     /// Every entry, in order.

@@ -317,6 +317,7 @@ impl TenantStore {
             Change {
                 body,
                 members,
+                items: None,
                 now: fill.now,
                 guard,
                 journal: Some(step),
@@ -337,17 +338,8 @@ impl TenantStore {
     async fn undo_fill(&self, fill: &Fill) -> Result<(), StoreError> {
         match &fill.target {
             Target::Created(state) | Target::Replaced { fresh: state, .. } => {
-                let memberships = fill
-                    .change
-                    .add
-                    .keys()
-                    .map(|id| self.membership_key(&fill.group, state, id));
-                let members = fill
-                    .change
-                    .add
-                    .keys()
-                    .map(|id| self.member_key(&fill.group, state, id));
-                self.write_all(memberships.chain(members).collect()).await
+                let ids: Vec<String> = fill.change.add.keys().cloned().collect();
+                self.remove_items(&fill.group, state, &ids).await
             }
             // What was added to a live set stays if its member exists, and falls with a group that is
             // gone; a member that does not exist must not stay.
@@ -367,20 +359,6 @@ impl TenantStore {
         self.remove_members(&undo, state).await
     }
 
-    fn member_key(&self, group: &str, state: &GroupState, id: &str) -> PlainWrite {
-        PlainWrite::Delete {
-            pk: self.keys.members(group, &state.set, state.shard(id)),
-            sk: id.to_owned(),
-        }
-    }
-
-    fn membership_key(&self, group: &str, state: &GroupState, id: &str) -> PlainWrite {
-        PlainWrite::Delete {
-            pk: self.keys.memberships(id),
-            sk: keys::membership(id, group, &state.set),
-        }
-    }
-
     /// Removes every item of a set that nobody reads any more, membership items first, so that what
     /// is left of the work can always be found.
     pub(super) async fn sweep_set(
@@ -394,10 +372,16 @@ impl TenantStore {
                 if ids.is_empty() {
                     break;
                 }
-                let memberships = ids.iter().map(|id| self.membership_key(group, state, id));
-                self.write_all(memberships.collect()).await?;
-                let members = ids.iter().map(|id| self.member_key(group, state, id));
-                self.write_all(members.collect()).await?;
+                let (members, memberships): (Vec<_>, Vec<_>) = ids
+                    .iter()
+                    .map(|id| {
+                        self.member_keys(group, state, id)
+                            .map(|(pk, sk)| PlainWrite::Delete { pk, sk })
+                    })
+                    .map(|[member, membership]| (member, membership))
+                    .unzip();
+                self.write_all(memberships).await?;
+                self.write_all(members).await?;
             }
         }
         Ok(())

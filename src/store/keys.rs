@@ -6,7 +6,7 @@ use crate::protocol::schema::ResourceType;
 use crate::tenant::TenantId;
 
 /// Separates the parts of a sort key; index texts never contain it.
-pub(super) const SEPARATOR: char = '\u{1f}';
+pub(super) use crate::protocol::key::SEPARATOR;
 
 /// Counters of one type are spread over this many items, so that creates do not meet in one.
 pub(super) const COUNTER_SHARDS: u64 = 64;
@@ -61,6 +61,11 @@ impl Keys {
 
     fn membership_partition(&self, partition: u64) -> String {
         format!("{}#B#{partition}", self.prefix)
+    }
+
+    /// The mark that says that groups are members of groups.
+    pub(super) fn nested(&self) -> (String, String) {
+        (format!("{}#N", self.prefix), "nested".to_owned())
     }
 
     /// The journal.

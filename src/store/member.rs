@@ -12,16 +12,18 @@ use std::collections::{BTreeMap, HashSet};
 
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put};
 use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::TenantStore;
+use super::batch::PlainWrite;
 use super::error::StoreError;
 use super::item::{self, GroupState, Item, Stored, s};
 use super::keys::{self, SEPARATOR};
 use super::range::{KeyRange, Window};
 use super::resource::{broken, token};
 use super::transaction::{MAX_STEPS, Refusal, Transaction};
-use crate::protocol::schema::ResourceType;
+use crate::protocol::schema::{Registry, ResourceType};
 
 /// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,12 +56,23 @@ pub struct MemberChange {
     pub remove: HashSet<String>,
 }
 
+/// Lookups under way at once.
+const PARALLEL: usize = 32;
+
 /// The steps of one addition: the check of the member, and the two items.
 const STEPS_TO_ADD: usize = 3;
 /// The steps of one removal: the two items.
 const STEPS_TO_REMOVE: usize = 2;
 
 impl MemberChange {
+    /// Removes these ids, which are then not added.
+    pub fn remove_all(&mut self, ids: impl IntoIterator<Item = String>) {
+        for id in ids {
+            self.add.remove(&id);
+            self.remove.insert(id);
+        }
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -131,13 +144,12 @@ impl TenantStore {
         group: &str,
         state: &GroupState,
         change: MemberChange,
-        type_of: &(dyn Fn(&str) -> Option<&ResourceType> + Sync),
+        types: &Registry,
         now: u64,
     ) -> Result<Applied, StoreError> {
         let mut left = change;
         while !left.is_empty() {
-            let (transaction, steps) =
-                self.member_transaction(group, state, &left, type_of, now)?;
+            let (transaction, steps) = self.member_transaction(group, state, &left, types, now)?;
             let Err(refused) = self.commit_steps(transaction, &token()).await? else {
                 return Ok(Applied::Changed(left));
             };
@@ -170,13 +182,13 @@ impl TenantStore {
         group: &str,
         state: &GroupState,
         change: &MemberChange,
-        type_of: &(dyn Fn(&str) -> Option<&ResourceType> + Sync),
+        types: &Registry,
         now: u64,
     ) -> Result<(Transaction, Vec<Step>), StoreError> {
         let mut transaction = Transaction::default();
         let mut steps = Vec::with_capacity(change.steps());
         for member in change.add.values() {
-            let Some(resource_type) = type_of(&member.kind) else {
+            let Some(resource_type) = types.resource_type(&member.kind) else {
                 continue;
             };
             transaction.check(
@@ -279,6 +291,84 @@ impl TenantStore {
             .key("sk", s(keys::membership(id, group, &state.set)))
             .build()
             .map_err(broken)
+    }
+
+    /// The keys of a member's two items.
+    pub(super) fn member_keys(
+        &self,
+        group: &str,
+        state: &GroupState,
+        id: &str,
+    ) -> [(String, String); 2] {
+        let member = self.keys.members(group, &state.set, state.shard(id));
+        [
+            (member, id.to_owned()),
+            (
+                self.keys.memberships(id),
+                keys::membership(id, group, &state.set),
+            ),
+        ]
+    }
+
+    /// Removes member items of a set that is not the current one any more.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn remove_items(
+        &self,
+        group: &str,
+        state: &GroupState,
+        ids: &[String],
+    ) -> Result<(), StoreError> {
+        let keys = ids.iter().flat_map(|id| self.member_keys(group, state, id));
+        self.write_all(keys.map(|(pk, sk)| PlainWrite::Delete { pk, sk }).collect())
+            .await
+    }
+
+    /// Remembers that the tenant has groups in groups, so that readers look for indirect membership.
+    /// It is never forgotten: that costs readers a round, and forgetting too early would cost truth.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn mark_nested(&self) -> Result<(), StoreError> {
+        let (pk, sk) = self.keys.nested();
+        let item = Item::from([
+            ("pk".to_owned(), s(pk)),
+            ("sk".to_owned(), s(sk)),
+            ("kind".to_owned(), s("N")),
+        ]);
+        self.write_all(vec![PlainWrite::Put(item)]).await
+    }
+
+    /// The groups with these ids that exist, and whether the tenant has groups in groups: one call
+    /// for up to 99 groups.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn groups(
+        &self,
+        resource_type: &ResourceType,
+        ids: &[String],
+    ) -> Result<(Vec<Stored>, bool), StoreError> {
+        let resources = self.keys.resources(resource_type);
+        let nested = self.keys.nested();
+        let groups = ids.iter().map(|id| (resources.clone(), id.clone()));
+        let items = self
+            .get_keys(groups.chain([nested.clone()]).collect())
+            .await?;
+        let is_mark = |item: &Item| {
+            item.get("kind")
+                .and_then(|kind| kind.as_s().ok())
+                .is_some_and(|kind| kind == "N")
+        };
+        let has_nested = items.iter().any(is_mark);
+        let groups = items
+            .into_iter()
+            .filter(|item| !is_mark(item) && !item::is_deleted(item));
+        Ok((
+            groups.map(Stored::from_item).collect::<Result<_, _>>()?,
+            has_nested,
+        ))
     }
 
     /// A member's item.
@@ -395,6 +485,20 @@ impl TenantStore {
         let range = KeyRange::prefix(&format!("{member}{SEPARATOR}"));
         self.memberships_in(&self.keys.memberships(member), &range)
             .await
+    }
+
+    /// Every membership item of these resources, each looked up by itself, in parallel.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn memberships_of(
+        &self,
+        members: impl Iterator<Item = &str>,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let reads: Vec<_> = members.map(|member| self.memberships(member)).collect();
+        let found: Vec<Vec<Membership>> =
+            stream::iter(reads).buffered(PARALLEL).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Every membership item in a range of one partition.

@@ -44,7 +44,7 @@ pub use journal::{LEASE_MILLIS, Step};
 pub use member::{Applied, Member, MemberChange, Membership};
 pub use meter::{Cost, Meter};
 pub use range::{IndexPage, KeyRange, Order, ResourcePage, Window};
-pub use resource::{BodyChange, Change, Guard, MemberEffect, New, Write};
+pub use resource::{BodyChange, Change, Guard, MemberEffect, MemberItems, New, Write};
 
 use crate::clock::Clock;
 use crate::tenant::TenantId;

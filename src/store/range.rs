@@ -1,16 +1,18 @@
 //! Ordered reads: pages of an index, pages of a type, and many resources by id.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, Select};
 use futures_util::future::try_join_all;
 
 use super::TenantStore;
+use super::call::Backoff;
 use super::error::StoreError;
 use super::item::{self, Item, Stored, s};
 use super::keys::SEPARATOR;
 use super::meter::Account;
+use super::resource::broken;
 use crate::protocol::schema::{Index, ResourceType};
 
 /// The most keys that DynamoDB takes in one BatchGetItem.
@@ -273,37 +275,45 @@ impl TenantStore {
         ids: &[String],
     ) -> Result<Vec<Stored>, StoreError> {
         let pk = self.keys.resources(resource_type);
-        let batches = ids
-            .chunks(MAX_BATCH)
-            .map(|chunk| self.get_batch(&pk, chunk));
-        let items = try_join_all(batches).await?.into_iter().flatten();
+        let items = self
+            .get_keys(ids.iter().map(|id| (pk.clone(), id.clone())).collect())
+            .await?;
         let mut found = HashMap::new();
-        for item in items.filter(|item| !item::is_deleted(item)) {
+        for item in items.into_iter().filter(|item| !item::is_deleted(item)) {
             let stored = Stored::from_item(item)?;
             found.insert(stored.id.clone(), stored);
         }
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
-    /// Reads up to 100 items of one partition, asking again for what a call leaves out.
-    pub(super) async fn get_batch(
+    /// The items with these keys that exist, in no order; batches run in parallel.
+    pub(super) async fn get_keys(
         &self,
-        pk: &str,
-        sort_keys: &[String],
+        keys: BTreeSet<(String, String)>,
     ) -> Result<Vec<Item>, StoreError> {
-        let distinct: std::collections::HashSet<_> = sort_keys.iter().collect();
-        let key = |sk: &&String| {
-            HashMap::from([("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk.as_str()))])
+        let key = |(pk, sk): (String, String)| {
+            HashMap::from([("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk))])
         };
-        let mut wanted: Vec<_> = distinct.iter().map(key).collect();
+        let keys: Vec<_> = keys.into_iter().map(key).collect();
+        let batches = keys
+            .chunks(MAX_BATCH)
+            .map(|chunk| self.get_batch(chunk.to_vec()));
+        Ok(try_join_all(batches).await?.into_iter().flatten().collect())
+    }
+
+    /// Reads up to 100 items, asking again for what a call leaves out.
+    async fn get_batch(
+        &self,
+        mut wanted: Vec<HashMap<String, AttributeValue>>,
+    ) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::with_capacity(wanted.len());
-        let mut pause = super::call::Backoff::default();
-        while !wanted.is_empty() {
+        let mut backoff = Backoff::default();
+        loop {
             let keys = KeysAndAttributes::builder()
                 .set_keys(Some(wanted))
                 .consistent_read(true)
                 .build();
-            let keys = keys.map_err(super::resource::broken)?;
+            let keys = keys.map_err(broken)?;
             let attempt = || {
                 self.client
                     .batch_get_item()
@@ -320,16 +330,15 @@ impl TenantStore {
                     .and_then(|mut tables| tables.remove(&*self.table))
                     .unwrap_or_default(),
             );
-            wanted = output
+            let left = output
                 .unprocessed_keys
-                .and_then(|mut tables| tables.remove(&*self.table))
-                .map(|left| left.keys)
-                .unwrap_or_default();
-            if !wanted.is_empty() {
-                self.pause(&mut pause).await?;
+                .and_then(|mut tables| tables.remove(&*self.table));
+            wanted = left.map(|left| left.keys).unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(found);
             }
+            self.pause(&mut backoff).await?;
         }
-        Ok(found)
     }
 
     /// One Query call.

@@ -78,6 +78,8 @@ pub struct Change<'c> {
     pub body: Option<BodyChange<'c>>,
     /// What happens to the members of a group.
     pub members: MemberEffect,
+    /// Member items that are written and removed in the same transaction.
+    pub items: Option<MemberItems<'c>>,
     /// The time of the change, in milliseconds since the Unix epoch.
     pub now: u64,
     /// What must not have changed meanwhile.
@@ -87,12 +89,25 @@ pub struct Change<'c> {
 }
 
 /// A change of a resource's body.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct BodyChange<'c> {
     /// Every key the resource stood under.
     pub entries_before: &'c Entries,
     /// The new body and keys.
     pub write: Write<'c>,
+}
+
+/// Member items to write and to remove together with a change of their group.
+#[derive(Debug, Clone, Copy)]
+pub struct MemberItems<'c> {
+    /// The members to add, each with its resource type.
+    pub add: &'c [(Member, &'c ResourceType)],
+    /// The set they are added to.
+    pub add_to: &'c GroupState,
+    /// The ids of the members to remove.
+    pub remove: &'c [String],
+    /// The set they are removed from.
+    pub remove_from: &'c GroupState,
 }
 
 /// What a change does to the members of a group.
@@ -186,20 +201,13 @@ impl TenantStore {
         }
         transaction.update(self.count(resource_type, new.id, 1)?, Refusal::Never);
         if let Some(group) = &stored.group {
-            for (member, member_type) in new.members {
-                transaction.check(
-                    self.member_check(member_type, &member.id)?,
-                    Refusal::Member(member.id.clone()),
-                );
-                transaction.put(
-                    self.member_put(new.id, group, member, new.write.now)?,
-                    Refusal::Never,
-                );
-                transaction.put(
-                    self.membership_put(new.id, group, &member.id, new.write.now)?,
-                    Refusal::Never,
-                );
-            }
+            let items = MemberItems {
+                add: new.members,
+                add_to: group,
+                remove: &[],
+                remove_from: group,
+            };
+            self.member_steps(&mut transaction, new.id, items, new.write.now)?;
         }
         if let Some(journal) = new.journal {
             transaction.update(self.journal_advance(journal)?, Refusal::Journal);
@@ -231,6 +239,9 @@ impl TenantStore {
             for entry in body.write.entries.minus(body.entries_before) {
                 self.add_entry(&mut transaction, resource_type, &before.id, entry, &token)?;
             }
+        }
+        if let Some(items) = change.items {
+            self.member_steps(&mut transaction, &before.id, items, change.now)?;
         }
         if let Some(journal) = change.journal {
             transaction.update(self.journal_advance(journal)?, Refusal::Journal);
@@ -276,6 +287,46 @@ impl TenantStore {
         self.commit(transaction, &token)
             .await?
             .map_err(|refused| refused.into_error(Some(before)))
+    }
+
+    /// The steps that write and remove member items, whatever is there now.
+    fn member_steps(
+        &self,
+        transaction: &mut Transaction,
+        group: &str,
+        items: MemberItems<'_>,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        for (member, member_type) in items.add {
+            let missing = Refusal::Member(member.id.clone());
+            transaction.check(self.member_check(member_type, &member.id)?, missing);
+            let put = |item| {
+                Put::builder()
+                    .table_name(&*self.table)
+                    .set_item(Some(item))
+                    .build()
+                    .map_err(broken)
+            };
+            transaction.put(
+                put(self.member_item(group, items.add_to, member, now))?,
+                Refusal::Never,
+            );
+            transaction.put(
+                put(self.membership_item(group, items.add_to, &member.id, now))?,
+                Refusal::Never,
+            );
+        }
+        for id in items.remove {
+            let keys = self.member_keys(group, items.remove_from, id);
+            for (pk, sk) in keys {
+                let delete = Delete::builder()
+                    .table_name(&*self.table)
+                    .key("pk", s(pk))
+                    .key("sk", s(sk));
+                transaction.delete(delete.build().map_err(broken)?, Refusal::Never);
+            }
+        }
+        Ok(())
     }
 
     fn resource_put(
@@ -372,7 +423,7 @@ impl TenantStore {
             .return_values_on_condition_check_failure(WITH_OLD_ITEM);
         transaction.put(
             claim.build().map_err(broken)?,
-            Refusal::Claim(entry.path.clone()),
+            Refusal::Claim(entry.attribute().to_owned()),
         );
         Ok(())
     }

@@ -1,0 +1,176 @@
+//! A change of an existing resource: read, decide, write on the condition that it is still what was
+//! read; again when it is not.
+
+use super::entries::entries;
+use super::members::{Kinds, MemberIntent};
+use super::{MAX_ROUNDS, Provider, Scope, password};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::resource::{PasswordChange, Resource};
+use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::version::Precondition;
+use crate::store::{BodyChange, Change, Guard, MemberEffect, StoreError, Stored, Write};
+
+/// What a request makes of a resource.
+#[derive(Debug)]
+pub(super) struct NewState {
+    /// The body.
+    pub(super) resource: Resource,
+    /// What happens to the members.
+    pub(super) members: MemberIntent,
+    /// What happens to the password.
+    pub(super) password: Option<PasswordChange>,
+}
+
+/// One attempt to write a change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round<'r> {
+    /// The resource's type.
+    pub(super) resource_type: &'r ResourceType,
+    /// The resource as it was read.
+    pub(super) before: &'r Stored,
+    /// The new body, if it changes.
+    pub(super) body: Option<BodyChange<'r>>,
+    /// What must not have changed since.
+    pub(super) guard: Guard,
+    /// The time of the change, in milliseconds since the Unix epoch.
+    pub(super) now: u64,
+}
+
+/// Why a round did not succeed.
+#[derive(Debug)]
+pub(super) enum Setback {
+    /// The store refused; another round may help.
+    Store(StoreError),
+    /// The request is wrong.
+    Refused(Error),
+}
+
+impl From<StoreError> for Setback {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Error> for Setback {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Provider {
+    /// Changes a resource by what `make` makes of its present state. A change that changes nothing
+    /// writes nothing: version and time stay.
+    pub(super) async fn change(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        id: &str,
+        precondition: &Precondition,
+        mut make: impl FnMut(&Resource) -> Result<NewState>,
+    ) -> Result<Stored> {
+        let mut kinds = Kinds::default();
+        for _ in 0..MAX_ROUNDS {
+            let before = scope.existing(resource_type, id).await?;
+            precondition.check_write(&before.version())?;
+            let existing = Resource::from_text(&before.body)?;
+            let state = make(&existing)?;
+            let guard = if precondition.has_if_match() {
+                Guard::Whole
+            } else {
+                Guard::Changed
+            };
+            let round = Attempt {
+                scope,
+                resource_type,
+                before: &before,
+                existing: &existing,
+                state: &state,
+                guard,
+            };
+            match self.attempt(round, &mut kinds).await {
+                Ok(stored) => return Ok(stored),
+                Err(Setback::Store(StoreError::VersionMismatch)) if guard == Guard::Whole => {
+                    return Err(Error::version_mismatch(
+                        "The resource has changed since it was read",
+                    ));
+                }
+                Err(Setback::Store(StoreError::VersionMismatch)) => {}
+                Err(Setback::Store(StoreError::NoMember { id })) => {
+                    kinds.infer(scope, &id, &state.members).await?;
+                }
+                Err(Setback::Store(StoreError::NotFound)) => {
+                    return Err(super::get::no_such(resource_type, id));
+                }
+                Err(Setback::Store(error)) => return Err(error.into()),
+                Err(Setback::Refused(error)) => return Err(error),
+            }
+        }
+        Err(Error::unavailable(
+            "The resource is being changed by too many others at once; retry later",
+        ))
+    }
+
+    async fn attempt(&self, attempt: Attempt<'_>, kinds: &mut Kinds) -> Result<Stored, Setback> {
+        let Attempt {
+            scope,
+            resource_type,
+            before,
+            existing,
+            state,
+            guard,
+        } = attempt;
+        let rules = &scope.tenant.rules;
+        let new_password =
+            password::changed(state.password.as_ref(), before.password.as_deref(), rules).await?;
+        let text = state.resource.to_text();
+        let is_changed = text != before.body || new_password != before.password;
+        let (entries_before, entries_after) = (
+            entries(existing.body(), resource_type, rules),
+            entries(state.resource.body(), resource_type, rules),
+        );
+        let now = self.now();
+        let write = Write {
+            body: &text,
+            entries: &entries_after,
+            password: new_password.as_deref(),
+            now,
+        };
+        let body = is_changed.then_some(BodyChange {
+            entries_before: &entries_before,
+            write,
+        });
+        let round = Round {
+            resource_type,
+            before,
+            body,
+            guard,
+            now,
+        };
+        if resource_type.membership == Some(Membership::Members) {
+            return self.change_group(scope, round, &state.members, kinds).await;
+        }
+        if body.is_none() {
+            return Ok(before.clone());
+        }
+        let change = Change {
+            body,
+            members: MemberEffect::None,
+            items: None,
+            now,
+            guard,
+            journal: None,
+        };
+        Ok(scope.store.update(resource_type, before, change).await?)
+    }
+}
+
+/// What one round works with.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
+    scope: &'a Scope,
+    resource_type: &'a ResourceType,
+    before: &'a Stored,
+    existing: &'a Resource,
+    state: &'a NewState,
+    guard: Guard,
+}

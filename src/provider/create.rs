@@ -1,0 +1,74 @@
+//! POST: a new resource (RFC 7644 §3.3).
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::entries::entries;
+use super::{Answer, Provider, Scope, password};
+use crate::protocol::error::Result;
+use crate::protocol::message::Selection;
+use crate::protocol::projection::Projection;
+use crate::protocol::resource::{Resource, Verb};
+use crate::protocol::schema::{Membership, ResourceType};
+use crate::store::{New, Write};
+
+impl Provider {
+    /// Creates a resource.
+    ///
+    /// # Errors
+    /// `InvalidValue` and `InvalidSyntax` for a body that does not fit the type, `Uniqueness` when a
+    /// unique value is taken.
+    pub async fn create(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        body: Map<String, Value>,
+        selection: &Selection,
+    ) -> Result<Answer> {
+        let mut reading = scope.reading();
+        let projection = Projection::new(selection, resource_type, &mut reading);
+        let id = Uuid::now_v7().to_string();
+        let registry = &scope.tenant.registry;
+        let draft = Resource::from_request(
+            body,
+            resource_type,
+            registry,
+            &mut reading,
+            Verb::Create { id: &id },
+        );
+        scope.note(&reading);
+        let draft = draft?;
+        let password =
+            password::changed(draft.password.as_ref(), None, &scope.tenant.rules).await?;
+        let write = Write {
+            body: &draft.resource.to_text(),
+            entries: &entries(draft.resource.body(), resource_type, &scope.tenant.rules),
+            password: password.as_deref(),
+            now: self.now(),
+        };
+        let stored = match resource_type.membership {
+            Some(Membership::Members) => {
+                let members = draft.members.unwrap_or_default();
+                self.create_group(scope, resource_type, &id, write, members)
+                    .await?
+            }
+            Some(Membership::MemberOf) | None => {
+                let new = New {
+                    id: &id,
+                    write,
+                    group: None,
+                    members: &[],
+                    journal: None,
+                };
+                scope.store.create(resource_type, new).await?
+            }
+        };
+        scope
+            .answer(
+                resource_type,
+                stored,
+                &projection.after_write(draft.written),
+            )
+            .await
+    }
+}

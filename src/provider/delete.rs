@@ -1,0 +1,67 @@
+//! DELETE (RFC 7644 §3.6).
+
+use super::entries::entries;
+use super::get::{could_be_an_id, no_such};
+use super::{MAX_ROUNDS, Provider, Scope};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::resource::Resource;
+use crate::protocol::schema::ResourceType;
+use crate::protocol::version::Precondition;
+use crate::store::{Guard, StoreError};
+
+impl Provider {
+    /// Deletes a resource: afterwards it is in no group, list or index. A DELETE of what an earlier
+    /// one left half deleted finishes that.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`.
+    pub async fn delete(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        id: &str,
+        precondition: &Precondition,
+    ) -> Result<()> {
+        if !could_be_an_id(id) {
+            return Err(no_such(resource_type, id));
+        }
+        let registry = &scope.tenant.registry;
+        for _ in 0..MAX_ROUNDS {
+            let Some(before) = scope.store.get(resource_type, id).await? else {
+                return match scope
+                    .store
+                    .resume_delete(resource_type, id, registry)
+                    .await?
+                {
+                    true => Ok(()),
+                    false => Err(no_such(resource_type, id)),
+                };
+            };
+            precondition.check_write(&before.version())?;
+            let guard = if precondition.has_if_match() {
+                Guard::Whole
+            } else {
+                Guard::Changed
+            };
+            let body = Resource::from_text(&before.body)?;
+            let entries = entries(body.body(), resource_type, &scope.tenant.rules);
+            match scope
+                .store
+                .delete(resource_type, &before, &entries, guard, registry)
+                .await
+            {
+                Ok(()) => return Ok(()),
+                Err(StoreError::VersionMismatch) if guard == Guard::Whole => {
+                    return Err(Error::version_mismatch(
+                        "The resource has changed since it was read",
+                    ));
+                }
+                Err(StoreError::VersionMismatch | StoreError::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::unavailable(
+            "The resource is being changed by too many others at once; retry later",
+        ))
+    }
+}

@@ -1,0 +1,61 @@
+//! GET of one resource (RFC 7644 §3.4.1).
+
+use super::{Provider, Read, Scope};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::message::Selection;
+use crate::protocol::projection::Projection;
+use crate::protocol::schema::ResourceType;
+use crate::protocol::version::{self, Precondition};
+use crate::store::Stored;
+
+impl Provider {
+    /// Reads a resource.
+    ///
+    /// # Errors
+    /// `NotFound`; `VersionMismatch` when `If-Match` does not hold.
+    pub async fn get(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        id: &str,
+        selection: &Selection,
+        precondition: &Precondition,
+    ) -> Result<Read> {
+        let mut reading = scope.reading();
+        let projection = Projection::new(selection, resource_type, &mut reading);
+        scope.note(&reading);
+        let stored = scope.existing(resource_type, id).await?;
+        let version = stored.version();
+        if precondition.check_read(&version)? == version::Read::NotModified {
+            return Ok(Read::NotModified(version));
+        }
+        Ok(Read::Found(
+            scope.answer(resource_type, stored, &projection).await?,
+        ))
+    }
+}
+
+impl Scope {
+    /// The resource with this id.
+    ///
+    /// # Errors
+    /// `NotFound` naming the id, which is also the answer for an id that belongs to another tenant.
+    pub(super) async fn existing(&self, resource_type: &ResourceType, id: &str) -> Result<Stored> {
+        let stored = match could_be_an_id(id) {
+            true => self.store.get(resource_type, id).await?,
+            false => None,
+        };
+        stored.ok_or_else(|| no_such(resource_type, id))
+    }
+}
+
+/// Ids are UUIDs of ours; what could not even be a key is nobody's id.
+pub(super) fn could_be_an_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 256
+}
+
+/// The answer for an id that does not exist.
+pub(super) fn no_such(resource_type: &ResourceType, id: &str) -> Error {
+    let shown: String = id.chars().take(64).collect();
+    Error::not_found(format!("{} {shown} does not exist", resource_type.name))
+}

@@ -1,0 +1,266 @@
+//! `groups` of users, and what a group's members are (RFC 7643 §4.1.2, §4.2).
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value, json};
+
+use super::Scope;
+use super::change::Setback;
+use super::render::display;
+use crate::protocol::error::{Error, Result};
+use crate::protocol::filter::BoundFilter;
+use crate::protocol::resource::relative_reference;
+use crate::protocol::schema::{self, ResourceType};
+use crate::store::{Member, Membership, Stored};
+
+/// Nested groups are followed so far up; further ones are left out.
+const MAX_LEVELS: usize = 10;
+/// So many resources are looked up one by one; more by the range their ids span.
+const MAX_SINGLE_LOOKUPS: usize = 4;
+
+/// How the resources of a page lie in the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spread {
+    /// One after the other in order of creation, with nobody in between.
+    Contiguous,
+    /// Anywhere.
+    Scattered,
+}
+
+impl Scope {
+    /// The type whose resources have members.
+    pub(super) fn group_type(&self) -> Option<&ResourceType> {
+        let types = self
+            .tenant
+            .registry
+            .resource_types()
+            .iter()
+            .map(AsRef::as_ref);
+        types.into_iter().find(|resource_type: &&ResourceType| {
+            resource_type.membership == Some(schema::Membership::Members)
+        })
+    }
+
+    /// The types whose resources can be members.
+    pub(super) fn member_types(&self) -> impl Iterator<Item = &ResourceType> {
+        let types = self
+            .tenant
+            .registry
+            .resource_types()
+            .iter()
+            .map(AsRef::as_ref);
+        types.filter(|resource_type: &&ResourceType| resource_type.membership.is_some())
+    }
+
+    /// The type of members that do not say theirs.
+    pub(super) fn default_member_type(&self) -> Result<&ResourceType> {
+        self.member_types()
+            .find(|resource_type| resource_type.membership == Some(schema::Membership::MemberOf))
+            .ok_or_else(|| Error::internal("no resource type can be a member"))
+    }
+
+    /// The type that a member's `type` names, in any case.
+    pub(super) fn member_type(&self, name: &str) -> Result<&ResourceType> {
+        self.member_types()
+            .find(|resource_type| resource_type.name.eq_ignore_ascii_case(name))
+            .ok_or_else(|| {
+                let allowed: Vec<_> = self
+                    .member_types()
+                    .map(|resource_type| resource_type.name.as_str())
+                    .collect();
+                Error::invalid_value(format!(
+                    "`members.type` is `{name}`; allowed are {}",
+                    allowed.join(", ")
+                ))
+            })
+    }
+
+    /// Members with their resource types.
+    pub(super) fn typed<'s>(
+        &'s self,
+        members: impl Iterator<Item = &'s Member>,
+    ) -> Vec<(Member, &'s ResourceType)> {
+        members
+            .filter_map(|member| {
+                let resource_type = self.tenant.registry.resource_type(&member.kind)?;
+                Some((member.clone(), resource_type.as_ref()))
+            })
+            .collect()
+    }
+
+    /// The ids of the members that match a filter over `value`, `type` and `display`.
+    pub(super) async fn matching_members(
+        &self,
+        group: &Stored,
+        filter: &BoundFilter,
+    ) -> Result<Vec<String>, Setback> {
+        let cap = self.tenant.rules.switches.inline_member_cap as usize;
+        let (members, more) = self.store.members(group, cap).await?;
+        if more {
+            let detail = format!(
+                "A filter over the members of a group with more than {cap} is not supported; name them by `value`"
+            );
+            return Err(Error::too_many(detail).into());
+        }
+        let displays = if filter.reads("display") {
+            self.displays(&members).await?
+        } else {
+            HashMap::new()
+        };
+        let matches = |member: &&Member| {
+            filter.matches_element(&self.member_value(member, displays.get(&member.id)))
+        };
+        Ok(members
+            .iter()
+            .filter(matches)
+            .map(|member| member.id.clone())
+            .collect())
+    }
+
+    /// `groups` of each resource that is in any, by resource id.
+    pub(super) async fn groups_values(
+        &self,
+        resources: &[Stored],
+        spread: Spread,
+    ) -> Result<HashMap<String, Value>> {
+        let memberships = self.memberships_of(resources, spread).await?;
+        if memberships.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let Some(group_type) = self.group_type() else {
+            return Ok(HashMap::new());
+        };
+        let known = self.closure(group_type, &memberships).await?;
+        let mut direct = HashMap::<&str, Vec<&str>>::new();
+        for membership in memberships
+            .iter()
+            .filter(|membership| known.counts(membership))
+        {
+            direct
+                .entry(&membership.member)
+                .or_default()
+                .push(&membership.group);
+        }
+        let value = |groups: Vec<&str>| known.value(group_type, &groups);
+        direct
+            .into_iter()
+            .map(|(member, groups)| Ok((member.to_owned(), value(groups)?)))
+            .collect()
+    }
+
+    async fn memberships_of(
+        &self,
+        resources: &[Stored],
+        spread: Spread,
+    ) -> Result<Vec<Membership>> {
+        let ids = || resources.iter().map(|stored| stored.id.as_str());
+        if let (Some(first), Some(last)) = (ids().min(), ids().max())
+            && spread == Spread::Contiguous
+            && resources.len() > MAX_SINGLE_LOOKUPS
+        {
+            return Ok(self.store.memberships_between(first, last).await?);
+        }
+        Ok(self.store.memberships_of(ids()).await?)
+    }
+
+    /// The groups that the memberships lead to, directly and, where the tenant has groups in groups,
+    /// through them: one round a level.
+    async fn closure(
+        &self,
+        group_type: &ResourceType,
+        memberships: &[Membership],
+    ) -> Result<Known> {
+        let mut known = Known::default();
+        let mut wanted: HashSet<String> = memberships
+            .iter()
+            .map(|membership| membership.group.clone())
+            .collect();
+        for _ in 0..MAX_LEVELS {
+            let ids: Vec<String> = wanted.drain().collect();
+            let (groups, has_nested) = self.store.groups(group_type, &ids).await?;
+            known
+                .groups
+                .extend(groups.into_iter().map(|group| (group.id.clone(), group)));
+            if !has_nested {
+                break;
+            }
+            for parent in self
+                .store
+                .memberships_of(ids.iter().map(String::as_str))
+                .await?
+            {
+                if !known.groups.contains_key(&parent.group) {
+                    wanted.insert(parent.group.clone());
+                }
+                known.parents.push(parent);
+            }
+            if wanted.is_empty() {
+                break;
+            }
+        }
+        Ok(known)
+    }
+}
+
+/// Groups that were read, and the groups they are members of.
+#[derive(Default)]
+struct Known {
+    groups: HashMap<String, Stored>,
+    parents: Vec<Membership>,
+}
+
+impl Known {
+    /// Whether the membership is in the group's current set.
+    fn counts(&self, membership: &Membership) -> bool {
+        let state = self
+            .groups
+            .get(&membership.group)
+            .and_then(|group| group.group.as_ref());
+        state.is_some_and(|state| state.set == membership.set)
+    }
+
+    /// `groups` of a resource that is directly in these.
+    fn value(&self, group_type: &ResourceType, direct: &[&str]) -> Result<Value> {
+        let mut seen: HashSet<&str> = direct.iter().copied().collect();
+        let mut values = Vec::new();
+        let mut level: Vec<&str> = direct.to_vec();
+        level.sort_unstable();
+        let mut kind = "direct";
+        while !level.is_empty() {
+            for id in &level {
+                values.extend(self.group_value(group_type, id, kind)?);
+            }
+            let parents = self
+                .parents
+                .iter()
+                .filter(|parent| level.contains(&parent.member.as_str()) && self.counts(parent));
+            let mut next: Vec<&str> = parents.map(|parent| parent.group.as_str()).collect();
+            next.sort_unstable();
+            next.retain(|id| seen.insert(id));
+            (level, kind) = (next, "indirect");
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn group_value(
+        &self,
+        group_type: &ResourceType,
+        id: &str,
+        kind: &str,
+    ) -> Result<Option<Value>> {
+        let Some(group) = self.groups.get(id) else {
+            return Ok(None);
+        };
+        let mut value = Map::new();
+        value.insert("value".to_owned(), json!(id));
+        value.insert(
+            "$ref".to_owned(),
+            json!(relative_reference(&group_type.endpoint, id)),
+        );
+        if let Some(display) = display(group)? {
+            value.insert("display".to_owned(), json!(display));
+        }
+        value.insert("type".to_owned(), json!(kind));
+        Ok(Some(Value::Object(value)))
+    }
+}

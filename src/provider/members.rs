@@ -1,0 +1,546 @@
+//! What a request wants of a group's members, and how that becomes items.
+//!
+//! A change that names members to add and to remove becomes one transaction of items and the stamp
+//! of the group. A whole new list becomes a fresh set that takes the place of the old one in one
+//! write, so that readers never see a mixture. What does not fit one transaction is journalled.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::change::{Round, Setback};
+use super::{Provider, Scope};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::patch::MemberOp;
+use crate::protocol::resource;
+use crate::protocol::schema::ResourceType;
+use crate::store::{
+    Applied, Change, Fill, FillBody, GroupState, Guard, Member, MemberChange, MemberEffect,
+    MemberItems, New, StoreError, Stored, Target, Write,
+};
+
+/// The most members that one request may name.
+pub(super) const MAX_MEMBERS: usize = 20_000;
+
+/// Steps of a transaction that are not about members: the group, its entries, its count.
+const OTHER_STEPS: usize = 24;
+
+/// A fresh set has one partition for so many members, each of which takes 1,000 writes a second.
+const MEMBERS_PER_SHARD: usize = 2_500;
+
+/// What a request wants of the members.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) enum MemberIntent {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// No members, unless there are more than the client could have seen.
+    ClearVisible,
+    /// Exactly these members.
+    Exactly(Vec<resource::Member>),
+    /// These operations in order.
+    Operations(Vec<MemberOp>),
+}
+
+/// What an intent comes to for the group as it is.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// Nothing changes.
+    Same,
+    /// Members are added and removed.
+    Delta(MemberChange),
+    /// A fresh set takes over; these are the ids of the old one, when they are known.
+    Fresh {
+        members: BTreeMap<String, Member>,
+        old: Option<Vec<String>>,
+    },
+}
+
+impl MemberIntent {
+    /// What a PUT wants: the list it gives, or none (RFC 7644 §3.5.1).
+    pub(super) fn replace(members: Option<Vec<resource::Member>>) -> Self {
+        members.map_or(Self::ClearVisible, Self::Exactly)
+    }
+
+    /// Every member that the request would add.
+    fn added(&self) -> impl Iterator<Item = &resource::Member> {
+        let (listed, operations): (&[resource::Member], &[MemberOp]) = match self {
+            Self::Keep | Self::ClearVisible => (&[], &[]),
+            Self::Exactly(members) => (members, &[]),
+            Self::Operations(operations) => (&[], operations),
+        };
+        let added = operations.iter().flat_map(|operation| match operation {
+            MemberOp::Add(members) | MemberOp::ReplaceAll(members) => members.as_slice(),
+            MemberOp::Remove(_) | MemberOp::RemoveMatching(_) | MemberOp::Clear => &[],
+        });
+        listed.iter().chain(added)
+    }
+}
+
+impl Provider {
+    /// Creates a group with its first members.
+    pub(super) async fn create_group(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        id: &str,
+        write: Write<'_>,
+        members: Vec<resource::Member>,
+    ) -> Result<Stored> {
+        let mut kinds = Kinds::default();
+        loop {
+            let change = kinds.additions(scope, id, &members)?;
+            let state = GroupState::fresh(shards_for(change.add.len()));
+            self.mark_nested(scope, change.add.values()).await?;
+            let created = if change.fits(OTHER_STEPS) {
+                let members = scope.typed(change.add.values());
+                let new = New {
+                    id,
+                    write,
+                    group: Some(&state),
+                    members: &members,
+                    journal: None,
+                };
+                scope.store.create(resource_type, new).await
+            } else {
+                let fill = Fill {
+                    resource_type: resource_type.name.clone(),
+                    group: id.to_owned(),
+                    target: Target::Created(state),
+                    change,
+                    body: Some(FillBody {
+                        revision: 0,
+                        text: write.body.to_owned(),
+                        entries_before: crate::store::Entries::default(),
+                        entries: write.entries.clone(),
+                    }),
+                    now: write.now,
+                };
+                scope
+                    .store
+                    .fill(fill, Guard::Changed, &scope.tenant.registry)
+                    .await
+            };
+            match created {
+                Err(StoreError::NoMember { id }) => {
+                    let ids: Vec<String> =
+                        members.iter().map(|member| member.value.clone()).collect();
+                    kinds.look_up(scope, &id, &ids).await?;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// Makes one round of a change of a group: body and members together.
+    pub(super) async fn change_group(
+        &self,
+        scope: &Scope,
+        round: Round<'_>,
+        intent: &MemberIntent,
+        kinds: &mut Kinds,
+    ) -> Result<Stored, Setback> {
+        match kinds.outcome(scope, round.before, intent).await? {
+            Outcome::Same if round.body.is_none() && !kinds.owed => Ok(round.before.clone()),
+            Outcome::Same => {
+                self.commit_delta(scope, round, MemberChange::default(), kinds)
+                    .await
+            }
+            Outcome::Delta(change) => {
+                self.mark_nested(scope, change.add.values()).await?;
+                if change.fits(OTHER_STEPS) {
+                    self.commit_delta(scope, round, change, kinds).await
+                } else {
+                    let state = round.before.group.clone().unwrap_or_default();
+                    self.commit_fill(scope, round, Target::Current(state), change)
+                        .await
+                }
+            }
+            Outcome::Fresh { members, old } => {
+                self.mark_nested(scope, members.values()).await?;
+                self.commit_fresh(scope, round, members, old).await
+            }
+        }
+    }
+
+    /// Additions and removals that fit one transaction. With If-Match the group's own update is part
+    /// of it; otherwise it follows, so that parallel changes of one group do not meet.
+    async fn commit_delta(
+        &self,
+        scope: &Scope,
+        round: Round<'_>,
+        change: MemberChange,
+        kinds: &mut Kinds,
+    ) -> Result<Stored, Setback> {
+        let state = round.before.group.clone().unwrap_or_default();
+        let group = &round.before.id;
+        if round.guard == Guard::Whole {
+            let add = scope.typed(change.add.values());
+            let remove: Vec<String> = change.remove.into_iter().collect();
+            let effect = if add.is_empty() && remove.is_empty() {
+                MemberEffect::None
+            } else {
+                MemberEffect::Stamp
+            };
+            let items = MemberItems {
+                add: &add,
+                add_to: &state,
+                remove: &remove,
+                remove_from: &state,
+            };
+            return self.update(scope, &round, effect, Some(items)).await;
+        }
+        let applied = scope
+            .store
+            .write_members(group, &state, change, &scope.tenant.registry, round.now)
+            .await?;
+        let changed = match applied {
+            Applied::Changed(changed) => changed,
+            Applied::Missing(ids) => {
+                let id = ids.into_iter().next().unwrap_or_default();
+                return Err(StoreError::NoMember { id }.into());
+            }
+        };
+        kinds.owed |= !changed.is_empty();
+        if !kinds.owed && round.body.is_none() {
+            return Ok(round.before.clone());
+        }
+        let effect = if kinds.owed {
+            MemberEffect::Stamp
+        } else {
+            MemberEffect::None
+        };
+        let result = self.update(scope, &round, effect, None).await;
+        match result {
+            Ok(stored) => {
+                kinds.owed = false;
+                Ok(stored)
+            }
+            Err(error) => {
+                self.settle(scope, round.before, &state, &changed, kinds)
+                    .await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// After a refused stamp: what was added to a set that is not the current one any more is taken
+    /// back, and the change begins anew in the new set.
+    async fn settle(
+        &self,
+        scope: &Scope,
+        before: &Stored,
+        state: &GroupState,
+        changed: &MemberChange,
+        kinds: &mut Kinds,
+    ) -> Result<(), Setback> {
+        let Some(resource_type) = scope.group_type() else {
+            return Ok(());
+        };
+        let now = scope.store.get(resource_type, &before.id).await?;
+        let is_current = now
+            .and_then(|group| group.group)
+            .is_some_and(|group| group.set == state.set);
+        if is_current {
+            return Ok(());
+        }
+        kinds.owed = false;
+        let added: Vec<String> = changed.add.keys().cloned().collect();
+        Ok(scope.store.remove_items(&before.id, state, &added).await?)
+    }
+
+    /// A whole new list: one transaction if it fits, the journal otherwise.
+    async fn commit_fresh(
+        &self,
+        scope: &Scope,
+        round: Round<'_>,
+        members: BTreeMap<String, Member>,
+        old: Option<Vec<String>>,
+    ) -> Result<Stored, Setback> {
+        let current = round.before.group.clone().unwrap_or_default();
+        let fresh = GroupState {
+            member_revision: current.member_revision,
+            ..GroupState::fresh(shards_for(members.len()))
+        };
+        let change = MemberChange {
+            add: members,
+            remove: old.iter().flatten().cloned().collect::<HashSet<_>>(),
+        };
+        if old.is_some() && change.fits(OTHER_STEPS) {
+            let add = scope.typed(change.add.values());
+            let remove: Vec<String> = change.remove.into_iter().collect();
+            let items = MemberItems {
+                add: &add,
+                add_to: &fresh,
+                remove: &remove,
+                remove_from: &current,
+            };
+            return self
+                .update(
+                    scope,
+                    &round,
+                    MemberEffect::Flip(fresh.clone()),
+                    Some(items),
+                )
+                .await;
+        }
+        let change = MemberChange {
+            remove: HashSet::new(),
+            ..change
+        };
+        self.commit_fill(
+            scope,
+            round,
+            Target::Replaced {
+                fresh,
+                old: current,
+            },
+            change,
+        )
+        .await
+    }
+
+    async fn commit_fill(
+        &self,
+        scope: &Scope,
+        round: Round<'_>,
+        target: Target,
+        change: MemberChange,
+    ) -> Result<Stored, Setback> {
+        let fill = Fill {
+            resource_type: round.resource_type.name.clone(),
+            group: round.before.id.clone(),
+            target,
+            change,
+            body: round.body.as_ref().map(|body| FillBody {
+                revision: round.before.revision,
+                text: body.write.body.to_owned(),
+                entries_before: body.entries_before.clone(),
+                entries: body.write.entries.clone(),
+            }),
+            now: round.now,
+        };
+        Ok(scope
+            .store
+            .fill(fill, round.guard, &scope.tenant.registry)
+            .await?)
+    }
+
+    async fn update(
+        &self,
+        scope: &Scope,
+        round: &Round<'_>,
+        members: MemberEffect,
+        items: Option<MemberItems<'_>>,
+    ) -> Result<Stored, Setback> {
+        let change = Change {
+            body: round.body,
+            members,
+            items,
+            now: round.now,
+            guard: round.guard,
+            journal: None,
+        };
+        Ok(scope
+            .store
+            .update(round.resource_type, round.before, change)
+            .await?)
+    }
+
+    /// Groups in groups make readers look for indirect membership from now on.
+    async fn mark_nested(
+        &self,
+        scope: &Scope,
+        mut members: impl Iterator<Item = &Member>,
+    ) -> Result<()> {
+        let group = scope
+            .group_type()
+            .map(|resource_type| resource_type.name.as_str());
+        if members.any(|member| Some(member.kind.as_str()) == group) {
+            scope.store.mark_nested().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The partitions of a set that is made for so many members.
+fn shards_for(members: usize) -> u32 {
+    u32::try_from(members / MEMBERS_PER_SHARD + 1)
+        .unwrap_or(u32::MAX)
+        .min(64)
+}
+
+/// The resource types of members that did not say theirs, as far as they were looked up, and whether
+/// the group is owed a stamp for items that were written in an earlier round.
+#[derive(Debug, Default)]
+pub(super) struct Kinds {
+    known: HashMap<String, String>,
+    owed: bool,
+}
+
+impl Kinds {
+    /// The members to add, each with its type: as given, as found, or else the default.
+    fn additions<'m>(
+        &self,
+        scope: &Scope,
+        group: &str,
+        members: impl IntoIterator<Item = &'m resource::Member>,
+    ) -> Result<MemberChange> {
+        let mut add = BTreeMap::new();
+        for member in members {
+            if member.value == group {
+                return Err(Error::invalid_value("`members` names the group itself"));
+            }
+            if add.len() == MAX_MEMBERS {
+                return Err(Error::payload_too_large(format!(
+                    "A request may name at most {MAX_MEMBERS} members"
+                )));
+            }
+            let kind = match (self.known.get(&member.value), &member.kind) {
+                (Some(kind), _) => kind.clone(),
+                (None, Some(kind)) => scope.member_type(kind)?.name.clone(),
+                (None, None) => scope.default_member_type()?.name.clone(),
+            };
+            add.insert(
+                member.value.clone(),
+                Member {
+                    id: member.value.clone(),
+                    kind,
+                },
+            );
+        }
+        Ok(MemberChange {
+            add,
+            remove: HashSet::new(),
+        })
+    }
+
+    /// Finds out the types of members that are not what they were taken for.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming a member that is no resource of the tenant; the same for an id of
+    /// another tenant's.
+    pub(super) async fn infer(
+        &mut self,
+        scope: &Scope,
+        missing: &str,
+        intent: &MemberIntent,
+    ) -> Result<()> {
+        let ids: Vec<String> = intent.added().map(|member| member.value.clone()).collect();
+        self.look_up(scope, missing, &ids).await
+    }
+
+    async fn look_up(&mut self, scope: &Scope, missing: &str, ids: &[String]) -> Result<()> {
+        let unknown = || {
+            StoreError::NoMember {
+                id: missing.to_owned(),
+            }
+            .into()
+        };
+        if self.known.contains_key(missing) {
+            return Err(unknown());
+        }
+        for resource_type in scope.member_types() {
+            for id in scope.store.existing(resource_type, ids).await? {
+                self.known.insert(id, resource_type.name.clone());
+            }
+        }
+        if self.known.contains_key(missing) {
+            Ok(())
+        } else {
+            Err(unknown())
+        }
+    }
+
+    /// What the intent comes to for the group as it is.
+    async fn outcome(
+        &self,
+        scope: &Scope,
+        group: &Stored,
+        intent: &MemberIntent,
+    ) -> Result<Outcome, Setback> {
+        match intent {
+            MemberIntent::Keep => Ok(Outcome::Same),
+            MemberIntent::ClearVisible => {
+                let cap = scope.tenant.rules.switches.inline_member_cap as usize;
+                let (members, more) = scope.store.members(group, cap).await?;
+                if more || members.is_empty() {
+                    return Ok(Outcome::Same);
+                }
+                let old = members.into_iter().map(|member| member.id).collect();
+                Ok(Outcome::Fresh {
+                    members: BTreeMap::new(),
+                    old: Some(old),
+                })
+            }
+            MemberIntent::Exactly(members) => {
+                let wanted = self.additions(scope, &group.id, members)?.add;
+                self.exactly(scope, group, wanted).await
+            }
+            MemberIntent::Operations(operations) => self.operations(scope, group, operations).await,
+        }
+    }
+
+    /// A whole new list, or nothing if it is the list that is there.
+    async fn exactly(
+        &self,
+        scope: &Scope,
+        group: &Stored,
+        wanted: BTreeMap<String, Member>,
+    ) -> Result<Outcome, Setback> {
+        let (current, more) = scope
+            .store
+            .members(group, wanted.len() + OTHER_STEPS)
+            .await?;
+        let same = !more
+            && current.len() == wanted.len()
+            && current.iter().all(|member| wanted.contains_key(&member.id));
+        if same {
+            return Ok(Outcome::Same);
+        }
+        let old = (!more).then(|| current.into_iter().map(|member| member.id).collect());
+        Ok(Outcome::Fresh {
+            members: wanted,
+            old,
+        })
+    }
+
+    /// PATCH operations in order, folded into one change.
+    async fn operations(
+        &self,
+        scope: &Scope,
+        group: &Stored,
+        operations: &[MemberOp],
+    ) -> Result<Outcome, Setback> {
+        let mut change = MemberChange::default();
+        let mut fresh = false;
+        for operation in operations {
+            match operation {
+                MemberOp::Add(members) => {
+                    for (id, member) in self.additions(scope, &group.id, members)?.add {
+                        change.remove.remove(&id);
+                        change.add.insert(id, member);
+                    }
+                }
+                MemberOp::Remove(ids) => change.remove_all(ids.iter().cloned()),
+                MemberOp::RemoveMatching(filter) => {
+                    let ids = scope.matching_members(group, filter).await?;
+                    change.remove_all(ids);
+                }
+                MemberOp::Clear => (change, fresh) = (MemberChange::default(), true),
+                MemberOp::ReplaceAll(members) => {
+                    (change, fresh) = (self.additions(scope, &group.id, members)?, true);
+                }
+            }
+        }
+        if change.add.len() + change.remove.len() > MAX_MEMBERS {
+            return Err(Error::payload_too_large(format!(
+                "A request may name at most {MAX_MEMBERS} members"
+            ))
+            .into());
+        }
+        match fresh {
+            true => self.exactly(scope, group, change.add).await,
+            false if change.is_empty() => Ok(Outcome::Same),
+            false => Ok(Outcome::Delta(change)),
+        }
+    }
+}

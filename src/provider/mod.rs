@@ -1,0 +1,155 @@
+//! The service provider's operations, each for every resource type (RFC 7644 §3.2).
+//!
+//! One verb, one file. A verb reads a request into the canonical form, decides with the tenant's
+//! schemas and rules, and asks the store for one atomic change. It must not know HTTP, which client
+//! is calling, or how the table is laid out.
+
+mod change;
+mod create;
+mod delete;
+mod entries;
+mod get;
+mod groups;
+mod members;
+mod password;
+mod patch;
+mod render;
+mod replace;
+mod tenants;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+pub use render::Answer;
+pub use tenants::{Tenant, Tenants};
+
+use crate::clock::Clock;
+use crate::protocol::error::Result;
+use crate::protocol::profile::{Fired, Reading};
+use crate::protocol::version::Version;
+use crate::store::{Meter, Store, TenantStore};
+use crate::tenant::Caller;
+
+/// The longest a request may take; API Gateway gives up after 29 seconds.
+pub const REQUEST_BUDGET: Duration = Duration::from_secs(20);
+
+/// How often a change without If-Match is made again on the state that another writer left.
+const MAX_ROUNDS: usize = 12;
+
+/// Performs the operations of SCIM on the table.
+pub struct Provider {
+    store: Store,
+    tenants: Tenants,
+    clock: Arc<dyn Clock>,
+}
+
+/// One caller's view during one request.
+pub struct Scope {
+    /// The tenant that everything happens in.
+    pub tenant: Arc<Tenant>,
+    /// Its part of the table.
+    pub store: TenantStore,
+    /// Who is calling.
+    pub caller: Caller,
+    /// The public URL below which resources live, without a trailing slash.
+    pub base_url: String,
+    /// The request's name in logs.
+    pub request_id: String,
+    fired: AtomicU32,
+}
+
+/// What a PATCH answers with.
+#[derive(Debug)]
+pub enum Patched {
+    /// The resource as it is now.
+    Resource(Answer),
+    /// Its new version only.
+    NoContent {
+        /// The entity tag.
+        version: Version,
+        /// The resource's URL.
+        location: String,
+    },
+}
+
+/// What a GET of one resource answers with.
+#[derive(Debug)]
+pub enum Read {
+    /// The resource.
+    Found(Answer),
+    /// The client has this version already.
+    NotModified(Version),
+}
+
+impl Provider {
+    /// A provider on this table.
+    #[must_use]
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        let tenants = Tenants::new(store.clone(), Arc::clone(&clock));
+        Self {
+            store,
+            tenants,
+            clock,
+        }
+    }
+
+    /// The tenants' configuration.
+    #[must_use]
+    pub fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Begins a request of an authenticated caller.
+    ///
+    /// # Errors
+    /// `Unavailable` when the tenant's configuration cannot be read.
+    pub async fn scope(
+        &self,
+        caller: Caller,
+        base_url: String,
+        request_id: String,
+        meter: Meter,
+    ) -> Result<Scope> {
+        let store = self.store.for_tenant(&caller.tenant, meter, REQUEST_BUDGET);
+        let tenant = self.tenants.get(&caller.tenant, &store).await?;
+        Ok(Scope {
+            tenant,
+            store,
+            caller,
+            base_url,
+            request_id,
+            fired: AtomicU32::new(0),
+        })
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.now_millis()
+    }
+}
+
+impl Scope {
+    /// Begins to read the request's body or parameters under the tenant's rules.
+    #[must_use]
+    pub fn reading(&self) -> Reading<'_> {
+        Reading::new(&self.tenant.rules)
+    }
+
+    /// Remembers which tolerances a reading needed.
+    pub fn note(&self, reading: &Reading<'_>) {
+        self.fired
+            .fetch_or(reading.fired().bits(), Ordering::Relaxed);
+    }
+
+    /// The tolerances that the request needed so far.
+    #[must_use]
+    pub fn fired(&self) -> Fired {
+        Fired::from_bits(self.fired.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,95 @@
+//! PATCH: operations on an existing resource (RFC 7644 §3.5.2).
+
+use serde_json::{Map, Value};
+
+use super::change::NewState;
+use super::members::MemberIntent;
+use super::{Patched, Provider, Scope};
+use crate::protocol::error::Result;
+use crate::protocol::message::Selection;
+use crate::protocol::patch::PatchRequest;
+use crate::protocol::profile::GroupPatchAnswers;
+use crate::protocol::projection::Projection;
+use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::version::Precondition;
+use crate::store::Stored;
+
+/// A PATCH of a group with more members is answered without reading them.
+const MAX_MEMBERS_IN_ANSWER: usize = 100;
+
+impl Provider {
+    /// Applies a PatchOp message, all of it or nothing.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`, and whatever an operation is refused for: `InvalidSyntax`,
+    /// `InvalidPath`, `InvalidFilter`, `InvalidValue`, `NoTarget`, `Mutability`, `Uniqueness`.
+    pub async fn patch(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        id: &str,
+        body: Map<String, Value>,
+        selection: &Selection,
+        precondition: &Precondition,
+    ) -> Result<Patched> {
+        let mut reading = scope.reading();
+        let projection = Projection::new(selection, resource_type, &mut reading);
+        let mut written = Vec::new();
+        let stored = self
+            .change(scope, resource_type, id, precondition, |existing| {
+                let patched = PatchRequest::parse(&body, &mut reading).and_then(|request| {
+                    request.apply(
+                        existing,
+                        resource_type,
+                        &scope.tenant.registry,
+                        &mut reading,
+                    )
+                });
+                scope.note(&reading);
+                let patched = patched?;
+                written = patched.written;
+                let members = match patched.members.is_empty() {
+                    true => MemberIntent::Keep,
+                    false => MemberIntent::Operations(patched.members),
+                };
+                Ok(NewState {
+                    resource: patched.resource,
+                    members,
+                    password: patched.password,
+                })
+            })
+            .await?;
+        let projection = projection.after_write(written);
+        if resource_type.membership == Some(Membership::Members)
+            && selection.attributes.is_empty()
+            && scope.answers_without_group(&stored, &projection).await?
+        {
+            let location = scope.location(resource_type, id);
+            return Ok(Patched::NoContent {
+                version: stored.version(),
+                location,
+            });
+        }
+        Ok(Patched::Resource(
+            scope.answer(resource_type, stored, &projection).await?,
+        ))
+    }
+}
+
+impl Scope {
+    /// Whether a PATCH of this group is answered with its version only.
+    async fn answers_without_group(
+        &self,
+        group: &Stored,
+        projection: &Projection<'_>,
+    ) -> Result<bool> {
+        if self.tenant.rules.switches.group_patch_answers == GroupPatchAnswers::NoContent {
+            return Ok(true);
+        }
+        if !projection.wants("members") {
+            return Ok(false);
+        }
+        let (_, more) = self.store.members(group, MAX_MEMBERS_IN_ANSWER).await?;
+        Ok(more)
+    }
+}

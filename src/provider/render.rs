@@ -1,0 +1,263 @@
+//! Resources as clients read them: the stored text with `meta`, members and groups, projected.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::future::try_join_all;
+use serde_json::{Map, Value, json};
+
+use super::Scope;
+use super::groups::Spread;
+use crate::protocol::datetime::DateTime;
+use crate::protocol::error::{Error, Result};
+use crate::protocol::message::{Meta, render};
+use crate::protocol::projection::Projection;
+use crate::protocol::resource::{Resource, relative_reference};
+use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::version::Version;
+use crate::store::{Member, Stored};
+
+/// `display` of members is looked up for so many of them, and left out of larger groups.
+const MAX_DISPLAYS: usize = 100;
+
+/// A resource as it is sent.
+#[derive(Debug)]
+pub struct Answer {
+    /// The JSON text, `meta` included.
+    pub text: String,
+    /// The entity tag.
+    pub version: Version,
+    /// The resource's URL.
+    pub location: String,
+}
+
+/// The texts of a resource's times.
+struct Times {
+    created: String,
+    last_modified: String,
+}
+
+impl Scope {
+    /// The URL of a resource.
+    #[must_use]
+    pub fn location(&self, resource_type: &ResourceType, id: &str) -> String {
+        format!(
+            "{}/{}",
+            self.base_url,
+            relative_reference(&resource_type.endpoint, id)
+        )
+    }
+
+    /// One resource as an answer.
+    pub(super) async fn answer(
+        &self,
+        resource_type: &ResourceType,
+        stored: Stored,
+        projection: &Projection<'_>,
+    ) -> Result<Answer> {
+        let version = stored.version();
+        let location = self.location(resource_type, &stored.id);
+        let mut texts = self
+            .render_many(resource_type, vec![stored], projection, Spread::Scattered)
+            .await?;
+        let text = texts
+            .pop()
+            .ok_or_else(|| Error::internal("rendering lost the resource"))?;
+        Ok(Answer {
+            text,
+            version,
+            location,
+        })
+    }
+
+    /// Many resources of one type as texts, in their order.
+    pub(super) async fn render_many(
+        &self,
+        resource_type: &ResourceType,
+        resources: Vec<Stored>,
+        projection: &Projection<'_>,
+        spread: Spread,
+    ) -> Result<Vec<String>> {
+        let mut detached = self
+            .detached(resource_type, &resources, projection, spread)
+            .await?;
+        resources
+            .iter()
+            .map(|stored| {
+                self.render_one(
+                    resource_type,
+                    stored,
+                    detached.remove(&stored.id),
+                    projection,
+                )
+            })
+            .collect()
+    }
+
+    /// The value of the attribute that is kept outside the bodies, by resource id, for those that
+    /// have one.
+    async fn detached(
+        &self,
+        resource_type: &ResourceType,
+        resources: &[Stored],
+        projection: &Projection<'_>,
+        spread: Spread,
+    ) -> Result<HashMap<String, Value>> {
+        match resource_type.membership {
+            Some(membership) if !projection.wants(membership.attribute()) => Ok(HashMap::new()),
+            Some(Membership::Members) => {
+                let all = resources
+                    .iter()
+                    .map(|group| self.members_value(group, projection));
+                let values = try_join_all(all).await?;
+                let named = resources.iter().map(|group| group.id.clone()).zip(values);
+                Ok(named.filter_map(|(id, value)| Some((id, value?))).collect())
+            }
+            Some(Membership::MemberOf) => self.groups_values(resources, spread).await,
+            None => Ok(HashMap::new()),
+        }
+    }
+
+    fn render_one(
+        &self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+        detached: Option<Value>,
+        projection: &Projection<'_>,
+    ) -> Result<String> {
+        let (version, location) = (
+            stored.version().to_string(),
+            self.location(resource_type, &stored.id),
+        );
+        let times = Times::of(stored)?;
+        let meta = Meta {
+            resource_type: Some(&resource_type.name),
+            created: &times.created,
+            last_modified: &times.last_modified,
+            location: &location,
+            version: &version,
+        };
+        let body = match (&detached, resource_type.membership) {
+            (Some(value), Some(membership)) => {
+                with_member(&stored.body, membership.attribute(), value)
+            }
+            _ => stored.body.clone(),
+        };
+        let text = render(&body, &meta, &self.base_url);
+        if projection.shows_all_of(&stored.body) {
+            return Ok(text);
+        }
+        let body = Resource::from_text(&text)?.into_body();
+        Ok(Resource::from_canonical(projection.apply(body)).to_text())
+    }
+
+    /// The whole resource as filters and sorting see it: the body with `meta`.
+    pub(super) fn complete(
+        &self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+    ) -> Result<Map<String, Value>> {
+        let times = Times::of(stored)?;
+        let mut body = Resource::from_text(&stored.body)?.into_body();
+        let meta = json!({
+            "resourceType": resource_type.name,
+            "created": times.created,
+            "lastModified": times.last_modified,
+            "location": self.location(resource_type, &stored.id),
+            "version": stored.version().to_string(),
+        });
+        body.insert("meta".to_owned(), meta);
+        Ok(body)
+    }
+
+    /// `members` of a group, unless there are more than the tenant shows inline.
+    async fn members_value(
+        &self,
+        group: &Stored,
+        projection: &Projection<'_>,
+    ) -> Result<Option<Value>> {
+        let cap = self.tenant.rules.switches.inline_member_cap as usize;
+        let (members, more) = self.store.members(group, cap).await?;
+        if more || members.is_empty() {
+            return Ok(None);
+        }
+        let displays =
+            match projection.wants_part("members", "display") && members.len() <= MAX_DISPLAYS {
+                true => self.displays(&members).await?,
+                false => HashMap::new(),
+            };
+        let values = members
+            .iter()
+            .map(|member| self.member_value(member, displays.get(&member.id)));
+        Ok(Some(values.collect()))
+    }
+
+    /// One member as clients read it.
+    pub(super) fn member_value(&self, member: &Member, display: Option<&String>) -> Value {
+        let mut value = Map::new();
+        value.insert("value".to_owned(), json!(member.id));
+        if let Some(resource_type) = self.tenant.registry.resource_type(&member.kind) {
+            value.insert(
+                "$ref".to_owned(),
+                json!(relative_reference(&resource_type.endpoint, &member.id)),
+            );
+        }
+        value.insert("type".to_owned(), json!(member.kind));
+        if let Some(display) = display {
+            value.insert("display".to_owned(), json!(display));
+        }
+        Value::Object(value)
+    }
+
+    /// The names of members for people, by id.
+    pub(super) async fn displays(&self, members: &[Member]) -> Result<HashMap<String, String>> {
+        let mut displays = HashMap::new();
+        let kinds: HashSet<&str> = members.iter().map(|member| member.kind.as_str()).collect();
+        for kind in kinds {
+            let Some(resource_type) = self.tenant.registry.resource_type(kind) else {
+                continue;
+            };
+            let ids: Vec<String> = members
+                .iter()
+                .filter(|member| member.kind == kind)
+                .map(|member| member.id.clone())
+                .collect();
+            for stored in self.store.get_many(resource_type, &ids).await? {
+                if let Some(display) = display(&stored)? {
+                    displays.insert(stored.id, display);
+                }
+            }
+        }
+        Ok(displays)
+    }
+}
+
+/// A stored body with one more member, as text.
+fn with_member(body: &str, name: &str, value: &Value) -> String {
+    let open = body.strip_suffix('}').unwrap_or(body);
+    format!("{open},{}:{value}}}", Value::from(name))
+}
+
+impl Times {
+    fn of(stored: &Stored) -> Result<Self> {
+        let text = |milliseconds: u64| {
+            let time = i64::try_from(milliseconds)
+                .ok()
+                .and_then(DateTime::from_unix_milliseconds);
+            time.map(|time| time.to_string())
+                .ok_or_else(|| Error::internal("a stored time is out of range"))
+        };
+        Ok(Self {
+            created: text(stored.created)?,
+            last_modified: text(stored.last_modified())?,
+        })
+    }
+}
+
+/// A resource's name for people: `displayName`, else the first of the names it must have.
+pub(super) fn display(stored: &Stored) -> Result<Option<String>> {
+    let body = Resource::from_text(&stored.body)?.into_body();
+    let name = ["displayName", "userName", "name"]
+        .iter()
+        .find_map(|name| body.get(*name).and_then(Value::as_str));
+    Ok(name.map(str::to_owned))
+}

@@ -1,0 +1,61 @@
+//! PUT: a new state for an existing resource (RFC 7644 §3.5.1).
+
+use serde_json::{Map, Value};
+
+use super::change::NewState;
+use super::members::MemberIntent;
+use super::{Answer, Provider, Scope};
+use crate::protocol::error::Result;
+use crate::protocol::message::Selection;
+use crate::protocol::projection::Projection;
+use crate::protocol::resource::{Resource, Verb};
+use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::version::Precondition;
+
+impl Provider {
+    /// Replaces a resource. What the body leaves out is cleared, apart from what no client can read.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`, `InvalidValue`, `InvalidSyntax`, `Mutability`, `Uniqueness`.
+    pub async fn replace(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        id: &str,
+        body: Map<String, Value>,
+        selection: &Selection,
+        precondition: &Precondition,
+    ) -> Result<Answer> {
+        let mut reading = scope.reading();
+        let projection = Projection::new(selection, resource_type, &mut reading);
+        let mut written = Vec::new();
+        let stored = self
+            .change(scope, resource_type, id, precondition, |existing| {
+                let verb = Verb::Replace { existing };
+                let registry = &scope.tenant.registry;
+                let draft = Resource::from_request(
+                    body.clone(),
+                    resource_type,
+                    registry,
+                    &mut reading,
+                    verb,
+                );
+                scope.note(&reading);
+                let draft = draft?;
+                written = draft.written;
+                let members = match resource_type.membership {
+                    Some(Membership::Members) => MemberIntent::replace(draft.members),
+                    Some(Membership::MemberOf) | None => MemberIntent::Keep,
+                };
+                Ok(NewState {
+                    resource: draft.resource,
+                    members,
+                    password: draft.password,
+                })
+            })
+            .await?;
+        scope
+            .answer(resource_type, stored, &projection.after_write(written))
+            .await
+    }
+}

@@ -1,0 +1,117 @@
+//! What a tenant is to the operations: its rules and its registry, cached.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+use crate::protocol::error::{Error, Result};
+use crate::protocol::profile::Rules;
+use crate::protocol::schema::Registry;
+use crate::store::{Store, TenantConfig, TenantStore};
+use crate::tenant::TenantId;
+
+/// How long a process goes on with the configuration it has read, in milliseconds.
+const CACHE_MILLIS: u64 = 60_000;
+/// How many tenants a process remembers.
+const MAX_TENANTS: usize = 10_000;
+
+/// A tenant: its name, its rules, and everything that can be stored for it.
+#[derive(Debug)]
+pub struct Tenant {
+    /// The name.
+    pub id: TenantId,
+    /// Its profile and switches.
+    pub rules: Rules,
+    /// Its schemas and resource types.
+    pub registry: Arc<Registry>,
+}
+
+impl Tenant {
+    /// Puts a tenant together from what the table holds of it.
+    ///
+    /// # Errors
+    /// `InvalidValue` when a registered schema or resource type is not one.
+    pub fn new(id: TenantId, config: TenantConfig) -> Result<Self> {
+        let mut registry = Registry::builtin().clone();
+        for schema in &config.schemas {
+            registry.add_schema(schema)?;
+        }
+        for resource_type in &config.resource_types {
+            registry.add_resource_type(resource_type)?;
+        }
+        Ok(Self {
+            id,
+            rules: config.rules,
+            registry: Arc::new(registry),
+        })
+    }
+}
+
+/// Tenants by name, each read once a minute.
+pub struct Tenants {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    cached: Mutex<HashMap<TenantId, Cached>>,
+}
+
+struct Cached {
+    tenant: Arc<Tenant>,
+    until: u64,
+}
+
+impl Tenants {
+    pub(super) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            cached: Mutex::default(),
+        }
+    }
+
+    /// The tenant, as this process last read it.
+    ///
+    /// # Errors
+    /// `Unavailable` when it has to be read and cannot.
+    pub async fn get(&self, id: &TenantId, store: &TenantStore) -> Result<Arc<Tenant>> {
+        if let Some(tenant) = self.fresh(id).await {
+            return Ok(tenant);
+        }
+        let config = store.config().await?;
+        let tenant = Arc::new(Tenant::new(id.clone(), config).map_err(Error::internal)?);
+        let mut cached = self.cached.lock().await;
+        if cached.len() >= MAX_TENANTS {
+            let now = self.clock.now_millis();
+            cached.retain(|_, entry| entry.until > now);
+        }
+        if cached.len() < MAX_TENANTS {
+            let until = self.clock.now_millis() + CACHE_MILLIS;
+            cached.insert(
+                id.clone(),
+                Cached {
+                    tenant: Arc::clone(&tenant),
+                    until,
+                },
+            );
+        }
+        Ok(tenant)
+    }
+
+    /// Forgets a tenant, so that a change of its configuration counts at once in this process.
+    pub async fn forget(&self, id: &TenantId) {
+        self.cached.lock().await.remove(id);
+    }
+
+    /// The table that the tenants are in.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    async fn fresh(&self, id: &TenantId) -> Option<Arc<Tenant>> {
+        let cached = self.cached.lock().await;
+        let entry = cached.get(id)?;
+        (entry.until > self.clock.now_millis()).then(|| Arc::clone(&entry.tenant))
+    }
+}
