@@ -64,7 +64,7 @@ impl Provider {
             }
         };
         scope
-            .answer(
+            .answer_new(
                 resource_type,
                 stored,
                 &projection.after_write(draft.written),

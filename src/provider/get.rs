@@ -1,10 +1,12 @@
 //! GET of one resource (RFC 7644 §3.4.1).
 
+use futures_util::future::try_join;
+
 use super::{Provider, Read, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
-use crate::protocol::schema::ResourceType;
+use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::{self, Precondition};
 use crate::store::Stored;
 
@@ -24,14 +26,29 @@ impl Provider {
         let mut reading = scope.reading();
         let projection = Projection::new(selection, resource_type, &mut reading);
         scope.note(&reading);
-        let stored = scope.existing(resource_type, id).await?;
+        let is_member =
+            resource_type.membership == Some(Membership::MemberOf) && projection.wants("groups");
+        let (stored, memberships) = if is_member && could_be_an_id(id) {
+            let memberships = async { Ok(scope.store.memberships(id).await?) };
+            let (stored, memberships) =
+                try_join(scope.existing(resource_type, id), memberships).await?;
+            (stored, Some(memberships))
+        } else {
+            (scope.existing(resource_type, id).await?, None)
+        };
         let version = stored.version();
         if precondition.check_read(&version)? == version::Read::NotModified {
             return Ok(Read::NotModified(version));
         }
-        Ok(Read::Found(
-            scope.answer(resource_type, stored, &projection).await?,
-        ))
+        let answer = match memberships {
+            Some(memberships) => {
+                scope
+                    .answer_member(resource_type, &stored, memberships, &projection)
+                    .await?
+            }
+            None => scope.answer(resource_type, stored, &projection).await?,
+        };
+        Ok(Read::Found(answer))
     }
 }
 

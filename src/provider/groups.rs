@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::Scope;
 use super::change::Setback;
 use super::render::display;
+use super::{Answer, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
+use crate::protocol::projection::Projection;
 use crate::protocol::resource::relative_reference;
 use crate::protocol::schema::{self, ResourceType};
 use crate::store::{Member, Membership, Stored};
@@ -124,6 +125,28 @@ impl Scope {
         spread: Spread,
     ) -> Result<HashMap<String, Value>> {
         let memberships = self.memberships_of(resources, spread).await?;
+        self.groups_of(memberships).await
+    }
+
+    /// One resource with the memberships that were read beside it, as an answer.
+    pub(super) async fn answer_member(
+        &self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+        memberships: Vec<Membership>,
+        projection: &Projection<'_>,
+    ) -> Result<Answer> {
+        let groups = self.groups_of(memberships).await?.remove(&stored.id);
+        let text = self.render_one(resource_type, stored, groups, projection)?;
+        Ok(Answer {
+            text,
+            version: stored.version(),
+            location: self.location(resource_type, &stored.id),
+        })
+    }
+
+    /// `groups` of each member, by its id.
+    async fn groups_of(&self, memberships: Vec<Membership>) -> Result<HashMap<String, Value>> {
         if memberships.is_empty() {
             return Ok(HashMap::new());
         }

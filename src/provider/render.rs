@@ -69,6 +69,24 @@ impl Scope {
         })
     }
 
+    /// A new resource as an answer: it is a member of nothing yet, so nobody has to look.
+    pub(super) async fn answer_new(
+        &self,
+        resource_type: &ResourceType,
+        stored: Stored,
+        projection: &Projection<'_>,
+    ) -> Result<Answer> {
+        if resource_type.membership == Some(Membership::Members) {
+            return self.answer(resource_type, stored, projection).await;
+        }
+        let text = self.render_one(resource_type, &stored, None, projection)?;
+        Ok(Answer {
+            text,
+            version: stored.version(),
+            location: self.location(resource_type, &stored.id),
+        })
+    }
+
     /// Many resources of one type as texts, in their order.
     pub(super) async fn render_many(
         &self,
@@ -117,7 +135,7 @@ impl Scope {
         }
     }
 
-    fn render_one(
+    pub(super) fn render_one(
         &self,
         resource_type: &ResourceType,
         stored: &Stored,
