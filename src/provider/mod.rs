@@ -8,6 +8,7 @@ mod change;
 mod create;
 mod delete;
 mod entries;
+mod finish;
 mod get;
 mod groups;
 mod members;

@@ -1,0 +1,25 @@
+//! Finishing what dead writers began.
+
+use std::time::Duration;
+
+use super::Provider;
+use crate::protocol::error::Result;
+use crate::store::Meter;
+use crate::tenant::TenantId;
+
+/// How long one round of finishing may take: shorter than a Lambda function may run.
+const FINISH_BUDGET: Duration = Duration::from_secs(240);
+
+impl Provider {
+    /// Finishes every change of a tenant whose writer's lease has run out; returns how many.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach; what was not finished is left for the next time.
+    pub async fn finish(&self, tenant: &TenantId) -> Result<usize> {
+        let store = self
+            .store
+            .for_tenant(tenant, Meter::default(), FINISH_BUDGET);
+        let tenant = self.tenants.get(tenant, &store).await?;
+        Ok(store.finish_journal(&tenant.registry).await?)
+    }
+}
