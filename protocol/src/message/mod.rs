@@ -20,15 +20,12 @@ pub use search::{Page, Query, Selection, SortOrder};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::json;
 use crate::profile::{Reading, Tolerance};
 
 /// The member of a message under that name in any case (RFC 7643 §2.1); null counts as absent.
 pub(crate) fn member<'m>(message: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
-    let mut members = message.iter();
-    let found = members.find(|(key, _)| key.eq_ignore_ascii_case(name));
-    found
-        .map(|(_, value)| value)
-        .filter(|value| !value.is_null())
+    json::member(message, name).filter(|value| !value.is_null())
 }
 
 /// Checks that the `schemas` of a body lists the message URN.

@@ -3,9 +3,9 @@
 //!
 //! Elements are matched by `value` where they have one. A delete that also names a `type` deletes
 //! only the element of that type, which tells elements with one value apart; elements without `value`
-//! are matched by everything that is given. The operations count on two tolerances of the `default`
-//! profile: one through a value filter that matches nothing makes the element, and a `remove` that
-//! matches nothing succeeds.
+//! are matched by everything that is given. The operations count on tolerances of the `default`
+//! profile: one through a value filter that matches nothing makes the element, a `remove` that matches
+//! nothing succeeds, and one that has values removes those.
 
 use serde_json::{Map, Value, json};
 
@@ -197,9 +197,14 @@ impl Part<'_> {
     /// Deletes come first, so that an element can be deleted and added again changed.
     fn merge_elements(&self, elements: &[Value], operations: &mut Vec<Value>) -> Result<()> {
         let path = self.path();
-        for element in elements.iter().filter(|element| is_delete(element)) {
-            let filter = self.finder(element)?;
-            operations.push(json!({"op": "remove", "path": format!("{path}[{filter}]")}));
+        let deleted = elements.iter().filter(|element| is_delete(element));
+        if self.is_immutable() {
+            self.remove_all(deleted, operations)?;
+        } else {
+            for element in deleted {
+                let filter = self.finder(element)?;
+                operations.push(json!({"op": "remove", "path": format!("{path}[{filter}]")}));
+            }
         }
         let kept = elements.iter().filter(|element| !is_delete(element));
         let (matched, added): (Vec<_>, Vec<_>) = kept.partition(|element| self.is_matched(element));
@@ -213,12 +218,34 @@ impl Part<'_> {
         Ok(())
     }
 
+    /// Whether elements are what their `value` is, and cannot be edited: members.
+    fn is_immutable(&self) -> bool {
+        let value = self.attribute.sub_attribute("value");
+        value.is_some_and(|value| value.mutability == Mutability::Immutable)
+    }
+
+    /// One operation that removes all these elements, as they may be many.
+    fn remove_all<'v>(
+        &self,
+        elements: impl Iterator<Item = &'v Value>,
+        operations: &mut Vec<Value>,
+    ) -> Result<()> {
+        let values = elements.map(|element| match element.get("value") {
+            Some(value) if value.is_string() => Ok(json!({ "value": value })),
+            _ => Err(self.names_nothing()),
+        });
+        let values = values.collect::<Result<Vec<_>>>()?;
+        if !values.is_empty() {
+            operations.push(json!({"op": "remove", "path": self.path(), "value": values}));
+        }
+        Ok(())
+    }
+
     /// Whether an element is merged into one of the same `value`, instead of being added unless it is
     /// there. Parts of an immutable element cannot be merged.
     fn is_matched(&self, element: &Value) -> bool {
-        let value = self.attribute.sub_attribute("value");
         is_value_list(self.attribute)
-            && value.is_some_and(|value| value.mutability != Mutability::Immutable)
+            && !self.is_immutable()
             && element.get("value").is_some_and(Value::is_string)
     }
 
@@ -246,15 +273,10 @@ impl Part<'_> {
     fn finder(&self, element: &Value) -> Result<String> {
         let given = element.as_object().into_iter().flatten();
         let has_value = element.get("value").is_some();
-        let is_detached = self
-            .attribute
-            .sub_attribute("value")
-            .is_some_and(|value| value.mutability == Mutability::Immutable);
         let terms = given.filter_map(|(key, value)| {
             let compared = match key.as_str() {
                 "operation" => false,
-                "value" => true,
-                "type" => !(has_value && is_detached),
+                "value" | "type" => true,
                 _ => !has_value,
             };
             let constant = value.is_string() || value.is_boolean() || value.is_number();
@@ -262,12 +284,16 @@ impl Part<'_> {
         });
         let terms: Vec<_> = terms.collect();
         if terms.is_empty() {
-            return Err(Error::invalid_value(format!(
-                "An element of `{}` with `operation` `delete` names no value to delete",
-                self.attribute.name()
-            )));
+            return Err(self.names_nothing());
         }
         Ok(terms.join(" and "))
+    }
+
+    fn names_nothing(&self) -> Error {
+        Error::invalid_value(format!(
+            "An element of `{}` with `operation` `delete` names no value to delete",
+            self.attribute.name()
+        ))
     }
 }
 
@@ -323,7 +349,11 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn message(operations: Vec<Value>) -> Map<String, Value> {
+/// A PatchOp message, which has one operation at least: one that adds nothing, if need be.
+fn message(mut operations: Vec<Value>) -> Map<String, Value> {
+    if operations.is_empty() {
+        operations.push(json!({"op": "add", "value": {}}));
+    }
     Map::from_iter([
         ("schemas".to_owned(), json!([urn::PATCH_OP])),
         ("Operations".to_owned(), Value::Array(operations)),
@@ -372,14 +402,14 @@ mod tests {
         let james = "08e1d05d-121c-4561-8b96-473d93df9210";
         let members = json!([{"display": "Dwight Schrute", "value": dwight},
                              {"display": "James Smith", "value": james}]);
-        let delete = format!("members[value eq \"{dwight}\"]");
+        let delete = json!({"op": "remove", "path": "members", "value": [{ "value": dwight }]});
         check(
             include_str!("../../tests/data/scim11/patch-add-member.json"),
             json!([{"op": "add", "path": "members", "value": [members[0]]}]),
         );
         check(
             include_str!("../../tests/data/scim11/patch-delete-member.json"),
-            json!([{"op": "remove", "path": delete}]),
+            json!([delete]),
         );
         check(
             include_str!("../../tests/data/scim11/patch-remove-members.json"),
@@ -391,8 +421,7 @@ mod tests {
         );
         check(
             include_str!("../../tests/data/scim11/patch-swap-member.json"),
-            json!([{"op": "remove", "path": delete},
-                   {"op": "add", "path": "members", "value": [members[1]]}]),
+            json!([delete, {"op": "add", "path": "members", "value": [members[1]]}]),
         );
     }
 
@@ -456,8 +485,9 @@ mod tests {
         );
         check(
             "Group",
-            &json!({"members": [{"value": "a", "type": "user", "operation": "delete"}]}),
-            &json!([{"op": "remove", "path": "members[value eq \"a\"]"}]),
+            &json!({"members": [{"value": "a", "type": "user", "operation": "delete"},
+                                {"value": "b", "operation": "delete"}]}),
+            &json!([{"op": "remove", "path": "members", "value": [{"value": "a"}, {"value": "b"}]}]),
         );
     }
 
@@ -524,10 +554,19 @@ mod tests {
 
     #[test]
     fn a_delete_of_nothing_is_refused() {
-        let view = view("User", Dialect::General);
-        let body = json!({"emails": [{"operation": "delete"}]});
-        let error = patch(&view, &body, Profile::Default).unwrap_err();
-        assert_eq!(error.kind().scim_type(), Some("invalidValue"));
+        for (name, attribute) in [("User", "emails"), ("Group", "members")] {
+            let view = view(name, Dialect::General);
+            let body = json!({attribute: [{"operation": "delete"}]});
+            let error = patch(&view, &body, Profile::Default).unwrap_err();
+            assert_eq!(error.kind().scim_type(), Some("invalidValue"));
+        }
+    }
+
+    #[test]
+    fn a_patch_of_nothing_is_a_message_all_the_same() {
+        for body in [json!({}), json!({"id": "8", "emails": []})] {
+            check("User", &body, &json!([{"op": "add", "value": {}}]));
+        }
     }
 
     #[test]
