@@ -29,10 +29,10 @@ fn stored(view: &View<'_>, body: &Value) -> Resource {
         .resource
 }
 
-fn apply(view: &View<'_>, given: &Value, message: Map<String, Value>) -> Patched {
+fn apply(view: &View<'_>, given: &Value, message: &Map<String, Value>) -> Patched {
     let rules = Rules::default();
     let mut reading = Reading::new(&rules);
-    let request = PatchRequest::parse(&message, &mut reading).unwrap();
+    let request = PatchRequest::parse(message, &mut reading).unwrap();
     let registry = Registry::builtin();
     request
         .apply(
@@ -52,7 +52,7 @@ fn patched(name: &str, given: &Value, body: &Value) -> Value {
     };
     let rules = Rules::default();
     let message = view.patch(object(body), &mut Reading::new(&rules)).unwrap();
-    read(&view, apply(&view, given, message))
+    read(&view, apply(&view, given, &message))
 }
 
 fn read(view: &View<'_>, patched: Patched) -> Value {
@@ -146,7 +146,7 @@ fn members_join_and_leave() {
     let ops = |body: &Value| {
         let rules = Rules::default();
         let message = view.patch(object(body), &mut Reading::new(&rules)).unwrap();
-        apply(&view, &json!({"displayName": "G"}), message).members
+        apply(&view, &json!({"displayName": "G"}), &message).members
     };
     let swap: Value =
         serde_json::from_str(include_str!("data/scim11/patch-swap-member.json")).unwrap();
@@ -179,7 +179,7 @@ fn a_put_of_the_ionic_api_leaves_the_rest_alone() {
         .merging_put(object(&body), &mut Reading::new(&rules))
         .unwrap();
     assert_eq!(
-        read(&view, apply(&view, &given, message)),
+        read(&view, apply(&view, &given, &message)),
         json!({"name": "M", "status": false, "os": "linux", "source": {"name": "z"},
                "enrollmentAssertion": {"userId": "7", "userAttributes": {"x": 1}}})
     );

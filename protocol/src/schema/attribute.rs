@@ -73,7 +73,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [(&'static str, Self); 8] = [
+    pub(super) const ALL: [(&'static str, Self); 9] = [
         ("string", Self::String),
         ("boolean", Self::Boolean),
         ("decimal", Self::Decimal),
@@ -82,6 +82,8 @@ impl Kind {
         ("binary", Self::Binary),
         ("reference", Self::Reference),
         ("complex", Self::Complex),
+        // The spelling in a schema of RFC 9944.
+        ("bool", Self::Boolean),
     ];
 
     /// The name in schemas, such as `dateTime`.
@@ -153,17 +155,18 @@ pub enum Uniqueness {
 }
 
 impl Uniqueness {
-    pub(super) const ALL: [(&'static str, Self); 4] = [
+    pub(super) const ALL: [(&'static str, Self); 5] = [
         ("none", Self::None),
         ("server", Self::Server),
         ("global", Self::Global),
-        // RFC 9944: not among the devices of one maker, which is nothing that this service knows.
+        // In schemas of RFC 9944: of one maker or one enterprise, which this service knows nothing of.
         ("manufacturer", Self::None),
+        ("enterprise", Self::None),
     ];
 }
 
-/// The keyword of a value in one of the tables above.
-fn keyword<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
+/// The first keyword of a value in one of the tables above.
+pub(super) fn keyword<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
     table
         .iter()
         .find(|(_, entry)| *entry == value)

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Schema;
-use super::attribute::{Attribute, Kind, Mutability, Returned, Uniqueness};
+use super::attribute::{Attribute, Kind, Mutability, Returned, Uniqueness, keyword};
 use crate::error::{Error, Result};
 use crate::name::AttributeName;
 use crate::urn;
@@ -180,7 +180,8 @@ fn flag(source: &mut Map<String, Value>, key: &str, default: bool, owner: &str) 
         .ok_or_else(|| Error::invalid_value(format!("`{key}` of {owner} is not true or false")))
 }
 
-fn choice<T: Copy>(
+/// A keyword in any case; what is published is the keyword as the service reads it.
+fn choice<T: Copy + PartialEq>(
     source: &mut Map<String, Value>,
     key: &str,
     default: &str,
@@ -188,18 +189,18 @@ fn choice<T: Copy>(
     owner: &str,
 ) -> Result<T> {
     let value = source.entry(key).or_insert_with(|| Value::from(default));
-    let found = value.as_str().and_then(|text| {
-        table
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(text))
-    });
-    found.map(|(_, choice)| *choice).ok_or_else(|| {
+    let text = value.as_str().unwrap_or_default();
+    let mut entries = table.iter();
+    let found = entries.find(|(name, _)| name.eq_ignore_ascii_case(text));
+    let Some((_, choice)) = found else {
         let allowed: Vec<_> = table.iter().map(|(name, _)| *name).collect();
-        Error::invalid_value(format!(
+        return Err(Error::invalid_value(format!(
             "`{key}` of {owner} is {value}; allowed are {}",
             allowed.join(", ")
-        ))
-    })
+        )));
+    };
+    *value = Value::from(keyword(table, *choice));
+    Ok(*choice)
 }
 
 /// Puts a single string into an array, as RFC 9944's schemas write one.

@@ -530,15 +530,12 @@ mod tests {
 
     #[test]
     fn what_is_peculiar_to_device_schemas_is_read() {
-        let address = json!({"name": "address", "uniqueness": "Manufacturer"});
+        let address = json!({"name": "address", "type": "String", "uniqueness": "Manufacturer"});
         let link = json!({"name": "link", "type": "reference", "referenceTypes": "Apps"});
         let schema = json!({"id": "urn:example:X", "name": "X", "attributes": [address, link]});
         let schema = Schema::from_json(&schema).unwrap();
         assert_eq!(schema.attributes[0].uniqueness, Uniqueness::None);
-        assert_eq!(
-            schema.published["attributes"][0]["uniqueness"],
-            "Manufacturer"
-        );
+        assert_eq!(schema.published["attributes"][0]["uniqueness"], "none");
         assert_eq!(schema.attributes[1].reference_types, ["Apps"]);
         let mark = Schema::from_json(&json!({"id": "urn:example:Y", "name": "Y"})).unwrap();
         assert!(mark.attributes.is_empty());
