@@ -12,7 +12,8 @@ use scim_protocol::schema::Registry;
 use serde_json::{Map, Value, json};
 
 /// Read-only attributes, which the examples hold as answers and a request leaves out.
-const READ_ONLY: [&str; 2] = [
+const READ_ONLY: [&str; 3] = [
+    "applicationType",
     "deviceControlEnterpriseEndpoint",
     "telemetryEnterpriseEndpoint",
 ];
