@@ -14,7 +14,9 @@ mod groups;
 mod members;
 mod password;
 mod patch;
+mod registration;
 mod render;
+mod repair;
 mod replace;
 mod tenants;
 
@@ -22,7 +24,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+pub use registration::Registered;
 pub use render::Answer;
+pub use repair::{Findings, Repair};
 pub use tenants::{Tenant, Tenants};
 
 use crate::clock::Clock;

@@ -13,7 +13,7 @@ use crate::store::{Store, TenantConfig, TenantStore};
 use crate::tenant::TenantId;
 
 /// How long a process goes on with the configuration it has read, in milliseconds.
-const CACHE_MILLIS: u64 = 60_000;
+pub(super) const CACHE_MILLIS: u64 = 60_000;
 /// How many tenants a process remembers.
 const MAX_TENANTS: usize = 10_000;
 
@@ -40,6 +40,9 @@ impl Tenant {
         }
         for resource_type in &config.resource_types {
             registry.add_resource_type(resource_type)?;
+        }
+        for index in &config.building {
+            registry.mark_building(&index.resource_type, &index.path);
         }
         Ok(Self {
             id,

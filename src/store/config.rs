@@ -1,9 +1,11 @@
 //! A tenant's configuration: its rules and the schemas and resource types it registered.
 
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::TenantStore;
+use super::batch::PlainWrite;
 use super::error::StoreError;
 use super::item::{self, s};
 use super::keys::SEPARATOR;
@@ -19,6 +21,21 @@ pub struct TenantConfig {
     pub schemas: Vec<Value>,
     /// Registered ResourceType resources, as they came.
     pub resource_types: Vec<Value>,
+    /// Indexes that not every resource has its entries in yet.
+    pub building: Vec<BuildingIndex>,
+}
+
+/// An index that was registered when there were resources already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildingIndex {
+    /// The resource type, by name.
+    pub resource_type: String,
+    /// The index's path.
+    pub path: String,
+    /// When it was registered, in milliseconds since the Unix epoch. Processes that read the
+    /// configuration before do not maintain it yet.
+    pub since: u64,
 }
 
 /// One item of a tenant's configuration.
@@ -30,6 +47,8 @@ pub enum ConfigItem<'c> {
     Schema(&'c str, &'c Value),
     /// A registered resource type under its name.
     ResourceType(&'c str, &'c Value),
+    /// An index that is being built.
+    Building(&'c BuildingIndex),
 }
 
 impl TenantStore {
@@ -56,6 +75,7 @@ impl TenantStore {
             match key.split_once(SEPARATOR) {
                 Some(("schema", _)) => config.schemas.push(parse(&json)?),
                 Some(("type", _)) => config.resource_types.push(parse(&json)?),
+                Some(("building", _)) => config.building.push(parse(&json)?),
                 _ if key == "config" => config.rules = parse(&json)?,
                 _ => {}
             }
@@ -68,16 +88,13 @@ impl TenantStore {
     /// # Errors
     /// `Unavailable`, `Backend`.
     pub async fn put_config(&self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
-        let (key, json) = match entry {
-            ConfigItem::Rules(rules) => ("config".to_owned(), serde_json::to_string(rules)),
-            ConfigItem::Schema(urn, schema) => (
-                format!("schema{SEPARATOR}{urn}"),
-                serde_json::to_string(schema),
-            ),
-            ConfigItem::ResourceType(name, value) => (
-                format!("type{SEPARATOR}{name}"),
-                serde_json::to_string(value),
-            ),
+        let key = entry.key();
+        let json = match entry {
+            ConfigItem::Rules(rules) => serde_json::to_string(rules),
+            ConfigItem::Schema(_, value) | ConfigItem::ResourceType(_, value) => {
+                serde_json::to_string(value)
+            }
+            ConfigItem::Building(index) => serde_json::to_string(index),
         };
         let json = json.map_err(|error| StoreError::Backend(error.into()))?;
         let attempt = || {
@@ -93,6 +110,32 @@ impl TenantStore {
         };
         self.call(Account::Write, attempt).await?;
         Ok(())
+    }
+
+    /// Removes one item of the configuration.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn remove_config(&self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
+        self.write_all(vec![PlainWrite::Delete {
+            pk: self.keys.tenant(),
+            sk: entry.key(),
+        }])
+        .await
+    }
+}
+
+impl ConfigItem<'_> {
+    fn key(self) -> String {
+        match self {
+            Self::Rules(_) => "config".to_owned(),
+            Self::Schema(urn, _) => format!("schema{SEPARATOR}{urn}"),
+            Self::ResourceType(name, _) => format!("type{SEPARATOR}{name}"),
+            Self::Building(index) => format!(
+                "building{SEPARATOR}{}{SEPARATOR}{}",
+                index.resource_type, index.path
+            ),
+        }
     }
 }
 

@@ -76,6 +76,26 @@ impl Entries {
         self.0.iter()
     }
 
+    /// Whether the resource with this id has an entry with this sort key in this partition.
+    #[must_use]
+    pub fn has(&self, partition: &str, sort_key: &str, id: &str) -> bool {
+        self.0
+            .iter()
+            .any(|entry| entry.path == partition && entry.sort_key(id) == sort_key)
+    }
+
+    /// Only those entries.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&Entry) -> bool) -> Self {
+        Self(self.0.iter().filter(|entry| keep(entry)).cloned().collect())
+    }
+
+    /// The partitions in which this index keeps its entries and claims.
+    #[must_use]
+    pub fn partitions(index: &Index) -> [String; 2] {
+        [index.path.clone(), format!("{CLAIMS}{}", index.path)]
+    }
+
     /// The entries that are here and not there.
     pub(super) fn minus<'e>(&'e self, other: &'e Self) -> impl Iterator<Item = &'e Entry> {
         self.0.difference(&other.0)

@@ -23,6 +23,7 @@ mod keys;
 mod member;
 mod meter;
 mod range;
+mod repair;
 mod resource;
 mod table;
 mod transaction;
@@ -35,7 +36,7 @@ use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::Client;
 use tokio::time::Instant;
 
-pub use config::{ConfigItem, TenantConfig};
+pub use config::{BuildingIndex, ConfigItem, TenantConfig};
 pub use entry::{Entries, Entry};
 pub use error::StoreError;
 pub use fill::{Fill, FillBody, Target};
@@ -44,6 +45,7 @@ pub use journal::{LEASE_MILLIS, Step};
 pub use member::{Applied, Member, MemberChange, Membership};
 pub use meter::{Cost, Meter};
 pub use range::{IndexPage, KeyRange, Order, ResourcePage, Window};
+pub use repair::StrayEntry;
 pub use resource::{BodyChange, Change, Guard, MemberEffect, MemberItems, New, Write};
 
 use crate::clock::Clock;

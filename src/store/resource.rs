@@ -399,7 +399,7 @@ impl TenantStore {
     }
 
     /// Puts a claim or an index entry.
-    fn add_entry(
+    pub(super) fn add_entry(
         &self,
         transaction: &mut Transaction,
         resource_type: &ResourceType,

@@ -11,7 +11,7 @@ mod resource_type;
 
 pub use attribute::{Attribute, Kind, Mutability, Returned, Uniqueness};
 pub use registry::Registry;
-pub use resource_type::{Extension, Index, Membership, ResourceType, Target};
+pub use resource_type::{Extension, Index, IndexState, Membership, ResourceType, Target};
 
 use serde_json::{Map, Value};
 

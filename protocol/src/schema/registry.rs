@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::Schema;
 use super::attribute::Attribute;
-use super::resource_type::{Extension, Index, Membership, ResourceType, schema_indexes};
+use super::resource_type::{
+    Extension, Index, IndexState, Membership, ResourceType, schema_indexes,
+};
 use crate::error::{Error, Result};
 use crate::name::is_attribute_name;
 use crate::urn;
@@ -255,6 +257,25 @@ impl Registry {
         Ok(Some(old))
     }
 
+    /// Says of an index that not every resource has its entries yet. An index that does not exist is
+    /// passed over.
+    pub fn mark_building(&mut self, resource_type: &str, path: &str) {
+        let Some(slot) = self
+            .resource_types
+            .iter_mut()
+            .find(|other| other.name == resource_type)
+        else {
+            return;
+        };
+        for index in Arc::make_mut(slot)
+            .indexes
+            .iter_mut()
+            .filter(|index| index.path == path)
+        {
+            index.state = IndexState::Building;
+        }
+    }
+
     fn named_schema(
         &self,
         source: &Map<String, Value>,
@@ -378,6 +399,7 @@ fn indexes(schema: &Schema, extensions: &[Extension], indexed: &[String]) -> Vec
             indexes.push(Index {
                 path: path.clone(),
                 unique: false,
+                state: IndexState::Active,
             });
         }
     }
@@ -421,7 +443,8 @@ mod tests {
             user.indexes.first(),
             Some(&Index {
                 path: "userName".into(),
-                unique: true
+                unique: true,
+                state: IndexState::Active
             })
         );
         assert!(registry.at_endpoint("users").is_none());

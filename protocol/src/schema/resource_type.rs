@@ -47,6 +47,18 @@ pub struct Index {
     pub path: String,
     /// Whether a value belongs to one resource at the most.
     pub unique: bool,
+    /// Whether every resource has its entries, so that queries can rely on them.
+    pub state: IndexState,
+}
+
+/// How far an index is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum IndexState {
+    /// Writers maintain it, but resources from before it was registered may lack entries.
+    Building,
+    /// Every resource has its entries.
+    #[default]
+    Active,
 }
 
 /// An attribute that the service keeps outside the body, as items of its own.
@@ -196,7 +208,11 @@ pub(super) fn schema_indexes(schema: &Schema, prefix: Option<&str>) -> Vec<Index
         let unique = attribute.uniqueness != Uniqueness::None && !attribute.is_complex();
         if unique || attribute.indexed {
             let path = prefix.map_or(path.clone(), |urn| format!("{urn}:{path}"));
-            indexes.push(Index { path, unique });
+            indexes.push(Index {
+                path,
+                unique,
+                state: IndexState::Active,
+            });
         }
     };
     for attribute in &schema.attributes {

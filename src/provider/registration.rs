@@ -1,0 +1,126 @@
+//! A tenant's own schemas, resource types and rules.
+
+use serde_json::Value;
+
+use super::{Provider, REQUEST_BUDGET, Tenant};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::profile::Rules;
+use crate::protocol::schema::{Index, Registry, Schema};
+use crate::store::{BuildingIndex, ConfigItem, Meter, TenantConfig, TenantStore};
+use crate::tenant::TenantId;
+
+/// What registering a resource type came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// The resource type's name.
+    pub name: String,
+    /// The indexes that have to be built before queries can use them, because there are resources
+    /// already.
+    pub building: Vec<String>,
+}
+
+impl Provider {
+    /// Registers a schema. It is used by no resource until a resource type names it.
+    ///
+    /// # Errors
+    /// `InvalidValue` when it breaks RFC 7643 §7, `Uniqueness` when the URN is taken.
+    pub async fn add_schema(&self, tenant: &TenantId, schema: &Value) -> Result<String> {
+        let store = self.administration(tenant);
+        let mut config = store.config().await?;
+        let urn = Schema::from_json(schema)?.id;
+        config.schemas.push(schema.clone());
+        Tenant::new(tenant.clone(), config)?;
+        store.put_config(ConfigItem::Schema(&urn, schema)).await?;
+        self.tenants.forget(tenant).await;
+        Ok(urn)
+    }
+
+    /// Registers a resource type, or a new list of extensions for one that is there.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming what is missing, unknown or reserved; `Uniqueness` when the name or the
+    /// endpoint belongs to another type, or to a built-in one that has resources.
+    pub async fn add_resource_type(&self, tenant: &TenantId, value: &Value) -> Result<Registered> {
+        let store = self.administration(tenant);
+        let config = store.config().await?;
+        let before = Tenant::new(tenant.clone(), config.clone())?.registry;
+        let name = value
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let mut after = Registry::clone(&before);
+        if let Some(gone) = after.add_resource_type(value)?
+            && store.total(&gone).await? > 0
+        {
+            return Err(Error::uniqueness(format!(
+                "{} has resources; delete them before another type takes its place",
+                gone.name
+            )));
+        }
+        let building = self.new_indexes(&store, &before, &after, &name).await?;
+        for path in &building {
+            let index = BuildingIndex {
+                resource_type: name.clone(),
+                path: path.clone(),
+                since: self.now(),
+            };
+            store.put_config(ConfigItem::Building(&index)).await?;
+        }
+        store
+            .put_config(ConfigItem::ResourceType(&name, value))
+            .await?;
+        self.tenants.forget(tenant).await;
+        Ok(Registered { name, building })
+    }
+
+    /// The indexes of a type that its resources have no entries in.
+    async fn new_indexes(
+        &self,
+        store: &TenantStore,
+        before: &Registry,
+        after: &Registry,
+        name: &str,
+    ) -> Result<Vec<String>> {
+        let (Some(old), Some(new)) = (before.resource_type(name), after.resource_type(name)) else {
+            return Ok(Vec::new());
+        };
+        let is_new = |index: &&Index| {
+            !old.indexes
+                .iter()
+                .any(|other| other.path == index.path && other.unique == index.unique)
+        };
+        let paths: Vec<String> = new
+            .indexes
+            .iter()
+            .filter(is_new)
+            .map(|index| index.path.clone())
+            .collect();
+        if paths.is_empty() || store.total(old).await? == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(paths)
+    }
+
+    /// A tenant's profile and switches.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach.
+    pub async fn rules(&self, tenant: &TenantId) -> Result<Rules> {
+        Ok(self.config(tenant).await?.rules)
+    }
+
+    /// Everything that the table holds of a tenant besides its resources.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach.
+    pub async fn config(&self, tenant: &TenantId) -> Result<TenantConfig> {
+        Ok(self.administration(tenant).config().await?)
+    }
+
+    /// The tenant's part of the table, for a person's command.
+    pub(super) fn administration(&self, tenant: &TenantId) -> TenantStore {
+        self.store
+            .for_tenant(tenant, Meter::default(), REQUEST_BUDGET)
+    }
+}

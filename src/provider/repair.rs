@@ -1,0 +1,307 @@
+//! Builds indexes that were registered late, and mends index entries and counters.
+//!
+//! Both go through all resources of a type, page by page, while requests go on: what they write is
+//! conditional on the resource being as it was read, and what was changed meanwhile was written by
+//! somebody who knows the index.
+
+use std::collections::HashMap;
+
+use super::entries::entries;
+use super::tenants::CACHE_MILLIS;
+use super::{Provider, Tenant};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::resource::Resource;
+use crate::protocol::schema::{Index, ResourceType};
+use crate::store::{ConfigItem, Entries, StoreError, Stored, StrayEntry, TenantStore, Window};
+use crate::tenant::TenantId;
+
+/// Resources looked at in one step.
+const PAGE: usize = 100;
+
+/// Whether what is wrong is mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// It is only counted.
+    Look,
+    /// It is mended.
+    Mend,
+}
+
+/// What was found in a tenant's part of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// Resources that were looked at.
+    pub resources: u64,
+    /// Index entries that were missing.
+    pub missing: u64,
+    /// Index entries that no resource has.
+    pub stray: u64,
+    /// Counters that did not say the number of resources: by type, what they said and what is true.
+    pub totals: Vec<(String, u64, u64)>,
+    /// Values of unique attributes that more than one resource has, as `type attribute id`.
+    pub conflicts: Vec<String>,
+}
+
+impl Findings {
+    /// Whether nothing was wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.missing == 0 && self.stray == 0 && self.totals.is_empty() && self.conflicts.is_empty()
+    }
+}
+
+impl Provider {
+    /// Writes the entries of every index that is being built, and lets queries use those that are
+    /// complete.
+    ///
+    /// # Errors
+    /// `Conflict` saying how long to wait when processes may still run that do not know the index;
+    /// `Unavailable` when the table is out of reach: nothing is lost by beginning again.
+    pub async fn build_indexes(&self, tenant: &TenantId) -> Result<Findings> {
+        let store = self.administration(tenant);
+        let config = store.config().await?;
+        let building = config.building.clone();
+        let view = Tenant::new(tenant.clone(), config)?;
+        let mut findings = Findings::default();
+        for index in &building {
+            let ready = index.since + CACHE_MILLIS;
+            if let Some(wait) = ready.checked_sub(self.now()).filter(|wait| *wait > 0) {
+                return Err(Error::conflict(format!(
+                    "Other processes may not know the index on `{}` for another {} seconds",
+                    index.path,
+                    wait.div_ceil(1000)
+                )));
+            }
+            let Some(resource_type) = view.registry.resource_type(&index.resource_type) else {
+                continue;
+            };
+            let only = |candidate: &Index| candidate.path == index.path;
+            let conflicts = findings.conflicts.len();
+            self.mend_entries(
+                &view,
+                resource_type,
+                &only,
+                Repair::Mend,
+                tenant,
+                &mut findings,
+            )
+            .await?;
+            if findings.conflicts.len() == conflicts {
+                self.administration(tenant)
+                    .remove_config(ConfigItem::Building(index))
+                    .await?;
+            }
+        }
+        self.tenants.forget(tenant).await;
+        Ok(findings)
+    }
+
+    /// Compares index entries and counters with the resources, and mends them if asked to.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach.
+    pub async fn examine(&self, tenant: &TenantId, repair: Repair) -> Result<Findings> {
+        let view = Tenant::new(tenant.clone(), self.config(tenant).await?)?;
+        let mut findings = Findings::default();
+        for resource_type in view.registry.resource_types() {
+            let said = self.administration(tenant).total(resource_type).await?;
+            let before = findings.resources;
+            self.mend_entries(
+                &view,
+                resource_type,
+                &|_| true,
+                repair,
+                tenant,
+                &mut findings,
+            )
+            .await?;
+            let counted = findings.resources - before;
+            self.sweep_entries(&view, resource_type, repair, tenant, &mut findings)
+                .await?;
+            self.mend_total(
+                resource_type,
+                (said, counted),
+                repair,
+                tenant,
+                &mut findings,
+            )
+            .await?;
+        }
+        Ok(findings)
+    }
+
+    async fn mend_entries(
+        &self,
+        view: &Tenant,
+        resource_type: &ResourceType,
+        wanted: &(dyn Fn(&Index) -> bool + Sync),
+        repair: Repair,
+        tenant: &TenantId,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let mut after: Option<String> = None;
+        loop {
+            // A store is for one request; this may take as long as the directory is large.
+            let store = self.administration(tenant);
+            let window = Window {
+                after: after.as_deref(),
+                limit: Some(PAGE),
+                ..Window::default()
+            };
+            let page = store.resource_page(resource_type, window).await?;
+            findings.resources += page.resources.len() as u64;
+            let expected = expected(view, resource_type, &page.resources, wanted)?;
+            for (position, missing) in store.missing_entries(resource_type, &expected).await? {
+                findings.missing += missing.iter().count() as u64;
+                if let (Repair::Mend, Some((stored, _))) = (repair, expected.get(position)) {
+                    mend(&store, resource_type, stored, &missing, findings).await?;
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn sweep_entries(
+        &self,
+        view: &Tenant,
+        resource_type: &ResourceType,
+        repair: Repair,
+        tenant: &TenantId,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        for path in resource_type.indexes.iter().flat_map(Entries::partitions) {
+            let mut after: Option<String> = None;
+            loop {
+                let store = self.administration(tenant);
+                let (found, next) = store
+                    .index_entries(resource_type, &path, after.as_deref())
+                    .await?;
+                for (stray, seen) in strays(&store, view, resource_type, &path, found).await? {
+                    findings.stray += 1;
+                    if repair == Repair::Mend {
+                        ignore_changed(
+                            store
+                                .drop_entry(resource_type, &path, &stray, seen.as_ref())
+                                .await,
+                        )?;
+                    }
+                }
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Corrects a counter, if nothing was created or deleted while the resources were counted.
+    async fn mend_total(
+        &self,
+        resource_type: &ResourceType,
+        (said, counted): (u64, u64),
+        repair: Repair,
+        tenant: &TenantId,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let store = self.administration(tenant);
+        if said == counted || store.total(resource_type).await? != said {
+            return Ok(());
+        }
+        findings
+            .totals
+            .push((resource_type.name.clone(), said, counted));
+        if repair == Repair::Mend {
+            let by = i64::try_from(counted).unwrap_or(i64::MAX)
+                - i64::try_from(said).unwrap_or(i64::MAX);
+            store.correct_total(resource_type, by).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The entries that resources should have, of the wanted indexes.
+fn expected<'s>(
+    view: &Tenant,
+    resource_type: &ResourceType,
+    resources: &'s [Stored],
+    wanted: &(dyn Fn(&Index) -> bool + Sync),
+) -> Result<Vec<(&'s Stored, Entries)>> {
+    let indexes: Vec<&Index> = resource_type
+        .indexes
+        .iter()
+        .filter(|index| wanted(index))
+        .collect();
+    resources
+        .iter()
+        .map(|stored| {
+            let body = Resource::from_text(&stored.body)?;
+            let all = entries(body.body(), resource_type, &view.rules);
+            Ok((
+                stored,
+                all.filtered(|entry| indexes.iter().any(|index| entry.is_of(index))),
+            ))
+        })
+        .collect()
+}
+
+async fn mend(
+    store: &TenantStore,
+    resource_type: &ResourceType,
+    stored: &Stored,
+    missing: &Entries,
+    findings: &mut Findings,
+) -> Result<()> {
+    match store.put_entries(resource_type, stored, missing).await {
+        Err(StoreError::Taken { attribute }) => {
+            findings
+                .conflicts
+                .push(format!("{} {attribute} {}", resource_type.name, stored.id));
+            Ok(())
+        }
+        other => ignore_changed(other),
+    }
+}
+
+/// Somebody who changed the resource meanwhile has written its entries.
+fn ignore_changed(result: Result<(), StoreError>) -> Result<()> {
+    match result {
+        Ok(()) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Those of the entries that their resources do not have, with the resource where there is one.
+async fn strays(
+    store: &TenantStore,
+    view: &Tenant,
+    resource_type: &ResourceType,
+    path: &str,
+    found: Vec<StrayEntry>,
+) -> Result<Vec<(StrayEntry, Option<Stored>)>> {
+    let ids: Vec<String> = found.iter().map(|entry| entry.id.clone()).collect();
+    let resources: HashMap<String, Stored> = store
+        .get_many(resource_type, &ids)
+        .await?
+        .into_iter()
+        .map(|stored| (stored.id.clone(), stored))
+        .collect();
+    let mut strays = Vec::new();
+    for entry in found {
+        let seen = resources.get(&entry.id);
+        let belongs = match seen {
+            Some(stored) => {
+                let body = Resource::from_text(&stored.body)?;
+                entries(body.body(), resource_type, &view.rules).has(path, &entry.key, &entry.id)
+            }
+            None => false,
+        };
+        if !belongs {
+            strays.push((entry, seen.cloned()));
+        }
+    }
+    Ok(strays)
+}
