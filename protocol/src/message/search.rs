@@ -13,7 +13,7 @@ use crate::urn;
 pub struct Query {
     /// Which attributes the answer shows.
     pub selection: Selection,
-    /// The filter's text; never blank.
+    /// The filter's text, as given.
     pub filter: Option<String>,
     /// The attribute to sort by, as written; never blank.
     pub sort_by: Option<String>,
@@ -83,7 +83,8 @@ impl Selection {
 
 impl Query {
     /// Reads the parameters of a GET. Unknown ones are ignored, and so is each known one that is
-    /// empty, but for `cursor`, which then begins a walk.
+    /// empty, but for `cursor`, which then begins a walk, and `filter`, which is then no filter
+    /// (RFC 7644 §3.4.2.2).
     ///
     /// # Errors
     /// `InvalidValue` naming the parameter and what it may hold.
@@ -92,7 +93,7 @@ impl Query {
         let number = |name: &str| integer_parameter(parameters, name);
         Raw {
             selection: Selection::from_parameters(parameters)?,
-            filter: text("filter"),
+            filter: parameters.get("filter").map(str::to_owned),
             sort_by: text("sortBy"),
             sort_order: text("sortOrder"),
             start_index: number("startIndex")?,
@@ -120,7 +121,7 @@ impl Query {
                 names(request, "attributes", reading)?,
                 names(request, "excludedAttributes", reading)?,
             )?,
-            filter: text("filter")?.as_deref().and_then(non_blank),
+            filter: text("filter")?,
             sort_by: text("sortBy")?.as_deref().and_then(non_blank),
             sort_order: text("sortOrder")?.as_deref().and_then(non_blank),
             start_index: number(request, "startIndex")?,
@@ -329,7 +330,7 @@ mod tests {
         assert_eq!(query.sort_order, SortOrder::Descending);
         assert_eq!(query.selection.attributes, ["userName", "emails"]);
         assert_eq!(query.page_size(&Switches::default()), 100);
-        assert_eq!(get("filter=%20").unwrap().filter, None);
+        assert_eq!(get("filter=%20").unwrap().filter.as_deref(), Some(" "));
     }
 
     /// RFC 7644 §3.4.3.

@@ -51,17 +51,24 @@ pub(crate) fn collapse(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value
             .or_insert(collapsed.len());
         match (collapsed.get_mut(place), element) {
             (None, element) => collapsed.push(element),
-            (Some(Value::Object(first)), Value::Object(copy)) => fill_gaps(first, copy),
+            (Some(Value::Object(first)), Value::Object(copy)) => fill_gaps(attribute, first, copy),
             (Some(_), _) => {}
         }
     }
     collapsed
 }
 
-fn fill_gaps(first: &mut Map<String, Value>, copy: Map<String, Value>) {
+/// Adds what only the copy has, and keeps the sub-attributes in the schema's order.
+fn fill_gaps(attribute: &Attribute, first: &mut Map<String, Value>, copy: Map<String, Value>) {
     for (name, value) in copy {
         first.entry(name).or_insert(value);
     }
+    let mut ordered = Map::with_capacity(first.len());
+    for sub in &attribute.sub_attributes {
+        ordered.extend(first.shift_remove_entry(sub.name()));
+    }
+    ordered.append(first);
+    *first = ordered;
 }
 
 /// Whether the element claims to be the primary one.
@@ -89,6 +96,13 @@ mod tests {
             "emails",
             json!([{"value": "a@b", "type": "work"}, {"value": "A@B", "type": "Work", "primary": true}]),
             json!([{"value": "a@b", "type": "work", "primary": true}]),
+        );
+        let roles = user.attribute("roles").unwrap();
+        let given = json!([{"value": "x", "primary": false}, {"value": "x", "display": "X"}]);
+        let kept = collapse(roles, given.as_array().unwrap().clone());
+        assert_eq!(
+            kept[0].to_string(),
+            r#"{"value":"x","display":"X","primary":false}"#
         );
         let distinct = json!([{"value": "a@b", "type": "work"}, {"value": "a@b", "type": "home"}, {"value": "a@b"}]);
         check("emails", distinct.clone(), distinct);
