@@ -89,7 +89,7 @@ impl Provider {
         loop {
             let change = kinds.additions(scope, id, &members)?;
             let state = GroupState::fresh(shards_for(change.add.len()));
-            self.mark_nested(scope, change.add.values()).await?;
+            self.mark_nested(scope, id, change.add.values()).await?;
             let created = if change.fits(OTHER_STEPS) {
                 let members = scope.typed(change.add.values());
                 let new = New {
@@ -145,7 +145,8 @@ impl Provider {
                     .await
             }
             Outcome::Delta(change) => {
-                self.mark_nested(scope, change.add.values()).await?;
+                self.mark_nested(scope, &round.before.id, change.add.values())
+                    .await?;
                 if change.fits(OTHER_STEPS) {
                     self.commit_delta(scope, round, change, kinds).await
                 } else {
@@ -155,7 +156,8 @@ impl Provider {
                 }
             }
             Outcome::Fresh { members, old } => {
-                self.mark_nested(scope, members.values()).await?;
+                self.mark_nested(scope, &round.before.id, members.values())
+                    .await?;
                 self.commit_fresh(scope, round, members, old).await
             }
         }
@@ -349,13 +351,16 @@ impl Provider {
     async fn mark_nested(
         &self,
         scope: &Scope,
-        mut members: impl Iterator<Item = &Member>,
+        group: &str,
+        members: impl Iterator<Item = &Member>,
     ) -> Result<()> {
-        let group = scope
-            .group_type()
-            .map(|resource_type| resource_type.name.as_str());
-        if members.any(|member| Some(member.kind.as_str()) == group) {
-            scope.store.mark_nested().await?;
+        let Some(resource_type) = scope.group_type() else {
+            return Ok(());
+        };
+        let groups = members.filter(|member| member.kind == resource_type.name);
+        let groups: Vec<&str> = groups.map(|member| member.id.as_str()).collect();
+        if !groups.is_empty() {
+            scope.store.mark_nested(group, &groups).await?;
         }
         Ok(())
     }

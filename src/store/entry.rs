@@ -30,10 +30,10 @@ impl Entry {
         self.path.strip_prefix(CLAIMS).unwrap_or(&self.path)
     }
 
-    /// The sort key: a claim is the key alone, so that a second one meets it.
+    /// The sort key: with the id, unless it is a claim.
     pub(super) fn sort_key(&self, id: &str) -> String {
         if self.unique {
-            self.key.clone()
+            keys::claim(&self.key)
         } else {
             keys::entry(&self.key, id)
         }
@@ -52,13 +52,7 @@ impl Entries {
             key,
             unique: index.unique,
         };
-        self.0.extend(
-            keys.into_iter()
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .take(MAX_ENTRIES)
-                .map(entry),
-        );
+        self.0.extend(kept(keys).into_iter().map(entry));
     }
 
     /// Adds claims on the keys of an index that is not unique by itself.
@@ -100,4 +94,10 @@ impl Entries {
     pub(super) fn minus<'e>(&'e self, other: &'e Self) -> impl Iterator<Item = &'e Entry> {
         self.0.difference(&other.0)
     }
+}
+
+/// The texts that one resource has in one index, of all that it could have.
+pub(super) fn kept(texts: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+    let all: BTreeSet<String> = texts.into_iter().collect();
+    all.into_iter().take(MAX_ENTRIES).collect()
 }

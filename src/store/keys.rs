@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use crate::protocol::schema::ResourceType;
 use crate::tenant::TenantId;
 
-/// Separates the parts of a sort key; index texts never contain it.
+/// Separates the parts of a sort key. It comes before every character of an index text.
 pub(super) use crate::protocol::key::SEPARATOR;
 
 /// Counters of one type are spread over this many items, so that creates do not meet in one.
@@ -73,6 +73,11 @@ impl Keys {
         format!("{}#J", self.prefix)
     }
 
+    /// The page marks of one walk.
+    pub(super) fn page_marks(&self, walk: &str) -> String {
+        format!("{}#P#{walk}", self.prefix)
+    }
+
     /// The counters of one type.
     pub(super) fn counters(&self, resource_type: &ResourceType) -> String {
         format!("{}#C#{}", self.prefix, resource_type.name)
@@ -82,6 +87,12 @@ impl Keys {
 /// The sort key of the counter item that counts this resource.
 pub(super) fn counter_shard(id: &str) -> String {
     format!("{:02}", stable_hash(id) % COUNTER_SHARDS)
+}
+
+/// The sort key of a claim: the same for every resource, so that a second one meets it. The
+/// separator keeps it apart from the ends of ranges.
+pub(super) fn claim(key: &str) -> String {
+    format!("{key}{SEPARATOR}")
 }
 
 /// The sort key of an index entry.

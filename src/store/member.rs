@@ -325,19 +325,80 @@ impl TenantStore {
             .await
     }
 
-    /// Remembers that the tenant has groups in groups, so that readers look for indirect membership.
-    /// It is never forgotten: that costs readers a round, and forgetting too early would cost truth.
+    /// Remembers that these groups are going to be members of a group: readers look for indirect
+    /// membership from now on, and find inner groups without reading all members. It is never
+    /// forgotten: that costs readers a look, and forgetting too early would cost truth.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn mark_nested(&self) -> Result<(), StoreError> {
-        let (pk, sk) = self.keys.nested();
-        let item = Item::from([
-            ("pk".to_owned(), s(pk)),
-            ("sk".to_owned(), s(sk)),
-            ("kind".to_owned(), s("N")),
-        ]);
-        self.write_all(vec![PlainWrite::Put(item)]).await
+    pub async fn mark_nested(&self, group: &str, inner: &[&str]) -> Result<(), StoreError> {
+        let (pk, mark) = self.keys.nested();
+        let edges = inner.iter().map(|inner| keys::entry(group, inner));
+        let item = |sk: String| {
+            Item::from([
+                ("pk".to_owned(), s(&pk)),
+                ("sk".to_owned(), s(sk)),
+                ("kind".to_owned(), s("N")),
+            ])
+        };
+        let items = edges.chain([mark]).map(item);
+        self.write_all(items.map(PlainWrite::Put).collect()).await
+    }
+
+    /// The ids of the groups that are members of a group.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn inner_groups(&self, group: &Stored) -> Result<HashSet<String>, StoreError> {
+        let range = KeyRange::prefix(&keys::entry(&group.id, ""));
+        let (pk, _) = self.keys.nested();
+        let mut marked = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                ..Window::default()
+            };
+            let output = self.query(pk.clone(), &range, window, None).await?;
+            after = super::range::last_key(&output);
+            for mut item in output.items.unwrap_or_default() {
+                let edge = item::take_text(&mut item, "sk")?;
+                marked.extend(
+                    edge.split_once(SEPARATOR)
+                        .map(|(_, inner)| inner.to_owned()),
+                );
+            }
+            if after.is_none() {
+                return self
+                    .members_among(std::slice::from_ref(group), &marked)
+                    .await;
+            }
+        }
+    }
+
+    /// Those of the ids that are members of at least one of the groups.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn members_among(
+        &self,
+        groups: &[Stored],
+        ids: &[String],
+    ) -> Result<HashSet<String>, StoreError> {
+        let sets = groups
+            .iter()
+            .filter_map(|group| Some((&group.id, group.group.as_ref()?)));
+        let keys = sets.flat_map(|(group, state)| {
+            ids.iter().map(move |id| {
+                let pk = self.keys.members(group, &state.set, state.shard(id));
+                (pk, id.clone())
+            })
+        });
+        let items = self.get_keys(keys.collect()).await?;
+        let ids = items
+            .into_iter()
+            .map(|mut item| item::take_text(&mut item, "sk"));
+        ids.collect()
     }
 
     /// The groups with these ids that exist, and whether the tenant has groups in groups: one call
@@ -410,8 +471,8 @@ impl TenantStore {
         ])
     }
 
-    /// Up to `limit` members of a group's current set, in order of their ids within each partition,
-    /// and whether there are more.
+    /// Up to `limit` members of a group's current set, in order of their ids, and whether there are
+    /// more.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -420,11 +481,24 @@ impl TenantStore {
         group: &Stored,
         limit: usize,
     ) -> Result<(Vec<Member>, bool), StoreError> {
+        self.members_after(group, None, limit).await
+    }
+
+    /// The same from after an id on.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn members_after(
+        &self,
+        group: &Stored,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Member>, bool), StoreError> {
         let Some(state) = &group.group else {
             return Ok((Vec::new(), false));
         };
         let shards = (0..u64::from(state.shards))
-            .map(|shard| self.members_of_shard(&group.id, state, shard, limit + 1));
+            .map(|shard| self.members_of_shard(&group.id, state, shard, (after, limit + 1)));
         let mut members: Vec<Member> = try_join_all(shards).await?.into_iter().flatten().collect();
         members.sort_unstable();
         let more = members.len() > limit;
@@ -437,10 +511,10 @@ impl TenantStore {
         group: &str,
         state: &GroupState,
         shard: u64,
-        limit: usize,
+        (after, limit): (Option<&str>, usize),
     ) -> Result<Vec<Member>, StoreError> {
         let mut members = Vec::new();
-        let mut after: Option<String> = None;
+        let mut after = after.map(str::to_owned);
         loop {
             let window = Window {
                 after: after.as_deref(),
@@ -547,7 +621,7 @@ impl TenantStore {
         first: &str,
         last: &str,
     ) -> Result<Vec<Membership>, StoreError> {
-        let range = KeyRange::at_least(first).and(KeyRange::prefix(&format!("{last}{SEPARATOR}")));
+        let range = KeyRange::at_least(first).and(KeyRange::at_most(last));
         let range = &range;
         let partitions = self.keys.membership_partitions();
         let reads = partitions.iter().map(|pk| self.memberships_in(pk, range));

@@ -10,7 +10,7 @@ use super::TenantStore;
 use super::call::Backoff;
 use super::error::StoreError;
 use super::item::{self, Item, Stored, s};
-use super::keys::SEPARATOR;
+use super::keys::{self, SEPARATOR};
 use super::meter::Account;
 use super::resource::broken;
 use crate::protocol::schema::{Index, ResourceType};
@@ -18,10 +18,13 @@ use crate::protocol::schema::{Index, ResourceType};
 /// The most keys that DynamoDB takes in one BatchGetItem.
 const MAX_BATCH: usize = 100;
 
+/// No index text is longer.
+const MAX_TEXT_BYTES: usize = 700;
+
 /// A range of sort keys, from a first one (included) up to a last one (not included).
 ///
-/// Index texts hold no character below U+0020, so texts that differ order the same with and
-/// without what follows them in a sort key.
+/// Every index text is followed by the separator in a sort key, which comes before every character of
+/// a text: so sort keys order as their texts do, and no sort key equals the end of a range.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyRange {
     from: Option<String>,
@@ -44,9 +47,15 @@ impl KeyRange {
     /// The keys that begin with this text.
     #[must_use]
     pub fn prefix(text: &str) -> Self {
+        // Longer than any text of nothing but the greatest character, so after all of them.
+        let greater = (MAX_TEXT_BYTES.saturating_sub(text.len())) / char::MAX.len_utf8() + 1;
         Self {
             from: Some(text.to_owned()),
-            to: Some(format!("{text}{}", char::MAX)),
+            to: Some(
+                text.chars()
+                    .chain(std::iter::repeat_n(char::MAX, greater))
+                    .collect(),
+            ),
         }
     }
 
@@ -97,6 +106,12 @@ impl KeyRange {
             from: self.from.max(other.from),
             to,
         }
+    }
+
+    /// Whether a sort key is in the range.
+    pub(super) fn contains(&self, key: &str) -> bool {
+        self.from.as_deref().is_none_or(|from| key >= from)
+            && self.to.as_deref().is_none_or(|to| key < to)
     }
 
     fn is_empty(&self) -> bool {
@@ -161,7 +176,10 @@ impl TenantStore {
         key: &str,
     ) -> Result<Option<String>, StoreError> {
         let claim = self
-            .get_item(self.keys.index(resource_type, &index.path), key)
+            .get_item(
+                self.keys.index(resource_type, &index.path),
+                &keys::claim(key),
+            )
             .await?;
         claim
             .map(|mut claim| item::take_text(&mut claim, "id"))
@@ -207,7 +225,8 @@ impl TenantStore {
         })
     }
 
-    /// The number of entries in a range of an index, in as many calls as DynamoDB needs.
+    /// The number of entries in a range of an index, in as many calls as DynamoDB needs; nothing if
+    /// there are more than `limit`.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -216,10 +235,11 @@ impl TenantStore {
         resource_type: &ResourceType,
         index: &Index,
         range: &KeyRange,
-    ) -> Result<u64, StoreError> {
+        limit: u64,
+    ) -> Result<Option<u64>, StoreError> {
         let (mut total, mut after) = (0, None::<String>);
         if range.is_empty() {
-            return Ok(0);
+            return Ok(Some(0));
         }
         loop {
             let window = Window {
@@ -230,8 +250,11 @@ impl TenantStore {
             let output = self.query(pk, range, window, Some(Select::Count)).await?;
             total += u64::try_from(output.count()).unwrap_or(0);
             after = last_key(&output);
+            if total > limit {
+                return Ok(None);
+            }
             if after.is_none() {
-                return Ok(total);
+                return Ok(Some(total));
             }
         }
     }
@@ -353,7 +376,7 @@ impl TenantStore {
             (None, None) => "pk = :pk",
             (Some(_), None) => "pk = :pk AND sk >= :from",
             (None, Some(_)) => "pk = :pk AND sk < :to",
-            // Both ends are included here; no sort key equals `to`.
+            // Both ends are included here, and no sort key equals `to`.
             (Some(_), Some(_)) => "pk = :pk AND sk BETWEEN :from AND :to",
         };
         let values = [("from", &range.from), ("to", &range.to)];
@@ -398,20 +421,15 @@ pub(super) fn last_key(output: &QueryOutput) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn contains(range: &KeyRange, key: &str) -> bool {
-        range.from.as_deref().is_none_or(|from| key >= from)
-            && range.to.as_deref().is_none_or(|to| key < to)
-    }
-
     #[test]
     fn ranges_hold_claims_and_entries_alike() {
-        let keys = ["a", "ab", "ab c", "abc", "b", "ü"];
+        let texts = ["a", "a P", "ab", "ab c", "ab\u{10ffff}", "b", "ü"];
         for operand in ["a", "ab", "abb", "b", "zz"] {
             let check = |name: &str, range: KeyRange, expected: &dyn Fn(&str) -> bool| {
-                for key in keys {
-                    for sort_key in [key.to_owned(), format!("{key}{SEPARATOR}0192-id")] {
+                for key in texts {
+                    for sort_key in [keys::claim(key), keys::entry(key, "0192-id")] {
                         assert_eq!(
-                            contains(&range, &sort_key),
+                            range.contains(&sort_key),
                             expected(key),
                             "{key} {name} {operand}"
                         );
