@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 
 use super::change::Setback;
@@ -16,6 +17,8 @@ use crate::store::{Member, Membership, Stored};
 
 /// Nested groups are followed so far up; further ones are left out.
 const MAX_LEVELS: usize = 10;
+/// So many groups inside one are looked through for its members.
+const MAX_NESTED: usize = 200;
 /// So many resources are looked up one by one; more by the range their ids span.
 const MAX_SINGLE_LOOKUPS: usize = 4;
 
@@ -137,7 +140,7 @@ impl Scope {
         projection: &Projection<'_>,
     ) -> Result<Answer> {
         let groups = self.groups_of(memberships).await?.remove(&stored.id);
-        let text = self.render_one(resource_type, stored, groups, projection)?;
+        let text = self.render_one(resource_type, stored, groups.as_ref(), projection)?;
         Ok(Answer {
             text,
             version: stored.version(),
@@ -169,6 +172,40 @@ impl Scope {
             .into_iter()
             .map(|(member, groups)| Ok((member.to_owned(), value(groups)?)))
             .collect()
+    }
+
+    /// A group, if it exists, and the groups that are in it, directly or through others, each once.
+    ///
+    /// # Errors
+    /// `TooMany` when there are more than can be looked through.
+    pub(super) async fn nested_groups(
+        &self,
+        group_type: &ResourceType,
+        group: &str,
+    ) -> Result<Vec<Stored>> {
+        let (mut found, has_nested) = self.store.groups(group_type, &[group.to_owned()]).await?;
+        let mut level = 0..found.len();
+        for _ in 1..MAX_LEVELS {
+            if !has_nested || level.is_empty() {
+                break;
+            }
+            let outer = found.get(level.clone()).unwrap_or_default();
+            let inner =
+                try_join_all(outer.iter().map(|group| self.store.inner_groups(group))).await?;
+            let mut ids: Vec<String> = inner.into_iter().flatten().collect();
+            ids.retain(|id| found.iter().all(|known| known.id != *id));
+            ids.sort_unstable();
+            ids.dedup();
+            if found.len() + ids.len() > MAX_NESTED {
+                return Err(Error::too_many(format!(
+                    "The group has more than {MAX_NESTED} groups inside it; ask for them one by one"
+                )));
+            }
+            let begin = found.len();
+            found.extend(self.store.get_many(group_type, &ids).await?);
+            level = begin..found.len();
+        }
+        Ok(found)
     }
 
     async fn memberships_of(

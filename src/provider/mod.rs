@@ -14,6 +14,7 @@ mod groups;
 mod members;
 mod password;
 mod patch;
+mod query;
 mod registration;
 mod render;
 mod repair;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, Over, ReadBudget};
 pub use registration::Registered;
 pub use render::Answer;
 pub use repair::{Findings, Repair};
@@ -47,6 +49,8 @@ pub struct Provider {
     store: Store,
     tenants: Tenants,
     clock: Arc<dyn Clock>,
+    cursors: Cursors,
+    read_budget: ReadBudget,
 }
 
 /// One caller's view during one request.
@@ -88,14 +92,25 @@ pub enum Read {
 }
 
 impl Provider {
-    /// A provider on this table.
+    /// A provider on this table, whose cursors are sealed with these keys.
     #[must_use]
-    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Store, clock: Arc<dyn Clock>, cursors: Cursors) -> Self {
         let tenants = Tenants::new(store.clone(), Arc::clone(&clock));
         Self {
             store,
             tenants,
             clock,
+            cursors,
+            read_budget: ReadBudget::default(),
+        }
+    }
+
+    /// The same with another budget for what a query may read.
+    #[must_use]
+    pub fn with_read_budget(self, read_budget: ReadBudget) -> Self {
+        Self {
+            read_budget,
+            ..self
         }
     }
 

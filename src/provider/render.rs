@@ -1,5 +1,6 @@
 //! Resources as clients read them: the stored text with `meta`, members and groups, projected.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
@@ -17,7 +18,7 @@ use crate::protocol::version::Version;
 use crate::store::{Member, Stored};
 
 /// `display` of members is looked up for so many of them, and left out of larger groups.
-const MAX_DISPLAYS: usize = 100;
+pub(super) const MAX_DISPLAYS: usize = 100;
 
 /// A resource as it is sent.
 #[derive(Debug)]
@@ -95,18 +96,13 @@ impl Scope {
         projection: &Projection<'_>,
         spread: Spread,
     ) -> Result<Vec<String>> {
-        let mut detached = self
+        let detached = self
             .detached(resource_type, &resources, projection, spread)
             .await?;
         resources
             .iter()
             .map(|stored| {
-                self.render_one(
-                    resource_type,
-                    stored,
-                    detached.remove(&stored.id),
-                    projection,
-                )
+                self.render_one(resource_type, stored, detached.get(&stored.id), projection)
             })
             .collect()
     }
@@ -139,8 +135,35 @@ impl Scope {
         &self,
         resource_type: &ResourceType,
         stored: &Stored,
-        detached: Option<Value>,
+        detached: Option<&Value>,
         projection: &Projection<'_>,
+    ) -> Result<String> {
+        let text = self.text(resource_type, stored, detached)?;
+        if projection.shows_all_of(&stored.body) {
+            return Ok(text);
+        }
+        let body = Resource::from_text(&text)?.into_body();
+        Ok(Resource::from_canonical(projection.apply(body)).to_text())
+    }
+
+    /// The whole resource as filters and sorting see it, with what is kept outside its body if they
+    /// ask for it.
+    pub(super) fn complete(
+        &self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+        detached: Option<&Value>,
+    ) -> Result<Map<String, Value>> {
+        let text = self.text(resource_type, stored, detached)?;
+        Ok(Resource::from_text(&text)?.into_body())
+    }
+
+    /// The text of the whole resource.
+    fn text(
+        &self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+        detached: Option<&Value>,
     ) -> Result<String> {
         let (version, location) = (
             stored.version().to_string(),
@@ -154,37 +177,13 @@ impl Scope {
             location: &location,
             version: &version,
         };
-        let body = match (&detached, resource_type.membership) {
+        let body = match (detached, resource_type.membership) {
             (Some(value), Some(membership)) => {
-                with_member(&stored.body, membership.attribute(), value)
+                with_member(&stored.body, membership.attribute(), value).into()
             }
-            _ => stored.body.clone(),
+            _ => Cow::Borrowed(stored.body.as_str()),
         };
-        let text = render(&body, &meta, &self.base_url);
-        if projection.shows_all_of(&stored.body) {
-            return Ok(text);
-        }
-        let body = Resource::from_text(&text)?.into_body();
-        Ok(Resource::from_canonical(projection.apply(body)).to_text())
-    }
-
-    /// The whole resource as filters and sorting see it: the body with `meta`.
-    pub(super) fn complete(
-        &self,
-        resource_type: &ResourceType,
-        stored: &Stored,
-    ) -> Result<Map<String, Value>> {
-        let times = Times::of(stored)?;
-        let mut body = Resource::from_text(&stored.body)?.into_body();
-        let meta = json!({
-            "resourceType": resource_type.name,
-            "created": times.created,
-            "lastModified": times.last_modified,
-            "location": self.location(resource_type, &stored.id),
-            "version": stored.version().to_string(),
-        });
-        body.insert("meta".to_owned(), meta);
-        Ok(body)
+        Ok(render(&body, &meta, &self.base_url))
     }
 
     /// `members` of a group, unless there are more than the tenant shows inline.

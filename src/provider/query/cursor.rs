@@ -1,0 +1,124 @@
+//! Seals cursors: what they hold can neither be read nor changed, nor used for another query.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::protocol::error::{Error, Result};
+use crate::tenant::StackSecret;
+
+/// Longer texts are no cursors of ours.
+const MAX_LENGTH: usize = 4_096;
+
+/// Seals and opens cursors with a key of the stack.
+///
+/// A cursor is base64url without padding of a random nonce, the sealed payload and its tag. Who asks
+/// for what is authenticated with it and not contained.
+pub struct Cursors {
+    key: LessSafeKey,
+    random: SystemRandom,
+}
+
+impl Cursors {
+    /// Uses the key that the stack has for this purpose.
+    ///
+    /// # Errors
+    /// `Internal` if the key is unfit, which a 256-bit key is not.
+    pub fn new(stack: &StackSecret) -> Result<Self> {
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &stack.derive("cursor"))
+            .map_err(|_| Error::internal("the cursor key is unfit"))?;
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            random: SystemRandom::new(),
+        })
+    }
+
+    /// Seals a payload for one binding.
+    pub(super) fn seal(&self, payload: Vec<u8>, binding: &[u8]) -> Result<String> {
+        let mut nonce = [0; NONCE_LEN];
+        let mut sealed = payload;
+        self.random
+            .fill(&mut nonce)
+            .and_then(|()| {
+                let once = Nonce::assume_unique_for_key(nonce);
+                self.key
+                    .seal_in_place_append_tag(once, Aad::from(binding), &mut sealed)
+            })
+            .map_err(|_| Error::internal("the random number generator failed"))?;
+        Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
+    }
+
+    /// The payload of a cursor that was sealed here for this binding.
+    pub(super) fn open(&self, cursor: &str, binding: &[u8]) -> Option<Vec<u8>> {
+        if cursor.len() > MAX_LENGTH {
+            return None;
+        }
+        let mut bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let payload = self
+            .key
+            .open_in_place(nonce, Aad::from(binding), sealed)
+            .ok()?;
+        Some(payload.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cursors(material: u8) -> Cursors {
+        Cursors::new(&StackSecret::from_bytes(&[material; 32]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn another_key_or_binding_opens_nothing() {
+        let sealed = cursors(1).seal(b"payload".to_vec(), b"query").unwrap();
+        assert_eq!(
+            cursors(1).open(&sealed, b"query").as_deref(),
+            Some(&b"payload"[..])
+        );
+        assert_eq!(cursors(1).open(&sealed, b"other"), None);
+        assert_eq!(cursors(2).open(&sealed, b"query"), None);
+    }
+
+    #[test]
+    fn a_cursor_shows_nothing_and_is_never_the_same_twice() {
+        let payload = || b"bjensen@example.com".to_vec();
+        let (one, other) = (
+            cursors(1).seal(payload(), b"").unwrap(),
+            cursors(1).seal(payload(), b"").unwrap(),
+        );
+        assert_ne!(one, other);
+        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        assert!(one.bytes().all(is_safe));
+        let bytes = URL_SAFE_NO_PAD.decode(one).unwrap();
+        assert!(!bytes.windows(7).any(|window| window == b"bjensen"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sealed_opens(payload in prop::collection::vec(any::<u8>(), 0..300)) {
+            let sealed = cursors(1).seal(payload.clone(), b"query").unwrap();
+            prop_assert_eq!(cursors(1).open(&sealed, b"query"), Some(payload));
+        }
+
+        #[test]
+        fn what_was_changed_does_not(position in 0_usize..60, bit in 0_u8..8) {
+            let sealed = cursors(1).seal(b"a payload of some length".to_vec(), b"query").unwrap();
+            let mut bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap();
+            let position = position % bytes.len();
+            bytes[position] ^= 1 << bit;
+            prop_assert_eq!(cursors(1).open(&URL_SAFE_NO_PAD.encode(bytes), b"query"), None);
+        }
+
+        #[test]
+        fn any_text_is_safe_to_open(text in ".{0,80}") {
+            prop_assert_eq!(cursors(1).open(&text, b"query"), None);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Pages by cursor (RFC 9865).
+//!
+//! A cursor holds where the page before it ended and what that page has found out, sealed, so that
+//! nothing has to be kept for a walk. It leads only forward: `previousCursor` is optional.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{Provider, Scope};
+use super::collect::{Collected, Cut};
+use super::position::Position;
+use super::search::Search;
+use super::total::counters;
+use super::walk::Walk;
+use crate::protocol::error::{Error, Result};
+use crate::protocol::message::{ListResponse, Paging};
+use crate::store::Total;
+
+/// For how many seconds a cursor leads on.
+pub const CURSOR_TIMEOUT_SECONDS: u32 = 3_600;
+
+/// What a cursor holds.
+#[derive(Serialize, Deserialize)]
+struct State {
+    /// Where the page before ended.
+    #[serde(rename = "p")]
+    position: Position,
+    /// The number of all matches when the walk began, if it is known.
+    #[serde(rename = "t")]
+    total: Option<u64>,
+    /// The number of matches that were shown so far.
+    #[serde(rename = "s")]
+    shown: u64,
+    /// The page size, which must stay the same.
+    #[serde(rename = "c")]
+    count: usize,
+    /// When the cursor stops leading on, in seconds since the Unix epoch.
+    #[serde(rename = "e")]
+    expires: u64,
+}
+
+impl Provider {
+    pub(super) async fn cursor_page(
+        &self,
+        scope: &Scope,
+        search: &Search<'_>,
+        cursor: Option<&str>,
+    ) -> Result<String> {
+        let state = match cursor {
+            Some(cursor) => Some(self.open(search, cursor)?),
+            None => None,
+        };
+        let size = state.as_ref().map_or(search.size, |state| state.count);
+        let from = state
+            .as_ref()
+            .map_or(Position::START, |state| state.position.clone());
+        let mut walk = Walk::new(scope, search, self.read_budget, &from);
+        let (collected, total) = match &state {
+            Some(state) => {
+                let cut = Cut {
+                    skip: 0,
+                    size,
+                    count: false,
+                };
+                (walk.page(search, &from, cut).await?, state.total)
+            }
+            None => first_page(&mut walk, search).await?,
+        };
+        let rendered = search.render(scope, collected.matches).await?;
+        let shown = state.map_or(0, |state| state.shown) + rendered.texts.len() as u64;
+        let mut next = rendered.cut_at.clone().or(collected.next);
+        // A full page may have been the last. Only when all matches of the beginning have been shown
+        // is that worth a look.
+        let looks_over = rendered.cut_at.is_none() && total.is_some_and(|total| shown >= total);
+        if looks_over && next.is_some() && search.sorted.is_none() {
+            let mut rest = Walk::new(
+                scope,
+                search,
+                self.read_budget,
+                next.as_ref().unwrap_or(&from),
+            );
+            next = next.filter(|_| size > 0);
+            if !rest.has_another().await? {
+                next = None;
+            }
+        }
+        let seal = |position| {
+            self.seal(
+                search,
+                &State {
+                    position,
+                    total,
+                    shown,
+                    count: size,
+                    expires: self.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS),
+                },
+            )
+        };
+        let list = ListResponse {
+            total_results: total,
+            paging: Paging::Cursor {
+                next: next.map(seal).transpose()?,
+                previous: None,
+            },
+        };
+        Ok(list.render(&rendered.texts))
+    }
+
+    fn seal(&self, search: &Search<'_>, state: &State) -> Result<String> {
+        let payload = serde_json::to_vec(state).map_err(Error::internal)?;
+        self.cursors.seal(payload, search.walk.as_bytes())
+    }
+
+    fn open(&self, search: &Search<'_>, cursor: &str) -> Result<State> {
+        let payload = self.cursors.open(cursor, search.walk.as_bytes());
+        let state: Option<State> =
+            payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+        let state = state.ok_or_else(|| {
+            Error::invalid_cursor(
+                "The cursor was not given out for this query; begin with an empty cursor",
+            )
+        })?;
+        if state.expires <= self.clock.now_seconds() {
+            return Err(Error::expired_cursor(format!(
+                "The cursor is older than {CURSOR_TIMEOUT_SECONDS} seconds; begin with an empty cursor"
+            )));
+        }
+        if search.sized && search.size != state.count {
+            return Err(Error::invalid_count(format!(
+                "`count` is not {}, as it was in the first request of this walk",
+                state.count
+            )));
+        }
+        Ok(state)
+    }
+}
+
+/// The first page, and the number of all matches if it can be told within the budget.
+async fn first_page<'r>(
+    walk: &mut Walk<'_, 'r>,
+    search: &Search<'r>,
+) -> Result<(Collected<'r>, Option<u64>)> {
+    let cut = Cut {
+        skip: 0,
+        size: search.size,
+        count: search.total == Total::Resources,
+    };
+    if search.total == Total::Counter {
+        let scope = walk.scope;
+        let page = walk.page(search, &Position::START, cut);
+        let (collected, total) = tokio::try_join!(page, counters(scope, search))?;
+        return Ok((collected, Some(total)));
+    }
+    let collected = walk.page(search, &Position::START, cut).await?;
+    let total = match collected.counted {
+        Some(counted) => Some(counted),
+        None => walk.known_total(search).await?,
+    };
+    Ok((collected, total))
+}

@@ -1,0 +1,155 @@
+//! What filters and sorting need of attributes that are kept outside the bodies: `members` of
+//! groups, `groups` of users.
+//!
+//! Comparisons of `members.value` by `eq` are looked up at the member, whatever the size of the
+//! groups; anything else about members reads them, within the budget.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::super::groups::Spread;
+use super::super::render::MAX_DISPLAYS;
+use super::search::Part;
+use super::source::is_in;
+use super::walk::Walk;
+use crate::protocol::error::Result;
+use crate::protocol::filter::{BoundFilter, CompareOp};
+use crate::protocol::schema::Membership;
+use crate::store::{Access, Stored};
+
+/// Of one resource: the attribute's value, and the filter that is left where lookups have answered a
+/// part of it.
+#[derive(Default)]
+pub(super) struct Detached {
+    pub(super) value: Option<Value>,
+    pub(super) residual: Option<BoundFilter>,
+}
+
+impl Walk<'_, '_> {
+    /// By resource id, what is needed for a batch of a part.
+    pub(super) async fn detached(
+        &mut self,
+        part: &Part<'_>,
+        found: &[(String, Stored)],
+    ) -> Result<HashMap<String, Detached>> {
+        let Some(membership) = part.resource_type.membership else {
+            return Ok(HashMap::new());
+        };
+        let attribute = membership.attribute();
+        let sorts = part.sort.as_ref().and_then(|sort| sort.path());
+        let sorts = sorts.is_some_and(|path| path.member() == attribute);
+        if !sorts && !part.residual.reads(attribute) {
+            return Ok(HashMap::new());
+        }
+        match membership {
+            Membership::MemberOf => self.groups(part, found).await,
+            Membership::Members => self.members(part, found, sorts).await,
+        }
+    }
+
+    async fn groups(
+        &self,
+        part: &Part<'_>,
+        found: &[(String, Stored)],
+    ) -> Result<HashMap<String, Detached>> {
+        let spread = match part.access {
+            Access::All => Spread::Contiguous,
+            _ => Spread::Scattered,
+        };
+        let resources: Vec<Stored> = found.iter().map(|(_, stored)| stored.clone()).collect();
+        let values = self.scope.groups_values(&resources, spread).await?;
+        let detached = |value| Detached {
+            value: Some(value),
+            residual: None,
+        };
+        Ok(values
+            .into_iter()
+            .map(|(id, value)| (id, detached(value)))
+            .collect())
+    }
+
+    async fn members(
+        &mut self,
+        part: &Part<'_>,
+        found: &[(String, Stored)],
+        sorts: bool,
+    ) -> Result<HashMap<String, Detached>> {
+        let mut wanted = Vec::new();
+        collect_members(&part.residual, &mut wanted);
+        for member in &wanted {
+            self.source.memberships(member).await?;
+        }
+        let mut detached = HashMap::new();
+        for (_, group) in found {
+            let mut residual = part.residual.clone();
+            for member in &wanted {
+                let is_member = is_in(self.source.memberships(member).await?, group);
+                residual = decide(&residual, member, is_member);
+            }
+            let value = match sorts || residual.reads("members") {
+                true => Some(self.members_value(group).await?),
+                false => None,
+            };
+            let residual = Some(residual);
+            detached.insert(group.id.clone(), Detached { value, residual });
+        }
+        Ok(detached)
+    }
+
+    async fn members_value(&mut self, group: &Stored) -> Result<Value> {
+        let limit = usize::try_from(self.budget.keys()).unwrap_or(usize::MAX);
+        let (members, more) = self.scope.store.members(group, limit).await?;
+        if more {
+            return Err(Self::too_many_members());
+        }
+        self.budget.spend_items(members.len());
+        let displays = match members.len() <= MAX_DISPLAYS {
+            true => self.scope.displays(&members).await?,
+            false => HashMap::new(),
+        };
+        let values = members
+            .iter()
+            .map(|member| self.scope.member_value(member, displays.get(&member.id)));
+        Ok(values.collect())
+    }
+}
+
+/// The id that a part of the filter asks membership of.
+fn asked_member(filter: &BoundFilter) -> Option<&str> {
+    match filter {
+        BoundFilter::Compare(comparison) => {
+            let is_lookup = comparison.path.index_path() == "members.value";
+            (is_lookup && comparison.op == CompareOp::Eq).then(|| comparison.operand.as_str())
+        }
+        BoundFilter::ValuePath { path, filter } if path.index_path() == "members" => {
+            asked_member(filter)
+        }
+        _ => None,
+    }
+}
+
+fn collect_members(filter: &BoundFilter, members: &mut Vec<String>) {
+    match filter {
+        BoundFilter::And(parts) | BoundFilter::Or(parts) => {
+            parts.iter().for_each(|part| collect_members(part, members));
+        }
+        BoundFilter::Not(part) => collect_members(part, members),
+        part => members.extend(asked_member(part).map(str::to_owned)),
+    }
+}
+
+/// The filter with every question about one member answered.
+fn decide(filter: &BoundFilter, member: &str, is_member: bool) -> BoundFilter {
+    let parts = |parts: &[BoundFilter]| {
+        let parts = parts.iter().map(|part| decide(part, member, is_member));
+        parts.collect::<Vec<_>>()
+    };
+    match filter {
+        BoundFilter::And(all) => BoundFilter::all_of(parts(all)),
+        BoundFilter::Or(any) => BoundFilter::any_of(parts(any)),
+        BoundFilter::Not(part) => decide(part, member, is_member).negated(),
+        part if asked_member(part) == Some(member) => BoundFilter::Constant(is_member),
+        part => part.clone(),
+    }
+}

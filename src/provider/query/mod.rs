@@ -1,0 +1,57 @@
+//! Queries: from a filter, an order and a page to a list of resources (RFC 7644 §3.4.2, RFC 9865).
+//!
+//! A [`Search`] is the query bound to resource types and planned. A walk reads what its plans name, in
+//! batches, and evaluates what is left of the filter. A page is cut out of a walk; where it ends is a
+//! [`Position`], which a page mark (index paging) or a cursor keeps for the next page. This module
+//! must not know how the table is laid out, nor what a filter means.
+
+mod budget;
+mod collect;
+mod cursor;
+mod cursor_paging;
+mod detached;
+mod index_paging;
+mod position;
+mod rendering;
+mod search;
+mod source;
+mod total;
+mod walk;
+
+pub use budget::ReadBudget;
+pub use cursor::Cursors;
+pub use cursor_paging::CURSOR_TIMEOUT_SECONDS;
+
+use super::{Provider, Scope};
+use crate::protocol::error::Result;
+use crate::protocol::message::{Page, Query};
+use crate::protocol::schema::ResourceType;
+use search::Search;
+
+/// What a query is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Over<'r> {
+    /// The resources of one type.
+    Type(&'r ResourceType),
+    /// Every resource of the tenant.
+    All,
+}
+
+impl Provider {
+    /// Lists the resources that match a query, one page of them, as the text of a ListResponse.
+    ///
+    /// # Errors
+    /// `InvalidFilter`; `InvalidValue` for a sort that is none; `TooMany` when finding the page would
+    /// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
+    pub async fn query(&self, scope: &Scope, over: Over<'_>, query: &Query) -> Result<String> {
+        let mut reading = scope.reading();
+        let search = Search::bind(scope, over, query, &mut reading);
+        scope.note(&reading);
+        let search = search?;
+        tracing::debug!(plan = %search, "planned a query");
+        match &query.page {
+            Page::Index(start) => self.index_page(scope, &search, *start).await,
+            Page::Cursor(cursor) => self.cursor_page(scope, &search, cursor.as_deref()).await,
+        }
+    }
+}

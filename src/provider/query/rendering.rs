@@ -1,0 +1,81 @@
+//! The matches of a page as texts.
+
+use super::super::Scope;
+use super::super::groups::Spread;
+use super::collect::MAX_PAGE_BYTES;
+use super::position::Position;
+use super::search::Search;
+use super::walk::Match;
+use crate::protocol::error::Result;
+use crate::protocol::projection::Projection;
+use crate::protocol::schema::{Membership, ResourceType};
+use crate::store::{Access, Total};
+
+/// Groups are rendered so many at a time while their members are shown, for each may be large.
+const GROUPS_AT_A_TIME: usize = 20;
+
+/// The texts of a page, and where the page ends if it had to be cut short.
+pub(super) struct Rendered {
+    pub(super) texts: Vec<String>,
+    pub(super) cut_at: Option<Position>,
+}
+
+impl Search<'_> {
+    /// Renders matches in their order until the page is as large as an answer can be.
+    pub(super) async fn render(&self, scope: &Scope, matches: Vec<Match<'_>>) -> Result<Rendered> {
+        let mut texts = Vec::with_capacity(matches.len());
+        let (mut bytes, mut last) = (0, None);
+        let spread = self.spread();
+        let mut left = matches.into_iter().peekable();
+        while let Some(first) = left.next() {
+            let resource_type = first.resource_type;
+            let projection = self.projection(scope, resource_type);
+            let most = match resource_type.membership {
+                Some(Membership::Members) if projection.wants("members") => GROUPS_AT_A_TIME,
+                _ => usize::MAX,
+            };
+            let (mut positions, mut run) = (vec![first.position], vec![first.stored]);
+            while run.len() < most
+                && let Some(next) =
+                    left.next_if(|next| std::ptr::eq(next.resource_type, resource_type))
+            {
+                positions.push(next.position);
+                run.push(next.stored);
+            }
+            let rendered = scope
+                .render_many(resource_type, run, &projection, spread)
+                .await?;
+            for (text, position) in rendered.into_iter().zip(positions) {
+                if bytes + text.len() > MAX_PAGE_BYTES && !texts.is_empty() {
+                    return Ok(Rendered {
+                        texts,
+                        cut_at: last,
+                    });
+                }
+                bytes += text.len();
+                texts.push(text);
+                last = Some(position);
+            }
+        }
+        Ok(Rendered {
+            texts,
+            cut_at: None,
+        })
+    }
+
+    fn projection<'t>(&self, scope: &Scope, resource_type: &'t ResourceType) -> Projection<'t> {
+        let mut reading = scope.reading();
+        let projection = Projection::new(self.selection, resource_type, &mut reading);
+        scope.note(&reading);
+        projection
+    }
+
+    /// Pages of an unfiltered list hold all resources from the first to the last.
+    fn spread(&self) -> Spread {
+        let in_order = self.parts.iter().all(|part| part.access == Access::All);
+        match in_order && self.sorted.is_none() && self.total == Total::Counter {
+            true => Spread::Contiguous,
+            false => Spread::Scattered,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A query bound to resource types, and planned.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+
+use super::super::Scope;
+use super::Over;
+use crate::protocol::error::{Error, Result};
+use crate::protocol::filter::{BoundFilter, Filter};
+use crate::protocol::message::{Query, Selection, SortOrder};
+use crate::protocol::profile::Reading;
+use crate::protocol::schema::{IndexState, ResourceType};
+use crate::protocol::sort::SortBy;
+use crate::store::{Access, Plan, Total};
+
+/// A query, with everything decided that does not need the table.
+pub(super) struct Search<'r> {
+    /// What is read, in order.
+    pub(super) parts: Vec<Part<'r>>,
+    /// The order of a list that has to be sorted in memory.
+    pub(super) sorted: Option<SortOrder>,
+    /// How the number of matches is found.
+    pub(super) total: Total,
+    /// The attributes that the answer shows.
+    pub(super) selection: &'r Selection,
+    /// The largest number of resources on a page.
+    pub(super) size: usize,
+    /// Whether the request says the size itself.
+    pub(super) sized: bool,
+    /// The name of the walk: a hash of who asks for what, which says nothing of either.
+    pub(super) walk: String,
+    types: Vec<&'r ResourceType>,
+    plans: Vec<Plan>,
+}
+
+/// One thing to read: a branch of the plan of one resource type.
+pub(super) struct Part<'r> {
+    pub(super) resource_type: &'r ResourceType,
+    pub(super) access: Access,
+    pub(super) residual: BoundFilter,
+    /// The order of a list that has to be sorted in memory.
+    pub(super) sort: Option<SortBy>,
+    /// How many parts before this one may have found the same resources.
+    pub(super) overlaps: usize,
+}
+
+impl<'r> Search<'r> {
+    pub(super) fn bind(
+        scope: &'r Scope,
+        over: Over<'r>,
+        query: &'r Query,
+        reading: &mut Reading<'_>,
+    ) -> Result<Self> {
+        let types: Vec<&ResourceType> = match over {
+            Over::Type(resource_type) => vec![resource_type],
+            Over::All => {
+                let types = scope.tenant.registry.resource_types().iter();
+                types.map(AsRef::as_ref).collect()
+            }
+        };
+        let filters = match &query.filter {
+            None => vec![BoundFilter::Constant(true); types.len()],
+            Some(text) => Filter::parse(text, reading)?.bind_each(&types, reading)?,
+        };
+        let sorts = match &query.sort_by {
+            None => vec![None; types.len()],
+            Some(text) => {
+                let sorts = SortBy::bind_each(text, query.sort_order, &types, reading)?;
+                sorts.into_iter().map(Some).collect()
+            }
+        };
+        let bound = types.into_iter().zip(filters).zip(sorts);
+        let bound: Vec<_> = bound
+            .filter(|((_, filter), _)| *filter != BoundFilter::Constant(false))
+            .collect();
+        Ok(Self::plan(scope, over, query, bound))
+    }
+
+    fn plan(
+        scope: &'r Scope,
+        over: Over<'_>,
+        query: &'r Query,
+        bound: Vec<((&'r ResourceType, BoundFilter), Option<SortBy>)>,
+    ) -> Self {
+        let is_alone = bound.len() == 1;
+        let plan = |((resource_type, filter), sort): &((&ResourceType, BoundFilter), _)| {
+            let sort: &Option<SortBy> = sort;
+            Plan::new(filter, resource_type, sort.as_ref().filter(|_| is_alone))
+        };
+        let plans: Vec<Plan> = bound.iter().map(plan).collect();
+        let in_order = is_alone && plans.iter().all(|plan| plan.in_order);
+        let sorted = (query.sort_by.is_some() && !in_order).then_some(query.sort_order);
+        let types = bound.iter().map(|((resource_type, _), _)| *resource_type);
+        let switches = &scope.tenant.rules.switches;
+        let mut search = Self {
+            total: total(&plans),
+            types: types.collect(),
+            parts: Vec::new(),
+            sorted,
+            selection: &query.selection,
+            size: query.page_size(switches) as usize,
+            sized: query.count.is_some(),
+            walk: String::new(),
+            plans,
+        };
+        for (((resource_type, _), sort), plan) in bound.into_iter().zip(&search.plans) {
+            let branches = plan.branches.iter().enumerate();
+            search.parts.extend(branches.map(|(position, branch)| Part {
+                resource_type,
+                access: branch.access.clone(),
+                residual: branch.residual.clone(),
+                sort: sort.clone().filter(|_| sorted.is_some()),
+                overlaps: if plan.overlapping { position } else { 0 },
+            }));
+        }
+        search.walk = search.name(scope, over, query);
+        search
+    }
+
+    /// Who asks for what; the shape of the plans is part of it, because positions are places in them.
+    fn name(&self, scope: &Scope, over: Over<'_>, query: &Query) -> String {
+        let endpoint = match over {
+            Over::Type(resource_type) => resource_type.endpoint.as_str(),
+            Over::All => "",
+        };
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let parts = [
+            scope.tenant.id.as_str().to_owned(),
+            scope.caller.credential.as_str().to_owned(),
+            endpoint.to_owned(),
+            text(&query.filter),
+            text(&query.sort_by),
+            format!("{:?}", query.sort_order),
+            self.to_string(),
+        ];
+        let said = serde_json::Value::from(parts.to_vec()).to_string();
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, said.as_bytes()))
+    }
+
+    /// The resource types that can have matches.
+    pub(super) fn types(&self) -> &[&'r ResourceType] {
+        &self.types
+    }
+
+    /// The error of a query that reads too much, which says what would read less.
+    pub(super) fn too_much(&self, way_out: &str) -> Error {
+        let indexed = |resource_type: &&ResourceType| {
+            let active = resource_type
+                .indexes
+                .iter()
+                .filter(|index| index.state == IndexState::Active);
+            let paths: Vec<_> = active.map(|index| index.path.as_str()).collect();
+            format!("{}: id, {}", resource_type.name, paths.join(", "))
+        };
+        let indexed: Vec<_> = self.types.iter().map(indexed).collect();
+        let what = if self.sorted.is_some() {
+            "Sorting the matches"
+        } else {
+            "Finding the page"
+        };
+        Error::too_many(format!(
+            "{what} would read too much of the directory; filter by an attribute with an index \
+             ({}){way_out}",
+            indexed.join("; ")
+        ))
+    }
+}
+
+fn total(plans: &[Plan]) -> Total {
+    let all = |wanted: Total| plans.iter().all(|plan| plan.total == wanted);
+    match plans {
+        [plan] => plan.total,
+        _ if all(Total::Counter) => Total::Counter,
+        _ => Total::Resources,
+    }
+}
+
+impl fmt::Display for Search<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, (resource_type, plan)) in self.types.iter().zip(&self.plans).enumerate() {
+            let separator = if position > 0 { "; " } else { "" };
+            write!(f, "{separator}{}: {plan}", resource_type.name)?;
+        }
+        if self.types.is_empty() {
+            return f.write_str("nothing");
+        }
+        let is_merged = self.sorted.is_some() && self.types.len() > 1;
+        f.write_str(if is_merged { "; sorted" } else { "" })
+    }
+}

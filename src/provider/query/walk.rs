@@ -1,0 +1,189 @@
+//! Goes through everything that a search reads, and keeps what matches.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::super::Scope;
+use super::budget::ReadBudget;
+use super::detached::Detached;
+use super::position::Position;
+use super::search::{Part, Search};
+use super::source::{Batch, From, Source};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::filter::BoundFilter;
+use crate::protocol::schema::ResourceType;
+use crate::protocol::sort::SortKey;
+use crate::store::{Access, Stored};
+
+/// A walk through a search, from some position on.
+pub(super) struct Walk<'s, 'r> {
+    pub(super) scope: &'s Scope,
+    pub(super) source: Source<'s>,
+    pub(super) budget: ReadBudget,
+    parts: &'s [Part<'r>],
+    part: usize,
+    after: Option<String>,
+}
+
+/// A resource that matches, and where in the walk it was found.
+pub(super) struct Match<'r> {
+    pub(super) resource_type: &'r ResourceType,
+    pub(super) stored: Stored,
+    pub(super) position: Position,
+    /// Its place in a list that is sorted in memory.
+    pub(super) sort_key: Option<SortKey>,
+}
+
+impl<'s, 'r> Walk<'s, 'r> {
+    pub(super) fn new(
+        scope: &'s Scope,
+        search: &'s Search<'r>,
+        budget: ReadBudget,
+        from: &Position,
+    ) -> Self {
+        let (part, after) = match from {
+            Position::Key(part, after) => (*part, after.clone()),
+            Position::Sorted(..) => (0, None),
+        };
+        Self {
+            scope,
+            source: Source::new(scope),
+            budget,
+            parts: &search.parts,
+            part,
+            after,
+        }
+    }
+
+    /// Whether everything has been read.
+    pub(super) fn is_done(&self) -> bool {
+        self.part >= self.parts.len()
+    }
+
+    /// Where the walk stands: everything up to here has been looked at.
+    pub(super) fn position(&self) -> Position {
+        Position::Key(self.part, self.after.clone())
+    }
+
+    /// Whether most of what is read now will match.
+    pub(super) fn is_dense(&self) -> bool {
+        let residual = self
+            .parts
+            .get(self.part)
+            .map(|part| (&part.access, &part.residual));
+        !matches!(
+            residual,
+            Some((Access::All | Access::Without(..), filter)) if *filter != BoundFilter::Constant(true)
+        )
+    }
+
+    /// Reads one batch, and gives what matches of it. Nothing says nothing about what follows.
+    pub(super) async fn next(&mut self, limit: Option<usize>) -> Result<Vec<Match<'r>>> {
+        let Some(part) = self.parts.get(self.part) else {
+            return Ok(Vec::new());
+        };
+        let position = self.part;
+        let from = From {
+            after: self.after.as_deref(),
+            limit,
+        };
+        let Batch { found, next, items } = self.source.read(part, from).await?;
+        self.budget.spend(&found);
+        self.budget.spend_items(items);
+        if next.is_none() {
+            self.part += 1;
+        }
+        self.after = next;
+        let kept = self.evaluate(part, position, found).await?;
+        let matches = kept.into_iter().map(|(key, stored, sort_key)| Match {
+            resource_type: part.resource_type,
+            position: match &sort_key {
+                Some(sort_key) => Position::of_sorted(sort_key),
+                None => Position::Key(position, Some(key)),
+            },
+            stored,
+            sort_key,
+        });
+        Ok(matches.collect())
+    }
+
+    /// What matches of a batch, in its order.
+    async fn evaluate(
+        &mut self,
+        part: &'s Part<'r>,
+        position: usize,
+        found: Vec<(String, Stored)>,
+    ) -> Result<Vec<(String, Stored, Option<SortKey>)>> {
+        let earlier = self
+            .parts
+            .get(position - part.overlaps..position)
+            .unwrap_or_default();
+        let is_plain = earlier.is_empty()
+            && part.sort.is_none()
+            && part.residual == BoundFilter::Constant(true)
+            && !needs_a_look(&part.access);
+        if is_plain {
+            return Ok(found
+                .into_iter()
+                .map(|(key, stored)| (key, stored, None))
+                .collect());
+        }
+        let mut known = HashSet::new();
+        for earlier in earlier {
+            known.extend(
+                self.source
+                    .found_by_membership(&earlier.access, &found)
+                    .await?,
+            );
+        }
+        let mut detached = self.detached(part, &found).await?;
+        let mut kept = Vec::new();
+        for (key, stored) in found {
+            if known.contains(&stored.id) {
+                continue;
+            }
+            let Detached { value, residual } = detached.remove(&stored.id).unwrap_or_default();
+            let resource = self
+                .scope
+                .complete(part.resource_type, &stored, value.as_ref())?;
+            let residual = residual.as_ref().unwrap_or(&part.residual);
+            if belongs(&part.access, &key, &resource)
+                && residual.matches(&resource)
+                && !earlier
+                    .iter()
+                    .any(|part| part.access.finds(&stored.id, &resource))
+            {
+                let sort_key = part.sort.as_ref().map(|sort| sort.key(&resource));
+                kept.push((key, stored, sort_key));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The error of a request that would have to read the members of too large groups.
+    pub(super) fn too_many_members() -> Error {
+        Error::too_many(
+            "The filter would read too many members; compare `members.value` with `eq` only, or \
+             narrow the groups by an attribute with an index",
+        )
+    }
+}
+
+/// Whether it takes a resource's body to tell whether it belongs to a part.
+fn needs_a_look(access: &Access) -> bool {
+    match access {
+        Access::Range(range) => !range.distinct,
+        Access::Without(..) => true,
+        _ => false,
+    }
+}
+
+/// Whether this is the place in the part where the resource is to be given.
+fn belongs(access: &Access, key: &str, resource: &Map<String, Value>) -> bool {
+    match access {
+        Access::Range(range) if !range.distinct => range.begins_with(key, resource),
+        Access::Without(index, _) => index.texts(resource).is_empty(),
+        _ => true,
+    }
+}

@@ -1,0 +1,107 @@
+//! What queries cost: calls counted where the SDK makes them, capacity as the table reports it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod directory;
+
+use directory::{Cost, Directory, encoded, ids, user};
+use serde_json::json;
+
+/// The attributes of a user that its own item tells.
+const PLAIN: &str = "excludedAttributes=groups";
+
+fn cost(calls: u64, read_units: f64, write_units: f64) -> Cost {
+    Cost {
+        calls,
+        read_units,
+        write_units,
+    }
+}
+
+#[tokio::test]
+async fn lookups_by_key_are_two_calls_whatever_there_is() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    for round in 0..2 {
+        for number in round * 40..(round + 1) * 40 {
+            directory.create(&scope, "User", user(number)).await;
+        }
+        for filter in [
+            "userName eq \"USER-007@example.com\"",
+            "externalId eq \"external-007\"",
+            "emails.value eq \"user-007@example.com\"",
+            "emails[type eq \"work\" and value eq \"user-007@example.com\"]",
+            "userName eq \"user-007@example.com\" and active eq true",
+        ] {
+            let query = format!("{PLAIN}&filter={}", encoded(filter));
+            let (list, found) = directory.priced("User", &query).await;
+            assert_eq!(list["totalResults"], 1, "{filter}");
+            assert_eq!(found, cost(2, 2.0, 0.0), "{filter}");
+        }
+        let query = format!("filter={}", encoded("userName eq \"nobody\""));
+        let (list, found) = directory.priced("User", &query).await;
+        assert_eq!(list["totalResults"], 0);
+        assert_eq!(found, cost(1, 1.0, 0.0));
+    }
+}
+
+#[tokio::test]
+async fn membership_is_two_calls_whatever_the_size_of_the_group() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    let users = directory.create_users(&scope, 30).await;
+    for size in [2, 30] {
+        let members: Vec<_> = users[..size]
+            .iter()
+            .map(|id| json!({"value": id}))
+            .collect();
+        let group = json!({"displayName": "Tour Guides", "members": members});
+        let group = directory.create(&scope, "Group", group).await;
+        for (member, total) in [(&users[1], 1), (&group, 0)] {
+            let filter = format!("id eq \"{group}\" and members eq \"{member}\"");
+            let query = format!("excludedAttributes=members&filter={}", encoded(&filter));
+            let (list, found) = directory.priced("Group", &query).await;
+            assert_eq!(list["totalResults"], total);
+            assert_eq!(found, cost(2, 2.0, 0.0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_three_calls_and_a_page_by_cursor_one() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    let users = directory.create_users(&scope, 50).await;
+    let page_units = |list: &serde_json::Value| {
+        // 4 KB a unit; each item is its body and about 150 bytes.
+        let bytes: usize = ids(list).len() * 600;
+        (bytes as f64 / 4096.0).ceil()
+    };
+    let (first, found) = directory.priced("User", &format!("{PLAIN}&count=20")).await;
+    assert_eq!(ids(&first), users[..20]);
+    assert_eq!((found.calls, found.write_units), (3, 1.0));
+    assert!(found.read_units <= page_units(&first) + 1.0, "{found:?}");
+
+    let query = format!("{PLAIN}&count=20&startIndex=21");
+    let (second, found) = directory.priced("User", &query).await;
+    assert_eq!(ids(&second), users[20..40]);
+    assert_eq!((found.calls, found.write_units), (3, 1.0));
+    assert!(found.read_units <= page_units(&second) + 1.0, "{found:?}");
+
+    // The last page has no successor to leave a mark for.
+    let query = format!("{PLAIN}&count=20&startIndex=41");
+    let (last, found) = directory.priced("User", &query).await;
+    assert_eq!(ids(&last), users[40..]);
+    assert_eq!((found.calls, found.write_units), (2, 0.0));
+
+    let (first, found) = directory
+        .priced("User", &format!("{PLAIN}&count=20&cursor"))
+        .await;
+    assert_eq!((found.calls, found.write_units), (2, 0.0));
+    let cursor = first["nextCursor"].as_str().unwrap();
+    let query = format!("{PLAIN}&count=20&cursor={cursor}");
+    let (second, found) = directory.priced("User", &query).await;
+    assert_eq!(ids(&second), users[20..40]);
+    assert_eq!((found.calls, found.write_units), (1, 0.0));
+    assert!(found.read_units <= page_units(&second), "{found:?}");
+}

@@ -1,0 +1,449 @@
+//! Every plan finds what looking at every resource finds: random directories, random filters.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod directory;
+
+use std::collections::BTreeSet;
+
+use directory::{Directory, encoded, ids};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestRunner};
+use scim_lambda::protocol::filter::Filter;
+use scim_lambda::protocol::message::SortOrder;
+use scim_lambda::protocol::profile::Reading;
+use scim_lambda::protocol::sort::SortBy;
+use scim_lambda::provider::Scope;
+use serde_json::{Map, Value, json};
+
+/// Values that filters and resources share, so that they meet.
+const WORDS: [&str; 9] = [
+    "a",
+    "ab",
+    "Abc",
+    "b",
+    "b c",
+    "é",
+    "straße",
+    "STRASSE",
+    "\u{10ffff}",
+];
+
+fn word() -> impl Strategy<Value = String> {
+    select(WORDS.to_vec()).prop_map(str::to_owned)
+}
+
+/// A user but for its `userName`, which is told apart by a number.
+fn any_user() -> impl Strategy<Value = Value> {
+    let email = (
+        word(),
+        prop::option::of(select(vec!["work", "home"])),
+        any::<bool>(),
+    );
+    (
+        word(),
+        prop::option::of(word()),
+        prop::option::of(word()),
+        prop::option::of(any::<bool>()),
+        prop::collection::vec(email, 0..4),
+    )
+        .prop_map(|(name, external_id, title, active, emails)| {
+            let emails: Vec<Value> = emails
+                .into_iter()
+                .enumerate()
+                .map(|(position, (value, kind, primary))| {
+                    json!({"value": format!("{value}{}", position / 2), "type": kind,
+                           "primary": primary && position == 0})
+                })
+                .collect();
+            json!({"userName": name, "externalId": external_id, "title": title, "active": active,
+                   "name": {"familyName": name}, "emails": emails})
+        })
+}
+
+/// A group: its name, and which of the users and of the groups before it are members.
+#[derive(Debug, Clone)]
+struct AnyGroup {
+    name: String,
+    external_id: Option<String>,
+    users: Vec<prop::sample::Index>,
+    groups: Vec<prop::sample::Index>,
+}
+
+fn any_group() -> impl Strategy<Value = AnyGroup> {
+    let some = || prop::collection::vec(any::<prop::sample::Index>(), 0..6);
+    let few = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(any::<prop::sample::Index>(), 1..3)];
+    (word(), prop::option::of(word()), some(), few).prop_map(
+        |(name, external_id, users, groups)| AnyGroup {
+            name,
+            external_id,
+            users,
+            groups,
+        },
+    )
+}
+
+/// What filters over one type are made of; `#` is the number of a resource.
+struct Vocabulary {
+    texts: &'static [&'static str],
+    facts: &'static [&'static str],
+    lookups: &'static [&'static str],
+}
+
+const OF_USERS: Vocabulary = Vocabulary {
+    texts: &[
+        "userName",
+        "externalId",
+        "emails.value",
+        "emails",
+        "title",
+        "name.familyName",
+        "emails.type",
+    ],
+    facts: &[
+        "active eq true",
+        "active ne false",
+        "title pr",
+        "emails pr",
+        "id pr",
+        "groups pr",
+        "not (groups pr)",
+        "meta.resourceType eq \"User\"",
+        "groups.type eq \"direct\"",
+        "meta.created gt \"2001-01-01T00:00:00Z\"",
+    ],
+    lookups: &[
+        "id eq \"U#\"",
+        "groups.value eq \"G#\"",
+        "groups eq \"G#\"",
+        "groups[value eq \"G#\"]",
+        "groups.value ne \"G#\"",
+        "emails[type eq \"work\" and value sw \"a\"]",
+        "emails[value eq \"a0\"]",
+    ],
+};
+
+const OF_GROUPS: Vocabulary = Vocabulary {
+    texts: &["displayName", "externalId"],
+    facts: &[
+        "members pr",
+        "externalId pr",
+        "id pr",
+        "members.type eq \"Group\"",
+        "meta.resourceType eq \"Group\"",
+        "meta.lastModified lt \"2001-01-01T00:00:00Z\"",
+    ],
+    lookups: &[
+        "id eq \"G#\"",
+        "members eq \"U#\"",
+        "members.value eq \"G#\"",
+        "members[value eq \"U#\"]",
+        "members[type eq \"User\" and value eq \"U#\"]",
+        "members.value ne \"U#\"",
+        "not (members eq \"U#\")",
+        "id eq \"G#\" and members eq \"U#\"",
+        "id eq \"G1\" and members eq \"U#\"",
+    ],
+};
+
+const OPERATORS: [&str; 11] = [
+    "eq", "eq", "ne", "co", "sw", "sw", "ew", "gt", "ge", "lt", "le",
+];
+
+/// A filter with `U0`, `U1`, … and `G0`, `G1`, … for the ids of users and groups.
+fn any_filter(vocabulary: &Vocabulary) -> impl Strategy<Value = String> + use<> {
+    let tail = select(vec!["", "", "0", "1"]);
+    let compare = (
+        select(vocabulary.texts),
+        select(&OPERATORS[..]),
+        word(),
+        tail,
+    );
+    let compare = compare.prop_map(|(path, op, word, tail)| {
+        format!("{path} {op} {}", json!(format!("{word}{tail}")))
+    });
+    let lookup = (select(vocabulary.lookups), 0_usize..14);
+    let lookup = lookup.prop_map(|(text, number)| text.replace('#', &number.to_string()));
+    let fact = select(vocabulary.facts).prop_map(str::to_owned);
+    let leaf = prop_oneof![5 => compare, 3 => lookup, 2 => fact];
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        let parts = || prop::collection::vec(inner.clone(), 2..4);
+        prop_oneof![
+            3 => parts().prop_map(|parts| format!("({})", parts.join(" and "))),
+            3 => parts().prop_map(|parts| format!("({})", parts.join(" or "))),
+            1 => inner.prop_map(|part| format!("not ({part})")),
+        ]
+    })
+}
+
+/// A query to check.
+#[derive(Debug, Clone)]
+struct AnyQuery {
+    type_name: &'static str,
+    filter: Option<String>,
+    sort: Option<(&'static str, bool)>,
+    count: usize,
+}
+
+fn any_query() -> impl Strategy<Value = AnyQuery> {
+    let of = |type_name: &'static str, sorts: Vec<&'static str>| {
+        let vocabulary = match type_name {
+            "User" => &OF_USERS,
+            _ => &OF_GROUPS,
+        };
+        (
+            prop::option::weighted(0.9, any_filter(vocabulary)),
+            prop::option::of((select(sorts), any::<bool>())),
+            1_usize..9,
+        )
+            .prop_map(move |(filter, sort, count)| AnyQuery {
+                type_name,
+                filter,
+                sort,
+                count,
+            })
+    };
+    prop_oneof![
+        3 => of("User", vec!["userName", "externalId", "emails.value", "title", "id", "meta.created"]),
+        2 => of("Group", vec!["displayName", "externalId", "meta.lastModified"]),
+        1 => of("", vec!["externalId", "userName", "meta.created"]),
+    ]
+}
+
+/// Everything in a tenant, as clients read it.
+struct Known {
+    users: Vec<String>,
+    groups: Vec<String>,
+    resources: Vec<(&'static str, Map<String, Value>)>,
+}
+
+async fn fill(directory: &Directory, scope: &Scope, users: &[Value], groups: &[AnyGroup]) -> Known {
+    let (mut user_ids, mut group_ids) = (Vec::new(), Vec::<String>::new());
+    for (number, user) in users.iter().enumerate() {
+        let mut user = user.clone();
+        user["userName"] = json!(format!("{}{number}", user["userName"].as_str().unwrap()));
+        user_ids.push(directory.create(scope, "User", user).await);
+        directory.clock.advance_seconds(1);
+    }
+    for group in groups {
+        let mut members: Vec<Value> = Vec::new();
+        if !user_ids.is_empty() {
+            members.extend(
+                group
+                    .users
+                    .iter()
+                    .map(|user| json!({"value": user.get(&user_ids)})),
+            );
+        }
+        if !group_ids.is_empty() {
+            let inner = group.groups.iter().map(|inner| inner.get(&group_ids));
+            members.extend(inner.map(|id| json!({"value": id, "type": "Group"})));
+        }
+        let body =
+            json!({"displayName": group.name, "externalId": group.external_id, "members": members});
+        group_ids.push(directory.create(scope, "Group", body).await);
+        directory.clock.advance_seconds(1);
+    }
+    let mut resources = Vec::new();
+    for (name, ids) in [("User", &user_ids), ("Group", &group_ids)] {
+        for id in ids {
+            let Value::Object(resource) = directory.get(scope, name, id).await else {
+                panic!("{id} is no object")
+            };
+            resources.push((name, resource));
+        }
+    }
+    Known {
+        users: user_ids,
+        groups: group_ids,
+        resources,
+    }
+}
+
+impl Known {
+    /// The filter with real ids; a number without a resource stands for an id that nobody has.
+    fn filter(&self, filter: &str) -> String {
+        let mut text = filter.to_owned();
+        for number in (0..20).rev() {
+            let id = |ids: &[String]| ids.get(number).cloned().unwrap_or("nobody".to_owned());
+            text = text.replace(
+                &format!("\"U{number}\""),
+                &format!("\"{}\"", id(&self.users)),
+            );
+            text = text.replace(
+                &format!("\"G{number}\""),
+                &format!("\"{}\"", id(&self.groups)),
+            );
+        }
+        text
+    }
+
+    /// The ids that the query has to find, in its order if it has one.
+    fn expected(&self, scope: &Scope, query: &AnyQuery, filter: Option<&str>) -> Vec<String> {
+        let mut reading = Reading::new(&scope.tenant.rules);
+        let all = scope
+            .tenant
+            .registry
+            .resource_types()
+            .iter()
+            .map(AsRef::as_ref);
+        let types: Vec<_> = all
+            .filter(|resource_type| {
+                query.type_name.is_empty() || resource_type.name == query.type_name
+            })
+            .collect();
+        let filters = filter.map(|text| {
+            let filter = Filter::parse(text, &mut reading).unwrap();
+            filter.bind_each(&types, &mut reading).unwrap()
+        });
+        let sorts = query.sort.map(|(by, descending)| {
+            let order = if descending {
+                SortOrder::Descending
+            } else {
+                SortOrder::Ascending
+            };
+            SortBy::bind_each(by, order, &types, &mut reading).unwrap()
+        });
+        let mut found = Vec::new();
+        for (name, resource) in &self.resources {
+            let Some(at) = types
+                .iter()
+                .position(|resource_type| resource_type.name == *name)
+            else {
+                continue;
+            };
+            if filters
+                .as_ref()
+                .is_none_or(|filters| filters[at].matches(resource))
+            {
+                let key = sorts.as_ref().map(|sorts| sorts[at].key(resource));
+                found.push((key, resource["id"].as_str().unwrap().to_owned()));
+            }
+        }
+        if sorts.is_some() {
+            found.sort();
+        }
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+/// Walks all pages one way or the other.
+async fn walk(
+    directory: &Directory,
+    scope: &Scope,
+    query: &AnyQuery,
+    filter: Option<&str>,
+    by_cursor: bool,
+    total: usize,
+) -> Vec<String> {
+    let mut base = format!("count={}", query.count);
+    if let Some(filter) = filter {
+        base += &format!("&filter={}", encoded(filter));
+    }
+    if let Some((by, descending)) = query.sort {
+        let order = if descending {
+            "descending"
+        } else {
+            "ascending"
+        };
+        base += &format!("&sortBy={by}&sortOrder={order}");
+    }
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = match by_cursor {
+            true => format!("{base}&cursor={cursor}"),
+            false => format!("{base}&startIndex={}", found.len() + 1),
+        };
+        let list = directory.list(scope, query.type_name, &page).await.unwrap();
+        assert_eq!(
+            list["totalResults"],
+            json!(total),
+            "{query:?} {filter:?} {list}"
+        );
+        let page = ids(&list);
+        assert_eq!(list["itemsPerPage"], json!(page.len()));
+        assert!(page.len() <= query.count);
+        found.extend(page.iter().cloned());
+        match (by_cursor, list["nextCursor"].as_str()) {
+            (true, Some(next)) => cursor = next.to_owned(),
+            (true, None) => return found,
+            (false, _) if page.is_empty() || found.len() >= total => return found,
+            (false, _) => {}
+        }
+    }
+}
+
+async fn check(directory: &Directory, scope: &Scope, known: &Known, query: &AnyQuery) {
+    let filter = query.filter.as_deref().map(|filter| known.filter(filter));
+    let filter = filter.as_deref();
+    let mut reading = Reading::new(&scope.tenant.rules);
+    if filter.is_some_and(|text| binds_nowhere(scope, query, text, &mut reading)) {
+        return;
+    }
+    let expected = known.expected(scope, query, filter);
+    for by_cursor in [false, true] {
+        let found = walk(directory, scope, query, filter, by_cursor, expected.len()).await;
+        if query.sort.is_some() {
+            assert_eq!(found, expected, "{query:?} {filter:?}");
+        } else {
+            let all: BTreeSet<_> = found.iter().collect();
+            assert_eq!(all.len(), found.len(), "twice: {query:?} {filter:?}");
+            assert_eq!(all, expected.iter().collect(), "{query:?} {filter:?}");
+        }
+    }
+}
+
+/// Whether the filter does not fit any type that is asked, as one of a group's attributes at the root.
+fn binds_nowhere(scope: &Scope, query: &AnyQuery, text: &str, reading: &mut Reading<'_>) -> bool {
+    let types = scope
+        .tenant
+        .registry
+        .resource_types()
+        .iter()
+        .map(AsRef::as_ref);
+    let types: Vec<_> = types
+        .filter(|resource_type| query.type_name.is_empty() || resource_type.name == query.type_name)
+        .collect();
+    Filter::parse(text, reading)
+        .unwrap()
+        .bind_each(&types, reading)
+        .is_err()
+}
+
+#[test]
+fn every_plan_finds_what_a_look_at_every_resource_finds() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let directory = runtime.block_on(Directory::start());
+    let cases: u32 = std::env::var("PROPTEST_CASES").map_or(24, |cases| cases.parse().unwrap());
+    let config = Config {
+        cases,
+        max_shrink_iters: 200,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let tenants = std::cell::Cell::new(0);
+    let strategy = (
+        prop::collection::vec(any_user(), 0..14),
+        prop::collection::vec(any_group(), 0..6),
+        prop::collection::vec(any_query(), 12),
+    );
+    let test = |(users, groups, queries): (Vec<Value>, Vec<AnyGroup>, Vec<AnyQuery>)| {
+        tenants.set(tenants.get() + 1);
+        runtime.block_on(async {
+            let scope = directory
+                .scope_of(&format!("t{}", tenants.get()), "1")
+                .await;
+            let known = fill(&directory, &scope, &users, &groups).await;
+            for query in &queries {
+                // Each request has its own deadline.
+                let scope = directory
+                    .scope_of(&format!("t{}", tenants.get()), "1")
+                    .await;
+                check(&directory, &scope, &known, query).await;
+            }
+        });
+        Ok(())
+    };
+    TestRunner::new(config).run(&strategy, test).unwrap();
+}
