@@ -189,8 +189,12 @@ impl TenantStore {
             .iter()
             .filter(|resource_type| resource_type.membership == Some(Kind::Members));
         for resource_type in groups {
-            stream::iter(&memberships)
+            // A stream that still held the closure would not be `Send`.
+            let stamps: Vec<_> = memberships
+                .iter()
                 .map(|membership| self.stamp(resource_type, membership, now))
+                .collect();
+            stream::iter(stamps)
                 .buffer_unordered(PARALLEL)
                 .try_collect::<Vec<()>>()
                 .await?;

@@ -225,16 +225,18 @@ impl TenantStore {
 
     /// Removes members that were there when the change began, and not those added again meanwhile.
     async fn remove_members(&self, fill: &Fill, state: &GroupState) -> Result<(), StoreError> {
-        stream::iter(&fill.change.remove)
-            .map(|id| async move {
-                let member = self.keys.members(&fill.group, &state.set, state.shard(id));
-                if self.delete_older(&member, id, fill.now).await? {
-                    let key = keys::membership(id, &fill.group, &state.set);
-                    self.delete_older(&self.keys.memberships(id), &key, fill.now)
-                        .await?;
-                }
-                Ok::<_, StoreError>(())
-            })
+        let removals = fill.change.remove.iter().map(|id| async move {
+            let member = self.keys.members(&fill.group, &state.set, state.shard(id));
+            if self.delete_older(&member, id, fill.now).await? {
+                let key = keys::membership(id, &fill.group, &state.set);
+                self.delete_older(&self.keys.memberships(id), &key, fill.now)
+                    .await?;
+            }
+            Ok::<_, StoreError>(())
+        });
+        // A stream that still held the closure would not be `Send`.
+        let removals: Vec<_> = removals.collect();
+        stream::iter(removals)
             .buffer_unordered(PARALLEL)
             .try_collect::<Vec<()>>()
             .await?;

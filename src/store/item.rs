@@ -51,8 +51,8 @@ impl Stored {
     #[must_use]
     pub fn version(&self) -> Version {
         match &self.group {
-            Some(group) => Version::new(&format!("{}.{}", self.revision, group.member_revision)),
-            None => Version::new(&self.revision.to_string()),
+            Some(group) => Version::new(format!("{}.{}", self.revision, group.member_revision)),
+            None => Version::new(self.revision.to_string()),
         }
     }
 

@@ -30,6 +30,10 @@ const PART_BYTES: usize = 300_000;
 
 /// A change that takes more than one transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is written out at once"
+)]
 pub(super) enum Work {
     /// Many members are added, removed or replaced.
     Fill(Fill),

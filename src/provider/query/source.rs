@@ -95,14 +95,13 @@ impl<'s> Source<'s> {
         after: Option<&str>,
     ) -> Result<Batch> {
         let is_left = |text: &&String| after.is_none_or(|after| text.as_str() > after);
-        let claims = texts.iter().filter(is_left).map(|text| async move {
+        let reads = texts.iter().filter(is_left).map(|text| async move {
             let claim = self.scope.store.claimed(resource_type, &index.index, text);
             Result::<_, Error>::Ok((text.clone(), claim.await?))
         });
-        let claims: Vec<_> = stream::iter(claims)
-            .buffered(PARALLEL)
-            .try_collect()
-            .await?;
+        // A stream that still held the closure would not be `Send`.
+        let reads: Vec<_> = reads.collect();
+        let claims: Vec<_> = stream::iter(reads).buffered(PARALLEL).try_collect().await?;
         let held = claims
             .into_iter()
             .filter_map(|(text, id)| Some((text, id?)));
