@@ -6,10 +6,20 @@ pub use scim_protocol as protocol;
 
 #[cfg(feature = "service")]
 pub mod aws;
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "service")]
 pub mod clock;
+#[cfg(feature = "cli")]
+pub mod embedded;
+#[cfg(feature = "service")]
+pub mod http;
+#[cfg(feature = "service")]
+pub mod logs;
 #[cfg(feature = "service")]
 pub mod provider;
+#[cfg(feature = "service")]
+pub mod stack;
 #[cfg(feature = "service")]
 pub mod store;
 #[cfg(feature = "service")]

@@ -1,0 +1,133 @@
+//! Responses: every one of them SCIM JSON, or without a body (RFC 7644 §3.1, §3.12, §3.14).
+
+use axum::body::Body;
+use axum::http::header::{
+    ALLOW, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+
+use super::media_type::SCIM_JSON;
+use crate::protocol::message::error_response;
+use crate::protocol::version::Version;
+use crate::protocol::{Error, ErrorKind};
+
+/// The challenge of every 401 (RFC 6750 §3).
+const CHALLENGE: &str = "Bearer realm=\"scim\"";
+/// When to come back after an overload, in seconds.
+const RETRY_AFTER_SECONDS: &str = "2";
+
+/// A message that is no single resource.
+pub(super) fn message(json: String) -> Response {
+    with_body(StatusCode::OK, json)
+}
+
+/// A single resource, at its own URL.
+pub(super) fn resource(
+    status: StatusCode,
+    json: String,
+    location: &str,
+    version: Option<&Version>,
+) -> Response {
+    let mut response = with_body(status, json);
+    set(&mut response, CONTENT_LOCATION, location);
+    about(response, location, version)
+}
+
+/// Success without a body, for a resource that goes on existing.
+pub(super) fn no_content(location: &str, version: &Version) -> Response {
+    about(empty(StatusCode::NO_CONTENT), location, Some(version))
+}
+
+/// Success without a body, for a resource that is gone.
+pub(super) fn deleted() -> Response {
+    empty(StatusCode::NO_CONTENT)
+}
+
+/// The client has this version already (RFC 9110 §15.4.5).
+pub(super) fn not_modified(version: &Version) -> Response {
+    let mut response = empty(StatusCode::NOT_MODIFIED);
+    set(&mut response, ETAG, &version.to_string());
+    response
+}
+
+/// The SCIM error message; what only we may know of the error goes to the log, here and nowhere
+/// else.
+pub(super) fn error(error: &Error) -> Response {
+    log(error);
+    let status = StatusCode::from_u16(error.status());
+    let mut response = with_body(
+        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        error_response(error),
+    );
+    match error.kind() {
+        ErrorKind::Unauthorized => set(&mut response, WWW_AUTHENTICATE, CHALLENGE),
+        ErrorKind::TooManyRequests | ErrorKind::Unavailable => {
+            set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        _ => {}
+    }
+    response
+}
+
+/// The same response, saying which methods its path takes.
+pub(super) fn allowing(mut response: Response, allow: &str) -> Response {
+    set(&mut response, ALLOW, allow);
+    response
+}
+
+/// What HEAD gets of a GET's answer: everything but the body.
+pub(super) fn head_of(mut response: Response) -> Response {
+    use axum::body::HttpBody;
+    let length = response.body().size_hint().exact();
+    *response.body_mut() = Body::empty();
+    if let Some(length) = length.filter(|length| *length > 0) {
+        set(&mut response, CONTENT_LENGTH, &length.to_string());
+    }
+    response
+}
+
+/// Sets a header of which we know that it can be one; one that cannot is left out.
+pub(super) fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn about(mut response: Response, location: &str, version: Option<&Version>) -> Response {
+    set(&mut response, LOCATION, location);
+    if let Some(version) = version {
+        set(&mut response, ETAG, &version.to_string());
+    }
+    response
+}
+
+fn with_body(status: StatusCode, json: String) -> Response {
+    let mut response = Response::new(Body::from(json));
+    *response.status_mut() = status;
+    let media_type = HeaderValue::from_static(SCIM_JSON);
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response
+}
+
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn log(error: &Error) {
+    let mut chain = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        chain.push(source.to_string());
+        cause = source.source();
+    }
+    let (kind, cause) = (error.kind(), chain.join(": "));
+    match (error.status() >= 500, chain.is_empty()) {
+        (true, _) => tracing::error!(?kind, cause, "request failed"),
+        (false, false) => tracing::info!(?kind, cause, "request refused"),
+        (false, true) => tracing::debug!(?kind, "request refused"),
+    }
+}

@@ -1,0 +1,97 @@
+//! Request bodies: how much is read, and in which form.
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde_json::{Map, Value};
+
+use super::media_type;
+use crate::protocol::{Error, Result, json};
+
+/// The largest body of a request for resources, in bytes.
+pub(super) const MAX_RESOURCE_BYTES: usize = 1024 * 1024;
+/// How much of a body that is too large is read and dropped, in bytes. A client that is still
+/// sending when the connection closes loses the answer that says why.
+const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Reads the JSON object that a request brings.
+///
+/// # Errors
+/// `UnsupportedMediaType`, `PayloadTooLarge` naming the limit, `InvalidSyntax` when the body is no
+/// JSON object.
+pub(super) async fn read_object(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>> {
+    media_type::check_content_type(headers)?;
+    let bytes = read(headers, body, MAX_RESOURCE_BYTES).await?;
+    json::parse_object(&bytes)
+}
+
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
+    let too_large = || {
+        Error::payload_too_large(format!(
+            "The request body is larger than the limit of {limit} bytes"
+        ))
+    };
+    if declared_length(headers).is_some_and(|length| length > MAX_DRAINED_BYTES) {
+        return Err(too_large());
+    }
+    let mut stream = body.into_data_stream();
+    let mut kept = BytesMut::new();
+    let mut length = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| {
+            Error::invalid_syntax("The request body ended before it was complete")
+                .with_source(error)
+        })?;
+        length += chunk.len();
+        if length > MAX_DRAINED_BYTES {
+            break;
+        }
+        if length <= limit {
+            kept.extend_from_slice(&chunk);
+        }
+    }
+    if length > limit {
+        return Err(too_large());
+    }
+    Ok(kept.freeze())
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ErrorKind;
+
+    async fn read_bytes(length: usize) -> Result<Bytes> {
+        read(&HeaderMap::new(), Body::from(vec![b' '; length]), 10).await
+    }
+
+    #[tokio::test]
+    async fn a_body_up_to_the_limit_is_read() {
+        assert_eq!(read_bytes(0).await.unwrap().len(), 0);
+        assert_eq!(read_bytes(10).await.unwrap().len(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_larger_body_is_refused_with_the_limit() {
+        for length in [11, MAX_DRAINED_BYTES, MAX_DRAINED_BYTES + 1] {
+            let error = read_bytes(length).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
+            assert!(error.detail().contains("10 bytes"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_declared_far_too_large_is_not_read() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, "99999999".parse().unwrap());
+        let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, Error>>());
+        let error = read(&headers, never, 10).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
+    }
+}

@@ -1,0 +1,204 @@
+//! The way of a request: target, caller, permission, verb.
+//!
+//! The order decides what an outsider can learn. A path that cannot lead anywhere is refused at
+//! once; everything else needs a credential first, because which endpoints exist is the tenant's.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method};
+use axum::response::Response;
+
+use super::observe::RequestId;
+use super::route::{Target, Verb, Within, no_such_endpoint};
+use super::{
+    Gateway, Service, answer, discovery, media_type, observe, public_url, query, resource,
+};
+use crate::protocol::message::Parameters;
+use crate::protocol::schema::ResourceType;
+use crate::protocol::{Error, ErrorKind, Result};
+use crate::provider::{REQUEST_BUDGET, Scope};
+use crate::store::Meter;
+use crate::tenant::{CredentialKind, RequestHead, TenantId};
+
+/// A request whose caller is known.
+pub(super) struct Call<'s> {
+    pub(super) service: &'s Service,
+    pub(super) scope: Scope,
+    pub(super) headers: HeaderMap,
+    pub(super) parameters: Parameters,
+}
+
+/// Answers one request.
+pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let is_head = request.method() == Method::HEAD;
+    let answered = tokio::time::timeout(REQUEST_BUDGET, answer_to(&service, request)).await;
+    let response = answered.unwrap_or_else(|_| {
+        answer::error(&Error::unavailable(format!(
+            "The request was not finished within {} seconds",
+            REQUEST_BUDGET.as_secs()
+        )))
+    });
+    if is_head {
+        answer::head_of(response)
+    } else {
+        response
+    }
+}
+
+async fn answer_to(service: &Service, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let gateway = parts.extensions.get::<Gateway>();
+    let path = public_url::local_path(parts.uri.path(), service.public_url.as_ref(), gateway);
+    let target = match Target::parse(path) {
+        Ok(target) => target,
+        Err(error) => return answer::error(&error),
+    };
+    observe::note_route(shown(&parts.method), target.template());
+    let verb = Verb::of(&parts.method, &target);
+    match carry_out(service, parts, body, &target, verb).await {
+        Ok(response) => response,
+        Err(error) if error.kind() == ErrorKind::MethodNotAllowed => {
+            answer::allowing(answer::error(&error), &target.allow())
+        }
+        Err(error) => answer::error(&error),
+    }
+}
+
+async fn carry_out(
+    service: &Service,
+    parts: Parts,
+    body: Body,
+    target: &Target,
+    verb: Result<Verb>,
+) -> Result<Response> {
+    let call = open(service, parts).await?;
+    let answered = act(&call, body, target, verb).await;
+    observe::note_tolerances(call.scope.fired());
+    answered
+}
+
+async fn act(call: &Call<'_>, body: Body, target: &Target, verb: Result<Verb>) -> Result<Response> {
+    let resource_type = resource_type(&call.scope, target)?;
+    let verb = verb?;
+    media_type::check_accept(&call.headers)?;
+    match (target, resource_type) {
+        (Target::Discovery(what), _) => discovery::describe(call, what),
+        (Target::Bulk, _) => Err(Error::not_implemented("Bulk requests are not supported")),
+        (Target::Me, _) => resource::me(call, verb, body).await,
+        (Target::Resource { id, .. }, Some(resource_type)) => {
+            resource::one(call, &resource_type, id, verb, body).await
+        }
+        (Target::Resource { .. }, None) => Err(no_such_endpoint()),
+        (Target::Collection(_), Some(resource_type)) if verb == Verb::Post => {
+            resource::create(call, &resource_type, body).await
+        }
+        (Target::Collection(_), within) => query::list(call, within.as_deref()).await,
+        (Target::Search(_), within) => query::search(call, within.as_deref(), body).await,
+    }
+}
+
+/// Authenticates the request and opens its scope.
+async fn open(service: &Service, mut parts: Parts) -> Result<Call<'_>> {
+    let extensions = &mut parts.extensions;
+    let meter = extensions.remove::<Meter>().unwrap_or_default();
+    let id = extensions.remove::<RequestId>().unwrap_or_default();
+    let gateway = extensions.remove::<Gateway>();
+    let head = request_head(&parts);
+    let is_enabled = |tenant, kind| is_enabled(service, meter.clone(), tenant, kind);
+    let caller = service
+        .authenticator
+        .authenticate(&head, is_enabled)
+        .await?;
+    observe::note_tenant(&caller.tenant);
+    let base_url = public_url::base_url(service.public_url.as_ref(), gateway.as_ref());
+    let scope = service
+        .provider
+        .scope(caller, base_url, id.0, meter)
+        .await?;
+    let parameters = Parameters::parse(parts.uri.query().unwrap_or_default())?;
+    let headers = parts.headers;
+    Ok(Call {
+        service,
+        scope,
+        headers,
+        parameters,
+    })
+}
+
+impl Call<'_> {
+    /// Checks that the caller may do this with resources of the type.
+    ///
+    /// # Errors
+    /// `Forbidden`, naming the permission: `users:create`.
+    pub(super) fn check_permission(
+        &self,
+        resource_type: &ResourceType,
+        action: &str,
+    ) -> Result<()> {
+        let endpoint = resource_type.endpoint.to_lowercase();
+        let permissions = &self.scope.caller.permissions;
+        permissions.check(&format!("{endpoint}:{action}"))
+    }
+}
+
+/// The type that the target is about, if it is about one type.
+///
+/// # Errors
+/// `NotFound` if the tenant has no type at that endpoint.
+fn resource_type(scope: &Scope, target: &Target) -> Result<Option<Arc<ResourceType>>> {
+    let (Target::Collection(Within::Endpoint(endpoint))
+    | Target::Search(Within::Endpoint(endpoint))
+    | Target::Resource { endpoint, .. }) = target
+    else {
+        return Ok(None);
+    };
+    let registry = &scope.tenant.registry;
+    let found = registry
+        .at_endpoint(endpoint)
+        .ok_or_else(no_such_endpoint)?;
+    observe::note_resource_type(&found.name);
+    Ok(Some(Arc::clone(found)))
+}
+
+fn request_head(parts: &Parts) -> RequestHead<'_> {
+    let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
+    RequestHead {
+        authorization: text(AUTHORIZATION),
+        tenant: None,
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        date: text(DATE),
+        content_md5: text(HeaderName::from_static("content-md5")),
+        content_type: text(CONTENT_TYPE),
+    }
+}
+
+/// A method as it may stand in the log; what is none of HTTP's is the client's own text.
+fn shown(method: &Method) -> &str {
+    match method.as_str() {
+        name @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => name,
+        _ => "OTHER",
+    }
+}
+
+/// Whether the tenant takes credentials of this kind.
+async fn is_enabled(
+    service: &Service,
+    meter: Meter,
+    tenant: TenantId,
+    kind: CredentialKind,
+) -> Result<bool> {
+    let provider = &service.provider;
+    let store = provider.store().for_tenant(&tenant, meter, REQUEST_BUDGET);
+    let tenant = provider.tenants().get(&tenant, &store).await?;
+    let switches = &tenant.rules.switches;
+    Ok(match kind {
+        CredentialKind::Bearer => true,
+        CredentialKind::Basic => switches.basic,
+        CredentialKind::Mac => switches.mac,
+    })
+}

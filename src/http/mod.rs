@@ -1,0 +1,64 @@
+//! The HTTP side: one router for Lambda, for the local server and for the tests.
+//!
+//! It owns paths, methods, media types, limits and headers, and turns a request into one call of
+//! the provider. It must not know how resources are stored or what a filter means.
+//!
+//! Invariants:
+//! - Every answer on every path is SCIM JSON or has no body, whatever went wrong.
+//! - No location is made from a header that the client wrote.
+//! - Nothing that a client sent reaches the log but a well-formed `X-Request-Id`.
+//!
+//! RFC 7644 §3.
+
+mod answer;
+mod body;
+mod discovery;
+mod dispatch;
+mod media_type;
+mod observe;
+mod public_url;
+mod query;
+mod resource;
+mod route;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::response::Response;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use public_url::{Gateway, PublicUrl};
+
+use crate::protocol::Error;
+use crate::provider::Provider;
+use crate::tenant::Authenticator;
+
+/// Everything that answering a request needs.
+pub struct Service {
+    /// Carries requests out.
+    pub provider: Provider,
+    /// Tells who is calling.
+    pub authenticator: Authenticator,
+    /// Where clients reach the service; where this is unknown, the [`Gateway`] may know it.
+    pub public_url: Option<PublicUrl>,
+    /// Whether answers carry `Server-Timing` with what they cost.
+    pub server_timing: bool,
+}
+
+/// The router that answers every request to this service.
+pub fn router(service: Arc<Service>) -> Router {
+    let observe = middleware::from_fn_with_state(Arc::clone(&service), observe::observe);
+    Router::new()
+        .fallback(dispatch::dispatch)
+        .with_state(service)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(observe)
+}
+
+/// The answer where our own code broke. What it broke on may be the client's data, so it is not
+/// looked at; the panic hook has logged the place.
+fn panicked(_payload: Box<dyn Any + Send + 'static>) -> Response {
+    answer::error(&Error::internal("a panic"))
+}

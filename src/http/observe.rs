@@ -1,0 +1,136 @@
+//! What surrounds every request: its id, its log line, and the headers that every answer has.
+//!
+//! A log line holds ids, names of ours and numbers. It never holds a token, a query string, a path,
+//! or anything out of a body.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderName};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+use uuid::Uuid;
+
+use super::{Service, answer};
+use crate::protocol::profile::Fired;
+use crate::store::{Cost, Meter};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// The longest request id that is taken over from a client, in characters.
+const MAX_REQUEST_ID: usize = 128;
+
+/// Our own name for one request.
+///
+/// It is never the client's `X-Request-Id`: writes are recognised by it when they are retried, so
+/// two requests must not share one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RequestId(pub(super) String);
+
+/// Surrounds a request with its span, its closing log line and the common headers.
+pub(super) async fn observe(
+    State(service): State<Arc<Service>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
+    let meter = Meter::default();
+    let id = RequestId(Uuid::now_v7().to_string());
+    let client_id = client_id(request.headers()).map(str::to_owned);
+    let span = tracing::info_span!(
+        "request",
+        request.id = id.0,
+        request.client_id = client_id,
+        tenant.id = Empty,
+        route = Empty,
+        resource.r#type = Empty,
+        tolerances = Empty,
+    );
+    let shown_id = client_id.unwrap_or_else(|| id.0.clone());
+    request.extensions_mut().insert(id);
+    request.extensions_mut().insert(meter.clone());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let cost = meter.cost();
+    answer::set(&mut response, X_REQUEST_ID, &shown_id);
+    answer::set(&mut response, CACHE_CONTROL, "no-store");
+    answer::set(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if service.server_timing {
+        answer::set(&mut response, SERVER_TIMING, &server_timing(&cost));
+    }
+    span.in_scope(|| close(&response, begun, &cost));
+    response
+}
+
+/// Notes for the log line where the request goes.
+pub(super) fn note_route(method: &str, template: &str) {
+    Span::current().record("route", format!("{method} {template}"));
+}
+
+/// Notes for the log line whose request it is.
+pub(super) fn note_tenant(tenant: &impl fmt::Display) {
+    Span::current().record("tenant.id", tracing::field::display(tenant));
+}
+
+/// Notes for the log line which type of resource the request is about.
+pub(super) fn note_resource_type(name: &str) {
+    Span::current().record("resource.type", name);
+}
+
+/// Notes for the log line which tolerances the request needed.
+pub(super) fn note_tolerances(fired: Fired) {
+    if !fired.is_empty() {
+        Span::current().record("tolerances", tracing::field::display(fired));
+    }
+}
+
+fn close(response: &Response, begun: Instant, cost: &Cost) {
+    let status = response.status().as_u16();
+    let duration_ms = (begun.elapsed().as_secs_f64() * 10_000.0).round() / 10.0;
+    tracing::info!(
+        status,
+        duration_ms,
+        calls = cost.calls,
+        rru = cost.read_units,
+        wru = cost.write_units,
+        cfg = cost.config_calls,
+        "answered {status} in {duration_ms} ms"
+    );
+}
+
+fn server_timing(cost: &Cost) -> String {
+    let waited = cost.waited.as_secs_f64() * 1000.0;
+    format!("db;dur={waited:.1};desc=\"{cost}\"")
+}
+
+/// The id that the client gave the request, if it is fit to be repeated.
+fn client_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte);
+    ((1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(fits)).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_well_formed_request_id_is_taken_over() {
+        fn check(id: &str, expected: bool) {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_REQUEST_ID, id.parse().unwrap());
+            assert_eq!(client_id(&headers).is_some(), expected, "{id}");
+        }
+        check("018f2c3e-7d1a-7b00-8000-000000000000", true);
+        check("Root=1-67891233-abcdef012345678912345678", true);
+        check("", false);
+        check("a b", false);
+        check("a\"b", false);
+        check(&"a".repeat(128), true);
+        check(&"a".repeat(129), false);
+    }
+}

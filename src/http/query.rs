@@ -1,0 +1,65 @@
+//! Lists of resources, by GET and by POST to `/.search` (RFC 7644 §3.4.2, §3.4.3).
+
+use axum::body::Body;
+use axum::response::Response;
+
+use super::dispatch::Call;
+use super::{answer, body};
+use crate::protocol::Result;
+use crate::protocol::message::Query;
+use crate::protocol::schema::ResourceType;
+use crate::provider::Over;
+
+/// Answers a query whose parameters stand in the URL.
+///
+/// # Errors
+/// `Forbidden` without the permission to list, `InvalidValue` for a parameter, and what the
+/// provider says.
+pub(super) async fn list(call: &Call<'_>, within: Option<&ResourceType>) -> Result<Response> {
+    check_permission(call, within)?;
+    let switches = &call.scope.tenant.rules.switches;
+    let query = Query::from_parameters(&call.parameters, switches)?;
+    answer_to(call, within, &query).await
+}
+
+/// Answers a query whose parameters stand in a SearchRequest.
+///
+/// # Errors
+/// As [`list`], and `InvalidSyntax` for a body that is no SearchRequest.
+pub(super) async fn search(
+    call: &Call<'_>,
+    within: Option<&ResourceType>,
+    body: Body,
+) -> Result<Response> {
+    check_permission(call, within)?;
+    let body = body::read_object(&call.headers, body).await?;
+    let mut reading = call.scope.reading();
+    let query = Query::from_search_request(&body, &mut reading);
+    call.scope.note(&reading);
+    answer_to(call, within, &query?).await
+}
+
+async fn answer_to(
+    call: &Call<'_>,
+    within: Option<&ResourceType>,
+    query: &Query,
+) -> Result<Response> {
+    let over = within.map_or(Over::All, Over::Type);
+    let list = call
+        .service
+        .provider
+        .query(&call.scope, over, query)
+        .await?;
+    Ok(answer::message(list))
+}
+
+/// A query over every type needs the permission for each.
+fn check_permission(call: &Call<'_>, within: Option<&ResourceType>) -> Result<()> {
+    match within {
+        Some(resource_type) => call.check_permission(resource_type, "list"),
+        None => {
+            let mut types = call.scope.tenant.registry.resource_types().iter();
+            types.try_for_each(|resource_type| call.check_permission(resource_type, "list"))
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! One resource: created, read, replaced, changed, deleted (RFC 7644 §3.3–§3.6, §3.11).
+
+use axum::body::Body;
+use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use super::dispatch::Call;
+use super::route::Verb;
+use super::{answer, body};
+use crate::protocol::message::Selection;
+use crate::protocol::schema::ResourceType;
+use crate::protocol::version::Precondition;
+use crate::protocol::{Error, Result};
+use crate::provider::{Answer, Patched, Read};
+
+/// POST to a collection.
+///
+/// # Errors
+/// `Forbidden` without the permission to create; what reading the body and the provider say.
+pub(super) async fn create(
+    call: &Call<'_>,
+    resource_type: &ResourceType,
+    body: Body,
+) -> Result<Response> {
+    call.check_permission(resource_type, "create")?;
+    let selection = Selection::from_parameters(&call.parameters)?;
+    let body = body::read_object(&call.headers, body).await?;
+    let provider = &call.service.provider;
+    let created = provider
+        .create(&call.scope, resource_type, body, &selection)
+        .await?;
+    Ok(with_resource(StatusCode::CREATED, created))
+}
+
+/// GET, PUT, PATCH and DELETE of one resource.
+///
+/// # Errors
+/// `Forbidden` without the permission for the verb; what reading the body and the provider say.
+pub(super) async fn one(
+    call: &Call<'_>,
+    resource_type: &ResourceType,
+    id: &str,
+    verb: Verb,
+    body: Body,
+) -> Result<Response> {
+    match verb {
+        Verb::Get => get(call, resource_type, id).await,
+        Verb::Put => replace(call, resource_type, id, body).await,
+        Verb::Patch => patch(call, resource_type, id, body).await,
+        Verb::Delete => delete(call, resource_type, id).await,
+        Verb::Post => Err(Error::method_not_allowed("A resource takes no POST")),
+    }
+}
+
+/// Any verb on the resource that the caller's credential stands for (RFC 7644 §3.11).
+///
+/// A credential without a user has no such resource, and one that has a user cannot create it
+/// again.
+///
+/// # Errors
+/// `NotFound` without a user, `Conflict` for a POST; else as [`one`].
+pub(super) async fn me(call: &Call<'_>, verb: Verb, body: Body) -> Result<Response> {
+    let user = call.scope.caller.user.clone();
+    let id = user.ok_or_else(|| Error::not_found("This credential stands for no user"))?;
+    if verb == Verb::Post {
+        return Err(Error::conflict(
+            "The user of this credential exists already",
+        ));
+    }
+    let registry = &call.scope.tenant.registry;
+    let users = registry.resource_type("User").cloned();
+    let users = users.ok_or_else(super::route::no_such_endpoint)?;
+    one(call, &users, &id, verb, body).await
+}
+
+async fn get(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Result<Response> {
+    call.check_permission(resource_type, "read")?;
+    let selection = Selection::from_parameters(&call.parameters)?;
+    let condition = precondition(&call.headers);
+    let provider = &call.service.provider;
+    let read = provider
+        .get(&call.scope, resource_type, id, &selection, &condition)
+        .await?;
+    Ok(match read {
+        Read::Found(answer) => with_resource(StatusCode::OK, answer),
+        Read::NotModified(version) => answer::not_modified(&version),
+    })
+}
+
+async fn replace(
+    call: &Call<'_>,
+    resource_type: &ResourceType,
+    id: &str,
+    body: Body,
+) -> Result<Response> {
+    let Change {
+        body,
+        selection,
+        condition,
+    } = change(call, resource_type, body).await?;
+    let provider = &call.service.provider;
+    let replaced = provider
+        .replace(&call.scope, resource_type, id, body, &selection, &condition)
+        .await?;
+    Ok(with_resource(StatusCode::OK, replaced))
+}
+
+async fn patch(
+    call: &Call<'_>,
+    resource_type: &ResourceType,
+    id: &str,
+    body: Body,
+) -> Result<Response> {
+    let Change {
+        body,
+        selection,
+        condition,
+    } = change(call, resource_type, body).await?;
+    let provider = &call.service.provider;
+    let patched = provider
+        .patch(&call.scope, resource_type, id, body, &selection, &condition)
+        .await?;
+    Ok(match patched {
+        Patched::Resource(answer) => with_resource(StatusCode::OK, answer),
+        Patched::NoContent { version, location } => answer::no_content(&location, &version),
+    })
+}
+
+async fn delete(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Result<Response> {
+    call.check_permission(resource_type, "delete")?;
+    let condition = precondition(&call.headers);
+    let provider = &call.service.provider;
+    provider
+        .delete(&call.scope, resource_type, id, &condition)
+        .await?;
+    Ok(answer::deleted())
+}
+
+/// What PUT and PATCH bring.
+struct Change {
+    body: Map<String, Value>,
+    selection: Selection,
+    condition: Precondition,
+}
+
+async fn change(call: &Call<'_>, resource_type: &ResourceType, body: Body) -> Result<Change> {
+    call.check_permission(resource_type, "update")?;
+    Ok(Change {
+        selection: Selection::from_parameters(&call.parameters)?,
+        condition: precondition(&call.headers),
+        body: body::read_object(&call.headers, body).await?,
+    })
+}
+
+fn with_resource(status: StatusCode, answer: Answer) -> Response {
+    answer::resource(status, answer.text, &answer.location, Some(&answer.version))
+}
+
+fn precondition(headers: &HeaderMap) -> Precondition {
+    let joined = |name: HeaderName| {
+        let values = headers.get_all(name).iter();
+        // What is no text is a tag that no version has.
+        let texts: Vec<_> = values
+            .map(|value| value.to_str().unwrap_or("\u{fffd}"))
+            .collect();
+        (!texts.is_empty()).then(|| texts.join(","))
+    };
+    let (if_match, if_none_match) = (joined(IF_MATCH), joined(IF_NONE_MATCH));
+    Precondition::parse(if_match.as_deref(), if_none_match.as_deref())
+}

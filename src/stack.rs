@@ -1,0 +1,206 @@
+//! A deployment put together: the table, the secrets, and the service over both.
+//!
+//! It owns what a process is told by its environment:
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `SCIM_TABLE` | the table's name |
+//! | `SCIM_STACK` | the stack's name, which every secret's name begins with |
+//! | `SCIM_STACK_SECRET` | the name or ARN of the stack secret; `{stack}/stack` if not set |
+//! | `SCIM_SECRETS_FILE` | a local file to use instead of Secrets Manager |
+//! | `SCIM_PUBLIC_URL` | where clients reach the service, if that is not what the gateway says |
+//! | `SCIM_SERVER_TIMING` | `on` to tell in each answer what it cost |
+//! | `SCIM_LOG` | the least severe level that is logged; `info` if not set |
+//!
+//! Region, credentials and endpoints are the AWS SDK's own variables.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+
+use crate::clock::SystemClock;
+use crate::http::{PublicUrl, Service};
+use crate::protocol::{Error, Result};
+use crate::provider::{Cursors, Provider};
+use crate::store::Store;
+use crate::tenant::{
+    Authenticator, Credentials, Issuer, SecretStore, SecretsFile, SecretsManager, StackSecret,
+};
+
+/// Which deployment a process belongs to, and how it presents itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The table's name.
+    pub table: String,
+    /// The stack's name.
+    pub stack: String,
+    /// The name or ARN of the stack secret.
+    pub stack_secret: String,
+    /// The local file that takes the place of Secrets Manager.
+    pub secrets_file: Option<PathBuf>,
+    /// Where clients reach the service.
+    pub public_url: Option<PublicUrl>,
+    /// Whether each answer tells what it cost.
+    pub server_timing: bool,
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming the variable that is missing or cannot be read.
+    pub fn from_environment() -> Result<Self> {
+        Self::read(|name| env::var(name).ok())
+    }
+
+    /// The same from any other source of variables.
+    ///
+    /// # Errors
+    /// As [`from_environment`](Self::from_environment).
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let required = |name: &str| {
+            variable(name).ok_or_else(|| Error::invalid_value(format!("{name} is not set")))
+        };
+        let stack = required("SCIM_STACK")?;
+        let public_url = variable("SCIM_PUBLIC_URL").map(|url| PublicUrl::parse(&url));
+        Ok(Self {
+            table: required("SCIM_TABLE")?,
+            stack_secret: variable("SCIM_STACK_SECRET")
+                .unwrap_or_else(|| default_stack_secret(&stack)),
+            secrets_file: variable("SCIM_SECRETS_FILE").map(PathBuf::from),
+            public_url: public_url.transpose()?,
+            server_timing: variable("SCIM_SERVER_TIMING").as_deref() == Some("on"),
+            stack,
+        })
+    }
+}
+
+/// The name of the stack secret where none is given.
+#[must_use]
+pub fn default_stack_secret(stack: &str) -> String {
+    format!("{stack}/stack")
+}
+
+/// One deployment, opened.
+pub struct Stack {
+    /// The table.
+    pub store: Store,
+    /// Where secrets are kept.
+    pub secrets: Arc<dyn SecretStore>,
+    /// What every credential of the deployment is signed with.
+    pub secret: Arc<StackSecret>,
+    config: Config,
+}
+
+impl Stack {
+    /// Opens the deployment that `config` names, at the endpoints that `sdk` leads to.
+    ///
+    /// # Errors
+    /// `Internal` if there is no usable stack secret, `Unavailable` if it cannot be read.
+    pub async fn open(config: Config, sdk: &SdkConfig) -> Result<Self> {
+        let secrets = secrets(&config, sdk);
+        let secret = StackSecret::read(secrets.as_ref(), &config.stack_secret).await?;
+        Ok(Self::with(config, sdk, secrets, secret))
+    }
+
+    /// The same for a local deployment, which makes its stack secret when it has none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_or_create(config: Config, sdk: &SdkConfig) -> Result<Self> {
+        let secrets = secrets(&config, sdk);
+        let secret = StackSecret::read_or_create(secrets.as_ref(), &config.stack_secret).await?;
+        Ok(Self::with(config, sdk, secrets, secret))
+    }
+
+    fn with(
+        config: Config,
+        sdk: &SdkConfig,
+        secrets: Arc<dyn SecretStore>,
+        secret: StackSecret,
+    ) -> Self {
+        Self {
+            store: Store::new(sdk, &config.table, Arc::new(SystemClock)),
+            secrets,
+            secret: Arc::new(secret),
+            config,
+        }
+    }
+
+    /// What makes and revokes the credentials of this deployment.
+    #[must_use]
+    pub fn issuer(&self) -> Issuer {
+        let (secret, credentials) = (Arc::clone(&self.secret), self.credentials());
+        Issuer::new(secret, credentials, Arc::new(SystemClock))
+    }
+
+    /// The service over this deployment.
+    ///
+    /// # Errors
+    /// `Internal` if the stack secret gives no usable key.
+    pub fn service(&self) -> Result<Arc<Service>> {
+        let cursors = Cursors::new(&self.secret)?;
+        let (secret, credentials) = (Arc::clone(&self.secret), self.credentials());
+        Ok(Arc::new(Service {
+            provider: Provider::new(self.store.clone(), Arc::new(SystemClock), cursors),
+            authenticator: Authenticator::new(secret, credentials, Arc::new(SystemClock)),
+            public_url: self.config.public_url.clone(),
+            server_timing: self.config.server_timing,
+        }))
+    }
+
+    fn credentials(&self) -> Credentials {
+        Credentials::new(Arc::clone(&self.secrets), &self.config.stack)
+    }
+}
+
+fn secrets(config: &Config, sdk: &SdkConfig) -> Arc<dyn SecretStore> {
+    match &config.secrets_file {
+        Some(path) => Arc::new(SecretsFile::new(path)),
+        None => Arc::new(SecretsManager::new(sdk)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config> {
+        Config::read(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn table_and_stack_are_enough() {
+        let config = read(&[("SCIM_TABLE", "t"), ("SCIM_STACK", "s")]).unwrap();
+        let expected = Config {
+            table: "t".to_owned(),
+            stack: "s".to_owned(),
+            stack_secret: "s/stack".to_owned(),
+            secrets_file: None,
+            public_url: None,
+            server_timing: false,
+        };
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn a_variable_that_is_missing_or_wrong_is_named() {
+        fn check(variables: &[(&str, &str)], name: &str) {
+            let error = read(variables).unwrap_err();
+            assert!(error.detail().contains(name), "{error}");
+        }
+        check(&[("SCIM_TABLE", "t")], "SCIM_STACK");
+        check(&[("SCIM_STACK", "s"), ("SCIM_TABLE", "")], "SCIM_TABLE");
+        let both = [("SCIM_TABLE", "t"), ("SCIM_STACK", "s")];
+        check(
+            &[both[0], both[1], ("SCIM_PUBLIC_URL", "nowhere")],
+            "nowhere",
+        );
+    }
+}
