@@ -1,0 +1,24 @@
+//! The Lambda binary: the service behind API Gateway, for HTTP APIs and for REST APIs.
+
+mod gateway;
+
+use lambda_http::Error;
+use lambda_http::tower::ServiceBuilder;
+use scim_lambda::http;
+use scim_lambda::stack::{Config, Stack};
+use scim_lambda::{aws, logs};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    logs::to_machines();
+    let sdk = aws::from_environment().await;
+    let stack = Stack::open(Config::from_environment()?, &sdk).await?;
+    // The connection with its TLS session is made now, so that the first request finds it. If the
+    // table is out of reach, the requests will say so.
+    let _ = stack.store.warm_up().await;
+    let router = http::router(stack.service()?);
+    let service = ServiceBuilder::new()
+        .map_request(gateway::introduce)
+        .service(router);
+    lambda_http::run(service).await
+}
