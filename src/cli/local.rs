@@ -1,0 +1,72 @@
+//! A deployment on this machine: the embedded table, and a secrets file beside it.
+
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use crate::aws;
+use crate::embedded::{DataDirectory, Embedded};
+use crate::http::PublicUrl;
+use crate::protocol::Error;
+use crate::stack::{Config, Stack, default_stack_secret};
+
+/// The data directory of commands that are told none.
+pub(super) const DEFAULT_DATA: &str = ".scim";
+/// What `--data` says for a table in memory.
+const MEMORY: &str = ":memory:";
+/// The name of the local table.
+const TABLE: &str = "scim";
+/// The name of the local stack.
+pub(super) const STACK: &str = "local";
+
+/// A running local deployment.
+pub(super) struct Local {
+    pub(super) stack: Stack,
+    pub(super) config: Config,
+    pub(super) data: DataDirectory,
+    pub(super) table: Embedded,
+}
+
+impl Local {
+    /// Opens the data at `data`, making what is missing, with the table listening at `listen`.
+    pub(super) async fn open(
+        data: &Path,
+        listen: &str,
+        public_url: Option<PublicUrl>,
+    ) -> Result<Self, Failure> {
+        let data = match data.to_str() {
+            Some(MEMORY) => DataDirectory::in_memory()?,
+            _ => DataDirectory::at(data)?,
+        };
+        let table = Embedded::start(&data, listen).await?;
+        let config = config(data.secrets_file(), public_url);
+        let sdk = aws::emulator(table.endpoint());
+        let stack = Stack::open_or_create(config.clone(), &sdk).await?;
+        stack
+            .store
+            .create_table_if_missing()
+            .await
+            .map_err(Error::from)?;
+        Ok(Self {
+            stack,
+            config,
+            data,
+            table,
+        })
+    }
+
+    /// Ends the deployment; everything that was answered is kept.
+    pub(super) async fn close(self) {
+        self.table.stop().await;
+    }
+}
+
+fn config(secrets_file: PathBuf, public_url: Option<PublicUrl>) -> Config {
+    Config {
+        table: TABLE.to_owned(),
+        stack: STACK.to_owned(),
+        stack_secret: default_stack_secret(STACK),
+        secrets_file: Some(secrets_file),
+        public_url,
+        server_timing: true,
+    }
+}

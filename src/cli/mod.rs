@@ -1,0 +1,91 @@
+//! The `scim` command for people: a local server, tenants and their tokens.
+//!
+//! It owns arguments and what is printed. Everything it does it does through the same modules that
+//! answer requests. Answers go to stdout, logs and failures to stderr.
+
+mod demo;
+mod local;
+mod place;
+mod rules;
+mod serve;
+mod table;
+mod tenant;
+mod token;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::embedded::EmbeddedError;
+use crate::logs;
+use crate::protocol::Error;
+
+/// A SCIM service provider for many tenants.
+#[derive(Debug, Parser)]
+#[command(name = "scim", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service on this machine, on an embedded table with a demo tenant
+    Serve(serve::Serve),
+    /// Run the embedded table alone, for the Lambda binary to be tried against
+    Table(table::Table),
+    /// Create, list, show and change tenants
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// Create, list and revoke the tokens of a tenant
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+}
+
+/// Why a command did not do what it was asked; one line for the person who asked.
+#[derive(Debug)]
+struct Failure(String);
+
+/// Runs the command that the process was started with: 0 when it did it, 2 when it could not.
+pub async fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    logs::to_people();
+    let outcome = match arguments.command {
+        Command::Serve(serve) => serve.run().await,
+        Command::Table(table) => table.run().await,
+        Command::Tenant(command) => command.run().await,
+        Command::Token(command) => command.run().await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("scim: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let mut text = error.detail().to_owned();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(source) = cause {
+            text = format!("{text}: {source}");
+            cause = source.source();
+        }
+        Self(text.replace('\n', " "))
+    }
+}
+
+impl From<EmbeddedError> for Failure {
+    fn from(error: EmbeddedError) -> Self {
+        Self(error.to_string().replace('\n', " "))
+    }
+}

@@ -1,0 +1,136 @@
+//! A tenant's profile and switches as arguments.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Failure;
+use crate::protocol::Error;
+use crate::protocol::profile::{Profile, Rules, Switches};
+use crate::stack::Stack;
+use crate::store::{ConfigItem, Meter, TenantStore};
+use crate::tenant::TenantId;
+
+/// How long a command may wait for the table.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What to change of a tenant's rules.
+#[derive(Debug, Args)]
+pub(super) struct RuleArguments {
+    /// Read requests by this profile: default, strict or interop
+    #[arg(long, value_parser = profile)]
+    profile: Option<Profile>,
+    /// Change one switch on top of the profile, such as groupPatchAnswers=204
+    #[arg(long = "set", value_name = "SWITCH=VALUE")]
+    switches: Vec<String>,
+}
+
+impl RuleArguments {
+    /// Whether they say nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.profile.is_none() && self.switches.is_empty()
+    }
+
+    /// Changes the tenant's rules, if there is anything to change.
+    pub(super) async fn apply(&self, stack: &Stack, tenant: &TenantId) -> Result<(), Failure> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let changed = self.changed(read(stack, tenant).await?)?;
+        let store = tenant_store(stack, tenant);
+        let put = store.put_config(ConfigItem::Rules(&changed)).await;
+        Ok(put.map_err(Error::from)?)
+    }
+
+    /// Checks the arguments by themselves, before anything is done.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.changed(Rules::default()).map(|_| ())
+    }
+
+    fn changed(&self, mut rules: Rules) -> Result<Rules, Failure> {
+        rules.profile = self.profile.unwrap_or(rules.profile);
+        for switch in &self.switches {
+            let (name, value) = switch
+                .split_once('=')
+                .ok_or_else(|| Failure(format!("`{switch}` is not SWITCH=VALUE")))?;
+            rules.switches = with_switch(&rules.switches, name, value)?;
+        }
+        Ok(rules)
+    }
+}
+
+/// The tenant's rules as they are kept.
+pub(super) async fn read(stack: &Stack, tenant: &TenantId) -> Result<Rules, Failure> {
+    let config = tenant_store(stack, tenant).config().await;
+    Ok(config.map_err(Error::from)?.rules)
+}
+
+fn tenant_store(stack: &Stack, tenant: &TenantId) -> TenantStore {
+    stack.store.for_tenant(tenant, Meter::default(), PATIENCE)
+}
+
+/// The switches with one changed. A value is tried as JSON first, then as the text it is, because
+/// `204` is the name of a choice.
+fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches, Failure> {
+    let set = |new: Value| -> Result<Switches, serde_json::Error> {
+        let mut all = serde_json::to_value(switches)?;
+        all[name] = new;
+        serde_json::from_value(all)
+    };
+    let as_text = set(Value::from(value));
+    let as_json = serde_json::from_str(value).and_then(set);
+    as_json
+        .or(as_text)
+        .map_err(|error| Failure(format!("Switch {name}={value}: {error}")))
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    serde_json::from_value(Value::from(text)).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::profile::GroupPatchAnswers;
+
+    fn changed(switches: &[&str]) -> Result<Rules, Failure> {
+        let switches = switches.iter().map(|&switch| switch.to_owned()).collect();
+        RuleArguments {
+            profile: None,
+            switches,
+        }
+        .changed(Rules::default())
+    }
+
+    #[test]
+    fn switches_take_values_of_their_kind() {
+        let given = [
+            "uniqueGroupDisplayName=true",
+            "groupPatchAnswers=204",
+            "maxCount=7",
+        ];
+        let switches = changed(&given).unwrap().switches;
+        assert!(switches.unique_group_display_name);
+        assert_eq!(switches.group_patch_answers, GroupPatchAnswers::NoContent);
+        assert_eq!(switches.max_count, 7);
+    }
+
+    #[test]
+    fn what_is_no_switch_is_named() {
+        fn check(switch: &str) {
+            let failure = changed(&[switch]).unwrap_err();
+            let name = switch.split('=').next().unwrap();
+            assert!(failure.0.contains(name), "{failure}");
+        }
+        check("colour=blue");
+        check("maxCount=many");
+        check("maxCount");
+    }
+
+    #[test]
+    fn profiles_go_by_their_names() {
+        assert_eq!(profile("strict"), Ok(Profile::Strict));
+        assert!(profile("lax").is_err());
+    }
+}

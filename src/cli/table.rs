@@ -1,0 +1,93 @@
+//! `scim table`: the embedded table alone, for the Lambda binary to be tried against.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::Failure;
+use super::demo::Demo;
+use super::local::{DEFAULT_DATA, Local};
+use super::rules::RuleArguments;
+use super::serve::{print, told_to_end};
+
+#[derive(Debug, Args)]
+pub(super) struct Table {
+    /// Listen on this address and port; port 0 picks a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8000")]
+    listen: String,
+    /// Keep the data in this directory, or `:memory:`
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    data: PathBuf,
+    /// Print one line of JSON when ready, instead of text for people
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    rules: RuleArguments,
+}
+
+impl Table {
+    /// Offers the table until the process is told to end.
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        self.rules.check()?;
+        let local = Local::open(&self.data, &self.listen, None).await?;
+        let demo = Demo::prepare(&local, &self.rules).await?;
+        let environment = environment(&local);
+        print(&if self.json {
+            as_json(&local, &demo, &environment)
+        } else {
+            for_people(&local, &demo, &environment)
+        });
+        told_to_end().await;
+        local.close().await;
+        Ok(())
+    }
+}
+
+/// What the Lambda binary needs to find in its environment.
+fn environment(local: &Local) -> Map<String, Value> {
+    let config = &local.config;
+    let secrets_file = local.data.secrets_file();
+    let variables = [
+        ("SCIM_TABLE", config.table.as_str()),
+        ("SCIM_STACK", &config.stack),
+        ("SCIM_SECRETS_FILE", &secrets_file.to_string_lossy()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", local.table.endpoint()),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+    ];
+    let pairs = variables.map(|(name, value)| (name.to_owned(), Value::from(value)));
+    pairs.into_iter().collect()
+}
+
+fn as_json(local: &Local, demo: &Demo, environment: &Map<String, Value>) -> String {
+    let ready = json!({
+        "endpoint": local.table.endpoint(),
+        "table": local.config.table,
+        "secretsFile": local.data.secrets_file(),
+        "env": environment,
+        "tenant": demo.tenant.as_str(),
+        "token": demo.token,
+    });
+    format!("{ready}\n")
+}
+
+fn for_people(local: &Local, demo: &Demo, environment: &Map<String, Value>) -> String {
+    let mut text = format!(
+        "\n  DynamoDB endpoint  {}\n  Tenant             {}\n  Token              {}\n  \
+         Data               {}\n\n  Export this for the Lambda binary:\n\n",
+        local.table.endpoint(),
+        demo.tenant,
+        demo.token,
+        local.data,
+    );
+    for (name, value) in environment {
+        let value = value.as_str().unwrap_or_default();
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "export {name}='{}'", value.replace('\'', r"'\''"));
+    }
+    text.push_str("\n  Ctrl-C ends it.\n\n");
+    text
+}
