@@ -1,0 +1,350 @@
+//! The real `scim` command: what it prints, what it keeps, and how it fails.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A `scim serve` or `scim table` that has said that it is ready.
+struct Running {
+    child: Child,
+    ready: Value,
+}
+
+fn scim(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scim"));
+    command.args(arguments).stdin(Stdio::null());
+    for variable in [
+        "SCIM_TABLE",
+        "SCIM_STACK",
+        "SCIM_SECRETS_FILE",
+        "SCIM_PUBLIC_URL",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    scim(arguments).output().unwrap()
+}
+
+/// Runs a command that must succeed and returns what it printed.
+#[track_caller]
+fn answer(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let failure = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {failure}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command that must fail with one line on stderr and code 2, and returns the line.
+#[track_caller]
+fn failure(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(output.stdout, b"");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = scim(arguments);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).unwrap();
+        Self { child, ready }
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.ready[name].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a GET below the base URL and returns the status code.
+    fn get(&self, path: &str, token: &str) -> u16 {
+        let base = self.text("baseUrl");
+        let (host, prefix) = base
+            .strip_prefix("http://")
+            .unwrap()
+            .split_once('/')
+            .unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(
+            stream,
+            "GET /{prefix}{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+             Connection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Ends it as a process supervisor would, and returns its exit code and the rest of its stdout.
+    #[cfg(unix)]
+    fn end(mut self) -> (Option<i32>, String) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let mut rest = String::new();
+        self.child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut rest)
+            .unwrap();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A data directory of its own.
+fn data() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data");
+    (directory, path)
+}
+
+#[test]
+#[cfg(unix)]
+fn a_restart_on_the_same_data_keeps_tenant_and_token() {
+    let (_guard, data) = data();
+    let serve = [
+        "serve",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        shown(&data),
+    ];
+    let first = Running::start(&serve);
+    let (tenant, token) = (first.text("tenant"), first.text("token"));
+    assert_eq!(first.get("/ServiceProviderConfig", &token), 200);
+    assert_eq!(first.end(), (Some(0), String::new()));
+    let second = Running::start(&serve);
+    assert_eq!(
+        (second.text("tenant"), second.text("token")),
+        (tenant, token.clone())
+    );
+    assert_eq!(second.get("/ServiceProviderConfig", &token), 200);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_the_data_directory_holds_is_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_guard, data) = data();
+    let listen = ["--listen", "127.0.0.1:0", "--data", shown(&data)];
+    let running = Running::start(&[&["serve", "--json"], &listen[..]].concat());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("secrets.json")), 0o600);
+    drop(running);
+}
+
+#[test]
+fn people_get_lines_to_paste() {
+    let (_guard, data) = data();
+    let mut command = scim(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&data)]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let text: Vec<_> = lines
+        .map(Result::unwrap)
+        .take_while(|line| !line.contains("Ctrl-C"))
+        .collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let curls = text
+        .iter()
+        .filter(|line| line.trim_start().starts_with("curl -H"));
+    assert_eq!(curls.count(), 3, "{text:#?}");
+    for label in ["SCIM base URL", "Tenant", "Token", "Data"] {
+        assert!(
+            text.iter().any(|line| line.trim_start().starts_with(label)),
+            "{text:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line() {
+    let (_guard, data) = data();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for command in ["serve", "table"] {
+        let line = failure(&[command, "--listen", &address, "--data", shown(&data)]);
+        assert!(line.contains(&address), "{line}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_one_clear_line() {
+    let (guard, _) = data();
+    let file = guard.path().join("file");
+    fs::write(&file, "").unwrap();
+    let inside = file.join("data");
+    let line = failure(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&inside)]);
+    assert!(line.contains(shown(&inside)), "{line}");
+}
+
+#[test]
+fn a_broken_file_is_one_clear_line() {
+    for name in ["table.sqlite", "secrets.json"] {
+        let (_guard, data) = data();
+        fs::create_dir(&data).unwrap();
+        fs::write(
+            data.join(name),
+            "this is neither a table nor JSON, ".repeat(200),
+        )
+        .unwrap();
+        let line = failure(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&data)]);
+        assert!(line.contains(name), "{line}");
+    }
+}
+
+#[test]
+fn the_table_alone_says_what_to_export() {
+    let table = Running::start(&[
+        "table",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        ":memory:",
+    ]);
+    let environment = &table.ready["env"];
+    assert_eq!(
+        environment["AWS_ENDPOINT_URL_DYNAMODB"],
+        table.ready["endpoint"]
+    );
+    assert_eq!(environment["SCIM_TABLE"], table.ready["table"]);
+    assert_eq!(environment["SCIM_SECRETS_FILE"], table.ready["secretsFile"]);
+    for name in [
+        "SCIM_STACK",
+        "AWS_REGION",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+    ] {
+        assert!(environment[name].is_string(), "{name}");
+    }
+    assert!(
+        table
+            .text("token")
+            .starts_with(&format!("scim_{}_", table.text("tenant")))
+    );
+    // The environment is enough for the other commands.
+    let mut list = scim(&["tenant", "list"]);
+    let pairs = environment.as_object().unwrap().iter();
+    list.envs(pairs.map(|(name, value)| (name, value.as_str().unwrap())));
+    assert_eq!(list.output().unwrap().stdout, b"demo\n");
+}
+
+#[test]
+fn tenants_and_tokens_are_managed_while_the_service_runs() {
+    let (_guard, data) = data();
+    let at = ["--data", shown(&data)];
+    let serve =
+        Running::start(&[&["serve", "--json", "--listen", "127.0.0.1:0"], &at[..]].concat());
+    let create = answer(
+        &[
+            &["tenant", "create", "acme", "--profile", "strict"],
+            &at[..],
+        ]
+        .concat(),
+    );
+    assert!(create.contains("scim token create acme"), "{create}");
+    assert_eq!(
+        answer(&[&["tenant", "list"], &at[..]].concat()),
+        "acme\ndemo\n"
+    );
+
+    let made = answer(
+        &[
+            &["token", "create", "acme", "--label", "okta", "--json"],
+            &at[..],
+        ]
+        .concat(),
+    );
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let (id, token) = (
+        made["id"].as_str().unwrap(),
+        made["token"].as_str().unwrap(),
+    );
+    assert_eq!(serve.get("/Schemas", token), 200);
+    let list = answer(&[&["token", "list", "acme"], &at[..]].concat());
+    assert!(
+        list.contains(id) && list.contains("okta") && !list.contains(token),
+        "{list}"
+    );
+
+    let set = ["tenant", "set", "acme", "--set", "maxCount=7"];
+    let shown = answer(&[&set[..], &at[..]].concat());
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        (&shown["profile"], &shown["switches"]["maxCount"]),
+        (&"strict".into(), &7.into())
+    );
+
+    answer(&[&["token", "revoke", "acme", id], &at[..]].concat());
+    assert_eq!(answer(&[&["token", "list", "acme"], &at[..]].concat()), "");
+    let again = failure(&[&["token", "revoke", "acme", id], &at[..]].concat());
+    assert!(again.contains(id), "{again}");
+    let twice = failure(&[&["tenant", "create", "acme"], &at[..]].concat());
+    assert!(twice.contains("acme"), "{twice}");
+    let nobody = failure(&[&["tenant", "show", "nobody"], &at[..]].concat());
+    assert!(nobody.contains("nobody"), "{nobody}");
+}
+
+#[test]
+fn rules_of_the_demo_tenant_are_arguments_of_serve() {
+    let (_guard, data) = data();
+    let at = ["--listen", "127.0.0.1:0", "--data", shown(&data)];
+    let rules = [
+        "serve",
+        "--json",
+        "--profile",
+        "interop",
+        "--set",
+        "groupPatchAnswers=204",
+    ];
+    drop(Running::start(&[&rules[..], &at[..]].concat()));
+    let shown = answer(&["tenant", "show", "demo", "--data", shown(&data)]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["profile"], "interop");
+    assert_eq!(shown["switches"]["groupPatchAnswers"], "204");
+    let line = failure(&[&["serve", "--set", "colour=blue"], &at[..]].concat());
+    assert!(line.contains("colour"), "{line}");
+}
