@@ -45,7 +45,7 @@ impl Entry {
 pub struct Entries(BTreeSet<Entry>);
 
 impl Entries {
-    /// Adds the keys of one index, the first [`MAX_ENTRIES`] of them.
+    /// Adds the keys of one index, the first 20 of them.
     pub fn add(&mut self, index: &Index, keys: impl IntoIterator<Item = String>) {
         let entry = |key| Entry {
             path: index.path.clone(),
