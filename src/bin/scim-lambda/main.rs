@@ -1,5 +1,7 @@
-//! The Lambda binary: the service behind API Gateway, for HTTP APIs and for REST APIs.
+//! The Lambda binary: the service behind API Gateway, for HTTP APIs and for REST APIs; and, with the
+//! handler name `stream`, the function that finishes what a dead process left half done.
 
+mod finisher;
 mod gateway;
 
 use lambda_http::Error;
@@ -16,7 +18,11 @@ async fn main() -> Result<(), Error> {
     // The connection with its TLS session is made now, so that the first request finds it. If the
     // table is out of reach, the requests will say so.
     let _ = stack.store.warm_up().await;
-    let router = http::router(stack.service()?);
+    let service = stack.service()?;
+    if std::env::var("_HANDLER").as_deref() == Ok("stream") {
+        return finisher::run(service).await;
+    }
+    let router = http::router(service);
     let service = ServiceBuilder::new()
         .map_request(gateway::introduce)
         .service(router);
