@@ -146,7 +146,7 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         let excerpt = rest.get(..end.unwrap_or(rest.len())).unwrap_or("");
         let found = match excerpt {
             "" => format!("the {} ends", self.called),
-            _ => format!("found `{}`", excerpt.escape_debug()),
+            _ => format!("found `{}`", excerpt.replace(char::is_control, "\u{fffd}")),
         };
         format!(
             "At byte {} of the {}: expected {what}, {found}",
