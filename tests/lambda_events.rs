@@ -9,7 +9,8 @@ mod gateway;
 
 use axum::body::Body;
 use axum::http::Request;
-use lambda_http::request::from_str;
+use lambda_http::lambda_runtime::{Context, LambdaEvent};
+use lambda_http::request::LambdaRequest;
 use serde_json::{Value, json};
 use support::{Answer, Server};
 
@@ -36,7 +37,9 @@ impl Player<'_> {
             .replace("{{id}}", &self.id);
         let mut event: Value = serde_json::from_str(&text).unwrap();
         change(&mut event);
-        let request = from_str(&event.to_string()).unwrap();
+        let event: LambdaRequest = serde_json::from_value(event).unwrap();
+        let event = LambdaEvent::new(event, Context::default());
+        let request = gateway::keep_all_values(event).payload.into();
         gateway::introduce(request).map(|body| Body::from(body.to_vec()))
     }
 
@@ -149,4 +152,22 @@ async fn repeated_parameters_and_bodies_in_base64_arrive_whole() {
             .send("DELETE", &format!("/scim/v2/Users/{id}"), None)
             .await;
     }
+}
+
+#[tokio::test]
+async fn headers_given_twice_arrive_twice() {
+    let server = Server::behind_gateway().await;
+    let (base, id) = ("", String::new());
+    let player = Player {
+        server: &server,
+        api: "rest-api",
+        base,
+        id,
+    };
+    let request = player.request("list", |event| {
+        event["multiValueHeaders"]["Accept"] = json!(["application/scim+json", "text/html"]);
+        event["headers"]["Accept"] = "text/html".into();
+    });
+    let accepted: Vec<_> = request.headers().get_all("accept").iter().collect();
+    assert_eq!(accepted, ["application/scim+json", "text/html"]);
 }

@@ -1,6 +1,7 @@
 //! What API Gateway says of a request, told to the router, which does not know Lambda.
 
-use lambda_http::request::RequestContext;
+use lambda_http::lambda_runtime::LambdaEvent;
+use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Request, RequestExt};
 use scim_lambda::http::Gateway;
 
@@ -21,4 +22,17 @@ pub(crate) fn introduce(mut request: Request) -> Request {
     };
     request.extensions_mut().insert(gateway);
     request
+}
+
+/// Keeps every value of a repeated header of a REST API.
+///
+/// The event has the headers twice, with all their values and with the last one only, and
+/// `lambda_http` would let the latter win.
+pub(crate) fn keep_all_values(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
+    if let LambdaRequest::ApiGatewayV1(request) = &mut event.payload
+        && !request.multi_value_headers.is_empty()
+    {
+        request.headers.clear();
+    }
+    event
 }
