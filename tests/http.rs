@@ -111,6 +111,11 @@ async fn callers_without_a_valid_credential_all_get_the_same_answer() {
     ] {
         assert_eq!(check(Some(value.clone())).await, missing, "{value}");
     }
+    let twice = server
+        .request("GET", USERS)
+        .header("Authorization", "Bearer x");
+    let twice = server.answer(twice.body(Body::empty()).unwrap()).await;
+    assert_eq!(twice.text, missing);
 }
 
 #[tokio::test]

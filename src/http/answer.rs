@@ -125,9 +125,50 @@ fn log(error: &Error) {
         cause = source.source();
     }
     let (kind, cause) = (error.kind(), chain.join(": "));
-    match (error.status() >= 500, chain.is_empty()) {
-        (true, _) => tracing::error!(?kind, cause, "request failed"),
-        (false, false) => tracing::info!(?kind, cause, "request refused"),
-        (false, true) => tracing::debug!(?kind, "request refused"),
+    match (error.kind(), chain.is_empty()) {
+        (ErrorKind::Internal | ErrorKind::Unavailable, _) => {
+            tracing::error!(?kind, cause, "request failed");
+        }
+        (_, false) => tracing::info!(?kind, cause, "request refused"),
+        (_, true) => tracing::debug!(?kind, "request refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(response: &Response, name: &HeaderName) -> Option<String> {
+        let value = response.headers().get(name)?;
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn errors_carry_the_headers_of_their_kind() {
+        fn check(refused: &Error, status: u16, name: &HeaderName, value: Option<&str>) {
+            let response = error(refused);
+            assert_eq!(response.status(), status);
+            assert_eq!(header(&response, &CONTENT_TYPE).as_deref(), Some(SCIM_JSON));
+            assert_eq!(header(&response, name).as_deref(), value, "{refused}");
+        }
+        check(
+            &Error::unauthorized("x"),
+            401,
+            &WWW_AUTHENTICATE,
+            Some(CHALLENGE),
+        );
+        check(&Error::forbidden("x"), 403, &WWW_AUTHENTICATE, None);
+        check(&Error::unavailable("x"), 503, &RETRY_AFTER, Some("2"));
+        check(&Error::too_many_requests("x"), 429, &RETRY_AFTER, Some("2"));
+        check(&Error::internal("x"), 500, &RETRY_AFTER, None);
+    }
+
+    #[test]
+    fn a_head_keeps_the_length_of_what_it_leaves_out() {
+        use axum::body::HttpBody;
+        let head = head_of(message("{\"a\":1}".to_owned()));
+        assert_eq!(header(&head, &CONTENT_LENGTH).as_deref(), Some("7"));
+        assert_eq!(head.body().size_hint().exact(), Some(0));
+        assert_eq!(header(&head_of(deleted()), &CONTENT_LENGTH), None);
     }
 }

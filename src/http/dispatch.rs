@@ -166,8 +166,10 @@ fn resource_type(scope: &Scope, target: &Target) -> Result<Option<Arc<ResourceTy
 
 fn request_head(parts: &Parts) -> RequestHead<'_> {
     let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
+    let is_sole = parts.headers.get_all(AUTHORIZATION).iter().count() == 1;
     RequestHead {
-        authorization: text(AUTHORIZATION),
+        // Of two credentials nobody can say which one is meant.
+        authorization: text(AUTHORIZATION).filter(|_| is_sole),
         tenant: None,
         method: parts.method.as_str(),
         path: parts.uri.path(),

@@ -62,3 +62,32 @@ pub fn router(service: Arc<Service>) -> Router {
 fn panicked(_payload: Box<dyn Any + Send + 'static>) -> Response {
     answer::error(&Error::internal("a panic"))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_without_its_words() {
+        async fn broken() {
+            panic!("on ada@example.com");
+        }
+        let router = Router::new()
+            .route("/", get(broken))
+            .layer(CatchPanicLayer::custom(panicked));
+        let request = Request::new(Body::empty());
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let text = to_bytes(response.into_body(), 1000).await.unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert!(
+            text.contains("\"status\":\"500\"") && !text.contains("ada"),
+            "{text}"
+        );
+    }
+}
