@@ -396,7 +396,7 @@ impl TenantStore {
         shard: u64,
     ) -> Result<Vec<String>, StoreError> {
         let pk = self.keys.members(group, &state.set, shard);
-        let range = super::range::KeyRange::all();
+        let range = super::key_range::KeyRange::all();
         let output = self
             .query(pk, &range, super::range::Window::default(), None)
             .await?;

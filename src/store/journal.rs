@@ -16,9 +16,10 @@ use super::error::StoreError;
 use super::expression::Expression;
 use super::fill::Fill;
 use super::item::{self, Item, n, s};
+use super::key_range::KeyRange;
 use super::keys::SEPARATOR;
 use super::meter::Account;
-use super::range::{KeyRange, Window};
+use super::range::Window;
 use super::resource::token;
 use crate::protocol::schema::Registry;
 

@@ -6,8 +6,9 @@ use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use super::TenantStore;
 use super::error::StoreError;
 use super::item::{self, Item, n, s};
+use super::key_range::KeyRange;
 use super::meter::Account;
-use super::range::{KeyRange, Order, Window};
+use super::range::{Order, Window};
 
 /// The marks that one read looks at; some of the nearest may have expired. They fit one read unit.
 const LOOKED_AT: usize = 8;

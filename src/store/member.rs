@@ -11,16 +11,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put};
-use futures_util::future::try_join_all;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::TenantStore;
 use super::batch::PlainWrite;
 use super::error::StoreError;
-use super::item::{self, GroupState, Item, Stored, s};
-use super::keys::{self, SEPARATOR};
-use super::range::{KeyRange, Window};
+use super::item::{self, GroupState, Item, s};
+use super::keys;
 use super::resource::{broken, token};
 use super::transaction::{MAX_STEPS, Refusal, Transaction};
 use crate::protocol::schema::{Registry, ResourceType};
@@ -55,9 +52,6 @@ pub struct MemberChange {
     /// To remove.
     pub remove: HashSet<String>,
 }
-
-/// Lookups under way at once.
-const PARALLEL: usize = 32;
 
 /// The steps of one addition: the check of the member, and the two items.
 const STEPS_TO_ADD: usize = 3;
@@ -325,113 +319,6 @@ impl TenantStore {
             .await
     }
 
-    /// Remembers that these groups are going to be members of a group: readers look for indirect
-    /// membership from now on, and find inner groups without reading all members. It is never
-    /// forgotten: that costs readers a look, and forgetting too early would cost truth.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn mark_nested(&self, group: &str, inner: &[&str]) -> Result<(), StoreError> {
-        let (pk, mark) = self.keys.nested();
-        let edges = inner.iter().map(|inner| keys::entry(group, inner));
-        let item = |sk: String| {
-            Item::from([
-                ("pk".to_owned(), s(&pk)),
-                ("sk".to_owned(), s(sk)),
-                ("kind".to_owned(), s("N")),
-            ])
-        };
-        let items = edges.chain([mark]).map(item);
-        self.write_all(items.map(PlainWrite::Put).collect()).await
-    }
-
-    /// The ids of the groups that are members of a group.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn inner_groups(&self, group: &Stored) -> Result<HashSet<String>, StoreError> {
-        let range = KeyRange::prefix(&keys::entry(&group.id, ""));
-        let (pk, _) = self.keys.nested();
-        let mut marked = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let window = Window {
-                after: after.as_deref(),
-                ..Window::default()
-            };
-            let output = self.query(pk.clone(), &range, window, None).await?;
-            after = super::range::last_key(&output);
-            for mut item in output.items.unwrap_or_default() {
-                let edge = item::take_text(&mut item, "sk")?;
-                marked.extend(
-                    edge.split_once(SEPARATOR)
-                        .map(|(_, inner)| inner.to_owned()),
-                );
-            }
-            if after.is_none() {
-                return self
-                    .members_among(std::slice::from_ref(group), &marked)
-                    .await;
-            }
-        }
-    }
-
-    /// Those of the ids that are members of at least one of the groups.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn members_among(
-        &self,
-        groups: &[Stored],
-        ids: &[String],
-    ) -> Result<HashSet<String>, StoreError> {
-        let sets = groups
-            .iter()
-            .filter_map(|group| Some((&group.id, group.group.as_ref()?)));
-        let keys = sets.flat_map(|(group, state)| {
-            ids.iter().map(move |id| {
-                let pk = self.keys.members(group, &state.set, state.shard(id));
-                (pk, id.clone())
-            })
-        });
-        let items = self.get_keys(keys.collect()).await?;
-        let ids = items
-            .into_iter()
-            .map(|mut item| item::take_text(&mut item, "sk"));
-        ids.collect()
-    }
-
-    /// The groups with these ids that exist, and whether the tenant has groups in groups: one call
-    /// for up to 99 groups.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn groups(
-        &self,
-        resource_type: &ResourceType,
-        ids: &[String],
-    ) -> Result<(Vec<Stored>, bool), StoreError> {
-        let resources = self.keys.resources(resource_type);
-        let nested = self.keys.nested();
-        let groups = ids.iter().map(|id| (resources.clone(), id.clone()));
-        let items = self
-            .get_keys(groups.chain([nested.clone()]).collect())
-            .await?;
-        let is_mark = |item: &Item| {
-            item.get("kind")
-                .and_then(|kind| kind.as_s().ok())
-                .is_some_and(|kind| kind == "N")
-        };
-        let has_nested = items.iter().any(is_mark);
-        let groups = items
-            .into_iter()
-            .filter(|item| !is_mark(item) && !item::is_deleted(item));
-        Ok((
-            groups.map(Stored::from_item).collect::<Result<_, _>>()?,
-            has_nested,
-        ))
-    }
-
     /// A member's item.
     pub(super) fn member_item(
         &self,
@@ -469,162 +356,5 @@ impl TenantStore {
             ("shard".to_owned(), item::n(state.shard(id))),
             ("stamp".to_owned(), item::n(now)),
         ])
-    }
-
-    /// Up to `limit` members of a group's current set, in order of their ids, and whether there are
-    /// more.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn members(
-        &self,
-        group: &Stored,
-        limit: usize,
-    ) -> Result<(Vec<Member>, bool), StoreError> {
-        self.members_after(group, None, limit).await
-    }
-
-    /// The same from after an id on.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn members_after(
-        &self,
-        group: &Stored,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<Member>, bool), StoreError> {
-        let Some(state) = &group.group else {
-            return Ok((Vec::new(), false));
-        };
-        let shards = (0..u64::from(state.shards))
-            .map(|shard| self.members_of_shard(&group.id, state, shard, (after, limit + 1)));
-        let mut members: Vec<Member> = try_join_all(shards).await?.into_iter().flatten().collect();
-        members.sort_unstable();
-        let more = members.len() > limit;
-        members.truncate(limit);
-        Ok((members, more))
-    }
-
-    async fn members_of_shard(
-        &self,
-        group: &str,
-        state: &GroupState,
-        shard: u64,
-        (after, limit): (Option<&str>, usize),
-    ) -> Result<Vec<Member>, StoreError> {
-        let mut members = Vec::new();
-        let mut after = after.map(str::to_owned);
-        loop {
-            let window = Window {
-                after: after.as_deref(),
-                limit: Some(limit - members.len()),
-                ..Window::default()
-            };
-            let pk = self.keys.members(group, &state.set, shard);
-            let output = self.query(pk, &KeyRange::all(), window, None).await?;
-            after = super::range::last_key(&output);
-            for mut item in output.items.unwrap_or_default() {
-                let (id, kind) = (
-                    item::take_text(&mut item, "sk")?,
-                    item::take_text(&mut item, "type")?,
-                );
-                members.push(Member { id, kind });
-            }
-            if after.is_none() || members.len() >= limit {
-                return Ok(members);
-            }
-        }
-    }
-
-    /// Whether a resource is a member of the group's current set. One call.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn is_member(&self, group: &Stored, member: &str) -> Result<bool, StoreError> {
-        let Some(state) = &group.group else {
-            return Ok(false);
-        };
-        let pk = self
-            .keys
-            .members(&group.id, &state.set, state.shard(member));
-        Ok(self.get_item(pk, member).await?.is_some())
-    }
-
-    /// Every membership item of a resource, whether its set still counts or not.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn memberships(&self, member: &str) -> Result<Vec<Membership>, StoreError> {
-        let range = KeyRange::prefix(&format!("{member}{SEPARATOR}"));
-        self.memberships_in(&self.keys.memberships(member), &range)
-            .await
-    }
-
-    /// Every membership item of these resources, each looked up by itself, in parallel.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn memberships_of(
-        &self,
-        members: impl Iterator<Item = &str>,
-    ) -> Result<Vec<Membership>, StoreError> {
-        let reads: Vec<_> = members.map(|member| self.memberships(member)).collect();
-        let found: Vec<Vec<Membership>> =
-            stream::iter(reads).buffered(PARALLEL).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    /// Every membership item in a range of one partition.
-    pub(super) async fn memberships_in(
-        &self,
-        pk: &str,
-        range: &KeyRange,
-    ) -> Result<Vec<Membership>, StoreError> {
-        let mut memberships = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let window = Window {
-                after: after.as_deref(),
-                ..Window::default()
-            };
-            let output = self.query(pk.to_owned(), range, window, None).await?;
-            after = super::range::last_key(&output);
-            for mut item in output.items.unwrap_or_default() {
-                let key = item::take_text(&mut item, "sk")?;
-                let shard = item::number(&item, "shard")?;
-                let mut parts = key.splitn(3, SEPARATOR).map(str::to_owned);
-                if let (Some(member), Some(group), Some(set)) =
-                    (parts.next(), parts.next(), parts.next())
-                {
-                    memberships.push(Membership {
-                        member,
-                        group,
-                        set,
-                        shard,
-                    });
-                }
-            }
-            if after.is_none() {
-                return Ok(memberships);
-            }
-        }
-    }
-
-    /// The memberships of many resources whose ids follow each other, by member: one range in each of
-    /// the four partitions, in parallel.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn memberships_between(
-        &self,
-        first: &str,
-        last: &str,
-    ) -> Result<Vec<Membership>, StoreError> {
-        let range = KeyRange::at_least(first).and(KeyRange::at_most(last));
-        let range = &range;
-        let partitions = self.keys.membership_partitions();
-        let reads = partitions.iter().map(|pk| self.memberships_in(pk, range));
-        Ok(try_join_all(reads).await?.into_iter().flatten().collect())
     }
 }

@@ -10,120 +10,14 @@ use super::TenantStore;
 use super::call::Backoff;
 use super::error::StoreError;
 use super::item::{self, Item, Stored, s};
-use super::keys::{self, SEPARATOR};
+use super::key_range::KeyRange;
+use super::keys;
 use super::meter::Account;
 use super::resource::broken;
 use crate::protocol::schema::{Index, ResourceType};
 
 /// The most keys that DynamoDB takes in one BatchGetItem.
 const MAX_BATCH: usize = 100;
-
-/// No index text is longer.
-const MAX_TEXT_BYTES: usize = 700;
-
-/// A range of sort keys, from a first one (included) up to a last one (not included).
-///
-/// Every index text is followed by the separator in a sort key, which comes before every character of
-/// a text: so sort keys order as their texts do, and no sort key equals the end of a range.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KeyRange {
-    from: Option<String>,
-    to: Option<String>,
-}
-
-impl KeyRange {
-    /// Every key.
-    #[must_use]
-    pub fn all() -> Self {
-        Self::default()
-    }
-
-    /// The keys that equal this text.
-    #[must_use]
-    pub fn equal(text: &str) -> Self {
-        Self::at_least(text).and(Self::at_most(text))
-    }
-
-    /// The keys that begin with this text.
-    #[must_use]
-    pub fn prefix(text: &str) -> Self {
-        // Longer than any text of nothing but the greatest character, so after all of them.
-        let greater = (MAX_TEXT_BYTES.saturating_sub(text.len())) / char::MAX.len_utf8() + 1;
-        Self {
-            from: Some(text.to_owned()),
-            to: Some(
-                text.chars()
-                    .chain(std::iter::repeat_n(char::MAX, greater))
-                    .collect(),
-            ),
-        }
-    }
-
-    /// The keys that equal this text or come after it.
-    #[must_use]
-    pub fn at_least(text: &str) -> Self {
-        Self {
-            from: Some(text.to_owned()),
-            to: None,
-        }
-    }
-
-    /// The keys that come after this text.
-    #[must_use]
-    pub fn greater(text: &str) -> Self {
-        Self {
-            from: Some(after(text)),
-            to: None,
-        }
-    }
-
-    /// The keys that come before this text.
-    #[must_use]
-    pub fn less(text: &str) -> Self {
-        Self {
-            from: None,
-            to: Some(text.to_owned()),
-        }
-    }
-
-    /// The keys that equal this text or come before it.
-    #[must_use]
-    pub fn at_most(text: &str) -> Self {
-        Self {
-            from: None,
-            to: Some(after(text)),
-        }
-    }
-
-    /// The keys that are in both ranges.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        let to = match (self.to, other.to) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        Self {
-            from: self.from.max(other.from),
-            to,
-        }
-    }
-
-    /// Whether a sort key is in the range.
-    pub(super) fn contains(&self, key: &str) -> bool {
-        self.from.as_deref().is_none_or(|from| key >= from)
-            && self.to.as_deref().is_none_or(|to| key < to)
-    }
-
-    fn is_empty(&self) -> bool {
-        matches!((&self.from, &self.to), (Some(from), Some(to)) if from >= to)
-    }
-}
-
-/// The end of everything that is `text` or `text`, separator, id; before any longer text, and itself
-/// no sort key.
-fn after(text: &str) -> String {
-    format!("{text}{SEPARATOR}{}", char::MAX)
-}
 
 /// Which way an index is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -415,36 +309,4 @@ impl TenantStore {
 /// Where a Query stopped, when it did not reach the end.
 pub(super) fn last_key(output: &QueryOutput) -> Option<String> {
     output.last_evaluated_key()?.get("sk")?.as_s().ok().cloned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_hold_claims_and_entries_alike() {
-        let texts = ["a", "a P", "ab", "ab c", "ab\u{10ffff}", "b", "ü"];
-        for operand in ["a", "ab", "abb", "b", "zz"] {
-            let check = |name: &str, range: KeyRange, expected: &dyn Fn(&str) -> bool| {
-                for key in texts {
-                    for sort_key in [keys::claim(key), keys::entry(key, "0192-id")] {
-                        assert_eq!(
-                            range.contains(&sort_key),
-                            expected(key),
-                            "{key} {name} {operand}"
-                        );
-                    }
-                }
-            };
-            check("eq", KeyRange::equal(operand), &|key| key == operand);
-            check("sw", KeyRange::prefix(operand), &|key| {
-                key.starts_with(operand)
-            });
-            check("ge", KeyRange::at_least(operand), &|key| key >= operand);
-            check("gt", KeyRange::greater(operand), &|key| key > operand);
-            check("lt", KeyRange::less(operand), &|key| key < operand);
-            check("le", KeyRange::at_most(operand), &|key| key <= operand);
-        }
-        assert!(KeyRange::greater("b").and(KeyRange::less("a")).is_empty());
-    }
 }

@@ -24,6 +24,20 @@ pub(super) struct Cut {
     pub(super) size: usize,
     /// Whether to go on to the end, to know how many there are.
     pub(super) count: bool,
+    /// As many matches as there can be; then nobody is looked for among those without a value.
+    pub(super) enough: Option<u64>,
+}
+
+impl Cut {
+    /// The next matches, and no more than those.
+    pub(super) fn first(size: usize) -> Self {
+        Self {
+            skip: 0,
+            size,
+            count: false,
+            enough: None,
+        }
+    }
 }
 
 /// A page.
@@ -59,6 +73,11 @@ impl<'r> Walk<'_, 'r> {
             |matches: &[Match<'_>], bytes| matches.len() >= cut.size || bytes >= MAX_PAGE_BYTES;
         while !self.is_done() && (cut.count || !is_full(&matches, bytes)) && !self.budget.is_spent()
         {
+            let enough = cut.enough.is_some_and(|enough| met as u64 >= enough);
+            if enough && self.has_only_valueless() {
+                self.finish();
+                break;
+            }
             let left = (cut.skip + cut.size).saturating_sub(met);
             let limit = match (cut.count, self.is_dense()) {
                 (true, _) => None,
@@ -166,7 +185,8 @@ impl<'r> Walk<'_, 'r> {
     /// Whether there is one more match, as far as the budget reaches.
     pub(super) async fn has_another(&mut self) -> Result<bool> {
         while !self.is_done() && !self.budget.is_spent() {
-            if !self.next(Some(FIRST_BATCH)).await?.is_empty() {
+            let limit = if self.is_dense() { 1 } else { FIRST_BATCH };
+            if !self.next(Some(limit)).await?.is_empty() {
                 return Ok(true);
             }
         }

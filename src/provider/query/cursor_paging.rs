@@ -56,44 +56,31 @@ impl Provider {
         let mut walk = Walk::new(scope, search, self.read_budget, &from);
         let (collected, total) = match &state {
             Some(state) => {
-                let cut = Cut {
-                    skip: 0,
-                    size,
-                    count: false,
-                };
-                (walk.page(search, &from, cut).await?, state.total)
+                let page = walk.page(search, &from, Cut::first(size));
+                (page.await?, state.total)
             }
             None => first_page(&mut walk, search).await?,
         };
         let rendered = search.render(scope, collected.matches).await?;
         let shown = state.map_or(0, |state| state.shown) + rendered.texts.len() as u64;
-        let mut next = rendered.cut_at.clone().or(collected.next);
-        // A full page may have been the last. Only when all matches of the beginning have been shown
-        // is that worth a look.
-        let looks_over = rendered.cut_at.is_none() && total.is_some_and(|total| shown >= total);
-        if looks_over && next.is_some() && search.sorted.is_none() {
-            let mut rest = Walk::new(
-                scope,
-                search,
-                self.read_budget,
-                next.as_ref().unwrap_or(&from),
-            );
-            next = next.filter(|_| size > 0);
-            if !rest.has_another().await? {
-                next = None;
+        let next = match rendered.cut_at {
+            // A full page may be the last one. That is worth a look only when as many were shown as
+            // there were in the beginning.
+            None if total.is_some_and(|total| shown >= total) => {
+                self.further(scope, search, collected.next).await?
             }
-        }
+            None => collected.next,
+            cut_at => cut_at,
+        };
         let seal = |position| {
-            self.seal(
-                search,
-                &State {
-                    position,
-                    total,
-                    shown,
-                    count: size,
-                    expires: self.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS),
-                },
-            )
+            let state = State {
+                position,
+                total,
+                shown,
+                count: size,
+                expires: self.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS),
+            };
+            self.seal(search, &state)
         };
         let list = ListResponse {
             total_results: total,
@@ -103,6 +90,24 @@ impl Provider {
             },
         };
         Ok(list.render(&rendered.texts))
+    }
+
+    /// The position, if there is a match behind it. One of a list sorted in memory has one for sure.
+    async fn further(
+        &self,
+        scope: &Scope,
+        search: &Search<'_>,
+        next: Option<Position>,
+    ) -> Result<Option<Position>> {
+        let Some(position @ Position::Key(..)) = &next else {
+            return Ok(next);
+        };
+        let mut rest = Walk::new(scope, search, self.read_budget, position);
+        Ok(if rest.has_another().await? {
+            next
+        } else {
+            None
+        })
     }
 
     fn seal(&self, search: &Search<'_>, state: &State) -> Result<String> {
@@ -143,6 +148,7 @@ async fn first_page<'r>(
         skip: 0,
         size: search.size,
         count: search.total == Total::Resources,
+        enough: None,
     };
     if search.total == Total::Counter {
         let scope = walk.scope;

@@ -96,33 +96,17 @@ impl Provider {
     ) -> Result<(Collected<'r>, u64)> {
         let mut walk = Walk::new(scope, search, self.read_budget, &start.position);
         if start_index == 1 && search.total == Total::Counter {
-            let cut = Cut {
-                skip: 0,
-                size: search.size,
-                count: false,
-            };
-            let page = walk.page(search, &start.position, cut);
+            let page = walk.page(search, &start.position, Cut::first(search.size));
             return tokio::try_join!(page, counters(scope, search));
         }
-        let mut total = start.total;
-        if total.is_none() && start_index > 1 {
-            total = walk.known_total(search).await?;
-        }
-        if total.is_some_and(|total| start_index > total) {
-            return Ok((Collected::nothing(), total.unwrap_or_default()));
-        }
-        let count = total.is_none() && search.total == Total::Resources;
-        let skip = usize::try_from(start.skip).unwrap_or(usize::MAX);
-        // Where all are counted anyway, the budget decides; a page that is too far away to be walked
-        // to is refused at once.
-        if !count && skip >= self.read_budget.resources {
-            return Err(search.too_much(WAY_OUT));
-        }
-        let cut = Cut {
-            skip,
-            size: search.size,
-            count,
+        let known = match start.total {
+            None if start_index > 1 => walk.known_total(search).await?,
+            total => total,
         };
+        if let Some(total) = known.filter(|total| start_index > *total) {
+            return Ok((Collected::nothing(), total));
+        }
+        let cut = self.cut(search, start_index, start, known)?;
         let collected = walk.page(search, &start.position, cut).await?;
         if collected.stopped {
             return Err(search.too_much(WAY_OUT));
@@ -130,13 +114,36 @@ impl Provider {
         let counted = collected
             .counted
             .filter(|_| start.position == Position::START);
-        let total = match total.or(counted) {
+        let total = match known.or(counted) {
             Some(total) => total,
-            None => {
-                let total = walk.known_total(search).await?;
-                total.ok_or_else(|| search.too_much(WAY_OUT))?
-            }
+            None => walk
+                .known_total(search)
+                .await?
+                .ok_or_else(|| search.too_much(WAY_OUT))?,
         };
         Ok((collected, total))
+    }
+
+    /// What to cut out of the walk, given the total if it is known.
+    fn cut(
+        &self,
+        search: &Search<'_>,
+        start_index: u64,
+        start: &Start,
+        total: Option<u64>,
+    ) -> Result<Cut> {
+        let count = total.is_none() && search.total == Total::Resources;
+        let skip = usize::try_from(start.skip).unwrap_or(usize::MAX);
+        // Where all are counted anyway, the budget decides; a page that is too far away to be walked
+        // to is refused at once.
+        if !count && skip >= self.read_budget.resources {
+            return Err(search.too_much(WAY_OUT));
+        }
+        Ok(Cut {
+            skip,
+            size: search.size,
+            count,
+            enough: total.map(|total| total - (start_index - 1) + start.skip),
+        })
     }
 }

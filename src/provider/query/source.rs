@@ -359,17 +359,23 @@ impl<'s> Source<'s> {
     }
 
     async fn count_members(&mut self, group: &str, kind: &str, limit: u64) -> Result<Option<u64>> {
-        let (mut total, mut read, mut after) = (0, 0, None::<String>);
-        loop {
-            let (members, next) = self.member_ids(group, after.as_deref(), 1_000).await?;
-            read += members.len() as u64;
-            total += members.values().filter(|found| *found == kind).count() as u64;
-            match next {
-                _ if read > limit => return Ok(None),
-                None => return Ok(Some(total)),
-                next => after = next,
+        let scope = self.scope;
+        let groups = self.nested(group).await?;
+        if let [group] = groups.as_slice() {
+            return Ok(scope.store.member_count(group, kind, limit).await?);
+        }
+        // Whoever is in several of the groups counts once.
+        let mut found = HashSet::new();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        for group in groups {
+            let (members, more) = scope.store.members(group, limit).await?;
+            let members = members.into_iter().filter(|member| member.kind == kind);
+            found.extend(members.map(|member| member.id));
+            if more || found.len() > limit {
+                return Ok(None);
             }
         }
+        Ok(Some(found.len() as u64))
     }
 }
 

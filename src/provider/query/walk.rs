@@ -61,6 +61,12 @@ impl<'s, 'r> Walk<'s, 'r> {
         self.part >= self.parts.len()
     }
 
+    /// Leaves the rest unread.
+    pub(super) fn finish(&mut self) {
+        self.part = self.parts.len();
+        self.after = None;
+    }
+
     /// Where the walk stands: everything up to here has been looked at.
     pub(super) fn position(&self) -> Position {
         Position::Key(self.part, self.after.clone())
@@ -68,14 +74,23 @@ impl<'s, 'r> Walk<'s, 'r> {
 
     /// Whether most of what is read now will match.
     pub(super) fn is_dense(&self) -> bool {
-        let residual = self
-            .parts
+        self.parts
             .get(self.part)
-            .map(|part| (&part.access, &part.residual));
-        !matches!(
-            residual,
-            Some((Access::All | Access::Without(..), filter)) if *filter != BoundFilter::Constant(true)
-        )
+            .is_some_and(|part| match &part.access {
+                Access::Without(..) => false,
+                Access::All => part.residual == BoundFilter::Constant(true),
+                Access::Range(range) => {
+                    !range.is_whole() || part.residual == BoundFilter::Constant(true)
+                }
+                _ => true,
+            })
+    }
+
+    /// Whether nothing is left but the resources without a value, which an index does not hold.
+    pub(super) fn has_only_valueless(&self) -> bool {
+        let rest = self.parts.get(self.part..).unwrap_or_default();
+        let is_without = |part: &Part<'_>| matches!(part.access, Access::Without(..));
+        !rest.is_empty() && rest.iter().all(is_without)
     }
 
     /// Reads one batch, and gives what matches of it. Nothing says nothing about what follows.
@@ -84,9 +99,10 @@ impl<'s, 'r> Walk<'s, 'r> {
             return Ok(Vec::new());
         };
         let position = self.part;
+        let most = self.budget.resources;
         let from = From {
             after: self.after.as_deref(),
-            limit,
+            limit: Some(limit.map_or(most, |limit| limit.min(most))),
         };
         let Batch { found, next, items } = self.source.read(part, from).await?;
         self.budget.spend(&found);

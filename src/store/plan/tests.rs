@@ -1,5 +1,6 @@
 use super::*;
 use crate::protocol::filter::Filter;
+use crate::protocol::message::SortOrder;
 use crate::protocol::profile::{Profile, Reading, Rules};
 use crate::protocol::schema::Registry;
 

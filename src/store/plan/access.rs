@@ -1,0 +1,170 @@
+//! What a plan reads.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::super::indexed::Indexed;
+use super::super::key_range::KeyRange;
+use super::super::keys;
+use super::super::range::Order;
+
+/// A set of keys, and the order they are read in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Access {
+    /// The resources with these ids; no id twice.
+    Ids(Vec<String>),
+    /// The holders of these unique values; no text twice.
+    Claims {
+        /// The index of the claims.
+        index: Indexed,
+        /// The index texts.
+        texts: Vec<String>,
+    },
+    /// A part of an index.
+    Range(Range),
+    /// The resources that an index does not hold, in order of creation.
+    Without(Indexed, Order),
+    /// The groups that a resource is a member of.
+    GroupsOf {
+        /// The member's `id`.
+        member: String,
+    },
+    /// The resources that are in a group, directly or through other groups.
+    MembersOf {
+        /// The group's `id`.
+        group: String,
+    },
+    /// A group, if it has a certain member.
+    GroupWith {
+        /// The group's `id`.
+        group: String,
+        /// The member's `id`.
+        member: String,
+    },
+    /// Every resource of the type, in order of creation.
+    All,
+}
+
+/// A part of an index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Range {
+    /// The index.
+    pub index: Indexed,
+    /// The keys to read.
+    pub keys: KeyRange,
+    /// Which way.
+    pub order: Order,
+    /// The operators that made the range, for people.
+    pub(super) words: String,
+    /// Whether a resource can stand in it only once.
+    pub distinct: bool,
+}
+
+impl Range {
+    /// Whether it is all of the index.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Whether a sort key is the first one, of all that the resource has in the range, that a read
+    /// comes to.
+    #[must_use]
+    pub fn begins_with(&self, key: &str, body: &Map<String, Value>) -> bool {
+        let texts = self.index.texts(body);
+        let mut inside = texts.iter().filter(|text| self.holds(text));
+        let first = match self.order {
+            Order::Ascending => inside.next(),
+            Order::Descending => inside.next_back(),
+        };
+        let text = key.split(keys::SEPARATOR).next();
+        first.map(String::as_str) == text
+    }
+
+    fn holds(&self, text: &str) -> bool {
+        self.keys.contains(&keys::claim(text))
+    }
+}
+
+impl Access {
+    /// Takes another range of the same attribute into account; not of a multi-valued one, where each
+    /// range may hold of another value.
+    pub(super) fn narrow(&mut self, other: &Self) -> bool {
+        let (Self::Range(range), Self::Range(other)) = (self, other) else {
+            return false;
+        };
+        if other.index != range.index || range.index.multi_valued {
+            return false;
+        }
+        range.keys = std::mem::take(&mut range.keys).and(other.keys.clone());
+        range.words = format!("{} {}", range.words, other.words);
+        true
+    }
+
+    /// Whether a resource is found here, as far as its body says: memberships are not in it.
+    #[must_use]
+    pub fn finds(&self, id: &str, body: &Map<String, Value>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Ids(ids) => ids.iter().any(|wanted| wanted == id),
+            Self::Claims { index, texts } => {
+                let own = index.texts(body);
+                texts.iter().any(|text| own.contains(text))
+            }
+            Self::Range(range) => range.index.texts(body).iter().any(|text| range.holds(text)),
+            Self::Without(index, _) => index.texts(body).is_empty(),
+            Self::GroupsOf { .. } | Self::MembersOf { .. } | Self::GroupWith { .. } => false,
+        }
+    }
+
+    /// Takes lookups of the same kind in, so that they are made together.
+    pub(super) fn join(&mut self, other: &Self) -> bool {
+        let (own, more) = match (self, other) {
+            (Self::Ids(ids), Self::Ids(more)) => (ids, more),
+            (
+                Self::Claims { index, texts },
+                Self::Claims {
+                    index: same,
+                    texts: more,
+                },
+            ) if index == same => (texts, more),
+            (one, other) => return one == other,
+        };
+        own.extend(more.iter().cloned());
+        own.sort_unstable();
+        own.dedup();
+        true
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = |order: &Order| match order {
+            Order::Ascending => "",
+            Order::Descending => " descending",
+        };
+        match self {
+            Self::Ids(ids) => write!(f, "get {}", ids.len()),
+            Self::Claims { index, texts } => {
+                write!(f, "claim {} {}", index.index.path, texts.len())
+            }
+            Self::Range(range) => {
+                let words = if range.words.is_empty() { "" } else { " " };
+                let order = direction(&range.order);
+                write!(
+                    f,
+                    "index {}{words}{}{order}",
+                    range.index.index.path, range.words
+                )
+            }
+            Self::Without(index, order) => {
+                write!(f, "without {}{}", index.index.path, direction(order))
+            }
+            Self::GroupsOf { .. } => f.write_str("groups of a member"),
+            Self::MembersOf { .. } => f.write_str("members of a group"),
+            Self::GroupWith { .. } => f.write_str("get 1 with a member"),
+            Self::All => f.write_str("all"),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Who is in a group, and which groups somebody is in.
+
+use std::collections::HashSet;
+
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
+use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use super::TenantStore;
+use super::error::StoreError;
+use super::item::{self, GroupState, Item, Stored, s};
+use super::key_range::KeyRange;
+use super::keys::SEPARATOR;
+use super::member::{Member, Membership};
+use super::meter::Account;
+use super::range::Window;
+
+/// What is read of a partition beyond twice its share of a page, for partitions differ in size.
+const SPARE_SHARE: usize = 16;
+
+/// Lookups under way at once.
+const PARALLEL: usize = 32;
+
+impl TenantStore {
+    /// Up to `limit` members of a group's current set, in order of their ids, and whether there are
+    /// more.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn members(
+        &self,
+        group: &Stored,
+        limit: usize,
+    ) -> Result<(Vec<Member>, bool), StoreError> {
+        self.members_after(group, None, limit).await
+    }
+
+    /// The same from after an id on.
+    ///
+    /// Each partition gives about its share of a page, and what follows the first end among those
+    /// shares waits for the next round: so a page costs about a page, however many partitions there
+    /// are.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn members_after(
+        &self,
+        group: &Stored,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Member>, bool), StoreError> {
+        let Some(state) = &group.group else {
+            return Ok((Vec::new(), false));
+        };
+        let shards = state.shards.max(1);
+        let share = limit / shards as usize * 2 + SPARE_SHARE;
+        let (mut found, mut after) = (Vec::<Member>::new(), after.map(str::to_owned));
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                limit: Some(share.min(limit + 1)),
+                ..Window::default()
+            };
+            let reads = (0..u64::from(shards))
+                .map(|shard| self.members_of_shard(&group.id, state, shard, window));
+            let parts = try_join_all(reads).await?;
+            let unfinished = parts.iter().filter(|(_, more)| *more);
+            let end = unfinished
+                .filter_map(|(members, _)| members.last())
+                .map(|m| m.id.clone())
+                .min();
+            let is_before_end = |member: &Member| end.as_ref().is_none_or(|end| member.id <= *end);
+            let begin = found.len();
+            found.extend(
+                parts
+                    .into_iter()
+                    .flat_map(|(members, _)| members)
+                    .filter(is_before_end),
+            );
+            if let Some(round) = found.get_mut(begin..) {
+                round.sort_unstable();
+            }
+            if found.len() > limit {
+                found.truncate(limit);
+                return Ok((found, true));
+            }
+            if end.is_none() {
+                return Ok((found, false));
+            }
+            after = end;
+        }
+    }
+
+    /// Some members of one partition, and whether there are more.
+    async fn members_of_shard(
+        &self,
+        group: &str,
+        state: &GroupState,
+        shard: u64,
+        window: Window<'_>,
+    ) -> Result<(Vec<Member>, bool), StoreError> {
+        let pk = self.keys.members(group, &state.set, shard);
+        let output = self.query(pk, &KeyRange::all(), window, None).await?;
+        let more = super::range::last_key(&output).is_some();
+        let member = |mut item: Item| {
+            Ok(Member {
+                id: item::take_text(&mut item, "sk")?,
+                kind: item::take_text(&mut item, "type")?,
+            })
+        };
+        let members = output.items.unwrap_or_default().into_iter().map(member);
+        Ok((members.collect::<Result<_, StoreError>>()?, more))
+    }
+
+    /// The number of members of one type, in as many calls as DynamoDB needs; nothing if there are
+    /// more than about `limit` members.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn member_count(
+        &self,
+        group: &Stored,
+        kind: &str,
+        limit: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let Some(state) = &group.group else {
+            return Ok(Some(0));
+        };
+        let share = limit / u64::from(state.shards.max(1));
+        let shards = (0..u64::from(state.shards)).map(|shard| {
+            let pk = self.keys.members(&group.id, &state.set, shard);
+            self.count_of_shard(pk, kind, share)
+        });
+        let counts = try_join_all(shards).await?;
+        Ok(counts.into_iter().sum())
+    }
+
+    async fn count_of_shard(
+        &self,
+        pk: String,
+        kind: &str,
+        limit: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let (mut total, mut read, mut start) = (0, 0, None);
+        loop {
+            let attempt = || {
+                self.client
+                    .query()
+                    .table_name(&*self.table)
+                    .key_condition_expression("pk = :pk")
+                    .filter_expression("#type = :type")
+                    .expression_attribute_names("#type", "type")
+                    .expression_attribute_values(":pk", s(&pk))
+                    .expression_attribute_values(":type", s(kind))
+                    .set_exclusive_start_key(start.clone())
+                    .select(Select::Count)
+                    .consistent_read(true)
+                    .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                    .send()
+            };
+            let output = self.call(Account::Read, attempt).await?;
+            self.meter
+                .capacity(Account::Read, output.consumed_capacity());
+            total += u64::try_from(output.count()).unwrap_or(0);
+            read += u64::try_from(output.scanned_count()).unwrap_or(0);
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok(Some(total));
+            }
+            if read > limit {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether a resource is a member of the group's current set. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn is_member(&self, group: &Stored, member: &str) -> Result<bool, StoreError> {
+        let Some(state) = &group.group else {
+            return Ok(false);
+        };
+        let pk = self
+            .keys
+            .members(&group.id, &state.set, state.shard(member));
+        Ok(self.get_item(pk, member).await?.is_some())
+    }
+
+    /// Those of the ids that are members of at least one of the groups.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn members_among(
+        &self,
+        groups: &[Stored],
+        ids: &[String],
+    ) -> Result<HashSet<String>, StoreError> {
+        let sets = groups
+            .iter()
+            .filter_map(|group| Some((&group.id, group.group.as_ref()?)));
+        let keys = sets.flat_map(|(group, state)| {
+            ids.iter().map(move |id| {
+                let pk = self.keys.members(group, &state.set, state.shard(id));
+                (pk, id.clone())
+            })
+        });
+        let items = self.get_keys(keys.collect()).await?;
+        let ids = items
+            .into_iter()
+            .map(|mut item| item::take_text(&mut item, "sk"));
+        ids.collect()
+    }
+
+    /// Every membership item of a resource, whether its set still counts or not.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn memberships(&self, member: &str) -> Result<Vec<Membership>, StoreError> {
+        let range = KeyRange::prefix(&format!("{member}{SEPARATOR}"));
+        self.memberships_in(&self.keys.memberships(member), &range)
+            .await
+    }
+
+    /// Every membership item of these resources, each looked up by itself, in parallel.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn memberships_of(
+        &self,
+        members: impl Iterator<Item = &str>,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let reads: Vec<_> = members.map(|member| self.memberships(member)).collect();
+        let found: Vec<Vec<Membership>> =
+            stream::iter(reads).buffered(PARALLEL).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Every membership item in a range of one partition.
+    pub(super) async fn memberships_in(
+        &self,
+        pk: &str,
+        range: &KeyRange,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let mut memberships = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                ..Window::default()
+            };
+            let output = self.query(pk.to_owned(), range, window, None).await?;
+            after = super::range::last_key(&output);
+            for mut item in output.items.unwrap_or_default() {
+                let key = item::take_text(&mut item, "sk")?;
+                let shard = item::number(&item, "shard")?;
+                let mut parts = key.splitn(3, SEPARATOR).map(str::to_owned);
+                if let (Some(member), Some(group), Some(set)) =
+                    (parts.next(), parts.next(), parts.next())
+                {
+                    memberships.push(Membership {
+                        member,
+                        group,
+                        set,
+                        shard,
+                    });
+                }
+            }
+            if after.is_none() {
+                return Ok(memberships);
+            }
+        }
+    }
+
+    /// The memberships of many resources whose ids follow each other, by member: one range in each of
+    /// the four partitions, in parallel.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn memberships_between(
+        &self,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let range = KeyRange::at_least(first).and(KeyRange::at_most(last));
+        let range = &range;
+        let partitions = self.keys.membership_partitions();
+        let reads = partitions.iter().map(|pk| self.memberships_in(pk, range));
+        Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+    }
+}
