@@ -72,36 +72,68 @@ async fn a_page_is_three_calls_and_a_page_by_cursor_one() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let users = directory.create_users(&scope, 50).await;
-    let page_units = |list: &serde_json::Value| {
-        // 4 KB a unit; each item is its body and about 150 bytes.
-        let bytes: usize = ids(list).len() * 600;
-        (bytes as f64 / 4096.0).ceil()
-    };
-    let (first, found) = directory.priced("User", &format!("{PLAIN}&count=20")).await;
-    assert_eq!(ids(&first), users[..20]);
-    assert_eq!((found.calls, found.write_units), (3, 1.0));
-    assert!(found.read_units <= page_units(&first) + 1.0, "{found:?}");
+    let base = format!("{PLAIN}&count=20");
 
-    let query = format!("{PLAIN}&count=20&startIndex=21");
-    let (second, found) = directory.priced("User", &query).await;
-    assert_eq!(ids(&second), users[20..40]);
-    assert_eq!((found.calls, found.write_units), (3, 1.0));
-    assert!(found.read_units <= page_units(&second) + 1.0, "{found:?}");
-
-    // The last page has no successor to leave a mark for.
-    let query = format!("{PLAIN}&count=20&startIndex=41");
-    let (last, found) = directory.priced("User", &query).await;
-    assert_eq!(ids(&last), users[40..]);
-    assert_eq!((found.calls, found.write_units), (2, 0.0));
-
-    let (first, found) = directory
-        .priced("User", &format!("{PLAIN}&count=20&cursor"))
-        .await;
-    assert_eq!((found.calls, found.write_units), (2, 0.0));
+    let (first, begun) = directory.priced("User", &format!("{base}&cursor")).await;
+    assert_eq!(begun.calls, 2);
     let cursor = first["nextCursor"].as_str().unwrap();
-    let query = format!("{PLAIN}&count=20&cursor={cursor}");
-    let (second, found) = directory.priced("User", &query).await;
+    let (second, by_cursor) = directory
+        .priced("User", &format!("{base}&cursor={cursor}"))
+        .await;
+    assert_eq!(
+        (ids(&first), ids(&second)),
+        (users[..20].to_vec(), users[20..40].to_vec())
+    );
+    let page = by_cursor.read_units;
+    // Twenty users of less than 1 KB are read in units of 4 KB.
+    assert!(page <= 5.0, "{page}");
+    assert_eq!(by_cursor, cost(1, page, 0.0));
+    assert_eq!(begun, cost(2, page + 1.0, 0.0));
+
+    let (first, found) = directory.priced("User", &base).await;
+    assert_eq!(ids(&first), users[..20]);
+    assert_eq!(found, cost(3, page + 1.0, 1.0));
+    let (second, found) = directory
+        .priced("User", &format!("{base}&startIndex=21"))
+        .await;
     assert_eq!(ids(&second), users[20..40]);
-    assert_eq!((found.calls, found.write_units), (1, 0.0));
-    assert!(found.read_units <= page_units(&second), "{found:?}");
+    assert_eq!(found, cost(3, page + 1.0, 1.0));
+    // The last page has no successor to leave a mark for.
+    let (last, found) = directory
+        .priced("User", &format!("{base}&startIndex=41"))
+        .await;
+    assert_eq!(
+        (ids(&last), found.calls, found.write_units),
+        (users[40..].to_vec(), 2, 0.0)
+    );
+}
+
+#[tokio::test]
+async fn an_ordered_page_costs_the_same_wherever_it_is() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    directory.create_users(&scope, 60).await;
+    let base = format!("{PLAIN}&count=10&sortBy=userName");
+    // The first page reads the counter where later ones read the mark.
+    for start in [1, 11, 21, 31, 41] {
+        let (list, found) = directory
+            .priced("User", &format!("{base}&startIndex={start}"))
+            .await;
+        assert_eq!(
+            list["Resources"][0]["userName"],
+            format!("user-{:03}@example.com", start - 1)
+        );
+        assert_eq!(found, cost(4, 12.0, 1.0), "{start}");
+    }
+}
+
+#[tokio::test]
+async fn what_matches_nothing_by_its_words_is_not_looked_for() {
+    let directory = Directory::start().await;
+    let query = format!("filter={}", encoded("meta.resourceType eq \"Group\""));
+    let (list, found) = directory.priced("User", &query).await;
+    assert_eq!(
+        (&list["totalResults"], found),
+        (&json!(0), cost(0, 0.0, 0.0))
+    );
 }
