@@ -236,6 +236,7 @@ fn a_broken_file_is_one_clear_line() {
 }
 
 #[test]
+#[cfg(unix)]
 fn the_table_alone_says_what_to_export() {
     let table = Running::start(&[
         "table",
@@ -270,6 +271,10 @@ fn the_table_alone_says_what_to_export() {
     let pairs = environment.as_object().unwrap().iter();
     list.envs(pairs.map(|(name, value)| (name, value.as_str().unwrap())));
     assert_eq!(list.output().unwrap().stdout, b"demo\n");
+    let secrets = PathBuf::from(table.text("secretsFile"));
+    assert!(secrets.exists());
+    assert_eq!(table.end(), (Some(0), String::new()));
+    assert!(!secrets.exists(), "what was in memory is gone");
 }
 
 #[test]
