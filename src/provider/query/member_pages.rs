@@ -1,0 +1,132 @@
+//! `GET /Groups/{id}/members`: the members of a group page by page, however many there are.
+//!
+//! Larger groups than the tenant shows inline are answered without `members`; this is where they are.
+//! The list is a ListResponse of the same values that `members` has, walked by cursor (RFC 9865).
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::{Provider, Scope};
+use super::CURSOR_TIMEOUT_SECONDS;
+use crate::protocol::error::{Error, Result};
+use crate::protocol::message::{ListResponse, Page, Paging, Query};
+use crate::protocol::schema::{Membership, ResourceType};
+
+/// What a cursor holds.
+#[derive(Serialize, Deserialize)]
+struct State {
+    /// The id of the last member that was shown.
+    #[serde(rename = "a")]
+    after: String,
+    /// The set that is walked; when another takes its place the walk is over.
+    #[serde(rename = "s")]
+    set: String,
+    /// When the cursor stops leading on, in seconds since the Unix epoch.
+    #[serde(rename = "e")]
+    expires: u64,
+}
+
+impl Provider {
+    /// One page of a group's members in order of their ids, as the text of a ListResponse without
+    /// `totalResults`.
+    ///
+    /// **Shape**: `{"schemas":[…ListResponse],"itemsPerPage":2,"nextCursor":"…","Resources":[{"value":
+    /// id,"$ref":…,"type":"User"}]}`.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidCursor` for a cursor of something else, `ExpiredCursor` for one that is too
+    /// old or whose members were replaced meanwhile; `InvalidValue` for a filter, a sort or
+    /// `startIndex`, which this list does not have.
+    pub async fn member_page(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        id: &str,
+        query: &Query,
+    ) -> Result<String> {
+        if resource_type.membership != Some(Membership::Members) {
+            return Err(Error::not_found("There is no such endpoint"));
+        }
+        let cursor = cursor_of(query)?;
+        let group = scope.existing(resource_type, id).await?;
+        let set = group.group.as_ref().map_or("", |state| state.set.as_str());
+        let binding = format!(
+            "{}\n{}\nmembers of {id}",
+            scope.tenant.id, scope.caller.credential
+        );
+        let from = cursor
+            .map(|cursor| self.open_members(cursor, &binding, set))
+            .transpose()?;
+        let size = query.page_size(&scope.tenant.rules.switches) as usize;
+        let after = from.as_ref().map(|state| state.after.as_str());
+        let (members, more) = match size {
+            0 => (Vec::new(), false),
+            size => scope.store.members_after(&group, after, size).await?,
+        };
+        let next = members.last().filter(|_| more).map(|last| {
+            let expires = self.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
+            let state = State {
+                after: last.id.clone(),
+                set: set.to_owned(),
+                expires,
+            };
+            let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
+            self.cursors.seal(payload, binding.as_bytes())
+        });
+        let texts: Vec<String> = members
+            .iter()
+            .map(|member| scope.absolute(scope.member_value(member, None)))
+            .collect();
+        let list = ListResponse {
+            total_results: None,
+            paging: Paging::Cursor {
+                next: next.transpose()?,
+                previous: None,
+            },
+        };
+        Ok(list.render(&texts))
+    }
+
+    fn open_members(&self, cursor: &str, binding: &str, set: &str) -> Result<State> {
+        let payload = self.cursors.open(cursor, binding.as_bytes());
+        let state: Option<State> =
+            payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+        let state = state.ok_or_else(|| {
+            Error::invalid_cursor(
+                "The cursor was not given out for this list; begin with an empty cursor",
+            )
+        })?;
+        if state.expires <= self.clock.now_seconds() || state.set != set {
+            return Err(Error::expired_cursor(
+                "The cursor is too old, or the members were replaced meanwhile; begin with an empty cursor",
+            ));
+        }
+        Ok(state)
+    }
+}
+
+/// The cursor to go on from. A request without one begins the walk, as one with an empty one does.
+fn cursor_of(query: &Query) -> Result<Option<&str>> {
+    if query.filter.is_some() || query.sort_by.is_some() {
+        return Err(Error::invalid_value(
+            "The members of a group are listed without `filter` and `sortBy`",
+        ));
+    }
+    match &query.page {
+        Page::Cursor(cursor) => Ok(cursor.as_deref()),
+        Page::Index(1) => Ok(None),
+        Page::Index(_) => Err(Error::invalid_value(
+            "The members of a group are listed by `cursor`, not by `startIndex`",
+        )),
+    }
+}
+
+impl Scope {
+    /// The text of a value with its reference made absolute.
+    fn absolute(&self, mut value: Value) -> String {
+        if let Some(Value::String(reference)) = value.get_mut("$ref") {
+            *reference = format!("{}/{reference}", self.base_url);
+        }
+        value.to_string()
+    }
+}
