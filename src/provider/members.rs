@@ -367,7 +367,7 @@ impl Provider {
 }
 
 /// The partitions of a set that is made for so many members.
-fn shards_for(members: usize) -> u32 {
+pub(super) fn shards_for(members: usize) -> u32 {
     u32::try_from(members / MEMBERS_PER_SHARD + 1)
         .unwrap_or(u32::MAX)
         .min(64)

@@ -11,6 +11,7 @@ mod entries;
 mod finish;
 mod get;
 mod groups;
+mod load;
 mod members;
 mod password;
 mod patch;
@@ -26,6 +27,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, Over, ReadBudget};
+pub use load::Loader;
 pub use registration::Registered;
 pub use render::Answer;
 pub use repair::{Findings, Repair};

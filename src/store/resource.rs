@@ -48,7 +48,7 @@ pub struct New<'n> {
 }
 
 impl New<'_> {
-    fn stored(&self) -> Stored {
+    pub(super) fn stored(&self) -> Stored {
         Stored {
             id: self.id.to_owned(),
             body: self.write.body.to_owned(),
@@ -407,17 +407,15 @@ impl TenantStore {
         entry: &Entry,
         token: &str,
     ) -> Result<(), StoreError> {
+        let item = self.entry_item(resource_type, id, entry, token);
         let put = Put::builder()
             .table_name(&*self.table)
-            .item("pk", s(self.keys.index(resource_type, &entry.path)))
-            .item("sk", s(entry.sort_key(id)))
-            .item("id", s(id));
+            .set_item(Some(item));
         if !entry.unique {
             transaction.put(put.build().map_err(broken)?, Refusal::Never);
             return Ok(());
         }
         let claim = put
-            .item("rid", s(token))
             .condition_expression("attribute_not_exists(pk) OR id = :id")
             .expression_attribute_values(":id", s(id))
             .return_values_on_condition_check_failure(WITH_OLD_ITEM);
@@ -426,6 +424,28 @@ impl TenantStore {
             Refusal::Claim(entry.attribute().to_owned()),
         );
         Ok(())
+    }
+
+    /// The item of a claim or an index entry. A claim names the write that made it.
+    pub(super) fn entry_item(
+        &self,
+        resource_type: &ResourceType,
+        id: &str,
+        entry: &Entry,
+        token: &str,
+    ) -> Item {
+        let mut item = Item::from([
+            (
+                "pk".to_owned(),
+                s(self.keys.index(resource_type, &entry.path)),
+            ),
+            ("sk".to_owned(), s(entry.sort_key(id))),
+            ("id".to_owned(), s(id)),
+        ]);
+        if entry.unique {
+            item.insert("rid".to_owned(), s(token));
+        }
+        item
     }
 
     /// Removes a claim or an index entry. Only an entry of this resource's can have this key: a

@@ -1,0 +1,153 @@
+//! Loading a directory in bulk: the same resources, read and indexed as a request's would be, without
+//! a request for each.
+//!
+//! The items are handed to a sink, in parts; how they get into the table is the sink's business.
+
+use serde_json::{Map, Value};
+
+use super::entries::entries;
+use super::members::shards_for;
+use super::{Provider, Tenant};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::profile::Reading;
+use crate::protocol::resource::{Resource, Verb};
+use crate::protocol::schema::ResourceType;
+use crate::store::{GroupState, Loading, Member, New, PlainItem, Write};
+use crate::tenant::TenantId;
+
+/// The sink is given about so many items at a time.
+const PART: usize = 10_000;
+
+/// Where the items go.
+type Sink<'s> = Box<dyn FnMut(Vec<PlainItem>) -> Result<()> + Send + 's>;
+
+/// Loads resources of one tenant.
+pub struct Loader<'s> {
+    tenant: Tenant,
+    loading: Loading,
+    sink: Sink<'s>,
+}
+
+impl Provider {
+    /// Begins to load a tenant's directory, which must be empty: counters and unique values are not
+    /// compared with what is there.
+    ///
+    /// # Errors
+    /// `Conflict` when the tenant has resources already.
+    pub async fn loader<'s>(
+        &self,
+        tenant: &TenantId,
+        sink: impl FnMut(Vec<PlainItem>) -> Result<()> + Send + 's,
+    ) -> Result<Loader<'s>> {
+        let view = Tenant::new(tenant.clone(), self.config(tenant).await?)?;
+        let store = self.administration(tenant);
+        for resource_type in view.registry.resource_types() {
+            let total = store.total(resource_type).await?;
+            if total > 0 {
+                return Err(Error::conflict(format!(
+                    "Tenant {tenant} is not empty: it has {total} resources of type {}",
+                    resource_type.name
+                )));
+            }
+        }
+        Ok(Loader {
+            tenant: view,
+            loading: store.loading(),
+            sink: Box::new(sink),
+        })
+    }
+}
+
+impl Loader<'_> {
+    /// Loads a resource as a POST at `now` would create it, in milliseconds since the Unix epoch.
+    /// Unique values must be; nobody checks.
+    ///
+    /// # Errors
+    /// `InvalidValue` and `InvalidSyntax` for a body that does not fit the type; what the sink says.
+    pub fn add(
+        &mut self,
+        type_name: &str,
+        id: &str,
+        body: Map<String, Value>,
+        now: u64,
+    ) -> Result<()> {
+        self.put(type_name, id, body, now, None)
+    }
+
+    /// Loads a group with these members, which are users.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_group(
+        &mut self,
+        id: &str,
+        body: Map<String, Value>,
+        now: u64,
+        members: impl ExactSizeIterator<Item = String>,
+    ) -> Result<()> {
+        let state = GroupState::loaded(shards_for(members.len()), now);
+        self.put("Group", id, body, now, Some(&state))?;
+        for member in members {
+            let kind = "User".to_owned();
+            let member = Member { id: member, kind };
+            self.loading.member(id, &state, &member, now);
+            self.drain(PART)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, and the counters.
+    ///
+    /// # Errors
+    /// What the sink says.
+    pub fn finish(mut self) -> Result<()> {
+        (self.sink)(self.loading.finish())
+    }
+
+    fn put(
+        &mut self,
+        type_name: &str,
+        id: &str,
+        body: Map<String, Value>,
+        now: u64,
+        group: Option<&GroupState>,
+    ) -> Result<()> {
+        let Tenant {
+            rules, registry, ..
+        } = &self.tenant;
+        let resource_type: &ResourceType = registry
+            .resource_type(type_name)
+            .ok_or_else(|| Error::not_found(format!("There is no resource type {type_name}")))?;
+        let verb = Verb::Create { id };
+        let draft = Resource::from_request(
+            body,
+            resource_type,
+            registry,
+            &mut Reading::new(rules),
+            verb,
+        )?;
+        let write = Write {
+            body: &draft.resource.to_text(),
+            entries: &entries(draft.resource.body(), resource_type, rules),
+            password: None,
+            now,
+        };
+        let new = New {
+            id,
+            write,
+            group,
+            members: &[],
+            journal: None,
+        };
+        self.loading.resource(resource_type, new);
+        self.drain(PART)
+    }
+
+    /// Hands the items on once there are so many.
+    fn drain(&mut self, at: usize) -> Result<()> {
+        if self.loading.waiting() < at {
+            return Ok(());
+        }
+        (self.sink)(self.loading.take())
+    }
+}
