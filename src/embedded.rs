@@ -14,6 +14,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+mod import;
+
+pub use import::Importer;
+
 use crate::protocol::BoxError;
 
 /// The file of the table inside a data directory.
@@ -32,6 +36,7 @@ pub struct DataDirectory {
 /// A running endpoint.
 pub struct Embedded {
     endpoint: String,
+    database: Database,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
 }
@@ -45,6 +50,8 @@ pub enum EmbeddedError {
     Table(PathBuf, BoxError),
     /// The address could not be listened on.
     Listen(String, io::Error),
+    /// Items could not be written in bulk.
+    Import(BoxError),
 }
 
 impl DataDirectory {
@@ -120,9 +127,10 @@ impl Embedded {
             // A dropped sender means the same as a message.
             let _ = stopped.await;
         };
-        let server = dynoxide::server::serve_with_shutdown(listener, database, until);
+        let server = dynoxide::server::serve_with_shutdown(listener, database.clone(), until);
         Ok(Self {
             endpoint: format!("http://{address}"),
+            database,
             stop,
             server: tokio::spawn(server),
         })
@@ -132,6 +140,14 @@ impl Embedded {
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// Begins to write items in bulk to a table, past the endpoint.
+    ///
+    /// # Errors
+    /// `Import`.
+    pub fn importer(&self, table: &str) -> Result<Importer, EmbeddedError> {
+        Importer::new(self.database.clone(), table)
     }
 
     /// Stops the endpoint once the calls that are running have been answered.
@@ -156,6 +172,7 @@ impl fmt::Display for EmbeddedError {
                 write!(f, "Cannot open the table {}: {error}", path.display())
             }
             Self::Listen(address, error) => write!(f, "Cannot listen on {address}: {error}"),
+            Self::Import(error) => write!(f, "Cannot write to the table: {error}"),
         }
     }
 }

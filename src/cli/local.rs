@@ -14,7 +14,7 @@ pub(super) const DEFAULT_DATA: &str = ".scim";
 /// What `--data` says for a table in memory.
 const MEMORY: &str = ":memory:";
 /// The name of the local table.
-const TABLE: &str = "scim";
+pub(super) const TABLE: &str = "scim";
 /// The name of the local stack.
 pub(super) const STACK: &str = "local";
 

@@ -4,6 +4,8 @@
 //! answer requests. Answers go to stdout, logs and failures to stderr.
 
 mod demo;
+mod directory;
+mod generate;
 mod local;
 mod place;
 mod rules;
@@ -35,6 +37,8 @@ enum Command {
     Serve(serve::Serve),
     /// Run the embedded table alone, for the Lambda binary to be tried against
     Table(table::Table),
+    /// Fill a local table with made-up users, to see how the service does with many
+    Generate(generate::Generate),
     /// Create, list, show and change tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
@@ -54,6 +58,7 @@ pub async fn run() -> ExitCode {
     let outcome = match arguments.command {
         Command::Serve(serve) => serve.run().await,
         Command::Table(table) => table.run().await,
+        Command::Generate(generate) => generate.run().await,
         Command::Tenant(command) => command.run().await,
         Command::Token(command) => command.run().await,
     };

@@ -16,7 +16,7 @@ use crate::tenant::TenantId;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What to change of a tenant's rules.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct RuleArguments {
     /// Read requests by this profile: default, strict or interop
     #[arg(long, value_parser = profile)]

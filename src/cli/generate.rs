@@ -1,0 +1,106 @@
+//! `scim generate`: a local table filled with made-up users and a group of them.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
+
+use clap::Args;
+
+use super::Failure;
+use super::demo::Demo;
+use super::directory;
+use super::local::{DEFAULT_DATA, Local, TABLE};
+use super::rules::RuleArguments;
+use super::serve::print;
+use super::tenant::tenant_id;
+use crate::embedded::{EmbeddedError, Importer};
+use crate::protocol::{Error, ErrorKind};
+use crate::provider::Loader;
+use crate::store::PlainItem;
+use crate::tenant::TenantId;
+
+/// Parts that may wait for the table to take them.
+const WAITING_PARTS: usize = 4;
+
+#[derive(Debug, Args)]
+pub(super) struct Generate {
+    /// How many users to make
+    #[arg(long, value_name = "N")]
+    users: u64,
+    /// Make a group of the first M users too
+    #[arg(long, value_name = "M", default_value_t = 0)]
+    group_members: u64,
+    /// Load into this data directory, which no server has open
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    data: PathBuf,
+    /// Load into this tenant, which must be empty; it is made if it is missing
+    #[arg(long, value_name = "TENANT", default_value = "demo", value_parser = tenant_id)]
+    tenant: TenantId,
+}
+
+impl Generate {
+    /// Loads the directory and says how long it took.
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        if self.group_members > self.users {
+            let detail = "--group-members is more than --users; a group has users as members";
+            return Err(Failure(detail.to_owned()));
+        }
+        let begun = Instant::now();
+        let local = Local::open(&self.data, "127.0.0.1:0", None).await?;
+        let outcome = self.load(&local).await;
+        let data = local.data.to_string();
+        local.close().await;
+        outcome?;
+        let group = match self.group_members {
+            0 => String::new(),
+            members => format!(" and a group of {members}"),
+        };
+        print(&format!(
+            "Loaded {} users{group} of tenant {} into {data} in {:.1} s\n",
+            self.users,
+            self.tenant,
+            begun.elapsed().as_secs_f64()
+        ));
+        Ok(())
+    }
+
+    async fn load(&self, local: &Local) -> Result<(), Failure> {
+        Demo::prepare(local, &RuleArguments::default()).await?;
+        match local.stack.issuer().create_tenant(&self.tenant).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            outcome => outcome?,
+        }
+        let service = local.stack.service();
+        let (sender, parts) = sync_channel(WAITING_PARTS);
+        let sink = move |items| {
+            let sent = sender.send(items);
+            sent.map_err(|_| Error::internal("the table takes no more items"))
+        };
+        let loader = service.provider.loader(&self.tenant, sink).await?;
+        let importer = local.table.importer(TABLE)?;
+        let writer = tokio::task::spawn_blocking(move || write(&importer, &parts));
+        let filled = tokio::task::block_in_place(|| self.fill(loader));
+        // Why the table took no more says more than that it did not.
+        writer.await.map_err(Error::internal)??;
+        Ok(filled?)
+    }
+
+    fn fill(&self, mut loader: Loader<'_>) -> Result<(), Error> {
+        for number in 0..self.users {
+            let user = directory::user(number);
+            let created = directory::created(number);
+            loader.add("User", &directory::id(number), user, created)?;
+        }
+        if self.group_members > 0 {
+            let members = usize::try_from(self.group_members).unwrap_or(usize::MAX);
+            let members = (0..members).map(|number| directory::id(number as u64));
+            let (id, created) = (directory::id(self.users), directory::created(self.users));
+            loader.add_group(&id, directory::everyone(), created, members)?;
+        }
+        loader.finish()
+    }
+}
+
+fn write(importer: &Importer, parts: &Receiver<Vec<PlainItem>>) -> Result<(), EmbeddedError> {
+    parts.iter().try_for_each(|part| importer.import(part))
+}

@@ -1,0 +1,55 @@
+//! Writing items in bulk: in transactions of thousands, without a stream record for each, and without
+//! waiting for the disk in between. What a crash leaves of it is to be thrown away.
+
+use dynoxide::{AttributeValue, Database, ImportOptions, Item};
+
+use super::EmbeddedError;
+use crate::store::{PlainItem, Scalar};
+
+/// Writes items to a table of an endpoint in this process, until it is dropped.
+pub struct Importer {
+    database: Database,
+    table: String,
+}
+
+impl Importer {
+    pub(super) fn new(database: Database, table: &str) -> Result<Self, EmbeddedError> {
+        database.enable_bulk_loading().map_err(failed)?;
+        let table = table.to_owned();
+        Ok(Self { database, table })
+    }
+
+    /// Writes all items or none, over any that have the same keys.
+    ///
+    /// # Errors
+    /// `Import`.
+    pub fn import(&self, items: Vec<PlainItem>) -> Result<(), EmbeddedError> {
+        let items = items.into_iter().map(item).collect();
+        self.database
+            .import_items(&self.table, items, ImportOptions::default())
+            .map_err(failed)?;
+        Ok(())
+    }
+}
+
+impl Drop for Importer {
+    fn drop(&mut self) {
+        // The settings go with the process; whoever cannot have them back loses nothing.
+        let _ = self.database.disable_bulk_loading();
+    }
+}
+
+fn item(plain: PlainItem) -> Item {
+    let value = |scalar| match scalar {
+        Scalar::Text(text) => AttributeValue::S(text),
+        Scalar::Number(digits) => AttributeValue::N(digits),
+    };
+    plain
+        .into_iter()
+        .map(|(name, scalar)| (name, value(scalar)))
+        .collect()
+}
+
+fn failed(error: dynoxide::DynoxideError) -> EmbeddedError {
+    EmbeddedError::Import(error.into())
+}

@@ -1,0 +1,385 @@
+//! What each operation costs on DynamoDB: calls, counted as attempts in the SDK, and capacity, as
+//! DynamoDB reports it. The same in a small directory and in a large one.
+//!
+//! Both directories are made by `scim generate`. Authentication and configuration are cached before
+//! anything is counted.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt;
+use scim_lambda::clock::SystemClock;
+use scim_lambda::embedded::{DataDirectory, Embedded};
+use scim_lambda::provider::Repair;
+use scim_lambda::stack::{Config, Stack};
+use scim_lambda::store::Store;
+use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions, TenantId};
+use scim_lambda::{aws, http};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+const SMALL: (u64, u64) = (250, 220);
+const LARGE: (u64, u64) = (20_000, 12_000);
+
+#[tokio::test]
+async fn a_small_directory_costs_the_floor() {
+    check_floor(SMALL).await;
+}
+
+#[tokio::test]
+async fn a_large_directory_costs_no_more() {
+    check_floor(LARGE).await;
+}
+
+#[tokio::test]
+async fn nothing_is_wrong_with_a_generated_directory() {
+    let directory = Directory::generate((1_000, 400)).await;
+    let service = directory.stack.service();
+    let tenant = TenantId::parse("demo").unwrap();
+    let findings = service.provider.examine(&tenant, Repair::Look);
+    let findings = findings.await.unwrap();
+    assert!(findings.is_clean(), "{findings:?}");
+    assert_eq!(findings.resources, 1_001);
+
+    let users = directory.get("/Users?count=2&startIndex=400").await;
+    assert_eq!(users["totalResults"], 1_000);
+    assert_eq!(users["Resources"][0]["groups"][0]["display"], "Everyone");
+    assert_eq!(users["Resources"][1]["groups"], Value::Null);
+    let group = directory.get("/Groups").await;
+    assert_eq!(group["totalResults"], 1);
+    let members = &group["Resources"][0]["members"];
+    assert_eq!(members.as_array().unwrap().len(), 400);
+    assert_eq!(members[399]["value"], users["Resources"][0]["id"]);
+}
+
+#[tokio::test]
+async fn a_typical_enterprise_user_fits_one_write_unit() {
+    let directory = Directory::generate((100, 0)).await;
+    for item in directory.items("T#demo#R#User#0", 100).await.0 {
+        let size: usize = item
+            .iter()
+            .map(|(name, value)| name.len() + size(value))
+            .sum();
+        assert!(size <= 1_024, "{size} bytes: {item:?}");
+    }
+}
+
+/// The bytes that DynamoDB counts for a value.
+fn size(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What some calls cost.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Cost {
+    calls: u32,
+    read_units: f64,
+    write_units: f64,
+}
+
+const fn cost(calls: u32, read_units: f64, write_units: f64) -> Cost {
+    Cost {
+        calls,
+        read_units,
+        write_units,
+    }
+}
+
+/// Counts every attempt of every call.
+#[derive(Debug, Clone, Default)]
+struct Ledger(Arc<Mutex<Cost>>);
+
+impl Intercept for Ledger {
+    fn name(&self) -> &'static str {
+        "Ledger"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.lock().unwrap().calls += 1;
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let target = context.request().headers().get("x-amz-target");
+        let operation = target.and_then(|target| target.split_once('.')).unwrap().1;
+        let body = context.response().body().bytes().unwrap();
+        let answer: Value = serde_json::from_slice(body)?;
+        let units = match &answer["ConsumedCapacity"] {
+            Value::Array(tables) => tables.iter().map(units).sum(),
+            table => units(table),
+        };
+        let mut cost = self.0.lock().unwrap();
+        match operation {
+            "GetItem" | "BatchGetItem" | "Query" | "TransactGetItems" => cost.read_units += units,
+            _ => cost.write_units += units,
+        }
+        Ok(())
+    }
+}
+
+fn units(table: &Value) -> f64 {
+    table["CapacityUnits"].as_f64().unwrap_or(0.0)
+}
+
+/// A generated directory, and the shipped router over it.
+struct Directory {
+    router: Router,
+    token: String,
+    ledger: Ledger,
+    stack: Stack,
+    client: Client,
+    _table: Embedded,
+    _folder: tempfile::TempDir,
+}
+
+impl Directory {
+    async fn generate((users, members): (u64, u64)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        generate(folder.path(), users, members);
+        let data = DataDirectory::at(folder.path()).unwrap();
+        let table = Embedded::start(&data, "127.0.0.1:0").await.unwrap();
+        let sdk = aws::emulator(table.endpoint());
+        let config = |name: &str| {
+            let value = match name {
+                "SCIM_TABLE" => "scim".to_owned(),
+                "SCIM_STACK" => "local".to_owned(),
+                "SCIM_SECRETS_FILE" => data.secrets_file().display().to_string(),
+                "SCIM_PUBLIC_URL" => "https://directory.example.com".to_owned(),
+                "SCIM_SERVER_TIMING" => "on".to_owned(),
+                _ => return None,
+            };
+            Some(value)
+        };
+        let config = Config::read(config).unwrap();
+        let mut stack = Stack::open(config, &sdk).await.unwrap();
+        let ledger = Ledger::default();
+        let counted = aws_sdk_dynamodb::config::Builder::from(&sdk).interceptor(ledger.clone());
+        stack.store = Store::with_config(counted, "scim", Arc::new(SystemClock));
+        let directory = Self {
+            router: http::router(stack.service()),
+            token: issue(&stack).await,
+            ledger,
+            stack,
+            client: Client::new(&sdk),
+            _table: table,
+            _folder: folder,
+        };
+        directory.get("/Users?count=0").await;
+        directory
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.send("GET", path, None).await.0
+    }
+
+    /// Sends a request that must succeed; the answer, and what it cost.
+    async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (Value, Cost) {
+        *self.ledger.0.lock().unwrap() = Cost::default();
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/scim/v2{}", path.replace(' ', "%20").replace('"', "%22")))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Content-Type", "application/scim+json");
+        let body = body.map_or(Body::empty(), |body| Body::from(body.to_string()));
+        let request = request.body(body).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        assert!(parts.status.is_success(), "{method} {path}: {json}");
+        let cost = *self.ledger.0.lock().unwrap();
+        // What the service says of itself is the same.
+        let said = parts.headers["server-timing"].to_str().unwrap();
+        let expected = format!(
+            "calls={} rru={} wru={}",
+            cost.calls, cost.read_units, cost.write_units
+        );
+        assert!(said.contains(&expected), "{method} {path}: {said}, {expected}");
+        (json, cost)
+    }
+
+    /// The first items of a partition, and the units that it takes to read them.
+    async fn items(&self, pk: &str, limit: i32) -> (Vec<Item>, f64) {
+        let query = self
+            .client
+            .query()
+            .table_name("scim")
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .consistent_read(true)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .limit(limit);
+        let output = query.send().await.unwrap();
+        let units = output.consumed_capacity().unwrap().capacity_units();
+        (output.items.unwrap_or_default(), units.unwrap())
+    }
+}
+
+type Item = std::collections::HashMap<String, AttributeValue>;
+
+fn generate(data: &Path, users: u64, members: u64) {
+    let output = Command::new(env!("CARGO_BIN_EXE_scim"))
+        .arg("generate")
+        .args(["--users", &users.to_string()])
+        .args(["--group-members", &members.to_string()])
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+async fn issue(stack: &Stack) -> String {
+    let new = NewCredential {
+        kind: CredentialKind::Bearer,
+        label: "test".to_owned(),
+        lifetime_seconds: None,
+        permissions: Permissions::All,
+        role: None,
+        user: None,
+    };
+    let tenant = TenantId::parse("demo").unwrap();
+    let issued = stack.issuer().create_credential(&tenant, new).await;
+    issued.unwrap().secret
+}
+
+const LEAN: &str = "excludedAttributes=groups";
+
+async fn check_floor((users, members): (u64, u64)) {
+    let directory = Directory::generate((users, members)).await;
+    check_reads(&directory).await;
+    check_lists(&directory).await;
+    check_writes(&directory).await;
+    check_groups(&directory).await;
+}
+
+async fn check_reads(directory: &Directory) {
+    let first = &directory.get("/Users?count=1").await["Resources"][0];
+    let id = first["id"].as_str().unwrap();
+    let user_name = first["userName"].as_str().unwrap();
+    let external_id = first["externalId"].as_str().unwrap();
+    let check = async |path: String, expected: Cost| {
+        let (_, cost) = directory.send("GET", &path, None).await;
+        assert_eq!(cost, expected, "{path}");
+    };
+    check(format!("/Users/{id}?{LEAN}"), cost(1, 1.0, 0.0)).await;
+    check(format!("/Users/{id}"), cost(3, 3.0, 0.0)).await;
+    let filters = [("userName", user_name), ("externalId", external_id)];
+    for (attribute, value) in filters {
+        let path = format!("/Users?filter={attribute} eq \"{value}\"&{LEAN}");
+        check(path, cost(2, 2.0, 0.0)).await;
+    }
+}
+
+async fn check_lists(directory: &Directory) {
+    let (_, two_pages) = directory.items("T#demo#R#User#0", 200).await;
+    let (_, page) = directory.items("T#demo#R#User#0", 100).await;
+    let later = two_pages - page;
+    let list = async |parameters: &str| {
+        let path = format!("/Users?count=100&{parameters}");
+        directory.send("GET", &path, None).await
+    };
+    assert_eq!(list(LEAN).await.1, cost(3, page + 1.0, 1.0));
+    let second = list(&format!("startIndex=101&{LEAN}")).await.1;
+    assert_eq!(second, cost(3, later + 1.0, 1.0));
+
+    let (first, spent) = list(&format!("cursor&{LEAN}")).await;
+    assert_eq!(spent, cost(2, page + 1.0, 0.0));
+    let cursor = first["nextCursor"].as_str().unwrap();
+    let (_, spent) = list(&format!("cursor={cursor}&{LEAN}")).await;
+    assert_eq!(spent, cost(1, later, 0.0));
+
+    assert_eq!(list("").await.1.calls, 3 + 5);
+}
+
+async fn check_writes(directory: &Directory) {
+    let body = |name: &str| {
+        json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName": format!("{name}@example.com"),
+            "externalId": name,
+            "emails": [{ "value": format!("{name}@example.com"), "type": "work" }],
+            "title": "Tour Guide",
+        })
+    };
+    let patch = |path: &str, value: &str| {
+        json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{ "op": "replace", "path": path, "value": value }],
+        })
+    };
+    let (created, spent) = directory.send("POST", "/Users", Some(body("new"))).await;
+    assert_eq!(spent, cost(1, 0.0, 10.0));
+    let lean = format!("/Users/{}?{LEAN}", created["id"].as_str().unwrap());
+    let mut other = body("new");
+    other["title"] = json!("Guide");
+    let (_, spent) = directory.send("PUT", &lean, Some(other)).await;
+    assert_eq!(spent, cost(2, 1.0, 1.0));
+    let change = patch("title", "Senior Guide");
+    let (_, spent) = directory.send("PATCH", &lean, Some(change)).await;
+    assert_eq!(spent, cost(2, 1.0, 1.0));
+    let change = patch("userName", "renamed@example.com");
+    let (_, spent) = directory.send("PATCH", &lean, Some(change)).await;
+    assert_eq!(spent, cost(2, 1.0, 6.0));
+    let (_, spent) = directory.send("DELETE", &lean, None).await;
+    assert_eq!(spent.calls, 4);
+}
+
+async fn check_groups(directory: &Directory) {
+    let groups = directory.get("/Groups?excludedAttributes=members").await;
+    let group = groups["Resources"][0]["id"].as_str().unwrap();
+    let path = format!("/Groups/{group}");
+    let lean = format!("{path}?excludedAttributes=members");
+    assert_eq!(directory.send("GET", &lean, None).await.1, cost(1, 1.0, 0.0));
+
+    let newcomer = json!({ "userName": "newcomer@example.com" });
+    let (user, _) = directory.send("POST", "/Users", Some(newcomer)).await;
+    let user = user["id"].as_str().unwrap();
+    let patch = |operation: Value| {
+        json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [operation],
+        })
+    };
+    let add = json!({ "op": "add", "path": "members", "value": [{ "value": user }] });
+    let (_, spent) = directory.send("PATCH", &path, Some(patch(add))).await;
+    assert_eq!(spent, cost(3, 1.0, 7.0));
+    let both = format!("id eq \"{group}\" and members eq \"{user}\"");
+    let path_of_both = format!("/Groups?filter={both}&excludedAttributes=members");
+    let (found, spent) = directory.send("GET", &path_of_both, None).await;
+    assert_eq!(found["totalResults"], 1);
+    assert_eq!(spent, cost(2, 2.0, 0.0));
+    let remove = json!({ "op": "remove", "path": format!("members[value eq \"{user}\"]") });
+    let (_, spent) = directory.send("PATCH", &path, Some(patch(remove))).await;
+    assert_eq!(spent, cost(3, 1.0, 5.0));
+}
