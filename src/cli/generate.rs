@@ -70,7 +70,7 @@ impl Generate {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             outcome => outcome?,
         }
-        let service = local.stack.service();
+        let service = local.stack.service()?;
         let (sender, parts) = sync_channel(WAITING_PARTS);
         let sink = move |items| {
             let sent = sender.send(items);
