@@ -446,7 +446,7 @@ async fn spread_group(scope: &Scope, users: &[String]) -> String {
             password: None,
             now: 0,
         },
-        group: Some(&GroupState::fresh(7)),
+        group: Some(&GroupState::fresh(7, 0)),
         members: &members,
         journal: None,
     };

@@ -14,13 +14,48 @@ const FIRST: u64 = 1_735_689_600_000;
 const REPORTS: u64 = 8;
 
 const GIVEN: [&str; 20] = [
-    "Ada", "Alan", "Amina", "Barbara", "Carlos", "Chinua", "Dorothy", "Edsger", "Farah", "Grace",
-    "Hedy", "Ines", "Jun", "Katherine", "Linus", "Margaret", "Niklaus", "Olga", "Rosalind", "Sven",
+    "Ada",
+    "Alan",
+    "Amina",
+    "Barbara",
+    "Carlos",
+    "Chinua",
+    "Dorothy",
+    "Edsger",
+    "Farah",
+    "Grace",
+    "Hedy",
+    "Ines",
+    "Jun",
+    "Katherine",
+    "Linus",
+    "Margaret",
+    "Niklaus",
+    "Olga",
+    "Rosalind",
+    "Sven",
 ];
 const FAMILY: [&str; 20] = [
-    "Almeida", "Bauer", "Chen", "Dubois", "Eriksen", "Fischer", "Garcia", "Haddad", "Ivanova",
-    "Jensen", "Kowalska", "Lindqvist", "Moreau", "Nakamura", "Okafor", "Patel", "Quinn", "Rossi",
-    "Schneider", "Tanaka",
+    "Almeida",
+    "Bauer",
+    "Chen",
+    "Dubois",
+    "Eriksen",
+    "Fischer",
+    "Garcia",
+    "Haddad",
+    "Ivanova",
+    "Jensen",
+    "Kowalska",
+    "Lindqvist",
+    "Moreau",
+    "Nakamura",
+    "Okafor",
+    "Patel",
+    "Quinn",
+    "Rossi",
+    "Schneider",
+    "Tanaka",
 ];
 const DEPARTMENTS: [(&str, &str); 6] = [
     ("Engineering", "Software Engineer"),
@@ -53,7 +88,11 @@ pub(super) fn user(number: u64) -> Map<String, Value> {
     let (given, family) = (pick(&GIVEN, chosen), pick(&FAMILY, chosen >> 8));
     let (department, title) = pick(&DEPARTMENTS, chosen >> 16);
     let address = format!("{given}.{family}.{number}@example.com").to_lowercase();
-    let phone = format!("+1-555-{:03}-{:04}", number / 10_000 % 1000, number % 10_000);
+    let phone = format!(
+        "+1-555-{:03}-{:04}",
+        number / 10_000 % 1000,
+        number % 10_000
+    );
     let mut enterprise = json!({
         "employeeNumber": format!("E{number:07}"),
         "costCenter": format!("{}", 4100 + chosen % 60),
@@ -70,7 +109,7 @@ pub(super) fn user(number: u64) -> Map<String, Value> {
         "name": { "givenName": given, "familyName": family },
         "displayName": format!("{given} {family}"),
         "title": title,
-        "active": chosen % 20 != 0,
+        "active": !chosen.is_multiple_of(20),
         "emails": [{ "value": address, "type": "work", "primary": true }],
         "phoneNumbers": [{ "value": phone, "type": "work" }],
         ENTERPRISE_USER: enterprise,

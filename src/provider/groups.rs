@@ -183,7 +183,8 @@ impl Scope {
         group_type: &ResourceType,
         group: &str,
     ) -> Result<Vec<Stored>> {
-        let (mut found, has_nested) = self.store.groups(group_type, &[group.to_owned()]).await?;
+        let (outer, has_nested) = self.store.outer_group(group_type, group).await?;
+        let mut found: Vec<Stored> = outer.into_iter().collect();
         let mut level = 0..found.len();
         for _ in 1..MAX_LEVELS {
             if !has_nested || level.is_empty() {
@@ -223,8 +224,8 @@ impl Scope {
         Ok(self.store.memberships_of(ids()).await?)
     }
 
-    /// The groups that the memberships lead to, directly and, where the tenant has groups in groups,
-    /// through them: one round a level.
+    /// The groups that the memberships lead to, directly and, where groups are in groups, through
+    /// them: one round a level.
     async fn closure(
         &self,
         group_type: &ResourceType,
@@ -237,16 +238,18 @@ impl Scope {
             .collect();
         for _ in 0..MAX_LEVELS {
             let ids: Vec<String> = wanted.drain().collect();
-            let (groups, has_nested) = self.store.groups(group_type, &ids).await?;
+            let groups = self.store.get_many(group_type, &ids).await?;
+            let inner = groups.iter().filter(|group| group.is_inner());
+            let inner: Vec<String> = inner.map(|group| group.id.clone()).collect();
             known
                 .groups
                 .extend(groups.into_iter().map(|group| (group.id.clone(), group)));
-            if !has_nested {
+            if inner.is_empty() {
                 break;
             }
             for parent in self
                 .store
-                .memberships_of(ids.iter().map(String::as_str))
+                .memberships_of(inner.iter().map(String::as_str))
                 .await?
             {
                 if !known.groups.contains_key(&parent.group) {

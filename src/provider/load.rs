@@ -85,7 +85,7 @@ impl Loader<'_> {
         now: u64,
         members: impl ExactSizeIterator<Item = String>,
     ) -> Result<()> {
-        let state = GroupState::loaded(shards_for(members.len()), now);
+        let state = GroupState::loaded(shards_for(members.len()), members.len(), now);
         self.put("Group", id, body, now, Some(&state))?;
         for member in members {
             let kind = "User".to_owned();

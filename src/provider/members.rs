@@ -88,7 +88,7 @@ impl Provider {
         let mut kinds = Kinds::default();
         loop {
             let change = kinds.additions(scope, id, &members)?;
-            let state = GroupState::fresh(shards_for(change.add.len()));
+            let state = GroupState::fresh(shards_for(change.add.len()), change.add.len());
             self.mark_nested(scope, id, change.add.values()).await?;
             let created = if change.fits(OTHER_STEPS) {
                 let members = scope.typed(change.add.values());
@@ -139,7 +139,9 @@ impl Provider {
         kinds: &mut Kinds,
     ) -> Result<Stored, Setback> {
         match kinds.outcome(scope, round.before, intent).await? {
-            Outcome::Same if round.body.is_none() && !kinds.owed => Ok(round.before.clone()),
+            Outcome::Same if round.body.is_none() && kinds.owed.is_none() => {
+                Ok(round.before.clone())
+            }
             Outcome::Same => {
                 self.commit_delta(scope, round, MemberChange::default(), kinds)
                     .await
@@ -175,13 +177,14 @@ impl Provider {
         let state = round.before.group.clone().unwrap_or_default();
         let group = &round.before.id;
         if round.guard == Guard::Whole {
+            let effect = match change.is_empty() {
+                true => MemberEffect::None,
+                false => MemberEffect::Stamp {
+                    by: change.balance(),
+                },
+            };
             let add = scope.typed(change.add.values());
             let remove: Vec<String> = change.remove.into_iter().collect();
-            let effect = if add.is_empty() && remove.is_empty() {
-                MemberEffect::None
-            } else {
-                MemberEffect::Stamp
-            };
             let items = MemberItems {
                 add: &add,
                 add_to: &state,
@@ -201,19 +204,20 @@ impl Provider {
                 return Err(StoreError::NoMember { id }.into());
             }
         };
-        kinds.owed |= !changed.is_empty();
-        if !kinds.owed && round.body.is_none() {
+        if !changed.is_empty() {
+            kinds.owed = Some(kinds.owed.unwrap_or(0) + changed.balance());
+        }
+        if kinds.owed.is_none() && round.body.is_none() {
             return Ok(round.before.clone());
         }
-        let effect = if kinds.owed {
-            MemberEffect::Stamp
-        } else {
-            MemberEffect::None
+        let effect = match kinds.owed {
+            Some(by) => MemberEffect::Stamp { by },
+            None => MemberEffect::None,
         };
         let result = self.update(scope, &round, effect, None).await;
         match result {
             Ok(stored) => {
-                kinds.owed = false;
+                kinds.owed = None;
                 Ok(stored)
             }
             Err(error) => {
@@ -244,7 +248,7 @@ impl Provider {
         if is_current {
             return Ok(());
         }
-        kinds.owed = false;
+        kinds.owed = None;
         let added: Vec<String> = changed.add.keys().cloned().collect();
         Ok(scope.store.remove_items(&before.id, state, &added).await?)
     }
@@ -260,7 +264,7 @@ impl Provider {
         let current = round.before.group.clone().unwrap_or_default();
         let fresh = GroupState {
             member_revision: current.member_revision,
-            ..GroupState::fresh(shards_for(members.len()))
+            ..GroupState::fresh(shards_for(members.len()), members.len())
         };
         let change = MemberChange {
             add: members,
@@ -360,7 +364,10 @@ impl Provider {
         let groups = members.filter(|member| member.kind == resource_type.name);
         let groups: Vec<&str> = groups.map(|member| member.id.as_str()).collect();
         if !groups.is_empty() {
-            scope.store.mark_nested(group, &groups).await?;
+            scope
+                .store
+                .mark_nested(resource_type, group, &groups)
+                .await?;
         }
         Ok(())
     }
@@ -378,7 +385,7 @@ pub(super) fn shards_for(members: usize) -> u32 {
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     known: HashMap<String, String>,
-    owed: bool,
+    owed: Option<i64>,
 }
 
 impl Kinds {

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, Over, ReadBudget};
 pub use load::Loader;
+pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, Over, ReadBudget};
 pub use registration::Registered;
 pub use render::Answer;
 pub use repair::{Findings, Repair};

@@ -15,7 +15,7 @@ use crate::protocol::version::Precondition;
 use crate::store::Stored;
 
 /// A PATCH of a group with more members is answered without reading them.
-const MAX_MEMBERS_IN_ANSWER: usize = 100;
+const MAX_MEMBERS_IN_ANSWER: i64 = 100;
 
 impl Provider {
     /// Applies a PatchOp message, all of it or nothing.
@@ -62,7 +62,7 @@ impl Provider {
         let projection = projection.after_write(written);
         if resource_type.membership == Some(Membership::Members)
             && selection.attributes.is_empty()
-            && scope.answers_without_group(&stored, &projection).await?
+            && scope.answers_without_group(&stored, &projection)
         {
             let location = scope.location(resource_type, id);
             return Ok(Patched::NoContent {
@@ -78,18 +78,15 @@ impl Provider {
 
 impl Scope {
     /// Whether a PATCH of this group is answered with its version only.
-    async fn answers_without_group(
-        &self,
-        group: &Stored,
-        projection: &Projection<'_>,
-    ) -> Result<bool> {
+    fn answers_without_group(&self, group: &Stored, projection: &Projection<'_>) -> bool {
         if self.tenant.rules.switches.group_patch_answers == GroupPatchAnswers::NoContent {
-            return Ok(true);
+            return true;
         }
         if !projection.wants("members") {
-            return Ok(false);
+            return false;
         }
-        let (_, more) = self.store.members(group, MAX_MEMBERS_IN_ANSWER).await?;
-        Ok(more)
+        // The members are not read to find out that there are too many of them.
+        let about = group.group.as_ref().map_or(0, |state| state.about);
+        about > MAX_MEMBERS_IN_ANSWER
     }
 }

@@ -291,7 +291,10 @@ impl TenantStore {
             .ok_or(StoreError::NotFound)?;
         let (expected, members) = match &fill.target {
             Target::Replaced { fresh, old } => (old, MemberEffect::Flip(fresh.clone())),
-            Target::Created(state) | Target::Current(state) => (state, MemberEffect::Stamp),
+            Target::Created(state) | Target::Current(state) => {
+                let by = fill.change.balance();
+                (state, MemberEffect::Stamp { by })
+            }
         };
         let is_current = before
             .group

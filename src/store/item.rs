@@ -44,6 +44,13 @@ pub struct GroupState {
     pub set: String,
     /// The number of partitions the current set is spread over.
     pub shards: u32,
+    /// About how many members there are. A writer that died may leave it wrong, so it may spare a
+    /// read but must not be shown.
+    #[serde(default)]
+    pub about: i64,
+    /// Whether the group has ever been a member of another one.
+    #[serde(default)]
+    pub is_inner: bool,
 }
 
 impl Stored {
@@ -62,6 +69,12 @@ impl Stored {
         self.group
             .as_ref()
             .map_or(self.modified, |group| self.modified.max(group.member_stamp))
+    }
+
+    /// Whether it is a group that has ever been a member of another one.
+    #[must_use]
+    pub fn is_inner(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.is_inner)
     }
 
     /// The item of a resource in its first state.
@@ -85,6 +98,7 @@ impl Stored {
             item.insert("ms".to_owned(), n(group.member_stamp));
             item.insert("set".to_owned(), s(&group.set));
             item.insert("n".to_owned(), n(group.shards.into()));
+            item.insert("about".to_owned(), signed(group.about));
         }
         item
     }
@@ -118,6 +132,12 @@ impl GroupState {
             set: take_text(item, "set")?,
             shards: u32::try_from(number(item, "n")?)
                 .map_err(|error| StoreError::Backend(error.into()))?,
+            about: item
+                .get("about")
+                .and_then(|value| value.as_n().ok())
+                .and_then(|digits| digits.parse().ok())
+                .unwrap_or(0),
+            is_inner: item.contains_key("inner"),
         })
     }
 }
@@ -139,6 +159,11 @@ pub(super) fn s(text: impl Into<String>) -> AttributeValue {
 
 /// A number attribute value.
 pub(super) fn n(number: u64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// A number attribute value that may be negative.
+pub(super) fn signed(number: i64) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::TenantStore;
 use super::item::{GroupState, Item, n, s};
 use super::keys;
-use super::member::{Member, fresh_set};
+use super::member::Member;
 use super::resource::{New, token};
 use crate::protocol::schema::ResourceType;
 
@@ -104,12 +104,11 @@ impl Loading {
 impl GroupState {
     /// The state of a group whose first set is loaded together with it.
     #[must_use]
-    pub fn loaded(shards: u32, now: u64) -> Self {
+    pub fn loaded(shards: u32, members: usize, now: u64) -> Self {
         Self {
             member_revision: 1,
             member_stamp: now,
-            set: fresh_set(),
-            shards: shards.max(1),
+            ..Self::fresh(shards, members)
         }
     }
 }

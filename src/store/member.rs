@@ -73,6 +73,14 @@ impl MemberChange {
         self.add.is_empty() && self.remove.is_empty()
     }
 
+    /// By how many members there are more afterwards, if those to add are new and those to remove
+    /// are there.
+    #[must_use]
+    pub fn balance(&self) -> i64 {
+        let count = |members: usize| i64::try_from(members).unwrap_or(i64::MAX);
+        count(self.add.len()) - count(self.remove.len())
+    }
+
     /// The steps this takes in a transaction.
     #[must_use]
     fn steps(&self) -> usize {
@@ -96,14 +104,16 @@ pub enum Applied {
 }
 
 impl GroupState {
-    /// A new, empty set.
+    /// A new set, for so many members.
     #[must_use]
-    pub fn fresh(shards: u32) -> Self {
+    pub fn fresh(shards: u32, members: usize) -> Self {
         Self {
             member_revision: 0,
             member_stamp: 0,
             set: fresh_set(),
             shards: shards.max(1),
+            about: i64::try_from(members).unwrap_or(i64::MAX),
+            is_inner: false,
         }
     }
 

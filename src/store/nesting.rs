@@ -4,14 +4,20 @@
 //! readers find inner groups without reading all members of a large group. What is written down is
 //! only where to look: whether an inner group is a member is told by the member items.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use futures_util::future::try_join_all;
 
 use super::TenantStore;
 use super::batch::PlainWrite;
+use super::call::Failure;
 use super::error::StoreError;
 use super::item::{self, Item, Stored, s};
 use super::key_range::KeyRange;
 use super::keys::{self, SEPARATOR};
+use super::meter::Account;
 use super::range::Window;
 use crate::protocol::schema::ResourceType;
 
@@ -22,7 +28,13 @@ impl TenantStore {
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn mark_nested(&self, group: &str, inner: &[&str]) -> Result<(), StoreError> {
+    pub async fn mark_nested(
+        &self,
+        resource_type: &ResourceType,
+        group: &str,
+        inner: &[&str],
+    ) -> Result<(), StoreError> {
+        try_join_all(inner.iter().map(|id| self.mark_inner(resource_type, id))).await?;
         let (pk, mark) = self.keys.nested();
         let edges = inner.iter().map(|inner| keys::entry(group, inner));
         let item = |sk: String| {
@@ -34,6 +46,34 @@ impl TenantStore {
         };
         let items = edges.chain([mark]).map(item);
         self.write_all(items.map(PlainWrite::Put).collect()).await
+    }
+
+    /// Says in a group's own item that it is in a group, so that who reads the item knows. Whether
+    /// there is such a group is checked with the membership.
+    async fn mark_inner(&self, resource_type: &ResourceType, id: &str) -> Result<(), StoreError> {
+        let pk = self.keys.resources(resource_type);
+        let attempt = || {
+            self.client
+                .update_item()
+                .table_name(&*self.table)
+                .key("pk", s(&pk))
+                .key("sk", s(id))
+                .condition_expression("attribute_exists(pk)")
+                .update_expression("SET #inner = :inner")
+                .expression_attribute_names("#inner", "inner")
+                .expression_attribute_values(":inner", AttributeValue::Bool(true))
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+        };
+        match self.call(Account::Write, attempt).await {
+            Ok(output) => {
+                let consumed = output.consumed_capacity();
+                self.meter.capacity(Account::Write, consumed);
+                Ok(())
+            }
+            Err(Failure::Refused(UpdateItemError::ConditionalCheckFailedException(_))) => Ok(()),
+            Err(other) => Err(other.into()),
+        }
     }
 
     /// The ids of the groups that are members of a group.
@@ -67,34 +107,27 @@ impl TenantStore {
         }
     }
 
-    /// The groups with these ids that exist, and whether the tenant has groups in groups: one call
-    /// for up to 99 groups.
+    /// The group with this id, if it exists, and whether the tenant has groups in groups: one call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn groups(
+    pub async fn outer_group(
         &self,
         resource_type: &ResourceType,
-        ids: &[String],
-    ) -> Result<(Vec<Stored>, bool), StoreError> {
+        id: &str,
+    ) -> Result<(Option<Stored>, bool), StoreError> {
         let resources = self.keys.resources(resource_type);
-        let nested = self.keys.nested();
-        let groups = ids.iter().map(|id| (resources.clone(), id.clone()));
-        let items = self
-            .get_keys(groups.chain([nested.clone()]).collect())
-            .await?;
+        let keys = BTreeSet::from([(resources, id.to_owned()), self.keys.nested()]);
         let is_mark = |item: &Item| {
             item.get("kind")
                 .and_then(|kind| kind.as_s().ok())
                 .is_some_and(|kind| kind == "N")
         };
+        let items = self.get_keys(keys).await?;
         let has_nested = items.iter().any(is_mark);
-        let groups = items
+        let group = items
             .into_iter()
-            .filter(|item| !is_mark(item) && !item::is_deleted(item));
-        Ok((
-            groups.map(Stored::from_item).collect::<Result<_, _>>()?,
-            has_nested,
-        ))
+            .find(|item| !is_mark(item) && !item::is_deleted(item));
+        Ok((group.map(Stored::from_item).transpose()?, has_nested))
     }
 }

@@ -12,7 +12,7 @@ use super::call::Failure;
 use super::entry::{Entries, Entry};
 use super::error::StoreError;
 use super::expression::Expression;
-use super::item::{self, GroupState, Item, Stored, n, s};
+use super::item::{self, GroupState, Item, Stored, n, s, signed};
 use super::journal::Step;
 use super::member::Member;
 use super::meter::Account;
@@ -117,7 +117,10 @@ pub enum MemberEffect {
     #[default]
     None,
     /// Member items of the current set were written or removed.
-    Stamp,
+    Stamp {
+        /// By how many there are more.
+        by: i64,
+    },
     /// Another set becomes the current one.
     Flip(GroupState),
 }
@@ -134,9 +137,14 @@ impl Change<'_> {
         if let (Some(group), true) = (&mut after.group, self.members != MemberEffect::None) {
             group.member_revision += 1;
             group.member_stamp = self.now;
-            if let MemberEffect::Flip(fresh) = &self.members {
-                group.set.clone_from(&fresh.set);
-                group.shards = fresh.shards;
+            match &self.members {
+                MemberEffect::None => {}
+                MemberEffect::Stamp { by } => group.about = group.about.saturating_add(*by),
+                MemberEffect::Flip(fresh) => {
+                    group.set.clone_from(&fresh.set);
+                    group.shards = fresh.shards;
+                    group.about = fresh.about;
+                }
             }
         }
         after
@@ -388,11 +396,18 @@ impl TenantStore {
                     .value(":set", s(&read.set))
                     .name("#set", "set");
             }
-            if let MemberEffect::Flip(_) = change.members {
-                parts
-                    .set("#set = :fresh, n = :n")
-                    .value(":fresh", s(&group.set))
-                    .value(":n", n(group.shards.into()));
+            match change.members {
+                MemberEffect::None => {}
+                MemberEffect::Stamp { by } => {
+                    parts.add("about :by").value(":by", signed(by));
+                }
+                MemberEffect::Flip(_) => {
+                    parts
+                        .set("#set = :fresh, n = :n, about = :about")
+                        .value(":fresh", s(&group.set))
+                        .value(":n", n(group.shards.into()))
+                        .value(":about", signed(group.about));
+                }
             }
         }
         parts.update(&self.table, self.keys.resources(resource_type), &before.id)
@@ -408,9 +423,7 @@ impl TenantStore {
         token: &str,
     ) -> Result<(), StoreError> {
         let item = self.entry_item(resource_type, id, entry, token);
-        let put = Put::builder()
-            .table_name(&*self.table)
-            .set_item(Some(item));
+        let put = Put::builder().table_name(&*self.table).set_item(Some(item));
         if !entry.unique {
             transaction.put(put.build().map_err(broken)?, Refusal::Never);
             return Ok(());
