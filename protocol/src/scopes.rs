@@ -4,7 +4,7 @@
 //! own, and a credential with neither may do everything in its tenant. Which credential has what is
 //! not known here.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
@@ -105,7 +105,7 @@ pub enum Permissions {
     #[default]
     All,
     /// What these scopes allow.
-    Only(HashSet<String>),
+    Only(BTreeSet<String>),
 }
 
 impl Permissions {
@@ -119,6 +119,14 @@ impl Permissions {
     /// get in: `access:api` is implied.
     pub fn of_credential<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Self {
         Self::of_role(scopes.into_iter().chain([ACCESS]))
+    }
+
+    /// Adds the scopes of the role that a credential is bound to. Where there are none of its own, the
+    /// role has to allow access.
+    pub fn grant<'s>(&mut self, scopes: impl IntoIterator<Item = &'s str>) {
+        if let Self::Only(own) = self {
+            own.extend(scopes.into_iter().map(str::to_owned));
+        }
     }
 
     /// Checks that the service may be used at all.
@@ -219,6 +227,22 @@ mod tests {
         check(&reader, "Things", Action::Delete, Some("resources:delete"));
         check(&["users:read"], "Users", Action::Read, Some(ACCESS));
         check(&[], "Users", Action::Read, Some(ACCESS));
+    }
+
+    #[test]
+    fn a_role_adds_to_what_a_credential_may_do() {
+        let mut permissions = Permissions::of_credential(["users:read"]);
+        permissions.grant(["users:list"]);
+        assert!(permissions.check("Users", Action::Read).is_ok());
+        assert!(permissions.check("Users", Action::List).is_ok());
+        let mut permissions = Permissions::of_role([]);
+        permissions.grant(["users:list"]);
+        assert!(permissions.check("Users", Action::List).is_err());
+        permissions.grant([ACCESS]);
+        assert!(permissions.check("Users", Action::List).is_ok());
+        let mut everything = Permissions::All;
+        everything.grant(["users:list"]);
+        assert_eq!(everything, Permissions::All);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! the client's intent (RFC 7644 §3.7).
 //!
 //! [`BulkRequest::parse`] reads the envelope; a fault in one operation is that operation's result and
-//! no fault of the request. [`BulkRequest::plan`] says which operation waits for which. Limits,
-//! permissions and the operations themselves are the caller's.
+//! no fault of the request. [`BulkRequest::plan`] says which operation waits for which. The limit on
+//! the size of the body, permissions and the operations themselves are the caller's.
 
 mod claim;
 mod plan;
@@ -37,6 +37,9 @@ pub struct Entry {
     pub label: Label,
     /// What it asks for, or why that cannot be told.
     pub operation: Result<Operation>,
+    /// Operations that complete the resource that a POST makes, such as those that make it a member
+    /// of groups. They have no results of their own: if one fails, that is the result of the POST.
+    pub completions: Vec<Operation>,
 }
 
 /// What the result of an operation repeats.
@@ -117,11 +120,13 @@ impl BulkRequest {
     /// "path":"/Users","bulkId":"qwerty","data":{…}}]}`.
     ///
     /// # Errors
-    /// `InvalidSyntax` when the body is no BulkRequest, `InvalidValue` when `failOnErrors` is no
-    /// positive integer.
+    /// `PayloadTooLarge` naming the limit when there are more operations than the tenant's switch
+    /// allows, `InvalidSyntax` when the body is no BulkRequest, `InvalidValue` when `failOnErrors` is
+    /// no positive integer.
     pub fn parse(body: &Map<String, Value>, reading: &mut Reading<'_>) -> Result<Self> {
-        check_message(body, urn::BULK_REQUEST, reading)?;
         let operations = member(body, "Operations").and_then(Value::as_array);
+        check_count(operations.map_or(0, Vec::len), reading)?;
+        check_message(body, urn::BULK_REQUEST, reading)?;
         let operations = operations
             .ok_or_else(|| Error::invalid_syntax("The body has no array `Operations`"))?;
         let mut entries = Vec::<Entry>::with_capacity(operations.len());
@@ -144,6 +149,17 @@ impl BulkRequest {
             entries,
         })
     }
+}
+
+/// The limit comes before everything else that could be wrong (RFC 7644 §3.7.4).
+fn check_count(operations: usize, reading: &Reading<'_>) -> Result<()> {
+    let limit = reading.rules.switches.bulk_max_operations;
+    if usize::try_from(limit).is_ok_and(|limit| operations > limit) {
+        return Err(Error::payload_too_large(format!(
+            "The request has {operations} operations, and the limit is {limit}"
+        )));
+    }
+    Ok(())
 }
 
 fn fail_on_errors(body: &Map<String, Value>) -> Result<Option<u32>> {
@@ -171,7 +187,11 @@ impl Entry {
             bulk_id,
             path,
         };
-        Self { label, operation }
+        Self {
+            label,
+            operation,
+            completions: Vec::new(),
+        }
     }
 }
 
@@ -248,7 +268,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::profile::{Profile, Rules};
+    use crate::profile::{Profile, Rules, Switches};
 
     fn parse(body: &Value, profile: Profile) -> Result<BulkRequest> {
         let rules = Rules {
@@ -349,6 +369,26 @@ mod tests {
         assert!(request.entries[0].operation.is_ok());
         let error = request.entries[1].operation.as_ref().unwrap_err();
         assert!(error.detail().contains("not unique"));
+    }
+
+    #[test]
+    fn the_limit_on_operations_is_named() {
+        let rules = Rules {
+            switches: Switches {
+                bulk_max_operations: 2,
+                ..Switches::default()
+            },
+            ..Rules::default()
+        };
+        let parse = |count: usize| {
+            let operations = vec![json!({"method": "DELETE", "path": "/Users/7"}); count];
+            let body = json!({"Operations": operations, "failOnErrors": 0});
+            BulkRequest::parse(body.as_object().unwrap(), &mut Reading::new(&rules)).unwrap_err()
+        };
+        assert_eq!(parse(2).status(), 400);
+        let error = parse(3);
+        assert_eq!(error.status(), 413);
+        assert!(error.detail().contains("limit is 2"), "{}", error.detail());
     }
 
     #[test]

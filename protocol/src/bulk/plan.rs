@@ -39,8 +39,8 @@ pub struct Step {
     /// The steps that must have ended before, whatever became of them. With `failOnErrors` that is
     /// always the step before, since nothing may happen behind the last error.
     pub after: Vec<usize>,
-    /// Whether this PATCH completes the resource that its entry's first step has made. If it fails,
-    /// that is the entry's result.
+    /// Whether this completes the resource that its entry's first step has made. If it fails, that is
+    /// the entry's result.
     pub completes: bool,
 }
 
@@ -48,14 +48,17 @@ impl BulkRequest {
     /// Finds an order.
     #[must_use]
     pub fn plan(self, registry: &Registry, switches: &Switches) -> Plan {
-        let (labels, operations): (Vec<_>, Vec<_>) = self
-            .entries
-            .into_iter()
-            .map(|entry| (entry.label, entry.operation))
-            .unzip();
+        let mut labels = Vec::with_capacity(self.entries.len());
+        let mut operations = Vec::with_capacity(self.entries.len());
+        let mut completions = HashMap::new();
+        for (position, entry) in self.entries.into_iter().enumerate() {
+            labels.push(entry.label);
+            operations.push(entry.operation);
+            completions.insert(position, entry.completions);
+        }
         let order = Order::of(&operations);
         let mut steps = Steps::new(registry, switches, self.fail_on_errors.is_some());
-        steps.take(operations, &order);
+        steps.take(operations, completions, &order);
         Plan {
             fail_on_errors: self.fail_on_errors,
             labels,
@@ -179,7 +182,12 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn take(&mut self, operations: Vec<Result<Operation>>, order: &Order) {
+    fn take(
+        &mut self,
+        operations: Vec<Result<Operation>>,
+        mut completions: HashMap<usize, Vec<Operation>>,
+        order: &Order,
+    ) {
         let mut operations: Vec<_> = operations.into_iter().map(Some).collect();
         let mut open: Vec<(usize, Operation)> = Vec::new();
         for &entry in &order.entries {
@@ -199,7 +207,13 @@ impl<'a> Steps<'a> {
                 open.extend(operation.cut(&names).map(|rest| (entry, rest)));
             }
             self.push(entry, operation, false);
+            let completions = completions.remove(&entry).unwrap_or_default();
+            open.extend(completions.into_iter().map(|rest| (entry, rest)));
             self.close(&mut open);
+        }
+        // What refers to a resource that nothing makes has to fail, and say so.
+        for (entry, rest) in open {
+            self.push(entry, Ok(rest), true);
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::{Dialect, View};
-use crate::bulk::{BulkRequest, Entry, Label, Method, Operation, Target};
+use crate::bulk::{BulkRequest, Entry, Method, Operation, Target};
 use crate::error::Result;
 use crate::profile::Reading;
 use crate::schema::{Membership, Registry};
@@ -15,59 +15,52 @@ use crate::urn;
 /// How an example of the draft writes references.
 const MISSPELLED: &str = "batchId:";
 
-/// A bulk request of 1.1 translated.
-#[derive(Debug)]
-pub struct Bulk {
-    /// The 2.0 operations with the labels of the 1.1 ones: in the Ionic dialect a PUT has become a
-    /// PATCH and is still called PUT in its result. Behind them stand those of `memberships`.
-    pub request: BulkRequest,
-    /// For each operation that was added at the end, the position of the POST that ordered it (by
-    /// `groups` in the Ionic extension). It has no result of its own; its failure is the POST's.
-    pub memberships: Vec<usize>,
-}
+/// How references are written otherwise.
+const PREFIX: &str = "bulkId:";
 
-impl Bulk {
-    /// Translates the body of a POST to `/Bulk`.
-    ///
-    /// **Shape**: `{"schemas":["urn:scim:schemas:core:1.0"],"Operations":[{"method":"PATCH",
-    /// "path":"/Users/7","data":{"nickName":"B"}}]}`.
-    ///
-    /// # Errors
-    /// As [`BulkRequest::parse`]; a fault in one operation is that operation's.
-    pub fn parse(
-        mut body: Map<String, Value>,
-        registry: &Registry,
-        dialect: Dialect,
-        reading: &mut Reading<'_>,
-    ) -> Result<Self> {
-        body.retain(|key, _| !key.eq_ignore_ascii_case("schemas"));
-        body.insert("schemas".into(), json!([urn::BULK_REQUEST]));
-        let request = BulkRequest::parse(&body, reading)?;
-        let names = request.entries.iter();
-        let names: HashSet<_> = names
-            .filter_map(|entry| entry.label.bulk_id.clone())
-            .collect();
-        let mut entries = Vec::with_capacity(request.entries.len());
-        let mut ordered = Vec::new();
-        for (position, entry) in request.entries.into_iter().enumerate() {
-            let mut groups = Vec::new();
-            let operation = entry.operation.and_then(|mut operation| {
-                let values = operation.data.values_mut();
-                values.for_each(|value| respell(value, &names));
-                translated(operation, registry, dialect, reading, &mut groups)
-            });
-            let name = entry.label.bulk_id.clone().unwrap_or_default();
-            let groups = groups.into_iter();
-            ordered.extend(groups.map(|group| (position, membership(registry, &group, &name))));
-            entries.push(Entry { operation, ..entry });
-        }
-        let (memberships, added): (Vec<_>, Vec<_>) = ordered.into_iter().unzip();
-        entries.extend(added);
-        Ok(Self {
-            request: BulkRequest { entries, ..request },
-            memberships,
-        })
+/// Translates the body of a POST to `/Bulk` into the request of 2.0.
+///
+/// The labels stay those of 1.1: in the Ionic dialect a PUT has become a PATCH and is still called PUT
+/// in its result. The groups that a new user is to join (`groups` in the Ionic extension) become
+/// completions of its POST.
+///
+/// **Shape**: `{"schemas":["urn:scim:schemas:core:1.0"],"Operations":[{"method":"PATCH",
+/// "path":"/Users/7","data":{"nickName":"B"}}]}`.
+///
+/// # Errors
+/// As [`BulkRequest::parse`]; a fault in one operation is that operation's.
+pub fn bulk_request(
+    mut body: Map<String, Value>,
+    registry: &Registry,
+    dialect: Dialect,
+    reading: &mut Reading<'_>,
+) -> Result<BulkRequest> {
+    body.retain(|key, _| !key.eq_ignore_ascii_case("schemas"));
+    body.insert("schemas".into(), json!([urn::BULK_REQUEST]));
+    let request = BulkRequest::parse(&body, reading)?;
+    let names = request.entries.iter();
+    let names: HashSet<_> = names
+        .filter_map(|entry| entry.label.bulk_id.clone())
+        .collect();
+    let mut entries = Vec::with_capacity(request.entries.len());
+    for entry in request.entries {
+        let mut groups = Vec::new();
+        let operation = entry.operation.and_then(|mut operation| {
+            let values = operation.data.values_mut();
+            values.for_each(|value| respell(value, &names));
+            translated(operation, registry, dialect, reading, &mut groups)
+        });
+        let name = entry.label.bulk_id.as_deref().unwrap_or_default();
+        let groups = groups.into_iter();
+        entries.push(Entry {
+            operation,
+            completions: groups
+                .map(|group| membership(registry, group, name))
+                .collect(),
+            ..entry
+        });
     }
+    Ok(BulkRequest { entries, ..request })
 }
 
 /// The operation with a body of 2.0; one on an unknown endpoint stays as it is, to fail there.
@@ -103,29 +96,20 @@ fn translated(
     Ok(operation)
 }
 
-/// The operation that makes a new user a member of a group.
-fn membership(registry: &Registry, group: &str, user: &str) -> Entry {
+/// The operation that makes a new user a member of a group, which may itself be new.
+fn membership(registry: &Registry, group: String, user: &str) -> Operation {
     let mut types = registry.resource_types().iter();
     let groups = types.find(|found| found.membership == Some(Membership::Members));
     let endpoint = groups.map_or("Groups", |groups| &groups.endpoint);
-    let member = json!({ "value": format!("bulkId:{user}") });
-    let add = json!({"op": "add", "path": Membership::Members.attribute(), "value": [member]});
-    Entry {
-        label: Label {
-            method: Method::Patch.name().to_owned(),
-            bulk_id: None,
-            path: format!("/{endpoint}/{group}"),
+    Operation {
+        method: Method::Patch,
+        endpoint: endpoint.to_owned(),
+        target: match group.strip_prefix(PREFIX) {
+            Some(name) => Target::BulkId(name.to_owned()),
+            None => Target::Id(group),
         },
-        operation: Ok(Operation {
-            method: Method::Patch,
-            endpoint: endpoint.to_owned(),
-            target: Target::Id(group.to_owned()),
-            version: None,
-            data: Map::from_iter([
-                ("schemas".to_owned(), json!([urn::PATCH_OP])),
-                ("Operations".to_owned(), json!([add])),
-            ]),
-        }),
+        version: None,
+        data: super::joining(&format!("{PREFIX}{user}")),
     }
 }
 
@@ -135,7 +119,7 @@ fn respell(value: &mut Value, names: &HashSet<String>) {
             if let Some(name) = text.strip_prefix(MISSPELLED)
                 && names.contains(name)
             {
-                *text = format!("bulkId:{name}");
+                *text = format!("{PREFIX}{name}");
             }
         }
         Value::Array(elements) => elements.iter_mut().for_each(|value| respell(value, names)),
@@ -147,24 +131,24 @@ fn respell(value: &mut Value, names: &HashSet<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Rules;
+    use crate::profile::{Rules, Switches};
 
-    fn parse(dialect: Dialect, text: &str) -> Bulk {
+    fn parse(dialect: Dialect, text: &str) -> BulkRequest {
         let rules = Rules::default();
         let body = serde_json::from_str(text).unwrap();
         let mut reading = Reading::new(&rules);
-        Bulk::parse(body, Registry::builtin(), dialect, &mut reading).unwrap()
+        bulk_request(body, Registry::builtin(), dialect, &mut reading).unwrap()
     }
 
-    fn operation(bulk: &Bulk, position: usize) -> &Operation {
-        bulk.request.entries[position].operation.as_ref().unwrap()
+    fn operation(bulk: &BulkRequest, position: usize) -> &Operation {
+        bulk.entries[position].operation.as_ref().unwrap()
     }
 
     #[test]
     fn each_body_is_translated_by_its_type() {
         let text = include_str!("../../tests/data/scim11/bulk-request.json");
         let bulk = parse(Dialect::General, text);
-        assert_eq!(bulk.request.fail_on_errors, Some(1));
+        assert_eq!(bulk.fail_on_errors, Some(1));
         assert_eq!(operation(&bulk, 0).data["schemas"], json!([urn::USER]));
         assert_eq!(operation(&bulk, 1).method, Method::Put);
         assert_eq!(operation(&bulk, 1).data["schemas"], json!([urn::USER]));
@@ -181,7 +165,7 @@ mod tests {
         let text = include_str!("../../tests/data/scim11/bulk-request.json");
         let bulk = parse(Dialect::Ionic, text);
         assert_eq!(operation(&bulk, 1).method, Method::Patch);
-        assert_eq!(bulk.request.entries[1].label.method, "PUT");
+        assert_eq!(bulk.entries[1].label.method, "PUT");
         assert_eq!(
             operation(&bulk, 1).data["Operations"],
             json!([{"op": "replace", "path": "userName", "value": "Bob"}])
@@ -213,13 +197,28 @@ mod tests {
     fn a_new_user_joins_its_groups_afterwards() {
         let text = r#"{"Operations": [
             {"method": "POST", "path": "/Users", "bulkId": "a",
-             "data": {"userName": "a", "urn:scim:schemas:extension:ionic:1.0": {"groups": ["7", {"value": "8"}]}}},
-            {"method": "DELETE", "path": "/Users/9"}]}"#;
+             "data": {"userName": "a", "urn:scim:schemas:extension:ionic:1.0": {"groups": ["7", {"value": "bulkId:g"}]}}},
+            {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"displayName": "g"}}]}"#;
         let bulk = parse(Dialect::Ionic, text);
-        assert_eq!(bulk.memberships, [0, 0]);
-        assert_eq!(bulk.request.entries.len(), 4);
-        assert_eq!(operation(&bulk, 2).target, Target::Id("7".into()));
-        assert_eq!(operation(&bulk, 3).references(), ["a"]);
+        let completions = &bulk.entries[0].completions;
+        assert_eq!(completions[0].target, Target::Id("7".into()));
+        assert_eq!(completions[0].references(), ["a"]);
+        assert_eq!(completions[1].references(), ["g", "a"]);
+        let plan = bulk.plan(Registry::builtin(), &Switches::default());
+        let steps: Vec<_> = plan
+            .steps
+            .iter()
+            .map(|step| (step.entry, step.after.as_slice(), step.completes))
+            .collect();
+        assert_eq!(
+            steps,
+            [
+                (0, &[][..], false),
+                (0, &[0][..], true),
+                (1, &[][..], false),
+                (0, &[0, 1, 2][..], true),
+            ]
+        );
     }
 
     #[test]
@@ -229,7 +228,7 @@ mod tests {
             {"method": "PATCH", "path": "/Nothing/1", "data": {"a": 1}},
             {"method": "GET", "path": "/Users"}]}"#;
         let bulk = parse(Dialect::Ionic, text);
-        let failed = |position: usize| bulk.request.entries[position].operation.is_err();
+        let failed = |position: usize| bulk.entries[position].operation.is_err();
         assert!(failed(0) && !failed(1) && failed(2));
     }
 }

@@ -20,10 +20,10 @@ mod query;
 mod request;
 mod response;
 
-pub use bulk::Bulk;
+pub use bulk::bulk_request;
 pub use discovery::DiscoveryV1;
 pub use query::Queried;
-pub use request::Request;
+pub use request::{Request, joining};
 pub use response::{embed_user, scopes};
 
 use crate::schema::ResourceType;

@@ -4,7 +4,14 @@ use super::*;
 use crate::profile::{Reading, Rules};
 
 fn plan(body: &Value) -> Plan {
-    let rules = Rules::default();
+    let switches = Switches {
+        bulk_max_operations: u32::MAX,
+        ..Switches::default()
+    };
+    let rules = Rules {
+        switches,
+        ..Rules::default()
+    };
     let request = BulkRequest::parse(body.as_object().unwrap(), &mut Reading::new(&rules));
     request.unwrap().plan(Registry::builtin(), &rules.switches)
 }
