@@ -166,10 +166,10 @@ impl Permissions {
 ///
 /// # Errors
 /// `InvalidValue` naming the first that is not, and those that are.
-pub fn check_scopes<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Result<()> {
-    let mut unknown = scopes.into_iter().filter(|scope| !is_scope(scope));
+pub fn check_scopes<'s>(given: impl IntoIterator<Item = &'s str>) -> Result<()> {
+    let mut unknown = given.into_iter().filter(|scope| !is_scope(scope));
     unknown.next().map_or(Ok(()), |scope| {
-        let all: Vec<_> = all().collect();
+        let all: Vec<_> = scopes().collect();
         Err(Error::invalid_value(format!(
             "`{scope}` is no scope; there are {}",
             all.join(", ")
@@ -178,10 +178,11 @@ pub fn check_scopes<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Result<()>
 }
 
 fn is_scope(text: &str) -> bool {
-    all().any(|scope| scope == text)
+    scopes().any(|scope| scope == text)
 }
 
-fn all() -> impl Iterator<Item = &'static str> {
+/// Every scope, in the order of the catalogue.
+pub fn scopes() -> impl Iterator<Item = &'static str> {
     CATALOGUE
         .iter()
         .flat_map(|(_, scopes)| scopes.iter().copied())
@@ -280,7 +281,7 @@ mod tests {
         let registry = Registry::builtin();
         let role = registry.schema(urn::ROLE).unwrap();
         let scopes = role.attribute("scopes").unwrap();
-        assert!(scopes.canonical_values.iter().map(String::as_str).eq(all()));
+        assert!(scopes.canonical_values.iter().map(String::as_str).eq(super::scopes()));
         let schema = registry.schema(urn::SCOPES).unwrap();
         let groups = &schema.attribute("scopes").unwrap().sub_attributes;
         let catalogue = catalogue();

@@ -3,6 +3,7 @@
 
 use super::entries::entries;
 use super::members::{Kinds, MemberIntent};
+use super::role::{check_changeable, check_role};
 use super::{MAX_ROUNDS, Provider, Scope, password};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{PasswordChange, Resource};
@@ -73,7 +74,9 @@ impl Provider {
             let before = scope.existing(resource_type, id).await?;
             precondition.check_write(&before.version())?;
             let existing = Resource::from_text(&before.body)?;
+            check_changeable(resource_type, &existing)?;
             let state = make(&existing)?;
+            check_role(resource_type, &state.resource)?;
             let guard = if precondition.has_if_match() {
                 Guard::Whole
             } else {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::entries::entries;
+use super::role::check_role;
 use super::{Answer, Provider, Scope, password};
 use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
@@ -38,6 +39,7 @@ impl Provider {
         );
         scope.note(&reading);
         let draft = draft?;
+        check_role(resource_type, &draft.resource)?;
         let password =
             password::changed(draft.password.as_ref(), None, &scope.tenant.rules).await?;
         let write = Write {

@@ -2,6 +2,7 @@
 
 use super::entries::entries;
 use super::get::{could_be_an_id, no_such};
+use super::role::check_changeable;
 use super::{MAX_ROUNDS, Provider, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::Resource;
@@ -44,6 +45,7 @@ impl Provider {
                 Guard::Changed
             };
             let body = Resource::from_text(&before.body)?;
+            check_changeable(resource_type, &body)?;
             let entries = entries(body.body(), resource_type, &scope.tenant.rules);
             match scope
                 .store

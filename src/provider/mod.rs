@@ -4,6 +4,7 @@
 //! schemas and rules, and asks the store for one atomic change. It must not know HTTP, which client
 //! is calling, or how the table is laid out.
 
+mod bulk;
 mod change;
 mod create;
 mod delete;
@@ -20,18 +21,22 @@ mod registration;
 mod render;
 mod repair;
 mod replace;
+mod role;
 mod tenants;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+pub use bulk::Performed;
 pub use load::Loader;
 pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, Over, ReadBudget};
 pub use registration::Registered;
 pub use render::Answer;
 pub use repair::{Findings, Repair};
 pub use tenants::{Tenant, Tenants};
+
+use role::Roles;
 
 use crate::clock::Clock;
 use crate::protocol::error::Result;
@@ -51,6 +56,7 @@ pub struct Provider {
     store: Store,
     tenants: Tenants,
     clock: Arc<dyn Clock>,
+    roles: Roles,
     cursors: Cursors,
     read_budget: ReadBudget,
 }
@@ -101,6 +107,7 @@ impl Provider {
         Self {
             store,
             tenants,
+            roles: Roles::new(Arc::clone(&clock)),
             clock,
             cursors,
             read_budget: ReadBudget::default(),
@@ -131,7 +138,8 @@ impl Provider {
     /// Begins a request of an authenticated caller.
     ///
     /// # Errors
-    /// `Unavailable` when the tenant's configuration cannot be read.
+    /// `Unavailable` when the tenant's configuration or the caller's role cannot be read; `Forbidden`
+    /// when the caller may do nothing at all.
     pub async fn scope(
         &self,
         caller: Caller,
@@ -141,14 +149,17 @@ impl Provider {
     ) -> Result<Scope> {
         let store = self.store.for_tenant(&caller.tenant, meter, REQUEST_BUDGET);
         let tenant = self.tenants.get(&caller.tenant, &store).await?;
-        Ok(Scope {
+        let mut scope = Scope {
             tenant,
             store,
             caller,
             base_url,
             request_id,
             fired: AtomicU32::new(0),
-        })
+        };
+        self.grant_role(&mut scope).await?;
+        scope.caller.permissions.check_access()?;
+        Ok(scope)
     }
 
     fn now(&self) -> u64 {

@@ -63,6 +63,14 @@ impl Meter {
         }
     }
 
+    /// Adds what another meter counted, as reads of configuration.
+    pub(crate) fn add_configuration(&self, cost: &Cost) {
+        let calls = cost.calls + cost.config_calls;
+        self.0.config_calls.fetch_add(calls, Ordering::Relaxed);
+        let waited = u64::try_from(cost.waited.as_micros()).unwrap_or(u64::MAX);
+        self.0.micros.fetch_add(waited, Ordering::Relaxed);
+    }
+
     pub(super) fn attempt(&self, account: Account, took: Duration) {
         let calls = if account == Account::Config {
             &self.0.config_calls

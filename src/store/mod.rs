@@ -135,6 +135,12 @@ impl TenantStore {
             .is_some_and(|until| self.clock.now_millis() >= until)
     }
 
+    /// When the request has to be over.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// What this request has cost so far.
     #[must_use]
     pub fn meter(&self) -> &Meter {

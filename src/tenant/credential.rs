@@ -158,9 +158,11 @@ impl Credential {
     #[must_use]
     pub fn permissions(&self) -> Permissions {
         match (&self.permissions, &self.role) {
-            (Some(permissions), _) => Permissions::Only(permissions.clone()),
+            (Some(permissions), _) => {
+                Permissions::of_credential(permissions.iter().map(String::as_str))
+            }
             // A role that nobody looked up must not mean everything.
-            (None, Some(_)) => Permissions::Only(BTreeSet::new()),
+            (None, Some(_)) => Permissions::of_role([]),
             (None, None) => Permissions::All,
         }
     }
@@ -232,15 +234,13 @@ mod tests {
             let credential: Credential = serde_json::from_value(document).unwrap();
             assert_eq!(credential.permissions(), *expected, "{members}");
         }
-        let one = Permissions::Only(BTreeSet::from(["users:read".to_owned()]));
+        let one = Permissions::of_credential(["users:read"]);
         check(&json!({}), &Permissions::All);
         check(&json!({"permissions": ["users:read"]}), &one);
         check(&json!({"permissions": ["users:read"], "role": "r"}), &one);
-        check(
-            &json!({"permissions": []}),
-            &Permissions::Only(BTreeSet::new()),
-        );
-        check(&json!({"role": "r"}), &Permissions::Only(BTreeSet::new()));
+        let none = Permissions::of_credential([]);
+        check(&json!({"permissions": []}), &none);
+        check(&json!({"role": "r"}), &Permissions::of_role([]));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
+use crate::protocol::scopes::check_scopes;
 
 /// How many credentials a tenant may have; with the 64 KiB of a secret this leaves each 650 bytes.
 const MAX_CREDENTIALS: usize = 100;
@@ -98,10 +99,14 @@ impl Issuer {
     /// Makes a credential of `tenant`.
     ///
     /// # Errors
-    /// `NotFound` if there is no such tenant; `InvalidValue` for a label that cannot be presented;
-    /// `TooMany` if the tenant has 100 credentials; `Unavailable` if secrets are out of reach.
+    /// `NotFound` if there is no such tenant; `InvalidValue` for a label that cannot be presented or a
+    /// permission that is not in the catalogue; `TooMany` if the tenant has 100 credentials;
+    /// `Unavailable` if secrets are out of reach.
     pub async fn create_credential(&self, tenant: &TenantId, new: NewCredential) -> Result<Issued> {
         check_label(&new)?;
+        if let Permissions::Only(permissions) = &new.permissions {
+            check_scopes(permissions.iter().map(String::as_str))?;
+        }
         let issued = self.issue(tenant, new)?;
         let add = self.credentials.change(tenant, |secret| {
             if secret.len() >= MAX_CREDENTIALS {
@@ -295,6 +300,25 @@ mod tests {
         let new = new(CredentialKind::Bearer, "okta");
         let error = issuer.create_credential(&nobody, new).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn only_permissions_of_the_catalogue_are_given() {
+        let issuer = issuer(&Arc::default());
+        let acme = tenant("acme");
+        issuer.create_tenant(&acme).await.unwrap();
+        let issue = |permission: &str| {
+            let permissions = Permissions::of_credential([permission]);
+            let new = NewCredential {
+                permissions,
+                ..new(CredentialKind::Bearer, "okta")
+            };
+            issuer.create_credential(&acme, new)
+        };
+        assert!(issue("users:read").await.is_ok());
+        let error = issue("users:raed").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidValue);
+        assert!(error.detail().contains("users:raed"), "{error}");
     }
 
     #[tokio::test]

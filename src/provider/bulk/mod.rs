@@ -1,0 +1,115 @@
+//! Bulk: many operations in one request (RFC 7644 §3.7).
+//!
+//! Each operation is what the single request would be: checked against the caller's permissions,
+//! conditional on its own version, atomic by itself. Which waits for which is the plan's; whatever
+//! does not wait runs at the same time, up to a bound. An operation that takes several writes is taken
+//! back when a later one of them fails.
+//!
+//! Near the deadline nothing new begins, so that what has begun can end: the answer tells of every
+//! operation whether it was done.
+
+mod operation;
+mod progress;
+mod queue;
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Provider, Scope};
+use crate::protocol::bulk::{BulkRequest, Label, Operation, Outcome};
+use crate::protocol::error::Result;
+use operation::{Effect, Made};
+use progress::{Next, Progress};
+use queue::Queue;
+
+/// So many operations run at the same time.
+const MAX_RUNNING: usize = 16;
+/// Nothing new begins when the request has less time than this left.
+const LEFT_TO_BEGIN: Duration = Duration::from_secs(5);
+/// What still runs is given up when the request has only this left, which is for the answer.
+const LEFT_TO_ANSWER: Duration = Duration::from_secs(1);
+
+/// What became of one operation.
+#[derive(Debug)]
+pub struct Performed {
+    /// What its result repeats.
+    pub label: Label,
+    /// The resource's URL; there is none for a POST that failed.
+    pub location: Option<String>,
+    /// The resource's entity tag afterwards.
+    pub version: Option<String>,
+    /// The status that the single request would have had, or why it failed.
+    pub status: Result<u16>,
+}
+
+impl Performed {
+    /// The result as the message writes it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome<'_> {
+        Outcome {
+            method: &self.label.method,
+            bulk_id: self.label.bulk_id.as_deref(),
+            location: self.location.as_deref(),
+            version: self.version.as_deref(),
+            status: self.status.as_ref().copied(),
+        }
+    }
+}
+
+impl Provider {
+    /// Carries out a bulk request: one result for each operation that was tried, in the order of the
+    /// request. With `failOnErrors` nothing is tried after so many errors; otherwise everything is,
+    /// as far as there is time, and what is not has `Unavailable` as its result.
+    pub async fn bulk(&self, scope: &Scope, request: BulkRequest) -> Vec<Performed> {
+        let tenant = &scope.tenant;
+        let plan = request.plan(&tenant.registry, &tenant.rules.switches);
+        let mut queue = Queue::new(&plan.steps);
+        let mut progress = Progress::new(scope, plan);
+        let deadline = scope.store.deadline();
+        let (last_begin, end) = (deadline - LEFT_TO_BEGIN, deadline - LEFT_TO_ANSWER);
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < MAX_RUNNING
+                && let Some(step) = queue.next()
+            {
+                if Instant::now() >= last_begin {
+                    progress.run_out_of_time();
+                }
+                match progress.begin(step) {
+                    // Boxed, as there are many and each is large.
+                    Next::Run(operation, made) => running.push(Box::pin(async move {
+                        (step, self.perform_step(scope, operation, made).await)
+                    })),
+                    Next::Nothing => queue.end(step),
+                }
+            }
+            // Nothing runs: everything is done. Or it does not end in time.
+            let Ok(Some((step, result))) = timeout_at(end, running.next()).await else {
+                break;
+            };
+            progress.end(step, result);
+            queue.end(step);
+        }
+        progress.into_results()
+    }
+
+    /// Performs an operation. One that was to complete a new resource and fails takes that back.
+    async fn perform_step(
+        &self,
+        scope: &Scope,
+        operation: Result<Operation>,
+        made: Option<Made>,
+    ) -> Result<Effect> {
+        let result = match operation {
+            Ok(operation) => self.perform(scope, operation).await,
+            Err(error) => Err(error),
+        };
+        if let (Err(_), Some(made)) = (&result, made) {
+            self.take_back(scope, &made).await;
+        }
+        result
+    }
+}

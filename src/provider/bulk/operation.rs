@@ -1,0 +1,175 @@
+//! One operation of a bulk request: what the single request would do.
+
+use super::{Provider, Scope};
+use crate::protocol::bulk::{Method, Operation, Target};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::message::Selection;
+use crate::protocol::profile::GroupPatchAnswers;
+use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::scopes::Action;
+use crate::protocol::version::{Precondition, Version};
+use crate::provider::{Answer, Patched};
+
+/// A resource that an operation of this request has made.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) id: String,
+    endpoint: String,
+}
+
+/// What an operation did.
+pub(super) struct Effect {
+    pub(super) status: u16,
+    pub(super) location: String,
+    pub(super) version: Option<String>,
+    pub(super) made: Option<Made>,
+}
+
+impl Scope {
+    /// The URL of the resource that an operation is about, if that is known before it is performed.
+    pub(super) fn location_of(&self, operation: &Operation) -> Option<String> {
+        let resource_type = self.tenant.registry.at_endpoint(&operation.endpoint)?;
+        match &operation.target {
+            Target::Id(id) => Some(self.location(resource_type, id)),
+            Target::New(_) | Target::BulkId(_) => None,
+        }
+    }
+}
+
+impl Provider {
+    /// Performs an operation whose references are resolved.
+    pub(super) async fn perform(&self, scope: &Scope, operation: Operation) -> Result<Effect> {
+        let registry = &scope.tenant.registry;
+        let resource_type = registry.at_endpoint(&operation.endpoint);
+        let resource_type = resource_type.ok_or_else(|| {
+            Error::not_found(format!("There is no endpoint /{}", operation.endpoint))
+        })?;
+        let action = match operation.method {
+            Method::Post => Action::Create,
+            Method::Put | Method::Patch => Action::Update,
+            Method::Delete => Action::Delete,
+        };
+        let permissions = &scope.caller.permissions;
+        permissions.check(&resource_type.endpoint, action)?;
+        match &operation.target {
+            Target::New(_) => self.make(scope, resource_type, operation).await,
+            Target::Id(id) => {
+                let id = id.clone();
+                self.change_one(scope, resource_type, &id, operation).await
+            }
+            Target::BulkId(name) => Err(Error::invalid_value(format!(
+                "`bulkId:{name}` is not resolved"
+            ))),
+        }
+    }
+
+    async fn make(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        operation: Operation,
+    ) -> Result<Effect> {
+        let created = self
+            .create(scope, resource_type, operation.data, &little())
+            .await?;
+        let id = created.location.rsplit('/').next().unwrap_or_default();
+        Ok(Effect {
+            made: Some(Made {
+                id: id.to_owned(),
+                endpoint: operation.endpoint,
+            }),
+            ..Effect::of(201, created)
+        })
+    }
+
+    async fn change_one(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        id: &str,
+        operation: Operation,
+    ) -> Result<Effect> {
+        let Operation { data, version, .. } = operation;
+        let condition = Precondition::parse(version.as_deref(), None);
+        match operation.method {
+            Method::Delete => {
+                self.delete(scope, resource_type, id, &condition).await?;
+                Ok(Effect {
+                    status: 204,
+                    location: scope.location(resource_type, id),
+                    version: None,
+                    made: None,
+                })
+            }
+            Method::Patch => {
+                let patched = self
+                    .patch(scope, resource_type, id, data, &little(), &condition)
+                    .await?;
+                Ok(match patched {
+                    Patched::Resource(answer) => {
+                        Effect::of(scope.patch_status(resource_type), answer)
+                    }
+                    Patched::NoContent { version, location } => {
+                        Effect::at(204, location, &version)
+                    }
+                })
+            }
+            Method::Put | Method::Post => {
+                let replaced = self
+                    .replace(scope, resource_type, id, data, &little(), &condition)
+                    .await?;
+                Ok(Effect::of(200, replaced))
+            }
+        }
+    }
+
+    /// Deletes what was made by an operation that failed later. Where that fails too, the resource
+    /// stays and the log tells.
+    pub(super) async fn take_back(&self, scope: &Scope, made: &Made) {
+        let registry = &scope.tenant.registry;
+        let Some(resource_type) = registry.at_endpoint(&made.endpoint) else {
+            return;
+        };
+        let condition = Precondition::default();
+        let deleted = self.delete(scope, resource_type, &made.id, &condition);
+        if let Err(error) = deleted.await {
+            tracing::warn!(resource.id = made.id, %error, "could not take back a failed creation");
+        }
+    }
+}
+
+impl Scope {
+    /// The status of a PATCH that asks for nothing in particular.
+    fn patch_status(&self, resource_type: &ResourceType) -> u16 {
+        let answers = self.tenant.rules.switches.group_patch_answers;
+        let is_group = resource_type.membership == Some(Membership::Members);
+        if is_group && answers == GroupPatchAnswers::NoContent {
+            204
+        } else {
+            200
+        }
+    }
+}
+
+impl Effect {
+    fn of(status: u16, answer: Answer) -> Self {
+        Self::at(status, answer.location, &answer.version)
+    }
+
+    fn at(status: u16, location: String, version: &Version) -> Self {
+        Self {
+            status,
+            location,
+            version: Some(version.to_string()),
+            made: None,
+        }
+    }
+}
+
+/// The results of a bulk request show no resources, so members and groups need not be read.
+fn little() -> Selection {
+    Selection {
+        attributes: vec!["id".to_owned()],
+        ..Selection::default()
+    }
+}

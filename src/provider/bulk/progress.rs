@@ -1,0 +1,201 @@
+//! How far a bulk request has come: ids that were made, results, and whether it goes on.
+
+use std::collections::HashMap;
+
+use super::operation::{Effect, Made};
+use super::{Performed, Scope};
+use crate::protocol::bulk::{Label, Method, Operation, Plan};
+use crate::protocol::error::{Error, Result};
+
+/// What to do about a step.
+pub(super) enum Next {
+    /// Perform this, if it can be; what is given with it is taken back if it fails.
+    Run(Result<Operation>, Option<Made>),
+    /// Nothing.
+    Nothing,
+}
+
+/// A step of the plan.
+struct Step {
+    entry: usize,
+    completes: bool,
+    /// Absent once the step has begun.
+    operation: Option<Result<Operation>>,
+    has_ended: bool,
+}
+
+/// What is known of one operation of the request.
+#[derive(Default)]
+struct State {
+    has_begun: bool,
+    made: Option<Made>,
+    location: Option<String>,
+    version: Option<String>,
+    status: Option<Result<u16>>,
+}
+
+pub(super) struct Progress<'s> {
+    scope: &'s Scope,
+    /// By position in the request.
+    operations: Vec<(Label, State)>,
+    steps: Vec<Step>,
+    /// The ids of resources by the names that the client gave them.
+    ids: HashMap<String, String>,
+    errors_left: Option<u32>,
+    is_out_of_time: bool,
+}
+
+impl<'s> Progress<'s> {
+    pub(super) fn new(scope: &'s Scope, plan: Plan) -> Self {
+        let labels = plan.labels.into_iter();
+        let steps = plan.steps.into_iter().map(|step| Step {
+            entry: step.entry,
+            completes: step.completes,
+            operation: Some(step.operation),
+            has_ended: false,
+        });
+        Self {
+            scope,
+            operations: labels.map(|label| (label, State::default())).collect(),
+            steps: steps.collect(),
+            ids: HashMap::new(),
+            errors_left: plan.fail_on_errors,
+            is_out_of_time: false,
+        }
+    }
+
+    /// From now on nothing begins, except what completes resources that are there already.
+    pub(super) fn run_out_of_time(&mut self) {
+        self.is_out_of_time = true;
+    }
+
+    fn has_too_many_errors(&self) -> bool {
+        self.errors_left == Some(0)
+    }
+
+    /// Decides about a step whose predecessors have ended.
+    pub(super) fn begin(&mut self, step: usize) -> Next {
+        let is_over = self.is_out_of_time || self.has_too_many_errors();
+        let Some(step) = self.steps.get_mut(step) else {
+            return Next::Nothing;
+        };
+        let Some((_, state)) = self.operations.get_mut(step.entry) else {
+            return Next::Nothing;
+        };
+        let made = state.made.clone().filter(|_| step.completes);
+        let goes_on = if step.completes {
+            made.is_some()
+        } else {
+            !is_over
+        };
+        let Some(operation) = step.operation.take().filter(|_| goes_on) else {
+            step.has_ended = true;
+            return Next::Nothing;
+        };
+        state.has_begun = true;
+        let ids = &self.ids;
+        let mut location = None;
+        let resolved = operation.and_then(|mut operation| {
+            let resolved = operation.resolve(&|name| ids.get(name).cloned());
+            location = self.scope.location_of(&operation);
+            resolved.map(|()| operation)
+        });
+        if !step.completes {
+            state.location = location;
+        }
+        Next::Run(resolved, made)
+    }
+
+    /// Takes the result of a step.
+    pub(super) fn end(&mut self, step: usize, result: Result<Effect>) {
+        let Some(step) = self.steps.get_mut(step) else {
+            return;
+        };
+        step.has_ended = true;
+        let Some((label, state)) = self.operations.get_mut(step.entry) else {
+            return;
+        };
+        match result {
+            Ok(effect) if step.completes => {
+                // What completes a resource may also be a change of another one.
+                if state.location.as_ref() == Some(&effect.location) {
+                    state.version = effect.version;
+                }
+            }
+            Ok(effect) => {
+                if let (Some(made), Some(name)) = (&effect.made, &label.bulk_id) {
+                    self.ids.insert(name.clone(), made.id.clone());
+                }
+                *state = State {
+                    has_begun: true,
+                    made: effect.made,
+                    location: Some(effect.location),
+                    version: effect.version,
+                    status: Some(Ok(effect.status)),
+                };
+            }
+            Err(error) => {
+                if state.made.is_some()
+                    && let Some(name) = &label.bulk_id
+                {
+                    self.ids.remove(name);
+                }
+                *state = State {
+                    has_begun: true,
+                    location: state.location.take(),
+                    status: Some(Err(error)),
+                    ..State::default()
+                };
+                let left = self.errors_left.as_mut();
+                left.into_iter()
+                    .for_each(|left| *left = left.saturating_sub(1));
+            }
+        }
+    }
+
+    /// The results in the order of the request. What too many errors kept from being tried has none;
+    /// what the time did not suffice for is refused.
+    pub(super) fn into_results(self) -> Vec<Performed> {
+        let lists_all = !self.has_too_many_errors();
+        let unfinished: Vec<usize> = self
+            .steps
+            .iter()
+            .filter(|step| !step.has_ended)
+            .map(|step| step.entry)
+            .collect();
+        let base_url = &self.scope.base_url;
+        let operations = self.operations.into_iter().enumerate();
+        let results = operations.filter_map(|(entry, (label, state))| {
+            let status = match state.status {
+                Some(_) if unfinished.contains(&entry) => Err(unfinished_in_time()),
+                Some(status) => status,
+                None if state.has_begun => Err(unfinished_in_time()),
+                None if lists_all => Err(not_begun_in_time()),
+                None => return None,
+            };
+            let is_post = label.method == Method::Post.name();
+            let location = match (&status, state.location) {
+                (Err(_), _) if is_post => None,
+                (_, Some(location)) => Some(location),
+                (_, None) => Some(format!("{base_url}/{}", label.path.trim_matches('/'))),
+            };
+            Some(Performed {
+                label,
+                location,
+                version: state.version.filter(|_| status.is_ok()),
+                status,
+            })
+        });
+        results.collect()
+    }
+}
+
+fn not_begun_in_time() -> Error {
+    Error::unavailable("The time did not suffice for this operation; nothing was done, send it again")
+}
+
+fn unfinished_in_time() -> Error {
+    Error::unavailable(
+        "The operation did not end in time; read the resource to see whether it was carried out",
+    )
+}

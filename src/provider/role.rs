@@ -1,0 +1,209 @@
+//! What is special about roles: their scopes are of the catalogue, some belong to the service, and a
+//! credential can be bound to one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::entries::entries;
+use super::{Provider, REQUEST_BUDGET, Scope};
+use crate::clock::Clock;
+use crate::protocol::error::{Error, Result};
+use crate::protocol::resource::Resource;
+use crate::protocol::schema::ResourceType;
+use crate::protocol::scopes::{check_scopes, scopes};
+use crate::protocol::urn;
+use crate::store::{Meter, New, StoreError, Write};
+use crate::tenant::TenantId;
+
+/// How long a process goes on with the scopes of a role that it has read, in milliseconds.
+const CACHE_MILLIS: u64 = 10_000;
+/// How many roles a process remembers.
+const MAX_ROLES: usize = 10_000;
+
+/// Scopes by tenant and role.
+pub(super) struct Roles {
+    clock: Arc<dyn Clock>,
+    cached: RwLock<HashMap<(TenantId, String), Cached>>,
+}
+
+#[derive(Clone)]
+struct Cached {
+    scopes: Arc<[String]>,
+    until: u64,
+}
+
+impl Roles {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            cached: RwLock::default(),
+        }
+    }
+
+    fn fresh(&self, key: &(TenantId, String)) -> Option<Arc<[String]>> {
+        let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = cached.get(key)?;
+        (entry.until > self.clock.now_millis()).then(|| Arc::clone(&entry.scopes))
+    }
+
+    fn keep(&self, key: (TenantId, String), scopes: Arc<[String]>) {
+        let now = self.clock.now_millis();
+        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
+        if cached.len() >= MAX_ROLES {
+            cached.retain(|_, entry| entry.until > now);
+        }
+        if cached.len() < MAX_ROLES {
+            let until = now + CACHE_MILLIS;
+            cached.insert(key, Cached { scopes, until });
+        }
+    }
+}
+
+impl Provider {
+    /// Gives the caller what its role permits: nothing if the role is gone or out of use.
+    pub(super) async fn grant_role(&self, scope: &mut Scope) -> Result<()> {
+        let Some(role) = scope.caller.role.clone() else {
+            return Ok(());
+        };
+        let key = (scope.tenant.id.clone(), role);
+        let scopes = match self.roles.fresh(&key) {
+            Some(scopes) => scopes,
+            None => {
+                let scopes = self.scopes_of(scope, &key.1).await?;
+                self.roles.keep(key, Arc::clone(&scopes));
+                scopes
+            }
+        };
+        let permissions = &mut scope.caller.permissions;
+        permissions.grant(scopes.iter().map(String::as_str));
+        Ok(())
+    }
+
+    /// Reads a role's scopes; what that costs is counted with the tenant's configuration.
+    async fn scopes_of(&self, scope: &Scope, role: &str) -> Result<Arc<[String]>> {
+        let types = scope.tenant.registry.resource_types();
+        let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
+            return Ok(Arc::default());
+        };
+        let meter = Meter::default();
+        let tenant = &scope.tenant.id;
+        let store = self.store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
+        let found = store.get(resource_type, role).await;
+        scope.store.meter().add_configuration(&meter.cost());
+        let Some(stored) = found? else {
+            return Ok(Arc::default());
+        };
+        let body = Resource::from_text(&stored.body)?.into_body();
+        if body.get("active") == Some(&Value::Bool(false)) {
+            return Ok(Arc::default());
+        }
+        Ok(listed_scopes(&body).map(str::to_owned).collect())
+    }
+
+    /// Gives a tenant the service's own roles, as far as it does not have roles of these names.
+    /// Returns the names and ids of those that were made.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach.
+    pub async fn add_own_roles(&self, tenant: &TenantId) -> Result<Vec<(String, String)>> {
+        let store = self.administration(tenant);
+        let view = self.tenants.get(tenant, &store).await?;
+        let types = view.registry.resource_types();
+        let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
+            return Ok(Vec::new());
+        };
+        let mut made = Vec::new();
+        for (name, description, wanted) in OWN_ROLES {
+            let body = own_role(name, description, wanted);
+            let id = Uuid::now_v7().to_string();
+            let write = Write {
+                body: &body.to_text(),
+                entries: &entries(body.body(), resource_type, &view.rules),
+                password: None,
+                now: self.now(),
+            };
+            let new = New {
+                id: &id,
+                write,
+                group: None,
+                members: &[],
+                journal: None,
+            };
+            match store.create(resource_type, new).await {
+                Ok(_) => made.push((name.to_owned(), id)),
+                Err(StoreError::Taken { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(made)
+    }
+}
+
+/// A name, what it is for, and which of the scopes it has.
+type OwnRole = (&'static str, &'static str, fn(&str) -> bool);
+
+/// The service's own roles.
+const OWN_ROLES: [OwnRole; 3] = [
+    ("Administrator", "May do everything", |_| true),
+    ("Provisioner", "May manage users and groups", |scope| {
+        scope.starts_with("users:") || scope.starts_with("groups:") || is_access(scope)
+    }),
+    ("Reader", "May read everything", |scope| {
+        scope.ends_with(":read") || scope.ends_with(":list") || is_access(scope)
+    }),
+];
+
+fn is_access(scope: &str) -> bool {
+    scope.starts_with("access:")
+}
+
+fn own_role(name: &str, description: &str, wanted: fn(&str) -> bool) -> Resource {
+    let scopes: Vec<_> = scopes().filter(|scope| wanted(scope)).collect();
+    let members = [
+        ("schemas", json!([urn::ROLE])),
+        ("name", json!(name)),
+        ("description", json!(description)),
+        ("scopes", json!(scopes)),
+        ("active", json!(true)),
+        ("readOnly", json!(true)),
+    ];
+    let members = members.map(|(name, value)| (name.to_owned(), value));
+    Resource::from_canonical(Map::from_iter(members))
+}
+
+/// Checks what a request makes of a resource: the scopes of a role are those of the catalogue.
+///
+/// # Errors
+/// `InvalidValue` naming the scope that is not.
+pub(super) fn check_role(resource_type: &ResourceType, resource: &Resource) -> Result<()> {
+    if !is_role(resource_type) {
+        return Ok(());
+    }
+    check_scopes(listed_scopes(resource.body()))
+}
+
+/// Checks that a resource may be changed and deleted: a role of the service's own may not.
+///
+/// # Errors
+/// `Forbidden`.
+pub(super) fn check_changeable(resource_type: &ResourceType, existing: &Resource) -> Result<()> {
+    let is_own = existing.body().get("readOnly") == Some(&Value::Bool(true));
+    if is_role(resource_type) && is_own {
+        return Err(Error::forbidden(
+            "The role belongs to the service, which neither changes nor deletes it",
+        ));
+    }
+    Ok(())
+}
+
+fn is_role(resource_type: &ResourceType) -> bool {
+    resource_type.schema.id == urn::ROLE
+}
+
+fn listed_scopes(body: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let listed = body.get("scopes").and_then(Value::as_array);
+    listed.into_iter().flatten().filter_map(Value::as_str)
+}
