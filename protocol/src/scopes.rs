@@ -281,7 +281,13 @@ mod tests {
         let registry = Registry::builtin();
         let role = registry.schema(urn::ROLE).unwrap();
         let scopes = role.attribute("scopes").unwrap();
-        assert!(scopes.canonical_values.iter().map(String::as_str).eq(super::scopes()));
+        assert!(
+            scopes
+                .canonical_values
+                .iter()
+                .map(String::as_str)
+                .eq(super::scopes())
+        );
         let schema = registry.schema(urn::SCOPES).unwrap();
         let groups = &schema.attribute("scopes").unwrap().sub_attributes;
         let catalogue = catalogue();

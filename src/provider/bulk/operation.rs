@@ -109,9 +109,7 @@ impl Provider {
                     Patched::Resource(answer) => {
                         Effect::of(scope.patch_status(resource_type), answer)
                     }
-                    Patched::NoContent { version, location } => {
-                        Effect::at(204, location, &version)
-                    }
+                    Patched::NoContent { version, location } => Effect::at(204, location, &version),
                 })
             }
             Method::Put | Method::Post => {

@@ -191,7 +191,9 @@ impl<'s> Progress<'s> {
 }
 
 fn not_begun_in_time() -> Error {
-    Error::unavailable("The time did not suffice for this operation; nothing was done, send it again")
+    Error::unavailable(
+        "The time did not suffice for this operation; nothing was done, send it again",
+    )
 }
 
 fn unfinished_in_time() -> Error {
