@@ -1,5 +1,7 @@
 //! Bulk requests on an embedded table: order, references, failures, time (RFC 7644 §3.7).
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod directory;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -47,7 +47,7 @@ async fn paths_that_lead_nowhere_are_scim_errors() {
     server
         .send("POST", "/scim/v2/Bulk", Some(&json!({})))
         .await
-        .check_error(501, None);
+        .check_error(400, Some("invalidSyntax"));
 }
 
 #[tokio::test]
@@ -407,7 +407,7 @@ async fn discovery_describes_the_service() {
         format!("{BASE}/ServiceProviderConfig")
     );
     assert_eq!(config.json["patch"]["supported"], true);
-    assert_eq!(config.json["bulk"]["supported"], false);
+    assert_eq!(config.json["bulk"]["supported"], true);
     for list in ["Schemas", "ResourceTypes"] {
         let list = server.send("GET", &format!("/scim/v2/{list}"), None).await;
         let resources = list.json["Resources"].as_array().unwrap();

@@ -8,8 +8,8 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 
-use super::media_type::SCIM_JSON;
-use crate::protocol::message::error_response;
+use super::media_type::{JSON_UTF_8, SCIM_JSON};
+use crate::protocol::message::{error_response, error_response_v1};
 use crate::protocol::version::Version;
 use crate::protocol::{Error, ErrorKind};
 
@@ -41,8 +41,8 @@ pub(super) fn no_content(location: &str, version: &Version) -> Response {
 }
 
 /// Success without a body, for a resource that is gone.
-pub(super) fn deleted() -> Response {
-    empty(StatusCode::NO_CONTENT)
+pub(super) fn deleted(status: StatusCode) -> Response {
+    empty(status)
 }
 
 /// The client has this version already (RFC 9110 §15.4.5).
@@ -52,15 +52,28 @@ pub(super) fn not_modified(version: &Version) -> Response {
     response
 }
 
-/// The SCIM error message; what only we may know of the error goes to the log, here and nowhere
-/// else.
+/// The SCIM error message; what only we may know of the error goes to the log.
 pub(super) fn error(error: &Error) -> Response {
+    refusal(error, error_response(error))
+}
+
+/// The same in SCIM 1.1.
+pub(super) fn error_v1(error: &Error) -> Response {
+    refusal(error, error_response_v1(error))
+}
+
+/// The same answer in the media type of SCIM 1.1.
+pub(super) fn in_v1(mut response: Response) -> Response {
+    if response.headers().contains_key(CONTENT_TYPE) {
+        set(&mut response, CONTENT_TYPE, JSON_UTF_8);
+    }
+    response
+}
+
+fn refusal(error: &Error, json: String) -> Response {
     log(error);
     let status = StatusCode::from_u16(error.status());
-    let mut response = with_body(
-        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        error_response(error),
-    );
+    let mut response = with_body(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), json);
     match error.kind() {
         ErrorKind::Unauthorized => set(&mut response, WWW_AUTHENTICATE, CHALLENGE),
         ErrorKind::TooManyRequests | ErrorKind::Unavailable => {
@@ -117,7 +130,8 @@ fn empty(status: StatusCode) -> Response {
     response
 }
 
-fn log(error: &Error) {
+/// Logs an error, with what only we may know of it.
+pub(super) fn log(error: &Error) {
     let mut chain = Vec::new();
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {
@@ -169,6 +183,9 @@ mod tests {
         let head = head_of(message("{\"a\":1}".to_owned()));
         assert_eq!(header(&head, &CONTENT_LENGTH).as_deref(), Some("7"));
         assert_eq!(head.body().size_hint().exact(), Some(0));
-        assert_eq!(header(&head_of(deleted()), &CONTENT_LENGTH), None);
+        assert_eq!(
+            header(&head_of(deleted(StatusCode::NO_CONTENT)), &CONTENT_LENGTH),
+            None
+        );
     }
 }

@@ -22,8 +22,20 @@ const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
 /// `UnsupportedMediaType`, `PayloadTooLarge` naming the limit, `InvalidSyntax` when the body is no
 /// JSON object.
 pub(super) async fn read_object(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>> {
+    read_object_up_to(headers, body, MAX_RESOURCE_BYTES).await
+}
+
+/// The same up to another limit, in bytes.
+///
+/// # Errors
+/// As [`read_object`].
+pub(super) async fn read_object_up_to(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Map<String, Value>> {
     media_type::check_content_type(headers)?;
-    let bytes = read(headers, body, MAX_RESOURCE_BYTES).await?;
+    let bytes = read(headers, body, limit.min(MAX_DRAINED_BYTES)).await?;
     json::parse_object(&bytes)
 }
 

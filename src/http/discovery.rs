@@ -1,4 +1,4 @@
-//! `/ServiceProviderConfig`, `/Schemas` and `/ResourceTypes` (RFC 7644 §4).
+//! `/ServiceProviderConfig`, `/Schemas` and `/ResourceTypes` (RFC 7644 §4), and `/Scopes`.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -11,12 +11,13 @@ use crate::protocol::Result;
 use crate::protocol::discovery::{Capabilities, Described, Discovery, filter_refused};
 use crate::protocol::message::{ListResponse, Selection};
 use crate::protocol::projection::Projection;
+use crate::protocol::scopes::Action;
 use crate::provider::CURSOR_TIMEOUT_SECONDS;
 
 /// What the routes of this module's neighbours really do.
-const CAPABILITIES: Capabilities = Capabilities {
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
     patch: true,
-    bulk: false,
+    bulk: true,
     filter: true,
     sort: true,
     etag: true,
@@ -47,7 +48,19 @@ pub(super) fn describe(call: &Call<'_>, target: &Target) -> Result<Response> {
         Target::Schema(urn) => one(discovery.schema(urn)?, shown),
         Target::ResourceTypes => all(discovery.resource_types(), shown),
         Target::ResourceType(name) => one(discovery.resource_type(name)?, shown),
+        Target::Scopes => {
+            check_scopes_permission(call)?;
+            one(discovery.scopes(), shown)
+        }
     })
+}
+
+/// Checks that the caller may read the catalogue of permissions.
+///
+/// # Errors
+/// `Forbidden` naming `scopes:read`.
+pub(super) fn check_scopes_permission(call: &Call<'_>) -> Result<()> {
+    call.scope.caller.permissions.check("Scopes", Action::Read)
 }
 
 fn described(target: &Target) -> Described {
@@ -55,6 +68,7 @@ fn described(target: &Target) -> Described {
         Target::ServiceProviderConfig => Described::ServiceProviderConfig,
         Target::Schemas | Target::Schema(_) => Described::Schema,
         Target::ResourceTypes | Target::ResourceType(_) => Described::ResourceType,
+        Target::Scopes => Described::Scopes,
     }
 }
 

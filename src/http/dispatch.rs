@@ -12,17 +12,20 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 use axum::response::Response;
 
+use super::api::Api;
 use super::observe::RequestId;
-use super::route::{Target, Verb, Within, no_such_endpoint};
+use super::route::{Route, Target, Verb, Within, no_such_endpoint};
 use super::{
-    Gateway, Service, answer, discovery, media_type, observe, public_url, query, resource,
+    Gateway, Service, answer, bulk, discovery, media_type, observe, public_url, query, resource, v1,
 };
 use crate::protocol::message::Parameters;
+use crate::protocol::profile::Profile;
 use crate::protocol::schema::ResourceType;
+use crate::protocol::scopes::Action;
 use crate::protocol::{Error, ErrorKind, Result};
 use crate::provider::{REQUEST_BUDGET, Scope};
 use crate::store::Meter;
-use crate::tenant::{CredentialKind, RequestHead, TenantId};
+use crate::tenant::{CredentialKind, RequestHead, TenantId, unauthorized};
 
 /// A request whose caller is known.
 pub(super) struct Call<'s> {
@@ -35,13 +38,19 @@ pub(super) struct Call<'s> {
 /// Answers one request.
 pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Request) -> Response {
     let is_head = request.method() == Method::HEAD;
-    let answered = tokio::time::timeout(REQUEST_BUDGET, answer_to(&service, request)).await;
+    let (parts, body) = request.into_parts();
+    let gateway = parts.extensions.get::<Gateway>();
+    let path = public_url::local_path(parts.uri.path(), service.public_url.as_ref(), gateway);
+    let route = Route::parse(path);
+    let answered = answer_to(&service, parts, body, &route);
+    let answered = tokio::time::timeout(REQUEST_BUDGET, answered).await;
     let response = answered.unwrap_or_else(|_| {
-        answer::error(&Error::unavailable(format!(
+        route.api.error(&Error::unavailable(format!(
             "The request was not finished within {} seconds",
             REQUEST_BUDGET.as_secs()
         )))
     });
+    let response = route.api.finish(response);
     if is_head {
         answer::head_of(response)
     } else {
@@ -49,22 +58,20 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
     }
 }
 
-async fn answer_to(service: &Service, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let gateway = parts.extensions.get::<Gateway>();
-    let path = public_url::local_path(parts.uri.path(), service.public_url.as_ref(), gateway);
-    let target = match Target::parse(path) {
+async fn answer_to(service: &Service, parts: Parts, body: Body, route: &Route) -> Response {
+    let target = match &route.target {
         Ok(target) => target,
-        Err(error) => return answer::error(&error),
+        Err(error) => return route.api.error(error),
     };
-    observe::note_route(shown(&parts.method), target.template());
-    let verb = Verb::of(&parts.method, &target);
-    match carry_out(service, parts, body, &target, verb).await {
+    let method = route.api.method(&parts);
+    observe::note_route(shown(&method), route.api.name(), target.template());
+    let verb = Verb::of(&method, &route.api, target);
+    match carry_out(service, parts, body, &route.api, (target, verb)).await {
         Ok(response) => response,
         Err(error) if error.kind() == ErrorKind::MethodNotAllowed => {
-            answer::allowing(answer::error(&error), &target.allow())
+            answer::allowing(route.api.error(&error), &route.api.allow(target))
         }
-        Err(error) => answer::error(&error),
+        Err(error) => route.api.error(&error),
     }
 }
 
@@ -72,22 +79,37 @@ async fn carry_out(
     service: &Service,
     parts: Parts,
     body: Body,
-    target: &Target,
-    verb: Result<Verb>,
+    api: &Api,
+    (target, verb): (&Target, Result<Verb>),
 ) -> Result<Response> {
-    let call = open(service, parts).await?;
-    let answered = act(&call, body, target, verb).await;
+    let call = open(service, parts, api).await?;
+    let answered = act(&call, body, api, (target, verb)).await;
     observe::note_tolerances(call.scope.fired());
     answered
 }
 
-async fn act(call: &Call<'_>, body: Body, target: &Target, verb: Result<Verb>) -> Result<Response> {
+async fn act(
+    call: &Call<'_>,
+    body: Body,
+    api: &Api,
+    (target, verb): (&Target, Result<Verb>),
+) -> Result<Response> {
     let resource_type = resource_type(&call.scope, target)?;
     let verb = verb?;
     media_type::check_accept(&call.headers)?;
+    if let Some(dialect) = api.dialect() {
+        return v1::act(
+            call,
+            dialect,
+            target,
+            resource_type.as_deref(),
+            (verb, body),
+        )
+        .await;
+    }
     match (target, resource_type) {
         (Target::Discovery(what), _) => discovery::describe(call, what),
-        (Target::Bulk, _) => Err(Error::not_implemented("Bulk requests are not supported")),
+        (Target::Bulk, _) => bulk::bulk(call, body).await,
         (Target::Me, _) => resource::me(call, verb, body).await,
         (Target::Resource { id, .. }, Some(resource_type)) => {
             resource::one(call, &resource_type, id, verb, body).await
@@ -102,23 +124,30 @@ async fn act(call: &Call<'_>, body: Body, target: &Target, verb: Result<Verb>) -
 }
 
 /// Authenticates the request and opens its scope.
-async fn open(service: &Service, mut parts: Parts) -> Result<Call<'_>> {
+async fn open<'s>(service: &'s Service, mut parts: Parts, api: &Api) -> Result<Call<'s>> {
     let extensions = &mut parts.extensions;
     let meter = extensions.remove::<Meter>().unwrap_or_default();
     let id = extensions.remove::<RequestId>().unwrap_or_default();
     let gateway = extensions.remove::<Gateway>();
-    let head = request_head(&parts);
+    let place = (service.public_url.as_ref(), gateway.as_ref());
+    let path = public_url::public_path(parts.uri.path(), place.0, place.1);
+    let head = request_head(&parts, api, &path)?;
     let is_enabled = |tenant, kind| is_enabled(service, meter.clone(), tenant, kind);
     let caller = service
         .authenticator
         .authenticate(&head, is_enabled)
         .await?;
     observe::note_tenant(&caller.tenant);
-    let base_url = public_url::base_url(service.public_url.as_ref(), gateway.as_ref());
+    let base_url = public_url::base_url(place.0, place.1, &api.base_path());
     let scope = service
         .provider
         .scope(caller, base_url, id.0, meter)
         .await?;
+    let scope = match api.dialect() {
+        // A client of SCIM 1.1 cannot know of a profile of 2.0.
+        Some(_) => scope.with_profile(Profile::Default),
+        None => scope,
+    };
     let parameters = Parameters::parse(parts.uri.query().unwrap_or_default())?;
     let headers = parts.headers;
     Ok(Call {
@@ -137,11 +166,10 @@ impl Call<'_> {
     pub(super) fn check_permission(
         &self,
         resource_type: &ResourceType,
-        action: &str,
+        action: Action,
     ) -> Result<()> {
-        let endpoint = resource_type.endpoint.to_lowercase();
         let permissions = &self.scope.caller.permissions;
-        permissions.check(&format!("{endpoint}:{action}"))
+        permissions.check(&resource_type.endpoint, action)
     }
 }
 
@@ -164,19 +192,27 @@ fn resource_type(scope: &Scope, target: &Target) -> Result<Option<Arc<ResourceTy
     Ok(Some(Arc::clone(found)))
 }
 
-fn request_head(parts: &Parts) -> RequestHead<'_> {
+/// What the caller is recognised by.
+///
+/// # Errors
+/// `Unauthorized` if the path names a tenant that there cannot be.
+fn request_head<'p>(parts: &'p Parts, api: &'p Api, path: &'p str) -> Result<RequestHead<'p>> {
     let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
     let is_sole = parts.headers.get_all(AUTHORIZATION).iter().count() == 1;
-    RequestHead {
+    let tenant = match api {
+        Api::V2 | Api::V1 => None,
+        Api::Ionic(tenant) => Some(tenant.as_ref().ok_or_else(unauthorized)?),
+    };
+    Ok(RequestHead {
         // Of two credentials nobody can say which one is meant.
         authorization: text(AUTHORIZATION).filter(|_| is_sole),
-        tenant: None,
+        tenant,
         method: parts.method.as_str(),
-        path: parts.uri.path(),
+        path,
         date: text(DATE),
         content_md5: text(HeaderName::from_static("content-md5")),
         content_type: text(CONTENT_TYPE),
-    }
+    })
 }
 
 /// A method as it may stand in the log; what is none of HTTP's is the client's own text.

@@ -1,15 +1,17 @@
 //! Which media types come in and go out (RFC 7644 §3.8; RFC 9110 §12.5.1).
 //!
-//! Every answer is `application/scim+json`. A client that asks for JSON by either of its names, or
-//! by a wildcard, is content with that.
+//! Every answer of SCIM 2.0 is `application/scim+json`, and of SCIM 1.1 `application/json`. A client
+//! that asks for JSON by either of its names, or by a wildcard, is content with that.
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::protocol::{Error, Result};
 
-/// The media type of every answer with a body.
+/// The media type of every answer with a body in SCIM 2.0.
 pub(super) const SCIM_JSON: &str = "application/scim+json";
+/// The media type of every answer with a body in SCIM 1.1, where clients insist on the charset.
+pub(super) const JSON_UTF_8: &str = "application/json; charset=utf-8";
 /// The other name that clients know it by.
 const JSON: &str = "application/json";
 
@@ -28,7 +30,7 @@ pub(super) fn check_accept(headers: &HeaderMap) -> Result<()> {
         return Ok(());
     }
     Err(Error::not_acceptable(format!(
-        "Answers are {SCIM_JSON}, which the Accept header excludes"
+        "Answers are {SCIM_JSON} or {JSON}, which the Accept header excludes"
     )))
 }
 

@@ -8,10 +8,12 @@
 //! - No location is made from a header that the client wrote.
 //! - Nothing that a client sent reaches the log but a well-formed `X-Request-Id`.
 //!
-//! RFC 7644 §3.
+//! RFC 7644 §3; draft-scim-api-01 for SCIM 1.1.
 
 mod answer;
+mod api;
 mod body;
+mod bulk;
 mod discovery;
 mod dispatch;
 mod media_type;
@@ -20,6 +22,7 @@ mod public_url;
 mod query;
 mod resource;
 mod route;
+mod v1;
 
 use std::any::Any;
 use std::sync::Arc;

@@ -67,8 +67,8 @@ pub(super) async fn observe(
 }
 
 /// Notes for the log line where the request goes.
-pub(super) fn note_route(method: &str, template: &str) {
-    Span::current().record("route", format!("{method} {template}"));
+pub(super) fn note_route(method: &str, api: &str, template: &str) {
+    Span::current().record("route", format!("{method} {api}{template}"));
 }
 
 /// Notes for the log line whose request it is.

@@ -8,7 +8,9 @@ use axum::http::Uri;
 use crate::protocol::{Error, Result};
 
 /// What every SCIM 2.0 location begins with, below the public URL.
-const BASE_PATH: &str = "/scim/v2";
+pub(super) const V2_PATH: &str = "/scim/v2";
+/// The same for SCIM 1.1.
+pub(super) const V1_PATH: &str = "/scim/v1";
 
 /// A public origin, with the path prefix under which the service is mounted there.
 ///
@@ -79,18 +81,43 @@ impl PublicUrl {
     /// The URL that every SCIM 2.0 endpoint stands below, without a slash at its end.
     #[must_use]
     pub fn base_url(&self) -> String {
+        self.at(V2_PATH)
+    }
+
+    /// The URL that every SCIM 1.1 endpoint stands below, without a slash at its end.
+    #[must_use]
+    pub fn v1_base_url(&self) -> String {
+        self.at(V1_PATH)
+    }
+
+    fn at(&self, path: &str) -> String {
         let Self { origin, prefix } = self;
-        format!("{origin}{prefix}{BASE_PATH}")
+        format!("{origin}{prefix}{path}")
     }
 }
 
-/// The base URL for a request, from what is configured or else from the gateway.
+/// The base URL for a request below `base_path`, from what is configured or else from the gateway.
 ///
 /// Where neither says anything it is a path alone, which a client resolves against the URL it used.
-pub(super) fn base_url(configured: Option<&PublicUrl>, gateway: Option<&Gateway>) -> String {
+pub(super) fn base_url(
+    configured: Option<&PublicUrl>,
+    gateway: Option<&Gateway>,
+    base_path: &str,
+) -> String {
     configured
         .or_else(|| gateway?.public_url.as_ref())
-        .map_or_else(|| BASE_PATH.to_owned(), PublicUrl::base_url)
+        .map_or_else(|| base_path.to_owned(), |url| url.at(base_path))
+}
+
+/// The path in the URL that the client used, which is what it signed.
+pub(super) fn public_path(
+    path: &str,
+    configured: Option<&PublicUrl>,
+    gateway: Option<&Gateway>,
+) -> String {
+    let public_url = configured.or_else(|| gateway?.public_url.as_ref());
+    let prefix = public_url.map_or("", |url| url.prefix.as_str());
+    format!("{prefix}{}", local_path(path, configured, gateway))
 }
 
 /// The request's path without the prefixes that belong to the gateway and to the public URL.
@@ -147,13 +174,13 @@ mod tests {
             public_url: Some(url("https://b.example/prod")),
             path_prefix: "/prod".to_owned(),
         };
-        let both = base_url(Some(&configured), Some(&gateway));
+        let both = base_url(Some(&configured), Some(&gateway), V2_PATH);
         assert_eq!(both, "https://a.example/x/scim/v2");
         assert_eq!(
-            base_url(None, Some(&gateway)),
+            base_url(None, Some(&gateway), V2_PATH),
             "https://b.example/prod/scim/v2"
         );
-        assert_eq!(base_url(None, None), "/scim/v2");
+        assert_eq!(base_url(None, None, V2_PATH), "/scim/v2");
     }
 
     #[test]
@@ -161,7 +188,7 @@ mod tests {
         fn check(domain: &str, stage: &str, path: &str, base: &str, prefix: &str) {
             let gateway = Gateway::new(Some(domain), Some(stage), Some(path));
             assert_eq!(
-                base_url(None, Some(&gateway)),
+                base_url(None, Some(&gateway), V2_PATH),
                 base,
                 "{domain} {stage} {path}"
             );
@@ -179,7 +206,7 @@ mod tests {
             "/prod",
         );
         let unknown = Gateway::new(None, None, None);
-        assert_eq!(base_url(None, Some(&unknown)), "/scim/v2");
+        assert_eq!(base_url(None, Some(&unknown), V2_PATH), "/scim/v2");
     }
 
     #[test]

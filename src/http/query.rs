@@ -8,6 +8,7 @@ use super::{answer, body};
 use crate::protocol::Result;
 use crate::protocol::message::Query;
 use crate::protocol::schema::ResourceType;
+use crate::protocol::scopes::Action;
 use crate::provider::Over;
 
 /// Answers a query whose parameters stand in the URL.
@@ -54,12 +55,12 @@ async fn answer_to(
 }
 
 /// A query over every type needs the permission for each.
-fn check_permission(call: &Call<'_>, within: Option<&ResourceType>) -> Result<()> {
+pub(super) fn check_permission(call: &Call<'_>, within: Option<&ResourceType>) -> Result<()> {
     match within {
-        Some(resource_type) => call.check_permission(resource_type, "list"),
+        Some(resource_type) => call.check_permission(resource_type, Action::List),
         None => {
             let mut types = call.scope.tenant.registry.resource_types().iter();
-            types.try_for_each(|resource_type| call.check_permission(resource_type, "list"))
+            types.try_for_each(|resource_type| call.check_permission(resource_type, Action::List))
         }
     }
 }

@@ -11,6 +11,7 @@ use super::route::Verb;
 use super::{answer, body};
 use crate::protocol::message::Selection;
 use crate::protocol::schema::ResourceType;
+use crate::protocol::scopes::Action;
 use crate::protocol::version::Precondition;
 use crate::protocol::{Error, Result};
 use crate::provider::{Answer, Patched, Read};
@@ -24,7 +25,7 @@ pub(super) async fn create(
     resource_type: &ResourceType,
     body: Body,
 ) -> Result<Response> {
-    call.check_permission(resource_type, "create")?;
+    call.check_permission(resource_type, Action::Create)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let body = body::read_object(&call.headers, body).await?;
     let provider = &call.service.provider;
@@ -76,7 +77,7 @@ pub(super) async fn me(call: &Call<'_>, verb: Verb, body: Body) -> Result<Respon
 }
 
 async fn get(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Result<Response> {
-    call.check_permission(resource_type, "read")?;
+    call.check_permission(resource_type, Action::Read)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let condition = precondition(&call.headers);
     let provider = &call.service.provider;
@@ -129,13 +130,13 @@ async fn patch(
 }
 
 async fn delete(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Result<Response> {
-    call.check_permission(resource_type, "delete")?;
+    call.check_permission(resource_type, Action::Delete)?;
     let condition = precondition(&call.headers);
     let provider = &call.service.provider;
     provider
         .delete(&call.scope, resource_type, id, &condition)
         .await?;
-    Ok(answer::deleted())
+    Ok(answer::deleted(StatusCode::NO_CONTENT))
 }
 
 /// What PUT and PATCH bring.
@@ -146,7 +147,7 @@ struct Change {
 }
 
 async fn change(call: &Call<'_>, resource_type: &ResourceType, body: Body) -> Result<Change> {
-    call.check_permission(resource_type, "update")?;
+    call.check_permission(resource_type, Action::Update)?;
     Ok(Change {
         selection: Selection::from_parameters(&call.parameters)?,
         condition: precondition(&call.headers),
@@ -158,7 +159,7 @@ fn with_resource(status: StatusCode, answer: Answer) -> Response {
     answer::resource(status, answer.text, &answer.location, Some(&answer.version))
 }
 
-fn precondition(headers: &HeaderMap) -> Precondition {
+pub(super) fn precondition(headers: &HeaderMap) -> Precondition {
     let joined = |name: HeaderName| {
         let values = headers.get_all(name).iter();
         // What is no text is a tag that no version has.

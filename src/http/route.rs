@@ -2,9 +2,12 @@
 //!
 //! ```abnf
 //! path     = "/scim" [ "/v2" ] [ "/" target ] [ "/" ]
-//! target   = "ServiceProviderConfig" / "Bulk" / "Me"
+//!          / ( "/scim/v1" / "/v2/" tenant "/scim" ) "/" v1-target [ ".json" ] [ "/" ]
+//! target   = "ServiceProviderConfig" / "Bulk" / "Me" / "Scopes"
 //!          / "Schemas" [ "/" id ] / "ResourceTypes" [ "/" id ]
 //!          / ".search" / endpoint [ "/.search" / "/" id ]
+//! v1-target = "ServiceProviderConfigs" / "Bulk" / "Scopes" / "Schemas" [ "/" id ]
+//!          / endpoint [ "/" id ]
 //! ```
 //!
 //! It must not know any tenant: whether an endpoint exists is for the tenant's registry to say.
@@ -12,10 +15,21 @@
 use axum::http::Method;
 use percent_encoding::percent_decode_str;
 
+use super::api::Api;
 use crate::protocol::{Error, Result};
+use crate::tenant::TenantId;
 
 /// The longest id that may exist, in characters; anything longer is not looked for.
 const MAX_ID_CHARACTERS: usize = 256;
+
+/// What a request's path says.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// The protocol; 2.0 where the path leads nowhere.
+    pub(super) api: Api,
+    /// What the path stands for.
+    pub(super) target: Result<Target>,
+}
 
 /// What a path stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +66,8 @@ pub(super) enum Discovery {
     ResourceTypes,
     /// `/ResourceTypes/{name}`.
     ResourceType(String),
+    /// `/Scopes`, the catalogue of permissions.
+    Scopes,
 }
 
 /// How far a query reaches.
@@ -78,24 +94,38 @@ pub(super) enum Verb {
     Delete,
 }
 
-impl Target {
-    /// Reads the path of a request.
-    ///
-    /// # Errors
-    /// `InvalidVers` for a protocol version that is not served, `NotFound` for a path that cannot
-    /// lead anywhere.
-    pub(super) fn parse(path: &str) -> Result<Self> {
+impl Route {
+    /// Reads the path of a request. It leads nowhere (`NotFound`), into a version that is not served
+    /// (`InvalidVers`), or asks for XML (`NotAcceptable`), unless it has a target.
+    pub(super) fn parse(path: &str) -> Self {
         let path = path.strip_suffix('/').unwrap_or(path);
-        let mut raw = path.split('/');
-        if (raw.next(), raw.next()) != (Some(""), Some("scim")) {
-            return Err(no_such_endpoint());
-        }
-        let decoded: Option<Vec<String>> = raw.map(decode).collect();
-        let segments = decoded.ok_or_else(no_such_endpoint)?;
+        let decoded: Option<Vec<String>> = path.split('/').skip(1).map(decode).collect();
+        let is_rooted = path.starts_with('/');
+        let segments = decoded.filter(|_| is_rooted).unwrap_or_default();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        Self::below_base(below_version(&segments)?)
+        match segments.as_slice() {
+            ["scim", "v1", rest @ ..] => Self::v1(Api::V1, rest),
+            ["v2", tenant, "scim", rest @ ..] => {
+                Self::v1(Api::Ionic(TenantId::parse(tenant).ok()), rest)
+            }
+            ["scim", rest @ ..] => Self {
+                api: Api::V2,
+                target: below_version(rest).and_then(Target::below_base),
+            },
+            _ => Self {
+                api: Api::V2,
+                target: Err(no_such_endpoint()),
+            },
+        }
     }
 
+    fn v1(api: Api, segments: &[&str]) -> Self {
+        let target = Target::below_v1_base(segments);
+        Self { api, target }
+    }
+}
+
+impl Target {
     fn below_base(segments: &[&str]) -> Result<Self> {
         Ok(match segments {
             [] => Self::Collection(Within::Everything),
@@ -105,8 +135,9 @@ impl Target {
             ["ServiceProviderConfig"] => Self::Discovery(Discovery::ServiceProviderConfig),
             ["Schemas"] => Self::Discovery(Discovery::Schemas),
             ["ResourceTypes"] => Self::Discovery(Discovery::ResourceTypes),
+            ["Scopes"] => Self::Discovery(Discovery::Scopes),
             [
-                "Bulk" | "Me" | "ServiceProviderConfig" | "Schemas" | "ResourceTypes",
+                "Bulk" | "Me" | "Scopes" | "ServiceProviderConfig" | "Schemas" | "ResourceTypes",
                 ".search",
             ] => {
                 return Err(no_such_endpoint());
@@ -123,7 +154,31 @@ impl Target {
         })
     }
 
-    /// The methods that the target takes, HEAD apart, which goes where GET goes.
+    /// The target of a path of SCIM 1.1, whose end may choose the format (SCIM 1.1 API §3.6).
+    fn below_v1_base(segments: &[&str]) -> Result<Self> {
+        let Some((last, before)) = segments.split_last() else {
+            return Err(no_such_endpoint());
+        };
+        if last.ends_with(".xml") {
+            return Err(Error::not_acceptable("Answers are JSON; XML is not served"));
+        }
+        let last = last.strip_suffix(".json").unwrap_or(last);
+        Ok(match (before, last) {
+            ([], "Bulk") => Self::Bulk,
+            ([], "ServiceProviderConfigs") => Self::Discovery(Discovery::ServiceProviderConfig),
+            ([], "Schemas") => Self::Discovery(Discovery::Schemas),
+            ([], "Scopes") => Self::Discovery(Discovery::Scopes),
+            ([], endpoint) => Self::Collection(Within::Endpoint(endpoint.to_owned())),
+            (["Schemas"], id) => Self::Discovery(Discovery::Schema(id.to_owned())),
+            ([endpoint], id) => Self::Resource {
+                endpoint: (*endpoint).to_owned(),
+                id: id.to_owned(),
+            },
+            _ => return Err(no_such_endpoint()),
+        })
+    }
+
+    /// The methods that the target takes in general.
     pub(super) fn verbs(&self) -> &'static [Verb] {
         match self {
             Self::Discovery(_) | Self::Collection(Within::Everything) => &[Verb::Get],
@@ -134,12 +189,6 @@ impl Target {
         }
     }
 
-    /// The value of an `Allow` header.
-    pub(super) fn allow(&self) -> String {
-        let names: Vec<_> = self.verbs().iter().map(|verb| verb.names()).collect();
-        names.join(", ")
-    }
-
     /// The target with names instead of values, for logs.
     pub(super) fn template(&self) -> &'static str {
         match self {
@@ -148,6 +197,7 @@ impl Target {
             Self::Discovery(Discovery::Schema(_)) => "/Schemas/{urn}",
             Self::Discovery(Discovery::ResourceTypes) => "/ResourceTypes",
             Self::Discovery(Discovery::ResourceType(_)) => "/ResourceTypes/{name}",
+            Self::Discovery(Discovery::Scopes) => "/Scopes",
             Self::Bulk => "/Bulk",
             Self::Me => "/Me",
             Self::Collection(Within::Everything) => "/",
@@ -164,17 +214,18 @@ impl Verb {
     ///
     /// # Errors
     /// `MethodNotAllowed`, saying what is allowed.
-    pub(super) fn of(method: &Method, target: &Target) -> Result<Self> {
-        let mut verbs = target.verbs().iter();
+    pub(super) fn of(method: &Method, api: &Api, target: &Target) -> Result<Self> {
+        let mut verbs = api.verbs(target).iter();
         let name = method.as_str();
         let verb = verbs.find(|verb| verb.names().split(", ").any(|known| known == name));
         verb.copied().ok_or_else(|| {
-            let allow = target.allow();
+            let allow = api.allow(target);
             Error::method_not_allowed(format!("This path takes {allow} and no other method"))
         })
     }
 
-    fn names(self) -> &'static str {
+    /// The methods of HTTP that it stands for.
+    pub(super) fn names(self) -> &'static str {
         match self {
             Self::Get => "GET, HEAD",
             Self::Post => "POST",
@@ -231,11 +282,18 @@ mod tests {
         }
     }
 
+    /// The target of a path of SCIM 2.0.
+    fn target(path: &str) -> Result<Target> {
+        let route = Route::parse(path);
+        assert_eq!(route.api, Api::V2, "{path}");
+        route.target
+    }
+
     #[test]
     fn paths_lead_to_their_targets() {
         fn check(path: &str, expected: &Target) {
             for path in [path.to_owned(), format!("{path}/")] {
-                assert_eq!(Target::parse(&path).unwrap(), *expected, "{path}");
+                assert_eq!(target(&path).unwrap(), *expected, "{path}");
             }
         }
         let users = || Within::Endpoint("Users".to_owned());
@@ -264,9 +322,49 @@ mod tests {
     }
 
     #[test]
+    fn two_bases_speak_the_older_version() {
+        let check = |path: &str, expected: &Target| {
+            for (api, base) in [
+                (Api::V1, "/scim/v1"),
+                (Api::Ionic(TenantId::parse("acme").ok()), "/v2/acme/scim"),
+                (Api::Ionic(None), "/v2/No_Tenant/scim"),
+            ] {
+                for end in ["", ".json", "/"] {
+                    let path = format!("{base}{path}{end}");
+                    let route = Route::parse(&path);
+                    assert_eq!(route.api, api, "{path}");
+                    assert_eq!(route.target.unwrap(), *expected, "{path}");
+                }
+                let route = Route::parse(&format!("{base}{path}.xml"));
+                let error = route.target.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::NotAcceptable);
+            }
+        };
+        let users = Within::Endpoint("Users".to_owned());
+        check("/Users", &Target::Collection(users));
+        check("/Users/2819c223", &resource("Users", "2819c223"));
+        check("/Bulk", &Target::Bulk);
+        let config = Discovery::ServiceProviderConfig;
+        check("/ServiceProviderConfigs", &Target::Discovery(config));
+        check("/Scopes", &Target::Discovery(Discovery::Scopes));
+        let urn = "urn:scim:schemas:core:1.0";
+        let schema = Target::Discovery(Discovery::Schema(urn.to_owned()));
+        check(&format!("/Schemas/{urn}"), &schema);
+        for path in [
+            "/scim/v1",
+            "/v2/acme/scim",
+            "/scim/v1/Users/1/2",
+            "/scim/v1/Users//1",
+        ] {
+            let error = Route::parse(path).target.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{path}");
+        }
+    }
+
+    #[test]
     fn what_leads_nowhere_is_not_found() {
         fn check(path: &str) {
-            let error = Target::parse(path).unwrap_err();
+            let error = target(path).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{path}");
         }
         check("");
@@ -289,14 +387,14 @@ mod tests {
     #[test]
     fn the_longest_id_counts_characters_and_not_bytes() {
         let id = "é".repeat(256);
-        let target = Target::parse(&format!("/scim/v2/Users/{id}")).unwrap();
+        let target = target(&format!("/scim/v2/Users/{id}")).unwrap();
         assert_eq!(target, resource("Users", &id));
     }
 
     #[test]
     fn another_protocol_version_is_refused_as_such() {
         fn check(path: &str, expected: ErrorKind) {
-            assert_eq!(Target::parse(path).unwrap_err().kind(), expected, "{path}");
+            assert_eq!(target(path).unwrap_err().kind(), expected, "{path}");
         }
         check("/scim/v9/Users", ErrorKind::InvalidVers);
         check("/scim/v2.1/Users/1", ErrorKind::InvalidVers);
@@ -306,11 +404,12 @@ mod tests {
     #[test]
     fn a_method_that_a_target_does_not_take_is_answered_with_those_it_does() {
         fn check(method: &str, path: &str, expected: Result<Verb, &str>) {
-            let target = Target::parse(path).unwrap();
+            let Route { api, target } = Route::parse(path);
+            let target = target.unwrap();
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let verb = Verb::of(&method, &target).map_err(|error| {
+            let verb = Verb::of(&method, &api, &target).map_err(|error| {
                 assert_eq!(error.kind(), ErrorKind::MethodNotAllowed);
-                target.allow()
+                api.allow(&target)
             });
             assert_eq!(verb, expected.map_err(str::to_owned), "{method} {path}");
         }
@@ -332,5 +431,14 @@ mod tests {
             Err("GET, HEAD, PUT, PATCH, DELETE"),
         );
         check("get", "/scim/v2/Users", Err("GET, HEAD, POST"));
+        check("POST", "/scim/v1/Devices", Ok(Verb::Post));
+        check("POST", "/v2/acme/scim/Devices", Err("GET, HEAD"));
+        check(
+            "PATCH",
+            "/v2/acme/scim/Roles/1",
+            Err("GET, HEAD, PUT, DELETE"),
+        );
+        check("PATCH", "/v2/acme/scim/Users/1", Ok(Verb::Patch));
+        check("PUT", "/v2/acme/scim/Scopes", Err("GET, HEAD"));
     }
 }

@@ -40,7 +40,7 @@ use role::Roles;
 
 use crate::clock::Clock;
 use crate::protocol::error::Result;
-use crate::protocol::profile::{Fired, Reading};
+use crate::protocol::profile::{Fired, Profile, Reading};
 use crate::protocol::version::Version;
 use crate::store::{Meter, Store, TenantStore};
 use crate::tenant::Caller;
@@ -168,6 +168,17 @@ impl Provider {
 }
 
 impl Scope {
+    /// The same view read by another profile, for clients that cannot know of the tenant's own.
+    #[must_use]
+    pub fn with_profile(mut self, profile: Profile) -> Self {
+        if self.tenant.rules.profile != profile {
+            let mut tenant = Tenant::clone(&self.tenant);
+            tenant.rules.profile = profile;
+            self.tenant = Arc::new(tenant);
+        }
+        self
+    }
+
     /// Begins to read the request's body or parameters under the tenant's rules.
     #[must_use]
     pub fn reading(&self) -> Reading<'_> {

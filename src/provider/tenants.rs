@@ -18,7 +18,7 @@ pub(super) const CACHE_MILLIS: u64 = 60_000;
 const MAX_TENANTS: usize = 10_000;
 
 /// A tenant: its name, its rules, and everything that can be stored for it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tenant {
     /// The name.
     pub id: TenantId,

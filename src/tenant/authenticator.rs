@@ -102,7 +102,8 @@ impl Authenticator {
 }
 
 /// The one refusal: its words are the same for an unknown tenant and a mistyped token.
-fn unauthorized() -> Error {
+#[must_use]
+pub fn unauthorized() -> Error {
     Error::unauthorized("The request has no Authorization header with a valid credential")
 }
 

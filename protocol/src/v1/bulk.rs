@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, View};
-use crate::bulk::{BulkRequest, Entry, Method, Operation, Target};
+use super::{Dialect, Request, View};
+use crate::bulk::{BulkRequest, Entry, Label, Method, Operation, Target};
 use crate::error::Result;
 use crate::profile::Reading;
 use crate::schema::{Membership, Registry};
@@ -63,6 +63,38 @@ pub fn bulk_request(
     Ok(BulkRequest { entries, ..request })
 }
 
+impl View<'_> {
+    /// The creation of a resource together with what completes it, as the bulk request that does all
+    /// of it or nothing.
+    #[must_use]
+    pub fn creation(&self, request: Request, registry: &Registry) -> BulkRequest {
+        let name = "new";
+        let endpoint = &self.resource_type.endpoint;
+        let groups = request.groups.into_iter();
+        let entry = Entry {
+            label: Label {
+                method: Method::Post.name().to_owned(),
+                bulk_id: Some(name.to_owned()),
+                path: format!("/{endpoint}"),
+            },
+            operation: Ok(Operation {
+                method: Method::Post,
+                endpoint: endpoint.clone(),
+                target: Target::New(name.to_owned()),
+                version: None,
+                data: request.body,
+            }),
+            completions: groups
+                .map(|group| membership(registry, group, name))
+                .collect(),
+        };
+        BulkRequest {
+            fail_on_errors: None,
+            entries: vec![entry],
+        }
+    }
+}
+
 /// The operation with a body of 2.0; one on an unknown endpoint stays as it is, to fail there.
 fn translated(
     mut operation: Operation,
@@ -101,6 +133,8 @@ fn membership(registry: &Registry, group: String, user: &str) -> Operation {
     let mut types = registry.resource_types().iter();
     let groups = types.find(|found| found.membership == Some(Membership::Members));
     let endpoint = groups.map_or("Groups", |groups| &groups.endpoint);
+    let member = json!({ "value": format!("{PREFIX}{user}") });
+    let add = json!({"op": "add", "path": Membership::Members.attribute(), "value": [member]});
     Operation {
         method: Method::Patch,
         endpoint: endpoint.to_owned(),
@@ -109,7 +143,10 @@ fn membership(registry: &Registry, group: String, user: &str) -> Operation {
             None => Target::Id(group),
         },
         version: None,
-        data: super::joining(&format!("{PREFIX}{user}")),
+        data: Map::from_iter([
+            ("schemas".to_owned(), json!([urn::PATCH_OP])),
+            ("Operations".to_owned(), json!([add])),
+        ]),
     }
 }
 

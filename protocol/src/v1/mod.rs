@@ -23,7 +23,7 @@ mod response;
 pub use bulk::bulk_request;
 pub use discovery::DiscoveryV1;
 pub use query::Queried;
-pub use request::{Request, joining};
+pub use request::Request;
 pub use response::{embed_user, scopes};
 
 use crate::schema::ResourceType;

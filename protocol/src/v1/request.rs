@@ -173,17 +173,6 @@ impl View<'_> {
     }
 }
 
-/// The PATCH of a group by which a new user joins it.
-#[must_use]
-pub fn joining(user: &str) -> Map<String, Value> {
-    let member = json!({ "value": user });
-    let add = json!({"op": "add", "path": Membership::Members.attribute(), "value": [member]});
-    Map::from_iter([
-        ("schemas".to_owned(), json!([urn::PATCH_OP])),
-        ("Operations".to_owned(), json!([add])),
-    ])
-}
-
 /// Whether the elements of an attribute are known by their `value`.
 pub(super) fn is_value_list(attribute: &Attribute) -> bool {
     attribute.multi_valued && attribute.sub_attribute("value").is_some()

@@ -19,10 +19,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Provider, Scope};
-use crate::protocol::bulk::{BulkRequest, Label, Operation, Outcome};
-use crate::protocol::error::Result;
-use operation::{Effect, Made};
-use progress::{Next, Progress};
+use crate::protocol::bulk::{BulkRequest, Label, Outcome};
+use crate::protocol::error::{Error, ErrorKind, Result};
+use operation::Effect;
+use progress::{Begun, Progress};
 use queue::Queue;
 
 /// So many operations run at the same time.
@@ -80,10 +80,10 @@ impl Provider {
                 }
                 match progress.begin(step) {
                     // Boxed, as there are many and each is large.
-                    Next::Run(operation, made) => running.push(Box::pin(async move {
-                        (step, self.perform_step(scope, operation, made).await)
+                    Some(begun) => running.push(Box::pin(async move {
+                        (step, self.perform_step(scope, begun).await)
                     })),
-                    Next::Nothing => queue.end(step),
+                    None => queue.end(step),
                 }
             }
             // Nothing runs: everything is done. Or it does not end in time.
@@ -97,19 +97,21 @@ impl Provider {
     }
 
     /// Performs an operation. One that was to complete a new resource and fails takes that back.
-    async fn perform_step(
-        &self,
-        scope: &Scope,
-        operation: Result<Operation>,
-        made: Option<Made>,
-    ) -> Result<Effect> {
-        let result = match operation {
+    async fn perform_step(&self, scope: &Scope, begun: Begun) -> Result<Effect> {
+        let result = match begun.operation {
             Ok(operation) => self.perform(scope, operation).await,
             Err(error) => Err(error),
         };
-        if let (Err(_), Some(made)) = (&result, made) {
+        let Some(made) = begun.made else {
+            return result;
+        };
+        if result.is_err() {
             self.take_back(scope, &made).await;
         }
-        result
+        result.map_err(|error| match error.kind() {
+            // It is the new resource that refers to nothing, and not the request.
+            ErrorKind::NotFound => Error::invalid_value(error.detail()),
+            _ => error,
+        })
     }
 }

@@ -7,12 +7,12 @@ use super::{Performed, Scope};
 use crate::protocol::bulk::{Label, Method, Operation, Plan};
 use crate::protocol::error::{Error, Result};
 
-/// What to do about a step.
-pub(super) enum Next {
-    /// Perform this, if it can be; what is given with it is taken back if it fails.
-    Run(Result<Operation>, Option<Made>),
-    /// Nothing.
-    Nothing,
+/// A step that begins.
+pub(super) struct Begun {
+    /// What to perform, or why that cannot be.
+    pub(super) operation: Result<Operation>,
+    /// What to take back if it fails.
+    pub(super) made: Option<Made>,
 }
 
 /// A step of the plan.
@@ -73,15 +73,11 @@ impl<'s> Progress<'s> {
         self.errors_left == Some(0)
     }
 
-    /// Decides about a step whose predecessors have ended.
-    pub(super) fn begin(&mut self, step: usize) -> Next {
+    /// Begins a step whose predecessors have ended, unless it is not to be tried any more.
+    pub(super) fn begin(&mut self, step: usize) -> Option<Begun> {
         let is_over = self.is_out_of_time || self.has_too_many_errors();
-        let Some(step) = self.steps.get_mut(step) else {
-            return Next::Nothing;
-        };
-        let Some((_, state)) = self.operations.get_mut(step.entry) else {
-            return Next::Nothing;
-        };
+        let step = self.steps.get_mut(step)?;
+        let (_, state) = self.operations.get_mut(step.entry)?;
         let made = state.made.clone().filter(|_| step.completes);
         let goes_on = if step.completes {
             made.is_some()
@@ -90,12 +86,12 @@ impl<'s> Progress<'s> {
         };
         let Some(operation) = step.operation.take().filter(|_| goes_on) else {
             step.has_ended = true;
-            return Next::Nothing;
+            return None;
         };
         state.has_begun = true;
         let ids = &self.ids;
         let mut location = None;
-        let resolved = operation.and_then(|mut operation| {
+        let operation = operation.and_then(|mut operation| {
             let resolved = operation.resolve(&|name| ids.get(name).cloned());
             location = self.scope.location_of(&operation);
             resolved.map(|()| operation)
@@ -103,7 +99,7 @@ impl<'s> Progress<'s> {
         if !step.completes {
             state.location = location;
         }
-        Next::Run(resolved, made)
+        Some(Begun { operation, made })
     }
 
     /// Takes the result of a step.

@@ -1,0 +1,140 @@
+//! Which protocol a path speaks: SCIM 2.0, SCIM 1.1, or the Ionic API, which is a dialect of 1.1.
+
+use std::borrow::Cow;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderName, Method};
+use axum::response::Response;
+
+use super::answer;
+use super::public_url::{V1_PATH, V2_PATH};
+use super::route::{Target, Verb, Within};
+use crate::protocol::Error;
+use crate::protocol::v1::Dialect;
+use crate::tenant::TenantId;
+
+/// By which a POST says that it is meant as something else (SCIM 1.1 API §3.12).
+const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
+
+/// A protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Api {
+    /// SCIM 2.0 at `/scim/v2`.
+    V2,
+    /// SCIM 1.1 at `/scim/v1`.
+    V1,
+    /// The Ionic API at `/v2/{tenant}/scim`; nothing for a name that no tenant can have.
+    Ionic(Option<TenantId>),
+}
+
+impl Api {
+    /// The dialect of SCIM 1.1, if it is one.
+    pub(super) fn dialect(&self) -> Option<Dialect> {
+        match self {
+            Self::V2 => None,
+            Self::V1 => Some(Dialect::General),
+            Self::Ionic(_) => Some(Dialect::Ionic),
+        }
+    }
+
+    /// What its paths begin with.
+    pub(super) fn base_path(&self) -> Cow<'static, str> {
+        match self {
+            Self::V2 => V2_PATH.into(),
+            Self::V1 => V1_PATH.into(),
+            Self::Ionic(tenant) => {
+                let tenant = tenant.as_ref().map_or("", TenantId::as_str);
+                format!("/v2/{tenant}/scim").into()
+            }
+        }
+    }
+
+    /// What it is called in logs, in front of a target.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::V2 => "",
+            Self::V1 => "/v1",
+            Self::Ionic(_) => "/ionic",
+        }
+    }
+
+    /// The method that a request means.
+    pub(super) fn method(&self, parts: &Parts) -> Method {
+        let overriding = parts.headers.get(METHOD_OVERRIDE);
+        match overriding.filter(|_| *self != Self::V2 && parts.method == Method::POST) {
+            Some(name) => {
+                let name = name.as_bytes().to_ascii_uppercase();
+                // What is no method is one that no target takes.
+                Method::from_bytes(&name).unwrap_or(Method::TRACE)
+            }
+            None => parts.method.clone(),
+        }
+    }
+
+    /// The methods that a target takes, HEAD apart, which goes where GET goes.
+    pub(super) fn verbs(&self, target: &Target) -> &'static [Verb] {
+        match (self, target) {
+            // Devices come into being by enrolment.
+            (Self::Ionic(_), Target::Collection(Within::Endpoint(endpoint)))
+                if endpoint == "Devices" =>
+            {
+                &[Verb::Get]
+            }
+            (Self::Ionic(_), Target::Resource { endpoint, .. })
+                if endpoint == "Devices" || endpoint == "Roles" =>
+            {
+                &[Verb::Get, Verb::Put, Verb::Delete]
+            }
+            _ => target.verbs(),
+        }
+    }
+
+    /// The value of an `Allow` header.
+    pub(super) fn allow(&self, target: &Target) -> String {
+        let names: Vec<_> = self.verbs(target).iter().map(|verb| verb.names()).collect();
+        names.join(", ")
+    }
+
+    /// An error as its clients read it.
+    pub(super) fn error(&self, error: &Error) -> Response {
+        match self {
+            Self::V2 => answer::error(error),
+            Self::V1 | Self::Ionic(_) => answer::error_v1(error),
+        }
+    }
+
+    /// An answer in its media type.
+    pub(super) fn finish(&self, response: Response) -> Response {
+        match self {
+            Self::V2 => response,
+            Self::V1 | Self::Ionic(_) => answer::in_v1(response),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    #[test]
+    fn a_post_of_1_1_may_mean_another_method() {
+        fn check(api: &Api, method: &str, says: Option<&str>, expected: &str) {
+            let mut request = Request::builder().method(method);
+            if let Some(says) = says {
+                request = request.header("X-HTTP-Method-Override", says);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(api.method(&parts).as_str(), expected, "{method} {says:?}");
+        }
+        for api in [Api::V1, Api::Ionic(None)] {
+            check(&api, "POST", Some("DELETE"), "DELETE");
+            check(&api, "POST", Some("patch"), "PATCH");
+            check(&api, "POST", Some("a b"), "TRACE");
+            check(&api, "POST", None, "POST");
+            check(&api, "GET", Some("DELETE"), "GET");
+        }
+        check(&Api::V2, "POST", Some("DELETE"), "POST");
+    }
+}

@@ -1,0 +1,74 @@
+//! The users that devices are shown with, on request.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde_json::{Map, Value};
+
+use crate::http::dispatch::Call;
+use crate::protocol::message::Selection;
+use crate::protocol::scopes::Action;
+use crate::protocol::v1::{Dialect, View, embed_user};
+use crate::protocol::version::Precondition;
+use crate::protocol::{Error, ErrorKind, Result};
+use crate::provider::Read;
+
+/// So many users are read at the same time.
+const MAX_READING: usize = 8;
+
+/// Puts the user of each device into it. A device whose user is gone stays as it is.
+///
+/// # Errors
+/// `Forbidden` without the permission to read users, `Unavailable`.
+pub(super) async fn embed_users(
+    call: &Call<'_>,
+    dialect: Dialect,
+    devices: &mut [Map<String, Value>],
+) -> Result<()> {
+    let registry = &call.scope.tenant.registry;
+    let Some(users) = registry.resource_type("User") else {
+        return Ok(());
+    };
+    call.check_permission(users, Action::Read)?;
+    let view = View {
+        dialect,
+        resource_type: users,
+    };
+    let wanted: BTreeSet<String> = devices
+        .iter()
+        .filter_map(user_id)
+        .map(str::to_owned)
+        .collect();
+    let reads = stream::iter(wanted).map(|id| async move {
+        let user = read(call, view, &id).await?;
+        Ok::<_, Error>((id, user))
+    });
+    let found: HashMap<_, _> = reads.buffer_unordered(MAX_READING).try_collect().await?;
+    for device in devices {
+        let user = user_id(device).and_then(|id| found.get(id).cloned().flatten());
+        if let Some(user) = user {
+            embed_user(device, user);
+        }
+    }
+    Ok(())
+}
+
+fn user_id(device: &Map<String, Value>) -> Option<&str> {
+    device.get("userId")?.as_str()
+}
+
+async fn read(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Option<Map<String, Value>>> {
+    let (selection, condition) = (Selection::default(), Precondition::default());
+    let provider = &call.service.provider;
+    let found = provider
+        .get(&call.scope, view.resource_type, id, &selection, &condition)
+        .await;
+    let answer = match found {
+        Ok(Read::Found(answer)) => answer,
+        Ok(Read::NotModified(_)) => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let user = serde_json::from_str(&answer.text).map_err(Error::internal)?;
+    Ok(Some(view.answer_object(user)))
+}

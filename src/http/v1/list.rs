@@ -1,0 +1,58 @@
+//! Lists of resources (SCIM 1.1 API §3.2.2).
+
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::device;
+use crate::http::dispatch::Call;
+use crate::http::{answer, query};
+use crate::protocol::message::{ListResponse, Paging};
+use crate::protocol::v1::View;
+use crate::protocol::{Error, Result};
+use crate::provider::Over;
+
+/// A list as the provider answers it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    total_results: u64,
+    start_index: u64,
+    #[serde(rename = "Resources")]
+    resources: Vec<Map<String, Value>>,
+}
+
+/// Answers a list.
+///
+/// # Errors
+/// `Forbidden` without the permission to list, `InvalidFilter` and `InvalidValue` for a parameter, and
+/// what the provider says.
+pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
+    query::check_permission(call, Some(view.resource_type))?;
+    let mut reading = call.scope.reading();
+    let queried = view.query(&call.parameters, &mut reading);
+    call.scope.note(&reading);
+    let queried = queried?;
+    let over = Over::Type(view.resource_type);
+    let provider = &call.service.provider;
+    let text = provider.query(&call.scope, over, &queried.query).await?;
+    let listed: Listed = serde_json::from_str(&text).map_err(Error::internal)?;
+    let resources = listed.resources.into_iter();
+    let mut resources: Vec<_> = resources
+        .map(|resource| view.answer_object(resource))
+        .collect();
+    if queried.embeds_user {
+        device::embed_users(call, view.dialect, &mut resources).await?;
+    }
+    let texts: Vec<_> = resources
+        .into_iter()
+        .map(|resource| Value::Object(resource).to_string())
+        .collect();
+    let list = ListResponse {
+        total_results: Some(listed.total_results),
+        paging: Paging::Index {
+            start_index: listed.start_index,
+        },
+    };
+    Ok(answer::message(list.render_v1(&texts)))
+}

@@ -1,0 +1,238 @@
+//! One resource: created, read, replaced, changed, deleted (SCIM 1.1 API §3.1–§3.4).
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use super::device;
+use crate::http::dispatch::Call;
+use crate::http::resource::precondition;
+use crate::http::route::Verb;
+use crate::http::{answer, body};
+use crate::protocol::message::Selection;
+use crate::protocol::profile::Reading;
+use crate::protocol::scopes::Action;
+use crate::protocol::v1::{Dialect, View};
+use crate::protocol::version::Precondition;
+use crate::protocol::{Error, Result};
+use crate::provider::{Answer, Patched, Read};
+
+/// POST to a collection.
+///
+/// # Errors
+/// `Forbidden` without the permission to create; what reading the body and the provider say.
+pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Result<Response> {
+    call.check_permission(view.resource_type, Action::Create)?;
+    let selection = view.selection(&call.parameters)?;
+    let body = body::read_object(&call.headers, body).await?;
+    let request = view.request(body)?;
+    let (scope, provider) = (&call.scope, &call.service.provider);
+    if request.groups.is_empty() {
+        let created = provider
+            .create(scope, view.resource_type, request.body, &selection)
+            .await?;
+        return shown(call, view, StatusCode::CREATED, created).await;
+    }
+    let request = view.creation(request, &scope.tenant.registry);
+    let performed = provider.bulk(scope, request).await.pop();
+    let performed = performed.ok_or_else(|| Error::internal("a bulk request has no result"))?;
+    performed.status?;
+    let location = performed.location.unwrap_or_default();
+    let id = location.rsplit('/').next().unwrap_or_default();
+    let created = current(call, view, id, &selection).await?;
+    shown(call, view, StatusCode::CREATED, created).await
+}
+
+/// GET, PUT, PATCH and DELETE of one resource.
+///
+/// # Errors
+/// `Forbidden` without the permission for the verb; what reading the body and the provider say.
+pub(super) async fn one(
+    call: &Call<'_>,
+    view: View<'_>,
+    id: &str,
+    (verb, body): (Verb, Body),
+) -> Result<Response> {
+    match (verb, view.dialect) {
+        (Verb::Get, _) => get(call, view, id).await,
+        (Verb::Put, Dialect::General) => replace(call, view, id, body).await,
+        (Verb::Put, Dialect::Ionic) => merge(call, view, id, body).await,
+        (Verb::Patch, _) => patch(call, view, id, body).await,
+        (Verb::Delete, _) => delete(call, view, id).await,
+        (Verb::Post, _) => Err(Error::method_not_allowed("A resource takes no POST")),
+    }
+}
+
+async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
+    call.check_permission(view.resource_type, Action::Read)?;
+    let selection = view.selection(&call.parameters)?;
+    let condition = precondition(&call.headers);
+    let provider = &call.service.provider;
+    let read = provider
+        .get(&call.scope, view.resource_type, id, &selection, &condition)
+        .await?;
+    match read {
+        Read::Found(answer) => shown(call, view, StatusCode::OK, answer).await,
+        Read::NotModified(version) => Ok(answer::not_modified(&version)),
+    }
+}
+
+/// A PUT as SCIM 1.1 has it.
+async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
+    let body = read_change(call, view, body).await?;
+    let selection = view.selection(&call.parameters)?;
+    let translated = view.request(body).map(|request| request.body);
+    let body = or_missing(call, view, id, translated).await?;
+    let condition = precondition(&call.headers);
+    let (scope, provider) = (&call.scope, &call.service.provider);
+    let replaced = provider
+        .replace(scope, view.resource_type, id, body, &selection, &condition)
+        .await?;
+    shown(call, view, StatusCode::OK, replaced).await
+}
+
+/// A PUT of the Ionic API: what it does not name stays.
+async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
+    let body = read_change(call, view, body).await?;
+    let selection = view.selection(&call.parameters)?;
+    let translated = read_by(call, |reading| view.merging_put(body, reading));
+    let body = or_missing(call, view, id, translated).await?;
+    let merged = apply(call, view, id, body, &selection).await?;
+    let merged = with_resource(call, view, id, (merged, &selection)).await?;
+    shown(call, view, StatusCode::OK, merged).await
+}
+
+/// A PATCH always answers with the resource, which clients of SCIM 1.1 read; clients of the Ionic API
+/// get it if they ask for attributes.
+async fn patch(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
+    let body = read_change(call, view, body).await?;
+    let selection = view.selection(&call.parameters)?;
+    let translated = read_by(call, |reading| view.patch(body, reading));
+    let body = or_missing(call, view, id, translated).await?;
+    let is_asked = !call.parameters.list("attributes").is_empty();
+    if view.dialect == Dialect::Ionic && !is_asked {
+        let patched = apply(call, view, id, body, &little()).await?;
+        return Ok(match patched {
+            Patched::Resource(Answer {
+                version, location, ..
+            })
+            | Patched::NoContent { version, location } => answer::no_content(&location, &version),
+        });
+    }
+    let patched = apply(call, view, id, body, &selection).await?;
+    let patched = with_resource(call, view, id, (patched, &selection)).await?;
+    shown(call, view, StatusCode::OK, patched).await
+}
+
+/// Many clients of SCIM 1.1 wait for a 200; those of the Ionic API know both.
+async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
+    call.check_permission(view.resource_type, Action::Delete)?;
+    let condition = precondition(&call.headers);
+    let provider = &call.service.provider;
+    provider
+        .delete(&call.scope, view.resource_type, id, &condition)
+        .await?;
+    Ok(answer::deleted(match view.dialect {
+        Dialect::General => StatusCode::OK,
+        Dialect::Ionic => StatusCode::NO_CONTENT,
+    }))
+}
+
+async fn read_change(call: &Call<'_>, view: View<'_>, body: Body) -> Result<Map<String, Value>> {
+    call.check_permission(view.resource_type, Action::Update)?;
+    body::read_object(&call.headers, body).await
+}
+
+fn read_by<T>(call: &Call<'_>, read: impl FnOnce(&mut Reading<'_>) -> Result<T>) -> Result<T> {
+    let mut reading = call.scope.reading();
+    let result = read(&mut reading);
+    call.scope.note(&reading);
+    result
+}
+
+/// A body that could be translated. That the resource is missing goes before what is wrong with the
+/// body.
+async fn or_missing(
+    call: &Call<'_>,
+    view: View<'_>,
+    id: &str,
+    translated: Result<Map<String, Value>>,
+) -> Result<Map<String, Value>> {
+    if translated.is_err() {
+        current(call, view, id, &little()).await?;
+    }
+    translated
+}
+
+async fn apply(
+    call: &Call<'_>,
+    view: View<'_>,
+    id: &str,
+    body: Map<String, Value>,
+    selection: &Selection,
+) -> Result<Patched> {
+    let condition = precondition(&call.headers);
+    let (scope, provider) = (&call.scope, &call.service.provider);
+    provider
+        .patch(scope, view.resource_type, id, body, selection, &condition)
+        .await
+}
+
+/// The resource after a change, read where the change itself did not show it.
+async fn with_resource(
+    call: &Call<'_>,
+    view: View<'_>,
+    id: &str,
+    (patched, selection): (Patched, &Selection),
+) -> Result<Answer> {
+    match patched {
+        Patched::Resource(answer) => Ok(answer),
+        Patched::NoContent { .. } => current(call, view, id, selection).await,
+    }
+}
+
+async fn current(
+    call: &Call<'_>,
+    view: View<'_>,
+    id: &str,
+    selection: &Selection,
+) -> Result<Answer> {
+    let condition = Precondition::default();
+    let (scope, provider) = (&call.scope, &call.service.provider);
+    let read = provider
+        .get(scope, view.resource_type, id, selection, &condition)
+        .await?;
+    match read {
+        Read::Found(answer) => Ok(answer),
+        Read::NotModified(_) => Err(Error::internal("a read without a condition was cut short")),
+    }
+}
+
+/// The answer with a resource, translated; a device with its user if that was asked for.
+async fn shown(
+    call: &Call<'_>,
+    view: View<'_>,
+    status: StatusCode,
+    answer: Answer,
+) -> Result<Response> {
+    let text = if view.embeds_user(&call.parameters) {
+        let device = serde_json::from_str(&answer.text).map_err(Error::internal)?;
+        let mut devices = [view.answer_object(device)];
+        device::embed_users(call, view.dialect, &mut devices).await?;
+        let [device] = devices;
+        Value::Object(device).to_string()
+    } else {
+        view.answer(&answer.text)?
+    };
+    let (location, version) = (&answer.location, Some(&answer.version));
+    Ok(answer::resource(status, text, location, version))
+}
+
+/// A selection for answers that are not shown.
+fn little() -> Selection {
+    Selection {
+        attributes: vec!["id".to_owned()],
+        ..Selection::default()
+    }
+}
