@@ -10,6 +10,7 @@ mod bound_path;
 mod eval;
 mod operand;
 mod parse;
+mod sensitive;
 
 use std::fmt;
 
@@ -172,6 +173,18 @@ impl Filter {
         reading: &mut Reading<'_>,
     ) -> Result<Vec<BoundFilter>> {
         bind::bind_each(self, resource_types, reading)
+    }
+
+    /// Checks that the filter may stand in a URL: it names no sensitive attribute of these types.
+    ///
+    /// # Errors
+    /// `Sensitive`, naming the attribute.
+    pub fn check_exposable(
+        &self,
+        resource_types: &[&ResourceType],
+        reading: &mut Reading<'_>,
+    ) -> Result<()> {
+        sensitive::check_exposable(self, resource_types, reading)
     }
 
     /// Gives the names their meaning inside the elements of one attribute: a PATCH path's filter.

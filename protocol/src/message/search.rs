@@ -15,6 +15,8 @@ pub struct Query {
     pub selection: Selection,
     /// The filter's text, as given.
     pub filter: Option<String>,
+    /// Whether the filter stands in the URL, which must not name what is sensitive.
+    pub exposed: bool,
     /// The attribute to sort by, as written; never blank.
     pub sort_by: Option<String>,
     /// Which end comes first.
@@ -94,6 +96,7 @@ impl Query {
         Raw {
             selection: Selection::from_parameters(parameters)?,
             filter: parameters.get("filter").map(str::to_owned),
+            exposed: true,
             sort_by: text("sortBy"),
             sort_order: text("sortOrder"),
             start_index: number("startIndex")?,
@@ -122,6 +125,7 @@ impl Query {
                 names(request, "excludedAttributes", reading)?,
             )?,
             filter: text("filter")?,
+            exposed: false,
             sort_by: text("sortBy")?.as_deref().and_then(non_blank),
             sort_order: text("sortOrder")?.as_deref().and_then(non_blank),
             start_index: number(request, "startIndex")?,
@@ -143,6 +147,7 @@ impl Query {
 struct Raw {
     selection: Selection,
     filter: Option<String>,
+    exposed: bool,
     sort_by: Option<String>,
     sort_order: Option<String>,
     start_index: Option<i64>,
@@ -165,6 +170,7 @@ impl Raw {
         Ok(Query {
             selection: self.selection,
             filter: self.filter,
+            exposed: self.exposed,
             sort_by: self.sort_by,
             sort_order: sort_order(self.sort_order.as_deref())?,
             page,
@@ -343,9 +349,14 @@ mod tests {
             "startIndex": 1,
             "count": 10
         });
-        let expected =
+        let in_url =
             get("attributes=displayName,userName&filter=displayName+sw+%22smith%22&startIndex=1&count=10")
                 .unwrap();
+        assert!(in_url.exposed);
+        let expected = Query {
+            exposed: false,
+            ..in_url
+        };
         for profile in [Profile::Default, Profile::Strict, Profile::Interop] {
             assert_eq!(post(&body, profile).unwrap(), expected);
         }

@@ -29,6 +29,8 @@ pub struct Attribute {
     pub sub_attributes: Vec<Attribute>,
     /// Whether a query on it has an index (our keyword `indexed` in a registered schema).
     pub indexed: bool,
+    /// Whether a filter on it must stay out of URLs (our keyword `sensitive`; RFC 7644 §7.5.2).
+    pub sensitive: bool,
 }
 
 impl Attribute {

@@ -99,10 +99,8 @@ fn attribute(value: &mut Value, within: &str, levels: u8) -> Result<Attribute> {
     wrap_single(source, "referenceTypes");
     let reference_types = strings(source, "referenceTypes", &within)?;
     let canonical_values = strings(source, "canonicalValues", &within)?;
-    let indexed = source
-        .get("indexed")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
+    let is_marked = |keyword: &str| source.get(keyword).and_then(Value::as_bool) == Some(true);
+    let (indexed, sensitive) = (is_marked("indexed"), is_marked("sensitive"));
     let sub_attributes = sub_attributes(source, kind, levels, &within)?;
     Ok(Attribute {
         name,
@@ -118,6 +116,7 @@ fn attribute(value: &mut Value, within: &str, levels: u8) -> Result<Attribute> {
         reference_types,
         sub_attributes,
         indexed,
+        sensitive,
     })
 }
 

@@ -63,7 +63,13 @@ impl<'r> Search<'r> {
         };
         let filters = match &query.filter {
             None => vec![BoundFilter::Constant(true); types.len()],
-            Some(text) => Filter::parse(text, reading)?.bind_each(&types, reading)?,
+            Some(text) => {
+                let filter = Filter::parse(text, reading)?;
+                if query.exposed {
+                    filter.check_exposable(&types, reading)?;
+                }
+                filter.bind_each(&types, reading)?
+            }
         };
         let sorts = match &query.sort_by {
             None => vec![None; types.len()],
