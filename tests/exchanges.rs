@@ -3,39 +3,67 @@
 //! Each file below `tests/exchanges/` is one exchange:
 //! ```json
 //! {"name": "…",
+//!  "rules": {"profile": "strict", "switches": {"maxCount": 2}},
+//!  "schemas": ["conformance/test-resource-schemas.json"],
+//!  "resourceTypes": [{"id": "Thing", "name": "Thing", "endpoint": "/Things", "schema": "urn:…"}],
+//!  "tokens": {"reader": {"tenant": "other", "user": "{{ada}}", "permissions": ["users:read"]}},
 //!  "given": [{"method": "POST", "path": "/Users", "body": {}, "save": {"ada": "/id"}}],
-//!  "request": {"method": "GET", "path": "/Users/{{ada}}", "headers": {}},
+//!  "request": {"as": "reader", "method": "GET", "path": "/Users/{{ada}}", "headers": {}},
 //!  "expect": {"status": 200, "headers": {"ETag": "*"}, "body": {}, "absent": ["/password"]},
 //!  "then": [{"request": {}, "expect": {}}]}
 //! ```
+//! The tenant, one for each exchange, has these `rules` and, besides the built-in ones, these `schemas` and `resourceTypes`,
+//! each an object or the name of a file below `tests/`. Requests carry a token that may do
+//! everything, the one of `tokens` that `as` names, which is made when it is first used, or none
+//! `as` `nobody`. Instead of a `body` there may be a `text` that is no JSON.
+//!
 //! `given` must succeed. `save` keeps values of an answer under names, `{{name}}` puts them in;
 //! `{{base}}` is the base URL. A `body` that is expected names the members that must be there;
-//! arrays must be equal in length and order, and `{"$any": true}` stands for anything. A header of
-//! `*` may be anything, and null must be absent.
-
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! arrays must be equal in length and order. `{"$any": true}` stands for anything, `{"$not": x}` for
+//! anything else, `{"$holds": "x"}` for text with `x` in it, and `{"$contains": [x]}` for an array
+//! with these elements among others. A header of `*` may be anything, and null must be absent.
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use axum::body::Body;
+use axum::http;
+use scim_lambda::protocol::profile::Rules;
+use scim_lambda::tenant::{NewCredential, Permissions, TenantId};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use support::{Answer, BASE, Server};
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Exchange {
     name: String,
+    #[serde(default)]
+    rules: Rules,
+    #[serde(default)]
+    schemas: Vec<Value>,
+    #[serde(default)]
+    resource_types: Vec<Value>,
+    #[serde(default)]
+    tokens: BTreeMap<String, TokenOf>,
     #[serde(default)]
     given: Vec<Request>,
     request: Request,
     expect: Expectation,
     #[serde(default)]
     then: Vec<Step>,
+}
+
+/// Whose token it is and what it may do; without permissions, everything.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenOf {
+    tenant: Option<String>,
+    user: Option<String>,
+    permissions: Option<BTreeSet<String>>,
 }
 
 #[derive(Deserialize)]
@@ -48,11 +76,14 @@ struct Step {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
+    #[serde(rename = "as")]
+    caller: Option<String>,
     method: String,
     path: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     body: Option<Value>,
+    text: Option<String>,
     #[serde(default)]
     save: BTreeMap<String, String>,
 }
@@ -79,12 +110,13 @@ async fn every_exchange_goes_as_written() {
         &mut files,
     );
     files.sort();
+    let server = Server::start().await;
     let mut failures = Vec::new();
-    for file in &files {
+    for (number, file) in files.iter().enumerate() {
         let text = fs::read_to_string(file).unwrap();
         let exchange: Exchange = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        if let Err(reason) = play(&exchange).await {
+        if let Err(reason) = Play::start(&server, number, &exchange).await.run().await {
             failures.push(format!("{} ({}): {reason}", exchange.name, file.display()));
         }
     }
@@ -112,49 +144,143 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Plays one exchange against a service of its own.
-async fn play(exchange: &Exchange) -> Result<(), String> {
-    let server = Server::start().await;
-    let mut saved = Saved::from([("base".to_owned(), BASE.to_owned())]);
-    for request in &exchange.given {
-        let answer = send(&server, request, &mut saved).await;
-        if answer.status >= 300 {
-            return Err(format!(
-                "given {}: {} {}",
-                request.path, answer.status, answer.text
-            ));
-        }
-    }
-    let answer = send(&server, &exchange.request, &mut saved).await;
-    exchange.expect.check(&answer, &saved)?;
-    for (number, step) in exchange.then.iter().enumerate() {
-        let answer = send(&server, &step.request, &mut saved).await;
-        let checked = step.expect.check(&answer, &saved);
-        checked.map_err(|reason| format!("then {}: {reason}", number + 1))?;
-    }
-    Ok(())
+/// One exchange being played by a tenant of its own.
+struct Play<'e> {
+    exchange: &'e Exchange,
+    server: &'e Server,
+    tenant: String,
+    saved: Saved,
+    /// By the name that `as` has for them.
+    tokens: BTreeMap<String, String>,
 }
 
-async fn send(server: &Server, request: &Request, saved: &mut Saved) -> Answer {
-    // Paths are written as people read them.
-    let path = filled(&request.path, saved)
-        .replace(' ', "%20")
-        .replace('"', "%22");
-    let mut http = server.request(&request.method, &format!("/scim/v2{path}"));
-    for (name, value) in &request.headers {
-        http = http.header(name, filled(value, saved));
+/// The caller of a request that names none.
+const ANYONE: &str = "anyone";
+
+/// The objects that stand there or in the named files, each of which holds one or an array.
+fn in_files(values: &[Value]) -> Vec<Value> {
+    let objects = |value: &Value| match value {
+        Value::String(name) => {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests")
+                .join(name);
+            match serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap() {
+                Value::Array(objects) => objects,
+                object => vec![object],
+            }
+        }
+        object => vec![object.clone()],
+    };
+    values.iter().flat_map(objects).collect()
+}
+
+impl<'e> Play<'e> {
+    async fn start(server: &'e Server, number: usize, exchange: &'e Exchange) -> Self {
+        let tenant = format!("tenant-{number}");
+        server.add_tenant(&tenant, &exchange.rules).await;
+        let token = server.issue(&tenant, |_| {}).await;
+        Self {
+            exchange,
+            server,
+            tenant,
+            saved: Saved::from([("base".to_owned(), BASE.to_owned())]),
+            tokens: BTreeMap::from([(ANYONE.to_owned(), token)]),
+        }
     }
-    let body = request
-        .body
-        .as_ref()
-        .map(|body| filled_in(body, saved).to_string());
-    let body = body.map_or_else(Body::empty, Body::from);
-    let answer = server.answer(http.body(body).unwrap()).await;
-    for (name, pointer) in &request.save {
-        let value = answer.json.pointer(pointer).and_then(Value::as_str);
-        saved.insert(name.clone(), value.unwrap_or_default().to_owned());
+
+    async fn run(mut self) -> Result<(), String> {
+        let exchange = self.exchange;
+        self.register().await?;
+        for request in &exchange.given {
+            let Answer { status, text, .. } = self.send(request).await;
+            if status >= 300 {
+                return Err(format!("given {}: {status} {text}", request.path));
+            }
+        }
+        let answer = self.send(&exchange.request).await;
+        exchange.expect.check(&answer, &self.saved)?;
+        for (number, step) in exchange.then.iter().enumerate() {
+            let answer = self.send(&step.request).await;
+            let checked = step.expect.check(&answer, &self.saved);
+            let Request { method, path, .. } = &step.request;
+            checked.map_err(|reason| format!("then {}, {method} {path}: {reason}", number + 1))?;
+        }
+        Ok(())
     }
-    answer
+
+    /// Registers the schemas and resource types of the exchange for its tenant.
+    async fn register(&self) -> Result<(), String> {
+        let tenant = TenantId::parse(&self.tenant).unwrap();
+        let service = self.server.stack.service().unwrap();
+        for schema in in_files(&self.exchange.schemas) {
+            let added = service.provider.add_schema(&tenant, &schema).await;
+            added.map_err(|error| error.to_string())?;
+        }
+        for resource_type in in_files(&self.exchange.resource_types) {
+            let added = service.provider.add_resource_type(&tenant, &resource_type);
+            added.await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, request: &Request) -> Answer {
+        // Paths are written as people read them.
+        let path = filled(&request.path, &self.saved)
+            .replace(' ', "%20")
+            .replace('"', "%22");
+        let mut http = http::Request::builder()
+            .method(request.method.as_str())
+            .uri(format!("/scim/v2{path}"));
+        if let Some(token) = self.token(request.caller.as_deref()).await {
+            http = http.header("Authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in &request.headers {
+            http = http.header(name, filled(value, &self.saved));
+        }
+        let json = request.body.as_ref();
+        let json = json.map(|body| filled_in(body, &self.saved).to_string());
+        let body = json.or_else(|| request.text.clone()).unwrap_or_default();
+        let answer = self.server.answer(http.body(Body::from(body)).unwrap());
+        let answer = answer.await;
+        for (name, pointer) in &request.save {
+            let value = answer.json.pointer(pointer).and_then(Value::as_str);
+            let value = value.unwrap_or_default().to_owned();
+            self.saved.insert(name.clone(), value);
+        }
+        answer
+    }
+
+    /// The token of a caller, made when it is first used.
+    async fn token(&mut self, caller: Option<&str>) -> Option<String> {
+        let name = match caller.unwrap_or(ANYONE) {
+            "nobody" => return None,
+            name => name,
+        };
+        if !self.tokens.contains_key(name) {
+            let token = self.issue(&self.exchange.tokens[name]).await;
+            self.tokens.insert(name.to_owned(), token);
+        }
+        self.tokens.get(name).cloned()
+    }
+
+    async fn issue(&self, of: &TokenOf) -> String {
+        let tenant = match &of.tenant {
+            None => self.tenant.clone(),
+            Some(other) => {
+                let tenant = format!("{}-{other}", self.tenant);
+                self.server.add_tenant(&tenant, &self.exchange.rules).await;
+                tenant
+            }
+        };
+        let user = of.user.as_deref().map(|user| filled(user, &self.saved));
+        let change = |new: &mut NewCredential| {
+            new.user = user;
+            if let Some(only) = &of.permissions {
+                new.permissions = Permissions::Only(only.clone());
+            }
+        };
+        self.server.issue(&tenant, change).await
+    }
 }
 
 impl Expectation {
@@ -195,7 +321,9 @@ impl Expectation {
 
 fn compare(expected: &Value, found: &Value, at: &str) -> Result<(), String> {
     match (expected, found) {
-        (Value::Object(expected), _) if expected.contains_key("$any") => Ok(()),
+        (Value::Object(expected), _) if expected.keys().any(|key| is_special(key)) => {
+            compare_specially(expected, found, at)
+        }
         (Value::Object(expected), Value::Object(found)) => {
             expected.iter().try_for_each(|(name, expected)| {
                 let at = format!("{at}/{name}");
@@ -212,6 +340,28 @@ fn compare(expected: &Value, found: &Value, at: &str) -> Result<(), String> {
         _ if expected == found => Ok(()),
         _ => Err(format!("{at} is {found}, not {expected}")),
     }
+}
+
+fn is_special(key: &str) -> bool {
+    ["$any", "$not", "$holds", "$contains"].contains(&key)
+}
+
+fn compare_specially(expected: &Map<String, Value>, found: &Value, at: &str) -> Result<(), String> {
+    for (key, wanted) in expected {
+        let fits = match (key.as_str(), wanted, found) {
+            ("$not", unwanted, found) => compare(unwanted, found, at).is_err(),
+            ("$holds", Value::String(part), Value::String(text)) => text.contains(part.as_str()),
+            ("$contains", Value::Array(wanted), Value::Array(found)) => wanted.iter().all(|one| {
+                let is_it = |found| compare(one, found, at).is_ok();
+                found.iter().any(is_it)
+            }),
+            (key, ..) => key == "$any",
+        };
+        if !fits {
+            return Err(format!("{at} is {found}, not {key} {wanted}"));
+        }
+    }
+    Ok(())
 }
 
 fn filled(text: &str, saved: &Saved) -> String {
