@@ -436,6 +436,7 @@ async fn spread_group(scope: &Scope, users: &[String]) -> String {
     let member = |id: &String| Member {
         id: id.clone(),
         kind: "User".to_owned(),
+        display: None,
     };
     let members: Vec<_> = users.iter().map(|id| (member(id), user)).collect();
     let new = New {

@@ -34,8 +34,11 @@ pub const CORE_1_1: &str = "urn:scim:schemas:core:1.0";
 /// SCIM 1.1: the enterprise extension of User.
 pub const ENTERPRISE_1_1: &str = "urn:scim:schemas:extension:enterprise:1.0";
 
-/// The Ionic API's extension of User; in SCIM 2.0 it has the same URN.
-pub const IONIC_USER: &str = "urn:scim:schemas:extension:ionic:1.0";
+/// The Ionic API's extension of User, in the form that URNs of SCIM 2.0 have: clients take what
+/// follows the last colon of a path for an attribute, which `1.0` cannot be.
+pub const IONIC_USER: &str = "urn:ietf:params:scim:schemas:extension:ionic:2.0:User";
+/// SCIM 1.1: the same extension.
+pub const IONIC_1_1: &str = "urn:scim:schemas:extension:ionic:1.0";
 /// A group's description, which SCIM has no attribute for.
 pub const DESCRIBED_GROUP: &str = "urn:ietf:params:scim:schemas:extension:scim-lambda:2.0:Group";
 /// An enrolled device; RFC 9944's `urn:ietf:params:scim:schemas:core:2.0:Device` is another schema.

@@ -88,8 +88,11 @@ impl Loader<'_> {
         let state = GroupState::loaded(shards_for(members.len()), members.len(), now);
         self.put("Group", id, body, now, Some(&state))?;
         for member in members {
-            let kind = "User".to_owned();
-            let member = Member { id: member, kind };
+            let member = Member {
+                id: member,
+                kind: "User".to_owned(),
+                display: None,
+            };
             self.loading.member(id, &state, &member, now);
             self.drain(PART)?;
         }

@@ -20,6 +20,9 @@ use crate::store::{
 /// The most members that one request may name.
 pub(super) const MAX_MEMBERS: usize = 20_000;
 
+/// The longest name of a member that is kept, in bytes.
+const MAX_DISPLAY_BYTES: usize = 256;
+
 /// Steps of a transaction that are not about members: the group, its entries, its count.
 const OTHER_STEPS: usize = 24;
 
@@ -373,6 +376,12 @@ impl Provider {
     }
 }
 
+/// The name that a client gives a member, unless it is blank or too long for a name.
+fn kept_display(member: &resource::Member) -> Option<String> {
+    let fits = |name: &&String| !name.trim().is_empty() && name.len() <= MAX_DISPLAY_BYTES;
+    member.display.as_ref().filter(fits).cloned()
+}
+
 /// The partitions of a set that is made for so many members.
 pub(super) fn shards_for(members: usize) -> u32 {
     u32::try_from(members / MEMBERS_PER_SHARD + 1)
@@ -416,6 +425,7 @@ impl Kinds {
                 Member {
                     id: member.value.clone(),
                     kind,
+                    display: kept_display(member),
                 },
             );
         }

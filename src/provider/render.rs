@@ -219,13 +219,13 @@ impl Scope {
             );
         }
         value.insert("type".to_owned(), json!(member.kind));
-        if let Some(display) = display {
+        if let Some(display) = member.display.as_ref().or(display) {
             value.insert("display".to_owned(), json!(display));
         }
         Value::Object(value)
     }
 
-    /// The names of members for people, by id.
+    /// The names for people of members that the client gave none, by id.
     pub(super) async fn displays(&self, members: &[Member]) -> Result<HashMap<String, String>> {
         let mut displays = HashMap::new();
         let kinds: HashSet<&str> = members.iter().map(|member| member.kind.as_str()).collect();
@@ -235,7 +235,7 @@ impl Scope {
             };
             let ids: Vec<String> = members
                 .iter()
-                .filter(|member| member.kind == kind)
+                .filter(|member| member.kind == kind && member.display.is_none())
                 .map(|member| member.id.clone())
                 .collect();
             for stored in self.store.get_many(resource_type, &ids).await? {

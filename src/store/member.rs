@@ -29,6 +29,9 @@ pub struct Member {
     pub id: String,
     /// The name of the member's resource type.
     pub kind: String,
+    /// Its name for people, if the client gave one with it.
+    #[serde(default)]
+    pub display: Option<String>,
 }
 
 /// A group that a resource is a member of, as the membership item says it.
@@ -337,7 +340,7 @@ impl TenantStore {
         member: &Member,
         now: u64,
     ) -> Item {
-        Item::from([
+        let mut item = Item::from([
             (
                 "pk".to_owned(),
                 s(self
@@ -348,7 +351,11 @@ impl TenantStore {
             ("kind".to_owned(), s("M")),
             ("type".to_owned(), s(&member.kind)),
             ("stamp".to_owned(), item::n(now)),
-        ])
+        ]);
+        if let Some(display) = &member.display {
+            item.insert("display".to_owned(), s(display));
+        }
+        item
     }
 
     /// The same membership's item on the member's side.

@@ -106,6 +106,7 @@ impl TenantStore {
             Ok(Member {
                 id: item::take_text(&mut item, "sk")?,
                 kind: item::take_text(&mut item, "type")?,
+                display: item::take_text(&mut item, "display").ok(),
             })
         };
         let members = output.items.unwrap_or_default().into_iter().map(member);

@@ -7,7 +7,10 @@ use crate::schema::{Attribute, Extension};
 use crate::urn;
 
 /// Extensions with another URN in 1.1, and that URN.
-const RENAMED: [(&str, &str); 1] = [(urn::ENTERPRISE_USER, urn::ENTERPRISE_1_1)];
+const RENAMED: [(&str, &str); 2] = [
+    (urn::ENTERPRISE_USER, urn::ENTERPRISE_1_1),
+    (urn::IONIC_USER, urn::IONIC_1_1),
+];
 
 /// Base schemas that are the one core schema in 1.1.
 const CORE: [&str; 4] = [urn::USER, urn::GROUP, urn::DEVICE, urn::ROLE];
@@ -66,18 +69,17 @@ fn after<'t>(text: &'t str, urn: &str) -> Option<&'t str> {
 }
 
 impl<'a> View<'a> {
-    /// A schema URN of 1.1 as 2.0 spells it; nothing for one that means nothing to this type.
+    /// A schema URN of 1.1 as 2.0 spells it; nothing for one that means nothing to this type, as
+    /// clients of the Ionic API list its URN with every kind of resource.
     pub(super) fn schema_to_v2(&self, urn: &str) -> Option<String> {
         if urn.eq_ignore_ascii_case(urn::CORE_1_1) {
             return Some(self.resource_type.schema.id.clone());
         }
-        // Clients of the Ionic API list its URN with every kind of resource.
-        if urn.eq_ignore_ascii_case(urn::IONIC_USER) && !self.resource_type.has_schema(urn) {
-            return None;
-        }
         let mut renamed = RENAMED.iter();
         let found = renamed.find(|(_, old)| old.eq_ignore_ascii_case(urn));
-        Some(found.map_or(urn, |(new, _)| new).to_owned())
+        let urn = found.map_or(urn, |(new, _)| new);
+        let is_foreign = urn == urn::IONIC_USER && !self.resource_type.has_schema(urn);
+        (!is_foreign).then(|| urn.to_owned())
     }
 
     /// An attribute path of 1.1 as 2.0 spells it.
@@ -192,6 +194,7 @@ mod tests {
             &enterprise(":department"),
         );
         check("User", general, urn::ENTERPRISE_1_1, urn::ENTERPRISE_USER);
+        check("User", general, urn::IONIC_1_1, urn::IONIC_USER);
         check("User", general, "manager.managerId", "manager.value");
         check(
             "User",

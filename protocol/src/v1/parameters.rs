@@ -345,7 +345,7 @@ mod tests {
         check(
             "User",
             "domainUpn__startswith=j",
-            r#"urn:scim:schemas:extension:ionic:1.0:domainUpn sw "j""#,
+            r#"urn:ietf:params:scim:schemas:extension:ionic:2.0:User:domainUpn sw "j""#,
         );
         check(
             "User",
