@@ -11,7 +11,8 @@ url, token = server()
 checks = Checklist("scim2-tester")
 with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
     for result in check_server(SyncSCIMClient(client)):
-        name = f"{result.resource_type} {result.title}" if result.resource_type else result.title
+        data = result.data if isinstance(result.data, dict) else {}
+        name = " ".join(filter(None, (result.resource_type, result.title, data.get("urn"))))
         if result.status.name == "SKIPPED":
             checks.skip(name, result.reason)
         elif result.status.name in PASSED:
