@@ -12,7 +12,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use scim_lambda::protocol::filter::Filter;
 use scim_lambda::protocol::message::SortOrder;
-use scim_lambda::protocol::profile::Reading;
+use scim_lambda::protocol::profile::{Reading, Rules};
 use scim_lambda::protocol::sort::SortBy;
 use scim_lambda::provider::Scope;
 use serde_json::{Map, Value, json};
@@ -121,6 +121,12 @@ const OF_USERS: Vocabulary = Vocabulary {
         "groups.value ne \"G#\"",
         "emails[type eq \"work\" and value sw \"a\"]",
         "emails[value eq \"a0\"]",
+        "meta.lastModified gt \"T#\"",
+        "meta.lastModified ge \"T#\"",
+        "meta.lastModified lt \"T#\"",
+        "meta.lastModified le \"T#\"",
+        "meta.lastModified eq \"T#\"",
+        "meta.lastModified gt \"T#\" and meta.lastModified lt \"T9\"",
     ],
 };
 
@@ -144,6 +150,12 @@ const OF_GROUPS: Vocabulary = Vocabulary {
         "not (members eq \"U#\")",
         "id eq \"G#\" and members eq \"U#\"",
         "id eq \"G1\" and members eq \"U#\"",
+        "meta.lastModified gt \"T#\"",
+        "meta.lastModified ge \"T#\"",
+        "meta.lastModified lt \"T#\"",
+        "meta.lastModified le \"T#\"",
+        "meta.lastModified eq \"T#\"",
+        "meta.lastModified gt \"T#\" and meta.lastModified lt \"T9\"",
     ],
 };
 
@@ -151,7 +163,8 @@ const OPERATORS: [&str; 11] = [
     "eq", "eq", "ne", "co", "sw", "sw", "ew", "gt", "ge", "lt", "le",
 ];
 
-/// A filter with `U0`, `U1`, … and `G0`, `G1`, … for the ids of users and groups.
+/// A filter with `U0`, `U1`, … and `G0`, `G1`, … for the ids of users and groups, and `T0`, `T1`, …
+/// for the times when resources changed last.
 fn any_filter(vocabulary: &Vocabulary) -> impl Strategy<Value = String> + use<> {
     let tail = select(vec!["", "", "0", "1"]);
     let compare = (
@@ -205,7 +218,7 @@ fn any_query() -> impl Strategy<Value = AnyQuery> {
             })
     };
     prop_oneof![
-        3 => of("User", vec!["userName", "externalId", "emails.value", "title", "id", "meta.created"]),
+        3 => of("User", vec!["userName", "externalId", "emails.value", "title", "id", "meta.created", "meta.lastModified"]),
         2 => of("Group", vec!["displayName", "externalId", "meta.lastModified"]),
         1 => of("", vec!["externalId", "userName", "meta.created"]),
     ]
@@ -218,13 +231,22 @@ struct Known {
     resources: Vec<(&'static str, Map<String, Value>)>,
 }
 
+/// Seconds between two changes: a few of them are in one hour.
+const PACE: u64 = 1_000;
+
 async fn fill(directory: &Directory, scope: &Scope, users: &[Value], groups: &[AnyGroup]) -> Known {
     let (mut user_ids, mut group_ids) = (Vec::new(), Vec::<String>::new());
     for (number, user) in users.iter().enumerate() {
         let mut user = user.clone();
         user["userName"] = json!(format!("{}{number}", user["userName"].as_str().unwrap()));
         user_ids.push(directory.create(scope, "User", user).await);
-        directory.clock.advance_seconds(1);
+        directory.clock.advance_seconds(PACE);
+        // Some change again, in the same hour or in a later one.
+        if let Some(earlier) = number.checked_sub(2).filter(|_| number % 3 == 0) {
+            let (id, value) = (&user_ids[earlier], format!("Title {number}"));
+            directory.set(scope, "User", id, "title", &value).await;
+            directory.clock.advance_seconds(1);
+        }
     }
     for group in groups {
         let mut members: Vec<Value> = Vec::new();
@@ -243,7 +265,7 @@ async fn fill(directory: &Directory, scope: &Scope, users: &[Value], groups: &[A
         let body =
             json!({"displayName": group.name, "externalId": group.external_id, "members": members});
         group_ids.push(directory.create(scope, "Group", body).await);
-        directory.clock.advance_seconds(1);
+        directory.clock.advance_seconds(PACE);
     }
     let mut resources = Vec::new();
     for (name, ids) in [("User", &user_ids), ("Group", &group_ids)] {
@@ -274,6 +296,12 @@ impl Known {
             text = text.replace(
                 &format!("\"G{number}\""),
                 &format!("\"{}\"", id(&self.groups)),
+            );
+            let resource = self.resources.get(number);
+            let time = resource.and_then(|(_, resource)| resource["meta"]["lastModified"].as_str());
+            text = text.replace(
+                &format!("\"T{number}\""),
+                &format!("\"{}\"", time.unwrap_or("2023-11-14T23:00:00Z")),
             );
         }
         text
@@ -430,7 +458,12 @@ fn every_plan_finds_what_a_look_at_every_resource_finds() {
     );
     let test = |(users, groups, queries): (Vec<Value>, Vec<AnyGroup>, Vec<AnyQuery>)| {
         tenants.set(tenants.get() + 1);
+        let mut rules = Rules::default();
+        rules.switches.last_modified_index = tenants.get() % 3 > 0;
         runtime.block_on(async {
+            directory
+                .begin(&format!("t{}", tenants.get()), &rules)
+                .await;
             let scope = directory
                 .scope_of(&format!("t{}", tenants.get()), "1")
                 .await;

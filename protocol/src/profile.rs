@@ -31,6 +31,8 @@ pub struct Switches {
     pub group_patch_answers: GroupPatchAnswers,
     /// What a filter on an attribute that does not exist answers.
     pub unknown_filter_attributes: UnknownFilterAttributes,
+    /// Resources other than groups are found by the hour of their last change.
+    pub last_modified_index: bool,
     /// The number of members up to which a group shows them inline.
     pub inline_member_cap: u32,
     /// A PUT that does not list an extension's URN leaves that extension alone.
@@ -57,6 +59,7 @@ impl Default for Switches {
             unique_group_display_name: false,
             group_patch_answers: GroupPatchAnswers::Resource,
             unknown_filter_attributes: UnknownFilterAttributes::Refuse,
+            last_modified_index: false,
             inline_member_cap: 10_000,
             put_keeps_unnamed_extensions: false,
             passwords: Passwords::Discard,

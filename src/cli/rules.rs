@@ -32,7 +32,21 @@ impl RuleArguments {
         self.profile.is_none() && self.switches.is_empty()
     }
 
-    /// Changes the tenant's rules, if there is anything to change.
+    /// Changes the rules of a tenant that is in use.
+    pub(super) async fn change(&self, stack: &Stack, tenant: &TenantId) -> Result<(), Failure> {
+        let changed = self.changed(read(stack, tenant).await?)?;
+        let service = stack.service()?;
+        let turned = service.provider.set_rules(tenant, &changed).await?;
+        if !turned.is_empty() {
+            eprintln!(
+                "Run scim doctor --repair in two minutes: the index on meta.lastModified is not used \
+                 before"
+            );
+        }
+        Ok(())
+    }
+
+    /// Gives a new tenant, which no process knows yet, its rules.
     pub(super) async fn apply(&self, stack: &Stack, tenant: &TenantId) -> Result<(), Failure> {
         if self.is_empty() {
             return Ok(());

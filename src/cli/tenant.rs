@@ -87,7 +87,7 @@ impl TenantCommand {
                 }
                 // Only a tenant that exists has credentials to list, be it none.
                 issuer.credentials(tenant).await?;
-                rules.apply(stack, tenant).await?;
+                rules.change(stack, tenant).await?;
                 show(stack, tenant).await
             }
         }

@@ -127,11 +127,11 @@ impl Provider {
             password::changed(state.password.as_ref(), before.password.as_deref(), rules).await?;
         let text = state.resource.to_text();
         let is_changed = text != before.body || new_password != before.password;
-        let (entries_before, entries_after) = (
-            entries(existing.body(), resource_type, rules),
-            entries(state.resource.body(), resource_type, rules),
-        );
         let now = self.now();
+        let (entries_before, entries_after) = (
+            entries(existing.body(), before.modified, resource_type, rules),
+            entries(state.resource.body(), now, resource_type, rules),
+        );
         let write = Write {
             body: &text,
             entries: &entries_after,

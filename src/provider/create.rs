@@ -42,11 +42,12 @@ impl Provider {
         check_role(resource_type, &draft.resource)?;
         let password =
             password::changed(draft.password.as_ref(), None, &scope.tenant.rules).await?;
+        let (now, rules) = (self.now(), &scope.tenant.rules);
         let write = Write {
             body: &draft.resource.to_text(),
-            entries: &entries(draft.resource.body(), resource_type, &scope.tenant.rules),
+            entries: &entries(draft.resource.body(), now, resource_type, rules),
             password: password.as_deref(),
-            now: self.now(),
+            now,
         };
         let stored = match resource_type.membership {
             Some(Membership::Members) => {

@@ -46,7 +46,12 @@ impl Provider {
             };
             let body = Resource::from_text(&before.body)?;
             check_changeable(resource_type, &body)?;
-            let entries = entries(body.body(), resource_type, &scope.tenant.rules);
+            let entries = entries(
+                body.body(),
+                before.modified,
+                resource_type,
+                &scope.tenant.rules,
+            );
             match scope
                 .store
                 .delete(resource_type, &before, &entries, guard, registry)

@@ -1,20 +1,28 @@
-//! The index entries of a resource, as its body says them.
+//! The index entries of a resource, as its body and the time of its last change say them.
 
 use serde_json::{Map, Value};
 
+use crate::protocol::datetime::DateTime;
 use crate::protocol::filter::BoundPath;
+use crate::protocol::key::Key;
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Membership, ResourceType};
 use crate::store::Entries;
 
-/// Every key that a resource with this body stands under.
+/// Every key that a resource stands under with this body, which it has had since `modified`, in
+/// milliseconds since the Unix epoch.
 pub(super) fn entries(
     body: &Map<String, Value>,
+    modified: u64,
     resource_type: &ResourceType,
     rules: &Rules,
 ) -> Entries {
     let mut entries = Entries::default();
     for index in &resource_type.indexes {
+        if index.is_by_hour() {
+            entries.add(index, hour(modified));
+            continue;
+        }
         let Some(path) = BoundPath::of_index(index, resource_type) else {
             continue;
         };
@@ -29,6 +37,11 @@ pub(super) fn entries(
         entries.add(index, texts);
     }
     entries
+}
+
+fn hour(milliseconds: u64) -> Option<String> {
+    let instant = DateTime::from_unix_milliseconds(i64::try_from(milliseconds).ok()?)?;
+    Key::of_instant(instant).hour_text().map(str::to_owned)
 }
 
 /// Whether the tenant's switch makes an otherwise shared value unique.

@@ -131,7 +131,7 @@ impl Loader<'_> {
         )?;
         let write = Write {
             body: &draft.resource.to_text(),
-            entries: &entries(draft.resource.body(), resource_type, rules),
+            entries: &entries(draft.resource.body(), now, resource_type, rules),
             password: None,
             now,
         };

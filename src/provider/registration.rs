@@ -110,6 +110,38 @@ impl Provider {
         Ok(self.config(tenant).await?.rules)
     }
 
+    /// Changes a tenant's profile and switches, and tells the resource types whose index on the times
+    /// of changes comes or goes.
+    ///
+    /// Other processes learn of it one after the other. Until [`build_indexes`](Self::build_indexes)
+    /// is through, all of them maintain that index and none reads by it, whether it comes or goes.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach.
+    pub async fn set_rules(&self, tenant: &TenantId, rules: &Rules) -> Result<Vec<String>> {
+        let store = self.administration(tenant);
+        let config = store.config().await?;
+        let turns = rules.switches.last_modified_index != config.rules.switches.last_modified_index;
+        let mut turned = Vec::new();
+        if turns {
+            let registry = Tenant::new(tenant.clone(), config)?.registry;
+            let types = registry.resource_types().iter();
+            let types = types.filter(|resource_type| resource_type.changes_by_body());
+            turned.extend(types.map(|resource_type| resource_type.name.clone()));
+        }
+        for resource_type in &turned {
+            let index = BuildingIndex {
+                resource_type: resource_type.clone(),
+                path: Index::LAST_MODIFIED.to_owned(),
+                since: self.now(),
+            };
+            store.put_config(ConfigItem::Building(&index)).await?;
+        }
+        store.put_config(ConfigItem::Rules(rules)).await?;
+        self.tenants.forget(tenant).await;
+        Ok(turned)
+    }
+
     /// Everything that the table holds of a tenant besides its resources.
     ///
     /// # Errors

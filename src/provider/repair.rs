@@ -4,19 +4,24 @@
 //! conditional on the resource being as it was read, and what was changed meanwhile was written by
 //! somebody who knows the index.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::entries::entries;
 use super::tenants::CACHE_MILLIS;
-use super::{Provider, Tenant};
+use super::{Provider, REQUEST_BUDGET, Tenant};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::Resource;
 use crate::protocol::schema::{Index, ResourceType};
-use crate::store::{ConfigItem, Entries, StoreError, Stored, StrayEntry, TenantStore, Window};
+use crate::store::{
+    BuildingIndex, ConfigItem, Entries, StoreError, Stored, StrayEntry, TenantStore, Window,
+};
 use crate::tenant::TenantId;
 
 /// Resources looked at in one step.
 const PAGE: usize = 100;
+/// How long after a change of the configuration a request may still write by the earlier one, in
+/// milliseconds.
+const LATEST_MILLIS: u64 = CACHE_MILLIS + REQUEST_BUDGET.as_secs() * 1_000;
 
 /// Whether what is wrong is mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +57,7 @@ impl Findings {
 
 impl Provider {
     /// Writes the entries of every index that is being built, and lets queries use those that are
-    /// complete.
+    /// complete. The entries of an index that was switched off are removed.
     ///
     /// # Errors
     /// `Conflict` saying how long to wait when processes may still run that do not know the index;
@@ -64,7 +69,7 @@ impl Provider {
         let view = Tenant::new(tenant.clone(), config)?;
         let mut findings = Findings::default();
         for index in &building {
-            let ready = index.since + CACHE_MILLIS;
+            let ready = index.since + LATEST_MILLIS;
             if let Some(wait) = ready.checked_sub(self.now()).filter(|wait| *wait > 0) {
                 return Err(Error::conflict(format!(
                     "Other processes may not know the index on `{}` for another {} seconds",
@@ -75,12 +80,28 @@ impl Provider {
             let Some(resource_type) = view.registry.resource_type(&index.resource_type) else {
                 continue;
             };
+            let is_off =
+                index.path == Index::LAST_MODIFIED && !view.rules.switches.last_modified_index;
+            if is_off {
+                self.remove_index(index, tenant, &mut findings).await?;
+                continue;
+            }
             let only = |candidate: &Index| candidate.path == index.path;
             let conflicts = findings.conflicts.len();
             self.mend_entries(
                 &view,
                 resource_type,
                 &only,
+                Repair::Mend,
+                tenant,
+                &mut findings,
+            )
+            .await?;
+            let paths = [index.path.clone()];
+            self.sweep_entries(
+                &view,
+                resource_type,
+                &paths,
                 Repair::Mend,
                 tenant,
                 &mut findings,
@@ -94,6 +115,24 @@ impl Provider {
         }
         self.tenants.forget(tenant).await;
         Ok(findings)
+    }
+
+    /// Ends an index that was switched off.
+    async fn remove_index(
+        &self,
+        index: &BuildingIndex,
+        tenant: &TenantId,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let store = self.administration(tenant);
+        store.remove_config(ConfigItem::Building(index)).await?;
+        let view = Tenant::new(tenant.clone(), store.config().await?)?;
+        let Some(resource_type) = view.registry.resource_type(&index.resource_type) else {
+            return Ok(());
+        };
+        let paths = [index.path.clone()];
+        self.sweep_entries(&view, resource_type, &paths, Repair::Mend, tenant, findings)
+            .await
     }
 
     /// Compares index entries and counters with the resources, and mends them if asked to.
@@ -116,8 +155,15 @@ impl Provider {
             )
             .await?;
             let counted = findings.resources - before;
-            self.sweep_entries(&view, resource_type, repair, tenant, &mut findings)
-                .await?;
+            self.sweep_entries(
+                &view,
+                resource_type,
+                &partitions(resource_type),
+                repair,
+                tenant,
+                &mut findings,
+            )
+            .await?;
             self.mend_total(
                 resource_type,
                 (said, counted),
@@ -168,23 +214,24 @@ impl Provider {
         &self,
         view: &Tenant,
         resource_type: &ResourceType,
+        paths: &[String],
         repair: Repair,
         tenant: &TenantId,
         findings: &mut Findings,
     ) -> Result<()> {
-        for path in resource_type.indexes.iter().flat_map(Entries::partitions) {
+        for path in paths {
             let mut after: Option<String> = None;
             loop {
                 let store = self.administration(tenant);
                 let (found, next) = store
-                    .index_entries(resource_type, &path, after.as_deref())
+                    .index_entries(resource_type, path, after.as_deref())
                     .await?;
-                for (stray, seen) in strays(&store, view, resource_type, &path, found).await? {
+                for (stray, seen) in strays(&store, view, resource_type, path, found).await? {
                     findings.stray += 1;
                     if repair == Repair::Mend {
                         ignore_changed(
                             store
-                                .drop_entry(resource_type, &path, &stray, seen.as_ref())
+                                .drop_entry(resource_type, path, &stray, seen.as_ref())
                                 .await,
                         )?;
                     }
@@ -223,6 +270,18 @@ impl Provider {
     }
 }
 
+/// Where entries of a type can be: in its indexes, and in the one that a switch may have ended.
+fn partitions(resource_type: &ResourceType) -> Vec<String> {
+    let own = resource_type.indexes.iter().flat_map(Entries::partitions);
+    let ended = resource_type
+        .changes_by_body()
+        .then(|| Index::LAST_MODIFIED.to_owned());
+    own.chain(ended)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}
+
 /// The entries that resources should have, of the wanted indexes.
 fn expected<'s>(
     view: &Tenant,
@@ -239,7 +298,7 @@ fn expected<'s>(
         .iter()
         .map(|stored| {
             let body = Resource::from_text(&stored.body)?;
-            let all = entries(body.body(), resource_type, &view.rules);
+            let all = entries(body.body(), stored.modified, resource_type, &view.rules);
             Ok((
                 stored,
                 all.filtered(|entry| indexes.iter().any(|index| entry.is_of(index))),
@@ -295,7 +354,8 @@ async fn strays(
         let belongs = match seen {
             Some(stored) => {
                 let body = Resource::from_text(&stored.body)?;
-                entries(body.body(), resource_type, &view.rules).has(path, &entry.key, &entry.id)
+                entries(body.body(), stored.modified, resource_type, &view.rules)
+                    .has(path, &entry.key, &entry.id)
             }
             None => false,
         };

@@ -119,11 +119,12 @@ impl Provider {
         for (name, description, wanted) in OWN_ROLES {
             let body = own_role(name, description, wanted);
             let id = Uuid::now_v7().to_string();
+            let now = self.now();
             let write = Write {
                 body: &body.to_text(),
-                entries: &entries(body.body(), resource_type, &view.rules),
+                entries: &entries(body.body(), now, resource_type, &view.rules),
                 password: None,
-                now: self.now(),
+                now,
             };
             let new = New {
                 id: &id,

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
-use crate::protocol::schema::Registry;
+use crate::protocol::schema::{Index, Registry};
 use crate::store::{Store, TenantConfig, TenantStore};
 use crate::tenant::TenantId;
 
@@ -41,6 +41,12 @@ impl Tenant {
         for resource_type in &config.resource_types {
             registry.add_resource_type(resource_type)?;
         }
+        registry.index_last_modified(|resource_type| {
+            config.rules.switches.last_modified_index
+                || config.building.iter().any(|index| {
+                    index.path == Index::LAST_MODIFIED && index.resource_type == resource_type.name
+                })
+        });
         for index in &config.building {
             registry.mark_building(&index.resource_type, &index.path);
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::entry;
-use crate::protocol::filter::BoundPath;
+use crate::protocol::filter::{BoundPath, Comparison};
+use crate::protocol::key::{IndexRange, Key};
 use crate::protocol::path::AttributePath;
 use crate::protocol::profile::{Profile, Reading, Rules};
 use crate::protocol::schema::{Index, IndexState, Kind, ResourceType};
@@ -53,6 +54,21 @@ impl Indexed {
     #[must_use]
     pub fn texts(&self, body: &Map<String, Value>) -> BTreeSet<String> {
         let keys = self.path.keys(body);
-        entry::kept(keys.iter().map(|key| key.index_text().text))
+        entry::kept(keys.iter().filter_map(|key| self.text(key)))
+    }
+
+    fn text(&self, key: &Key<'_>) -> Option<String> {
+        match self.index.is_by_hour() {
+            true => key.hour_text().map(str::to_owned),
+            false => Some(key.index_text().text),
+        }
+    }
+
+    /// Where in the index the values are that satisfy a comparison, if it tells.
+    pub(super) fn range(&self, comparison: &Comparison) -> Option<IndexRange> {
+        match self.index.is_by_hour() {
+            true => comparison.operand.hour_range(comparison.op),
+            false => comparison.operand.index_range(comparison.op),
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
@@ -13,10 +14,11 @@ use scim_lambda::aws;
 use scim_lambda::clock::Clock;
 use scim_lambda::protocol::error::Result;
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
+use scim_lambda::protocol::profile::Rules;
 use scim_lambda::protocol::schema::ResourceType;
 use scim_lambda::protocol::version::Precondition;
 use scim_lambda::provider::{Cursors, Over, Provider, Read, ReadBudget, Scope};
-use scim_lambda::store::{Meter, Store};
+use scim_lambda::store::{ConfigItem, Meter, Store};
 use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -157,6 +159,35 @@ impl Directory {
         }
     }
 
+    /// Replaces one attribute.
+    pub(crate) async fn set(&self, scope: &Scope, name: &str, id: &str, path: &str, value: &str) {
+        let Value::Object(body) = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": path, "value": value}],
+        }) else {
+            unreachable!("it is an object")
+        };
+        let resource_type = resource_type(scope, name);
+        let selection = Selection {
+            excluded_attributes: vec!["groups".to_owned(), "members".to_owned()],
+            ..Selection::default()
+        };
+        let condition = Precondition::default();
+        let patched = self
+            .provider
+            .patch(scope, resource_type, id, body, &selection, &condition);
+        patched.await.unwrap();
+    }
+
+    /// Gives a tenant its rules before anybody knows it.
+    pub(crate) async fn begin(&self, tenant: &str, rules: &Rules) {
+        let tenant = TenantId::parse(tenant).unwrap();
+        let patience = Duration::from_secs(10);
+        let store = self.provider.store();
+        let store = store.for_tenant(&tenant, Meter::default(), patience);
+        store.put_config(ConfigItem::Rules(rules)).await.unwrap();
+    }
+
     pub(crate) async fn delete(&self, scope: &Scope, name: &str, id: &str) {
         let resource_type = resource_type(scope, name);
         let condition = Precondition::default();
@@ -179,15 +210,24 @@ impl Directory {
     /// The same with what it cost, in a request of its own.
     pub(crate) async fn priced(&self, name: &str, query: &str) -> (Value, Cost) {
         let scope = self.scope().await;
-        let before = self.calls.load(Ordering::SeqCst);
+        let before = self.calls();
         let list = self.list(&scope, name, query).await.unwrap();
+        (list, self.cost(&scope, before))
+    }
+
+    /// The attempts so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// What a request came to, which began after so many attempts.
+    pub(crate) fn cost(&self, scope: &Scope, before: u64) -> Cost {
         let cost = scope.store.meter().cost();
-        let cost = Cost {
-            calls: self.calls.load(Ordering::SeqCst) - before,
+        Cost {
+            calls: self.calls() - before,
             read_units: cost.read_units,
             write_units: cost.write_units,
-        };
-        (list, cost)
+        }
     }
 }
 

@@ -29,6 +29,9 @@ const WHOLE: usize = 640;
 /// longer than every whole text, so the two never tie.
 const HEAD: usize = WHOLE + 5;
 
+/// The beginning of an instant's key that says the hour: `2026-11-23T03`.
+const HOUR: usize = 13;
+
 /// The text of a key in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IndexText {
@@ -99,6 +102,30 @@ impl Key<'_> {
         Some(IndexRange {
             bounds,
             exact: true,
+        })
+    }
+
+    /// The text of the hour that an instant is in, for an index by hours; nothing for other keys.
+    #[must_use]
+    pub fn hour_text(&self) -> Option<&str> {
+        let (hour, rest) = self.as_str().split_at_checked(HOUR)?;
+        (hour.as_bytes().get(10) == Some(&b'T') && rest.starts_with(':')).then_some(hour)
+    }
+
+    /// Where the hours are in which instants can be of which `value op key` holds, or nothing if an
+    /// index by hours does not tell.
+    #[must_use]
+    pub fn hour_range(&self, op: CompareOp) -> Option<IndexRange> {
+        let hour = self.hour_text()?;
+        let bounds = match op {
+            CompareOp::Eq => Bounds::Equal(hour.to_owned()),
+            CompareOp::Gt | CompareOp::Ge => Bounds::From(hour.to_owned()),
+            CompareOp::Lt | CompareOp::Le => Bounds::Before(format!("{hour}{ESCAPE}")),
+            CompareOp::Ne | CompareOp::Co | CompareOp::Sw | CompareOp::Ew => return None,
+        };
+        Some(IndexRange {
+            bounds,
+            exact: false,
         })
     }
 
@@ -182,6 +209,28 @@ mod tests {
         check(CompareOp::Le, Bounds::Before("b ".into()));
         assert_eq!(key("b").index_range(CompareOp::Co), None);
         assert_eq!(key("").index_range(CompareOp::Sw), None);
+    }
+
+    #[test]
+    fn an_index_by_hours_leads_to_the_hour_and_beyond() {
+        let noon = key("2026-11-23T12:00:00.000000000Z");
+        let check = |op: CompareOp, bounds: Option<Bounds>| {
+            let expected = bounds.map(|bounds| IndexRange {
+                bounds,
+                exact: false,
+            });
+            assert_eq!(noon.hour_range(op), expected, "{op}");
+        };
+        check(CompareOp::Eq, Some(Bounds::Equal("2026-11-23T12".into())));
+        check(CompareOp::Gt, Some(Bounds::From("2026-11-23T12".into())));
+        check(CompareOp::Ge, Some(Bounds::From("2026-11-23T12".into())));
+        check(CompareOp::Lt, Some(Bounds::Before("2026-11-23T12 ".into())));
+        check(CompareOp::Le, Some(Bounds::Before("2026-11-23T12 ".into())));
+        check(CompareOp::Ne, None);
+        check(CompareOp::Sw, None);
+        for other in ["", "2026-11-23T12", "what is no instant"] {
+            assert_eq!(key(other).hour_text(), None, "{other}");
+        }
     }
 
     fn holds(op: CompareOp, value: &str, operand: &str) -> bool {

@@ -84,6 +84,12 @@ impl<'a> Key<'a> {
         Some(Self(key))
     }
 
+    /// The key of an instant.
+    #[must_use]
+    pub fn of_instant(instant: DateTime) -> Self {
+        Self(Cow::Owned(instant.key_text()))
+    }
+
     /// The key of a boolean.
     #[must_use]
     pub fn of_boolean(boolean: bool) -> Self {

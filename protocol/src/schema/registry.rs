@@ -257,6 +257,21 @@ impl Registry {
         Ok(Some(old))
     }
 
+    /// Adds the index on the times of the last changes to those types that `wanted` says. Types
+    /// whose resources change beside their bodies never have it.
+    pub fn index_last_modified(&mut self, wanted: impl Fn(&ResourceType) -> bool) {
+        for slot in &mut self.resource_types {
+            let has_it = slot.indexes.iter().any(Index::is_by_hour);
+            if slot.changes_by_body() && !has_it && wanted(slot) {
+                Arc::make_mut(slot).indexes.push(Index {
+                    path: Index::LAST_MODIFIED.to_owned(),
+                    unique: false,
+                    state: IndexState::Active,
+                });
+            }
+        }
+    }
+
     /// Says of an index that not every resource has its entries yet. An index that does not exist is
     /// passed over.
     pub fn mark_building(&mut self, resource_type: &str, path: &str) {

@@ -51,6 +51,18 @@ pub struct Index {
     pub state: IndexState,
 }
 
+impl Index {
+    /// The path of the index that a tenant's switch adds: one entry for each resource, under the hour
+    /// of its last change, so that it moves once an hour at the most.
+    pub const LAST_MODIFIED: &str = "meta.lastModified";
+
+    /// Whether the keys are the hours in which the values are, which have no finer order.
+    #[must_use]
+    pub fn is_by_hour(&self) -> bool {
+        self.path == Self::LAST_MODIFIED
+    }
+}
+
 /// How far an index is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum IndexState {
@@ -191,6 +203,13 @@ impl ResourceType {
             })
             .max_by_key(|(_, length, _)| *length)
             .map(|(extension, _, rest)| (extension, rest))
+    }
+
+    /// Whether a resource changes with its body only. Where members change beside it, its index
+    /// entries do not tell when it was changed last.
+    #[must_use]
+    pub fn changes_by_body(&self) -> bool {
+        self.membership != Some(Membership::Members)
     }
 
     /// Whether the attribute is kept outside the body.

@@ -161,7 +161,7 @@ impl Planner<'_> {
 
     fn indexed(&self, attribute: &str, comparison: &Comparison) -> Option<Choice> {
         let index = Indexed::find(self.resource_type, attribute)?;
-        let IndexRange { bounds, exact } = comparison.operand.index_range(comparison.op)?;
+        let IndexRange { bounds, exact } = index.range(comparison)?;
         let (keys, rank) = match bounds {
             Bounds::Equal(text) if index.index.unique => {
                 let texts = vec![text];
@@ -170,6 +170,9 @@ impl Planner<'_> {
                     Rank::Claim,
                     exact,
                 ));
+            }
+            Bounds::Equal(text) if index.index.is_by_hour() => {
+                (KeyRange::equal(&text), Rank::Between)
             }
             Bounds::Equal(text) => (KeyRange::equal(&text), Rank::Equal),
             Bounds::Prefix(text) => (KeyRange::prefix(&text), Rank::Prefix),
@@ -264,7 +267,8 @@ impl Planner<'_> {
         let index = sort
             .path()
             .and_then(|path| Indexed::find(self.resource_type, path.index_path()))
-            .filter(|index| !index.multi_valued && choice.rank > Rank::GroupsOf);
+            .filter(|index| !index.multi_valued && !index.index.is_by_hour())
+            .filter(|_| choice.rank > Rank::GroupsOf);
         let Some(index) = index else {
             return choice.into_plan(self.filter, false);
         };

@@ -2,15 +2,19 @@ use super::*;
 use crate::protocol::filter::Filter;
 use crate::protocol::message::SortOrder;
 use crate::protocol::profile::{Profile, Reading, Rules};
-use crate::protocol::schema::Registry;
+use crate::protocol::schema::{Index, Registry};
 
 fn plan(type_name: &str, filter: &str, sort: &str) -> Plan {
+    plan_in(Registry::builtin(), type_name, filter, sort)
+}
+
+fn plan_in(registry: &Registry, type_name: &str, filter: &str, sort: &str) -> Plan {
     let rules = Rules {
         profile: Profile::Strict,
         ..Rules::default()
     };
     let mut reading = Reading::new(&rules);
-    let resource_type = Registry::builtin().resource_type(type_name).unwrap();
+    let resource_type = registry.resource_type(type_name).unwrap();
     let filter = match filter {
         "" => BoundFilter::Constant(true),
         text => {
@@ -170,6 +174,67 @@ fn many_resources_are_sorted_by_an_index_and_few_in_memory() {
         "userName",
         "index externalId eq filter sort",
     );
+}
+
+#[test]
+fn times_of_changes_are_found_by_the_hour_if_there_is_an_index() {
+    let mut registry = Registry::builtin().clone();
+    registry.index_last_modified(|_| true);
+    let check = |type_name: &str, filter: &str, sort: &str, expected: &str| {
+        let filter = filter.replace('T', "\"2026-11-23T03:04:05Z\"");
+        let plan = plan_in(&registry, type_name, &filter, sort);
+        assert_eq!(plan.explain(), expected, "{filter} {sort}");
+        assert_eq!(plan.total, Total::Resources, "{filter}");
+    };
+    check(
+        "User",
+        "meta.lastModified gt T",
+        "",
+        "index meta.lastModified gt filter",
+    );
+    check(
+        "User",
+        "meta.lastModified ge T and meta.lastModified lt T",
+        "",
+        "index meta.lastModified ge lt filter",
+    );
+    check(
+        "User",
+        "meta.lastModified eq T",
+        "",
+        "index meta.lastModified eq filter",
+    );
+    check(
+        "User",
+        "meta[lastModified gt T]",
+        "",
+        "index meta.lastModified gt filter",
+    );
+    check(
+        "User",
+        "userName sw \"a\" and meta.lastModified gt T",
+        "",
+        "index userName sw filter",
+    );
+    // An hour has no order of its own.
+    check(
+        "User",
+        "meta.lastModified gt T",
+        "meta.lastModified",
+        "index meta.lastModified gt filter sort",
+    );
+    check("User", "title pr", "meta.lastModified", "all filter sort");
+    check("User", "meta.lastModified ne T", "", "all filter");
+    check("User", "meta.created gt T", "", "all filter");
+    check("Group", "meta.lastModified gt T", "", "all filter");
+    registry.mark_building("User", Index::LAST_MODIFIED);
+    let building = plan_in(
+        &registry,
+        "User",
+        "meta.lastModified gt \"2026-11-23T03:04:05Z\"",
+        "",
+    );
+    assert_eq!(building.explain(), "all filter");
 }
 
 #[test]
