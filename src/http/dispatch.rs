@@ -114,7 +114,10 @@ async fn act(
         (Target::Resource { id, .. }, Some(resource_type)) => {
             resource::one(call, &resource_type, id, verb, body).await
         }
-        (Target::Resource { .. }, None) => Err(no_such_endpoint()),
+        (Target::Members { id, .. }, Some(resource_type)) => {
+            query::members(call, &resource_type, id).await
+        }
+        (Target::Resource { .. } | Target::Members { .. }, None) => Err(no_such_endpoint()),
         (Target::Collection(_), Some(resource_type)) if verb == Verb::Post => {
             resource::create(call, &resource_type, body).await
         }
@@ -180,7 +183,8 @@ impl Call<'_> {
 fn resource_type(scope: &Scope, target: &Target) -> Result<Option<Arc<ResourceType>>> {
     let (Target::Collection(Within::Endpoint(endpoint))
     | Target::Search(Within::Endpoint(endpoint))
-    | Target::Resource { endpoint, .. }) = target
+    | Target::Resource { endpoint, .. }
+    | Target::Members { endpoint, .. }) = target
     else {
         return Ok(None);
     };

@@ -23,6 +23,26 @@ pub(super) async fn list(call: &Call<'_>, within: Option<&ResourceType>) -> Resu
     answer_to(call, within, &query).await
 }
 
+/// Answers with a page of a group's members.
+///
+/// # Errors
+/// `Forbidden` without the permission to read the group, and what the provider says.
+pub(super) async fn members(
+    call: &Call<'_>,
+    resource_type: &ResourceType,
+    id: &str,
+) -> Result<Response> {
+    call.check_permission(resource_type, Action::Read)?;
+    let switches = &call.scope.tenant.rules.switches;
+    let query = Query::from_parameters(&call.parameters, switches)?;
+    let list = call
+        .service
+        .provider
+        .member_page(&call.scope, resource_type, id, &query)
+        .await?;
+    Ok(answer::message(list))
+}
+
 /// Answers a query whose parameters stand in a SearchRequest.
 ///
 /// # Errors

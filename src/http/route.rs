@@ -5,7 +5,7 @@
 //!          / ( "/scim/v1" / "/v2/" tenant "/scim" ) "/" v1-target [ ".json" ] [ "/" ]
 //! target   = "ServiceProviderConfig" / "Bulk" / "Me" / "Scopes"
 //!          / "Schemas" [ "/" id ] / "ResourceTypes" [ "/" id ]
-//!          / ".search" / endpoint [ "/.search" / "/" id ]
+//!          / ".search" / endpoint [ "/.search" / "/" id [ "/members" ] ]
 //! v1-target = "ServiceProviderConfigs" / "Bulk" / "Scopes" / "Schemas" [ "/" id ]
 //!          / endpoint [ "/" id ]
 //! ```
@@ -46,6 +46,13 @@ pub(super) enum Target {
     Search(Within),
     /// One resource.
     Resource {
+        /// The segment that names the type.
+        endpoint: String,
+        /// The decoded id.
+        id: String,
+    },
+    /// `/members` below a group: its members page by page, which is this service's own.
+    Members {
         /// The segment that names the type.
         endpoint: String,
         /// The decoded id.
@@ -150,6 +157,10 @@ impl Target {
                 endpoint: (*endpoint).to_owned(),
                 id: (*id).to_owned(),
             },
+            [endpoint, id, "members"] => Self::Members {
+                endpoint: (*endpoint).to_owned(),
+                id: (*id).to_owned(),
+            },
             _ => return Err(no_such_endpoint()),
         })
     }
@@ -181,7 +192,9 @@ impl Target {
     /// The methods that the target takes in general.
     pub(super) fn verbs(&self) -> &'static [Verb] {
         match self {
-            Self::Discovery(_) | Self::Collection(Within::Everything) => &[Verb::Get],
+            Self::Discovery(_) | Self::Collection(Within::Everything) | Self::Members { .. } => {
+                &[Verb::Get]
+            }
             Self::Bulk | Self::Search(_) => &[Verb::Post],
             Self::Collection(Within::Endpoint(_)) => &[Verb::Get, Verb::Post],
             Self::Resource { .. } => &[Verb::Get, Verb::Put, Verb::Patch, Verb::Delete],
@@ -205,6 +218,7 @@ impl Target {
             Self::Search(Within::Everything) => "/.search",
             Self::Search(Within::Endpoint(_)) => "/{type}/.search",
             Self::Resource { .. } => "/{type}/{id}",
+            Self::Members { .. } => "/{type}/{id}/members",
         }
     }
 }

@@ -44,8 +44,13 @@ pub(super) async fn act(
             resource::create(call, view, body).await
         }
         (Target::Collection(_), Some(view)) => list::list(call, view).await,
-        (Target::Me | Target::Search(_) | Target::Collection(_) | Target::Resource { .. }, _) => {
-            Err(no_such_endpoint())
-        }
+        (
+            Target::Me
+            | Target::Search(_)
+            | Target::Members { .. }
+            | Target::Collection(_)
+            | Target::Resource { .. },
+            _,
+        ) => Err(no_such_endpoint()),
     }
 }
