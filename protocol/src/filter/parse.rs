@@ -386,9 +386,8 @@ fn number(word: &str) -> Option<Number> {
         .bytes()
         .next()
         .is_some_and(|byte| byte == b'-' || byte.is_ascii_digit());
-    if starts {
-        serde_json::from_str(word).ok()
-    } else {
-        None
-    }
+    let number: Number = starts.then(|| serde_json::from_str(word).ok()).flatten()?;
+    // An integer beyond 64 bits would be rounded; unquoted ids may be that long.
+    let is_rounded = number.is_f64() && !word.contains(['.', 'e', 'E']);
+    (!is_rounded).then_some(number)
 }

@@ -164,6 +164,13 @@ fn bare_words_are_strings_in_the_default_profile() {
         r#"(externalId eq "jyoung" or emails[value eq "Zoë@x.org"]) and active eq "True""#
     );
     assert!(reading.fired().contains(Tolerance::UnquotedFilterValues));
+    let long_id = "externalId eq 108204268033311374519";
+    let filter = parse(long_id, Profile::Default).unwrap();
+    assert_eq!(
+        filter.to_string(),
+        r#"externalId eq "108204268033311374519""#
+    );
+    assert!(parse(long_id, Profile::Strict).is_err());
     for text in ["a eq 'x'", "a eq ", "a eq )", "a eq x\"y", "a eq (x"] {
         assert!(parse(text, Profile::Default).is_err(), "{text}");
     }
