@@ -45,11 +45,12 @@ pub(super) fn deleted(status: StatusCode) -> Response {
     empty(status)
 }
 
-/// The client has this version already (RFC 9110 §15.4.5).
-pub(super) fn not_modified(version: &Version) -> Response {
+/// The client has this version already; the headers are those that it would have been sent with
+/// (RFC 9110 §15.4.5).
+pub(super) fn not_modified(location: &str, version: &Version) -> Response {
     let mut response = empty(StatusCode::NOT_MODIFIED);
-    set(&mut response, ETAG, &version.to_string());
-    response
+    set(&mut response, CONTENT_LOCATION, location);
+    about(response, location, Some(version))
 }
 
 /// The SCIM error message; what only we may know of the error goes to the log.

@@ -86,7 +86,9 @@ async fn get(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Result<
         .await?;
     Ok(match read {
         Read::Found(answer) => with_resource(StatusCode::OK, answer),
-        Read::NotModified(version) => answer::not_modified(&version),
+        Read::NotModified(version) => {
+            answer::not_modified(&call.scope.location(resource_type, id), &version)
+        }
     })
 }
 

@@ -74,7 +74,10 @@ async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
         .await?;
     match read {
         Read::Found(answer) => shown(call, view, StatusCode::OK, answer).await,
-        Read::NotModified(version) => Ok(answer::not_modified(&version)),
+        Read::NotModified(version) => {
+            let location = call.scope.location(view.resource_type, id);
+            Ok(answer::not_modified(&location, &version))
+        }
     }
 }
 
