@@ -250,6 +250,22 @@ async fn broken_bodies_are_refused_and_store_nothing() {
 }
 
 #[tokio::test]
+async fn a_resource_too_large_to_be_stored_is_refused_as_that() {
+    let server = Server::start().await;
+    let mut large = user("ada");
+    large["title"] = json!("a".repeat(450_000));
+    let created = server.send("POST", USERS, Some(&large)).await;
+    created.check_error(413, None);
+    let id = server.create(USERS, &user("ada")).await;
+    let path = format!("{USERS}/{id}");
+    for name in ["ada", "grace"] {
+        large["userName"] = json!(name);
+        let replaced = server.send("PUT", &path, Some(&large)).await;
+        replaced.check_error(413, None);
+    }
+}
+
+#[tokio::test]
 async fn numbers_beyond_all_bounds_are_no_failure() {
     let server = Server::start().await;
     server.create(USERS, &user("ada")).await;

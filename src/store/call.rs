@@ -128,6 +128,16 @@ impl TenantStore {
     }
 }
 
+/// Whether DynamoDB refuses an item for its size before it looks at any condition.
+pub(super) fn is_too_large(error: &impl ProvideErrorMetadata) -> bool {
+    error.code() == Some("ValidationException") && error.message().is_some_and(is_about_item_size)
+}
+
+/// Whether a refusal is for the size of an item.
+pub(super) fn is_about_item_size(message: &str) -> bool {
+    message.starts_with("Item size")
+}
+
 /// Whether DynamoDB's error code speaks of a moment and not of the request.
 pub(super) fn is_passing(code: &str) -> bool {
     matches!(

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use super::TenantStore;
-use super::call::Failure;
+use super::call::{Failure, is_too_large};
 use super::entry::{Entries, Entry};
 use super::error::StoreError;
 use super::expression::Expression;
@@ -547,12 +547,6 @@ fn mismatch(item: Option<&Item>) -> StoreError {
         Some(item) if !item::is_deleted(item) => StoreError::VersionMismatch,
         _ => StoreError::NotFound,
     }
-}
-
-fn is_too_large(error: &UpdateItemError) -> bool {
-    use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
-    error.code() == Some("ValidationException")
-        && error.message().is_some_and(|text| text.contains("size"))
 }
 
 /// A request that could not be built: a fault of ours.

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
-use super::call::{Failure, is_passing};
+use super::call::{Failure, is_about_item_size, is_passing, is_too_large};
 use super::error::StoreError;
 use super::meter::Account;
 use super::{TenantStore, item};
@@ -88,6 +88,7 @@ impl TenantStore {
     ) -> Result<Result<(), Refused>, StoreError> {
         match self.send_transaction(&transaction, token).await {
             Ok(()) => Ok(Ok(())),
+            Err(Failure::Refused(error)) if is_too_large(&error) => Err(StoreError::TooLarge),
             Err(Failure::Refused(error)) => refused(error, &transaction.refusals, token),
             Err(other) => Err(other.into()),
         }
@@ -187,7 +188,7 @@ fn refused(
             refusal: refusal.clone(),
             item: reason.item().cloned(),
         })),
-        Some("ValidationError") if reason.message().is_some_and(|text| text.contains("size")) => {
+        Some("ValidationError") if reason.message().is_some_and(is_about_item_size) => {
             Err(StoreError::TooLarge)
         }
         _ => Err(StoreError::Backend(BoxError::from(error))),
