@@ -96,8 +96,28 @@ impl Entries {
     }
 }
 
-/// The texts that one resource has in one index, of all that it could have.
+/// The texts that one resource has in one index: those of its first values.
 pub(super) fn kept(texts: impl IntoIterator<Item = String>) -> BTreeSet<String> {
-    let all: BTreeSet<String> = texts.into_iter().collect();
-    all.into_iter().take(MAX_ENTRIES).collect()
+    let mut kept = BTreeSet::new();
+    for text in texts {
+        if kept.len() == MAX_ENTRIES {
+            break;
+        }
+        kept.insert(text);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_values_are_those_that_are_indexed() {
+        let texts = (0..30)
+            .rev()
+            .flat_map(|n| [format!("{n:02}"), format!("{n:02}")]);
+        let expected: BTreeSet<String> = (10..30).map(|n| format!("{n:02}")).collect();
+        assert_eq!(kept(texts), expected);
+    }
 }
