@@ -353,3 +353,39 @@ fn rules_of_the_demo_tenant_are_arguments_of_serve() {
     let line = failure(&[&["serve", "--set", "colour=blue"], &at[..]].concat());
     assert!(line.contains("colour"), "{line}");
 }
+
+#[test]
+fn the_doctor_tells_what_is_missing_and_completes_an_index_when_every_process_knows_it() {
+    let (_guard, data) = data();
+    let at = ["--data", shown(&data)];
+    let scim = |words: &[&str]| run(&[words, &at[..]].concat());
+    let (out, err) = (
+        |output: &Output| String::from_utf8(output.stdout.clone()).unwrap(),
+        |output: &Output| String::from_utf8(output.stderr.clone()).unwrap(),
+    );
+    assert!(scim(&["generate", "--users", "3"]).status.success());
+    let well = scim(&["doctor"]);
+    assert!(well.status.success());
+    assert_eq!(
+        out(&well),
+        "demo: 3 resources, 0 index entries missing, 0 left over\n"
+    );
+
+    let set = scim(&["tenant", "set", "demo", "--set", "lastModifiedIndex=true"]);
+    assert!(
+        set.status.success() && err(&set).contains("doctor"),
+        "{set:?}"
+    );
+    let looked = scim(&["doctor", "demo"]);
+    assert_eq!(looked.status.code(), Some(2));
+    let told = out(&looked);
+    assert!(told.contains("3 index entries missing"), "{told}");
+    assert!(told.contains("User meta.lastModified"), "{told}");
+    assert!(err(&looked).contains("--repair"), "{looked:?}");
+    // Entries are written at once, but nobody reads by them for now.
+    let early = scim(&["doctor", "--repair"]);
+    assert_eq!(early.status.code(), Some(2));
+    assert!(out(&early).contains("seconds"), "{early:?}");
+    assert!(out(&scim(&["doctor"])).contains("0 index entries missing"));
+    assert_eq!(scim(&["doctor", "nobody"]).status.code(), Some(2));
+}

@@ -21,10 +21,12 @@ impl Demo {
     pub(super) async fn prepare(local: &Local, rules: &RuleArguments) -> Result<Self, Failure> {
         let tenant = TenantId::parse(DEMO)?;
         match local.stack.issuer().create_tenant(&tenant).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => {}
-            outcome => outcome?,
+            Ok(()) => rules.apply(&local.stack, &tenant).await?,
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                rules.change(&local.stack, &tenant).await?;
+            }
+            Err(error) => return Err(error.into()),
         }
-        rules.apply(&local.stack, &tenant).await?;
         let token = token(local, &tenant).await?;
         Ok(Self { tenant, token })
     }

@@ -5,6 +5,7 @@
 
 mod demo;
 mod directory;
+mod doctor;
 mod generate;
 mod local;
 mod place;
@@ -45,6 +46,8 @@ enum Command {
     /// Create, list and revoke the tokens of a tenant
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Compare index entries and counters with the resources, and mend them
+    Doctor(doctor::Doctor),
 }
 
 /// Why a command did not do what it was asked; one line for the person who asked.
@@ -61,6 +64,7 @@ pub async fn run() -> ExitCode {
         Command::Generate(generate) => generate.run().await,
         Command::Tenant(command) => command.run().await,
         Command::Token(command) => command.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

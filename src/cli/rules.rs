@@ -32,8 +32,11 @@ impl RuleArguments {
         self.profile.is_none() && self.switches.is_empty()
     }
 
-    /// Changes the rules of a tenant that is in use.
+    /// Changes the rules of a tenant that is in use, if there is anything to change.
     pub(super) async fn change(&self, stack: &Stack, tenant: &TenantId) -> Result<(), Failure> {
+        if self.is_empty() {
+            return Ok(());
+        }
         let changed = self.changed(read(stack, tenant).await?)?;
         let service = stack.service()?;
         let turned = service.provider.set_rules(tenant, &changed).await?;
