@@ -17,8 +17,9 @@
 //! everything, the one of `tokens` that `as` names, which is made when it is first used, or none
 //! `as` `nobody`. Instead of a `body` there may be a `text` that is no JSON.
 //!
-//! `given` must succeed. `save` keeps values of an answer under names, `{{name}}` puts them in;
-//! `{{base}}` is the base URL. A `body` that is expected names the members that must be there;
+//! Paths are those of SCIM 2.0; one of another base is written in full: `/scim/v1/Users`,
+//! `/v2/{{tenant}}/scim/Users`, or a whole URL. `given` must succeed. `save` keeps values of an answer
+//! under names, `{{name}}` puts them in; `{{base}}`, `{{v1}}` and `{{ionic}}` are the base URLs. A `body` that is expected names the members that must be there;
 //! arrays must be equal in length and order. `{"$any": true}` stands for anything, `{"$not": x}` for
 //! anything else, `{"$holds": "x"}` for text with `x` in it, and `{"$contains": [x]}` for an array
 //! with these elements among others. A header of `*` may be anything, and null must be absent.
@@ -37,7 +38,7 @@ use scim_lambda::protocol::profile::Rules;
 use scim_lambda::tenant::{NewCredential, Permissions, TenantId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use support::{Answer, BASE, Server};
+use support::{Answer, BASE, ORIGIN, Server};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -184,9 +185,14 @@ impl<'e> Play<'e> {
         Self {
             exchange,
             server,
-            tenant,
-            saved: Saved::from([("base".to_owned(), BASE.to_owned())]),
+            saved: Saved::from([
+                ("base".to_owned(), BASE.to_owned()),
+                ("v1".to_owned(), format!("{ORIGIN}/scim/v1")),
+                ("ionic".to_owned(), format!("{ORIGIN}/v2/{tenant}/scim")),
+                ("tenant".to_owned(), tenant.clone()),
+            ]),
             tokens: BTreeMap::from([(ANYONE.to_owned(), token)]),
+            tenant,
         }
     }
 
@@ -232,7 +238,7 @@ impl<'e> Play<'e> {
             .replace('"', "%22");
         let mut http = http::Request::builder()
             .method(request.method.as_str())
-            .uri(format!("/scim/v2{path}"));
+            .uri(whole(&path));
         if let Some(token) = self.token(request.caller.as_deref()).await {
             http = http.header("Authorization", format!("Bearer {token}"));
         }
@@ -318,6 +324,15 @@ impl Expectation {
             Some(pointer) => Err(format!("{pointer} is there: {}", answer.text)),
             None => Ok(()),
         }
+    }
+}
+
+/// The path of a URL, or one below some base.
+fn whole(path: &str) -> String {
+    match path.strip_prefix(ORIGIN) {
+        Some(path) => path.to_owned(),
+        None if ["/scim/", "/v2/"].iter().any(|base| path.starts_with(base)) => path.to_owned(),
+        None => format!("/scim/v2{path}"),
     }
 }
 

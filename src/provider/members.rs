@@ -415,9 +415,17 @@ impl Kinds {
                     "A request may name at most {MAX_MEMBERS} members"
                 )));
             }
-            let kind = match (self.known.get(&member.value), &member.kind) {
+            let given = member.kind.as_ref().map(|kind| scope.member_type(kind));
+            let given = given.transpose()?.map(|kind| &kind.name);
+            let kind = match (self.known.get(&member.value), given) {
+                (Some(kind), Some(given)) if kind != given => {
+                    return Err(Error::invalid_value(format!(
+                        "`members` says that `{}` is a {given}, and it is a {kind}",
+                        member.value
+                    )));
+                }
                 (Some(kind), _) => kind.clone(),
-                (None, Some(kind)) => scope.member_type(kind)?.name.clone(),
+                (None, Some(given)) => given.clone(),
                 (None, None) => scope.default_member_type()?.name.clone(),
             };
             add.insert(
