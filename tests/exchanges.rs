@@ -12,17 +12,19 @@
 //!  "expect": {"status": 200, "headers": {"ETag": "*"}, "body": {}, "absent": ["/password"]},
 //!  "then": [{"request": {}, "expect": {}}]}
 //! ```
-//! The tenant, one for each exchange, has these `rules` and, besides the built-in ones, these `schemas` and `resourceTypes`,
-//! each an object or the name of a file below `tests/`. Requests carry a token that may do
-//! everything, the one of `tokens` that `as` names, which is made when it is first used, or none
-//! `as` `nobody`. Instead of a `body` there may be a `text` that is no JSON.
+//! The tenant, one for each exchange, has these `rules` and, besides the built-in ones, these
+//! `schemas` and `resourceTypes`, each an object or the name of a file below `tests/`. Requests carry
+//! a token that may do everything, the one of `tokens` that `as` names, which is made when it is
+//! first used, or none `as` `nobody`. Instead of a `body` there may be a `text` that is no JSON. Paths
+//! are those of SCIM 2.0; one of another base is written in full: `/scim/v1/Users`,
+//! `/v2/{{tenant}}/scim/Users`, or a whole URL.
 //!
-//! Paths are those of SCIM 2.0; one of another base is written in full: `/scim/v1/Users`,
-//! `/v2/{{tenant}}/scim/Users`, or a whole URL. `given` must succeed. `save` keeps values of an answer
-//! under names, `{{name}}` puts them in; `{{base}}`, `{{v1}}` and `{{ionic}}` are the base URLs. A `body` that is expected names the members that must be there;
-//! arrays must be equal in length and order. `{"$any": true}` stands for anything, `{"$not": x}` for
-//! anything else, `{"$holds": "x"}` for text with `x` in it, and `{"$contains": [x]}` for an array
-//! with these elements among others. A header of `*` may be anything, and null must be absent.
+//! `given` must succeed. `save` keeps values of an answer under names, `{{name}}` puts them in;
+//! `{{base}}`, `{{v1}}` and `{{ionic}}` are the base URLs. A `body` that is expected names the members
+//! that must be there; arrays must be equal in length and order. `{"$any": true}` stands for anything,
+//! `{"$not": x}` for anything else, `{"$holds": "x"}` for text with `x` in it, and
+//! `{"$contains": [x]}` for an array with these elements among others. A header of `*` may be
+//! anything, and null must be absent.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -179,78 +179,70 @@ async fn a_strict_profile_is_for_clients_of_2_0() {
     assert_eq!(patched.json["emails"][1]["value"], "b@example.com");
 }
 
+/// Sends a request and checks which permission it lacks, if one.
+async fn check_permitted(server: &Server, method: &str, path: &str, body: Value, missing: &str) {
+    let body = Some(body).filter(|body| !body.is_null());
+    let answer = server.send(method, path, body.as_ref()).await;
+    if missing.is_empty() {
+        assert!(answer.status < 300, "{method} {path}: {}", answer.text);
+        return;
+    }
+    assert_eq!(answer.status, 403, "{method} {path}: {}", answer.text);
+    assert!(answer.text.contains(missing), "{path}: {}", answer.text);
+    if !path.starts_with("/scim/v2") {
+        answer.check_error_v1(403);
+    }
+}
+
 #[tokio::test]
 async fn a_role_decides_on_every_base() {
     let mut server = Server::start().await;
     let role = json!({"name": "Reader", "scopes": ["users:read", "users:create", "access:api"]});
-    let role_id = server.create("/scim/v2/Roles", &role).await;
-    let id = server
-        .create("/scim/v2/Users", &json!({"userName": "ada"}))
-        .await;
-    let bound = async |role: &str, own: Option<&str>| {
-        let issue = server.issue("acme", |new| {
-            new.role = Some(role.to_owned());
-            if let Some(own) = own {
-                new.permissions = Permissions::of_credential([own]);
-            }
-        });
-        issue.await
-    };
-    let reader = bound(&role_id, None).await;
-    let reader_and_lister = bound(&role_id, Some("users:list")).await;
-    let of_no_role = bound("gone", None).await;
-    let check = async |server: &Server, method: &str, path: &str, body: Value, missing: &str| {
-        let body = Some(body).filter(|body| !body.is_null());
-        let answer = server.send(method, path, body.as_ref()).await;
-        if missing.is_empty() {
-            assert!(answer.status < 300, "{method} {path}: {}", answer.text);
-            return;
-        }
-        assert_eq!(answer.status, 403, "{method} {path}: {}", answer.text);
-        assert!(answer.text.contains(missing), "{path}: {}", answer.text);
-        if !path.starts_with("/scim/v2") {
-            answer.check_error_v1(403);
-        }
-    };
+    let role = server.create("/scim/v2/Roles", &role).await;
+    let ada = json!({"userName": "ada"});
+    let id = server.create("/scim/v2/Users", &ada).await;
+    server.token = server.issue("acme", |new| new.role = Some(role)).await;
     for (number, base) in ["/scim/v2", V1, IONIC].into_iter().enumerate() {
-        let (users, one) = (format!("{base}/Users"), format!("{base}/Users/{id}"));
-        let new = |name: &str| json!({"userName": format!("{name}{number}")});
-        server.token.clone_from(&reader);
-        check(&server, "GET", &one, Value::Null, "").await;
-        check(&server, "POST", &users, new("a"), "").await;
-        check(&server, "GET", &users, Value::Null, "users:list").await;
-        check(&server, "PUT", &one, new("b"), "users:update").await;
-        check(&server, "PATCH", &one, json!({}), "users:update").await;
-        check(&server, "DELETE", &one, Value::Null, "users:delete").await;
-        check(
-            &server,
-            "GET",
-            &format!("{base}/Groups"),
-            Value::Null,
-            "groups:list",
-        )
-        .await;
-        check(
-            &server,
-            "GET",
-            &format!("{base}/Scopes"),
-            Value::Null,
-            "scopes:read",
-        )
-        .await;
-        server.token.clone_from(&reader_and_lister);
-        check(&server, "GET", &users, Value::Null, "").await;
-        check(&server, "DELETE", &one, Value::Null, "users:delete").await;
+        let new = json!({"userName": format!("user{number}")});
+        for (method, path, body, missing) in [
+            ("GET", format!("Users/{id}"), Value::Null, ""),
+            ("POST", "Users".to_owned(), new.clone(), ""),
+            ("GET", "Users".to_owned(), Value::Null, "users:list"),
+            ("PUT", format!("Users/{id}"), new, "users:update"),
+            ("PATCH", format!("Users/{id}"), json!({}), "users:update"),
+            ("DELETE", format!("Users/{id}"), Value::Null, "users:delete"),
+            ("GET", "Groups".to_owned(), Value::Null, "groups:list"),
+            ("GET", "Scopes".to_owned(), Value::Null, "scopes:read"),
+        ] {
+            let path = format!("{base}/{path}");
+            check_permitted(&server, method, &path, body, missing).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_credential_has_its_own_permissions_beside_the_roles() {
+    let mut server = Server::start().await;
+    let role = json!({"name": "Reader", "scopes": ["users:read"]});
+    let role = server.create("/scim/v2/Roles", &role).await;
+    let both = |new: &mut NewCredential| {
+        new.role = Some(role);
+        new.permissions = Permissions::of_credential(["users:list"]);
+    };
+    let both = server.issue("acme", both).await;
+    let of_no_role = server.issue("acme", |new| new.role = Some("gone".into()));
+    let of_no_role = of_no_role.await;
+    for base in ["/scim/v2", V1, IONIC] {
+        let users = format!("{base}/Users");
+        server.token.clone_from(&both);
+        check_permitted(&server, "GET", &users, Value::Null, "").await;
+        let one = format!("{users}/nobody");
+        assert_eq!(server.send("GET", &one, None).await.status, 404);
+        check_permitted(&server, "DELETE", &one, Value::Null, "users:delete").await;
         server.token.clone_from(&of_no_role);
-        check(&server, "GET", &one, Value::Null, "access:api").await;
-        check(
-            &server,
-            "GET",
-            &format!("{base}/Schemas"),
-            Value::Null,
-            "access:api",
-        )
-        .await;
+        check_permitted(&server, "GET", &users, Value::Null, "access:api").await;
+        let schemas = format!("{base}/Schemas");
+        check_permitted(&server, "GET", &schemas, Value::Null, "access:api").await;
     }
 }
 
