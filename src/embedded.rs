@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use dynoxide::Database;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -22,6 +23,10 @@ use crate::protocol::BoxError;
 
 /// The file of the table inside a data directory.
 const TABLE_FILE: &str = "table.sqlite";
+/// The threads of an endpoint; SQLite writes one thing at a time.
+const THREADS: usize = 2;
+/// What they are called.
+const THREAD_NAME: &str = "table";
 /// The file of the secrets inside a data directory.
 const SECRETS_FILE: &str = "secrets.json";
 
@@ -34,12 +39,19 @@ pub struct DataDirectory {
 }
 
 /// A running endpoint.
+///
+/// It has threads of its own, all with the same name, so that what it costs can be told from what the
+/// service costs.
 pub struct Embedded {
     endpoint: String,
     database: Database,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
+    _threads: Threads,
 }
+
+/// The runtime of an endpoint. It ends without waiting, because it is dropped where nobody may wait.
+struct Threads(Option<Runtime>);
 
 /// Why local data cannot be used.
 #[derive(Debug)]
@@ -120,7 +132,14 @@ impl Embedded {
     pub async fn start(data: &DataDirectory, listen: &str) -> Result<Self, EmbeddedError> {
         let database = data.open_table()?;
         let taken = |error| EmbeddedError::Listen(listen.to_owned(), error);
-        let listener = TcpListener::bind(listen).await.map_err(taken)?;
+        let threads = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name(THREAD_NAME)
+            .enable_all()
+            .build()
+            .map_err(taken)?;
+        let bound = threads.spawn(TcpListener::bind(listen.to_owned())).await;
+        let listener = bound.map_err(io::Error::other).flatten().map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
         let (stop, stopped) = oneshot::channel();
         let until = async {
@@ -132,7 +151,8 @@ impl Embedded {
             endpoint: format!("http://{address}"),
             database,
             stop,
-            server: tokio::spawn(server),
+            server: threads.spawn(server),
+            _threads: Threads(Some(threads)),
         })
     }
 
@@ -155,6 +175,14 @@ impl Embedded {
         drop(self.stop);
         // Everything that was acknowledged is on disk; how the server ended changes nothing.
         let _ = self.server.await;
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Runs `scim serve` on directories of several sizes and prints what each operation costs.
+
+    cargo build --release --features cli --bin scim
+    python3 benches/service.py --users 1000 10000 100000
+
+Data is made under --data and kept, so that a second run finds it.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import pathlib
+import subprocess
+import time
+
+import load
+from load import measure, new_user, patch, query
+
+GIVEN = "ada alan amina barbara carlos chinua dorothy edsger farah grace".split()
+FAMILY = "almeida bauer chen dubois eriksen fischer garcia haddad ivanova jensen".split()
+LEAN = {"excludedAttributes": "groups"}
+WHOLE = {"excludedAttributes": "members"}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scim", default="target/release/scim")
+    parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("target/directories"))
+    parser.add_argument("--users", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--requests", type=int, default=1_000)
+    arguments = parser.parse_args()
+    for users in arguments.users:
+        data = arguments.data / str(users)
+        generate(arguments.scim, data, users)
+        with serve(arguments.scim, data) as (server, started_ms):
+            idle = server.resident_mb()
+            print(f"\n### {users:,} users, and a group of {users:,} members\n")
+            print(f"Ready after {started_ms:.0f} ms, {idle:.0f} MB resident.\n")
+            print("| operation | calls | RRU | WRU | service CPU ms | table CPU ms | p50 ms | p99 ms |")
+            print("|---|---|---|---|---|---|---|---|")
+            run(server, arguments.requests)
+            print(f"\nAfterwards {server.resident_mb():.0f} MB resident.", flush=True)
+
+
+def generate(scim, data, users):
+    """Makes the directory, unless it is there."""
+    if data.exists():
+        return
+    command = [scim, "generate", "--users", users, "--group-members", users, "--data", data]
+    print(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout.strip())
+
+
+@contextlib.contextmanager
+def serve(scim, data):
+    """A running server, and how long it took to be ready."""
+    begun = time.perf_counter()
+    command = [scim, "serve", "--json", "--listen", "127.0.0.1:0", "--data", str(data)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    ready = json.loads(process.stdout.readline())
+    started_ms = (time.perf_counter() - begun) * 1000
+    time.sleep(1)
+    try:
+        yield load.Server(ready["baseUrl"], ready["token"], process.pid), started_ms
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def run(server, count):
+    users = sample(server)
+    group = server.ask(query("/Groups", **WHOLE))["Resources"][0]["id"]
+    stamp = f"{time.time():.0f}"
+    every = lambda n: itertools.islice(itertools.cycle(users), n)
+
+    def row(name, requests, **limits):
+        result = measure(server, requests, **limits)
+        print(
+            f"| {name} | {result.calls:g} | {result.reads:g} | {result.writes:g} | {result.service_ms:.3f} "
+            f"| {result.table_ms:.3f} | {result.p50:.2f} | {result.p99:.2f} |",
+            flush=True,
+        )
+
+    def get(name, paths, n=count):
+        row(name, [("GET", path, None) for path in itertools.islice(paths, n)])
+
+    get("`/ServiceProviderConfig`", itertools.repeat("/ServiceProviderConfig"))
+    get("get by id", (query(f"/Users/{user['id']}", **LEAN) for user in every(count)))
+    get("get by id with `groups`", (f"/Users/{user['id']}" for user in every(count)))
+    for attribute in ("userName", "externalId"):
+        filters = (f'{attribute} eq "{user[attribute]}"' for user in every(count))
+        get(f"filter `{attribute} eq`", (query("/Users", filter=text, **LEAN) for text in filters))
+    lists = max(count // 5, 20)
+    get("list 100, first page", itertools.repeat(query("/Users", count=100, **LEAN)), lists)
+    get("list 100, second page", itertools.repeat(query("/Users", count=100, startIndex=101, **LEAN)), lists)
+    cursor = server.ask(query("/Users", count=100, cursor="", **LEAN))["nextCursor"]
+    get("list 100, by cursor", itertools.repeat(query("/Users", count=100, cursor=cursor, **LEAN)), lists)
+    get("list 100 with `groups`", itertools.repeat(query("/Users", count=100)), lists)
+    get("group without `members`", itertools.repeat(query(f"/Groups/{group}", **WHOLE)))
+    both = (f'id eq "{group}" and members eq "{user["id"]}"' for user in every(count))
+    get("`id eq` and `members eq`", (query("/Groups", filter=text, **WHOLE) for text in both))
+
+    path = lambda user: query(f"/Users/{user['id']}", **LEAN)
+    title = lambda n: {"op": "replace", "path": "title", "value": f"Title {stamp} {n}"}
+    row("PATCH, no index changed", [("PATCH", path(user), patch(title(n))) for n, user in enumerate(every(count))])
+    body = lambda n, user: {**user, "title": f"Role {stamp} {n}"}
+    row("PUT, no index changed", [("PUT", path(user), body(n, user)) for n, user in enumerate(every(count))])
+    row("create user", [("POST", "/Users", new_user(f"new.{stamp}.{n}")) for n in range(count)])
+    names = [f'userName eq "new.{stamp}.{n}@example.com"' for n in range(count)]
+    ids = [server.ask(query("/Users", filter=name, **LEAN))["Resources"][0]["id"] for name in names]
+    rename = lambda n: {"op": "replace", "path": "userName", "value": f"renamed.{stamp}.{n}@example.com"}
+    row("rename", [("PATCH", path({"id": id}), patch(rename(n))) for n, id in enumerate(ids)])
+    add = lambda id: {"op": "add", "path": "members", "value": [{"value": id}]}
+    row("add one member", [("PATCH", f"/Groups/{group}", patch(add(id))) for id in ids])
+    remove = lambda id: {"op": "remove", "path": f'members[value eq "{id}"]'}
+    row("remove one member", [("PATCH", f"/Groups/{group}", patch(remove(id))) for id in ids])
+    row("delete user", [("DELETE", f"/Users/{id}", None) for id in ids], seconds=60)
+
+
+def sample(server):
+    """Users from all over the directory."""
+    users = []
+    for given, family in itertools.product(GIVEN, FAMILY):
+        found = server.ask(query("/Users", filter=f'userName sw "{given}.{family}."', count=10, **LEAN))
+        users += found.get("Resources", [])
+    return users
+
+
+if __name__ == "__main__":
+    main()
