@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use dynoxide::Database;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -51,7 +51,10 @@ pub struct Embedded {
 }
 
 /// The runtime of an endpoint. It ends without waiting, because it is dropped where nobody may wait.
-struct Threads(Option<Runtime>);
+struct Threads {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
 
 /// Why local data cannot be used.
 #[derive(Debug)]
@@ -132,13 +135,9 @@ impl Embedded {
     pub async fn start(data: &DataDirectory, listen: &str) -> Result<Self, EmbeddedError> {
         let database = data.open_table()?;
         let taken = |error| EmbeddedError::Listen(listen.to_owned(), error);
-        let threads = Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name(THREAD_NAME)
-            .enable_all()
-            .build()
-            .map_err(taken)?;
-        let bound = threads.spawn(TcpListener::bind(listen.to_owned())).await;
+        let threads = Threads::start().map_err(taken)?;
+        let handle = threads.handle.clone();
+        let bound = handle.spawn(TcpListener::bind(listen.to_owned())).await;
         let listener = bound.map_err(io::Error::other).flatten().map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
         let (stop, stopped) = oneshot::channel();
@@ -151,8 +150,8 @@ impl Embedded {
             endpoint: format!("http://{address}"),
             database,
             stop,
-            server: threads.spawn(server),
-            _threads: Threads(Some(threads)),
+            server: handle.spawn(server),
+            _threads: threads,
         })
     }
 
@@ -178,9 +177,22 @@ impl Embedded {
     }
 }
 
+impl Threads {
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name(THREAD_NAME)
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        let runtime = Some(runtime);
+        Ok(Self { handle, runtime })
+    }
+}
+
 impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
