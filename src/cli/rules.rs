@@ -88,18 +88,19 @@ fn tenant_store(stack: &Stack, tenant: &TenantId) -> TenantStore {
 }
 
 /// The switches with one changed. A value is tried as JSON first, then as the text it is, because
-/// `204` is the name of a choice.
+/// `204` is the name of a choice. What is JSON and refused either way is refused as JSON.
 fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches, Failure> {
     let set = |new: Value| -> Result<Switches, serde_json::Error> {
         let mut all = serde_json::to_value(switches)?;
         all[name] = new;
         serde_json::from_value(all)
     };
-    let as_text = set(Value::from(value));
-    let as_json = serde_json::from_str(value).and_then(set);
-    as_json
-        .or(as_text)
-        .map_err(|error| Failure(format!("Switch {name}={value}: {error}")))
+    let as_text = || set(Value::from(value));
+    let changed = match serde_json::from_str(value) {
+        Ok(json) => set(json).or_else(|refused| as_text().map_err(|_| refused)),
+        Err(_) => as_text(),
+    };
+    changed.map_err(|error| Failure(format!("Switch {name}={value}: {error}")))
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -143,6 +144,12 @@ mod tests {
         check("colour=blue");
         check("maxCount=many");
         check("maxCount");
+    }
+
+    #[test]
+    fn a_number_that_a_switch_does_not_take_is_refused_as_a_number() {
+        let failure = changed(&["maxCount=-5"]).unwrap_err();
+        assert!(failure.0.contains("integer `-5`"), "{failure}");
     }
 
     #[test]
