@@ -323,6 +323,13 @@ fn tenants_and_tokens_are_managed_while_the_service_runs() {
         (&"strict".into(), &7.into())
     );
 
+    for days in ["0", "36501", "-1"] {
+        let refused = run(&[&["token", "create", "acme", "--days", days], &at[..]].concat());
+        assert!(
+            !refused.status.success() && refused.stdout.is_empty(),
+            "{days}"
+        );
+    }
     answer(&[&["token", "revoke", "acme", id], &at[..]].concat());
     assert_eq!(answer(&[&["token", "list", "acme"], &at[..]].concat()), "");
     let again = failure(&[&["token", "revoke", "acme", id], &at[..]].concat());

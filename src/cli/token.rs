@@ -41,8 +41,8 @@ pub(super) struct Create {
     /// How it is presented
     #[arg(long, value_enum, default_value_t = Kind::Bearer)]
     kind: Kind,
-    /// How many days it is valid; for ever if left out
-    #[arg(long, value_name = "DAYS")]
+    /// How many days it is valid, up to a hundred years; for ever if left out
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=36_500))]
     days: Option<u64>,
     /// Permit this only, such as users:read; may be repeated
     #[arg(long = "permission", value_name = "PERMISSION")]
@@ -138,7 +138,7 @@ impl Create {
                 Kind::Mac => CredentialKind::Mac,
             },
             label: self.label.clone(),
-            lifetime_seconds: self.days.map(|days| days.saturating_mul(DAY)),
+            lifetime_seconds: self.days.map(|days| days * DAY),
             permissions: if listed.is_empty() {
                 Permissions::All
             } else {
