@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::View;
 use super::names::Place;
-use super::request::{is_group_order, is_value_list};
+use super::request::{is_group_order, is_mail_order, is_value_list};
 use crate::error::{Error, Result};
 use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, Extension, Mutability};
@@ -98,8 +98,9 @@ impl View<'_> {
                             Some(attribute) => {
                                 parts.push(self.part(Some(extension), attribute, value)?);
                             }
-                            // An order for the creation of a user; later it says nothing.
+                            // Orders for the creation of a user; later they say nothing.
                             None if is_group_order(extension, &key) => {}
+                            None if is_mail_order(extension, &key) => {}
                             None => check_unknown(&key, reading)?,
                         }
                     }
@@ -614,7 +615,6 @@ mod tests {
         assert_eq!(
             put("User", json!({urn::IONIC_USER: null})),
             json!([{"op": "remove", "path": ionic("domainUpn")},
-                   {"op": "remove", "path": ionic("sendEmail")},
                    {"op": "remove", "path": ionic("subjectAttributes")}])
         );
     }

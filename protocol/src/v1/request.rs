@@ -105,6 +105,7 @@ impl View<'_> {
                     out.insert(attribute.name().to_owned(), value);
                 }
                 None if is_group_order(extension, &key) => groups.extend(ids(&value)),
+                None if is_mail_order(extension, &key) => {}
                 None => {
                     out.insert(key, value);
                 }
@@ -181,6 +182,12 @@ pub(super) fn is_value_list(attribute: &Attribute) -> bool {
 /// Whether a member of an extension's container lists groups that a new user is to join.
 pub(super) fn is_group_order(extension: &Extension, key: &str) -> bool {
     extension.schema.id == urn::IONIC_USER && key.eq_ignore_ascii_case("groups")
+}
+
+/// Whether a member of an extension's container says whether to mail the user, which this service
+/// never does.
+pub(super) fn is_mail_order(extension: &Extension, key: &str) -> bool {
+    extension.schema.id == urn::IONIC_USER && key.eq_ignore_ascii_case("sendEmail")
 }
 
 fn part(attribute: &Attribute, key: &str, value: Value) -> (String, Value) {
@@ -322,7 +329,7 @@ mod tests {
             "subjectAttributes": [{"type": "risk", "value": "low", "dataType": "string"}]}});
         let request = request("User", Dialect::Ionic, &body).unwrap();
         assert_eq!(request.groups, ["g1", "g2"]);
-        let expected = json!({"domainUpn": "a@corp", "sendEmail": true,
+        let expected = json!({"domainUpn": "a@corp",
             "subjectAttributes": [{"type": "risk", "value": "low", "dataType": "string"}]});
         assert_eq!(request.body[urn::IONIC_USER], expected);
         assert_eq!(request.body["schemas"], json!([urn::USER, urn::IONIC_USER]));
