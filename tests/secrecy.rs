@@ -1,0 +1,138 @@
+//! What must be found nowhere: passwords in the table, what clients send in the log
+//! (RFC 7643 §4.1.1, §9.2; RFC 7644 §7.5.2).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use scim_lambda::protocol::profile::{Passwords, Rules, Switches};
+use scim_lambda::protocol::schema::Registry;
+use scim_lambda::store::{Meter, Stored};
+use scim_lambda::tenant::TenantId;
+use serde_json::{Value, json};
+use support::Server;
+
+const USERS: &str = "/scim/v2/Users";
+const PASSWORD: &str = "t1meMa$heen";
+
+fn user() -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "bjensen@example.com",
+        "nickName": "Babs",
+        "password": PASSWORD,
+    })
+}
+
+/// The user as the table holds it after a POST and a PUT that both bring a password.
+async fn stored(passwords: Passwords) -> Stored {
+    let rules = Rules {
+        switches: Switches {
+            passwords,
+            ..Switches::default()
+        },
+        ..Rules::default()
+    };
+    let server = Server::with_rules(&rules).await;
+    let id = server.create(USERS, &user()).await;
+    let one = format!("{USERS}/{id}");
+    let put = server.send("PUT", &one, Some(&user())).await;
+    assert_eq!(put.status, 200);
+    let tenant = TenantId::parse("acme").unwrap();
+    let wait = Duration::from_secs(10);
+    let store = server
+        .stack
+        .store
+        .for_tenant(&tenant, Meter::default(), wait);
+    let users = Registry::builtin().resource_type("User").unwrap();
+    store.get(users, &id).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_kept_password_is_a_hash() {
+    let stored = stored(Passwords::Hash).await;
+    assert!(stored.password.unwrap().starts_with("$argon2id$"));
+    assert!(!stored.body.contains("password"), "{}", stored.body);
+}
+
+#[tokio::test]
+async fn a_discarded_password_leaves_no_trace() {
+    let stored = stored(Passwords::Discard).await;
+    assert_eq!(stored.password, None);
+    assert!(!stored.body.contains("password"), "{}", stored.body);
+}
+
+/// A log that is kept in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn no_log_line_holds_what_a_client_sent() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = Server::start().await;
+    let id = server.create(USERS, &user()).await;
+    let patch = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "nickName", "value": ["Babs", "B"]}],
+    });
+    let one = format!("{USERS}/{id}");
+    let statuses = [
+        server.send("POST", USERS, Some(&user())).await.status,
+        server.send("PATCH", &one, Some(&patch)).await.status,
+        server
+            .send(
+                "GET",
+                &format!("{USERS}?filter=nickName%20eq%20%22Babs%22"),
+                None,
+            )
+            .await
+            .status,
+        server
+            .send(
+                "GET",
+                &format!("{USERS}?filter=userName%20xx%20%22bjensen%22"),
+                None,
+            )
+            .await
+            .status,
+        server
+            .send("GET", "/scim/v2/bjensen/Babs", None)
+            .await
+            .status,
+    ];
+    assert_eq!(statuses, [409, 400, 200, 400, 404]);
+    let text = log.text();
+    assert!(text.contains("answered 409"), "{text}");
+    for sent in [PASSWORD, "bjensen", "Babs", "xx", server.token.as_str()] {
+        let line = text.lines().find(|line| line.contains(sent));
+        assert_eq!(line, None, "{sent}");
+    }
+}
