@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plays what identity providers really send (`idp_cases.json`) against a live server.
 
-    run_cases.py BASE_URL TOKEN [--only TEXT] [--list FILE] [--profile NAME] [--v11 BASE_URL]
+    run_cases.py BASE_URL TOKEN [--only TEXT] [--profile NAME] [--v11 BASE_URL]
 
 BASE_URL is the SCIM 2.0 base, such as http://127.0.0.1:9000/scim/v2. Without `--profile` the cases
 of the default profile run, with it those that name that profile. The last line counts the cases;
@@ -61,30 +61,18 @@ def parse_options():
     parser.add_argument("base", help="the SCIM 2.0 base URL")
     parser.add_argument("token", help="a bearer token of the tenant")
     parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose id holds TEXT")
-    parser.add_argument("--list", type=pathlib.Path, metavar="FILE", help="only the ids in FILE, one a line")
     parser.add_argument("--profile", metavar="NAME", help="the cases that name this tenant profile")
     parser.add_argument("--v11", metavar="BASE_URL", help="the SCIM 1.1 base URL; without it those cases are skipped")
     return parser.parse_args()
 
 
 def select(cases, options):
-    """Picks the cases to play; a listed id that cannot be played here is an error, not a silent gap."""
+    """Picks the cases to play; that there are none is an error, not a silent gap."""
     cases = [case for case in cases if case.get("profile") == options.profile]
-    if options.list:
-        listed = listed_ids(options.list)
-        unknown = listed - {case["id"] for case in cases}
-        if unknown:
-            stop(f"{options.list}: no such case in this profile: {', '.join(sorted(unknown))}")
-        cases = [case for case in cases if case["id"] in listed]
     cases = [case for case in cases if options.only in case["id"]]
     if not cases:
         stop("no case matches the options")
     return cases
-
-
-def listed_ids(file):
-    lines = (line.partition("#")[0].strip() for line in file.read_text().splitlines())
-    return {line for line in lines if line}
 
 
 def stop(message):
