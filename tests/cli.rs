@@ -191,7 +191,7 @@ fn people_get_lines_to_paste() {
         .iter()
         .filter(|line| line.trim_start().starts_with("curl -H"));
     assert_eq!(curls.count(), 3, "{text:#?}");
-    for label in ["SCIM base URL", "Tenant", "Token", "Data"] {
+    for label in ["SCIM base URL", "SCIM 1.1", "Tenant", "Token", "Data"] {
         assert!(
             text.iter().any(|line| line.trim_start().starts_with(label)),
             "{text:#?}"
@@ -395,4 +395,112 @@ fn the_doctor_tells_what_is_missing_and_completes_an_index_when_every_process_kn
     assert!(out(&early).contains("seconds"), "{early:?}");
     assert!(out(&scim(&["doctor"])).contains("0 index entries missing"));
     assert_eq!(scim(&["doctor", "nobody"]).status.code(), Some(2));
+}
+
+/// A file of the suites beside this one.
+fn kept(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(name)
+}
+
+#[test]
+fn a_tenant_registers_what_it_stores() {
+    let (guard, data) = data();
+    let at = ["--data", shown(&data)];
+    answer(&[&["tenant", "create", "acme"], &at[..]].concat());
+    let schemas = kept("conformance/test-resource-schemas.json");
+    let types = kept("conformance/test-resource-types.json");
+    let add = |kind: &str, file: &Path| {
+        let tenant = ["--tenant", "acme", shown(file)];
+        [kind, "add"]
+            .into_iter()
+            .chain(tenant)
+            .chain(at)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let registered = |kind: &str, file: &Path| {
+        let arguments = add(kind, file);
+        answer(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let refused = |kind: &str, file: &Path| {
+        let arguments = add(kind, file);
+        failure(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let line = refused("resource-type", &types);
+    assert!(line.contains("no registered schema"), "{line}");
+    let text = registered("schema", &schemas);
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(
+        text.contains("urn:ietf:params:scim:schemas:test:2.0:TestResource"),
+        "{text}"
+    );
+    let text = registered("resource-type", &types);
+    assert_eq!(text, "Registered resource type TestResource\n");
+    let line = refused("schema", &schemas);
+    assert!(
+        line.contains("already registered") && line.contains("test-resource"),
+        "{line}"
+    );
+    let broken = guard.path().join("broken.json");
+    fs::write(&broken, "{").unwrap();
+    for file in [broken, guard.path().join("nowhere.json")] {
+        let line = refused("schema", &file);
+        assert!(line.contains(shown(&file)), "{line}");
+    }
+    let token = answer(&[&["token", "create", "acme", "--json"], &at[..]].concat());
+    let token: Value = serde_json::from_str(&token).unwrap();
+    let listen = ["serve", "--json", "--listen", "127.0.0.1:0"];
+    let serve = Running::start(&[&listen[..], &at[..]].concat());
+    let token = token["token"].as_str().unwrap();
+    assert_eq!(serve.get("/TestResources", token), 200);
+    assert_eq!(serve.get("/TestResources", &serve.text("token")), 404);
+}
+
+#[test]
+fn a_token_is_bound_to_a_role_that_exists() {
+    let (_guard, data) = data();
+    let at = ["--data", shown(&data)];
+    answer(&[&["tenant", "create", "acme"], &at[..]].concat());
+    let roles = answer(&[&["tenant", "add-roles", "acme"], &at[..]].concat());
+    let reader = roles
+        .lines()
+        .find(|line| line.starts_with("Reader"))
+        .unwrap();
+    let role = reader.split_whitespace().nth(1).unwrap();
+    assert_eq!(
+        answer(&[&["tenant", "add-roles", "acme"], &at[..]].concat()),
+        ""
+    );
+    let bound = answer(
+        &[
+            &["token", "create", "acme", "--json", "--role", role],
+            &at[..],
+        ]
+        .concat(),
+    );
+    let bound: Value = serde_json::from_str(&bound).unwrap();
+    let own = [
+        "token",
+        "create",
+        "acme",
+        "--json",
+        "--permission",
+        "groups:list",
+    ];
+    let own: Value = serde_json::from_str(&answer(&[&own[..], &at[..]].concat())).unwrap();
+    let line = failure(&[&["token", "create", "acme", "--role", "none"], &at[..]].concat());
+    assert!(line.contains("none"), "{line}");
+    let line = failure(&[&["token", "create", "acme", "--permission", "fly"], &at[..]].concat());
+    assert!(line.contains("fly"), "{line}");
+    let listen = ["serve", "--json", "--listen", "127.0.0.1:0"];
+    let serve = Running::start(&[&listen[..], &at[..]].concat());
+    let (bound, own) = (
+        bound["token"].as_str().unwrap(),
+        own["token"].as_str().unwrap(),
+    );
+    assert_eq!(serve.get("/Users", bound), 200);
+    assert_eq!(serve.get("/Users", own), 403);
+    assert_eq!(serve.get("/Groups", own), 200);
 }

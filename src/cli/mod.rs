@@ -1,4 +1,4 @@
-//! The `scim` command for people: a local server, tenants and their tokens.
+//! The `scim` command for people: a local server, tenants, their tokens and what they store.
 //!
 //! It owns arguments and what is printed. Everything it does it does through the same modules that
 //! answer requests. Answers go to stdout, logs and failures to stderr.
@@ -9,6 +9,7 @@ mod doctor;
 mod generate;
 mod local;
 mod place;
+mod register;
 mod rules;
 mod serve;
 mod table;
@@ -46,6 +47,12 @@ enum Command {
     /// Create, list and revoke the tokens of a tenant
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Register schemas of a tenant's own
+    #[command(subcommand)]
+    Schema(register::SchemaCommand),
+    /// Register resource types of a tenant's own
+    #[command(subcommand)]
+    ResourceType(register::ResourceTypeCommand),
     /// Compare index entries and counters with the resources, and mend them
     Doctor(doctor::Doctor),
 }
@@ -64,6 +71,8 @@ pub async fn run() -> ExitCode {
         Command::Generate(generate) => generate.run().await,
         Command::Tenant(command) => command.run().await,
         Command::Token(command) => command.run().await,
+        Command::Schema(command) => command.run().await,
+        Command::ResourceType(command) => command.run().await,
         Command::Doctor(doctor) => doctor.run().await,
     };
     match outcome {

@@ -52,7 +52,7 @@ impl Serve {
             Some(url) => url.clone(),
             None => PublicUrl::parse(&format!("http://{address}"))?,
         };
-        let base_url = public_url.base_url();
+        let announced = public_url.clone();
         let local = Local::open(&self.data, "127.0.0.1:0", Some(public_url)).await?;
         let demo = Demo::prepare(&local, &self.rules).await?;
         let service = local.stack.service()?;
@@ -63,7 +63,7 @@ impl Serve {
             let _ = stopped.await;
         });
         let server = tokio::spawn(server.into_future());
-        self.announce(&base_url, &demo, &local);
+        self.announce(&announced, &demo, &local);
         tokio::select! {
             () = told_to_end() => {}
             () = finish_regularly(&local, &service) => {}
@@ -75,17 +75,18 @@ impl Serve {
         Ok(())
     }
 
-    fn announce(&self, base_url: &str, demo: &Demo, local: &Local) {
+    fn announce(&self, public_url: &PublicUrl, demo: &Demo, local: &Local) {
         let Demo { tenant, token } = demo;
         let text = if self.json {
             let ready = json!({
-                "baseUrl": base_url,
+                "baseUrl": public_url.base_url(),
+                "v1BaseUrl": public_url.v1_base_url(),
                 "tenant": tenant.as_str(),
                 "token": token,
             });
             format!("{ready}\n")
         } else {
-            for_people(base_url, demo, &local.data.to_string())
+            for_people(public_url, demo, &local.data.to_string())
         };
         print(&text);
     }
@@ -145,12 +146,14 @@ fn cannot_listen(address: &str, error: &io::Error) -> Failure {
     Failure(format!("Cannot listen on {address}: {error}"))
 }
 
-fn for_people(base_url: &str, demo: &Demo, data: &str) -> String {
+fn for_people(public_url: &PublicUrl, demo: &Demo, data: &str) -> String {
+    let (base_url, v1_base_url) = (public_url.base_url(), public_url.v1_base_url());
     let Demo { tenant, token } = demo;
     let authorization = format!("-H 'Authorization: Bearer {token}'");
     format!(
         r#"
   SCIM base URL  {base_url}
+  SCIM 1.1       {v1_base_url}
   Tenant         {tenant}
   Token          {token}
   Data           {data}

@@ -20,6 +20,8 @@ pub(super) enum TenantCommand {
     Show(Show),
     /// Change a tenant's profile and switches
     Set(Change),
+    /// Give a tenant the service's own roles: Administrator, Provisioner and Reader
+    AddRoles(Show),
 }
 
 #[derive(Debug, Args)]
@@ -56,7 +58,7 @@ impl TenantCommand {
                 &change.place
             }
             Self::List(list) => &list.place,
-            Self::Show(show) => &show.place,
+            Self::Show(show) | Self::AddRoles(show) => &show.place,
         };
         let opened = place.open().await?;
         let outcome = self.run_on(opened.stack()).await;
@@ -79,6 +81,13 @@ impl TenantCommand {
                 Ok(tenants.iter().map(|tenant| format!("{tenant}\n")).collect())
             }
             Self::Show(Show { tenant, .. }) => show(stack, tenant).await,
+            Self::AddRoles(Show { tenant, .. }) => {
+                issuer.credentials(tenant).await?;
+                let service = stack.service()?;
+                let made = service.provider.add_own_roles(tenant).await?;
+                let line = |(name, id): &(String, String)| format!("{name}  {id}\n");
+                Ok(made.iter().map(line).collect())
+            }
             Self::Set(Change { tenant, rules, .. }) => {
                 if rules.is_empty() {
                     return Err(Failure(

@@ -109,6 +109,10 @@ impl TokenCommand {
         let issuer = stack.issuer();
         match self {
             Self::Create(create) => {
+                if let Some(role) = &create.role {
+                    let service = stack.service()?;
+                    service.provider.check_role_id(&create.tenant, role).await?;
+                }
                 let new = create.credential();
                 let issued = issuer.create_credential(&create.tenant, new).await?;
                 Ok(if create.json {

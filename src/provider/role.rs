@@ -103,6 +103,23 @@ impl Provider {
         Ok(listed_scopes(&body).map(str::to_owned).collect())
     }
 
+    /// Checks that a tenant has a role with this id.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` when the table is out of reach.
+    pub async fn check_role_id(&self, tenant: &TenantId, id: &str) -> Result<()> {
+        let store = self.administration(tenant);
+        let view = self.tenants.get(tenant, &store).await?;
+        let types = view.registry.resource_types();
+        let found = match types.iter().find(|found| is_role(found)) {
+            Some(resource_type) => store.get(resource_type, id).await?,
+            None => None,
+        };
+        found.map(|_| ()).ok_or_else(|| {
+            Error::not_found(format!("The tenant {tenant} has no role with the id {id}"))
+        })
+    }
+
     /// Gives a tenant the service's own roles, as far as it does not have roles of these names.
     /// Returns the names and ids of those that were made.
     ///
