@@ -449,7 +449,6 @@ async fn spread_group(scope: &Scope, users: &[String]) -> String {
         },
         group: Some(&GroupState::fresh(7, 0)),
         members: &members,
-        journal: None,
     };
     let group = directory::resource_type(scope, "Group");
     scope.store.create(group, new).await.unwrap();

@@ -4,12 +4,12 @@
 use super::entries::entries;
 use super::members::{Kinds, MemberIntent};
 use super::role::{check_changeable, check_role};
-use super::{MAX_ROUNDS, Provider, Scope, password};
+use super::{Provider, Scope, password};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{PasswordChange, Resource};
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::Precondition;
-use crate::store::{BodyChange, Change, Guard, MemberEffect, StoreError, Stored, Write};
+use crate::store::{Backoff, BodyChange, Change, Guard, StoreError, Stored, Write};
 
 /// What a request makes of a resource.
 #[derive(Debug)]
@@ -69,8 +69,8 @@ impl Provider {
         precondition: &Precondition,
         mut make: impl FnMut(&Resource) -> Result<NewState>,
     ) -> Result<Stored> {
-        let mut kinds = Kinds::default();
-        for _ in 0..MAX_ROUNDS {
+        let (mut kinds, mut backoff) = (Kinds::default(), Backoff::default());
+        loop {
             let before = scope.existing(resource_type, id).await?;
             precondition.check_write(&before.version())?;
             let existing = Resource::from_text(&before.body)?;
@@ -97,7 +97,9 @@ impl Provider {
                         "The resource has changed since it was read",
                     ));
                 }
-                Err(Setback::Store(StoreError::VersionMismatch)) => {}
+                Err(Setback::Store(StoreError::VersionMismatch)) => {
+                    scope.store.pause(&mut backoff).await?;
+                }
                 Err(Setback::Store(StoreError::NoMember { id })) => {
                     kinds.infer(scope, &id, &state.members).await?;
                 }
@@ -108,9 +110,6 @@ impl Provider {
                 Err(Setback::Refused(error)) => return Err(error),
             }
         }
-        Err(Error::unavailable(
-            "The resource is being changed by too many others at once; retry later",
-        ))
     }
 
     async fn attempt(&self, attempt: Attempt<'_>, kinds: &mut Kinds) -> Result<Stored, Setback> {
@@ -127,7 +126,8 @@ impl Provider {
             password::changed(state.password.as_ref(), before.password.as_deref(), rules).await?;
         let text = state.resource.to_text();
         let is_changed = text != before.body || new_password != before.password;
-        let now = self.now();
+        // Another process's clock may be ahead; a resource does not get younger.
+        let now = self.now().max(before.last_modified());
         let (entries_before, entries_after) = (
             entries(existing.body(), before.modified, resource_type, rules),
             entries(state.resource.body(), now, resource_type, rules),
@@ -157,11 +157,9 @@ impl Provider {
         }
         let change = Change {
             body,
-            members: MemberEffect::None,
-            items: None,
             now,
             guard,
-            journal: None,
+            ..Change::default()
         };
         Ok(scope.store.update(resource_type, before, change).await?)
     }

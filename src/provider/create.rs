@@ -61,7 +61,6 @@ impl Provider {
                     write,
                     group: None,
                     members: &[],
-                    journal: None,
                 };
                 scope.store.create(resource_type, new).await?
             }

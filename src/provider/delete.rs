@@ -3,12 +3,12 @@
 use super::entries::entries;
 use super::get::{could_be_an_id, no_such};
 use super::role::check_changeable;
-use super::{MAX_ROUNDS, Provider, Scope};
+use super::{Provider, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::Resource;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::version::Precondition;
-use crate::store::{Guard, StoreError};
+use crate::store::{Backoff, Guard, StoreError};
 
 impl Provider {
     /// Deletes a resource: afterwards it is in no group, list or index. A DELETE of what an earlier
@@ -27,7 +27,8 @@ impl Provider {
             return Err(no_such(resource_type, id));
         }
         let registry = &scope.tenant.registry;
-        for _ in 0..MAX_ROUNDS {
+        let mut backoff = Backoff::default();
+        loop {
             let Some(before) = scope.store.get(resource_type, id).await? else {
                 return match scope
                     .store
@@ -63,12 +64,11 @@ impl Provider {
                         "The resource has changed since it was read",
                     ));
                 }
-                Err(StoreError::VersionMismatch | StoreError::NotFound) => {}
+                Err(StoreError::VersionMismatch | StoreError::NotFound) => {
+                    scope.store.pause(&mut backoff).await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::unavailable(
-            "The resource is being changed by too many others at once; retry later",
-        ))
     }
 }

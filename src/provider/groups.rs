@@ -92,20 +92,30 @@ impl Scope {
             .collect()
     }
 
+    /// The members of a group, unless there are more than the tenant shows inline.
+    pub(super) async fn visible_members(&self, group: &Stored) -> Result<Option<Vec<Member>>> {
+        let cap = self.tenant.rules.switches.inline_member_cap;
+        let known = group.group.as_ref().map_or(0, |state| state.about);
+        if known > i64::from(cap) {
+            return Ok(None);
+        }
+        let (members, more) = self.store.members(group, cap as usize).await?;
+        Ok((!more).then_some(members))
+    }
+
     /// The ids of the members that match a filter over `value`, `type` and `display`.
     pub(super) async fn matching_members(
         &self,
         group: &Stored,
         filter: &BoundFilter,
     ) -> Result<Vec<String>, Setback> {
-        let cap = self.tenant.rules.switches.inline_member_cap as usize;
-        let (members, more) = self.store.members(group, cap).await?;
-        if more {
+        let Some(members) = self.visible_members(group).await? else {
+            let cap = self.tenant.rules.switches.inline_member_cap;
             let detail = format!(
                 "A filter over the members of a group with more than {cap} is not supported; name them by `value`"
             );
             return Err(Error::too_many(detail).into());
-        }
+        };
         let displays = if filter.reads("display") {
             self.displays(&members).await?
         } else {

@@ -85,7 +85,7 @@ impl Loader<'_> {
         now: u64,
         members: impl ExactSizeIterator<Item = String>,
     ) -> Result<()> {
-        let state = GroupState::loaded(shards_for(members.len()), members.len(), now);
+        let state = GroupState::fresh(shards_for(members.len()), members.len());
         self.put("Group", id, body, now, Some(&state))?;
         for member in members {
             let member = Member {
@@ -93,7 +93,7 @@ impl Loader<'_> {
                 kind: "User".to_owned(),
                 display: None,
             };
-            self.loading.member(id, &state, &member, now);
+            self.loading.member(id, &state, &member);
             self.drain(PART)?;
         }
         Ok(())
@@ -140,7 +140,6 @@ impl Loader<'_> {
             write,
             group,
             members: &[],
-            journal: None,
         };
         self.loading.resource(resource_type, new);
         self.drain(PART)

@@ -13,8 +13,8 @@ use crate::protocol::patch::MemberOp;
 use crate::protocol::resource;
 use crate::protocol::schema::ResourceType;
 use crate::store::{
-    Applied, Change, Fill, FillBody, GroupState, Guard, Member, MemberChange, MemberEffect,
-    MemberItems, New, StoreError, Stored, Target, Write,
+    Change, Delta, Entries, Fill, FillBody, GroupState, Guard, Member, MemberChange, MemberEffect,
+    MemberItems, MemberWrite, New, Removal, Replaced, StoreError, Stored, Write,
 };
 
 /// The most members that one request may name.
@@ -48,13 +48,12 @@ pub(super) enum MemberIntent {
 enum Outcome {
     /// Nothing changes.
     Same,
-    /// Members are added and removed.
+    /// Members are added and removed, whoever else is there.
     Delta(MemberChange),
-    /// A fresh set takes over; these are the ids of the old one, when they are known.
-    Fresh {
-        members: BTreeMap<String, Member>,
-        old: Option<Vec<String>>,
-    },
+    /// One member is added or removed, and there are no others but those that were read.
+    Single(MemberChange),
+    /// These are the members.
+    List(BTreeMap<String, Member>),
 }
 
 impl MemberIntent {
@@ -100,27 +99,24 @@ impl Provider {
                     write,
                     group: Some(&state),
                     members: &members,
-                    journal: None,
                 };
                 scope.store.create(resource_type, new).await
             } else {
                 let fill = Fill {
                     resource_type: resource_type.name.clone(),
                     group: id.to_owned(),
-                    target: Target::Created(state),
-                    change,
+                    fresh: state,
+                    replaced: None,
+                    members: change.add,
                     body: Some(FillBody {
-                        revision: 0,
                         text: write.body.to_owned(),
-                        entries_before: crate::store::Entries::default(),
+                        entries_before: Entries::default(),
                         entries: write.entries.clone(),
                     }),
                     now: write.now,
                 };
-                scope
-                    .store
-                    .fill(fill, Guard::Changed, &scope.tenant.registry)
-                    .await
+                let types = &scope.tenant.registry;
+                scope.store.fill(&fill, Guard::Changed, types).await
             };
             match created {
                 Err(StoreError::NoMember { id }) => {
@@ -139,130 +135,143 @@ impl Provider {
         scope: &Scope,
         round: Round<'_>,
         intent: &MemberIntent,
-        kinds: &mut Kinds,
+        kinds: &Kinds,
     ) -> Result<Stored, Setback> {
+        let group = &round.before.id;
         match kinds.outcome(scope, round.before, intent).await? {
-            Outcome::Same if round.body.is_none() && kinds.owed.is_none() => {
-                Ok(round.before.clone())
+            Outcome::Same if round.body.is_none() => Ok(round.before.clone()),
+            Outcome::Same => self.update(scope, &round, MemberEffect::None, None).await,
+            Outcome::Delta(change) => {
+                self.mark_nested(scope, group, change.add.values()).await?;
+                self.commit_delta(scope, round, change).await
             }
-            Outcome::Same => {
-                self.commit_delta(scope, round, MemberChange::default(), kinds)
+            Outcome::Single(change) => {
+                self.mark_nested(scope, group, change.add.values()).await?;
+                let guard = round.guard.max(Guard::Members);
+                self.commit_together(scope, Round { guard, ..round }, change)
                     .await
             }
-            Outcome::Delta(change) => {
-                self.mark_nested(scope, &round.before.id, change.add.values())
-                    .await?;
-                if change.fits(OTHER_STEPS) {
-                    self.commit_delta(scope, round, change, kinds).await
-                } else {
-                    let state = round.before.group.clone().unwrap_or_default();
-                    self.commit_fill(scope, round, Target::Current(state), change)
-                        .await
-                }
-            }
-            Outcome::Fresh { members, old } => {
-                self.mark_nested(scope, &round.before.id, members.values())
-                    .await?;
-                self.commit_fresh(scope, round, members, old).await
+            Outcome::List(members) => {
+                self.mark_nested(scope, group, members.values()).await?;
+                self.commit_list(scope, round, members).await
             }
         }
     }
 
-    /// Additions and removals that fit one transaction. With If-Match the group's own update is part
-    /// of it; otherwise it follows, so that parallel changes of one group do not meet.
+    /// Additions and removals. Those that fit one transaction, and come alone, do not touch the group
+    /// itself: its own update follows, so that parallel changes of one group do not meet.
     async fn commit_delta(
         &self,
         scope: &Scope,
         round: Round<'_>,
         change: MemberChange,
-        kinds: &mut Kinds,
     ) -> Result<Stored, Setback> {
+        if !change.fits(OTHER_STEPS) {
+            return self.commit_large(scope, round, change).await;
+        }
+        if round.body.is_some() || round.guard != Guard::Changed {
+            let change = self.effective(scope, round.before, change).await?;
+            return self.commit_together(scope, round, change).await;
+        }
         let state = round.before.group.clone().unwrap_or_default();
-        let group = &round.before.id;
-        if round.guard == Guard::Whole {
-            let effect = match change.is_empty() {
-                true => MemberEffect::None,
-                false => MemberEffect::Stamp {
-                    by: change.balance(),
-                },
-            };
-            let add = scope.typed(change.add.values());
-            let remove: Vec<String> = change.remove.into_iter().collect();
-            let items = MemberItems {
-                add: &add,
-                add_to: &state,
-                remove: &remove,
-                remove_from: &state,
-            };
-            return self.update(scope, &round, effect, Some(items)).await;
-        }
-        let applied = scope
-            .store
-            .write_members(group, &state, change, &scope.tenant.registry, round.now)
-            .await?;
-        let changed = match applied {
-            Applied::Changed(changed) => changed,
-            Applied::Missing(ids) => {
-                let id = ids.into_iter().next().unwrap_or_default();
-                return Err(StoreError::NoMember { id }.into());
-            }
+        let write = MemberWrite {
+            group: &round.before.id,
+            set: &state,
+            removal: Removal::Any,
+            types: &scope.tenant.registry,
         };
-        if !changed.is_empty() {
-            kinds.owed = Some(kinds.owed.unwrap_or(0) + changed.balance());
+        let applied = scope.store.write_members(write, change).await?;
+        if let Some(id) = applied.missing.first().cloned() {
+            return Err(StoreError::NoMember { id }.into());
         }
-        if kinds.owed.is_none() && round.body.is_none() {
+        if !applied.is_change() {
             return Ok(round.before.clone());
         }
-        let effect = match kinds.owed {
-            Some(by) => MemberEffect::Stamp { by },
-            None => MemberEffect::None,
-        };
-        let result = self.update(scope, &round, effect, None).await;
-        match result {
-            Ok(stored) => {
-                kinds.owed = None;
-                Ok(stored)
-            }
-            Err(error) => {
-                self.settle(scope, round.before, &state, &changed, kinds)
-                    .await?;
-                Err(error)
-            }
+        let stamp = MemberEffect::Stamp(applied.more());
+        let told = self.update(scope, &round, stamp, None).await;
+        if let Err(Setback::Store(StoreError::VersionMismatch | StoreError::NotFound)) = told {
+            // Another set has taken over, or the group is gone: what was added is not in use.
+            let added = &applied.added;
+            scope
+                .store
+                .remove_items(&round.before.id, &state, added)
+                .await?;
         }
+        told
     }
 
-    /// After a refused stamp: what was added to a set that is not the current one any more is taken
-    /// back, and the change begins anew in the new set.
-    async fn settle(
+    /// What is left of a change without those who are there already, or are not there.
+    async fn effective(
         &self,
         scope: &Scope,
-        before: &Stored,
-        state: &GroupState,
-        changed: &MemberChange,
-        kinds: &mut Kinds,
-    ) -> Result<(), Setback> {
-        let Some(resource_type) = scope.group_type() else {
-            return Ok(());
-        };
-        let now = scope.store.get(resource_type, &before.id).await?;
-        let is_current = now
-            .and_then(|group| group.group)
-            .is_some_and(|group| group.set == state.set);
-        if is_current {
-            return Ok(());
+        group: &Stored,
+        mut change: MemberChange,
+    ) -> Result<MemberChange, Setback> {
+        let ids: Vec<String> = change.add.keys().chain(&change.remove).cloned().collect();
+        let groups = std::slice::from_ref(group);
+        let there = scope.store.members_among(groups, &ids).await?;
+        change.add.retain(|id, _| !there.contains(id));
+        change.remove.retain(|id| there.contains(id));
+        Ok(change)
+    }
+
+    /// Additions and removals in one transaction with the group's own update.
+    async fn commit_together(
+        &self,
+        scope: &Scope,
+        round: Round<'_>,
+        change: MemberChange,
+    ) -> Result<Stored, Setback> {
+        if change.is_empty() && round.body.is_none() {
+            return Ok(round.before.clone());
         }
-        kinds.owed = None;
-        let added: Vec<String> = changed.add.keys().cloned().collect();
-        Ok(scope.store.remove_items(&before.id, state, &added).await?)
+        let add = scope.typed(change.add.values());
+        let remove: Vec<String> = change.remove.into_iter().collect();
+        let effect = match add.is_empty() && remove.is_empty() {
+            true => MemberEffect::None,
+            false => MemberEffect::Stamp(count(&add) - count(&remove)),
+        };
+        let items = MemberItems {
+            set: &round.before.group.clone().unwrap_or_default(),
+            add: &add,
+            remove: &remove,
+        };
+        self.update(scope, &round, effect, Some(items)).await
+    }
+
+    async fn commit_large(
+        &self,
+        scope: &Scope,
+        round: Round<'_>,
+        change: MemberChange,
+    ) -> Result<Stored, Setback> {
+        let delta = Delta {
+            resource_type: round.resource_type.name.clone(),
+            group: round.before.id.clone(),
+            set: round.before.group.clone().unwrap_or_default(),
+            change,
+            now: round.now,
+        };
+        let change = Change {
+            body: round.body,
+            now: round.now,
+            guard: round.guard,
+            ..Change::default()
+        };
+        let types = &scope.tenant.registry;
+        let changed =
+            scope
+                .store
+                .change_members(round.resource_type, round.before, delta, change, types);
+        Ok(changed.await?)
     }
 
     /// A whole new list: one transaction if it fits, the journal otherwise.
-    async fn commit_fresh(
+    async fn commit_list(
         &self,
         scope: &Scope,
         round: Round<'_>,
         members: BTreeMap<String, Member>,
-        old: Option<Vec<String>>,
     ) -> Result<Stored, Setback> {
         let current = round.before.group.clone().unwrap_or_default();
         let fresh = GroupState {
@@ -271,66 +280,49 @@ impl Provider {
         };
         let change = MemberChange {
             add: members,
-            remove: old.iter().flatten().cloned().collect::<HashSet<_>>(),
+            remove: HashSet::new(),
         };
-        if old.is_some() && change.fits(OTHER_STEPS) {
-            let add = scope.typed(change.add.values());
-            let remove: Vec<String> = change.remove.into_iter().collect();
-            let items = MemberItems {
-                add: &add,
-                add_to: &fresh,
-                remove: &remove,
-                remove_from: &current,
-            };
+        if !change.fits(OTHER_STEPS) {
             return self
-                .update(
-                    scope,
-                    &round,
-                    MemberEffect::Flip(fresh.clone()),
-                    Some(items),
-                )
+                .commit_fill(scope, round, fresh, current, change.add)
                 .await;
         }
-        let change = MemberChange {
-            remove: HashSet::new(),
-            ..change
+        let add = scope.typed(change.add.values());
+        let items = MemberItems {
+            set: &fresh,
+            add: &add,
+            remove: &[],
         };
-        self.commit_fill(
-            scope,
-            round,
-            Target::Replaced {
-                fresh,
-                old: current,
-            },
-            change,
-        )
-        .await
+        let flip = MemberEffect::Flip(fresh.clone());
+        self.update(scope, &round, flip, Some(items)).await
     }
 
     async fn commit_fill(
         &self,
         scope: &Scope,
         round: Round<'_>,
-        target: Target,
-        change: MemberChange,
+        fresh: GroupState,
+        old: GroupState,
+        members: BTreeMap<String, Member>,
     ) -> Result<Stored, Setback> {
         let fill = Fill {
             resource_type: round.resource_type.name.clone(),
             group: round.before.id.clone(),
-            target,
-            change,
-            body: round.body.as_ref().map(|body| FillBody {
+            fresh,
+            replaced: Some(Replaced {
                 revision: round.before.revision,
+                old,
+            }),
+            members,
+            body: round.body.as_ref().map(|body| FillBody {
                 text: body.write.body.to_owned(),
                 entries_before: body.entries_before.clone(),
                 entries: body.write.entries.clone(),
             }),
             now: round.now,
         };
-        Ok(scope
-            .store
-            .fill(fill, round.guard, &scope.tenant.registry)
-            .await?)
+        let types = &scope.tenant.registry;
+        Ok(scope.store.fill(&fill, round.guard, types).await?)
     }
 
     async fn update(
@@ -346,7 +338,6 @@ impl Provider {
             items,
             now: round.now,
             guard: round.guard,
-            journal: None,
         };
         Ok(scope
             .store
@@ -389,12 +380,14 @@ pub(super) fn shards_for(members: usize) -> u32 {
         .min(64)
 }
 
-/// The resource types of members that did not say theirs, as far as they were looked up, and whether
-/// the group is owed a stamp for items that were written in an earlier round.
+fn count<T>(members: &[T]) -> i64 {
+    i64::try_from(members.len()).unwrap_or(i64::MAX)
+}
+
+/// The resource types of members that did not say theirs, as far as they were looked up.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     known: HashMap<String, String>,
-    owed: Option<i64>,
 }
 
 impl Kinds {
@@ -489,18 +482,10 @@ impl Kinds {
     ) -> Result<Outcome, Setback> {
         match intent {
             MemberIntent::Keep => Ok(Outcome::Same),
-            MemberIntent::ClearVisible => {
-                let cap = scope.tenant.rules.switches.inline_member_cap as usize;
-                let (members, more) = scope.store.members(group, cap).await?;
-                if more || members.is_empty() {
-                    return Ok(Outcome::Same);
-                }
-                let old = members.into_iter().map(|member| member.id).collect();
-                Ok(Outcome::Fresh {
-                    members: BTreeMap::new(),
-                    old: Some(old),
-                })
-            }
+            MemberIntent::ClearVisible => match scope.visible_members(group).await? {
+                Some(members) if !members.is_empty() => Ok(Outcome::List(BTreeMap::new())),
+                _ => Ok(Outcome::Same),
+            },
             MemberIntent::Exactly(members) => {
                 let wanted = self.additions(scope, &group.id, members)?.add;
                 self.exactly(scope, group, wanted).await
@@ -509,28 +494,39 @@ impl Kinds {
         }
     }
 
-    /// A whole new list, or nothing if it is the list that is there.
+    /// A whole new list, or nothing if it is the list that is there. A list that differs by one member
+    /// is a change of that member: no reader sees it half done.
     async fn exactly(
         &self,
         scope: &Scope,
         group: &Stored,
         wanted: BTreeMap<String, Member>,
     ) -> Result<Outcome, Setback> {
-        let (current, more) = scope
-            .store
-            .members(group, wanted.len() + OTHER_STEPS)
-            .await?;
-        let same = !more
-            && current.len() == wanted.len()
-            && current.iter().all(|member| wanted.contains_key(&member.id));
-        if same {
-            return Ok(Outcome::Same);
+        let (current, more) = scope.store.members(group, wanted.len() + 1).await?;
+        if more {
+            return Ok(Outcome::List(wanted));
         }
-        let old = (!more).then(|| current.into_iter().map(|member| member.id).collect());
-        Ok(Outcome::Fresh {
-            members: wanted,
-            old,
-        })
+        let current: HashSet<String> = current.into_iter().map(|member| member.id).collect();
+        let gone: Vec<&String> = current
+            .iter()
+            .filter(|id| !wanted.contains_key(*id))
+            .collect();
+        let new: Vec<&Member> = wanted
+            .values()
+            .filter(|member| !current.contains(&member.id))
+            .collect();
+        match (new.as_slice(), gone.as_slice()) {
+            ([], []) => Ok(Outcome::Same),
+            ([member], []) => Ok(Outcome::Single(MemberChange {
+                add: BTreeMap::from([(member.id.clone(), (*member).clone())]),
+                remove: HashSet::new(),
+            })),
+            ([], [id]) => Ok(Outcome::Single(MemberChange {
+                add: BTreeMap::new(),
+                remove: HashSet::from([(*id).clone()]),
+            })),
+            _ => Ok(Outcome::List(wanted)),
+        }
     }
 
     /// PATCH operations in order, folded into one change.

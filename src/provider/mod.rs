@@ -48,9 +48,6 @@ use crate::tenant::Caller;
 /// The longest a request may take; API Gateway gives up after 29 seconds.
 pub const REQUEST_BUDGET: Duration = Duration::from_secs(20);
 
-/// How often a change without If-Match is made again on the state that another writer left.
-const MAX_ROUNDS: usize = 12;
-
 /// Performs the operations of SCIM on the table.
 pub struct Provider {
     store: Store,

@@ -192,9 +192,10 @@ impl Scope {
         group: &Stored,
         projection: &Projection<'_>,
     ) -> Result<Option<Value>> {
-        let cap = self.tenant.rules.switches.inline_member_cap as usize;
-        let (members, more) = self.store.members(group, cap).await?;
-        if more || members.is_empty() {
+        let Some(members) = self.visible_members(group).await? else {
+            return Ok(None);
+        };
+        if members.is_empty() {
             return Ok(None);
         }
         let displays =

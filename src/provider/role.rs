@@ -148,7 +148,6 @@ impl Provider {
                 write,
                 group: None,
                 members: &[],
-                journal: None,
             };
             match store.create(resource_type, new).await {
                 Ok(_) => made.push((name.to_owned(), id)),

@@ -38,9 +38,9 @@ impl<E: std::error::Error + Send + Sync + 'static> From<Failure<E>> for StoreErr
     }
 }
 
-/// How long to wait before asking again: twice as long each time, with full jitter.
+/// How long to wait before trying again: twice as long each time, with full jitter.
 #[derive(Debug)]
-pub(super) struct Backoff(Duration);
+pub struct Backoff(Duration);
 
 impl Default for Backoff {
     fn default() -> Self {
@@ -57,15 +57,16 @@ impl Backoff {
 }
 
 impl TenantStore {
-    /// Waits before a part that DynamoDB left out is asked for again.
+    /// Waits before something that others were in the way of, or that DynamoDB left out, is tried
+    /// again.
     ///
     /// # Errors
     /// `Unavailable` when the deadline would pass meanwhile.
-    pub(super) async fn pause(&self, backoff: &mut Backoff) -> Result<(), StoreError> {
+    pub async fn pause(&self, backoff: &mut Backoff) -> Result<(), StoreError> {
         let wait = backoff.next();
         if Instant::now() + wait >= self.deadline {
             return Err(StoreError::Unavailable(
-                "DynamoDB left a part out until the deadline".into(),
+                "others were in the way until the deadline".into(),
             ));
         }
         tokio::time::sleep(wait).await;
@@ -107,6 +108,9 @@ impl TenantStore {
                 ));
             }
             let begun = Instant::now();
+            if begun >= self.deadline {
+                return Err(Failure::GaveUp("the request's time is over".into()));
+            }
             let result = attempt().await;
             self.meter.attempt(account, begun.elapsed());
             let error = match result {

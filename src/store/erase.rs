@@ -4,22 +4,28 @@
 //! sees it, and no writer makes it a member. Only then are its memberships read and swept, so that
 //! none is missed. The tombstone goes last; until then a repeated DELETE resumes.
 
-use aws_sdk_dynamodb::types::{Delete, Put};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::Delete;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::TenantStore;
 use super::batch::PlainWrite;
 use super::entry::Entries;
 use super::error::StoreError;
 use super::expression::Expression;
-use super::item::{self, GroupState, Stored, n, s};
-use super::journal::{Step, Work};
+use super::item::{self, GroupState, Stored, n, s, signed};
+use super::journal::{NewEntry, Note, Stage, Step, Work};
 use super::keys;
 use super::member::Membership;
 use super::resource::{Guard, broken, token};
-use super::transaction::{Refusal, Transaction};
+use super::transaction::{Refusal, Refused, Transaction};
 use crate::protocol::schema::{Membership as Kind, Registry, ResourceType};
+
+/// How long a request goes on removing what nobody sees any more.
+const SWEEP_TIME: Duration = Duration::from_secs(2);
 
 /// Groups updated at once while a member of them is deleted.
 const PARALLEL: usize = 16;
@@ -57,10 +63,12 @@ impl TenantStore {
             id: before.id.clone(),
             set: before.group.clone(),
         };
-        let (step, leased) = self
-            .bury(resource_type, before, entries, guard, &erasure)
+        let entry = self.new_entry(&Work::Erase(erasure.clone()))?;
+        self.bury(resource_type, before, entries, guard, &entry)
             .await?;
-        leased.finish_erasure(&step, &erasure, types).await
+        self.under_lease(&entry)
+            .finish_erasure(&entry.step, &erasure, types)
+            .await
     }
 
     /// Finishes the deletion of a resource that is a tombstone; `false` when it is none.
@@ -85,6 +93,7 @@ impl TenantStore {
             id: id.to_owned(),
             set: Stored::from_item(item)?.group,
         };
+        // Whoever holds the entry may be at it too: nothing of this harms when it is done twice.
         let step = Step { op, owner: token() };
         self.finish_erasure(&step, &erasure, types).await?;
         Ok(true)
@@ -97,9 +106,8 @@ impl TenantStore {
         before: &Stored,
         entries: &Entries,
         guard: Guard,
-        erasure: &Erasure,
-    ) -> Result<(Step, TenantStore), StoreError> {
-        let (step, leased, items) = self.journal_entry(&Work::Erase(erasure.clone()))?;
+        entry: &NewEntry,
+    ) -> Result<(), StoreError> {
         let token = token();
         let mut transaction = Transaction::default();
         // The index entries are known from the body, so the body must be the one that was read.
@@ -110,34 +118,64 @@ impl TenantStore {
         );
         parts
             .value(":v", n(before.revision))
-            .value(":op", s(&step.op));
-        if let (Guard::Whole, Some(group)) = (guard, &before.group) {
+            .value(":op", s(&entry.step.op));
+        if let Some(group) = &before.group {
             parts
-                .require("mv = :mv")
-                .value(":mv", n(group.member_revision));
+                .require("#set = :set")
+                .value(":set", s(&group.set))
+                .name("#set", "set");
+            if guard != Guard::Changed {
+                parts
+                    .require("mv = :mv")
+                    .value(":mv", n(group.member_revision));
+            }
         }
         let update = parts.update(&self.table, self.keys.resources(resource_type), &before.id)?;
         transaction.update(update, Refusal::Resource);
-        for entry in entries.iter() {
-            self.remove_entry(&mut transaction, resource_type, &before.id, entry)?;
+        for index_entry in entries.iter() {
+            self.remove_entry(&mut transaction, resource_type, &before.id, index_entry)?;
         }
         transaction.update(self.count(resource_type, &before.id, -1)?, Refusal::Never);
-        for item in items {
-            let put = Put::builder()
-                .table_name(&*self.table)
-                .set_item(Some(item))
-                .build()
-                .map_err(broken)?;
-            transaction.put(put, Refusal::Never);
-        }
+        self.note(&mut transaction, Note::Begin(entry), &token)?;
         self.commit(transaction, &token)
             .await?
-            .map_err(|refused| refused.into_error(Some(before)))?;
-        Ok((step, leased))
+            .map_err(|refused| refused.into_error(Some(before)))
     }
 
-    /// Removes what is left of a tombstone, and the tombstone.
-    pub(super) async fn finish_erasure(
+    /// Finishes a deletion that another writer began.
+    pub(super) async fn resume_erasure(
+        &self,
+        step: &Step,
+        stage: Stage,
+        erasure: &Erasure,
+        types: &Registry,
+    ) -> Result<(), StoreError> {
+        if stage == Stage::Begun {
+            self.leave(step, erasure, types).await?;
+        }
+        self.sweep_erased(step, erasure).await
+    }
+
+    /// Takes a tombstone out of every group, and removes it. What is left of a group then nobody
+    /// sees, so what cannot be removed in good time is left to the journal.
+    async fn finish_erasure(
+        &self,
+        step: &Step,
+        erasure: &Erasure,
+        types: &Registry,
+    ) -> Result<(), StoreError> {
+        self.leave(step, erasure, types).await?;
+        let brief = Self {
+            deadline: self.deadline.min(Instant::now() + SWEEP_TIME),
+            ..self.clone()
+        };
+        match brief.sweep_erased(step, erasure).await {
+            Ok(()) | Err(StoreError::Unavailable(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn leave(
         &self,
         step: &Step,
         erasure: &Erasure,
@@ -147,27 +185,38 @@ impl TenantStore {
         if !memberships.is_empty() {
             self.leave_groups(memberships, types).await?;
         }
-        if let Some(set) = &erasure.set {
-            self.sweep_set(&erasure.id, set).await?;
-        }
         let Some(resource_type) = types.resource_type(&erasure.resource_type) else {
             return self.end(step).await;
         };
+        let tombstone = Delete::builder()
+            .table_name(&*self.table)
+            .key("pk", s(self.keys.resources(resource_type)))
+            .key("sk", s(&erasure.id));
+        let token = token();
         let mut transaction = Transaction::default();
-        let gone = [
-            (self.keys.resources(resource_type), &erasure.id),
-            (self.keys.journal(), &step.op),
-        ];
-        for (pk, sk) in gone {
-            let delete = Delete::builder()
-                .table_name(&*self.table)
-                .key("pk", s(pk))
-                .key("sk", s(sk));
-            transaction.delete(delete.build().map_err(broken)?, Refusal::Never);
+        transaction.delete(tombstone.build().map_err(broken)?, Refusal::Never);
+        let note = match erasure.set {
+            Some(_) => Note::Gone(step),
+            None => Note::Drop(step),
+        };
+        self.note(&mut transaction, note, &token)?;
+        match self.commit(transaction, &token).await? {
+            // Somebody else has removed the tombstone and the entry.
+            Ok(())
+            | Err(Refused {
+                refusal: Refusal::Journal,
+                ..
+            }) => Ok(()),
+            Err(refused) => Err(refused.into_error(None)),
         }
-        self.commit(transaction, &token())
-            .await?
-            .map_err(|refused| refused.into_error(None))
+    }
+
+    async fn sweep_erased(&self, step: &Step, erasure: &Erasure) -> Result<(), StoreError> {
+        let Some(set) = &erasure.set else {
+            return Ok(());
+        };
+        self.sweep_set(&erasure.id, set).await?;
+        self.end(step).await
     }
 
     /// Takes a resource out of the groups it is in: the items, and then the stamp of each group.
@@ -189,7 +238,7 @@ impl TenantStore {
             .iter()
             .filter(|resource_type| resource_type.membership == Some(Kind::Members));
         for resource_type in groups {
-            // A stream that still held the closure would not be `Send`.
+            // Collected first: a stream that still held the closure would not be `Send`.
             let stamps: Vec<_> = memberships
                 .iter()
                 .map(|membership| self.stamp(resource_type, membership, now))
@@ -232,20 +281,19 @@ impl TenantStore {
     ) -> Result<(), StoreError> {
         let token = token();
         let mut parts = Expression::new(
-            "attribute_not_exists(del) AND #set = :set",
+            "attribute_not_exists(del) AND #set = :set AND rid <> :rid",
             "rid = :rid, ms = :now",
             &token,
         );
         parts
-            .add("mv :one")
+            .add("mv :one, about :less")
             .value(":one", n(1))
+            .value(":less", signed(-1))
             .value(":now", n(now))
             .value(":set", s(set))
             .name("#set", "set");
-        self.update_item(
-            parts.update(&self.table, self.keys.resources(resource_type), group)?,
-            &token,
-        )
-        .await
+        let update = parts.update(&self.table, self.keys.resources(resource_type), group)?;
+        self.update_item(update, &token).await?;
+        Ok(())
     }
 }

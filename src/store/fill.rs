@@ -1,72 +1,62 @@
-//! A change of more members than one transaction takes.
+//! A whole new list of more members than one transaction takes.
 //!
-//! The membership items are written first, then the members are read strongly: a member that is being
-//! deleted either shows its tombstone here, or its deletion finds the membership item. Then the member
-//! items are written, and one transaction makes the change part of the group and says so in the
-//! journal. Until then a replacement is in a set that nobody reads, so readers see the old members or
-//! the new ones, never a mixture; a large addition or removal becomes visible bit by bit.
+//! The members go into a set of their own, which nobody reads yet. Then they are read strongly: a
+//! member that is being deleted either shows its tombstone here, or its deletion finds the membership
+//! item. One transaction makes the set that of the group and says so in the journal, so that readers
+//! see the old members or the new ones, never a mixture. The old set is swept later, when no reader
+//! can be in the middle of it.
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::TenantStore;
 use super::batch::PlainWrite;
-use super::call::Failure;
 use super::entry::Entries;
 use super::error::StoreError;
-use super::item::{GroupState, Item, Stored, n, s};
-use super::journal::{Step, Work};
-use super::keys;
-use super::member::{Member, MemberChange};
-use super::meter::Account;
+use super::item::{GroupState, Stored};
+use super::journal::{Note, Stage, Step, Work};
+use super::member::Member;
 use super::resource::{BodyChange, Change, Guard, MemberEffect, New, Write};
 use crate::protocol::schema::{Registry, ResourceType};
 
-/// Conditional deletes under way at once.
-const PARALLEL: usize = 32;
+/// Members written and then checked together; DynamoDB reads so many in one call.
+const CHUNK: usize = 100;
+/// Chunks under way at once.
+const PARALLEL: usize = 4;
 
-/// A large change of a group's members, with the change of its body that belongs to it.
+/// A whole new list of a group's members, with the change of its body that belongs to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fill {
     /// The group's resource type, by name.
     pub resource_type: String,
     /// The group's `id`.
     pub group: String,
-    /// What the members are changed in.
-    pub target: Target,
-    /// The members to add and to remove.
-    pub change: MemberChange,
+    /// The set that is filled.
+    pub fresh: GroupState,
+    /// What it takes the place of; nothing for a new group.
+    pub replaced: Option<Replaced>,
+    /// The members, by id.
+    pub members: BTreeMap<String, Member>,
     /// The new body, if it changes with the members.
     pub body: Option<FillBody>,
     /// The time of the change, in milliseconds since the Unix epoch.
     pub now: u64,
 }
 
-/// Where a fill puts its members.
+/// The group as it was when a fill began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Target {
-    /// The group is new; the set is its first.
-    Created(GroupState),
-    /// The set takes the place of the one named.
-    Replaced {
-        /// The new set.
-        fresh: GroupState,
-        /// The set that was current when the change began.
-        old: GroupState,
-    },
-    /// The current set.
-    Current(GroupState),
+pub struct Replaced {
+    /// The revision of its body.
+    pub revision: u64,
+    /// Its members' state.
+    pub old: GroupState,
 }
 
 /// The body that is written with a fill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FillBody {
-    /// The revision of the group that the body was made from; 0 for a new group.
-    pub revision: u64,
     /// The canonical JSON text.
     pub text: String,
     /// The keys the group stood under.
@@ -86,75 +76,101 @@ impl FillBody {
     }
 }
 
-impl Target {
-    fn state(&self) -> &GroupState {
-        match self {
-            Self::Created(state) | Self::Current(state) | Self::Replaced { fresh: state, .. } => {
-                state
-            }
-        }
+impl Replaced {
+    /// Whether the group is still as a change under this guard has to find it.
+    fn allows(&self, group: &Stored, guard: Guard, has_body: bool) -> bool {
+        let Some(state) = &group.group else {
+            return false;
+        };
+        let is_same_body = self.revision == group.revision;
+        let are_same_members = self.old.member_revision == state.member_revision;
+        state.set == self.old.set
+            && (is_same_body || !(has_body || guard == Guard::Whole))
+            && (are_same_members || guard == Guard::Changed)
     }
 }
 
 impl TenantStore {
-    /// Makes a large change of members, journalled; the group is read back by the caller.
+    /// Gives a group a whole new list of members, journalled.
     ///
     /// # Errors
-    /// `NoMember` with nothing changed, `NotFound`, `VersionMismatch`, `Taken`; `Unavailable` when the
-    /// deadline passes, in which case the journal finishes the change.
+    /// `NoMember`, `NotFound`, `VersionMismatch`, `Taken`, with nothing changed; `Unavailable` when
+    /// the deadline passes, in which case the journal finishes the change.
     pub async fn fill(
         &self,
-        fill: Fill,
+        fill: &Fill,
         guard: Guard,
         types: &Registry,
     ) -> Result<Stored, StoreError> {
-        self.check_members(fill.change.add.values(), types).await?;
-        let work = Work::Fill(fill);
-        let (step, leased) = self.begin(&work).await?;
-        let Work::Fill(fill) = work else {
-            return Err(StoreError::NotFound);
-        };
-        match leased.write_fill(&step, &fill, guard, types).await {
+        self.check_members(fill.members.values(), types).await?;
+        let entry = self.new_entry(&Work::Fill(fill.clone()))?;
+        let leased = self.under_lease(&entry);
+        leased.begin(&entry).await?;
+        let step = &entry.step;
+        match leased.make(step, fill, guard, types).await {
             Ok(group) => {
-                leased.sweep_replaced(&fill).await?;
-                leased.end(&step).await?;
+                if fill.replaced.is_none() {
+                    // The group is there; an entry that stays is removed by the finisher.
+                    let _ = leased.end(step).await;
+                }
                 Ok(group)
             }
             Err(error @ (StoreError::Unavailable(_) | StoreError::Backend(_))) => Err(error),
             Err(refused) => {
-                leased.undo_fill(&fill).await?;
-                leased.end(&step).await?;
+                leased.refuse(step).await?;
+                // From here on the finisher can do it.
+                let _ = leased.undo(step, fill).await;
                 Err(refused)
             }
         }
     }
 
-    /// Finishes a fill that another writer began.
-    pub(super) async fn finish_fill(
+    /// Finishes a fill that another writer began. If the group has changed since, the fill is not
+    /// made: whoever changed it came later.
+    pub(super) async fn resume_fill(
         &self,
         step: &Step,
+        stage: Stage,
         fill: &Fill,
-        done: u64,
         types: &Registry,
     ) -> Result<(), StoreError> {
-        if done == 0 {
-            match self.write_fill(step, fill, Guard::Changed, types).await {
-                Ok(_) => {}
-                Err(error @ (StoreError::Unavailable(_) | StoreError::Backend(_))) => {
-                    return Err(error);
-                }
-                // The group is gone or was changed by somebody who came later: the change never was.
+        let stage = match stage {
+            Stage::Begun if self.is_made(fill, types).await? => Stage::Made,
+            stage => stage,
+        };
+        match stage {
+            Stage::Begun => match self.make(step, fill, Guard::Whole, types).await {
+                Ok(_) if fill.replaced.is_some() => Ok(()),
+                Ok(_) => self.end(step).await,
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Backend(_))) => Err(error),
                 Err(_) => {
-                    self.undo_fill(fill).await?;
-                    return self.end(step).await;
+                    self.refuse(step).await?;
+                    self.undo(step, fill).await
                 }
+            },
+            Stage::Made => {
+                if let Some(Replaced { old, .. }) = &fill.replaced {
+                    self.sweep_set(&fill.group, old).await?;
+                }
+                self.end(step).await
             }
+            Stage::Refused => self.undo(step, fill).await,
         }
-        self.sweep_replaced(fill).await?;
-        self.end(step).await
     }
 
-    async fn write_fill(
+    /// Whether the set is the group's already. The journal says so too; but what it would mean to
+    /// fill a set that is in use makes it worth a look.
+    async fn is_made(&self, fill: &Fill, types: &Registry) -> Result<bool, StoreError> {
+        let Some(resource_type) = types.resource_type(&fill.resource_type) else {
+            return Ok(false);
+        };
+        let group = self.get(resource_type, &fill.group).await?;
+        let state = group.and_then(|group| group.group);
+        Ok(state.is_some_and(|state| state.set == fill.fresh.set))
+    }
+
+    /// Fills the set, and makes it that of the group.
+    async fn make(
         &self,
         step: &Step,
         fill: &Fill,
@@ -164,27 +180,123 @@ impl TenantStore {
         let resource_type = types
             .resource_type(&fill.resource_type)
             .ok_or(StoreError::NotFound)?;
-        let state = fill.target.state();
-        let added = fill.change.add.values();
-        let memberships = added
-            .clone()
-            .map(|member| self.membership_item(&fill.group, state, &member.id, fill.now));
-        self.write_all(memberships.map(PlainWrite::Put).collect())
+        let members: Vec<&Member> = fill.members.values().collect();
+        let chunks: Vec<_> = members
+            .chunks(CHUNK)
+            .map(|chunk| self.fill_chunk(fill, chunk, types))
+            .collect();
+        let written: Vec<usize> = stream::iter(chunks)
+            .buffer_unordered(PARALLEL)
+            .try_collect()
             .await?;
-        self.check_members(added.clone(), types).await?;
-        let members = added.map(|member| self.member_item(&fill.group, state, member, fill.now));
-        self.write_all(members.map(PlainWrite::Put).collect())
-            .await?;
-        self.remove_members(fill, state).await?;
-        self.commit_fill(step, fill, guard, resource_type).await
+        let fresh = GroupState {
+            about: i64::try_from(written.into_iter().sum::<usize>()).unwrap_or(i64::MAX),
+            ..fill.fresh.clone()
+        };
+        match &fill.replaced {
+            None => self.make_group(step, fill, &fresh, resource_type).await,
+            Some(replaced) => {
+                self.flip(step, fill, fresh, replaced, guard, resource_type)
+                    .await
+            }
+        }
+    }
+
+    /// Writes some members, and takes back those that were deleted meanwhile, as if they had been
+    /// deleted afterwards; returns how many are there.
+    async fn fill_chunk(
+        &self,
+        fill: &Fill,
+        chunk: &[&Member],
+        types: &Registry,
+    ) -> Result<usize, StoreError> {
+        let Fill { group, fresh, .. } = fill;
+        let items = chunk.iter().flat_map(|member| {
+            [
+                self.membership_item(group, fresh, &member.id),
+                self.member_item(group, fresh, member),
+            ]
+        });
+        self.write_all(items.map(PlainWrite::Put).collect()).await?;
+        let missing = self.missing_members(chunk.iter().copied(), types).await?;
+        if !missing.is_empty() {
+            self.remove_items(group, fresh, &missing).await?;
+        }
+        Ok(chunk.len() - missing.len())
+    }
+
+    async fn make_group(
+        &self,
+        step: &Step,
+        fill: &Fill,
+        fresh: &GroupState,
+        resource_type: &ResourceType,
+    ) -> Result<Stored, StoreError> {
+        let body = fill.body.as_ref().ok_or(StoreError::NotFound)?;
+        let new = New {
+            id: &fill.group,
+            write: body.write(fill.now),
+            group: Some(fresh),
+            members: &[],
+        };
+        self.create_noted(resource_type, new, Some(Note::Made(step)))
+            .await
+    }
+
+    async fn flip(
+        &self,
+        step: &Step,
+        fill: &Fill,
+        fresh: GroupState,
+        replaced: &Replaced,
+        guard: Guard,
+        resource_type: &ResourceType,
+    ) -> Result<Stored, StoreError> {
+        let before = self.get(resource_type, &fill.group).await?;
+        let before = before.ok_or(StoreError::NotFound)?;
+        if !replaced.allows(&before, guard, fill.body.is_some()) {
+            return Err(StoreError::VersionMismatch);
+        }
+        let change = Change {
+            body: fill.body.as_ref().map(|body| BodyChange {
+                entries_before: &body.entries_before,
+                write: body.write(fill.now),
+            }),
+            members: MemberEffect::Flip(fresh),
+            now: fill.now,
+            guard,
+            ..Change::default()
+        };
+        self.update_noted(resource_type, &before, change, Some(Note::Made(step)))
+            .await
+    }
+
+    /// Removes what a refused fill wrote.
+    async fn undo(&self, step: &Step, fill: &Fill) -> Result<(), StoreError> {
+        let ids: Vec<String> = fill.members.keys().cloned().collect();
+        self.remove_items(&fill.group, &fill.fresh, &ids).await?;
+        self.end(step).await
     }
 
     /// Checks that every member exists and is not being deleted.
-    async fn check_members(
+    pub(super) async fn check_members(
         &self,
         members: impl Iterator<Item = &Member>,
         types: &Registry,
     ) -> Result<(), StoreError> {
+        let missing = self.missing_members(members, types).await?;
+        match missing.into_iter().next() {
+            Some(id) => Err(StoreError::NoMember { id }),
+            None => Ok(()),
+        }
+    }
+
+    /// The ids of those members that do not exist or are being deleted.
+    async fn missing_members(
+        &self,
+        members: impl Iterator<Item = &Member>,
+        types: &Registry,
+    ) -> Result<Vec<String>, StoreError> {
         let mut by_kind = BTreeMap::<&str, Vec<String>>::new();
         for member in members {
             by_kind
@@ -192,16 +304,16 @@ impl TenantStore {
                 .or_default()
                 .push(member.id.clone());
         }
-        for (kind, ids) in by_kind {
+        let mut missing = Vec::new();
+        for (kind, mut ids) in by_kind {
             let found = match types.resource_type(kind) {
                 Some(resource_type) => self.existing(resource_type, &ids).await?,
                 None => Vec::new(),
             };
-            if let Some(missing) = ids.into_iter().find(|id| found.binary_search(id).is_err()) {
-                return Err(StoreError::NoMember { id: missing });
-            }
+            ids.retain(|id| found.binary_search(id).is_err());
+            missing.extend(ids);
         }
-        Ok(())
+        Ok(missing)
     }
 
     /// Those of the ids that are resources of the type, sorted.
@@ -221,194 +333,5 @@ impl TenantStore {
             .collect();
         found.sort_unstable();
         Ok(found)
-    }
-
-    /// Removes members that were there when the change began, and not those added again meanwhile.
-    async fn remove_members(&self, fill: &Fill, state: &GroupState) -> Result<(), StoreError> {
-        let removals = fill.change.remove.iter().map(|id| async move {
-            let member = self.keys.members(&fill.group, &state.set, state.shard(id));
-            if self.delete_older(&member, id, fill.now).await? {
-                let key = keys::membership(id, &fill.group, &state.set);
-                self.delete_older(&self.keys.memberships(id), &key, fill.now)
-                    .await?;
-            }
-            Ok::<_, StoreError>(())
-        });
-        // A stream that still held the closure would not be `Send`.
-        let removals: Vec<_> = removals.collect();
-        stream::iter(removals)
-            .buffer_unordered(PARALLEL)
-            .try_collect::<Vec<()>>()
-            .await?;
-        Ok(())
-    }
-
-    /// Deletes an item unless it was written after `now`; tells whether it is gone.
-    async fn delete_older(&self, pk: &str, sk: &str, now: u64) -> Result<bool, StoreError> {
-        let attempt = || {
-            self.client
-                .delete_item()
-                .table_name(&*self.table)
-                .key("pk", s(pk))
-                .key("sk", s(sk))
-                .condition_expression("attribute_not_exists(pk) OR stamp <= :now")
-                .expression_attribute_values(":now", n(now))
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-        };
-        match self.call(Account::Write, attempt).await {
-            Ok(output) => {
-                self.meter
-                    .capacity(Account::Write, output.consumed_capacity());
-                Ok(true)
-            }
-            Err(Failure::Refused(DeleteItemError::ConditionalCheckFailedException(_))) => Ok(false),
-            Err(other) => Err(other.into()),
-        }
-    }
-
-    /// Makes the change part of the group and says so in the journal: one transaction.
-    async fn commit_fill(
-        &self,
-        step: &Step,
-        fill: &Fill,
-        guard: Guard,
-        resource_type: &ResourceType,
-    ) -> Result<Stored, StoreError> {
-        if let (Target::Created(state), Some(body)) = (&fill.target, &fill.body) {
-            let new = New {
-                id: &fill.group,
-                write: body.write(fill.now),
-                group: Some(state),
-                members: &[],
-                journal: Some(step),
-            };
-            return self.create(resource_type, new).await;
-        }
-        let before = self
-            .get(resource_type, &fill.group)
-            .await?
-            .ok_or(StoreError::NotFound)?;
-        let (expected, members) = match &fill.target {
-            Target::Replaced { fresh, old } => (old, MemberEffect::Flip(fresh.clone())),
-            Target::Created(state) | Target::Current(state) => {
-                let by = fill.change.balance();
-                (state, MemberEffect::Stamp { by })
-            }
-        };
-        let is_current = before
-            .group
-            .as_ref()
-            .is_some_and(|group| group.set == expected.set);
-        let is_read = fill
-            .body
-            .as_ref()
-            .is_none_or(|body| body.revision == before.revision);
-        let guarded = guard == Guard::Changed
-            || before
-                .group
-                .as_ref()
-                .is_some_and(|group| group.member_revision == expected.member_revision);
-        if !(is_current && is_read && guarded) {
-            return Err(StoreError::VersionMismatch);
-        }
-        let body = fill.body.as_ref().map(|body| BodyChange {
-            entries_before: &body.entries_before,
-            write: body.write(fill.now),
-        });
-        self.update(
-            resource_type,
-            &before,
-            Change {
-                body,
-                members,
-                items: None,
-                now: fill.now,
-                guard,
-                journal: Some(step),
-            },
-        )
-        .await
-    }
-
-    /// Removes the items of the set that was replaced.
-    async fn sweep_replaced(&self, fill: &Fill) -> Result<(), StoreError> {
-        match &fill.target {
-            Target::Replaced { old, .. } => self.sweep_set(&fill.group, old).await,
-            Target::Created(_) | Target::Current(_) => Ok(()),
-        }
-    }
-
-    /// Takes back what a refused fill wrote.
-    async fn undo_fill(&self, fill: &Fill) -> Result<(), StoreError> {
-        match &fill.target {
-            Target::Created(state) | Target::Replaced { fresh: state, .. } => {
-                let ids: Vec<String> = fill.change.add.keys().cloned().collect();
-                self.remove_items(&fill.group, state, &ids).await
-            }
-            // What was added to a live set stays if its member exists, and falls with a group that is
-            // gone; a member that does not exist must not stay.
-            Target::Current(state) => self.undo_additions(fill, state).await,
-        }
-    }
-
-    async fn undo_additions(&self, fill: &Fill, state: &GroupState) -> Result<(), StoreError> {
-        let added = MemberChange {
-            add: BTreeMap::new(),
-            remove: fill.change.add.keys().cloned().collect(),
-        };
-        let undo = Fill {
-            change: added,
-            ..fill.clone()
-        };
-        self.remove_members(&undo, state).await
-    }
-
-    /// Removes every item of a set that nobody reads any more, membership items first, so that what
-    /// is left of the work can always be found.
-    pub(super) async fn sweep_set(
-        &self,
-        group: &str,
-        state: &GroupState,
-    ) -> Result<(), StoreError> {
-        for shard in 0..u64::from(state.shards) {
-            loop {
-                let ids = self.some_members(group, state, shard).await?;
-                if ids.is_empty() {
-                    break;
-                }
-                let (members, memberships): (Vec<_>, Vec<_>) = ids
-                    .iter()
-                    .map(|id| {
-                        self.member_keys(group, state, id)
-                            .map(|(pk, sk)| PlainWrite::Delete { pk, sk })
-                    })
-                    .map(|[member, membership]| (member, membership))
-                    .unzip();
-                self.write_all(memberships).await?;
-                self.write_all(members).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn some_members(
-        &self,
-        group: &str,
-        state: &GroupState,
-        shard: u64,
-    ) -> Result<Vec<String>, StoreError> {
-        let pk = self.keys.members(group, &state.set, shard);
-        let range = super::key_range::KeyRange::all();
-        let output = self
-            .query(pk, &range, super::range::Window::default(), None)
-            .await?;
-        let id = |mut item: Item| super::item::take_text(&mut item, "sk");
-        output
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(id)
-            .collect()
     }
 }

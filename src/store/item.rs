@@ -51,6 +51,9 @@ pub struct GroupState {
     /// Whether the group has ever been a member of another one.
     #[serde(default)]
     pub is_inner: bool,
+    /// How many large changes of the current set are under way.
+    #[serde(default)]
+    pub open: u64,
 }
 
 impl Stored {
@@ -138,6 +141,7 @@ impl GroupState {
                 .and_then(|digits| digits.parse().ok())
                 .unwrap_or(0),
             is_inner: item.contains_key("inner"),
+            open: number(item, "open").unwrap_or(0),
         })
     }
 }

@@ -3,14 +3,19 @@
 //! A change of more than one transaction is written down before it begins. Its writer holds a lease,
 //! and past the lease every call of it is refused here ([`TenantStore::lease_is_over`]), so that a
 //! thawed process cannot resume what somebody else has finished meanwhile. The transaction that makes
-//! the change part of the directory advances the entry too, so that nobody makes the same change
+//! the change part of the directory says so in the entry too, so that nobody makes the same change
 //! twice.
 
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Update};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::builders::DeleteBuilder;
+use aws_sdk_dynamodb::types::{Delete, Put, Update};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::TenantStore;
 use super::batch::PlainWrite;
+use super::delta::Delta;
 use super::erase::Erasure;
 use super::error::StoreError;
 use super::expression::Expression;
@@ -18,167 +23,303 @@ use super::fill::Fill;
 use super::item::{self, Item, n, s};
 use super::key_range::KeyRange;
 use super::keys::SEPARATOR;
-use super::meter::Account;
 use super::range::Window;
-use super::resource::token;
+use super::resource::{broken, token};
+use super::sweep::Sweep;
+use super::transaction::{Refusal, Transaction};
 use crate::protocol::schema::Registry;
 
 /// How long a writer may go on, in milliseconds: longer than any request.
 pub const LEASE_MILLIS: u64 = 25_000;
+
+/// A writer stops so long before its lease ends, longer than one call takes: its last call is over
+/// before somebody else begins.
+const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// The most text in one item of an entry; DynamoDB takes 400 KB.
 const PART_BYTES: usize = 300_000;
 
 /// A change that takes more than one transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one at a time, and it is written out at once"
-)]
 pub(super) enum Work {
-    /// Many members are added, removed or replaced.
+    /// A set of many members is made, and takes the place of another.
     Fill(Fill),
+    /// Many members are added to and removed from a set that is in use.
+    Delta(Delta),
     /// A resource disappears with all its memberships.
     Erase(Erasure),
+    /// A set that nobody reads any more is removed.
+    Sweep(Sweep),
 }
 
 /// An entry of the journal, and the writer that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub(super) struct Step {
     /// The entry's name.
     pub(super) op: String,
     /// The writer's name.
     pub(super) owner: String,
 }
 
-/// An entry as it is read back.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) op: String,
-    pub(super) work: Work,
-    /// 0 until the change is part of the directory, 1 from then on.
-    pub(super) step: u64,
-    pub(super) lease_until: u64,
+/// How far the change of an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It is not part of the directory yet.
+    Begun,
+    /// It is part of the directory; what is left nobody sees.
+    Made,
+    /// It never will be part of the directory; what was prepared is to be removed.
+    Refused,
 }
 
-impl Entry {
-    fn read(mut head: Item, work: &str) -> Result<Self, StoreError> {
-        Ok(Self {
-            work: serde_json::from_str(work).map_err(|error| StoreError::Backend(error.into()))?,
-            step: item::number(&head, "step")?,
-            lease_until: item::number(&head, "leaseUntil")?,
-            op: item::take_text(&mut head, "sk")?,
-        })
+impl Stage {
+    fn number(self) -> u64 {
+        match self {
+            Self::Begun => 0,
+            Self::Made => 1,
+            Self::Refused => 2,
+        }
+    }
+
+    fn read(head: &Item) -> Result<Self, StoreError> {
+        match item::number(head, "step")? {
+            0 => Ok(Self::Begun),
+            1 => Ok(Self::Made),
+            2 => Ok(Self::Refused),
+            other => Err(StoreError::Backend(
+                format!("a journal entry is at step {other}").into(),
+            )),
+        }
     }
 }
 
-/// Whether an item is a further part of the entry that begins with `head`.
-fn is_part_of(item: &Item, head: &Item) -> bool {
-    let key = |item: &Item| {
-        item.get("sk")
-            .and_then(|sk| sk.as_s().ok())
-            .cloned()
-            .unwrap_or_default()
-    };
-    key(item)
-        .strip_prefix(&key(head))
-        .is_some_and(|rest| rest.starts_with(SEPARATOR))
+/// An entry that is not written yet.
+#[derive(Debug, Clone)]
+pub(super) struct NewEntry {
+    pub(super) step: Step,
+    lease_until: u64,
+    head: Item,
+    parts: Vec<Item>,
+}
+
+/// What a transaction says in the journal.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Note<'n> {
+    /// A change begins, or something is left to do.
+    Begin(&'n NewEntry),
+    /// The change is made.
+    Made(&'n Step),
+    /// Nothing is left to do.
+    End(&'n Step),
+    /// The tombstone is gone, whoever removed it; its set is left.
+    Gone(&'n Step),
+    /// The tombstone is gone, whoever removed it; nothing is left.
+    Drop(&'n Step),
+}
+
+/// An entry as it is read back.
+struct Entry {
+    op: String,
+    /// All its parts. They are complete if the entry can still be taken over afterwards.
+    text: String,
+    lease_until: u64,
+}
+
+/// An entry that was taken over.
+struct Taken {
+    step: Step,
+    stage: Stage,
+    lease_until: u64,
 }
 
 impl TenantStore {
-    /// The items of a new entry, and the store to go on with under its lease.
-    pub(super) fn journal_entry(
-        &self,
-        work: &Work,
-    ) -> Result<(Step, TenantStore, Vec<Item>), StoreError> {
+    /// An entry for this work, whose writer's lease begins now.
+    pub(super) fn new_entry(&self, work: &Work) -> Result<NewEntry, StoreError> {
         let step = Step {
             op: token(),
             owner: token(),
         };
-        let lease_until = self.clock.now_millis() + LEASE_MILLIS;
+        let lease_until = self.lease_end();
         let text =
             serde_json::to_string(work).map_err(|error| StoreError::Backend(error.into()))?;
-        let mut parts = split(&text).enumerate();
-        let first = parts.next().map_or("", |(_, part)| part);
-        let mut items: Vec<Item> = parts
-            .map(|(number, part)| {
-                let mut item =
-                    self.journal_item(&format!("{}{SEPARATOR}{number:03}", step.op), "JP");
-                item.insert("work".to_owned(), s(part));
-                item
-            })
-            .collect();
-        let mut head = self.journal_item(&step.op, "J");
-        head.insert("work".to_owned(), s(first));
-        head.insert("step".to_owned(), n(0));
-        head.insert("owner".to_owned(), s(&step.owner));
-        head.insert("leaseUntil".to_owned(), n(lease_until));
-        // The head comes last: an entry without it is nobody's, and is never half read.
-        items.push(head);
-        let leased = TenantStore {
-            lease_until: Some(lease_until),
-            ..self.clone()
+        let mut texts = split(&text).enumerate();
+        let first = texts.next().map_or("", |(_, part)| part);
+        let item = |sk: &str, kind: &str, work: &str| {
+            Item::from([
+                ("pk".to_owned(), s(self.keys.journal())),
+                ("sk".to_owned(), s(sk)),
+                ("kind".to_owned(), s(kind)),
+                ("work".to_owned(), s(work)),
+                ("leaseUntil".to_owned(), n(lease_until)),
+            ])
         };
-        Ok((step, leased, items))
+        let mut head = item(&step.op, "J", first);
+        head.insert("step".to_owned(), n(Stage::Begun.number()));
+        head.insert("owner".to_owned(), s(&step.owner));
+        let parts = texts
+            .map(|(number, part)| item(&part_key(&step.op, number), "JP", part))
+            .collect();
+        Ok(NewEntry {
+            step,
+            lease_until,
+            head,
+            parts,
+        })
     }
 
-    fn journal_item(&self, sk: &str, kind: &str) -> Item {
-        Item::from([
-            ("pk".to_owned(), s(self.keys.journal())),
-            ("sk".to_owned(), s(sk)),
-            ("kind".to_owned(), s(kind)),
-        ])
+    fn lease_end(&self) -> u64 {
+        self.clock.now_millis() + LEASE_MILLIS
+    }
+
+    /// The store to go on with under the lease of an entry.
+    pub(super) fn under_lease(&self, entry: &NewEntry) -> Self {
+        self.leased_until(entry.lease_until)
+    }
+
+    fn leased_until(&self, lease_until: u64) -> Self {
+        let longest = Duration::from_millis(LEASE_MILLIS) - LAST_CALL;
+        Self {
+            lease_until: Some(lease_until),
+            deadline: self.deadline.min(Instant::now() + longest),
+            ..self.clone()
+        }
+    }
+
+    /// Writes an entry down, all but its head, without which it is nobody's and does nothing.
+    pub(super) async fn write_parts(&self, entry: &NewEntry) -> Result<(), StoreError> {
+        let parts = entry.parts.iter().cloned().map(PlainWrite::Put);
+        self.write_all(parts.collect()).await
+    }
+
+    /// Removes the parts of an entry whose head was refused.
+    pub(super) async fn drop_parts(&self, entry: &NewEntry) -> Result<(), StoreError> {
+        let parts = (1..=entry.parts.len()).map(|number| part_key(&entry.step.op, number));
+        self.delete_journal(parts.collect()).await
     }
 
     /// Writes an entry down.
-    pub(super) async fn begin(&self, work: &Work) -> Result<(Step, TenantStore), StoreError> {
-        let (step, leased, mut items) = self.journal_entry(work)?;
-        let head = items.pop();
-        self.write_all(items.into_iter().map(PlainWrite::Put).collect())
-            .await?;
-        self.write_all(head.into_iter().map(PlainWrite::Put).collect())
-            .await?;
-        Ok((step, leased))
+    pub(super) async fn begin(&self, entry: &NewEntry) -> Result<(), StoreError> {
+        self.write_parts(entry).await?;
+        self.write_all(vec![PlainWrite::Put(entry.head.clone())])
+            .await
     }
 
-    /// The step of a transaction that says that the change is made.
-    pub(super) fn journal_advance(&self, step: &Step) -> Result<Update, StoreError> {
-        let mut parts = Expression::new(
-            "#owner = :owner AND step = :zero",
-            "rid = :rid",
-            &step.owner,
-        );
-        parts
-            .set("step = :one")
-            .value(":zero", n(0))
-            .value(":one", n(1));
+    /// Adds to a transaction what it says in the journal.
+    pub(super) fn note(
+        &self,
+        transaction: &mut Transaction,
+        note: Note<'_>,
+        token: &str,
+    ) -> Result<(), StoreError> {
+        match note {
+            Note::Begin(entry) => {
+                let put = Put::builder()
+                    .table_name(&*self.table)
+                    .set_item(Some(entry.head.clone()));
+                transaction.put(put.build().map_err(broken)?, Refusal::Never);
+            }
+            Note::Made(step) => {
+                let mut parts = Self::held(step, token);
+                // Whoever sweeps waits until no reader can be in the middle of what is swept.
+                parts
+                    .set("step = :made, leaseUntil = :until")
+                    .value(":made", n(Stage::Made.number()))
+                    .value(":until", n(self.lease_end()));
+                transaction.update(self.journal_update(parts, step)?, Refusal::Journal);
+            }
+            Note::Gone(step) => {
+                let mut parts = Expression::new("attribute_exists(pk)", "rid = :rid", token);
+                parts
+                    .set("step = :made")
+                    .value(":made", n(Stage::Made.number()));
+                transaction.update(self.journal_update(parts, step)?, Refusal::Journal);
+            }
+            Note::End(step) => {
+                let delete = self
+                    .journal_delete(step)
+                    .condition_expression("#owner = :owner")
+                    .expression_attribute_names("#owner", "owner")
+                    .expression_attribute_values(":owner", s(&step.owner));
+                transaction.delete(delete.build().map_err(broken)?, Refusal::Journal);
+            }
+            Note::Drop(step) => {
+                let delete = self.journal_delete(step);
+                transaction.delete(delete.build().map_err(broken)?, Refusal::Never);
+            }
+        }
+        Ok(())
+    }
+
+    /// An update of an entry that this writer holds and that nobody has decided about.
+    fn held(step: &Step, token: &str) -> Expression {
+        let mut parts = Expression::new("#owner = :owner AND step = :begun", "rid = :rid", token);
         parts
             .value(":owner", s(&step.owner))
-            .name("#owner", "owner");
+            .name("#owner", "owner")
+            .value(":begun", n(Stage::Begun.number()));
+        parts
+    }
+
+    fn journal_update(&self, parts: Expression, step: &Step) -> Result<Update, StoreError> {
         parts.update(&self.table, self.keys.journal(), &step.op)
     }
 
-    /// Removes an entry whose work is done.
+    fn journal_delete(&self, step: &Step) -> DeleteBuilder {
+        Delete::builder()
+            .table_name(&*self.table)
+            .key("pk", s(self.keys.journal()))
+            .key("sk", s(&step.op))
+    }
+
+    /// Says that a change will not be made, so that nobody makes it any more.
+    pub(super) async fn refuse(&self, step: &Step) -> Result<(), StoreError> {
+        let token = token();
+        let mut parts = Self::held(step, &token);
+        parts
+            .set("step = :refused")
+            .value(":refused", n(Stage::Refused.number()));
+        match self
+            .update_item(self.journal_update(parts, step)?, &token)
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(StoreError::NotFound | StoreError::VersionMismatch) => Err(lost()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes an entry whose work is done: the head first, so that nobody reads it in part.
     pub(super) async fn end(&self, step: &Step) -> Result<(), StoreError> {
-        let pk = self.keys.journal();
-        let items = self.journal_items(&step.op).await?;
-        let deletes = items.into_iter().filter_map(|mut item| {
-            let sk = item::take_text(&mut item, "sk").ok()?;
-            Some(PlainWrite::Delete { pk: pk.clone(), sk })
+        self.delete_journal(vec![step.op.clone()]).await?;
+        self.end_parts(step).await
+    }
+
+    /// Removes what is left of an entry whose head is gone.
+    pub(super) async fn end_parts(&self, step: &Step) -> Result<(), StoreError> {
+        let range = KeyRange::prefix(&format!("{}{SEPARATOR}", step.op));
+        let items = self.journal_items(&range).await?;
+        let parts = items
+            .into_iter()
+            .filter_map(|mut item| item::take_text(&mut item, "sk").ok());
+        self.delete_journal(parts.collect()).await
+    }
+
+    async fn delete_journal(&self, keys: Vec<String>) -> Result<(), StoreError> {
+        let deletes = keys.into_iter().map(|sk| PlainWrite::Delete {
+            pk: self.keys.journal(),
+            sk,
         });
         self.write_all(deletes.collect()).await
     }
 
-    async fn journal_items(&self, prefix: &str) -> Result<Vec<Item>, StoreError> {
+    async fn journal_items(&self, range: &KeyRange) -> Result<Vec<Item>, StoreError> {
         let (mut items, mut after) = (Vec::new(), None::<String>);
         loop {
             let window = Window {
                 after: after.as_deref(),
                 ..Window::default()
             };
-            let output = self
-                .query(self.keys.journal(), &KeyRange::prefix(prefix), window, None)
-                .await?;
+            let output = self.query(self.keys.journal(), range, window, None).await?;
             after = super::range::last_key(&output);
             items.extend(output.items.unwrap_or_default());
             if after.is_none() {
@@ -187,35 +328,14 @@ impl TenantStore {
         }
     }
 
-    /// Every entry of the tenant, oldest first.
-    pub(super) async fn journal(&self) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::<(Item, String)>::new();
-        for mut item in self.journal_items("").await? {
-            let part = item::take_text(&mut item, "work")?;
-            match (item.contains_key("step"), entries.last_mut()) {
-                (true, _) => entries.push((item, part)),
-                // The parts of an entry follow its head; those of an entry without one are nobody's.
-                (false, Some((head, text))) if is_part_of(&item, head) => text.push_str(&part),
-                (false, _) => {}
-            }
-        }
-        entries
-            .into_iter()
-            .map(|(head, text)| Entry::read(head, &text))
-            .collect()
-    }
-
-    /// Takes over an entry whose lease has run out; `None` when somebody else has it.
-    async fn take_over(&self, entry: &Entry) -> Result<Option<(Step, TenantStore)>, StoreError> {
-        let now = self.clock.now_millis();
-        if entry.lease_until >= now {
-            return Ok(None);
-        }
+    /// Takes over an entry on the condition that its lease is the one that was seen; `None` when
+    /// somebody else has it.
+    async fn take_over(&self, op: &str, seen: u64) -> Result<Option<Taken>, StoreError> {
         let step = Step {
-            op: entry.op.clone(),
+            op: op.to_owned(),
             owner: token(),
         };
-        let lease_until = now + LEASE_MILLIS;
+        let lease_until = self.lease_end();
         let mut parts = Expression::new("leaseUntil = :seen", "rid = :rid", &step.owner);
         parts
             .set("#owner = :owner, leaseUntil = :until")
@@ -223,21 +343,14 @@ impl TenantStore {
         parts
             .value(":owner", s(&step.owner))
             .value(":until", n(lease_until))
-            .value(":seen", n(entry.lease_until));
-        match self
-            .update_item(
-                parts.update(&self.table, self.keys.journal(), &step.op)?,
-                &step.owner,
-            )
-            .await
-        {
-            Ok(()) => Ok(Some((
+            .value(":seen", n(seen));
+        let update = self.journal_update(parts, &step)?;
+        match self.update_item(update, &step.owner).await {
+            Ok(head) => Ok(Some(Taken {
                 step,
-                TenantStore {
-                    lease_until: Some(lease_until),
-                    ..self.clone()
-                },
-            ))),
+                stage: Stage::read(&head)?,
+                lease_until,
+            })),
             Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(None),
             Err(error) => Err(error),
         }
@@ -248,18 +361,76 @@ impl TenantStore {
     /// # Errors
     /// `Unavailable`, `Backend`; what was not finished is left for the next call.
     pub async fn finish_journal(&self, types: &Registry) -> Result<usize, StoreError> {
-        let mut finished = 0;
+        let (mut finished, mut failed) = (0, Ok(()));
         for entry in self.journal().await? {
-            let Some((step, leased)) = self.take_over(&entry).await? else {
-                continue;
-            };
-            match entry.work {
-                Work::Fill(fill) => leased.finish_fill(&step, &fill, entry.step, types).await?,
-                Work::Erase(erasure) => leased.finish_erasure(&step, &erasure, types).await?,
+            match self.finish(&entry, types).await {
+                Ok(true) => finished += 1,
+                Ok(false) => {}
+                // One entry that cannot be finished must not keep the others.
+                Err(error) => failed = Err(error),
             }
-            finished += 1;
         }
-        Ok(finished)
+        failed.map(|()| finished)
+    }
+
+    /// Finishes one entry, under as many leases as it takes; `false` when somebody else has it.
+    async fn finish(&self, entry: &Entry, types: &Registry) -> Result<bool, StoreError> {
+        let mut seen = entry.lease_until;
+        if seen >= self.clock.now_millis() {
+            return Ok(false);
+        }
+        loop {
+            let Some(taken) = self.take_over(&entry.op, seen).await? else {
+                return Ok(false);
+            };
+            let work: Work = serde_json::from_str(&entry.text)
+                .map_err(|error| StoreError::Backend(error.into()))?;
+            let leased = self.leased_until(taken.lease_until);
+            match leased.resume(&taken, &work, types).await {
+                Err(StoreError::Unavailable(_))
+                    if leased.deadline <= Instant::now() && Instant::now() < self.deadline =>
+                {
+                    seen = taken.lease_until;
+                }
+                result => return result.map(|()| true),
+            }
+        }
+    }
+
+    async fn resume(&self, taken: &Taken, work: &Work, types: &Registry) -> Result<(), StoreError> {
+        let Taken { step, stage, .. } = taken;
+        match work {
+            Work::Fill(fill) => self.resume_fill(step, *stage, fill, types).await,
+            Work::Delta(delta) => self.apply_delta(step, delta, types).await,
+            Work::Erase(erasure) => self.resume_erasure(step, *stage, erasure, types).await,
+            Work::Sweep(sweep) => self.finish_sweep(step, sweep).await,
+        }
+    }
+
+    /// Every entry of the tenant, oldest first. Parts of entries that were never written to the end
+    /// are removed.
+    async fn journal(&self) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::<Entry>::new();
+        let mut orphans = Vec::new();
+        let now = self.clock.now_millis();
+        for mut item in self.journal_items(&KeyRange::all()).await? {
+            let op = item::take_text(&mut item, "sk")?;
+            let text = item::take_text(&mut item, "work")?;
+            let lease_until = item::number(&item, "leaseUntil")?;
+            match (item.contains_key("step"), entries.last_mut()) {
+                (true, _) => entries.push(Entry {
+                    op,
+                    text,
+                    lease_until,
+                }),
+                // The parts of an entry follow its head.
+                (false, Some(entry)) if is_part_of(&op, entry) => entry.text.push_str(&text),
+                (false, _) if lease_until < now => orphans.push(op),
+                (false, _) => {}
+            }
+        }
+        self.delete_journal(orphans).await?;
+        Ok(entries)
     }
 
     /// The number of entries in the journal, whoever holds them.
@@ -267,21 +438,28 @@ impl TenantStore {
     /// # Errors
     /// `Unavailable`, `Backend`.
     pub async fn journal_len(&self) -> Result<usize, StoreError> {
-        let pk = self.keys.journal();
-        let attempt = || {
-            self.client
-                .query()
-                .table_name(&*self.table)
-                .key_condition_expression("pk = :pk")
-                .filter_expression("kind = :head")
-                .expression_attribute_values(":pk", s(&pk))
-                .expression_attribute_values(":head", s("J"))
-                .consistent_read(true)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-        };
-        Ok(self.call(Account::Read, attempt).await?.items().len())
+        let items = self.journal_items(&KeyRange::all()).await?;
+        Ok(items
+            .iter()
+            .filter(|item| item.contains_key("step"))
+            .count())
     }
+}
+
+/// Somebody else finishes, or has finished, what this writer began.
+pub(super) fn lost() -> StoreError {
+    StoreError::Unavailable("the lease of a journal entry is lost".into())
+}
+
+/// The sort key of a further part of an entry.
+fn part_key(op: &str, number: usize) -> String {
+    format!("{op}{SEPARATOR}{number:03}")
+}
+
+/// Whether a sort key is that of a further part of the entry.
+fn is_part_of(key: &str, entry: &Entry) -> bool {
+    key.strip_prefix(&entry.op)
+        .is_some_and(|rest| rest.starts_with(SEPARATOR))
 }
 
 /// Cuts a text into parts of at most [`PART_BYTES`], between characters.

@@ -66,12 +66,12 @@ impl Loading {
     }
 
     /// Adds a member to a group's set, in both directions.
-    pub fn member(&mut self, group: &str, state: &GroupState, member: &Member, now: u64) {
+    pub fn member(&mut self, group: &str, state: &GroupState, member: &Member) {
         let store = &self.store;
         self.items
-            .push(plain(store.member_item(group, state, member, now)));
+            .push(plain(store.member_item(group, state, member)));
         self.items
-            .push(plain(store.membership_item(group, state, &member.id, now)));
+            .push(plain(store.membership_item(group, state, &member.id)));
     }
 
     /// The number of items that wait to be taken.
@@ -98,18 +98,6 @@ impl Loading {
         self.items
             .extend(self.totals.into_iter().map(counter).map(plain));
         self.items
-    }
-}
-
-impl GroupState {
-    /// The state of a group whose first set is loaded together with it.
-    #[must_use]
-    pub fn loaded(shards: u32, members: usize, now: u64) -> Self {
-        Self {
-            member_revision: 1,
-            member_stamp: now,
-            ..Self::fresh(shards, members)
-        }
     }
 }
 

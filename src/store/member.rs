@@ -19,8 +19,8 @@ use super::error::StoreError;
 use super::item::{self, GroupState, Item, s};
 use super::keys;
 use super::resource::{broken, token};
-use super::transaction::{MAX_STEPS, Refusal, Transaction};
-use crate::protocol::schema::{Registry, ResourceType};
+use super::transaction::{MAX_STEPS, WITH_OLD_ITEM};
+use crate::protocol::schema::ResourceType;
 
 /// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -90,6 +90,24 @@ impl MemberChange {
         self.add.len() * STEPS_TO_ADD + self.remove.len() * STEPS_TO_REMOVE
     }
 
+    /// The same in parts that each fit a transaction.
+    pub(super) fn in_transactions(&self) -> Vec<Self> {
+        let (add, remove): (Vec<_>, Vec<_>) =
+            (self.add.iter().collect(), self.remove.iter().collect());
+        let additions = add.chunks(MAX_STEPS / STEPS_TO_ADD).map(|part| Self {
+            add: part
+                .iter()
+                .map(|(id, member)| ((*id).clone(), (*member).clone()))
+                .collect(),
+            remove: HashSet::new(),
+        });
+        let removals = remove.chunks(MAX_STEPS / STEPS_TO_REMOVE).map(|part| Self {
+            add: BTreeMap::new(),
+            remove: part.iter().map(|id| (*id).clone()).collect(),
+        });
+        additions.chain(removals).collect()
+    }
+
     /// Whether this fits one transaction that has `others` more steps.
     #[must_use]
     pub fn fits(&self, others: usize) -> bool {
@@ -97,26 +115,15 @@ impl MemberChange {
     }
 }
 
-/// What became of a transaction of member items.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// Every change that was left took effect; these did.
-    Changed(MemberChange),
-    /// These ids are no resources of the type that was said.
-    Missing(Vec<String>),
-}
-
 impl GroupState {
     /// A new set, for so many members.
     #[must_use]
     pub fn fresh(shards: u32, members: usize) -> Self {
         Self {
-            member_revision: 0,
-            member_stamp: 0,
             set: fresh_set(),
             shards: shards.max(1),
             about: i64::try_from(members).unwrap_or(i64::MAX),
-            is_inner: false,
+            ..Self::default()
         }
     }
 
@@ -131,99 +138,25 @@ pub(super) fn fresh_set() -> String {
     token().chars().rev().take(11).collect()
 }
 
-/// What a step of a member transaction was about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Check(String),
-    Member(String),
-    Membership,
+/// Whether a member's item must be there already when it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It must not.
+    Absent,
+    /// It must.
+    Present,
+}
+
+/// Which members a removal removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// Whoever is there.
+    Any,
+    /// Those that were added before the group was as the change saw it, and not again since.
+    Earlier,
 }
 
 impl TenantStore {
-    /// Adds and removes members that fit one transaction, as items; the group's own item is not
-    /// touched. Additions of members that are there already, and removals of members that are not,
-    /// fall out.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn write_members(
-        &self,
-        group: &str,
-        state: &GroupState,
-        change: MemberChange,
-        types: &Registry,
-        now: u64,
-    ) -> Result<Applied, StoreError> {
-        let mut left = change;
-        while !left.is_empty() {
-            let (transaction, steps) = self.member_transaction(group, state, &left, types, now)?;
-            let Err(refused) = self.commit_steps(transaction, &token()).await? else {
-                return Ok(Applied::Changed(left));
-            };
-            let refused: Vec<&Step> = refused.iter().filter_map(|step| steps.get(*step)).collect();
-            let missing: Vec<String> = refused
-                .iter()
-                .filter_map(|step| {
-                    if let Step::Check(id) = step {
-                        Some(id.clone())
-                    } else {
-                        None
-                    }
-                })
-                .collect();
-            if !missing.is_empty() {
-                return Ok(Applied::Missing(missing));
-            }
-            for step in refused {
-                if let Step::Member(id) = step {
-                    left.add.remove(id);
-                    left.remove.remove(id);
-                }
-            }
-        }
-        Ok(Applied::Changed(left))
-    }
-
-    fn member_transaction(
-        &self,
-        group: &str,
-        state: &GroupState,
-        change: &MemberChange,
-        types: &Registry,
-        now: u64,
-    ) -> Result<(Transaction, Vec<Step>), StoreError> {
-        let mut transaction = Transaction::default();
-        let mut steps = Vec::with_capacity(change.steps());
-        for member in change.add.values() {
-            let Some(resource_type) = types.resource_type(&member.kind) else {
-                continue;
-            };
-            transaction.check(
-                self.member_check(resource_type, &member.id)?,
-                Refusal::Resource,
-            );
-            transaction.put(
-                self.member_put(group, state, member, now)?,
-                Refusal::Resource,
-            );
-            transaction.put(
-                self.membership_put(group, state, &member.id, now)?,
-                Refusal::Never,
-            );
-            steps.extend([
-                Step::Check(member.id.clone()),
-                Step::Member(member.id.clone()),
-                Step::Membership,
-            ]);
-        }
-        for id in &change.remove {
-            transaction.delete(self.member_delete(group, state, id)?, Refusal::Resource);
-            transaction.delete(self.membership_delete(group, state, id)?, Refusal::Never);
-            steps.extend([Step::Member(id.clone()), Step::Membership]);
-        }
-        Ok((transaction, steps))
-    }
-
     /// Checks that the member exists and is not being deleted.
     pub(super) fn member_check(
         &self,
@@ -239,17 +172,23 @@ impl TenantStore {
             .map_err(broken)
     }
 
+    /// Puts a member's item.
     pub(super) fn member_put(
         &self,
         group: &str,
         state: &GroupState,
         member: &Member,
-        now: u64,
+        presence: Presence,
     ) -> Result<Put, StoreError> {
+        let condition = match presence {
+            Presence::Absent => "attribute_not_exists(pk)",
+            Presence::Present => "attribute_exists(pk)",
+        };
         Put::builder()
             .table_name(&*self.table)
-            .set_item(Some(self.member_item(group, state, member, now)))
-            .condition_expression("attribute_not_exists(pk)")
+            .set_item(Some(self.member_item(group, state, member)))
+            .condition_expression(condition)
+            .return_values_on_condition_check_failure(WITH_OLD_ITEM)
             .build()
             .map_err(broken)
     }
@@ -259,34 +198,39 @@ impl TenantStore {
         group: &str,
         state: &GroupState,
         id: &str,
-        now: u64,
     ) -> Result<Put, StoreError> {
         Put::builder()
             .table_name(&*self.table)
-            .set_item(Some(self.membership_item(group, state, id, now)))
+            .set_item(Some(self.membership_item(group, state, id)))
             .build()
             .map_err(broken)
     }
 
-    fn member_delete(
+    /// Deletes a member's item.
+    pub(super) fn member_delete(
         &self,
         group: &str,
         state: &GroupState,
         id: &str,
+        removal: Removal,
     ) -> Result<Delete, StoreError> {
-        Delete::builder()
+        let delete = Delete::builder()
             .table_name(&*self.table)
             .key(
                 "pk",
                 s(self.keys.members(group, &state.set, state.shard(id))),
             )
-            .key("sk", s(id))
-            .condition_expression("attribute_exists(pk)")
-            .build()
-            .map_err(broken)
+            .key("sk", s(id));
+        let delete = match removal {
+            Removal::Any => delete.condition_expression("attribute_exists(pk)"),
+            Removal::Earlier => delete
+                .condition_expression("stamp <= :stamp")
+                .expression_attribute_values(":stamp", item::n(state.member_revision)),
+        };
+        delete.build().map_err(broken)
     }
 
-    fn membership_delete(
+    pub(super) fn membership_delete(
         &self,
         group: &str,
         state: &GroupState,
@@ -317,7 +261,7 @@ impl TenantStore {
         ]
     }
 
-    /// Removes member items of a set that is not the current one any more.
+    /// Removes member items of a set that is not the current one, or never was.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -332,14 +276,9 @@ impl TenantStore {
             .await
     }
 
-    /// A member's item.
-    pub(super) fn member_item(
-        &self,
-        group: &str,
-        state: &GroupState,
-        member: &Member,
-        now: u64,
-    ) -> Item {
+    /// A member's item. Its stamp is the revision of the members that whoever added it has seen: a
+    /// later revision says that the addition has been told in the group.
+    pub(super) fn member_item(&self, group: &str, state: &GroupState, member: &Member) -> Item {
         let mut item = Item::from([
             (
                 "pk".to_owned(),
@@ -350,7 +289,7 @@ impl TenantStore {
             ("sk".to_owned(), s(&member.id)),
             ("kind".to_owned(), s("M")),
             ("type".to_owned(), s(&member.kind)),
-            ("stamp".to_owned(), item::n(now)),
+            ("stamp".to_owned(), item::n(state.member_revision)),
         ]);
         if let Some(display) = &member.display {
             item.insert("display".to_owned(), s(display));
@@ -359,19 +298,12 @@ impl TenantStore {
     }
 
     /// The same membership's item on the member's side.
-    pub(super) fn membership_item(
-        &self,
-        group: &str,
-        state: &GroupState,
-        id: &str,
-        now: u64,
-    ) -> Item {
+    pub(super) fn membership_item(&self, group: &str, state: &GroupState, id: &str) -> Item {
         Item::from([
             ("pk".to_owned(), s(self.keys.memberships(id))),
             ("sk".to_owned(), s(keys::membership(id, group, &state.set))),
             ("kind".to_owned(), s("B")),
             ("shard".to_owned(), item::n(state.shard(id))),
-            ("stamp".to_owned(), item::n(now)),
         ])
     }
 }

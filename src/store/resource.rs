@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
-use aws_sdk_dynamodb::types::{Delete, Put, ReturnConsumedCapacity, Update};
+use aws_sdk_dynamodb::types::{Delete, Put, ReturnConsumedCapacity, ReturnValue, Update};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -13,8 +13,8 @@ use super::entry::{Entries, Entry};
 use super::error::StoreError;
 use super::expression::Expression;
 use super::item::{self, GroupState, Item, Stored, n, s, signed};
-use super::journal::Step;
-use super::member::Member;
+use super::journal::{self, Note};
+use super::member::{Member, Presence, Removal};
 use super::meter::Account;
 use super::transaction::{Refusal, Refused, Transaction, WITH_OLD_ITEM};
 use crate::protocol::schema::ResourceType;
@@ -43,8 +43,6 @@ pub struct New<'n> {
     pub group: Option<&'n GroupState>,
     /// The members to add in the same transaction, each with its resource type.
     pub members: &'n [(Member, &'n ResourceType)],
-    /// The journal entry that this creation is a step of.
-    pub journal: Option<&'n Step>,
 }
 
 impl New<'_> {
@@ -56,17 +54,24 @@ impl New<'_> {
             created: self.write.now,
             modified: self.write.now,
             password: self.write.password.map(str::to_owned),
-            group: self.group.cloned(),
+            // The first members are a revision of their own, so that none of them seems to be owed one.
+            group: self.group.map(|group| GroupState {
+                member_revision: 1,
+                member_stamp: self.write.now,
+                ..group.clone()
+            }),
         }
     }
 }
 
 /// What must not have changed since the resource was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Guard {
     /// Only what the change itself replaces.
     #[default]
     Changed,
+    /// The members too.
+    Members,
     /// Everything that its version speaks of.
     Whole,
 }
@@ -84,8 +89,6 @@ pub struct Change<'c> {
     pub now: u64,
     /// What must not have changed meanwhile.
     pub guard: Guard,
-    /// The journal entry that this change is a step of.
-    pub journal: Option<&'c Step>,
 }
 
 /// A change of a resource's body.
@@ -100,14 +103,12 @@ pub struct BodyChange<'c> {
 /// Member items to write and to remove together with a change of their group.
 #[derive(Debug, Clone, Copy)]
 pub struct MemberItems<'c> {
-    /// The members to add, each with its resource type.
+    /// The set that they belong to.
+    pub set: &'c GroupState,
+    /// The members to add, who are not there, each with its resource type.
     pub add: &'c [(Member, &'c ResourceType)],
-    /// The set they are added to.
-    pub add_to: &'c GroupState,
-    /// The ids of the members to remove.
+    /// The ids of the members to remove, who are there.
     pub remove: &'c [String],
-    /// The set they are removed from.
-    pub remove_from: &'c GroupState,
 }
 
 /// What a change does to the members of a group.
@@ -116,11 +117,12 @@ pub enum MemberEffect {
     /// Nothing.
     #[default]
     None,
-    /// Member items of the current set were written or removed.
-    Stamp {
-        /// By how many there are more.
-        by: i64,
-    },
+    /// Members of the current set were added and removed: so many more there are.
+    Stamp(i64),
+    /// Members of the current set are going to be added and removed.
+    Open,
+    /// That is done: so many more there are.
+    Close(i64),
     /// Another set becomes the current one.
     Flip(GroupState),
 }
@@ -139,11 +141,15 @@ impl Change<'_> {
             group.member_stamp = self.now;
             match &self.members {
                 MemberEffect::None => {}
-                MemberEffect::Stamp { by } => group.about = group.about.saturating_add(*by),
+                MemberEffect::Stamp(more) => group.about += more,
+                MemberEffect::Open => group.open += 1,
+                MemberEffect::Close(more) => {
+                    group.open = group.open.saturating_sub(1);
+                    group.about += more;
+                }
                 MemberEffect::Flip(fresh) => {
                     group.set.clone_from(&fresh.set);
-                    group.shards = fresh.shards;
-                    group.about = fresh.about;
+                    (group.shards, group.about, group.open) = (fresh.shards, fresh.about, 0);
                 }
             }
         }
@@ -197,6 +203,15 @@ impl TenantStore {
         resource_type: &ResourceType,
         new: New<'_>,
     ) -> Result<Stored, StoreError> {
+        self.create_noted(resource_type, new, None).await
+    }
+
+    pub(super) async fn create_noted(
+        &self,
+        resource_type: &ResourceType,
+        new: New<'_>,
+        note: Option<Note<'_>>,
+    ) -> Result<Stored, StoreError> {
         let stored = new.stored();
         let token = token();
         let mut transaction = Transaction::default();
@@ -208,17 +223,16 @@ impl TenantStore {
             self.add_entry(&mut transaction, resource_type, new.id, entry, &token)?;
         }
         transaction.update(self.count(resource_type, new.id, 1)?, Refusal::Never);
-        if let Some(group) = &stored.group {
+        if let Some(set) = new.group {
             let items = MemberItems {
+                set,
                 add: new.members,
-                add_to: group,
                 remove: &[],
-                remove_from: group,
             };
-            self.member_steps(&mut transaction, new.id, items, new.write.now)?;
+            self.member_steps(&mut transaction, new.id, items)?;
         }
-        if let Some(journal) = new.journal {
-            transaction.update(self.journal_advance(journal)?, Refusal::Journal);
+        if let Some(note) = note {
+            self.note(&mut transaction, note, &token)?;
         }
         self.commit(transaction, &token)
             .await?
@@ -227,7 +241,7 @@ impl TenantStore {
     }
 
     /// Changes a resource from the state that was read: one conditional update, or one transaction
-    /// when an index entry changes.
+    /// when an index entry changes. The set that another takes the place of is left to the journal.
     ///
     /// # Errors
     /// `NotFound` when it is gone, `VersionMismatch` when what the change guards has changed since it
@@ -237,6 +251,26 @@ impl TenantStore {
         resource_type: &ResourceType,
         before: &Stored,
         change: Change<'_>,
+    ) -> Result<Stored, StoreError> {
+        let left = match (&change.members, &before.group) {
+            (MemberEffect::Flip(_), Some(old)) => Some(self.sweep_entry(&before.id, old)?),
+            _ => None,
+        };
+        self.update_noted(
+            resource_type,
+            before,
+            change,
+            left.as_ref().map(Note::Begin),
+        )
+        .await
+    }
+
+    pub(super) async fn update_noted(
+        &self,
+        resource_type: &ResourceType,
+        before: &Stored,
+        change: Change<'_>,
+        note: Option<Note<'_>>,
     ) -> Result<Stored, StoreError> {
         let token = token();
         let mut transaction = Transaction::default();
@@ -249,21 +283,20 @@ impl TenantStore {
             }
         }
         if let Some(items) = change.items {
-            self.member_steps(&mut transaction, &before.id, items, change.now)?;
+            self.member_steps(&mut transaction, &before.id, items)?;
         }
-        if let Some(journal) = change.journal {
-            transaction.update(self.journal_advance(journal)?, Refusal::Journal);
+        if let Some(note) = note {
+            self.note(&mut transaction, note, &token)?;
         }
         let after = change.applied_to(before);
         let update = self.resource_update(resource_type, before, &after, &change, &token)?;
         if transaction.len() == 0 {
-            self.update_item(update, &token).await?;
-        } else {
-            transaction.update(update, Refusal::Resource);
-            self.commit(transaction, &token)
-                .await?
-                .map_err(|refused| refused.into_error(Some(before)))?;
+            return Stored::from_item(self.update_item(update, &token).await?);
         }
+        transaction.update(update, Refusal::Resource);
+        self.commit(transaction, &token)
+            .await?
+            .map_err(|refused| refused.into_error(Some(before)))?;
         Ok(after)
     }
 
@@ -297,42 +330,26 @@ impl TenantStore {
             .map_err(|refused| refused.into_error(Some(before)))
     }
 
-    /// The steps that write and remove member items, whatever is there now.
+    /// The steps that write and remove member items.
     fn member_steps(
         &self,
         transaction: &mut Transaction,
         group: &str,
         items: MemberItems<'_>,
-        now: u64,
     ) -> Result<(), StoreError> {
         for (member, member_type) in items.add {
             let missing = Refusal::Member(member.id.clone());
             transaction.check(self.member_check(member_type, &member.id)?, missing);
-            let put = |item| {
-                Put::builder()
-                    .table_name(&*self.table)
-                    .set_item(Some(item))
-                    .build()
-                    .map_err(broken)
-            };
-            transaction.put(
-                put(self.member_item(group, items.add_to, member, now))?,
-                Refusal::Never,
-            );
-            transaction.put(
-                put(self.membership_item(group, items.add_to, &member.id, now))?,
-                Refusal::Never,
-            );
+            let put = self.member_put(group, items.set, member, Presence::Absent)?;
+            transaction.put(put, Refusal::Changed);
+            let put = self.membership_put(group, items.set, &member.id)?;
+            transaction.put(put, Refusal::Never);
         }
         for id in items.remove {
-            let keys = self.member_keys(group, items.remove_from, id);
-            for (pk, sk) in keys {
-                let delete = Delete::builder()
-                    .table_name(&*self.table)
-                    .key("pk", s(pk))
-                    .key("sk", s(sk));
-                transaction.delete(delete.build().map_err(broken)?, Refusal::Never);
-            }
+            let delete = self.member_delete(group, items.set, id, Removal::Any)?;
+            transaction.delete(delete, Refusal::Changed);
+            let delete = self.membership_delete(group, items.set, id)?;
+            transaction.delete(delete, Refusal::Never);
         }
         Ok(())
     }
@@ -362,7 +379,12 @@ impl TenantStore {
         change: &Change<'_>,
         token: &str,
     ) -> Result<Update, StoreError> {
-        let mut parts = Expression::new("attribute_not_exists(del)", "rid = :rid", token);
+        // An attempt that took effect, and whose answer was lost, must not take effect again.
+        let mut parts = Expression::new(
+            "attribute_not_exists(del) AND rid <> :rid",
+            "rid = :rid",
+            token,
+        );
         if change.body.is_some() {
             parts.set("body = :body, v = :v, modified = :modified, ix = :ix");
             parts
@@ -383,7 +405,7 @@ impl TenantStore {
                 .value(":read", n(before.revision));
         }
         if let (Some(read), Some(group)) = (&before.group, &after.group) {
-            if change.guard == Guard::Whole {
+            if change.guard != Guard::Changed {
                 parts
                     .require("mv = :mvread")
                     .value(":mvread", n(read.member_revision));
@@ -396,10 +418,19 @@ impl TenantStore {
                     .value(":set", s(&read.set))
                     .name("#set", "set");
             }
-            match change.members {
+            match &change.members {
                 MemberEffect::None => {}
-                MemberEffect::Stamp { by } => {
-                    parts.add("about :by").value(":by", signed(by));
+                MemberEffect::Stamp(more) => {
+                    parts.add("about :more").value(":more", signed(*more));
+                }
+                MemberEffect::Open => {
+                    parts.add("#open :opened").value(":opened", n(1));
+                    parts.name("#open", "open");
+                }
+                MemberEffect::Close(more) => {
+                    parts.add("#open :closed").value(":closed", signed(-1));
+                    parts.name("#open", "open");
+                    parts.add("about :more").value(":more", signed(*more));
                 }
                 MemberEffect::Flip(_) => {
                     parts
@@ -407,6 +438,7 @@ impl TenantStore {
                         .value(":fresh", s(&group.set))
                         .value(":n", n(group.shards.into()))
                         .value(":about", signed(group.about));
+                    parts.remove("#open").name("#open", "open");
                 }
             }
         }
@@ -483,13 +515,18 @@ impl TenantStore {
         Ok(())
     }
 
-    pub(super) async fn update_item(&self, update: Update, token: &str) -> Result<(), StoreError> {
+    /// Makes one conditional update, and returns the item as it is then.
+    pub(super) async fn update_item(
+        &self,
+        update: Update,
+        token: &str,
+    ) -> Result<Item, StoreError> {
         let attempt = || self.send_update(&update);
         let refused = match self.call(Account::Write, attempt).await {
             Ok(output) => {
                 self.meter
                     .capacity(Account::Write, output.consumed_capacity());
-                return Ok(());
+                return Ok(output.attributes.unwrap_or_default());
             }
             Err(Failure::Refused(UpdateItemError::ConditionalCheckFailedException(refused))) => {
                 refused
@@ -499,10 +536,10 @@ impl TenantStore {
             }
             Err(other) => return Err(other.into()),
         };
-        if item::rid(refused.item()) == Some(token) {
-            return Ok(());
+        match refused.item {
+            Some(item) if item::rid(Some(&item)) == Some(token) => Ok(item),
+            item => Err(mismatch(item.as_ref())),
         }
-        Err(mismatch(refused.item()))
     }
 
     async fn send_update(
@@ -517,6 +554,7 @@ impl TenantStore {
             .set_condition_expression(update.condition_expression().map(str::to_owned))
             .set_expression_attribute_values(update.expression_attribute_values().cloned())
             .set_expression_attribute_names(update.expression_attribute_names().cloned())
+            .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(WITH_OLD_ITEM)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
@@ -530,10 +568,9 @@ impl Refused {
         match (self.refusal, before) {
             (Refusal::Claim(attribute), _) => StoreError::Taken { attribute },
             // Somebody else finishes, or has finished, what this writer began.
-            (Refusal::Journal, _) => {
-                StoreError::Unavailable("the lease of a journal entry is lost".into())
-            }
+            (Refusal::Journal, _) => journal::lost(),
             (Refusal::Member(id), _) => StoreError::NoMember { id },
+            (Refusal::Changed, _) => StoreError::VersionMismatch,
             (Refusal::Resource, Some(_)) => mismatch(self.item.as_ref()),
             // A new id that exists already: somebody guessed a random number.
             (Refusal::Resource | Refusal::Never, _) => StoreError::VersionMismatch,

@@ -1,17 +1,16 @@
 //! A transaction whose every step says what its refusal means.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnConsumedCapacity,
+    CancellationReason, ConditionCheck, Delete, Put, ReturnConsumedCapacity,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
+use super::TenantStore;
 use super::call::{Failure, is_about_item_size, is_passing, is_too_large};
 use super::error::StoreError;
+use super::item::{self, Item};
 use super::meter::Account;
-use super::{TenantStore, item};
 use crate::protocol::error::BoxError;
 
 /// The most steps that DynamoDB takes in one transaction.
@@ -33,6 +32,8 @@ pub(super) enum Refusal {
     Claim(String),
     /// The member does not exist.
     Member(String),
+    /// A member was added or removed since they were read.
+    Changed,
     /// The journal entry belongs to somebody else by now.
     Journal,
     /// A step without a condition.
@@ -43,7 +44,7 @@ pub(super) enum Refusal {
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) refusal: Refusal,
-    pub(super) item: Option<HashMap<String, AttributeValue>>,
+    pub(super) item: Option<Item>,
 }
 
 impl Transaction {
@@ -93,23 +94,22 @@ impl TenantStore {
             Err(other) => Err(other.into()),
         }
     }
-}
 
-impl TenantStore {
-    /// Commits a transaction, or says by position which steps' conditions did not hold.
+    /// Commits a transaction, or says by position which steps' conditions did not hold, and which
+    /// items did not meet them.
     pub(super) async fn commit_steps(
         &self,
         transaction: Transaction,
         token: &str,
-    ) -> Result<Result<(), Vec<usize>>, StoreError> {
+    ) -> Result<Result<(), Vec<(usize, Option<Item>)>>, StoreError> {
         match self.send_transaction(&transaction, token).await {
             Ok(()) => Ok(Ok(())),
             Err(Failure::Refused(error)) => {
-                let failed: Vec<usize> = reasons(&error)
+                let failed: Vec<_> = reasons(&error)
                     .iter()
                     .enumerate()
-                    .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))
-                    .map(|(step, _)| step)
+                    .filter(|(_, reason)| is_condition(reason))
+                    .map(|(step, reason)| (step, reason.item().cloned()))
                     .collect();
                 if failed.is_empty() {
                     Err(StoreError::Backend(error.into()))
@@ -169,30 +169,34 @@ fn refused(
     refusals: &[Refusal],
     token: &str,
 ) -> Result<Result<(), Refused>, StoreError> {
-    let reasons: Vec<CancellationReason> = match &error {
-        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-            cancelled.cancellation_reasons().to_vec()
-        }
-        _ => Vec::new(),
-    };
+    let reasons = reasons(&error);
+    // Whichever step is refused first, one item that this write has written says that all are.
+    if reasons
+        .iter()
+        .any(|reason| is_condition(reason) && item::rid(reason.item()) == Some(token))
+    {
+        return Ok(Ok(()));
+    }
     let failed = reasons
-        .into_iter()
+        .iter()
         .zip(refusals)
         .find(|(reason, _)| !reason.code().is_none_or(reason_passes));
-    let Some((reason, refusal)) = failed else {
-        return Err(StoreError::Backend(error.into()));
-    };
-    match reason.code() {
-        Some("ConditionalCheckFailed") if item::rid(reason.item()) == Some(token) => Ok(Ok(())),
-        Some("ConditionalCheckFailed") => Ok(Err(Refused {
+    match failed {
+        Some((reason, refusal)) if is_condition(reason) => Ok(Err(Refused {
             refusal: refusal.clone(),
             item: reason.item().cloned(),
         })),
-        Some("ValidationError") if reason.message().is_some_and(is_about_item_size) => {
-            Err(StoreError::TooLarge)
-        }
+        Some((reason, _)) if is_item_too_large(reason) => Err(StoreError::TooLarge),
         _ => Err(StoreError::Backend(BoxError::from(error))),
     }
+}
+
+fn is_condition(reason: &CancellationReason) -> bool {
+    reason.code() == Some("ConditionalCheckFailed")
+}
+
+fn is_item_too_large(reason: &CancellationReason) -> bool {
+    reason.code() == Some("ValidationError") && reason.message().is_some_and(is_about_item_size)
 }
 
 fn reasons(error: &TransactWriteItemsError) -> &[CancellationReason] {

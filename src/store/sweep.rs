@@ -1,0 +1,93 @@
+//! Removes the items of a member set that nobody reads any more.
+
+use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
+
+use super::TenantStore;
+use super::batch::PlainWrite;
+use super::error::StoreError;
+use super::item::{self, GroupState, Item};
+use super::journal::{NewEntry, Step, Work};
+use super::key_range::KeyRange;
+use super::range::Window;
+
+/// A set to remove.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sweep {
+    /// The group's `id`.
+    pub(super) group: String,
+    /// The set.
+    pub(super) set: GroupState,
+}
+
+impl TenantStore {
+    /// The journal entry that leaves the removal of a set to the finisher: a reader may be in the
+    /// middle of it.
+    pub(super) fn sweep_entry(
+        &self,
+        group: &str,
+        set: &GroupState,
+    ) -> Result<NewEntry, StoreError> {
+        self.new_entry(&Work::Sweep(Sweep {
+            group: group.to_owned(),
+            set: set.clone(),
+        }))
+    }
+
+    /// Does what such an entry says.
+    pub(super) async fn finish_sweep(&self, step: &Step, sweep: &Sweep) -> Result<(), StoreError> {
+        self.sweep_set(&sweep.group, &sweep.set).await?;
+        self.end(step).await
+    }
+
+    /// Removes every item of a set, membership items first, so that what is left of the work can
+    /// always be found.
+    pub(super) async fn sweep_set(&self, group: &str, set: &GroupState) -> Result<(), StoreError> {
+        let shards = (0..u64::from(set.shards)).map(|shard| self.sweep_shard(group, set, shard));
+        try_join_all(shards).await?;
+        Ok(())
+    }
+
+    async fn sweep_shard(
+        &self,
+        group: &str,
+        set: &GroupState,
+        shard: u64,
+    ) -> Result<(), StoreError> {
+        loop {
+            let ids = self.some_members(group, set, shard).await?;
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let (members, memberships): (Vec<_>, Vec<_>) = ids
+                .iter()
+                .map(|id| {
+                    self.member_keys(group, set, id)
+                        .map(|(pk, sk)| PlainWrite::Delete { pk, sk })
+                })
+                .map(|[member, membership]| (member, membership))
+                .unzip();
+            self.write_all(memberships).await?;
+            self.write_all(members).await?;
+        }
+    }
+
+    async fn some_members(
+        &self,
+        group: &str,
+        set: &GroupState,
+        shard: u64,
+    ) -> Result<Vec<String>, StoreError> {
+        let pk = self.keys.members(group, &set.set, shard);
+        let output = self
+            .query(pk, &KeyRange::all(), Window::default(), None)
+            .await?;
+        let id = |mut item: Item| item::take_text(&mut item, "sk");
+        output
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .map(id)
+            .collect()
+    }
+}
