@@ -1,0 +1,138 @@
+//! Looks through the whole table, and checks that everything in it fits together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use scim_lambda::provider::Repair;
+use serde_json::Value;
+
+use super::{World, tenant};
+
+/// Separates the parts of a sort key.
+const SEPARATOR: char = '\u{1f}';
+
+/// What the table holds of groups and their members.
+#[derive(Default)]
+struct Table {
+    /// Of every resource: whether it is a tombstone.
+    resources: BTreeMap<String, bool>,
+    /// Of every group: its current set and how many members it counts.
+    groups: BTreeMap<String, (String, i64)>,
+    /// Group, set and member of every member item, with its partition.
+    members: BTreeMap<(String, String, String), String>,
+    /// The same of every membership item.
+    memberships: BTreeMap<(String, String, String), String>,
+    journal: Vec<String>,
+}
+
+/// What an audit found besides errors.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Audit {
+    /// Items of sets that nobody reads.
+    pub(crate) garbage: usize,
+    /// Groups that count another number of members than they have.
+    pub(crate) miscounted: usize,
+}
+
+impl World {
+    /// Checks the table when nobody is at work.
+    pub(crate) async fn audit(&self) -> Audit {
+        let process = self.process();
+        let findings = process.provider.examine(&tenant(), Repair::Look).await;
+        let findings = findings.unwrap();
+        assert!(findings.is_clean(), "{findings:?}");
+        let table = self.table();
+        assert_eq!(table.journal, Vec::<String>::new(), "the journal is empty");
+        for (id, is_tombstone) in &table.resources {
+            assert!(!is_tombstone, "{id} is a tombstone");
+        }
+        let is_current = |key: &&(String, String, String)| {
+            let current = table.groups.get(&key.0);
+            current.is_some_and(|(set, _)| *set == key.1)
+        };
+        for key in table.members.keys().filter(is_current) {
+            let (group, _, member) = key;
+            assert!(
+                table.resources.contains_key(member),
+                "{member} is in {group} and does not exist"
+            );
+            assert_eq!(
+                table.memberships.get(key),
+                table.members.get(key),
+                "{member} knows where it is in {group}"
+            );
+        }
+        for key in table.memberships.keys().filter(is_current) {
+            let (group, _, member) = key;
+            assert!(
+                table.members.contains_key(key),
+                "{member} thinks that it is in {group}"
+            );
+        }
+        let count = |group: &str, set: &str| {
+            let members = table.members.keys();
+            members.filter(|key| key.0 == group && key.1 == set).count()
+        };
+        let miscounted = table.groups.iter().filter(|(id, (set, counted))| {
+            count(id, set) != usize::try_from(*counted).unwrap_or(usize::MAX)
+        });
+        let dead = |keys: BTreeSet<&(String, String, String)>| {
+            keys.into_iter().filter(|key| !is_current(key)).count()
+        };
+        Audit {
+            garbage: dead(table.members.keys().collect())
+                + dead(table.memberships.keys().collect()),
+            miscounted: miscounted.count(),
+        }
+    }
+
+    /// The same, and there is no garbage and no wrong count.
+    pub(crate) async fn check(&self) {
+        let clean = Audit {
+            garbage: 0,
+            miscounted: 0,
+        };
+        assert_eq!(self.audit().await, clean);
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::default();
+        self.items().iter().for_each(|item| table.add(item));
+        table
+    }
+}
+
+impl Table {
+    fn add(&mut self, item: &Value) {
+        let (pk, sk) = (text(&item["pk"]), text(&item["sk"]));
+        let mut parts = pk.strip_prefix("T#acme").unwrap().split('#').skip(1);
+        let part = |part: Option<&str>| part.unwrap().to_owned();
+        match parts.next() {
+            Some("R") => {
+                let is_tombstone = !item["del"].is_null();
+                self.resources.insert(sk.clone(), is_tombstone);
+                if !item["set"].is_null() {
+                    let count = item["about"]["N"].as_str().unwrap().parse().unwrap();
+                    self.groups.insert(sk, (text(&item["set"]), count));
+                }
+            }
+            Some("M") => {
+                let (group, set, shard) = (parts.next(), parts.next(), parts.next());
+                self.members
+                    .insert((part(group), part(set), sk), part(shard));
+            }
+            Some("B") => {
+                let mut parts = sk.split(SEPARATOR);
+                let (member, group, set) = (parts.next(), parts.next(), parts.next());
+                let shard = item["shard"]["N"].as_str().unwrap().to_owned();
+                self.memberships
+                    .insert((part(group), part(set), part(member)), shard);
+            }
+            Some("J") => self.journal.push(sk),
+            _ => {}
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value["S"].as_str().unwrap().to_owned()
+}
