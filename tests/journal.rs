@@ -437,7 +437,7 @@ async fn who_was_added_again_survives_a_removal_that_died() {
     patched.unwrap();
     directory.world.finish().await;
     assert_eq!(process.members(&directory.group).await, again);
-    assert_eq!(process.groups(&left[0]).await, [directory.group.clone()]);
+    assert_eq!(process.groups(&left[0]).await, [directory.group.as_str()]);
     assert_eq!(directory.world.audit().await.garbage, 0);
 }
 

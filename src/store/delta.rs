@@ -9,12 +9,12 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::TenantStore;
+use super::change::{Change, MemberEffect};
 use super::error::StoreError;
 use super::item::{GroupState, Stored};
 use super::journal::{Note, Step, Work};
 use super::member::{MemberChange, Removal};
 use super::member_write::{Applied, MemberWrite};
-use super::resource::{Change, MemberEffect};
 use crate::protocol::schema::{Registry, ResourceType};
 
 /// Transactions under way at once.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::TenantStore;
 use super::batch::PlainWrite;
+use super::change::Guard;
 use super::entry::Entries;
 use super::error::StoreError;
 use super::expression::Expression;
@@ -20,7 +21,7 @@ use super::item::{self, GroupState, Stored, n, s, signed};
 use super::journal::{NewEntry, Note, Stage, Step, Work};
 use super::keys;
 use super::member::Membership;
-use super::resource::{Guard, broken, token};
+use super::resource::{broken, token};
 use super::transaction::{Refusal, Refused, Transaction};
 use crate::protocol::schema::{Membership as Kind, Registry, ResourceType};
 

@@ -13,12 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use super::TenantStore;
 use super::batch::PlainWrite;
+use super::change::{BodyChange, Change, Guard, MemberEffect};
 use super::entry::Entries;
 use super::error::StoreError;
 use super::item::{GroupState, Stored};
 use super::journal::{Note, Stage, Step, Work};
 use super::member::Member;
-use super::resource::{BodyChange, Change, Guard, MemberEffect, New, Write};
+use super::resource::{New, Write};
 use crate::protocol::schema::{Registry, ResourceType};
 
 /// Members written and then checked together; DynamoDB reads so many in one call.

@@ -10,6 +10,7 @@
 
 mod batch;
 mod call;
+mod change;
 mod config;
 mod counter;
 mod delta;
@@ -18,6 +19,7 @@ mod erase;
 mod error;
 mod expression;
 mod fill;
+mod finish;
 mod indexed;
 mod item;
 mod journal;
@@ -47,6 +49,7 @@ use aws_sdk_dynamodb::Client;
 use tokio::time::Instant;
 
 pub use call::Backoff;
+pub use change::{BodyChange, Change, Guard, MemberEffect, MemberItems};
 pub use config::{BuildingIndex, ConfigItem, TenantConfig};
 pub use delta::Delta;
 pub use entry::{Entries, Entry};
@@ -64,7 +67,7 @@ pub use meter::{Cost, Meter};
 pub use plan::{Access, Branch, Plan, Range, Total};
 pub use range::{IndexPage, Order, ResourcePage, Window};
 pub use repair::StrayEntry;
-pub use resource::{BodyChange, Change, Guard, MemberEffect, MemberItems, New, Write};
+pub use resource::{New, Write};
 
 use crate::clock::Clock;
 use crate::tenant::TenantId;

@@ -1,8 +1,8 @@
 //! The stack's second function: finishes what a dead process left half done.
 //!
-//! The table's stream brings every new journal entry. Almost all of them are finished by their
-//! writers within the second; this function waits until their leases have run out and then finishes
-//! what is still there. A failure makes Lambda bring the same records again.
+//! The table's stream brings every journal entry, new or with another lease. Almost all of them are
+//! finished by their writers within the second; this function waits until their leases have run out
+//! and then finishes what is still there. A failure makes Lambda bring the same records again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
