@@ -154,11 +154,13 @@ pub enum Tolerance {
     OperationCase,
     /// A PATCH, search or bulk body lacks its message URN.
     MissingMessageUrn,
+    /// An address names its country by more than a code of two letters.
+    CountryNames,
 }
 
 impl Tolerance {
     /// Every tolerance with its name in logs.
-    pub const ALL: [(Self, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::StringBooleans, "stringBooleans"),
         (Self::WrappedSingleValue, "wrappedSingleValue"),
         (Self::UnwrappedMultiValue, "unwrappedMultiValue"),
@@ -177,6 +179,7 @@ impl Tolerance {
         (Self::ReferenceDisplay, "referenceDisplay"),
         (Self::OperationCase, "operationCase"),
         (Self::MissingMessageUrn, "missingMessageUrn"),
+        (Self::CountryNames, "countryNames"),
     ];
 }
 

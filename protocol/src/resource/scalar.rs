@@ -9,7 +9,7 @@ use super::tolerance;
 use super::value::{Place, mismatch};
 use crate::datetime::DateTime;
 use crate::error::{Error, Result};
-use crate::profile::Reading;
+use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, Kind};
 
 /// RFC 4648 §4, padding optional (RFC 7643 §2.3.6).
@@ -38,6 +38,7 @@ pub(super) fn read(
         (Kind::Decimal, other) => Err(mismatch(place, "a number", &other)),
         (kind, Value::String(text)) => {
             check_text(kind, &text, place)?;
+            check_country(&text, place, reading)?;
             Ok(Value::String(text))
         }
         (_, other) => Err(mismatch(place, "a string", &other)),
@@ -66,6 +67,19 @@ fn check_text(kind: Kind, text: &str, place: Place<'_>) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid_value(format!("`{place}` is not {expected}")))
+}
+
+/// The country of an address is a code of two letters (RFC 7643 §4.1.2, ISO 3166-1), where the profile
+/// holds to that.
+fn check_country(text: &str, place: Place<'_>, reading: &mut Reading<'_>) -> Result<()> {
+    let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_country = place.is_part("addresses", "country");
+    if !is_country || is_code || reading.tolerates(Tolerance::CountryNames) {
+        return Ok(());
+    }
+    Err(Error::invalid_value(format!(
+        "`{place}` is not a country code of two letters (ISO 3166-1 alpha-2)"
+    )))
 }
 
 /// Whether the text may be an absolute or relative URI, letters beyond ASCII included (RFC 3987).

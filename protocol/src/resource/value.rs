@@ -37,6 +37,11 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// Whether this is that part of a core attribute, both in the schema's spelling.
+    pub(super) fn is_part(self, outer: &str, name: &str) -> bool {
+        self.urn.is_none() && self.outer == Some(outer) && self.name == name
+    }
+
     /// A sub-attribute of this place.
     pub(crate) fn sub(self, name: &'a str) -> Self {
         Self {
