@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 mod import;
+mod stream_records;
 
 pub use import::Importer;
 
@@ -98,14 +99,24 @@ impl DataDirectory {
         self.path.join(SECRETS_FILE)
     }
 
-    fn open_table(&self) -> Result<Database, EmbeddedError> {
-        if self.in_memory {
-            let path = PathBuf::from(":memory:");
-            return Database::memory().map_err(|error| EmbeddedError::Table(path, error.into()));
-        }
+    /// Opens the table of this directory for calls without an endpoint.
+    ///
+    /// # Errors
+    /// `Table` if the file is damaged or no table.
+    pub fn open_table(&self) -> Result<Database, EmbeddedError> {
         let path = self.path.join(TABLE_FILE);
-        Database::new(&path.to_string_lossy())
-            .map_err(|error| EmbeddedError::Table(path, error.into()))
+        let broken = |error| EmbeddedError::Table(path.clone(), error);
+        let open = || Database::new(&path.to_string_lossy()).map_err(|error| broken(error.into()));
+        // The file has to be there before anybody else can change how it is laid out.
+        drop(open()?);
+        stream_records::tend(&path).map_err(|error| broken(error.into()))?;
+        if !self.in_memory {
+            return open();
+        }
+        let database = Database::memory().map_err(|error| broken(error.into()))?;
+        let restored = database.restore_from(&path.to_string_lossy());
+        restored.map_err(|error| broken(error.into()))?;
+        Ok(database)
     }
 }
 

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::config::{Builder, ConfigBag, Intercept, RuntimeComponents}
 use aws_sdk_dynamodb::error::BoxError;
 use scim_lambda::aws;
 use scim_lambda::clock::Clock;
+use scim_lambda::embedded::DataDirectory;
 use scim_lambda::protocol::error::Result;
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
@@ -87,7 +88,7 @@ impl Directory {
     pub(crate) async fn with_budget(budget: ReadBudget) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let database = dynoxide::Database::memory().unwrap();
+        let database = DataDirectory::in_memory().unwrap().open_table().unwrap();
         tokio::spawn(dynoxide::server::serve_on(listener, database));
         let clock = Arc::new(TestClock(AtomicU64::new(1_700_000_000_000)));
         let calls = Arc::new(AtomicU64::new(0));
