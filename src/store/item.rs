@@ -44,8 +44,8 @@ pub struct GroupState {
     pub set: String,
     /// The number of partitions the current set is spread over.
     pub shards: u32,
-    /// About how many members there are. A writer that died may leave it wrong, so it may spare a
-    /// read but must not be shown.
+    /// About how many members there are. A writer that died, or whose answer was lost while others
+    /// wrote, may leave it wrong, so it may spare a read but must not be shown.
     #[serde(default)]
     pub about: i64,
     /// Whether the group has ever been a member of another one.

@@ -27,7 +27,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 pub(crate) use budget::Budget;
-pub(crate) use network::{Fault, Line};
+pub(crate) use network::{Call, Fault, Line};
 use network::{Network, Plug, execute};
 
 /// What every location begins with.
