@@ -262,7 +262,11 @@ async fn groups_made_members_of_each_other_at_once_are_a_circle() {
     let user = process.user("user").await;
     let mut circle = Vec::new();
     for number in 0..4 {
-        let members = if number == 0 { vec![user.clone()] } else { vec![] };
+        let members = if number == 0 {
+            vec![user.clone()]
+        } else {
+            vec![]
+        };
         circle.push(process.group(&format!("Group {number}"), &members).await);
     }
     let writers: Vec<Process> = circle.iter().map(|_| world.process()).collect();
@@ -323,7 +327,10 @@ enum Deed {
 
 /// A network on which every fifth call goes wrong in some way that a retry helps against.
 fn trouble(call: &Call) -> Option<Fault> {
-    let is_write = !matches!(call.operation.as_str(), "Query" | "GetItem" | "BatchGetItem");
+    let is_write = !matches!(
+        call.operation.as_str(),
+        "Query" | "GetItem" | "BatchGetItem"
+    );
     let fault = match fastrand::u8(..30) {
         0 | 1 if is_write => Fault::Conflict,
         2 | 3 => Fault::Throttle,
@@ -362,7 +369,10 @@ async fn in_a_storm_every_answer_is_true() {
                     };
                     let done = match deed {
                         Deed::Join => process.patch("Group", group, add(user)).await.map(|_| ()),
-                        Deed::Leave => process.patch("Group", group, remove(user)).await.map(|_| ()),
+                        Deed::Leave => process
+                            .patch("Group", group, remove(user))
+                            .await
+                            .map(|_| ()),
                         Deed::Delete => process.delete("User", &user[0]).await,
                     };
                     done.unwrap();

@@ -40,9 +40,9 @@ impl Directory {
         }
     }
 
-    async fn copy(&self) -> Self {
+    fn copy(&self) -> Self {
         Self {
-            world: self.world.copy().await,
+            world: self.world.copy(),
             inside: self.inside.clone(),
             outside: self.outside.clone(),
             group: self.group.clone(),
@@ -150,7 +150,7 @@ where
         death: Fault,
         was_done: &mut bool,
     ) -> bool {
-        let directory = template.copy().await;
+        let directory = template.copy();
         let writer = directory.world.process();
         writer
             .line

@@ -97,7 +97,7 @@ impl Doctor {
     /// Whether nothing remains to be done.
     fn is_well(&self, examined: &Examined) -> bool {
         let is_mended = match self.repair {
-            true => examined.conflicts().next().is_none(),
+            true => examined.found.is_mendable(),
             false => examined.found.is_clean(),
         };
         is_mended && examined.waiting.is_none()
@@ -105,16 +105,14 @@ impl Doctor {
 }
 
 impl Examined {
-    fn conflicts(&self) -> impl Iterator<Item = &String> {
-        self.found.conflicts.iter()
-    }
-
     /// A line of numbers, then a line for each thing that has a name.
     fn describe(&self, tenant: &str) -> String {
         let Findings {
             resources,
             totals,
+            members,
             conflicts,
+            crowded,
             ..
         } = &self.found;
         let missing = self.built.missing + self.found.missing;
@@ -125,6 +123,15 @@ impl Examined {
         // Writing to a string cannot fail.
         for (name, said, counted) in totals {
             let _ = writeln!(text, "  the counter of {name} said {said} for {counted}");
+        }
+        for (group, said, counted) in members {
+            let _ = writeln!(
+                text,
+                "  the group {group} said that it has {said} members and has {counted}"
+            );
+        }
+        for crowd in crowded {
+            let _ = writeln!(text, "  more values than an index holds: {crowd}");
         }
         for conflict in conflicts {
             let _ = writeln!(text, "  a unique value is held twice: {conflict}");
@@ -147,6 +154,8 @@ mod tests {
             missing: 1,
             stray: 2,
             totals: vec![("User".to_owned(), 9, 8)],
+            members: vec![("5".to_owned(), 3, 2)],
+            crowded: vec!["User emails.value 4".to_owned()],
             conflicts: vec!["Group displayName 7".to_owned()],
         };
         let built = Findings {
@@ -163,6 +172,8 @@ mod tests {
             examined.describe("acme"),
             "acme: 12 resources, 4 index entries missing, 2 left over\n  \
              the counter of User said 9 for 8\n  \
+             the group 5 said that it has 3 members and has 2\n  \
+             more values than an index holds: User emails.value 4\n  \
              a unique value is held twice: Group displayName 7\n  \
              Other processes may not know yet\n"
         );

@@ -1,7 +1,7 @@
 //! A change of an existing resource: read, decide, write on the condition that it is still what was
 //! read; again when it is not.
 
-use super::entries::entries;
+use super::entries::{check_indexed, entries};
 use super::members::{Kinds, MemberIntent};
 use super::role::{check_changeable, check_role};
 use super::{Provider, Scope, password};
@@ -132,6 +132,7 @@ impl Provider {
             entries(existing.body(), before.modified, resource_type, rules),
             entries(state.resource.body(), now, resource_type, rules),
         );
+        check_indexed(&entries_before, &entries_after)?;
         let write = Write {
             body: &text,
             entries: &entries_after,

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::entries::entries;
+use super::entries::{check_indexed, entries};
 use super::role::check_role;
 use super::{Answer, Provider, Scope, password};
 use crate::protocol::error::Result;
@@ -11,7 +11,7 @@ use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::{Resource, Verb};
 use crate::protocol::schema::{Membership, ResourceType};
-use crate::store::{New, Write};
+use crate::store::{Entries, New, Write};
 
 impl Provider {
     /// Creates a resource.
@@ -43,9 +43,11 @@ impl Provider {
         let password =
             password::changed(draft.password.as_ref(), None, &scope.tenant.rules).await?;
         let (now, rules) = (self.now(), &scope.tenant.rules);
+        let entries = entries(draft.resource.body(), now, resource_type, rules);
+        check_indexed(&Entries::default(), &entries)?;
         let write = Write {
             body: &draft.resource.to_text(),
-            entries: &entries(draft.resource.body(), now, resource_type, rules),
+            entries: &entries,
             password: password.as_deref(),
             now,
         };

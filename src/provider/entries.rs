@@ -3,11 +3,12 @@
 use serde_json::{Map, Value};
 
 use crate::protocol::datetime::DateTime;
+use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundPath;
 use crate::protocol::key::Key;
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Membership, ResourceType};
-use crate::store::Entries;
+use crate::store::{Entries, MAX_ENTRIES};
 
 /// Every key that a resource stands under with this body, which it has had since `modified`, in
 /// milliseconds since the Unix epoch.
@@ -20,7 +21,7 @@ pub(super) fn entries(
     let mut entries = Entries::default();
     for index in &resource_type.indexes {
         if index.is_by_hour() {
-            entries.add(index, hour(modified));
+            entries.add(index, hour(modified).into_iter().collect());
             continue;
         }
         let Some(path) = BoundPath::of_index(index, resource_type) else {
@@ -37,6 +38,21 @@ pub(super) fn entries(
         entries.add(index, texts);
     }
     entries
+}
+
+/// Checks that every value of an indexed attribute is in its index, or was not before the change
+/// either: a filter would not find the resource by it.
+///
+/// # Errors
+/// `InvalidValue` naming the attribute, how many values it has and how many it may have.
+pub(super) fn check_indexed(before: &Entries, after: &Entries) -> Result<()> {
+    match after.crowded_since(before) {
+        None => Ok(()),
+        Some((path, values)) => Err(Error::invalid_value(format!(
+            "`{path}` has {values} different values; at most {MAX_ENTRIES} are supported, because \
+             resources are found by them"
+        ))),
+    }
 }
 
 fn hour(milliseconds: u64) -> Option<String> {

@@ -5,14 +5,14 @@
 
 use serde_json::{Map, Value};
 
-use super::entries::entries;
+use super::entries::{check_indexed, entries};
 use super::members::shards_for;
 use super::{Provider, Tenant};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Reading;
 use crate::protocol::resource::{Resource, Verb};
 use crate::protocol::schema::ResourceType;
-use crate::store::{GroupState, Loading, Member, New, PlainItem, Write};
+use crate::store::{Entries, GroupState, Loading, Member, New, PlainItem, Write};
 use crate::tenant::TenantId;
 
 /// The sink is given about so many items at a time.
@@ -129,9 +129,11 @@ impl Loader<'_> {
             &mut Reading::new(rules),
             verb,
         )?;
+        let entries = entries(draft.resource.body(), now, resource_type, rules);
+        check_indexed(&Entries::default(), &entries)?;
         let write = Write {
             body: &draft.resource.to_text(),
-            entries: &entries(draft.resource.body(), now, resource_type, rules),
+            entries: &entries,
             password: None,
             now,
         };

@@ -1,15 +1,17 @@
-//! What a request wants of a group's members, and how that becomes items.
+//! How what a request wants of a group's members becomes items.
 //!
 //! A change that names members to add and to remove becomes one transaction of items and the stamp
 //! of the group. A whole new list becomes a fresh set that takes the place of the old one in one
 //! write, so that readers never see a mixture. What does not fit one transaction is journalled.
 
+mod intent;
+mod kinds;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::change::{Round, Setback};
 use super::{Provider, Scope};
-use crate::protocol::error::{Error, Result};
-use crate::protocol::patch::MemberOp;
+use crate::protocol::error::Result;
 use crate::protocol::resource;
 use crate::protocol::schema::ResourceType;
 use crate::store::{
@@ -17,65 +19,16 @@ use crate::store::{
     MemberItems, MemberWrite, New, Removal, Replaced, StoreError, Stored, Write,
 };
 
-/// The most members that one request may name.
-pub(super) const MAX_MEMBERS: usize = 20_000;
+pub(super) use intent::MemberIntent;
+use intent::Outcome;
+pub(super) use kinds::Kinds;
 
-/// The longest name of a member that is kept, in bytes.
-const MAX_DISPLAY_BYTES: usize = 256;
-
-/// Steps of a transaction that are not about members: the group, its entries, its count.
-const OTHER_STEPS: usize = 24;
+/// Steps of a transaction that are about neither members nor index entries: the group, its count, the
+/// journal.
+const OTHER_STEPS: usize = 3;
 
 /// A fresh set has one partition for so many members, each of which takes 1,000 writes a second.
 const MEMBERS_PER_SHARD: usize = 2_500;
-
-/// What a request wants of the members.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) enum MemberIntent {
-    /// Nothing.
-    #[default]
-    Keep,
-    /// No members, unless there are more than the client could have seen.
-    ClearVisible,
-    /// Exactly these members.
-    Exactly(Vec<resource::Member>),
-    /// These operations in order.
-    Operations(Vec<MemberOp>),
-}
-
-/// What an intent comes to for the group as it is.
-#[derive(Debug, PartialEq)]
-enum Outcome {
-    /// Nothing changes.
-    Same,
-    /// Members are added and removed, whoever else is there.
-    Delta(MemberChange),
-    /// One member is added or removed, and there are no others but those that were read.
-    Single(MemberChange),
-    /// These are the members.
-    List(BTreeMap<String, Member>),
-}
-
-impl MemberIntent {
-    /// What a PUT wants: the list it gives, or none (RFC 7644 §3.5.1).
-    pub(super) fn replace(members: Option<Vec<resource::Member>>) -> Self {
-        members.map_or(Self::ClearVisible, Self::Exactly)
-    }
-
-    /// Every member that the request would add.
-    fn added(&self) -> impl Iterator<Item = &resource::Member> {
-        let (listed, operations): (&[resource::Member], &[MemberOp]) = match self {
-            Self::Keep | Self::ClearVisible => (&[], &[]),
-            Self::Exactly(members) => (members, &[]),
-            Self::Operations(operations) => (&[], operations),
-        };
-        let added = operations.iter().flat_map(|operation| match operation {
-            MemberOp::Add(members) | MemberOp::ReplaceAll(members) => members.as_slice(),
-            MemberOp::Remove(_) | MemberOp::RemoveMatching(_) | MemberOp::Clear => &[],
-        });
-        listed.iter().chain(added)
-    }
-}
 
 impl Provider {
     /// Creates a group with its first members.
@@ -92,7 +45,7 @@ impl Provider {
             let change = kinds.additions(scope, id, &members)?;
             let state = GroupState::fresh(shards_for(change.add.len()), change.add.len());
             self.mark_nested(scope, id, change.add.values()).await?;
-            let created = if change.fits(OTHER_STEPS) {
+            let created = if change.fits(OTHER_STEPS + write.entries.iter().count()) {
                 let members = scope.typed(change.add.values());
                 let new = New {
                     id,
@@ -148,7 +101,12 @@ impl Provider {
             Outcome::Single(change) => {
                 self.mark_nested(scope, group, change.add.values()).await?;
                 let guard = round.guard.max(Guard::Members);
-                self.commit_together(scope, Round { guard, ..round }, change)
+                let effective = Effective {
+                    change,
+                    stamps: HashMap::new(),
+                    is_owed: false,
+                };
+                self.commit_together(scope, Round { guard, ..round }, effective)
                     .await
             }
             Outcome::List(members) => {
@@ -166,13 +124,28 @@ impl Provider {
         round: Round<'_>,
         change: MemberChange,
     ) -> Result<Stored, Setback> {
-        if !change.fits(OTHER_STEPS) {
-            return self.commit_large(scope, round, change).await;
+        let others = round.other_steps();
+        let is_alone = round.body.is_none() && round.guard == Guard::Changed;
+        if is_alone && change.fits(others) {
+            return self.commit_alone(scope, round, change).await;
         }
-        if round.body.is_some() || round.guard != Guard::Changed {
-            let change = self.effective(scope, round.before, change).await?;
-            return self.commit_together(scope, round, change).await;
+        // Clients send whole lists of members most of whom are there.
+        let effective = self.effective(scope, round.before, change).await?;
+        match (effective.change.fits(others), is_alone) {
+            (false, _) => self.commit_large(scope, round, effective.change).await,
+            (true, true) if !effective.is_owed => {
+                self.commit_alone(scope, round, effective.change).await
+            }
+            (true, _) => self.commit_together(scope, round, effective).await,
         }
+    }
+
+    async fn commit_alone(
+        &self,
+        scope: &Scope,
+        round: Round<'_>,
+        change: MemberChange,
+    ) -> Result<Stored, Setback> {
         let state = round.before.group.clone().unwrap_or_default();
         let write = MemberWrite {
             group: &round.before.id,
@@ -206,13 +179,25 @@ impl Provider {
         scope: &Scope,
         group: &Stored,
         mut change: MemberChange,
-    ) -> Result<MemberChange, Setback> {
-        let ids: Vec<String> = change.add.keys().chain(&change.remove).cloned().collect();
-        let groups = std::slice::from_ref(group);
-        let there = scope.store.members_among(groups, &ids).await?;
-        change.add.retain(|id, _| !there.contains(id));
-        change.remove.retain(|id| there.contains(id));
-        Ok(change)
+    ) -> Result<Effective, Setback> {
+        let state = group.group.clone().unwrap_or_default();
+        let ids = change.add.keys().chain(&change.remove);
+        let stamps = scope.store.member_stamps(&group.id, &state, ids).await?;
+        let is_untold = |id| {
+            stamps
+                .get(id)
+                .is_some_and(|stamp| *stamp >= state.member_revision)
+        };
+        let is_owed = change.add.keys().any(is_untold);
+        change.remove.retain(|id| stamps.contains_key(id));
+        change
+            .add
+            .retain(|id, _| stamps.get(id).is_none_or(|stamp| state.may_lose(*stamp)));
+        Ok(Effective {
+            change,
+            stamps,
+            is_owed,
+        })
     }
 
     /// Additions and removals in one transaction with the group's own update.
@@ -220,20 +205,31 @@ impl Provider {
         &self,
         scope: &Scope,
         round: Round<'_>,
-        change: MemberChange,
+        effective: Effective,
     ) -> Result<Stored, Setback> {
-        if change.is_empty() && round.body.is_none() {
+        let Effective {
+            change,
+            stamps,
+            is_owed,
+        } = effective;
+        let is_change = is_owed || !change.is_empty();
+        if !is_change && round.body.is_none() {
             return Ok(round.before.clone());
         }
-        let add = scope.typed(change.add.values());
+        let (again, new): (Vec<Member>, Vec<Member>) = change
+            .add
+            .into_values()
+            .partition(|member| stamps.contains_key(&member.id));
+        let add = scope.typed(new.iter());
         let remove: Vec<String> = change.remove.into_iter().collect();
-        let effect = match add.is_empty() && remove.is_empty() {
-            true => MemberEffect::None,
-            false => MemberEffect::Stamp(count(&add) - count(&remove)),
+        let effect = match is_change {
+            false => MemberEffect::None,
+            true => MemberEffect::Stamp(count(&add) - count(&remove)),
         };
         let items = MemberItems {
             set: &round.before.group.clone().unwrap_or_default(),
             add: &add,
+            again: &again,
             remove: &remove,
         };
         self.update(scope, &round, effect, Some(items)).await
@@ -282,7 +278,7 @@ impl Provider {
             add: members,
             remove: HashSet::new(),
         };
-        if !change.fits(OTHER_STEPS) {
+        if !change.fits(round.other_steps()) {
             return self
                 .commit_fill(scope, round, fresh, current, change.add)
                 .await;
@@ -291,6 +287,7 @@ impl Provider {
         let items = MemberItems {
             set: &fresh,
             add: &add,
+            again: &[],
             remove: &[],
         };
         let flip = MemberEffect::Flip(fresh.clone());
@@ -367,10 +364,21 @@ impl Provider {
     }
 }
 
-/// The name that a client gives a member, unless it is blank or too long for a name.
-fn kept_display(member: &resource::Member) -> Option<String> {
-    let fits = |name: &&String| !name.trim().is_empty() && name.len() <= MAX_DISPLAY_BYTES;
-    member.display.as_ref().filter(fits).cloned()
+/// A change of members that changes something.
+struct Effective {
+    change: MemberChange,
+    /// Of those to add, the stamps of those who are there, and whom a removal that is under way would
+    /// remove.
+    stamps: HashMap<String, u64>,
+    /// Whether an earlier addition may not have been told in the group yet.
+    is_owed: bool,
+}
+
+impl Round<'_> {
+    /// The steps of a transaction that are not about members.
+    fn other_steps(&self) -> usize {
+        OTHER_STEPS + self.body.map_or(0, |body| body.steps())
+    }
 }
 
 /// The partitions of a set that is made for so many members.
@@ -382,191 +390,4 @@ pub(super) fn shards_for(members: usize) -> u32 {
 
 fn count<T>(members: &[T]) -> i64 {
     i64::try_from(members.len()).unwrap_or(i64::MAX)
-}
-
-/// The resource types of members that did not say theirs, as far as they were looked up.
-#[derive(Debug, Default)]
-pub(super) struct Kinds {
-    known: HashMap<String, String>,
-}
-
-impl Kinds {
-    /// The members to add, each with its type: as given, as found, or else the default.
-    fn additions<'m>(
-        &self,
-        scope: &Scope,
-        group: &str,
-        members: impl IntoIterator<Item = &'m resource::Member>,
-    ) -> Result<MemberChange> {
-        let mut add = BTreeMap::new();
-        for member in members {
-            if member.value == group {
-                return Err(Error::invalid_value("`members` names the group itself"));
-            }
-            if add.len() == MAX_MEMBERS {
-                return Err(Error::payload_too_large(format!(
-                    "A request may name at most {MAX_MEMBERS} members"
-                )));
-            }
-            let given = member.kind.as_ref().map(|kind| scope.member_type(kind));
-            let given = given.transpose()?.map(|kind| &kind.name);
-            let kind = match (self.known.get(&member.value), given) {
-                (Some(kind), Some(given)) if kind != given => {
-                    return Err(Error::invalid_value(format!(
-                        "`members` says that `{}` is a {given}, and it is a {kind}",
-                        member.value
-                    )));
-                }
-                (Some(kind), _) => kind.clone(),
-                (None, Some(given)) => given.clone(),
-                (None, None) => scope.default_member_type()?.name.clone(),
-            };
-            add.insert(
-                member.value.clone(),
-                Member {
-                    id: member.value.clone(),
-                    kind,
-                    display: kept_display(member),
-                },
-            );
-        }
-        Ok(MemberChange {
-            add,
-            remove: HashSet::new(),
-        })
-    }
-
-    /// Finds out the types of members that are not what they were taken for.
-    ///
-    /// # Errors
-    /// `InvalidValue` naming a member that is no resource of the tenant; the same for an id of
-    /// another tenant's.
-    pub(super) async fn infer(
-        &mut self,
-        scope: &Scope,
-        missing: &str,
-        intent: &MemberIntent,
-    ) -> Result<()> {
-        let ids: Vec<String> = intent.added().map(|member| member.value.clone()).collect();
-        self.look_up(scope, missing, &ids).await
-    }
-
-    async fn look_up(&mut self, scope: &Scope, missing: &str, ids: &[String]) -> Result<()> {
-        let unknown = || {
-            StoreError::NoMember {
-                id: missing.to_owned(),
-            }
-            .into()
-        };
-        if self.known.contains_key(missing) {
-            return Err(unknown());
-        }
-        for resource_type in scope.member_types() {
-            for id in scope.store.existing(resource_type, ids).await? {
-                self.known.insert(id, resource_type.name.clone());
-            }
-        }
-        if self.known.contains_key(missing) {
-            Ok(())
-        } else {
-            Err(unknown())
-        }
-    }
-
-    /// What the intent comes to for the group as it is.
-    async fn outcome(
-        &self,
-        scope: &Scope,
-        group: &Stored,
-        intent: &MemberIntent,
-    ) -> Result<Outcome, Setback> {
-        match intent {
-            MemberIntent::Keep => Ok(Outcome::Same),
-            MemberIntent::ClearVisible => match scope.visible_members(group).await? {
-                Some(members) if !members.is_empty() => Ok(Outcome::List(BTreeMap::new())),
-                _ => Ok(Outcome::Same),
-            },
-            MemberIntent::Exactly(members) => {
-                let wanted = self.additions(scope, &group.id, members)?.add;
-                self.exactly(scope, group, wanted).await
-            }
-            MemberIntent::Operations(operations) => self.operations(scope, group, operations).await,
-        }
-    }
-
-    /// A whole new list, or nothing if it is the list that is there. A list that differs by one member
-    /// is a change of that member: no reader sees it half done.
-    async fn exactly(
-        &self,
-        scope: &Scope,
-        group: &Stored,
-        wanted: BTreeMap<String, Member>,
-    ) -> Result<Outcome, Setback> {
-        let (current, more) = scope.store.members(group, wanted.len() + 1).await?;
-        if more {
-            return Ok(Outcome::List(wanted));
-        }
-        let current: HashSet<String> = current.into_iter().map(|member| member.id).collect();
-        let gone: Vec<&String> = current
-            .iter()
-            .filter(|id| !wanted.contains_key(*id))
-            .collect();
-        let new: Vec<&Member> = wanted
-            .values()
-            .filter(|member| !current.contains(&member.id))
-            .collect();
-        match (new.as_slice(), gone.as_slice()) {
-            ([], []) => Ok(Outcome::Same),
-            ([member], []) => Ok(Outcome::Single(MemberChange {
-                add: BTreeMap::from([(member.id.clone(), (*member).clone())]),
-                remove: HashSet::new(),
-            })),
-            ([], [id]) => Ok(Outcome::Single(MemberChange {
-                add: BTreeMap::new(),
-                remove: HashSet::from([(*id).clone()]),
-            })),
-            _ => Ok(Outcome::List(wanted)),
-        }
-    }
-
-    /// PATCH operations in order, folded into one change.
-    async fn operations(
-        &self,
-        scope: &Scope,
-        group: &Stored,
-        operations: &[MemberOp],
-    ) -> Result<Outcome, Setback> {
-        let mut change = MemberChange::default();
-        let mut fresh = false;
-        for operation in operations {
-            match operation {
-                MemberOp::Add(members) => {
-                    for (id, member) in self.additions(scope, &group.id, members)?.add {
-                        change.remove.remove(&id);
-                        change.add.insert(id, member);
-                    }
-                }
-                MemberOp::Remove(ids) => change.remove_all(ids.iter().cloned()),
-                MemberOp::RemoveMatching(filter) => {
-                    let ids = scope.matching_members(group, filter).await?;
-                    change.remove_all(ids);
-                }
-                MemberOp::Clear => (change, fresh) = (MemberChange::default(), true),
-                MemberOp::ReplaceAll(members) => {
-                    (change, fresh) = (self.additions(scope, &group.id, members)?, true);
-                }
-            }
-        }
-        if change.add.len() + change.remove.len() > MAX_MEMBERS {
-            return Err(Error::payload_too_large(format!(
-                "A request may name at most {MAX_MEMBERS} members"
-            ))
-            .into());
-        }
-        match fresh {
-            true => self.exactly(scope, group, change.add).await,
-            false if change.is_empty() => Ok(Outcome::Same),
-            false => Ok(Outcome::Delta(change)),
-        }
-    }
 }

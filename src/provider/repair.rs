@@ -11,7 +11,7 @@ use super::tenants::CACHE_MILLIS;
 use super::{Provider, REQUEST_BUDGET, Tenant};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::Resource;
-use crate::protocol::schema::{Index, ResourceType};
+use crate::protocol::schema::{Index, Membership, ResourceType};
 use crate::store::{
     BuildingIndex, ConfigItem, Entries, StoreError, Stored, StrayEntry, TenantStore, Window,
 };
@@ -43,15 +43,32 @@ pub struct Findings {
     pub stray: u64,
     /// Counters that did not say the number of resources: by type, what they said and what is true.
     pub totals: Vec<(String, u64, u64)>,
+    /// Groups that did not say the number of their members: by id, what they said and what is true.
+    pub members: Vec<(String, i64, u64)>,
     /// Values of unique attributes that more than one resource has, as `type attribute id`.
     pub conflicts: Vec<String>,
+    /// Resources with more values of an indexed attribute than the index holds, as
+    /// `type attribute id`.
+    pub crowded: Vec<String>,
 }
 
 impl Findings {
     /// Whether nothing was wrong.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.missing == 0 && self.stray == 0 && self.totals.is_empty() && self.conflicts.is_empty()
+        let is_counted = self.totals.is_empty() && self.members.is_empty();
+        self.missing == 0 && self.stray == 0 && is_counted && self.obstacles() == 0
+    }
+
+    /// Whether a repair mends all that is wrong.
+    #[must_use]
+    pub fn is_mendable(&self) -> bool {
+        self.obstacles() == 0
+    }
+
+    /// What no repair can mend: the values have to change.
+    fn obstacles(&self) -> usize {
+        self.conflicts.len() + self.crowded.len()
     }
 }
 
@@ -87,7 +104,7 @@ impl Provider {
                 continue;
             }
             let only = |candidate: &Index| candidate.path == index.path;
-            let conflicts = findings.conflicts.len();
+            let obstacles = findings.obstacles();
             self.mend_entries(
                 &view,
                 resource_type,
@@ -107,7 +124,7 @@ impl Provider {
                 &mut findings,
             )
             .await?;
-            if findings.conflicts.len() == conflicts {
+            if findings.obstacles() == obstacles {
                 self.administration(tenant)
                     .remove_config(ConfigItem::Building(index))
                     .await?;
@@ -172,8 +189,67 @@ impl Provider {
                 &mut findings,
             )
             .await?;
+            if resource_type.membership == Some(Membership::Members) {
+                self.mend_member_counts(resource_type, repair, tenant, &mut findings)
+                    .await?;
+            }
         }
         Ok(findings)
+    }
+
+    /// Corrects what groups say of the number of their members.
+    async fn mend_member_counts(
+        &self,
+        resource_type: &ResourceType,
+        repair: Repair,
+        tenant: &TenantId,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let mut after: Option<String> = None;
+        loop {
+            let store = self.administration(tenant);
+            let window = Window {
+                after: after.as_deref(),
+                limit: Some(PAGE),
+                ..Window::default()
+            };
+            let page = store.resource_page(resource_type, window).await?;
+            for group in &page.resources {
+                // A store is for one request; counting a large group may take long.
+                let store = self.administration(tenant);
+                let state = group.group.clone().unwrap_or_default();
+                // A large change that is under way counts at its end.
+                if state.open > 0 {
+                    continue;
+                }
+                let (said, counted) = (state.about, store.count_members(group).await?);
+                if i64::try_from(counted) == Ok(said)
+                    || self.has_changed(&store, resource_type, group).await?
+                {
+                    continue;
+                }
+                findings.members.push((group.id.clone(), said, counted));
+                if repair == Repair::Mend {
+                    let corrected = store.correct_member_count(resource_type, group, counted);
+                    ignore_changed(corrected.await)?;
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether a resource is not as it was read any more.
+    async fn has_changed(
+        &self,
+        store: &TenantStore,
+        resource_type: &ResourceType,
+        read: &Stored,
+    ) -> Result<bool> {
+        let now = store.get(resource_type, &read.id).await?;
+        Ok(now.is_none_or(|now| now.version() != read.version()))
     }
 
     async fn mend_entries(
@@ -196,7 +272,7 @@ impl Provider {
             };
             let page = store.resource_page(resource_type, window).await?;
             findings.resources += page.resources.len() as u64;
-            let expected = expected(view, resource_type, &page.resources, wanted)?;
+            let expected = expected(view, resource_type, &page.resources, wanted, findings)?;
             for (position, missing) in store.missing_entries(resource_type, &expected).await? {
                 findings.missing += missing.iter().count() as u64;
                 if let (Repair::Mend, Some((stored, _))) = (repair, expected.get(position)) {
@@ -288,6 +364,7 @@ fn expected<'s>(
     resource_type: &ResourceType,
     resources: &'s [Stored],
     wanted: &(dyn Fn(&Index) -> bool + Sync),
+    findings: &mut Findings,
 ) -> Result<Vec<(&'s Stored, Entries)>> {
     let indexes: Vec<&Index> = resource_type
         .indexes
@@ -299,6 +376,11 @@ fn expected<'s>(
         .map(|stored| {
             let body = Resource::from_text(&stored.body)?;
             let all = entries(body.body(), stored.modified, resource_type, &view.rules);
+            let is_wanted = |path: &str| indexes.iter().any(|index| index.path == path);
+            let crowded = all.crowded().filter(|(path, _)| is_wanted(path));
+            let crowded =
+                crowded.map(|(path, _)| format!("{} {path} {}", resource_type.name, stored.id));
+            findings.crowded.extend(crowded);
             Ok((
                 stored,
                 all.filtered(|entry| indexes.iter().any(|index| entry.is_of(index))),

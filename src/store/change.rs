@@ -54,6 +54,15 @@ pub struct BodyChange<'c> {
     pub write: Write<'c>,
 }
 
+impl BodyChange<'_> {
+    /// The steps that this takes in a transaction beside the resource itself.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        let (before, after) = (self.entries_before, self.write.entries);
+        before.minus(after).count() + after.minus(before).count()
+    }
+}
+
 /// Member items to write and to remove together with a change of their group.
 #[derive(Debug, Clone, Copy)]
 pub struct MemberItems<'c> {
@@ -61,6 +70,8 @@ pub struct MemberItems<'c> {
     pub set: &'c GroupState,
     /// The members to add, who are not there, each with its resource type.
     pub add: &'c [(Member, &'c ResourceType)],
+    /// Members who are there, and whom a removal that is under way must spare.
+    pub again: &'c [Member],
     /// The ids of the members to remove, who are there.
     pub remove: &'c [String],
 }
@@ -215,6 +226,10 @@ impl TenantStore {
             transaction.put(put, Refusal::Changed);
             let put = self.membership_put(group, items.set, &member.id)?;
             transaction.put(put, Refusal::Never);
+        }
+        for member in items.again {
+            let put = self.member_put(group, items.set, member, Presence::Present)?;
+            transaction.put(put, Refusal::Changed);
         }
         for id in items.remove {
             let delete = self.member_delete(group, items.set, id, Removal::Any)?;

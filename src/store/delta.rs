@@ -66,21 +66,48 @@ impl TenantStore {
             }
             return Err(refused);
         }
-        leased.apply_delta(&entry.step, &delta, types).await?;
+        let all = delta.change.clone();
+        leased.apply(&entry.step, &delta, all, 0, types).await?;
         self.get(resource_type, &delta.group)
             .await?
             .ok_or(StoreError::NotFound)
     }
 
-    /// Does what the journal entry of a large change says, which may be done in part.
-    pub(super) async fn apply_delta(
+    /// Does what is left of a large change that another writer began. What that one has done is not
+    /// written again: a partition that was too slow for it would be for everybody after it.
+    pub(super) async fn resume_delta(
         &self,
         step: &Step,
         delta: &Delta,
         types: &Registry,
     ) -> Result<(), StoreError> {
-        let writes: Vec<_> = delta
-            .change
+        let Delta {
+            group, set, change, ..
+        } = delta;
+        let ids = change.add.keys().chain(&change.remove);
+        let stamps = self.member_stamps(group, set, ids).await?;
+        let mut left = change.clone();
+        left.add
+            .retain(|id, _| stamps.get(id).is_none_or(|stamp| set.may_lose(*stamp)));
+        left.remove.retain(|id| {
+            stamps
+                .get(id)
+                .is_some_and(|stamp| *stamp <= set.member_revision)
+        });
+        let done = change.balance() - left.balance();
+        self.apply(step, delta, left, done, types).await
+    }
+
+    /// Makes what is left of a change; so many more members there are already.
+    async fn apply(
+        &self,
+        step: &Step,
+        delta: &Delta,
+        left: MemberChange,
+        done: i64,
+        types: &Registry,
+    ) -> Result<(), StoreError> {
+        let writes: Vec<_> = left
             .in_transactions()
             .into_iter()
             .map(|part| self.write_part(delta, part, types))
@@ -89,8 +116,8 @@ impl TenantStore {
             .buffer_unordered(PARALLEL)
             .try_collect()
             .await?;
-        self.close(step, delta, applied.into_iter().sum(), types)
-            .await
+        let more = done + applied.into_iter().sum::<i64>();
+        self.close(step, delta, more, types).await
     }
 
     /// Adds and removes what fits one transaction. Members that were deleted since the change began

@@ -1,14 +1,15 @@
 //! Index entries: which keys a resource stands under.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::keys;
 use crate::protocol::schema::Index;
 
-/// The most entries that one resource has in one index.
-const MAX_ENTRIES: usize = 20;
+/// The most entries that one resource has in one index: all of them can be replaced in one
+/// transaction, which takes 100 steps.
+pub const MAX_ENTRIES: usize = 40;
 
 /// Claims on the values of an index that is not unique by itself stand in a partition of their own.
 const CLAIMS: &str = "!";
@@ -42,17 +43,42 @@ impl Entry {
 
 /// All keys that a resource stands under, each once.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Entries(BTreeSet<Entry>);
+pub struct Entries {
+    entries: BTreeSet<Entry>,
+    /// Of each index that does not hold all values of the resource, by its path: how many there are.
+    #[serde(skip)]
+    crowded: BTreeMap<String, usize>,
+}
 
 impl Entries {
-    /// Adds the keys of one index, the first 20 of them.
-    pub fn add(&mut self, index: &Index, keys: impl IntoIterator<Item = String>) {
+    /// Adds the keys of one index: the first [`MAX_ENTRIES`], if there are more.
+    pub fn add(&mut self, index: &Index, keys: Vec<String>) {
+        if keys.len() > MAX_ENTRIES {
+            let distinct: BTreeSet<&String> = keys.iter().collect();
+            if distinct.len() > MAX_ENTRIES {
+                self.crowded.insert(index.path.clone(), distinct.len());
+            }
+        }
         let entry = |key| Entry {
             path: index.path.clone(),
             key,
             unique: index.unique,
         };
-        self.0.extend(kept(keys).into_iter().map(entry));
+        self.entries.extend(kept(keys).into_iter().map(entry));
+    }
+
+    /// The indexes that do not hold all values of the resource, and how many there are.
+    pub fn crowded(&self) -> impl Iterator<Item = (&str, usize)> {
+        let crowded = self.crowded.iter();
+        crowded.map(|(path, values)| (path.as_str(), *values))
+    }
+
+    /// The first index that holds fewer of the values than there are, where there were not so many
+    /// before.
+    #[must_use]
+    pub fn crowded_since(&self, before: &Self) -> Option<(&str, usize)> {
+        let had = |path: &str| before.crowded.get(path).copied().unwrap_or(0);
+        self.crowded().find(|(path, values)| *values > had(path))
     }
 
     /// Adds claims on the keys of an index that is not unique by itself.
@@ -62,18 +88,18 @@ impl Entries {
             key,
             unique: true,
         };
-        self.0.extend(keys.into_iter().map(claim));
+        self.entries.extend(keys.into_iter().map(claim));
     }
 
     /// Every entry, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.0.iter()
+        self.entries.iter()
     }
 
     /// Whether the resource with this id has an entry with this sort key in this partition.
     #[must_use]
     pub fn has(&self, partition: &str, sort_key: &str, id: &str) -> bool {
-        self.0
+        self.entries
             .iter()
             .any(|entry| entry.path == partition && entry.sort_key(id) == sort_key)
     }
@@ -81,7 +107,10 @@ impl Entries {
     /// Only those entries.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&Entry) -> bool) -> Self {
-        Self(self.0.iter().filter(|entry| keep(entry)).cloned().collect())
+        Self {
+            entries: self.iter().filter(|entry| keep(entry)).cloned().collect(),
+            crowded: BTreeMap::new(),
+        }
     }
 
     /// The partitions in which this index keeps its entries and claims.
@@ -92,7 +121,7 @@ impl Entries {
 
     /// The entries that are here and not there.
     pub(super) fn minus<'e>(&'e self, other: &'e Self) -> impl Iterator<Item = &'e Entry> {
-        self.0.difference(&other.0)
+        self.entries.difference(&other.entries)
     }
 }
 
@@ -111,13 +140,27 @@ pub(super) fn kept(texts: impl IntoIterator<Item = String>) -> BTreeSet<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::schema::IndexState;
+
+    fn emails(values: usize) -> Entries {
+        let index = Index {
+            path: "emails.value".to_owned(),
+            unique: false,
+            state: IndexState::Active,
+        };
+        let mut entries = Entries::default();
+        let twice = (0..values).flat_map(|n| [n.to_string(), n.to_string()]);
+        entries.add(&index, twice.collect());
+        entries
+    }
 
     #[test]
-    fn the_first_values_are_those_that_are_indexed() {
-        let texts = (0..30)
-            .rev()
-            .flat_map(|n| [format!("{n:02}"), format!("{n:02}")]);
-        let expected: BTreeSet<String> = (10..30).map(|n| format!("{n:02}")).collect();
-        assert_eq!(kept(texts), expected);
+    fn values_beyond_what_an_index_holds_are_told() {
+        let (full, more) = (emails(MAX_ENTRIES), emails(MAX_ENTRIES + 2));
+        assert_eq!((full.iter().count(), full.crowded().next()), (40, None));
+        assert_eq!(more.iter().count(), MAX_ENTRIES);
+        assert_eq!(more.crowded().collect::<Vec<_>>(), [("emails.value", 42)]);
+        assert_eq!(more.crowded_since(&full), Some(("emails.value", 42)));
+        assert_eq!(emails(41).crowded_since(&more), None);
     }
 }

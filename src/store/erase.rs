@@ -28,6 +28,9 @@ use crate::protocol::schema::{Membership as Kind, Registry, ResourceType};
 /// How long a request goes on removing what nobody sees any more.
 const SWEEP_TIME: Duration = Duration::from_secs(2);
 
+/// Groups that are left before the next ones are looked for.
+const PART: usize = 1_000;
+
 /// Groups updated at once while a member of them is deleted.
 const PARALLEL: usize = 16;
 
@@ -182,9 +185,14 @@ impl TenantStore {
         erasure: &Erasure,
         types: &Registry,
     ) -> Result<(), StoreError> {
-        let memberships = self.memberships(&erasure.id).await?;
-        if !memberships.is_empty() {
+        // Part by part, so that whoever takes over goes on where the last one was. A tombstone gets no
+        // new memberships, so the end of a part is the end of all.
+        loop {
+            let (memberships, more) = self.some_memberships(&erasure.id, PART).await?;
             self.leave_groups(memberships, types).await?;
+            if !more {
+                break;
+            }
         }
         let Some(resource_type) = types.resource_type(&erasure.resource_type) else {
             return self.end(step).await;

@@ -21,6 +21,8 @@ pub enum StoreError {
     },
     /// The item would be larger than DynamoDB takes (400 KB).
     TooLarge,
+    /// More index entries would change than one transaction takes.
+    TooManyEntries,
     /// Throttled, conflicting or out of reach until the deadline.
     Unavailable(BoxError),
     /// Anything else; a fault of ours or of the installation.
@@ -42,6 +44,10 @@ impl From<StoreError> for Error {
             )),
             StoreError::TooLarge => Self::payload_too_large(
                 "The resource is larger than 400 KB, which is the most that can be stored",
+            ),
+            StoreError::TooManyEntries => Self::invalid_value(
+                "The request changes more values of indexed attributes than can be changed at once; \
+                 change some of them in a request of their own",
             ),
             StoreError::Unavailable(source) => {
                 Self::unavailable("The directory is overloaded or out of reach; retry later")

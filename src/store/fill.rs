@@ -16,9 +16,10 @@ use super::batch::PlainWrite;
 use super::change::{BodyChange, Change, Guard, MemberEffect};
 use super::entry::Entries;
 use super::error::StoreError;
-use super::item::{GroupState, Stored};
+use super::item::{self, GroupState, Stored};
 use super::journal::{Note, Stage, Step, Work};
 use super::member::Member;
+use super::range::Shown;
 use super::resource::{New, Write};
 use crate::protocol::schema::{Registry, ResourceType};
 
@@ -326,12 +327,12 @@ impl TenantStore {
         resource_type: &ResourceType,
         ids: &[String],
     ) -> Result<Vec<String>, StoreError> {
-        let mut found: Vec<String> = self
-            .get_many(resource_type, ids)
-            .await?
-            .into_iter()
-            .map(|stored| stored.id)
-            .collect();
+        let pk = self.keys.resources(resource_type);
+        let keys = ids.iter().map(|id| (pk.clone(), id.clone()));
+        let items = self.get_keys(keys.collect(), Shown::Keys).await?;
+        let found = items.into_iter().filter(|item| !item::is_deleted(item));
+        let found = found.map(|mut item| item::take_text(&mut item, "sk"));
+        let mut found = found.collect::<Result<Vec<_>, _>>()?;
         found.sort_unstable();
         Ok(found)
     }

@@ -109,7 +109,7 @@ impl TenantStore {
         let Taken { step, stage, .. } = taken;
         match work {
             Work::Fill(fill) => self.resume_fill(step, *stage, fill, types).await,
-            Work::Delta(delta) => self.apply_delta(step, delta, types).await,
+            Work::Delta(delta) => self.resume_delta(step, delta, types).await,
             Work::Erase(erasure) => self.resume_erasure(step, *stage, erasure, types).await,
             Work::Sweep(sweep) => self.finish_sweep(step, sweep).await,
         }

@@ -187,6 +187,7 @@ pub(super) fn number(item: &Item, name: &str) -> Result<u64, StoreError> {
         .ok_or_else(|| malformed(name))
 }
 
-fn malformed(name: &str) -> StoreError {
+/// An item that this code did not write.
+pub(super) fn malformed(name: &str) -> StoreError {
     StoreError::Backend(format!("an item has no usable `{name}`").into())
 }

@@ -127,6 +127,13 @@ impl GroupState {
         }
     }
 
+    /// Whether a large removal that is under way would remove a member with this stamp: it removes
+    /// what was stamped before it began.
+    #[must_use]
+    pub fn may_lose(&self, stamp: u64) -> bool {
+        self.open > 0 && stamp < self.member_revision
+    }
+
     /// The partition of a member's item.
     pub(super) fn shard(&self, member: &str) -> u64 {
         keys::stable_hash(member) % u64::from(self.shards.max(1))

@@ -18,7 +18,7 @@ use super::item::{self, Item, Stored, s};
 use super::key_range::KeyRange;
 use super::keys::{self, SEPARATOR};
 use super::meter::Account;
-use super::range::Window;
+use super::range::{Shown, Window};
 use crate::protocol::schema::ResourceType;
 
 impl TenantStore {
@@ -123,7 +123,7 @@ impl TenantStore {
                 .and_then(|kind| kind.as_s().ok())
                 .is_some_and(|kind| kind == "N")
         };
-        let items = self.get_keys(keys).await?;
+        let items = self.get_keys(keys, Shown::All).await?;
         let has_nested = items.iter().any(is_mark);
         let group = items
             .into_iter()

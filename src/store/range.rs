@@ -40,6 +40,25 @@ pub struct Window<'w> {
     pub order: Order,
 }
 
+/// What is shown of items that are read. It costs the same capacity; what is not shown need not be
+/// sent and decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Everything.
+    All,
+    /// The sort key, and whether it is a tombstone.
+    Keys,
+}
+
+impl Shown {
+    fn expression(self) -> Option<String> {
+        match self {
+            Self::All => None,
+            Self::Keys => Some("sk, del".to_owned()),
+        }
+    }
+}
+
 /// A page of an index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IndexPage {
@@ -131,17 +150,29 @@ impl TenantStore {
         range: &KeyRange,
         limit: u64,
     ) -> Result<Option<u64>, StoreError> {
-        let (mut total, mut after) = (0, None::<String>);
         if range.is_empty() {
             return Ok(Some(0));
         }
+        let pk = self.keys.index(resource_type, &index.path);
+        self.count_items(pk, range, limit).await
+    }
+
+    /// The number of items in a range, in as many calls as DynamoDB needs; nothing if there are more
+    /// than `limit`.
+    pub(super) async fn count_items(
+        &self,
+        pk: String,
+        range: &KeyRange,
+        limit: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let (mut total, mut after) = (0, None::<String>);
         loop {
             let window = Window {
                 after: after.as_deref(),
                 ..Window::default()
             };
-            let pk = self.keys.index(resource_type, &index.path);
-            let output = self.query(pk, range, window, Some(Select::Count)).await?;
+            let select = Some(Select::Count);
+            let output = self.query(pk.clone(), range, window, select).await?;
             total += u64::try_from(output.count()).unwrap_or(0);
             after = last_key(&output);
             if total > limit {
@@ -193,7 +224,10 @@ impl TenantStore {
     ) -> Result<Vec<Stored>, StoreError> {
         let pk = self.keys.resources(resource_type);
         let items = self
-            .get_keys(ids.iter().map(|id| (pk.clone(), id.clone())).collect())
+            .get_keys(
+                ids.iter().map(|id| (pk.clone(), id.clone())).collect(),
+                Shown::All,
+            )
             .await?;
         let mut found = HashMap::new();
         for item in items.into_iter().filter(|item| !item::is_deleted(item)) {
@@ -207,6 +241,7 @@ impl TenantStore {
     pub(super) async fn get_keys(
         &self,
         keys: BTreeSet<(String, String)>,
+        shown: Shown,
     ) -> Result<Vec<Item>, StoreError> {
         let key = |(pk, sk): (String, String)| {
             HashMap::from([("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk))])
@@ -214,7 +249,7 @@ impl TenantStore {
         let keys: Vec<_> = keys.into_iter().map(key).collect();
         let batches = keys
             .chunks(MAX_BATCH)
-            .map(|chunk| self.get_batch(chunk.to_vec()));
+            .map(|chunk| self.get_batch(chunk.to_vec(), shown));
         Ok(try_join_all(batches).await?.into_iter().flatten().collect())
     }
 
@@ -222,6 +257,7 @@ impl TenantStore {
     async fn get_batch(
         &self,
         mut wanted: Vec<HashMap<String, AttributeValue>>,
+        shown: Shown,
     ) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::with_capacity(wanted.len());
         let mut backoff = Backoff::default();
@@ -229,6 +265,7 @@ impl TenantStore {
             let keys = KeysAndAttributes::builder()
                 .set_keys(Some(wanted))
                 .consistent_read(true)
+                .set_projection_expression(shown.expression())
                 .build();
             let keys = keys.map_err(broken)?;
             let attempt = || {

@@ -7,13 +7,14 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, ReturnCons
 use super::TenantStore;
 use super::entry::{Entries, Entry};
 use super::error::StoreError;
+use super::expression::Expression;
 use super::item::{self, Stored, n, s};
 use super::key_range::KeyRange;
 use super::keys;
 use super::meter::Account;
-use super::range::{Window, last_key};
+use super::range::{Shown, Window, last_key};
 use super::resource::{broken, token};
-use super::transaction::{Refusal, Transaction};
+use super::transaction::{MAX_STEPS, Refusal, Transaction};
 use crate::protocol::schema::{Index, ResourceType};
 
 /// An index entry, as it is found in the table.
@@ -46,7 +47,7 @@ impl TenantStore {
             .flat_map(|(stored, entries)| entries.iter().map(|entry| key(entry, &stored.id)))
             .collect();
         let mut found = HashSet::new();
-        for mut item in self.get_keys(wanted).await? {
+        for mut item in self.get_keys(wanted, Shown::All).await? {
             let id = item::take_text(&mut item, "id")?;
             found.insert((
                 item::take_text(&mut item, "pk")?,
@@ -83,21 +84,25 @@ impl TenantStore {
         stored: &Stored,
         entries: &Entries,
     ) -> Result<(), StoreError> {
-        let token = token();
-        let mut transaction = Transaction::default();
-        let check = ConditionCheck::builder()
-            .table_name(&*self.table)
-            .key("pk", s(self.keys.resources(resource_type)))
-            .key("sk", s(&stored.id))
-            .condition_expression("v = :v AND attribute_not_exists(del)")
-            .expression_attribute_values(":v", n(stored.revision));
-        transaction.check(check.build().map_err(broken)?, Refusal::Resource);
-        for entry in entries.iter() {
-            self.add_entry(&mut transaction, resource_type, &stored.id, entry, &token)?;
+        let entries: Vec<&Entry> = entries.iter().collect();
+        for part in entries.chunks(MAX_STEPS - 1) {
+            let token = token();
+            let mut transaction = Transaction::default();
+            let check = ConditionCheck::builder()
+                .table_name(&*self.table)
+                .key("pk", s(self.keys.resources(resource_type)))
+                .key("sk", s(&stored.id))
+                .condition_expression("v = :v AND attribute_not_exists(del)")
+                .expression_attribute_values(":v", n(stored.revision));
+            transaction.check(check.build().map_err(broken)?, Refusal::Resource);
+            for entry in part {
+                self.add_entry(&mut transaction, resource_type, &stored.id, entry, &token)?;
+            }
+            self.commit(transaction, &token)
+                .await?
+                .map_err(|refused| refused.into_error(Some(stored)))?;
         }
-        self.commit(transaction, &token)
-            .await?
-            .map_err(|refused| refused.into_error(Some(stored)))
+        Ok(())
     }
 
     /// A page of an index as it is in the table, claims of switches included.
@@ -171,6 +176,51 @@ impl TenantStore {
         self.commit(transaction, &token())
             .await?
             .map_err(|refused| refused.into_error(seen))
+    }
+
+    /// The number of a group's members, in as many calls as DynamoDB needs.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn count_members(&self, group: &Stored) -> Result<u64, StoreError> {
+        let Some(state) = &group.group else {
+            return Ok(0);
+        };
+        let mut total = 0;
+        for shard in 0..u64::from(state.shards) {
+            let pk = self.keys.members(&group.id, &state.set, shard);
+            total += self
+                .count_items(pk, &KeyRange::all(), u64::MAX)
+                .await?
+                .unwrap_or(0);
+        }
+        Ok(total)
+    }
+
+    /// Says in a group how many members it has, on the condition that nobody has changed them since it
+    /// was read.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`, `Unavailable`, `Backend`.
+    pub async fn correct_member_count(
+        &self,
+        resource_type: &ResourceType,
+        group: &Stored,
+        counted: u64,
+    ) -> Result<(), StoreError> {
+        let read = group.group.clone().unwrap_or_default();
+        let token = token();
+        let mut parts = Expression::new(
+            "attribute_not_exists(del) AND mv = :mv",
+            "rid = :rid, about = :about",
+            &token,
+        );
+        parts
+            .value(":mv", n(read.member_revision))
+            .value(":about", n(counted));
+        let update = parts.update(&self.table, self.keys.resources(resource_type), &group.id)?;
+        self.update_item(update, &token).await?;
+        Ok(())
     }
 
     /// Corrects the count of a type by a difference.

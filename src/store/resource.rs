@@ -131,6 +131,7 @@ impl TenantStore {
             let items = MemberItems {
                 set,
                 add: new.members,
+                again: &[],
                 remove: &[],
             };
             self.member_steps(&mut transaction, new.id, items)?;

@@ -1,6 +1,6 @@
 //! Who is in a group, and which groups somebody is in.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
 use futures_util::future::try_join_all;
@@ -13,7 +13,7 @@ use super::key_range::KeyRange;
 use super::keys::SEPARATOR;
 use super::member::{Member, Membership};
 use super::meter::Account;
-use super::range::Window;
+use super::range::{Shown, Window};
 
 /// What is read of a partition beyond twice its share of a page, for partitions differ in size.
 const SPARE_SHARE: usize = 16;
@@ -188,6 +188,28 @@ impl TenantStore {
         Ok(self.get_item(pk, member).await?.is_some())
     }
 
+    /// The stamps of those of the ids that are members of the group's current set, by id.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn member_stamps(
+        &self,
+        group: &str,
+        state: &GroupState,
+        ids: impl Iterator<Item = &String>,
+    ) -> Result<HashMap<String, u64>, StoreError> {
+        let key = |id: &String| {
+            let pk = self.keys.members(group, &state.set, state.shard(id));
+            (pk, id.clone())
+        };
+        let items = self.get_keys(ids.map(key).collect(), Shown::All).await?;
+        let stamps = items.into_iter().map(|mut item| {
+            let id = item::take_text(&mut item, "sk")?;
+            Ok((id, item::number(&item, "stamp")?))
+        });
+        stamps.collect()
+    }
+
     /// Those of the ids that are members of at least one of the groups.
     ///
     /// # Errors
@@ -206,7 +228,7 @@ impl TenantStore {
                 (pk, id.clone())
             })
         });
-        let items = self.get_keys(keys.collect()).await?;
+        let items = self.get_keys(keys.collect(), Shown::Keys).await?;
         let ids = items
             .into_iter()
             .map(|mut item| item::take_text(&mut item, "sk"));
@@ -221,6 +243,22 @@ impl TenantStore {
         let range = KeyRange::prefix(&format!("{member}{SEPARATOR}"));
         self.memberships_in(&self.keys.memberships(member), &range)
             .await
+    }
+
+    /// Some membership items of a resource, at most `limit`, and whether there may be more. One call.
+    pub(super) async fn some_memberships(
+        &self,
+        member: &str,
+        limit: usize,
+    ) -> Result<(Vec<Membership>, bool), StoreError> {
+        let range = KeyRange::prefix(&format!("{member}{SEPARATOR}"));
+        let window = Window {
+            limit: Some(limit),
+            ..Window::default()
+        };
+        let pk = self.keys.memberships(member);
+        let (memberships, next) = self.memberships_page(pk, &range, window).await?;
+        Ok((memberships, next.is_some()))
     }
 
     /// Every membership item of these resources, each looked up by itself, in parallel.
@@ -250,27 +288,27 @@ impl TenantStore {
                 after: after.as_deref(),
                 ..Window::default()
             };
-            let output = self.query(pk.to_owned(), range, window, None).await?;
-            after = super::range::last_key(&output);
-            for mut item in output.items.unwrap_or_default() {
-                let key = item::take_text(&mut item, "sk")?;
-                let shard = item::number(&item, "shard")?;
-                let mut parts = key.splitn(3, SEPARATOR).map(str::to_owned);
-                if let (Some(member), Some(group), Some(set)) =
-                    (parts.next(), parts.next(), parts.next())
-                {
-                    memberships.push(Membership {
-                        member,
-                        group,
-                        set,
-                        shard,
-                    });
-                }
-            }
+            let (page, next) = self.memberships_page(pk.to_owned(), range, window).await?;
+            memberships.extend(page);
+            after = next;
             if after.is_none() {
                 return Ok(memberships);
             }
         }
+    }
+
+    /// One call's worth of membership items, and the sort key to go on after, if there may be more.
+    async fn memberships_page(
+        &self,
+        pk: String,
+        range: &KeyRange,
+        window: Window<'_>,
+    ) -> Result<(Vec<Membership>, Option<String>), StoreError> {
+        let output = self.query(pk, range, window, None).await?;
+        let next = super::range::last_key(&output);
+        let items = output.items.unwrap_or_default().into_iter();
+        let memberships = items.map(membership).collect::<Result<Vec<_>, _>>()?;
+        Ok((memberships, next))
     }
 
     /// The memberships of many resources whose ids follow each other, by member: one range in each of
@@ -288,5 +326,21 @@ impl TenantStore {
         let partitions = self.keys.membership_partitions();
         let reads = partitions.iter().map(|pk| self.memberships_in(pk, range));
         Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+    }
+}
+
+/// Reads a membership's item.
+fn membership(mut item: Item) -> Result<Membership, StoreError> {
+    let key = item::take_text(&mut item, "sk")?;
+    let shard = item::number(&item, "shard")?;
+    let mut parts = key.splitn(3, SEPARATOR).map(str::to_owned);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(member), Some(group), Some(set)) => Ok(Membership {
+            member,
+            group,
+            set,
+            shard,
+        }),
+        _ => Err(item::malformed("sk")),
     }
 }

@@ -1,7 +1,7 @@
 //! Processes that serve one table over a network that fails as it is told, in a time that passes only
 //! while everybody waits.
 
-#![allow(dead_code, reason = "each suite uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each suite uses a part of it")]
 
 mod audit;
 mod budget;
@@ -12,16 +12,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::Builder;
-use dynoxide::Database;
+use dynoxide::{AttributeValue, Database, ImportOptions, Item};
 use scim_lambda::aws;
 use scim_lambda::clock::Clock;
+use scim_lambda::embedded::DataDirectory;
 use scim_lambda::protocol::error::{ErrorKind, Result};
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
 use scim_lambda::protocol::schema::ResourceType;
 use scim_lambda::protocol::version::Precondition;
 use scim_lambda::provider::{Cursors, Over, Patched, Provider, Read, Scope};
-use scim_lambda::store::{ConfigItem, Cost, Meter, Store};
+use scim_lambda::store::{ConfigItem, Cost, Meter, PlainItem, Scalar, Store};
 use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -65,15 +66,42 @@ impl World {
         Self::with(5, None).await
     }
 
-    /// The same with a limit for each partition.
-    pub(crate) async fn with_budget() -> Self {
-        Self::with(5, Some(Mutex::new(Budget::new()))).await
+    async fn with(latency: u64, budget: Option<Mutex<Budget>>) -> Self {
+        let database = DataDirectory::in_memory().unwrap().open_table().unwrap();
+        let world = Self::over(database, latency, budget);
+        let process = world.process();
+        let store = process.provider.store();
+        store.create_table_if_missing().await.unwrap();
+        world
     }
 
-    async fn with(latency: u64, budget: Option<Mutex<Budget>>) -> Self {
-        let world = Self {
+    /// A directory of so many users, loaded and not created, behind partitions with limits; and the
+    /// ids of the users, in order.
+    pub(crate) async fn loaded(users: usize) -> (Self, Vec<String>) {
+        let world = Self::with(5, Some(Mutex::new(Budget::new()))).await;
+        let database = world.network.database.clone();
+        let sink = move |items: Vec<PlainItem>| {
+            let items = items.into_iter().map(item).collect();
+            let imported = database.import_items("scim", items, ImportOptions::default());
+            imported.unwrap();
+            Ok(())
+        };
+        let process = world.process();
+        let mut loader = process.provider.loader(&tenant(), sink).await.unwrap();
+        let id = |number: usize| format!("01900000-0000-7000-8000-{number:012}");
+        let ids: Vec<String> = (0..users).map(id).collect();
+        for (number, id) in ids.iter().enumerate() {
+            let user = object(user(&format!("user-{number}")));
+            loader.add("User", id, user, 1_600_000_000_000).unwrap();
+        }
+        loader.finish().unwrap();
+        (world, ids)
+    }
+
+    fn over(database: Database, latency: u64, budget: Option<Mutex<Budget>>) -> Self {
+        Self {
             network: Arc::new(Network {
-                database: Database::memory().unwrap(),
+                database,
                 latency,
                 budget,
             }),
@@ -81,25 +109,18 @@ impl World {
                 begin: Instant::now(),
                 jumped: AtomicU64::new(0),
             }),
-        };
-        let process = world.process();
-        let store = process.provider.store();
-        store.create_table_if_missing().await.unwrap();
-        world
+        }
     }
 
     /// Another table that holds the same.
-    pub(crate) async fn copy(&self) -> Self {
-        let copy = Self::new().await;
-        let items = self.items();
-        for chunk in items.chunks(25) {
-            let put = |item: &Value| json!({"PutRequest": {"Item": item}});
-            let puts: Vec<Value> = chunk.iter().map(put).collect();
-            let request = json!({"RequestItems": {"scim": puts}});
-            let (status, text) = execute(&copy.network.database, "BatchWriteItem", &request);
-            assert_eq!(status, 200, "{text}");
-        }
-        copy
+    pub(crate) fn copy(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("table.sqlite");
+        let file = file.to_string_lossy();
+        self.network.database.vacuum_into(&file).unwrap();
+        let database = Database::memory().unwrap();
+        database.restore_from(&file).unwrap();
+        Self::over(database, self.network.latency, None)
     }
 
     /// Everything in the table.
@@ -397,6 +418,18 @@ pub(crate) fn sorted(ids: &[String]) -> Vec<String> {
 #[track_caller]
 pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
     result.unwrap_err().kind()
+}
+
+/// An item as the table in this process takes it.
+fn item(plain: PlainItem) -> Item {
+    let value = |scalar| match scalar {
+        Scalar::Text(text) => AttributeValue::S(text),
+        Scalar::Number(digits) => AttributeValue::N(digits),
+    };
+    let attributes = plain.into_iter();
+    attributes
+        .map(|(name, scalar)| (name, value(scalar)))
+        .collect()
 }
 
 fn condition(tag: &str) -> Precondition {

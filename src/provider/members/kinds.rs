@@ -1,0 +1,117 @@
+//! Of which resource types members are (RFC 7643 §4.2): as the request says, as they are found, or
+//! else the default.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::super::Scope;
+use super::intent::MemberIntent;
+use crate::protocol::error::{Error, Result};
+use crate::protocol::resource;
+use crate::store::{Member, MemberChange, StoreError};
+
+/// The most members that one request may name.
+pub(super) const MAX_MEMBERS: usize = 20_000;
+
+/// The longest name of a member that is kept, in bytes.
+const MAX_DISPLAY_BYTES: usize = 256;
+
+/// The resource types of members that did not say theirs, as far as they were looked up.
+#[derive(Debug, Default)]
+pub(in crate::provider) struct Kinds {
+    known: HashMap<String, String>,
+}
+
+impl Kinds {
+    /// The members to add, each with its type: as given, as found, or else the default.
+    pub(super) fn additions<'m>(
+        &self,
+        scope: &Scope,
+        group: &str,
+        members: impl IntoIterator<Item = &'m resource::Member>,
+    ) -> Result<MemberChange> {
+        let mut add = BTreeMap::new();
+        for member in members {
+            if member.value == group {
+                return Err(Error::invalid_value("`members` names the group itself"));
+            }
+            if add.len() == MAX_MEMBERS {
+                return Err(Error::payload_too_large(format!(
+                    "A request may name at most {MAX_MEMBERS} members"
+                )));
+            }
+            let given = member.kind.as_ref().map(|kind| scope.member_type(kind));
+            let given = given.transpose()?.map(|kind| &kind.name);
+            let kind = match (self.known.get(&member.value), given) {
+                (Some(kind), Some(given)) if kind != given => {
+                    return Err(Error::invalid_value(format!(
+                        "`members` says that `{}` is a {given}, and it is a {kind}",
+                        member.value
+                    )));
+                }
+                (Some(kind), _) => kind.clone(),
+                (None, Some(given)) => given.clone(),
+                (None, None) => scope.default_member_type()?.name.clone(),
+            };
+            add.insert(
+                member.value.clone(),
+                Member {
+                    id: member.value.clone(),
+                    kind,
+                    display: kept_display(member),
+                },
+            );
+        }
+        Ok(MemberChange {
+            add,
+            remove: HashSet::new(),
+        })
+    }
+
+    /// Finds out the types of members that are not what they were taken for.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming a member that is no resource of the tenant; the same for an id of
+    /// another tenant's.
+    pub(in crate::provider) async fn infer(
+        &mut self,
+        scope: &Scope,
+        missing: &str,
+        intent: &MemberIntent,
+    ) -> Result<()> {
+        let ids: Vec<String> = intent.added().map(|member| member.value.clone()).collect();
+        self.look_up(scope, missing, &ids).await
+    }
+
+    pub(super) async fn look_up(
+        &mut self,
+        scope: &Scope,
+        missing: &str,
+        ids: &[String],
+    ) -> Result<()> {
+        let unknown = || {
+            StoreError::NoMember {
+                id: missing.to_owned(),
+            }
+            .into()
+        };
+        if self.known.contains_key(missing) {
+            return Err(unknown());
+        }
+        for resource_type in scope.member_types() {
+            for id in scope.store.existing(resource_type, ids).await? {
+                self.known.insert(id, resource_type.name.clone());
+            }
+        }
+        if self.known.contains_key(missing) {
+            Ok(())
+        } else {
+            Err(unknown())
+        }
+    }
+}
+
+/// The name that a client gives a member, unless it is blank or too long for a name.
+fn kept_display(member: &resource::Member) -> Option<String> {
+    let fits = |name: &&String| !name.trim().is_empty() && name.len() <= MAX_DISPLAY_BYTES;
+    member.display.as_ref().filter(fits).cloned()
+}
