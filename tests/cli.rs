@@ -438,9 +438,13 @@ fn a_tenant_registers_what_it_stores() {
     );
     let text = registered("resource-type", &types);
     assert_eq!(text, "Registered resource type TestResource\n");
-    let line = refused("schema", &schemas);
+    assert_eq!(registered("schema", &schemas).lines().count(), 2);
+    let changed = guard.path().join("changed.json");
+    let text = fs::read_to_string(&schemas).unwrap();
+    fs::write(&changed, text.replace("\"integer\"", "\"decimal\"")).unwrap();
+    let line = refused("schema", &changed);
     assert!(
-        line.contains("already registered") && line.contains("test-resource"),
+        line.contains("registered already") && line.contains("`type`"),
         "{line}"
     );
     let broken = guard.path().join("broken.json");

@@ -244,7 +244,7 @@ async fn broken_bodies_are_refused_and_store_nothing() {
     check(b"{\"userName\":\"\xff\xfe\"}".to_vec(), 400).await;
     check(nested("[", "]"), 400).await;
     check(nested("{\"a\":", "}").into_iter().collect(), 400).await;
-    check(vec![b' '; 2 * 1024 * 1024], 413).await;
+    check(vec![b' '; 4 * 1024 * 1024 + 1], 413).await;
     let list = server.send("GET", USERS, None).await;
     assert_eq!(list.json["totalResults"], 0, "{}", list.text);
 }

@@ -17,7 +17,7 @@ use crate::tenant::TenantId;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SchemaCommand {
-    /// Register schemas for a tenant, to be used by its resource types
+    /// Register schemas for a tenant, to be used by its resource types, or later forms of them
     Add(Add),
 }
 
@@ -114,20 +114,20 @@ impl Kind {
     ) -> Result<String> {
         match self {
             Self::Schema => {
-                let urn = provider.add_schema(tenant, object).await?;
-                Ok(format!("Registered schema {urn}\n"))
+                let registered = provider.add_schema(tenant, object).await?;
+                Ok(describe("schema", &registered, tenant))
             }
             Self::ResourceType => {
                 let registered = provider.add_resource_type(tenant, object).await?;
-                Ok(describe(&registered, tenant))
+                Ok(describe("resource type", &registered, tenant))
             }
         }
     }
 }
 
-fn describe(registered: &Registered, tenant: &TenantId) -> String {
+fn describe(kind: &str, registered: &Registered, tenant: &TenantId) -> String {
     let Registered { name, building } = registered;
-    let mut text = format!("Registered resource type {name}\n");
+    let mut text = format!("Registered {kind} {name}\n");
     if !building.is_empty() {
         let paths = building.join(", ");
         text.push_str(&format!(
@@ -149,9 +149,9 @@ mod tests {
             name: "User".to_owned(),
             building: building.iter().map(|&path| path.to_owned()).collect(),
         };
-        let text = describe(&registered(&[]), &tenant);
+        let text = describe("resource type", &registered(&[]), &tenant);
         assert_eq!(text, "Registered resource type User\n");
-        let text = describe(&registered(&["badge", "desk"]), &tenant);
+        let text = describe("schema", &registered(&["badge", "desk"]), &tenant);
         assert!(text.contains("badge, desk"), "{text}");
         assert!(text.contains("scim doctor acme --repair"), "{text}");
     }

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 
 use super::change::Setback;
-use super::render::display;
+use super::render::{MAX_ANSWER_BYTES, display};
 use super::{Answer, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
@@ -19,6 +19,8 @@ use crate::store::{Member, Membership, Stored};
 const MAX_LEVELS: usize = 10;
 /// So many groups inside one are looked through for its members.
 const MAX_NESTED: usize = 200;
+/// No answer can hold more members than this, whatever the tenant's switch says.
+const MAX_INLINE_MEMBERS: usize = 25_000;
 /// So many resources are looked up one by one; more by the range their ids span.
 const MAX_SINGLE_LOOKUPS: usize = 4;
 
@@ -92,16 +94,45 @@ impl Scope {
             .collect()
     }
 
-    /// The members of a group, unless there are more than the tenant shows inline.
+    /// The members of a group, unless there are more than the tenant shows inline, or than fit an
+    /// answer.
     pub(super) async fn visible_members(&self, group: &Stored) -> Result<Option<Vec<Member>>> {
-        let cap = self.tenant.rules.switches.inline_member_cap;
-        let counted = group.group.as_ref().map_or(0, |state| state.about);
-        // The count may be wrong by what dead writers did; a much larger group need not be read.
-        if counted > 2 * i64::from(cap) {
+        if self.has_too_many(group) {
             return Ok(None);
         }
-        let (members, more) = self.store.members(group, cap as usize).await?;
-        Ok((!more).then_some(members))
+        let (members, more) = self.store.members(group, self.inline_cap()).await?;
+        let bytes: usize = members.iter().map(|member| self.member_bytes(member)).sum();
+        Ok((!more && bytes <= MAX_ANSWER_BYTES).then_some(members))
+    }
+
+    /// About how many members have to be read to show those of a group.
+    pub(super) fn members_to_read(&self, group: &Stored) -> usize {
+        let about = group.group.as_ref().map_or(0, |state| state.about);
+        match self.has_too_many(group) {
+            true => 0,
+            false => usize::try_from(about).unwrap_or(0).min(self.inline_cap()),
+        }
+    }
+
+    /// Whether a group counts so many members that they need not be read to know that they are not
+    /// shown. The count may be wrong by what dead writers did, so it has to be twice too many.
+    fn has_too_many(&self, group: &Stored) -> bool {
+        let about = group.group.as_ref().map_or(0, |state| state.about);
+        usize::try_from(about).is_ok_and(|about| about > 2 * self.inline_cap())
+    }
+
+    fn inline_cap(&self) -> usize {
+        let cap = self.tenant.rules.switches.inline_member_cap as usize;
+        cap.min(MAX_INLINE_MEMBERS)
+    }
+
+    /// About how long a member is in an answer, in bytes.
+    fn member_bytes(&self, member: &Member) -> usize {
+        let display = member
+            .display
+            .as_ref()
+            .map_or(0, |display| display.len() + 13);
+        self.base_url.len() + 2 * member.id.len() + 2 * member.kind.len() + display + 40
     }
 
     /// The ids of the members that match a filter over `value`, `type` and `display`.
@@ -111,9 +142,10 @@ impl Scope {
         filter: &BoundFilter,
     ) -> Result<Vec<String>, Setback> {
         let Some(members) = self.visible_members(group).await? else {
-            let cap = self.tenant.rules.switches.inline_member_cap;
+            let cap = self.inline_cap();
             let detail = format!(
-                "A filter over the members of a group with more than {cap} is not supported; name them by `value`"
+                "A filter over the members of a group with more than {cap}, or with more than fit \
+                 an answer, is not supported; name them by `value`"
             );
             return Err(Error::too_many(detail).into());
         };

@@ -9,10 +9,10 @@ use crate::protocol::schema::{Index, Registry, Schema};
 use crate::store::{BuildingIndex, ConfigItem, Meter, TenantConfig, TenantStore};
 use crate::tenant::TenantId;
 
-/// What registering a resource type came to.
+/// What registering something came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
-    /// The resource type's name.
+    /// The schema's URN, or the resource type's name.
     pub name: String,
     /// The indexes that have to be built before queries can use them, because there are resources
     /// already.
@@ -20,19 +20,35 @@ pub struct Registered {
 }
 
 impl Provider {
-    /// Registers a schema. It is used by no resource until a resource type names it.
+    /// Registers a schema, or a later form of one that the tenant has registered. A new one is used by
+    /// no resource until a resource type names it.
     ///
     /// # Errors
-    /// `InvalidValue` when it breaks RFC 7643 §7, `Uniqueness` when the URN is taken.
-    pub async fn add_schema(&self, tenant: &TenantId, schema: &Value) -> Result<String> {
+    /// `InvalidValue` when it breaks RFC 7643 §7, or when resources would not fit a later form;
+    /// `Uniqueness` when the URN belongs to the service.
+    pub async fn add_schema(&self, tenant: &TenantId, schema: &Value) -> Result<Registered> {
         let store = self.administration(tenant);
-        let mut config = store.config().await?;
-        let urn = Schema::from_json(schema)?.id;
-        config.schemas.push(schema.clone());
-        Tenant::new(tenant.clone(), config)?;
-        store.put_config(ConfigItem::Schema(&urn, schema)).await?;
+        let config = store.config().await?;
+        let next = Schema::from_json(schema)?;
+        let mut changed = config.clone();
+        let earlier = config.schemas.iter().map(Schema::from_json);
+        let earlier = earlier.collect::<Result<Vec<_>>>()?;
+        match earlier.iter().position(|known| known.id == next.id) {
+            Some(place) => {
+                earlier[place].check_successor(&next)?;
+                changed.schemas[place] = schema.clone();
+            }
+            None => changed.schemas.push(schema.clone()),
+        }
+        let building = self.announce_indexes(tenant, config, changed).await?;
+        store
+            .put_config(ConfigItem::Schema(&next.id, schema))
+            .await?;
         self.tenants.forget(tenant).await;
-        Ok(urn)
+        Ok(Registered {
+            name: next.id,
+            building,
+        })
     }
 
     /// Registers a resource type, or a new list of extensions for one that is there.
@@ -43,14 +59,10 @@ impl Provider {
     pub async fn add_resource_type(&self, tenant: &TenantId, value: &Value) -> Result<Registered> {
         let store = self.administration(tenant);
         let config = store.config().await?;
-        let before = Tenant::new(tenant.clone(), config.clone())?.registry;
-        let name = value
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        let mut after = Registry::clone(&before);
-        if let Some(gone) = after.add_resource_type(value)?
+        let name = value.get("name").and_then(Value::as_str);
+        let name = name.unwrap_or_default().to_owned();
+        let mut registry = Registry::clone(&Tenant::new(tenant.clone(), config.clone())?.registry);
+        if let Some(gone) = registry.add_resource_type(value)?
             && store.total(&gone).await? > 0
         {
             return Err(Error::uniqueness(format!(
@@ -58,20 +70,41 @@ impl Provider {
                 gone.name
             )));
         }
-        let building = self.new_indexes(&store, &before, &after, &name).await?;
-        for path in &building {
-            let index = BuildingIndex {
-                resource_type: name.clone(),
-                path: path.clone(),
-                since: self.now(),
-            };
-            store.put_config(ConfigItem::Building(&index)).await?;
-        }
+        let mut changed = config.clone();
+        changed.resource_types.push(value.clone());
+        let building = self.announce_indexes(tenant, config, changed).await?;
         store
             .put_config(ConfigItem::ResourceType(&name, value))
             .await?;
         self.tenants.forget(tenant).await;
         Ok(Registered { name, building })
+    }
+
+    /// Writes down which indexes a change of the configuration brings to resources that are there,
+    /// before the change itself, so that nobody reads by them too early.
+    async fn announce_indexes(
+        &self,
+        tenant: &TenantId,
+        before: TenantConfig,
+        after: TenantConfig,
+    ) -> Result<Vec<String>> {
+        let store = self.administration(tenant);
+        let before = Tenant::new(tenant.clone(), before)?.registry;
+        let after = Tenant::new(tenant.clone(), after)?.registry;
+        let mut announced = Vec::new();
+        for resource_type in after.resource_types() {
+            let name = &resource_type.name;
+            for path in self.new_indexes(&store, &before, &after, name).await? {
+                let index = BuildingIndex {
+                    resource_type: name.clone(),
+                    path: path.clone(),
+                    since: self.now(),
+                };
+                store.put_config(ConfigItem::Building(&index)).await?;
+                announced.push(path);
+            }
+        }
+        Ok(announced)
     }
 
     /// The indexes of a type that its resources have no entries in.

@@ -17,6 +17,9 @@ use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::Version;
 use crate::store::{Member, Stored};
 
+/// The most that an answer holds of resources or of members, in bytes; Lambda sends at most 6 MB.
+pub(super) const MAX_ANSWER_BYTES: usize = 4_000_000;
+
 /// `display` of members is looked up for so many of them, and left out of larger groups.
 pub(super) const MAX_DISPLAYS: usize = 100;
 

@@ -129,14 +129,24 @@ impl Directory {
 
     /// Creates a resource and returns its id.
     pub(crate) async fn create(&self, scope: &Scope, name: &str, body: Value) -> String {
+        self.try_create(scope, name, body).await.unwrap()
+    }
+
+    /// The same where it may be refused.
+    pub(crate) async fn try_create(
+        &self,
+        scope: &Scope,
+        name: &str,
+        body: Value,
+    ) -> Result<String> {
         let Value::Object(body) = body else {
             panic!("{body} is no object")
         };
         let resource_type = resource_type(scope, name);
         let selection = Selection::default();
         let created = self.provider.create(scope, resource_type, body, &selection);
-        let created: Value = serde_json::from_str(&created.await.unwrap().text).unwrap();
-        created["id"].as_str().unwrap().to_owned()
+        let created: Value = serde_json::from_str(&created.await?.text).unwrap();
+        Ok(created["id"].as_str().unwrap().to_owned())
     }
 
     /// Creates users `user-000` and so on, and returns their ids.
@@ -162,9 +172,21 @@ impl Directory {
 
     /// Replaces one attribute.
     pub(crate) async fn set(&self, scope: &Scope, name: &str, id: &str, path: &str, value: &str) {
+        let operation = json!({"op": "replace", "path": path, "value": value});
+        self.patch(scope, name, id, operation).await.unwrap();
+    }
+
+    /// Makes one PATCH operation.
+    pub(crate) async fn patch(
+        &self,
+        scope: &Scope,
+        name: &str,
+        id: &str,
+        operation: Value,
+    ) -> Result<()> {
         let Value::Object(body) = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-            "Operations": [{"op": "replace", "path": path, "value": value}],
+            "Operations": [operation],
         }) else {
             unreachable!("it is an object")
         };
@@ -177,7 +199,7 @@ impl Directory {
         let patched = self
             .provider
             .patch(scope, resource_type, id, body, &selection, &condition);
-        patched.await.unwrap();
+        patched.await.map(|_| ())
     }
 
     /// Gives a tenant its rules before anybody knows it.

@@ -142,7 +142,10 @@ impl<'a> Drafting<'a, '_> {
         self.given.push(attribute);
         self.written.extend(requested_paths(target));
         if self.values.resource_type.is_detached(attribute) {
-            self.members = Some(members(&mut self.values, attribute, value, place)?);
+            // A client that read no members may send null for them, which is to say nothing.
+            if !value.is_null() {
+                self.members = Some(members(&mut self.values, attribute, value, place)?);
+            }
         } else if is_password(attribute) {
             let value = self.values.value(attribute, value, place)?;
             self.password = Some(PasswordChange::read(value)?);

@@ -8,6 +8,7 @@ mod attribute;
 mod load;
 mod registry;
 mod resource_type;
+mod successor;
 
 pub use attribute::{Attribute, Kind, Mutability, Returned, Uniqueness};
 pub use registry::Registry;

@@ -2,14 +2,13 @@
 
 use std::collections::BinaryHeap;
 
+use super::super::render::MAX_ANSWER_BYTES;
 use super::position::Position;
 use super::search::Search;
 use super::walk::{Match, Walk};
 use crate::protocol::error::Result;
 use crate::protocol::sort::SortKey;
 
-/// A page ends at so many bytes of bodies; Lambda sends at most 6 MB.
-pub(super) const MAX_PAGE_BYTES: usize = 4_000_000;
 /// The first batch of a search whose matches may be few and far between.
 const FIRST_BATCH: usize = 64;
 /// A batch that would be larger is as large as one call gives.
@@ -70,7 +69,7 @@ impl<'r> Walk<'_, 'r> {
         let (mut met, mut bytes, mut more) = (0_usize, 0, false);
         let mut batch = FIRST_BATCH;
         let is_full =
-            |matches: &[Match<'_>], bytes| matches.len() >= cut.size || bytes >= MAX_PAGE_BYTES;
+            |matches: &[Match<'_>], bytes| matches.len() >= cut.size || bytes >= MAX_ANSWER_BYTES;
         while !self.is_done() && (cut.count || !is_full(&matches, bytes)) && !self.budget.is_spent()
         {
             let enough = cut.enough.is_some_and(|enough| met as u64 >= enough);
@@ -142,7 +141,7 @@ impl<'r> Walk<'_, 'r> {
         let sorted = heap.into_sorted_vec().into_iter().skip(cut.skip);
         let (mut matches, mut bytes, mut more) = (Vec::new(), 0, false);
         for Sorted(_, found) in sorted {
-            if matches.len() >= cut.size || bytes >= MAX_PAGE_BYTES {
+            if matches.len() >= cut.size || bytes >= MAX_ANSWER_BYTES {
                 more = true;
                 break;
             }

@@ -2,17 +2,17 @@
 
 use super::super::Scope;
 use super::super::groups::Spread;
-use super::collect::MAX_PAGE_BYTES;
+use super::super::render::MAX_ANSWER_BYTES;
 use super::position::Position;
 use super::search::Search;
 use super::walk::Match;
 use crate::protocol::error::Result;
 use crate::protocol::projection::Projection;
 use crate::protocol::schema::{Membership, ResourceType};
-use crate::store::{Access, Total};
+use crate::store::{Access, Stored, Total};
 
-/// Groups are rendered so many at a time while their members are shown, for each may be large.
-const GROUPS_AT_A_TIME: usize = 20;
+/// Groups are rendered together while they have no more members than this to be shown.
+const MEMBERS_AT_A_TIME: usize = 20_000;
 
 /// The texts of a page, and where the page ends if it had to be cut short.
 pub(super) struct Rendered {
@@ -30,15 +30,18 @@ impl Search<'_> {
         while let Some(first) = left.next() {
             let resource_type = first.resource_type;
             let projection = self.projection(scope, resource_type);
-            let most = match resource_type.membership {
-                Some(Membership::Members) if projection.wants("members") => GROUPS_AT_A_TIME,
-                _ => usize::MAX,
+            let shows_members = resource_type.membership == Some(Membership::Members)
+                && projection.wants("members");
+            let members = |group: &Stored| match shows_members {
+                true => scope.members_to_read(group),
+                false => 0,
             };
+            let mut room = MEMBERS_AT_A_TIME.saturating_sub(members(&first.stored));
             let (mut positions, mut run) = (vec![first.position], vec![first.stored]);
-            while run.len() < most
-                && let Some(next) =
-                    left.next_if(|next| std::ptr::eq(next.resource_type, resource_type))
-            {
+            while let Some(next) = left.next_if(|next| {
+                std::ptr::eq(next.resource_type, resource_type) && members(&next.stored) <= room
+            }) {
+                room -= members(&next.stored);
                 positions.push(next.position);
                 run.push(next.stored);
             }
@@ -46,7 +49,7 @@ impl Search<'_> {
                 .render_many(resource_type, run, &projection, spread)
                 .await?;
             for (text, position) in rendered.into_iter().zip(positions) {
-                if bytes + text.len() > MAX_PAGE_BYTES && !texts.is_empty() {
+                if bytes + text.len() > MAX_ANSWER_BYTES && !texts.is_empty() {
                     return Ok(Rendered {
                         texts,
                         cut_at: last,

@@ -1,0 +1,158 @@
+//! Later forms of a registered schema: what may change while there are resources.
+
+use super::{Attribute, Schema};
+use crate::error::{Error, Result};
+
+impl Schema {
+    /// Checks that every resource that fits this schema fits `next`, and is found as before. Attributes
+    /// may come, an index may come, and what is said of an attribute to people and in answers may
+    /// change.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming the attribute and the characteristic that has to stay.
+    pub fn check_successor(&self, next: &Self) -> Result<()> {
+        check_list("", &self.attributes, &next.attributes)
+    }
+}
+
+fn check_list(parent: &str, before: &[Attribute], after: &[Attribute]) -> Result<()> {
+    for old in before {
+        let path = format!("{parent}{}", old.name());
+        match after.iter().find(|new| new.name == old.name) {
+            Some(new) => check_attribute(&path, old, new)?,
+            None => {
+                return Err(refused(
+                    &path,
+                    "is missing; resources may have a value of it",
+                ));
+            }
+        }
+    }
+    let is_new = |new: &&Attribute| before.iter().all(|old| old.name != new.name);
+    match after.iter().filter(is_new).find(|new| new.required) {
+        Some(new) => {
+            let path = format!("{parent}{}", new.name());
+            Err(refused(
+                &path,
+                "is new and `required`; resources have no value of it",
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_attribute(path: &str, old: &Attribute, new: &Attribute) -> Result<()> {
+    let kept = [
+        ("type", old.kind == new.kind),
+        ("multiValued", old.multi_valued == new.multi_valued),
+        ("caseExact", old.case_exact == new.case_exact),
+        ("uniqueness", old.uniqueness == new.uniqueness),
+    ];
+    if let Some((characteristic, _)) = kept.iter().find(|(_, is_kept)| !is_kept) {
+        return Err(refused(
+            path,
+            &format!("may not change its `{characteristic}`"),
+        ));
+    }
+    if new.required && !old.required {
+        return Err(refused(path, "may not become `required`"));
+    }
+    if old.indexed && !new.indexed {
+        return Err(refused(path, "may not lose its index"));
+    }
+    check_list(
+        &format!("{path}."),
+        &old.sub_attributes,
+        &new.sub_attributes,
+    )
+}
+
+fn refused(path: &str, why: &str) -> Error {
+    Error::invalid_value(format!(
+        "The schema is registered already, and `{path}` {why}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn schema(attributes: &Value) -> Schema {
+        let urn = "urn:example:params:scim:schemas:Badge";
+        Schema::from_json(&json!({"id": urn, "name": "Badge", "attributes": attributes})).unwrap()
+    }
+
+    fn check(change: impl Fn(&mut Value), refused: Option<&str>) {
+        let before = json!([
+            {"name": "number", "type": "string"},
+            {"name": "doors", "type": "complex", "multiValued": true, "subAttributes": [
+                {"name": "name", "type": "string", "indexed": true},
+            ]},
+        ]);
+        let mut after = before.clone();
+        change(&mut after);
+        let outcome = schema(&before).check_successor(&schema(&after));
+        match (outcome, refused) {
+            (Ok(()), None) => {}
+            (Err(error), Some(reason)) => assert!(error.detail().contains(reason), "{error}"),
+            (outcome, _) => panic!("{refused:?}: {outcome:?}"),
+        }
+    }
+
+    #[test]
+    fn what_resources_do_not_feel_may_change() {
+        check(|_| {}, None);
+        check(|after| after[0]["indexed"] = json!(true), None);
+        check(
+            |after| after[0]["description"] = json!("On the front"),
+            None,
+        );
+        check(|after| after[0]["returned"] = json!("request"), None);
+        let more = json!({"name": "issued", "type": "dateTime"});
+        check(
+            |after| after.as_array_mut().unwrap().push(more.clone()),
+            None,
+        );
+    }
+
+    #[test]
+    fn what_resources_would_feel_may_not() {
+        check(
+            |after| after[0]["type"] = json!("integer"),
+            Some("`number` may not change its `type`"),
+        );
+        check(
+            |after| after[0]["caseExact"] = json!(true),
+            Some("`caseExact`"),
+        );
+        check(
+            |after| after[0]["multiValued"] = json!(true),
+            Some("`multiValued`"),
+        );
+        check(
+            |after| after[0]["uniqueness"] = json!("server"),
+            Some("`uniqueness`"),
+        );
+        check(
+            |after| after[0]["required"] = json!(true),
+            Some("`number` may not become"),
+        );
+        check(
+            |after| after[1]["subAttributes"][0]["indexed"] = json!(false),
+            Some("`doors.name` may not lose"),
+        );
+        check(
+            |after| {
+                after.as_array_mut().unwrap().remove(0);
+            },
+            Some("`number` is missing"),
+        );
+        let more = json!({"name": "issued", "type": "dateTime", "required": true});
+        check(
+            |after| after.as_array_mut().unwrap().push(more.clone()),
+            Some("`issued` is new"),
+        );
+    }
+}
