@@ -115,7 +115,7 @@ async fn an_index_that_cannot_hold_a_resource_is_never_read_by() {
     assert!(!examine(&directory).await.is_mendable());
     // It is found by every door all the same, and can be changed, but not made worse.
     let (ids, _) = found(&directory, "doors eq \"d49\"").await;
-    assert_eq!(ids, [opener.clone()]);
+    assert_eq!(ids, std::slice::from_ref(&opener));
     let scope = directory.scope().await;
     directory
         .set(&scope, "User", &opener, "title", "Janitor")

@@ -137,3 +137,64 @@ async fn what_matches_nothing_by_its_words_is_not_looked_for() {
         (&json!(0), cost(0, 0.0, 0.0))
     );
 }
+
+/// A filter of so many values, one of which nobody has.
+fn any_of(path: &str, values: impl Iterator<Item = String>) -> String {
+    let tests: Vec<String> = values
+        .map(|value| format!("{path} eq \"{value}\""))
+        .collect();
+    encoded(&tests.join(" or "))
+}
+
+#[tokio::test]
+async fn many_values_are_looked_up_together() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    let users = directory.create_users(&scope, 120).await;
+    let names = |number: usize| format!("user-{number:03}@example.com");
+    let externals = |number: usize| format!("external-{number:03}");
+    let cases = [
+        // Two batches of claims, two of users.
+        ("userName", any_of("userName", (0..190).map(names)), 4),
+        ("id", any_of("id", users.iter().cloned()), 2),
+        // One lookup a value, in parallel, and two batches of users.
+        (
+            "externalId",
+            any_of("externalId", (0..190).map(externals)),
+            192,
+        ),
+        ("emails", any_of("emails.value", (0..190).map(names)), 192),
+    ];
+    for (path, filter, calls) in cases {
+        let query = format!("{PLAIN}&count=200&filter={filter}");
+        let (list, found) = directory.priced("User", &query).await;
+        assert_eq!(list["totalResults"], 120, "{path}");
+        assert_eq!((ids(&list).len(), found.calls), (120, calls), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn groups_of_users_who_stand_together_are_read_together() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    let users = directory.create_users(&scope, 60).await;
+    let members: Vec<_> = users.iter().map(|id| json!({"value": id})).collect();
+    for name in ["One", "Two"] {
+        let group = json!({"displayName": name, "members": members});
+        directory.create(&scope, "Group", group).await;
+    }
+    let shown = async |query: &str| {
+        let (list, found) = directory.priced("User", query).await;
+        for user in list["Resources"].as_array().unwrap() {
+            assert_eq!(user["groups"].as_array().unwrap().len(), 2, "{user}");
+        }
+        (list["totalResults"].as_u64().unwrap(), found.calls)
+    };
+    // An index and a batch of users, a range in each of four partitions, one batch of groups.
+    let named = format!("filter={}", encoded("userName sw \"user-0\""));
+    assert_eq!(shown(&named).await, (60, 7));
+    // Where few stand in a partition, and others in between, some are looked up one by one.
+    let title = "title eq \"Title 3\" or title eq \"Title 4\"";
+    let (users, calls) = shown(&format!("filter={}", encoded(title))).await;
+    assert!(users == 17 && calls < 17, "{calls}");
+}

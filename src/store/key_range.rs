@@ -93,8 +93,15 @@ impl KeyRange {
         }
     }
 
+    /// Whether a sort key comes after the range.
+    #[must_use]
+    pub fn is_before(&self, key: &str) -> bool {
+        self.to.as_deref().is_some_and(|to| key >= to)
+    }
+
     /// Whether a sort key is in the range.
-    pub(super) fn contains(&self, key: &str) -> bool {
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
         self.from.as_deref().is_none_or(|from| key >= from)
             && self.to.as_deref().is_none_or(|to| key < to)
     }

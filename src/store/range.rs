@@ -99,6 +99,27 @@ impl TenantStore {
             .transpose()
     }
 
+    /// The same for many values, by text, in as many calls as they take batches.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn all_claimed(
+        &self,
+        resource_type: &ResourceType,
+        index: &Index,
+        texts: &[String],
+    ) -> Result<HashMap<String, String>, StoreError> {
+        let pk = self.keys.index(resource_type, &index.path);
+        let keys = texts.iter().map(|text| (pk.clone(), keys::claim(text)));
+        let items = self.get_keys(keys.collect(), Shown::All).await?;
+        let claims = items.into_iter().map(|mut item| {
+            let key = item::take_text(&mut item, "sk")?;
+            let text = key.strip_suffix(keys::SEPARATOR).unwrap_or(&key);
+            Ok((text.to_owned(), item::take_text(&mut item, "id")?))
+        });
+        claims.collect()
+    }
+
     /// One call's worth of an index.
     ///
     /// # Errors

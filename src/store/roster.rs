@@ -1,6 +1,6 @@
 //! Who is in a group, and which groups somebody is in.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
 use futures_util::future::try_join_all;
@@ -20,6 +20,11 @@ const SPARE_SHARE: usize = 16;
 
 /// Lookups under way at once.
 const PARALLEL: usize = 32;
+
+/// So few members of one partition are looked up one by one at once.
+const MAX_SINGLE_LOOKUPS: usize = 2;
+/// Membership items that are read for a quarter of what a lookup costs.
+const ITEMS_FOR_A_LOOKUP: usize = 8;
 
 impl TenantStore {
     /// Up to `limit` members of a group's current set, in order of their ids, and whether there are
@@ -261,7 +266,10 @@ impl TenantStore {
         Ok((memberships, next.is_some()))
     }
 
-    /// Every membership item of these resources, each looked up by itself, in parallel.
+    /// Every membership item of these resources, who may be anywhere in the directory.
+    ///
+    /// Where they stand close enough together, a partition's are read in one range, others' in
+    /// between included; those that such a range does not reach are looked up one by one, in parallel.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -269,10 +277,60 @@ impl TenantStore {
         &self,
         members: impl Iterator<Item = &str>,
     ) -> Result<Vec<Membership>, StoreError> {
-        let reads: Vec<_> = members.map(|member| self.memberships(member)).collect();
-        let found: Vec<Vec<Membership>> =
+        let mut partitions = BTreeMap::<String, BTreeSet<&str>>::new();
+        for member in members {
+            let partition = partitions.entry(self.keys.memberships(member));
+            partition.or_default().insert(member);
+        }
+        let reads = partitions
+            .iter()
+            .map(|(pk, members)| self.near(pk, members));
+        let near = try_join_all(reads).await?;
+        let mut found = Vec::new();
+        let mut far = Vec::new();
+        for (memberships, rest) in near {
+            found.extend(memberships);
+            far.extend(rest);
+        }
+        let reads: Vec<_> = far
+            .into_iter()
+            .map(|member| self.memberships(member))
+            .collect();
+        let rest: Vec<Vec<Membership>> =
             stream::iter(reads).buffered(PARALLEL).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+        found.extend(rest.into_iter().flatten());
+        Ok(found)
+    }
+
+    /// The memberships of those of the members that one read of their partition reaches, and the
+    /// members whom it does not reach. The read costs a quarter of what looking them up would.
+    async fn near<'m>(
+        &self,
+        pk: &str,
+        members: &BTreeSet<&'m str>,
+    ) -> Result<(Vec<Membership>, Vec<&'m str>), StoreError> {
+        let (Some(first), Some(last)) = (members.first(), members.last()) else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        if members.len() <= MAX_SINGLE_LOOKUPS {
+            return Ok((Vec::new(), members.iter().copied().collect()));
+        }
+        let range = KeyRange::at_least(first).and(KeyRange::at_most(last));
+        let window = Window {
+            limit: Some(members.len() * ITEMS_FOR_A_LOOKUP),
+            ..Window::default()
+        };
+        let (mut found, next) = self.memberships_page(pk.to_owned(), &range, window).await?;
+        // Of the last member that is reached there may be more.
+        let end = next
+            .as_deref()
+            .and_then(|next| next.split(SEPARATOR).next());
+        let is_reached = |member: &str| end.is_none_or(|end| member < end);
+        found.retain(|membership| {
+            members.contains(membership.member.as_str()) && is_reached(&membership.member)
+        });
+        let rest = members.iter().copied().filter(|member| !is_reached(member));
+        Ok((found, rest.collect()))
     }
 
     /// Every membership item in a range of one partition.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::future::try_join_all;
 
 use super::super::Scope;
 use super::super::get::could_be_an_id;
@@ -13,8 +13,8 @@ use crate::store::{Access, Indexed, KeyRange, Membership, Order, Range, Stored, 
 
 /// Resources that are read by id in one batch, at the most.
 const MAX_BY_ID: usize = 500;
-/// Claims that are looked up at once.
-const PARALLEL: usize = 16;
+/// Values that are looked up at once.
+const PARALLEL: usize = 32;
 
 /// Some resources of one part, each with the key that the part has it under.
 #[derive(Default)]
@@ -59,6 +59,9 @@ impl<'s> Source<'s> {
                     .await
             }
             Access::Range(range) => self.by_range(resource_type, range, from).await,
+            Access::Values { index, texts } => {
+                self.by_values(resource_type, index, texts, from).await
+            }
             Access::Without(_, order) => self.in_creation_order(resource_type, *order, from).await,
             Access::All => {
                 self.in_creation_order(resource_type, Order::Ascending, from)
@@ -95,17 +98,74 @@ impl<'s> Source<'s> {
         after: Option<&str>,
     ) -> Result<Batch> {
         let is_left = |text: &&String| after.is_none_or(|after| text.as_str() > after);
-        let reads = texts.iter().filter(is_left).map(|text| async move {
-            let claim = self.scope.store.claimed(resource_type, &index.index, text);
-            Result::<_, Error>::Ok((text.clone(), claim.await?))
-        });
-        // A stream that still held the closure would not be `Send`.
-        let reads: Vec<_> = reads.collect();
-        let claims: Vec<_> = stream::iter(reads).buffered(PARALLEL).try_collect().await?;
-        let held = claims
+        let texts: Vec<String> = texts.iter().filter(is_left).cloned().collect();
+        let (store, index) = (&self.scope.store, &index.index);
+        let held = match texts.as_slice() {
+            [text] => {
+                let claim = store.claimed(resource_type, index, text).await?;
+                claim.map(|id| (text.clone(), id)).into_iter().collect()
+            }
+            texts => store.all_claimed(resource_type, index, texts).await?,
+        };
+        let held = texts
             .into_iter()
-            .filter_map(|(text, id)| Some((text, id?)));
+            .filter_map(|text| Some((text.clone(), held.get(&text)?.clone())));
         self.fetch(resource_type, held.collect()).await
+    }
+
+    /// Some entries with one of the values, in order of texts and ids: the values are looked up a few
+    /// at a time until there are enough.
+    async fn by_values(
+        &self,
+        resource_type: &ResourceType,
+        index: &Indexed,
+        texts: &[String],
+        from: From<'_>,
+    ) -> Result<Batch> {
+        let limit = from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
+        // A position is an entry's key, and an entry's key begins with its text and the separator.
+        let is_left = |text: &&String| {
+            let range = KeyRange::equal(text);
+            from.after.is_none_or(|after| !range.is_before(after))
+        };
+        let texts: Vec<&String> = texts.iter().filter(is_left).collect();
+        let (mut entries, mut next, mut items) = (Vec::new(), None, 0);
+        let mut chunks = texts.chunks(PARALLEL).peekable();
+        while let Some(chunk) = chunks.next() {
+            let reads = chunk.iter().map(|text| async move {
+                let window = Window {
+                    after: from
+                        .after
+                        .filter(|after| KeyRange::equal(text).contains(after)),
+                    limit: Some(limit),
+                    order: Order::Ascending,
+                };
+                let (store, range) = (&self.scope.store, KeyRange::equal(text));
+                let page = store.index_page(resource_type, &index.index, &range, window);
+                Result::<_, Error>::Ok(page.await?)
+            });
+            for page in try_join_all(reads).await? {
+                items += page.entries.len();
+                if next.is_none() {
+                    entries.extend(page.entries);
+                    next = page.next;
+                }
+            }
+            let is_full = entries.len() == limit && chunks.peek().is_some();
+            if entries.len() > limit || (is_full && next.is_none()) {
+                entries.truncate(limit);
+                next = entries.last().map(|(key, _)| key.clone());
+            }
+            if next.is_some() {
+                break;
+            }
+        }
+        let batch = self.fetch(resource_type, entries).await?;
+        Ok(Batch {
+            next,
+            items,
+            ..batch
+        })
     }
 
     /// The resources with these ids, under these keys.

@@ -14,7 +14,7 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::sort::SortKey;
-use crate::store::{Access, Stored};
+use crate::store::{Access, KeyRange, Stored};
 
 /// A walk through a search, from some position on.
 pub(super) struct Walk<'s, 'r> {
@@ -190,6 +190,7 @@ impl<'s, 'r> Walk<'s, 'r> {
 fn needs_a_look(access: &Access) -> bool {
     match access {
         Access::Range(range) => !range.distinct,
+        Access::Values { index, .. } => index.multi_valued,
         Access::Without(..) => true,
         _ => false,
     }
@@ -199,6 +200,12 @@ fn needs_a_look(access: &Access) -> bool {
 fn belongs(access: &Access, key: &str, resource: &Map<String, Value>) -> bool {
     match access {
         Access::Range(range) if !range.distinct => range.begins_with(key, resource),
+        // Under the first of its values that are looked for.
+        Access::Values { index, texts } if index.multi_valued => {
+            let own = index.texts(resource);
+            let first = texts.iter().find(|text| own.contains(*text));
+            first.is_some_and(|text| KeyRange::equal(text).contains(key))
+        }
         Access::Without(index, _) => index.texts(resource).is_empty(),
         _ => true,
     }

@@ -1,5 +1,6 @@
 //! What a plan reads.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -8,6 +9,7 @@ use super::super::indexed::Indexed;
 use super::super::key_range::KeyRange;
 use super::super::keys;
 use super::super::range::Order;
+use crate::protocol::filter::CompareOp;
 
 /// A set of keys, and the order they are read in.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +25,13 @@ pub enum Access {
     },
     /// A part of an index.
     Range(Range),
+    /// The parts of an index with these values; no text twice, in order.
+    Values {
+        /// The index.
+        index: Indexed,
+        /// The index texts.
+        texts: Vec<String>,
+    },
     /// The resources that an index does not hold, in order of creation.
     Without(Indexed, Order),
     /// The groups that a resource is a member of.
@@ -59,6 +68,8 @@ pub struct Range {
     pub(super) words: String,
     /// Whether a resource can stand in it only once.
     pub distinct: bool,
+    /// The index text, if it is the range of one value.
+    pub(super) text: Option<String>,
 }
 
 impl Range {
@@ -85,6 +96,18 @@ impl Range {
     fn holds(&self, text: &str) -> bool {
         self.keys.contains(&keys::claim(text))
     }
+
+    /// The range of one value in the order of the index.
+    pub(super) fn of_value(index: Indexed, text: String) -> Self {
+        Self {
+            index,
+            keys: KeyRange::equal(&text),
+            order: Order::Ascending,
+            words: CompareOp::Eq.as_str().to_owned(),
+            distinct: true,
+            text: Some(text),
+        }
+    }
 }
 
 impl Access {
@@ -99,6 +122,7 @@ impl Access {
         }
         range.keys = std::mem::take(&mut range.keys).and(other.keys.clone());
         range.words = format!("{} {}", range.words, other.words);
+        range.text = None;
         true
     }
 
@@ -108,7 +132,7 @@ impl Access {
         match self {
             Self::All => true,
             Self::Ids(ids) => ids.iter().any(|wanted| wanted == id),
-            Self::Claims { index, texts } => {
+            Self::Claims { index, texts } | Self::Values { index, texts } => {
                 let own = index.texts(body);
                 texts.iter().any(|text| own.contains(text))
             }
@@ -120,6 +144,20 @@ impl Access {
 
     /// Takes lookups of the same kind in, so that they are made together.
     pub(super) fn join(&mut self, other: &Self) -> bool {
+        if let (Some((index, own)), Some((same, more))) = (self.values(), other.values())
+            && index == same
+        {
+            let texts = BTreeSet::from_iter(own.iter().chain(more).cloned());
+            *self = match texts.len() {
+                // The same value once more.
+                1 => return true,
+                _ => Self::Values {
+                    index: index.clone(),
+                    texts: texts.into_iter().collect(),
+                },
+            };
+            return true;
+        }
         let (own, more) = match (self, other) {
             (Self::Ids(ids), Self::Ids(more)) => (ids, more),
             (
@@ -135,6 +173,16 @@ impl Access {
         own.sort_unstable();
         own.dedup();
         true
+    }
+
+    /// The values of an index that are looked up, if that is what this is.
+    fn values(&self) -> Option<(&Indexed, &[String])> {
+        match self {
+            Self::Values { index, texts } => Some((index, texts.as_slice())),
+            Self::Range(range) => Some((&range.index, range.text.as_slice())),
+            _ => None,
+        }
+        .filter(|(_, texts)| !texts.is_empty())
     }
 }
 
@@ -157,6 +205,9 @@ impl fmt::Display for Access {
                     "index {}{words}{}{order}",
                     range.index.index.path, range.words
                 )
+            }
+            Self::Values { index, texts } => {
+                write!(f, "index {} eq {}", index.index.path, texts.len())
             }
             Self::Without(index, order) => {
                 write!(f, "without {}{}", index.index.path, direction(order))

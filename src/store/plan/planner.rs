@@ -174,13 +174,17 @@ impl Planner<'_> {
             Bounds::Equal(text) if index.index.is_by_hour() => {
                 (KeyRange::equal(&text), Rank::Between)
             }
-            Bounds::Equal(text) => (KeyRange::equal(&text), Rank::Equal),
+            Bounds::Equal(text) => {
+                let range = Range::of_value(index, text);
+                return Some(Choice::one(Access::Range(range), Rank::Equal, exact));
+            }
             Bounds::Prefix(text) => (KeyRange::prefix(&text), Rank::Prefix),
             Bounds::From(text) => (KeyRange::at_least(&text), Rank::OneSided),
             Bounds::Before(text) => (KeyRange::less(&text), Rank::OneSided),
         };
         let range = Range {
-            distinct: !index.multi_valued || comparison.op == CompareOp::Eq,
+            distinct: !index.multi_valued,
+            text: None,
             index,
             keys,
             order: Order::Ascending,
@@ -301,6 +305,7 @@ impl Planner<'_> {
             order,
             words: String::new(),
             distinct: true,
+            text: None,
         })];
         if !index.required {
             accesses.push(Access::Without(index, order));

@@ -104,6 +104,18 @@ fn either_of_several_keys_is_their_union() {
         "userName eq \"a\" or emails eq \"x\"",
         "claim userName 1 filter + index emails.value eq filter",
     );
+    check(
+        "emails eq \"b\" or externalId eq \"7\" or emails eq \"a\" or emails.value eq \"b\"",
+        "index emails.value eq 2 filter + index externalId eq filter",
+    );
+    check(
+        "externalId eq \"7\" or externalId eq \"7\"",
+        "index externalId eq filter",
+    );
+    check(
+        "externalId eq \"7\" or externalId sw \"8\"",
+        "index externalId eq filter + index externalId sw filter",
+    );
     check("userName eq \"a\" or title eq \"x\"", "all filter");
     check("userName eq \"a\" or id pr", "all");
     check(
