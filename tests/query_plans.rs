@@ -15,6 +15,7 @@ use scim_lambda::protocol::message::SortOrder;
 use scim_lambda::protocol::profile::{Reading, Rules};
 use scim_lambda::protocol::sort::SortBy;
 use scim_lambda::provider::Scope;
+use scim_lambda::tenant::TenantId;
 use serde_json::{Map, Value, json};
 
 /// Values that filters and resources share, so that they meet.
@@ -34,6 +35,57 @@ fn word() -> impl Strategy<Value = String> {
     select(WORDS.to_vec()).prop_map(str::to_owned)
 }
 
+/// An extension of users with an index on an attribute of every kind.
+const PROBE: &str = "urn:example:params:scim:schemas:extension:Probe";
+
+fn probe() -> Value {
+    json!({"id": PROBE, "name": "Probe", "attributes": [
+        {"name": "level", "type": "integer", "indexed": true},
+        {"name": "ratio", "type": "decimal", "indexed": true},
+        {"name": "since", "type": "dateTime", "indexed": true},
+        {"name": "code", "type": "string", "caseExact": true, "indexed": true},
+        {"name": "vip", "type": "boolean", "indexed": true},
+        {"name": "tags", "type": "string", "multiValued": true, "indexed": true},
+        {"name": "desk", "type": "complex", "subAttributes": [
+            {"name": "room", "type": "string", "indexed": true},
+            {"name": "floor", "type": "integer"},
+        ]},
+        {"name": "seats", "type": "complex", "multiValued": true, "subAttributes": [
+            {"name": "value", "type": "string", "indexed": true},
+            {"name": "row", "type": "integer", "indexed": true},
+        ]},
+    ]})
+}
+
+fn probed_users() -> Value {
+    json!({"name": "User", "endpoint": "/Users",
+           "schema": "urn:ietf:params:scim:schemas:core:2.0:User",
+           "schemaExtensions": [{"schema": PROBE, "required": false}]})
+}
+
+/// What a user has of the extension.
+fn any_probe() -> impl Strategy<Value = Value> {
+    let number = || prop::option::of(-2_i64..8);
+    let words = || prop::collection::vec(word(), 0..4);
+    let seats = prop::collection::vec((word(), number()), 0..3);
+    (
+        (number(), number(), number(), prop::option::of(word())),
+        (prop::option::of(any::<bool>()), words(), prop::option::of(word()), seats),
+    )
+        .prop_map(|((level, ratio, since, code), (vip, tags, room, seats))| {
+            // In the time that the directory is filled in.
+            let since = since.map(|hours| format!("2023-11-14T{:02}:30:00Z", 15 + hours));
+            let seats: Vec<Value> = seats
+                .into_iter()
+                .enumerate()
+                .map(|(number, (value, row))| json!({"value": format!("{value}{number}"), "row": row}))
+                .collect();
+            json!({"level": level, "ratio": ratio.map(|ratio| ratio as f64 / 2.0), "since": since,
+                   "code": code, "vip": vip, "tags": tags, "seats": seats,
+                   "desk": {"room": room, "floor": level}})
+        })
+}
+
 /// A user but for its `userName`, which is told apart by a number.
 fn any_user() -> impl Strategy<Value = Value> {
     let email = (
@@ -47,8 +99,9 @@ fn any_user() -> impl Strategy<Value = Value> {
         prop::option::of(word()),
         prop::option::of(any::<bool>()),
         prop::collection::vec(email, 0..4),
+        any_probe(),
     )
-        .prop_map(|(name, external_id, title, active, emails)| {
+        .prop_map(|(name, external_id, title, active, emails, probe)| {
             let emails: Vec<Value> = emails
                 .into_iter()
                 .enumerate()
@@ -58,7 +111,7 @@ fn any_user() -> impl Strategy<Value = Value> {
                 })
                 .collect();
             json!({"userName": name, "externalId": external_id, "title": title, "active": active,
-                   "name": {"familyName": name}, "emails": emails})
+                   "name": {"familyName": name}, "emails": emails, PROBE: probe})
         })
 }
 
@@ -100,6 +153,10 @@ const OF_USERS: Vocabulary = Vocabulary {
         "title",
         "name.familyName",
         "emails.type",
+        "P:code",
+        "P:tags",
+        "P:desk.room",
+        "P:seats.value",
     ],
     facts: &[
         "active eq true",
@@ -112,8 +169,30 @@ const OF_USERS: Vocabulary = Vocabulary {
         "meta.resourceType eq \"User\"",
         "groups.type eq \"direct\"",
         "meta.created gt \"2001-01-01T00:00:00Z\"",
+        "P:vip eq true",
+        "P:level pr",
+        "P:level lt 0",
+        "P:ratio ge -0.5",
     ],
     lookups: &[
+        "P:level eq #",
+        "P:level ne #",
+        "P:level gt #",
+        "P:level ge # and P:level lt 7",
+        "P:ratio eq #.5",
+        "P:ratio le #",
+        "P:since lt \"T#\"",
+        "P:since ge \"T#\"",
+        "P:since eq \"2023-11-14T1#:30:00Z\"",
+        "P:desk.floor eq #",
+        "P:seats.row eq #",
+        "P:seats.row gt #",
+        "P:seats[value sw \"a\" and row eq #]",
+        "P:level eq # or P:level eq 3 or P:level eq 1",
+        "P:tags eq \"a\" or P:tags eq \"b\" or P:tags eq \"Abc\"",
+        "emails eq \"a0\" or emails eq \"b1\" or emails eq \"ab0\" or emails eq \"é0\"",
+        "externalId eq \"a\" or externalId eq \"b c\" or externalId eq \"Abc\"",
+        "userName eq \"a#\" or userName eq \"b#\" or userName eq \"é#\"",
         "id eq \"U#\"",
         "groups.value eq \"G#\"",
         "groups eq \"G#\"",
@@ -218,7 +297,7 @@ fn any_query() -> impl Strategy<Value = AnyQuery> {
             })
     };
     prop_oneof![
-        3 => of("User", vec!["userName", "externalId", "emails.value", "title", "id", "meta.created", "meta.lastModified"]),
+        3 => of("User", vec!["userName", "externalId", "emails.value", "title", "id", "meta.created", "meta.lastModified", "P:level", "P:ratio", "P:since", "P:code", "P:tags", "P:desk.room", "P:seats.row"]),
         2 => of("Group", vec!["displayName", "externalId", "meta.lastModified"]),
         1 => of("", vec!["externalId", "userName", "meta.created"]),
     ]
@@ -286,7 +365,7 @@ async fn fill(directory: &Directory, scope: &Scope, users: &[Value], groups: &[A
 impl Known {
     /// The filter with real ids; a number without a resource stands for an id that nobody has.
     fn filter(&self, filter: &str) -> String {
-        let mut text = filter.to_owned();
+        let mut text = filter.replace("P:", &format!("{PROBE}:"));
         for number in (0..20).rev() {
             let id = |ids: &[String]| ids.get(number).cloned().unwrap_or("nobody".to_owned());
             text = text.replace(
@@ -331,7 +410,7 @@ impl Known {
             } else {
                 SortOrder::Ascending
             };
-            SortBy::bind_each(by, order, &types, &mut reading).unwrap()
+            SortBy::bind_each(&full(by), order, &types, &mut reading).unwrap()
         });
         let mut found = Vec::new();
         for (name, resource) in &self.resources {
@@ -356,6 +435,11 @@ impl Known {
     }
 }
 
+/// A path with the extension's URN.
+fn full(path: &str) -> String {
+    path.replace("P:", &format!("{PROBE}:"))
+}
+
 /// Walks all pages one way or the other.
 async fn walk(
     directory: &Directory,
@@ -375,7 +459,7 @@ async fn walk(
         } else {
             "ascending"
         };
-        base += &format!("&sortBy={by}&sortOrder={order}");
+        base += &format!("&sortBy={}&sortOrder={order}", full(by));
     }
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -461,9 +545,17 @@ fn every_plan_finds_what_a_look_at_every_resource_finds() {
         let mut rules = Rules::default();
         rules.switches.last_modified_index = tenants.get() % 3 > 0;
         runtime.block_on(async {
+            let name = format!("t{}", tenants.get());
+            directory.begin(&name, &rules).await;
+            let tenant = TenantId::parse(&name).unwrap();
+            let (schema, users_type) = (probe(), probed_users());
             directory
-                .begin(&format!("t{}", tenants.get()), &rules)
-                .await;
+                .provider
+                .add_schema(&tenant, &schema)
+                .await
+                .unwrap();
+            let added = directory.provider.add_resource_type(&tenant, &users_type);
+            added.await.unwrap();
             let scope = directory
                 .scope_of(&format!("t{}", tenants.get()), "1")
                 .await;
