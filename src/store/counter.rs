@@ -1,12 +1,13 @@
 //! How many resources there are of a type: exact, and one read.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Update};
 
 use super::TenantStore;
 use super::error::StoreError;
-use super::item::s;
+use super::item::{Item, s};
+use super::key_range::KeyRange;
 use super::keys;
-use super::meter::Account;
+use super::range::{Shown, Window, last_key};
 use super::resource::broken;
 use crate::protocol::schema::ResourceType;
 
@@ -34,21 +35,22 @@ impl TenantStore {
     /// `Unavailable`, `Backend`.
     pub async fn total(&self, resource_type: &ResourceType) -> Result<u64, StoreError> {
         let pk = self.keys.counters(resource_type);
-        let attempt = || {
-            self.client
-                .query()
-                .table_name(&*self.table)
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", s(&pk))
-                .consistent_read(true)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-        };
-        let output = self.call(Account::Read, attempt).await?;
-        self.meter
-            .capacity(Account::Read, output.consumed_capacity());
-        let count = |item: &super::item::Item| item.get("n")?.as_n().ok()?.parse::<i64>().ok();
-        let total: i64 = output.items().iter().filter_map(count).sum();
-        Ok(u64::try_from(total).unwrap_or(0))
+        let (mut total, mut after) = (0, None::<String>);
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                ..Window::default()
+            };
+            let range = KeyRange::all();
+            let output = self
+                .query(pk.clone(), &range, window, Shown::Number)
+                .await?;
+            after = last_key(&output);
+            let count = |item: &Item| item.get("n")?.as_n().ok()?.parse::<i64>().ok();
+            total += output.items().iter().filter_map(count).sum::<i64>();
+            if after.is_none() {
+                return Ok(u64::try_from(total).unwrap_or(0));
+            }
+        }
     }
 }

@@ -23,7 +23,7 @@ use super::fill::Fill;
 use super::item::{self, Item, n, s};
 use super::key_range::KeyRange;
 use super::keys::SEPARATOR;
-use super::range::Window;
+use super::range::{Shown, Window};
 use super::resource::{broken, token};
 use super::sweep::Sweep;
 use super::transaction::{Refusal, Transaction};
@@ -307,7 +307,9 @@ impl TenantStore {
                 after: after.as_deref(),
                 ..Window::default()
             };
-            let output = self.query(self.keys.journal(), range, window, None).await?;
+            let output = self
+                .query(self.keys.journal(), range, window, Shown::All)
+                .await?;
             after = super::range::last_key(&output);
             items.extend(output.items.unwrap_or_default());
             if after.is_none() {

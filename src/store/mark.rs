@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::item::{self, Item, n, s};
 use super::key_range::KeyRange;
 use super::meter::Account;
-use super::range::{Order, Window};
+use super::range::{Order, Shown, Window};
 
 /// The marks that one read looks at; some of the nearest may have expired. They fit one read unit.
 const LOOKED_AT: usize = 8;
@@ -58,7 +58,7 @@ impl TenantStore {
         };
         let range = KeyRange::at_most(&sort_key(start_index));
         let output = self
-            .query(self.keys.page_marks(walk), &range, window, None)
+            .query(self.keys.page_marks(walk), &range, window, Shown::All)
             .await?;
         let now = self.clock.now_seconds();
         let marks = output.items.unwrap_or_default().into_iter();

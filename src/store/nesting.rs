@@ -90,7 +90,7 @@ impl TenantStore {
                 after: after.as_deref(),
                 ..Window::default()
             };
-            let output = self.query(pk.clone(), &range, window, None).await?;
+            let output = self.query(pk.clone(), &range, window, Shown::All).await?;
             after = super::range::last_key(&output);
             for mut item in output.items.unwrap_or_default() {
                 let edge = item::take_text(&mut item, "sk")?;

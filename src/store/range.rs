@@ -48,14 +48,40 @@ pub(super) enum Shown {
     All,
     /// The sort key, and whether it is a tombstone.
     Keys,
+    /// What readers need of a resource: not its password, nor what only the table knows it by.
+    Resource,
+    /// The sort key and the resource of an index entry.
+    Entry,
+    /// The number of a counter.
+    Number,
+    /// Nothing: the items are only counted.
+    Count,
 }
+
+/// The names of attributes that DynamoDB reserves.
+const RESERVED: [(&str, &str); 3] = [("#set", "set"), ("#inner", "inner"), ("#open", "open")];
 
 impl Shown {
     fn expression(self) -> Option<String> {
-        match self {
-            Self::All => None,
-            Self::Keys => Some("sk, del".to_owned()),
-        }
+        let names = match self {
+            Self::All | Self::Count => return None,
+            Self::Keys => "sk, del",
+            Self::Resource => {
+                "sk, body, v, created, modified, del, mv, ms, n, about, #set, #inner, #open"
+            }
+            Self::Entry => "sk, id",
+            Self::Number => "n",
+        };
+        Some(names.to_owned())
+    }
+
+    fn names(self) -> Option<HashMap<String, String>> {
+        let names = RESERVED.map(|(name, of)| (name.to_owned(), of.to_owned()));
+        (self == Self::Resource).then(|| HashMap::from(names))
+    }
+
+    fn select(self) -> Option<Select> {
+        (self == Self::Count).then_some(Select::Count)
     }
 }
 
@@ -111,7 +137,7 @@ impl TenantStore {
     ) -> Result<HashMap<String, String>, StoreError> {
         let pk = self.keys.index(resource_type, &index.path);
         let keys = texts.iter().map(|text| (pk.clone(), keys::claim(text)));
-        let items = self.get_keys(keys.collect(), Shown::All).await?;
+        let items = self.get_keys(keys.collect(), Shown::Entry).await?;
         let claims = items.into_iter().map(|mut item| {
             let key = item::take_text(&mut item, "sk")?;
             let text = key.strip_suffix(keys::SEPARATOR).unwrap_or(&key);
@@ -139,7 +165,7 @@ impl TenantStore {
                 self.keys.index(resource_type, &index.path),
                 range,
                 window,
-                None,
+                Shown::Entry,
             )
             .await?;
         let next = last_key(&output);
@@ -192,8 +218,7 @@ impl TenantStore {
                 after: after.as_deref(),
                 ..Window::default()
             };
-            let select = Some(Select::Count);
-            let output = self.query(pk.clone(), range, window, select).await?;
+            let output = self.query(pk.clone(), range, window, Shown::Count).await?;
             total += u64::try_from(output.count()).unwrap_or(0);
             after = last_key(&output);
             if total > limit {
@@ -219,7 +244,7 @@ impl TenantStore {
                 self.keys.resources(resource_type),
                 &KeyRange::all(),
                 window,
-                None,
+                Shown::Resource,
             )
             .await?;
         let next = last_key(&output);
@@ -247,7 +272,7 @@ impl TenantStore {
         let items = self
             .get_keys(
                 ids.iter().map(|id| (pk.clone(), id.clone())).collect(),
-                Shown::All,
+                Shown::Resource,
             )
             .await?;
         let mut found = HashMap::new();
@@ -287,6 +312,7 @@ impl TenantStore {
                 .set_keys(Some(wanted))
                 .consistent_read(true)
                 .set_projection_expression(shown.expression())
+                .set_expression_attribute_names(shown.names())
                 .build();
             let keys = keys.map_err(broken)?;
             let attempt = || {
@@ -322,7 +348,7 @@ impl TenantStore {
         pk: String,
         range: &KeyRange,
         window: Window<'_>,
-        select: Option<Select>,
+        shown: Shown,
     ) -> Result<QueryOutput, StoreError> {
         let condition = match (&range.from, &range.to) {
             (None, None) => "pk = :pk",
@@ -351,7 +377,9 @@ impl TenantStore {
                 .set_expression_attribute_values(Some(bound.clone()))
                 .set_exclusive_start_key(start.clone())
                 .set_limit(limit)
-                .set_select(select.clone())
+                .set_select(shown.select())
+                .set_projection_expression(shown.expression())
+                .set_expression_attribute_names(shown.names())
                 .scan_index_forward(window.order == Order::Ascending)
                 .consistent_read(true)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)

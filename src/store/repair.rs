@@ -125,7 +125,7 @@ impl TenantStore {
                 self.keys.index(resource_type, path),
                 &KeyRange::all(),
                 window,
-                None,
+                Shown::Entry,
             )
             .await?;
         let next = last_key(&output);

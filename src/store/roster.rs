@@ -105,7 +105,7 @@ impl TenantStore {
         window: Window<'_>,
     ) -> Result<(Vec<Member>, bool), StoreError> {
         let pk = self.keys.members(group, &state.set, shard);
-        let output = self.query(pk, &KeyRange::all(), window, None).await?;
+        let output = self.query(pk, &KeyRange::all(), window, Shown::All).await?;
         let more = super::range::last_key(&output).is_some();
         let member = |mut item: Item| {
             Ok(Member {
@@ -362,7 +362,7 @@ impl TenantStore {
         range: &KeyRange,
         window: Window<'_>,
     ) -> Result<(Vec<Membership>, Option<String>), StoreError> {
-        let output = self.query(pk, range, window, None).await?;
+        let output = self.query(pk, range, window, Shown::All).await?;
         let next = super::range::last_key(&output);
         let items = output.items.unwrap_or_default().into_iter();
         let memberships = items.map(membership).collect::<Result<Vec<_>, _>>()?;

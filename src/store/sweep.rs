@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::item::{self, GroupState, Item};
 use super::journal::{NewEntry, Step, Work};
 use super::key_range::KeyRange;
-use super::range::Window;
+use super::range::{Shown, Window};
 
 /// A set to remove.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ impl TenantStore {
     ) -> Result<Vec<String>, StoreError> {
         let pk = self.keys.members(group, &set.set, shard);
         let output = self
-            .query(pk, &KeyRange::all(), Window::default(), None)
+            .query(pk, &KeyRange::all(), Window::default(), Shown::All)
             .await?;
         let id = |mut item: Item| item::take_text(&mut item, "sk");
         output
