@@ -188,6 +188,19 @@ impl Error {
         self.kind.status()
     }
 
+    /// What caused the error, for the log: the messages of the chain of sources and no more, for their
+    /// debug forms may hold whole items.
+    #[must_use]
+    pub fn causes(&self) -> String {
+        let mut chain = Vec::new();
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            chain.push(source.to_string());
+            cause = source.source();
+        }
+        chain.join(": ")
+    }
+
     /// A 500 whose cause is logged and never shown.
     pub fn internal(source: impl Into<BoxError>) -> Self {
         Self::new(

@@ -98,7 +98,7 @@ async fn finish_regularly(local: &Local, service: &Service) {
     loop {
         ticks.tick().await;
         if let Err(error) = finish(local, service).await {
-            tracing::warn!(%error, "could not finish what was left half done");
+            tracing::warn!(%error, cause = error.causes(), "could not finish what was left half done");
         }
     }
 }

@@ -133,14 +133,8 @@ fn empty(status: StatusCode) -> Response {
 
 /// Logs an error, with what only we may know of it.
 pub(super) fn log(error: &Error) {
-    let mut chain = Vec::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        chain.push(source.to_string());
-        cause = source.source();
-    }
-    let (kind, cause) = (error.kind(), chain.join(": "));
-    match (error.kind(), chain.is_empty()) {
+    let (kind, cause) = (error.kind(), error.causes());
+    match (error.kind(), cause.is_empty()) {
         (ErrorKind::Internal | ErrorKind::Unavailable, _) => {
             tracing::error!(?kind, cause, "request failed");
         }

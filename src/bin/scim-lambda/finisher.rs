@@ -103,13 +103,22 @@ async fn finish(service: Arc<Service>, event: StreamEvent) -> Result<(), Error> 
     // A lease is never longer; a clock that says otherwise is wrong.
     tokio::time::sleep(Duration::from_millis(wait.min(LEASE_MILLIS))).await;
     let tenants: BTreeSet<TenantId> = event.records.iter().filter_map(Record::tenant).collect();
+    let mut outcome = Ok(());
     for tenant in tenants {
-        let finished = service.provider.finish(&tenant).await?;
-        if finished > 0 {
-            tracing::warn!(tenant.id = %tenant, finished, "finished {finished} half-done changes");
+        match service.provider.finish(&tenant).await {
+            Ok(0) => {}
+            Ok(finished) => {
+                tracing::warn!(tenant.id = %tenant, finished, "finished {finished} half-done changes");
+            }
+            // The records come again for it; the other tenants do not wait.
+            Err(error) => {
+                let cause = error.causes();
+                tracing::error!(tenant.id = %tenant, cause, "could not finish half-done changes");
+                outcome = Err("a tenant's half-done changes could not be finished".into());
+            }
         }
     }
-    Ok(())
+    outcome
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::position::Position;
 use super::search::Search;
 use super::total::counters;
 use super::walk::Walk;
-use crate::protocol::error::Result;
+use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Paging};
 use crate::store::{PageMark, Total};
 
@@ -53,7 +53,7 @@ impl Provider {
             };
             if let Err(error) = scope.store.put_mark(&walk_name, &mark).await {
                 tracing::warn!(
-                    ?error,
+                    cause = Error::from(error).causes(),
                     "left no page mark; the next page will be read from an earlier one"
                 );
             }
