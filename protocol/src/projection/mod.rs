@@ -76,12 +76,25 @@ impl<'r> Projection<'r> {
 
     /// Whether the answer to a stored body is its text as it is, so that it can be spliced unparsed.
     ///
-    /// The request must not choose, and the text must not hold what is not returned by default. A name
+    /// The request must not choose, or must leave out only what no body holds (`members`, `groups`),
+    /// and the text must not hold what is not returned by default. A name
     /// in a string has its quotes escaped, so what is found is a member; if it is the member of some
     /// other object, the body is parsed for nothing.
     #[must_use]
     pub fn shows_all_of(&self, stored: &str) -> bool {
-        self.mode == Mode::Default && !self.hidden.iter().any(|member| stored.contains(member))
+        let chooses = match self.mode {
+            Mode::Default => false,
+            Mode::Only => true,
+            Mode::Without => !self.named.iter().all(|target| self.is_elsewhere(target)),
+        };
+        !chooses && !self.hidden.iter().any(|member| stored.contains(member))
+    }
+
+    /// Whether the target is all of the attribute that is kept outside the bodies.
+    fn is_elsewhere(&self, target: &Target<'_>) -> bool {
+        let is_whole = target.sub_attribute.is_none() && target.extension.is_none();
+        let attribute = target.attribute.filter(|_| is_whole);
+        attribute.is_some_and(|attribute| self.resource_type.is_detached(attribute))
     }
 
     /// Whether the answer holds anything of this core attribute: `members`, `groups`, `meta`.

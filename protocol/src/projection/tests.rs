@@ -140,6 +140,23 @@ fn stored_text_is_spliced_unless_it_holds_what_is_hidden() {
         Value::Object(body()),
         false,
     );
+    // What no body holds need not be cut out of one.
+    for (excluded, expected) in [
+        (&["groups"][..], true),
+        (
+            &[
+                "GROUPS",
+                "urn:ietf:params:scim:schemas:core:2.0:User:groups",
+            ],
+            true,
+        ),
+        (&["groups", "title"], false),
+        (&["groups.display"], false),
+        (&["meta"], false),
+    ] {
+        let selection = select(&[], excluded);
+        check("User", &selection, Value::Object(body()), expected);
+    }
     check("Everything", &all, json!({"name": "\"writeOnly\":"}), true);
     check("Everything", &all, json!({"writeOnly": "w"}), false);
     check(
