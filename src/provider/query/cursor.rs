@@ -4,12 +4,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::Serialize;
 
 use crate::protocol::error::{Error, Result};
 use crate::tenant::StackSecret;
 
 /// Longer texts are no cursors of ours.
 const MAX_LENGTH: usize = 4_096;
+/// The most that a cursor holds of the way back, in bytes: about twenty pages in order of creation.
+const MAX_TRAIL: usize = 1_000;
 
 /// Seals and opens cursors with a key of the stack.
 ///
@@ -65,6 +68,18 @@ impl Cursors {
     }
 }
 
+/// Where the pages behind the next one begin, the nearest last: those behind this one and this one
+/// itself, as far as a cursor has room for them.
+pub(super) fn trail<P: Clone + Serialize>(behind: &[P], this: P) -> Vec<P> {
+    let mut trail = behind.to_vec();
+    trail.push(this);
+    let length = |trail: &[P]| serde_json::to_vec(trail).map_or(0, |text| text.len());
+    while length(&trail) > MAX_TRAIL {
+        trail.remove(0);
+    }
+    trail
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -98,6 +113,17 @@ mod tests {
         assert!(one.bytes().all(is_safe));
         let bytes = URL_SAFE_NO_PAD.decode(one).unwrap();
         assert!(!bytes.windows(7).any(|window| window == b"bjensen"));
+    }
+
+    #[test]
+    fn a_trail_forgets_what_is_farthest() {
+        let page = |number: usize| format!("{number:0100}");
+        let mut behind = Vec::new();
+        for number in 0..30 {
+            behind = trail(&behind, page(number));
+        }
+        assert_eq!(behind, (21..30).map(page).collect::<Vec<_>>());
+        assert_eq!(trail(&behind, "x".repeat(2_000)), [""; 0]);
     }
 
     proptest! {

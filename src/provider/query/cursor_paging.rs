@@ -1,12 +1,14 @@
 //! Pages by cursor (RFC 9865).
 //!
-//! A cursor holds where the page before it ended and what that page has found out, sealed, so that
-//! nothing has to be kept for a walk. It leads only forward: `previousCursor` is optional.
+//! A cursor holds where its page begins, what earlier pages have found out, and where the pages
+//! behind it began, sealed, so that nothing has to be kept for a walk. A page that is gone back to
+//! begins where it began, and has what is there now.
 
 use serde::{Deserialize, Serialize};
 
 use super::super::{Provider, Scope};
 use super::collect::{Collected, Cut};
+use super::cursor::trail;
 use super::position::Position;
 use super::search::Search;
 use super::total::counters;
@@ -18,24 +20,41 @@ use crate::store::Total;
 /// For how many seconds a cursor leads on.
 pub const CURSOR_TIMEOUT_SECONDS: u32 = 3_600;
 
+/// Where a page begins.
+#[derive(Clone, Serialize, Deserialize)]
+struct Begin {
+    #[serde(rename = "p")]
+    position: Position,
+    /// The number of matches that were shown before it.
+    #[serde(rename = "s")]
+    shown: u64,
+}
+
 /// What a cursor holds.
 #[derive(Serialize, Deserialize)]
 struct State {
-    /// Where the page before ended.
-    #[serde(rename = "p")]
-    position: Position,
+    /// Where its page begins.
+    #[serde(flatten)]
+    begin: Begin,
+    /// Where the pages behind it begin, the nearest last.
+    #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
+    behind: Vec<Begin>,
     /// The number of all matches when the walk began, if it is known.
     #[serde(rename = "t")]
     total: Option<u64>,
-    /// The number of matches that were shown so far.
-    #[serde(rename = "s")]
-    shown: u64,
     /// The page size, which must stay the same.
     #[serde(rename = "c")]
     count: usize,
     /// When the cursor stops leading on, in seconds since the Unix epoch.
     #[serde(rename = "e")]
     expires: u64,
+}
+
+impl Begin {
+    const FIRST: Self = Self {
+        position: Position::START,
+        shown: 0,
+    };
 }
 
 impl Provider {
@@ -50,9 +69,11 @@ impl Provider {
             None => None,
         };
         let size = state.as_ref().map_or(search.size, |state| state.count);
-        let from = state
-            .as_ref()
-            .map_or(Position::START, |state| state.position.clone());
+        let (begin, behind) = match &state {
+            Some(state) => (state.begin.clone(), state.behind.as_slice()),
+            None => (Begin::FIRST, &[][..]),
+        };
+        let from = begin.position.clone();
         let mut walk = Walk::new(scope, search, self.read_budget, &from);
         let (collected, total) = match &state {
             Some(state) => {
@@ -62,7 +83,7 @@ impl Provider {
             None => first_page(&mut walk, search).await?,
         };
         let rendered = search.render(scope, collected.matches).await?;
-        let shown = state.map_or(0, |state| state.shown) + rendered.texts.len() as u64;
+        let shown = begin.shown + rendered.texts.len() as u64;
         let next = match rendered.cut_at {
             // A full page may be the last one. That is worth a look only when as many were shown as
             // there were in the beginning.
@@ -72,21 +93,26 @@ impl Provider {
             None => collected.next,
             cut_at => cut_at,
         };
-        let seal = |position| {
+        let seal = |begin: Begin, behind: Vec<Begin>| {
+            let expires = self.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
             let state = State {
-                position,
+                begin,
+                behind,
                 total,
-                shown,
                 count: size,
-                expires: self.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS),
+                expires,
             };
             self.seal(search, &state)
         };
+        let previous = behind
+            .split_last()
+            .map(|(previous, behind)| seal(previous.clone(), behind.to_vec()));
+        let next = next.map(|position| seal(Begin { position, shown }, trail(behind, begin)));
         let list = ListResponse {
             total_results: total,
             paging: Paging::Cursor {
-                next: next.map(seal).transpose()?,
-                previous: None,
+                next: next.transpose()?,
+                previous: previous.transpose()?,
             },
         };
         Ok(list.render(&rendered.texts))

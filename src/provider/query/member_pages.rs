@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::super::{Provider, Scope};
 use super::CURSOR_TIMEOUT_SECONDS;
+use super::cursor::trail;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Page, Paging, Query};
 use crate::protocol::schema::{Membership, ResourceType};
@@ -15,9 +16,12 @@ use crate::protocol::schema::{Membership, ResourceType};
 /// What a cursor holds.
 #[derive(Serialize, Deserialize)]
 struct State {
-    /// The id of the last member that was shown.
+    /// The id of the last member before the page; nothing for the first one.
     #[serde(rename = "a")]
-    after: String,
+    after: Option<String>,
+    /// The same of the pages behind it, the nearest last.
+    #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
+    behind: Vec<Option<String>>,
     /// The set that is walked; when another takes its place the walk is over.
     #[serde(rename = "s")]
     set: String,
@@ -58,21 +62,33 @@ impl Provider {
             .map(|cursor| self.open_members(cursor, &binding, set))
             .transpose()?;
         let size = query.page_size(&scope.tenant.rules.switches) as usize;
-        let after = from.as_ref().map(|state| state.after.as_str());
+        let (after, behind) = match &from {
+            Some(state) => (state.after.clone(), state.behind.as_slice()),
+            None => (None, &[][..]),
+        };
         let (members, more) = match size {
             0 => (Vec::new(), false),
-            size => scope.store.members_after(&group, after, size).await?,
+            size => {
+                let after = after.as_deref();
+                scope.store.members_after(&group, after, size).await?
+            }
         };
-        let next = members.last().filter(|_| more).map(|last| {
+        let seal = |after: Option<String>, behind: Vec<Option<String>>| {
             let expires = self.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
             let state = State {
-                after: last.id.clone(),
+                after,
+                behind,
                 set: set.to_owned(),
                 expires,
             };
             let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
             self.cursors.seal(payload, binding.as_bytes())
-        });
+        };
+        let previous = behind
+            .split_last()
+            .map(|(previous, behind)| seal(previous.clone(), behind.to_vec()));
+        let last = members.last().filter(|_| more);
+        let next = last.map(|last| seal(Some(last.id.clone()), trail(behind, after)));
         let texts: Vec<String> = members
             .iter()
             .map(|member| scope.absolute(scope.member_value(member, None)))
@@ -81,7 +97,7 @@ impl Provider {
             total_results: None,
             paging: Paging::Cursor {
                 next: next.transpose()?,
-                previous: None,
+                previous: previous.transpose()?,
             },
         };
         Ok(list.render(&texts))
