@@ -1,6 +1,6 @@
 //! Removes the items of a member set that nobody reads any more.
 
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::TenantStore;
@@ -10,6 +10,12 @@ use super::item::{self, GroupState, Item};
 use super::journal::{NewEntry, Step, Work};
 use super::key_range::KeyRange;
 use super::range::{Shown, Window};
+
+/// Partitions that are swept at once.
+const PARALLEL: usize = 8;
+/// Members that are read before they are removed: little enough for a request that has little time
+/// left, and for its memory.
+const PART: usize = 500;
 
 /// A set to remove.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +49,14 @@ impl TenantStore {
     /// Removes every item of a set, membership items first, so that what is left of the work can
     /// always be found.
     pub(super) async fn sweep_set(&self, group: &str, set: &GroupState) -> Result<(), StoreError> {
-        let shards = (0..u64::from(set.shards)).map(|shard| self.sweep_shard(group, set, shard));
-        try_join_all(shards).await?;
+        // Collected first: a stream that still held the closure would not be `Send`.
+        let shards: Vec<_> = (0..u64::from(set.shards))
+            .map(|shard| self.sweep_shard(group, set, shard))
+            .collect();
+        stream::iter(shards)
+            .buffer_unordered(PARALLEL)
+            .try_collect::<Vec<()>>()
+            .await?;
         Ok(())
     }
 
@@ -79,8 +91,12 @@ impl TenantStore {
         shard: u64,
     ) -> Result<Vec<String>, StoreError> {
         let pk = self.keys.members(group, &set.set, shard);
+        let window = Window {
+            limit: Some(PART),
+            ..Window::default()
+        };
         let output = self
-            .query(pk, &KeyRange::all(), Window::default(), Shown::All)
+            .query(pk, &KeyRange::all(), window, Shown::Keys)
             .await?;
         let id = |mut item: Item| item::take_text(&mut item, "sk");
         output
