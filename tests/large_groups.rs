@@ -4,7 +4,10 @@
 
 mod support;
 
+use axum::body::Body;
+use axum::http::Request;
 use futures_util::future::join_all;
+use scim_lambda::protocol::profile::Rules;
 use serde_json::{Value, json};
 use support::Server;
 
@@ -163,11 +166,23 @@ async fn members_too_long_for_an_answer_are_left_out_of_it() {
     assert_eq!(walk(&server, &id).await.len(), MEMBERS);
 }
 
+/// The id of a user of another tenant.
+async fn foreigner(server: &Server) -> String {
+    server.add_tenant("other", &Rules::default()).await;
+    let token = server.issue("other", |_| {}).await;
+    let request = Request::post("/scim/v2/Users")
+        .header("Authorization", format!("Bearer {token}"))
+        .header("Content-Type", "application/scim+json");
+    let body = Body::from(r#"{"userName":"foreigner"}"#);
+    let answer = server.answer(request.body(body).unwrap()).await;
+    answer.json["id"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn lists_that_no_group_can_have_are_refused_and_change_nothing() {
     let server = Server::start().await;
-    server.add_tenant("other", &Default::default()).await;
     let users = users(&server, 3).await;
+    let foreigner = foreigner(&server).await;
     let id = server
         .create("/scim/v2/Groups", &group(&listed(&users[..1])))
         .await;
@@ -180,6 +195,11 @@ async fn lists_that_no_group_can_have_are_refused_and_change_nothing() {
     let cases = [
         (with(&nobody(1)), 400, "names `01900000-"),
         (with(&nobody(40)), 400, "names `01900000-"),
+        (
+            with(std::slice::from_ref(&foreigner)),
+            400,
+            "no resource of this tenant",
+        ),
         (with(std::slice::from_ref(&id)), 400, "the group itself"),
         (nobody(20_001), 413, "at most 20000 members"),
         (nobody(100_001), 413, "larger than the limit"),

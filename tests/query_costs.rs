@@ -198,3 +198,25 @@ async fn groups_of_users_who_stand_together_are_read_together() {
     let (users, calls) = shown(&format!("filter={}", encoded(title))).await;
     assert!(users == 17 && calls < 17, "{calls}");
 }
+
+#[tokio::test]
+async fn the_names_of_members_are_read_together() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    let users = directory.create_users(&scope, 40).await;
+    for (number, members) in users.chunks(4).enumerate() {
+        let members: Vec<_> = members.iter().map(|id| json!({"value": id})).collect();
+        let group = json!({"displayName": format!("Group {number}"), "members": members});
+        directory.create(&scope, "Group", group).await;
+    }
+    // The page, the counter, the members of each of ten groups, and one batch of users.
+    let (list, found) = directory.priced("Group", "").await;
+    let groups = list["Resources"].as_array().unwrap();
+    assert_eq!((groups.len(), found.calls), (10, 13));
+    for (number, group) in groups.iter().enumerate() {
+        let name = |member: usize| format!("user-{:03}@example.com", number * 4 + member);
+        for (member, shown) in group["members"].as_array().unwrap().iter().enumerate() {
+            assert_eq!(shown["display"], name(member));
+        }
+    }
+}

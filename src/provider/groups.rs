@@ -150,7 +150,7 @@ impl Scope {
             return Err(Error::too_many(detail).into());
         };
         let displays = if filter.reads("display") {
-            self.displays(&members).await?
+            self.displays(members.iter()).await?
         } else {
             HashMap::new()
         };

@@ -1,7 +1,7 @@
 //! Resources as clients read them: the stored text with `meta`, members and groups, projected.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
@@ -121,14 +121,7 @@ impl Scope {
     ) -> Result<HashMap<String, Value>> {
         match resource_type.membership {
             Some(membership) if !projection.wants(membership.attribute()) => Ok(HashMap::new()),
-            Some(Membership::Members) => {
-                let all = resources
-                    .iter()
-                    .map(|group| self.members_value(group, projection));
-                let values = try_join_all(all).await?;
-                let named = resources.iter().map(|group| group.id.clone()).zip(values);
-                Ok(named.filter_map(|(id, value)| Some((id, value?))).collect())
-            }
+            Some(Membership::Members) => self.members_values(resources, projection).await,
             Some(Membership::MemberOf) => self.groups_values(resources, spread).await,
             None => Ok(HashMap::new()),
         }
@@ -189,27 +182,44 @@ impl Scope {
         Ok(render(&body, &meta, &self.base_url))
     }
 
-    /// `members` of a group, unless there are more than the tenant shows inline.
-    async fn members_value(
+    /// `members` of each group that has any, by its id, unless there are more than the tenant shows
+    /// inline. The names of all their members are looked up together.
+    async fn members_values(
         &self,
-        group: &Stored,
+        groups: &[Stored],
         projection: &Projection<'_>,
-    ) -> Result<Option<Value>> {
-        let Some(members) = self.visible_members(group).await? else {
-            return Ok(None);
-        };
-        if members.is_empty() {
-            return Ok(None);
-        }
-        let displays =
-            match projection.wants_part("members", "display") && members.len() <= MAX_DISPLAYS {
-                true => self.displays(&members).await?,
-                false => HashMap::new(),
-            };
-        let values = members
+    ) -> Result<HashMap<String, Value>> {
+        let reads = groups.iter().map(|group| self.visible_members(group));
+        let visible = try_join_all(reads).await?;
+        let visible: Vec<(&Stored, Vec<Member>)> = groups
             .iter()
-            .map(|member| self.member_value(member, displays.get(&member.id)));
-        Ok(Some(values.collect()))
+            .zip(visible)
+            .filter_map(|(group, members)| Some((group, members?)))
+            .filter(|(_, members)| !members.is_empty())
+            .collect();
+        let has_names = |members: &[Member]| members.len() <= MAX_DISPLAYS;
+        let displays = match projection.wants_part("members", "display") {
+            true => {
+                let members = visible.iter().filter(|(_, members)| has_names(members));
+                self.displays(members.flat_map(|(_, members)| members))
+                    .await?
+            }
+            false => HashMap::new(),
+        };
+        let value = |members: &[Member]| -> Value {
+            let display = |member: &Member| match has_names(members) {
+                true => displays.get(&member.id),
+                false => None,
+            };
+            members
+                .iter()
+                .map(|member| self.member_value(member, display(member)))
+                .collect()
+        };
+        let values = visible.iter();
+        Ok(values
+            .map(|(group, members)| (group.id.clone(), value(members)))
+            .collect())
     }
 
     /// One member as clients read it.
@@ -230,18 +240,20 @@ impl Scope {
     }
 
     /// The names for people of members that the client gave none, by id.
-    pub(super) async fn displays(&self, members: &[Member]) -> Result<HashMap<String, String>> {
+    pub(super) async fn displays(
+        &self,
+        members: impl Iterator<Item = &Member>,
+    ) -> Result<HashMap<String, String>> {
+        let mut by_kind = BTreeMap::<&str, BTreeSet<&str>>::new();
+        for member in members.filter(|member| member.display.is_none()) {
+            by_kind.entry(&member.kind).or_default().insert(&member.id);
+        }
         let mut displays = HashMap::new();
-        let kinds: HashSet<&str> = members.iter().map(|member| member.kind.as_str()).collect();
-        for kind in kinds {
+        for (kind, ids) in by_kind {
             let Some(resource_type) = self.tenant.registry.resource_type(kind) else {
                 continue;
             };
-            let ids: Vec<String> = members
-                .iter()
-                .filter(|member| member.kind == kind && member.display.is_none())
-                .map(|member| member.id.clone())
-                .collect();
+            let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
             for stored in self.store.get_many(resource_type, &ids).await? {
                 if let Some(display) = display(&stored)? {
                     displays.insert(stored.id, display);

@@ -105,7 +105,7 @@ impl Walk<'_, '_> {
         }
         self.budget.spend_items(members.len());
         let displays = match members.len() <= MAX_DISPLAYS {
-            true => self.scope.displays(&members).await?,
+            true => self.scope.displays(members.iter()).await?,
             false => HashMap::new(),
         };
         let values = members
