@@ -4,6 +4,8 @@
 //! conditional on the resource being as it was read, and what was changed meanwhile was written by
 //! somebody who knows the index.
 
+mod counts;
+
 use std::collections::{BTreeSet, HashMap};
 
 use super::entries::entries;
@@ -197,61 +199,6 @@ impl Provider {
         Ok(findings)
     }
 
-    /// Corrects what groups say of the number of their members.
-    async fn mend_member_counts(
-        &self,
-        resource_type: &ResourceType,
-        repair: Repair,
-        tenant: &TenantId,
-        findings: &mut Findings,
-    ) -> Result<()> {
-        let mut after: Option<String> = None;
-        loop {
-            let store = self.administration(tenant);
-            let window = Window {
-                after: after.as_deref(),
-                limit: Some(PAGE),
-                ..Window::default()
-            };
-            let page = store.resource_page(resource_type, window).await?;
-            for group in &page.resources {
-                // A store is for one request; counting a large group may take long.
-                let store = self.administration(tenant);
-                let state = group.group.clone().unwrap_or_default();
-                // A large change that is under way counts at its end.
-                if state.open > 0 {
-                    continue;
-                }
-                let (said, counted) = (state.about, store.count_members(group).await?);
-                if i64::try_from(counted) == Ok(said)
-                    || self.has_changed(&store, resource_type, group).await?
-                {
-                    continue;
-                }
-                findings.members.push((group.id.clone(), said, counted));
-                if repair == Repair::Mend {
-                    let corrected = store.correct_member_count(resource_type, group, counted);
-                    ignore_changed(corrected.await)?;
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Whether a resource is not as it was read any more.
-    async fn has_changed(
-        &self,
-        store: &TenantStore,
-        resource_type: &ResourceType,
-        read: &Stored,
-    ) -> Result<bool> {
-        let now = store.get(resource_type, &read.id).await?;
-        Ok(now.is_none_or(|now| now.version() != read.version()))
-    }
-
     async fn mend_entries(
         &self,
         view: &Tenant,
@@ -317,30 +264,6 @@ impl Provider {
                     break;
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Corrects a counter, if nothing was created or deleted while the resources were counted.
-    async fn mend_total(
-        &self,
-        resource_type: &ResourceType,
-        (said, counted): (u64, u64),
-        repair: Repair,
-        tenant: &TenantId,
-        findings: &mut Findings,
-    ) -> Result<()> {
-        let store = self.administration(tenant);
-        if said == counted || store.total(resource_type).await? != said {
-            return Ok(());
-        }
-        findings
-            .totals
-            .push((resource_type.name.clone(), said, counted));
-        if repair == Repair::Mend {
-            let by = i64::try_from(counted).unwrap_or(i64::MAX)
-                - i64::try_from(said).unwrap_or(i64::MAX);
-            store.correct_total(resource_type, by).await?;
         }
         Ok(())
     }

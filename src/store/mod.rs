@@ -29,6 +29,7 @@ mod load;
 mod mark;
 mod member;
 mod member_write;
+mod membership;
 mod meter;
 mod nesting;
 mod plan;

@@ -11,6 +11,7 @@ mod cursor;
 mod cursor_paging;
 mod detached;
 mod index_paging;
+mod lookup;
 mod member_pages;
 mod position;
 mod rendering;

@@ -2,19 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use futures_util::future::try_join_all;
-
 use super::super::Scope;
 use super::super::get::could_be_an_id;
 use super::search::Part;
-use crate::protocol::error::{Error, Result};
+use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
 use crate::store::{Access, Indexed, KeyRange, Membership, Order, Range, Stored, Window};
 
 /// Resources that are read by id in one batch, at the most.
-const MAX_BY_ID: usize = 500;
-/// Values that are looked up at once.
-const PARALLEL: usize = 32;
+pub(super) const MAX_BY_ID: usize = 500;
 
 /// Some resources of one part, each with the key that the part has it under.
 #[derive(Default)]
@@ -35,7 +31,7 @@ pub(super) struct From<'f> {
 
 /// Reads for one request, and remembers what it would read again for each batch.
 pub(super) struct Source<'s> {
-    scope: &'s Scope,
+    pub(super) scope: &'s Scope,
     memberships: HashMap<String, Vec<Membership>>,
     nested: HashMap<String, Vec<Stored>>,
 }
@@ -74,151 +70,6 @@ impl<'s> Source<'s> {
             }
             Access::GroupWith { .. } => Ok(Batch::default()),
         }
-    }
-
-    async fn by_ids(
-        &self,
-        resource_type: &ResourceType,
-        ids: &[String],
-        after: Option<&str>,
-    ) -> Result<Batch> {
-        let is_left = |id: &&String| after.is_none_or(|after| id.as_str() > after);
-        let ids = ids
-            .iter()
-            .filter(is_left)
-            .map(|id| (id.clone(), id.clone()));
-        self.fetch(resource_type, ids.collect()).await
-    }
-
-    async fn by_claims(
-        &self,
-        resource_type: &ResourceType,
-        index: &Indexed,
-        texts: &[String],
-        after: Option<&str>,
-    ) -> Result<Batch> {
-        let is_left = |text: &&String| after.is_none_or(|after| text.as_str() > after);
-        let texts: Vec<String> = texts.iter().filter(is_left).cloned().collect();
-        let (store, index) = (&self.scope.store, &index.index);
-        let held = match texts.as_slice() {
-            [text] => {
-                let claim = store.claimed(resource_type, index, text).await?;
-                claim.map(|id| (text.clone(), id)).into_iter().collect()
-            }
-            texts => store.all_claimed(resource_type, index, texts).await?,
-        };
-        let held = texts
-            .into_iter()
-            .filter_map(|text| Some((text.clone(), held.get(&text)?.clone())));
-        self.fetch(resource_type, held.collect()).await
-    }
-
-    /// Some entries with one of the values, in order of texts and ids: the values are looked up a few
-    /// at a time until there are enough.
-    async fn by_values(
-        &self,
-        resource_type: &ResourceType,
-        index: &Indexed,
-        texts: &[String],
-        from: From<'_>,
-    ) -> Result<Batch> {
-        let limit = from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
-        // A position is an entry's key, and an entry's key begins with its text and the separator.
-        let is_left = |text: &&String| {
-            let range = KeyRange::equal(text);
-            from.after.is_none_or(|after| !range.is_before(after))
-        };
-        let texts: Vec<&String> = texts.iter().filter(is_left).collect();
-        let (mut entries, mut next, mut items) = (Vec::new(), None, 0);
-        let mut chunks = texts.chunks(PARALLEL).peekable();
-        while let Some(chunk) = chunks.next() {
-            let reads = chunk.iter().map(|text| async move {
-                let window = Window {
-                    after: from
-                        .after
-                        .filter(|after| KeyRange::equal(text).contains(after)),
-                    limit: Some(limit),
-                    order: Order::Ascending,
-                };
-                let (store, range) = (&self.scope.store, KeyRange::equal(text));
-                let page = store.index_page(resource_type, &index.index, &range, window);
-                Result::<_, Error>::Ok(page.await?)
-            });
-            for page in try_join_all(reads).await? {
-                items += page.entries.len();
-                if next.is_none() {
-                    entries.extend(page.entries);
-                    next = page.next;
-                }
-            }
-            let is_full = entries.len() == limit && chunks.peek().is_some();
-            if entries.len() > limit || (is_full && next.is_none()) {
-                entries.truncate(limit);
-                next = entries.last().map(|(key, _)| key.clone());
-            }
-            if next.is_some() {
-                break;
-            }
-        }
-        let batch = self.fetch(resource_type, entries).await?;
-        Ok(Batch {
-            next,
-            items,
-            ..batch
-        })
-    }
-
-    /// The resources with these ids, under these keys.
-    async fn fetch(
-        &self,
-        resource_type: &ResourceType,
-        entries: Vec<(String, String)>,
-    ) -> Result<Batch> {
-        let mut seen = HashSet::new();
-        let (keys, ids): (Vec<String>, Vec<String>) = entries
-            .into_iter()
-            .filter(|(_, id)| could_be_an_id(id) && seen.insert(id.clone()))
-            .unzip();
-        let stored = match ids.as_slice() {
-            [] => Vec::new(),
-            [id] => Vec::from_iter(self.scope.store.get(resource_type, id).await?),
-            ids => self.scope.store.get_many(resource_type, ids).await?,
-        };
-        let mut stored: HashMap<String, Stored> = stored
-            .into_iter()
-            .map(|stored| (stored.id.clone(), stored))
-            .collect();
-        let entries = keys.into_iter().zip(ids);
-        Ok(Batch {
-            found: entries
-                .filter_map(|(key, id)| Some((key, stored.remove(&id)?)))
-                .collect(),
-            ..Batch::default()
-        })
-    }
-
-    async fn by_range(
-        &self,
-        resource_type: &ResourceType,
-        range: &Range,
-        from: From<'_>,
-    ) -> Result<Batch> {
-        let window = Window {
-            after: from.after,
-            limit: Some(from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID)),
-            order: range.order,
-        };
-        let store = &self.scope.store;
-        let page = store
-            .index_page(resource_type, &range.index.index, &range.keys, window)
-            .await?;
-        let items = page.entries.len();
-        let batch = self.fetch(resource_type, page.entries).await?;
-        Ok(Batch {
-            next: page.next,
-            items,
-            ..batch
-        })
     }
 
     async fn in_creation_order(

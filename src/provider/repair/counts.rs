@@ -1,0 +1,90 @@
+//! What is counted beside the resources: how many there are of a type, and how many members a group
+//! has.
+
+use super::super::Provider;
+use super::{Findings, PAGE, Repair, ignore_changed};
+use crate::protocol::error::Result;
+use crate::protocol::schema::ResourceType;
+use crate::store::{Stored, TenantStore, Window};
+use crate::tenant::TenantId;
+
+impl Provider {
+    /// Corrects a counter, if nothing was created or deleted while the resources were counted.
+    pub(super) async fn mend_total(
+        &self,
+        resource_type: &ResourceType,
+        (said, counted): (u64, u64),
+        repair: Repair,
+        tenant: &TenantId,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let store = self.administration(tenant);
+        if said == counted || store.total(resource_type).await? != said {
+            return Ok(());
+        }
+        findings
+            .totals
+            .push((resource_type.name.clone(), said, counted));
+        if repair == Repair::Mend {
+            let by = i64::try_from(counted).unwrap_or(i64::MAX)
+                - i64::try_from(said).unwrap_or(i64::MAX);
+            store.correct_total(resource_type, by).await?;
+        }
+        Ok(())
+    }
+
+    /// Corrects what groups say of the number of their members.
+    pub(super) async fn mend_member_counts(
+        &self,
+        resource_type: &ResourceType,
+        repair: Repair,
+        tenant: &TenantId,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let mut after: Option<String> = None;
+        loop {
+            let store = self.administration(tenant);
+            let window = Window {
+                after: after.as_deref(),
+                limit: Some(PAGE),
+                ..Window::default()
+            };
+            let page = store.resource_page(resource_type, window).await?;
+            for group in &page.resources {
+                // A store is for one request; counting a large group may take long.
+                let store = self.administration(tenant);
+                let state = group.group.clone().unwrap_or_default();
+                // A large change that is under way counts at its end.
+                if state.open > 0 {
+                    continue;
+                }
+                let (said, counted) = (state.about, store.count_members(group).await?);
+                if i64::try_from(counted) == Ok(said)
+                    || self.has_changed(&store, resource_type, group).await?
+                {
+                    continue;
+                }
+                findings.members.push((group.id.clone(), said, counted));
+                if repair == Repair::Mend {
+                    let corrected = store.correct_member_count(resource_type, group, counted);
+                    ignore_changed(corrected.await)?;
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether a resource is not as it was read any more.
+    async fn has_changed(
+        &self,
+        store: &TenantStore,
+        resource_type: &ResourceType,
+        read: &Stored,
+    ) -> Result<bool> {
+        let now = store.get(resource_type, &read.id).await?;
+        Ok(now.is_none_or(|now| now.version() != read.version()))
+    }
+}

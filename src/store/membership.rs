@@ -1,0 +1,186 @@
+//! Which groups somebody is in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use super::TenantStore;
+use super::error::StoreError;
+use super::item::{self, Item};
+use super::key_range::KeyRange;
+use super::keys::SEPARATOR;
+use super::member::Membership;
+use super::range::{Shown, Window};
+
+/// Lookups under way at once.
+const PARALLEL: usize = 32;
+
+/// So few members of one partition are looked up one by one at once.
+const MAX_SINGLE_LOOKUPS: usize = 2;
+/// Membership items that are read for a quarter of what a lookup costs.
+const ITEMS_FOR_A_LOOKUP: usize = 8;
+
+impl TenantStore {
+    /// Every membership item of a resource, whether its set still counts or not.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn memberships(&self, member: &str) -> Result<Vec<Membership>, StoreError> {
+        let range = KeyRange::prefix(&format!("{member}{SEPARATOR}"));
+        self.memberships_in(&self.keys.memberships(member), &range)
+            .await
+    }
+
+    /// Some membership items of a resource, at most `limit`, and whether there may be more. One call.
+    pub(super) async fn some_memberships(
+        &self,
+        member: &str,
+        limit: usize,
+    ) -> Result<(Vec<Membership>, bool), StoreError> {
+        let range = KeyRange::prefix(&format!("{member}{SEPARATOR}"));
+        let window = Window {
+            limit: Some(limit),
+            ..Window::default()
+        };
+        let pk = self.keys.memberships(member);
+        let (memberships, next) = self.memberships_page(pk, &range, window).await?;
+        Ok((memberships, next.is_some()))
+    }
+
+    /// Every membership item of these resources, who may be anywhere in the directory.
+    ///
+    /// Where they stand close enough together, a partition's are read in one range, others' in
+    /// between included; those that such a range does not reach are looked up one by one, in parallel.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn memberships_of(
+        &self,
+        members: impl Iterator<Item = &str>,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let mut partitions = BTreeMap::<String, BTreeSet<&str>>::new();
+        for member in members {
+            let partition = partitions.entry(self.keys.memberships(member));
+            partition.or_default().insert(member);
+        }
+        let reads = partitions
+            .iter()
+            .map(|(pk, members)| self.near(pk, members));
+        let near = try_join_all(reads).await?;
+        let mut found = Vec::new();
+        let mut far = Vec::new();
+        for (memberships, rest) in near {
+            found.extend(memberships);
+            far.extend(rest);
+        }
+        let reads: Vec<_> = far
+            .into_iter()
+            .map(|member| self.memberships(member))
+            .collect();
+        let rest: Vec<Vec<Membership>> =
+            stream::iter(reads).buffered(PARALLEL).try_collect().await?;
+        found.extend(rest.into_iter().flatten());
+        Ok(found)
+    }
+
+    /// The memberships of those of the members that one read of their partition reaches, and the
+    /// members whom it does not reach. The read costs a quarter of what looking them up would.
+    async fn near<'m>(
+        &self,
+        pk: &str,
+        members: &BTreeSet<&'m str>,
+    ) -> Result<(Vec<Membership>, Vec<&'m str>), StoreError> {
+        let (Some(first), Some(last)) = (members.first(), members.last()) else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        if members.len() <= MAX_SINGLE_LOOKUPS {
+            return Ok((Vec::new(), members.iter().copied().collect()));
+        }
+        let range = KeyRange::at_least(first).and(KeyRange::at_most(last));
+        let window = Window {
+            limit: Some(members.len() * ITEMS_FOR_A_LOOKUP),
+            ..Window::default()
+        };
+        let (mut found, next) = self.memberships_page(pk.to_owned(), &range, window).await?;
+        // Of the last member that is reached there may be more.
+        let end = next
+            .as_deref()
+            .and_then(|next| next.split(SEPARATOR).next());
+        let is_reached = |member: &str| end.is_none_or(|end| member < end);
+        found.retain(|membership| {
+            members.contains(membership.member.as_str()) && is_reached(&membership.member)
+        });
+        let rest = members.iter().copied().filter(|member| !is_reached(member));
+        Ok((found, rest.collect()))
+    }
+
+    /// Every membership item in a range of one partition.
+    pub(super) async fn memberships_in(
+        &self,
+        pk: &str,
+        range: &KeyRange,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let mut memberships = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                ..Window::default()
+            };
+            let (page, next) = self.memberships_page(pk.to_owned(), range, window).await?;
+            memberships.extend(page);
+            after = next;
+            if after.is_none() {
+                return Ok(memberships);
+            }
+        }
+    }
+
+    /// One call's worth of membership items, and the sort key to go on after, if there may be more.
+    async fn memberships_page(
+        &self,
+        pk: String,
+        range: &KeyRange,
+        window: Window<'_>,
+    ) -> Result<(Vec<Membership>, Option<String>), StoreError> {
+        let output = self.query(pk, range, window, Shown::All).await?;
+        let next = super::range::last_key(&output);
+        let items = output.items.unwrap_or_default().into_iter();
+        let memberships = items.map(membership).collect::<Result<Vec<_>, _>>()?;
+        Ok((memberships, next))
+    }
+
+    /// The memberships of many resources whose ids follow each other, by member: one range in each of
+    /// the four partitions, in parallel.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn memberships_between(
+        &self,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let range = KeyRange::at_least(first).and(KeyRange::at_most(last));
+        let range = &range;
+        let partitions = self.keys.membership_partitions();
+        let reads = partitions.iter().map(|pk| self.memberships_in(pk, range));
+        Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+    }
+}
+
+/// Reads a membership's item.
+fn membership(mut item: Item) -> Result<Membership, StoreError> {
+    let key = item::take_text(&mut item, "sk")?;
+    let shard = item::number(&item, "shard")?;
+    let mut parts = key.splitn(3, SEPARATOR).map(str::to_owned);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(member), Some(group), Some(set)) => Ok(Membership {
+            member,
+            group,
+            set,
+            shard,
+        }),
+        _ => Err(item::malformed("sk")),
+    }
+}
