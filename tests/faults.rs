@@ -80,7 +80,7 @@ impl Directory {
         let inside = process.users("in", MANY).await;
         let outside = process.users("out", MANY).await;
         let group = process.group("Guides", &inside).await;
-        let other = process.group("Staff", &[]).await;
+        let other = process.group("Staff", std::slice::from_ref(&group)).await;
         world.finish().await;
         Self {
             world,
@@ -131,9 +131,8 @@ impl Directory {
             Write::AddMember => patch(add(&some[..1])).await.map(drop),
             Write::AddMemberThere => patch(add(others)).await.map(drop),
             Write::AddGroup => {
-                let inner = std::slice::from_ref(&self.group);
-                let patched = writer.patch("Group", &self.other, add(inner));
-                patched.await.map(drop)
+                let outer = std::slice::from_ref(&self.other);
+                patch(add(outer)).await.map(drop)
             }
             Write::AddIfMatch => {
                 let shown = writer.get("Group", &self.group).await?;

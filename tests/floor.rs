@@ -36,7 +36,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 const SMALL: (u64, u64) = (250, 220);
-const LARGE: (u64, u64) = (20_000, 12_000);
+/// The group has more than twice as many members as a group shows.
+const LARGE: (u64, u64) = (20_500, 20_500);
 
 #[tokio::test]
 async fn a_small_directory_costs_the_floor() {
@@ -307,7 +308,7 @@ async fn check_floor((users, members): (u64, u64)) {
     check_reads(&directory).await;
     check_lists(&directory).await;
     check_writes(&directory).await;
-    check_groups(&directory).await;
+    check_groups(&directory, members).await;
     let missed = directory.missed.lock().unwrap();
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
@@ -390,17 +391,29 @@ async fn check_writes(directory: &Directory) {
     directory.expect("delete a user without memberships", spent, floor);
 }
 
-async fn check_groups(directory: &Directory) {
+async fn check_groups(directory: &Directory, members: u64) {
     let groups = directory.get("/Groups?excludedAttributes=members").await;
     let group = groups["Resources"][0]["id"].as_str().unwrap();
     let path = format!("/Groups/{group}");
     let lean = format!("{path}?excludedAttributes=members");
     let (_, spent) = directory.send("GET", &lean, None).await;
     directory.expect("group without members", spent, cost(1, 1.0, 0.0));
+    let (shown, spent) = directory.send("GET", &path, None).await;
+    let shown = shown["members"].as_array().map_or(0, Vec::len) as u64;
+    match members {
+        // Their items are not looked at, nor is anybody's name.
+        20_001.. => {
+            assert_eq!(shown, 0);
+            directory.expect("group too large to be shown", spent, cost(1, 1.0, 0.0));
+        }
+        members => assert_eq!(shown, members),
+    }
 
     let newcomer = json!({ "userName": "newcomer@example.com" });
     let (user, _) = directory.send("POST", "/Users", Some(newcomer)).await;
     let user = user["id"].as_str().unwrap();
+    let (_, spent) = directory.send("GET", &format!("/Users/{user}"), None).await;
+    directory.expect("get of a user in no group", spent, cost(2, 2.0, 0.0));
     let patch = |operation: Value| {
         json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],

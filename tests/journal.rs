@@ -500,6 +500,86 @@ async fn two_finishers_at_once_do_it_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_finisher_that_dies_began_is_finished_by_the_next() {
+    let template = Directory::new(2, MANY).await;
+    half_done(&template, add(&template.outside)).await;
+    let mut is_whole = false;
+    let mut number = 0;
+    while !is_whole {
+        for death in DEATHS {
+            let directory = template.copy();
+            tokio::time::advance(Duration::from_secs(30)).await;
+            directory.world.jump(Duration::from_secs(60));
+            let finisher = directory.world.process();
+            finisher
+                .line
+                .plan(move |call| (call.number == number).then_some(death));
+            let _ = finisher.provider.finish(&simulation::tenant()).await;
+            is_whole = !finisher.line.is_dead();
+            directory.see().await;
+            directory.world.finish().await;
+            let end = directory.see().await;
+            assert!(
+                end.has("Guides", &directory.both()),
+                "{death:?} at {number}"
+            );
+            assert_eq!(directory.world.audit().await.garbage, 0);
+        }
+        number += 1;
+    }
+    assert!(number > 5, "a finisher makes calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inner_group_joins_and_goes_whole() {
+    // Of users, what a group shows of itself is checked with each look; of groups it is checked here.
+    let template = Directory::new(2, 0).await;
+    let outer = template.world.process().group("Staff", &[]).await;
+    let inner = std::slice::from_ref(&template.group);
+    for joins in [true, false] {
+        if !joins {
+            let process = template.world.process();
+            process.patch("Group", &outer, add(inner)).await.unwrap();
+        }
+        for death in DEATHS {
+            let mut number = 0;
+            loop {
+                let directory = template.copy();
+                let writer = directory.world.process();
+                writer
+                    .line
+                    .plan(move |call| (call.number == number).then_some(death));
+                let done = match joins {
+                    true => writer.patch("Group", &outer, add(inner)).await.map(|_| ()),
+                    false => writer.delete("Group", &template.group).await,
+                };
+                directory.world.finish().await;
+                let reader = directory.world.process();
+                let members = reader.members(&outer).await;
+                let is_there = reader.get("Group", &template.group).await.is_ok();
+                let groups = reader.groups(&template.inside[0]).await;
+                let place = format!("{joins} {death:?} at {number}");
+                assert!(members.is_empty() || is_there, "{place}");
+                let expected = match (is_there, members.is_empty()) {
+                    (true, true) => inner.to_vec(),
+                    (true, false) => sorted(&[template.group.clone(), outer.clone()]),
+                    (false, _) => Vec::new(),
+                };
+                assert_eq!(groups, expected, "{place}");
+                assert_eq!(directory.world.audit().await.garbage, 0, "{place}");
+                if !writer.line.is_dead() {
+                    done.unwrap();
+                    assert_eq!((is_there, members.is_empty()), (joins, !joins), "{place}");
+                    break;
+                }
+                number += 1;
+            }
+            assert!(number > 3, "it makes calls");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_takes_over_before_the_lease_is_over() {
     let directory = Directory::new(3, MANY).await;
     half_done(&directory, add(&directory.outside)).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use scim_lambda::protocol::error::ErrorKind;
 use scim_lambda::provider::REQUEST_BUDGET;
 use serde_json::json;
-use simulation::{World, add, group, id, kind, remove, replace, sorted};
+use simulation::{Fault, World, add, group, id, kind, remove, replace, sorted};
 use tokio::time::Instant;
 
 /// So many members in one request are within what clients send.
@@ -75,7 +75,7 @@ async fn additions_and_removals_that_outlast_the_deadline_are_finished() {
 #[tokio::test(start_paused = true)]
 async fn a_user_of_thousands_of_groups_leaves_them_all() {
     const GROUPS: usize = 3_000;
-    let (world, users) = World::loaded(2).await;
+    let (world, users) = World::loaded(3).await;
     let process = world.process();
     let mut groups = Vec::new();
     for number in 0..GROUPS {
@@ -90,8 +90,24 @@ async fn a_user_of_thousands_of_groups_leaves_them_all() {
     let filter = format!("count=1&filter=members+eq+%22{}%22", users[0]);
     let found = process.list("Group", &filter).await.unwrap();
     assert_eq!(found["totalResults"], 0);
-    assert_eq!(process.groups(&users[1]).await, sorted(&groups));
-    world.check().await;
+    // One whose writer dies in the middle is out of them all in the end.
+    let writer = world.process();
+    let mut batches = 0;
+    writer.line.plan(move |call| {
+        batches += u64::from(call.operation == "BatchWriteItem");
+        (batches == 100).then_some(Fault::Kill)
+    });
+    writer.delete("User", &users[1]).await.unwrap_err();
+    assert_eq!(
+        kind(process.get("User", &users[1]).await),
+        ErrorKind::NotFound
+    );
+    world.finish().await;
+    for group in [&groups[0], &groups[GROUPS / 2], &groups[GROUPS - 1]] {
+        assert_eq!(process.members(group).await, users[2..]);
+    }
+    assert_eq!(process.groups(&users[2]).await, sorted(&groups));
+    assert_eq!(world.audit().await.garbage, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! One resource: created, read, replaced, changed, deleted (RFC 7644 §3.3–§3.6, §3.11).
 
 use axum::body::Body;
-use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, LINK};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value};
@@ -141,6 +141,10 @@ async fn delete(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Resu
     Ok(answer::deleted(StatusCode::NO_CONTENT))
 }
 
+/// The relation of a group to the list of its members: the attribute that the answer does not hold
+/// (RFC 8288 §2.1.2).
+const MEMBERS: &str = "urn:ietf:params:scim:schemas:core:2.0:Group:members";
+
 /// What PUT and PATCH bring.
 struct Change {
     body: Map<String, Value>,
@@ -158,7 +162,13 @@ async fn change(call: &Call<'_>, resource_type: &ResourceType, body: Body) -> Re
 }
 
 fn with_resource(status: StatusCode, answer: Answer) -> Response {
-    answer::resource(status, answer.text, &answer.location, Some(&answer.version))
+    let (location, version) = (&answer.location, Some(&answer.version));
+    let mut response = answer::resource(status, answer.text, location, version);
+    if let Some(url) = &answer.members {
+        let link = format!("<{url}>; rel=\"{MEMBERS}\"");
+        answer::set(&mut response, LINK, &link);
+    }
+    response
 }
 
 pub(super) fn precondition(headers: &HeaderMap) -> Precondition {

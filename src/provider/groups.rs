@@ -150,7 +150,7 @@ impl Scope {
             return Err(Error::too_many(detail).into());
         };
         let displays = if filter.reads("display") {
-            self.displays(members.iter()).await?
+            self.displays(&members.iter().collect::<Vec<_>>()).await?
         } else {
             HashMap::new()
         };
@@ -188,6 +188,7 @@ impl Scope {
             text,
             version: stored.version(),
             location: self.location(resource_type, &stored.id),
+            members: None,
         })
     }
 

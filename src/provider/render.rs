@@ -32,7 +32,13 @@ pub struct Answer {
     pub version: Version,
     /// The resource's URL.
     pub location: String,
+    /// The URL of a group's members, if they are too many for the answer to show.
+    pub members: Option<String>,
 }
+
+/// What is kept outside the bodies, by resource id, for the resources that have any; nothing where it
+/// is too much to be shown.
+type Detached = HashMap<String, Option<Value>>;
 
 /// The texts of a resource's times.
 struct Times {
@@ -58,17 +64,23 @@ impl Scope {
         stored: Stored,
         projection: &Projection<'_>,
     ) -> Result<Answer> {
-        let version = stored.version();
-        let location = self.location(resource_type, &stored.id);
-        let mut texts = self
-            .render_many(resource_type, vec![stored], projection, Spread::Scattered)
+        let resources = [stored];
+        let detached = self
+            .detached(resource_type, &resources, projection, Spread::Scattered)
             .await?;
-        let text = texts
-            .pop()
-            .ok_or_else(|| Error::internal("rendering lost the resource"))?;
+        let [stored] = &resources;
+        let detached = detached.get(&stored.id);
+        let location = self.location(resource_type, &stored.id);
+        let is_too_much = detached.is_some_and(Option::is_none);
         Ok(Answer {
-            text,
-            version,
+            text: self.render_one(
+                resource_type,
+                stored,
+                detached.and_then(Option::as_ref),
+                projection,
+            )?,
+            version: stored.version(),
+            members: is_too_much.then(|| format!("{location}/members")),
             location,
         })
     }
@@ -88,6 +100,7 @@ impl Scope {
             text,
             version: stored.version(),
             location: self.location(resource_type, &stored.id),
+            members: None,
         })
     }
 
@@ -105,24 +118,28 @@ impl Scope {
         resources
             .iter()
             .map(|stored| {
-                self.render_one(resource_type, stored, detached.get(&stored.id), projection)
+                let detached = detached.get(&stored.id).and_then(Option::as_ref);
+                self.render_one(resource_type, stored, detached, projection)
             })
             .collect()
     }
 
-    /// The value of the attribute that is kept outside the bodies, by resource id, for those that
-    /// have one.
+    /// The value of the attribute that is kept outside the bodies.
     async fn detached(
         &self,
         resource_type: &ResourceType,
         resources: &[Stored],
         projection: &Projection<'_>,
         spread: Spread,
-    ) -> Result<HashMap<String, Value>> {
+    ) -> Result<Detached> {
         match resource_type.membership {
             Some(membership) if !projection.wants(membership.attribute()) => Ok(HashMap::new()),
             Some(Membership::Members) => self.members_values(resources, projection).await,
-            Some(Membership::MemberOf) => self.groups_values(resources, spread).await,
+            Some(Membership::MemberOf) => {
+                let groups = self.groups_values(resources, spread).await?;
+                let groups = groups.into_iter();
+                Ok(groups.map(|(id, groups)| (id, Some(groups))).collect())
+            }
             None => Ok(HashMap::new()),
         }
     }
@@ -182,43 +199,40 @@ impl Scope {
         Ok(render(&body, &meta, &self.base_url))
     }
 
-    /// `members` of each group that has any, by its id, unless there are more than the tenant shows
-    /// inline. The names of all their members are looked up together.
+    /// `members` of each group that has any, unless there are more than the tenant shows inline. The
+    /// names of all their members are looked up together.
     async fn members_values(
         &self,
         groups: &[Stored],
         projection: &Projection<'_>,
-    ) -> Result<HashMap<String, Value>> {
+    ) -> Result<Detached> {
         let reads = groups.iter().map(|group| self.visible_members(group));
         let visible = try_join_all(reads).await?;
-        let visible: Vec<(&Stored, Vec<Member>)> = groups
-            .iter()
-            .zip(visible)
-            .filter_map(|(group, members)| Some((group, members?)))
-            .filter(|(_, members)| !members.is_empty())
-            .collect();
         let has_names = |members: &[Member]| members.len() <= MAX_DISPLAYS;
         let displays = match projection.wants_part("members", "display") {
             true => {
-                let members = visible.iter().filter(|(_, members)| has_names(members));
-                self.displays(members.flat_map(|(_, members)| members))
-                    .await?
+                let members = visible.iter().flatten();
+                let members = members.filter(|members| has_names(members));
+                let members: Vec<&Member> = members.flatten().collect();
+                self.displays(&members).await?
             }
             false => HashMap::new(),
         };
-        let value = |members: &[Member]| -> Value {
-            let display = |member: &Member| match has_names(members) {
-                true => displays.get(&member.id),
-                false => None,
-            };
+        let value = |members: Vec<Member>| -> Value {
+            let displays = Some(&displays).filter(|_| has_names(&members));
+            let display = |member: &Member| displays?.get(&member.id);
             members
                 .iter()
                 .map(|member| self.member_value(member, display(member)))
                 .collect()
         };
-        let values = visible.iter();
-        Ok(values
-            .map(|(group, members)| (group.id.clone(), value(members)))
+        let ids = groups.iter().map(|group| group.id.clone());
+        let shown = ids.zip(visible).filter(|(_, members)| {
+            let is_empty = members.as_ref().is_some_and(Vec::is_empty);
+            !is_empty
+        });
+        Ok(shown
+            .map(|(id, members)| (id, members.map(value)))
             .collect())
     }
 
@@ -240,12 +254,9 @@ impl Scope {
     }
 
     /// The names for people of members that the client gave none, by id.
-    pub(super) async fn displays(
-        &self,
-        members: impl Iterator<Item = &Member>,
-    ) -> Result<HashMap<String, String>> {
+    pub(super) async fn displays(&self, members: &[&Member]) -> Result<HashMap<String, String>> {
         let mut by_kind = BTreeMap::<&str, BTreeSet<&str>>::new();
-        for member in members.filter(|member| member.display.is_none()) {
+        for member in members.iter().filter(|member| member.display.is_none()) {
             by_kind.entry(&member.kind).or_default().insert(&member.id);
         }
         let mut displays = HashMap::new();

@@ -15,7 +15,8 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::Resource;
 use crate::protocol::schema::{Index, Membership, ResourceType};
 use crate::store::{
-    BuildingIndex, ConfigItem, Entries, StoreError, Stored, StrayEntry, TenantStore, Window,
+    BuildingIndex, ConfigItem, Entries, ResourcePage, StoreError, Stored, StrayEntry, TenantStore,
+    Window,
 };
 use crate::tenant::TenantId;
 
@@ -199,6 +200,24 @@ impl Provider {
         Ok(findings)
     }
 
+    /// The page of resources after an id, and a store for what is done with it: a store is for one
+    /// request, and all pages may take as long as the directory is large.
+    async fn page(
+        &self,
+        resource_type: &ResourceType,
+        tenant: &TenantId,
+        after: Option<&str>,
+    ) -> Result<(TenantStore, ResourcePage)> {
+        let store = self.administration(tenant);
+        let window = Window {
+            after,
+            limit: Some(PAGE),
+            ..Window::default()
+        };
+        let page = store.resource_page(resource_type, window).await?;
+        Ok((store, page))
+    }
+
     async fn mend_entries(
         &self,
         view: &Tenant,
@@ -210,14 +229,7 @@ impl Provider {
     ) -> Result<()> {
         let mut after: Option<String> = None;
         loop {
-            // A store is for one request; this may take as long as the directory is large.
-            let store = self.administration(tenant);
-            let window = Window {
-                after: after.as_deref(),
-                limit: Some(PAGE),
-                ..Window::default()
-            };
-            let page = store.resource_page(resource_type, window).await?;
+            let (store, page) = self.page(resource_type, tenant, after.as_deref()).await?;
             findings.resources += page.resources.len() as u64;
             let expected = expected(view, resource_type, &page.resources, wanted, findings)?;
             for (position, missing) in store.missing_entries(resource_type, &expected).await? {

@@ -105,7 +105,11 @@ impl Walk<'_, '_> {
         }
         self.budget.spend_items(members.len());
         let displays = match members.len() <= MAX_DISPLAYS {
-            true => self.scope.displays(members.iter()).await?,
+            true => {
+                self.scope
+                    .displays(&members.iter().collect::<Vec<_>>())
+                    .await?
+            }
             false => HashMap::new(),
         };
         let values = members

@@ -2,10 +2,10 @@
 //! has.
 
 use super::super::Provider;
-use super::{Findings, PAGE, Repair, ignore_changed};
+use super::{Findings, Repair, ignore_changed};
 use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
-use crate::store::{Stored, TenantStore, Window};
+use crate::store::{Stored, TenantStore};
 use crate::tenant::TenantId;
 
 impl Provider {
@@ -43,13 +43,7 @@ impl Provider {
     ) -> Result<()> {
         let mut after: Option<String> = None;
         loop {
-            let store = self.administration(tenant);
-            let window = Window {
-                after: after.as_deref(),
-                limit: Some(PAGE),
-                ..Window::default()
-            };
-            let page = store.resource_page(resource_type, window).await?;
+            let (_, page) = self.page(resource_type, tenant, after.as_deref()).await?;
             for group in &page.resources {
                 // A store is for one request; counting a large group may take long.
                 let store = self.administration(tenant);
