@@ -455,6 +455,53 @@ async fn many_who_were_added_again_survive_a_removal_that_died() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_is_put_while_a_removal_is_half_done_stays() {
+    for differs in [0, 1] {
+        let directory = Directory::new(2 * MANY, 0).await;
+        half_done(&directory, remove(&directory.inside)).await;
+        let process = directory.world.process();
+        let left = process.members(&directory.group).await;
+        assert!(differs < left.len() && left.len() < directory.inside.len());
+        // What is there now, or all but one of it: not what the finisher would leave.
+        let list = &left[differs..];
+        let put = process.put("Group", &directory.group, group("Guides", list));
+        put.await.unwrap();
+        directory.world.finish().await;
+        assert_eq!(process.members(&directory.group).await, list);
+        assert_eq!(directory.world.audit().await.garbage, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_added_again_with_a_new_name_survives_as_what_it_is() {
+    let directory = Directory::new(2 * MANY, 0).await;
+    let process = directory.world.process();
+    let inner = process.group("Inner", &[]).await;
+    let one = std::slice::from_ref(&inner);
+    let patched = process.patch("Group", &directory.group, add(one)).await;
+    patched.unwrap();
+    let all = [&directory.inside[..], one].concat();
+    half_done(&directory, remove(&all)).await;
+    if !process.members(&directory.group).await.contains(&inner) {
+        let patched = process.patch("Group", &directory.group, add(one)).await;
+        patched.unwrap();
+    }
+    // Nobody says that it is a group.
+    let operations = json!([
+        {"op": "replace", "path": "displayName", "value": "Rangers"},
+        {"op": "add", "path": "members", "value": listed(one)},
+    ]);
+    let patched = process.patch("Group", &directory.group, operations).await;
+    patched.unwrap();
+    directory.world.finish().await;
+    let shown = process.get("Group", &directory.group).await.unwrap();
+    assert_eq!(shown["displayName"], "Rangers");
+    assert_eq!(values(&shown["members"]), one);
+    assert_eq!(shown["members"][0]["type"], "Group");
+    assert_eq!(directory.world.audit().await.garbage, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_member_added_after_a_whole_new_list_died_survives() {
     let directory = Directory::new(MANY, MANY + 1).await;
     let (last, list) = directory.outside.split_last().unwrap();

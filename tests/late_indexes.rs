@@ -142,6 +142,59 @@ async fn an_index_that_cannot_hold_a_resource_is_never_read_by() {
 }
 
 #[tokio::test]
+async fn a_resource_with_many_values_can_be_deleted() {
+    let directory = with_badges().await;
+    register(&directory, badge(true)).await;
+    let scope = directory.scope().await;
+    let mut body = user(0);
+    let email = |number: usize| json!({"value": format!("{number}@example.com")});
+    body["emails"] = (0..40).map(email).collect();
+    let doors = |count: usize| -> Vec<String> { (0..count).map(|n| format!("d{n}")).collect() };
+    body[BADGE] = json!({"doors": doors(40)});
+    // With the user's name and external id, 82 of 90.
+    let id = directory.create(&scope, "User", body.clone()).await;
+    directory.delete(&scope, "User", &id).await;
+
+    let mut schema = badge(true);
+    let more = json!({"name": "rooms", "type": "string", "multiValued": true, "indexed": true});
+    schema["attributes"].as_array_mut().unwrap().push(more);
+    register(&directory, schema).await;
+    body[BADGE]["rooms"] = json!(doors(9));
+    let scope = directory.scope().await;
+    let refused = directory.try_create(&scope, "User", body).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidValue);
+    assert!(refused.detail().contains("91 values"), "{refused}");
+    assert!(examine(&directory).await.is_clean());
+}
+
+#[tokio::test]
+async fn an_index_is_complete_although_resources_change_while_it_is_built() {
+    let directory = with_badges().await;
+    let mut users = Vec::new();
+    for number in 0..60 {
+        users.push(create(&directory, number, 2).await);
+    }
+    register(&directory, badge(true)).await;
+    directory.clock.advance_seconds(120);
+    let change = async {
+        for (number, id) in users.iter().enumerate().step_by(3) {
+            let scope = directory.scope().await;
+            let path = format!("{BADGE}:number");
+            let value = format!("changed{number}");
+            directory.set(&scope, "User", id, &path, &value).await;
+        }
+    };
+    let tenant = acme();
+    let (built, ()) = tokio::join!(directory.provider.build_indexes(&tenant), change);
+    built.unwrap();
+    let findings = examine(&directory).await;
+    assert!(findings.is_clean(), "{findings:?}");
+    let (ids, cost) = found(&directory, "number eq \"changed30\"").await;
+    assert_eq!((ids, cost.calls), (vec![users[30].clone()], 2));
+}
+
+#[tokio::test]
 async fn every_value_that_is_taken_is_found() {
     let directory = Directory::start().await;
     let with = |emails: std::ops::Range<usize>| {

@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use directory::{Directory, encoded, ids, user};
+use directory::{Directory, encoded, ids, resource_type, user};
 use scim_lambda::protocol::error::ErrorKind;
+use scim_lambda::protocol::message::{Parameters, Query};
 use scim_lambda::provider::{ReadBudget, Scope};
 use scim_lambda::store::{Entries, GroupState, Member, New, Write};
 use serde_json::{Value, json};
@@ -531,6 +532,97 @@ async fn members_in_several_partitions_are_one_list() {
         assert_eq!(members, users[2..2 + limit.min(28)], "{limit}");
         assert_eq!(more, limit < 28, "{limit}");
     }
+}
+
+#[tokio::test]
+async fn a_cursor_of_members_leads_on_in_its_own_list_only() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    let users = directory.create_users(&scope, 4).await;
+    let members: Vec<_> = users.iter().map(|id| json!({"value": id})).collect();
+    let mut groups = Vec::new();
+    for name in ["One", "Other"] {
+        let group = json!({"displayName": name, "members": members});
+        groups.push(directory.create(&scope, "Group", group).await);
+    }
+    let page = async |scope: &Scope, group: &str, cursor: &str| {
+        let parameters = Parameters::parse(&format!("count=2&cursor={cursor}")).unwrap();
+        let query = Query::from_parameters(&parameters, &scope.tenant.rules.switches).unwrap();
+        let resource_type = resource_type(scope, "Group");
+        let page = directory
+            .provider
+            .member_page(scope, resource_type, group, &query);
+        page.await
+            .map(|text| serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let refused = async |scope: &Scope, group: &str, cursor: &str| {
+        page(scope, group, cursor).await.unwrap_err().kind()
+    };
+    let first = page(&scope, &groups[0], "").await.unwrap();
+    let cursor = first["nextCursor"].as_str().unwrap();
+    let second = page(&scope, &groups[0], cursor).await.unwrap();
+    assert_eq!(second["Resources"][1]["value"], users[3]);
+    let previous = second["previousCursor"].as_str().unwrap();
+    let again = page(&scope, &groups[0], previous).await.unwrap();
+    assert_eq!(again["Resources"], first["Resources"]);
+    assert_eq!(again["previousCursor"], Value::Null);
+
+    let kind = refused(&scope, &groups[1], cursor).await;
+    assert_eq!(kind, ErrorKind::InvalidCursor, "another group");
+    let other = directory.scope_of("acme", "2").await;
+    let kind = refused(&other, &groups[0], cursor).await;
+    assert_eq!(kind, ErrorKind::InvalidCursor, "another credential");
+    let kind = refused(&scope, &groups[0], &cursor[..cursor.len() - 4]).await;
+    assert_eq!(kind, ErrorKind::InvalidCursor, "a part of it");
+    let list = json!({"op": "replace", "path": "members", "value": members[1..]});
+    let one_less = json!({"op": "replace", "path": "members", "value": members[..2]});
+    directory
+        .patch(&scope, "Group", &groups[0], one_less)
+        .await
+        .unwrap();
+    let kind = refused(&scope, &groups[0], cursor).await;
+    assert_eq!(kind, ErrorKind::ExpiredCursor, "the members were replaced");
+    directory
+        .patch(&scope, "Group", &groups[0], list)
+        .await
+        .unwrap();
+    let first = page(&scope, &groups[0], "").await.unwrap();
+    directory.clock.advance_seconds(3_601);
+    let cursor = first["nextCursor"].as_str().unwrap();
+    let kind = refused(&scope, &groups[0], cursor).await;
+    assert_eq!(kind, ErrorKind::ExpiredCursor, "it is too old");
+}
+
+#[tokio::test]
+async fn groups_in_groups_are_followed_so_far_and_no_further() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    let user = directory.create_users(&scope, 1).await.remove(0);
+    let mut chain = vec![user.clone()];
+    for level in 0..12 {
+        let kind = if level == 0 { "User" } else { "Group" };
+        let members = json!([{"value": chain[level], "type": kind}]);
+        let group = json!({"displayName": format!("Level {level}"), "members": members});
+        chain.push(directory.create(&scope, "Group", group).await);
+    }
+    let shown = directory.get(&scope, "User", &user).await;
+    let groups = shown["groups"].as_array().unwrap();
+    assert_eq!((groups.len(), &groups[0]["type"]), (10, &json!("direct")));
+    assert!(groups[1..].iter().all(|group| group["type"] == "indirect"));
+
+    let mut inner = Vec::new();
+    for number in 0..201 {
+        let group = json!({"displayName": format!("Inner {number}")});
+        let id = directory.create(&scope, "Group", group).await;
+        inner.push(json!({"value": id, "type": "Group"}));
+    }
+    let scope = directory.scope().await;
+    let wide = json!({"displayName": "Wide", "members": inner});
+    let wide = directory.create(&scope, "Group", wide).await;
+    let filter = format!("filter={}", encoded(&format!("groups eq \"{wide}\"")));
+    let refused = directory.list(&scope, "User", &filter).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TooMany);
+    assert!(refused.detail().contains("200 groups"), "{refused}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::protocol::filter::BoundPath;
 use crate::protocol::key::Key;
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Membership, ResourceType};
-use crate::store::{Entries, MAX_ENTRIES};
+use crate::store::{Entries, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 
 /// Every key that a resource stands under with this body, which it has had since `modified`, in
 /// milliseconds since the Unix epoch.
@@ -40,13 +40,21 @@ pub(super) fn entries(
     entries
 }
 
-/// Checks that every value of an indexed attribute is in its index, or was not before the change
-/// either: a filter would not find the resource by it.
+/// Checks that an indexed attribute has no more values than its index holds, or no more than before
+/// the change: a filter would not find the resource by the others. Nor may all of them together have
+/// more than the resource can be deleted with.
 ///
 /// # Errors
 /// `InvalidValue` naming the attribute, how many values it has and how many it may have.
 pub(super) fn check_indexed(before: &Entries, after: &Entries) -> Result<()> {
     match after.crowded_since(before) {
+        None if after.len() > MAX_ENTRIES_IN_ALL.max(before.len()) => {
+            Err(Error::invalid_value(format!(
+                "The attributes that resources are found by have {} values; at most \
+                 {MAX_ENTRIES_IN_ALL} are supported in all",
+                after.len()
+            )))
+        }
         None => Ok(()),
         Some((path, values)) => Err(Error::invalid_value(format!(
             "`{path}` has {values} different values; at most {MAX_ENTRIES} are supported, because \

@@ -6,6 +6,7 @@ use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 
 use super::change::Setback;
+use super::members::MAX_MEMBERS;
 use super::render::{MAX_ANSWER_BYTES, display};
 use super::{Answer, Scope};
 use crate::protocol::error::{Error, Result};
@@ -19,8 +20,6 @@ use crate::store::{Member, Membership, Stored};
 const MAX_LEVELS: usize = 10;
 /// So many groups inside one are looked through for its members.
 const MAX_NESTED: usize = 200;
-/// No answer can hold more members than this, whatever the tenant's switch says.
-const MAX_INLINE_MEMBERS: usize = 25_000;
 /// So many resources are looked up one by one; more by the range their ids span.
 const MAX_SINGLE_LOOKUPS: usize = 4;
 
@@ -123,7 +122,8 @@ impl Scope {
 
     fn inline_cap(&self) -> usize {
         let cap = self.tenant.rules.switches.inline_member_cap as usize;
-        cap.min(MAX_INLINE_MEMBERS)
+        // What a group shows can be put back.
+        cap.min(MAX_MEMBERS)
     }
 
     /// About how long a member is in an answer, in bytes.

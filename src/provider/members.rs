@@ -1,7 +1,7 @@
 //! How what a request wants of a group's members becomes items.
 //!
-//! A change that names members to add and to remove becomes one transaction of items and the stamp
-//! of the group. A whole new list becomes a fresh set that takes the place of the old one in one
+//! A change that names members to add and to remove becomes one transaction of items, and then the
+//! stamp of the group. A whole new list becomes a fresh set that takes the place of the old one in one
 //! write, so that readers never see a mixture. What does not fit one transaction is journalled.
 
 mod intent;
@@ -21,7 +21,7 @@ use crate::store::{
 
 pub(super) use intent::MemberIntent;
 use intent::Outcome;
-pub(super) use kinds::Kinds;
+pub(super) use kinds::{Kinds, MAX_MEMBERS};
 
 /// Steps of a transaction that are about neither members nor index entries: the group, its count, the
 /// journal.
@@ -45,7 +45,7 @@ impl Provider {
             let change = kinds.additions(scope, id, &members)?;
             let state = GroupState::fresh(shards_for(change.add.len()), change.add.len());
             self.mark_nested(scope, id, change.add.values()).await?;
-            let created = if change.fits(OTHER_STEPS + write.entries.iter().count()) {
+            let created = if change.fits(OTHER_STEPS + write.entries.len()) {
                 let members = scope.typed(change.add.values());
                 let new = New {
                     id,
@@ -229,7 +229,7 @@ impl Provider {
         let items = MemberItems {
             set: &round.before.group.clone().unwrap_or_default(),
             add: &add,
-            again: &again,
+            again: &scope.typed(again.iter()),
             remove: &remove,
         };
         self.update(scope, &round, effect, Some(items)).await
@@ -364,11 +364,11 @@ impl Provider {
     }
 }
 
-/// A change of members that changes something.
+/// What is left of a change of members, if anything is.
 struct Effective {
     change: MemberChange,
-    /// Of those to add, the stamps of those who are there, and whom a removal that is under way would
-    /// remove.
+    /// The stamps of those named who are there. Those of them that are still to be added are those
+    /// whom a removal that is under way would remove.
     stamps: HashMap<String, u64>,
     /// Whether an earlier addition may not have been told in the group yet.
     is_owed: bool,

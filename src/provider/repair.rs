@@ -235,7 +235,12 @@ impl Provider {
             for (position, missing) in store.missing_entries(resource_type, &expected).await? {
                 findings.missing += missing.iter().count() as u64;
                 if let (Repair::Mend, Some((stored, _))) = (repair, expected.get(position)) {
-                    mend(&store, resource_type, stored, &missing, findings).await?;
+                    let work = Mending {
+                        view,
+                        resource_type,
+                        wanted,
+                    };
+                    work.mend(&store, stored, missing, findings).await?;
                 }
             }
             after = page.next;
@@ -264,11 +269,7 @@ impl Provider {
                 for (stray, seen) in strays(&store, view, resource_type, path, found).await? {
                     findings.stray += 1;
                     if repair == Repair::Mend {
-                        ignore_changed(
-                            store
-                                .drop_entry(resource_type, path, &stray, seen.as_ref())
-                                .await,
-                        )?;
+                        drop_stray(&store, view, resource_type, path, (stray, seen)).await?;
                     }
                 }
                 after = next;
@@ -324,29 +325,84 @@ fn expected<'s>(
         .collect()
 }
 
-async fn mend(
-    store: &TenantStore,
-    resource_type: &ResourceType,
-    stored: &Stored,
-    missing: &Entries,
-    findings: &mut Findings,
-) -> Result<()> {
-    match store.put_entries(resource_type, stored, missing).await {
-        Err(StoreError::Taken { attribute }) => {
-            findings
-                .conflicts
-                .push(format!("{} {attribute} {}", resource_type.name, stored.id));
-            Ok(())
+/// What entries are looked for.
+#[derive(Clone, Copy)]
+struct Mending<'m> {
+    view: &'m Tenant,
+    resource_type: &'m ResourceType,
+    wanted: &'m (dyn Fn(&Index) -> bool + Sync),
+}
+
+impl Mending<'_> {
+    /// Writes the missing entries of a resource. Whoever changes it meanwhile writes those that
+    /// change, so it is looked at again for the others.
+    async fn mend(
+        self,
+        store: &TenantStore,
+        stored: &Stored,
+        mut missing: Entries,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let Self {
+            view,
+            resource_type,
+            wanted,
+        } = self;
+        let mut stored = stored.clone();
+        loop {
+            match store.put_entries(resource_type, &stored, &missing).await {
+                Err(StoreError::VersionMismatch) => {}
+                Err(StoreError::Taken { attribute }) => {
+                    let conflict = format!("{} {attribute} {}", resource_type.name, stored.id);
+                    findings.conflicts.push(conflict);
+                    return Ok(());
+                }
+                other => return ignore_changed(other),
+            }
+            let Some(now) = store.get(resource_type, &stored.id).await? else {
+                return Ok(());
+            };
+            let looked_at = std::slice::from_ref(&now);
+            let mut again = Findings::default();
+            let expected = expected(view, resource_type, looked_at, wanted, &mut again)?;
+            let left = store.missing_entries(resource_type, &expected).await?;
+            match left.into_iter().next() {
+                Some((_, left)) => missing = left,
+                None => return Ok(()),
+            }
+            stored = now;
         }
-        other => ignore_changed(other),
     }
 }
 
-/// Somebody who changed the resource meanwhile has written its entries.
+/// Somebody who changed or deleted the resource meanwhile has changed what was to be mended.
 fn ignore_changed(result: Result<(), StoreError>) -> Result<()> {
     match result {
         Ok(()) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes an entry that its resource does not have; a resource that changes meanwhile is looked at
+/// again.
+async fn drop_stray(
+    store: &TenantStore,
+    view: &Tenant,
+    resource_type: &ResourceType,
+    path: &str,
+    (mut stray, mut seen): (StrayEntry, Option<Stored>),
+) -> Result<()> {
+    loop {
+        let dropped = store.drop_entry(resource_type, path, &stray, seen.as_ref());
+        match dropped.await {
+            Err(StoreError::VersionMismatch) => {}
+            other => return ignore_changed(other),
+        }
+        let again = strays(store, view, resource_type, path, vec![stray]).await?;
+        match again.into_iter().next() {
+            Some(found) => (stray, seen) = found,
+            None => return Ok(()),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::expression::Expression;
 use super::item::{self, GroupState, Item, Stored, n, s, signed};
 use super::journal::Note;
-use super::member::{Member, Presence, Removal};
+use super::member::{Member, Removal};
 use super::meter::Account;
 use super::resource::{Write, mismatch, token};
 use super::transaction::{Refusal, Transaction, WITH_OLD_ITEM};
@@ -31,7 +31,7 @@ pub enum Guard {
 }
 
 /// A change of a resource.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Change<'c> {
     /// The new body, if it changes.
     pub body: Option<BodyChange<'c>>,
@@ -71,7 +71,7 @@ pub struct MemberItems<'c> {
     /// The members to add, who are not there, each with its resource type.
     pub add: &'c [(Member, &'c ResourceType)],
     /// Members who are there, and whom a removal that is under way must spare.
-    pub again: &'c [Member],
+    pub again: &'c [(Member, &'c ResourceType)],
     /// The ids of the members to remove, who are there.
     pub remove: &'c [String],
 }
@@ -184,6 +184,35 @@ impl TenantStore {
         change: Change<'_>,
         note: Option<Note<'_>>,
     ) -> Result<Stored, StoreError> {
+        let mut held: Option<Entries> = None;
+        loop {
+            let body = change.body.map(|body| BodyChange {
+                entries_before: held.as_ref().unwrap_or(body.entries_before),
+                ..body
+            });
+            let attempt = Change {
+                body,
+                ..change.clone()
+            };
+            match (
+                self.update_once(resource_type, before, attempt, note).await,
+                body,
+            ) {
+                (Err(StoreError::NotHeld(entry)), Some(body)) => {
+                    held = Some(body.entries_before.filtered(|other| *other != entry));
+                }
+                (outcome, _) => return outcome,
+            }
+        }
+    }
+
+    async fn update_once(
+        &self,
+        resource_type: &ResourceType,
+        before: &Stored,
+        change: Change<'_>,
+        note: Option<Note<'_>>,
+    ) -> Result<Stored, StoreError> {
         let token = token();
         let mut transaction = Transaction::default();
         if let Some(body) = &change.body {
@@ -222,14 +251,16 @@ impl TenantStore {
         for (member, member_type) in items.add {
             let missing = Refusal::Member(member.id.clone());
             transaction.check(self.member_check(member_type, &member.id)?, missing);
-            let put = self.member_put(group, items.set, member, Presence::Absent)?;
+            let put = self.member_put(group, items.set, member)?;
             transaction.put(put, Refusal::Changed);
             let put = self.membership_put(group, items.set, &member.id)?;
             transaction.put(put, Refusal::Never);
         }
-        for member in items.again {
-            let put = self.member_put(group, items.set, member, Presence::Present)?;
-            transaction.put(put, Refusal::Changed);
+        for (member, member_type) in items.again {
+            let missing = Refusal::Member(member.id.clone());
+            transaction.check(self.member_check(member_type, &member.id)?, missing);
+            let restamp = self.member_restamp(group, items.set, &member.id)?;
+            transaction.update(restamp, Refusal::Changed);
         }
         for id in items.remove {
             let delete = self.member_delete(group, items.set, id, Removal::Any)?;

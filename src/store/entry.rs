@@ -11,6 +11,10 @@ use crate::protocol::schema::Index;
 /// transaction, which takes 100 steps.
 pub const MAX_ENTRIES: usize = 40;
 
+/// The most entries that one resource has in all indexes: all of them are made or removed in one
+/// transaction with the resource.
+pub const MAX_ENTRIES_IN_ALL: usize = 90;
+
 /// Claims on the values of an index that is not unique by itself stand in a partition of their own.
 const CLAIMS: &str = "!";
 
@@ -43,6 +47,7 @@ impl Entry {
 
 /// All keys that a resource stands under, each once.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Entries {
     entries: BTreeSet<Entry>,
     /// Of each index that does not hold all values of the resource, by its path: how many there are.
@@ -89,6 +94,18 @@ impl Entries {
             unique: true,
         };
         self.entries.extend(keys.into_iter().map(claim));
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Every entry, in order.

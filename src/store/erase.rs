@@ -59,8 +59,16 @@ impl TenantStore {
         guard: Guard,
         types: &Registry,
     ) -> Result<(), StoreError> {
+        let mut held = entries.clone();
         if resource_type.membership.is_none() {
-            return self.remove(resource_type, before, entries).await;
+            loop {
+                match self.remove(resource_type, before, &held).await {
+                    Err(StoreError::NotHeld(entry)) => {
+                        held = held.filtered(|other| *other != entry);
+                    }
+                    outcome => return outcome,
+                }
+            }
         }
         let erasure = Erasure {
             resource_type: resource_type.name.clone(),
@@ -68,8 +76,12 @@ impl TenantStore {
             set: before.group.clone(),
         };
         let entry = self.new_entry(&Work::Erase(erasure.clone()))?;
-        self.bury(resource_type, before, entries, guard, &entry)
-            .await?;
+        while let Err(error) = self.bury(resource_type, before, &held, guard, &entry).await {
+            match error {
+                StoreError::NotHeld(entry) => held = held.filtered(|other| *other != entry),
+                error => return Err(error),
+            }
+        }
         self.under_lease(&entry)
             .finish_erasure(&entry.step, &erasure, types)
             .await

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put};
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, Update};
 use serde::{Deserialize, Serialize};
 
 use super::TenantStore;
@@ -179,22 +179,39 @@ impl TenantStore {
             .map_err(broken)
     }
 
-    /// Puts a member's item.
+    /// Puts the item of a member who is not there.
     pub(super) fn member_put(
         &self,
         group: &str,
         state: &GroupState,
         member: &Member,
-        presence: Presence,
     ) -> Result<Put, StoreError> {
-        let condition = match presence {
-            Presence::Absent => "attribute_not_exists(pk)",
-            Presence::Present => "attribute_exists(pk)",
-        };
         Put::builder()
             .table_name(&*self.table)
             .set_item(Some(self.member_item(group, state, member)))
-            .condition_expression(condition)
+            .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(WITH_OLD_ITEM)
+            .build()
+            .map_err(broken)
+    }
+
+    /// Stamps a member anew who is there.
+    pub(super) fn member_restamp(
+        &self,
+        group: &str,
+        state: &GroupState,
+        id: &str,
+    ) -> Result<Update, StoreError> {
+        Update::builder()
+            .table_name(&*self.table)
+            .key(
+                "pk",
+                s(self.keys.members(group, &state.set, state.shard(id))),
+            )
+            .key("sk", s(id))
+            .condition_expression("attribute_exists(pk)")
+            .update_expression("SET stamp = :stamp")
+            .expression_attribute_values(":stamp", item::n(state.member_revision))
             .return_values_on_condition_check_failure(WITH_OLD_ITEM)
             .build()
             .map_err(broken)

@@ -136,8 +136,15 @@ impl TenantStore {
             };
             let check = self.member_check(resource_type, id)?;
             transaction.check(check, Refusal::Member(id.clone()));
-            let put = self.member_put(group, set, member, *presence)?;
-            transaction.put(put, Refusal::Changed);
+            match presence {
+                Presence::Absent => {
+                    transaction.put(self.member_put(group, set, member)?, Refusal::Changed);
+                }
+                Presence::Present => {
+                    let restamp = self.member_restamp(group, set, id)?;
+                    transaction.update(restamp, Refusal::Changed);
+                }
+            }
             transaction.put(self.membership_put(group, set, id)?, Refusal::Never);
             parts.extend([
                 Part::Check(id.clone()),

@@ -53,7 +53,7 @@ pub use call::Backoff;
 pub use change::{BodyChange, Change, Guard, MemberEffect, MemberItems};
 pub use config::{BuildingIndex, ConfigItem, TenantConfig};
 pub use delta::Delta;
-pub use entry::{Entries, Entry, MAX_ENTRIES};
+pub use entry::{Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 pub use error::StoreError;
 pub use fill::{Fill, FillBody, Replaced};
 pub use indexed::Indexed;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, Select};
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::TenantStore;
 use super::call::Backoff;
@@ -18,6 +18,8 @@ use crate::protocol::schema::{Index, ResourceType};
 
 /// The most keys that DynamoDB takes in one BatchGetItem.
 const MAX_BATCH: usize = 100;
+/// Batches under way at once.
+const PARALLEL: usize = 32;
 
 /// Which way an index is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -296,7 +298,15 @@ impl TenantStore {
         let batches = keys
             .chunks(MAX_BATCH)
             .map(|chunk| self.get_batch(chunk.to_vec(), shown));
-        Ok(try_join_all(batches).await?.into_iter().flatten().collect())
+        // Collected first: a stream that still held the closure would not be `Send`.
+        let batches: Vec<_> = batches.collect();
+        let found = stream::iter(batches).buffer_unordered(PARALLEL);
+        Ok(found
+            .try_collect::<Vec<_>>()
+            .await?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     /// Reads up to 100 items, asking again for what a call leaves out.

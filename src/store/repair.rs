@@ -14,7 +14,7 @@ use super::keys;
 use super::meter::Account;
 use super::range::{Shown, Window, last_key};
 use super::resource::{broken, token};
-use super::transaction::{MAX_STEPS, Refusal, Transaction};
+use super::transaction::{MAX_STEPS, Refusal, Transaction, WITH_OLD_ITEM};
 use crate::protocol::schema::{Index, ResourceType};
 
 /// An index entry, as it is found in the table.
@@ -93,7 +93,8 @@ impl TenantStore {
                 .key("pk", s(self.keys.resources(resource_type)))
                 .key("sk", s(&stored.id))
                 .condition_expression("v = :v AND attribute_not_exists(del)")
-                .expression_attribute_values(":v", n(stored.revision));
+                .expression_attribute_values(":v", n(stored.revision))
+                .return_values_on_condition_check_failure(WITH_OLD_ITEM);
             transaction.check(check.build().map_err(broken)?, Refusal::Resource);
             for entry in part {
                 self.add_entry(&mut transaction, resource_type, &stored.id, entry, &token)?;
@@ -158,7 +159,8 @@ impl TenantStore {
         let check = ConditionCheck::builder()
             .table_name(&*self.table)
             .key("pk", s(self.keys.resources(resource_type)))
-            .key("sk", s(&stray.id));
+            .key("sk", s(&stray.id))
+            .return_values_on_condition_check_failure(WITH_OLD_ITEM);
         let check = match seen {
             Some(stored) => check
                 .condition_expression("v = :v")
@@ -197,8 +199,8 @@ impl TenantStore {
         Ok(total)
     }
 
-    /// Says in a group how many members it has, on the condition that nobody has changed them since it
-    /// was read.
+    /// Says in a group how many members it has, on the condition that no change of them was told in it
+    /// since it was read.
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`, `Unavailable`, `Backend`.

@@ -253,12 +253,14 @@ impl TenantStore {
             .table_name(&*self.table)
             .key("pk", s(self.keys.index(resource_type, &entry.path)))
             .key("sk", s(entry.sort_key(id)));
+        let mut refusal = Refusal::Never;
         if entry.unique {
             delete = delete
                 .condition_expression("attribute_not_exists(pk) OR id = :id")
                 .expression_attribute_values(":id", s(id));
+            refusal = Refusal::NotHeld(entry.clone());
         }
-        transaction.delete(delete.build().map_err(broken)?, Refusal::Resource);
+        transaction.delete(delete.build().map_err(broken)?, refusal);
         Ok(())
     }
 }
@@ -268,6 +270,7 @@ impl Refused {
     pub(super) fn into_error(self, before: Option<&Stored>) -> StoreError {
         match (self.refusal, before) {
             (Refusal::Claim(attribute), _) => StoreError::Taken { attribute },
+            (Refusal::NotHeld(entry), _) => StoreError::NotHeld(entry),
             // Somebody else finishes, or has finished, what this writer began.
             (Refusal::Journal, _) => journal::lost(),
             (Refusal::Member(id), _) => StoreError::NoMember { id },

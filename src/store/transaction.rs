@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::TenantStore;
 use super::call::{Failure, is_about_item_size, is_passing, is_too_large};
+use super::entry::Entry;
 use super::error::StoreError;
 use super::item::{self, Item};
 use super::meter::Account;
@@ -30,6 +31,8 @@ pub(super) enum Refusal {
     Resource,
     /// The claim on this index belongs to somebody else.
     Claim(String),
+    /// The claim that the resource would give up belongs to somebody else.
+    NotHeld(Entry),
     /// The member does not exist.
     Member(String),
     /// A member was added or removed since they were read.

@@ -123,8 +123,14 @@ impl World {
         Self::over(database, self.network.latency, None)
     }
 
+    /// Writes to the table past every process.
+    pub(crate) fn tamper(&self, operation: &str, request: &Value) {
+        let (status, text) = execute(&self.network.database, operation, request);
+        assert_eq!(status, 200, "{text}");
+    }
+
     /// Everything in the table.
-    fn items(&self) -> Vec<Value> {
+    pub(crate) fn items(&self) -> Vec<Value> {
         let (mut items, mut start) = (Vec::new(), Value::Null);
         loop {
             let mut request = json!({"TableName": "scim", "ConsistentRead": true});

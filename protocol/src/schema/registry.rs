@@ -139,7 +139,7 @@ impl Registry {
         })
     }
 
-    /// Adds a schema, or replaces the one with the same URN that is in use nowhere else.
+    /// Adds a schema.
     ///
     /// # Errors
     /// `InvalidValue` when it breaks RFC 7643 §7, `Uniqueness` when the URN is taken.

@@ -43,10 +43,12 @@ fn check_list(parent: &str, before: &[Attribute], after: &[Attribute]) -> Result
 
 fn check_attribute(path: &str, old: &Attribute, new: &Attribute) -> Result<()> {
     let kept = [
+        ("name", old.name() == new.name()),
         ("type", old.kind == new.kind),
         ("multiValued", old.multi_valued == new.multi_valued),
         ("caseExact", old.case_exact == new.case_exact),
         ("uniqueness", old.uniqueness == new.uniqueness),
+        ("mutability", old.mutability == new.mutability),
     ];
     if let Some((characteristic, _)) = kept.iter().find(|(_, is_kept)| !is_kept) {
         return Err(refused(
@@ -119,6 +121,11 @@ mod tests {
 
     #[test]
     fn what_resources_would_feel_may_not() {
+        check(|after| after[0]["name"] = json!("Number"), Some("`name`"));
+        check(
+            |after| after[0]["mutability"] = json!("readOnly"),
+            Some("`mutability`"),
+        );
         check(
             |after| after[0]["type"] = json!("integer"),
             Some("`number` may not change its `type`"),

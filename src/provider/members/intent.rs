@@ -69,7 +69,9 @@ impl Kinds {
         match intent {
             MemberIntent::Keep => Ok(Outcome::Same),
             MemberIntent::ClearVisible => match scope.visible_members(group).await? {
-                Some(members) if !members.is_empty() => Ok(Outcome::List(BTreeMap::new())),
+                Some(members) if !members.is_empty() || is_changing(group) => {
+                    Ok(Outcome::List(BTreeMap::new()))
+                }
                 _ => Ok(Outcome::Same),
             },
             MemberIntent::Exactly(members) => {
@@ -81,7 +83,8 @@ impl Kinds {
     }
 
     /// A whole new list, or nothing if it is the list that is there. A list that differs by one member
-    /// is a change of that member: no reader sees it half done.
+    /// is a change of that member: no reader sees it half done. What is there while a large change is
+    /// under way is not what will be, so then a list is always a new one.
     async fn exactly(
         &self,
         scope: &Scope,
@@ -89,7 +92,7 @@ impl Kinds {
         wanted: BTreeMap<String, Member>,
     ) -> Result<Outcome, Setback> {
         let (current, more) = scope.store.members(group, wanted.len() + 1).await?;
-        if more {
+        if more || is_changing(group) {
             return Ok(Outcome::List(wanted));
         }
         let current: HashSet<String> = current.into_iter().map(|member| member.id).collect();
@@ -155,4 +158,9 @@ impl Kinds {
             false => Ok(Outcome::Delta(change)),
         }
     }
+}
+
+/// Whether a large change of the members is under way, or was when its writer died.
+fn is_changing(group: &Stored) -> bool {
+    group.group.as_ref().is_some_and(|state| state.open > 0)
 }

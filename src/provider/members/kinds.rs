@@ -10,7 +10,7 @@ use crate::protocol::resource;
 use crate::store::{Member, MemberChange, StoreError};
 
 /// The most members that one request may name.
-pub(super) const MAX_MEMBERS: usize = 20_000;
+pub(in crate::provider) const MAX_MEMBERS: usize = 20_000;
 
 /// The longest name of a member that is kept, in bytes.
 const MAX_DISPLAY_BYTES: usize = 256;

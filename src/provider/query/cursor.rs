@@ -10,7 +10,7 @@ use crate::protocol::error::{Error, Result};
 use crate::tenant::StackSecret;
 
 /// Longer texts are no cursors of ours.
-const MAX_LENGTH: usize = 4_096;
+pub(super) const MAX_LENGTH: usize = 6_000;
 /// The most that a cursor holds of the way back, in bytes: about twenty pages in order of creation.
 const MAX_TRAIL: usize = 1_000;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Provider, Scope};
 use super::collect::{Collected, Cut};
-use super::cursor::trail;
+use super::cursor::{MAX_LENGTH, trail};
 use super::position::Position;
 use super::search::Search;
 use super::total::counters;
@@ -102,7 +102,7 @@ impl Provider {
                 count: size,
                 expires,
             };
-            self.seal(search, &state)
+            self.seal(search, state)
         };
         let previous = behind
             .split_last()
@@ -136,9 +136,16 @@ impl Provider {
         })
     }
 
-    fn seal(&self, search: &Search<'_>, state: &State) -> Result<String> {
-        let payload = serde_json::to_vec(state).map_err(Error::internal)?;
-        self.cursors.seal(payload, search.walk.as_bytes())
+    /// A cursor, without the way back if that would make it too long.
+    fn seal(&self, search: &Search<'_>, mut state: State) -> Result<String> {
+        loop {
+            let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
+            let sealed = self.cursors.seal(payload, search.walk.as_bytes())?;
+            if sealed.len() <= MAX_LENGTH || state.behind.is_empty() {
+                return Ok(sealed);
+            }
+            state.behind.clear();
+        }
     }
 
     fn open(&self, search: &Search<'_>, cursor: &str) -> Result<State> {

@@ -1,17 +1,19 @@
 //! Reads resources by their keys: ids, unique values, and entries of indexes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::try_join_all;
 
 use super::super::get::could_be_an_id;
 use super::source::{Batch, From, MAX_BY_ID, Source};
-use crate::protocol::error::{Error, Result};
+use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
-use crate::store::{Indexed, KeyRange, Order, Range, Stored, Window};
+use crate::store::{IndexPage, Indexed, KeyRange, Order, Range, Stored, Window};
 
 /// Values that are looked up at once.
 const PARALLEL: usize = 32;
+/// What is read of a value beyond twice its share of a page.
+const SPARE_SHARE: usize = 8;
 
 impl Source<'_> {
     pub(super) async fn by_ids(
@@ -69,33 +71,39 @@ impl Source<'_> {
         let texts: Vec<&String> = texts.iter().filter(is_left).collect();
         let (mut entries, mut next, mut items) = (Vec::new(), None, 0);
         let mut chunks = texts.chunks(PARALLEL).peekable();
-        while let Some(chunk) = chunks.next() {
-            let reads = chunk.iter().map(|text| async move {
-                let window = Window {
-                    after: from
-                        .after
-                        .filter(|after| KeyRange::equal(text).contains(after)),
-                    limit: Some(limit),
-                    order: Order::Ascending,
-                };
-                let (store, range) = (&self.scope.store, KeyRange::equal(text));
-                let page = store.index_page(resource_type, &index.index, &range, window);
-                Result::<_, Error>::Ok(page.await?)
-            });
-            for page in try_join_all(reads).await? {
+        while let (Some(chunk), None) = (chunks.next(), &next) {
+            // Each gives its share of the page, and a few more, for values differ in how many have
+            // them; the first that has even more is read on by itself.
+            let share = limit.min(2 * limit / chunk.len() + SPARE_SHARE);
+            let reads = chunk
+                .iter()
+                .map(|text| self.values(resource_type, index, text, from.after, share));
+            let mut more = false;
+            for (text, page) in chunk.iter().zip(try_join_all(reads).await?) {
                 items += page.entries.len();
-                if next.is_none() {
-                    entries.extend(page.entries);
-                    next = page.next;
+                if next.is_some() || entries.len() >= limit {
+                    more |= !page.entries.is_empty();
+                    continue;
+                }
+                entries.extend(page.entries);
+                next = page.next;
+                if let Some(after) = next.clone()
+                    && let Some(left @ 1..) = limit.checked_sub(entries.len())
+                {
+                    let rest = self.values(resource_type, index, text, Some(&after), left);
+                    let IndexPage {
+                        entries: rest,
+                        next: further,
+                    } = rest.await?;
+                    items += rest.len();
+                    entries.extend(rest);
+                    next = further;
                 }
             }
-            let is_full = entries.len() == limit && chunks.peek().is_some();
-            if entries.len() > limit || (is_full && next.is_none()) {
+            more |= chunks.peek().is_some();
+            if entries.len() > limit || (entries.len() == limit && more && next.is_none()) {
                 entries.truncate(limit);
                 next = entries.last().map(|(key, _)| key.clone());
-            }
-            if next.is_some() {
-                break;
             }
         }
         let batch = self.fetch(resource_type, entries).await?;
@@ -106,30 +114,56 @@ impl Source<'_> {
         })
     }
 
+    /// Some entries with one value, after a key if that is one of theirs.
+    async fn values(
+        &self,
+        resource_type: &ResourceType,
+        index: &Indexed,
+        text: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<IndexPage> {
+        let range = KeyRange::equal(text);
+        let window = Window {
+            after: after.filter(|after| range.contains(after)),
+            limit: Some(limit),
+            order: Order::Ascending,
+        };
+        let store = &self.scope.store;
+        Ok(store
+            .index_page(resource_type, &index.index, &range, window)
+            .await?)
+    }
+
     /// The resources with these ids, under these keys.
     pub(super) async fn fetch(
         &self,
         resource_type: &ResourceType,
         entries: Vec<(String, String)>,
     ) -> Result<Batch> {
-        let mut seen = HashSet::new();
-        let (keys, ids): (Vec<String>, Vec<String>) = entries
-            .into_iter()
-            .filter(|(_, id)| could_be_an_id(id) && seen.insert(id.clone()))
-            .unzip();
-        let stored = match ids.as_slice() {
+        // A resource may stand under two keys here: which is the one to give it under is told by its
+        // body, which may have changed since.
+        let entries = entries.into_iter().filter(|(_, id)| could_be_an_id(id));
+        let (keys, ids): (Vec<String>, Vec<String>) = entries.unzip();
+        let distinct: Vec<String> = BTreeSet::from_iter(&ids).into_iter().cloned().collect();
+        let stored = match distinct.as_slice() {
             [] => Vec::new(),
             [id] => Vec::from_iter(self.scope.store.get(resource_type, id).await?),
-            ids => self.scope.store.get_many(resource_type, ids).await?,
+            distinct => self.scope.store.get_many(resource_type, distinct).await?,
         };
+        let are_distinct = distinct.len() == ids.len();
         let mut stored: HashMap<String, Stored> = stored
             .into_iter()
             .map(|stored| (stored.id.clone(), stored))
             .collect();
+        let mut take = |id: &String| match are_distinct {
+            true => stored.remove(id),
+            false => stored.get(id).cloned(),
+        };
         let entries = keys.into_iter().zip(ids);
         Ok(Batch {
             found: entries
-                .filter_map(|(key, id)| Some((key, stored.remove(&id)?)))
+                .filter_map(|(key, id)| Some((key, take(&id)?)))
                 .collect(),
             ..Batch::default()
         })

@@ -13,6 +13,8 @@ use crate::store::{Access, Stored, Total};
 
 /// Groups are rendered together while they have no more members than this to be shown.
 const MEMBERS_AT_A_TIME: usize = 20_000;
+/// Groups whose members are shown are rendered so many at a time.
+const GROUPS_AT_A_TIME: usize = 100;
 
 /// The texts of a page, and where the page ends if it had to be cut short.
 pub(super) struct Rendered {
@@ -38,9 +40,16 @@ impl Search<'_> {
             };
             let mut room = MEMBERS_AT_A_TIME.saturating_sub(members(&first.stored));
             let (mut positions, mut run) = (vec![first.position], vec![first.stored]);
-            while let Some(next) = left.next_if(|next| {
-                std::ptr::eq(next.resource_type, resource_type) && members(&next.stored) <= room
-            }) {
+            let most = if shows_members {
+                GROUPS_AT_A_TIME
+            } else {
+                usize::MAX
+            };
+            while run.len() < most
+                && let Some(next) = left.next_if(|next| {
+                    std::ptr::eq(next.resource_type, resource_type) && members(&next.stored) <= room
+                })
+            {
                 room -= members(&next.stored);
                 positions.push(next.position);
                 run.push(next.stored);

@@ -53,7 +53,11 @@ impl Provider {
                     continue;
                 }
                 let (said, counted) = (state.about, store.count_members(group).await?);
+                // Whoever changes members writes their items before the group: what is seen in between
+                // is not seen twice.
                 if i64::try_from(counted) == Ok(said)
+                    || self.has_changed(&store, resource_type, group).await?
+                    || store.count_members(group).await? != counted
                     || self.has_changed(&store, resource_type, group).await?
                 {
                     continue;
