@@ -74,16 +74,21 @@ def run(server, users):
     creations = [("POST", "/Users", new_user(f"user.{n}")) for n in range(users)]
     measure(server, creations[:-200], 600)
     note("create user", creations[-200:])
-    found = server.ask(query("/Users", count=100))["Resources"]
+    found = server.ask(query("/Users", count=200))["Resources"]
     every = lambda n: itertools.islice(itertools.cycle(found), n)
-    note("get by id", [("GET", f"/Users/{user['id']}", None) for user in every(1000)])
-    names = (f'userName eq "{user["userName"]}"' for user in every(1000))
-    note("filter `userName eq`", [("GET", query("/Users", filter=name), None) for name in names])
+    note("get by id, with `groups`", [("GET", f"/Users/{user['id']}", None) for user in every(1000)])
+    for attribute in ("userName", "externalId"):
+        filters = (f'{attribute} eq "{user[attribute]}"' for user in every(1000))
+        note(f"filter `{attribute} eq`", [("GET", query("/Users", filter=text), None) for text in filters])
     title = lambda n: {"op": "replace", "path": "title", "value": f"Title {n}"}
     note("PATCH", [("PATCH", f"/Users/{user['id']}", patch(title(n))) for n, user in enumerate(every(1000))])
     body = lambda n, user: {**user, "title": f"Role {n}"}
     note("PUT", [("PUT", f"/Users/{user['id']}", body(n, user)) for n, user in enumerate(every(1000))])
+    rename = lambda n: {"op": "replace", "path": "userName", "value": f"renamed.{n}@example.com"}
+    note("rename", [("PATCH", f"/Users/{user['id']}", patch(rename(n))) for n, user in enumerate(found)])
     note("list 100", [("GET", query("/Users", count=100), None)] * 100)
+    note("list 100, second page", [("GET", query("/Users", count=100, startIndex=101), None)] * 100)
+    note("delete user", [("DELETE", f"/Users/{user['id']}", None) for user in found])
     return spent
 
 
