@@ -131,6 +131,8 @@ async fn no_log_line_holds_what_a_client_sent() {
     assert_eq!(statuses, [409, 400, 200, 400, 404]);
     let text = log.text();
     assert!(text.contains("answered 409"), "{text}");
+    // How a query is answered is told without its values.
+    assert!(text.contains(r#""plan":"User: all filter""#), "{text}");
     for sent in [PASSWORD, "bjensen", "Babs", "xx", server.token.as_str()] {
         let line = text.lines().find(|line| line.contains(sent));
         assert_eq!(line, None, "{sent}");
