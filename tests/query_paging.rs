@@ -310,8 +310,15 @@ async fn what_would_read_too_much_is_refused_and_says_what_would_not() {
         "sortBy=title&cursor",
         "startIndex=40",
     ] {
+        let (scope, before) = (directory.scope().await, directory.calls());
         let error = directory.list(&scope, "User", query).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooMany, "{query}");
+        // Twenty users of less than 1 KB are read in units of 4 KB; before, marks may be looked for.
+        let cost = directory.cost(&scope, before);
+        assert!(
+            cost.calls <= 2 && cost.read_units <= 7.0,
+            "{query}: {cost:?}"
+        );
         assert!(
             error
                 .detail()

@@ -140,6 +140,7 @@ impl Provider {
         }
     }
 
+    /// Additions and removals in a transaction of their own, and then the group's stamp.
     async fn commit_alone(
         &self,
         scope: &Scope,
