@@ -156,11 +156,31 @@ pub enum Tolerance {
     MissingMessageUrn,
     /// An address names its country by more than a code of two letters.
     CountryNames,
+    /// Several elements are marked `primary`; the first one stays it.
+    SeveralPrimaries,
+    /// Blank text stands for no value: references, `manager`, e-mail addresses, passwords.
+    BlankText,
+    /// The text of a reference is no URI.
+    ReferenceText,
+    /// A number or a boolean stands for the text that spells it.
+    NumberForText,
+    /// `managerId`, the name of SCIM 1.1, stands for the manager's `value`.
+    ManagerId,
+    /// `type` of a member is blank or `direct`.
+    MemberType,
+    /// The `path` of a PATCH operation is blank, which is to say that there is none.
+    BlankPath,
+    /// A PATCH path names a part of a complex attribute without it: `givenName`.
+    BareSubAttributes,
+    /// A PATCH path has a filter behind a single-valued attribute: `manager[value eq "x"]`.
+    FilteredSingleValue,
+    /// A `replace` of elements that a filter finds leaves what its value does not name.
+    MergedElements,
 }
 
 impl Tolerance {
     /// Every tolerance with its name in logs.
-    pub const ALL: [(Self, &'static str); 19] = [
+    pub const ALL: [(Self, &'static str); 29] = [
         (Self::StringBooleans, "stringBooleans"),
         (Self::WrappedSingleValue, "wrappedSingleValue"),
         (Self::UnwrappedMultiValue, "unwrappedMultiValue"),
@@ -180,6 +200,16 @@ impl Tolerance {
         (Self::OperationCase, "operationCase"),
         (Self::MissingMessageUrn, "missingMessageUrn"),
         (Self::CountryNames, "countryNames"),
+        (Self::SeveralPrimaries, "severalPrimaries"),
+        (Self::BlankText, "blankText"),
+        (Self::ReferenceText, "referenceText"),
+        (Self::NumberForText, "numberForText"),
+        (Self::ManagerId, "managerId"),
+        (Self::MemberType, "memberType"),
+        (Self::BlankPath, "blankPath"),
+        (Self::BareSubAttributes, "bareSubAttributes"),
+        (Self::FilteredSingleValue, "filteredSingleValue"),
+        (Self::MergedElements, "mergedElements"),
     ];
 }
 

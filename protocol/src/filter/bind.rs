@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::path::AttributePath;
 use crate::profile::{Reading, UnknownFilterAttributes};
+use crate::resource::reference::is_maintained;
 use crate::schema::{Attribute, Mutability, ResourceType, Returned, Target};
 
 /// How many bytes of an unknown path an error repeats.
@@ -60,7 +61,9 @@ pub(super) fn bind_element(
     let mut outcomes = Vec::new();
     outcomes.resize_with(filter.terms(), || None);
     let scope = Scope::Element(attribute);
-    let bound = Binder::new(scope, &mut outcomes, reading).filter(filter);
+    let mut binder = Binder::new(scope, &mut outcomes, reading);
+    binder.references = References::Stored;
+    let bound = binder.filter(filter);
     match into_error(outcomes) {
         None => Ok(bound),
         Some(Fault::Unknown(error) | Fault::Unfit(error)) => Err(error),
@@ -90,11 +93,21 @@ enum Scope<'s> {
     Element(&'s Attribute),
 }
 
+/// How the references that the service maintains stand in what a filter is evaluated on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum References {
+    /// As answers show them: absolute.
+    Shown,
+    /// As bodies are stored: relative, `Users/2819c223`.
+    Stored,
+}
+
 /// Binds one filter in one scope, noting the outcome of each term by its position.
 struct Binder<'s, 'o, 'p, 'r> {
     scope: Scope<'s>,
     /// The full notation of the attribute whose elements are the scope; empty for a resource.
     parent: Box<str>,
+    references: References,
     position: usize,
     outcomes: &'o mut [Outcome],
     reading: &'p mut Reading<'r>,
@@ -109,6 +122,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         Self {
             scope,
             parent: parent.into(),
+            references: References::Shown,
             position: 0,
             outcomes,
             reading,
@@ -226,6 +240,25 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         }))
     }
 
+    /// The constant that a maintained `$ref` equals in a stored body, for one that is written as
+    /// answers show it.
+    fn stored_reference(
+        &self,
+        target: &Target<'_>,
+        op: CompareOp,
+        value: &CompareValue,
+    ) -> Option<CompareValue> {
+        let (attribute, sub) = target.attribute.zip(target.sub_attribute)?;
+        let CompareValue::String(shown) = value else {
+            return None;
+        };
+        let is_stored = self.references == References::Stored && op.is_equality();
+        if !is_stored || !is_maintained(attribute, sub) {
+            return None;
+        }
+        relative(shown).map(|stored| CompareValue::String(stored.to_owned()))
+    }
+
     fn present(&mut self, path: &AttributePath) -> Result<BoundFilter, Fault> {
         let (bound, _) = self.target(path)?;
         Ok(BoundFilter::Present(bound))
@@ -253,6 +286,8 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         let leaf = target.leaf().filter(|leaf| !leaf.is_complex());
         let leaf = leaf.ok_or_else(|| needs_sub_attribute(path, &target))?;
         check_operator(path, op, leaf).map_err(Fault::Unfit)?;
+        let relative = self.stored_reference(&target, op, value);
+        let value = relative.as_ref().unwrap_or(value);
         let operand = operand(path, value, leaf, self.reading).map_err(Fault::Unfit)?;
         if let Scope::Resource(resource_type) = self.scope
             && bound.index_path() == "meta.resourceType"
@@ -266,6 +301,13 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
             operand,
         }))
     }
+}
+
+/// The reference to a resource as it is stored, for one that an answer showed: its last two segments.
+fn relative(reference: &str) -> Option<&str> {
+    let mut segments = reference.rmatch_indices('/').map(|(position, _)| position);
+    let (_, before_endpoint) = (segments.next()?, segments.next());
+    reference.get(before_endpoint.map_or(0, |position| position + 1)..)
 }
 
 /// Where a name leads inside an element of the attribute that is written `parent`.

@@ -39,7 +39,7 @@ pub(super) fn apply(
             .operation(operation)
             .map_err(|error| error.at(&parse::place(position)))?;
     }
-    let body = finish(patching.body, resource_type)?;
+    let body = finish(patching.body, resource_type, patching.values.reading)?;
     Ok(Patched {
         changed: body != *resource.body(),
         resource: Resource::from_canonical(body),
@@ -242,6 +242,12 @@ fn single(
     if value.is_none() && op == Op::Add {
         return Ok(old);
     }
+    if let Some(filter) = selected.filter {
+        let bound = filter.bind_element(attribute, values.reading)?;
+        if !old.as_ref().is_some_and(|old| bound.matches_element(old)) {
+            return Ok(old);
+        }
+    }
     if let Some(sub) = selected.sub {
         let mut complex = into_object(old);
         check_part(&complex, sub, value.is_none(), &selected)?;
@@ -253,7 +259,9 @@ fn single(
         return Ok(None);
     };
     if !attribute.is_complex() {
-        return values.value(attribute, value, selected.place());
+        let new = values.value(attribute, value, selected.place())?;
+        // Blank text can mean that there is no value, which an `add` does not add.
+        return Ok(new.or(old.filter(|_| op == Op::Add)));
     }
     let value = tolerance::unwrapped_single(values.reading, attribute, value);
     let object = values.object(attribute, value, selected.place())?;

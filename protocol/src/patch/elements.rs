@@ -11,6 +11,7 @@ use super::select::Selected;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::profile::{Profile, Tolerance};
+use crate::resource::finish::several_primaries;
 use crate::resource::repeated::{identity, is_primary, value_identity};
 use crate::resource::tolerance;
 use crate::resource::value::{ValueReader, is_unassigned};
@@ -210,10 +211,10 @@ impl Writing<'_, '_, '_> {
     fn write_element(&mut self, op: Op, position: usize, value: Value) -> Result<()> {
         let Selected { attribute, .. } = self.selected;
         let place = self.selected.place();
+        let is_merged = attribute.is_complex() && (op == Op::Add || self.merges(position, &value));
         let Some(slot) = self.elements.get_mut(position) else {
             return Ok(());
         };
-        let is_merged = op == Op::Add && attribute.is_complex();
         let (element, gives_primary) = if is_merged {
             let object = self.values.object(attribute, value, place)?;
             let gives_primary = crate::json::member(&object, "primary").is_some();
@@ -230,6 +231,18 @@ impl Writing<'_, '_, '_> {
         }
         *slot = element;
         Ok(())
+    }
+
+    /// Whether a `replace` leaves the parts of an element that its value does not name
+    /// ([`Tolerance::MergedElements`]).
+    fn merges(&mut self, position: usize, value: &Value) -> bool {
+        let old = self.elements.get(position).and_then(Value::as_object);
+        let names = |name: &str| match value {
+            Value::Object(object) => crate::json::member(object, name).is_some(),
+            _ => name == "value",
+        };
+        let leaves_some = old.is_some_and(|old| old.keys().any(|name| !names(name)));
+        leaves_some && self.values.reading.tolerates(Tolerance::MergedElements)
     }
 
     /// Sets or clears the selected sub-attribute in these elements.
@@ -341,12 +354,8 @@ impl Writing<'_, '_, '_> {
         let chosen = match self.primaries.as_slice() {
             [] => return Ok(()),
             [chosen] => *chosen,
-            _ => {
-                return Err(Error::invalid_value(format!(
-                    "`{}` cannot have more than one element with `primary` true",
-                    self.selected.place()
-                )));
-            }
+            [first, ..] if self.values.reading.tolerates(Tolerance::SeveralPrimaries) => *first,
+            _ => return Err(several_primaries(self.selected.place())),
         };
         for (position, element) in self.elements.iter_mut().enumerate() {
             if position != chosen && is_primary(element) {

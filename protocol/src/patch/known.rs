@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::resource::repeated::{identity, value_identity};
+use crate::resource::repeated::identity;
 use crate::schema::{Attribute, Mutability};
 
 /// Where elements are, by what they are known by.
 #[derive(Default)]
 pub(super) struct Known {
     by_identity: HashMap<String, usize>,
-    by_value: HashMap<String, usize>,
 }
 
 impl Known {
@@ -20,34 +19,29 @@ impl Known {
         self.by_identity
             .entry(identity(attribute, element))
             .or_insert(position);
-        self.by_value
-            .entry(value_identity(attribute, element))
-            .or_insert(position);
     }
 
-    /// The element that a given one means; without `type` any with its `value`.
+    /// The element that a given one means: the one with its `value` and `type`; a missing `type`
+    /// differs from a given one.
     pub(super) fn find(&self, attribute: &Attribute, given: &Value) -> Option<usize> {
-        let found = self.by_identity.get(&identity(attribute, given));
-        let by_value = || match given.get("type") {
-            None => self.by_value.get(&value_identity(attribute, given)),
-            Some(_) => None,
-        };
-        found.or_else(by_value).copied()
+        self.by_identity.get(&identity(attribute, given)).copied()
     }
 }
 
 /// An element with what a later `add` of it says. What it is known by stays as it is, so that an
 /// `add` of what is there changes nothing, and so does what must not change.
 pub(super) fn joined(attribute: &Attribute, old: Value, new: Value) -> Value {
-    let (Value::Object(mut old), Value::Object(new)) = (old, &new) else {
-        return new;
+    let (mut old, new) = match (old, new) {
+        (Value::Null, new) => return new,
+        (Value::Object(old), Value::Object(new)) => (old, new),
+        (old, _) => return old,
     };
     for (name, value) in new {
-        let stays = attribute.sub_attribute(name).is_some_and(|sub| {
+        let stays = attribute.sub_attribute(&name).is_some_and(|sub| {
             sub.mutability == Mutability::Immutable || sub.name == "value" || sub.name == "type"
         });
-        if !stays || !old.contains_key(name) {
-            old.insert(name.clone(), value.clone());
+        if !stays || !old.contains_key(&name) {
+            old.insert(name, value);
         }
     }
     Value::Object(old)

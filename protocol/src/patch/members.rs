@@ -11,6 +11,7 @@ use super::select::Selected;
 use crate::error::{Error, Result};
 use crate::filter::{BoundFilter, CompareOp, CompareValue, Filter};
 use crate::profile::Tolerance;
+use crate::resource::reference::referred_id;
 use crate::resource::value::is_unassigned;
 use crate::resource::{Member, member_ids, members, tolerance};
 
@@ -139,7 +140,8 @@ impl Patching<'_, '_> {
     }
 }
 
-/// The ids that a filter asks for: `value eq "a"`, or several of them joined by `or`.
+/// The ids that a filter asks for: `value eq "a"`, `$ref eq "…/Users/a"`, or several of them joined by
+/// `or`.
 fn ids_of(filter: &Filter) -> Option<Vec<String>> {
     match filter {
         Filter::Compare {
@@ -147,6 +149,11 @@ fn ids_of(filter: &Filter) -> Option<Vec<String>> {
             op: CompareOp::Eq,
             value: CompareValue::String(id),
         } if path.as_str().eq_ignore_ascii_case("value") => Some(vec![id.clone()]),
+        Filter::Compare {
+            path,
+            op: CompareOp::Eq,
+            value: CompareValue::String(reference),
+        } if path.as_str().eq_ignore_ascii_case("$ref") => Some(vec![referred_id(reference)?]),
         Filter::Or(parts) => {
             let ids: Option<Vec<_>> = parts.iter().map(ids_of).collect();
             ids.map(|ids| ids.into_iter().flatten().collect())

@@ -53,6 +53,7 @@ fn operation(listed: &Value, reading: &mut Reading<'_>) -> Result<Operation> {
     let op = op(member(listed, "op"), reading)?;
     let path = match member(listed, "path") {
         None => None,
+        Some(Value::String(text)) if is_no_path(text, reading) => None,
         Some(Value::String(text)) => Some(PatchPath::parse(text, reading)?),
         Some(other) => {
             return Err(Error::invalid_syntax(format!(
@@ -64,6 +65,11 @@ fn operation(listed: &Value, reading: &mut Reading<'_>) -> Result<Operation> {
     let value = json::member(listed, "value").cloned();
     check(op, path.as_ref(), value.as_ref(), reading.rules.profile)?;
     Ok(Operation { op, path, value })
+}
+
+/// [`Tolerance::BlankPath`]: a blank path says that there is none.
+fn is_no_path(text: &str, reading: &mut Reading<'_>) -> bool {
+    text.trim().is_empty() && reading.tolerates(Tolerance::BlankPath)
 }
 
 fn op(value: Option<&Value>, reading: &mut Reading<'_>) -> Result<Op> {

@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::patch_path::PatchPath;
-use crate::profile::Profile;
+use crate::path::AttributePath;
+use crate::profile::{Profile, Reading, Tolerance};
+use crate::resource::tolerance::MANAGER_ID;
 use crate::resource::value::{Place, ValueReader};
 use crate::schema::{Attribute, Extension, Mutability, Target};
 
@@ -33,12 +35,12 @@ impl<'a> Selection<'a> {
         path: &'a PatchPath,
         values: &mut ValueReader<'t, '_>,
     ) -> Result<Option<Self>> {
-        let Some(target) = path.attribute.resolve(values.resource_type, values.reading) else {
+        let target = path.attribute.resolve(values.resource_type, values.reading);
+        let Some(target) = target.or_else(|| other_name(path, values)) else {
             return Ok(None);
         };
-        let profile = values.reading.rules.profile;
         match &path.value_filter {
-            Some(filter) => filtered(path, filter, target, profile).map(Some),
+            Some(filter) => filtered(path, filter, target, values.reading).map(Some),
             None => Ok(Self::of_target(target)),
         }
     }
@@ -56,15 +58,54 @@ impl<'a> Selection<'a> {
     }
 }
 
+/// What a path without a filter means where no attribute has its name, by the names that clients use
+/// instead: `givenName` for `name.givenName` ([`Tolerance::BareSubAttributes`]), `manager.managerId`
+/// for `manager.value` ([`Tolerance::ManagerId`]).
+fn other_name<'t>(path: &PatchPath, values: &mut ValueReader<'t, '_>) -> Option<Target<'t>> {
+    if path.value_filter.is_some() {
+        return None;
+    }
+    let text = path.attribute.as_str();
+    if let Some((manager, MANAGER_ID)) = text.rsplit_once('.') {
+        let target =
+            AttributePath::parse(manager)?.resolve(values.resource_type, values.reading)?;
+        let attribute = target.attribute.filter(|found| found.name == "manager")?;
+        let value = attribute.sub_attribute("value")?;
+        return values
+            .reading
+            .tolerates(Tolerance::ManagerId)
+            .then_some(Target {
+                sub_attribute: Some(value),
+                ..target
+            });
+    }
+    let name = match values.resource_type.split_urn(text) {
+        Some((None, name)) => name,
+        Some((Some(_), _)) => return None,
+        None => text,
+    };
+    let (attribute, sub) = values.resource_type.sole_part(name)?;
+    let tolerated = values.reading.tolerates(Tolerance::BareSubAttributes);
+    tolerated.then_some(Target {
+        extension: None,
+        attribute: Some(attribute),
+        sub_attribute: Some(sub),
+    })
+}
+
 fn filtered<'a>(
     path: &'a PatchPath,
     filter: &'a Filter,
     target: Target<'a>,
-    profile: Profile,
+    reading: &mut Reading<'_>,
 ) -> Result<Selection<'a>> {
+    let mut has_elements = |attribute: &Attribute| {
+        attribute.multi_valued
+            || (attribute.is_complex() && reading.tolerates(Tolerance::FilteredSingleValue))
+    };
     let attribute = target
         .attribute
-        .filter(|attribute| attribute.multi_valued && target.sub_attribute.is_none())
+        .filter(|attribute| target.sub_attribute.is_none() && has_elements(attribute))
         .ok_or_else(|| {
             Error::invalid_path(format!(
                 "`{}` is not multi-valued and has no elements to filter",
@@ -78,7 +119,7 @@ fn filtered<'a>(
                 attribute.name
             ))
         })?),
-        None if profile == Profile::Interop => {
+        None if reading.rules.profile == Profile::Interop => {
             return Err(Error::invalid_path(format!(
                 "`{path}` must name a sub-attribute behind its filter"
             )));

@@ -39,8 +39,8 @@ enum Mode {
 impl<'r> Projection<'r> {
     /// Gives the names of a selection their meaning in one resource type.
     ///
-    /// **Shape**: `userName`, `name.givenName`, `urn:…:User:manager.value`, a bare extension URN for
-    /// all of it. Names that nobody defined choose nothing; a filter in brackets is passed over.
+    /// **Shape**: `userName`, `name.givenName`, `urn:…:User:manager.value`, the bare URN of the base
+    /// schema or of an extension for all of it. Names that nobody defined choose nothing; a filter in brackets is passed over.
     #[must_use]
     pub fn new(
         selection: &Selection,
@@ -55,7 +55,12 @@ impl<'r> Projection<'r> {
             (Mode::Default, &selection.attributes)
         };
         let resolve = |name: &String| {
-            AttributePath::parse(&without_filter(name))?.resolve(resource_type, reading)
+            let path = AttributePath::parse(&without_filter(name))?;
+            let whole_base = || match resource_type.split_urn(path.as_str()) {
+                Some((None, "")) => Some(WHOLE_BASE),
+                _ => None,
+            };
+            path.resolve(resource_type, reading).or_else(whole_base)
         };
         Self {
             resource_type,
@@ -254,14 +259,22 @@ impl<'r> Projection<'r> {
     }
 }
 
+/// What the bare URN of the base schema names: all attributes that are in no extension.
+const WHOLE_BASE: Target<'static> = Target {
+    extension: None,
+    attribute: None,
+    sub_attribute: None,
+};
+
 /// Whether the target is this attribute, a part of it, or all of its extension.
 fn is_within(target: &Target<'_>, extension: Option<&Extension>, attribute: &Attribute) -> bool {
     match target.attribute {
         Some(named) => std::ptr::eq(named, attribute),
-        None => target
-            .extension
-            .zip(extension)
-            .is_some_and(|(named, extension)| std::ptr::eq(named, extension)),
+        None => match (target.extension, extension) {
+            (Some(named), Some(extension)) => std::ptr::eq(named, extension),
+            (None, None) => true,
+            _ => false,
+        },
     }
 }
 

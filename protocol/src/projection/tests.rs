@@ -63,6 +63,14 @@ fn attributes_choose_and_nothing_else_comes() {
         json!({"userName": "b"}),
     );
     check(ENTERPRISE, json!({ENTERPRISE: body()[ENTERPRISE]}));
+    let mut base = body();
+    for name in ["schemas", "id", ENTERPRISE] {
+        base.shift_remove(name);
+    }
+    check(
+        "urn:ietf:params:scim:schemas:core:2.0:User",
+        Value::Object(base),
+    );
     check(
         &format!("{ENTERPRISE}:manager.value"),
         json!({ENTERPRISE: {"manager": {"value": "7"}}}),

@@ -45,6 +45,19 @@ pub(crate) fn get<'b>(
     scope(body, extension)?.get(attribute.name())
 }
 
+/// The value of an attribute, to be changed where it stands.
+pub(crate) fn get_mut<'b>(
+    body: &'b mut Map<String, Value>,
+    extension: Option<&Extension>,
+    attribute: &Attribute,
+) -> Option<&'b mut Value> {
+    let scope = match extension {
+        Some(extension) => body.get_mut(&extension.schema.id)?.as_object_mut()?,
+        None => body,
+    };
+    scope.get_mut(attribute.name())
+}
+
 /// Takes the value of an attribute out, to be put back.
 pub(crate) fn take(
     body: &mut Map<String, Value>,

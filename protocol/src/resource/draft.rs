@@ -85,7 +85,11 @@ pub(super) fn read(
         }
     }
     Ok(Draft {
-        resource: Resource(finish(drafting.body, resource_type)?),
+        resource: Resource(finish(
+            drafting.body,
+            resource_type,
+            drafting.values.reading,
+        )?),
         members: drafting.members,
         password: drafting.password,
         written: drafting.written,

@@ -7,15 +7,18 @@ use super::repeated::{collapse, is_primary};
 use super::value::Place;
 use super::{body, schemas};
 use crate::error::{Error, Result};
+use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, Extension, Kind, Mutability, ResourceType};
 
 /// Orders a body, drops what is empty, sets `schemas`, and checks what must hold for the whole.
 ///
 /// # Errors
-/// `InvalidValue` for a required attribute without value, or two primary elements.
+/// `InvalidValue` for a required attribute without value, or for two primary elements where the
+/// profile does not tolerate them.
 pub(crate) fn finish(
     mut body: Map<String, Value>,
     resource_type: &ResourceType,
+    reading: &mut Reading<'_>,
 ) -> Result<Map<String, Value>> {
     let mut ordered = Map::with_capacity(body.len() + 1);
     ordered.insert("schemas".to_owned(), Value::Null);
@@ -37,6 +40,7 @@ pub(crate) fn finish(
         }
     }
     ordered["schemas"] = schemas::of_body(&ordered, resource_type);
+    settle_primaries(&mut ordered, resource_type, reading)?;
     check(&ordered, resource_type)?;
     Ok(ordered)
 }
@@ -102,12 +106,9 @@ fn check_attribute(
     let value = body::get(body, extension, attribute);
     check_required(attribute, value, place)?;
     match value {
-        Some(Value::Array(elements)) if attribute.is_complex() => {
-            check_primary(elements, place)?;
-            elements
-                .iter()
-                .try_for_each(|element| check_sub_attributes(attribute, element, place))
-        }
+        Some(Value::Array(elements)) if attribute.is_complex() => elements
+            .iter()
+            .try_for_each(|element| check_sub_attributes(attribute, element, place)),
         Some(element @ Value::Object(_)) => check_sub_attributes(attribute, element, place),
         _ => Ok(()),
     }
@@ -136,16 +137,42 @@ fn check_required(attribute: &Attribute, value: Option<&Value>, place: Place<'_>
     }
 }
 
-fn check_primary(elements: &[Value], place: Place<'_>) -> Result<()> {
-    if elements
-        .iter()
-        .filter(|element| is_primary(element))
-        .count()
-        > 1
-    {
-        return Err(Error::invalid_value(format!(
-            "`{place}` has more than one element with `primary` true; one is allowed"
-        )));
+/// One element of a multi-valued attribute is the primary one (RFC 7643 §2.4): of several the first,
+/// where the profile tolerates that there are several ([`Tolerance::SeveralPrimaries`]).
+fn settle_primaries(
+    body: &mut Map<String, Value>,
+    resource_type: &ResourceType,
+    reading: &mut Reading<'_>,
+) -> Result<()> {
+    for (extension, attribute) in resource_type.attributes() {
+        if !attribute.multi_valued || attribute.sub_attribute("primary").is_none() {
+            continue;
+        }
+        let Some(Value::Array(elements)) = body::get_mut(body, extension, attribute) else {
+            continue;
+        };
+        let mut others = elements
+            .iter_mut()
+            .filter(|element| is_primary(element))
+            .skip(1)
+            .peekable();
+        if others.peek().is_none() {
+            continue;
+        }
+        if !reading.tolerates(Tolerance::SeveralPrimaries) {
+            let place = Place::new(extension.map(|e| e.schema.id.as_str()), attribute);
+            return Err(several_primaries(place));
+        }
+        for element in others {
+            element["primary"] = Value::Bool(false);
+        }
     }
     Ok(())
+}
+
+/// `InvalidValue` for a request that marks more than one element as primary.
+pub(crate) fn several_primaries(place: Place<'_>) -> Error {
+    Error::invalid_value(format!(
+        "`{place}` has more than one element with `primary` true; one is allowed"
+    ))
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::tolerance;
 use super::value::{Place, ValueReader};
 use crate::error::{Error, Result};
 use crate::schema::Attribute;
@@ -70,7 +71,7 @@ fn member(
         };
         match sub.name() {
             "value" => id = Some(text),
-            "type" => kind = Some(text),
+            "type" => kind = tolerance::member_type(reader.reading, text),
             "display" => display = Some(text),
             _ => {}
         }

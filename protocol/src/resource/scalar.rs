@@ -18,7 +18,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The value as it is stored, which is as it was sent but for booleans in strings.
+/// The value as it is stored, which is as it was sent but for booleans in strings, and for numbers and
+/// booleans where text belongs.
 ///
 /// `canonicalValues` are suggestions and not checked (RFC 7643 §7).
 pub(super) fn read(
@@ -36,12 +37,18 @@ pub(super) fn read(
         (Kind::Integer, other) => Err(mismatch(place, "an integer", &other)),
         (Kind::Decimal, number @ Value::Number(_)) => Ok(number),
         (Kind::Decimal, other) => Err(mismatch(place, "a number", &other)),
-        (kind, Value::String(text)) => {
-            check_text(kind, &text, place)?;
+        (kind, value) => {
+            let text = match value {
+                Value::String(text) => text,
+                other => match tolerance::spelled_text(reading, kind, &other) {
+                    Some(text) => text,
+                    None => return Err(mismatch(place, "a string", &other)),
+                },
+            };
+            check_text(kind, &text, place, reading)?;
             check_country(&text, place, reading)?;
             Ok(Value::String(text))
         }
-        (_, other) => Err(mismatch(place, "a string", &other)),
     }
 }
 
@@ -56,11 +63,14 @@ fn boolean(value: &Value, place: Place<'_>, reading: &mut Reading<'_>) -> Result
         .ok_or_else(|| mismatch(place, "true or false", value))
 }
 
-fn check_text(kind: Kind, text: &str, place: Place<'_>) -> Result<()> {
+fn check_text(kind: Kind, text: &str, place: Place<'_>, reading: &mut Reading<'_>) -> Result<()> {
     let (fits, expected) = match kind {
         Kind::DateTime => (DateTime::parse(text).is_some(), DateTime::SHAPE),
         Kind::Binary => (BASE64.decode(text).is_ok(), "base64 (RFC 4648 section 4)"),
-        Kind::Reference => (is_reference(text), "a URI (RFC 3986)"),
+        Kind::Reference => (
+            is_reference(text) || reading.tolerates(Tolerance::ReferenceText),
+            "a URI (RFC 3986)",
+        ),
         Kind::String | Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex => (true, ""),
     };
     if fits {

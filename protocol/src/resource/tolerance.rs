@@ -5,7 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use super::reference;
+use super::value::Place;
+use super::{is_password, reference};
+use crate::error::{Error, Result};
 use crate::json::member;
 use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, Kind};
@@ -13,6 +15,9 @@ use crate::schema::{Attribute, Kind};
 /// Entra ID writes app role assignments as JSON documents inside strings; nothing else does, and
 /// entitlements may rightly hold such text.
 const JSON_IN_STRING_ATTRIBUTE: &str = "roles";
+
+/// What SCIM 1.1 calls the `value` of a manager.
+pub(crate) const MANAGER_ID: &str = "managerId";
 
 /// [`Tolerance::StringBooleans`]: `"True"` is `true`.
 pub(super) fn boolean(reading: &mut Reading<'_>, text: &str) -> Option<bool> {
@@ -54,29 +59,109 @@ pub(super) fn single_for_many(reading: &mut Reading<'_>) -> bool {
     reading.tolerates(Tolerance::UnwrappedMultiValue)
 }
 
-/// [`Tolerance::JsonInString`] and [`Tolerance::BareComplexValue`]: a string where an object belongs.
+/// [`Tolerance::NumberForText`]: a number or a boolean where text belongs is the text that spells it.
+///
+/// A number with a fraction, an exponent or more than 64 bits is not given back as the client wrote
+/// it, so it is no text.
+pub(super) fn spelled_text(reading: &mut Reading<'_>, kind: Kind, value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Number(number) if !number.is_f64() => number.to_string(),
+        Value::Bool(boolean) => boolean.to_string(),
+        _ => return None,
+    };
+    let takes_text = matches!(kind, Kind::String | Kind::Reference);
+    (takes_text && reading.tolerates(Tolerance::NumberForText)).then_some(text)
+}
+
+/// [`Tolerance::BlankText`]: blank text for a reference or a password is no value.
+///
+/// # Errors
+/// `InvalidValue` where the profile does not tolerate it.
+pub(super) fn is_blank(
+    reading: &mut Reading<'_>,
+    attribute: &Attribute,
+    value: &Value,
+    place: Place<'_>,
+) -> Result<bool> {
+    if !is_blank_text(value) {
+        return Ok(false);
+    }
+    if is_password(attribute) {
+        // RFC 8265 lets a password be blanks, so what is not tolerated is left to its own check.
+        return Ok(reading.tolerates(Tolerance::BlankText));
+    }
+    if attribute.kind != Kind::Reference {
+        return Ok(false);
+    }
+    check_blank_tolerated(reading, place).map(|()| true)
+}
+
+/// [`Tolerance::BlankText`]: a blank `value` of a complex attribute, such as `manager.value` or
+/// `emails.value`, is no value.
+///
+/// # Errors
+/// `InvalidValue` where the profile does not tolerate it.
+pub(super) fn assigned_value(
+    reading: &mut Reading<'_>,
+    sub: &Attribute,
+    value: Value,
+    place: Place<'_>,
+) -> Result<Value> {
+    let is_text = matches!(sub.kind, Kind::String | Kind::Reference | Kind::Binary);
+    if sub.name != "value" || !is_text || !is_blank_text(&value) {
+        return Ok(value);
+    }
+    check_blank_tolerated(reading, place.sub(sub.name())).map(|()| Value::Null)
+}
+
+fn is_blank_text(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+fn check_blank_tolerated(reading: &mut Reading<'_>, place: Place<'_>) -> Result<()> {
+    if reading.tolerates(Tolerance::BlankText) {
+        return Ok(());
+    }
+    Err(Error::invalid_value(format!(
+        "`{place}` is blank; to clear it leave it out or send null"
+    )))
+}
+
+/// [`Tolerance::JsonInString`] and [`Tolerance::BareComplexValue`]: a string, or a number that spells
+/// one ([`Tolerance::NumberForText`]), where an object belongs.
 pub(super) fn spelled_out(reading: &mut Reading<'_>, attribute: &Attribute, value: Value) -> Value {
     match value {
         Value::String(text) => match json_object(reading, attribute, &text) {
             Some(object) => Value::Object(object),
             None => bare_complex(reading, attribute, text),
         },
+        Value::Number(number) if takes_text(attribute) => {
+            let number = Value::Number(number);
+            match spelled_text(reading, Kind::String, &number) {
+                Some(text) => bare_complex(reading, attribute, text),
+                None => number,
+            }
+        }
         other => other,
     }
 }
 
 /// [`Tolerance::BareComplexValue`]: `"x"` is `{"value": "x"}`.
 fn bare_complex(reading: &mut Reading<'_>, attribute: &Attribute, text: String) -> Value {
-    let takes_text = attribute.sub_attribute("value").is_some_and(|sub| {
+    if !takes_text(attribute) || !reading.tolerates(Tolerance::BareComplexValue) {
+        return Value::String(text);
+    }
+    Value::Object(Map::from_iter([("value".to_owned(), Value::String(text))]))
+}
+
+/// Whether the `value` of a complex attribute is text.
+fn takes_text(attribute: &Attribute) -> bool {
+    attribute.sub_attribute("value").is_some_and(|sub| {
         !matches!(
             sub.kind,
             Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex
         )
-    });
-    if !takes_text || !reading.tolerates(Tolerance::BareComplexValue) {
-        return Value::String(text);
-    }
-    Value::Object(Map::from_iter([("value".to_owned(), Value::String(text))]))
+    })
 }
 
 /// [`Tolerance::JsonInString`] inside `value`: what the document spells out wins over what stands
@@ -129,6 +214,31 @@ pub(super) fn rename_display(
         let display = crate::json::take_member(object, "displayName").unwrap_or_default();
         object.insert("display".to_owned(), display);
     }
+}
+
+/// [`Tolerance::ManagerId`]: the `managerId` of SCIM 1.1 is the manager's `value`.
+pub(super) fn rename_manager_id(
+    reading: &mut Reading<'_>,
+    attribute: &Attribute,
+    object: &mut Map<String, Value>,
+) {
+    let wanted = attribute.name == "manager"
+        && attribute.sub_attribute("value").is_some()
+        && attribute.sub_attribute(MANAGER_ID).is_none()
+        && member(object, "value").is_none();
+    if !wanted || member(object, MANAGER_ID).is_none() {
+        return;
+    }
+    if reading.tolerates(Tolerance::ManagerId) {
+        let id = crate::json::take_member(object, MANAGER_ID).unwrap_or_default();
+        object.insert("value".to_owned(), id);
+    }
+}
+
+/// [`Tolerance::MemberType`]: a `type` that names no resource type is as if it were not there.
+pub(super) fn member_type(reading: &mut Reading<'_>, name: String) -> Option<String> {
+    let says_nothing = name.trim().is_empty() || name.eq_ignore_ascii_case("direct");
+    (!says_nothing || !reading.tolerates(Tolerance::MemberType)).then_some(name)
 }
 
 /// [`Tolerance::ReferenceDisplay`]: the read-only name beside a reference, such as

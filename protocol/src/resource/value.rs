@@ -136,6 +136,9 @@ impl ValueReader<'_, '_> {
             return Ok(None);
         }
         if !attribute.is_complex() {
+            if tolerance::is_blank(self.reading, attribute, &value, place)? {
+                return Ok(None);
+            }
             return scalar::read(attribute, value, place, self.reading).map(Some);
         }
         let object = self.object(attribute, value, place)?;
@@ -177,11 +180,13 @@ impl ValueReader<'_, '_> {
         let referred = reference::take_referred(attribute, &mut object);
         tolerance::decode_value(self.reading, attribute, &mut object);
         tolerance::rename_display(self.reading, attribute, &mut object);
+        tolerance::rename_manager_id(self.reading, attribute, &mut object);
         for (key, value) in object {
             let Some(sub) = attribute.sub_attribute(&key) else {
                 self.unknown(&place.sub(&key))?;
                 continue;
             };
+            let value = tolerance::assigned_value(self.reading, sub, value, place)?;
             if is_given_by_client(self.reading, attribute, sub, &value) {
                 values.push((sub, self.value(sub, value, place.sub(sub.name()))?));
             }

@@ -164,6 +164,20 @@ impl ResourceType {
         found.next().is_none().then_some(first)
     }
 
+    /// The one single-valued complex attribute of the base schema that has a sub-attribute of this name,
+    /// with that sub-attribute, if exactly one has.
+    #[must_use]
+    pub fn sole_part(&self, name: &str) -> Option<(&Attribute, &Attribute)> {
+        let mut found = self
+            .schema
+            .attributes
+            .iter()
+            .filter(|attribute| !attribute.multi_valued)
+            .filter_map(|attribute| Some((attribute, attribute.sub_attribute(name)?)));
+        let first = found.next()?;
+        found.next().is_none().then_some(first)
+    }
+
     /// Every top-level attribute with the extension it belongs to: common, core, then extensions.
     pub fn attributes(&self) -> impl Iterator<Item = (Option<&Extension>, &Attribute)> {
         let core = self

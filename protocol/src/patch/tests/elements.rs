@@ -19,8 +19,12 @@ fn multi_valued_attributes_grow_and_are_replaced() {
         case.keeps(op(
             "add",
             "emails",
-            json!([{"value": "W@x", "type": "work"}, {"value": "h@x"}]),
+            json!([{"value": "W@x", "type": "work"}, {"value": "h@x", "type": "HOME"}]),
         ));
+        case.gives(
+            op("add", "emails", json!([{"value": "h@x"}])),
+            json!({"emails": [work, home, {"value": "h@x"}]}),
+        );
         case.keeps(op("add", "emails", json!([])));
         case.gives(
             op(
@@ -42,7 +46,7 @@ fn multi_valued_attributes_grow_and_are_replaced() {
         case.gives(remove("emails"), json!({"emails": null}));
         case.keeps(remove("phoneNumbers"));
         case.refuses(op("add", "emails", json!([null])), ErrorKind::InvalidValue);
-        case.refuses(op("add", "emails", json!([7])), ErrorKind::InvalidValue);
+        case.refuses(op("add", "emails", json!([true])), ErrorKind::InvalidValue);
     }
 }
 
@@ -60,10 +64,6 @@ fn filters_select_elements() {
         case.gives(
             op("add", path, json!({"display": "H"})),
             json!({"emails": [work, {"value": "h@x", "display": "H", "type": "home"}]}),
-        );
-        case.gives(
-            op("replace", path, json!({"value": "n@x"})),
-            json!({"emails": [work, {"value": "n@x"}]}),
         );
         case.gives(remove(path), json!({"emails": [work]}));
         case.gives(op("replace", path, json!(null)), json!({"emails": [work]}));
@@ -93,11 +93,7 @@ fn a_path_that_does_not_fit_its_attribute_is_refused() {
     for profile in [Profile::Default, Profile::Strict] {
         let case = Case::user(profile);
         case.refuses(
-            op(
-                "replace",
-                r#"name[givenName eq "B"].familyName"#,
-                json!("x"),
-            ),
+            op("replace", r#"userName[value eq "bjensen"]"#, json!("x")),
             ErrorKind::InvalidPath,
         );
         case.refuses(
@@ -210,13 +206,6 @@ fn one_primary_clears_the_others() {
             op("add", "emails", json!([new])),
             json!({"emails": [work, {"value": "h@x", "type": "home"}, new]}),
         );
-        let two = json!([{"value": "a", "primary": true}, {"value": "b", "primary": true}]);
-        case.refuses(op("add", "emails", two.clone()), ErrorKind::InvalidValue);
-        case.refuses(op("replace", "emails", two), ErrorKind::InvalidValue);
-        case.refuses(
-            op("replace", "emails.primary", json!(true)),
-            ErrorKind::InvalidValue,
-        );
         case.keeps(op(
             "replace",
             r#"emails[type eq "work"].primary"#,
@@ -269,6 +258,7 @@ fn a_remove_with_values_removes_just_those() {
         op("replace", r#"texts[value eq "a"]"#, json!("c")),
         json!({"texts": ["c", "b"]}),
     );
+    case.keeps(op("add", "texts", json!(["A"])));
     case.gives(
         op("add", "texts", json!(["b", "c"])),
         json!({"texts": ["a", "b", "c"]}),

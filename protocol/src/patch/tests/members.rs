@@ -120,7 +120,7 @@ fn what_is_no_member_is_refused() {
     let case = Case::group(Profile::Default);
     case.refuses(op("add", "members", json!([null])), ErrorKind::InvalidValue);
     case.refuses(
-        op("add", "members", json!([{"value": 7}])),
+        op("add", "members", json!([{"value": {}}])),
         ErrorKind::InvalidValue,
     );
     case.refuses(

@@ -4,6 +4,7 @@ mod elements;
 mod envelope;
 mod members;
 mod rules;
+mod tolerances;
 mod values;
 
 use serde_json::{Map, Value, json};
