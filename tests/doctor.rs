@@ -93,3 +93,41 @@ async fn names_that_exist_are_claimed_and_those_that_two_have_are_told() {
     examine(&world, Repair::Mend).await;
     assert!(examine(&world, Repair::Look).await.is_clean());
 }
+
+/// A role as `tenant add-roles` made it in earlier versions.
+#[tokio::test(start_paused = true)]
+async fn a_role_without_id_has_one_and_gets_it() {
+    let world = World::new().await;
+    let process = world.process();
+    let made = process.provider.add_own_roles(&tenant()).await.unwrap();
+    let id = &made[2].1;
+    let key = json!({"pk": {"S": "T#acme#R#Role#0"}, "sk": {"S": id}});
+    let text = || {
+        let items = world.items();
+        let item = items.iter().find(|item| item["sk"] == key["sk"]).unwrap();
+        item["body"]["S"].as_str().unwrap().to_owned()
+    };
+    let whole = text();
+    let member = format!("\"id\":\"{id}\",");
+    assert_eq!(whole.matches(&member).count(), 1, "{whole}");
+    world.tamper(
+        "UpdateItem",
+        &json!({"TableName": "scim", "Key": key, "UpdateExpression": "SET body = :v",
+               "ExpressionAttributeValues": {":v": {"S": whole.replace(&member, "")}}}),
+    );
+    let query = format!("filter=id+eq+%22{id}%22");
+    let before = process.list("Role", &query).await.unwrap();
+    assert_eq!(before["totalResults"], 1);
+    assert_eq!(before["Resources"][0]["id"], **id);
+    assert_eq!(process.get("Role", id).await.unwrap()["id"], **id);
+    let everyone = process.list("Role", "sortBy=id").await.unwrap();
+    assert_eq!(everyone["totalResults"], 3);
+
+    let looked = examine(&world, Repair::Look).await;
+    assert_eq!((looked.without_id, looked.is_clean()), (1, false));
+    assert_eq!(examine(&world, Repair::Mend).await, looked);
+    assert!(examine(&world, Repair::Look).await.is_clean());
+    assert_eq!(text(), whole);
+    // Nothing that a client sees has changed.
+    assert_eq!(process.list("Role", &query).await.unwrap(), before);
+}

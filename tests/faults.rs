@@ -6,10 +6,23 @@
 mod simulation;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use scim_lambda::protocol::error::Result;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt;
+use scim_lambda::aws;
+use scim_lambda::embedded::DataDirectory;
+use scim_lambda::protocol::error::{ErrorKind, Result};
+use scim_lambda::stack::{Config, Stack};
+use scim_lambda::store::{ConfigItem, Meter};
+use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
 use serde_json::{Value, json};
-use simulation::{Call, Fault, Process, World, add, group, id, remove, replace, user, values};
+use simulation::{
+    Call, Fault, Process, World, add, group, id, kind, remove, replace, tenant, user, values,
+};
+use tower::ServiceExt;
 
 /// More members than one transaction takes, whatever is done with them.
 const MANY: usize = 55;
@@ -185,6 +198,11 @@ impl Directory {
 
 /// Makes one fault of this kind, at every call in turn at which it can be.
 async fn one_fault_anywhere(fault: Fault, can_be: fn(&Call) -> bool) {
+    one_of_the_faults_anywhere(&[fault], can_be).await;
+}
+
+/// Makes one fault at every call in turn at which it can be; the faults take turns.
+async fn one_of_the_faults_anywhere(faults: &[Fault], can_be: fn(&Call) -> bool) {
     let template = Directory::new().await;
     for write in WRITES {
         let undisturbed = template.copy();
@@ -200,7 +218,8 @@ async fn one_fault_anywhere(fault: Fault, can_be: fn(&Call) -> bool) {
         undisturbed.world.finish().await;
         let expected = undisturbed.told().await;
         let calls = std::mem::take(&mut *calls.lock().unwrap());
-        for number in calls {
+        for (turn, number) in calls.into_iter().enumerate() {
+            let fault = faults[turn % faults.len()];
             let directory = template.copy();
             let writer = directory.world.process();
             writer
@@ -257,4 +276,175 @@ async fn what_a_batch_leaves_out_is_asked_for_again() {
     for done in [0, 1] {
         one_fault_anywhere(Fault::Unprocessed(done), is_batch).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_without_json_passes() {
+    let statuses = [500, 503, 502, 429].map(Fault::Status);
+    one_of_the_faults_anywhere(&statuses, |_| true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_whose_answer_became_a_page_are_made_once() {
+    let statuses = [504, 200, 503].map(Fault::StatusAfter);
+    one_of_the_faults_anywhere(&statuses, is_write).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_stays_is_unavailable_and_never_internal() {
+    let directory = Directory::new().await;
+    for status in [408, 429, 500, 501, 502, 503, 504, 507] {
+        let writer = directory.world.process();
+        writer.line.plan(move |_| Some(Fault::Status(status)));
+        for write in [Write::CreateUser, Write::PatchUser, Write::DeleteGroup] {
+            let done = directory.perform(write, &writer).await;
+            assert_eq!(kind(done), ErrorKind::Unavailable, "{write:?} {status}");
+        }
+        let list = writer.list("User", "").await;
+        assert_eq!(kind(list), ErrorKind::Unavailable, "{status}");
+        assert!(writer.line.calls() > 4, "it is tried again");
+    }
+    // What something on the way refuses for good is a fault of the installation.
+    let writer = directory.world.process();
+    writer.line.plan(|_| Some(Fault::Status(403)));
+    assert_eq!(kind(writer.list("User", "").await), ErrorKind::Internal);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_of_many_pages_is_read_to_its_end() {
+    let world = World::new().await;
+    let process = world.process();
+    let store = process.provider.store();
+    let store = store.for_tenant(&tenant(), Meter::default(), Duration::from_secs(10));
+    // Five of them are more than one call reads.
+    let schema = |number: usize| {
+        json!({
+            "id": format!("urn:example:Thing{number}"),
+            "name": format!("Thing{number}"),
+            "description": "x".repeat(290_000),
+            "attributes": [{"name": "title", "type": "string"}],
+        })
+    };
+    for number in 0..5 {
+        let (id, schema) = (format!("urn:example:Thing{number}"), schema(number));
+        let stored = store.put_config(ConfigItem::Schema(&id, &schema));
+        stored.await.unwrap();
+        let name = format!("Thing{number}");
+        let resource_type = json!({
+            "name": name, "endpoint": format!("/Things{number}"), "schema": id,
+        });
+        let stored = store.put_config(ConfigItem::ResourceType(&name, &resource_type));
+        stored.await.unwrap();
+    }
+    for faults in [false, true] {
+        let reader = world.process();
+        reader
+            .line
+            .plan(move |_| faults.then_some(Fault::ShortPage(1)));
+        let config = reader.provider.config(&tenant()).await.unwrap();
+        assert_eq!((config.schemas.len(), config.resource_types.len()), (5, 5));
+        assert!(reader.line.calls() > 1);
+        for number in 0..5 {
+            let kind = format!("Thing{number}");
+            assert_eq!(reader.total(&kind).await, 0, "{kind} is there");
+        }
+    }
+    // It is too large already, so it can only become smaller.
+    let more = process.provider.add_schema(&tenant(), &schema(5)).await;
+    assert_eq!(kind(more), ErrorKind::PayloadTooLarge);
+    let mut smaller = schema(4);
+    smaller["description"] = json!("Things");
+    process
+        .provider
+        .add_schema(&tenant(), &smaller)
+        .await
+        .unwrap();
+}
+
+/// The shipped router in front of a process, and a token of the tenant.
+async fn front(process: Process) -> (Router, String) {
+    let data = DataDirectory::in_memory().unwrap();
+    let config = Config {
+        table: "scim".to_owned(),
+        stack: "test".to_owned(),
+        stack_secret: "test/stack".to_owned(),
+        secrets_file: Some(data.secrets_file()),
+        public_url: None,
+        server_timing: false,
+    };
+    let sdk = aws::emulator("http://table.invalid");
+    let stack = Stack::open_or_create(config, &sdk).await.unwrap();
+    let new = NewCredential {
+        kind: CredentialKind::Bearer,
+        label: "test".to_owned(),
+        lifetime_seconds: None,
+        permissions: Permissions::All,
+        role: None,
+        user: None,
+    };
+    stack.issuer().create_tenant(&tenant()).await.unwrap();
+    let issued = stack.issuer().create_credential(&tenant(), new).await;
+    let mut service = Arc::into_inner(stack.service().unwrap()).unwrap();
+    service.provider = process.provider;
+    // The secret is read before its file goes.
+    let router = scim_lambda::http::router(Arc::new(service));
+    let token = issued.unwrap().secret;
+    let warm = send(&router, &token, "/scim/v2/Users", None).await;
+    assert_eq!(warm.0, 200, "{}", warm.2);
+    (router, token)
+}
+
+/// Sends a GET, or a POST of a body: the status, `Retry-After` and the text of the answer.
+async fn send(
+    router: &Router,
+    token: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> (u16, Option<String>, String) {
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Authorization", format!("Bearer {token}"))
+        .header("Content-Type", "application/json");
+    let text = body.map_or(String::new(), Value::to_string);
+    let request = request.body(Body::from(text)).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let retry = response.headers().get("retry-after");
+    let retry = retry.map(|seconds| seconds.to_str().unwrap().to_owned());
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, retry, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_503_says_when_to_come_back() {
+    let world = World::new().await;
+    let process = world.process();
+    let line = Arc::clone(&process.line);
+    let (router, token) = front(process).await;
+    let bases = ["/scim/v2", "/scim/v1", "/v2/acme/scim"];
+    line.plan(|_| Some(Fault::Status(502)));
+    let new = user("new");
+    for base in bases {
+        for body in [None, Some(&new)] {
+            let path = format!("{base}/Users");
+            let (status, retry, text) = send(&router, &token, &path, body).await;
+            assert_eq!((status, retry.as_deref()), (503, Some("2")), "{text}");
+            assert!(!text.contains("html"), "{text}");
+        }
+    }
+    // The operations of a bulk request have a status of their own, and the answer has the header.
+    let operation = json!({"method": "POST", "path": "/Users", "bulkId": "a", "data": user("new")});
+    let bulk = json!({"Operations": [operation]});
+    for base in &bases[..2] {
+        let path = format!("{base}/Bulk");
+        line.plan(|call| is_write(call).then_some(Fault::Status(500)));
+        let (status, retry, text) = send(&router, &token, &path, Some(&bulk)).await;
+        assert_eq!((status, retry.as_deref()), (200, Some("2")), "{text}");
+        assert!(text.contains("503"), "{text}");
+    }
+    line.plan(|_| None);
+    let (status, retry, text) = send(&router, &token, "/scim/v2/Bulk", Some(&bulk)).await;
+    assert_eq!((status, retry), (200, None), "{text}");
 }

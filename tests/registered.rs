@@ -8,6 +8,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use scim_lambda::protocol::ErrorKind;
 use scim_lambda::tenant::TenantId;
 use serde_json::{Value, json};
 use support::{Answer, Server};
@@ -327,4 +328,45 @@ async fn the_devices_of_rfc_9944_take_every_verb() {
     assert_eq!(types.json["schema"], DEVICE);
     let schema = format!("/scim/v2/Schemas/{DEVICE}");
     assert_eq!(server.send("GET", &schema, None).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_be_read_at_once_is_not_registered() {
+    let server = Server::start().await;
+    let provider = &server.stack.service().unwrap().provider;
+    let acme = TenantId::parse("acme").unwrap();
+    let schema = |number: usize, length: usize| {
+        json!({
+            "id": format!("urn:example:Thing{number}"),
+            "name": "Thing",
+            "description": "x".repeat(length),
+            "attributes": [{"name": "title", "type": "string"}],
+        })
+    };
+    let refused = provider.add_schema(&acme, &schema(0, 300_000)).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::PayloadTooLarge);
+    assert!(refused.detail().contains("300000"), "{refused}");
+    for number in 0..4 {
+        let added = provider.add_schema(&acme, &schema(number, 240_000)).await;
+        assert_eq!(added.unwrap().name, format!("urn:example:Thing{number}"));
+    }
+    let refused = provider.add_schema(&acme, &schema(4, 240_000)).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::PayloadTooLarge);
+    assert!(refused.detail().contains("1000000"), "{refused}");
+    let resource_type = json!({
+        "name": "Thing", "endpoint": "/Things", "schema": "urn:example:Thing0",
+        "description": "x".repeat(240_000),
+    });
+    let refused = provider.add_resource_type(&acme, &resource_type).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::PayloadTooLarge);
+    let config = provider.config(&acme).await.unwrap();
+    assert_eq!((config.schemas.len(), config.building.len()), (4, 0));
+    // A later form takes the place of the earlier one.
+    let mut again = resource_type.clone();
+    again["description"] = json!("x".repeat(30_000));
+    for _ in 0..2 {
+        provider.add_resource_type(&acme, &again).await.unwrap();
+    }
 }

@@ -269,6 +269,10 @@ async fn the_services_own_roles_cannot_be_changed() {
         let path = format!("{base}/Roles/{}", made[2].1);
         let role = server.send("GET", &path, None).await.json;
         assert_eq!(role["readOnly"], true);
+        assert_eq!(role["id"], made[2].1);
+        let found = format!("{base}/Roles?filter=id+eq+%22{}%22", made[2].1);
+        let found = server.send("GET", &found, None).await.json;
+        assert_eq!(found["totalResults"], 1, "{found}");
         let new = json!({"name": "Mine", "readOnly": false, "scopes": ["users:read"]});
         assert_eq!(server.send("PUT", &path, Some(&new)).await.status, 403);
         assert_eq!(server.send("DELETE", &path, None).await.status, 403);

@@ -109,6 +109,7 @@ impl Examined {
     fn describe(&self, tenant: &str) -> String {
         let Findings {
             resources,
+            without_id,
             totals,
             members,
             conflicts,
@@ -121,6 +122,10 @@ impl Examined {
             "{tenant}: {resources} resources, {missing} index entries missing, {stray} left over\n"
         );
         // Writing to a string cannot fail.
+        let without_id = without_id + self.built.without_id;
+        if without_id > 0 {
+            let _ = writeln!(text, "  resources stored without their id: {without_id}");
+        }
         for (name, said, counted) in totals {
             let _ = writeln!(text, "  the counter of {name} said {said} for {counted}");
         }
@@ -151,6 +156,7 @@ mod tests {
     fn what_was_found_is_told_in_numbers_and_by_name() {
         let found = Findings {
             resources: 12,
+            without_id: 3,
             missing: 1,
             stray: 2,
             totals: vec![("User".to_owned(), 9, 8)],
@@ -171,6 +177,7 @@ mod tests {
         assert_eq!(
             examined.describe("acme"),
             "acme: 12 resources, 4 index entries missing, 2 left over\n  \
+             resources stored without their id: 3\n  \
              the counter of User said 9 for 8\n  \
              the group 5 said that it has 3 members and has 2\n  \
              more values than an index holds: User emails.value 4\n  \

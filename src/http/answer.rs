@@ -71,6 +71,12 @@ pub(super) fn in_v1(mut response: Response) -> Response {
     response
 }
 
+/// The same response, saying when to come back for what could not be done now (RFC 9110 §10.2.3).
+pub(super) fn asking_to_retry(mut response: Response) -> Response {
+    set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+    response
+}
+
 fn refusal(error: &Error, json: String) -> Response {
     log(error);
     let status = StatusCode::from_u16(error.status());
@@ -78,7 +84,7 @@ fn refusal(error: &Error, json: String) -> Response {
     match error.kind() {
         ErrorKind::Unauthorized => set(&mut response, WWW_AUTHENTICATE, CHALLENGE),
         ErrorKind::TooManyRequests | ErrorKind::Unavailable => {
-            set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+            response = asking_to_retry(response);
         }
         _ => {}
     }

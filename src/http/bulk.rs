@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::dispatch::Call;
 use super::{answer, body};
-use crate::protocol::Result;
 use crate::protocol::bulk::{BulkRequest, Outcome, render_response, render_response_v1};
 use crate::protocol::v1::{self, Dialect};
+use crate::protocol::{ErrorKind, Result};
 use crate::provider::Performed;
 
 /// Answers a bulk request of SCIM 2.0.
@@ -52,5 +52,13 @@ async fn perform(
     let failed = performed.iter().filter_map(|one| one.status.as_ref().err());
     failed.for_each(answer::log);
     let outcomes: Vec<_> = performed.iter().map(Performed::outcome).collect();
-    answer::message(render(&outcomes))
+    let response = answer::message(render(&outcomes));
+    let is_unavailable = |one: &Performed| {
+        let error = one.status.as_ref().err();
+        error.is_some_and(|error| error.kind() == ErrorKind::Unavailable)
+    };
+    match performed.iter().any(is_unavailable) {
+        true => answer::asking_to_retry(response),
+        false => response,
+    }
 }

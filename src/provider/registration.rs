@@ -6,7 +6,10 @@ use super::{Provider, REQUEST_BUDGET, Tenant};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Registry, Schema};
-use crate::store::{BuildingIndex, ConfigItem, Meter, TenantConfig, TenantStore};
+use crate::store::{
+    BuildingIndex, ConfigItem, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, Meter, TenantConfig,
+    TenantStore,
+};
 use crate::tenant::TenantId;
 
 /// What registering something came to.
@@ -25,7 +28,8 @@ impl Provider {
     ///
     /// # Errors
     /// `InvalidValue` when it breaks RFC 7643 §7, or when resources would not fit a later form;
-    /// `Uniqueness` when the URN belongs to the service.
+    /// `Uniqueness` when the URN belongs to the service; `PayloadTooLarge` when it, or the tenant's
+    /// whole configuration, would be too large to be read at once.
     pub async fn add_schema(&self, tenant: &TenantId, schema: &Value) -> Result<Registered> {
         let store = self.administration(tenant);
         let config = store.config().await?;
@@ -40,10 +44,10 @@ impl Provider {
             }
             None => changed.schemas.push(schema.clone()),
         }
+        let item = ConfigItem::Schema(&next.id, schema);
+        check_size(item, &config, &changed)?;
         let building = self.announce_indexes(tenant, config, changed).await?;
-        store
-            .put_config(ConfigItem::Schema(&next.id, schema))
-            .await?;
+        store.put_config(item).await?;
         self.tenants.forget(tenant).await;
         Ok(Registered {
             name: next.id,
@@ -55,7 +59,8 @@ impl Provider {
     ///
     /// # Errors
     /// `InvalidValue` naming what is missing, unknown or reserved; `Uniqueness` when the name or the
-    /// endpoint belongs to another type, or to a built-in one that has resources.
+    /// endpoint belongs to another type, or to a built-in one that has resources; `PayloadTooLarge` as
+    /// for a schema.
     pub async fn add_resource_type(&self, tenant: &TenantId, value: &Value) -> Result<Registered> {
         let store = self.administration(tenant);
         let config = store.config().await?;
@@ -71,11 +76,13 @@ impl Provider {
             )));
         }
         let mut changed = config.clone();
+        let is_same = |known: &Value| known.get("name").and_then(Value::as_str) == Some(&*name);
+        changed.resource_types.retain(|known| !is_same(known));
         changed.resource_types.push(value.clone());
+        let item = ConfigItem::ResourceType(&name, value);
+        check_size(item, &config, &changed)?;
         let building = self.announce_indexes(tenant, config, changed).await?;
-        store
-            .put_config(ConfigItem::ResourceType(&name, value))
-            .await?;
+        store.put_config(item).await?;
         self.tenants.forget(tenant).await;
         Ok(Registered { name, building })
     }
@@ -188,4 +195,23 @@ impl Provider {
         self.store
             .for_tenant(tenant, Meter::default(), REQUEST_BUDGET)
     }
+}
+
+/// Checks that what is registered can be stored, and that the whole configuration can be read at once.
+/// A configuration that is too large already may be made smaller.
+fn check_size(item: ConfigItem<'_>, before: &TenantConfig, after: &TenantConfig) -> Result<()> {
+    let bytes = item.bytes()?;
+    if bytes > MAX_CONFIG_ITEM_BYTES {
+        return Err(Error::payload_too_large(format!(
+            "It has {bytes} bytes of JSON; at most {MAX_CONFIG_ITEM_BYTES} can be registered"
+        )));
+    }
+    let (before, after) = (before.bytes()?, after.bytes()?);
+    if after > MAX_CONFIG_BYTES.max(before) {
+        return Err(Error::payload_too_large(format!(
+            "The tenant's schemas and resource types would have {after} bytes of JSON; at most \
+             {MAX_CONFIG_BYTES} can be registered"
+        )));
+    }
+    Ok(())
 }

@@ -40,6 +40,8 @@ pub enum Repair {
 pub struct Findings {
     /// Resources that were looked at.
     pub resources: u64,
+    /// Resources whose stored text had no `id`.
+    pub without_id: u64,
     /// Index entries that were missing.
     pub missing: u64,
     /// Index entries that no resource has.
@@ -60,7 +62,8 @@ impl Findings {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let is_counted = self.totals.is_empty() && self.members.is_empty();
-        self.missing == 0 && self.stray == 0 && is_counted && self.obstacles() == 0
+        let entries = self.missing + self.stray + self.without_id;
+        entries == 0 && is_counted && self.obstacles() == 0
     }
 
     /// Whether a repair mends all that is wrong.
@@ -231,6 +234,12 @@ impl Provider {
         loop {
             let (store, page) = self.page(resource_type, tenant, after.as_deref()).await?;
             findings.resources += page.resources.len() as u64;
+            for stored in page.resources.iter().filter(|stored| stored.lacks_id) {
+                findings.without_id += 1;
+                if repair == Repair::Mend {
+                    ignore_changed(store.write_id(resource_type, stored).await)?;
+                }
+            }
             let expected = expected(view, resource_type, &page.resources, wanted, findings)?;
             for (position, missing) in store.missing_entries(resource_type, &expected).await? {
                 findings.missing += missing.iter().count() as u64;

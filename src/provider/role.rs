@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::entries::entries;
-use super::{Provider, REQUEST_BUDGET, Scope};
+use super::{Provider, REQUEST_BUDGET, Scope, Tenant};
 use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
-use crate::protocol::resource::Resource;
+use crate::protocol::profile::Reading;
+use crate::protocol::resource::{Resource, Verb};
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::{check_scopes, scopes};
 use crate::protocol::urn;
@@ -134,8 +135,8 @@ impl Provider {
         };
         let mut made = Vec::new();
         for (name, description, wanted) in OWN_ROLES {
-            let body = own_role(name, description, wanted);
             let id = Uuid::now_v7().to_string();
+            let body = own_role(&view, resource_type, &id, (name, description, wanted))?;
             let now = self.now();
             let write = Write {
                 body: &body.to_text(),
@@ -177,7 +178,13 @@ fn is_access(scope: &str) -> bool {
     scope.starts_with("access:")
 }
 
-fn own_role(name: &str, description: &str, wanted: fn(&str) -> bool) -> Resource {
+/// A role of the service's own: what a POST would make of it, and read-only.
+fn own_role(
+    view: &Tenant,
+    resource_type: &ResourceType,
+    id: &str,
+    (name, description, wanted): OwnRole,
+) -> Result<Resource> {
     let scopes: Vec<_> = scopes().filter(|scope| wanted(scope)).collect();
     let members = [
         ("schemas", json!([urn::ROLE])),
@@ -185,10 +192,19 @@ fn own_role(name: &str, description: &str, wanted: fn(&str) -> bool) -> Resource
         ("description", json!(description)),
         ("scopes", json!(scopes)),
         ("active", json!(true)),
-        ("readOnly", json!(true)),
     ];
     let members = members.map(|(name, value)| (name.to_owned(), value));
-    Resource::from_canonical(Map::from_iter(members))
+    let draft = Resource::from_request(
+        Map::from_iter(members),
+        resource_type,
+        &view.registry,
+        &mut Reading::new(&view.rules),
+        Verb::Create { id },
+    )?;
+    // A request cannot say so.
+    let mut body = draft.resource.into_body();
+    body.insert("readOnly".to_owned(), json!(true));
+    Ok(Resource::from_canonical(body))
 }
 
 /// Checks what a request makes of a resource: the scopes of a role are those of the catalogue.

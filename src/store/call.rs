@@ -89,7 +89,8 @@ impl TenantStore {
         .await
     }
 
-    /// Makes a call, again if it fails on the way or `passing` says that the refusal passes.
+    /// Makes a call, again if it fails on the way, if its status speaks of a moment, or if `passing`
+    /// says that the refusal passes.
     pub(super) async fn call_if<O, E, F>(
         &self,
         account: Account,
@@ -111,11 +112,15 @@ impl TenantStore {
             if begun >= self.deadline {
                 return Err(Failure::GaveUp("the request's time is over".into()));
             }
-            let result = attempt().await;
+            // The SDK's futures are deep, and the compiler limits how deep futures may be nested.
+            let result = Box::pin(attempt()).await;
             self.meter.attempt(account, begun.elapsed());
             let error = match result {
                 Ok(output) => return Ok(output),
-                Err(SdkError::ServiceError(refusal)) if !passing(refusal.err()) => {
+                Err(SdkError::ServiceError(refusal))
+                    if !passing(refusal.err())
+                        && !is_passing_status(refusal.raw().status().as_u16()) =>
+                {
                     return Err(Failure::Refused(refusal.into_err()));
                 }
                 Err(error @ SdkError::ConstructionFailure(_)) => {
@@ -140,6 +145,14 @@ pub(super) fn is_too_large(error: &impl ProvideErrorMetadata) -> bool {
 /// Whether a refusal is for the size of an item.
 pub(super) fn is_about_item_size(message: &str) -> bool {
     message.starts_with("Item size")
+}
+
+/// Whether the status of a failed call alone says that another attempt may succeed, whatever the body
+/// is: a proxy or a load balancer in front of DynamoDB answers with HTML or with nothing. A success
+/// whose body could not be read counts too: the call may have taken effect, and every write recognises
+/// itself when it is repeated.
+fn is_passing_status(status: u16) -> bool {
+    matches!(status, 200..=299 | 408 | 429 | 500..=599)
 }
 
 /// Whether DynamoDB's error code speaks of a moment and not of the request.

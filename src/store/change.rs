@@ -97,6 +97,7 @@ impl Change<'_> {
         let mut after = before.clone();
         if let Some(BodyChange { write, .. }) = &self.body {
             after.body = write.body.to_owned();
+            after.lacks_id = false;
             after.revision += 1;
             after.modified = write.now;
             after.password = write.password.map(str::to_owned);

@@ -8,9 +8,19 @@ use super::TenantStore;
 use super::batch::PlainWrite;
 use super::error::StoreError;
 use super::item::{self, s};
+use super::key_range::KeyRange;
 use super::keys::SEPARATOR;
 use super::meter::Account;
+use super::range::Shown;
 use crate::protocol::profile::Rules;
+
+/// The largest schema or resource type that is registered, in bytes of its JSON text. DynamoDB takes
+/// items of 400 KB.
+pub const MAX_CONFIG_ITEM_BYTES: usize = 300_000;
+
+/// The largest configuration of a tenant that a registration may lead to, in bytes of its JSON texts:
+/// what one Query reads. Every process reads all of it once a minute.
+pub const MAX_CONFIG_BYTES: usize = 1_000_000;
 
 /// What the table holds of a tenant besides its resources.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,6 +61,24 @@ pub enum ConfigItem<'c> {
     Building(&'c BuildingIndex),
 }
 
+impl TenantConfig {
+    /// The size of all JSON texts, in bytes.
+    ///
+    /// # Errors
+    /// `Backend`.
+    pub fn bytes(&self) -> Result<usize, StoreError> {
+        let values = self.schemas.iter().chain(&self.resource_types);
+        // The key of an item is not part of its text.
+        let values = values.map(|value| ConfigItem::Schema("", value));
+        let building = self.building.iter().map(ConfigItem::Building);
+        let mut bytes = ConfigItem::Rules(&self.rules).bytes()?;
+        for item in values.chain(building) {
+            bytes += item.bytes()?;
+        }
+        Ok(bytes)
+    }
+}
+
 impl TenantStore {
     /// Reads the whole configuration; a tenant without any has the defaults. Strongly consistent.
     ///
@@ -58,18 +86,11 @@ impl TenantStore {
     /// `Unavailable`, `Backend`.
     pub async fn config(&self) -> Result<TenantConfig, StoreError> {
         let pk = self.keys.tenant();
-        let attempt = || {
-            self.client
-                .query()
-                .table_name(&*self.table)
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", s(&pk))
-                .consistent_read(true)
-                .send()
-        };
-        let output = self.call(Account::Config, attempt).await?;
+        let items = self
+            .all_items(Account::Config, &pk, &KeyRange::all(), Shown::All)
+            .await?;
         let mut config = TenantConfig::default();
-        for mut item in output.items.unwrap_or_default() {
+        for mut item in items {
             let key = item::take_text(&mut item, "sk")?;
             let json = item::take_text(&mut item, "body")?;
             match key.split_once(SEPARATOR) {
@@ -88,15 +109,7 @@ impl TenantStore {
     /// # Errors
     /// `Unavailable`, `Backend`.
     pub async fn put_config(&self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
-        let key = entry.key();
-        let json = match entry {
-            ConfigItem::Rules(rules) => serde_json::to_string(rules),
-            ConfigItem::Schema(_, value) | ConfigItem::ResourceType(_, value) => {
-                serde_json::to_string(value)
-            }
-            ConfigItem::Building(index) => serde_json::to_string(index),
-        };
-        let json = json.map_err(|error| StoreError::Backend(error.into()))?;
+        let (key, json) = (entry.key(), entry.json()?);
         let attempt = || {
             self.client
                 .put_item()
@@ -136,6 +149,23 @@ impl ConfigItem<'_> {
                 index.resource_type, index.path
             ),
         }
+    }
+
+    /// The size of its JSON text, in bytes.
+    ///
+    /// # Errors
+    /// `Backend`.
+    pub fn bytes(self) -> Result<usize, StoreError> {
+        Ok(self.json()?.len())
+    }
+
+    fn json(self) -> Result<String, StoreError> {
+        let json = match self {
+            Self::Rules(rules) => serde_json::to_string(rules),
+            Self::Schema(_, value) | Self::ResourceType(_, value) => serde_json::to_string(value),
+            Self::Building(index) => serde_json::to_string(index),
+        };
+        json.map_err(|error| StoreError::Backend(error.into()))
     }
 }
 

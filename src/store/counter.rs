@@ -7,7 +7,8 @@ use super::error::StoreError;
 use super::item::{Item, s};
 use super::key_range::KeyRange;
 use super::keys;
-use super::range::{Shown, Window, last_key};
+use super::meter::Account;
+use super::range::Shown;
 use super::resource::broken;
 use crate::protocol::schema::ResourceType;
 
@@ -35,22 +36,11 @@ impl TenantStore {
     /// `Unavailable`, `Backend`.
     pub async fn total(&self, resource_type: &ResourceType) -> Result<u64, StoreError> {
         let pk = self.keys.counters(resource_type);
-        let (mut total, mut after) = (0, None::<String>);
-        loop {
-            let window = Window {
-                after: after.as_deref(),
-                ..Window::default()
-            };
-            let range = KeyRange::all();
-            let output = self
-                .query(pk.clone(), &range, window, Shown::Number)
-                .await?;
-            after = last_key(&output);
-            let count = |item: &Item| item.get("n")?.as_n().ok()?.parse::<i64>().ok();
-            total += output.items().iter().filter_map(count).sum::<i64>();
-            if after.is_none() {
-                return Ok(u64::try_from(total).unwrap_or(0));
-            }
-        }
+        let items = self
+            .all_items(Account::Read, &pk, &KeyRange::all(), Shown::Number)
+            .await?;
+        let count = |item: &Item| item.get("n")?.as_n().ok()?.parse::<i64>().ok();
+        let total: i64 = items.iter().filter_map(count).sum();
+        Ok(u64::try_from(total).unwrap_or(0))
     }
 }

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
+use crate::protocol::resource::Resource;
 use crate::protocol::version::Version;
 
 /// An item as the SDK has it.
@@ -31,6 +32,9 @@ pub struct Stored {
     pub password: Option<String>,
     /// What a group knows of its members.
     pub group: Option<GroupState>,
+    /// Whether the item's text has no `id`, as with roles that earlier versions of `scim tenant
+    /// add-roles` made. `body` has it all the same: the key says it.
+    pub lacks_id: bool,
 }
 
 /// What a group's own item says of the member items.
@@ -112,9 +116,13 @@ impl Stored {
             .contains_key("set")
             .then(|| GroupState::take(&mut item))
             .transpose()?;
+        let id = take_text(&mut item, "sk")?;
+        let text = take_text(&mut item, "body")?;
+        let named = with_id(&text, &id)?;
         Ok(Self {
-            id: take_text(&mut item, "sk")?,
-            body: take_text(&mut item, "body")?,
+            lacks_id: named.is_some(),
+            body: named.unwrap_or(text),
+            id,
             revision: number(&item, "v")?,
             created: number(&item, "created")?,
             modified: number(&item, "modified")?,
@@ -125,6 +133,18 @@ impl Stored {
             group,
         })
     }
+}
+
+/// The body with its `id`, if the text does not have it.
+fn with_id(text: &str, id: &str) -> Result<Option<String>, StoreError> {
+    // `id` follows `schemas` in a canonical body, so nearly every text need not be parsed.
+    let after_schemas = text.split_once(']').map_or("", |(_, rest)| rest);
+    if after_schemas.starts_with(r#","id":""#) {
+        return Ok(None);
+    }
+    let resource = Resource::from_text(text).map_err(|error| StoreError::Backend(error.into()))?;
+    let is_named = resource.id() == id;
+    Ok((!is_named).then(|| resource.with_id(id).to_text()))
 }
 
 impl GroupState {
@@ -190,4 +210,21 @@ pub(super) fn number(item: &Item, name: &str) -> Result<u64, StoreError> {
 /// An item that this code did not write.
 pub(super) fn malformed(name: &str) -> StoreError {
     StoreError::Backend(format!("an item has no usable `{name}`").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_names_a_resource_whose_text_does_not() {
+        let with_id = |text: &str| with_id(text, "7").unwrap();
+        assert_eq!(
+            with_id(r#"{"schemas":["urn:a"],"name":"Reader"}"#).as_deref(),
+            Some(r#"{"schemas":["urn:a"],"id":"7","name":"Reader"}"#)
+        );
+        assert_eq!(with_id(r#"{"schemas":["urn:a"],"id":"7","n":1}"#), None);
+        assert_eq!(with_id(r#"{"schemas":["urn:a]","b"],"id":"7"}"#), None);
+        assert_eq!(with_id("{}").as_deref(), Some(r#"{"id":"7"}"#));
+    }
 }

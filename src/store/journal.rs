@@ -23,7 +23,8 @@ use super::fill::Fill;
 use super::item::{self, Item, n, s};
 use super::key_range::KeyRange;
 use super::keys::SEPARATOR;
-use super::range::{Shown, Window};
+use super::meter::Account;
+use super::range::Shown;
 use super::resource::{broken, token};
 use super::sweep::Sweep;
 use super::transaction::{Refusal, Transaction};
@@ -301,21 +302,8 @@ impl TenantStore {
     }
 
     pub(super) async fn journal_items(&self, range: &KeyRange) -> Result<Vec<Item>, StoreError> {
-        let (mut items, mut after) = (Vec::new(), None::<String>);
-        loop {
-            let window = Window {
-                after: after.as_deref(),
-                ..Window::default()
-            };
-            let output = self
-                .query(self.keys.journal(), range, window, Shown::All)
-                .await?;
-            after = super::range::last_key(&output);
-            items.extend(output.items.unwrap_or_default());
-            if after.is_none() {
-                return Ok(items);
-            }
-        }
+        self.all_items(Account::Read, &self.keys.journal(), range, Shown::All)
+            .await
     }
 
     /// The number of entries in the journal, whoever holds them.

@@ -11,6 +11,7 @@ use super::item::{self, Item};
 use super::key_range::KeyRange;
 use super::keys::SEPARATOR;
 use super::member::Membership;
+use super::meter::Account;
 use super::range::{Shown, Window};
 
 /// Lookups under way at once.
@@ -121,20 +122,8 @@ impl TenantStore {
         pk: &str,
         range: &KeyRange,
     ) -> Result<Vec<Membership>, StoreError> {
-        let mut memberships = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let window = Window {
-                after: after.as_deref(),
-                ..Window::default()
-            };
-            let (page, next) = self.memberships_page(pk.to_owned(), range, window).await?;
-            memberships.extend(page);
-            after = next;
-            if after.is_none() {
-                return Ok(memberships);
-            }
-        }
+        let items = self.all_items(Account::Read, pk, range, Shown::All).await?;
+        items.into_iter().map(membership).collect()
     }
 
     /// One call's worth of membership items, and the sort key to go on after, if there may be more.

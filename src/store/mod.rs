@@ -51,7 +51,9 @@ use tokio::time::Instant;
 
 pub use call::Backoff;
 pub use change::{BodyChange, Change, Guard, MemberEffect, MemberItems};
-pub use config::{BuildingIndex, ConfigItem, TenantConfig};
+pub use config::{
+    BuildingIndex, ConfigItem, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig,
+};
 pub use delta::Delta;
 pub use entry::{Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 pub use error::StoreError;

@@ -18,7 +18,7 @@ use super::item::{self, Item, Stored, s};
 use super::key_range::KeyRange;
 use super::keys::{self, SEPARATOR};
 use super::meter::Account;
-use super::range::{Shown, Window};
+use super::range::Shown;
 use crate::protocol::schema::ResourceType;
 
 impl TenantStore {
@@ -83,28 +83,17 @@ impl TenantStore {
     pub async fn inner_groups(&self, group: &Stored) -> Result<HashSet<String>, StoreError> {
         let range = KeyRange::prefix(&keys::entry(&group.id, ""));
         let (pk, _) = self.keys.nested();
-        let mut marked = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let window = Window {
-                after: after.as_deref(),
-                ..Window::default()
-            };
-            let output = self.query(pk.clone(), &range, window, Shown::All).await?;
-            after = super::range::last_key(&output);
-            for mut item in output.items.unwrap_or_default() {
-                let edge = item::take_text(&mut item, "sk")?;
-                marked.extend(
-                    edge.split_once(SEPARATOR)
-                        .map(|(_, inner)| inner.to_owned()),
-                );
-            }
-            if after.is_none() {
-                return self
-                    .members_among(std::slice::from_ref(group), &marked)
-                    .await;
-            }
-        }
+        let edges = self
+            .all_items(Account::Read, &pk, &range, Shown::All)
+            .await?;
+        let inner = |mut item: Item| {
+            let edge = item::take_text(&mut item, "sk")?;
+            Ok(edge.split_once(SEPARATOR).map(|(_, id)| id.to_owned()))
+        };
+        let inner = edges.into_iter().filter_map(|item| inner(item).transpose());
+        let marked = inner.collect::<Result<Vec<_>, StoreError>>()?;
+        self.members_among(std::slice::from_ref(group), &marked)
+            .await
     }
 
     /// The group with this id, if it exists, and whether the tenant has groups in groups: one call.

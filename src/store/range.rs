@@ -352,9 +352,22 @@ impl TenantStore {
         }
     }
 
-    /// One Query call.
+    /// One Query call, counted as a read.
     pub(super) async fn query(
         &self,
+        pk: String,
+        range: &KeyRange,
+        window: Window<'_>,
+        shown: Shown,
+    ) -> Result<QueryOutput, StoreError> {
+        self.query_for(Account::Read, pk, range, window, shown)
+            .await
+    }
+
+    /// One Query call, counted under `account`.
+    async fn query_for(
+        &self,
+        account: Account,
         pk: String,
         range: &KeyRange,
         window: Window<'_>,
@@ -395,10 +408,34 @@ impl TenantStore {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let output = self.call(Account::Read, attempt).await?;
-        self.meter
-            .capacity(Account::Read, output.consumed_capacity());
+        let output = self.call(account, attempt).await?;
+        self.meter.capacity(account, output.consumed_capacity());
         Ok(output)
+    }
+
+    /// Every item of a range, in order, in as many calls as DynamoDB needs: a call reads at most 1 MB.
+    pub(super) async fn all_items(
+        &self,
+        account: Account,
+        pk: &str,
+        range: &KeyRange,
+        shown: Shown,
+    ) -> Result<Vec<Item>, StoreError> {
+        let (mut items, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                ..Window::default()
+            };
+            let output = self
+                .query_for(account, pk.to_owned(), range, window, shown)
+                .await?;
+            after = last_key(&output);
+            items.extend(output.items.unwrap_or_default());
+            if after.is_none() {
+                return Ok(items);
+            }
+        }
     }
 }
 

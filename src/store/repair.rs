@@ -199,6 +199,30 @@ impl TenantStore {
         Ok(total)
     }
 
+    /// Writes the `id` into a body whose text does not have it, on the condition that the body is still
+    /// as it was read. What clients see does not change, so neither do version and time.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`, `Unavailable`, `Backend`.
+    pub async fn write_id(
+        &self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+    ) -> Result<(), StoreError> {
+        let token = token();
+        let mut parts = Expression::new(
+            "attribute_not_exists(del) AND v = :v",
+            "rid = :rid, body = :body",
+            &token,
+        );
+        parts
+            .value(":v", n(stored.revision))
+            .value(":body", s(&stored.body));
+        let update = parts.update(&self.table, self.keys.resources(resource_type), &stored.id)?;
+        self.update_item(update, &token).await?;
+        Ok(())
+    }
+
     /// Says in a group how many members it has, on the condition that no change of them was told in it
     /// since it was read.
     ///

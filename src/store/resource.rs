@@ -51,6 +51,7 @@ impl New<'_> {
             created: self.write.now,
             modified: self.write.now,
             password: self.write.password.map(str::to_owned),
+            lacks_id: false,
             // The first members are a revision of their own, so that none of them seems to be owed one.
             group: self.group.map(|group| GroupState {
                 member_revision: 1,

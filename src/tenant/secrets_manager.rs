@@ -10,6 +10,8 @@ use aws_sdk_secretsmanager::error::SdkError;
 use aws_sdk_secretsmanager::operation::create_secret::CreateSecretError;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use futures_util::future::{BoxFuture, FutureExt};
 
 use super::secrets::{Secret, SecretError, SecretStore, SecretVersion};
@@ -26,12 +28,35 @@ pub struct SecretsManager {
     client: Client,
 }
 
+/// Has the SDK try again by the status alone, whatever the body is: a proxy in front of Secrets
+/// Manager answers with HTML or with nothing. By itself the SDK knows four of the statuses.
+#[derive(Debug)]
+struct PassingStatus;
+
+impl ClassifyRetry for PassingStatus {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let status = context.response().map(|response| response.status());
+        match status {
+            Some(status) if status.is_server_error() || matches!(status.as_u16(), 408 | 429) => {
+                RetryAction::transient_error()
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "passing status"
+    }
+}
+
 impl SecretsManager {
     /// The store that `config` leads to.
     #[must_use]
     pub fn new(config: impl Into<Config>) -> Self {
+        let config = config.into().to_builder();
+        let config = config.retry_classifier(PassingStatus).build();
         Self {
-            client: Client::from_conf(config.into()),
+            client: Client::from_conf(config),
         }
     }
 

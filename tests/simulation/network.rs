@@ -59,6 +59,10 @@ pub(crate) enum Fault {
     Conflict,
     /// The partition has had enough.
     Throttle,
+    /// Something on the way answers with this status and with no JSON; it is never sent.
+    Status(u16),
+    /// It takes effect, and then something on the way answers with this status and with no JSON.
+    StatusAfter(u16),
     /// It is never sent.
     LoseRequest,
     /// It takes effect, and nobody hears of it.
@@ -151,6 +155,11 @@ impl Line {
         match fault {
             Fault::Conflict => Ok(refusal(&operation, &body, "TransactionConflict")),
             Fault::Throttle => Ok(refusal(&operation, &body, "ThrottlingError")),
+            Fault::Status(status) => Ok((status, page(status))),
+            Fault::StatusAfter(status) => {
+                self.network.answer(&operation, &body);
+                Ok((status, page(status)))
+            }
             Fault::LoseRequest => Err(lost()),
             Fault::LoseAnswer => {
                 self.network.answer(&operation, &body);
@@ -183,6 +192,14 @@ impl Line {
 }
 
 type Answer = Result<(u16, String), ConnectorError>;
+
+/// What proxies and load balancers send with a status: a page for people, or nothing.
+fn page(status: u16) -> String {
+    match status % 2 {
+        0 => "<html><body>The service is out of reach</body></html>".to_owned(),
+        _ => String::new(),
+    }
+}
 
 fn lost() -> ConnectorError {
     ConnectorError::timeout("the network was told to lose this".into())

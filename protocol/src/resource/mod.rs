@@ -81,6 +81,28 @@ impl Resource {
         Self(body)
     }
 
+    /// The same resource with this `id`, in its canonical place.
+    #[must_use]
+    pub fn with_id(self, id: &str) -> Self {
+        let mut body = Map::with_capacity(self.0.len() + 1);
+        let named = |body: &mut Map<String, Value>| {
+            body.insert("id".to_owned(), Value::from(id));
+        };
+        for (name, value) in self.0 {
+            let is_schemas = name == "schemas";
+            if name != "id" {
+                body.insert(name, value);
+            }
+            if is_schemas {
+                named(&mut body);
+            }
+        }
+        if !body.contains_key("id") {
+            named(&mut body);
+        }
+        Self(body)
+    }
+
     /// The JSON text for the store.
     #[must_use]
     pub fn to_text(&self) -> String {
