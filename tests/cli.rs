@@ -75,6 +75,12 @@ impl Running {
 
     /// Sends a GET below the base URL and returns the status code.
     fn get(&self, path: &str, token: &str) -> u16 {
+        let text = self.fetch(path, token);
+        text.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Sends a GET below the base URL and returns the answer as it came.
+    fn fetch(&self, path: &str, token: &str) -> String {
         let base = self.text("baseUrl");
         let (host, prefix) = base
             .strip_prefix("http://")
@@ -90,7 +96,7 @@ impl Running {
         .unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
-        text.split(' ').nth(1).unwrap().parse().unwrap()
+        text
     }
 
     /// Ends it as a process supervisor would, and returns its exit code and the rest of its stdout.
@@ -507,4 +513,52 @@ fn a_token_is_bound_to_a_role_that_exists() {
     assert_eq!(serve.get("/Users", bound), 200);
     assert_eq!(serve.get("/Users", own), 403);
     assert_eq!(serve.get("/Groups", own), 200);
+}
+
+#[test]
+fn a_token_stands_for_a_user_that_exists() {
+    let (_guard, data) = data();
+    let at = ["--data", shown(&data)];
+    answer(&[&["generate", "--users", "1"], &at[..]].concat());
+    let listen = ["serve", "--json", "--listen", "127.0.0.1:0"];
+    let serve = Running::start(&[&listen[..], &at[..]].concat());
+    let listed = serve.fetch("/Users?attributes=id", &serve.text("token"));
+    let listed: Value = serde_json::from_str(listed.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let id = listed["Resources"][0]["id"].as_str().unwrap();
+    for nobody in ["nobody", "", &"x".repeat(300)] {
+        let line = failure(&[&["token", "create", "demo", "--user", nobody], &at[..]].concat());
+        assert!(line.contains("no user with the id"), "{line}");
+    }
+    let token = |more: &[&str]| {
+        let create = ["token", "create", "demo", "--json", "--user", id];
+        let made = answer(&[&create, more, &at[..]].concat());
+        let made: Value = serde_json::from_str(&made).unwrap();
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let (own, more) = (token(&[]), token(&["--permission", "users:list"]));
+    assert_eq!(serve.get("/Me", &own), 200);
+    assert_eq!(serve.get("/Users", &own), 403);
+    assert_eq!(serve.get("/Users", &more), 200);
+    assert_eq!(serve.get("/Me", &more), 403);
+    let list = answer(&[&["token", "list", "demo"], &at[..]].concat());
+    assert!(list.contains("me:read,me:update"), "{list}");
+}
+
+#[test]
+fn credentials_of_a_kind_wait_for_its_switch() {
+    let (_guard, data) = data();
+    let at = ["--data", shown(&data)];
+    answer(&[&["tenant", "create", "acme"], &at[..]].concat());
+    for kind in ["basic", "mac"] {
+        let create = [&["token", "create", "acme", "--kind", kind], &at[..]].concat();
+        let line = failure(&create);
+        assert!(line.contains(&format!("switch `{kind}` is off")), "{line}");
+        let list = answer(&[&["token", "list", "acme"], &at[..]].concat());
+        assert!(!list.contains(kind), "{list}");
+        let switch = format!("{kind}=true");
+        answer(&[&["tenant", "set", "acme", "--set", &switch], &at[..]].concat());
+        assert!(answer(&create).contains("Token"));
+        let nobody = [&["token", "create", "nobody", "--kind", kind], &at[..]].concat();
+        assert!(failure(&nobody).contains("no tenant nobody"));
+    }
 }

@@ -6,7 +6,8 @@
 //!  "rules": {"profile": "strict", "switches": {"maxCount": 2}},
 //!  "schemas": ["conformance/test-resource-schemas.json"],
 //!  "resourceTypes": [{"id": "Thing", "name": "Thing", "endpoint": "/Things", "schema": "urn:…"}],
-//!  "tokens": {"reader": {"tenant": "other", "user": "{{ada}}", "permissions": ["users:read"]}},
+//!  "tokens": {"reader": {"tenant": "other", "user": "{{ada}}", "permissions": ["users:read"]},
+//!             "keeper": {"role": "{{role}}"}},
 //!  "given": [{"method": "POST", "path": "/Users", "body": {}, "save": {"ada": "/id"}}],
 //!  "request": {"as": "reader", "method": "GET", "path": "/Users/{{ada}}", "headers": {}},
 //!  "expect": {"status": 200, "headers": {"ETag": "*"}, "body": {}, "absent": ["/password"]},
@@ -62,12 +63,13 @@ struct Exchange {
     then: Vec<Step>,
 }
 
-/// Whose token it is and what it may do; without permissions, everything.
+/// Whose token it is and what it may do; without permissions, role and user, everything.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokenOf {
     tenant: Option<String>,
     user: Option<String>,
+    role: Option<String>,
     permissions: Option<BTreeSet<String>>,
 }
 
@@ -282,9 +284,10 @@ impl<'e> Play<'e> {
                 tenant
             }
         };
-        let user = of.user.as_deref().map(|user| filled(user, &self.saved));
+        let named = |id: &String| filled(id, &self.saved);
+        let (user, role) = (of.user.as_ref().map(named), of.role.as_ref().map(named));
         let change = |new: &mut NewCredential| {
-            new.user = user;
+            (new.user, new.role) = (user, role);
             if let Some(only) = &of.permissions {
                 new.permissions = Permissions::Only(only.clone());
             }

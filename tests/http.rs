@@ -7,7 +7,7 @@ mod support;
 
 use axum::body::Body;
 use axum::http::Request;
-use scim_lambda::tenant::Permissions;
+use scim_lambda::tenant::{NewCredential, Permissions};
 use serde_json::json;
 use support::{BASE, Server};
 
@@ -393,7 +393,12 @@ async fn me_is_the_user_of_the_credential() {
         .check_error(404, None);
     let id = server.create(USERS, &user("ada")).await;
     let of_ada = id.clone();
-    server.token = server.issue("acme", |new| new.user = Some(of_ada)).await;
+    let of_ada = |new: &mut NewCredential| {
+        new.user = Some(of_ada);
+        new.permissions =
+            Permissions::of_credential(["users:read", "users:update", "users:delete"]);
+    };
+    server.token = server.issue("acme", of_ada).await;
     let me = server.send("GET", "/scim/v2/Me", None).await;
     assert_eq!(me.json["userName"], "ada");
     assert_eq!(me.header("location"), format!("{BASE}/Users/{id}"));
@@ -401,15 +406,17 @@ async fn me_is_the_user_of_the_credential() {
         .send("POST", "/scim/v2/Me", Some(&user("ada")))
         .await
         .check_error(409, None);
-    let put = server
+    let put = server.send("PUT", "/scim/v2/Me", Some(&user("ada"))).await;
+    assert_eq!(put.json["userName"], "ada");
+    server
         .send("PUT", "/scim/v2/Me", Some(&user("ada.l")))
-        .await;
-    assert_eq!(put.json["userName"], "ada.l");
+        .await
+        .check_error(403, None);
     assert_eq!(server.send("DELETE", "/scim/v2/Me", None).await.status, 204);
     server
         .send("GET", "/scim/v2/Me", None)
         .await
-        .check_error(404, None);
+        .check_error(401, None);
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Permissions: the catalogue of scopes, and what a credential that has some of them may do.
 //!
 //! A Role lists scopes (`users:read`), a credential may be bound to a role or given scopes of its
-//! own, and a credential with neither may do everything in its tenant. Which credential has what is
-//! not known here.
+//! own, and a credential with neither may do everything in its tenant, or at `/Me` alone if it
+//! stands for a user. Which credential has what is not known here.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::urn;
 
 /// Every scope, grouped by what it is for. `resources` stands for the types that a tenant registered
 /// itself, so that the catalogue is the same for every tenant.
-const CATALOGUE: [(&str, &[&str]); 7] = [
+const CATALOGUE: [(&str, &[&str]); 8] = [
     (
         "users",
         &[
@@ -65,11 +65,22 @@ const CATALOGUE: [(&str, &[&str]); 7] = [
         ],
     ),
     ("scopes", &["scopes:read"]),
+    ("me", &[READ_ME, UPDATE_ME]),
     ("access", &[ACCESS]),
 ];
 
 /// The scope that a role needs for anything at all.
 const ACCESS: &str = "access:api";
+
+/// The scope for reading `/Me`.
+const READ_ME: &str = "me:read";
+
+/// The scope for changing `/Me`.
+const UPDATE_ME: &str = "me:update";
+
+/// Scopes that another one includes: who may read or change every user may do so with the user that
+/// the credential stands for.
+const INCLUDED: [(&str, &str); 2] = [(READ_ME, "users:read"), (UPDATE_ME, "users:update")];
 
 /// What is done to a resource, as permissions see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,6 +132,13 @@ impl Permissions {
         Self::of_role(scopes.into_iter().chain([ACCESS]))
     }
 
+    /// The permissions of a credential that stands for a user and was given no others: to read and
+    /// change that user at `/Me`.
+    #[must_use]
+    pub fn of_user() -> Self {
+        Self::of_credential([READ_ME, UPDATE_ME])
+    }
+
     /// Adds the scopes of the role that a credential is bound to. Where there are none of its own, the
     /// role has to allow access.
     pub fn grant<'s>(&mut self, scopes: impl IntoIterator<Item = &'s str>) {
@@ -152,13 +170,48 @@ impl Permissions {
         ))
     }
 
-    fn check_scope(&self, scope: &str) -> Result<()> {
-        match self {
-            Self::Only(scopes) if !scopes.contains(scope) => Err(Error::forbidden(format!(
-                "The credential lacks the permission `{scope}`"
-            ))),
-            Self::All | Self::Only(_) => Ok(()),
+    /// Checks an action on the user that the credential stands for (RFC 7644 §3.11). There is no
+    /// scope for deleting only this user, so that takes `users:delete`.
+    ///
+    /// # Errors
+    /// `Forbidden` naming the scope that is missing.
+    pub fn check_me(&self, action: Action) -> Result<()> {
+        self.check_access()?;
+        match action {
+            Action::Read => self.check_scope(READ_ME),
+            Action::Update => self.check_scope(UPDATE_ME),
+            Action::Create | Action::List | Action::Delete => self.check("Users", action),
         }
+    }
+
+    /// Checks that a credential may give all these scopes to others: it has them itself.
+    ///
+    /// # Errors
+    /// `Forbidden` naming the first scope that it does not have.
+    pub fn check_grant<'s>(&self, scopes: impl IntoIterator<Item = &'s str>) -> Result<()> {
+        let mut missing = scopes.into_iter().filter(|scope| !self.has(scope));
+        missing.next().map_or(Ok(()), |scope| {
+            Err(Error::forbidden(format!(
+                "The credential lacks the permission `{scope}` and cannot grant it"
+            )))
+        })
+    }
+
+    fn check_scope(&self, scope: &str) -> Result<()> {
+        if self.has(scope) {
+            return Ok(());
+        }
+        Err(Error::forbidden(format!(
+            "The credential lacks the permission `{scope}`"
+        )))
+    }
+
+    fn has(&self, scope: &str) -> bool {
+        let Self::Only(scopes) = self else {
+            return true;
+        };
+        let mut including = INCLUDED.iter().filter(|(included, _)| *included == scope);
+        scopes.contains(scope) || including.any(|(_, including)| scopes.contains(*including))
     }
 }
 
@@ -258,6 +311,57 @@ mod tests {
         let permissions = Permissions::default();
         assert!(permissions.check("Things", Action::Delete).is_ok());
         assert!(permissions.check_access().is_ok());
+    }
+
+    #[test]
+    fn the_user_of_a_credential_is_all_that_its_default_reaches() {
+        let permissions = Permissions::of_user();
+        assert!(permissions.check_me(Action::Read).is_ok());
+        assert!(permissions.check_me(Action::Update).is_ok());
+        let refused = permissions.check_me(Action::Delete).unwrap_err();
+        assert!(refused.detail().contains("`users:delete`"), "{refused}");
+        let groups = CATALOGUE.iter().map(|(group, _)| *group);
+        for endpoint in groups.filter(|group| *group != "me") {
+            for action in [
+                Action::Create,
+                Action::Read,
+                Action::List,
+                Action::Update,
+                Action::Delete,
+            ] {
+                assert!(permissions.check(endpoint, action).is_err(), "{endpoint}");
+            }
+        }
+    }
+
+    #[test]
+    fn permissions_on_all_users_reach_the_own_one() {
+        let check = |scopes: &[&str], action: Action, missing: Option<&str>| {
+            let permissions = Permissions::of_credential(scopes.iter().copied());
+            let refused = permissions.check_me(action).err();
+            let detail = refused.as_ref().map(Error::detail).unwrap_or_default();
+            assert_eq!(refused.is_some(), missing.is_some(), "{scopes:?} {detail}");
+            assert!(detail.contains(missing.unwrap_or_default()), "{detail}");
+        };
+        check(&["users:read"], Action::Read, None);
+        check(&["users:read"], Action::Update, Some("me:update"));
+        check(&["users:update"], Action::Update, None);
+        check(&["users:update"], Action::Read, Some("me:read"));
+        check(&["users:delete"], Action::Delete, None);
+        let of_role = Permissions::of_role(["me:read"]);
+        assert!(of_role.check_me(Action::Read).is_err(), "without access");
+    }
+
+    #[test]
+    fn only_what_a_credential_has_can_be_granted() {
+        let own = Permissions::of_credential(["roles:update", "users:read"]);
+        assert!(own.check_grant(["users:read", ACCESS, READ_ME]).is_ok());
+        assert!(own.check_grant([]).is_ok());
+        let refused = own.check_grant(["users:read", "users:list", "users:delete"]);
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.status(), 403);
+        assert!(refused.detail().contains("`users:list`"), "{refused}");
+        assert!(Permissions::All.check_grant(scopes()).is_ok());
     }
 
     #[test]

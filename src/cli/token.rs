@@ -50,7 +50,8 @@ pub(super) struct Create {
     /// Permit what the role with this id permits
     #[arg(long, value_name = "ID")]
     role: Option<String>,
-    /// The id of the user that /Me stands for
+    /// The id of the user that /Me stands for; without --permission and --role the token may read and
+    /// change this user at /Me, and nothing else
     #[arg(long, value_name = "ID")]
     user: Option<String>,
     /// Print JSON instead of text for people
@@ -109,11 +110,12 @@ impl TokenCommand {
         let issuer = stack.issuer();
         match self {
             Self::Create(create) => {
-                if let Some(role) = &create.role {
-                    let service = stack.service()?;
-                    service.provider.check_role_id(&create.tenant, role).await?;
-                }
+                // Only a tenant that exists has credentials to list, be it none.
+                issuer.credentials(&create.tenant).await?;
                 let new = create.credential();
+                let service = stack.service()?;
+                let check = service.provider.check_new_credential(&create.tenant, &new);
+                check.await?;
                 let issued = issuer.create_credential(&create.tenant, new).await?;
                 Ok(if create.json {
                     as_json(&issued)
@@ -181,11 +183,7 @@ fn for_people(issued: &Issued) -> String {
 
 /// One credential as a line: id, kind, validity, permissions, label.
 fn line(credential: &Credential) -> String {
-    let kind = match credential.kind {
-        CredentialKind::Bearer => "bearer",
-        CredentialKind::Basic => "basic",
-        CredentialKind::Mac => "mac",
-    };
+    let kind = credential.kind.name();
     let until = credential
         .expires
         .map_or_else(|| "for ever".to_owned(), day);

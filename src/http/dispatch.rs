@@ -82,7 +82,10 @@ async fn carry_out(
     api: &Api,
     (target, verb): (&Target, Result<Verb>),
 ) -> Result<Response> {
-    let call = open(service, parts, api).await?;
+    let mut call = open(service, parts, api).await?;
+    if *target == Target::Me {
+        call.scope = call.scope.at_me();
+    }
     let answered = act(&call, body, api, (target, verb)).await;
     observe::note_tolerances(call.scope.fired());
     answered
@@ -162,7 +165,7 @@ async fn open<'s>(service: &'s Service, mut parts: Parts, api: &Api) -> Result<C
 }
 
 impl Call<'_> {
-    /// Checks that the caller may do this with resources of the type.
+    /// Checks that the caller may do this with resources of the type, or with its own user at `/Me`.
     ///
     /// # Errors
     /// `Forbidden`, naming the permission: `users:create`.
@@ -171,8 +174,7 @@ impl Call<'_> {
         resource_type: &ResourceType,
         action: Action,
     ) -> Result<()> {
-        let permissions = &self.scope.caller.permissions;
-        permissions.check(&resource_type.endpoint, action)
+        self.scope.check_permission(resource_type, action)
     }
 }
 
@@ -237,10 +239,5 @@ async fn is_enabled(
     let provider = &service.provider;
     let store = provider.store().for_tenant(&tenant, meter, REQUEST_BUDGET);
     let tenant = provider.tenants().get(&tenant, &store).await?;
-    let switches = &tenant.rules.switches;
-    Ok(match kind {
-        CredentialKind::Bearer => true,
-        CredentialKind::Basic => switches.basic,
-        CredentialKind::Mac => switches.mac,
-    })
+    Ok(kind.is_enabled(&tenant.rules.switches))
 }

@@ -3,7 +3,6 @@
 
 use super::entries::{check_indexed, entries};
 use super::members::{Kinds, MemberIntent};
-use super::role::{check_changeable, check_role};
 use super::{Provider, Scope, password};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{PasswordChange, Resource};
@@ -74,9 +73,9 @@ impl Provider {
             let before = scope.existing(resource_type, id).await?;
             precondition.check_write(&before.version())?;
             let existing = Resource::from_text(&before.body)?;
-            check_changeable(resource_type, &existing)?;
+            scope.check_target(resource_type, id, &existing)?;
             let state = make(&existing)?;
-            check_role(resource_type, &state.resource)?;
+            scope.check_change(resource_type, &existing, &state.resource)?;
             let guard = if precondition.has_if_match() {
                 Guard::Whole
             } else {

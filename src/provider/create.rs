@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::entries::{check_indexed, entries};
-use super::role::check_role;
 use super::{Answer, Provider, Scope, password};
 use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
@@ -18,7 +17,7 @@ impl Provider {
     ///
     /// # Errors
     /// `InvalidValue` and `InvalidSyntax` for a body that does not fit the type, `Uniqueness` when a
-    /// unique value is taken.
+    /// unique value is taken, `Forbidden` for a role that would permit more than the caller may.
     pub async fn create(
         &self,
         scope: &Scope,
@@ -39,7 +38,7 @@ impl Provider {
         );
         scope.note(&reading);
         let draft = draft?;
-        check_role(resource_type, &draft.resource)?;
+        scope.check_creation(resource_type, &draft.resource)?;
         let password =
             password::changed(draft.password.as_ref(), None, &scope.tenant.rules).await?;
         let (now, rules) = (self.now(), &scope.tenant.rules);

@@ -2,7 +2,6 @@
 
 use super::entries::entries;
 use super::get::{could_be_an_id, no_such};
-use super::role::check_changeable;
 use super::{Provider, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::Resource;
@@ -15,7 +14,8 @@ impl Provider {
     /// one left half deleted finishes that.
     ///
     /// # Errors
-    /// `NotFound`, `VersionMismatch`.
+    /// `NotFound`, `VersionMismatch`; `Forbidden` for a role that belongs to the service or that the
+    /// caller is bound to.
     pub async fn delete(
         &self,
         scope: &Scope,
@@ -46,7 +46,7 @@ impl Provider {
                 Guard::Changed
             };
             let body = Resource::from_text(&before.body)?;
-            check_changeable(resource_type, &body)?;
+            scope.check_target(resource_type, id, &body)?;
             let entries = entries(
                 body.body(),
                 before.modified,

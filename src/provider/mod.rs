@@ -4,6 +4,7 @@
 //! schemas and rules, and asks the store for one atomic change. It must not know HTTP, which client
 //! is calling, or how the table is laid out.
 
+mod binding;
 mod bulk;
 mod change;
 mod create;
@@ -16,6 +17,7 @@ mod load;
 mod members;
 mod password;
 mod patch;
+mod privilege;
 mod query;
 mod registration;
 mod render;
@@ -70,6 +72,8 @@ pub struct Scope {
     pub base_url: String,
     /// The request's name in logs.
     pub request_id: String,
+    /// The target is `/Me`.
+    is_me: bool,
     fired: AtomicU32,
 }
 
@@ -135,8 +139,9 @@ impl Provider {
     /// Begins a request of an authenticated caller.
     ///
     /// # Errors
-    /// `Unavailable` when the tenant's configuration or the caller's role cannot be read; `Forbidden`
-    /// when the caller may do nothing at all.
+    /// `Unavailable` when the tenant's configuration, the caller's role or its user cannot be read;
+    /// `Unauthorized` when that user is gone or not active; `Forbidden` when the caller may do nothing
+    /// at all.
     pub async fn scope(
         &self,
         caller: Caller,
@@ -152,8 +157,10 @@ impl Provider {
             caller,
             base_url,
             request_id,
+            is_me: false,
             fired: AtomicU32::new(0),
         };
+        self.check_user(&scope).await?;
         self.grant_role(&mut scope).await?;
         scope.caller.permissions.check_access()?;
         Ok(scope)

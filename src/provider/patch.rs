@@ -22,7 +22,8 @@ impl Provider {
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`, and whatever an operation is refused for: `InvalidSyntax`,
-    /// `InvalidPath`, `InvalidFilter`, `InvalidValue`, `NoTarget`, `Mutability`, `Uniqueness`.
+    /// `InvalidPath`, `InvalidFilter`, `InvalidValue`, `NoTarget`, `Mutability`, `Uniqueness`,
+    /// `Forbidden`.
     pub async fn patch(
         &self,
         scope: &Scope,

@@ -16,7 +16,8 @@ impl Provider {
     /// Replaces a resource. What the body leaves out is cleared, apart from what no client can read.
     ///
     /// # Errors
-    /// `NotFound`, `VersionMismatch`, `InvalidValue`, `InvalidSyntax`, `Mutability`, `Uniqueness`.
+    /// `NotFound`, `VersionMismatch`, `InvalidValue`, `InvalidSyntax`, `Mutability`, `Uniqueness`;
+    /// `Forbidden` for what the caller must not change.
     pub async fn replace(
         &self,
         scope: &Scope,

@@ -98,27 +98,10 @@ impl Provider {
             return Ok(Arc::default());
         };
         let body = Resource::from_text(&stored.body)?.into_body();
-        if body.get("active") == Some(&Value::Bool(false)) {
+        if !is_active(&body) {
             return Ok(Arc::default());
         }
         Ok(listed_scopes(&body).map(str::to_owned).collect())
-    }
-
-    /// Checks that a tenant has a role with this id.
-    ///
-    /// # Errors
-    /// `NotFound`; `Unavailable` when the table is out of reach.
-    pub async fn check_role_id(&self, tenant: &TenantId, id: &str) -> Result<()> {
-        let store = self.administration(tenant);
-        let view = self.tenants.get(tenant, &store).await?;
-        let types = view.registry.resource_types();
-        let found = match types.iter().find(|found| is_role(found)) {
-            Some(resource_type) => store.get(resource_type, id).await?,
-            None => None,
-        };
-        found.map(|_| ()).ok_or_else(|| {
-            Error::not_found(format!("The tenant {tenant} has no role with the id {id}"))
-        })
     }
 
     /// Gives a tenant the service's own roles, as far as it does not have roles of these names.
@@ -207,15 +190,12 @@ fn own_role(
     Ok(Resource::from_canonical(body))
 }
 
-/// Checks what a request makes of a resource: the scopes of a role are those of the catalogue.
+/// Checks that the scopes of a role are those of the catalogue.
 ///
 /// # Errors
 /// `InvalidValue` naming the scope that is not.
-pub(super) fn check_role(resource_type: &ResourceType, resource: &Resource) -> Result<()> {
-    if !is_role(resource_type) {
-        return Ok(());
-    }
-    check_scopes(listed_scopes(resource.body()))
+pub(super) fn check_scopes_of(role: &Resource) -> Result<()> {
+    check_scopes(listed_scopes(role.body()))
 }
 
 /// Checks that a resource may be changed and deleted: a role of the service's own may not.
@@ -232,11 +212,17 @@ pub(super) fn check_changeable(resource_type: &ResourceType, existing: &Resource
     Ok(())
 }
 
-fn is_role(resource_type: &ResourceType) -> bool {
+pub(super) fn is_role(resource_type: &ResourceType) -> bool {
     resource_type.schema.id == urn::ROLE
 }
 
-fn listed_scopes(body: &Map<String, Value>) -> impl Iterator<Item = &str> {
+/// Whether a role or a user is in use, which it is unless it says that it is not.
+pub(super) fn is_active(body: &Map<String, Value>) -> bool {
+    body.get("active") != Some(&Value::Bool(false))
+}
+
+/// The scopes that a role lists.
+pub(super) fn listed_scopes(body: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let listed = body.get("scopes").and_then(Value::as_array);
     listed.into_iter().flatten().filter_map(Value::as_str)
 }

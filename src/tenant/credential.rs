@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::secrets::broken_json;
 use super::{CredentialId, Permissions};
 use crate::protocol::error::BoxError;
+use crate::protocol::profile::Switches;
 
 /// The version of the document that this release reads and writes.
 const VERSION: u32 = 1;
@@ -56,7 +57,8 @@ pub struct Credential {
     /// so a MAC credential has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// What it may do; everything if absent and no role is given.
+    /// What it may do. If absent, its role decides; without a role it may do everything, or what
+    /// `/Me` takes if it stands for a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<BTreeSet<String>>,
     /// The id of the role whose permissions it has beside its own.
@@ -80,6 +82,28 @@ pub enum CredentialKind {
     Basic,
     /// `Authorization: IONIC {key id}:{signature}`.
     Mac,
+}
+
+impl CredentialKind {
+    /// Its name in the stored document, which is also that of the tenant's switch: `basic`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::Basic => "basic",
+            Self::Mac => "mac",
+        }
+    }
+
+    /// Whether a tenant with these switches takes credentials of this kind.
+    #[must_use]
+    pub fn is_enabled(self, switches: &Switches) -> bool {
+        match self {
+            Self::Bearer => true,
+            Self::Basic => switches.basic,
+            Self::Mac => switches.mac,
+        }
+    }
 }
 
 impl Default for TenantSecret {
@@ -157,13 +181,14 @@ impl Credential {
     /// What the credential itself permits; the permissions of its role come on top.
     #[must_use]
     pub fn permissions(&self) -> Permissions {
-        match (&self.permissions, &self.role) {
-            (Some(permissions), _) => {
+        match (&self.permissions, &self.role, &self.user) {
+            (Some(permissions), _, _) => {
                 Permissions::of_credential(permissions.iter().map(String::as_str))
             }
-            // A role that nobody looked up must not mean everything.
-            (None, Some(_)) => Permissions::of_role([]),
-            (None, None) => Permissions::All,
+            // A role that was not looked up yet must not mean everything.
+            (None, Some(_), _) => Permissions::of_role([]),
+            (None, None, Some(_)) => Permissions::of_user(),
+            (None, None, None) => Permissions::All,
         }
     }
 
@@ -241,6 +266,13 @@ mod tests {
         let none = Permissions::of_credential([]);
         check(&json!({"permissions": []}), &none);
         check(&json!({"role": "r"}), &Permissions::of_role([]));
+        // A token of a user that was stored before there were scopes for `/Me`.
+        check(&json!({"user": "u"}), &Permissions::of_user());
+        check(&json!({"user": "u", "permissions": ["users:read"]}), &one);
+        check(
+            &json!({"user": "u", "role": "r"}),
+            &Permissions::of_role([]),
+        );
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub struct NewCredential {
     pub label: String,
     /// How long it is valid; for ever if absent.
     pub lifetime_seconds: Option<u64>,
-    /// What it may do; with a role, [`Permissions::All`] stands for that of the role alone.
+    /// What it may do. [`Permissions::All`] is the default: with a role, what the role permits
+    /// alone; with a user and no role, to read and change this user at `/Me`; else everything.
     pub permissions: Permissions,
     /// The id of a role whose permissions it has beside its own.
     pub role: Option<String>,
@@ -163,6 +164,10 @@ impl Issuer {
             CredentialKind::Mac => Some(format!("{id}@{tenant}")),
         };
         let created = self.clock.now_seconds();
+        let permissions = match kept_permissions(&new) {
+            Permissions::All => None,
+            Permissions::Only(permissions) => Some(permissions),
+        };
         let credential = Credential {
             id,
             kind: new.kind,
@@ -172,10 +177,7 @@ impl Issuer {
                 .lifetime_seconds
                 .map(|life| created.saturating_add(life)),
             hash,
-            permissions: match new.permissions {
-                Permissions::All => None,
-                Permissions::Only(permissions) => Some(permissions),
-            },
+            permissions,
             role: new.role,
             user: new.user,
             unknown: Map::new(),
@@ -185,6 +187,15 @@ impl Issuer {
             secret,
             user_name,
         })
+    }
+}
+
+/// The permissions that are stored. The default of a credential that stands for a user is written
+/// out, so that a release that does not know the default does not read it as everything.
+fn kept_permissions(new: &NewCredential) -> Permissions {
+    match (&new.permissions, &new.role, &new.user) {
+        (Permissions::All, None, Some(_)) => Permissions::of_user(),
+        (permissions, _, _) => permissions.clone(),
     }
 }
 
@@ -319,6 +330,28 @@ mod tests {
         let error = issue("users:raed").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidValue);
         assert!(error.detail().contains("users:raed"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_token_of_a_user_is_stored_with_what_it_may_do() {
+        let issuer = issuer(&Arc::default());
+        let acme = tenant("acme");
+        issuer.create_tenant(&acme).await.unwrap();
+        let of_user = NewCredential {
+            user: Some("ada".to_owned()),
+            ..new(CredentialKind::Bearer, "okta")
+        };
+        let with_role = NewCredential {
+            role: Some("reader".to_owned()),
+            ..of_user.clone()
+        };
+        let issue = async |new| {
+            let issued = issuer.create_credential(&acme, new).await.unwrap();
+            issued.credential.permissions
+        };
+        let expected = Permissions::of_user();
+        assert_eq!(issue(of_user).await.map(Permissions::Only), Some(expected));
+        assert_eq!(issue(with_role).await, None);
     }
 
     #[tokio::test]

@@ -49,8 +49,7 @@ impl Provider {
             Method::Put | Method::Patch => Action::Update,
             Method::Delete => Action::Delete,
         };
-        let permissions = &scope.caller.permissions;
-        permissions.check(&resource_type.endpoint, action)?;
+        scope.check_permission(resource_type, action)?;
         match &operation.target {
             Target::New(_) => self.make(scope, resource_type, operation).await,
             Target::Id(id) => {

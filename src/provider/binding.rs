@@ -1,0 +1,62 @@
+//! What a new credential refers to: its role, its user, and the switch of its kind.
+
+use super::get::could_be_an_id;
+use super::privilege::USER;
+use super::role::is_role;
+use super::{Provider, Tenant};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::profile::Switches;
+use crate::protocol::schema::ResourceType;
+use crate::store::TenantStore;
+use crate::tenant::{CredentialKind, NewCredential, TenantId};
+
+impl Provider {
+    /// Checks that a credential could be used: the tenant takes its kind, and has its role and its
+    /// user. The tenant's configuration is read anew, so a switch counts as soon as it is set.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming the switch that is off; `NotFound` naming the role or the user that is
+    /// not there; `Unavailable` when the table is out of reach.
+    pub async fn check_new_credential(&self, tenant: &TenantId, new: &NewCredential) -> Result<()> {
+        let store = self.administration(tenant);
+        let view = Tenant::new(tenant.clone(), store.config().await?)?;
+        check_kind(tenant, new.kind, &view.rules.switches)?;
+        let types = view.registry.resource_types();
+        if let Some(role) = &new.role {
+            let roles = types.iter().find(|found| is_role(found));
+            check_exists(&store, tenant, (roles.map(AsRef::as_ref), "role"), role).await?;
+        }
+        if let Some(user) = &new.user {
+            let users = view.registry.resource_type(USER);
+            check_exists(&store, tenant, (users.map(AsRef::as_ref), "user"), user).await?;
+        }
+        Ok(())
+    }
+}
+
+fn check_kind(tenant: &TenantId, kind: CredentialKind, switches: &Switches) -> Result<()> {
+    if kind.is_enabled(switches) {
+        return Ok(());
+    }
+    let name = kind.name();
+    Err(Error::invalid_value(format!(
+        "The tenant {tenant} takes no credentials of the kind {name}; its switch `{name}` is off"
+    )))
+}
+
+async fn check_exists(
+    store: &TenantStore,
+    tenant: &TenantId,
+    (resource_type, what): (Option<&ResourceType>, &str),
+    id: &str,
+) -> Result<()> {
+    let found = match resource_type {
+        Some(resource_type) if could_be_an_id(id) => store.get(resource_type, id).await?,
+        Some(_) | None => None,
+    };
+    found.map(|_| ()).ok_or_else(|| {
+        Error::not_found(format!(
+            "The tenant {tenant} has no {what} with the id {id}"
+        ))
+    })
+}
