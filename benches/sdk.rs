@@ -15,7 +15,6 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnConsumedCapacity, TransactWriteItem};
-use scim_lambda::aws;
 use scim_lambda::embedded::{DataDirectory, Embedded};
 
 const CONNECTIONS: u64 = 8;
@@ -33,8 +32,8 @@ fn main() {
 
 async fn measure_all(folder: &Path) {
     let data = DataDirectory::at(folder).unwrap();
-    let table = Embedded::start(&data, "127.0.0.1:0").await.unwrap();
-    let config = Builder::from(&aws::emulator(table.endpoint()));
+    let table = Embedded::open(&data).unwrap();
+    let config = Builder::from(&table.sdk_config());
     let client = Client::from_conf(config.retry_config(RetryConfig::disabled()).build());
     let first = page(&client, 100).await;
     let ids: Arc<Vec<String>> = Arc::new(first);
@@ -84,7 +83,6 @@ async fn measure_all(folder: &Path) {
         async move { transact(&client, number).await }
     })
     .await;
-    table.stop().await;
 }
 
 fn s(text: &str) -> AttributeValue {

@@ -12,7 +12,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 
 /// A connection that takes longer than this is not going to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,13 +40,27 @@ pub async fn from_environment() -> SdkConfig {
 /// and memory that reading the machine's certificates takes.
 #[must_use]
 pub fn emulator(endpoint: &str) -> SdkConfig {
+    local(endpoint, plain_http_client())
+}
+
+/// The configuration for a service in this process, which answers the requests that `client` is
+/// given.
+///
+/// Like that of an [`emulator`], it reads nothing from the environment.
+#[must_use]
+pub fn in_process(client: impl HttpClient + 'static) -> SdkConfig {
+    // The name can never be resolved (RFC 2606 §2), so a request that left the process would fail.
+    local("http://table.invalid", SharedHttpClient::new(client))
+}
+
+fn local(endpoint: &str, client: SharedHttpClient) -> SdkConfig {
     let credentials = Credentials::from_keys("emulator", "emulator", None);
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(endpoint)
-        .http_client(plain_http_client())
+        .http_client(client)
         .retry_config(retries())
         .timeout_config(timeouts())
         .build()

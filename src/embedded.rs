@@ -1,211 +1,98 @@
-//! The embedded table: a DynamoDB endpoint inside this process, kept in a file or in memory.
+//! The embedded table: DynamoDB's API inside this process, on a file or in memory.
 //!
-//! The store reaches it like any other DynamoDB endpoint, over the loopback interface, so that
-//! there is one implementation of the store and what works here works against AWS.
+//! The store reaches it with the SDK, like any other DynamoDB, so there is one implementation of the
+//! store and what works here works against AWS. In `scim serve` and in tests nothing listens: the
+//! SDK's HTTP client hands each request to the table. Only `scim table` opens a port.
 
 use std::fmt;
-use std::fs::{self, DirBuilder};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use aws_config::SdkConfig;
 use dynoxide::Database;
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use uuid::Uuid;
 
+mod data_directory;
+mod engine;
 mod import;
+mod in_process;
+mod port;
+mod request_tokens;
 mod stream_records;
+mod threads;
 
+pub use data_directory::DataDirectory;
+pub use engine::{Engine, Reply};
 pub use import::Importer;
+pub use in_process::InProcess;
+pub use port::Port;
 
+use crate::aws;
 use crate::protocol::BoxError;
+use threads::Threads;
 
-/// The file of the table inside a data directory.
-const TABLE_FILE: &str = "table.sqlite";
-/// The threads of an endpoint; SQLite writes one thing at a time.
-const THREADS: usize = 2;
-/// What they are called.
-const THREAD_NAME: &str = "table";
-/// The file of the secrets inside a data directory.
-const SECRETS_FILE: &str = "secrets.json";
-
-/// Where the data of a local deployment is kept.
-#[derive(Debug)]
-pub struct DataDirectory {
-    path: PathBuf,
-    /// The table is in memory, and the directory goes when this value does.
-    in_memory: bool,
-}
-
-/// A running endpoint.
+/// A table in this process; it is open as long as this or one of its SDK configurations is kept.
 ///
-/// It has threads of its own, all with the same name, so that what it costs can be told from what the
-/// service costs.
+/// It works on threads of its own, all with the same name, so that its costs can be told from those
+/// of the service.
 pub struct Embedded {
-    endpoint: String,
-    database: Database,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<Result<(), String>>,
-    _threads: Threads,
-}
-
-/// The runtime of an endpoint. It ends without waiting, because it is dropped where nobody may wait.
-struct Threads {
-    handle: Handle,
-    runtime: Option<Runtime>,
+    calls: InProcess,
 }
 
 /// Why local data cannot be used.
 #[derive(Debug)]
 pub enum EmbeddedError {
-    /// The directory cannot be made or written.
+    /// The directory, or a file in it, cannot be made or written.
     Directory(PathBuf, io::Error),
     /// The table's file cannot be opened as a table.
     Table(PathBuf, BoxError),
+    /// The threads of the table could not be prepared.
+    Threads(io::Error),
     /// The address could not be listened on.
     Listen(String, io::Error),
     /// Items could not be written in bulk.
     Import(BoxError),
 }
 
-impl DataDirectory {
-    /// Uses a directory, which is made if it is missing, for its owner alone.
-    ///
-    /// # Errors
-    /// `Directory` if it cannot be made or written.
-    pub fn at(path: &Path) -> Result<Self, EmbeddedError> {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let in_memory = false;
-        make_private(&path).map_err(|error| EmbeddedError::Directory(path.clone(), error))?;
-        Ok(Self { path, in_memory })
-    }
-
-    /// Uses memory for the table and a temporary directory for the secrets.
-    ///
-    /// # Errors
-    /// `Directory` if the temporary directory cannot be made.
-    pub fn in_memory() -> Result<Self, EmbeddedError> {
-        let path = std::env::temp_dir().join(format!("scim-{}", Uuid::now_v7()));
-        let in_memory = true;
-        make_private(&path).map_err(|error| EmbeddedError::Directory(path.clone(), error))?;
-        Ok(Self { path, in_memory })
-    }
-
-    /// The file that holds the secrets.
-    #[must_use]
-    pub fn secrets_file(&self) -> PathBuf {
-        self.path.join(SECRETS_FILE)
-    }
-
-    /// Opens the table of this directory for calls without an endpoint.
-    ///
-    /// # Errors
-    /// `Table` if the file is damaged or no table.
-    pub fn open_table(&self) -> Result<Database, EmbeddedError> {
-        let path = self.path.join(TABLE_FILE);
-        let broken = |error| EmbeddedError::Table(path.clone(), error);
-        let open = || Database::new(&path.to_string_lossy()).map_err(|error| broken(error.into()));
-        // The file has to be there before anybody else can change how it is laid out.
-        drop(open()?);
-        stream_records::tend(&path).map_err(|error| broken(error.into()))?;
-        if !self.in_memory {
-            return open();
-        }
-        let database = Database::memory().map_err(|error| broken(error.into()))?;
-        let restored = database.restore_from(&path.to_string_lossy());
-        restored.map_err(|error| broken(error.into()))?;
-        Ok(database)
-    }
-}
-
-impl fmt::Display for DataDirectory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.in_memory {
-            return f.write_str("in memory, gone when this command ends");
-        }
-        write!(f, "{}", self.path.display())
-    }
-}
-
-impl Drop for DataDirectory {
-    fn drop(&mut self) {
-        if self.in_memory {
-            // What cannot be removed is left to whoever cleans the temporary directory.
-            let _ = fs::remove_dir_all(&self.path);
-        }
-    }
-}
-
 impl Embedded {
-    /// Starts an endpoint over the table of `data`, at `listen` or on any free port.
+    /// Opens the table of `data`.
     ///
     /// # Errors
-    /// `Table` if the file is damaged or no table, `Listen` if the port is taken.
-    pub async fn start(data: &DataDirectory, listen: &str) -> Result<Self, EmbeddedError> {
-        let database = data.open_table()?;
-        let taken = |error| EmbeddedError::Listen(listen.to_owned(), error);
-        let threads = Threads::start().map_err(taken)?;
-        let handle = threads.handle.clone();
-        let bound = handle.spawn(TcpListener::bind(listen.to_owned())).await;
-        let listener = bound.map_err(io::Error::other).flatten().map_err(taken)?;
-        let address = listener.local_addr().map_err(taken)?;
-        let (stop, stopped) = oneshot::channel();
-        let until = async {
-            // A dropped sender means the same as a message.
-            let _ = stopped.await;
-        };
-        let server = dynoxide::server::serve_with_shutdown(listener, database.clone(), until);
-        Ok(Self {
-            endpoint: format!("http://{address}"),
-            database,
-            stop,
-            server: handle.spawn(server),
-            _threads: threads,
-        })
+    /// `Table` if the file is damaged or no table, `Threads`.
+    pub fn open(data: &DataDirectory) -> Result<Self, EmbeddedError> {
+        Self::over(data.open_table()?)
     }
 
-    /// The URL of the endpoint, for the SDK.
+    /// Offers a table that is open.
+    ///
+    /// # Errors
+    /// `Threads`.
+    pub fn over(database: Database) -> Result<Self, EmbeddedError> {
+        let threads = Threads::new().map_err(EmbeddedError::Threads)?;
+        let calls = InProcess::new(Engine::new(database), threads);
+        Ok(Self { calls })
+    }
+
+    /// The configuration of an SDK client whose calls this table answers.
     #[must_use]
-    pub fn endpoint(&self) -> &str {
-        &self.endpoint
+    pub fn sdk_config(&self) -> SdkConfig {
+        aws::in_process(self.calls.clone())
     }
 
-    /// Begins to write items in bulk to a table, past the endpoint.
+    /// Answers the calls of other processes at an address such as `127.0.0.1:8000`; port 0 picks a
+    /// free one.
+    ///
+    /// # Errors
+    /// `Listen` if the port is taken.
+    pub async fn listen(&self, address: &str) -> Result<Port, EmbeddedError> {
+        Port::open(self.calls.clone(), address).await
+    }
+
+    /// Begins to write items in bulk to a table, past the SDK.
     ///
     /// # Errors
     /// `Import`.
     pub fn importer(&self, table: &str) -> Result<Importer, EmbeddedError> {
-        Importer::new(self.database.clone(), table)
-    }
-
-    /// Stops the endpoint once the calls that are running have been answered.
-    pub async fn stop(self) {
-        drop(self.stop);
-        // Everything that was acknowledged is on disk; how the server ended changes nothing.
-        let _ = self.server.await;
-    }
-}
-
-impl Threads {
-    fn start() -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name(THREAD_NAME)
-            .enable_all()
-            .build()?;
-        let handle = runtime.handle().clone();
-        let runtime = Some(runtime);
-        Ok(Self { handle, runtime })
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        Importer::new(self.calls.engine().database().clone(), table)
     }
 }
 
@@ -222,6 +109,7 @@ impl fmt::Display for EmbeddedError {
             Self::Table(path, error) => {
                 write!(f, "Cannot open the table {}: {error}", path.display())
             }
+            Self::Threads(error) => write!(f, "Cannot start threads for the table: {error}"),
             Self::Listen(address, error) => write!(f, "Cannot listen on {address}: {error}"),
             Self::Import(error) => write!(f, "Cannot write to the table: {error}"),
         }
@@ -229,15 +117,3 @@ impl fmt::Display for EmbeddedError {
 }
 
 impl std::error::Error for EmbeddedError {}
-
-/// Makes the directory if it is missing, and checks that it can be written to.
-fn make_private(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)?;
-    let probe = path.join(format!(".probe-{}", std::process::id()));
-    fs::write(&probe, b"")?;
-    fs::remove_file(&probe)
-}

@@ -36,8 +36,6 @@ fn start(layer: impl tracing_subscriber::Layer<Registry> + Send + Sync) {
     let own = level();
     let targets = Targets::new()
         .with_default(own.min(LevelFilter::WARN))
-        // What the embedded table refuses is an ordinary answer to the store.
-        .with_target("dynoxide", own.min(LevelFilter::ERROR))
         .with_target(env!("CARGO_CRATE_NAME"), own);
     // A second start, as in tests, keeps the first.
     let _ = tracing_subscriber::registry()

@@ -168,13 +168,65 @@ fn a_restart_on_the_same_data_keeps_tenant_and_token() {
 #[cfg(unix)]
 fn what_the_data_directory_holds_is_for_its_owner() {
     use std::os::unix::fs::PermissionsExt;
-    let (_guard, data) = data();
-    let listen = ["--listen", "127.0.0.1:0", "--data", shown(&data)];
-    let running = Running::start(&[&["serve", "--json"], &listen[..]].concat());
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let check = |data: &Path| {
+        let listen = ["--listen", "127.0.0.1:0", "--data", shown(data)];
+        let running = Running::start(&[&["serve", "--json"], &listen[..]].concat());
+        let mut names = Vec::new();
+        for entry in fs::read_dir(data).unwrap() {
+            let path = entry.unwrap().path();
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+            names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+        }
+        for name in ["secrets.json", "table.sqlite", "table.sqlite-wal"] {
+            assert!(names.iter().any(|found| found == name), "{names:?}");
+        }
+        drop(running);
+    };
+    let (_guard, data) = data();
+    check(&data);
     assert_eq!(mode(&data), 0o700);
-    assert_eq!(mode(&data.join("secrets.json")), 0o600);
-    drop(running);
+    // A directory and files that were made with other modes.
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    for entry in fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    check(&data);
+}
+
+/// The sockets of a process that listen for TCP connections.
+#[cfg(target_os = "linux")]
+fn listening_sockets(process: u32) -> usize {
+    let mut own = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{process}/fd")).unwrap() {
+        let Ok(target) = fs::read_link(entry.unwrap().path()) else {
+            continue;
+        };
+        let target = target.to_string_lossy().into_owned();
+        if let Some(inode) = target.strip_prefix("socket:[") {
+            own.push(inode.trim_end_matches(']').to_owned());
+        }
+    }
+    let tables = ["tcp", "tcp6"].map(|name| format!("/proc/{process}/net/{name}"));
+    let tables = tables.map(|path| fs::read_to_string(path).unwrap_or_default());
+    let lines = tables.iter().flat_map(|table| table.lines());
+    let is_listening = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields[3] == "0A" && own.iter().any(|inode| inode == fields[9])
+    };
+    lines.filter(is_listening).count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_service_listens_on_its_own_port_only() {
+    let at = ["--json", "--listen", "127.0.0.1:0", "--data", ":memory:"];
+    let serve = Running::start(&[&["serve"], &at[..]].concat());
+    assert_eq!(serve.get("/Users", &serve.text("token")), 200);
+    assert_eq!(listening_sockets(serve.child.id()), 1);
+    let table = Running::start(&[&["table"], &at[..]].concat());
+    assert_eq!(listening_sockets(table.child.id()), 1);
 }
 
 #[test]
@@ -272,11 +324,20 @@ fn the_table_alone_says_what_to_export() {
             .text("token")
             .starts_with(&format!("scim_{}_", table.text("tenant")))
     );
-    // The environment is enough for the other commands.
-    let mut list = scim(&["tenant", "list"]);
-    let pairs = environment.as_object().unwrap().iter();
-    list.envs(pairs.map(|(name, value)| (name, value.as_str().unwrap())));
-    assert_eq!(list.output().unwrap().stdout, b"demo\n");
+    // The environment is enough for the other commands, and its access key is needed.
+    let show = |key: Option<&str>| {
+        let mut show = scim(&["tenant", "show", "demo"]);
+        let pairs = environment.as_object().unwrap().iter();
+        show.envs(pairs.map(|(name, value)| (name, value.as_str().unwrap())));
+        if let Some(key) = key {
+            show.env("AWS_ACCESS_KEY_ID", key);
+        }
+        show.output().unwrap()
+    };
+    let shown = show(None);
+    assert!(shown.status.success(), "{shown:?}");
+    let refused = String::from_utf8(show(Some("local")).stderr).unwrap();
+    assert!(refused.contains("access key id"), "{refused}");
     let secrets = PathBuf::from(table.text("secretsFile"));
     assert!(secrets.exists());
     assert_eq!(table.end(), (Some(0), String::new()));

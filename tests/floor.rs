@@ -27,11 +27,11 @@ use axum::http::Request;
 use http_body_util::BodyExt;
 use scim_lambda::clock::SystemClock;
 use scim_lambda::embedded::{DataDirectory, Embedded};
+use scim_lambda::http;
 use scim_lambda::provider::Repair;
 use scim_lambda::stack::{Config, Stack};
 use scim_lambda::store::Store;
 use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions, TenantId};
-use scim_lambda::{aws, http};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -171,8 +171,8 @@ impl Directory {
         let folder = tempfile::tempdir().unwrap();
         generate(folder.path(), users, members);
         let data = DataDirectory::at(folder.path()).unwrap();
-        let table = Embedded::start(&data, "127.0.0.1:0").await.unwrap();
-        let sdk = aws::emulator(table.endpoint());
+        let table = Embedded::open(&data).unwrap();
+        let sdk = table.sdk_config();
         let config = |name: &str| {
             let value = match name {
                 "SCIM_TABLE" => "scim".to_owned(),

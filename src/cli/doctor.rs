@@ -41,7 +41,6 @@ impl Doctor {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let opened = self.place.open().await?;
         let outcome = self.run_on(opened.stack()).await;
-        opened.close().await;
         outcome
     }
 

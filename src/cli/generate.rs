@@ -46,11 +46,9 @@ impl Generate {
             return Err(Failure(detail.to_owned()));
         }
         let begun = Instant::now();
-        let local = Local::open(&self.data, "127.0.0.1:0", None).await?;
-        let outcome = self.load(&local).await;
+        let local = Local::open(&self.data, None).await?;
+        self.load(&local).await?;
         let data = local.data.to_string();
-        local.close().await;
-        outcome?;
         let group = match self.group_members {
             0 => String::new(),
             members => format!(" and a group of {members}"),

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use crate::aws;
 use crate::embedded::{DataDirectory, Embedded};
 use crate::http::PublicUrl;
 use crate::protocol::Error;
@@ -27,19 +26,15 @@ pub(super) struct Local {
 }
 
 impl Local {
-    /// Opens the data at `data`, making what is missing, with the table listening at `listen`.
-    pub(super) async fn open(
-        data: &Path,
-        listen: &str,
-        public_url: Option<PublicUrl>,
-    ) -> Result<Self, Failure> {
+    /// Opens the data at `data`, making what is missing.
+    pub(super) async fn open(data: &Path, public_url: Option<PublicUrl>) -> Result<Self, Failure> {
         let data = match data.to_str() {
             Some(MEMORY) => DataDirectory::in_memory()?,
             _ => DataDirectory::at(data)?,
         };
-        let table = Embedded::start(&data, listen).await?;
+        let table = Embedded::open(&data)?;
         let config = config(data.secrets_file(), public_url);
-        let sdk = aws::emulator(table.endpoint());
+        let sdk = table.sdk_config();
         let stack = Stack::open_or_create(config.clone(), &sdk).await?;
         stack
             .store
@@ -52,11 +47,6 @@ impl Local {
             data,
             table,
         })
-    }
-
-    /// Ends the deployment; everything that was answered is kept.
-    pub(super) async fn close(self) {
-        self.table.stop().await;
     }
 }
 

@@ -45,7 +45,7 @@ impl Place {
             .data
             .clone()
             .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
-        let local = Local::open(&data, "127.0.0.1:0", None).await?;
+        let local = Local::open(&data, None).await?;
         Ok(Opened::Local(Box::new(local)))
     }
 
@@ -67,13 +67,6 @@ impl Opened {
         match self {
             Self::Local(local) => &local.stack,
             Self::Remote(stack) => stack,
-        }
-    }
-
-    /// Ends what was started for the command.
-    pub(super) async fn close(self) {
-        if let Self::Local(local) = self {
-            local.close().await;
         }
     }
 }

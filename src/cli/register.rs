@@ -65,7 +65,6 @@ impl Add {
         let objects = self.read()?;
         let opened = self.place.open().await?;
         let outcome = self.register(opened.stack(), kind, &objects).await;
-        opened.close().await;
         outcome
     }
 

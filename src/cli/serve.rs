@@ -18,7 +18,7 @@ use crate::http::{self, PublicUrl, Service};
 use crate::protocol::error;
 
 /// How long requests that are running at the end may take.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 /// How often half-done changes are looked for.
 const FINISH_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -53,7 +53,7 @@ impl Serve {
             None => PublicUrl::parse(&format!("http://{address}"))?,
         };
         let announced = public_url.clone();
-        let local = Local::open(&self.data, "127.0.0.1:0", Some(public_url)).await?;
+        let local = Local::open(&self.data, Some(public_url)).await?;
         let demo = Demo::prepare(&local, &self.rules).await?;
         let service = local.stack.service()?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -71,7 +71,6 @@ impl Serve {
         drop(stop);
         // A client that keeps a request open does not keep the process.
         let _ = tokio::time::timeout(GRACE, server).await;
-        let _ = tokio::time::timeout(GRACE, local.close()).await;
         Ok(())
     }
 

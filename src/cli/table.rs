@@ -10,7 +10,8 @@ use super::Failure;
 use super::demo::Demo;
 use super::local::{DEFAULT_DATA, Local};
 use super::rules::RuleArguments;
-use super::serve::{print, told_to_end};
+use super::serve::{GRACE, print, told_to_end};
+use crate::embedded::Port;
 
 #[derive(Debug, Args)]
 pub(super) struct Table {
@@ -31,40 +32,42 @@ impl Table {
     /// Offers the table until the process is told to end.
     pub(super) async fn run(self) -> Result<(), Failure> {
         self.rules.check()?;
-        let local = Local::open(&self.data, &self.listen, None).await?;
+        let local = Local::open(&self.data, None).await?;
+        let port = local.table.listen(&self.listen).await?;
         let demo = Demo::prepare(&local, &self.rules).await?;
-        let environment = environment(&local);
+        let environment = environment(&local, &port);
         print(&if self.json {
-            as_json(&local, &demo, &environment)
+            as_json(&local, &port, &demo, &environment)
         } else {
-            for_people(&local, &demo, &environment)
+            for_people(&local, &port, &demo, &environment)
         });
         told_to_end().await;
-        local.close().await;
+        // A client that keeps a call open does not keep the process.
+        let _ = tokio::time::timeout(GRACE, port.close()).await;
         Ok(())
     }
 }
 
 /// What the Lambda binary needs to find in its environment.
-fn environment(local: &Local) -> Map<String, Value> {
+fn environment(local: &Local, port: &Port) -> Map<String, Value> {
     let config = &local.config;
     let secrets_file = local.data.secrets_file();
     let variables = [
         ("SCIM_TABLE", config.table.as_str()),
         ("SCIM_STACK", &config.stack),
         ("SCIM_SECRETS_FILE", &secrets_file.to_string_lossy()),
-        ("AWS_ENDPOINT_URL_DYNAMODB", local.table.endpoint()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", port.endpoint()),
         ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_ACCESS_KEY_ID", port.access_key_id()),
         ("AWS_SECRET_ACCESS_KEY", "local"),
     ];
     let pairs = variables.map(|(name, value)| (name.to_owned(), Value::from(value)));
     pairs.into_iter().collect()
 }
 
-fn as_json(local: &Local, demo: &Demo, environment: &Map<String, Value>) -> String {
+fn as_json(local: &Local, port: &Port, demo: &Demo, environment: &Map<String, Value>) -> String {
     let ready = json!({
-        "endpoint": local.table.endpoint(),
+        "endpoint": port.endpoint(),
         "table": local.config.table,
         "secretsFile": local.data.secrets_file(),
         "env": environment,
@@ -74,11 +77,11 @@ fn as_json(local: &Local, demo: &Demo, environment: &Map<String, Value>) -> Stri
     format!("{ready}\n")
 }
 
-fn for_people(local: &Local, demo: &Demo, environment: &Map<String, Value>) -> String {
+fn for_people(local: &Local, port: &Port, demo: &Demo, environment: &Map<String, Value>) -> String {
     let mut text = format!(
         "\n  DynamoDB endpoint  {}\n  Tenant             {}\n  Token              {}\n  \
          Data               {}\n\n  Export this for the Lambda binary:\n\n",
-        local.table.endpoint(),
+        port.endpoint(),
         demo.tenant,
         demo.token,
         local.data,

@@ -62,7 +62,6 @@ impl TenantCommand {
         };
         let opened = place.open().await?;
         let outcome = self.run_on(opened.stack()).await;
-        opened.close().await;
         outcome.map(|answer| print(&answer))
     }
 

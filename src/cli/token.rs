@@ -102,7 +102,6 @@ impl TokenCommand {
         };
         let opened = place.open().await?;
         let outcome = self.run_on(opened.stack()).await;
-        opened.close().await;
         outcome.map(|answer| print(&answer))
     }
 

@@ -56,9 +56,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for in_memory in [false, true] {
             let path = folder.path().join(in_memory.to_string());
-            super::super::make_private(&path).unwrap();
-            let copy = path.join("copy.sqlite");
-            let data = DataDirectory { path, in_memory };
+            let data = match in_memory {
+                true => DataDirectory::in_memory().unwrap(),
+                false => DataDirectory::at(&path).unwrap(),
+            };
+            let copy = folder.path().join(format!("copy-{in_memory}.sqlite"));
             let database = data.open_table().unwrap();
             database.vacuum_into(&copy.to_string_lossy()).unwrap();
             let plan = plan(&Connection::open(copy).unwrap());
@@ -71,7 +73,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDirectory::at(folder.path()).unwrap();
         drop(data.open_table().unwrap());
-        let file = folder.path().join(super::super::TABLE_FILE);
+        let file = folder.path().join("table.sqlite");
         let connection = Connection::open(&file).unwrap();
         let add = |number: &str, created: &str| {
             let sql = format!(

@@ -10,9 +10,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
-use scim_lambda::aws;
 use scim_lambda::clock::Clock;
-use scim_lambda::embedded::DataDirectory;
+use scim_lambda::embedded::{DataDirectory, Embedded};
 use scim_lambda::protocol::error::Result;
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
@@ -22,7 +21,6 @@ use scim_lambda::provider::{Cursors, Over, Provider, Read, ReadBudget, Scope};
 use scim_lambda::store::{ConfigItem, Meter, Store};
 use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 /// What every location begins with.
 pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
@@ -86,14 +84,10 @@ impl Directory {
 
     /// An empty directory whose queries may read so much.
     pub(crate) async fn with_budget(budget: ReadBudget) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let database = DataDirectory::in_memory().unwrap().open_table().unwrap();
-        tokio::spawn(dynoxide::server::serve_on(listener, database));
+        let table = Embedded::open(&DataDirectory::in_memory().unwrap()).unwrap();
         let clock = Arc::new(TestClock(AtomicU64::new(1_700_000_000_000)));
         let calls = Arc::new(AtomicU64::new(0));
-        let config =
-            Builder::from(&aws::emulator(&endpoint)).interceptor(Attempts(Arc::clone(&calls)));
+        let config = Builder::from(&table.sdk_config()).interceptor(Attempts(Arc::clone(&calls)));
         let store = Store::with_config(config, "scim", clock.clone());
         store.create_table_if_missing().await.unwrap();
         let cursors = Cursors::new(&StackSecret::from_bytes(&[7; 32]).unwrap()).unwrap();

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::config::Builder;
 use dynoxide::{AttributeValue, Database, ImportOptions, Item};
 use scim_lambda::aws;
 use scim_lambda::clock::Clock;
-use scim_lambda::embedded::DataDirectory;
+use scim_lambda::embedded::{DataDirectory, Engine};
 use scim_lambda::protocol::error::{ErrorKind, Result};
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
@@ -79,7 +79,7 @@ impl World {
     /// ids of the users, in order.
     pub(crate) async fn loaded(users: usize) -> (Self, Vec<String>) {
         let world = Self::with(5, Some(Mutex::new(Budget::new()))).await;
-        let database = world.network.database.clone();
+        let database = world.network.table.database().clone();
         let sink = move |items: Vec<PlainItem>| {
             let items = items.into_iter().map(item).collect();
             let imported = database.import_items("scim", items, ImportOptions::default());
@@ -101,7 +101,7 @@ impl World {
     fn over(database: Database, latency: u64, budget: Option<Mutex<Budget>>) -> Self {
         Self {
             network: Arc::new(Network {
-                database,
+                table: Engine::new(database),
                 latency,
                 budget,
             }),
@@ -117,7 +117,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("table.sqlite");
         let file = file.to_string_lossy();
-        self.network.database.vacuum_into(&file).unwrap();
+        self.network.table.database().vacuum_into(&file).unwrap();
         let database = Database::memory().unwrap();
         database.restore_from(&file).unwrap();
         Self::over(database, self.network.latency, None)
@@ -125,7 +125,7 @@ impl World {
 
     /// Writes to the table past every process.
     pub(crate) fn tamper(&self, operation: &str, request: &Value) {
-        let (status, text) = execute(&self.network.database, operation, request);
+        let (status, text) = execute(&self.network.table, operation, request);
         assert_eq!(status, 200, "{text}");
     }
 
@@ -137,7 +137,7 @@ impl World {
             if !start.is_null() {
                 request["ExclusiveStartKey"] = start;
             }
-            let (_, text) = execute(&self.network.database, "Scan", &request);
+            let (_, text) = execute(&self.network.table, "Scan", &request);
             let mut answer: Value = serde_json::from_str(&text).unwrap();
             items.append(answer["Items"].as_array_mut().unwrap());
             start = answer["LastEvaluatedKey"].take();
@@ -161,8 +161,7 @@ impl World {
     /// One more process.
     pub(crate) fn process(&self) -> Process {
         let line = Line::new(&self.network);
-        let config = Builder::from(&aws::emulator("http://table.invalid"))
-            .http_client(Plug(Arc::clone(&line)));
+        let config = Builder::from(&aws::in_process(Plug(Arc::clone(&line))));
         let store = Store::with_config(config, "scim", self.clock.clone());
         let cursors = Cursors::new(&StackSecret::from_bytes(&[7; 32]).unwrap()).unwrap();
         let provider = Provider::new(store, self.clock.clone(), cursors);

@@ -15,8 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use dynoxide::Database;
-use dynoxide::errors::DynoxideError;
+use scim_lambda::embedded::{Engine, Reply};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -24,7 +23,7 @@ use super::budget::Budget;
 
 /// The table and the way to it, shared by all processes.
 pub(crate) struct Network {
-    pub(crate) database: Database,
+    pub(crate) table: Engine,
     /// The longest time that a call takes in one direction, in milliseconds.
     pub(crate) latency: u64,
     pub(crate) budget: Option<Mutex<Budget>>,
@@ -209,7 +208,7 @@ impl Network {
     /// What the table answers, if the partitions have capacity.
     fn answer(&self, operation: &str, body: &Value) -> (u16, String) {
         let Some(budget) = &self.budget else {
-            return execute(&self.database, operation, body);
+            return execute(&self.table, operation, body);
         };
         let mut budget = budget.lock().unwrap();
         if operation == "BatchWriteItem" {
@@ -218,7 +217,7 @@ impl Network {
                 return self.partly(operation, body.clone(), fitting);
             }
         } else if budget.spend(operation, body) {
-            let answer = execute(&self.database, operation, body);
+            let answer = execute(&self.table, operation, body);
             budget.charge_query(operation, body, &answer.1);
             return answer;
         }
@@ -230,7 +229,7 @@ impl Network {
         let name = match operation {
             "BatchWriteItem" => "UnprocessedItems",
             "BatchGetItem" => "UnprocessedKeys",
-            _ => return execute(&self.database, operation, &body),
+            _ => return execute(&self.table, operation, &body),
         };
         let table = body["RequestItems"]["scim"].clone();
         let list = |value: &mut Value| match operation {
@@ -252,7 +251,7 @@ impl Network {
             return (200, answer.to_string());
         }
         body["RequestItems"]["scim"] = part(items);
-        let (status, text) = execute(&self.database, operation, &body);
+        let (status, text) = execute(&self.table, operation, &body);
         let mut answer: Value = serde_json::from_str(&text).unwrap();
         if !left.is_empty() {
             answer[name] = json!({"scim": part(left)});
@@ -293,33 +292,9 @@ fn refusal(operation: &str, body: &Value, reason: &str) -> (u16, String) {
 }
 
 /// Makes a call at the table.
-pub(crate) fn execute(database: &Database, operation: &str, body: &Value) -> (u16, String) {
-    macro_rules! call {
-        ($method:ident) => {
-            serde_json::from_value(body.clone())
-                .map_err(|error| DynoxideError::SerializationException(error.to_string()))
-                .and_then(|request| database.$method(request))
-                .map(|answer| serde_json::to_string(&answer).unwrap())
-        };
-    }
-    let result = match operation {
-        "GetItem" => call!(get_item),
-        "PutItem" => call!(put_item),
-        "UpdateItem" => call!(update_item),
-        "DeleteItem" => call!(delete_item),
-        "Query" => call!(query),
-        "Scan" => call!(scan),
-        "BatchGetItem" => call!(batch_get_item),
-        "BatchWriteItem" => call!(batch_write_item),
-        "TransactWriteItems" => call!(transact_write_items),
-        "CreateTable" => call!(create_table),
-        "UpdateTimeToLive" => call!(update_time_to_live),
-        other => panic!("the store makes no {other}"),
-    };
-    match result {
-        Ok(text) => (200, text),
-        Err(error) => (error.status_code(), error.to_json()),
-    }
+pub(crate) fn execute(table: &Engine, operation: &str, body: &Value) -> (u16, String) {
+    let Reply { status, body } = table.answer(operation, body.to_string().as_bytes());
+    (status, body)
 }
 
 /// The SDK's end of a line.

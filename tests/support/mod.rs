@@ -7,7 +7,6 @@ use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use scim_lambda::aws;
 use scim_lambda::embedded::{DataDirectory, Embedded};
 use scim_lambda::http::{self, PublicUrl};
 use scim_lambda::protocol::profile::Rules;
@@ -61,7 +60,7 @@ impl Server {
 
     async fn with(rules: &Rules, public_url: Option<PublicUrl>) -> Self {
         let data = DataDirectory::in_memory().unwrap();
-        let table = Embedded::start(&data, "127.0.0.1:0").await.unwrap();
+        let table = Embedded::open(&data).unwrap();
         let config = Config {
             table: "scim".to_owned(),
             stack: "test".to_owned(),
@@ -70,7 +69,7 @@ impl Server {
             public_url,
             server_timing: true,
         };
-        let sdk = aws::emulator(table.endpoint());
+        let sdk = table.sdk_config();
         let stack = Stack::open_or_create(config, &sdk).await.unwrap();
         stack.store.create_table_if_missing().await.unwrap();
         let mut server = Self {

@@ -1,0 +1,94 @@
+//! The way from the SDK to the embedded table: an HTTP client that makes no connection.
+//!
+//! The SDK builds, signs and reads its messages as it does for AWS, so the store has one
+//! implementation. Nothing listens, so no other process can reach the table this way, and there is no
+//! signature to check.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+
+use super::engine::{Engine, Reply};
+use super::threads::Threads;
+use crate::protocol::BoxError;
+
+/// The header that names the operation.
+pub(super) const TARGET: &str = "x-amz-target";
+
+/// Calls to a table in this process; clones reach the same table.
+#[derive(Clone)]
+pub struct InProcess {
+    engine: Arc<Engine>,
+    threads: Arc<Threads>,
+}
+
+impl InProcess {
+    pub(super) fn new(engine: Engine, threads: Threads) -> Self {
+        Self {
+            engine: Arc::new(engine),
+            threads: Arc::new(threads),
+        }
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Makes a call on one of the table's threads. It is made to its end, also if the caller stops
+    /// waiting.
+    ///
+    /// # Errors
+    /// If the call panicked.
+    pub(super) async fn answer(&self, operation: String, body: Bytes) -> Result<Reply, BoxError> {
+        let engine = Arc::clone(&self.engine);
+        let call = move || engine.answer(&operation, &body);
+        Ok(self.threads.run(call).await?)
+    }
+}
+
+impl HttpConnector for InProcess {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let table = self.clone();
+        HttpConnectorFuture::new(async move {
+            let operation = operation(request.headers().get(TARGET)).to_owned();
+            let body = Bytes::copy_from_slice(request.body().bytes().unwrap_or_default());
+            let broken = |error: BoxError| ConnectorError::other(error, None);
+            let reply = table.answer(operation, body).await.map_err(broken)?;
+            let status = reply.status.try_into();
+            let status = status.map_err(|error| ConnectorError::other(Box::new(error), None))?;
+            Ok(HttpResponse::new(status, SdkBody::from(reply.body)))
+        })
+    }
+}
+
+impl HttpClient for InProcess {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+/// The name of the operation in the value of `x-amz-target`, such as `DynamoDB_20120810.PutItem`.
+pub(super) fn operation(target: Option<&str>) -> &str {
+    let names = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."];
+    let target = target.unwrap_or_default();
+    let operation = names.iter().find_map(|name| target.strip_prefix(name));
+    operation.unwrap_or_default()
+}

@@ -1,0 +1,251 @@
+//! The `ClientRequestToken`s of transactions: a transaction that is sent again is not made again.
+//!
+//! A token is remembered for ten minutes. Tokens are found by name, and expire in a queue by age, so
+//! a transaction costs the same however many tokens are remembered.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// For this long after a transaction is completed, DynamoDB remembers its token.
+const LIFETIME: Duration = Duration::from_secs(600);
+
+/// The tokens of transactions that run, and of those completed in the last ten minutes.
+#[derive(Debug, Default)]
+pub(super) struct RequestTokens(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    transactions: HashMap<Arc<str>, Transaction>,
+    /// When each completed transaction was completed, the earliest first.
+    completed: VecDeque<(Instant, Arc<str>)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    Running,
+    Completed(Parameters),
+}
+
+/// A hash of what a transaction does. Two requests that differ only in the order of the members of
+/// objects have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Parameters(u64);
+
+/// What a token says of the transaction that it comes with.
+#[derive(Debug)]
+pub(super) enum Known<'t> {
+    /// It has not been made; it is to be made now.
+    New(Claim<'t>),
+    /// Another request is making it.
+    Running,
+    /// It has been made.
+    Completed,
+    /// Another transaction has been made with this token.
+    Different,
+}
+
+/// The right to make a transaction. It is given up if it is dropped, so that a transaction that was
+/// refused can be sent again.
+#[derive(Debug)]
+pub(super) struct Claim<'t> {
+    tokens: &'t RequestTokens,
+    token: Arc<str>,
+    parameters: Parameters,
+    is_completed: bool,
+}
+
+impl RequestTokens {
+    /// Looks a token up, and claims it if it is new. `now` never goes backwards.
+    pub(super) fn claim(&self, token: &str, parameters: Parameters, now: Instant) -> Known<'_> {
+        let mut remembered = self.lock();
+        remembered.forget(now);
+        match remembered.transactions.get(token) {
+            Some(Transaction::Running) => Known::Running,
+            Some(Transaction::Completed(made)) if *made == parameters => Known::Completed,
+            Some(Transaction::Completed(_)) => Known::Different,
+            None => {
+                let token: Arc<str> = token.into();
+                let running = Transaction::Running;
+                remembered.transactions.insert(Arc::clone(&token), running);
+                Known::New(Claim {
+                    tokens: self,
+                    token,
+                    parameters,
+                    is_completed: false,
+                })
+            }
+        }
+    }
+
+    /// The tokens are whole at every moment, so a panic elsewhere does not make them unusable.
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Remembered {
+    /// Forgets the tokens that are too old, and returns how many entries of the queue it looked at.
+    fn forget(&mut self, now: Instant) -> usize {
+        let mut looked_at = 0;
+        while let Some((completed, token)) = self.completed.front() {
+            looked_at += 1;
+            if now.saturating_duration_since(*completed) < LIFETIME {
+                break;
+            }
+            self.transactions.remove(token);
+            self.completed.pop_front();
+        }
+        looked_at
+    }
+}
+
+impl Claim<'_> {
+    /// The transaction has been made, at `now`.
+    pub(super) fn complete(mut self, now: Instant) {
+        self.is_completed = true;
+        let mut remembered = self.tokens.lock();
+        let completed = Transaction::Completed(self.parameters);
+        remembered
+            .transactions
+            .insert(Arc::clone(&self.token), completed);
+        remembered
+            .completed
+            .push_back((now, Arc::clone(&self.token)));
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if !self.is_completed {
+            self.tokens.lock().transactions.remove(&self.token);
+        }
+    }
+}
+
+impl Parameters {
+    /// The hash of a transaction's steps.
+    pub(super) fn of(steps: &Value) -> Self {
+        Self(hash(steps))
+    }
+}
+
+/// A hash that does not depend on the order of an object's members.
+fn hash(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    std::mem::discriminant(value).hash(&mut hasher);
+    match value {
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| {
+                let mut hasher = DefaultHasher::new();
+                (name, hash(value)).hash(&mut hasher);
+                hasher.finish()
+            };
+            let sum = members.iter().map(member).fold(0, u64::wrapping_add);
+            sum.hash(&mut hasher);
+        }
+        Value::Array(elements) => elements
+            .iter()
+            .for_each(|element| hash(element).hash(&mut hasher)),
+        scalar => scalar.hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parameters(text: &str) -> Parameters {
+        Parameters::of(&serde_json::from_str(text).unwrap())
+    }
+
+    /// Makes a transaction that must be new.
+    #[track_caller]
+    fn make(tokens: &RequestTokens, token: &str, now: Instant) {
+        match tokens.claim(token, parameters("1"), now) {
+            Known::New(claim) => claim.complete(now),
+            known => panic!("{token} is {known:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_stands_for_one_transaction() {
+        let (tokens, now) = (RequestTokens::default(), Instant::now());
+        let first = tokens.claim("a", parameters("1"), now);
+        assert!(matches!(
+            tokens.claim("a", parameters("1"), now),
+            Known::Running
+        ));
+        assert!(matches!(
+            tokens.claim("b", parameters("1"), now),
+            Known::New(_)
+        ));
+        let Known::New(first) = first else {
+            panic!("{first:?}")
+        };
+        first.complete(now);
+        let again = tokens.claim("a", parameters("1"), now);
+        assert!(matches!(again, Known::Completed), "{again:?}");
+        let other = tokens.claim("a", parameters("2"), now);
+        assert!(matches!(other, Known::Different), "{other:?}");
+    }
+
+    #[test]
+    fn a_transaction_that_was_refused_can_be_sent_again() {
+        let (tokens, now) = (RequestTokens::default(), Instant::now());
+        drop(tokens.claim("a", parameters("1"), now));
+        make(&tokens, "a", now);
+    }
+
+    #[test]
+    fn a_token_is_remembered_for_ten_minutes() {
+        let (tokens, begin) = (RequestTokens::default(), Instant::now());
+        make(&tokens, "a", begin);
+        let soon = begin + LIFETIME - Duration::from_millis(1);
+        assert!(matches!(
+            tokens.claim("a", parameters("1"), soon),
+            Known::Completed
+        ));
+        make(&tokens, "a", begin + LIFETIME);
+    }
+
+    /// dynoxide looks at every token of the last ten minutes at each transaction.
+    #[test]
+    fn a_transaction_looks_at_two_tokens_after_a_hundred_thousand() {
+        let (tokens, begin) = (RequestTokens::default(), Instant::now());
+        let mut most_looked_at = 0;
+        for number in 0..100_000_u32 {
+            let now = begin + Duration::from_millis(10) * number;
+            most_looked_at = most_looked_at.max(tokens.lock().forget(now));
+            make(&tokens, &number.to_string(), now);
+        }
+        assert_eq!(most_looked_at, 2);
+        let remembered = tokens.lock();
+        assert_eq!(remembered.completed.len(), 60_000, "those of ten minutes");
+        assert_eq!(remembered.transactions.len(), 60_000);
+    }
+
+    #[test]
+    fn parameters_do_not_depend_on_the_order_of_members() {
+        fn check(one: &str, other: &str, equal: bool) {
+            let are_equal = parameters(one) == parameters(other);
+            assert_eq!(are_equal, equal, "{one} {other}");
+        }
+        check(
+            r#"[{"a":1,"b":{"c":"d","e":[]}}]"#,
+            r#"[{"b":{"e":[],"c":"d"},"a":1}]"#,
+            true,
+        );
+        check("[1,2]", "[2,1]", false);
+        check(r#"{"a":1,"b":2}"#, r#"{"a":2,"b":1}"#, false);
+        check(r#"{"a":[]}"#, r#"{"a":{}}"#, false);
+        check("[]", "null", false);
+        assert_eq!(Parameters::of(&json!(null)), parameters("null"));
+    }
+}
