@@ -17,7 +17,7 @@ use scim_lambda::embedded::DataDirectory;
 use scim_lambda::protocol::error::{ErrorKind, Result};
 use scim_lambda::stack::{Config, Stack};
 use scim_lambda::store::{ConfigItem, Meter};
-use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
+use scim_lambda::tenant::{CredentialId, CredentialKind, NewCredential, Permissions};
 use serde_json::{Value, json};
 use simulation::{
     Call, Fault, Process, World, add, group, id, kind, remove, replace, tenant, user, values,
@@ -447,4 +447,30 @@ async fn every_503_says_when_to_come_back() {
     line.plan(|_| None);
     let (status, retry, text) = send(&router, &token, "/scim/v2/Bulk", Some(&bulk)).await;
     assert_eq!((status, retry), (200, None), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signature_is_used_by_the_request_whose_answer_was_lost() {
+    let world = World::new().await;
+    let credential = CredentialId::parse("5f0c").unwrap();
+    for fault in [Fault::LoseAnswer, Fault::LoseRequest, Fault::Throttle] {
+        let process = world.process();
+        let store = process.provider.store();
+        let store = store.for_tenant(&tenant(), Meter::default(), Duration::from_secs(10));
+        let signature = format!("{fault:?}");
+        let mut is_first = true;
+        let plan = move |_: &Call| std::mem::take(&mut is_first).then_some(fault);
+        process.line.plan(plan);
+        let first = store.use_signature(&credential, &signature, 1_000).await;
+        assert!(first.unwrap(), "{fault:?}");
+        assert_eq!(process.line.calls(), 2, "{fault:?}");
+        for another in [&store, &store.clone()] {
+            let second = another.use_signature(&credential, &signature, 1_000).await;
+            assert!(!second.unwrap(), "{fault:?}");
+        }
+    }
+    let items = world.items();
+    let used = items.iter().filter(|item| item["pk"]["S"] == "T#acme#S");
+    let used: Vec<_> = used.map(|item| &item["expires"]["N"]).collect();
+    assert_eq!(used, ["1000"; 3]);
 }

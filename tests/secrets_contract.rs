@@ -144,6 +144,7 @@ fn head(authorization: &str) -> RequestHead<'_> {
         tenant: None,
         method: "GET",
         path: "/scim/v2/Users",
+        query: None,
         date: None,
         content_md5: None,
         content_type: None,

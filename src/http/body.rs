@@ -40,7 +40,11 @@ pub(super) async fn read_object_up_to(
     json::parse_object(&bytes)
 }
 
-async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
+/// Reads a body of any media type up to a limit, in bytes.
+///
+/// # Errors
+/// `PayloadTooLarge` naming the limit, `InvalidSyntax` when the body ends early.
+pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
     let too_large = || {
         Error::payload_too_large(format!(
             "The request body is larger than the limit of {limit} bytes"

@@ -16,7 +16,8 @@ use super::api::Api;
 use super::observe::RequestId;
 use super::route::{Route, Target, Verb, Within, no_such_endpoint};
 use super::{
-    Gateway, Service, answer, bulk, discovery, media_type, observe, public_url, query, resource, v1,
+    Gateway, Service, answer, bulk, discovery, media_type, observe, public_url, query, resource,
+    signed, v1,
 };
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::Profile;
@@ -82,7 +83,7 @@ async fn carry_out(
     api: &Api,
     (target, verb): (&Target, Result<Verb>),
 ) -> Result<Response> {
-    let mut call = open(service, parts, api).await?;
+    let (mut call, body) = open(service, (parts, body), api).await?;
     if *target == Target::Me {
         call.scope = call.scope.at_me();
     }
@@ -129,21 +130,27 @@ async fn act(
     }
 }
 
-/// Authenticates the request and opens its scope.
-async fn open<'s>(service: &'s Service, mut parts: Parts, api: &Api) -> Result<Call<'s>> {
+/// Authenticates the request and opens its scope. The body is given back, to be read by the verb.
+async fn open<'s>(
+    service: &'s Service,
+    (mut parts, body): (Parts, Body),
+    api: &Api,
+) -> Result<(Call<'s>, Body)> {
     let extensions = &mut parts.extensions;
     let meter = extensions.remove::<Meter>().unwrap_or_default();
     let id = extensions.remove::<RequestId>().unwrap_or_default();
     let gateway = extensions.remove::<Gateway>();
     let place = (service.public_url.as_ref(), gateway.as_ref());
     let path = public_url::public_path(parts.uri.path(), place.0, place.1);
-    let head = request_head(&parts, api, &path)?;
+    let method = api.method(&parts);
+    let head = request_head(&parts, api, method.as_str(), &path)?;
     let is_enabled = |tenant, kind| is_enabled(service, meter.clone(), tenant, kind);
     let caller = service
         .authenticator
         .authenticate(&head, is_enabled)
         .await?;
     observe::note_tenant(&caller.tenant);
+    let body = signed::admit(service, &caller, &parts.headers, body, &meter).await?;
     let base_url = public_url::base_url(place.0, place.1, &api.base_path());
     let scope = service
         .provider
@@ -156,12 +163,13 @@ async fn open<'s>(service: &'s Service, mut parts: Parts, api: &Api) -> Result<C
     };
     let parameters = Parameters::parse(parts.uri.query().unwrap_or_default())?;
     let headers = parts.headers;
-    Ok(Call {
+    let call = Call {
         service,
         scope,
         headers,
         parameters,
-    })
+    };
+    Ok((call, body))
 }
 
 impl Call<'_> {
@@ -202,7 +210,12 @@ fn resource_type(scope: &Scope, target: &Target) -> Result<Option<Arc<ResourceTy
 ///
 /// # Errors
 /// `Unauthorized` if the path names a tenant that there cannot be.
-fn request_head<'p>(parts: &'p Parts, api: &'p Api, path: &'p str) -> Result<RequestHead<'p>> {
+fn request_head<'p>(
+    parts: &'p Parts,
+    api: &'p Api,
+    method: &'p str,
+    path: &'p str,
+) -> Result<RequestHead<'p>> {
     let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
     let is_sole = parts.headers.get_all(AUTHORIZATION).iter().count() == 1;
     let tenant = match api {
@@ -213,8 +226,9 @@ fn request_head<'p>(parts: &'p Parts, api: &'p Api, path: &'p str) -> Result<Req
         // Of two credentials nobody can say which one is meant.
         authorization: text(AUTHORIZATION).filter(|_| is_sole),
         tenant,
-        method: parts.method.as_str(),
+        method,
         path,
+        query: parts.uri.query(),
         date: text(DATE),
         content_md5: text(HeaderName::from_static("content-md5")),
         content_type: text(CONTENT_TYPE),

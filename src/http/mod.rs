@@ -22,6 +22,7 @@ mod public_url;
 mod query;
 mod resource;
 mod route;
+mod signed;
 mod v1;
 
 use std::any::Any;

@@ -78,6 +78,11 @@ impl Keys {
         format!("{}#P#{walk}", self.prefix)
     }
 
+    /// The signatures that were used.
+    pub(super) fn signatures(&self) -> String {
+        format!("{}#S", self.prefix)
+    }
+
     /// The counters of one type.
     pub(super) fn counters(&self, resource_type: &ResourceType) -> String {
         format!("{}#C#{}", self.prefix, resource_type.name)

@@ -37,6 +37,7 @@ mod range;
 mod repair;
 mod resource;
 mod roster;
+mod signature;
 mod sweep;
 mod table;
 mod transaction;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::authorization::Presented;
 use super::cache::{Cache, Freshness};
+use super::mac::Signature;
 use super::{
     Credential, CredentialId, CredentialKind, Credentials, Permissions, RequestHead, StackSecret,
     TenantId,
@@ -31,6 +32,9 @@ pub struct Caller {
     pub role: Option<String>,
     /// The id of the user that `/Me` stands for.
     pub user: Option<String>,
+    /// The signature of a request that was signed. Such a request is good once the signature is found
+    /// to cover the body and not to have been used before.
+    pub signature: Option<Signature>,
 }
 
 impl Authenticator {
@@ -79,7 +83,8 @@ impl Authenticator {
             return Err(unauthorized());
         }
         Ok(Caller {
-            tenant: presented.tenant,
+            tenant: presented.tenant.clone(),
+            signature: presented.into_signature(),
             permissions: credential.permissions(),
             credential: credential.id,
             role: credential.role,
@@ -194,6 +199,7 @@ mod tests {
             tenant: None,
             method: "GET",
             path: "/scim/v2/Users",
+            query: None,
             date: Some(DATE),
             content_md5: None,
             content_type: None,

@@ -5,7 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
-use super::{Credential, CredentialId, CredentialKind, StackSecret, TenantId, Token, mac};
+use super::mac::{self, Signature};
+use super::{Credential, CredentialId, CredentialKind, StackSecret, TenantId, Token};
 
 /// What authentication looks at in a request.
 #[derive(Clone, Copy)]
@@ -14,10 +15,12 @@ pub struct RequestHead<'a> {
     pub authorization: Option<&'a str>,
     /// The tenant that the path names, where it names one.
     pub tenant: Option<&'a TenantId>,
-    /// The method, such as `POST`.
+    /// The method that the request means, such as `POST`, whichever header says so.
     pub method: &'a str,
     /// The URL's path as it was sent: percent-encoded, without the query.
     pub path: &'a str,
+    /// The URL's query as it was sent, without the question mark.
+    pub query: Option<&'a str>,
     /// The value of `Date`.
     pub date: Option<&'a str>,
     /// The value of `Content-MD5`.
@@ -44,7 +47,7 @@ enum Proof {
         user_name: String,
     },
     /// The signature has been checked.
-    Mac,
+    Mac(Signature),
 }
 
 impl Presented {
@@ -101,11 +104,20 @@ impl Presented {
             None => (key_id, head.tenant?.clone()),
         };
         let credential = CredentialId::parse(credential).ok()?;
-        mac::is_signed(stack, (&tenant, &credential), head, signature, now).then_some(Self {
+        let signature = mac::verify(stack, (&tenant, &credential), head, signature, now)?;
+        Some(Self {
             tenant,
             credential,
-            proof: Proof::Mac,
+            proof: Proof::Mac(signature),
         })
+    }
+
+    /// The signature of a signed request.
+    pub(super) fn into_signature(self) -> Option<Signature> {
+        match self.proof {
+            Proof::Mac(signature) => Some(signature),
+            Proof::Bearer { .. } | Proof::Basic { .. } => None,
+        }
     }
 
     /// How the credential is presented.
@@ -113,7 +125,7 @@ impl Presented {
         match self.proof {
             Proof::Bearer { .. } => CredentialKind::Bearer,
             Proof::Basic { .. } => CredentialKind::Basic,
-            Proof::Mac => CredentialKind::Mac,
+            Proof::Mac(_) => CredentialKind::Mac,
         }
     }
 
@@ -126,7 +138,7 @@ impl Presented {
                 Proof::Basic { hash, user_name } => {
                     is_hash_of(credential, hash) && self.is_name_of(credential, user_name)
                 }
-                Proof::Mac => true,
+                Proof::Mac(_) => true,
             }
     }
 

@@ -3,46 +3,88 @@
 //! ```text
 //! Authorization: IONIC {key id}:{signature}
 //! signature = base64(HMAC-SHA1(key, message))
-//! message   = METHOD LF Content-MD5 LF Content-Type LF Date LF path
+//! message   = METHOD LF Content-MD5 LF Content-Type LF Date LF path [ "?" query ]
 //! ```
 //!
-//! A header that is not sent stands as an empty line; `path` is the URL's path without a leading
-//! `/v2`. The key is derived from the stack secret and the credential's name, so a signature is
-//! checked before anything is read, and nothing needs to be stored.
+//! METHOD is the one that the request means: that of `X-HTTP-Method-Override`, in capitals, where
+//! this header counts. A header that is not sent stands as an empty line. `path` is the URL's path
+//! without a leading `/v2`; the query follows as it was sent. The key is derived from the stack secret
+//! and the credential's name, so a signature is checked before anything is read, and nothing needs to
+//! be stored.
+//!
+//! A signature covers the body by its `Content-MD5` (RFC 1864), and is good for one request.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use md5::{Digest, Md5};
 use ring::hmac;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
+use super::token::hex;
 use super::{CredentialId, RequestHead, StackSecret, TenantId};
 
 const KEY_LABEL: &str = "mac credential";
 /// How far `Date` may be off, either way.
 const DATE_WINDOW_SECONDS: u64 = 15 * 60;
 
+/// A signature that holds for the head of its request. Whether it holds for the body, and whether it
+/// was used before, is still to be checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    text: String,
+    content_md5: Option<String>,
+    date: u64,
+}
+
+impl Signature {
+    /// Whether the body is the one that was signed. Only an empty one needs no `Content-MD5`.
+    #[must_use]
+    pub fn covers(&self, body: &[u8]) -> bool {
+        match &self.content_md5 {
+            Some(signed) => STANDARD.encode(Md5::digest(body)) == *signed,
+            None => body.is_empty(),
+        }
+    }
+
+    /// The signature in lower-case hex, which is the same however its base64 was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Until when its use has to be remembered, in seconds since the Unix epoch: as long as a process
+    /// accepts its `Date`, and as long again because clocks differ.
+    #[must_use]
+    pub fn remembered_until(&self) -> u64 {
+        self.date.saturating_add(2 * DATE_WINDOW_SECONDS)
+    }
+}
+
 /// The key of a MAC credential in base64, which is the form that clients are given.
 pub(super) fn secret(stack: &StackSecret, tenant: &TenantId, credential: &CredentialId) -> String {
     STANDARD.encode(key(stack, tenant, credential))
 }
 
-/// Whether `signature` is that of the request by this credential, made close enough to `now`
-/// (seconds since the Unix epoch).
-pub(super) fn is_signed(
+/// Reads `signature` if it is that of the request's head by this credential, made close enough to
+/// `now` (seconds since the Unix epoch).
+pub(super) fn verify(
     stack: &StackSecret,
     (tenant, credential): (&TenantId, &CredentialId),
     head: &RequestHead<'_>,
     signature: &str,
     now: u64,
-) -> bool {
-    let Ok(signature) = STANDARD.decode(signature) else {
-        return false;
-    };
+) -> Option<Signature> {
+    let signature = STANDARD.decode(signature).ok()?;
     let key = key(stack, tenant, credential);
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_ref());
-    hmac::verify(&key, message(head).as_bytes(), &signature).is_ok()
-        && head.date.is_some_and(|date| is_current(date, now))
+    hmac::verify(&key, message(head).as_bytes(), &signature).ok()?;
+    let date = seconds_of(head.date?)?;
+    (date.abs_diff(now) <= DATE_WINDOW_SECONDS).then(|| Signature {
+        text: hex(&signature),
+        content_md5: head.content_md5.map(str::to_owned),
+        date,
+    })
 }
 
 fn key(stack: &StackSecret, tenant: &TenantId, credential: &CredentialId) -> hmac::Tag {
@@ -54,21 +96,24 @@ fn message(head: &RequestHead<'_>) -> String {
         Some(rest) if rest.starts_with('/') => rest,
         _ => head.path,
     };
-    [
+    let lines = [
         head.method,
         head.content_md5.unwrap_or_default(),
         head.content_type.unwrap_or_default(),
         head.date.unwrap_or_default(),
         path,
-    ]
-    .join("\n")
+    ];
+    let mut message = lines.join("\n");
+    if let Some(query) = head.query {
+        message.push('?');
+        message.push_str(query);
+    }
+    message
 }
 
-fn is_current(date: &str, now: u64) -> bool {
-    OffsetDateTime::parse(date, &Rfc2822)
-        .ok()
-        .and_then(|date| u64::try_from(date.unix_timestamp()).ok())
-        .is_some_and(|date| date.abs_diff(now) <= DATE_WINDOW_SECONDS)
+fn seconds_of(date: &str) -> Option<u64> {
+    let date = OffsetDateTime::parse(date, &Rfc2822).ok()?;
+    u64::try_from(date.unix_timestamp()).ok()
 }
 
 #[cfg(test)]
@@ -84,6 +129,7 @@ mod tests {
             tenant: None,
             method: "POST",
             path: "/v2/acme/scim/Users",
+            query: None,
             date: Some(DATE),
             content_md5: Some("1B2M2Y8AsgTpgAmY7PhCfg=="),
             content_type: Some("application/json"),
@@ -113,8 +159,8 @@ mod tests {
 
     fn check(head: &RequestHead<'_>, signature: &str, now: u64, expected: bool) {
         let (tenant, credential) = names();
-        let signed = is_signed(&stack(), (&tenant, &credential), head, signature, now);
-        assert_eq!(signed, expected, "{signature} at {now}");
+        let signed = verify(&stack(), (&tenant, &credential), head, signature, now);
+        assert_eq!(signed.is_some(), expected, "{signature} at {now}");
     }
 
     fn signature() -> String {
@@ -182,11 +228,66 @@ mod tests {
                 content_type: Some("text/plain"),
                 ..head()
             },
+            RequestHead {
+                query: Some("count=1"),
+                ..head()
+            },
+            RequestHead {
+                query: Some(""),
+                ..head()
+            },
         ];
         for head in changed {
             check(&head, &signature(), DATE_SECONDS, false);
         }
         check(&head(), "not base64", DATE_SECONDS, false);
         check(&head(), "", DATE_SECONDS, false);
+    }
+
+    #[test]
+    fn a_query_follows_the_path_as_it_was_sent() {
+        let head = RequestHead {
+            method: "GET",
+            query: Some("filter=a%20eq%20%221%22&count=2"),
+            content_md5: None,
+            content_type: None,
+            ..head()
+        };
+        let whole = format!("GET\n\n\n{DATE}\n/acme/scim/Users?filter=a%20eq%20%221%22&count=2");
+        check(&head, &sign(&whole), DATE_SECONDS, true);
+        let bare = sign(&format!("GET\n\n\n{DATE}\n/acme/scim/Users"));
+        check(&head, &bare, DATE_SECONDS, false);
+        let other = RequestHead {
+            query: Some("count=2"),
+            ..head
+        };
+        check(&other, &sign(&whole), DATE_SECONDS, false);
+    }
+
+    #[test]
+    fn a_signature_covers_the_body_that_its_content_md5_is_of() {
+        let signature = |content_md5: Option<&str>| Signature {
+            text: String::new(),
+            content_md5: content_md5.map(str::to_owned),
+            date: DATE_SECONDS,
+        };
+        let of_nothing = "1B2M2Y8AsgTpgAmY7PhCfg==";
+        assert!(signature(Some(of_nothing)).covers(b""));
+        assert!(!signature(Some(of_nothing)).covers(b"{}"));
+        assert!(signature(Some("mZFLkyvTelC5g8XnyQrpOw==")).covers(b"{}"));
+        assert!(!signature(Some("mZFLkyvTelC5g8XnyQrpOw==")).covers(b"{ }"));
+        assert!(signature(None).covers(b""));
+        assert!(!signature(None).covers(b"{}"));
+        assert!(!signature(Some("")).covers(b""));
+    }
+
+    #[test]
+    fn a_use_is_remembered_for_longer_than_any_process_accepts_the_date() {
+        let (tenant, credential) = names();
+        let (stack, names) = (stack(), (&tenant, &credential));
+        let latest = DATE_SECONDS + DATE_WINDOW_SECONDS;
+        let signed = verify(&stack, names, &head(), &signature(), latest).unwrap();
+        assert!(signed.remembered_until() > latest);
+        assert_eq!(signed.as_str().len(), 40);
     }
 }

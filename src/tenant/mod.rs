@@ -34,6 +34,7 @@ pub use credential::{Credential, CredentialKind, TenantSecret};
 pub use credentials::Credentials;
 pub use id::{CredentialId, TenantId};
 pub use issuer::{Issued, Issuer, NewCredential};
+pub use mac::Signature;
 pub use secrets::{Secret, SecretError, SecretStore, SecretVersion};
 pub use secrets_file::SecretsFile;
 pub use secrets_manager::SecretsManager;

@@ -107,6 +107,7 @@ impl Directory {
             permissions: Permissions::All,
             role: None,
             user: None,
+            signature: None,
         };
         let scope = self.provider.scope(
             caller,

@@ -206,6 +206,7 @@ impl Process {
             permissions: Permissions::All,
             role: None,
             user: None,
+            signature: None,
         };
         let base_url = BASE.to_owned();
         let request_id = "request".to_owned();

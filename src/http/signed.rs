@@ -1,0 +1,42 @@
+//! The part of a signed request that its head does not tell: whether the body is the one that was
+//! signed, and whether the signature was used before.
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+
+use super::Service;
+use super::body::{MAX_RESOURCE_BYTES, read};
+use crate::protocol::Result;
+use crate::provider::REQUEST_BUDGET;
+use crate::store::Meter;
+use crate::tenant::{Caller, unauthorized};
+
+/// Returns the body, which of a signed request is read, compared and, by remembering the signature,
+/// used up. The body comes first: with another body a signature is not used up.
+///
+/// # Errors
+/// `Unauthorized` for another body than the signed one and for a signature that was used;
+/// `PayloadTooLarge` naming the limit; `Unavailable`.
+pub(super) async fn admit(
+    service: &Service,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: Body,
+    meter: &Meter,
+) -> Result<Body> {
+    let Some(signature) = &caller.signature else {
+        return Ok(body);
+    };
+    let bytes = read(headers, body, MAX_RESOURCE_BYTES).await?;
+    if !signature.covers(&bytes) {
+        return Err(unauthorized());
+    }
+    let store = service.provider.store();
+    let store = store.for_tenant(&caller.tenant, meter.clone(), REQUEST_BUDGET);
+    let (text, until) = (signature.as_str(), signature.remembered_until());
+    let is_first = store.use_signature(&caller.credential, text, until).await?;
+    match is_first {
+        true => Ok(Body::from(bytes)),
+        false => Err(unauthorized()),
+    }
+}
