@@ -87,13 +87,20 @@ impl Running {
             .unwrap()
             .split_once('/')
             .unwrap();
-        let mut stream = TcpStream::connect(host).unwrap();
-        write!(
-            stream,
+        let text = self.send(&format!(
             "GET /{prefix}{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
              Connection: close\r\n\r\n"
-        )
-        .unwrap();
+        ));
+        text.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Sends bytes and returns what comes until the server closes the connection.
+    fn send(&self, bytes: &str) -> String {
+        let base = self.text("baseUrl");
+        let host = base.strip_prefix("http://").unwrap();
+        let host = host.split_once('/').unwrap().0;
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.write_all(bytes.as_bytes()).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
@@ -255,6 +262,51 @@ fn people_get_lines_to_paste() {
             "{text:#?}"
         );
     }
+}
+
+#[test]
+fn raw_queries_are_understood_and_what_is_no_http_is_a_scim_error() {
+    let running = Running::start(&[
+        "serve",
+        "--data",
+        ":memory:",
+        "--listen",
+        "127.0.0.1:0",
+        "--json",
+    ]);
+    let token = running.text("token");
+    let raw = "/Users?filter=userName eq \"<a>\" or title sw \"b c\"";
+    assert_eq!(running.get(raw, &token), 200);
+    for (request, status) in [
+        ("GET /\u{1} HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(70_000)), 414),
+        (
+            format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(200_000)),
+            431,
+        ),
+    ] {
+        let text = running.send(&request);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(
+            head.contains("\r\ncontent-type: application/scim+json\r\n"),
+            "{head}"
+        );
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["status"], status.to_string());
+    }
+    // Headers that say where the service is are not believed.
+    let forwarded = format!(
+        "GET /scim/v2/ServiceProviderConfig HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer {token}\r\n\
+         X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Prefix: /evil\r\n\
+         Forwarded: host=evil.example\r\nConnection: close\r\n\r\n"
+    );
+    let text = running.send(&forwarded);
+    assert!(
+        text.starts_with("HTTP/1.1 200 ") && !text.contains("evil"),
+        "{text}"
+    );
+    assert_eq!(running.end().0, Some(0));
 }
 
 #[test]

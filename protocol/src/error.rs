@@ -66,8 +66,14 @@ pub enum ErrorKind {
     Conflict,
     /// `If-Match` or `If-None-Match` does not hold.
     VersionMismatch,
+    /// The body did not arrive in time.
+    RequestTimeout,
     /// The request is larger than a limit.
     PayloadTooLarge,
+    /// Path and query are longer than a limit.
+    UriTooLong,
+    /// The headers are more, or larger, than a limit (RFC 6585 §5).
+    HeadersTooLarge,
     /// The body's media type is not JSON.
     UnsupportedMediaType,
     /// The caller sends more requests than it may.
@@ -101,11 +107,14 @@ impl ErrorKind {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::NotAcceptable => 406,
+            Self::RequestTimeout => 408,
             Self::Uniqueness | Self::Conflict => 409,
             Self::VersionMismatch => 412,
             Self::PayloadTooLarge => 413,
+            Self::UriTooLong => 414,
             Self::UnsupportedMediaType => 415,
             Self::TooManyRequests => 429,
+            Self::HeadersTooLarge => 431,
             Self::Internal => 500,
             Self::NotImplemented => 501,
             Self::Unavailable => 503,
@@ -136,7 +145,10 @@ impl ErrorKind {
             | Self::NotAcceptable
             | Self::Conflict
             | Self::VersionMismatch
+            | Self::RequestTimeout
             | Self::PayloadTooLarge
+            | Self::UriTooLong
+            | Self::HeadersTooLarge
             | Self::UnsupportedMediaType
             | Self::TooManyRequests
             | Self::Internal
@@ -246,7 +258,10 @@ constructors! {
     uniqueness => Uniqueness,
     conflict => Conflict,
     version_mismatch => VersionMismatch,
+    request_timeout => RequestTimeout,
     payload_too_large => PayloadTooLarge,
+    uri_too_long => UriTooLong,
+    headers_too_large => HeadersTooLarge,
     unsupported_media_type => UnsupportedMediaType,
     too_many_requests => TooManyRequests,
     not_implemented => NotImplemented,

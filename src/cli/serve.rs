@@ -14,6 +14,7 @@ use super::Failure;
 use super::demo::Demo;
 use super::local::{DEFAULT_DATA, Local};
 use super::rules::RuleArguments;
+use crate::http::server::{self, Patience};
 use crate::http::{self, PublicUrl, Service};
 use crate::protocol::error;
 
@@ -58,11 +59,12 @@ impl Serve {
         let service = local.stack.service()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let router = http::router(Arc::clone(&service));
-        let server = axum::serve(listener, router).with_graceful_shutdown(async {
+        let stopped = async {
             // A dropped sender means the same as a message.
             let _ = stopped.await;
-        });
-        let server = tokio::spawn(server.into_future());
+        };
+        let patience = Patience::default();
+        let serving = tokio::spawn(server::serve(listener, router, patience, stopped));
         self.announce(&announced, &demo, &local);
         tokio::select! {
             () = told_to_end() => {}
@@ -70,7 +72,7 @@ impl Serve {
         }
         drop(stop);
         // A client that keeps a request open does not keep the process.
-        let _ = tokio::time::timeout(GRACE, server).await;
+        let _ = tokio::time::timeout(GRACE, serving).await;
         Ok(())
     }
 

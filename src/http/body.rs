@@ -57,10 +57,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     let mut kept = BytesMut::new();
     let mut length = 0;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| {
-            Error::invalid_syntax("The request body ended before it was complete")
-                .with_source(error)
-        })?;
+        let chunk = chunk.map_err(broken)?;
         length += chunk.len();
         if length > MAX_DRAINED_BYTES {
             break;
@@ -73,6 +70,18 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
         return Err(too_large());
     }
     Ok(kept.freeze())
+}
+
+/// Why a body could not be read to its end.
+fn broken(error: axum::Error) -> Error {
+    #[cfg(feature = "cli")]
+    if let Some(patience) = super::server::patience_that_ended(&error) {
+        let seconds = patience.as_secs_f64();
+        return Error::request_timeout(format!(
+            "The request body did not arrive within {seconds} seconds"
+        ));
+    }
+    Error::invalid_syntax("The request body ended before it was complete").with_source(error)
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<usize> {

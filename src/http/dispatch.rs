@@ -16,8 +16,8 @@ use super::api::Api;
 use super::observe::RequestId;
 use super::route::{Route, Target, Verb, Within, no_such_endpoint};
 use super::{
-    Gateway, Service, answer, bulk, discovery, media_type, observe, public_url, query, resource,
-    signed, v1,
+    Gateway, Refused, Service, answer, bulk, discovery, media_type, observe, public_url, query,
+    resource, signed, v1,
 };
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::Profile;
@@ -43,6 +43,9 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
     let gateway = parts.extensions.get::<Gateway>();
     let path = public_url::local_path(parts.uri.path(), service.public_url.as_ref(), gateway);
     let route = Route::parse(path);
+    if let Some(Refused(error)) = parts.extensions.get::<Refused>() {
+        return route.api.finish(route.api.error(error));
+    }
     let answered = answer_to(&service, parts, body, &route);
     let answered = tokio::time::timeout(REQUEST_BUDGET, answered).await;
     let response = answered.unwrap_or_else(|_| {

@@ -22,7 +22,10 @@ mod public_url;
 mod query;
 mod resource;
 mod route;
+#[cfg(feature = "cli")]
+pub mod server;
 mod signed;
+mod uri;
 mod v1;
 
 use std::any::Any;
@@ -33,7 +36,8 @@ use axum::middleware;
 use axum::response::Response;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use public_url::{Gateway, PublicUrl};
+pub use public_url::{Gateway, Origin, PublicUrl};
+pub use uri::{Refused, origin_form};
 
 use crate::protocol::Error;
 use crate::provider::Provider;

@@ -5,6 +5,7 @@
 
 use axum::http::Uri;
 
+use super::route::Route;
 use crate::protocol::{Error, Result};
 
 /// What every SCIM 2.0 location begins with, below the public URL.
@@ -25,29 +26,69 @@ pub struct PublicUrl {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
     /// How the gateway itself is reached, if it says so.
-    pub public_url: Option<PublicUrl>,
-    /// The path prefix that only the gateway knows the meaning of, such as `/prod` for a stage.
-    pub path_prefix: String,
+    public_url: Option<PublicUrl>,
+    /// The stage as a path prefix, such as `/prod`; empty for the default stage.
+    stage: String,
+    /// Whether paths begin with the stage, so that what follows it is looked at first.
+    stage_leads: bool,
+}
+
+/// What an event of API Gateway says about where the request came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Origin<'e> {
+    /// The domain that the client used.
+    pub domain: Option<&'e str>,
+    /// The API's id, which the domain that AWS gave it begins with.
+    pub api_id: Option<&'e str>,
+    /// The stage.
+    pub stage: Option<&'e str>,
+    /// The path in the URL that the client used.
+    pub url_path: Option<&'e str>,
 }
 
 impl Gateway {
-    /// Takes what API Gateway says of a request: the domain it came to, the stage it was for, and
-    /// the path in the URL that the client used.
+    /// Reads what an HTTP API or a function URL says: `url_path` is also the path of the request.
     ///
-    /// The stage stands in that path unless it is `$default` or the domain is one that was mapped
-    /// to it.
+    /// On the domain that AWS gave the API, the path begins with the stage, unless it is `$default`.
     #[must_use]
-    pub fn new(domain: Option<&str>, stage: Option<&str>, path: Option<&str>) -> Self {
-        let stage = stage.filter(|stage| !stage.is_empty() && *stage != "$default");
-        let path_prefix = stage.map(|stage| format!("/{stage}")).unwrap_or_default();
-        let is_in_url = path.is_some_and(|path| without(path, &path_prefix) != path);
-        let public_prefix = if is_in_url { path_prefix.as_str() } else { "" };
-        let public_url = domain.map(|domain| format!("https://{domain}{public_prefix}"));
+    pub fn of_http_api(origin: Origin<'_>) -> Self {
+        let stage = stage_prefix(origin.stage);
+        let path = origin.url_path.unwrap_or_default();
+        let first_label = origin.domain.and_then(|domain| domain.split('.').next());
+        let is_aws_domain = first_label.is_some() && first_label == origin.api_id;
+        let stage_leads = is_aws_domain && !stage.is_empty();
+        let is_left = without(path, &stage).is_some_and(Route::is_served);
+        let is_in_url = is_left && (stage_leads || !Route::is_served(path));
         Self {
-            public_url: public_url.and_then(|url| PublicUrl::parse(&url).ok()),
-            path_prefix,
+            public_url: public_url(origin.domain, &stage, is_in_url),
+            stage,
+            stage_leads,
         }
     }
+
+    /// Reads what a REST API says of a request for `path`, from which it has taken the stage. It is in
+    /// `url_path` only on the domain that AWS gave the API.
+    #[must_use]
+    pub fn of_rest_api(origin: Origin<'_>, path: &str) -> Self {
+        let stage = stage_prefix(origin.stage);
+        let url_path = origin.url_path.unwrap_or_default();
+        let is_in_url = without(url_path, &stage) == Some(path);
+        Self {
+            public_url: public_url(origin.domain, &stage, is_in_url),
+            stage,
+            stage_leads: false,
+        }
+    }
+}
+
+fn stage_prefix(stage: Option<&str>) -> String {
+    let stage = stage.filter(|stage| !stage.is_empty() && *stage != "$default");
+    stage.map(|stage| format!("/{stage}")).unwrap_or_default()
+}
+
+fn public_url(domain: Option<&str>, stage: &str, is_in_url: bool) -> Option<PublicUrl> {
+    let prefix = if is_in_url { stage } else { "" };
+    PublicUrl::parse(&format!("https://{}{prefix}", domain?)).ok()
 }
 
 impl PublicUrl {
@@ -121,19 +162,31 @@ pub(super) fn public_path(
 }
 
 /// The request's path without the prefixes that belong to the gateway and to the public URL.
+///
+/// Prefixes are removed only if a path of this service is left: a stage or an API mapping may be named
+/// `scim` or `v2` too, and gateways differ in what they have removed already.
 pub(super) fn local_path<'p>(
     path: &'p str,
     configured: Option<&PublicUrl>,
     gateway: Option<&Gateway>,
 ) -> &'p str {
-    let path = gateway.map_or(path, |gateway| without(path, &gateway.path_prefix));
-    configured.map_or(path, |url| without(path, &url.prefix))
+    let stage = gateway.map_or("", |gateway| gateway.stage.as_str());
+    let mount = configured.map_or("", |url| url.prefix.as_str());
+    let prefixes = match gateway.is_some_and(|gateway| gateway.stage_leads) {
+        true => [[stage, ""], [stage, mount], ["", mount], ["", ""]],
+        false => [["", mount], ["", ""], [stage, mount], [stage, ""]],
+    };
+    let mut rests = prefixes.iter().filter_map(|[outer, inner]| {
+        let rest = without(path, outer)?;
+        without(rest, inner).filter(|rest| Route::is_served(rest))
+    });
+    rests.next().unwrap_or(path)
 }
 
-fn without<'p>(path: &'p str, prefix: &str) -> &'p str {
-    path.strip_prefix(prefix)
-        .filter(|rest| rest.starts_with('/'))
-        .unwrap_or(path)
+/// What follows a prefix of whole segments.
+fn without<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+    let rest = path.strip_prefix(prefix)?;
+    (prefix.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 #[cfg(test)]
@@ -170,10 +223,7 @@ mod tests {
     #[test]
     fn what_is_configured_wins_over_what_the_gateway_says() {
         let configured = url("https://a.example/x");
-        let gateway = Gateway {
-            public_url: Some(url("https://b.example/prod")),
-            path_prefix: "/prod".to_owned(),
-        };
+        let gateway = http_api("b.example", "prod", "/prod/scim/v2/Users");
         let both = base_url(Some(&configured), Some(&gateway), V2_PATH);
         assert_eq!(both, "https://a.example/x/scim/v2");
         assert_eq!(
@@ -183,50 +233,62 @@ mod tests {
         assert_eq!(base_url(None, None, V2_PATH), "/scim/v2");
     }
 
-    #[test]
-    fn the_stage_is_part_of_the_url_where_clients_see_it() {
-        fn check(domain: &str, stage: &str, path: &str, base: &str, prefix: &str) {
-            let gateway = Gateway::new(Some(domain), Some(stage), Some(path));
-            assert_eq!(
-                base_url(None, Some(&gateway), V2_PATH),
-                base,
-                "{domain} {stage} {path}"
-            );
-            assert_eq!(gateway.path_prefix, prefix);
-        }
-        let api = "x1.execute-api.eu-west-1.amazonaws.com";
-        let base = |prefix: &str| format!("https://{api}{prefix}/scim/v2");
-        check(api, "$default", "/scim/v2/Users", &base(""), "");
-        check(api, "prod", "/prod/scim/v2/Users", &base("/prod"), "/prod");
-        check(
-            "id.example.com",
-            "prod",
-            "/scim/v2/Users",
-            "https://id.example.com/scim/v2",
-            "/prod",
-        );
-        let unknown = Gateway::new(None, None, None);
-        assert_eq!(base_url(None, Some(&unknown), V2_PATH), "/scim/v2");
+    fn http_api(domain: &str, stage: &str, path: &str) -> Gateway {
+        Gateway::of_http_api(Origin {
+            domain: Some(domain),
+            api_id: Some("x1"),
+            stage: Some(stage),
+            url_path: Some(path),
+        })
     }
 
     #[test]
-    fn prefixes_are_taken_off_whole_segments_only() {
-        let configured = url("https://a.example/x");
-        let gateway = Gateway {
-            public_url: None,
-            path_prefix: "/prod".to_owned(),
+    fn the_stage_is_part_of_the_url_where_clients_see_it() {
+        fn check(gateway: &Gateway, base: &str) {
+            assert_eq!(base_url(None, Some(gateway), V2_PATH), base, "{gateway:?}");
+        }
+        let api = "x1.execute-api.eu-west-1.amazonaws.com";
+        let base = |prefix: &str| format!("https://{api}{prefix}/scim/v2");
+        check(&http_api(api, "$default", "/scim/v2/Users"), &base(""));
+        for stage in ["prod", "scim", "v2"] {
+            let prefix = format!("/{stage}");
+            let path = format!("/{stage}/scim/v2/Users");
+            check(&http_api(api, stage, &path), &base(&prefix));
+            let own = "https://id.example.com/scim/v2";
+            check(&http_api("id.example.com", stage, "/scim/v2/Users"), own);
+            let origin = |domain, url_path| Origin {
+                domain: Some(domain),
+                stage: Some(stage),
+                url_path: Some(url_path),
+                ..Origin::default()
+            };
+            let rest = |origin| Gateway::of_rest_api(origin, "/scim/v2/Users");
+            check(&rest(origin(api, &path)), &base(&prefix));
+            check(&rest(origin("id.example.com", "/scim/v2/Users")), own);
+        }
+        check(&Gateway::of_http_api(Origin::default()), V2_PATH);
+        check(&http_api("a b", "$default", "/scim/v2"), V2_PATH);
+    }
+
+    #[test]
+    fn prefixes_are_taken_off_whole_segments_and_only_in_front_of_a_path_of_ours() {
+        let check = |mount: &str, stage: &str, path: &str, expected: &str| {
+            let configured = url(&format!("https://a.example{mount}"));
+            let gateway = http_api("x1.example", stage, path);
+            let local = local_path(path, Some(&configured), Some(&gateway));
+            assert_eq!(local, expected, "{mount} {stage} {path}");
         };
-        let check = |path: &str, expected: &str| {
-            assert_eq!(
-                local_path(path, Some(&configured), Some(&gateway)),
-                expected
-            );
-        };
-        check("/prod/x/scim/v2", "/scim/v2");
-        check("/prod/scim/v2", "/scim/v2");
-        check("/x/scim/v2", "/scim/v2");
-        check("/scim/v2", "/scim/v2");
-        check("/production/scim/v2", "/production/scim/v2");
+        check("/x", "prod", "/prod/x/scim/v2", "/scim/v2");
+        check("/x", "prod", "/prod/scim/v2", "/scim/v2");
+        check("/x", "prod", "/x/scim/v2", "/scim/v2");
+        check("/x", "prod", "/scim/v2", "/scim/v2");
+        check("/x", "prod", "/production/scim/v2", "/production/scim/v2");
+        check("/x", "prod", "/prod/elsewhere", "/prod/elsewhere");
+        check("/scim", "scim", "/scim/scim/v2/Users", "/scim/v2/Users");
+        check("/scim", "$default", "/scim/scim/v2", "/scim/v2");
+        check("/scim", "$default", "/scim/v2/Users", "/scim/v2/Users");
+        check("/v2", "v2", "/v2/scim/scim/Users", "/scim/scim/Users");
+        check("/v2", "v2", "/v2/v2/acme/scim/Users", "/v2/acme/scim/Users");
         assert_eq!(local_path("/prod/scim", None, None), "/prod/scim");
     }
 }

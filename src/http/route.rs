@@ -22,6 +22,9 @@ use crate::tenant::TenantId;
 /// The longest id that may exist, in characters; anything longer is not looked for.
 const MAX_ID_CHARACTERS: usize = 256;
 
+/// The most segments that tell one root from another.
+const LONGEST_ROOT: usize = 3;
+
 /// What a request's path says.
 #[derive(Debug)]
 pub(super) struct Route {
@@ -110,20 +113,27 @@ impl Route {
         let is_rooted = path.starts_with('/');
         let segments = decoded.filter(|_| is_rooted).unwrap_or_default();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        match segments.as_slice() {
-            ["scim", "v1", rest @ ..] => Self::v1(Api::V1, rest),
-            ["v2", tenant, "scim", rest @ ..] => {
-                Self::v1(Api::Ionic(TenantId::parse(tenant).ok()), rest)
-            }
-            ["scim", rest @ ..] => Self {
+        match root(&segments) {
+            Some((Api::V2, rest)) => Self {
                 api: Api::V2,
                 target: below_version(rest).and_then(Target::below_base),
             },
-            _ => Self {
+            Some((api, rest)) => Self::v1(api, rest),
+            None => Self {
                 api: Api::V2,
                 target: Err(no_such_endpoint()),
             },
         }
+    }
+
+    /// Whether a path begins like one of this service. It may still lead nowhere; a gateway's prefix
+    /// is taken off a path only if one of these is left.
+    pub(super) fn is_served(path: &str) -> bool {
+        let head = path.split('/').skip(1).take(LONGEST_ROOT).map_while(decode);
+        let head: Vec<String> = head.collect();
+        let head: Vec<&str> = head.iter().map(String::as_str).collect();
+        let api = root(&head).map(|(api, _)| api);
+        path.starts_with('/') && api.is_some_and(|api| api != Api::Ionic(None))
     }
 
     fn v1(api: Api, segments: &[&str]) -> Self {
@@ -250,6 +260,16 @@ impl Verb {
     }
 }
 
+/// The protocol that a path speaks, by how the path begins, and what follows.
+fn root<'p>(segments: &'p [&'p str]) -> Option<(Api, &'p [&'p str])> {
+    match segments {
+        ["scim", "v1", rest @ ..] => Some((Api::V1, rest)),
+        ["v2", tenant, "scim", rest @ ..] => Some((Api::Ionic(TenantId::parse(tenant).ok()), rest)),
+        ["scim", rest @ ..] => Some((Api::V2, rest)),
+        _ => None,
+    }
+}
+
 /// What follows the protocol version, which may be left out (RFC 7644 §3.13).
 fn below_version<'p>(segments: &'p [&'p str]) -> Result<&'p [&'p str]> {
     match segments {
@@ -301,6 +321,33 @@ mod tests {
         let route = Route::parse(path);
         assert_eq!(route.api, Api::V2, "{path}");
         route.target
+    }
+
+    #[test]
+    fn a_path_is_served_by_how_it_begins() {
+        let long = format!("/scim/v2/Users/{}", "a".repeat(5000));
+        for path in [
+            "/scim",
+            "/scim/",
+            "/scim/v9",
+            "/%73cim/Users",
+            "/v2/acme/scim",
+            &long,
+        ] {
+            assert!(Route::is_served(path), "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "scim",
+            "/v2",
+            "/v2/Users",
+            "/v2/Users/scim",
+            "/v2/acme",
+            "/Users",
+        ] {
+            assert!(!Route::is_served(path), "{path}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::change::Setback;
 use super::members::MAX_MEMBERS;
-use super::render::{MAX_ANSWER_BYTES, display};
+use super::render::{MAX_ANSWER_BYTES, display, sent_bytes};
 use super::{Answer, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
@@ -126,13 +126,12 @@ impl Scope {
         cap.min(MAX_MEMBERS)
     }
 
-    /// About how long a member is in an answer, in bytes.
+    /// About how long a member is in an answer, in bytes as [`sent_bytes`] counts them.
     fn member_bytes(&self, member: &Member) -> usize {
-        let display = member
-            .display
-            .as_ref()
-            .map_or(0, |display| display.len() + 13);
-        self.base_url.len() + 2 * member.id.len() + 2 * member.kind.len() + display + 40
+        let display = member.display.as_deref().map_or(0, |display| {
+            sent_bytes(&format!(r#","display":{}"#, Value::from(display)))
+        });
+        self.base_url.len() + 2 * member.id.len() + 2 * member.kind.len() + display + 52
     }
 
     /// The ids of the members that match a filter over `value`, `type` and `display`.

@@ -17,8 +17,20 @@ use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::Version;
 use crate::store::{Member, Stored};
 
-/// The most that an answer holds of resources or of members, in bytes; Lambda sends at most 6 MB.
+/// The most that an answer holds of resources or of members, in bytes as [`sent_bytes`] counts them;
+/// Lambda sends at most 6 MB.
 pub(super) const MAX_ANSWER_BYTES: usize = 4_000_000;
+
+/// The length of a text in the form in which Lambda hands an answer to the gateway, in bytes: inside a
+/// JSON string, where `"`, `\` and some control characters take two bytes, and the others six.
+pub(super) fn sent_bytes(text: &str) -> usize {
+    let sent = |byte: u8| match byte {
+        b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(sent).sum()
+}
 
 /// `display` of members is looked up for so many of them, and left out of larger groups.
 pub(super) const MAX_DISPLAYS: usize = 100;
@@ -304,4 +316,18 @@ pub(super) fn display(stored: &Stored) -> Result<Option<String>> {
         .iter()
         .find_map(|name| body.get(*name).and_then(Value::as_str));
     Ok(name.map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_counted_as_the_json_string_that_it_is_sent_in() {
+        let every_character: String = (0..0x300).filter_map(char::from_u32).collect();
+        for text in ["", "{\"a\":\"b\\\"c\"}", "\u{1f600}", &every_character] {
+            let sent = Value::from(text).to_string();
+            assert_eq!(sent_bytes(text), sent.len() - 2, "{text:?}");
+        }
+    }
 }

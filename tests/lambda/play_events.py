@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Plays the sample events of `events/` through the function: create, get, list, patch, delete.
 
+The list is also played with what clients and gateways do to requests: raw characters in its query,
+and headers that make no URL.
+
     SCIM_TOKEN=… play_events.py --bootstrap PATH [--log FILE]
     SCIM_TOKEN=… play_events.py --invoke URL
 
@@ -9,6 +12,7 @@ Each event's `{{token}}` and `{{id}}` are filled in first. The last line counts 
 
 import argparse
 import contextlib
+import copy
 import json
 import os
 import pathlib
@@ -19,6 +23,8 @@ import gateway_events
 
 EVENTS = pathlib.Path(__file__).parents[2] / "events"
 STATUSES = {"create": 201, "get": 200, "list": 200, "patch": 200, "delete": 204}
+RAW_FILTER = 'userName eq "casey@example.com" and not (title eq "<a b>")'
+ODD_HEADERS = [("host", "a b"), ("host", "[::1"), ("x-forwarded-proto", "ht tp"), ("x-forwarded-proto", "")]
 
 
 def main():
@@ -35,13 +41,15 @@ def main():
         for format in gateway_events.FORMATS:
             id = ""
             for name, wanted in STATUSES.items():
-                answer = play(url, EVENTS / f"{format}-{name}.json", token, id)
-                problem = complaint(name, wanted, answer)
-                passed, failed = passed + (not problem), failed + bool(problem)
-                if problem:
-                    print(f"FAIL {format}-{name} | {problem}")
-                if name == "create" and not problem:
-                    id = json.loads(answer.body)["id"]
+                event = read(EVENTS / f"{format}-{name}.json", token, id)
+                for what, changed in [("", event), *(variants(event) if name == "list" else [])]:
+                    answer = play(url, changed)
+                    problem = complaint(name, wanted, answer)
+                    passed, failed = passed + (not problem), failed + bool(problem)
+                    if problem:
+                        print(f"FAIL {format}-{name} {what} | {problem}")
+                    if name == "create" and not problem:
+                        id = json.loads(answer.body)["id"]
     print(f"lambda-events: {passed} passed, {failed} failed, 0 skipped")
     sys.exit(1 if failed else 0)
 
@@ -55,10 +63,31 @@ def parse_options():
     return parser.parse_args()
 
 
-def play(url, file, token, id):
-    event = file.read_text().replace("{{token}}", token).replace("{{id}}", id)
+def read(file, token, id):
+    return json.loads(file.read_text().replace("{{token}}", token).replace("{{id}}", id))
+
+
+def variants(event):
+    """The same request with a raw filter, and with headers that make no URL."""
+    raw = copy.deepcopy(event)
+    if "rawQueryString" in raw:
+        raw["rawQueryString"] = f"filter={RAW_FILTER}"
+    else:
+        raw["queryStringParameters"] = {"filter": RAW_FILTER}
+        raw["multiValueQueryStringParameters"] = {"filter": [RAW_FILTER]}
+    yield "raw query", raw
+    for name, value in ODD_HEADERS:
+        odd = copy.deepcopy(event)
+        for headers, given in (("headers", value), ("multiValueHeaders", [value])):
+            if headers in odd:
+                odd[headers] = {known: old for known, old in odd[headers].items() if known.lower() != name}
+                odd[headers][name] = given
+        yield f"{name}: {value}", odd
+
+
+def play(url, event):
     try:
-        answer = json.loads(emulator.invoke(url, event.encode()))
+        answer = json.loads(emulator.invoke(url, json.dumps(event).encode()))
     except ValueError:
         answer = None
     return gateway_events.response(answer)

@@ -53,9 +53,10 @@ impl Server {
         Self::with(rules, Some(PublicUrl::parse(ORIGIN).unwrap())).await
     }
 
-    /// A service that only the gateway can tell where it is.
-    pub(crate) async fn behind_gateway() -> Self {
-        Self::with(&Rules::default(), None).await
+    /// A service at this public URL; without one, only the gateway can tell where it is.
+    pub(crate) async fn at(public_url: Option<&str>) -> Self {
+        let public_url = public_url.map(|url| PublicUrl::parse(url).unwrap());
+        Self::with(&Rules::default(), public_url).await
     }
 
     async fn with(rules: &Rules, public_url: Option<PublicUrl>) -> Self {

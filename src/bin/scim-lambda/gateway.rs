@@ -1,38 +1,165 @@
-//! What API Gateway says of a request, told to the router, which does not know Lambda.
+//! Requests as API Gateway and function URLs hand them over, given to the router, which does not know
+//! Lambda.
+//!
+//! `lambda_http` makes a URL out of the host, the forwarded scheme, the stage, the path and the query
+//! of an event, and panics where they make no URL; it also panics where a body is not base64. So these
+//! parts are taken out of the event first, and put into the request that `lambda_http` has built. The
+//! router needs no more of the URL than path and query, and asks no header for its own address.
 
+use std::convert::Infallible;
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::header::{HOST, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, Request, Uri};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lambda_http::Adapter;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use lambda_http::lambda_runtime::LambdaEvent;
-use lambda_http::request::{LambdaRequest, RequestContext};
-use lambda_http::{Request, RequestExt};
-use scim_lambda::http::Gateway;
+use lambda_http::request::LambdaRequest;
+use lambda_http::tower::{ServiceBuilder, ServiceExt};
+use scim_lambda::http::{Gateway, Origin, Refused, origin_form};
+use scim_lambda::protocol::{Error, Result};
+use serde::Serialize;
 
-/// Puts the gateway's domain, stage and path beside the request.
-pub(crate) fn introduce(mut request: Request) -> Request {
-    let gateway = match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV2(context)) => Gateway::new(
-            context.domain_name.as_deref(),
-            context.stage.as_deref(),
-            context.http.path.as_deref(),
-        ),
-        Some(RequestContext::ApiGatewayV1(context)) => Gateway::new(
-            context.domain_name.as_deref(),
-            context.stage.as_deref(),
-            context.path.as_deref(),
-        ),
-        _ => return request,
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The host that `lambda_http` makes its URL with.
+const STAND_IN: HeaderValue = HeaderValue::from_static("localhost");
+
+/// Answers an event with what the router answers the request in it.
+pub(crate) async fn answer(
+    router: Router,
+    mut event: LambdaEvent<LambdaRequest>,
+) -> Result<impl Serialize + fmt::Debug, Infallible> {
+    let taken = match &mut event.payload {
+        LambdaRequest::ApiGatewayV1(request) => Some(Taken::from_rest_api(request)),
+        LambdaRequest::ApiGatewayV2(request) => Some(Taken::from_http_api(request)),
+        // Other events are not those of a gateway that `template.yaml` knows.
+        _ => None,
     };
-    request.extensions_mut().insert(gateway);
-    request
+    let mut taken = taken.unwrap_or_default();
+    let requests = ServiceBuilder::new()
+        .map_request(move |request: lambda_http::Request| taken.put_into(request))
+        .service(router);
+    Adapter::from(requests).oneshot(event).await
 }
 
-/// Keeps every value of a repeated header of a REST API.
-///
-/// The event has the headers twice, with all their values and with the last one only, and
-/// `lambda_http` would let the latter win.
-pub(crate) fn keep_all_values(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
-    if let LambdaRequest::ApiGatewayV1(request) = &mut event.payload
-        && !request.multi_value_headers.is_empty()
-    {
-        request.headers.clear();
+/// What is taken out of an event before `lambda_http` builds a request of it.
+#[derive(Debug, Clone, Default)]
+struct Taken {
+    gateway: Option<Gateway>,
+    uri: Uri,
+    body: Bytes,
+    /// Why the event holds no request that could be carried out.
+    refused: Option<Refused>,
+}
+
+impl Taken {
+    /// Takes from an event in format 2.0, which HTTP APIs and function URLs send: the path may arrive
+    /// decoded, the query arrives as the client wrote it.
+    fn from_http_api(event: &mut ApiGatewayV2httpRequest) -> Self {
+        disguise(&mut event.headers);
+        let context = &mut event.request_context;
+        let gateway = Gateway::of_http_api(Origin {
+            domain: context.domain_name.as_deref(),
+            api_id: context.apiid.as_deref(),
+            stage: context.stage.as_deref(),
+            url_path: event.raw_path.as_deref(),
+        });
+        context.stage = None;
+        let path = event.raw_path.take().unwrap_or_default();
+        let query = event.raw_query_string.take().unwrap_or_default();
+        let body = event.body.take();
+        let is_base64 = mem::take(&mut event.is_base64_encoded);
+        Self::new(gateway, (&path, &query), body, is_base64)
     }
-    event
+
+    /// Takes from an event in format 1.0, which REST APIs send: the path arrives as the client wrote
+    /// it, without the stage, and the parameters of the query arrive decoded.
+    fn from_rest_api(event: &mut ApiGatewayProxyRequest) -> Self {
+        // The event has the headers twice, with all their values and with the last one only, and
+        // `lambda_http` would let the latter win.
+        if !event.multi_value_headers.is_empty() {
+            event.headers.clear();
+        }
+        disguise(&mut event.headers);
+        let context = &mut event.request_context;
+        let path = event.path.take().unwrap_or_default();
+        let origin = Origin {
+            domain: context.domain_name.as_deref(),
+            api_id: context.apiid.as_deref(),
+            stage: context.stage.as_deref(),
+            url_path: context.path.as_deref(),
+        };
+        let gateway = Gateway::of_rest_api(origin, &path);
+        context.stage = None;
+        let all = mem::take(&mut event.multi_value_query_string_parameters);
+        let last = mem::take(&mut event.query_string_parameters);
+        let parameters = if all.is_empty() { last } else { all };
+        let query = parameters.to_query_string();
+        let body = event.body.take();
+        let is_base64 = mem::take(&mut event.is_base64_encoded);
+        Self::new(gateway, (&path, &query), body, is_base64)
+    }
+
+    fn new(
+        gateway: Gateway,
+        (path, query): (&str, &str),
+        body: Option<String>,
+        is_base64: bool,
+    ) -> Self {
+        let (uri, too_long) = match origin_form(path, query) {
+            Ok(uri) => (uri, None),
+            // The path alone tells in which form the client reads the refusal.
+            Err(error) => (origin_form(path, "").unwrap_or_default(), Some(error)),
+        };
+        let (body, unreadable) = match decoded(body.unwrap_or_default(), is_base64) {
+            Ok(body) => (body, None),
+            Err(error) => (Bytes::new(), Some(error)),
+        };
+        Self {
+            gateway: Some(gateway),
+            uri,
+            body,
+            refused: too_long
+                .or(unreadable)
+                .map(|error| Refused(Arc::new(error))),
+        }
+    }
+
+    /// Completes the request that `lambda_http` has built of the rest.
+    fn put_into(&mut self, request: lambda_http::Request) -> Request<Body> {
+        let taken = mem::take(self);
+        let mut request = request.map(|_| Body::from(taken.body));
+        *request.uri_mut() = taken.uri;
+        request.headers_mut().remove(HOST);
+        let extensions = request.extensions_mut();
+        if let Some(gateway) = taken.gateway {
+            extensions.insert(gateway);
+        }
+        if let Some(refused) = taken.refused {
+            extensions.insert(refused);
+        }
+        request
+    }
+}
+
+/// Puts a host in the headers that makes a URL whatever the client wrote.
+fn disguise(headers: &mut HeaderMap) {
+    headers.remove(X_FORWARDED_PROTO);
+    headers.insert(HOST, STAND_IN);
+}
+
+fn decoded(body: String, is_base64: bool) -> Result<Bytes> {
+    match is_base64 {
+        true => STANDARD.decode(body).map(Bytes::from).map_err(|error| {
+            Error::invalid_syntax("The gateway's event holds a body that is not base64")
+                .with_source(error)
+        }),
+        false => Ok(Bytes::from(body)),
+    }
 }

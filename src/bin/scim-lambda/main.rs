@@ -4,8 +4,8 @@
 mod finisher;
 mod gateway;
 
-use lambda_http::tower::ServiceBuilder;
-use lambda_http::{Adapter, Error, lambda_runtime};
+use lambda_http::tower::service_fn;
+use lambda_http::{Error, lambda_runtime};
 use scim_lambda::http;
 use scim_lambda::stack::{Config, Stack};
 use scim_lambda::{aws, logs};
@@ -23,11 +23,6 @@ async fn main() -> Result<(), Error> {
         return finisher::run(service).await;
     }
     let router = http::router(service);
-    let requests = ServiceBuilder::new()
-        .map_request(gateway::introduce)
-        .service(router);
-    let events = ServiceBuilder::new()
-        .map_request(gateway::keep_all_values)
-        .service(Adapter::from(requests));
+    let events = service_fn(|event| gateway::answer(router.clone(), event));
     lambda_runtime::run(events).await
 }

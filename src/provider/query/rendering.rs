@@ -2,7 +2,7 @@
 
 use super::super::Scope;
 use super::super::groups::Spread;
-use super::super::render::MAX_ANSWER_BYTES;
+use super::super::render::{MAX_ANSWER_BYTES, sent_bytes};
 use super::position::Position;
 use super::search::Search;
 use super::walk::Match;
@@ -58,13 +58,13 @@ impl Search<'_> {
                 .render_many(resource_type, run, &projection, spread)
                 .await?;
             for (text, position) in rendered.into_iter().zip(positions) {
-                if bytes + text.len() > MAX_ANSWER_BYTES && !texts.is_empty() {
+                bytes += sent_bytes(&text);
+                if bytes > MAX_ANSWER_BYTES && !texts.is_empty() {
                     return Ok(Rendered {
                         texts,
                         cut_at: last,
                     });
                 }
-                bytes += text.len();
                 texts.push(text);
                 last = Some(position);
             }

@@ -1,0 +1,181 @@
+//! One request and its answer: bodies have a time limit, and the connection goes on only if the whole
+//! body was read.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::header::{CONNECTION, EXPECT, HeaderValue};
+use axum::http::{Request, Response};
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::service::Service;
+use tokio::time::{Instant, Sleep};
+use tower::ServiceExt;
+
+use super::wire::Turn;
+
+/// The most of a body that the router did not read which is read and dropped to keep the connection, in
+/// bytes.
+const MAX_DRAINED_BYTES: usize = 64 * 1024;
+/// For how long an answer waits for that.
+const DRAIN_TIME: Duration = Duration::from_millis(100);
+
+/// Answers the requests of one connection.
+pub(super) struct Exchanges {
+    router: Router,
+    turn: Turn,
+    body_patience: Duration,
+}
+
+impl Exchanges {
+    pub(super) fn new(router: Router, turn: Turn, body_patience: Duration) -> Self {
+        Self {
+            router,
+            turn,
+            body_patience,
+        }
+    }
+}
+
+impl Service<Request<Incoming>> for Exchanges {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (router, turn) = (self.router.clone(), self.turn.clone());
+        // Until the body has ended, what follows on the connection belongs to it.
+        turn.set(false);
+        let awaits_go_ahead = request.headers().contains_key(EXPECT);
+        let (parts, body) = request.into_parts();
+        let body = Timed::new(body, self.body_patience);
+        let rest = Arc::clone(&body.0);
+        let request = Request::from_parts(parts, Body::new(body));
+        Box::pin(async move {
+            let answered = router.oneshot(request).await;
+            // Reading on would tell a client to send a body that is refused already.
+            let is_whole = match awaits_go_ahead {
+                true => lock(&rest).is_over(),
+                false => drain(&rest).await,
+            };
+            turn.set(is_whole);
+            answered.map(|mut response| {
+                if !is_whole {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                response
+            })
+        })
+    }
+}
+
+/// The time in which a body has to arrive is over.
+#[derive(Debug)]
+pub(in crate::http) struct BodyTooSlow {
+    /// How long the client had.
+    pub(in crate::http) patience: Duration,
+}
+
+impl fmt::Display for BodyTooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the body did not arrive within {:?}", self.patience)
+    }
+}
+
+impl Error for BodyTooSlow {}
+
+/// A body with a time limit, which stays in the hands of the exchange.
+struct Timed(Arc<Mutex<Arriving>>);
+
+struct Arriving {
+    body: Incoming,
+    patience: Duration,
+    deadline: Instant,
+    /// Set once there was something to wait for.
+    timer: Option<Pin<Box<Sleep>>>,
+    has_ended: bool,
+}
+
+impl Timed {
+    fn new(body: Incoming, patience: Duration) -> Self {
+        Self(Arc::new(Mutex::new(Arriving {
+            body,
+            patience,
+            deadline: Instant::now() + patience,
+            timer: None,
+            has_ended: false,
+        })))
+    }
+}
+
+fn lock(arriving: &Mutex<Arriving>) -> MutexGuard<'_, Arriving> {
+    // A panic of another holder leaves a body that can still be read.
+    arriving.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Next = Option<Result<Frame<Bytes>, Box<dyn Error + Send + Sync>>>;
+
+impl Arriving {
+    fn is_over(&self) -> bool {
+        self.has_ended || self.body.is_end_stream()
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            self.has_ended |= frame.is_none();
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let deadline = self.deadline;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        timer.as_mut().poll(cx).map(|()| {
+            let patience = self.patience;
+            Some(Err(BodyTooSlow { patience }.into()))
+        })
+    }
+}
+
+/// Reads and drops the rest of a body that is about to end; says whether it has ended.
+async fn drain(arriving: &Mutex<Arriving>) -> bool {
+    let mut left = MAX_DRAINED_BYTES;
+    let ended = poll_fn(|cx| {
+        let mut arriving = lock(arriving);
+        while left > 0 && !arriving.is_over() {
+            let Some(Ok(frame)) = ready!(arriving.poll_frame(cx)) else {
+                break;
+            };
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            left = left.saturating_sub(length);
+        }
+        Poll::Ready(arriving.is_over())
+    });
+    tokio::time::timeout(DRAIN_TIME, ended)
+        .await
+        .unwrap_or(false)
+}
+
+impl HttpBody for Timed {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
+        lock(&self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        lock(&self.0).is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        lock(&self.0).body.size_hint()
+    }
+}
