@@ -15,6 +15,7 @@ use http_body_util::BodyExt;
 use scim_lambda::aws;
 use scim_lambda::embedded::DataDirectory;
 use scim_lambda::protocol::error::{ErrorKind, Result};
+use scim_lambda::protocol::version::Version;
 use scim_lambda::stack::{Config, Stack};
 use scim_lambda::store::{ConfigItem, Meter};
 use scim_lambda::tenant::{CredentialId, CredentialKind, NewCredential, Permissions};
@@ -182,11 +183,13 @@ impl Directory {
                     .iter()
                     .all(|ids| !ids.contains(&id(resource)));
                 let groups = values(&resource["groups"]);
+                // What is shown beside the stored resource has ids that nobody can know.
+                let version = Version::of_tag(resource["meta"]["version"].as_str().unwrap());
                 json!({
                     "id": if is_new { Value::Null } else { resource["id"].clone() },
                     "name": resource["userName"].as_str().or(resource["displayName"].as_str()),
                     "title": resource["title"],
-                    "version": resource["meta"]["version"],
+                    "version": version.stored().to_string(),
                     "groups": groups.iter().filter(|id| **id == self.group || **id == self.other).collect::<Vec<_>>(),
                     "members": values(&resource["members"]),
                 })

@@ -3,37 +3,113 @@
 //! Every tag is weak: one version of a resource has as many bodies as there are projections. A weak
 //! tag never satisfies `If-Match` by the letter of RFC 9110, yet RFC 7644 shows exactly that, so
 //! only what stands between the quotes is compared.
+//!
+//! An answer may show what is not part of the stored resource: the groups of a user, the names of a
+//! group's members. Then the tag has a suffix, a hash of that. `If-None-Match` of a read compares the
+//! whole tag, since a client that knows it need not be told anything. Every condition of a write, and
+//! `If-Match` of a read, compares the first part only: it asks whether the resource itself has changed.
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
 use crate::error::{Error, Result};
+
+/// Stands between the two parts of a tag; it is not part of the first one.
+const SUFFIX: char = '-';
+
+/// The bytes of a hash that are the suffix of a tag.
+const HASH_BYTES: usize = 9;
 
 /// The version of a resource; displays as the weak tag `W/"…"` of `meta.version` and `ETag`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Version(String);
+pub struct Version {
+    /// The version of the stored resource.
+    stored: String,
+    /// A hash of what is shown beside it, if anything is.
+    shown: Option<String>,
+}
 
 impl Version {
-    /// The version with this opaque part, which holds no quote and no control character.
+    /// The version of a stored resource with this opaque part, which holds no quote, no `-` and no
+    /// control character.
     #[must_use]
     pub fn new(opaque: impl Into<String>) -> Self {
-        let opaque = opaque.into();
+        let stored = opaque.into();
         debug_assert!(
-            opaque.bytes().all(is_tag_byte),
-            "{opaque:?} breaks out of its quotes"
+            stored.bytes().all(is_tag_byte) && !stored.contains(SUFFIX),
+            "{stored:?} is no first part of a tag"
         );
-        Self(opaque)
+        Self {
+            stored,
+            shown: None,
+        }
     }
 
-    /// What stands between the quotes.
+    /// The version that a tag names, such as the `meta.version` of an answer: `W/"3-x"`, `"3"` or `3`.
     #[must_use]
-    pub fn opaque(&self) -> &str {
-        &self.0
+    pub fn of_tag(tag: &str) -> Self {
+        let (opaque, _) = split_tag(tag);
+        match opaque.split_once(SUFFIX) {
+            Some((stored, shown)) => Self {
+                stored: stored.to_owned(),
+                shown: Some(shown.to_owned()),
+            },
+            None => Self {
+                stored: opaque.to_owned(),
+                shown: None,
+            },
+        }
+    }
+
+    /// The version of an answer that also shows `text`, which is not part of the stored resource.
+    #[must_use]
+    pub fn showing(&self, text: &str) -> Self {
+        let mut hash = Sha256::new();
+        if let Some(shown) = &self.shown {
+            hash.update(shown);
+        }
+        hash.update(text);
+        let hash = hash.finalize();
+        let short = hash.get(..HASH_BYTES).unwrap_or(&hash);
+        Self {
+            stored: self.stored.clone(),
+            shown: Some(URL_SAFE_NO_PAD.encode(short)),
+        }
+    }
+
+    /// The version of the stored resource alone.
+    #[must_use]
+    pub fn stored(&self) -> Self {
+        Self {
+            stored: self.stored.clone(),
+            shown: None,
+        }
+    }
+
+    /// Whether a tag's opaque part names the stored resource in this version, whatever its suffix is.
+    fn is_stored(&self, opaque: &str) -> bool {
+        opaque.split(SUFFIX).next() == Some(&self.stored)
+    }
+
+    /// Whether a tag's opaque part names exactly this version.
+    fn is_whole(&self, opaque: &str) -> bool {
+        let (stored, shown) = match opaque.split_once(SUFFIX) {
+            Some((stored, shown)) => (stored, Some(shown)),
+            None => (opaque, None),
+        };
+        stored == self.stored && shown == self.shown.as_deref()
     }
 }
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "W/\"{}\"", self.0)
+        match &self.shown {
+            Some(shown) => write!(f, "W/\"{}{SUFFIX}{shown}\"", self.stored),
+            None => write!(f, "W/\"{}\"", self.stored),
+        }
     }
 }
 
@@ -85,7 +161,17 @@ impl Precondition {
         self.if_match.is_some()
     }
 
-    /// Checks a read of a resource that has this version now.
+    /// The same without `If-None-Match`, for a read whose answer is not known as a whole yet.
+    #[must_use]
+    pub fn without_if_none_match(&self) -> Self {
+        Self {
+            if_match: self.if_match.clone(),
+            if_none_match: None,
+        }
+    }
+
+    /// Checks a read whose answer has this version: `If-None-Match` compares all of it, `If-Match` the
+    /// stored resource's part.
     ///
     /// # Errors
     /// `VersionMismatch` when `If-Match` does not hold.
@@ -94,7 +180,7 @@ impl Precondition {
         let known = self
             .if_none_match
             .as_ref()
-            .is_some_and(|tags| tags.contain(current));
+            .is_some_and(|tags| tags.any(|tag| current.is_whole(tag)));
         Ok(if known {
             Read::NotModified
         } else {
@@ -102,25 +188,32 @@ impl Precondition {
         })
     }
 
-    /// Checks a PUT, PATCH or DELETE of a resource that has this version now.
+    /// Checks a PUT, PATCH or DELETE of a resource that has this version now. What answers show beside
+    /// the stored resource does not count.
     ///
     /// # Errors
     /// `VersionMismatch` when `If-Match` or `If-None-Match` does not hold.
     pub fn check_write(&self, current: &Version) -> Result<()> {
         self.check_if_match(current)?;
         match &self.if_none_match {
-            Some(tags) if tags.contain(current) => Err(Error::version_mismatch(format!(
-                "The resource exists with version {current}, which `If-None-Match` excludes"
-            ))),
+            Some(tags) if tags.any(|tag| current.is_stored(tag)) => {
+                Err(Error::version_mismatch(format!(
+                    "The resource exists with version {current}, which `If-None-Match` excludes"
+                )))
+            }
             _ => Ok(()),
         }
     }
 
-    fn check_if_match(&self, current: &Version) -> Result<()> {
+    /// Checks `If-Match` alone.
+    ///
+    /// # Errors
+    /// `VersionMismatch`.
+    pub fn check_if_match(&self, current: &Version) -> Result<()> {
         match &self.if_match {
-            Some(tags) if !tags.contain(current) => Err(Error::version_mismatch(format!(
-                "The resource has version {current}, which `If-Match` does not name"
-            ))),
+            Some(tags) if !tags.any(|tag| current.is_stored(tag)) => Err(Error::version_mismatch(
+                format!("The resource has version {current}, which `If-Match` does not name"),
+            )),
             _ => Ok(()),
         }
     }
@@ -142,10 +235,11 @@ impl Tags {
         Self::Listed(tags)
     }
 
-    fn contain(&self, version: &Version) -> bool {
+    /// Whether one of the opaque parts is such; `*` is whatever there is.
+    fn any(&self, is_such: impl Fn(&str) -> bool) -> bool {
         match self {
             Self::Any => true,
-            Self::Listed(tags) => tags.contains(&version.0),
+            Self::Listed(tags) => tags.iter().any(|tag| is_such(tag)),
         }
     }
 }
@@ -177,7 +271,44 @@ mod tests {
 
     #[test]
     fn a_version_is_a_weak_tag() {
-        assert_eq!(Version::new("7-2").to_string(), "W/\"7-2\"");
+        assert_eq!(Version::new("7.2").to_string(), "W/\"7.2\"");
+    }
+
+    #[test]
+    fn what_is_shown_beside_the_stored_resource_is_a_suffix() {
+        let stored = Version::new("7.2");
+        let (one, other) = (stored.showing("one"), stored.showing("other"));
+        assert_eq!(one.to_string(), "W/\"7.2-dpLDrTVAu4A8\"");
+        assert_eq!(Version::of_tag(&one.to_string()), one);
+        assert_eq!(Version::of_tag("7.2"), stored);
+        assert_eq!(
+            (one.stored(), one.showing("other") == other),
+            (stored, false)
+        );
+    }
+
+    #[test]
+    fn only_if_none_match_of_a_read_compares_the_suffix() {
+        let stored = Version::new("7");
+        let (shown, changed) = (stored.showing("one"), stored.showing("other"));
+        let newer = Version::new("8").showing("one");
+        let check = |tag: &Version, current: &Version, is_known: bool, is_stored: bool| {
+            let tag = format!("\"x\", {tag}");
+            let condition = Precondition::parse(None, Some(&tag));
+            let read = condition.check_read(current).unwrap() == Read::NotModified;
+            assert_eq!(read, is_known, "{tag} of {current}");
+            assert_eq!(condition.check_write(current).is_err(), is_stored);
+            let condition = Precondition::parse(Some(&tag), None);
+            assert_eq!(condition.check_read(current).is_ok(), is_stored);
+            assert_eq!(condition.check_write(current).is_ok(), is_stored);
+        };
+        check(&shown, &shown, true, true);
+        check(&shown, &changed, false, true);
+        check(&shown, &stored, false, true);
+        check(&stored, &shown, false, true);
+        check(&shown, &newer, false, false);
+        // A first part that only begins alike is another version.
+        check(&Version::new("7.1"), &stored, false, false);
     }
 
     #[test]

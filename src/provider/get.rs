@@ -37,7 +37,10 @@ impl Provider {
             (scope.existing(resource_type, id).await?, None)
         };
         let version = stored.version();
-        if precondition.check_read(&version)? == version::Read::NotModified {
+        precondition.check_if_match(&version)?;
+        if !scope.looks_up_more(resource_type, &stored, &projection)
+            && precondition.check_read(&version)? == version::Read::NotModified
+        {
             return Ok(Read::NotModified(version));
         }
         let answer = match memberships {
@@ -48,7 +51,10 @@ impl Provider {
             }
             None => scope.answer(resource_type, stored, &projection).await?,
         };
-        Ok(Read::Found(answer))
+        Ok(match precondition.check_read(&answer.version)? {
+            version::Read::NotModified => Read::NotModified(answer.version),
+            version::Read::Representation => Read::Found(answer),
+        })
     }
 }
 

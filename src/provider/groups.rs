@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::change::Setback;
 use super::members::MAX_MEMBERS;
-use super::render::{MAX_ANSWER_BYTES, display, sent_bytes};
+use super::render::{MAX_ANSWER_BYTES, Rendered, display, sent_bytes};
 use super::{Answer, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
@@ -182,10 +182,11 @@ impl Scope {
         projection: &Projection<'_>,
     ) -> Result<Answer> {
         let groups = self.groups_of(memberships).await?.remove(&stored.id);
-        let text = self.render_one(resource_type, stored, groups.as_ref(), projection)?;
+        let Rendered { text, version } =
+            self.render_one(resource_type, stored, groups.as_ref(), projection)?;
         Ok(Answer {
             text,
-            version: stored.version(),
+            version,
             location: self.location(resource_type, &stored.id),
             members: None,
         })

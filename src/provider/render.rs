@@ -48,6 +48,12 @@ pub struct Answer {
     pub members: Option<String>,
 }
 
+/// The text of a resource, and the version of all that it shows.
+pub(super) struct Rendered {
+    pub(super) text: String,
+    pub(super) version: Version,
+}
+
 /// What is kept outside the bodies, by resource id, for the resources that have any; nothing where it
 /// is too much to be shown.
 type Detached = HashMap<String, Option<Value>>;
@@ -84,14 +90,12 @@ impl Scope {
         let detached = detached.get(&stored.id);
         let location = self.location(resource_type, &stored.id);
         let is_too_much = detached.is_some_and(Option::is_none);
+        let value = detached.and_then(Option::as_ref);
+        let Rendered { text, version } =
+            self.render_one(resource_type, stored, value, projection)?;
         Ok(Answer {
-            text: self.render_one(
-                resource_type,
-                stored,
-                detached.and_then(Option::as_ref),
-                projection,
-            )?,
-            version: stored.version(),
+            text,
+            version,
             members: is_too_much.then(|| format!("{location}/members")),
             location,
         })
@@ -107,10 +111,11 @@ impl Scope {
         if resource_type.membership == Some(Membership::Members) {
             return self.answer(resource_type, stored, projection).await;
         }
-        let text = self.render_one(resource_type, &stored, None, projection)?;
+        let Rendered { text, version } =
+            self.render_one(resource_type, &stored, None, projection)?;
         Ok(Answer {
             text,
-            version: stored.version(),
+            version,
             location: self.location(resource_type, &stored.id),
             members: None,
         })
@@ -131,7 +136,8 @@ impl Scope {
             .iter()
             .map(|stored| {
                 let detached = detached.get(&stored.id).and_then(Option::as_ref);
-                self.render_one(resource_type, stored, detached, projection)
+                let rendered = self.render_one(resource_type, stored, detached, projection)?;
+                Ok(rendered.text)
             })
             .collect()
     }
@@ -162,13 +168,35 @@ impl Scope {
         stored: &Stored,
         detached: Option<&Value>,
         projection: &Projection<'_>,
-    ) -> Result<String> {
-        let text = self.text(resource_type, stored, detached)?;
-        if projection.shows_all_of(&stored.body) {
-            return Ok(text);
+    ) -> Result<Rendered> {
+        let version = shown_version(resource_type, stored, detached, projection);
+        let mut text = self.text(resource_type, stored, detached, &version)?;
+        if !projection.shows_all_of(&stored.body) {
+            let body = Resource::from_text(&text)?.into_body();
+            text = Resource::from_canonical(projection.apply(body)).to_text();
         }
-        let body = Resource::from_text(&text)?.into_body();
-        Ok(Resource::from_canonical(projection.apply(body)).to_text())
+        Ok(Rendered { text, version })
+    }
+
+    /// Whether an answer with this projection may show what the version of the stored resource does
+    /// not stand for, and what has to be read to know it.
+    pub(super) fn looks_up_more(
+        &self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+        projection: &Projection<'_>,
+    ) -> bool {
+        let about = stored.group.as_ref().map_or(0, |state| state.about);
+        match resource_type.membership {
+            Some(Membership::MemberOf) => projection.wants("groups"),
+            // Who is in a group is part of its version. The count may be wrong by what dead writers
+            // did, so it has to be twice too many for names.
+            Some(Membership::Members) => {
+                projection.wants_part("members", "display")
+                    && usize::try_from(about).is_ok_and(|about| about <= 2 * MAX_DISPLAYS)
+            }
+            None => false,
+        }
     }
 
     /// The whole resource as filters and sorting see it, with what is kept outside its body if they
@@ -179,7 +207,7 @@ impl Scope {
         stored: &Stored,
         detached: Option<&Value>,
     ) -> Result<Map<String, Value>> {
-        let text = self.text(resource_type, stored, detached)?;
+        let text = self.text(resource_type, stored, detached, &stored.version())?;
         Ok(Resource::from_text(&text)?.into_body())
     }
 
@@ -189,9 +217,10 @@ impl Scope {
         resource_type: &ResourceType,
         stored: &Stored,
         detached: Option<&Value>,
+        version: &Version,
     ) -> Result<String> {
         let (version, location) = (
-            stored.version().to_string(),
+            version.to_string(),
             self.location(resource_type, &stored.id),
         );
         let times = Times::of(stored)?;
@@ -284,6 +313,39 @@ impl Scope {
             }
         }
         Ok(displays)
+    }
+}
+
+/// The version of what an answer shows: that of the stored resource, and the groups of a user or the
+/// names of a group's members as the answer shows them. All members are hashed with their names: a
+/// writer that died may have changed them without counting it.
+fn shown_version(
+    resource_type: &ResourceType,
+    stored: &Stored,
+    detached: Option<&Value>,
+    projection: &Projection<'_>,
+) -> Version {
+    let version = stored.version();
+    let (Some(value), Some(membership)) = (detached, resource_type.membership) else {
+        return version;
+    };
+    let attribute = membership.attribute();
+    let is_looked_up = match membership {
+        Membership::MemberOf => true,
+        Membership::Members => {
+            projection.wants_part(attribute, "display")
+                && value
+                    .as_array()
+                    .is_some_and(|members| members.len() <= MAX_DISPLAYS)
+        }
+    };
+    if !is_looked_up {
+        return version;
+    }
+    let whole = Map::from_iter([(attribute.to_owned(), value.clone())]);
+    match projection.apply(whole).get(attribute) {
+        Some(shown) => version.showing(&shown.to_string()),
+        None => version,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::path::AttributePath;
 use crate::profile::{Reading, UnknownFilterAttributes};
 use crate::resource::reference::is_maintained;
 use crate::schema::{Attribute, Mutability, ResourceType, Returned, Target};
+use crate::version::Version;
 
 /// How many bytes of an unknown path an error repeats.
 const EXCERPT: usize = 100;
@@ -259,6 +260,22 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         relative(shown).map(|stored| CompareValue::String(stored.to_owned()))
     }
 
+    /// The constant that a `meta.version` equals in what a filter is evaluated on, for one that is
+    /// written as answers show it: without what stands for things beside the stored resource.
+    fn stored_version(
+        bound: &BoundPath,
+        op: CompareOp,
+        value: &CompareValue,
+    ) -> Option<CompareValue> {
+        let CompareValue::String(shown) = value else {
+            return None;
+        };
+        let is_version = bound.index_path() == "meta.version" && op.is_equality();
+        let is_tag = shown.starts_with("W/\"") && shown.ends_with('"');
+        (is_version && is_tag)
+            .then(|| CompareValue::String(Version::of_tag(shown).stored().to_string()))
+    }
+
     fn present(&mut self, path: &AttributePath) -> Result<BoundFilter, Fault> {
         let (bound, _) = self.target(path)?;
         Ok(BoundFilter::Present(bound))
@@ -286,8 +303,10 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         let leaf = target.leaf().filter(|leaf| !leaf.is_complex());
         let leaf = leaf.ok_or_else(|| needs_sub_attribute(path, &target))?;
         check_operator(path, op, leaf).map_err(Fault::Unfit)?;
-        let relative = self.stored_reference(&target, op, value);
-        let value = relative.as_ref().unwrap_or(value);
+        let stored = self
+            .stored_reference(&target, op, value)
+            .or_else(|| Self::stored_version(&bound, op, value));
+        let value = stored.as_ref().unwrap_or(value);
         let operand = operand(path, value, leaf, self.reading).map_err(Fault::Unfit)?;
         if let Scope::Resource(resource_type) = self.scope
             && bound.index_path() == "meta.resourceType"

@@ -6,6 +6,7 @@ use super::request::json_from_text;
 use super::{Dialect, View, names};
 use crate::error::{Error, Result};
 use crate::urn;
+use crate::version::Version;
 
 impl View<'_> {
     /// Translates the text of a 2.0 resource, rendered with the 1.1 base URL.
@@ -103,9 +104,16 @@ impl View<'_> {
 
 /// Puts a user into a device, which the Ionic API does when `attributes` names `user`.
 ///
-/// Both are 1.1 resources already.
+/// Both are 1.1 resources already. The device's version then also stands for the user that it shows.
 pub fn embed_user(device: &mut Map<String, Value>, user: Map<String, Value>) {
-    device.insert("user".into(), Value::Object(user));
+    let user = Value::Object(user);
+    if let Some(Value::String(tag)) = device
+        .get_mut("meta")
+        .and_then(|meta| meta.get_mut("version"))
+    {
+        *tag = Version::of_tag(tag).showing(&user.to_string()).to_string();
+    }
+    device.insert("user".into(), user);
 }
 
 /// The answer of `/Scopes`.

@@ -14,7 +14,7 @@ use crate::protocol::message::Selection;
 use crate::protocol::profile::Reading;
 use crate::protocol::scopes::Action;
 use crate::protocol::v1::{Dialect, View};
-use crate::protocol::version::Precondition;
+use crate::protocol::version::{self, Precondition, Version};
 use crate::protocol::{Error, Result};
 use crate::provider::{Answer, Patched, Read};
 
@@ -67,18 +67,30 @@ pub(super) async fn one(
 async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.check_permission(view.resource_type, Action::Read)?;
     let selection = view.selection(&call.parameters)?;
-    let condition = precondition(&call.headers);
+    let whole = precondition(&call.headers);
+    // The provider does not know what else this view shows.
+    let condition = match view.embeds_user(&call.parameters) {
+        true => whole.without_if_none_match(),
+        false => whole.clone(),
+    };
     let provider = &call.service.provider;
     let read = provider
         .get(&call.scope, view.resource_type, id, &selection, &condition)
         .await?;
-    match read {
-        Read::Found(answer) => shown(call, view, StatusCode::OK, answer).await,
-        Read::NotModified(version) => {
-            let location = call.scope.location(view.resource_type, id);
-            Ok(answer::not_modified(&location, &version))
+    let known = match read {
+        Read::Found(answer) => {
+            let translated = translated(call, view, answer).await?;
+            match whole.check_read(&translated.version)? {
+                version::Read::Representation => {
+                    return Ok(with_resource(StatusCode::OK, translated));
+                }
+                version::Read::NotModified => translated.version,
+            }
         }
-    }
+        Read::NotModified(version) => version,
+    };
+    let location = call.scope.location(view.resource_type, id);
+    Ok(answer::not_modified(&location, &known))
 }
 
 /// A PUT as SCIM 1.1 has it.
@@ -102,7 +114,7 @@ async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<
     let translated = read_by(call, |reading| view.merging_put(body, reading));
     let body = or_missing(call, view, id, translated).await?;
     let merged = apply(call, view, id, body, &selection).await?;
-    let merged = with_resource(call, view, id, (merged, &selection)).await?;
+    let merged = or_current(call, view, id, (merged, &selection)).await?;
     shown(call, view, StatusCode::OK, merged).await
 }
 
@@ -124,7 +136,7 @@ async fn patch(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<
         });
     }
     let patched = apply(call, view, id, body, &selection).await?;
-    let patched = with_resource(call, view, id, (patched, &selection)).await?;
+    let patched = or_current(call, view, id, (patched, &selection)).await?;
     shown(call, view, StatusCode::OK, patched).await
 }
 
@@ -183,7 +195,7 @@ async fn apply(
 }
 
 /// The resource after a change, read where the change itself did not show it.
-async fn with_resource(
+async fn or_current(
     call: &Call<'_>,
     view: View<'_>,
     id: &str,
@@ -212,24 +224,40 @@ async fn current(
     }
 }
 
-/// The answer with a resource, translated; a device with its user if that was asked for.
+/// The answer with a resource, translated.
 async fn shown(
     call: &Call<'_>,
     view: View<'_>,
     status: StatusCode,
     answer: Answer,
 ) -> Result<Response> {
-    let text = if view.embeds_user(&call.parameters) {
-        let device = serde_json::from_str(&answer.text).map_err(Error::internal)?;
-        let mut devices = [view.answer_object(device)];
-        device::embed_users(call, view.dialect, &mut devices).await?;
-        let [device] = devices;
-        Value::Object(device).to_string()
-    } else {
-        view.answer(&answer.text)?
-    };
+    let translated = translated(call, view, answer).await?;
+    Ok(with_resource(status, translated))
+}
+
+/// A resource as this view shows it; a device with its user if that was asked for, which its version
+/// then stands for too.
+async fn translated(call: &Call<'_>, view: View<'_>, answer: Answer) -> Result<Answer> {
+    if !view.embeds_user(&call.parameters) {
+        let text = view.answer(&answer.text)?;
+        return Ok(Answer { text, ..answer });
+    }
+    let device = serde_json::from_str(&answer.text).map_err(Error::internal)?;
+    let mut devices = [view.answer_object(device)];
+    device::embed_users(call, view.dialect, &mut devices).await?;
+    let [device] = devices;
+    let tag = device.get("meta").and_then(|meta| meta.get("version"));
+    let version = tag.and_then(Value::as_str).map(Version::of_tag);
+    Ok(Answer {
+        version: version.unwrap_or(answer.version),
+        text: Value::Object(device).to_string(),
+        ..answer
+    })
+}
+
+fn with_resource(status: StatusCode, answer: Answer) -> Response {
     let (location, version) = (&answer.location, Some(&answer.version));
-    Ok(answer::resource(status, text, location, version))
+    answer::resource(status, answer.text, location, version)
 }
 
 /// A selection for answers that are not shown.
