@@ -23,7 +23,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use scim_lambda::clock::SystemClock;
 use scim_lambda::embedded::{DataDirectory, Embedded};
@@ -209,6 +209,18 @@ impl Directory {
 
     /// Sends a request that must succeed; the answer, and what it cost.
     async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (Value, Cost) {
+        let (status, json, cost) = self.ask(method, path, body).await;
+        assert!(status.is_success(), "{method} {path}: {json}");
+        (json, cost)
+    }
+
+    /// Sends a request; its status, the answer, and what it cost.
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value, Cost) {
         *self.ledger.0.lock().unwrap() = Cost::default();
         let request = Request::builder()
             .method(method)
@@ -224,7 +236,6 @@ impl Directory {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        assert!(parts.status.is_success(), "{method} {path}: {json}");
         let cost = *self.ledger.0.lock().unwrap();
         // What the service says of itself is the same; reading configuration it counts apart.
         let said = parts.headers["server-timing"].to_str().unwrap();
@@ -234,7 +245,7 @@ impl Directory {
         );
         let is_said = said.contains(&expected) || said.contains("cfg=");
         assert!(is_said, "{method} {path}: {said}, {expected}");
-        (json, cost)
+        (parts.status, json, cost)
     }
 
     /// Compares what an operation cost with the floor.
@@ -307,6 +318,7 @@ async fn check_floor((users, members): (u64, u64)) {
     let directory = Directory::generate((users, members)).await;
     check_reads(&directory).await;
     check_lists(&directory).await;
+    check_large_lists(&directory, users).await;
     check_writes(&directory).await;
     check_groups(&directory, members).await;
     let missed = directory.missed.lock().unwrap();
@@ -355,6 +367,58 @@ async fn check_lists(directory: &Directory) {
     let spent = list("").await.1;
     let floor = Cost { calls: 8, ..spent };
     directory.expect("list with groups", spent, floor);
+}
+
+/// Lists that would read much: refused before that, or bounded.
+async fn check_large_lists(directory: &Directory, users: u64) {
+    let ask = async |filter: &str, rest: &str| {
+        let path = format!("/Users?count=1&{LEAN}&filter={filter}{rest}");
+        directory.ask("GET", &path, None).await
+    };
+    // The entries of the index are counted, not what they lead to: some 25 fit a read unit.
+    let all = "emails.value ge \"a\"";
+    let (status, list, spent) = ask(all, "").await;
+    assert_eq!(
+        (status.as_u16(), &list["totalResults"]),
+        (200, &json!(users))
+    );
+    assert!(spent.read_units <= 3.0 + users as f64 / 25.0, "{spent:?}");
+
+    let is_large = users > 10_000;
+    for filter in ["title co \"e\"", "title co \"e\" or userName eq \"a\""] {
+        let (status, list, spent) = ask(filter, "").await;
+        let (by_cursor, page, spent_by_cursor) = ask(filter, "&cursor").await;
+        assert_eq!(by_cursor, StatusCode::OK);
+        if is_large {
+            assert_eq!(
+                (status.as_u16(), &list["scimType"]),
+                (400, &json!("tooMany"))
+            );
+            directory.expect("unindexed filter", spent, cost(1, 1.0, 0.0));
+            assert_eq!(page["totalResults"], Value::Null);
+            // One batch of 64 users and the counter.
+            assert!(spent_by_cursor.read_units <= 20.0, "{spent_by_cursor:?}");
+        } else {
+            assert_eq!(status, StatusCode::OK);
+            assert_eq!(page["totalResults"], list["totalResults"]);
+        }
+    }
+    let search = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
+        "filter": "title co \"e\"",
+        "sortBy": "title",
+    });
+    let searched = directory.ask("POST", "/Users/.search", Some(search)).await;
+    if is_large {
+        assert_eq!(searched.0, StatusCode::BAD_REQUEST);
+        directory.expect("sort without an index", searched.2, cost(1, 1.0, 0.0));
+    }
+    // Each resource that is looked at by its key is a read unit: keys are counted before.
+    let (status, _, spent) = ask("userName ge \"a\" and title co \"e\"", "").await;
+    if is_large {
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(spent.read_units <= 64.0 + 10_000.0 / 25.0, "{spent:?}");
+    }
 }
 
 async fn check_writes(directory: &Directory) {

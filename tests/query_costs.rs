@@ -5,6 +5,8 @@
 mod directory;
 
 use directory::{Cost, Directory, encoded, ids, user};
+use scim_lambda::protocol::error::{Error, ErrorKind};
+use scim_lambda::provider::ReadBudget;
 use serde_json::json;
 
 /// The attributes of a user that its own item tells.
@@ -98,14 +100,199 @@ async fn a_page_is_three_calls_and_a_page_by_cursor_one() {
         .await;
     assert_eq!(ids(&second), users[20..40]);
     assert_eq!(found, cost(3, page + 1.0, 1.0));
-    // The last page has no successor to leave a mark for.
+    // The last page looks at what there is now, and leaves a mark for a client that comes back.
     let (last, found) = directory
         .priced("User", &format!("{base}&startIndex=41"))
         .await;
     assert_eq!(
         (ids(&last), found.calls, found.write_units),
-        (users[40..].to_vec(), 2, 0.0)
+        (users[40..].to_vec(), 4, 1.0)
     );
+    let (behind, found) = directory
+        .priced("User", &format!("{base}&startIndex=51"))
+        .await;
+    assert_eq!(
+        (ids(&behind).len(), found.calls, found.write_units),
+        (0, 3, 0.0)
+    );
+    assert!(found.read_units <= 3.0, "{found:?}");
+}
+
+/// What a query is refused with, and what that cost.
+async fn refused(directory: &Directory, name: &str, query: &str) -> (Error, Cost) {
+    let (scope, before) = (directory.scope().await, directory.calls());
+    let Err(error) = directory.list(&scope, name, query).await else {
+        panic!("{query} was answered");
+    };
+    assert_eq!(error.kind(), ErrorKind::TooMany, "{query}");
+    (error, directory.cost(&scope, before))
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_be_looked_at_is_refused_before_it_is_read() {
+    let budget = ReadBudget {
+        resources: 20,
+        ..ReadBudget::default()
+    };
+    let directory = Directory::with_budget(budget).await;
+    let scope = directory.scope().await;
+    directory.create_users(&scope, 21).await;
+    for filter in [
+        "title eq \"Title 3\"",
+        "not (title eq \"Title 3\")",
+        "title co \"3\" or userName eq \"user-001@example.com\"",
+        "groups.display eq \"g\"",
+    ] {
+        let filter = encoded(filter);
+        for query in ["", "&count=1", "&count=0", "&startIndex=5", "&sortBy=title"] {
+            let (error, found) =
+                refused(&directory, "User", &format!("filter={filter}{query}")).await;
+            let marks = u64::from(query.contains("startIndex"));
+            assert_eq!(
+                found,
+                cost(1 + marks, 1.0 + marks as f64, 0.0),
+                "{filter}{query}"
+            );
+            assert!(error.detail().contains("userName, externalId"), "{error}");
+        }
+    }
+    // In the order of an index each resource is looked at, too.
+    let query = format!("sortBy=externalId&filter={}", encoded("title pr"));
+    let (_, found) = refused(&directory, "User", &query).await;
+    assert_eq!(found, cost(1, 1.0, 0.0));
+    // Over all types their counters are asked, one call for each.
+    let types = scope.tenant.registry.resource_types().iter().count() as u64;
+    for query in [
+        format!("filter={}", encoded("externalId ew \"3\"")),
+        "sortBy=externalId".to_owned(),
+    ] {
+        let (_, found) = refused(&directory, "", &query).await;
+        assert_eq!(found.calls, types, "{query}");
+        assert!(found.read_units <= types as f64, "{query}: {found:?}");
+    }
+    // By cursor the page is looked for, and nothing behind it.
+    let query = format!("{PLAIN}&count=2&cursor&filter={}", encoded("title pr"));
+    let (list, found) = directory.priced("User", &query).await;
+    assert_eq!((ids(&list).len(), list.get("totalResults")), (2, None));
+    assert!(found.calls == 2 && found.read_units <= 6.0, "{found:?}");
+    let (_, found) = refused(&directory, "User", "sortBy=title&cursor").await;
+    assert_eq!(found, cost(1, 1.0, 0.0));
+}
+
+#[tokio::test]
+async fn what_keys_lead_to_is_counted_before_it_is_looked_at() {
+    let budget = ReadBudget {
+        resources: 100,
+        ..ReadBudget::default()
+    };
+    let directory = Directory::with_budget(budget).await;
+    let scope = directory.scope().await;
+    let mut members = Vec::new();
+    for number in 0..110 {
+        let mut body = user(number);
+        body["externalId"] = json!(if number < 105 { "same" } else { "other" });
+        members.push(json!({"value": directory.create(&scope, "User", body).await}));
+    }
+    let group = json!({"displayName": "g", "members": members});
+    let group = directory.create(&scope, "Group", group).await;
+    let member = format!("groups.value eq \"{group}\" and title ew \"3\"");
+    for filter in [
+        "userName sw \"user\" and title ew \"3\"",
+        "externalId eq \"same\" and title ew \"3\"",
+        "emails[value sw \"user\" and type eq \"home\"]",
+        &member,
+    ] {
+        let filter = encoded(filter);
+        // The first batch of entries and resources, and then the other entries.
+        let (_, found) = refused(&directory, "User", &format!("count=9&filter={filter}")).await;
+        assert!(
+            found.calls <= 6 && found.read_units <= 64.0 + 12.0,
+            "{filter}: {found:?}"
+        );
+        let (_, found) =
+            refused(&directory, "User", &format!("filter={filter}&sortBy=title")).await;
+        assert!(
+            found.calls <= 6 && found.read_units <= 64.0 + 12.0,
+            "{filter}: {found:?}"
+        );
+        // By cursor the page is found, without a total.
+        let query = format!("{PLAIN}&count=2&cursor&filter={filter}");
+        let (list, _) = directory.priced("User", &query).await;
+        assert_eq!(list.get("totalResults"), None, "{filter}");
+    }
+    // What is few by its keys is counted on the way, with no call more.
+    let filter = encoded("externalId eq \"other\" and title pr");
+    let (list, found) = directory
+        .priced("User", &format!("{PLAIN}&filter={filter}"))
+        .await;
+    assert_eq!((&list["totalResults"], found.calls), (&json!(5), 2));
+}
+
+#[tokio::test]
+async fn a_total_that_costs_too_much_is_refused_or_left_out() {
+    let budget = ReadBudget {
+        total_units: 1,
+        ..ReadBudget::default()
+    };
+    let directory = Directory::with_budget(budget).await;
+    let scope = directory.scope().await;
+    let users = directory.create_users(&scope, 90).await;
+    let members: Vec<_> = users.iter().map(|id| json!({"value": id})).collect();
+    let group = json!({"displayName": "g", "members": members});
+    let group = directory.create(&scope, "Group", group).await;
+    let inner = json!([{"value": group, "type": "Group"}]);
+    let outer = json!({"displayName": "outer", "members": inner});
+    let outer = directory.create(&scope, "Group", outer).await;
+    for filter in [
+        "emails.value sw \"user\"".to_owned(),
+        "userName sw \"user\"".to_owned(),
+        "active eq true".to_owned(),
+        "userName sw \"user\" and active eq true".to_owned(),
+        format!("groups.value eq \"{group}\""),
+        format!("groups.value eq \"{outer}\""),
+    ] {
+        let filter = encoded(&filter);
+        for count in [0, 1] {
+            if count == 1 && filter.starts_with("active") {
+                // One call reads all of so small a directory.
+                continue;
+            }
+            let query = format!("{PLAIN}&count={count}&filter={filter}");
+            let (error, found) = refused(&directory, "User", &query).await;
+            assert!(error.detail().contains("totalResults"), "{error}");
+            // Where a match is looked for among others, a first batch is read. The rest is not.
+            let most = if count == 1 { 68.0 } else { 10.0 };
+            assert!(found.read_units <= most, "{filter}: {found:?}");
+            let (list, found) = directory.priced("User", &format!("{query}&cursor")).await;
+            assert_eq!(list.get("totalResults"), None, "{filter}");
+            assert_eq!(ids(&list).len(), count, "{filter}");
+            assert!(found.read_units <= most, "{filter}: {found:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_total_by_keys_reads_no_resource() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    for number in 0..60 {
+        let mut body = user(number);
+        let other = json!({"value": format!("user-{number:03}@home.example.com"), "type": "home"});
+        body["emails"].as_array_mut().unwrap().push(other);
+        directory.create(&scope, "User", body).await;
+    }
+    // Sixty users have 120 entries here.
+    let query = format!(
+        "{PLAIN}&count=1&filter={}",
+        encoded("emails.value sw \"user\"")
+    );
+    let (list, found) = directory.priced("User", &query).await;
+    assert_eq!((&list["totalResults"], ids(&list).len()), (&json!(60), 1));
+    assert!(found.calls == 4 && found.read_units <= 8.0, "{found:?}");
+    let (list, _) = directory
+        .priced("User", &query.replace("count=1", "count=100"))
+        .await;
+    assert_eq!((&list["totalResults"], ids(&list).len()), (&json!(60), 60));
 }
 
 #[tokio::test]

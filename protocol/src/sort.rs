@@ -4,6 +4,8 @@
 //! are equal and pages do not overlap. Resources without a value come last. Descending is exactly the
 //! reverse of ascending: so they come first there, and an index serves both directions.
 
+mod border;
+
 use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
@@ -15,6 +17,8 @@ use crate::message::SortOrder;
 use crate::path::AttributePath;
 use crate::profile::Reading;
 use crate::schema::{Attribute, Mutability, ResourceType, Returned};
+
+pub use border::Border;
 
 /// How the resources of one type are sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +54,13 @@ impl SortBy {
     ) -> Result<Self> {
         let path = Some(bind(text, resource_type, reading)?);
         Ok(Self { path, order })
+    }
+
+    /// The order by an attribute whose path is known.
+    #[must_use]
+    pub fn of_path(path: BoundPath, order: SortOrder) -> Self {
+        let path = Some(path);
+        Self { path, order }
     }
 
     /// Reads `sortBy` for a query across several types, in order. In a type that cannot be sorted by

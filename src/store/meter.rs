@@ -63,6 +63,12 @@ impl Meter {
         }
     }
 
+    /// The read units so far, without the fraction.
+    #[must_use]
+    pub fn whole_read_units(&self) -> u64 {
+        self.0.read_milliunits.load(Ordering::Relaxed) / 1_000
+    }
+
     /// Adds what another meter counted, as reads of configuration.
     pub(crate) fn add_configuration(&self, cost: &Cost) {
         let calls = cost.calls + cost.config_calls;
@@ -89,16 +95,7 @@ impl Meter {
         account: Account,
         consumed: impl IntoIterator<Item = &'c ConsumedCapacity>,
     ) {
-        let units: f64 = consumed
-            .into_iter()
-            .filter_map(ConsumedCapacity::capacity_units)
-            .sum();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "small and positive"
-        )]
-        let milliunits = (units * 1000.0).round() as u64;
+        let milliunits = milliunits(consumed);
         match account {
             Account::Read => self
                 .0
@@ -111,6 +108,21 @@ impl Meter {
             Account::Config => 0,
         };
     }
+}
+
+/// What calls have consumed, in thousandths of a unit.
+pub(super) fn milliunits<'c>(consumed: impl IntoIterator<Item = &'c ConsumedCapacity>) -> u64 {
+    let units: f64 = consumed
+        .into_iter()
+        .filter_map(ConsumedCapacity::capacity_units)
+        .sum();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small and positive"
+    )]
+    let milliunits = (units * 1000.0).round() as u64;
+    milliunits
 }
 
 impl fmt::Display for Cost {

@@ -8,6 +8,7 @@
 //!
 //! It must not know HTTP, messages, or what a filter looks like as text.
 
+mod allowance;
 mod batch;
 mod call;
 mod change;
@@ -40,6 +41,7 @@ mod roster;
 mod signature;
 mod sweep;
 mod table;
+mod tally;
 mod transaction;
 
 use std::sync::Arc;
@@ -50,6 +52,7 @@ use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::Client;
 use tokio::time::Instant;
 
+pub use allowance::CountLimit;
 pub use call::Backoff;
 pub use change::{BodyChange, Change, Guard, MemberEffect, MemberItems};
 pub use config::{

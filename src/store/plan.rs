@@ -43,7 +43,7 @@ pub struct Branch {
 pub enum Total {
     /// Every resource of the type matches, and they are counted already.
     Counter,
-    /// There are as many matches as keys in the only branch.
+    /// There are as many matches as resources with keys in the only branch.
     Keys,
     /// By looking at every resource that the branches find.
     Resources,

@@ -187,51 +187,6 @@ impl TenantStore {
         })
     }
 
-    /// The number of entries in a range of an index, in as many calls as DynamoDB needs; nothing if
-    /// there are more than `limit`.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn index_count(
-        &self,
-        resource_type: &ResourceType,
-        index: &Index,
-        range: &KeyRange,
-        limit: u64,
-    ) -> Result<Option<u64>, StoreError> {
-        if range.is_empty() {
-            return Ok(Some(0));
-        }
-        let pk = self.keys.index(resource_type, &index.path);
-        self.count_items(pk, range, limit).await
-    }
-
-    /// The number of items in a range, in as many calls as DynamoDB needs; nothing if there are more
-    /// than `limit`.
-    pub(super) async fn count_items(
-        &self,
-        pk: String,
-        range: &KeyRange,
-        limit: u64,
-    ) -> Result<Option<u64>, StoreError> {
-        let (mut total, mut after) = (0, None::<String>);
-        loop {
-            let window = Window {
-                after: after.as_deref(),
-                ..Window::default()
-            };
-            let output = self.query(pk.clone(), range, window, Shown::Count).await?;
-            total += u64::try_from(output.count()).unwrap_or(0);
-            after = last_key(&output);
-            if total > limit {
-                return Ok(None);
-            }
-            if after.is_none() {
-                return Ok(Some(total));
-            }
-        }
-    }
-
     /// One call's worth of a type's resources in order of creation; those being deleted are left out.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, ReturnConsumedCapacity};
 
 use super::TenantStore;
+use super::allowance::CountLimit;
 use super::entry::{Entries, Entry};
 use super::error::StoreError;
 use super::expression::Expression;
@@ -192,7 +193,7 @@ impl TenantStore {
         for shard in 0..u64::from(state.shards) {
             let pk = self.keys.members(&group.id, &state.set, shard);
             total += self
-                .count_items(pk, &KeyRange::all(), u64::MAX)
+                .count_items(pk, &KeyRange::all(), Window::default(), CountLimit::NONE)
                 .await?
                 .unwrap_or(0);
         }

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
 use futures_util::future::try_join_all;
 
 use super::TenantStore;
+use super::allowance::{Allowance, CountLimit};
 use super::error::StoreError;
 use super::item::{self, GroupState, Item, Stored, s};
 use super::key_range::KeyRange;
@@ -108,8 +110,11 @@ impl TenantStore {
         Ok((members.collect::<Result<_, StoreError>>()?, more))
     }
 
-    /// The number of members of one type, in as many calls as DynamoDB needs; nothing if there are
-    /// more than about `limit` members.
+    /// The number of members of one type; nothing if the members are more, or cost more, than the
+    /// limit.
+    ///
+    /// All partitions are read side by side, in rounds. Each call of a round reads its share of what
+    /// may still be read.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -117,56 +122,66 @@ impl TenantStore {
         &self,
         group: &Stored,
         kind: &str,
-        limit: u64,
+        limit: CountLimit,
     ) -> Result<Option<u64>, StoreError> {
         let Some(state) = &group.group else {
             return Ok(Some(0));
         };
-        let share = limit / u64::from(state.shards.max(1));
-        let shards = (0..u64::from(state.shards)).map(|shard| {
-            let pk = self.keys.members(&group.id, &state.set, shard);
-            self.count_of_shard(pk, kind, share)
-        });
-        let counts = try_join_all(shards).await?;
-        Ok(counts.into_iter().sum())
+        let mut allowance = Allowance::new(limit);
+        let mut total = 0;
+        let shards = 0..u64::from(state.shards);
+        let mut open: Vec<(String, Option<Item>)> = shards
+            .map(|shard| (self.keys.members(&group.id, &state.set, shard), None))
+            .collect();
+        while !open.is_empty() {
+            let Some(share) = allowance.share(open.len()) else {
+                return Ok(None);
+            };
+            let reads = open
+                .iter()
+                .map(|(pk, start)| self.count_of_shard(pk, kind, start.clone(), share));
+            let outputs = try_join_all(reads).await?;
+            let mut unfinished = Vec::new();
+            for ((pk, _), output) in open.into_iter().zip(outputs) {
+                allowance.spend(&output);
+                total += u64::try_from(output.count()).unwrap_or(0);
+                if let Some(start) = output.last_evaluated_key {
+                    unfinished.push((pk, Some(start)));
+                }
+            }
+            open = unfinished;
+        }
+        Ok((!allowance.is_exceeded()).then_some(total))
     }
 
+    /// Counts some members of one partition. One call.
     async fn count_of_shard(
         &self,
-        pk: String,
+        pk: &str,
         kind: &str,
-        limit: u64,
-    ) -> Result<Option<u64>, StoreError> {
-        let (mut total, mut read, mut start) = (0, 0, None);
-        loop {
-            let attempt = || {
-                self.client
-                    .query()
-                    .table_name(&*self.table)
-                    .key_condition_expression("pk = :pk")
-                    .filter_expression("#type = :type")
-                    .expression_attribute_names("#type", "type")
-                    .expression_attribute_values(":pk", s(&pk))
-                    .expression_attribute_values(":type", s(kind))
-                    .set_exclusive_start_key(start.clone())
-                    .select(Select::Count)
-                    .consistent_read(true)
-                    .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                    .send()
-            };
-            let output = self.call(Account::Read, attempt).await?;
-            self.meter
-                .capacity(Account::Read, output.consumed_capacity());
-            total += u64::try_from(output.count()).unwrap_or(0);
-            read += u64::try_from(output.scanned_count()).unwrap_or(0);
-            start = output.last_evaluated_key;
-            if start.is_none() {
-                return Ok(Some(total));
-            }
-            if read > limit {
-                return Ok(None);
-            }
-        }
+        start: Option<Item>,
+        limit: usize,
+    ) -> Result<QueryOutput, StoreError> {
+        let attempt = || {
+            self.client
+                .query()
+                .table_name(&*self.table)
+                .key_condition_expression("pk = :pk")
+                .filter_expression("#type = :type")
+                .expression_attribute_names("#type", "type")
+                .expression_attribute_values(":pk", s(pk))
+                .expression_attribute_values(":type", s(kind))
+                .set_exclusive_start_key(start.clone())
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+                .select(Select::Count)
+                .consistent_read(true)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+        };
+        let output = self.call(Account::Read, attempt).await?;
+        self.meter
+            .capacity(Account::Read, output.consumed_capacity());
+        Ok(output)
     }
 
     /// Whether a resource is a member of the group's current set. One call.

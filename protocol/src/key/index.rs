@@ -79,8 +79,7 @@ impl Key<'_> {
         if text.len() <= WHOLE {
             return IndexText { text, cut: false };
         }
-        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(self.as_str()));
-        let text = format!("{}{CUT}{hash}", head(&text, HEAD));
+        let text = format!("{}{CUT}{}", head(&text, HEAD), self.digest());
         IndexText { text, cut: true }
     }
 
@@ -129,6 +128,20 @@ impl Key<'_> {
         })
     }
 
+    /// The beginning of the text that an index would hold if nothing were cut, at most so many bytes
+    /// of it, and whether that is not all. Beginnings are ordered as the keys are.
+    pub(crate) fn beginning(&self, bytes: usize) -> (String, bool) {
+        let text = escape(self.as_str());
+        let beginning = head(&text, bytes).to_owned();
+        let is_cut = beginning.len() < text.len();
+        (beginning, is_cut)
+    }
+
+    /// A hash that tells the key apart from every other: that at the end of a cut text.
+    pub(crate) fn digest(&self) -> String {
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.as_str()))
+    }
+
     /// Where the keys are that begin with this one; every value begins with the empty string.
     fn prefix_range(&self) -> Option<IndexRange> {
         let text = escape(self.as_str());
@@ -138,6 +151,21 @@ impl Key<'_> {
             bounds: Bounds::Prefix(prefix.to_owned()),
         })
     }
+}
+
+/// What all texts begin with whose order an index does not tell, given one of them: texts that are cut
+/// and have the same first 640 bytes. Nothing for a text that is not cut, which is always in its place.
+///
+/// Among cut texts with this beginning there may be texts that are not cut. A text that is not cut
+/// stands rightly between others, so sorting all that begin with this gives the order of the keys.
+#[must_use]
+pub fn unordered_prefix(text: &str) -> Option<&str> {
+    text.contains(CUT).then(|| head(text, WHOLE))
+}
+
+/// The same, given the beginning of a key that is longer than any text which is not cut.
+pub(crate) fn unordered_prefix_of(beginning: &str) -> &str {
+    head(beginning, WHOLE)
 }
 
 /// Replaces each character up to [`ESCAPE`] by a pair, which keeps the order.
@@ -257,6 +285,22 @@ mod tests {
             .prop_map(|(length, tail)| "x".repeat(length) + &tail)
     }
 
+    #[test]
+    fn texts_that_an_index_misorders_share_a_beginning() {
+        let x = "x".repeat(643);
+        // The three bytes of the first one's sign do not fit the head, so its text comes first.
+        let [one, other] = ["€", "ab"].map(|end| format!("{x}{end}{x}"));
+        let [a, b] = [&one, &other].map(|text| key(text).index_text().text);
+        assert!(one > other && a < b);
+        assert_eq!(unordered_prefix(&a), unordered_prefix(&b));
+        assert_eq!(unordered_prefix(&a), Some(&*"x".repeat(640)));
+        assert_eq!(unordered_prefix(&key(&x[..640]).index_text().text), None);
+        assert_eq!(
+            unordered_prefix(&key("a # b \u{0} #").index_text().text),
+            None
+        );
+    }
+
     proptest! {
         #[test]
         fn ranges_hold_what_satisfies_the_comparison(value in any_key(), operand in any_key()) {
@@ -287,8 +331,17 @@ mod tests {
             let (a, b) = (key(&one).index_text(), key(&other).index_text());
             prop_assert_eq!(a.text == b.text, one == other);
             if !(a.cut && b.cut) {
-                let [x, y] = [a, b].map(|text| format!("{}{SEPARATOR}id", text.text));
+                let [x, y] = [&a, &b].map(|text| format!("{}{SEPARATOR}id", text.text));
                 prop_assert_eq!(x.cmp(&y), one.cmp(&other));
+            } else if a.text.cmp(&b.text) != one.cmp(&other) {
+                prop_assert_eq!(unordered_prefix(&a.text), unordered_prefix(&b.text));
+            }
+            for (text, value) in [(&a, &one), (&b, &other)] {
+                prop_assert_eq!(unordered_prefix(&text.text).is_some(), text.cut);
+                let (beginning, _) = key(value).beginning(700);
+                if text.cut {
+                    prop_assert_eq!(unordered_prefix(&text.text), Some(unordered_prefix_of(&beginning)));
+                }
             }
         }
     }

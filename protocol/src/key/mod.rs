@@ -19,7 +19,8 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::datetime::DateTime;
 use crate::schema::{Attribute, Kind};
 
-pub use index::{Bounds, IndexRange, IndexText, SEPARATOR};
+pub(crate) use index::unordered_prefix_of;
+pub use index::{Bounds, IndexRange, IndexText, SEPARATOR, unordered_prefix};
 
 /// How the values of an attribute are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

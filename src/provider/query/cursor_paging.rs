@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::{Provider, Scope};
-use super::collect::{Collected, Cut};
+use super::collect::{Collected, Count, Cut};
 use super::cursor::{MAX_LENGTH, trail};
 use super::position::Position;
 use super::search::Search;
@@ -84,14 +84,20 @@ impl Provider {
         };
         let rendered = search.render(scope, collected.matches).await?;
         let shown = begin.shown + rendered.texts.len() as u64;
+        let more = collected.more;
         let next = match rendered.cut_at {
             // A full page may be the last one. That is worth a look only when as many were shown as
             // there were in the beginning.
-            None if total.is_some_and(|total| shown >= total) => {
+            None if !more && total.is_some_and(|total| shown >= total) => {
                 self.further(scope, search, collected.next).await?
             }
             None => collected.next,
             cut_at => cut_at,
+        };
+        let at_least = shown + u64::from(next.is_some());
+        let total = match total {
+            Some(total) if total < at_least => grown(&mut walk, search, at_least).await?,
+            total => total,
         };
         let seal = |begin: Begin, behind: Vec<Begin>| {
             let expires = self.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
@@ -172,18 +178,27 @@ impl Provider {
     }
 }
 
+/// The number of all matches, now that the walk has come to more than there were when it began; nothing
+/// if that cannot be told without looking at them.
+async fn grown(walk: &mut Walk<'_, '_>, search: &Search<'_>, at_least: u64) -> Result<Option<u64>> {
+    let total = walk.known_total(search).await?;
+    Ok(total.map(|total| total.max(at_least)))
+}
+
 /// The first page, and the number of all matches if it can be told within the budget.
 async fn first_page<'r>(
     walk: &mut Walk<'_, 'r>,
     search: &Search<'r>,
 ) -> Result<(Collected<'r>, Option<u64>)> {
-    let cut = Cut {
-        skip: 0,
-        size: search.size,
-        count: search.total == Total::Resources,
-        enough: None,
-    };
-    if search.total == Total::Counter {
+    let mut cut = Cut::first(search.size);
+    if search.sorted.is_none() && search.total == Total::Resources {
+        // What is too large to be counted is not begun to be counted.
+        cut.count = match walk.is_too_large(search).await? {
+            true => Count::No,
+            false => Count::IfAffordable,
+        };
+    }
+    if search.sorted.is_none() && search.total == Total::Counter {
         let scope = walk.scope;
         let page = walk.page(search, &Position::START, cut);
         let (collected, total) = tokio::try_join!(page, counters(scope, search))?;

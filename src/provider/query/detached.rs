@@ -99,6 +99,11 @@ impl Walk<'_, '_> {
 
     async fn members_value(&mut self, group: &Stored) -> Result<Value> {
         let limit = usize::try_from(self.budget.keys()).unwrap_or(usize::MAX);
+        // The group says roughly how many members it has. Twice too many are not begun to be read.
+        let about = group.group.as_ref().map_or(0, |state| state.about);
+        if usize::try_from(about).is_ok_and(|about| about / 2 > limit) {
+            return Err(Self::too_many_members());
+        }
         let (members, more) = self.scope.store.members(group, limit).await?;
         if more {
             return Err(Self::too_many_members());

@@ -1,11 +1,15 @@
 //! Pages by `startIndex` (RFC 7644 §3.4.2.4).
 //!
-//! Every page that has a successor leaves a mark, so that the next page is read from where this one
-//! ended: what was deleted meanwhile shifts nothing, and a walk of the whole directory costs as much
-//! per page at its end as at its beginning. `totalResults` stays what it was when the walk began.
+//! Every page that has a successor, and the last page of a walk of several, leaves a mark. The next
+//! page is read from where this one ended: what was deleted meanwhile shifts nothing, and a walk of the
+//! whole directory costs as much per page at its end as at its beginning.
+//!
+//! A mark also lends the walk's total, which spares pages in the middle of the walk the counting. It
+//! never lends the end: a page that reaches that total, or begins behind it, looks at what is there
+//! now. So the total grows within a walk if resources are created, and it never shrinks.
 
 use super::super::{Provider, Scope};
-use super::collect::{Collected, Cut};
+use super::collect::{Collected, Count, Cut, Missing};
 use super::position::Position;
 use super::search::Search;
 use super::total::counters;
@@ -40,11 +44,16 @@ impl Provider {
         let (collected, total) = self
             .collect_from(scope, search, start_index, &start)
             .await?;
+        let last = collected.matches.last().map(|last| last.position.clone());
         let rendered = search.render(scope, collected.matches).await?;
         let shown = rendered.texts.len() as u64;
         let next_index = start_index.saturating_add(shown);
         let next = rendered.cut_at.or(collected.next);
-        if let Some(next) = next.filter(|_| shown > 0 && next_index <= total) {
+        let next = next.filter(|_| next_index <= total);
+        // A client that comes back to the end of its walk goes on behind the last resource it has
+        // seen, also if some of those before it are gone.
+        let next = next.or(last.filter(|_| start_index > 1));
+        if let Some(next) = next.filter(|_| shown > 0) {
             let mark = PageMark {
                 start_index: next_index,
                 after: serde_json::to_string(&next).unwrap_or_default(),
@@ -94,56 +103,134 @@ impl Provider {
         start_index: u64,
         start: &Start,
     ) -> Result<(Collected<'r>, u64)> {
-        let mut walk = Walk::new(scope, search, self.read_budget, &start.position);
-        if start_index == 1 && search.total == Total::Counter {
-            let page = walk.page(search, &start.position, Cut::first(search.size));
-            return tokio::try_join!(page, counters(scope, search));
-        }
-        let known = match start.total {
-            None if start_index > 1 => walk.known_total(search).await?,
-            total => total,
+        let walk = Walk::new(scope, search, self.read_budget, &start.position);
+        let mut page = Page {
+            walk,
+            search,
+            start,
+            start_index,
         };
-        if let Some(total) = known.filter(|total| start_index > *total) {
-            return Ok((Collected::nothing(), total));
+        let behind = start_index.saturating_add(search.size as u64);
+        match start.total {
+            // In the middle of a walk the page says itself what there is.
+            Some(total) if behind <= total && search.sorted.is_none() => {
+                let cut = page.cut(Count::No, None)?;
+                let collected = page.collect(cut).await?;
+                Ok((collected, total))
+            }
+            _ if search.looks_at_all() => page.counted_on_the_way().await,
+            _ => page.counted_apart().await,
         }
-        let cut = self.cut(search, start_index, start, known)?;
-        let collected = walk.page(search, &start.position, cut).await?;
-        if collected.stopped {
-            return Err(search.too_much(WAY_OUT));
+    }
+}
+
+/// A page that is being found.
+struct Page<'p, 'r> {
+    walk: Walk<'p, 'r>,
+    search: &'p Search<'r>,
+    start: &'p Start,
+    start_index: u64,
+}
+
+impl<'r> Page<'_, 'r> {
+    /// A page of a search whose matches have to be looked at to be counted, or to be sorted.
+    async fn counted_on_the_way(&mut self) -> Result<(Collected<'r>, u64)> {
+        let is_whole = self.start.position == Position::START;
+        // A list that is sorted in memory is checked where it is sorted.
+        let is_checked = self.search.sorted.is_some();
+        if is_whole && !is_checked && self.walk.is_too_large(self.search).await? {
+            return Err(self.search.too_much(WAY_OUT));
         }
-        let counted = collected
-            .counted
-            .filter(|_| start.position == Position::START);
-        let total = match known.or(counted) {
-            Some(total) => total,
-            None => walk
-                .known_total(search)
-                .await?
-                .ok_or_else(|| search.too_much(WAY_OUT))?,
+        let cut = self.cut(Count::Always, None)?;
+        let collected = self.collect(cut).await?;
+        let counted = collected.counted.unwrap_or(0);
+        // A list that is sorted in memory is read from its beginning for every page.
+        let earlier = match self.search.sorted {
+            Some(_) => 0,
+            None => self.earlier(),
         };
+        Ok((
+            collected,
+            self.start.total.max(Some(earlier + counted)).unwrap_or(0),
+        ))
+    }
+
+    /// A page of a search whose matches are counted by a counter or by their keys.
+    async fn counted_apart(&mut self) -> Result<(Collected<'r>, u64)> {
+        if self.start_index == 1 {
+            return self.first().await;
+        }
+        let current = self.walk.known_total(self.search).await?;
+        let current = current.ok_or_else(|| self.search.too_many_to_count(WAY_OUT))?;
+        let known = current.max(self.start.total.unwrap_or(0));
+        // There are no more matches behind the mark than there are.
+        if self.start_index > self.earlier().saturating_add(current) {
+            return Ok((Collected::nothing(), known));
+        }
+        let cut = self.cut(Count::No, Some(known))?;
+        let mut collected = self.collect(cut).await?;
+        let shown = self.start_index - 1 + collected.matches.len() as u64;
+        // A full page may be the last one. That is worth a look only where all that are known were
+        // shown.
+        let is_open = collected.counted.is_none() && !collected.more && shown >= known;
+        if is_open && !self.walk.has_another().await? {
+            collected.next = None;
+        }
+        let seen = match collected.counted {
+            Some(counted) => self.earlier() + counted,
+            None => shown + u64::from(collected.next.is_some()),
+        };
+        Ok((collected, known.max(seen)))
+    }
+
+    /// The first page of a walk.
+    async fn first(&mut self) -> Result<(Collected<'r>, u64)> {
+        let cut = Cut::first(self.search.size);
+        if self.search.total == Total::Counter {
+            let (scope, search) = (self.walk.scope, self.search);
+            let page = self.collect(cut);
+            let (collected, total) = tokio::try_join!(page, counters(scope, search))?;
+            let total = total.max(collected.matches.len() as u64);
+            return Ok((collected, total));
+        }
+        let collected = self.collect(cut).await?;
+        let total = match collected.counted {
+            Some(counted) => Some(counted),
+            None => self.walk.known_total(self.search).await?,
+        };
+        let total = total.ok_or_else(|| self.search.too_many_to_count(WAY_OUT))?;
         Ok((collected, total))
     }
 
-    /// What to cut out of the walk, given the total if it is known.
-    fn cut(
-        &self,
-        search: &Search<'_>,
-        start_index: u64,
-        start: &Start,
-        total: Option<u64>,
-    ) -> Result<Cut> {
-        let count = total.is_none() && search.total == Total::Resources;
-        let skip = usize::try_from(start.skip).unwrap_or(usize::MAX);
+    /// The matches that the walk has come to before its mark.
+    fn earlier(&self) -> u64 {
+        (self.start_index - 1).saturating_sub(self.start.skip)
+    }
+
+    /// The page; an error if something of it is missing.
+    async fn collect(&mut self, cut: Cut) -> Result<Collected<'r>> {
+        let page = self.walk.page(self.search, &self.start.position, cut);
+        let collected = page.await?;
+        match collected.missing {
+            None => Ok(collected),
+            Some(Missing::Page) => Err(self.search.too_much(WAY_OUT)),
+            Some(Missing::Total) => Err(self.search.too_many_to_count(WAY_OUT)),
+        }
+    }
+
+    /// What to cut out of the walk, given the number of matches if it is known.
+    fn cut(&self, count: Count, total: Option<u64>) -> Result<Cut> {
+        let skip = usize::try_from(self.start.skip).unwrap_or(usize::MAX);
         // Where all are counted anyway, the budget decides; a page that is too far away to be walked
         // to is refused at once.
-        if !count && skip >= self.read_budget.resources {
-            return Err(search.too_much(WAY_OUT));
+        if count == Count::No && skip >= self.walk.budget.resources {
+            return Err(self.search.too_much(WAY_OUT));
         }
         Ok(Cut {
             skip,
-            size: search.size,
+            size: self.search.size,
             count,
-            enough: total.map(|total| total - (start_index - 1) + start.skip),
+            enough: total.map(|total| total.saturating_sub(self.earlier())),
         })
     }
 }

@@ -6,7 +6,8 @@ use futures_util::future::try_join_all;
 
 use super::super::get::could_be_an_id;
 use super::source::{Batch, From, MAX_BY_ID, Source};
-use crate::protocol::error::Result;
+use crate::protocol::error::{Error, Result};
+use crate::protocol::key::{SEPARATOR, unordered_prefix};
 use crate::protocol::schema::ResourceType;
 use crate::store::{IndexPage, Indexed, KeyRange, Order, Range, Stored, Window};
 
@@ -181,10 +182,20 @@ impl Source<'_> {
             order: range.order,
         };
         let store = &self.scope.store;
-        let page = store
+        let mut page = store
             .index_page(resource_type, &range.index.index, &range.keys, window)
             .await?;
         let items = page.entries.len();
+        if range.by_value
+            && let Some((unordered, prefix)) = first_unordered(&page.entries)
+        {
+            if unordered == 0 {
+                return self.tied(resource_type, range, &prefix, from).await;
+            }
+            // These are in order; the next batch begins with those that are not.
+            page.entries.truncate(unordered);
+            page.next = page.entries.last().map(|(key, _)| key.clone());
+        }
         let batch = self.fetch(resource_type, page.entries).await?;
         Ok(Batch {
             next: page.next,
@@ -192,4 +203,66 @@ impl Source<'_> {
             ..batch
         })
     }
+
+    /// All resources behind a key whose index texts begin with a prefix and are in no order.
+    ///
+    /// # Errors
+    /// `TooMany` when there are more than may be read to put them in order.
+    pub(super) async fn tied(
+        &self,
+        resource_type: &ResourceType,
+        range: &Range,
+        prefix: &str,
+        from: From<'_>,
+    ) -> Result<Batch> {
+        let keys = range.with_prefix(prefix);
+        // A key before the range is no key to start from: DynamoDB refuses those outside it.
+        let after = from.after.filter(|after| keys.contains(after));
+        let (mut entries, mut next) = (Vec::new(), after.map(str::to_owned));
+        loop {
+            let window = Window {
+                after: next.as_deref(),
+                limit: Some(from.most + 1 - entries.len()),
+                order: range.order,
+            };
+            let (store, index) = (&self.scope.store, &range.index.index);
+            let page = store
+                .index_page(resource_type, index, &keys, window)
+                .await?;
+            entries.extend(page.entries);
+            next = page.next;
+            if entries.len() > from.most {
+                return Err(Error::too_many(format!(
+                    "More than {} values of `{}` share their first 640 bytes, which is more than can \
+                     be put in order; sort by another attribute, or filter",
+                    from.most, index.path
+                )));
+            }
+            if next.is_none() {
+                break;
+            }
+        }
+        let items = entries.len();
+        let last = entries.last().map(|(key, _)| key.clone());
+        let batch = self.fetch(resource_type, entries).await?;
+        Ok(Batch {
+            next: last,
+            items,
+            tied: true,
+            ..batch
+        })
+    }
+}
+
+/// The first entry whose place an index does not tell, and what the texts of all those begin with that
+/// are in no order together with it.
+fn first_unordered(entries: &[(String, String)]) -> Option<(usize, String)> {
+    let prefixes = entries.iter().map(|(key, _)| {
+        let text = key.split(SEPARATOR).next()?;
+        unordered_prefix(text)
+    });
+    let mut unordered = prefixes
+        .enumerate()
+        .filter_map(|(position, prefix)| Some((position, prefix?.to_owned())));
+    unordered.next()
 }

@@ -16,6 +16,7 @@ mod member_pages;
 mod position;
 mod rendering;
 mod search;
+mod size;
 mod source;
 mod total;
 mod walk;

@@ -151,8 +151,26 @@ impl<'r> Search<'r> {
         &self.types
     }
 
+    /// Whether the matches have to be looked at to be counted or sorted, all of them.
+    pub(super) fn looks_at_all(&self) -> bool {
+        self.sorted.is_some() || self.total == Total::Resources
+    }
+
     /// The error of a query that reads too much, which says what would read less.
     pub(super) fn too_much(&self, way_out: &str) -> Error {
+        let what = match self.sorted {
+            Some(_) => "Sorting the matches",
+            None => "Finding the page",
+        };
+        self.too_many(what, way_out)
+    }
+
+    /// The error of a query whose matches cost too much to be counted.
+    pub(super) fn too_many_to_count(&self, way_out: &str) -> Error {
+        self.too_many("Counting the matches for `totalResults`", way_out)
+    }
+
+    fn too_many(&self, what: &str, way_out: &str) -> Error {
         let indexed = |resource_type: &&ResourceType| {
             let active = resource_type
                 .indexes
@@ -162,11 +180,6 @@ impl<'r> Search<'r> {
             format!("{}: id, {}", resource_type.name, paths.join(", "))
         };
         let indexed: Vec<_> = self.types.iter().map(indexed).collect();
-        let what = if self.sorted.is_some() {
-            "Sorting the matches"
-        } else {
-            "Finding the page"
-        };
         Error::too_many(format!(
             "{what} would read too much of the directory; filter by an attribute with an index \
              ({}){way_out}",
@@ -180,6 +193,7 @@ fn total(plans: &[Plan]) -> Total {
     match plans {
         [plan] => plan.total,
         _ if all(Total::Counter) => Total::Counter,
+        _ if all(Total::Keys) => Total::Keys,
         _ => Total::Resources,
     }
 }

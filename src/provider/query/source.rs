@@ -7,7 +7,7 @@ use super::super::get::could_be_an_id;
 use super::search::Part;
 use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
-use crate::store::{Access, Indexed, KeyRange, Membership, Order, Range, Stored, Window};
+use crate::store::{Access, Membership, Order, Stored, Window};
 
 /// Resources that are read by id in one batch, at the most.
 pub(super) const MAX_BY_ID: usize = 500;
@@ -20,6 +20,9 @@ pub(super) struct Batch {
     pub(super) next: Option<String>,
     /// Index entries and member items that were read on the way.
     pub(super) items: usize,
+    /// Whether these are all resources of a part of an index that is in no order: they have to be
+    /// sorted by their values.
+    pub(super) tied: bool,
 }
 
 /// Where in a part to read, and how much; without a limit as much as one call gives.
@@ -27,6 +30,8 @@ pub(super) struct Batch {
 pub(super) struct From<'f> {
     pub(super) after: Option<&'f str>,
     pub(super) limit: Option<usize>,
+    /// The most resources that may be read to put them in order.
+    pub(super) most: usize,
 }
 
 /// Reads for one request, and remembers what it would read again for each batch.
@@ -92,7 +97,7 @@ impl<'s> Source<'s> {
         Ok(Batch {
             found: found.map(|stored| (stored.id.clone(), stored)).collect(),
             next: page.next,
-            items: 0,
+            ..Batch::default()
         })
     }
 
@@ -119,7 +124,7 @@ impl<'s> Source<'s> {
         Ok(Batch {
             found: current.map(|group| (group.id.clone(), group)).collect(),
             next: ids.pop().filter(|_| more),
-            items: 0,
+            ..Batch::default()
         })
     }
 
@@ -178,7 +183,7 @@ impl<'s> Source<'s> {
     }
 
     /// A group and the groups that are in it, directly or through others.
-    async fn nested(&mut self, group: &str) -> Result<&Vec<Stored>> {
+    pub(super) async fn nested(&mut self, group: &str) -> Result<&Vec<Stored>> {
         if !self.nested.contains_key(group) {
             let found = match self.scope.group_type() {
                 Some(resource_type) if could_be_an_id(group) => {
@@ -239,54 +244,6 @@ impl<'s> Source<'s> {
             }
             _ => Ok(HashSet::new()),
         }
-    }
-
-    /// The number of index entries, or of members, that a part reads; nothing if they are too many.
-    pub(super) async fn count(&mut self, part: &Part<'_>, limit: u64) -> Result<Option<u64>> {
-        match &part.access {
-            Access::Range(Range { index, keys, .. }) => {
-                self.count_entries(part.resource_type, index, keys, limit)
-                    .await
-            }
-            Access::MembersOf { group } => {
-                self.count_members(group, &part.resource_type.name, limit)
-                    .await
-            }
-            _ => Ok(None),
-        }
-    }
-
-    async fn count_entries(
-        &self,
-        resource_type: &ResourceType,
-        index: &Indexed,
-        keys: &KeyRange,
-        limit: u64,
-    ) -> Result<Option<u64>> {
-        let store = &self.scope.store;
-        Ok(store
-            .index_count(resource_type, &index.index, keys, limit)
-            .await?)
-    }
-
-    async fn count_members(&mut self, group: &str, kind: &str, limit: u64) -> Result<Option<u64>> {
-        let scope = self.scope;
-        let groups = self.nested(group).await?;
-        if let [group] = groups.as_slice() {
-            return Ok(scope.store.member_count(group, kind, limit).await?);
-        }
-        // Whoever is in several of the groups counts once.
-        let mut found = HashSet::new();
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        for group in groups {
-            let (members, more) = scope.store.members(group, limit).await?;
-            let members = members.into_iter().filter(|member| member.kind == kind);
-            found.extend(members.map(|member| member.id));
-            if more || found.len() > limit {
-                return Ok(None);
-            }
-        }
-        Ok(Some(found.len() as u64))
     }
 }
 

@@ -18,13 +18,28 @@ pub(super) async fn counters(scope: &Scope, search: &Search<'_>) -> Result<u64> 
 }
 
 impl Walk<'_, '_> {
-    /// The number of matches, if counters or keys tell; nothing if they do not, or if there are more
-    /// keys than the budget allows to read.
+    /// The number of matches, if counters or keys tell; nothing if they do not, or if counting the keys
+    /// costs more than the budget allows.
     pub(super) async fn known_total(&mut self, search: &Search<'_>) -> Result<Option<u64>> {
-        match (search.total, search.parts.as_slice()) {
-            (Total::Counter, _) => Ok(Some(counters(self.scope, search).await?)),
-            (Total::Keys, [part]) => self.source.count(part, self.budget.keys()).await,
-            _ => Ok(None),
+        match search.total {
+            Total::Counter => Ok(Some(counters(self.scope, search).await?)),
+            Total::Keys => self.count_keys(search).await,
+            Total::Resources => Ok(None),
         }
+    }
+
+    async fn count_keys(&mut self, search: &Search<'_>) -> Result<Option<u64>> {
+        let mut limit = self.budget.total();
+        let mut total = 0;
+        for part in &search.parts {
+            let before = self.scope.store.meter().whole_read_units();
+            let Some(counted) = self.source.count(part, limit).await? else {
+                return Ok(None);
+            };
+            let spent = self.scope.store.meter().whole_read_units() - before;
+            limit.read_units = limit.read_units.saturating_sub(spent);
+            total += counted;
+        }
+        Ok(Some(total))
     }
 }

@@ -12,9 +12,10 @@ use super::search::{Part, Search};
 use super::source::{Batch, From, Source};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
+use crate::protocol::key::Key;
 use crate::protocol::schema::ResourceType;
-use crate::protocol::sort::SortKey;
-use crate::store::{Access, KeyRange, Stored};
+use crate::protocol::sort::{Border, SortKey};
+use crate::store::{Access, KeyRange, Range, Stored};
 
 /// A walk through a search, from some position on.
 pub(super) struct Walk<'s, 'r> {
@@ -24,6 +25,8 @@ pub(super) struct Walk<'s, 'r> {
     parts: &'s [Part<'r>],
     part: usize,
     after: Option<String>,
+    /// Where to go on among resources that the keys of the part do not put in order.
+    tied: Option<Border>,
 }
 
 /// A resource that matches, and where in the walk it was found.
@@ -42,9 +45,10 @@ impl<'s, 'r> Walk<'s, 'r> {
         budget: ReadBudget,
         from: &Position,
     ) -> Self {
-        let (part, after) = match from {
-            Position::Key(part, after) => (*part, after.clone()),
-            Position::Sorted(..) => (0, None),
+        let (part, after, tied) = match from {
+            Position::Key(part, after) => (*part, after.clone(), None),
+            Position::Tied(part, border) => (*part, None, Some(border.clone())),
+            Position::Sorted(_) => (0, None, None),
         };
         Self {
             scope,
@@ -53,6 +57,7 @@ impl<'s, 'r> Walk<'s, 'r> {
             parts: &search.parts,
             part,
             after,
+            tied,
         }
     }
 
@@ -65,11 +70,41 @@ impl<'s, 'r> Walk<'s, 'r> {
     pub(super) fn finish(&mut self) {
         self.part = self.parts.len();
         self.after = None;
+        self.tied = None;
+    }
+
+    /// What is left to be read of the part that is read now, unless nothing of it was read yet.
+    pub(super) fn rest(&self) -> Option<(&'s Part<'r>, Option<String>)> {
+        let part = self.parts.get(self.part)?;
+        self.after.is_some().then(|| (part, self.after.clone()))
+    }
+
+    /// Which part is read now.
+    pub(super) fn part(&self) -> usize {
+        self.part
+    }
+
+    /// Whether resources are read one after the other now, and not each by its key.
+    pub(super) fn is_scan(&self) -> bool {
+        let part = self.parts.get(self.part);
+        part.is_some_and(|part| matches!(part.access, Access::All | Access::Without(..)))
+    }
+
+    /// Whether the part that is read now is read by keys that can be counted.
+    pub(super) fn goes_by_keys(&self) -> bool {
+        let part = self.parts.get(self.part);
+        part.is_some_and(|part| match &part.access {
+            Access::Range(range) => !range.is_whole(),
+            access => matches!(access, Access::MembersOf { .. }),
+        })
     }
 
     /// Where the walk stands: everything up to here has been looked at.
     pub(super) fn position(&self) -> Position {
-        Position::Key(self.part, self.after.clone())
+        match &self.tied {
+            Some(border) => Position::Tied(self.part, border.clone()),
+            None => Position::Key(self.part, self.after.clone()),
+        }
     }
 
     /// Whether most of what is read now will match.
@@ -93,7 +128,8 @@ impl<'s, 'r> Walk<'s, 'r> {
         !rest.is_empty() && rest.iter().all(is_without)
     }
 
-    /// Reads one batch, and gives what matches of it. Nothing says nothing about what follows.
+    /// Reads the next batch and returns its matches. An empty result does not mean that the walk is
+    /// over.
     pub(super) async fn next(&mut self, limit: Option<usize>) -> Result<Vec<Match<'r>>> {
         let Some(part) = self.parts.get(self.part) else {
             return Ok(Vec::new());
@@ -103,8 +139,23 @@ impl<'s, 'r> Walk<'s, 'r> {
         let from = From {
             after: self.after.as_deref(),
             limit: Some(limit.map_or(most, |limit| limit.min(most))),
+            most,
         };
-        let Batch { found, next, items } = self.source.read(part, from).await?;
+        let border = self.tied.take();
+        let read = match (&part.access, &border) {
+            (Access::Range(range), Some(border)) => {
+                let prefix = border.unordered_prefix();
+                let read = self.source.tied(part.resource_type, range, prefix, from);
+                read.await?
+            }
+            _ => self.source.read(part, from).await?,
+        };
+        let Batch {
+            found,
+            next,
+            items,
+            tied,
+        } = read;
         self.budget.spend(&found);
         self.budget.spend_items(items);
         if next.is_none() {
@@ -112,16 +163,74 @@ impl<'s, 'r> Walk<'s, 'r> {
         }
         self.after = next;
         let kept = self.evaluate(part, position, found).await?;
+        if let (Access::Range(range), true) = (&part.access, tied) {
+            return self.in_order(part, (range, position), kept, border.as_ref());
+        }
         let matches = kept.into_iter().map(|(key, stored, sort_key)| Match {
             resource_type: part.resource_type,
             position: match &sort_key {
-                Some(sort_key) => Position::of_sorted(sort_key),
+                Some(sort_key) => Position::Sorted(Border::of(sort_key)),
                 None => Position::Key(position, Some(key)),
             },
             stored,
             sort_key,
         });
         Ok(matches.collect())
+    }
+
+    /// The matches behind a border, sorted by their values. The keys of the part do not put them in
+    /// order.
+    fn in_order(
+        &self,
+        part: &Part<'r>,
+        (range, position): (&Range, usize),
+        kept: Vec<(String, Stored, Option<SortKey>)>,
+        border: Option<&Border>,
+    ) -> Result<Vec<Match<'r>>> {
+        let mut placed = Vec::with_capacity(kept.len());
+        for (_, stored, _) in kept {
+            let resource = self.scope.complete(part.resource_type, &stored, None)?;
+            placed.push((range.place(&resource), stored));
+        }
+        placed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let is_of = |border: &Border| {
+            let mut keys = placed.iter().filter_map(|(place, _)| place.key.as_ref());
+            keys.find(|key| border.is_of(key)).cloned()
+        };
+        let exact = border.and_then(is_of);
+        placed.retain(|(place, _)| {
+            border.is_none_or(|border| border.is_before(place, exact.as_ref()))
+        });
+        let matches = placed.into_iter().map(|(place, stored)| Match {
+            resource_type: part.resource_type,
+            position: Position::Tied(position, Border::of(&place)),
+            stored,
+            sort_key: None,
+        });
+        Ok(matches.collect())
+    }
+
+    /// The exact key of a border that holds only its beginning, if the resource still has it.
+    pub(super) async fn exact_key(&self, border: &Border) -> Result<Option<Key<'static>>> {
+        if !border.is_cut() {
+            return Ok(None);
+        }
+        let mut seen = Vec::new();
+        for part in self.parts {
+            let (resource_type, Some(sort)) = (part.resource_type, &part.sort) else {
+                continue;
+            };
+            if seen.contains(&resource_type.name.as_str()) {
+                continue;
+            }
+            seen.push(&resource_type.name);
+            let Some(stored) = self.scope.store.get(resource_type, border.id()).await? else {
+                continue;
+            };
+            let resource = self.scope.complete(resource_type, &stored, None)?;
+            return Ok(sort.key(&resource).key.filter(|key| border.is_of(key)));
+        }
+        Ok(None)
     }
 
     /// What matches of a batch, in its order.

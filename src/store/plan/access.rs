@@ -10,6 +10,8 @@ use super::super::key_range::KeyRange;
 use super::super::keys;
 use super::super::range::Order;
 use crate::protocol::filter::CompareOp;
+use crate::protocol::message::SortOrder;
+use crate::protocol::sort::{SortBy, SortKey};
 
 /// A set of keys, and the order they are read in.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +70,9 @@ pub struct Range {
     pub(super) words: String,
     /// Whether a resource can stand in it only once.
     pub distinct: bool,
+    /// Whether the list is to have the order of the values. The order of the keys is another one where
+    /// keys are cut.
+    pub by_value: bool,
     /// The index text, if it is the range of one value.
     pub(super) text: Option<String>,
 }
@@ -93,6 +98,22 @@ impl Range {
         first.map(String::as_str) == text
     }
 
+    /// Where a resource stands in the order of the values. It must be complete.
+    #[must_use]
+    pub fn place(&self, resource: &Map<String, Value>) -> SortKey {
+        let order = match self.order {
+            Order::Ascending => SortOrder::Ascending,
+            Order::Descending => SortOrder::Descending,
+        };
+        SortBy::of_path(self.index.path.clone(), order).key(resource)
+    }
+
+    /// The part of the range with these beginnings.
+    #[must_use]
+    pub fn with_prefix(&self, prefix: &str) -> KeyRange {
+        self.keys.clone().and(KeyRange::prefix(prefix))
+    }
+
     fn holds(&self, text: &str) -> bool {
         self.keys.contains(&keys::claim(text))
     }
@@ -105,6 +126,7 @@ impl Range {
             order: Order::Ascending,
             words: CompareOp::Eq.as_str().to_owned(),
             distinct: true,
+            by_value: false,
             text: Some(text),
         }
     }

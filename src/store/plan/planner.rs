@@ -76,11 +76,7 @@ impl Choice {
     pub(super) fn into_plan(self, filter: &BoundFilter, in_order: bool) -> Plan {
         let total = match self.only() {
             Some(Access::All) if self.exact => Total::Counter,
-            Some(Access::Range(Range { distinct: true, .. }) | Access::MembersOf { .. })
-                if self.exact =>
-            {
-                Total::Keys
-            }
+            Some(Access::Range(_) | Access::MembersOf { .. }) if self.exact => Total::Keys,
             _ => Total::Resources,
         };
         let residual = |known: Option<BoundFilter>| match known {
@@ -184,6 +180,7 @@ impl Planner<'_> {
         };
         let range = Range {
             distinct: !index.multi_valued,
+            by_value: false,
             text: None,
             index,
             keys,
@@ -287,6 +284,7 @@ impl Planner<'_> {
                 let range = Range {
                     order,
                     keys,
+                    by_value: true,
                     ..range.clone()
                 };
                 let choice = Choice::one(Access::Range(range), choice.rank, choice.exact);
@@ -305,6 +303,7 @@ impl Planner<'_> {
             order,
             words: String::new(),
             distinct: true,
+            by_value: true,
             text: None,
         })];
         if !index.required {

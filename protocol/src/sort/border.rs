@@ -1,0 +1,203 @@
+//! Where a page of a sorted list ends, in a form of bounded length.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::SortKey;
+use crate::key::{Key, unordered_prefix_of};
+use crate::message::SortOrder;
+
+/// The bytes of a key that a border holds. A cursor with a border of this length is accepted in a URL
+/// whatever characters the key has.
+const MAX_BYTES: usize = 1_200;
+
+/// The place of one resource in a sorted list, for a later request to go on from.
+///
+/// A value may have several hundred kilobytes, a border has at most about 2.5 KB as JSON. Of a longer
+/// key it holds the beginning and a hash of all of it. While the resource keeps its value, the exact
+/// key can be read from there.
+///
+/// **Shape**: `{"k":"bjensen","i":"0192…"}`, with `h` if the key is cut, without `k` if the resource
+/// has no value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Border {
+    /// The beginning of the key, without control characters.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    beginning: Option<String>,
+    /// The hash of the whole key, if the beginning is not all of it.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+    /// The resource's id.
+    #[serde(rename = "i")]
+    id: Box<str>,
+}
+
+impl Border {
+    /// The place of a resource.
+    #[must_use]
+    pub fn of(place: &SortKey) -> Self {
+        let cut = place
+            .key
+            .as_ref()
+            .map(|key| (key, key.beginning(MAX_BYTES)));
+        Self {
+            hash: cut
+                .as_ref()
+                .and_then(|(key, (_, is_cut))| is_cut.then(|| key.digest())),
+            beginning: cut.map(|(_, (beginning, _))| beginning),
+            id: place.id.clone(),
+        }
+    }
+
+    /// The resource's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether it takes the exact key to tell the order of all others.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.hash.is_some()
+    }
+
+    /// What all index texts begin with that an index holds in no order together with this key's.
+    /// Only for a key that is too long for an index.
+    #[must_use]
+    pub fn unordered_prefix(&self) -> &str {
+        unordered_prefix_of(self.beginning.as_deref().unwrap_or_default())
+    }
+
+    /// Whether this is the key that was cut.
+    #[must_use]
+    pub fn is_of(&self, key: &Key<'_>) -> bool {
+        self.hash.as_ref().is_some_and(|hash| *hash == key.digest())
+    }
+
+    /// Whether a resource comes behind the border, given the exact key if the border is cut and its
+    /// key is known.
+    ///
+    /// Without the exact key, what shares the beginning of a cut key counts as behind: a list then
+    /// repeats some resources and passes over no resource.
+    #[must_use]
+    pub fn is_before(&self, place: &SortKey, exact: Option<&Key<'_>>) -> bool {
+        let by_value = match (&place.key, &self.beginning) {
+            (Some(key), Some(beginning)) => match self.compare(key, beginning, exact) {
+                Some(by_value) => by_value,
+                None => return true,
+            },
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        };
+        let ascending = by_value.then_with(|| place.id.cmp(&self.id));
+        match place.order {
+            SortOrder::Ascending => ascending.is_gt(),
+            SortOrder::Descending => ascending.is_lt(),
+        }
+    }
+
+    /// How a key compares with the border's, if that can be told.
+    fn compare(&self, key: &Key<'_>, beginning: &str, exact: Option<&Key<'_>>) -> Option<Ordering> {
+        if let Some(exact) = exact {
+            return Some(key.cmp(exact));
+        }
+        // One more character, which has up to four bytes, or a pair: so a longer key is told.
+        let (other, _) = key.beginning(MAX_BYTES + 4);
+        match &self.hash {
+            Some(_) if other.starts_with(beginning) => self.is_of(key).then_some(Ordering::Equal),
+            _ => Some(other.as_str().cmp(beginning)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place(key: Option<&str>, id: &str, order: SortOrder) -> SortKey {
+        SortKey {
+            key: key.map(|key| Key::from_text(key.to_owned())),
+            id: id.into(),
+            order,
+        }
+    }
+
+    #[test]
+    fn without_the_exact_key_what_cannot_be_told_is_behind() {
+        let long = "a".repeat(2_000);
+        for order in [SortOrder::Ascending, SortOrder::Descending] {
+            let here = place(Some(&long), "2", order);
+            let border = Border::of(&here);
+            let [before, same, behind] = ["1", "2", "3"].map(|id| place(Some(&long), id, order));
+            // Of equal keys the hash is equal, so ids decide.
+            let found = [before, same, behind].map(|other| border.is_before(&other, None));
+            let expected = match order {
+                SortOrder::Ascending => [false, false, true],
+                SortOrder::Descending => [true, false, false],
+            };
+            assert_eq!(found, expected);
+            for other in [format!("{long}b"), format!("{long}a")] {
+                let other = place(Some(&other), "1", order);
+                assert!(border.is_before(&other, None));
+                assert_eq!(border.is_before(&other, here.key.as_ref()), here < other);
+            }
+        }
+    }
+
+    #[test]
+    fn a_border_is_short_whatever_the_key() {
+        for part in [
+            "a",
+            "\"",
+            "\\",
+            "\u{0}",
+            "\u{1f}",
+            " ",
+            "é",
+            "😀",
+            "\u{10ffff}",
+        ] {
+            let key = part.repeat(300_000 / part.len());
+            let border = Border::of(&place(Some(&key), "0192", SortOrder::Ascending));
+            let text = serde_json::to_string(&border).unwrap_or_default();
+            assert!(
+                (600..2_600).contains(&text.len()),
+                "{part:?}: {}",
+                text.len()
+            );
+        }
+    }
+
+    fn any_key() -> impl Strategy<Value = Option<String>> {
+        let part = prop::sample::select(vec!["a", "b", "é", "😀", "\u{0}", "\u{1f}", " ", "!"]);
+        let tail = prop::collection::vec(part, 0..6).prop_map(|parts| parts.concat());
+        let lengths = prop::sample::select(vec![0_usize, 1, 1_190, 1_196, 1_200, 1_300]);
+        let key = (lengths, tail).prop_map(|(length, tail)| "x".repeat(length) + &tail);
+        prop::option::weighted(0.9, key)
+    }
+
+    proptest! {
+        #[test]
+        fn a_border_stands_where_the_resource_stands(
+            here in any_key(), there in any_key(), ids in (0..3_u8, 0..3_u8), ascending in any::<bool>(),
+        ) {
+            let order = if ascending { SortOrder::Ascending } else { SortOrder::Descending };
+            let here = place(here.as_deref(), &ids.0.to_string(), order);
+            let there = place(there.as_deref(), &ids.1.to_string(), order);
+            let border = Border::of(&here);
+            let border: Border =
+                serde_json::from_str(&serde_json::to_string(&border).unwrap_or_default()).unwrap_or(border);
+            let exact = here.key.as_ref().filter(|_| border.is_cut());
+            prop_assert_eq!(border.is_before(&there, exact), here < there);
+            // Nothing is passed over where the exact key is not known any more.
+            prop_assert!(border.is_before(&there, None) || here >= there);
+            if let Some(key) = &here.key {
+                prop_assert_eq!(border.is_of(key), border.is_cut());
+            }
+        }
+    }
+}
