@@ -106,11 +106,15 @@ impl Stack {
         Ok(Self::with(config, sdk, secrets, secret))
     }
 
-    /// The same for a local deployment, which makes its stack secret when it has none.
+    /// The same for a local deployment, which makes its secrets file and its stack secret when it has
+    /// none.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_or_create(config: Config, sdk: &SdkConfig) -> Result<Self> {
+        if let Some(path) = &config.secrets_file {
+            SecretsFile::new(path).create_if_missing()?;
+        }
         let secrets = secrets(&config, sdk);
         let secret = StackSecret::read_or_create(secrets.as_ref(), &config.stack_secret).await?;
         Ok(Self::with(config, sdk, secrets, secret))

@@ -335,6 +335,7 @@ fn a_broken_file_is_one_clear_line() {
     for name in ["table.sqlite", "secrets.json"] {
         let (_guard, data) = data();
         fs::create_dir(&data).unwrap();
+        fs::write(data.join("secrets.json"), r#"{"version":1,"secrets":{}}"#).unwrap();
         fs::write(
             data.join(name),
             "this is neither a table nor JSON, ".repeat(200),
@@ -674,4 +675,94 @@ fn credentials_of_a_kind_wait_for_its_switch() {
         let nobody = [&["token", "create", "nobody", "--kind", kind], &at[..]].concat();
         assert!(failure(&nobody).contains("no tenant nobody"));
     }
+}
+
+#[test]
+fn a_table_that_has_lost_its_secrets_is_not_given_others() {
+    let (_guard, data) = data();
+    let at = ["--data", shown(&data)];
+    answer(&[&["tenant", "create", "acme"], &at[..]].concat());
+    let secrets = data.join("secrets.json");
+    let kept = taken(&secrets);
+    for command in [
+        &["serve", "--listen", "127.0.0.1:0"][..],
+        &["tenant", "list"],
+        &["token", "create", "acme"],
+    ] {
+        let line = failure(&[command, &at[..]].concat());
+        assert!(line.contains(shown(&secrets)), "{line}");
+        assert!(!secrets.exists());
+    }
+    fs::write(&secrets, kept).unwrap();
+    assert_eq!(answer(&[&["tenant", "list"], &at[..]].concat()), "acme\n");
+}
+
+/// Takes a file away and returns what was in it.
+fn taken(file: &Path) -> Vec<u8> {
+    let kept = fs::read(file).unwrap();
+    fs::remove_file(file).unwrap();
+    kept
+}
+
+#[test]
+fn a_switch_out_of_its_range_changes_nothing() {
+    let (_guard, data) = data();
+    let at = ["--data", shown(&data)];
+    answer(&[&["tenant", "create", "acme"], &at[..]].concat());
+    let show = ["tenant", "show", "acme"];
+    let before = answer(&[&show[..], &at[..]].concat());
+    for (switch, range) in [
+        ("maxCount=0", "1 to 10,000"),
+        ("inlineMemberCap=0", "1 to 20,000"),
+        ("bulkMaxPayloadSize=4194305", "1,024 to 4,194,304"),
+        ("bulkMaxOperations=1001", "1 to 1,000"),
+    ] {
+        for command in ["set", "create"] {
+            let change = ["tenant", command, "acme", "--set", switch];
+            let line = failure(&[&change[..], &at[..]].concat());
+            let name = switch.split('=').next().unwrap();
+            assert!(line.contains(name) && line.contains(range), "{line}");
+        }
+    }
+    assert_eq!(answer(&[&show[..], &at[..]].concat()), before);
+}
+
+#[test]
+fn an_extension_is_removed_only_after_its_losses_were_told() {
+    const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    const IONIC: &str = "urn:ietf:params:scim:schemas:extension:ionic:2.0:User";
+    let (guard, data) = data();
+    let at = ["--data", shown(&data)];
+    answer(&[&["generate", "--users", "3"], &at[..]].concat());
+    let file = guard.path().join("user.json");
+    let users = format!(
+        r#"{{"name": "User", "endpoint": "/Users",
+            "schema": "urn:ietf:params:scim:schemas:core:2.0:User",
+            "schemaExtensions": [{{"schema": "{IONIC}"}}]}}"#
+    );
+    fs::write(&file, users).unwrap();
+    let add = [
+        &["resource-type", "add", "--tenant", "demo", shown(&file)],
+        &at[..],
+    ]
+    .concat();
+    let line = failure(&add);
+    assert!(
+        line.contains(ENTERPRISE) && line.contains(shown(&file)),
+        "{line}"
+    );
+    let remove = [&add[..], &["--remove-extension", ENTERPRISE]].concat();
+    let line = failure(&remove);
+    assert!(line.contains("3 resources lose"), "{line}");
+    assert!(line.contains("--yes"), "{line}");
+    let line = failure(&add);
+    assert!(line.contains(ENTERPRISE), "nothing was changed: {line}");
+    let other = [&add[..], &["--remove-extension", IONIC, "--yes"]].concat();
+    let line = failure(&other);
+    assert!(line.contains(IONIC), "{line}");
+    let removed = answer(&[&remove[..], &["--yes"]].concat());
+    let lines: Vec<_> = removed.lines().collect();
+    assert!(lines[0].contains("3 resources lose"), "{removed}");
+    assert_eq!(lines[1], "Registered resource type User");
+    assert_eq!(answer(&add), "Registered resource type User\n");
 }

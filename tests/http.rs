@@ -420,6 +420,17 @@ async fn me_is_the_user_of_the_credential() {
 }
 
 #[tokio::test]
+async fn without_its_secrets_the_service_is_unavailable() {
+    let mut server = Server::start().await;
+    std::fs::remove_file(server.data.secrets_file()).unwrap();
+    // A process that has read no tenant's secret yet.
+    server.router = scim_lambda::http::router(server.stack.service().unwrap());
+    let refused = server.send("GET", USERS, None).await;
+    refused.check_error(503, None);
+    assert!(!refused.text.contains("secrets"), "{}", refused.text);
+}
+
+#[tokio::test]
 async fn discovery_describes_the_service() {
     let server = Server::start().await;
     let config = server

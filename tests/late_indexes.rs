@@ -31,7 +31,11 @@ async fn with_badges() -> Directory {
     let users = json!({
         "name": "User", "endpoint": "/Users",
         "schema": "urn:ietf:params:scim:schemas:core:2.0:User",
-        "schemaExtensions": [{"schema": BADGE, "required": false}],
+        "schemaExtensions": [
+            {"schema": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"},
+            {"schema": "urn:ietf:params:scim:schemas:extension:ionic:2.0:User"},
+            {"schema": BADGE, "required": false},
+        ],
     });
     let registered = directory.provider.add_resource_type(&acme(), &users).await;
     assert_eq!(registered.unwrap().building, [""; 0]);

@@ -59,8 +59,12 @@ fn probe() -> Value {
 
 fn probed_users() -> Value {
     json!({"name": "User", "endpoint": "/Users",
-           "schema": "urn:ietf:params:scim:schemas:core:2.0:User",
-           "schemaExtensions": [{"schema": PROBE, "required": false}]})
+    "schema": "urn:ietf:params:scim:schemas:core:2.0:User",
+    "schemaExtensions": [
+        {"schema": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"},
+        {"schema": "urn:ietf:params:scim:schemas:extension:ionic:2.0:User"},
+        {"schema": PROBE, "required": false},
+    ]})
 }
 
 /// What a user has of the extension.

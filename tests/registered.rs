@@ -370,3 +370,91 @@ async fn what_is_too_large_to_be_read_at_once_is_not_registered() {
         provider.add_resource_type(&acme, &again).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_type_keeps_the_extensions_that_it_has() {
+    const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    const IONIC: &str = "urn:ietf:params:scim:schemas:extension:ionic:2.0:User";
+    const BADGE: &str = "urn:example:Badge";
+    let server = Server::start().await;
+    let service = server.stack.service().unwrap();
+    let (provider, acme) = (&service.provider, TenantId::parse("acme").unwrap());
+    let badge = json!({"id": BADGE, "name": "Badge", "attributes": [
+        {"name": "number", "type": "string"},
+    ]});
+    provider.add_schema(&acme, &badge).await.unwrap();
+    let users = |extensions: &[&str]| {
+        let listed: Vec<_> = extensions
+            .iter()
+            .map(|urn| json!({"schema": urn}))
+            .collect();
+        json!({
+            "name": "User", "endpoint": "/Users", "schemaExtensions": listed,
+            "schema": "urn:ietf:params:scim:schemas:core:2.0:User",
+        })
+    };
+    let ada = |name: &str, more: Value| {
+        let mut user = json!({"userName": name});
+        user.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        user
+    };
+    for (name, more) in [
+        (
+            "ada",
+            json!({ENTERPRISE: {"department": "Tours", "costCenter": "1"}}),
+        ),
+        (
+            "bob",
+            json!({ENTERPRISE: {"department": "Tours"}, IONIC: {"domainUpn": "b"}}),
+        ),
+        ("cy", json!({})),
+    ] {
+        server.create("/scim/v2/Users", &ada(name, more)).await;
+    }
+    for (left, omitted) in [
+        (users(&[BADGE]), ENTERPRISE),
+        (users(&[ENTERPRISE, BADGE]), IONIC),
+        (users(&[]), ENTERPRISE),
+        (
+            json!({"name": "User", "endpoint": "/Users",
+                "schema": "urn:ietf:params:scim:schemas:core:2.0:User"}),
+            ENTERPRISE,
+        ),
+    ] {
+        let refused = provider.add_resource_type(&acme, &left).await.unwrap_err();
+        assert_eq!(refused.status(), 400);
+        assert!(refused.detail().contains(omitted), "{refused}");
+    }
+    let all = users(&[&ENTERPRISE.to_uppercase(), IONIC, BADGE]);
+    provider.add_resource_type(&acme, &all).await.unwrap();
+    let all = users(&[ENTERPRISE, IONIC, BADGE]);
+    provider.add_resource_type(&acme, &all).await.unwrap();
+    assert_eq!(provider.omitted_extensions(&acme, &all).await.unwrap(), []);
+
+    // More pages than one are counted.
+    for number in 0..120 {
+        let more = json!({IONIC: {"domainUpn": "x"}});
+        server
+            .create("/scim/v2/Users", &ada(&format!("u{number}"), more))
+            .await;
+    }
+    let less = users(&[BADGE]);
+    let lost = provider.omitted_extensions(&acme, &less).await.unwrap();
+    let lost: Vec<_> = lost
+        .iter()
+        .map(|found| (found.extension.as_str(), found.resources, found.attributes))
+        .collect();
+    assert_eq!(lost, [(ENTERPRISE, 2, 3), (IONIC, 121, 121)]);
+    let one = [IONIC.to_owned()];
+    let refused = provider.replace_resource_type(&acme, &less, &one).await;
+    assert!(refused.unwrap_err().detail().contains(ENTERPRISE));
+    let both = [IONIC.to_uppercase(), ENTERPRISE.to_owned()];
+    provider
+        .replace_resource_type(&acme, &less, &both)
+        .await
+        .unwrap();
+    let types = provider.config(&acme).await.unwrap().resource_types;
+    assert_eq!(types, [less]);
+}

@@ -21,6 +21,7 @@ async fn the_secrets_file_keeps_the_contract() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secrets.json");
     let [one, two] = [(); 2].map(|()| Arc::new(SecretsFile::new(&path)));
+    one.create_if_missing().unwrap();
     check_contract(one, two, "dev").await;
 }
 

@@ -354,6 +354,41 @@ async fn a_signature_is_good_once_in_every_process() {
 }
 
 #[tokio::test]
+async fn switches_that_were_stored_out_of_range_count_as_the_nearest_in_range() {
+    let mut rules = Rules::default();
+    rules.switches.max_count = 0;
+    rules.switches.default_count = 0;
+    rules.switches.inline_member_cap = 0;
+    rules.switches.bulk_max_operations = u32::MAX;
+    rules.switches.bulk_max_payload_size = u32::MAX;
+    let server = Server::with_rules(&rules).await;
+    let user = server
+        .create("/scim/v2/Users", &json!({"userName": "ada"}))
+        .await;
+    let group = json!({"displayName": "Guides", "members": [{"value": user}]});
+    let group = server.create("/scim/v2/Groups", &group).await;
+    let list = server.send("GET", "/scim/v2/Users", None).await.json;
+    assert_eq!(list["Resources"].as_array().map(Vec::len), Some(1));
+    let group = server
+        .send("GET", &format!("/scim/v2/Groups/{group}"), None)
+        .await;
+    assert_eq!(group.json["members"][0]["value"], user);
+    let config = server
+        .send("GET", "/scim/v2/ServiceProviderConfig", None)
+        .await
+        .json;
+    assert_eq!(config["bulk"]["maxOperations"], 1_000);
+    assert_eq!(config["bulk"]["maxPayloadSize"], 4_194_304);
+    assert_eq!(config["filter"]["maxResults"], 1);
+    let (acme, provider) = (
+        TenantId::parse("acme").unwrap(),
+        &server.stack.service().unwrap().provider,
+    );
+    let refused = provider.set_rules(&acme, &rules).await.unwrap_err();
+    assert!(refused.detail().contains("takes 1 to "), "{refused}");
+}
+
+#[tokio::test]
 async fn the_tenant_in_the_path_has_to_be_the_credentials() {
     let server = Server::start().await;
     server.add_tenant("other", &Rules::default()).await;

@@ -22,6 +22,7 @@ pub mod resource;
 pub mod schema;
 pub mod scopes;
 pub mod sort;
+pub mod switch;
 pub mod urn;
 pub mod v1;
 pub mod version;

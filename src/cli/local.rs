@@ -7,6 +7,7 @@ use crate::embedded::{DataDirectory, Embedded};
 use crate::http::PublicUrl;
 use crate::protocol::Error;
 use crate::stack::{Config, Stack, default_stack_secret};
+use crate::tenant::SecretsFile;
 
 /// The data directory of commands that are told none.
 pub(super) const DEFAULT_DATA: &str = ".scim";
@@ -32,6 +33,7 @@ impl Local {
             Some(MEMORY) => DataDirectory::in_memory()?,
             _ => DataDirectory::at(data)?,
         };
+        prepare_secrets(&data)?;
         let table = Embedded::open(&data)?;
         let config = config(data.secrets_file(), public_url);
         let sdk = table.sdk_config();
@@ -48,6 +50,21 @@ impl Local {
             table,
         })
     }
+}
+
+/// Makes the secrets file of a new deployment, before its table: a table without secrets is always one
+/// that has lost them.
+fn prepare_secrets(data: &DataDirectory) -> Result<(), Failure> {
+    let path = data.secrets_file();
+    if data.has_table() && !path.exists() {
+        return Err(Failure(format!(
+            "The table in {data} is there, but its secrets are not: put {} back, or use another \
+             directory",
+            path.display()
+        )));
+    }
+    let created = SecretsFile::new(path).create_if_missing();
+    Ok(created.map_err(Error::from)?)
 }
 
 fn config(secrets_file: PathBuf, public_url: Option<PublicUrl>) -> Config {

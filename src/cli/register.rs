@@ -1,7 +1,9 @@
 //! `scim schema add` and `scim resource-type add`: what a tenant stores besides users and groups.
 
 use std::fs;
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -10,8 +12,9 @@ use super::Failure;
 use super::place::Place;
 use super::serve::print;
 use super::tenant::tenant_id;
-use crate::protocol::Result;
-use crate::provider::{Provider, Registered};
+use crate::http::Service;
+use crate::protocol::Error;
+use crate::provider::{ExtensionUse, Provider, Registered};
 use crate::stack::Stack;
 use crate::tenant::TenantId;
 
@@ -23,8 +26,8 @@ pub(super) enum SchemaCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ResourceTypeCommand {
-    /// Register resource types for a tenant, or new lists of extensions for those that are there
-    Add(Add),
+    /// Register resource types for a tenant, or more extensions for those that are there
+    Add(AddType),
 }
 
 #[derive(Debug, Args)]
@@ -39,33 +42,134 @@ pub(super) struct Add {
     place: Place,
 }
 
-/// What is being registered.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Schema,
-    ResourceType,
+#[derive(Debug, Args)]
+pub(super) struct AddType {
+    #[command(flatten)]
+    add: Add,
+    /// Take this extension away from the type that has it and whose new list leaves it out; may be
+    /// repeated
+    #[arg(long = "remove-extension", value_name = "URN")]
+    removed: Vec<String>,
+    /// Remove extensions without asking
+    #[arg(long)]
+    yes: bool,
 }
 
 impl SchemaCommand {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let Self::Add(add) = self;
-        add.run(Kind::Schema).await
+        add.run().await
     }
 }
 
 impl ResourceTypeCommand {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let Self::Add(add) = self;
-        add.run(Kind::ResourceType).await
+        add.run().await
     }
 }
 
+impl AddType {
+    async fn run(self) -> Result<(), Failure> {
+        let objects = self.add.read()?;
+        let opened = self.add.place.open().await?;
+        let provider = &self.add.service(opened.stack()).await?.provider;
+        let tenant = &self.add.tenant;
+        if !self.removed.is_empty() {
+            let losses = self.losses(provider, &objects).await?;
+            self.confirm(&losses)?;
+        }
+        for (file, object) in &objects {
+            let registered = provider.replace_resource_type(tenant, object, &self.removed);
+            let registered = registered.await.map_err(|error| at(file, error))?;
+            print(&describe("resource type", &registered, tenant));
+        }
+        Ok(())
+    }
+
+    /// What is lost with each of the extensions to remove, as sentences.
+    async fn losses(
+        &self,
+        provider: &Provider,
+        objects: &[(&Path, Value)],
+    ) -> Result<Vec<String>, Failure> {
+        let mut omitted = Vec::new();
+        for (file, object) in objects {
+            let found = provider.omitted_extensions(&self.add.tenant, object);
+            omitted.extend(found.await.map_err(|error| at(file, error))?);
+        }
+        let mut losses = Vec::new();
+        for urn in &self.removed {
+            let is_it = |found: &&ExtensionUse| found.extension.eq_ignore_ascii_case(urn);
+            let found = omitted.iter().find(is_it).ok_or_else(|| {
+                Failure(format!(
+                    "No type of these files has the extension {urn} and leaves it out now"
+                ))
+            })?;
+            losses.push(loss(found));
+        }
+        Ok(losses)
+    }
+
+    /// Asks on a terminal whether that may be lost; anywhere else it has to be said beforehand.
+    fn confirm(&self, losses: &[String]) -> Result<(), Failure> {
+        let text = losses.join(". ");
+        if self.yes {
+            print(&format!("{text}\n"));
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            return Err(Failure(format!("{text}. Nothing is changed without --yes")));
+        }
+        if is_agreed(&text, &mut io::stderr(), &mut io::stdin().lock()) {
+            return Ok(());
+        }
+        Err(Failure("Nothing is changed".to_owned()))
+    }
+}
+
+/// Asks, and reads the answer; anything but yes, and no answer at all, is a no.
+fn is_agreed(text: &str, asks: &mut impl Write, answers: &mut impl BufRead) -> bool {
+    let mut answer = String::new();
+    let asked = write!(asks, "{text}. Go on? [y/N] ").and_then(|()| asks.flush());
+    let read = asked.and_then(|()| answers.read_line(&mut answer));
+    read.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
+}
+
+fn loss(found: &ExtensionUse) -> String {
+    let ExtensionUse {
+        resource_type,
+        extension,
+        resources,
+        attributes,
+    } = found;
+    format!(
+        "{resource_type} without {extension}: {resources} resources lose {attributes} attributes"
+    )
+}
+
+fn at(file: &Path, error: Error) -> Failure {
+    error.at(&file.display().to_string()).into()
+}
+
 impl Add {
-    async fn run(self, kind: Kind) -> Result<(), Failure> {
+    async fn run(self) -> Result<(), Failure> {
         let objects = self.read()?;
         let opened = self.place.open().await?;
-        let outcome = self.register(opened.stack(), kind, &objects).await;
-        outcome
+        let service = self.service(opened.stack()).await?;
+        for (file, object) in &objects {
+            let registered = service.provider.add_schema(&self.tenant, object).await;
+            let registered = registered.map_err(|error| at(file, error))?;
+            print(&describe("schema", &registered, &self.tenant));
+        }
+        Ok(())
+    }
+
+    /// The service of the deployment, which has to have the tenant.
+    async fn service(&self, stack: &Stack) -> Result<Arc<Service>, Failure> {
+        // Only a tenant that exists has credentials to list, be it none.
+        stack.issuer().credentials(&self.tenant).await?;
+        Ok(stack.service()?)
     }
 
     /// Every object of the files with the file it is in, before anything is registered.
@@ -83,44 +187,6 @@ impl Add {
             }
         }
         Ok(objects)
-    }
-
-    /// Registers one object after the other, and says so of each. One that is refused ends it.
-    async fn register(
-        &self,
-        stack: &Stack,
-        kind: Kind,
-        objects: &[(&Path, Value)],
-    ) -> Result<(), Failure> {
-        // Only a tenant that exists has credentials to list, be it none.
-        stack.issuer().credentials(&self.tenant).await?;
-        let service = stack.service()?;
-        for (file, object) in objects {
-            let registered = kind.register(&service.provider, &self.tenant, object).await;
-            let registered = registered.map_err(|error| error.at(&file.display().to_string()))?;
-            print(&registered);
-        }
-        Ok(())
-    }
-}
-
-impl Kind {
-    async fn register(
-        self,
-        provider: &Provider,
-        tenant: &TenantId,
-        object: &Value,
-    ) -> Result<String> {
-        match self {
-            Self::Schema => {
-                let registered = provider.add_schema(tenant, object).await?;
-                Ok(describe("schema", &registered, tenant))
-            }
-            Self::ResourceType => {
-                let registered = provider.add_resource_type(tenant, object).await?;
-                Ok(describe("resource type", &registered, tenant))
-            }
-        }
     }
 }
 
@@ -153,5 +219,21 @@ mod tests {
         let text = describe("schema", &registered(&["badge", "desk"]), &tenant);
         assert!(text.contains("badge, desk"), "{text}");
         assert!(text.contains("scim doctor acme --repair"), "{text}");
+    }
+
+    #[test]
+    fn only_a_yes_is_one() {
+        fn check(answer: &str, expected: bool) {
+            let mut asked = Vec::new();
+            let agreed = is_agreed("User loses all", &mut asked, &mut answer.as_bytes());
+            assert_eq!(agreed, expected, "{answer:?}");
+            assert_eq!(asked, b"User loses all. Go on? [y/N] ");
+        }
+        check("y\n", true);
+        check(" Yes\n", true);
+        check("\n", false);
+        check("", false);
+        check("no\n", false);
+        check("yesterday\n", false);
     }
 }

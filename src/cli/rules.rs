@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Failure;
 use crate::protocol::Error;
 use crate::protocol::profile::{Profile, Rules, Switches};
+use crate::protocol::switch::Switch;
 use crate::stack::Stack;
 use crate::store::{ConfigItem, Meter, TenantStore};
 use crate::tenant::TenantId;
@@ -100,7 +101,13 @@ fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches,
         Ok(json) => set(json).or_else(|refused| as_text().map_err(|_| refused)),
         Err(_) => as_text(),
     };
-    changed.map_err(|error| Failure(format!("Switch {name}={value}: {error}")))
+    let changed = changed.map_err(|error| {
+        let takes = Switch::named(name).map(|switch| format!("; it takes {}", switch.range));
+        let takes = takes.unwrap_or_default();
+        Failure(format!("Switch {name}={value}: {error}{takes}"))
+    })?;
+    changed.check()?;
+    Ok(changed)
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -150,6 +157,25 @@ mod tests {
     fn a_number_that_a_switch_does_not_take_is_refused_as_a_number() {
         let failure = changed(&["maxCount=-5"]).unwrap_err();
         assert!(failure.0.contains("integer `-5`"), "{failure}");
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_refused_with_the_range() {
+        fn check(switch: &str, range: &str) {
+            let failure = changed(&[switch]).unwrap_err();
+            let name = switch.split('=').next().unwrap();
+            assert!(failure.0.contains(name), "{failure}");
+            assert!(failure.0.contains(range), "{failure}");
+        }
+        check("maxCount=0", "1 to 10,000");
+        check("maxCount=5000000000", "1 to 10,000");
+        check("defaultCount=10001", "1 to 10,000");
+        check("inlineMemberCap=0", "1 to 20,000");
+        check("bulkMaxOperations=0", "1 to 1,000");
+        check("bulkMaxPayloadSize=4194305", "1,024 to 4,194,304");
+        check("passwords=keep", "`discard`, `hash`");
+        check("basic=yes", "`true`, `false`");
+        assert!(changed(&["maxCount=10000", "defaultCount=1"]).is_ok());
     }
 
     #[test]

@@ -65,6 +65,12 @@ impl DataDirectory {
         self.path.join(SECRETS_FILE)
     }
 
+    /// Whether there is a table in this directory, of a deployment that was here before.
+    #[must_use]
+    pub fn has_table(&self) -> bool {
+        self.path.join(TABLE_FILE).exists()
+    }
+
     /// Opens the table of this directory.
     ///
     /// # Errors

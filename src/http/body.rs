@@ -8,11 +8,11 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
 use super::media_type;
+use crate::protocol::switch::MAX_BODY_BYTES;
 use crate::protocol::{Error, Result, json};
 
-/// The largest body of a request for resources, in bytes: a group can be put back as it was read, and
-/// Lambda takes 6 MB of which a third is spent on base64.
-pub(super) const MAX_RESOURCE_BYTES: usize = 4 * 1024 * 1024;
+/// The largest body of a request, in bytes.
+pub(super) const MAX_RESOURCE_BYTES: usize = MAX_BODY_BYTES as usize;
 /// How much of a body that is too large is read and dropped, in bytes. A client that is still
 /// sending when the connection closes loses the answer that says why.
 const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;

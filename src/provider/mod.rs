@@ -10,6 +10,7 @@ mod change;
 mod create;
 mod delete;
 mod entries;
+mod extension;
 mod finish;
 mod get;
 mod groups;
@@ -31,6 +32,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use bulk::Performed;
+pub use extension::ExtensionUse;
 pub use load::Loader;
 pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, Over, ReadBudget};
 pub use registration::Registered;

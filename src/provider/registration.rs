@@ -55,24 +55,46 @@ impl Provider {
         })
     }
 
-    /// Registers a resource type, or a new list of extensions for one that is there.
+    /// Registers a resource type, or more extensions for one that is there.
     ///
     /// # Errors
-    /// `InvalidValue` naming what is missing, unknown or reserved; `Uniqueness` when the name or the
-    /// endpoint belongs to another type, or to a built-in one that has resources; `PayloadTooLarge` as
-    /// for a schema.
+    /// `InvalidValue` naming what is missing, unknown or reserved, or an extension that the type has
+    /// and the new list leaves out; `Uniqueness` when the name or the endpoint belongs to another type,
+    /// or to a built-in one that has resources; `PayloadTooLarge` as for a schema.
     pub async fn add_resource_type(&self, tenant: &TenantId, value: &Value) -> Result<Registered> {
+        self.replace_resource_type(tenant, value, &[]).await
+    }
+
+    /// The same, but the type may lose the extensions with these URNs.
+    ///
+    /// # Errors
+    /// As [`add_resource_type`](Self::add_resource_type).
+    pub async fn replace_resource_type(
+        &self,
+        tenant: &TenantId,
+        value: &Value,
+        removed: &[String],
+    ) -> Result<Registered> {
         let store = self.administration(tenant);
         let config = store.config().await?;
         let name = value.get("name").and_then(Value::as_str);
         let name = name.unwrap_or_default().to_owned();
-        let mut registry = Registry::clone(&Tenant::new(tenant.clone(), config.clone())?.registry);
+        let before = Tenant::new(tenant.clone(), config.clone())?.registry;
+        let mut registry = Registry::clone(&before);
         if let Some(gone) = registry.add_resource_type(value)?
             && store.total(&gone).await? > 0
         {
             return Err(Error::uniqueness(format!(
                 "{} has resources; delete them before another type takes its place",
                 gone.name
+            )));
+        }
+        let is_kept = |urn: &&String| !removed.iter().any(|other| other.eq_ignore_ascii_case(urn));
+        let omitted = omitted_extensions(&before, &registry, &name);
+        if let Some(urn) = omitted.iter().find(is_kept) {
+            return Err(Error::invalid_value(format!(
+                "{name} has the extension {urn}, which the new `schemaExtensions` leave out; list it, \
+                 or remove it explicitly"
             )));
         }
         let mut changed = config.clone();
@@ -157,8 +179,10 @@ impl Provider {
     /// is through, all of them maintain that index and none reads by it, whether it comes or goes.
     ///
     /// # Errors
-    /// `Unavailable` when the table is out of reach.
+    /// `InvalidValue` naming the switch that is out of its range; `Unavailable` when the table is out
+    /// of reach.
     pub async fn set_rules(&self, tenant: &TenantId, rules: &Rules) -> Result<Vec<String>> {
+        rules.switches.check()?;
         let store = self.administration(tenant);
         let config = store.config().await?;
         let turns = rules.switches.last_modified_index != config.rules.switches.last_modified_index;
@@ -214,4 +238,19 @@ fn check_size(item: ConfigItem<'_>, before: &TenantConfig, after: &TenantConfig)
         )));
     }
     Ok(())
+}
+
+/// The URNs of the extensions that a type has in `before` and not in `after`. A type that gives way to
+/// another base schema has no resources, so it has nothing to lose.
+pub(super) fn omitted_extensions(before: &Registry, after: &Registry, name: &str) -> Vec<String> {
+    let (Some(old), Some(new)) = (before.resource_type(name), after.resource_type(name)) else {
+        return Vec::new();
+    };
+    if old.schema.id != new.schema.id {
+        return Vec::new();
+    }
+    let urns = old.extensions.iter().map(|extension| &extension.schema.id);
+    urns.filter(|urn| new.extension(urn).is_none())
+        .cloned()
+        .collect()
 }

@@ -205,7 +205,7 @@ impl Provider {
 
     /// The page of resources after an id, and a store for what is done with it: a store is for one
     /// request, and all pages may take as long as the directory is large.
-    async fn page(
+    pub(super) async fn page(
         &self,
         resource_type: &ResourceType,
         tenant: &TenantId,

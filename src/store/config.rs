@@ -80,7 +80,8 @@ impl TenantConfig {
 }
 
 impl TenantStore {
-    /// Reads the whole configuration; a tenant without any has the defaults. Strongly consistent.
+    /// Reads the whole configuration; a tenant without any has the defaults. A switch that was stored
+    /// before it had a range counts as the nearest value in range. Strongly consistent.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -97,7 +98,10 @@ impl TenantStore {
                 Some(("schema", _)) => config.schemas.push(parse(&json)?),
                 Some(("type", _)) => config.resource_types.push(parse(&json)?),
                 Some(("building", _)) => config.building.push(parse(&json)?),
-                _ if key == "config" => config.rules = parse(&json)?,
+                _ if key == "config" => {
+                    config.rules = parse(&json)?;
+                    config.rules.switches = config.rules.switches.within_range();
+                }
                 _ => {}
             }
         }

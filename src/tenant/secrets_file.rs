@@ -4,6 +4,9 @@
 //! {"version": 1, "secrets": {"dev/stack": {"version": 1, "value": "…"}}}
 //! ```
 //!
+//! A file that is missing is an error and not a deployment without tenants: every token would be
+//! refused as if it had been revoked. A new deployment makes its file before anything else.
+//!
 //! The file is readable by its owner only. It is replaced by renaming a complete new file over it,
 //! so a reader never sees half of one, and writers take turns by a lock on a file beside it, which
 //! the operating system releases if a writer dies. Reading and writing block for the microseconds
@@ -41,17 +44,34 @@ struct Entry {
 }
 
 impl SecretsFile {
-    /// The store in the file at `path`, which is created by the first write. Its directory must
-    /// exist.
+    /// The store in the file at `path`, which has to exist when it is used.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
+    /// Makes the file, without secrets, unless it is there. Its directory must exist.
+    ///
+    /// # Errors
+    /// `Backend` naming the file that cannot be made.
+    pub fn create_if_missing(&self) -> Result<(), SecretError> {
+        let _held_until_written = self.lock()?;
+        let exists = fs::exists(&self.path).map_err(|error| out_of_reach(&self.path, error))?;
+        if exists {
+            return Ok(());
+        }
+        self.write(&Document::default())
+            .map_err(|error| out_of_reach(&self.path, error))
+    }
+
+    fn lock(&self) -> Result<File, SecretError> {
+        let lock = self.beside("lock");
+        lock_exclusively(&lock).map_err(|error| out_of_reach(&lock, error))
+    }
+
     fn read(&self) -> Result<Document, SecretError> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Document::default()),
             Err(error) => return Err(out_of_reach(&self.path, error)),
         };
         let document: Document = serde_json::from_str(&text)
@@ -69,9 +89,7 @@ impl SecretsFile {
         value: &str,
         expected: Option<&SecretVersion>,
     ) -> Result<SecretVersion, SecretError> {
-        let lock = self.beside("lock");
-        let _held_until_written =
-            lock_exclusively(&lock).map_err(|error| out_of_reach(&lock, error))?;
+        let _held_until_written = self.lock()?;
         let mut document = self.read()?;
         let found = document.secrets.get(name).map_or(0, |entry| entry.version);
         if version_of(found) != expected.cloned() {
@@ -182,7 +200,25 @@ mod tests {
     use super::*;
 
     fn file_in(directory: &tempfile::TempDir) -> SecretsFile {
-        SecretsFile::new(directory.path().join("secrets.json"))
+        let file = SecretsFile::new(directory.path().join("secrets.json"));
+        file.create_if_missing().unwrap();
+        file
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_is_an_error_and_stays_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = file_in(&directory);
+        let version = file.put("a", "1", None).await.unwrap();
+        file.create_if_missing().unwrap();
+        assert_eq!(file.get("a").await.unwrap().unwrap().value, "1");
+        fs::remove_file(&file.path).unwrap();
+        let named = |error: SecretError| assert!(error.to_string().contains("secrets.json"));
+        named(file.get("a").await.unwrap_err());
+        named(file.names("").await.unwrap_err());
+        named(file.put("b", "1", None).await.unwrap_err());
+        named(file.put("a", "2", Some(&version)).await.unwrap_err());
+        assert!(!file.path.exists());
     }
 
     #[cfg(unix)]
@@ -211,7 +247,7 @@ mod tests {
     #[test]
     fn of_many_writers_with_one_version_one_wins() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("secrets.json");
+        let path = file_in(&directory).path;
         let write = |value: String| SecretsFile::new(&path).replace("a", &value, None).is_ok();
         let wins = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..8)
@@ -243,7 +279,11 @@ mod tests {
     async fn an_unwritable_place_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let file = SecretsFile::new(directory.path().join("missing").join("secrets.json"));
-        let error = file.put("a", "1", None).await.unwrap_err();
-        assert!(error.to_string().contains("missing"), "{error}");
+        for error in [
+            file.create_if_missing().unwrap_err(),
+            file.put("a", "1", None).await.unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("missing"), "{error}");
+        }
     }
 }

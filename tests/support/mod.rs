@@ -29,7 +29,7 @@ pub(crate) struct Server {
     pub(crate) token: String,
     pub(crate) stack: Stack,
     _table: Embedded,
-    _data: DataDirectory,
+    pub(crate) data: DataDirectory,
 }
 
 /// What the service answered.
@@ -78,7 +78,7 @@ impl Server {
             token: String::new(),
             stack,
             _table: table,
-            _data: data,
+            data,
         };
         server.add_tenant("acme", rules).await;
         server.token = server.issue("acme", |_| {}).await;

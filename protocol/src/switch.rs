@@ -1,0 +1,305 @@
+//! The switches of a tenant as a table: what each is called, what it takes, what it means.
+//!
+//! The values are members of [`Switches`]; what is said about them is said here once. The README's
+//! table is checked against this one.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::profile::Switches;
+
+/// The largest body of any request, in bytes: a group can be put back as it was read, and Lambda takes
+/// 6 MB of which a third is spent on base64.
+pub const MAX_BODY_BYTES: u32 = 4 * 1024 * 1024;
+
+/// One switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switch {
+    /// The name, as it stands in `--set NAME=VALUE` and in the stored configuration.
+    pub name: &'static str,
+    /// The values that it takes.
+    pub range: Range,
+    /// What it does, in Markdown.
+    pub meaning: &'static str,
+}
+
+/// The values that a switch takes. Displays as people read it: `1 to 10,000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number, both ends included.
+    Number(u32, u32),
+}
+
+/// Every switch, in the order of the README.
+pub const SWITCHES: [Switch; 13] = [
+    Switch {
+        name: "uniqueGroupDisplayName",
+        range: Range::Flag,
+        meaning: "two groups may not share a name (409); after switching it on, `cargo scim doctor \
+                  --repair` claims the names that exist",
+    },
+    Switch {
+        name: "lastModifiedIndex",
+        range: Range::Flag,
+        meaning: "filters on `meta.lastModified` of everything but groups read only the hours they \
+                  ask for; a resource's first change in an hour then costs six write units instead \
+                  of one; after switching it on or off for a tenant in use, wait two minutes and run \
+                  `cargo scim doctor --repair`",
+    },
+    Switch {
+        name: "groupPatchAnswers",
+        range: Range::Choice(&["200", "204"]),
+        meaning: "`204` answers a PATCH of a group without the group",
+    },
+    Switch {
+        name: "unknownFilterAttributes",
+        range: Range::Choice(&["refuse", "empty"]),
+        meaning: "`empty` answers no result instead of 400",
+    },
+    Switch {
+        name: "inlineMemberCap",
+        // As many as a request can name, so that a group that is shown whole can be put back.
+        range: Range::Number(1, 20_000),
+        meaning: "larger groups, and those whose members would not fit an answer of 4 MB, are \
+                  answered without `members` and with a `Link` to \
+                  `GET /Groups/{id}/members?cursor=`, which lists them page by page",
+    },
+    Switch {
+        name: "putKeepsUnnamedExtensions",
+        range: Range::Flag,
+        meaning: "a PUT that does not list an extension leaves it alone",
+    },
+    Switch {
+        name: "passwords",
+        range: Range::Choice(&["discard", "hash"]),
+        meaning: "`hash` keeps an argon2id hash",
+    },
+    Switch {
+        name: "defaultCount",
+        range: Range::Number(1, 10_000),
+        meaning: "the size of a page whose request names none, at most `maxCount`",
+    },
+    Switch {
+        name: "maxCount",
+        // As many resources as one list may read.
+        range: Range::Number(1, 10_000),
+        meaning: "the largest page",
+    },
+    Switch {
+        name: "basic",
+        range: Range::Flag,
+        meaning: "passwords (HTTP Basic) are created and accepted",
+    },
+    Switch {
+        name: "mac",
+        range: Range::Flag,
+        meaning: "keys to sign requests with are created, and signed requests accepted",
+    },
+    Switch {
+        name: "bulkMaxOperations",
+        range: Range::Number(1, 1_000),
+        meaning: "the most operations of a bulk request",
+    },
+    Switch {
+        name: "bulkMaxPayloadSize",
+        range: Range::Number(1_024, MAX_BODY_BYTES),
+        meaning: "the largest body of a bulk request, in bytes",
+    },
+];
+
+impl Switch {
+    /// The switch with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SWITCHES.iter().find(|switch| switch.name == name)
+    }
+
+    /// The value that it has unless it is set, as people read it.
+    #[must_use]
+    pub fn default_text(&self) -> String {
+        match &members(&Switches::default())[self.name] {
+            Value::String(word) => format!("`{word}`"),
+            Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), grouped),
+            other => format!("`{other}`"),
+        }
+    }
+
+    /// Its row in the README's table.
+    #[must_use]
+    pub fn row(&self) -> String {
+        let (name, range, default, meaning) =
+            (self.name, self.range, self.default_text(), self.meaning);
+        format!("| `{name}` | {range} | {default} | {meaning} |")
+    }
+}
+
+impl Switches {
+    /// Checks that every number is in its range.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming the switch, its value and its range.
+    pub fn check(&self) -> Result<()> {
+        let members = members(self);
+        for Switch { name, range, .. } in SWITCHES {
+            let number = members[name].as_u64();
+            if number.is_some_and(|number| range.nearest(number) != number) {
+                let value = &members[name];
+                return Err(Error::invalid_value(format!(
+                    "The switch {name} takes {range}, not {value}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same switches with numbers out of range at the nearest value in range, which is how a
+    /// configuration counts that was stored before there was a range.
+    #[must_use]
+    pub fn within_range(&self) -> Self {
+        let mut members = members(self);
+        for Switch { name, range, .. } in SWITCHES {
+            if let Some(number) = members[name].as_u64() {
+                members[name] = range.nearest(number).into();
+            }
+        }
+        serde_json::from_value(members.into()).expect("a switch keeps its kind of value")
+    }
+}
+
+impl Range {
+    /// The number itself if it is in range, or if this is no range of numbers.
+    fn nearest(self, number: u64) -> u64 {
+        match self {
+            Self::Number(least, most) => number.clamp(least.into(), most.into()),
+            Self::Flag | Self::Choice(_) => number,
+        }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("`true`, `false`"),
+            Self::Choice(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+                f.write_str(&words.join(", "))
+            }
+            Self::Number(least, most) => {
+                let (least, most) = (grouped((*least).into()), grouped((*most).into()));
+                write!(f, "{least} to {most}")
+            }
+        }
+    }
+}
+
+/// The switches as the members of the stored configuration.
+fn members(switches: &Switches) -> Map<String, Value> {
+    match serde_json::to_value(switches) {
+        Ok(Value::Object(members)) => members,
+        other => unreachable!("switches are an object of plain values, not {other:?}"),
+    }
+}
+
+/// A number with a comma before each three digits: `4,194,304`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: Value) -> Switches {
+        let mut members = members(&Switches::default());
+        members[name] = value;
+        serde_json::from_value(members.into()).unwrap()
+    }
+
+    #[test]
+    fn every_switch_is_in_the_table_once_with_what_it_takes() {
+        let members = members(&Switches::default());
+        let mut names: Vec<_> = SWITCHES.iter().map(|switch| switch.name).collect();
+        names.sort_unstable();
+        let mut stored: Vec<_> = members.keys().map(String::as_str).collect();
+        stored.sort_unstable();
+        assert_eq!(names, stored);
+        for Switch { name, range, .. } in SWITCHES {
+            let values: Vec<Value> = match range {
+                Range::Flag => vec![true.into(), false.into()],
+                Range::Choice(words) => words.iter().map(|word| (*word).into()).collect(),
+                Range::Number(least, most) => vec![least.into(), most.into()],
+            };
+            assert!(
+                values.iter().any(|value| value.is_number()) || values.contains(&members[name])
+            );
+            for value in values {
+                let switches = with(name, value);
+                assert!(switches.check().is_ok(), "{name}");
+                assert_eq!(switches.within_range(), switches, "{name}");
+            }
+        }
+        assert!(Switches::default().check().is_ok());
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_refused_with_the_range_and_read_as_the_nearest() {
+        for Switch { name, range, .. } in SWITCHES {
+            let Range::Number(least, most) = range else {
+                continue;
+            };
+            for (value, nearest) in [
+                (0, least),
+                (least - 1, least),
+                (most + 1, most),
+                (u32::MAX, most),
+            ] {
+                let switches = with(name, value.into());
+                let refused = switches.check().unwrap_err();
+                assert_eq!(refused.status(), 400);
+                let said = format!("The switch {name} takes {range}, not {value}");
+                assert_eq!(refused.detail(), said);
+                assert_eq!(switches.within_range(), with(name, nearest.into()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let head = "| switch | range | default | meaning |\n|---|---|---|---|\n";
+        let table = readme.split_once(head).expect("the table of switches").1;
+        let listed: Vec<_> = table
+            .lines()
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        let rows: Vec<_> = SWITCHES.iter().map(Switch::row).collect();
+        assert_eq!(listed, rows);
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (number, text) in [
+            (1, "1"),
+            (999, "999"),
+            (1_024, "1,024"),
+            (4_194_304, "4,194,304"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}
