@@ -87,11 +87,10 @@ impl Running {
             .unwrap()
             .split_once('/')
             .unwrap();
-        let text = self.send(&format!(
+        self.send(&format!(
             "GET /{prefix}{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
              Connection: close\r\n\r\n"
-        ));
-        text.split(' ').nth(1).unwrap().parse().unwrap()
+        ))
     }
 
     /// Sends bytes and returns what comes until the server closes the connection.

@@ -4,7 +4,7 @@
     docs_commands.py --scim PATH --bootstrap PATH
 
 Commands are the lines of `console` blocks, and spans of code that begin with the name of a program.
-They run in one shell session, in a folder that looks like a clone. What needs AWS meets stand-ins on
+They run in one shell session, in a copy of the project without what was built. What needs AWS meets stand-ins on
 loopback: the embedded table (`--scim` is the built command) and moto's Secrets Manager; what would
 change the machine or deploy runs with `--help`; what other steps of `.ci/run` do is looked up there.
 A command that none of the rules below knows is a failure. Needs Python packages `boto3` and `moto`,
@@ -94,18 +94,14 @@ def commands():
 
 
 class Session:
-    """A shell in a folder that looks like a clone, with programs that find stand-ins for AWS."""
+    """A shell in a copy of the project, with programs that find stand-ins for AWS."""
 
     def __init__(self, folder, options):
         self.folder, self.options = pathlib.Path(folder), options
         self.servers, self.values = [], {}
         self.clone = self.folder / "clone"
-        self.clone.mkdir()
-        for entry in ROOT.iterdir():
-            if entry.name not in {".scim", ".aws-sam", ".git", "scripts", "target"}:
-                (self.clone / entry.name).symlink_to(entry)
-        # Scripts look for the project by where they are.
-        shutil.copytree(ROOT / "scripts", self.clone / "scripts")
+        leave_out = shutil.ignore_patterns("target", ".git", ".aws-sam", ".scim")
+        shutil.copytree(ROOT, self.clone, ignore=leave_out)
         (self.clone / "badge.json").write_text(json.dumps(badge_schema()))
         (self.clone / "user-with-badge.json").write_text(json.dumps(user_with_badge()))
         tools = self.folder / "tools"
