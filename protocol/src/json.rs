@@ -5,7 +5,9 @@
 //! attribute given twice, and a body says nothing legal below [`MAX_DEPTH`].
 
 use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -15,13 +17,16 @@ use crate::error::{Error, Result};
 /// How deep arrays and objects may nest; a bulk request of PATCH operations needs ten levels.
 pub const MAX_DEPTH: u8 = 32;
 
+/// The largest number of members of one object.
+pub const MAX_NAMES: usize = 10_000;
+
 /// Up to this many members an object is searched rather than hashed.
 const SEARCHED_MEMBERS: usize = 16;
 
 /// Reads a request body that must be a JSON object.
 ///
 /// **Shape**: UTF-8, with or without a byte order mark; [`MAX_DEPTH`] levels at the most; no object
-/// with two members whose names differ only in ASCII case.
+/// with more than [`MAX_NAMES`] members, or with two whose names differ only in ASCII case.
 ///
 /// # Errors
 /// `InvalidSyntax` with the line and column of the fault, and the member given twice.
@@ -85,6 +90,50 @@ pub fn kind_of(value: &Value) -> &'static str {
         Value::String(_) => "a string",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
+    }
+}
+
+/// The number of bytes that a value takes as JSON text, without writing it.
+#[must_use]
+pub fn text_length(value: &Value) -> usize {
+    match value {
+        Value::Null => 4,
+        Value::Bool(boolean) => 5 - usize::from(*boolean),
+        Value::Number(number) => number.to_string().len(),
+        Value::String(text) => string_length(text),
+        Value::Array(elements) => {
+            let inner: usize = elements.iter().map(text_length).sum();
+            2 + inner + elements.len().saturating_sub(1)
+        }
+        Value::Object(members) => object_length(members),
+    }
+}
+
+/// The number of bytes that an object takes as JSON text.
+#[must_use]
+pub fn object_length(members: &Map<String, Value>) -> usize {
+    let inner = members.iter();
+    let inner: usize = inner.map(|(name, value)| member_length(name, value)).sum();
+    2 + inner + members.len().saturating_sub(1)
+}
+
+/// The number of bytes that a member of an object takes, without the comma before it.
+#[must_use]
+pub fn member_length(name: &str, value: &Value) -> usize {
+    string_length(name) + 1 + text_length(value)
+}
+
+fn string_length(text: &str) -> usize {
+    let escaped: usize = text.bytes().map(escape_length).sum();
+    2 + text.len() + escaped
+}
+
+/// The bytes that escaping adds to a byte of a string (RFC 8259 §7).
+fn escape_length(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d => 1,
+        0..=0x1f => 5,
+        _ => 0,
     }
 }
 
@@ -160,6 +209,11 @@ impl<'de> Visitor<'de> for Level {
         let mut names = Names::default();
         let mut object = Map::new();
         while let Some(name) = access.next_key::<String>()? {
+            if object.len() == MAX_NAMES {
+                return Err(A::Error::custom(format_args!(
+                    "an object has more than {MAX_NAMES} members"
+                )));
+            }
             if !names.insert(&object, &name) {
                 return Err(A::Error::custom(format_args!(
                     "member `{name}` is given twice (names compare without case)"
@@ -171,20 +225,33 @@ impl<'de> Visitor<'de> for Level {
     }
 }
 
-/// The names of an object so far, folded, once there are too many to search.
+/// The names of an object so far, once there are too many to search: a hash of each, folded. Where two
+/// hashes are equal the names themselves decide.
 #[derive(Default)]
-struct Names(HashSet<String>);
+struct Names {
+    hashes: HashSet<u64>,
+    state: RandomState,
+}
 
 impl Names {
     /// Tells whether the name is new.
     fn insert(&mut self, object: &Map<String, Value>, name: &str) -> bool {
+        let is_new = || !object.keys().any(|key| key.eq_ignore_ascii_case(name));
         if object.len() < SEARCHED_MEMBERS {
-            return !object.keys().any(|key| key.eq_ignore_ascii_case(name));
+            return is_new();
         }
-        if self.0.is_empty() {
-            self.0 = object.keys().map(|key| key.to_ascii_lowercase()).collect();
+        if self.hashes.is_empty() {
+            let hashes = object.keys().map(|key| self.hash(key));
+            self.hashes = hashes.collect();
         }
-        self.0.insert(name.to_ascii_lowercase())
+        self.hashes.insert(self.hash(name)) || is_new()
+    }
+
+    fn hash(&self, name: &str) -> u64 {
+        let mut hasher = self.state.build_hasher();
+        name.bytes()
+            .for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
+        hasher.finish()
     }
 }
 
@@ -245,6 +312,16 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_members_is_bounded() {
+        let with = |count: usize| {
+            let names: Vec<_> = (0..count).map(|n| format!("\"m{n}\":{n}")).collect();
+            format!("{{{}}}", names.join(","))
+        };
+        assert!(parse_object(with(MAX_NAMES).as_bytes()).is_ok());
+        assert!(refused(with(MAX_NAMES + 1)).contains("more than 10000 members"));
+    }
+
+    #[test]
     fn nesting_is_bounded() {
         let nested = |levels: usize| {
             format!(
@@ -256,6 +333,24 @@ mod tests {
         assert!(parse_object(nested(usize::from(MAX_DEPTH)).as_bytes()).is_ok());
         assert!(refused(nested(usize::from(MAX_DEPTH) + 1)).contains("deeper than 32"));
         assert!(refused(nested(10_000)).contains("deeper than 32"));
+    }
+
+    #[test]
+    fn lengths_are_those_of_the_text() {
+        let every_character: String = (0..=0x2_ffffu32).filter_map(char::from_u32).collect();
+        for value in [
+            Value::Null,
+            true.into(),
+            false.into(),
+            (-7).into(),
+            1.5e-9.into(),
+            every_character.into(),
+            serde_json::json!([]),
+            serde_json::json!({}),
+            serde_json::json!({"a\n": [1, "x", {"b": null, "": [[]]}], "c": "\u{1}"}),
+        ] {
+            assert_eq!(text_length(&value), value.to_string().len());
+        }
     }
 
     #[test]

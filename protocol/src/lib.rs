@@ -26,5 +26,6 @@ pub mod switch;
 pub mod urn;
 pub mod v1;
 pub mod version;
+pub mod work;
 
 pub use error::{BoxError, Error, ErrorKind, Result};

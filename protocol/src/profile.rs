@@ -8,6 +8,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
+use crate::work::{self, Work};
+
 /// The reading of a tenant's requests as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -213,22 +216,58 @@ impl Tolerance {
     ];
 }
 
-/// One request being read: the tenant's rules, and the tolerances it needed so far.
+/// One request being read: the tenant's rules, the tolerances it needed so far, and the work it may
+/// still cause.
 #[derive(Debug, Clone)]
 pub struct Reading<'a> {
     /// The tenant's rules.
     pub rules: &'a Rules,
     fired: Fired,
+    work: Work,
+    /// The steps that this reading has taken since it began, or began again.
+    taken: u64,
 }
 
 impl<'a> Reading<'a> {
     /// Begins to read a request under these rules.
     #[must_use]
     pub fn new(rules: &'a Rules) -> Self {
+        Self::within(rules, Work::default())
+    }
+
+    /// The same as part of a request that does more than this, such as a bulk request.
+    #[must_use]
+    pub fn within(rules: &'a Rules, work: Work) -> Self {
         Self {
             rules,
             fired: Fired::default(),
+            work,
+            taken: 0,
         }
+    }
+
+    /// The work that the request may still cause.
+    #[must_use]
+    pub fn work(&self) -> &Work {
+        &self.work
+    }
+
+    /// Counts steps of work before it is done.
+    ///
+    /// # Errors
+    /// `PayloadTooLarge` when the request has used up its steps.
+    pub fn count(&mut self, steps: u64) -> Result<()> {
+        self.taken = self.taken.saturating_add(steps);
+        if self.work.takes(steps) {
+            return Ok(());
+        }
+        Err(work::too_much())
+    }
+
+    /// Reads the same request again, because the resource has changed in between: what was counted for
+    /// the attempt before counts no more.
+    pub fn begin_again(&mut self) {
+        self.work.give_back(std::mem::take(&mut self.taken));
     }
 
     /// Whether the profile allows this leniency; if so it is noted as used, so ask only when the

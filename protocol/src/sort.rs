@@ -17,6 +17,7 @@ use crate::message::SortOrder;
 use crate::path::AttributePath;
 use crate::profile::Reading;
 use crate::schema::{Attribute, Mutability, ResourceType, Returned};
+use crate::work::{Work, steps_to_compare};
 
 pub use border::Border;
 
@@ -100,6 +101,21 @@ impl SortBy {
     #[must_use]
     pub fn order(&self) -> SortOrder {
         self.order
+    }
+
+    /// Where a resource stands, counted as work of a request.
+    ///
+    /// # Errors
+    /// `TooMany` when the request has used up its steps.
+    pub fn key_within(&self, resource: &Map<String, Value>, work: &Work) -> Result<SortKey> {
+        let value = self.path.as_ref().and_then(|path| path.first(resource));
+        if !work.takes(steps_to_compare(value)) {
+            return Err(Error::too_many(
+                "The list would be sorted by too much text; sort by an attribute with shorter values, \
+                 or narrow the resources by an attribute with an index",
+            ));
+        }
+        Ok(self.key(resource))
     }
 
     /// Where a resource stands. It must be complete and in the schema's spelling.
@@ -256,6 +272,19 @@ mod tests {
             let error = SortBy::bind(text, SortOrder::Ascending, user, &mut reading).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidValue, "{text}");
         }
+    }
+
+    #[test]
+    fn long_texts_are_sorted_within_bounds() {
+        let user = Registry::builtin().resource_type("User").unwrap();
+        let rules = strict();
+        let mut reading = Reading::new(&rules);
+        let sort = SortBy::bind("title", SortOrder::Ascending, user, &mut reading).unwrap();
+        let body = json!({"id": "1", "title": "\u{c9}".repeat(50)});
+        let work = Work::of(101);
+        assert!(sort.key_within(body.as_object().unwrap(), &work).is_ok());
+        let error = sort.key_within(body.as_object().unwrap(), &work);
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::TooMany);
     }
 
     #[test]

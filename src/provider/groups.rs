@@ -153,14 +153,14 @@ impl Scope {
         } else {
             HashMap::new()
         };
-        let matches = |member: &&Member| {
-            filter.matches_element(&self.member_value(member, displays.get(&member.id)))
-        };
-        Ok(members
-            .iter()
-            .filter(matches)
-            .map(|member| member.id.clone())
-            .collect())
+        let mut matching = Vec::new();
+        for member in &members {
+            let element = self.member_value(member, displays.get(&member.id));
+            if filter.matches_element_within(&element, &self.work)? {
+                matching.push(member.id.clone());
+            }
+        }
+        Ok(matching)
     }
 
     /// `groups` of each resource that is in any, by resource id.

@@ -46,6 +46,7 @@ use crate::clock::Clock;
 use crate::protocol::error::Result;
 use crate::protocol::profile::{Fired, Profile, Reading};
 use crate::protocol::version::Version;
+use crate::protocol::work::Work;
 use crate::store::{Meter, Store, TenantStore};
 use crate::tenant::Caller;
 
@@ -77,6 +78,9 @@ pub struct Scope {
     /// The target is `/Me`.
     is_me: bool,
     fired: AtomicU32,
+    /// What the request may still make the service compare and change, all operations of a bulk
+    /// request together.
+    work: Work,
 }
 
 /// What a PATCH answers with.
@@ -161,6 +165,7 @@ impl Provider {
             request_id,
             is_me: false,
             fired: AtomicU32::new(0),
+            work: Work::default(),
         };
         self.check_user(&scope).await?;
         self.grant_role(&mut scope).await?;
@@ -188,7 +193,7 @@ impl Scope {
     /// Begins to read the request's body or parameters under the tenant's rules.
     #[must_use]
     pub fn reading(&self) -> Reading<'_> {
-        Reading::new(&self.tenant.rules)
+        Reading::within(&self.tenant.rules, self.work.clone())
     }
 
     /// Remembers which tolerances a reading needed.

@@ -38,6 +38,7 @@ impl Provider {
         let mut written = Vec::new();
         let stored = self
             .change(scope, resource_type, id, precondition, |existing| {
+                reading.begin_again();
                 let patched = PatchRequest::parse(&body, &mut reading).and_then(|request| {
                     request.apply(
                         existing,

@@ -32,6 +32,7 @@ impl Provider {
         let mut written = Vec::new();
         let stored = self
             .change(scope, resource_type, id, precondition, |existing| {
+                reading.begin_again();
                 let verb = Verb::Replace { existing };
                 let registry = &scope.tenant.registry;
                 let draft = Resource::from_request(

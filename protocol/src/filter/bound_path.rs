@@ -115,12 +115,17 @@ impl BoundPath {
     /// whose `primary` is true, else of the first.
     #[must_use]
     pub fn first_key<'v>(&self, resource: &'v Map<String, Value>) -> Option<Key<'v>> {
+        Key::of(self.first(resource)?, self.collation)
+    }
+
+    /// The value that [`first_key`](Self::first_key) is the key of.
+    pub(crate) fn first<'v>(&self, resource: &'v Map<String, Value>) -> Option<&'v Value> {
         let (step, rest) = self.steps.split_first()?;
         let mut value = preferred(resource.get(&**step)?)?;
         for step in rest {
             value = preferred(value.get(&**step)?)?;
         }
-        Key::of(value, self.collation)
+        Some(value)
     }
 
     /// Whether a test holds for any value at the end. Where there is none, because a parent, the

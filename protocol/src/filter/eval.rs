@@ -12,40 +12,76 @@ use serde_json::{Map, Value};
 use super::CompareOp;
 use super::bound_filter::{BoundFilter, Comparison};
 use super::bound_path::Scope;
+use crate::error::Result;
 use crate::key::Key;
+use crate::work::{Steps, Work, check_filtering, steps_to_compare};
 
 impl BoundFilter {
     /// Whether a resource matches. It must be complete and in the schema's spelling, with `id`,
     /// `meta` and whatever [`reads`](Self::reads) says of attributes that are kept elsewhere.
     #[must_use]
     pub fn matches(&self, resource: &Map<String, Value>) -> bool {
-        self.holds(Scope::Resource(resource))
+        self.holds(Scope::Resource(resource), &Steps::unlimited())
+    }
+
+    /// The same, counted as work of a request. The steps are known only afterwards, so one resource may
+    /// use up what is left; then every further comparison is skipped.
+    ///
+    /// # Errors
+    /// `TooMany` when the request has used up its steps.
+    pub fn matches_within(&self, resource: &Map<String, Value>, work: &Work) -> Result<bool> {
+        self.decide(Scope::Resource(resource), work)
     }
 
     /// Whether one element matches a filter from [`bind_element`](super::Filter::bind_element).
     #[must_use]
     pub fn matches_element(&self, element: &Value) -> bool {
-        self.holds(Scope::Element(element))
+        self.holds_in(element, &Steps::unlimited())
     }
 
-    fn holds(&self, scope: Scope<'_>) -> bool {
+    /// The same for one element, counted as work of a request.
+    ///
+    /// # Errors
+    /// As [`matches_within`](Self::matches_within).
+    pub fn matches_element_within(&self, element: &Value, work: &Work) -> Result<bool> {
+        self.decide(Scope::Element(element), work)
+    }
+
+    fn decide(&self, scope: Scope<'_>, work: &Work) -> Result<bool> {
+        let steps = Steps::of(work);
+        let holds = self.holds(scope, &steps);
+        work.takes(steps.taken());
+        check_filtering(work).map(|()| holds)
+    }
+
+    /// Whether one element matches. When the steps are used up the answer means nothing.
+    pub(crate) fn holds_in(&self, element: &Value, steps: &Steps) -> bool {
+        self.holds(Scope::Element(element), steps)
+    }
+
+    fn holds(&self, scope: Scope<'_>, steps: &Steps) -> bool {
         match self {
             Self::Constant(constant) => *constant,
-            Self::Compare(comparison) => comparison.holds(scope),
-            Self::Present(path) => path.any(scope, &mut |value| value.is_some_and(is_assigned)),
-            Self::ValuePath { path, filter } => path.any(scope, &mut |element| {
-                element.is_some_and(|element| filter.matches_element(element))
+            Self::Compare(comparison) => comparison.holds(scope, steps),
+            Self::Present(path) => path.any(scope, &mut |value| {
+                steps.takes(1) && value.is_some_and(is_assigned)
             }),
-            Self::And(parts) => parts.iter().all(|part| part.holds(scope)),
-            Self::Or(parts) => parts.iter().any(|part| part.holds(scope)),
-            Self::Not(part) => !part.holds(scope),
+            Self::ValuePath { path, filter } => path.any(scope, &mut |element| {
+                steps.takes(1) && element.is_some_and(|element| filter.holds_in(element, steps))
+            }),
+            Self::And(parts) => parts.iter().all(|part| part.holds(scope, steps)),
+            Self::Or(parts) => parts.iter().any(|part| part.holds(scope, steps)),
+            Self::Not(part) => !part.holds(scope, steps),
         }
     }
 }
 
 impl Comparison {
-    fn holds(&self, scope: Scope<'_>) -> bool {
+    fn holds(&self, scope: Scope<'_>, steps: &Steps) -> bool {
         self.path.any_or_default(scope, &mut |value| {
+            if !steps.takes(steps_to_compare(value)) {
+                return false;
+            }
             let key = value.and_then(|value| Key::of(value, self.path.collation()));
             self.op.holds(key.as_ref(), &self.operand)
         })

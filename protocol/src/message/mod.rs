@@ -15,7 +15,7 @@ pub use list::{ListResponse, Paging};
 pub use meta::{Meta, render};
 pub use parameters::Parameters;
 pub(crate) use search::integer_parameter;
-pub use search::{Page, Query, Selection, SortOrder};
+pub use search::{MAX_NAMES, Page, Query, Selection, SortOrder};
 
 use serde_json::{Map, Value};
 

@@ -28,6 +28,9 @@ pub struct Query {
     pub count: Option<u32>,
 }
 
+/// The largest number of names in `attributes` or `excludedAttributes`, repeated ones included.
+pub const MAX_NAMES: usize = 1_000;
+
 /// The attributes that an answer shows, as the request names them (RFC 7644 §3.4.2.5, §3.9).
 ///
 /// One of the two lists is empty; when both are, the default set is meant.
@@ -62,7 +65,7 @@ impl Selection {
     /// Reads the two parameters of any request that answers with resources.
     ///
     /// # Errors
-    /// `InvalidValue` when both are given.
+    /// `InvalidValue` when both are given, or one has more than [`MAX_NAMES`] names.
     pub fn from_parameters(parameters: &Parameters) -> Result<Self> {
         Self::new(
             parameters.list("attributes"),
@@ -75,6 +78,15 @@ impl Selection {
             return Err(Error::invalid_value(
                 "`attributes` and `excludedAttributes` exclude each other",
             ));
+        }
+        let names = [
+            ("attributes", attributes.len()),
+            ("excludedAttributes", excluded_attributes.len()),
+        ];
+        if let Some((parameter, count)) = names.iter().find(|(_, count)| *count > MAX_NAMES) {
+            return Err(Error::invalid_value(format!(
+                "`{parameter}` has {count} names; at most {MAX_NAMES} are allowed"
+            )));
         }
         Ok(Self {
             attributes,
@@ -378,6 +390,10 @@ mod tests {
         check(with("attributes", json!("a,b")), "invalidValue");
         check(with("attributes", json!([1])), "invalidValue");
         check(with("cursor", json!(7)), "invalidValue");
+        for name in ["attributes", "excludedAttributes"] {
+            check(with(name, json!(vec!["a"; MAX_NAMES + 1])), "invalidValue");
+            assert!(post(&with(name, json!(vec!["a"; MAX_NAMES])), Profile::Strict).is_ok());
+        }
     }
 
     #[test]

@@ -1,19 +1,24 @@
 //! Operations on the body, one after the other on a copy of it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
+use super::list::{BodySize, ElementList};
 use super::members::MemberOp;
 use super::select::{Selected, Selection};
 use super::{Op, Operation, PatchRequest, Patched, parse};
 use crate::error::{Error, Result};
+use crate::json;
 use crate::patch_path::PatchPath;
 use crate::profile::{Profile, Reading, Tolerance};
 use crate::resource::finish::finish;
 use crate::resource::value::{ValueReader, is_unassigned};
 use crate::resource::{
-    PasswordChange, Resource, body, container, is_password, requested_paths, tolerance,
+    PasswordChange, Resource, body, check_size, container, is_password, requested_paths, tolerance,
 };
 use crate::schema::{Attribute, Extension, Mutability, Registry, ResourceType};
+use crate::work::{ELEMENT, steps_of_bytes};
 
 /// See [`PatchRequest::apply`].
 pub(super) fn apply(
@@ -23,6 +28,7 @@ pub(super) fn apply(
     registry: &Registry,
     reading: &mut Reading<'_>,
 ) -> Result<Patched> {
+    let length = json::object_length(resource.body());
     let mut patching = Patching {
         values: ValueReader {
             resource_type,
@@ -30,22 +36,26 @@ pub(super) fn apply(
             reading,
         },
         body: resource.body().clone(),
+        lists: Vec::new(),
+        size: BodySize::of(length),
         members: Vec::new(),
         password: None,
-        written: Vec::new(),
+        written: BTreeSet::new(),
     };
     for (position, operation) in request.operations.iter().enumerate() {
         patching
             .operation(operation)
             .map_err(|error| error.at(&parse::place(position)))?;
     }
+    patching.close_lists();
     let body = finish(patching.body, resource_type, patching.values.reading)?;
+    check_size(&body, length)?;
     Ok(Patched {
         changed: body != *resource.body(),
         resource: Resource::from_canonical(body),
         members: patching.members,
         password: patching.password,
-        written: patching.written,
+        written: patching.written.into_iter().collect(),
     })
 }
 
@@ -53,9 +63,20 @@ pub(super) fn apply(
 pub(super) struct Patching<'a, 'r> {
     pub(super) values: ValueReader<'a, 'r>,
     pub(super) body: Map<String, Value>,
+    /// The multi-valued attributes that operations have changed so far. They are not in the body until
+    /// the lists are closed.
+    lists: Vec<OpenList<'a>>,
+    size: BodySize,
     pub(super) members: Vec<MemberOp>,
     password: Option<PasswordChange>,
-    written: Vec<String>,
+    written: BTreeSet<String>,
+}
+
+/// A multi-valued attribute whose elements operations change.
+struct OpenList<'a> {
+    extension: Option<&'a Extension>,
+    attribute: &'a Attribute,
+    list: ElementList,
 }
 
 impl<'a> Patching<'a, '_> {
@@ -139,6 +160,7 @@ impl<'a> Patching<'a, '_> {
 
     /// Drops an extension's data, unless some of it must stay.
     pub(super) fn remove_extension(&mut self, extension: &Extension) -> Result<()> {
+        self.close_lists();
         let Some(container) = body::scope(&self.body, Some(extension)) else {
             return Ok(());
         };
@@ -158,8 +180,8 @@ impl<'a> Patching<'a, '_> {
                 fixed.name
             )));
         }
-        self.body.shift_remove(urn);
-        Ok(())
+        let removed = self.body.shift_remove(urn).unwrap_or_default();
+        self.size.change(json::member_length(urn, &removed) + 1, 0)
     }
 
     fn attribute(&mut self, op: Op, selected: Selected<'_>, value: Option<Value>) -> Result<()> {
@@ -174,9 +196,7 @@ impl<'a> Patching<'a, '_> {
         } else if is_password(attribute) {
             self.password(op, selected, value)
         } else if attribute.multi_valued {
-            self.update(selected, |values, old| {
-                super::elements::write(values, op, selected, old, value)
-            })
+            self.elements(op, selected, value)
         } else {
             self.update(selected, |values, old| {
                 single(values, op, selected, old, value)
@@ -197,6 +217,67 @@ impl<'a> Patching<'a, '_> {
         Ok(())
     }
 
+    /// Changes the elements of a multi-valued attribute where its characteristics allow it.
+    fn elements(&mut self, op: Op, selected: Selected<'_>, value: Option<Value>) -> Result<()> {
+        let Some(position) = self.open_list(selected.attribute) else {
+            return Ok(());
+        };
+        let Some(OpenList { list, .. }) = self.lists.get_mut(position) else {
+            return Ok(());
+        };
+        let (before, had_value) = (list.bytes(), !list.is_empty());
+        list.set_room(self.size.room_of(before));
+        let fixed = match selected.attribute.mutability {
+            Mutability::Immutable if had_value => {
+                self.values
+                    .reading
+                    .count(list.positions() as u64 * ELEMENT)?;
+                let elements = list.iter();
+                Some(elements.map(|(_, element)| element.clone()).collect())
+            }
+            _ => None,
+        };
+        super::elements::write(&mut self.values, op, selected, list, value)?;
+        if let Some::<Vec<Value>>(fixed) = fixed {
+            check_fixed(
+                &selected,
+                fixed.iter().eq(list.iter().map(|(_, element)| element)),
+            )?;
+        }
+        if selected.attribute.required && had_value && list.is_empty() {
+            return Err(required(&selected));
+        }
+        self.size.change(before, list.bytes())
+    }
+
+    /// Takes a multi-valued attribute out of the body, if an earlier operation has not; returns where
+    /// its list is.
+    fn open_list(&mut self, attribute: &Attribute) -> Option<usize> {
+        let mut open = self.lists.iter();
+        if let Some(found) = open.position(|open| std::ptr::eq(open.attribute, attribute)) {
+            return Some(found);
+        }
+        let mut attributes = self.values.resource_type.attributes();
+        let (extension, attribute) =
+            attributes.find(|(_, known)| std::ptr::eq(*known, attribute))?;
+        let value = body::take(&mut self.body, extension, attribute);
+        self.lists.push(OpenList {
+            extension,
+            attribute,
+            list: ElementList::of(value),
+        });
+        Some(self.lists.len() - 1)
+    }
+
+    /// Puts all lists back into the body, for what looks at it as a whole.
+    pub(super) fn close_lists(&mut self) {
+        for open in std::mem::take(&mut self.lists) {
+            let elements = open.list.into_elements();
+            let value = (!elements.is_empty()).then_some(Value::Array(elements));
+            body::set(&mut self.body, open.extension, open.attribute, value);
+        }
+    }
+
     /// Puts a new value in place of the old one where the attribute's characteristics allow it.
     fn update(
         &mut self,
@@ -210,23 +291,35 @@ impl<'a> Patching<'a, '_> {
         } = selected;
         let old = body::take(&mut self.body, extension, attribute);
         let had_value = old.is_some();
+        let before = old.as_ref().map_or(0, json::text_length);
+        self.values
+            .reading
+            .count(ELEMENT + steps_of_bytes(before))?;
         let fixed = match attribute.mutability {
             Mutability::Immutable => old.clone(),
             _ => None,
         };
         let new = write(&mut self.values, old)?.filter(|new| !is_empty(new));
-        if fixed.is_some() && fixed != new {
-            return Err(Error::mutability(format!(
-                "`{}` is immutable and cannot be changed",
-                selected.place()
-            )));
-        }
+        check_fixed(&selected, fixed.is_none() || fixed == new)?;
         if attribute.required && had_value && new.is_none() {
             return Err(required(&selected));
         }
+        self.size
+            .change(before, new.as_ref().map_or(0, json::text_length))?;
         body::set(&mut self.body, extension, attribute, new);
         Ok(())
     }
+}
+
+/// Refuses to change an immutable attribute that has a value.
+fn check_fixed(selected: &Selected<'_>, is_same: bool) -> Result<()> {
+    if is_same {
+        return Ok(());
+    }
+    Err(Error::mutability(format!(
+        "`{}` is immutable and cannot be changed",
+        selected.place()
+    )))
 }
 
 /// Writes a single-valued attribute or a part of it.

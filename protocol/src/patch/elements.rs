@@ -1,41 +1,37 @@
 //! Operations on multi-valued attributes: all elements, those that a filter matches, or parts of them.
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value};
 
 use super::Op;
 use super::apply::{check_part, into_object};
-use super::known::{Known, holds, joined};
+use super::list::{ElementList, holds, joined};
 use super::select::Selected;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::json;
 use crate::profile::{Profile, Tolerance};
 use crate::resource::finish::several_primaries;
-use crate::resource::repeated::{identity, is_primary, value_identity};
+use crate::resource::repeated::is_primary;
 use crate::resource::tolerance;
 use crate::resource::value::{ValueReader, is_unassigned};
 use crate::resource::{kept_element, kept_elements};
+use crate::work::{ELEMENT, Steps, steps_of_bytes};
 
 /// A `remove` may carry this many values that are compared part by part.
 const MAX_PARTIAL_VALUES: usize = 100;
 
-/// The value of a multi-valued attribute after one operation.
+/// Changes the elements of a multi-valued attribute by one operation.
 pub(super) fn write(
     values: &mut ValueReader<'_, '_>,
     op: Op,
     selected: Selected<'_>,
-    old: Option<Value>,
+    list: &mut ElementList,
     value: Option<Value>,
-) -> Result<Option<Value>> {
-    let elements = match old {
-        Some(Value::Array(elements)) => elements,
-        _ => Vec::new(),
-    };
+) -> Result<()> {
     let mut writing = Writing {
         values,
         selected,
-        elements,
+        list,
         primaries: Vec::new(),
     };
     let whole = selected.filter.is_none() && selected.sub.is_none();
@@ -51,15 +47,14 @@ pub(super) fn write(
         (_, Some(value)) => writing.write_selected(op, value)?,
         (_, None) => {}
     }
-    writing.settle_primary()?;
-    Ok(Some(Value::Array(writing.elements)))
+    writing.settle_primary()
 }
 
 /// One operation at work on an attribute's elements.
 struct Writing<'w, 'a, 'r> {
     values: &'w mut ValueReader<'a, 'r>,
     selected: Selected<'w>,
-    elements: Vec<Value>,
+    list: &'w mut ElementList,
     /// The elements that the operation makes primary.
     primaries: Vec<usize>,
 }
@@ -76,24 +71,20 @@ impl Writing<'_, '_, '_> {
         let given = self
             .values
             .elements(attribute, listed, self.selected.place())?;
-        let mut known = Known::default();
-        for (position, element) in self.elements.iter().enumerate() {
-            known.insert(attribute, element, position);
-        }
+        self.count(self.list.steps_to_index() + given.len() as u64 * ELEMENT)?;
         for element in given {
-            let position = match known.find(attribute, &element) {
-                Some(position) => position,
-                None => {
-                    known.insert(attribute, &element, self.elements.len());
-                    self.elements.push(Value::Null);
-                    self.elements.len() - 1
+            let gives_primary = is_primary(&element);
+            let position = match self.list.index(attribute).find(attribute, &element) {
+                Some(position) => {
+                    let old = self.list.take(attribute, position);
+                    let element = joined(attribute, old, element);
+                    self.list.put(attribute, position, element)?;
+                    position
                 }
+                None => self.list.push(attribute, element)?,
             };
-            if is_primary(&element) {
+            if gives_primary {
                 self.primaries.push(position);
-            }
-            if let Some(slot) = self.elements.get_mut(position) {
-                *slot = joined(attribute, slot.take(), element);
             }
         }
         Ok(())
@@ -103,16 +94,18 @@ impl Writing<'_, '_, '_> {
         let Selected { attribute, .. } = self.selected;
         let place = self.selected.place();
         let new = self.values.elements(attribute, value, place)?;
-        self.elements = kept_elements(attribute, &self.elements, new, place)?;
-        Ok(())
+        let all = self.list.positions() + new.len();
+        self.count(all as u64 * ELEMENT)?;
+        let old: Vec<_> = self.list.iter().map(|(_, element)| element).collect();
+        let new = kept_elements(attribute, &old, new, place)?;
+        self.list.replace_all(new)
     }
 
     /// `remove` without filter: everything, or the values that the operation carries.
     fn remove_values(&mut self, value: Option<Value>) -> Result<()> {
         let Selected { attribute, .. } = self.selected;
         let Some(value) = value.filter(|value| !value.is_null()) else {
-            self.elements.clear();
-            return Ok(());
+            return self.list.replace_all(Vec::new());
         };
         // The RFC gives the value no meaning, but to remove everything when asked to remove something
         // would destroy data, so every profile honours it.
@@ -132,19 +125,21 @@ impl Writing<'_, '_, '_> {
                 "A `remove` may carry at most {MAX_PARTIAL_VALUES} elements without `value`"
             )));
         }
-        let named: HashSet<_> = named
-            .iter()
-            .map(|element| match element.get("type") {
-                Some(_) => identity(attribute, element),
-                None => value_identity(attribute, element),
-            })
-            .collect();
-        self.elements.retain(|element| {
-            !named.contains(&identity(attribute, element))
-                && !named.contains(&value_identity(attribute, element))
-                && !partial.iter().any(|part| holds(element, part))
-        });
-        Ok(())
+        self.count(self.list.steps_to_index() + named.len() as u64 * ELEMENT)?;
+        for element in &named {
+            let found = self.list.index(attribute).all(attribute, element);
+            self.remove_positions(&found)?;
+        }
+        self.remove_partial(&partial)
+    }
+
+    /// Removes the elements that have all parts of one of these.
+    fn remove_partial(&mut self, partial: &[Value]) -> Result<()> {
+        self.count(partial.len() as u64 * self.list.positions() as u64)?;
+        let elements = self.list.iter();
+        let found = elements.filter(|(_, element)| partial.iter().any(|part| holds(element, part)));
+        let found: Vec<_> = found.map(|(position, _)| position).collect();
+        self.remove_positions(&found)
     }
 
     /// `remove` of the selected elements, or of a part of them.
@@ -169,20 +164,21 @@ impl Writing<'_, '_, '_> {
         if self.selected.sub.is_some() {
             return self.write_part(matches, &Value::Null);
         }
-        let matches: HashSet<_> = matches.iter().copied().collect();
-        let mut position = 0;
-        self.elements.retain(|_| {
-            position += 1;
-            !matches.contains(&(position - 1))
-        });
+        self.remove_positions(matches)
+    }
+
+    fn remove_positions(&mut self, positions: &[usize]) -> Result<()> {
+        self.count(positions.len() as u64 * ELEMENT)?;
+        for position in positions {
+            self.list.take(self.selected.attribute, *position);
+        }
         Ok(())
     }
 
     /// `replace` by `null` or `[]`, which clears what is there and makes nothing.
     fn remove_for_replace(&mut self, whole: bool) -> Result<()> {
         if whole {
-            self.elements.clear();
-            return Ok(());
+            return self.list.replace_all(Vec::new());
         }
         let matches = self.matches()?;
         if matches.is_empty() && self.selected.filter.is_some() {
@@ -202,7 +198,9 @@ impl Writing<'_, '_, '_> {
         }
         let value =
             tolerance::unwrapped_single(self.values.reading, self.selected.attribute, value);
+        let steps = steps_to_write(&value);
         for position in matches {
+            self.count(steps)?;
             self.write_element(op, position, value.clone())?;
         }
         Ok(())
@@ -212,33 +210,30 @@ impl Writing<'_, '_, '_> {
         let Selected { attribute, .. } = self.selected;
         let place = self.selected.place();
         let is_merged = attribute.is_complex() && (op == Op::Add || self.merges(position, &value));
-        let Some(slot) = self.elements.get_mut(position) else {
-            return Ok(());
-        };
         let (element, gives_primary) = if is_merged {
             let object = self.values.object(attribute, value, place)?;
-            let gives_primary = crate::json::member(&object, "primary").is_some();
-            let mut complex = into_object(Some(slot.take()));
+            let gives_primary = json::member(&object, "primary").is_some();
+            let mut complex = into_object(Some(self.list.take(attribute, position)));
             self.values.merge(attribute, &mut complex, object, place)?;
             (Value::Object(complex), gives_primary)
         } else {
             let element = self.values.element(attribute, value, place)?;
-            let element = kept_element(attribute, slot, element.unwrap_or_default(), place)?;
+            let old = self.list.get(position);
+            let element = kept_element(attribute, old, element.unwrap_or_default(), place)?;
             (element, true)
         };
         if gives_primary && is_primary(&element) {
             self.primaries.push(position);
         }
-        *slot = element;
-        Ok(())
+        self.list.put(attribute, position, element)
     }
 
     /// Whether a `replace` leaves the parts of an element that its value does not name
     /// ([`Tolerance::MergedElements`]).
     fn merges(&mut self, position: usize, value: &Value) -> bool {
-        let old = self.elements.get(position).and_then(Value::as_object);
+        let old = self.list.get(position).as_object();
         let names = |name: &str| match value {
-            Value::Object(object) => crate::json::member(object, name).is_some(),
+            Value::Object(object) => json::member(object, name).is_some(),
             _ => name == "value",
         };
         let leaves_some = old.is_some_and(|old| old.keys().any(|name| !names(name)));
@@ -251,22 +246,20 @@ impl Writing<'_, '_, '_> {
         let Some(sub) = self.selected.sub else {
             return Ok(());
         };
+        let steps = steps_to_write(value);
         for position in matches {
-            let Some(slot) = self.elements.get_mut(*position) else {
-                continue;
-            };
-            let mut complex = into_object(Some(slot.take()));
+            self.count(steps)?;
+            let mut complex = into_object(Some(self.list.take(attribute, *position)));
             check_part(&complex, sub, is_unassigned(value), &self.selected)?;
             let part = Map::from_iter([(sub.name().to_owned(), value.clone())]);
             let place = self.selected.place();
             self.values.merge(attribute, &mut complex, part, place)?;
-            *slot = Value::Object(complex);
-            if sub.name == "primary" && is_primary(slot) {
+            let element = Value::Object(complex);
+            if sub.name == "primary" && is_primary(&element) {
                 self.primaries.push(*position);
             }
+            self.list.put(attribute, *position, element)?;
         }
-        self.elements
-            .retain(|element| element.as_object().is_none_or(|object| !object.is_empty()));
         Ok(())
     }
 
@@ -289,10 +282,11 @@ impl Writing<'_, '_, '_> {
             let element = self.values.element(attribute, value, place)?;
             element.unwrap_or_default()
         };
-        if is_primary(&element) {
-            self.primaries.push(self.elements.len());
+        let gives_primary = is_primary(&element);
+        let position = self.list.push(attribute, element)?;
+        if gives_primary {
+            self.primaries.push(position);
         }
-        self.elements.push(element);
         Ok(())
     }
 
@@ -315,17 +309,18 @@ impl Writing<'_, '_, '_> {
 
     /// The positions of the selected elements: all of them, or those that match the filter.
     fn matches(&mut self) -> Result<Vec<usize>> {
+        self.count(self.list.positions() as u64)?;
         let Some(filter) = self.selected.filter else {
-            return Ok((0..self.elements.len()).collect());
+            return Ok(self.list.iter().map(|(position, _)| position).collect());
         };
         let bound = filter.bind_element(self.selected.attribute, self.values.reading)?;
-        let matches: Vec<_> = self
-            .elements
-            .iter()
-            .enumerate()
-            .filter(|(_, element)| bound.matches_element(element))
+        let steps = Steps::of(self.values.reading.work());
+        let elements = self.list.iter();
+        let matches: Vec<_> = elements
+            .filter(|(_, element)| bound.holds_in(element, &steps))
             .map(|(position, _)| position)
             .collect();
+        self.count(steps.taken())?;
         if matches.len() > 1 && self.values.reading.rules.profile == Profile::Interop {
             return Err(Error::invalid_filter(format!(
                 "`{}` matches {} elements; one is allowed",
@@ -350,18 +345,31 @@ impl Writing<'_, '_, '_> {
 
     /// One element that becomes primary takes that from the others (RFC 7644 §3.5.2).
     fn settle_primary(&mut self) -> Result<()> {
-        self.primaries.dedup();
-        let chosen = match self.primaries.as_slice() {
-            [] => return Ok(()),
-            [chosen] => *chosen,
-            [first, ..] if self.values.reading.tolerates(Tolerance::SeveralPrimaries) => *first,
-            _ => return Err(several_primaries(self.selected.place())),
+        let Some(&chosen) = self.primaries.first() else {
+            return Ok(());
         };
-        for (position, element) in self.elements.iter_mut().enumerate() {
-            if position != chosen && is_primary(element) {
-                element["primary"] = Value::Bool(false);
-            }
+        let is_one = self.primaries.iter().all(|position| *position == chosen);
+        if !is_one && !self.values.reading.tolerates(Tolerance::SeveralPrimaries) {
+            return Err(several_primaries(self.selected.place()));
+        }
+        let attribute = self.selected.attribute;
+        let others = self.list.primaries().iter().copied();
+        let others: Vec<_> = others.filter(|position| *position != chosen).collect();
+        self.count(others.len() as u64 * ELEMENT)?;
+        for position in others {
+            let mut element = self.list.take(attribute, position);
+            element["primary"] = Value::Bool(false);
+            self.list.put(attribute, position, element)?;
         }
         Ok(())
     }
+
+    fn count(&mut self, steps: u64) -> Result<()> {
+        self.values.reading.count(steps)
+    }
+}
+
+/// The steps of writing a value into one element: its text is copied.
+fn steps_to_write(value: &Value) -> u64 {
+    ELEMENT + steps_of_bytes(json::text_length(value))
 }

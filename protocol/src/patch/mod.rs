@@ -16,7 +16,7 @@
 
 mod apply;
 mod elements;
-mod known;
+mod list;
 mod members;
 mod parse;
 mod schemas;

@@ -50,6 +50,7 @@ impl<'a> Patching<'a, '_> {
         let (has_base, listed) = match (selected.filter, value.filter(|value| !value.is_null())) {
             (Some(filter), _) => {
                 let bound = filter.bind_element(selected.attribute, self.values.reading)?;
+                self.close_lists();
                 let present = of_body(&self.body, self.values.resource_type);
                 let matching = present.as_array().into_iter().flatten();
                 let matching = matching.filter(|urn| bound.matches_element(urn)).cloned();

@@ -7,6 +7,8 @@
 //! | `request` | if just written | if named | if just written |
 //! | `never` | no | no | no |
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::message::Selection;
@@ -20,11 +22,15 @@ use crate::schema::{Attribute, Extension, ResourceType, Returned, Target};
 pub struct Projection<'r> {
     resource_type: &'r ResourceType,
     mode: Mode,
+    /// What the names mean, each attribute once: never more than the type has attributes and parts.
     named: Vec<Target<'r>>,
-    written: Vec<String>,
+    written: HashSet<String>,
     /// How the attributes that are not returned by default begin in JSON text.
     hidden: Vec<String>,
 }
+
+/// How the name of an extension's container begins in JSON text.
+const URN_KEY: &[u8] = b"\"urn:";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -62,11 +68,15 @@ impl<'r> Projection<'r> {
             };
             path.resolve(resource_type, reading).or_else(whole_base)
         };
+        let mut seen = HashSet::new();
+        let named = names.iter().filter_map(resolve);
         Self {
             resource_type,
             mode,
-            named: names.iter().filter_map(resolve).collect(),
-            written: Vec::new(),
+            named: named
+                .filter(|target| seen.insert(target.to_string()))
+                .collect(),
+            written: HashSet::new(),
             hidden: hidden_members(resource_type),
         }
     }
@@ -76,7 +86,10 @@ impl<'r> Projection<'r> {
     /// [`Patched::written`](crate::patch::Patched::written).
     #[must_use]
     pub fn after_write(self, written: Vec<String>) -> Self {
-        Self { written, ..self }
+        Self {
+            written: written.into_iter().collect(),
+            ..self
+        }
     }
 
     /// Whether the answer to a stored body is its text as it is, so that it can be spliced unparsed.
@@ -92,7 +105,21 @@ impl<'r> Projection<'r> {
             Mode::Only => true,
             Mode::Without => !self.named.iter().all(|target| self.is_elsewhere(target)),
         };
-        !chooses && !self.hidden.iter().any(|member| stored.contains(member))
+        !chooses
+            && !self.hidden.iter().any(|member| stored.contains(member))
+            && !self.holds_undefined(stored)
+    }
+
+    /// Whether a stored body holds the container of a schema that the type does not have any more.
+    fn holds_undefined(&self, stored: &str) -> bool {
+        let mut starts = memchr::memmem::find_iter(stored.as_bytes(), URN_KEY);
+        starts.any(|start| {
+            let text = stored.get(start + 1..).unwrap_or_default();
+            let name = text.split_once("\":").map(|(name, _)| name);
+            // Where the next quote is not the end of a name, the URN is a value.
+            let name = name.filter(|name| !name.contains('"'));
+            name.is_some_and(|name| self.resource_type.extension(name).is_none())
+        })
     }
 
     /// Whether the target is all of the attribute that is kept outside the bodies.
@@ -127,6 +154,7 @@ impl<'r> Projection<'r> {
         let mut shown = Map::with_capacity(body.len());
         for (key, value) in body {
             let value = match self.resource_type.attribute(&key) {
+                Some(attribute) if attribute.name == "schemas" => self.schemas(attribute, value),
                 Some(attribute) => self.project(None, attribute, value),
                 None => self.container(&key, value),
             };
@@ -135,6 +163,21 @@ impl<'r> Projection<'r> {
             }
         }
         shown
+    }
+
+    /// The URNs of schemas that the type has.
+    fn schemas(&self, attribute: &Attribute, value: Value) -> Option<Value> {
+        let value = match value {
+            Value::Array(mut urns) => {
+                urns.retain(|urn| {
+                    urn.as_str()
+                        .is_some_and(|urn| self.resource_type.has_schema(urn))
+                });
+                Value::Array(urns)
+            }
+            value => value,
+        };
+        self.project(None, attribute, value)
     }
 
     fn container(&self, urn: &str, value: Value) -> Option<Value> {
@@ -164,13 +207,14 @@ impl<'r> Projection<'r> {
         if !attribute.is_complex() {
             return Some(value);
         }
+        // Decided once for all elements.
+        let subs = attribute.sub_attributes.iter();
+        let shown: Vec<_> = subs
+            .filter(|sub| self.shows_part(extension, attribute, sub))
+            .collect();
         let parts = |value: Value| match value {
             Value::Object(mut parts) => {
-                parts.retain(|name, _| {
-                    attribute
-                        .sub_attribute(name)
-                        .is_some_and(|sub| self.shows_part(extension, attribute, sub))
-                });
+                parts.retain(|name, _| shown.iter().any(|sub| sub.name == *name.as_str()));
                 (!parts.is_empty()).then_some(Value::Object(parts))
             }
             _ => None,

@@ -267,3 +267,34 @@ proptest! {
         prop_assert!(shown.get("complex").is_none_or(|complex| complex.get("hidden").is_none()));
     }
 }
+
+/// A stored body with data of a schema that the type has lost is not spliced as it is.
+#[test]
+fn what_no_schema_defines_is_not_shown() {
+    let mut stored = body();
+    let rules = Rules::default();
+    let selection = Selection::default();
+    let projection = Projection::new(&selection, user(), &mut Reading::new(&rules));
+    let text = |body: &Map<String, Value>| serde_json::to_string(body).unwrap();
+    stored.insert(
+        "entitlements".to_owned(),
+        json!([{"value": "urn:example:x"}]),
+    );
+    assert!(projection.shows_all_of(&text(&stored)));
+    let gone = "urn:example:schemas:extension:Gone";
+    stored["schemas"].as_array_mut().unwrap().push(json!(gone));
+    let expected = projection.apply(stored.clone());
+    assert!(!text(&expected).contains("Gone"));
+    stored.insert(gone.to_owned(), json!({"a": 1}));
+    assert!(!projection.shows_all_of(&text(&stored)));
+    assert_eq!(projection.apply(stored), expected);
+}
+
+/// However many names there are, an attribute is looked for among the type's own.
+#[test]
+fn names_are_resolved_once() {
+    let names: Vec<_> = ["emails.type", "EMAILS.TYPE", "nosuch", "name"].repeat(200);
+    let rules = Rules::default();
+    let projection = Projection::new(&select(&names, &[]), user(), &mut Reading::new(&rules));
+    assert_eq!(projection.named.len(), 2);
+}

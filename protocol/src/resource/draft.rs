@@ -1,15 +1,19 @@
 //! What a POST or PUT body says, split into the body to store and what is stored elsewhere.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::finish::finish;
 use super::keep::Replacing;
+use super::limit::check_size;
 use super::member::{Member, members};
 use super::names::container;
 use super::password::{PasswordChange, is_password};
 use super::value::{Place, ValueReader};
 use super::{Resource, body};
 use crate::error::{Error, Result};
+use crate::json;
 use crate::profile::Reading;
 use crate::schema::{Attribute, Extension, Mutability, Registry, ResourceType, Returned, Target};
 
@@ -62,11 +66,15 @@ pub(super) fn read(
         given: Vec::new(),
         members: None,
         password: None,
-        written: Vec::new(),
+        written: BTreeSet::new(),
     };
     for (key, value) in request {
         drafting.member(&key, value)?;
     }
+    let length = match verb {
+        Verb::Create { .. } => 0,
+        Verb::Replace { existing } => json::object_length(existing.body()),
+    };
     match verb {
         Verb::Create { id } => {
             drafting.body.insert("id".to_owned(), Value::from(id));
@@ -84,15 +92,13 @@ pub(super) fn read(
             replacing.keep(&mut drafting.body, resource_type)?;
         }
     }
+    let body = finish(drafting.body, resource_type, drafting.values.reading)?;
+    check_size(&body, length)?;
     Ok(Draft {
-        resource: Resource(finish(
-            drafting.body,
-            resource_type,
-            drafting.values.reading,
-        )?),
+        resource: Resource(body),
         members: drafting.members,
         password: drafting.password,
-        written: drafting.written,
+        written: drafting.written.into_iter().collect(),
     })
 }
 
@@ -104,7 +110,7 @@ struct Drafting<'a, 'r> {
     given: Vec<&'a Attribute>,
     members: Option<Vec<Member>>,
     password: Option<PasswordChange>,
-    written: Vec<String>,
+    written: BTreeSet<String>,
 }
 
 impl<'a> Drafting<'a, '_> {
@@ -173,8 +179,8 @@ impl<'a> Drafting<'a, '_> {
         if attribute.multi_valued {
             return self.values.unknown(&place.sub(sub.name()));
         }
-        let mut complex = match body::get(&self.body, extension, attribute) {
-            Some(Value::Object(complex)) => complex.clone(),
+        let mut complex = match body::take(&mut self.body, extension, attribute) {
+            Some(Value::Object(complex)) => complex,
             _ => Map::new(),
         };
         let part = Map::from_iter([(sub.name().to_owned(), value)]);

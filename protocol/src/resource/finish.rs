@@ -12,6 +12,9 @@ use crate::schema::{Attribute, Extension, Kind, Mutability, ResourceType};
 
 /// Orders a body, drops what is empty, sets `schemas`, and checks what must hold for the whole.
 ///
+/// What the type does not define stays, behind everything else. A request cannot have brought it, so
+/// it was stored when the type still had the schema or the attribute.
+///
 /// # Errors
 /// `InvalidValue` for a required attribute without value, or for two primary elements where the
 /// profile does not tolerate them.
@@ -35,12 +38,15 @@ pub(crate) fn finish(
         };
         let mut scope = Map::with_capacity(container.len());
         move_in_order(&extension.schema.attributes, &mut container, &mut scope);
+        move_rest(container, &mut scope);
         if !scope.is_empty() {
             ordered.insert(urn.clone(), Value::Object(scope));
         }
     }
     ordered["schemas"] = schemas::of_body(&ordered, resource_type);
     settle_primaries(&mut ordered, resource_type, reading)?;
+    body.swap_remove("schemas");
+    move_rest(body, &mut ordered);
     check(&ordered, resource_type)?;
     Ok(ordered)
 }
@@ -60,6 +66,12 @@ fn move_in_order<'a>(
     }
 }
 
+/// Moves what the type does not define, in the order of its names so that it stays the same text.
+fn move_rest(mut rest: Map<String, Value>, to: &mut Map<String, Value>) {
+    rest.sort_keys();
+    to.append(&mut rest);
+}
+
 /// A value with its elements once and its sub-attributes in order, or nothing if there is nothing in it.
 fn tidy(attribute: &Attribute, value: Value) -> Option<Value> {
     match value {
@@ -75,6 +87,7 @@ fn tidy(attribute: &Attribute, value: Value) -> Option<Value> {
         Value::Object(mut object) if attribute.is_complex() => {
             let mut ordered = Map::with_capacity(object.len());
             move_in_order(&attribute.sub_attributes, &mut object, &mut ordered);
+            move_rest(object, &mut ordered);
             (!ordered.is_empty()).then_some(Value::Object(ordered))
         }
         value => Some(value),

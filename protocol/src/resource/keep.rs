@@ -22,8 +22,9 @@ pub(super) struct Replacing<'a> {
 }
 
 impl Replacing<'_> {
-    /// Carries over what a PUT does not replace: read-only values, immutable ones, write-only ones that
-    /// the client cannot have read, and extensions that it may not know.
+    /// Carries over what a PUT does not replace: read-only values, immutable ones, those that answers
+    /// do not show unless asked (write-only, `returned` `never` or `request`), extensions that the
+    /// client may not know, and what the type does not define.
     ///
     /// # Errors
     /// `Mutability` when the new body differs in an immutable value.
@@ -44,7 +45,29 @@ impl Replacing<'_> {
                 body::set(replacement, extension, attribute, Some(kept));
             }
         }
+        self.keep_undefined(replacement, resource_type);
         Ok(())
+    }
+
+    /// Carries over what the type does not define any more. The client cannot have read it, and it
+    /// counts again when the schema comes back.
+    fn keep_undefined(&self, replacement: &mut Map<String, Value>, resource_type: &ResourceType) {
+        for (name, value) in self.existing {
+            match (resource_type.extension(name), value) {
+                (Some(extension), Value::Object(members)) => {
+                    let undefined = |name: &String| extension.schema.attribute(name).is_none();
+                    let members = members.iter().filter(|(name, _)| undefined(name));
+                    for (name, value) in members {
+                        body::scope_mut(replacement, Some(extension))
+                            .insert(name.clone(), value.clone());
+                    }
+                }
+                (None, value) if resource_type.attribute(name).is_none() => {
+                    replacement.insert(name.clone(), value.clone());
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The value that stands in place of the new one, if another does.
@@ -68,6 +91,7 @@ impl Replacing<'_> {
             _ if !is_given && (is_unread(attribute) || self.is_unnamed(extension)) => {
                 Ok(Some(old.clone()))
             }
+            _ if !is_given => Ok(unseen(attribute, old)),
             _ => new.map_or(Ok(None), |new| kept_parts(attribute, old, new, place)),
         }
     }
@@ -87,9 +111,39 @@ impl Replacing<'_> {
     }
 }
 
-/// Whether no client can have read the value, so that leaving it out does not mean to clear it.
-fn is_unread(attribute: &Attribute) -> bool {
-    attribute.mutability == Mutability::WriteOnly || attribute.returned == Returned::Never
+/// Whether an answer does not show the value unless it is asked for, so that leaving it out does not
+/// mean to clear it.
+pub(super) fn is_unread(attribute: &Attribute) -> bool {
+    attribute.mutability == Mutability::WriteOnly
+        || matches!(attribute.returned, Returned::Never | Returned::Request)
+}
+
+/// Whether an answer shows nothing of a complex value, because every part of it is unread.
+fn is_unseen(attribute: &Attribute, value: &Value) -> bool {
+    let parts = value.as_object().filter(|_| attribute.is_complex());
+    parts.is_some_and(|parts| {
+        let mut subs = parts.keys().map(|name| attribute.sub_attribute(name));
+        subs.all(|sub| sub.is_none_or(is_unread))
+    })
+}
+
+/// The elements of which an answer shows nothing.
+fn unseen_elements(attribute: &Attribute, old: &[Value]) -> impl Iterator<Item = Value> {
+    let elements = old.iter();
+    elements
+        .filter(|element| is_unseen(attribute, element))
+        .cloned()
+}
+
+/// What a PUT that leaves out the attribute keeps of its value.
+fn unseen(attribute: &Attribute, old: &Value) -> Option<Value> {
+    match old {
+        Value::Array(elements) => {
+            let kept: Vec<_> = unseen_elements(attribute, elements).collect();
+            (!kept.is_empty()).then_some(Value::Array(kept))
+        }
+        old => is_unseen(attribute, old).then(|| old.clone()),
+    }
 }
 
 fn unchanged(old: &Value, new: Option<&Value>, place: Place<'_>) -> Result<()> {
@@ -110,7 +164,10 @@ fn kept_parts(
 ) -> Result<Option<Value>> {
     match (old, new) {
         (Value::Array(old), Value::Array(new)) => {
-            kept_elements(attribute, old, new.clone(), place).map(|all| Some(Value::Array(all)))
+            let known: Vec<_> = old.iter().collect();
+            let mut all = kept_elements(attribute, &known, new.clone(), place)?;
+            all.extend(unseen_elements(attribute, old));
+            Ok(Some(Value::Array(all)))
         }
         // A single value that names another resource is another value.
         _ if old.get("value") != new.get("value") => Ok(None),
@@ -119,9 +176,12 @@ fn kept_parts(
 }
 
 /// New elements with what they keep of the old ones that they mean.
+///
+/// Elements that are the same element are joined first, so that each old value is copied once at the
+/// most.
 pub(crate) fn kept_elements(
     attribute: &Attribute,
-    old: &[Value],
+    old: &[&Value],
     new: Vec<Value>,
     place: Place<'_>,
 ) -> Result<Vec<Value>> {
@@ -130,20 +190,20 @@ pub(crate) fn kept_elements(
     }
     let old: HashMap<_, _> = old
         .iter()
-        .map(|old| (repeated::identity(attribute, old), old))
+        .map(|old| (repeated::identity(attribute, old), *old))
         .collect();
-    let elements = new
-        .into_iter()
-        .map(|new| match old.get(&repeated::identity(attribute, &new)) {
+    let elements = repeated::collapse(attribute, new).into_iter().map(|new| {
+        match old.get(&repeated::identity(attribute, &new)) {
             Some(old) => kept_element(attribute, old, new, place),
             None => Ok(new),
-        });
+        }
+    });
     elements.collect()
 }
 
-/// Whether a part that a client leaves out stays: it could not know it, or must not change it.
+/// Whether a part that a client leaves out stays: it need not know it, or must not change it.
 fn keeps(sub: &Attribute) -> bool {
-    sub.mutability != Mutability::ReadWrite || sub.returned == Returned::Never
+    sub.mutability != Mutability::ReadWrite || is_unread(sub)
 }
 
 /// A new element in place of an old one, with what it keeps of it.

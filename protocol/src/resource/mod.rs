@@ -10,6 +10,7 @@ pub(crate) mod body;
 mod draft;
 pub(crate) mod finish;
 mod keep;
+mod limit;
 mod member;
 mod names;
 mod password;
@@ -25,12 +26,14 @@ pub(crate) mod value;
 pub(crate) mod tests;
 
 pub use draft::{Draft, Verb};
+pub use limit::{MAX_BYTES, MAX_ELEMENTS};
 pub use member::Member;
 pub use password::{Password, PasswordChange};
 pub use reference::relative_reference;
 
 pub(crate) use draft::requested_paths;
 pub(crate) use keep::{kept_element, kept_elements};
+pub(crate) use limit::{check_size, too_large, too_many_elements};
 pub(crate) use member::{member_ids, members};
 pub(crate) use names::container;
 pub(crate) use password::is_password;

@@ -684,7 +684,7 @@ fn a_put_replaces_what_the_client_can_know() {
         Value::Object(draft.resource.into_body()),
         json!({
             "schemas": [EVERYTHING, EXTENSION], "id": "1", "name": "m", "immutable": "i",
-            "writeOnly": "w", "readOnly": "server", EXTENSION: {"label": "k"},
+            "writeOnly": "w", "request": "r", "readOnly": "server", EXTENSION: {"label": "k"},
         })
     );
     let with = |name: &str, value: Value| {
@@ -692,8 +692,10 @@ fn a_put_replaces_what_the_client_can_know() {
         body[name] = value;
         case.replace(&existing, body)
     };
-    let cleared = with("writeOnly", Value::Null).unwrap();
-    assert!(!cleared.resource.body().contains_key("writeOnly"));
+    for name in ["writeOnly", "request"] {
+        let cleared = with(name, Value::Null).unwrap();
+        assert!(!cleared.resource.body().contains_key(name));
+    }
     assert!(with("immutable", json!("i")).is_ok());
     refused(
         with("immutable", json!("j")),
@@ -717,6 +719,89 @@ fn a_put_replaces_what_the_client_can_know() {
     let changed = with("kept", json!([{"value": "a", "fixed": "g"}]));
     refused(changed, ErrorKind::Mutability, "`kept.fixed`");
     assert_eq!(with("request", json!("s")).unwrap().written, ["request"]);
+}
+
+/// What an answer does not show unless it is asked for survives a PUT of that answer.
+#[test]
+fn a_put_of_what_a_get_showed_changes_nothing() {
+    let case = Case::new("Everything", Profile::Default);
+    for complex in [
+        json!({"text": "t", "asked": "a", "hidden": "h"}),
+        json!({"asked": "a", "hidden": "h"}),
+    ] {
+        let full = json!({"schemas": [EVERYTHING, EXTENSION], "name": "n", "request": "r",
+            "complex": complex, EXTENSION: {"label": "l"}});
+        let existing = Value::Object(case.create(full).unwrap().resource.into_body());
+        let resource_type = case.registry.resource_type("Everything").unwrap();
+        let projection = crate::projection::Projection::new(
+            &crate::message::Selection::default(),
+            resource_type,
+            &mut Reading::new(&case.rules),
+        );
+        let shown = Value::Object(projection.apply(existing.as_object().unwrap().clone()));
+        assert!(!shown.to_string().contains("asked"), "{shown}");
+        let draft = case.replace(&existing, shown.clone()).unwrap();
+        assert_eq!(Value::Object(draft.resource.into_body()), existing);
+        let mut cleared = shown;
+        cleared["complex"] = json!({"text": "t", "asked": null});
+        let draft = case.replace(&existing, cleared).unwrap();
+        assert_eq!(
+            draft.resource.body()["complex"],
+            json!({"text": "t", "hidden": "h"})
+        );
+    }
+}
+
+/// A type that has lost a schema: what was stored under it stays, unseen, until it comes back.
+#[test]
+fn data_of_a_schema_that_is_gone_stays() {
+    const GONE: &str = "urn:example:schemas:extension:Gone";
+    let case = Case::new("User", Profile::Default);
+    let existing = user(
+        json!({"id": "1", GONE: {"b": 1, "a": [{"x": "y"}]}, "old": "o",
+        "emails": [{"value": "a@x", "mood": "m"}], ENTERPRISE: {"department": "X", "shoe": 9}}),
+    );
+    let sent = user(json!({"userName": "n", GONE: {"a": 2}, ENTERPRISE: {"department": "Y"}}));
+    let draft = case.replace(&existing, sent).unwrap();
+    let body = Value::Object(draft.resource.into_body());
+    assert_eq!(body[GONE], existing[GONE]);
+    assert_eq!(body["old"], "o");
+    assert_eq!(body[ENTERPRISE], json!({"department": "Y", "shoe": 9}));
+    assert_eq!(body["schemas"], json!([USER, ENTERPRISE]));
+    // A second write changes nothing: the order stays, too.
+    let again = case.replace(&body, body.clone()).unwrap().resource;
+    assert_eq!(again.to_text(), body.to_string());
+}
+
+#[test]
+fn a_post_and_a_put_are_bounded() {
+    use crate::resource::{MAX_BYTES, MAX_ELEMENTS};
+    let case = Case::new("User", Profile::Default);
+    let long = |bytes: usize| user(json!({"title": "x".repeat(bytes)}));
+    let own = Value::Object(case.create(long(1)).unwrap().resource.into_body())
+        .to_string()
+        .len()
+        - 1;
+    assert!(case.create(long(MAX_BYTES - own)).is_ok());
+    let error = case.create(long(MAX_BYTES - own + 1)).unwrap_err();
+    assert_eq!(error.status(), 413);
+    let existing = user(json!({"id": "1"}));
+    assert_eq!(
+        case.replace(&existing, long(MAX_BYTES))
+            .unwrap_err()
+            .status(),
+        413
+    );
+    let many = |count: usize| user(json!({"emails": vec!["a@x"; count]}));
+    assert!(case.create(many(MAX_ELEMENTS)).is_ok());
+    assert_eq!(
+        case.create(many(MAX_ELEMENTS + 1)).unwrap_err().status(),
+        413
+    );
+    // One that is larger already can be put back as it was.
+    let mut larger = existing.clone();
+    larger["title"] = json!("x".repeat(MAX_BYTES));
+    assert!(case.replace(&larger, larger.clone()).is_ok());
 }
 
 #[test]

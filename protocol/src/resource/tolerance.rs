@@ -3,6 +3,8 @@
 //! Each asks the profile only when the request needs it, so that the log tells which clients depend
 //! on which leniency. Without the tolerance the value is left as it is, and refused where it is read.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::value::Place;
@@ -176,7 +178,8 @@ pub(super) fn decode_value(
         .and_then(Value::as_str)
         .and_then(|text| json_object(reading, attribute, text))
     {
-        object.retain(|key, _| member(&decoded, key).is_none());
+        let spelled: HashSet<_> = decoded.keys().map(|key| key.to_ascii_lowercase()).collect();
+        object.retain(|key, _| !spelled.contains(&key.to_ascii_lowercase()));
         object.extend(decoded);
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::keep::is_unread;
+use super::limit::{MAX_ELEMENTS, too_many_elements};
 use super::{reference, scalar, tolerance};
 use crate::error::{Error, Result};
 use crate::json::kind_of;
@@ -105,6 +107,9 @@ impl ValueReader<'_, '_> {
             Value::Array(listed) => listed,
             single => vec![self.single_for_many(single, place)?],
         };
+        if listed.len() > MAX_ELEMENTS {
+            return Err(too_many_elements(attribute.name()));
+        }
         let mut elements = Vec::with_capacity(listed.len());
         for value in listed {
             if value.is_null() {
@@ -144,9 +149,12 @@ impl ValueReader<'_, '_> {
         let object = self.object(attribute, value, place)?;
         let mut complex = Map::new();
         for (sub, value) in self.sub_values(attribute, object, place)? {
-            if let Some(value) = value {
-                complex.insert(sub.name().to_owned(), value);
-            }
+            match value {
+                Some(value) => complex.insert(sub.name().to_owned(), value),
+                // Left out, such a part keeps its value; the null is dropped when the write is finished.
+                None if is_unread(sub) => complex.insert(sub.name().to_owned(), Value::Null),
+                None => None,
+            };
         }
         reference::settle(attribute, &mut complex, self.registry);
         Ok((!complex.is_empty()).then_some(Value::Object(complex)))

@@ -3,6 +3,8 @@
 //! `email=a@example.com&enabled=true&createdTs__gte=1546300800` is the same tree of comparisons as a
 //! filter text, so the same evaluation and the same indexes serve it.
 
+use std::collections::HashSet;
+
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -105,12 +107,11 @@ impl View<'_> {
     /// not fit.
     pub(super) fn parameter_filter(&self, parameters: &Parameters) -> Result<Option<Filter>> {
         let mut terms = Vec::new();
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen = HashSet::new();
         for (name, _) in parameters.iter() {
-            if seen.contains(&name) {
+            if !seen.insert(name) {
                 continue;
             }
-            seen.push(name);
             if let Some(term) = self.parameter(name)? {
                 let values: Vec<_> = parameters.values(name).collect();
                 terms.push(term.filter(&values)?);

@@ -13,6 +13,7 @@ use super::View;
 use super::names::Place;
 use super::request::{is_group_order, is_mail_order, is_value_list};
 use crate::error::{Error, Result};
+use crate::patch::MAX_OPERATIONS;
 use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, Extension, Mutability};
 use crate::urn;
@@ -33,13 +34,19 @@ impl View<'_> {
     /// # Errors
     /// `InvalidValue` when an element to delete names nothing to find it by, or a group of the Ionic
     /// API gets a member that is no user; `InvalidPath` for an unknown attribute, where the profile
-    /// does not tolerate it.
+    /// does not tolerate it; `PayloadTooLarge` for more than [`MAX_OPERATIONS`] listed attributes.
     pub fn patch(
         &self,
         body: Map<String, Value>,
         reading: &mut Reading<'_>,
     ) -> Result<Map<String, Value>> {
         let listed = listed_attributes(&body);
+        if listed.len() > MAX_OPERATIONS {
+            return Err(Error::payload_too_large(format!(
+                "`meta.attributes` lists {} attributes; at most {MAX_OPERATIONS} are allowed",
+                listed.len()
+            )));
+        }
         let listed: Vec<_> = listed.iter().map(|path| self.path_to_v2(path)).collect();
         let parts = self.parts(body, reading)?;
         let is_listed = |part: &Part<'_>| {
@@ -561,6 +568,15 @@ mod tests {
             let error = patch(&view, &body, Profile::Default).unwrap_err();
             assert_eq!(error.kind().scim_type(), Some("invalidValue"));
         }
+    }
+
+    #[test]
+    fn the_number_of_listed_attributes_is_bounded() {
+        let user = view("User", Dialect::General);
+        let body = |count: usize| json!({"meta": {"attributes": vec!["title"; count]}});
+        let error = patch(&user, &body(MAX_OPERATIONS + 1), Profile::Default).unwrap_err();
+        assert_eq!(error.status(), 413);
+        assert!(patch(&user, &body(MAX_OPERATIONS), Profile::Default).is_ok());
     }
 
     #[test]

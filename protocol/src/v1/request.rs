@@ -1,5 +1,7 @@
 //! A 1.1 resource in a request as a 2.0 resource (1.1 core §3–§8; API §3.1, §3.3.1).
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::names::{self, Place};
@@ -72,7 +74,9 @@ impl View<'_> {
 
     /// The 2.0 `schemas`: the base, what was listed, and every extension that has a container.
     fn schemas(&self, listed: &Value, body: &Map<String, Value>) -> Value {
-        let mut all = vec![self.resource_type.schema.id.clone()];
+        let base = self.resource_type.schema.id.clone();
+        let mut seen = HashSet::from([base.to_ascii_lowercase()]);
+        let mut all = vec![base];
         let listed = listed.as_array().into_iter().flatten();
         let listed = listed.filter_map(Value::as_str);
         let listed = listed.filter_map(|urn| self.schema_to_v2(urn));
@@ -80,7 +84,7 @@ impl View<'_> {
         let present = present.map(|extension| &extension.schema.id);
         let present = present.filter(|urn| body.contains_key(*urn)).cloned();
         for urn in listed.chain(present) {
-            if !all.iter().any(|other| other.eq_ignore_ascii_case(&urn)) {
+            if seen.insert(urn.to_ascii_lowercase()) {
                 all.push(urn);
             }
         }

@@ -274,12 +274,14 @@ impl<'s, 'r> Walk<'s, 'r> {
                 .complete(part.resource_type, &stored, value.as_ref())?;
             let residual = residual.as_ref().unwrap_or(&part.residual);
             if belongs(&part.access, &key, &resource)
-                && residual.matches(&resource)
+                && residual.matches_within(&resource, &self.scope.work)?
                 && !earlier
                     .iter()
                     .any(|part| part.access.finds(&stored.id, &resource))
             {
-                let sort_key = part.sort.as_ref().map(|sort| sort.key(&resource));
+                let sort = part.sort.as_ref();
+                let sort_key = sort.map(|sort| sort.key_within(&resource, &self.scope.work));
+                let sort_key = sort_key.transpose()?;
                 kept.push((key, stored, sort_key));
             }
         }

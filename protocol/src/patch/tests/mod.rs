@@ -1,5 +1,6 @@
 //! PATCH as clients send it: a table of operations for each subject.
 
+mod bounds;
 mod elements;
 mod envelope;
 mod members;
