@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::profile::{Passwords, Profile, Rules};
 use crate::schema::{Registry, ResourceType, Schema};
@@ -185,7 +186,7 @@ impl Discovery<'_> {
         let found = self.registry.schema(urn);
         found
             .map(|schema| self.published_schema(schema))
-            .ok_or_else(|| Error::not_found(format!("There is no schema {urn}")))
+            .ok_or_else(|| Error::not_found(format!("There is no schema {}", excerpt(urn))))
     }
 
     fn published_schema(&self, schema: &Schema) -> Value {
@@ -209,7 +210,7 @@ impl Discovery<'_> {
         let found = self.registry.resource_type(name);
         found
             .map(|found| self.published_type(&found.name, &found.published))
-            .ok_or_else(|| Error::not_found(format!("There is no resource type {name}")))
+            .ok_or_else(|| Error::not_found(format!("There is no resource type {}", excerpt(name))))
     }
 
     /// The one resource of `/Scopes`: the catalogue of permissions.

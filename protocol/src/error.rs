@@ -4,7 +4,7 @@
 //! (`source`). It is made where the fault is found, travels unchanged through every layer and is
 //! logged once, where the response is built (RFC 7644 §3.12).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A cause that is only ever logged.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -223,6 +223,58 @@ impl Error {
     }
 }
 
+/// The number of characters that an error repeats of a client's text.
+pub const EXCERPT: usize = 100;
+
+/// The beginning of a client's text as an error may repeat it: [`EXCERPT`] characters, and `…` where
+/// there are more. Control characters are replaced, so that a text cannot forge a line of a log.
+pub fn excerpt<T: fmt::Display>(text: T) -> Excerpt<T> {
+    Excerpt(text)
+}
+
+/// What [`excerpt`] shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Excerpt<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Excerpt<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cut = Cut {
+            out: f,
+            left: EXCERPT,
+            is_cut: false,
+        };
+        let written = write!(cut, "{}", self.0);
+        match cut.is_cut {
+            true => f.write_str("…"),
+            false => written,
+        }
+    }
+}
+
+/// Writes so many characters and then fails, so that no more is formatted.
+struct Cut<'o, 'f> {
+    out: &'o mut fmt::Formatter<'f>,
+    left: usize,
+    is_cut: bool,
+}
+
+impl fmt::Write for Cut<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            if self.left == 0 {
+                self.is_cut = true;
+                return Err(fmt::Error);
+            }
+            self.left -= 1;
+            self.out.write_char(match character.is_control() {
+                true => char::REPLACEMENT_CHARACTER,
+                false => character,
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// Makes a named constructor for each kind whose detail the caller writes.
 macro_rules! constructors {
     ($($name:ident => $kind:ident),* $(,)?) => {
@@ -277,5 +329,21 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_has_a_hundred_characters() {
+        let check = |text: &str, expected: &str| assert_eq!(excerpt(text).to_string(), expected);
+        check("", "");
+        check("a\nb\u{0}", "a\u{fffd}b\u{fffd}");
+        check(&"é".repeat(100), &"é".repeat(100));
+        check(&"é".repeat(101), &format!("{}…", "é".repeat(100)));
+        let parts = format!("{}.{}", "a".repeat(99), "b".repeat(9));
+        assert_eq!(excerpt(parts).to_string(), format!("{}.…", "a".repeat(99)));
     }
 }

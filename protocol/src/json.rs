@@ -12,6 +12,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 
 /// How deep arrays and objects may nest; a bulk request of PATCH operations needs ten levels.
@@ -216,7 +217,8 @@ impl<'de> Visitor<'de> for Level {
             }
             if !names.insert(&object, &name) {
                 return Err(A::Error::custom(format_args!(
-                    "member `{name}` is given twice (names compare without case)"
+                    "member `{}` is given twice (names compare without case)",
+                    excerpt(&name)
                 )));
             }
             object.insert(name, access.next_value_seed(below)?);

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::urn;
 
@@ -224,7 +225,8 @@ pub fn check_scopes<'s>(given: impl IntoIterator<Item = &'s str>) -> Result<()> 
     unknown.next().map_or(Ok(()), |scope| {
         let all: Vec<_> = scopes().collect();
         Err(Error::invalid_value(format!(
-            "`{scope}` is no scope; there are {}",
+            "`{}` is no scope; there are {}",
+            excerpt(scope),
             all.join(", ")
         )))
     })

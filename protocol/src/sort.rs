@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::filter::BoundPath;
 use crate::key::Key;
@@ -135,8 +136,7 @@ impl SortBy {
 
 fn bind(text: &str, resource_type: &ResourceType, reading: &mut Reading<'_>) -> Result<BoundPath> {
     let refuse = |why: &str| {
-        let text: String = text.chars().take(100).collect();
-        Error::invalid_value(format!("sortBy `{}` {why}", text.escape_debug()))
+        Error::invalid_value(format!("sortBy `{}` {why}", excerpt(text.escape_debug())))
     };
     let path = AttributePath::parse(text.trim());
     let mut target = path

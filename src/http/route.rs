@@ -16,6 +16,7 @@ use axum::http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::api::Api;
+use crate::protocol::error::excerpt;
 use crate::protocol::{Error, Result};
 use crate::tenant::TenantId;
 
@@ -275,7 +276,8 @@ fn below_version<'p>(segments: &'p [&'p str]) -> Result<&'p [&'p str]> {
     match segments {
         ["v2", rest @ ..] => Ok(rest),
         [version, ..] if is_version(version) => Err(Error::invalid_vers(format!(
-            "Protocol version {version} is not served; use v2"
+            "Protocol version {} is not served; use v2",
+            excerpt(version)
         ))),
         _ => Ok(segments),
     }

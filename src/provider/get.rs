@@ -3,6 +3,7 @@
 use futures_util::future::try_join;
 
 use super::{Provider, Read, Scope};
+use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
@@ -79,6 +80,9 @@ pub(super) fn could_be_an_id(id: &str) -> bool {
 
 /// The answer for an id that does not exist.
 pub(super) fn no_such(resource_type: &ResourceType, id: &str) -> Error {
-    let shown: String = id.chars().take(64).collect();
-    Error::not_found(format!("{} {shown} does not exist", resource_type.name))
+    Error::not_found(format!(
+        "{} {} does not exist",
+        resource_type.name,
+        excerpt(id)
+    ))
 }

@@ -9,6 +9,7 @@ use super::change::Setback;
 use super::members::MAX_MEMBERS;
 use super::render::{MAX_ANSWER_BYTES, Rendered, display, sent_bytes};
 use super::{Answer, Scope};
+use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
 use crate::protocol::projection::Projection;
@@ -74,7 +75,8 @@ impl Scope {
                     .map(|resource_type| resource_type.name.as_str())
                     .collect();
                 Error::invalid_value(format!(
-                    "`members.type` is `{name}`; allowed are {}",
+                    "`members.type` is `{}`; allowed are {}",
+                    excerpt(name),
                     allowed.join(", ")
                 ))
             })

@@ -1,6 +1,7 @@
 //! What a call to the table can come to, and what the client is told of it.
 
 use super::entry::Entry;
+use crate::protocol::error::excerpt;
 use crate::protocol::error::{BoxError, Error};
 
 /// A failed call.
@@ -44,7 +45,8 @@ impl From<StoreError> for Error {
                 "The value of `{attribute}` already belongs to another resource"
             )),
             StoreError::NoMember { id } => Self::invalid_value(format!(
-                "`members` names `{id}`, which is no resource of this tenant"
+                "`members` names `{}`, which is no resource of this tenant",
+                excerpt(id)
             )),
             StoreError::TooLarge => Self::payload_too_large(
                 "The resource is larger than 400 KB, which is the most that can be stored",

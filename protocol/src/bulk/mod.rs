@@ -16,6 +16,7 @@ pub use response::{Outcome, render_response, render_response_v1};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::message::{check_message, member};
 use crate::profile::Reading;
@@ -139,7 +140,8 @@ impl BulkRequest {
                 && !names.insert(name.clone())
             {
                 entry.operation = Err(Error::invalid_value(format!(
-                    "`bulkId` {name} is not unique in the request"
+                    "`bulkId` {} is not unique in the request",
+                    excerpt(name)
                 )));
             }
             entries.push(entry);
@@ -209,7 +211,8 @@ impl Operation {
         let target = match (method, id) {
             (Method::Post, Some(_)) => {
                 return Err(Error::invalid_value(format!(
-                    "`path` {path} of a POST is not an endpoint"
+                    "`path` {} of a POST is not an endpoint",
+                    excerpt(path)
                 )));
             }
             (Method::Post, None) => Target::New(
@@ -224,7 +227,8 @@ impl Operation {
             },
             (_, None) => {
                 return Err(Error::invalid_value(format!(
-                    "`path` {path} does not name one resource"
+                    "`path` {} does not name one resource",
+                    excerpt(path)
                 )));
             }
         };
@@ -249,7 +253,8 @@ impl Operation {
 fn split_path(path: &str) -> Result<(String, Option<String>)> {
     let unfit = || {
         Error::invalid_value(format!(
-            "`path` `{path}` is neither `/Endpoint` nor `/Endpoint/id`"
+            "`path` `{}` is neither `/Endpoint` nor `/Endpoint/id`",
+            excerpt(path)
         ))
     };
     let decoded = percent_decode_str(path)

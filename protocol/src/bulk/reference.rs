@@ -8,6 +8,7 @@
 use serde_json::{Map, Value};
 
 use super::{Method, Operation, Target};
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::message::member;
 
@@ -59,7 +60,8 @@ impl Operation {
             Some((before, name)) => match id_of(name) {
                 Some(id) => Ok(Some(format!("{before}{id}"))),
                 None => Err(Error::invalid_value(format!(
-                    "`bulkId:{name}` refers to no resource that this request has made"
+                    "`bulkId:{}` refers to no resource that this request has made",
+                    excerpt(name)
                 ))),
             },
         };

@@ -5,16 +5,15 @@ use super::bound_filter::{BoundFilter, Comparison};
 use super::bound_path::BoundPath;
 use super::operand::{check_operator, operand};
 use super::{CompareOp, CompareValue, Filter};
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::path::AttributePath;
 use crate::profile::{Reading, UnknownFilterAttributes};
+use crate::resource::MAX_ID_BYTES;
 use crate::resource::reference::is_maintained;
 use crate::schema::{Attribute, Mutability, ResourceType, Returned, Target};
 use crate::version::Version;
-
-/// How many bytes of an unknown path an error repeats.
-const EXCERPT: usize = 100;
 
 /// Why a term does not fit a type.
 enum Fault {
@@ -109,6 +108,8 @@ struct Binder<'s, 'o, 'p, 'r> {
     /// The full notation of the attribute whose elements are the scope; empty for a resource.
     parent: Box<str>,
     references: References,
+    /// Whether those elements are kept as items of their own.
+    is_detached: bool,
     position: usize,
     outcomes: &'o mut [Outcome],
     reading: &'p mut Reading<'r>,
@@ -123,6 +124,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         Self {
             scope,
             parent: parent.into(),
+            is_detached: false,
             references: References::Shown,
             position: 0,
             outcomes,
@@ -172,9 +174,17 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
             self.position += filter.terms();
             return BoundFilter::Constant(false);
         };
+        let target = Target {
+            extension: None,
+            attribute: Some(attribute),
+            sub_attribute: None,
+        };
+        let is_detached = self.keeps_elsewhere(&target);
         let scope = std::mem::replace(&mut self.scope, Scope::Element(attribute));
         let parent = std::mem::replace(&mut self.parent, bound.index_path().into());
+        self.is_detached = is_detached;
         let filter = self.filter(filter);
+        self.is_detached = false;
         (self.scope, self.parent) = (scope, parent);
         match filter {
             BoundFilter::Constant(false) => filter,
@@ -226,7 +236,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
 
     fn unknown(&self, path: &AttributePath) -> Fault {
         let path = path.as_str();
-        let path = path.get(..EXCERPT).unwrap_or(path);
+        let path = excerpt(path);
         Fault::Unknown(Error::invalid_filter(match self.scope {
             Scope::Resource(kind) => format!("{} has no attribute `{path}`", kind.name),
             Scope::Element(attribute) if attribute.is_complex() => format!(
@@ -276,6 +286,15 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
             .then(|| CompareValue::String(Version::of_tag(shown).stored().to_string()))
     }
 
+    /// Whether the target's values are ids that items are looked up by: `members`, `groups`.
+    fn keeps_elsewhere(&self, target: &Target<'_>) -> bool {
+        let Scope::Resource(resource_type) = self.scope else {
+            return false;
+        };
+        let attribute = target.attribute.filter(|_| target.extension.is_none());
+        attribute.is_some_and(|attribute| resource_type.is_detached(attribute))
+    }
+
     fn present(&mut self, path: &AttributePath) -> Result<BoundFilter, Fault> {
         let (bound, _) = self.target(path)?;
         Ok(BoundFilter::Present(bound))
@@ -307,6 +326,9 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
             .stored_reference(&target, op, value)
             .or_else(|| Self::stored_version(&bound, op, value));
         let value = stored.as_ref().unwrap_or(value);
+        if op == CompareOp::Eq && (self.is_detached || self.keeps_elsewhere(&target)) {
+            check_id(path, leaf, value)?;
+        }
         let operand = operand(path, value, leaf, self.reading).map_err(Fault::Unfit)?;
         if let Scope::Resource(resource_type) = self.scope
             && bound.index_path() == "meta.resourceType"
@@ -320,6 +342,20 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
             operand,
         }))
     }
+}
+
+/// Refuses to look for a member by what cannot be an id.
+fn check_id(path: &AttributePath, leaf: &Attribute, value: &CompareValue) -> Result<(), Fault> {
+    let CompareValue::String(id) = value else {
+        return Ok(());
+    };
+    if leaf.name != "value" || (1..=MAX_ID_BYTES).contains(&id.len()) {
+        return Ok(());
+    }
+    Err(unfit(format!(
+        "`{path}` is compared with a text of {} bytes; ids have 1 to {MAX_ID_BYTES}",
+        id.len()
+    )))
 }
 
 /// The reference to a resource as it is stored, for one that an answer showed: its last two segments.

@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 
 /// The decoded parameters of a query string, in their order.
@@ -22,7 +23,7 @@ impl Parameters {
             let name = decode(name)
                 .ok_or_else(|| Error::invalid_value("A query parameter's name is not UTF-8"))?;
             let value = decode(value).ok_or_else(|| {
-                Error::invalid_value(format!("Query parameter `{name}` is not UTF-8"))
+                Error::invalid_value(format!("Query parameter `{}` is not UTF-8", excerpt(&name)))
             })?;
             Ok((name, value))
         });

@@ -8,6 +8,7 @@ use super::list::{BodySize, ElementList};
 use super::members::MemberOp;
 use super::select::{Selected, Selection};
 use super::{Op, Operation, PatchRequest, Patched, parse};
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::json;
 use crate::patch_path::PatchPath;
@@ -405,7 +406,8 @@ fn is_empty(value: &Value) -> bool {
 fn unknown_path(path: &PatchPath, resource_type: &ResourceType) -> Error {
     Error::invalid_path(format!(
         "`{}` is not an attribute of {}",
-        path.attribute, resource_type.name
+        excerpt(&path.attribute),
+        resource_type.name
     ))
 }
 

@@ -6,6 +6,7 @@ use super::Op;
 use super::apply::{check_part, into_object};
 use super::list::{ElementList, holds, joined};
 use super::select::Selected;
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::json;
@@ -324,7 +325,7 @@ impl Writing<'_, '_, '_> {
         if matches.len() > 1 && self.values.reading.rules.profile == Profile::Interop {
             return Err(Error::invalid_filter(format!(
                 "`{}` matches {} elements; one is allowed",
-                self.shown(filter),
+                excerpt(self.shown(filter)),
                 matches.len()
             )));
         }
@@ -340,7 +341,7 @@ impl Writing<'_, '_, '_> {
             Some(filter) => self.shown(filter),
             None => self.selected.place().to_string(),
         };
-        Error::no_target(format!("`{target}` matches no element"))
+        Error::no_target(format!("`{}` matches no element", excerpt(target)))
     }
 
     /// One element that becomes primary takes that from the others (RFC 7644 §3.5.2).

@@ -13,7 +13,7 @@ use crate::filter::{BoundFilter, CompareOp, CompareValue, Filter};
 use crate::profile::Tolerance;
 use crate::resource::reference::referred_id;
 use crate::resource::value::is_unassigned;
-use crate::resource::{Member, member_ids, members, tolerance};
+use crate::resource::{Member, check_member_id, member_ids, members, tolerance};
 
 /// What happens to the members of a group.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +92,9 @@ impl Patching<'_, '_> {
     ) -> Result<Option<MemberOp>> {
         let bound = filter.bind_element(selected.attribute, self.values.reading)?;
         let ids = ids_of(filter);
+        for id in ids.iter().flatten() {
+            check_member_id(id, selected.place())?;
+        }
         let clears = op == Op::Replace && value.as_ref().is_none_or(is_unassigned);
         if op == Op::Remove || clears {
             return Ok(Some(match ids {

@@ -57,6 +57,28 @@ pub(crate) fn member_ids(
     Ok(members.into_iter().map(|member| member.value).collect())
 }
 
+/// The longest id of a resource that a request may name, in bytes: what the key of an item holds.
+pub(crate) const MAX_ID_BYTES: usize = 1_024;
+
+/// Checks that a text could be the id of a member.
+///
+/// # Errors
+/// `InvalidValue` when it is empty or longer than any id.
+pub(crate) fn check_member_id(id: &str, place: Place<'_>) -> Result<()> {
+    if id.is_empty() {
+        return Err(Error::invalid_value(format!(
+            "An element of `{place}` has no `value`, the id of a resource"
+        )));
+    }
+    if id.len() > MAX_ID_BYTES {
+        return Err(Error::invalid_value(format!(
+            "The `value` of an element of `{place}` has {} bytes; ids have at most {MAX_ID_BYTES}",
+            id.len()
+        )));
+    }
+    Ok(())
+}
+
 fn member(
     reader: &mut ValueReader<'_, '_>,
     attribute: &Attribute,
@@ -76,11 +98,8 @@ fn member(
             _ => {}
         }
     }
-    let value = id.filter(|id| !id.is_empty()).ok_or_else(|| {
-        Error::invalid_value(format!(
-            "An element of `{place}` has no `value`, the id of a resource"
-        ))
-    })?;
+    let value = id.unwrap_or_default();
+    check_member_id(&value, place)?;
     Ok(Member {
         value,
         kind,

@@ -34,7 +34,7 @@ pub use reference::relative_reference;
 pub(crate) use draft::requested_paths;
 pub(crate) use keep::{kept_element, kept_elements};
 pub(crate) use limit::{check_size, too_large, too_many_elements};
-pub(crate) use member::{member_ids, members};
+pub(crate) use member::{MAX_ID_BYTES, check_member_id, member_ids, members};
 pub(crate) use names::container;
 pub(crate) use password::is_password;
 

@@ -10,7 +10,7 @@ use super::value::{Place, mismatch};
 use crate::datetime::DateTime;
 use crate::error::{Error, Result};
 use crate::profile::{Reading, Tolerance};
-use crate::schema::{Attribute, Kind};
+use crate::schema::{Attribute, Kind, Uniqueness};
 
 /// RFC 4648 §4, padding optional (RFC 7643 §2.3.6).
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -47,6 +47,7 @@ pub(super) fn read(
             };
             check_text(kind, &text, place, reading)?;
             check_country(&text, place, reading)?;
+            check_name(attribute, &text, place)?;
             Ok(Value::String(text))
         }
     }
@@ -77,6 +78,30 @@ fn check_text(kind: Kind, text: &str, place: Place<'_>, reading: &mut Reading<'_
         return Ok(());
     }
     Err(Error::invalid_value(format!("`{place}` is not {expected}")))
+}
+
+/// The longest unique text, in bytes.
+const MAX_NAME_BYTES: usize = 1_024;
+
+/// A text that only one resource may have, such as `userName`, is a name that people read and type: it
+/// holds no control characters, not only blanks, and ends somewhere.
+fn check_name(attribute: &Attribute, text: &str, place: Place<'_>) -> Result<()> {
+    if attribute.uniqueness == Uniqueness::None || attribute.kind != Kind::String {
+        return Ok(());
+    }
+    let fault = if text.len() > MAX_NAME_BYTES {
+        format!(
+            "has {} bytes; at most {MAX_NAME_BYTES} are allowed",
+            text.len()
+        )
+    } else if text.chars().any(char::is_control) {
+        "holds a control character, which is not allowed".to_owned()
+    } else if !text.is_empty() && text.trim().is_empty() {
+        "holds nothing but blanks; another character is required".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid_value(format!("`{place}` {fault}")))
 }
 
 /// The country of an address is a code of two letters (RFC 7643 §4.1.2, ISO 3166-1), where the profile

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::value::{Place, ValueReader, is_unassigned};
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::json::{kind_of, take_member};
 use crate::profile::Tolerance;
@@ -56,7 +57,8 @@ impl<'a> ValueReader<'a, '_> {
             return Ok(());
         }
         Err(Error::invalid_syntax(format!(
-            "`schemas` lists `{urn}`, which is no schema of {}; allowed are {}",
+            "`schemas` lists `{}`, which is no schema of {}; allowed are {}",
+            excerpt(urn),
             self.resource_type.name,
             allowed(self.resource_type).join(", ")
         )))

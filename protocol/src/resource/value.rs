@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::keep::is_unread;
 use super::limit::{MAX_ELEMENTS, too_many_elements};
 use super::{reference, scalar, tolerance};
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::json::kind_of;
 use crate::profile::{Reading, Tolerance};
@@ -243,7 +244,8 @@ impl ValueReader<'_, '_> {
             return Ok(());
         }
         Err(Error::invalid_syntax(format!(
-            "`{name}` is not an attribute of {}",
+            "`{}` is not an attribute of {}",
+            excerpt(name),
             self.resource_type.name
         )))
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::names;
 use super::{Dialect, View};
 use crate::discovery::Discovery;
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::schema::{Attribute, Extension, Kind, Mutability, ResourceType};
 use crate::urn;
@@ -111,7 +112,7 @@ impl DiscoveryV1<'_> {
         named
             .or_else(having)
             .map(|found| self.schema_of(found))
-            .ok_or_else(|| Error::not_found(format!("There is no schema {id}")))
+            .ok_or_else(|| Error::not_found(format!("There is no schema {}", excerpt(id))))
     }
 
     fn schema_of(&self, resource_type: &ResourceType) -> Value {

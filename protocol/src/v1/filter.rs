@@ -1,6 +1,7 @@
 //! Filters of 1.1 as filters of 2.0 (1.1 API §3.2.2.1, §3.8).
 
 use super::View;
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::path::AttributePath;
@@ -42,7 +43,7 @@ impl View<'_> {
     fn renamed_path(&self, path: &AttributePath) -> Result<AttributePath> {
         let renamed = self.path_to_v2(path.as_str());
         AttributePath::parse(&renamed)
-            .ok_or_else(|| Error::invalid_filter(format!("`{path}` is no attribute")))
+            .ok_or_else(|| Error::invalid_filter(format!("`{}` is no attribute", excerpt(path))))
     }
 }
 

@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::View;
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::filter::{CompareOp, CompareValue, Filter};
 use crate::message::Parameters;
@@ -138,7 +139,8 @@ impl View<'_> {
             return match suffix {
                 None => Ok(None),
                 Some(_) => Err(Error::invalid_filter(format!(
-                    "Query parameter `{name}` is no filter of this endpoint"
+                    "Query parameter `{}` is no filter of this endpoint",
+                    excerpt(name)
                 ))),
             };
         };
@@ -291,7 +293,10 @@ impl Parameter<'_> {
     }
 
     fn unfit(&self, allowed: &str) -> Error {
-        Error::invalid_filter(format!("Query parameter `{}` takes {allowed}", self.name))
+        Error::invalid_filter(format!(
+            "Query parameter `{}` takes {allowed}",
+            excerpt(self.name)
+        ))
     }
 }
 

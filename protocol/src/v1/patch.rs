@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::View;
 use super::names::Place;
 use super::request::{is_group_order, is_mail_order, is_value_list};
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::patch::MAX_OPERATIONS;
 use crate::profile::{Reading, Tolerance};
@@ -330,7 +331,10 @@ fn check_unknown(key: &str, reading: &mut Reading<'_>) -> Result<()> {
     if reading.tolerates(Tolerance::UnknownAttributes) {
         return Ok(());
     }
-    Err(Error::invalid_path(format!("`{key}` is no attribute")))
+    Err(Error::invalid_path(format!(
+        "`{}` is no attribute",
+        excerpt(key)
+    )))
 }
 
 fn is_delete(element: &Value) -> bool {

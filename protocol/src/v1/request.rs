@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::names::{self, Place};
 use super::{Dialect, View};
+use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::schema::{Attribute, Extension, Kind, Membership};
 use crate::urn;
@@ -168,7 +169,8 @@ impl View<'_> {
             (Dialect::Ionic, None) => "User".to_owned(),
             (Dialect::Ionic, Some(kind)) if kind != "User" => {
                 return Err(Error::invalid_value(format!(
-                    "`members` holds users only in this API; a member of type `{kind}` is not allowed"
+                    "`members` holds users only in this API; a member of type `{}` is not allowed",
+                    excerpt(kind)
                 )));
             }
             (_, Some(kind)) => kind,

@@ -2,6 +2,7 @@
 
 use super::{Provider, Scope};
 use crate::protocol::bulk::{Method, Operation, Target};
+use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::profile::GroupPatchAnswers;
@@ -42,7 +43,10 @@ impl Provider {
         let registry = &scope.tenant.registry;
         let resource_type = registry.at_endpoint(&operation.endpoint);
         let resource_type = resource_type.ok_or_else(|| {
-            Error::not_found(format!("There is no endpoint /{}", operation.endpoint))
+            Error::not_found(format!(
+                "There is no endpoint /{}",
+                excerpt(&operation.endpoint)
+            ))
         })?;
         let action = match operation.method {
             Method::Post => Action::Create,
@@ -57,7 +61,8 @@ impl Provider {
                 self.change_one(scope, resource_type, &id, operation).await
             }
             Target::BulkId(name) => Err(Error::invalid_value(format!(
-                "`bulkId:{name}` is not resolved"
+                "`bulkId:{}` is not resolved",
+                excerpt(name)
             ))),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::super::Scope;
 use super::super::change::Setback;
+use super::super::get::could_be_an_id;
 use super::kinds::{Kinds, MAX_MEMBERS};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::patch::MemberOp;
@@ -135,7 +136,11 @@ impl Kinds {
                         change.add.insert(id, member);
                     }
                 }
-                MemberOp::Remove(ids) => change.remove_all(ids.iter().cloned()),
+                // What could not be an id is not there, and no key may be made of it.
+                MemberOp::Remove(ids) => {
+                    let ids = ids.iter().filter(|id| could_be_an_id(id));
+                    change.remove_all(ids.cloned());
+                }
                 MemberOp::RemoveMatching(filter) => {
                     let ids = scope.matching_members(group, filter).await?;
                     change.remove_all(ids);

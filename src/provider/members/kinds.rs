@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::Scope;
+use super::super::get::could_be_an_id;
 use super::intent::MemberIntent;
+use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource;
 use crate::store::{Member, MemberChange, StoreError};
@@ -34,6 +36,10 @@ impl Kinds {
             if member.value == group {
                 return Err(Error::invalid_value("`members` names the group itself"));
             }
+            if !could_be_an_id(&member.value) {
+                let id = member.value.clone();
+                return Err(StoreError::NoMember { id }.into());
+            }
             if add.len() == MAX_MEMBERS {
                 return Err(Error::payload_too_large(format!(
                     "A request may name at most {MAX_MEMBERS} members"
@@ -45,7 +51,7 @@ impl Kinds {
                 (Some(kind), Some(given)) if kind != given => {
                     return Err(Error::invalid_value(format!(
                         "`members` says that `{}` is a {given}, and it is a {kind}",
-                        member.value
+                        excerpt(&member.value)
                     )));
                 }
                 (Some(kind), _) => kind.clone(),
