@@ -9,6 +9,7 @@ mod claim;
 mod plan;
 mod reference;
 mod response;
+mod site;
 
 pub use plan::{Plan, Step};
 pub use response::{Outcome, render_response, render_response_v1};

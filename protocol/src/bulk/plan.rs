@@ -6,12 +6,13 @@
 //! to each other in a circle, one is made without the reference, and a PATCH puts the reference in
 //! once the other is there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
 use super::claim::Effect;
-use super::{BulkRequest, Label, Method, Operation, Target, reference};
+use super::reference::Names;
+use super::{BulkRequest, Label, Method, Operation, Target};
 use crate::error::Result;
 use crate::profile::Switches;
 use crate::schema::Registry;
@@ -56,15 +57,48 @@ impl BulkRequest {
             operations.push(entry.operation);
             completions.insert(position, entry.completions);
         }
-        let order = Order::of(&operations);
+        let mut planned: Vec<_> = operations
+            .into_iter()
+            .map(|operation| Planned::new(operation, registry))
+            .collect();
+        let order = Order::of(&planned);
         let mut steps = Steps::new(registry, switches, self.fail_on_errors.is_some());
-        steps.take(operations, completions, &order);
+        steps.take(&mut planned, completions, &order);
         Plan {
             fail_on_errors: self.fail_on_errors,
             labels,
             steps: steps.steps,
         }
     }
+}
+
+/// An operation with the names that it refers to, which are looked for once.
+struct Planned {
+    /// Nothing once it has become a step.
+    operation: Option<Result<Operation>>,
+    names: Vec<String>,
+}
+
+impl Planned {
+    fn new(mut operation: Result<Operation>, registry: &Registry) -> Self {
+        let names = operation.as_mut().map(|it| it.references(registry));
+        Self {
+            names: names.unwrap_or_default(),
+            operation: Some(operation),
+        }
+    }
+
+    fn made_name(&self) -> Option<&str> {
+        self.operation.as_ref()?.as_ref().ok()?.made_name()
+    }
+}
+
+/// An operation that completes a resource and waits until everything that it refers to is made.
+struct Open {
+    entry: usize,
+    planned: Planned,
+    /// How many of its names nothing makes so far.
+    missing: usize,
 }
 
 /// Operations in an order in which references lead back, except those that close a circle.
@@ -77,15 +111,14 @@ struct Order {
 
 impl Order {
     /// Goes through the request in order, and before each operation through what it refers to.
-    fn of(operations: &[Result<Operation>]) -> Self {
+    fn of(operations: &[Planned]) -> Self {
         let makers = makers(operations);
         let references: Vec<Vec<usize>> = operations
             .iter()
-            .map(|operation| {
-                let names = operation.as_ref().map(Operation::references);
-                let names = names.unwrap_or_default().into_iter();
+            .map(|planned| {
+                let names = planned.names.iter();
                 names
-                    .filter_map(|name| makers.get(&name).copied())
+                    .filter_map(|name| makers.get(&**name).copied())
                     .collect()
             })
             .collect();
@@ -134,17 +167,11 @@ enum State {
 }
 
 /// Which operation makes the resource of each name.
-fn makers(operations: &[Result<Operation>]) -> HashMap<String, usize> {
-    let named = operations
-        .iter()
-        .enumerate()
-        .filter_map(
-            |(entry, operation)| match &operation.as_ref().ok()?.target {
-                Target::New(name) => Some((name.clone(), entry)),
-                Target::Id(_) | Target::BulkId(_) => None,
-            },
-        );
-    named.collect()
+fn makers(operations: &[Planned]) -> HashMap<&str, usize> {
+    let named = operations.iter().enumerate();
+    named
+        .filter_map(|(entry, planned)| Some((planned.made_name()?, entry)))
+        .collect()
 }
 
 /// The steps so far, and who touched what last.
@@ -159,6 +186,13 @@ struct Steps<'a> {
     last: HashMap<String, usize>,
     /// The latest steps that touched unique values, by endpoint.
     runs: HashMap<String, Runs>,
+    /// Operations that complete resources, in the order in which they were cut off; nothing where one
+    /// has become a step.
+    open: Vec<Option<Open>>,
+    /// The positions of those that wait for a name.
+    waiting: HashMap<String, Vec<usize>>,
+    /// The positions of those that wait for nothing any more.
+    ready: Vec<usize>,
 }
 
 /// Steps of one effect on unique values, and those of another effect before them.
@@ -179,62 +213,116 @@ impl<'a> Steps<'a> {
             makers: HashMap::new(),
             last: HashMap::new(),
             runs: HashMap::new(),
+            open: Vec::new(),
+            waiting: HashMap::new(),
+            ready: Vec::new(),
         }
     }
 
     fn take(
         &mut self,
-        operations: Vec<Result<Operation>>,
+        operations: &mut [Planned],
         mut completions: HashMap<usize, Vec<Operation>>,
         order: &Order,
     ) {
-        let mut operations: Vec<_> = operations.into_iter().map(Some).collect();
-        let mut open: Vec<(usize, Operation)> = Vec::new();
         for &entry in &order.entries {
-            let Some(mut operation) = operations.get_mut(entry).and_then(Option::take) else {
+            let names = self.names_to_cut(operations, entry, order);
+            let Some(planned) = operations.get_mut(entry) else {
                 continue;
             };
-            if let (Ok(operation), Some(later)) = (&mut operation, order.later.get(&entry)) {
-                let names: Vec<_> = later
-                    .iter()
-                    .filter_map(|target| match operations.get(*target) {
-                        Some(Some(Ok(target))) => target.made_name(),
-                        // A resource that refers to itself.
-                        _ => operation.made_name(),
-                    })
-                    .map(str::to_owned)
-                    .collect();
-                open.extend(operation.cut(&names).map(|rest| (entry, rest)));
+            let Some(mut operation) = planned.operation.take() else {
+                continue;
+            };
+            let mut referred = std::mem::take(&mut planned.names);
+            if !names.is_empty()
+                && let Ok(whole) = &mut operation
+                && let Some(rest) = whole.cut(&names, self.registry)
+            {
+                referred = whole.references(self.registry);
+                self.open(entry, rest);
             }
-            self.push(entry, operation, false);
-            let completions = completions.remove(&entry).unwrap_or_default();
-            open.extend(completions.into_iter().map(|rest| (entry, rest)));
-            self.close(&mut open);
+            self.push(entry, operation, &referred, false);
+            for rest in completions.remove(&entry).unwrap_or_default() {
+                self.open(entry, rest);
+            }
+            self.close();
         }
         // What refers to a resource that nothing makes has to fail, and say so.
-        for (entry, rest) in open {
-            self.push(entry, Ok(rest), true);
+        for open in std::mem::take(&mut self.open).into_iter().flatten() {
+            self.complete(open);
+        }
+    }
+
+    /// The names of later operations that an operation refers to.
+    fn names_to_cut(&self, operations: &[Planned], entry: usize, order: &Order) -> HashSet<String> {
+        let later = order.later.get(&entry).into_iter().flatten();
+        // A resource may refer to itself, too.
+        let names = later.filter_map(|target| operations.get(*target)?.made_name());
+        names.map(str::to_owned).collect()
+    }
+
+    /// Keeps an operation until everything that it refers to is made.
+    fn open(&mut self, entry: usize, operation: Operation) {
+        let planned = Planned::new(Ok(operation), self.registry);
+        let position = self.open.len();
+        let missing = planned.names.iter();
+        let missing: Vec<_> = missing
+            .filter(|name| !self.makers.contains_key(&**name))
+            .cloned()
+            .collect();
+        if missing.is_empty() {
+            self.ready.push(position);
+        }
+        self.open.push(Some(Open {
+            entry,
+            planned,
+            missing: missing.len(),
+        }));
+        for name in missing {
+            self.waiting.entry(name).or_default().push(position);
+        }
+    }
+
+    /// Notes that a resource of this name is made now.
+    fn made(&mut self, name: &str, position: usize) {
+        self.makers.insert(name.to_owned(), position);
+        for waiting in self.waiting.remove(name).unwrap_or_default() {
+            if let Some(Some(open)) = self.open.get_mut(waiting) {
+                open.missing -= 1;
+                if open.missing == 0 {
+                    self.ready.push(waiting);
+                }
+            }
         }
     }
 
     /// Adds the steps that complete resources whose references are all made by now.
-    fn close(&mut self, open: &mut Vec<(usize, Operation)>) {
-        let makers = &self.makers;
-        let (ready, waiting) = std::mem::take(open).into_iter().partition(|(_, rest)| {
-            let mut names = rest.references().into_iter();
-            names.all(|name| makers.contains_key(&name))
-        });
-        *open = waiting;
-        let ready: Vec<_> = ready;
-        for (entry, rest) in ready {
-            self.push(entry, Ok(rest), true);
+    fn close(&mut self) {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.sort_unstable();
+        for position in ready {
+            if let Some(open) = self.open.get_mut(position).and_then(Option::take) {
+                self.complete(open);
+            }
         }
     }
 
-    fn push(&mut self, entry: usize, operation: Result<Operation>, completes: bool) {
+    fn complete(&mut self, open: Open) {
+        if let Some(operation) = open.planned.operation {
+            self.push(open.entry, operation, &open.planned.names, true);
+        }
+    }
+
+    fn push(
+        &mut self,
+        entry: usize,
+        operation: Result<Operation>,
+        names: &[String],
+        completes: bool,
+    ) {
         let position = self.steps.len();
         let mut after = match &operation {
-            Ok(operation) => self.predecessors(position, operation),
+            Ok(operation) => self.predecessors(position, operation, names),
             Err(_) => Vec::new(),
         };
         if self.one_by_one {
@@ -251,14 +339,18 @@ impl<'a> Steps<'a> {
     }
 
     /// The steps before that this one must wait for; it is noted as the last to touch what it touches.
-    fn predecessors(&mut self, position: usize, operation: &Operation) -> Vec<usize> {
-        let mut after: Vec<usize> = operation
-            .references()
+    fn predecessors(
+        &mut self,
+        position: usize,
+        operation: &Operation,
+        names: &[String],
+    ) -> Vec<usize> {
+        let mut after: Vec<usize> = names
             .iter()
             .filter_map(|name| self.makers.get(name).copied())
             .collect();
         if let Some(name) = operation.made_name() {
-            self.makers.insert(name.to_owned(), position);
+            self.made(name, position);
         }
         let claims = operation.claims(self.registry, self.switches);
         for key in claims.keys {
@@ -299,28 +391,33 @@ impl Operation {
 
     /// Takes everything that refers to one of these names out of the body of a POST, and gives the
     /// PATCH that puts it back.
-    fn cut(&mut self, names: &[String]) -> Option<Operation> {
+    fn cut(&mut self, names: &HashSet<String>, registry: &Registry) -> Option<Operation> {
         let Target::New(name) = &self.target else {
             return None;
+        };
+        let cutting = Cutting {
+            sites: Names {
+                resource_type: registry.at_endpoint(&self.endpoint)?,
+                registry,
+            },
+            names,
         };
         let mut operations = Vec::new();
         let mut kept = Map::new();
         for (key, value) in std::mem::take(&mut self.data) {
-            let is_container = key
-                .get(..4)
-                .is_some_and(|head| head.eq_ignore_ascii_case("urn:"));
+            let extension = cutting.sites.resource_type.extension(&key);
             let value = match value {
-                Value::Object(members) if is_container => {
+                Value::Object(members) if extension.is_some() => {
                     let mut container = Map::new();
                     for (name, value) in members {
                         let path = format!("{key}:{name}");
-                        if let Some(value) = keep(value, &path, names, &mut operations) {
+                        if let Some(value) = cutting.keep(value, &path, &mut operations) {
                             container.insert(name, value);
                         }
                     }
                     Some(Value::Object(container))
                 }
-                value => keep(value, &key, names, &mut operations),
+                value => cutting.keep(value, &key, &mut operations),
             };
             kept.extend(value.map(|value| (key, value)));
         }
@@ -338,25 +435,35 @@ impl Operation {
     }
 }
 
-/// What of an attribute's value refers to none of these names; the rest becomes an operation.
-fn keep(value: Value, path: &str, names: &[String], operations: &mut Vec<Value>) -> Option<Value> {
-    let refers = |value: &Value| {
-        let mut found = reference::names(value).into_iter();
-        found.any(|name| names.contains(&name))
-    };
-    if !refers(&value) {
-        return Some(value);
-    }
-    let (kept, cut) = match value {
-        Value::Array(elements) => {
-            let (cut, kept): (Vec<_>, Vec<_>) = elements.into_iter().partition(refers);
-            let kept = (!kept.is_empty()).then_some(Value::Array(kept));
-            (kept, Value::Array(cut))
+/// Divides the body of a POST into what refers to names that are not made yet, and the rest.
+struct Cutting<'a> {
+    sites: Names<'a>,
+    names: &'a HashSet<String>,
+}
+
+impl Cutting<'_> {
+    /// What of an attribute's value refers to none of the names; the rest becomes an operation.
+    fn keep(&self, mut value: Value, path: &str, operations: &mut Vec<Value>) -> Option<Value> {
+        if !self.sites.refer(path, &mut value, self.names) {
+            return Some(value);
         }
-        value => (None, value),
-    };
-    operations.push(json!({"op": "add", "path": path, "value": cut}));
-    kept
+        let (kept, cut) = match value {
+            Value::Array(elements) => {
+                let (mut kept, mut cut) = (Vec::new(), Vec::new());
+                for mut element in elements {
+                    match self.sites.refer(path, &mut element, self.names) {
+                        true => cut.push(element),
+                        false => kept.push(element),
+                    }
+                }
+                let kept = (!kept.is_empty()).then_some(Value::Array(kept));
+                (kept, Value::Array(cut))
+            }
+            value => (None, value),
+        };
+        operations.push(json!({"op": "add", "path": path, "value": cut}));
+        kept
+    }
 }
 
 #[cfg(test)]

@@ -1,46 +1,60 @@
 //! References to resources that another operation of the request makes: `bulkId:qwerty`
 //! (RFC 7644 §3.7.2).
 //!
-//! A string that is a reference from end to end, or whose last path segment is one
-//! (`../Users/bulkId:qwerty` in a `$ref`), stands for the id. So does one inside the filter of a
-//! PATCH path, and the id in the path of an operation.
+//! A text that is a reference from end to end, or in a URI one whose last path segment is one
+//! (`../Users/bulkId:qwerty` in a `$ref`), stands for the id, where the schema has a reference. So
+//! does one inside the filter of a PATCH path, and the id in the path of an operation.
+
+use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::site::{Form, Sites, patch_operations};
 use super::{Method, Operation, Target};
-use crate::error::excerpt;
-use crate::error::{Error, Result};
-use crate::message::member;
+use crate::error::{Error, Result, excerpt};
+use crate::profile::{Reading, Rules};
+use crate::schema::{Registry, ResourceType};
 
 /// What a reference begins with.
 pub(super) const PREFIX: &str = "bulkId:";
 
 /// The text before a reference, and the name that it refers to.
-fn split(text: &str) -> Option<(&str, &str)> {
-    let start = text.rfind('/').map_or(0, |slash| slash + 1);
+fn split<'t>(text: &'t str, form: Form, prefix: &str) -> Option<(&'t str, &'t str)> {
+    let start = match form {
+        Form::Whole => 0,
+        Form::Segment => text.rfind('/').map_or(0, |slash| slash + 1),
+    };
     let (before, last) = text.split_at(start);
-    let name = last.strip_prefix(PREFIX)?;
+    let name = last.strip_prefix(prefix)?;
     (!name.is_empty()).then_some((before, name))
 }
 
 impl Operation {
-    /// The names that this operation refers to, each once, in order of appearance.
+    /// The names that this operation refers to, each once, in order of appearance. It is not changed:
+    /// the places are found by the same walk that [resolves](Self::resolve) them.
     #[must_use]
-    pub fn references(&self) -> Vec<String> {
-        let mut names = Vec::new();
+    pub fn references(&mut self, registry: &Registry) -> Vec<String> {
+        let (mut names, mut seen) = (Vec::new(), HashSet::new());
         let mut note = |name: &str| {
-            if !names.iter().any(|known| known == name) {
+            if seen.insert(name.to_owned()) {
                 names.push(name.to_owned());
             }
         };
         if let Target::BulkId(name) = &self.target {
             note(name);
         }
-        for (key, value) in &self.data {
-            visit(value, &mut note);
-            for path in self.patch_paths(key, value) {
-                for literal in literals(path) {
-                    if let Some((_, name)) = split(&literal.text) {
+        // Noting a name cannot fail.
+        let _ = self.visit_texts(registry, &mut |text, form| {
+            if let Some((_, name)) = split(text, form, PREFIX) {
+                note(name);
+            }
+            Ok(())
+        });
+        if self.method == Method::Patch && registry.at_endpoint(&self.endpoint).is_some() {
+            for operation in patch_operations(&mut self.data) {
+                let path = path_of(operation).and_then(|path| path.as_str());
+                for literal in path.map(literals).into_iter().flatten() {
+                    if let Some((_, name)) = split(&literal.text, Form::Segment, PREFIX) {
                         note(name);
                     }
                 }
@@ -54,8 +68,12 @@ impl Operation {
     /// # Errors
     /// `InvalidValue` naming a reference that `id_of` has no id for: nothing in the request makes
     /// such a resource, or what should have made it failed.
-    pub fn resolve(&mut self, id_of: &impl Fn(&str) -> Option<String>) -> Result<()> {
-        let resolved = |text: &str| match split(text) {
+    pub fn resolve(
+        &mut self,
+        registry: &Registry,
+        id_of: &impl Fn(&str) -> Option<String>,
+    ) -> Result<()> {
+        let resolved = |text: &str, form: Form| match split(text, form, PREFIX) {
             None => Ok(None),
             Some((before, name)) => match id_of(name) {
                 Some(id) => Ok(Some(format!("{before}{id}"))),
@@ -66,86 +84,77 @@ impl Operation {
             },
         };
         if let Target::BulkId(name) = &self.target
-            && let Some(id) = resolved(&format!("{PREFIX}{name}"))?
+            && let Some(id) = resolved(&format!("{PREFIX}{name}"), Form::Whole)?
         {
             self.target = Target::Id(id);
         }
-        let is_patch = self.method == Method::Patch;
-        for (key, value) in &mut self.data {
-            if is_patch && key.eq_ignore_ascii_case("Operations") {
-                resolve_paths(value, &resolved)?;
+        self.visit_texts(registry, &mut |text, form| {
+            if let Some(new) = resolved(text, form)? {
+                *text = new;
             }
-            replace(value, &resolved)?;
+            Ok(())
+        })?;
+        if self.method == Method::Patch && registry.at_endpoint(&self.endpoint).is_some() {
+            for operation in patch_operations(&mut self.data) {
+                resolve_path(operation, &|text| resolved(text, Form::Segment))?;
+            }
         }
         Ok(())
     }
 
-    /// The paths of the operations of a PATCH, found under the member `key`.
-    fn patch_paths<'v>(&self, key: &str, value: &'v Value) -> impl Iterator<Item = &'v str> {
-        let is_list = self.method == Method::Patch && key.eq_ignore_ascii_case("Operations");
-        let listed = value.as_array().filter(|_| is_list).into_iter().flatten();
-        listed.filter_map(|operation| member(operation.as_object()?, "path")?.as_str())
-    }
-}
-
-/// The names that a value refers to.
-pub(super) fn names(value: &Value) -> Vec<String> {
-    let mut names = Vec::new();
-    visit(value, &mut |name| names.push(name.to_owned()));
-    names
-}
-
-fn visit(value: &Value, note: &mut impl FnMut(&str)) {
-    match value {
-        Value::String(text) => {
-            if let Some((_, name)) = split(text) {
-                note(name);
-            }
-        }
-        Value::Array(elements) => elements.iter().for_each(|element| visit(element, note)),
-        Value::Object(members) => members.values().for_each(|value| visit(value, note)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-fn replace(value: &mut Value, resolved: &impl Fn(&str) -> Result<Option<String>>) -> Result<()> {
-    match value {
-        Value::String(text) => {
-            if let Some(new) = resolved(text)? {
-                *text = new;
+    /// Writes references that begin with another prefix as references.
+    pub(crate) fn respell(&mut self, registry: &Registry, prefix: &str, names: &HashSet<String>) {
+        // Changing a text cannot fail.
+        let _ = self.visit_texts(registry, &mut |text, form| {
+            if let Some((before, name)) = split(text, form, prefix)
+                && names.contains(name)
+            {
+                *text = format!("{before}{PREFIX}{name}");
             }
             Ok(())
-        }
-        Value::Array(elements) => elements
-            .iter_mut()
-            .try_for_each(|element| replace(element, resolved)),
-        Value::Object(members) => members
-            .values_mut()
-            .try_for_each(|value| replace(value, resolved)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+        });
     }
 }
 
-/// Puts ids into the filters of a PATCH's paths.
-fn resolve_paths(
-    operations: &mut Value,
+/// Finds the names that the members of a resource refer to.
+pub(super) struct Names<'r> {
+    pub(super) resource_type: &'r ResourceType,
+    pub(super) registry: &'r Registry,
+}
+
+impl Names<'_> {
+    /// Whether a member of the resource refers to one of these.
+    pub(super) fn refer(&self, key: &str, value: &mut Value, names: &HashSet<String>) -> bool {
+        let rules = Rules::default();
+        let mut reading = Reading::new(&rules);
+        let mut found = false;
+        let mut sites = Sites::of(self.resource_type, self.registry, &mut reading);
+        // Looking for a name cannot fail.
+        let _ = sites.member(key, value, &mut |text, form| {
+            found |= split(text, form, PREFIX).is_some_and(|(_, name)| names.contains(name));
+            Ok(())
+        });
+        found
+    }
+}
+
+/// Puts ids into the filter of a PATCH's path.
+fn resolve_path(
+    operation: &mut Map<String, Value>,
     resolved: &impl Fn(&str) -> Result<Option<String>>,
 ) -> Result<()> {
-    let listed = operations.as_array_mut().into_iter().flatten();
-    for operation in listed.filter_map(Value::as_object_mut) {
-        if let Some(Value::String(path)) = path_of(operation) {
-            let mut out = String::with_capacity(path.len());
-            let mut copied = 0;
-            for literal in literals(path) {
-                if let Some(new) = resolved(&literal.text)? {
-                    out.push_str(path.get(copied..literal.start).unwrap_or_default());
-                    out.push_str(&Value::from(new).to_string());
-                    copied = literal.end;
-                }
+    if let Some(Value::String(path)) = path_of(operation) {
+        let mut out = String::with_capacity(path.len());
+        let mut copied = 0;
+        for literal in literals(path) {
+            if let Some(new) = resolved(&literal.text)? {
+                out.push_str(path.get(copied..literal.start).unwrap_or_default());
+                out.push_str(&Value::from(new).to_string());
+                copied = literal.end;
             }
-            out.push_str(path.get(copied..).unwrap_or_default());
-            *path = out;
         }
+        out.push_str(path.get(copied..).unwrap_or_default());
+        *path = out;
     }
     Ok(())
 }
@@ -192,15 +201,21 @@ pub(super) fn literals(path: &str) -> Vec<Literal> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "literals read best by value")]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::urn::ENTERPRISE_USER;
 
     fn operation(method: Method, target: Target, data: &Value) -> Operation {
+        operation_at("Groups", method, target, data)
+    }
+
+    fn operation_at(endpoint: &str, method: Method, target: Target, data: &Value) -> Operation {
         Operation {
             method,
-            endpoint: "Groups".into(),
+            endpoint: endpoint.into(),
             target,
             version: None,
             data: data.as_object().unwrap().clone(),
@@ -210,31 +225,63 @@ mod tests {
     fn resolve(operation: &Operation) -> Result<Operation> {
         let mut resolved = operation.clone();
         let ids = |name: &str| (name != "lost").then(|| format!("id-of-{name}"));
-        resolved.resolve(&ids)?;
+        resolved.resolve(Registry::builtin(), &ids)?;
         Ok(resolved)
     }
 
+    fn check(endpoint: &str, method: Method, data: Value, names: &[&str], expected: Value) {
+        let mut operation = operation_at(endpoint, method, Target::Id("7".into()), &data);
+        assert_eq!(operation.references(Registry::builtin()), names, "{data}");
+        assert_eq!(Value::Object(operation.data.clone()), data);
+        let resolved = resolve(&operation).unwrap();
+        assert_eq!(Value::Object(resolved.data), expected);
+    }
+
     #[test]
-    fn references_are_found_and_replaced_wherever_they_stand() {
-        let check = |method: Method, data: Value, names: &[&str], expected: Value| {
-            let operation = operation(method, Target::Id("7".into()), &data);
-            assert_eq!(operation.references(), names, "{data}");
-            let resolved = resolve(&operation).unwrap();
-            assert_eq!(Value::Object(resolved.data), expected);
-        };
+    fn references_are_found_and_replaced_where_the_schema_has_them() {
         check(
+            "Groups",
             Method::Put,
-            json!({"members": [{"value": "bulkId:a", "$ref": "../Users/bulkId:a"}, {"value": "bulkId:b"}]}),
-            &["a", "b"],
-            json!({"members": [{"value": "id-of-a", "$ref": "../Users/id-of-a"}, {"value": "id-of-b"}]}),
+            json!({"members": [{"value": "bulkId:a", "$ref": "../Users/bulkId:a"}, {"value": "bulkId:b"}, "bulkId:c"]}),
+            &["a", "b", "c"],
+            json!({"members": [{"value": "id-of-a", "$ref": "../Users/id-of-a"}, {"value": "id-of-b"}, "id-of-c"]}),
+        );
+        for (manager, resolved) in [
+            (json!({"value": "bulkId:a"}), json!({"value": "id-of-a"})),
+            (
+                json!({"managerId": "bulkId:a"}),
+                json!({"managerId": "id-of-a"}),
+            ),
+            (
+                json!([{"value": "bulkId:a"}]),
+                json!([{"value": "id-of-a"}]),
+            ),
+            (json!("bulkId:a"), json!("id-of-a")),
+        ] {
+            check(
+                "Users",
+                Method::Post,
+                json!({ENTERPRISE_USER: {"manager": manager}}),
+                &["a"],
+                json!({ENTERPRISE_USER: {"manager": resolved}}),
+            );
+            check(
+                "Users",
+                Method::Patch,
+                json!({"Operations": [{"op": "add", "value": {"manager": manager}}]}),
+                &["a"],
+                json!({"Operations": [{"op": "add", "value": {"manager": resolved}}]}),
+            );
+        }
+        check(
+            "Users",
+            Method::Patch,
+            json!({"Operations": [{"op": "add", "path": "manager.value", "value": "bulkId:a"}]}),
+            &["a"],
+            json!({"Operations": [{"op": "add", "path": "manager.value", "value": "id-of-a"}]}),
         );
         check(
-            Method::Post,
-            json!({"urn:example:X": {"manager": {"value": "bulkId:a"}, "owner": "bulkId:b"}}),
-            &["a", "b"],
-            json!({"urn:example:X": {"manager": {"value": "id-of-a"}, "owner": "id-of-b"}}),
-        );
-        check(
+            "Groups",
             Method::Patch,
             json!({"Operations": [{"op": "add", "path": "members", "value": "bulkId:a"},
                                   {"op": "remove", "Path": "members[value eq \"bulkId:b\" or value eq \"x\\\"\"]"}]}),
@@ -242,19 +289,48 @@ mod tests {
             json!({"Operations": [{"op": "add", "path": "members", "value": "id-of-a"},
                                   {"op": "remove", "Path": "members[value eq \"id-of-b\" or value eq \"x\\\"\"]"}]}),
         );
-        check(
+    }
+
+    #[test]
+    fn text_that_only_looks_like_a_reference_stays() {
+        let same = |endpoint: &str, method: Method, data: Value| {
+            check(endpoint, method, data.clone(), &[], data);
+        };
+        let url = "https://example.com/bulkId:a";
+        let user = json!({"userName": "bulkId:a", "title": "bulkId:a", "externalId": "bulkId:a",
+            "profileUrl": url, "photos": [{"value": url}], "name": {"givenName": "bulkId:a"},
+            "emails": [{"value": "x", "type": "bulkId:a", "display": "bulkId:a"}],
+            "unknown": {"value": "bulkId:a"}, "path": "x[y eq \"bulkId:a\"]",
+            ENTERPRISE_USER: {"department": "bulkId:a", "manager": {"displayName": "bulkId:a"}}});
+        same("Users", Method::Put, user.clone());
+        same(
+            "Users",
+            Method::Patch,
+            json!({"Operations": [{"op": "add", "value": user}]}),
+        );
+        same(
+            "Users",
+            Method::Patch,
+            json!({"Operations": [{"op": "replace", "path": "title", "value": "bulkId:a"},
+                                  {"op": "replace", "path": "emails[type eq \"work\"].display", "value": "bulkId:a"}]}),
+        );
+        same(
+            "Groups",
             Method::Put,
-            json!({"displayName": "about bulkId:a", "path": "x[y eq \"bulkId:a\"]", "x": "bulkId:"}),
-            &[],
-            json!({"displayName": "about bulkId:a", "path": "x[y eq \"bulkId:a\"]", "x": "bulkId:"}),
+            json!({"displayName": "bulkId:a", "members": [{"value": "bulkId:"}]}),
+        );
+        same(
+            "Nowhere",
+            Method::Put,
+            json!({"members": [{"value": "bulkId:a"}]}),
         );
     }
 
     #[test]
     fn a_target_may_be_a_reference() {
         let target = Target::BulkId("a".into());
-        let operation = operation(Method::Delete, target, &json!({}));
-        assert_eq!(operation.references(), ["a"]);
+        let mut operation = operation(Method::Delete, target, &json!({}));
+        assert_eq!(operation.references(Registry::builtin()), ["a"]);
         let resolved = resolve(&operation).unwrap();
         assert_eq!(resolved.target, Target::Id("id-of-a".into()));
     }

@@ -31,7 +31,8 @@ pub(crate) fn is_maintained(attribute: &Attribute, sub: &Attribute) -> bool {
         && attribute.sub_attribute("value").is_some()
 }
 
-fn names_resources(reference_type: &str) -> bool {
+/// Whether a reference of this type leads to resources.
+pub(crate) fn names_resources(reference_type: &str) -> bool {
     !reference_type.eq_ignore_ascii_case("external") && !reference_type.eq_ignore_ascii_case("uri")
 }
 

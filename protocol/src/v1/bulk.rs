@@ -45,17 +45,17 @@ pub fn bulk_request(
     let mut entries = Vec::with_capacity(request.entries.len());
     for entry in request.entries {
         let mut groups = Vec::new();
-        let operation = entry.operation.and_then(|mut operation| {
-            let values = operation.data.values_mut();
-            values.for_each(|value| respell(value, &names));
-            translated(operation, registry, dialect, reading, &mut groups)
+        let operation = entry.operation.and_then(|operation| {
+            let mut operation = translated(operation, registry, dialect, reading, &mut groups)?;
+            operation.respell(registry, MISSPELLED, &names);
+            Ok(operation)
         });
         let name = entry.label.bulk_id.as_deref().unwrap_or_default();
         let groups = groups.into_iter();
         entries.push(Entry {
             operation,
             completions: groups
-                .map(|group| membership(registry, group, name))
+                .map(|group| membership(registry, respelled(group, &names), name))
                 .collect(),
             ..entry
         });
@@ -128,6 +128,14 @@ fn translated(
     Ok(operation)
 }
 
+/// A group's id, or a reference to a new group as 2.0 writes it.
+fn respelled(group: String, names: &HashSet<String>) -> String {
+    match group.strip_prefix(MISSPELLED) {
+        Some(name) if names.contains(name) => format!("{PREFIX}{name}"),
+        _ => group,
+    }
+}
+
 /// The operation that makes a new user a member of a group, which may itself be new.
 fn membership(registry: &Registry, group: String, user: &str) -> Operation {
     let mut types = registry.resource_types().iter();
@@ -147,21 +155,6 @@ fn membership(registry: &Registry, group: String, user: &str) -> Operation {
             ("schemas".to_owned(), json!([urn::PATCH_OP])),
             ("Operations".to_owned(), json!([add])),
         ]),
-    }
-}
-
-fn respell(value: &mut Value, names: &HashSet<String>) {
-    match value {
-        Value::String(text) => {
-            if let Some(name) = text.strip_prefix(MISSPELLED)
-                && names.contains(name)
-            {
-                *text = format!("{PREFIX}{name}");
-            }
-        }
-        Value::Array(elements) => elements.iter_mut().for_each(|value| respell(value, names)),
-        Value::Object(members) => members.values_mut().for_each(|value| respell(value, names)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -226,7 +219,10 @@ mod tests {
             ),
         ] {
             let bulk = parse(Dialect::General, text);
-            assert_eq!(operation(&bulk, 1).references(), [expected]);
+            assert_eq!(
+                operation(&bulk, 1).clone().references(Registry::builtin()),
+                [expected]
+            );
         }
     }
 
@@ -239,8 +235,14 @@ mod tests {
         let bulk = parse(Dialect::Ionic, text);
         let completions = &bulk.entries[0].completions;
         assert_eq!(completions[0].target, Target::Id("7".into()));
-        assert_eq!(completions[0].references(), ["a"]);
-        assert_eq!(completions[1].references(), ["g", "a"]);
+        assert_eq!(
+            completions[0].clone().references(Registry::builtin()),
+            ["a"]
+        );
+        assert_eq!(
+            completions[1].clone().references(Registry::builtin()),
+            ["g", "a"]
+        );
         let plan = bulk.plan(Registry::builtin(), &Switches::default());
         let steps: Vec<_> = plan
             .steps

@@ -89,10 +89,10 @@ impl<'s> Progress<'s> {
             return None;
         };
         state.has_begun = true;
-        let ids = &self.ids;
+        let (ids, registry) = (&self.ids, &self.scope.tenant.registry);
         let mut location = None;
         let operation = operation.and_then(|mut operation| {
-            let resolved = operation.resolve(&|name| ids.get(name).cloned());
+            let resolved = operation.resolve(registry, &|name| ids.get(name).cloned());
             location = self.scope.location_of(&operation);
             resolved.map(|()| operation)
         });

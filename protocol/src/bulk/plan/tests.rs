@@ -247,7 +247,7 @@ fn a_reference_to_nothing_is_left_for_the_end() {
     let plan = operations(&[group("g", &["bulkId:lost"])]);
     check(&plan, &[(0, &[])]);
     let mut operation = plan.steps.into_iter().next().unwrap().operation.unwrap();
-    assert!(operation.resolve(&|_| None).is_err());
+    assert!(operation.resolve(Registry::builtin(), &|_| None).is_err());
 }
 
 #[test]
@@ -302,7 +302,7 @@ proptest! {
                 prop_assert_eq!(first[step.entry].replace(position), None);
             }
             let Ok(operation) = &step.operation else { continue };
-            for name in operation.references() {
+            for name in operation.clone().references(Registry::builtin()) {
                 if makers.contains_key(&name) {
                     let maker = made.get(&name);
                     prop_assert!(maker.is_some_and(|maker| step.after.contains(maker)), "{}", name);

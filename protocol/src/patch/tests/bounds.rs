@@ -220,13 +220,22 @@ fn the_index_follows_changes_of_every_kind() {
 fn the_next_of_those_that_are_known_alike_takes_over() {
     let mut case = with_phones(0);
     case.before["phoneNumbers"] = json!([{"value": "1", "type": "a"}, {"value": "1", "type": "b"}]);
+    let add = |display: &str| {
+        let value = json!([{"value": "1", "type": "a", "display": display}]);
+        json!({"op": "add", "path": "phoneNumbers", "value": value})
+    };
+    let set = |path: &str, value: &str| json!({"op": "replace", "path": path, "value": value});
     case.gives(
         json!([
-            {"op": "add", "path": "phoneNumbers", "value": [{"value": "1", "display": "x"}]},
-            {"op": "remove", "path": r#"phoneNumbers[type eq "a"]"#},
-            {"op": "add", "path": "phoneNumbers", "value": [{"value": "1", "display": "y"}]},
+            add("x"),
+            set(r#"phoneNumbers[type eq "b"].type"#, "a"),
+            set(r#"phoneNumbers[display eq "x"].value"#, "3"),
+            add("y"),
         ]),
-        json!({"phoneNumbers": [{"value": "1", "display": "y", "type": "b"}]}),
+        json!({"phoneNumbers": [
+            {"value": "3", "display": "x", "type": "a"},
+            {"value": "1", "display": "y", "type": "a"},
+        ]}),
     );
 }
 
