@@ -341,6 +341,10 @@ proptest! {
             existing.body().clone(), resource_type, &registry, &rules(second),
             Verb::Replace { existing },
         );
+        // What only the default profile keeps, such as a reference that is no URI, another refuses.
+        if first != second && again.is_err() {
+            return Ok(());
+        }
         prop_assert_eq!(again.unwrap().resource.to_text(), existing.to_text());
     }
 

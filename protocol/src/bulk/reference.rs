@@ -339,7 +339,10 @@ mod tests {
     fn what_was_not_made_is_named() {
         for (target, data) in [
             (Target::BulkId("lost".into()), json!({})),
-            (Target::Id("7".into()), json!({"members": ["bulkId:lost"]})),
+            (
+                Target::Id("7".into()),
+                json!({"Operations": [{"op": "add", "path": "members", "value": ["bulkId:lost"]}]}),
+            ),
             (
                 Target::Id("7".into()),
                 json!({"Operations": [{"path": "members[value eq \"bulkId:lost\"]"}]}),

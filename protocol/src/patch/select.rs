@@ -1,6 +1,6 @@
 //! What a PATCH path selects in a resource type.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::filter::Filter;
 use crate::patch_path::PatchPath;
 use crate::path::AttributePath;
@@ -115,13 +115,15 @@ fn filtered<'a>(
     let sub = match &path.sub_attribute {
         Some(name) => Some(attribute.sub_attribute(name.as_str()).ok_or_else(|| {
             Error::invalid_path(format!(
-                "`{}` has no sub-attribute `{name}`",
-                attribute.name
+                "`{}` has no sub-attribute `{}`",
+                attribute.name,
+                excerpt(name)
             ))
         })?),
         None if reading.rules.profile == Profile::Interop => {
             return Err(Error::invalid_path(format!(
-                "`{path}` must name a sub-attribute behind its filter"
+                "`{}` must name a sub-attribute behind its filter",
+                excerpt(path)
             )));
         }
         None => None,
