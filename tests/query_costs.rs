@@ -407,3 +407,23 @@ async fn the_names_of_members_are_read_together() {
         }
     }
 }
+
+#[tokio::test]
+async fn members_of_groups_that_are_too_large_are_not_read() {
+    let budget = ReadBudget {
+        // Ten member items.
+        bytes: 1_300,
+        ..ReadBudget::default()
+    };
+    let directory = Directory::with_budget(budget).await;
+    let scope = directory.scope().await;
+    let users = directory.create_users(&scope, 25).await;
+    let members: Vec<_> = users.iter().map(|id| json!({"value": id})).collect();
+    let group = json!({"displayName": "g", "members": members});
+    directory.create(&scope, "Group", group).await;
+    let query = format!("filter={}", encoded("members.type eq \"Group\""));
+    // The counter and the group.
+    let (error, found) = refused(&directory, "Group", &query).await;
+    assert_eq!(found, cost(2, 2.0, 0.0), "{error}");
+    assert!(error.detail().contains("too many members"), "{error}");
+}

@@ -31,8 +31,15 @@ const WORDS: [&str; 9] = [
     "\u{10ffff}",
 ];
 
+/// What some words begin with: more than an index holds, so that it does not order them.
+const LONG: usize = 643;
+
 fn word() -> impl Strategy<Value = String> {
-    select(WORDS.to_vec()).prop_map(str::to_owned)
+    let long = prop::bool::weighted(0.1);
+    (select(WORDS.to_vec()), long).prop_map(|(word, is_long)| match is_long {
+        true => "x".repeat(LONG) + word,
+        false => word.to_owned(),
+    })
 }
 
 /// An extension of users with an index on an attribute of every kind.

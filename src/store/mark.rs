@@ -20,7 +20,7 @@ pub struct PageMark {
     pub start_index: u64,
     /// Where to go on; only who wrote it reads it.
     pub after: String,
-    /// The number of all matches when the walk began.
+    /// The number of all matches that the walk has told of so far.
     pub total: u64,
     /// When the mark stops counting, in seconds since the Unix epoch.
     pub expires: u64,

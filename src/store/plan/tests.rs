@@ -259,7 +259,11 @@ fn totals_are_counted_where_counting_keys_is_enough() {
     check("userName sw \"a\"", Total::Keys);
     check("userName gt \"a\" and userName lt \"b\"", Total::Keys);
     check("emails eq \"a\"", Total::Keys);
-    check("emails sw \"a\"", Total::Resources);
+    check("emails sw \"a\"", Total::Keys);
+    check(
+        "emails[type eq \"work\" and value sw \"a\"]",
+        Total::Resources,
+    );
     check("externalId eq \"a\" and active eq true", Total::Resources);
     check("userName sw \"a\" or externalId eq \"a\"", Total::Resources);
     check("groups eq \"g\"", Total::Keys);
