@@ -696,6 +696,26 @@ fn a_table_that_has_lost_its_secrets_is_not_given_others() {
     assert_eq!(answer(&[&["tenant", "list"], &at[..]].concat()), "acme\n");
 }
 
+#[test]
+fn a_secrets_file_that_is_not_there_is_named() {
+    let (guard, _) = data();
+    let missing = guard.path().join("secrets.json");
+    let mut list = scim(&["tenant", "list"]);
+    list.envs([
+        ("SCIM_TABLE", "table"),
+        ("SCIM_STACK", "stack"),
+        ("SCIM_SECRETS_FILE", shown(&missing)),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "key"),
+    ]);
+    let output = list.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(line.contains(shown(&missing)), "{line}");
+    assert!(!missing.exists());
+}
+
 /// Takes a file away and returns what was in it.
 fn taken(file: &Path) -> Vec<u8> {
     let kept = fs::read(file).unwrap();

@@ -7,7 +7,8 @@ mod support;
 
 use axum::body::Body;
 use axum::http::Request;
-use scim_lambda::tenant::{NewCredential, Permissions};
+use scim_lambda::protocol::profile::Rules;
+use scim_lambda::tenant::{NewCredential, Permissions, TenantId};
 use serde_json::json;
 use support::{BASE, Server};
 
@@ -431,6 +432,41 @@ async fn without_its_secrets_the_service_is_unavailable() {
 }
 
 #[tokio::test]
+async fn switches_that_were_stored_out_of_range_count_as_the_nearest_in_range() {
+    let mut rules = Rules::default();
+    rules.switches.max_count = 0;
+    rules.switches.default_count = 0;
+    rules.switches.inline_member_cap = 0;
+    rules.switches.bulk_max_operations = u32::MAX;
+    rules.switches.bulk_max_payload_size = u32::MAX;
+    let server = Server::with_rules(&rules).await;
+    let user = server
+        .create("/scim/v2/Users", &json!({"userName": "ada"}))
+        .await;
+    let group = json!({"displayName": "Guides", "members": [{"value": user}]});
+    let group = server.create("/scim/v2/Groups", &group).await;
+    let list = server.send("GET", "/scim/v2/Users", None).await.json;
+    assert_eq!(list["Resources"].as_array().map(Vec::len), Some(1));
+    let group = server
+        .send("GET", &format!("/scim/v2/Groups/{group}"), None)
+        .await;
+    assert_eq!(group.json["members"][0]["value"], user);
+    let config = server
+        .send("GET", "/scim/v2/ServiceProviderConfig", None)
+        .await
+        .json;
+    assert_eq!(config["bulk"]["maxOperations"], 1_000);
+    assert_eq!(config["bulk"]["maxPayloadSize"], 4_194_304);
+    assert_eq!(config["filter"]["maxResults"], 1);
+    let (acme, provider) = (
+        TenantId::parse("acme").unwrap(),
+        &server.stack.service().unwrap().provider,
+    );
+    let refused = provider.set_rules(&acme, &rules).await.unwrap_err();
+    assert!(refused.detail().contains("takes 1 to "), "{refused}");
+}
+
+#[tokio::test]
 async fn discovery_describes_the_service() {
     let server = Server::start().await;
     let config = server
@@ -517,4 +553,14 @@ async fn answers_tell_what_they_cost() {
         .await;
     let timing = read.header("server-timing");
     assert!(timing.ends_with("desc=\"calls=1 rru=1 wru=0\""), "{timing}");
+
+    // The user that a credential stands for is read at each of its requests.
+    let of_ada = server.issue("acme", |new| new.user = Some(id)).await;
+    for _ in 0..2 {
+        let of_ada = [("Authorization", format!("Bearer {of_ada}"))];
+        let path = "/scim/v2/Me?attributes=userName";
+        let read = server.get(path, &of_ada).await;
+        let timing = read.header("server-timing");
+        assert!(timing.contains("calls=1 rru=2 wru=0 cfg=1"), "{timing}");
+    }
 }

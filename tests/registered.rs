@@ -371,90 +371,84 @@ async fn what_is_too_large_to_be_read_at_once_is_not_registered() {
     }
 }
 
-#[tokio::test]
-async fn a_type_keeps_the_extensions_that_it_has() {
-    const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
-    const IONIC: &str = "urn:ietf:params:scim:schemas:extension:ionic:2.0:User";
-    const BADGE: &str = "urn:example:Badge";
-    let server = Server::start().await;
-    let service = server.stack.service().unwrap();
-    let (provider, acme) = (&service.provider, TenantId::parse("acme").unwrap());
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+const IONIC: &str = "urn:ietf:params:scim:schemas:extension:ionic:2.0:User";
+const BADGE: &str = "urn:example:Badge";
+
+/// The resource type of users with these extensions.
+fn users_with(extensions: &[&str]) -> Value {
+    let listed = extensions.iter().map(|urn| json!({"schema": urn}));
+    json!({
+        "name": "User", "endpoint": "/Users",
+        "schema": "urn:ietf:params:scim:schemas:core:2.0:User",
+        "schemaExtensions": listed.collect::<Vec<_>>(),
+    })
+}
+
+/// A service whose tenant has a schema for badges, which no type uses yet.
+async fn with_badge() -> Server {
     let badge = json!({"id": BADGE, "name": "Badge", "attributes": [
         {"name": "number", "type": "string"},
     ]});
-    provider.add_schema(&acme, &badge).await.unwrap();
-    let users = |extensions: &[&str]| {
-        let listed: Vec<_> = extensions
-            .iter()
-            .map(|urn| json!({"schema": urn}))
-            .collect();
-        json!({
-            "name": "User", "endpoint": "/Users", "schemaExtensions": listed,
-            "schema": "urn:ietf:params:scim:schemas:core:2.0:User",
-        })
-    };
-    let ada = |name: &str, more: Value| {
-        let mut user = json!({"userName": name});
-        user.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        user
-    };
-    for (name, more) in [
-        (
-            "ada",
-            json!({ENTERPRISE: {"department": "Tours", "costCenter": "1"}}),
-        ),
-        (
-            "bob",
-            json!({ENTERPRISE: {"department": "Tours"}, IONIC: {"domainUpn": "b"}}),
-        ),
-        ("cy", json!({})),
-    ] {
-        server.create("/scim/v2/Users", &ada(name, more)).await;
-    }
+    server(&[badge], &[]).await
+}
+
+#[tokio::test]
+async fn a_type_keeps_the_extensions_that_it_has() {
+    let server = with_badge().await;
+    let provider = &server.stack.service().unwrap().provider;
+    let acme = TenantId::parse("acme").unwrap();
+    let mut unlisted = users_with(&[]);
+    unlisted.as_object_mut().unwrap().remove("schemaExtensions");
     for (left, omitted) in [
-        (users(&[BADGE]), ENTERPRISE),
-        (users(&[ENTERPRISE, BADGE]), IONIC),
-        (users(&[]), ENTERPRISE),
-        (
-            json!({"name": "User", "endpoint": "/Users",
-                "schema": "urn:ietf:params:scim:schemas:core:2.0:User"}),
-            ENTERPRISE,
-        ),
+        (users_with(&[BADGE]), ENTERPRISE),
+        (users_with(&[ENTERPRISE, BADGE]), IONIC),
+        (users_with(&[]), ENTERPRISE),
+        (unlisted, ENTERPRISE),
     ] {
         let refused = provider.add_resource_type(&acme, &left).await.unwrap_err();
         assert_eq!(refused.status(), 400);
         assert!(refused.detail().contains(omitted), "{refused}");
     }
-    let all = users(&[&ENTERPRISE.to_uppercase(), IONIC, BADGE]);
-    provider.add_resource_type(&acme, &all).await.unwrap();
-    let all = users(&[ENTERPRISE, IONIC, BADGE]);
-    provider.add_resource_type(&acme, &all).await.unwrap();
-    assert_eq!(provider.omitted_extensions(&acme, &all).await.unwrap(), []);
-
-    // More pages than one are counted.
-    for number in 0..120 {
-        let more = json!({IONIC: {"domainUpn": "x"}});
-        server
-            .create("/scim/v2/Users", &ada(&format!("u{number}"), more))
-            .await;
+    for all in [
+        users_with(&[BADGE, IONIC, &ENTERPRISE.to_uppercase()]),
+        users_with(&[ENTERPRISE, IONIC, BADGE]),
+    ] {
+        provider.add_resource_type(&acme, &all).await.unwrap();
+        assert_eq!(provider.omitted_extensions(&acme, &all).await.unwrap(), []);
     }
-    let less = users(&[BADGE]);
+    // What was added has to stay as well.
+    let less = users_with(&[ENTERPRISE, IONIC]);
+    let refused = provider.add_resource_type(&acme, &less);
+    assert!(refused.await.unwrap_err().detail().contains(BADGE));
+}
+
+#[tokio::test]
+async fn what_resources_lose_with_an_extension_is_counted() {
+    let server = with_badge().await;
+    let provider = &server.stack.service().unwrap().provider;
+    let acme = TenantId::parse("acme").unwrap();
+    // More users than one page has.
+    for number in 0..120 {
+        let mut user = json!({"userName": format!("u{number}"), IONIC: {"domainUpn": "x"}});
+        if number >= 118 {
+            user[ENTERPRISE] = json!({"department": "Tours", "costCenter": "1"});
+        }
+        server.create("/scim/v2/Users", &user).await;
+    }
+    let less = users_with(&[BADGE]);
     let lost = provider.omitted_extensions(&acme, &less).await.unwrap();
     let lost: Vec<_> = lost
         .iter()
         .map(|found| (found.extension.as_str(), found.resources, found.attributes))
         .collect();
-    assert_eq!(lost, [(ENTERPRISE, 2, 3), (IONIC, 121, 121)]);
+    assert_eq!(lost, [(ENTERPRISE, 2, 4), (IONIC, 120, 120)]);
     let one = [IONIC.to_owned()];
     let refused = provider.replace_resource_type(&acme, &less, &one).await;
     assert!(refused.unwrap_err().detail().contains(ENTERPRISE));
     let both = [IONIC.to_uppercase(), ENTERPRISE.to_owned()];
-    provider
-        .replace_resource_type(&acme, &less, &both)
-        .await
-        .unwrap();
+    let replaced = provider.replace_resource_type(&acme, &less, &both);
+    replaced.await.unwrap();
     let types = provider.config(&acme).await.unwrap().resource_types;
     assert_eq!(types, [less]);
 }

@@ -136,6 +136,15 @@ impl Server {
         self.answer(request.unwrap()).await
     }
 
+    /// Sends a GET with these headers and no token.
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, String)]) -> Answer {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        self.answer(request.body(Body::empty()).unwrap()).await
+    }
+
     /// Sends any request.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
@@ -180,5 +189,15 @@ impl Answer {
         let urn = "urn:ietf:params:scim:api:messages:2.0:Error";
         assert_eq!(self.json["schemas"][0], urn);
         assert!(self.json["detail"].is_string());
+    }
+
+    /// Checks that this is an error of SCIM 1.1 with that status.
+    #[track_caller]
+    pub(crate) fn check_error_v1(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.text);
+        let media_type = "application/json; charset=utf-8";
+        assert_eq!(self.header("content-type"), media_type);
+        assert_eq!(self.json["Errors"][0]["code"], status.to_string());
+        assert!(self.json["Errors"][0]["description"].is_string());
     }
 }
