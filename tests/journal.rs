@@ -8,6 +8,7 @@ mod simulation;
 use std::time::Duration;
 
 use scim_lambda::protocol::error::{ErrorKind, Result};
+use scim_lambda::provider::Repair;
 use serde_json::{Value, json};
 use simulation::{
     Fault, Process, World, add, group, id, kind, listed, remove, replace, sorted, values,
@@ -693,4 +694,131 @@ async fn what_a_refused_list_wrote_is_taken_back() {
     }
     assert_eq!(process.members(&other).await, &users[..1]);
     world.check().await;
+}
+
+/// The items of the journal.
+fn journal(world: &World) -> Vec<Value> {
+    let mut items = world.items();
+    items.retain(|item| item["pk"]["S"] == "T#acme#J");
+    items
+}
+
+fn put(world: &World, item: &Value) {
+    world.tamper("PutItem", &json!({"TableName": "scim", "Item": item}));
+}
+
+/// A head of the journal whose lease is long over.
+fn head(key: &str, work: &str) -> Value {
+    json!({
+        "pk": {"S": "T#acme#J"}, "sk": {"S": key}, "kind": {"S": "J"}, "work": {"S": work},
+        "leaseUntil": {"N": "1600000000000"}, "step": {"N": "0"}, "owner": {"S": "x"},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_with_a_key_of_an_earlier_version_is_finished() {
+    let directory = Directory::new(3, MANY).await;
+    half_done(&directory, add(&directory.outside)).await;
+    for mut item in journal(&directory.world) {
+        let key = json!({"pk": item["pk"], "sk": item["sk"]});
+        directory
+            .world
+            .tamper("DeleteItem", &json!({"TableName": "scim", "Key": key}));
+        let earlier = item["sk"]["S"].as_str().unwrap();
+        assert_eq!(earlier.len(), 32, "{earlier}");
+        item["sk"] = json!({"S": "AZnDpxW-eqqLuwEjRWeJqw"});
+        put(&directory.world, &item);
+    }
+    directory.world.finish().await;
+    let process = directory.world.process();
+    let members = process.members(&directory.group).await;
+    assert_eq!(members, sorted(&directory.both()));
+    assert_eq!(directory.world.audit().await.garbage, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_that_this_version_does_not_know_are_named_and_block_nothing() {
+    let directory = Directory::new(3, MANY).await;
+    half_done(&directory, add(&directory.outside)).await;
+    let world = &directory.world;
+    let known = r#"{"Sweep":{"group":"g","set":{"member_revision":1,"member_stamp":1,"set":"s","shards":1}}}"#;
+    // A kind of a later version, in two parts; a step of one; and what has none of the attributes.
+    put(world, &head("0199", r#"{"Merge":{"from":"a","#));
+    let mut part = head("0199\u{1f}001", r#""into":"b"}}"#);
+    part["kind"] = json!({"S": "JP"});
+    part.as_object_mut().unwrap().remove("step");
+    put(world, &part);
+    let mut later = head("0200", known);
+    later["step"] = json!({"N": "9"});
+    put(world, &later);
+    let bare = json!({"pk": {"S": "T#acme#J"}, "sk": {"S": "zzz"}, "kind": {"S": "JX"}});
+    put(world, &bare);
+    let unknown: Vec<Value> = journal(world)
+        .into_iter()
+        .filter(|item| item["sk"]["S"].as_str().unwrap().len() < 30)
+        .collect();
+    assert_eq!(unknown.len(), 4);
+
+    tokio::time::advance(Duration::from_secs(30)).await;
+    let process = world.process();
+    for changes in [1, 0] {
+        let finished = process.provider.finish(&simulation::tenant()).await;
+        assert_eq!(finished.unwrap(), changes);
+        // Not even a lease is taken, which the stream would bring again.
+        assert_eq!(journal(world), unknown);
+    }
+    let members = process.members(&directory.group).await;
+    assert_eq!(members, sorted(&directory.both()));
+
+    for repair in [Repair::Look, Repair::Mend] {
+        let tenant = simulation::tenant();
+        let found = process.provider.examine(&tenant, repair).await.unwrap();
+        let named: Vec<_> = found
+            .unfinished
+            .iter()
+            .map(|entry| (entry.key.as_str(), entry.work.as_str(), entry.is_known))
+            .collect();
+        let expected = [
+            ("0199", "Merge", false),
+            ("0200", "Sweep", false),
+            ("zzz", "", false),
+        ];
+        assert_eq!(named, expected);
+        assert!(!found.is_clean() && !found.is_mendable());
+    }
+    assert_eq!(journal(world), unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_doctor_lists_what_is_half_done_and_finishes_what_is_past_its_lease() {
+    let directory = Directory::new(3, MANY).await;
+    half_done(&directory, add(&directory.outside)).await;
+    let process = directory.world.process();
+    let examine = async |repair: Repair| {
+        let tenant = simulation::tenant();
+        process.provider.examine(&tenant, repair).await.unwrap()
+    };
+    // Within the lease its writer may still be at it.
+    for repair in [Repair::Look, Repair::Mend] {
+        let found = examine(repair).await;
+        let [entry] = found.unfinished.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!((entry.work.as_str(), entry.is_known), ("Delta", true));
+        assert!(entry.is_held && !entry.is_overdue && found.is_clean());
+        assert!(entry.begun.is_some());
+    }
+    // Soon after it the finisher comes, so nothing is wrong yet; later something is.
+    for (seconds, is_overdue) in [(30, false), (400, true)] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        let found = examine(Repair::Look).await;
+        assert_eq!((found.unfinished.len(), found.is_clean()), (1, !is_overdue));
+        assert!(!found.unfinished[0].is_held);
+        assert_eq!(found.unfinished[0].is_overdue, is_overdue);
+    }
+    let mended = examine(Repair::Mend).await;
+    assert_eq!((mended.finished, mended.unfinished.len()), (1, 0));
+    assert!(mended.is_clean());
+    let members = process.members(&directory.group).await;
+    assert_eq!(members, sorted(&directory.both()));
 }

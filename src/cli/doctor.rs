@@ -1,4 +1,5 @@
-//! `scim doctor`: whether index entries and counters say what the resources say.
+//! `scim doctor`: whether index entries and counters say what the resources say, and whether anything
+//! was left half done.
 
 use std::fmt::Write;
 
@@ -8,9 +9,11 @@ use super::Failure;
 use super::place::Place;
 use super::serve::print;
 use super::tenant::tenant_id;
+use crate::protocol::datetime::DateTime;
 use crate::protocol::{Error, ErrorKind};
 use crate::provider::{Findings, Provider, Repair};
 use crate::stack::Stack;
+use crate::store::Unfinished;
 use crate::tenant::TenantId;
 
 #[derive(Debug, Args)]
@@ -18,7 +21,8 @@ pub(super) struct Doctor {
     /// The tenant to look at; every one if left out
     #[arg(value_parser = tenant_id)]
     tenant: Option<TenantId>,
-    /// Complete new indexes, write what is missing and remove what is left over
+    /// Finish what was left half done, complete new indexes, write what is missing and remove what is
+    /// left over
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
@@ -109,6 +113,8 @@ impl Examined {
         let Findings {
             resources,
             without_id,
+            finished,
+            unfinished,
             totals,
             members,
             conflicts,
@@ -125,13 +131,19 @@ impl Examined {
         if without_id > 0 {
             let _ = writeln!(text, "  resources stored without their id: {without_id}");
         }
+        if *finished > 0 {
+            let _ = writeln!(text, "  half-done changes finished: {finished}");
+        }
+        for entry in unfinished {
+            let _ = writeln!(text, "  {}", describe_entry(entry));
+        }
         for (name, said, counted) in totals {
             let _ = writeln!(text, "  the counter of {name} said {said} for {counted}");
         }
         for (group, said, counted) in members {
             let _ = writeln!(
                 text,
-                "  the group {group} said that it has {said} members and has {counted}"
+                "  the group {group} said that it has about {said} members and has {counted}"
             );
         }
         for crowd in crowded {
@@ -147,15 +159,46 @@ impl Examined {
     }
 }
 
+/// An entry of the journal: its key, what it does, since when, and what it waits for.
+fn describe_entry(entry: &Unfinished) -> String {
+    let work = match entry.work.as_str() {
+        "" => "work without a name",
+        name => name,
+    };
+    let begun = entry.begun.and_then(|begun| i64::try_from(begun).ok());
+    let begun = begun.and_then(DateTime::from_unix_milliseconds);
+    let begun = begun.map_or("an unknown time".to_owned(), |time| time.to_string());
+    let waits_for = match (entry.is_held, entry.is_known, entry.is_overdue) {
+        (true, _, _) => "its writer is at it",
+        (false, false, _) => "of a kind that this version cannot finish",
+        (false, true, false) => "waits to be finished",
+        (false, true, true) => "should have been finished long ago",
+    };
+    format!("unfinished: {work} {} of {begun}, {waits_for}", entry.key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn unfinished(work: &str) -> Unfinished {
+        Unfinished {
+            key: "7".to_owned(),
+            work: work.to_owned(),
+            is_known: !work.is_empty(),
+            begun: Some(1_795_478_400_000),
+            is_held: false,
+            is_overdue: true,
+        }
+    }
 
     #[test]
     fn what_was_found_is_told_in_numbers_and_by_name() {
         let found = Findings {
             resources: 12,
             without_id: 3,
+            finished: 4,
+            unfinished: ["Erase", ""].map(unfinished).to_vec(),
             missing: 1,
             stray: 2,
             totals: vec![("User".to_owned(), 9, 8)],
@@ -177,8 +220,12 @@ mod tests {
             examined.describe("acme"),
             "acme: 12 resources, 4 index entries missing, 2 left over\n  \
              resources stored without their id: 3\n  \
+             half-done changes finished: 4\n  \
+             unfinished: Erase 7 of 2026-11-24T00:00:00.000Z, should have been finished long ago\n  \
+             unfinished: work without a name 7 of 2026-11-24T00:00:00.000Z, \
+             of a kind that this version cannot finish\n  \
              the counter of User said 9 for 8\n  \
-             the group 5 said that it has 3 members and has 2\n  \
+             the group 5 said that it has about 3 members and has 2\n  \
              more values than an index holds: User emails.value 4\n  \
              a unique value is held twice: Group displayName 7\n  \
              Other processes may not know yet\n"

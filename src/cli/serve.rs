@@ -105,13 +105,18 @@ async fn finish_regularly(local: &Local, service: &Service) {
 }
 
 async fn finish(local: &Local, service: &Service) -> error::Result<()> {
+    let mut failed = Ok(());
     for tenant in local.stack.issuer().tenants().await? {
-        let finished = service.provider.finish(&tenant).await?;
-        if finished > 0 {
-            tracing::info!(tenant.id = %tenant, finished, "finished {finished} half-done changes");
+        match service.provider.finish(&tenant).await {
+            Ok(0) => {}
+            Ok(finished) => {
+                tracing::info!(tenant.id = %tenant, finished, "finished {finished} half-done changes");
+            }
+            // The other tenants do not wait for this one.
+            Err(error) => failed = Err(error),
         }
     }
-    Ok(())
+    failed
 }
 
 /// Listens, or says in one line why not.

@@ -11,7 +11,8 @@ use crate::tenant::TenantId;
 const FINISH_BUDGET: Duration = Duration::from_secs(240);
 
 impl Provider {
-    /// Finishes every change of a tenant whose writer's lease has run out; returns how many.
+    /// Finishes every change of a tenant whose writer's lease has run out; returns how many. Entries of
+    /// a kind that this version does not know are named in the log and left as they are.
     ///
     /// # Errors
     /// `Unavailable` when the table is out of reach; what was not finished is left for the next time.
@@ -20,6 +21,12 @@ impl Provider {
             .store
             .for_tenant(tenant, Meter::default(), FINISH_BUDGET);
         let tenant = self.tenants.get(tenant, &store).await?;
-        Ok(store.finish_journal(&tenant.registry).await?)
+        let finished = store.finish_journal(&tenant.registry).await?;
+        for entry in &finished.unknown {
+            let (key, work) = (&entry.key, &entry.work);
+            let tenant = &tenant.id;
+            tracing::warn!(tenant.id = %tenant, key, work, "a journal entry is of an unknown kind");
+        }
+        Ok(finished.changes)
     }
 }

@@ -16,7 +16,7 @@ use crate::protocol::resource::Resource;
 use crate::protocol::schema::{Index, Membership, ResourceType};
 use crate::store::{
     BuildingIndex, ConfigItem, Entries, ResourcePage, StoreError, Stored, StrayEntry, TenantStore,
-    Window,
+    Unfinished, Window,
 };
 use crate::tenant::TenantId;
 
@@ -42,13 +42,18 @@ pub struct Findings {
     pub resources: u64,
     /// Resources whose stored text had no `id`.
     pub without_id: u64,
+    /// Changes that a dead writer had begun, and that were finished.
+    pub finished: usize,
+    /// Entries of the journal that are not finished, the oldest first.
+    pub unfinished: Vec<Unfinished>,
     /// Index entries that were missing.
     pub missing: u64,
     /// Index entries that no resource has.
     pub stray: u64,
     /// Counters that did not say the number of resources: by type, what they said and what is true.
     pub totals: Vec<(String, u64, u64)>,
-    /// Groups that did not say the number of their members: by id, what they said and what is true.
+    /// Groups that did not say the number of their members: by id, what they said and what is true. The
+    /// number is approximate by design, so this is no fault.
     pub members: Vec<(String, i64, u64)>,
     /// Values of unique attributes that more than one resource has, as `type attribute id`.
     pub conflicts: Vec<String>,
@@ -61,9 +66,8 @@ impl Findings {
     /// Whether nothing was wrong.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let is_counted = self.totals.is_empty() && self.members.is_empty();
         let entries = self.missing + self.stray + self.without_id;
-        entries == 0 && is_counted && self.obstacles() == 0
+        entries == 0 && self.totals.is_empty() && self.obstacles() == 0
     }
 
     /// Whether a repair mends all that is wrong.
@@ -72,9 +76,11 @@ impl Findings {
         self.obstacles() == 0
     }
 
-    /// What no repair can mend: the values have to change.
+    /// What no repair can mend: values that have to change, and journal entries that nothing has
+    /// finished in good time.
     fn obstacles(&self) -> usize {
-        self.conflicts.len() + self.crowded.len()
+        let overdue = self.unfinished.iter().filter(|entry| entry.is_overdue);
+        self.conflicts.len() + self.crowded.len() + overdue.count()
     }
 }
 
@@ -158,13 +164,15 @@ impl Provider {
             .await
     }
 
-    /// Compares index entries and counters with the resources, and mends them if asked to.
+    /// Looks for what dead writers left half done, compares index entries and counters with the
+    /// resources, and finishes and mends if asked to.
     ///
     /// # Errors
     /// `Unavailable` when the table is out of reach.
     pub async fn examine(&self, tenant: &TenantId, repair: Repair) -> Result<Findings> {
         let view = Tenant::new(tenant.clone(), self.config(tenant).await?)?;
         let mut findings = Findings::default();
+        self.examine_journal(tenant, repair, &mut findings).await?;
         for resource_type in view.registry.resource_types() {
             let said = self.administration(tenant).total(resource_type).await?;
             let before = findings.resources;
@@ -201,6 +209,27 @@ impl Provider {
             }
         }
         Ok(findings)
+    }
+
+    /// Lists what the journal holds; first finishes what no writer holds any more, if asked to.
+    async fn examine_journal(
+        &self,
+        tenant: &TenantId,
+        repair: Repair,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        if repair == Repair::Mend {
+            match self.finish(tenant).await {
+                Ok(finished) => findings.finished = finished,
+                // What could not be finished is in the list below; everything else can be mended.
+                Err(error) => {
+                    let cause = error.causes();
+                    tracing::warn!(tenant.id = %tenant, cause, "could not finish half-done changes");
+                }
+            }
+        }
+        findings.unfinished = self.administration(tenant).unfinished().await?;
+        Ok(())
     }
 
     /// The page of resources after an id, and a store for what is done with it: a store is for one

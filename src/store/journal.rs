@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::builders::DeleteBuilder;
 use aws_sdk_dynamodb::types::{Delete, Put, Update};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::TenantStore;
 use super::batch::PlainWrite;
@@ -121,7 +124,7 @@ impl TenantStore {
     /// An entry for this work, whose writer's lease begins now.
     pub(super) fn new_entry(&self, work: &Work) -> Result<NewEntry, StoreError> {
         let step = Step {
-            op: token(),
+            op: entry_key(),
             owner: token(),
         };
         let lease_until = self.lease_end();
@@ -324,6 +327,22 @@ pub(super) fn lost() -> StoreError {
     StoreError::Unavailable("the lease of a journal entry is lost".into())
 }
 
+/// The sort key of a new entry: a UUIDv7 in hexadecimal digits, which are in order of time as texts.
+fn entry_key() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
+/// When the entry with this key was begun, in milliseconds since the Unix epoch. Earlier versions wrote
+/// the UUID in base64url, in which texts are in no order of time.
+pub(super) fn begun(key: &str) -> Option<u64> {
+    let uuid = Uuid::try_parse(key).ok().or_else(|| {
+        let bytes = URL_SAFE_NO_PAD.decode(key).ok()?;
+        Uuid::from_slice(&bytes).ok()
+    })?;
+    let (seconds, nanoseconds) = uuid.get_timestamp()?.to_unix();
+    Some(seconds * 1000 + u64::from(nanoseconds) / 1_000_000)
+}
+
 /// The sort key of a further part of an entry.
 fn part_key(op: &str, number: usize) -> String {
     format!("{op}{SEPARATOR}{number:03}")
@@ -340,4 +359,26 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
         rest = tail;
         Some(part)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_order_of_time() {
+        let keys: Vec<String> = (0..1000).map(|_| entry_key()).collect();
+        assert!(keys.is_sorted_by(|one, next| one < next));
+        assert!(begun(&keys[0]) <= begun(&keys[999]));
+    }
+
+    #[test]
+    fn both_forms_of_a_key_tell_when_the_entry_was_begun() {
+        let uuid = Uuid::parse_str("0199c3a7-15be-7aaa-8bbb-0123456789ab").unwrap();
+        let millis = Some(0x0199_c3a7_15be);
+        assert_eq!(begun(&uuid.simple().to_string()), millis);
+        let earlier = URL_SAFE_NO_PAD.encode(uuid.as_bytes());
+        assert_eq!((earlier.len(), begun(&earlier)), (22, millis));
+        assert_eq!(begun("no key of an entry"), None);
+    }
 }

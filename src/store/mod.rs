@@ -62,6 +62,7 @@ pub use delta::Delta;
 pub use entry::{Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 pub use error::StoreError;
 pub use fill::{Fill, FillBody, Replaced};
+pub use finish::{Finished, Unfinished};
 pub use indexed::Indexed;
 pub use item::{GroupState, Stored};
 pub use journal::LEASE_MILLIS;
