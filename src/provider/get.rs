@@ -2,6 +2,7 @@
 
 use futures_util::future::try_join;
 
+use super::render::looks_up_more;
 use super::{Provider, Read, Scope};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
@@ -39,7 +40,7 @@ impl Provider {
         };
         let version = stored.version();
         precondition.check_if_match(&version)?;
-        if !scope.looks_up_more(resource_type, &stored, &projection)
+        if !looks_up_more(resource_type, &stored, &projection)
             && precondition.check_read(&version)? == version::Read::NotModified
         {
             return Ok(Read::NotModified(version));

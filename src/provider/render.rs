@@ -178,27 +178,6 @@ impl Scope {
         Ok(Rendered { text, version })
     }
 
-    /// Whether an answer with this projection may show what the version of the stored resource does
-    /// not stand for, and what has to be read to know it.
-    pub(super) fn looks_up_more(
-        &self,
-        resource_type: &ResourceType,
-        stored: &Stored,
-        projection: &Projection<'_>,
-    ) -> bool {
-        let about = stored.group.as_ref().map_or(0, |state| state.about);
-        match resource_type.membership {
-            Some(Membership::MemberOf) => projection.wants("groups"),
-            // Who is in a group is part of its version. The count may be wrong by what dead writers
-            // did, so it has to be twice too many for names.
-            Some(Membership::Members) => {
-                projection.wants_part("members", "display")
-                    && usize::try_from(about).is_ok_and(|about| about <= 2 * MAX_DISPLAYS)
-            }
-            None => false,
-        }
-    }
-
     /// The whole resource as filters and sorting see it, with what is kept outside its body if they
     /// ask for it.
     pub(super) fn complete(
@@ -313,6 +292,26 @@ impl Scope {
             }
         }
         Ok(displays)
+    }
+}
+
+/// Whether an answer with this projection may show what the version of the stored resource does
+/// not stand for, and what has to be read to know it.
+pub(super) fn looks_up_more(
+    resource_type: &ResourceType,
+    stored: &Stored,
+    projection: &Projection<'_>,
+) -> bool {
+    let about = stored.group.as_ref().map_or(0, |state| state.about);
+    match resource_type.membership {
+        Some(Membership::MemberOf) => projection.wants("groups"),
+        // Who is in a group is part of its version. The count may be wrong by what dead writers
+        // did, so it has to be twice too many for names.
+        Some(Membership::Members) => {
+            projection.wants_part("members", "display")
+                && usize::try_from(about).is_ok_and(|about| about <= 2 * MAX_DISPLAYS)
+        }
+        None => false,
     }
 }
 
