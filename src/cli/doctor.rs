@@ -44,8 +44,7 @@ impl Doctor {
     /// Prints what was found, tenant by tenant, and fails if something remains to be done.
     pub(super) async fn run(self) -> Result<(), Failure> {
         let opened = self.place.open().await?;
-        let outcome = self.run_on(opened.stack()).await;
-        outcome
+        self.run_on(opened.stack()).await
     }
 
     async fn run_on(&self, stack: &Stack) -> Result<(), Failure> {
