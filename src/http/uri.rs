@@ -86,6 +86,9 @@ fn encoded_query(query: &[u8]) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::protocol::ErrorKind;
 
@@ -126,6 +129,16 @@ mod tests {
         for query in [format!("{fits}a"), "\"".repeat(MAX_URI_BYTES / 3)] {
             let error = origin_form("/b", &query).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UriTooLong);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_means_what_was_written(path: String, query: String) {
+            let uri = origin_form(&format!("/{path}"), &query).unwrap();
+            let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+            prop_assert_eq!(decoded(uri.path()), decoded(&format!("/{path}")));
+            prop_assert_eq!(decoded(uri.query().unwrap_or_default()), decoded(&query));
         }
     }
 

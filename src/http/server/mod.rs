@@ -29,7 +29,7 @@ const MAX_HEADERS: usize = 100;
 /// The longest head of a request: its first line and all headers, in bytes.
 const MAX_HEAD_BYTES: usize = 128 * 1024;
 
-/// How long a client may take to send a request.
+/// How long a client may take to send a request, and to take its answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// From the connection, or the end of the answer before, to the end of the head; then the
@@ -37,6 +37,8 @@ pub struct Patience {
     pub head: Duration,
     /// From the head to the end of the body; then the answer is 408.
     pub body: Duration,
+    /// Without taking anything of an answer that is ready; then the connection is closed.
+    pub answer: Duration,
 }
 
 impl Default for Patience {
@@ -44,6 +46,7 @@ impl Default for Patience {
         Self {
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
+            answer: Duration::from_secs(30),
         }
     }
 }
@@ -96,12 +99,13 @@ async fn connection(
 ) {
     let turn = Turn::default();
     let exchanges = Exchanges::new(router, turn.clone(), patience.body);
+    let wire = Wire::new(socket, turn, patience.answer);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(patience.head)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(Wire::new(socket, turn)), exchanges);
+        .serve_connection(TokioIo::new(wire), exchanges);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use super::super::uri::encoded_target;
 
+/// How a target begins that is a path, alone or in a whole URL (RFC 9112 §3.2).
+const FORMS: [&[u8]; 3] = [b"/", b"http://", b"https://"];
+
 /// A request line (RFC 9112 §3) whose target holds only what a URI may hold.
 ///
 /// A blank in the target is one too: the method ends at the first blank, and the version begins behind
@@ -21,7 +24,7 @@ fn encoded(line: &[u8]) -> Option<Vec<u8>> {
     let target = text.get(method + 1..version)?;
     let is_request_line = text[..method].iter().all(|byte| is_token(*byte))
         && text[version..].starts_with(b" HTTP/1.")
-        && target.starts_with(b"/");
+        && FORMS.iter().any(|form| target.starts_with(form));
     if !is_request_line || target.iter().any(u8::is_ascii_control) {
         return None;
     }
@@ -56,6 +59,10 @@ mod tests {
             b"GET /a?b=%7B%7C%7D%5E%60%5C%23c HTTP/1.0\n",
         );
         check(
+            b"GET http://[::1]:9/a?b=\" HTTP/1.1\r\n",
+            b"GET http://[::1]:9/a?b=%22 HTTP/1.1\r\n",
+        );
+        check(
             b"GET /\xc3\xb6?\xff HTTP/1.1\r\n",
             b"GET /%C3%B6?%FF HTTP/1.1\r\n",
         );
@@ -75,7 +82,7 @@ mod tests {
             b"GET / HTTP/1.1\r\n",
             b"GET /\" HTTP/2.0\r\n",
             b"GET \" HTTP/1.1\r\n",
-            b"GET http://a.example/\" HTTP/1.1\r\n",
+            b"GET a.example/\" HTTP/1.1\r\n",
             b"GET /\"\x01 HTTP/1.1\r\n",
             b"GET /\"\r HTTP/1.1\r\n",
             b"X-Note: /\" HTTP/1.1\r\n",

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 use super::*;
 use crate::http::{answer, body};
 
+/// How much of what one side sends waits for the other, in bytes.
+const PIPE_BYTES: usize = 1024 * 1024;
+
 /// Connections in memory, so that tests run in a time of their own.
 struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
 
@@ -41,6 +44,7 @@ fn start() -> Running {
         .route("/echo", get(echo_query).post(echo_body))
         .route("/object", get(echo_query).post(read_object))
         .route("/unread", get(echo_query).post(refuse))
+        .route("/large", get(large))
         .route("/slow", get(slow));
     let (pipes, accepted) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel();
@@ -75,6 +79,10 @@ async fn refuse() -> (axum::http::StatusCode, &'static str) {
     (axum::http::StatusCode::FORBIDDEN, "no")
 }
 
+async fn large() -> String {
+    "a".repeat(3 * PIPE_BYTES)
+}
+
 async fn slow() -> &'static str {
     tokio::time::sleep(Duration::from_secs(3)).await;
     "slow"
@@ -82,7 +90,7 @@ async fn slow() -> &'static str {
 
 impl Running {
     fn connect(&self) -> Client {
-        let (ours, theirs) = tokio::io::duplex(1024 * 1024);
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         self.pipes.send(theirs).unwrap();
         Client(ours)
     }
@@ -201,6 +209,27 @@ async fn a_slow_body_is_408() {
     client.post_in_two("/object", "{\"a\":1}").await;
     assert_eq!(client.answer().await.body, "{\"a\":1}");
     check_raw(&mut client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_of_its_answer_loses_it_after_thirty_seconds() {
+    let server = start();
+    let request = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut patient = server.connect();
+    patient
+        .send("GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await;
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(29)).await;
+        let mut part = vec![0; PIPE_BYTES];
+        patient.0.read_exact(&mut part).await.unwrap();
+    }
+    let rest = patient.rest().await.len();
+    assert!((PIPE_BYTES..PIPE_BYTES + 500).contains(&rest), "{rest}");
+    let mut client = server.connect();
+    client.send(request).await;
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(client.rest().await.len(), PIPE_BYTES);
 }
 
 #[tokio::test(start_paused = true)]

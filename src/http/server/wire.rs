@@ -60,6 +60,10 @@ pub(super) struct Wire<S> {
     outgoing: BytesMut,
     /// Set once a request was refused: until when the client may go on sending.
     drain: Option<Drain>,
+    /// For how long the client may take nothing of an answer.
+    patience: Duration,
+    /// Set while it takes nothing: when that has been too long.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 struct Drain {
@@ -68,7 +72,7 @@ struct Drain {
 }
 
 impl<S> Wire<S> {
-    pub(super) fn new(socket: S, turn: Turn) -> Self {
+    pub(super) fn new(socket: S, turn: Turn, patience: Duration) -> Self {
         Self {
             socket,
             turn,
@@ -76,7 +80,27 @@ impl<S> Wire<S> {
             is_ready: false,
             outgoing: BytesMut::new(),
             drain: None,
+            patience,
+            stalled: None,
         }
+    }
+
+    /// The outcome of a write, or a failure where the client has taken nothing for too long.
+    fn unless_stalled<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let timer = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -161,7 +185,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 impl<S: AsyncWrite + Unpin> Wire<S> {
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outgoing.is_empty() {
-            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.outgoing))?;
+            let written = Pin::new(&mut self.socket).poll_write(cx, &self.outgoing);
+            let written = ready!(self.unless_stalled(cx, written))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -178,25 +203,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
-        match refusal::beginning(bytes) {
-            Some(0) => {
-                wire.outgoing
-                    .extend_from_slice(&refusal::in_place_of(bytes));
-                wire.drain = Some(Drain {
-                    until: Box::pin(tokio::time::sleep(DRAIN_TIME)),
-                    left: MAX_DRAINED_BYTES,
-                });
-                Poll::Ready(Ok(bytes.len()))
-            }
-            Some(at) => Pin::new(&mut wire.socket).poll_write(cx, &bytes[..at]),
-            None => Pin::new(&mut wire.socket).poll_write(cx, bytes),
+        let own = refusal::beginning(bytes);
+        if own == Some(0) {
+            wire.outgoing
+                .extend_from_slice(&refusal::in_place_of(bytes));
+            wire.drain = Some(Drain {
+                until: Box::pin(tokio::time::sleep(DRAIN_TIME)),
+                left: MAX_DRAINED_BYTES,
+            });
+            return Poll::Ready(Ok(bytes.len()));
         }
+        let before = &bytes[..own.unwrap_or(bytes.len())];
+        let written = Pin::new(&mut wire.socket).poll_write(cx, before);
+        wire.unless_stalled(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
         ready!(wire.poll_outgoing(cx))?;
-        Pin::new(&mut wire.socket).poll_flush(cx)
+        let flushed = Pin::new(&mut wire.socket).poll_flush(cx);
+        wire.unless_stalled(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
