@@ -121,10 +121,12 @@ fn crowded() -> Resource {
 
 fn parsing() {
     text_row(
-        "POST, one object of 4 MiB with unknown names",
+        "POST, objects of 9,000 unknown names",
         &{
-            let names: String = (0..350_000).map(|n| format!("\"a{n:x}\":1,")).collect();
-            format!("{{{names}\"userName\":\"a\"}}")
+            let names: Vec<_> = (0..9_000).map(|n| format!("\"a{n:x}\":1")).collect();
+            let object = format!("{{{}}}", names.join(","));
+            let objects: Vec<_> = (0..40).map(|n| format!("\"x{n}\":{object}")).collect();
+            format!("{{\"userName\":\"a\",{}}}", objects.join(","))
         },
         create,
     );
@@ -269,12 +271,14 @@ fn patching() {
         |text| patch(&crowded, text),
     );
     text_row(
-        "PATCH, 4 MiB of paths as names of one value",
+        "PATCH, 4 MiB of paths as names of values",
         &{
-            let names: Map<_, _> = (0..100_000)
-                .map(|n| (format!("emails[value eq \"n{n:05}\"].type"), json!("w")))
-                .collect();
-            operations(vec![json!({"op": "add", "value": names})])
+            let values = (0..11).map(|value| {
+                let names = (value * 9_000..(value + 1) * 9_000)
+                    .map(|n| (format!("emails[value eq \"n{n:05}\"].type"), json!("w")));
+                json!({"op": "add", "value": names.collect::<Map<_, _>>()})
+            });
+            operations(values.collect())
         },
         |text| patch(&crowded, text),
     );

@@ -133,6 +133,14 @@ impl Order {
         order
     }
 
+    /// The names of later operations that an operation refers to.
+    fn names_to_cut(&self, operations: &[Planned], entry: usize) -> HashSet<String> {
+        let later = self.later.get(&entry).into_iter().flatten();
+        // A resource may refer to itself, too.
+        let names = later.filter_map(|target| operations.get(*target)?.made_name());
+        names.map(str::to_owned).collect()
+    }
+
     /// A walk in depth with a stack of its own, as a request may be one long chain.
     fn visit(&mut self, root: usize, references: &[Vec<usize>], state: &mut [State]) {
         if state[root] != State::New {
@@ -226,7 +234,7 @@ impl<'a> Steps<'a> {
         order: &Order,
     ) {
         for &entry in &order.entries {
-            let names = self.names_to_cut(operations, entry, order);
+            let names = order.names_to_cut(operations, entry);
             let Some(planned) = operations.get_mut(entry) else {
                 continue;
             };
@@ -251,14 +259,6 @@ impl<'a> Steps<'a> {
         for open in std::mem::take(&mut self.open).into_iter().flatten() {
             self.complete(open);
         }
-    }
-
-    /// The names of later operations that an operation refers to.
-    fn names_to_cut(&self, operations: &[Planned], entry: usize, order: &Order) -> HashSet<String> {
-        let later = order.later.get(&entry).into_iter().flatten();
-        // A resource may refer to itself, too.
-        let names = later.filter_map(|target| operations.get(*target)?.made_name());
-        names.map(str::to_owned).collect()
     }
 
     /// Keeps an operation until everything that it refers to is made.

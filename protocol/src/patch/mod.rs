@@ -102,7 +102,9 @@ impl PatchRequest {
     /// `InvalidPath` for a path that leads nowhere, `InvalidFilter`, `NoTarget` for a filter that
     /// matches nothing where that is not tolerated, `Mutability` for a change that is not allowed,
     /// `InvalidValue` for a value that does not fit, `InvalidSyntax` for an attribute that the type
-    /// does not have.
+    /// does not have, `PayloadTooLarge` for a resource that grows beyond
+    /// [`MAX_BYTES`](crate::resource::MAX_BYTES) or operations that take more steps than the request
+    /// has left.
     pub fn apply(
         &self,
         resource: &Resource,

@@ -57,7 +57,8 @@ impl Resource {
     /// # Errors
     /// `InvalidValue` for a value that does not fit its attribute or a required one that is missing,
     /// `InvalidSyntax` for an attribute or schema that the type does not have, `Mutability` for a PUT
-    /// that would change an immutable attribute.
+    /// that would change an immutable attribute, `PayloadTooLarge` for a resource longer than
+    /// [`MAX_BYTES`] or an attribute with more values than [`MAX_ELEMENTS`].
     pub fn from_request(
         body: Map<String, Value>,
         resource_type: &ResourceType,

@@ -125,3 +125,32 @@ fn operations_see_the_result_of_those_before() {
                           {"value": "o@x", "type": "other"}]}),
     );
 }
+
+/// A type that has lost a schema: no operation drops what was stored under it, and none reaches it.
+#[test]
+fn data_of_a_schema_that_is_gone_stays() {
+    const GONE: &str = "urn:example:schemas:extension:Gone";
+    let mut case = Case::user(Profile::Default);
+    case.before[GONE] = json!({"a": [{"x": "y"}], "b": 1});
+    case.before[ENTERPRISE]["shoe"] = json!(9);
+    let (gone, shoe) = (case.before[GONE].clone(), json!({"shoe": 9}));
+    case.keeps(op("replace", "active", json!(true)));
+    case.gives(op("replace", "title", json!("t")), json!({ GONE: gone }));
+    case.gives(
+        remove(&format!("{ENTERPRISE}:department")),
+        json!({ GONE: gone, ENTERPRISE: shoe }),
+    );
+    case.gives(
+        op("replace", "schemas", json!([USER])),
+        json!({ GONE: gone, ENTERPRISE: null }),
+    );
+    case.gives(
+        without_path("replace", json!({GONE: {"b": 2}, "title": "t"})),
+        json!({ GONE: gone }),
+    );
+    case.refuses(remove(GONE), ErrorKind::InvalidPath);
+    case.refuses(
+        op("replace", &format!("{GONE}:b"), json!(2)),
+        ErrorKind::InvalidPath,
+    );
+}
