@@ -108,7 +108,7 @@ fn patch(resource: &Resource, text: &str) -> Outcome {
     Ok(())
 }
 
-fn operations(listed: Vec<Value>) -> String {
+fn operations(listed: &[Value]) -> String {
     json!({"schemas": [PATCH_OP], "Operations": listed}).to_string()
 }
 
@@ -166,6 +166,9 @@ fn parsing() {
         },
         create,
     );
+}
+
+fn parsing_names() {
     text_row(
         "POST, roles whose values are JSON texts of many names",
         &{
@@ -211,9 +214,9 @@ fn patching() {
     text_row(
         "PATCH, 1,000 `add` on 18,000 elements",
         &{
-            operations((0..1_000)
+            operations(&(0..1_000)
             .map(|n| json!({"op": "add", "path": "emails", "value": [{"value": format!("n{n:05}")}]}))
-            .collect())
+            .collect::<Vec<_>>())
         },
         |text| patch(&crowded, text),
     );
@@ -221,9 +224,9 @@ fn patching() {
         "PATCH, 1,000 `remove` with values of 18,000 elements",
         &{
             operations(
-                (0..1_000)
+                &(0..1_000)
                     .map(|n| json!({"op": "remove", "path": "emails", "value": [element(n)]}))
-                    .collect(),
+                    .collect::<Vec<_>>(),
             )
         },
         |text| patch(&crowded, text),
@@ -231,28 +234,32 @@ fn patching() {
     text_row(
         "PATCH, 1,000 `remove` by filter of 18,000 elements",
         &{
-            operations((0..1_000)
+            operations(&(0..1_000)
             .map(|n| json!({"op": "remove", "path": format!("emails[value eq \"n{n:05}\"]")}))
-            .collect())
+            .collect::<Vec<_>>())
         },
         |text| patch(&crowded, text),
     );
     text_row(
         "PATCH, 1,000 times `emails.type` of 18,000 elements",
         &{
-            operations(vec![
+            operations(&vec![
                 json!({"op": "replace", "path": "emails.type", "value": "w"});
                 1_000
             ])
         },
         |text| patch(&crowded, text),
     );
+}
+
+fn patching_more() {
+    let crowded = crowded();
     text_row(
         "PATCH, filters of 200 expressions on 18,000 elements",
         &{
             let terms: Vec<_> = (0..200).map(|n| format!("value co \"x{n}\"")).collect();
             let path = format!("emails[{}]", terms.join(" or "));
-            operations(vec![json!({"op": "remove", "path": path}); 500])
+            operations(&vec![json!({"op": "remove", "path": path}); 500])
         },
         |text| patch(&crowded, text),
     );
@@ -262,7 +269,7 @@ fn patching() {
             let numbers: Vec<_> = (0..20_000)
                 .map(|n| json!({"value": format!("{n:x}")}))
                 .collect();
-            operations(vec![
+            operations(&[
                 json!({"op": "replace", "path": "emails", "value": []}),
                 json!({"op": "add", "path": "phoneNumbers", "value": numbers}),
                 json!({"op": "add", "path": "phoneNumbers.display", "value": "x".repeat(300_000)}),
@@ -278,10 +285,15 @@ fn patching() {
                     .map(|n| (format!("emails[value eq \"n{n:05}\"].type"), json!("w")));
                 json!({"op": "add", "value": names.collect::<Map<_, _>>()})
             });
-            operations(values.collect())
+            operations(&values.collect::<Vec<_>>())
         },
         |text| patch(&crowded, text),
     );
+}
+
+fn patching_parts() {
+    let crowded = crowded();
+    let element = |n: usize| json!({"value": format!("n{n:05}"), "display": "d"});
     text_row(
         "PATCH, 1,000 times a part beside a text of 300 KB",
         &{
@@ -293,7 +305,7 @@ fn patching() {
                 1_000,
                 json!({"op": "replace", "path": "name.givenName", "value": "x"}),
             );
-            operations(listed)
+            operations(&listed)
         },
         |text| patch(&crowded, text),
     );
@@ -365,6 +377,12 @@ fn querying() {
             })
         })
     });
+}
+
+fn showing() {
+    let rules = Rules::default();
+    let crowded = crowded();
+    let resources = READ / crowded.to_text().len();
     for parameter in ["attributes", "excludedAttributes"] {
         for names in [MAX_NAMES, 190_000] {
             let known = [
@@ -393,7 +411,7 @@ fn querying() {
 }
 
 /// A bulk request of these operations, planned.
-fn bulk_row(name: &str, listed: Vec<Value>) {
+fn bulk_row(name: &str, listed: &[Value]) {
     let message = json!({"schemas": [BULK_REQUEST], "Operations": listed});
     let rules = Rules::default();
     text_row(name, &message.to_string(), |text| {
@@ -417,23 +435,24 @@ fn bulk() {
                "data": {"displayName": format!("g{n}"), "members": members}})
     };
     let refers = |n: usize| json!({"value": format!("bulkId:g{n}")});
-    let groups =
-        |members: &dyn Fn(usize) -> Vec<Value>| (0..1_000).map(|n| group(n, members(n))).collect();
+    let groups = |members: &dyn Fn(usize) -> Vec<Value>| {
+        (0..1_000).map(|n| group(n, members(n))).collect::<Vec<_>>()
+    };
     bulk_row(
         "bulk of 1,000 groups, each in the next",
-        groups(&|n| vec![refers((n + 1) % 1_000)]),
+        &groups(&|n| vec![refers((n + 1) % 1_000)]),
     );
     bulk_row(
         "bulk of 1,000 groups, each in 100 others",
-        groups(&|n| (0..100).map(|m| refers((n + m * 7) % 1_000)).collect()),
+        &groups(&|n| (0..100).map(|m| refers((n + m * 7) % 1_000)).collect()),
     );
     bulk_row(
         "bulk of 1,000 groups with references to nothing",
-        groups(&|n| (0..130).map(|m| refers(1_000 + n * 130 + m)).collect()),
+        &groups(&|n| (0..130).map(|m| refers(1_000 + n * 130 + m)).collect()),
     );
     bulk_row(
         "bulk of one group with references to nothing",
-        vec![group(0, (1..130_000).map(refers).collect())],
+        &[group(0, (1..130_000).map(refers).collect())],
     );
 }
 
@@ -441,7 +460,11 @@ fn main() {
     assert_eq!(Rules::default().profile, Profile::Default);
     println!("| request | outcome | ms |\n|---|---|---|");
     parsing();
+    parsing_names();
     patching();
+    patching_more();
+    patching_parts();
     querying();
+    showing();
     bulk();
 }

@@ -1,8 +1,6 @@
 //! Random large bodies against the bounds on work and memory. This program's allocator counts, so it
 //! holds one test: others beside it would count, too.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
-
 use peak_alloc::PeakAlloc;
 use proptest::collection::vec;
 use proptest::prelude::*;
