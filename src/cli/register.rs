@@ -144,7 +144,8 @@ fn loss(found: &ExtensionUse) -> String {
         attributes,
     } = found;
     format!(
-        "{resource_type} without {extension}: {resources} resources lose {attributes} attributes"
+        "{resource_type} without {extension}: {resources} resources lose {attributes} attributes, \
+         which stay stored and are not shown"
     )
 }
 
