@@ -17,6 +17,8 @@ pub mod http;
 #[cfg(feature = "service")]
 pub mod logs;
 #[cfg(feature = "service")]
+pub mod pool;
+#[cfg(feature = "service")]
 pub mod provider;
 #[cfg(feature = "service")]
 pub mod stack;

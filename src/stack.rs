@@ -21,7 +21,7 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 
 use crate::clock::SystemClock;
-use crate::http::{PublicUrl, Service};
+use crate::http::{Admission, PublicUrl, Service};
 use crate::protocol::{Error, Result};
 use crate::provider::{Cursors, Provider};
 use crate::store::Store;
@@ -151,6 +151,7 @@ impl Stack {
         Ok(Arc::new(Service {
             provider: Provider::new(self.store.clone(), Arc::new(SystemClock), cursors),
             authenticator: Authenticator::new(secret, credentials, Arc::new(SystemClock)),
+            admission: Admission::default(),
             public_url: self.config.public_url.clone(),
             server_timing: self.config.server_timing,
         }))

@@ -29,7 +29,7 @@ fn object(value: Value) -> Map<String, Value> {
 
 async fn bulk(directory: &Directory, scope: &Scope, body: Value) -> Vec<Performed> {
     let request = BulkRequest::parse(&object(body), &mut scope.reading()).unwrap();
-    directory.provider.bulk(scope, request).await
+    directory.provider.bulk(scope, request, 0).await.unwrap()
 }
 
 async fn operations(directory: &Directory, scope: &Scope, operations: Value) -> Vec<Performed> {

@@ -138,6 +138,38 @@ fn escape_length(byte: u8) -> usize {
     }
 }
 
+/// Roughly how many bytes of JSON an object is. Counting ends once it is past `limit`, so that it takes
+/// no longer for a larger object.
+#[must_use]
+pub fn size_up_to(object: &Map<String, Value>, limit: usize) -> usize {
+    let mut size = 2;
+    for (key, value) in object {
+        if size > limit {
+            break;
+        }
+        size += key.len() + 4 + value_size_up_to(value, limit - size.min(limit));
+    }
+    size
+}
+
+fn value_size_up_to(value: &Value, limit: usize) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+        Value::String(text) => text.len() + 2,
+        Value::Object(object) => size_up_to(object, limit),
+        Value::Array(values) => {
+            let mut size = 2;
+            for value in values {
+                if size > limit {
+                    break;
+                }
+                size += 1 + value_size_up_to(value, limit - size.min(limit));
+            }
+            size
+        }
+    }
+}
+
 /// Reads one value that may nest this many levels.
 #[derive(Clone, Copy)]
 struct Level(u8);
@@ -361,5 +393,24 @@ mod tests {
         assert_eq!(member(&object, "Operations"), Some(&Value::from(vec![1])));
         assert_eq!(take_member(&mut object, "value"), Some(Value::from(2)));
         assert_eq!(take_member(&mut object, "value"), None);
+    }
+
+    #[test]
+    fn a_size_is_about_that_of_the_text_up_to_a_limit() {
+        let body = serde_json::json!({
+            "userName": "ada@example.com",
+            "active": true,
+            "emails": (0..100).map(|n| serde_json::json!({"value": format!("{n}@example.com")})).collect::<Vec<_>>(),
+        });
+        let (text, object) = (body.to_string(), body.as_object().unwrap());
+        let size = size_up_to(object, usize::MAX);
+        assert!(
+            size.abs_diff(text.len()) < text.len() / 10,
+            "{size} of {}",
+            text.len()
+        );
+        // It stops at the first value past the limit.
+        assert!((501..600).contains(&size_up_to(object, 500)));
+        assert_eq!(size_up_to(&Map::new(), 0), 2);
     }
 }

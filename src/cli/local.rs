@@ -18,6 +18,10 @@ pub(super) const TABLE: &str = "scim";
 /// The name of the local stack.
 pub(super) const STACK: &str = "local";
 
+/// The calls of one tenant that are under way at the embedded table. SQLite does one thing at a time; the
+/// second call is there so that the table does not wait while the first one's answer is read.
+const CALLS_PER_TENANT: usize = 2;
+
 /// A running local deployment.
 pub(super) struct Local {
     pub(super) stack: Stack,
@@ -37,7 +41,8 @@ impl Local {
         let table = Embedded::open(&data)?;
         let config = config(data.secrets_file(), public_url);
         let sdk = table.sdk_config();
-        let stack = Stack::open_or_create(config.clone(), &sdk).await?;
+        let mut stack = Stack::open_or_create(config.clone(), &sdk).await?;
+        stack.store = stack.store.with_calls_per_tenant(CALLS_PER_TENANT);
         stack
             .store
             .create_table_if_missing()

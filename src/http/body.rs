@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
+use super::dispatch::Call;
 use super::media_type;
 use crate::protocol::switch::MAX_BODY_BYTES;
 use crate::protocol::{Error, Result, json};
@@ -21,9 +22,9 @@ const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
 ///
 /// # Errors
 /// `UnsupportedMediaType`, `PayloadTooLarge` naming the limit, `InvalidSyntax` when the body is no
-/// JSON object.
-pub(super) async fn read_object(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>> {
-    read_object_up_to(headers, body, MAX_RESOURCE_BYTES).await
+/// JSON object, `Unavailable` when there is no time left to parse it.
+pub(super) async fn read_object(call: &Call<'_>, body: Body) -> Result<Map<String, Value>> {
+    read_object_up_to(call, body, MAX_RESOURCE_BYTES).await
 }
 
 /// The same up to another limit, in bytes.
@@ -31,13 +32,15 @@ pub(super) async fn read_object(headers: &HeaderMap, body: Body) -> Result<Map<S
 /// # Errors
 /// As [`read_object`].
 pub(super) async fn read_object_up_to(
-    headers: &HeaderMap,
+    call: &Call<'_>,
     body: Body,
     limit: usize,
 ) -> Result<Map<String, Value>> {
+    let headers = &call.headers;
     media_type::check_content_type(headers)?;
     let bytes = read(headers, body, limit.min(MAX_DRAINED_BYTES)).await?;
-    json::parse_object(&bytes)
+    let parse = || json::parse_object(&bytes);
+    call.scope.compute(bytes.len(), parse).await?
 }
 
 /// Reads a body of any media type up to a limit, in bytes.

@@ -9,7 +9,7 @@ use super::{answer, body};
 use crate::protocol::bulk::{BulkRequest, Outcome, render_response, render_response_v1};
 use crate::protocol::v1::{self, Dialect};
 use crate::protocol::{ErrorKind, Result};
-use crate::provider::Performed;
+use crate::provider::{Performed, body_size};
 
 /// Answers a bulk request of SCIM 2.0.
 ///
@@ -17,11 +17,13 @@ use crate::provider::Performed;
 /// `PayloadTooLarge` naming the limit, `InvalidSyntax` and `InvalidValue` for a body that is no bulk
 /// request; what is wrong with one operation stands in its result.
 pub(super) async fn bulk(call: &Call<'_>, body: Body) -> Result<Response> {
-    let body = read(call, body).await?;
-    let mut reading = call.scope.reading();
-    let request = BulkRequest::parse(&body, &mut reading);
-    call.scope.note(&reading);
-    Ok(perform(call, request?, render_response).await)
+    let (body, size) = read(call, body).await?;
+    let scope = &call.scope;
+    let mut reading = scope.reading();
+    let parse = || BulkRequest::parse(&body, &mut reading);
+    let request = scope.compute(size, parse).await?;
+    scope.note(&reading);
+    perform(call, (request?, size), render_response).await
 }
 
 /// The same for a bulk request of SCIM 1.1.
@@ -29,26 +31,31 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body) -> Result<Response> {
 /// # Errors
 /// As [`bulk`].
 pub(super) async fn bulk_v1(call: &Call<'_>, dialect: Dialect, body: Body) -> Result<Response> {
-    let body = read(call, body).await?;
-    let registry = &call.scope.tenant.registry;
-    let mut reading = call.scope.reading();
-    let request = v1::bulk_request(body, registry, dialect, &mut reading);
-    call.scope.note(&reading);
-    Ok(perform(call, request?, render_response_v1).await)
+    let (body, size) = read(call, body).await?;
+    let scope = &call.scope;
+    let mut reading = scope.reading();
+    let translate = || v1::bulk_request(body, &scope.tenant.registry, dialect, &mut reading);
+    let request = scope.compute(size, translate).await?;
+    scope.note(&reading);
+    perform(call, (request?, size), render_response_v1).await
 }
 
-async fn read(call: &Call<'_>, body: Body) -> Result<Map<String, Value>> {
+/// The body, and its size as [`Scope::compute`](crate::provider::Scope::compute) takes it.
+async fn read(call: &Call<'_>, body: Body) -> Result<(Map<String, Value>, usize)> {
     let limit = call.scope.tenant.rules.switches.bulk_max_payload_size;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    body::read_object_up_to(&call.headers, body, limit).await
+    let body = body::read_object_up_to(call, body, limit).await?;
+    let size = body_size(&body);
+    Ok((body, size))
 }
 
 async fn perform(
     call: &Call<'_>,
-    request: BulkRequest,
+    (request, size): (BulkRequest, usize),
     render: fn(&[Outcome<'_>]) -> String,
-) -> Response {
-    let performed = call.service.provider.bulk(&call.scope, request).await;
+) -> Result<Response> {
+    let provider = &call.service.provider;
+    let performed = provider.bulk(&call.scope, request, size).await?;
     let failed = performed.iter().filter_map(|one| one.status.as_ref().err());
     failed.for_each(answer::log);
     let outcomes: Vec<_> = performed.iter().map(Performed::outcome).collect();
@@ -57,8 +64,8 @@ async fn perform(
         let error = one.status.as_ref().err();
         error.is_some_and(|error| error.kind() == ErrorKind::Unavailable)
     };
-    match performed.iter().any(is_unavailable) {
+    Ok(match performed.iter().any(is_unavailable) {
         true => answer::asking_to_retry(response),
         false => response,
-    }
+    })
 }

@@ -19,6 +19,7 @@ use super::{
     Gateway, Refused, Service, answer, bulk, discovery, media_type, observe, public_url, query,
     resource, signed, v1,
 };
+use crate::pool::Turn;
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::Profile;
 use crate::protocol::schema::ResourceType;
@@ -34,6 +35,8 @@ pub(super) struct Call<'s> {
     pub(super) scope: Scope,
     pub(super) headers: HeaderMap,
     pub(super) parameters: Parameters,
+    /// Its place among the requests of its tenant.
+    _turn: Turn,
 }
 
 /// Answers one request.
@@ -153,6 +156,7 @@ async fn open<'s>(
         .authenticate(&head, is_enabled)
         .await?;
     observe::note_tenant(&caller.tenant);
+    let turn = service.admission.admit(&caller.tenant).await?;
     let body = signed::admit(service, &caller, &parts.headers, body, &meter).await?;
     let base_url = public_url::base_url(place.0, place.1, &api.base_path());
     let scope = service
@@ -171,6 +175,7 @@ async fn open<'s>(
         scope,
         headers,
         parameters,
+        _turn: turn,
     };
     Ok((call, body))
 }

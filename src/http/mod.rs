@@ -10,6 +10,7 @@
 //!
 //! RFC 7644 §3; draft-scim-api-01 for SCIM 1.1.
 
+mod admission;
 mod answer;
 mod api;
 mod body;
@@ -36,6 +37,7 @@ use axum::middleware;
 use axum::response::Response;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use admission::Admission;
 pub use public_url::{Gateway, Origin, PublicUrl};
 pub use uri::{Refused, origin_form};
 
@@ -49,6 +51,8 @@ pub struct Service {
     pub provider: Provider,
     /// Tells who is calling.
     pub authenticator: Authenticator,
+    /// Bounds how many requests of one tenant run at the same time.
+    pub admission: Admission,
     /// Where clients reach the service; where this is unknown, the [`Gateway`] may know it.
     pub public_url: Option<PublicUrl>,
     /// Whether answers carry `Server-Timing` with what they cost.

@@ -9,7 +9,7 @@ use crate::protocol::Result;
 use crate::protocol::message::Query;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::Action;
-use crate::provider::Over;
+use crate::provider::{Over, body_size};
 
 /// Answers a query whose parameters stand in the URL.
 ///
@@ -53,9 +53,10 @@ pub(super) async fn search(
     body: Body,
 ) -> Result<Response> {
     check_permission(call, within)?;
-    let body = body::read_object(&call.headers, body).await?;
+    let body = body::read_object(call, body).await?;
     let mut reading = call.scope.reading();
-    let query = Query::from_search_request(&body, &mut reading);
+    let read = || Query::from_search_request(&body, &mut reading);
+    let query = call.scope.compute(body_size(&body), read).await?;
     call.scope.note(&reading);
     answer_to(call, within, &query?).await
 }

@@ -27,7 +27,7 @@ pub(super) async fn create(
 ) -> Result<Response> {
     call.check_permission(resource_type, Action::Create)?;
     let selection = Selection::from_parameters(&call.parameters)?;
-    let body = body::read_object(&call.headers, body).await?;
+    let body = body::read_object(call, body).await?;
     let provider = &call.service.provider;
     let created = provider
         .create(&call.scope, resource_type, body, &selection)
@@ -157,7 +157,7 @@ async fn change(call: &Call<'_>, resource_type: &ResourceType, body: Body) -> Re
     Ok(Change {
         selection: Selection::from_parameters(&call.parameters)?,
         condition: precondition(&call.headers),
-        body: body::read_object(&call.headers, body).await?,
+        body: body::read_object(call, body).await?,
     })
 }
 

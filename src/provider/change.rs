@@ -3,12 +3,12 @@
 
 use super::entries::{check_indexed, entries};
 use super::members::{Kinds, MemberIntent};
-use super::{Provider, Scope, password};
+use super::{Provider, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{PasswordChange, Resource};
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::Precondition;
-use crate::store::{Backoff, BodyChange, Change, Guard, StoreError, Stored, Write};
+use crate::store::{Backoff, BodyChange, Change, Entries, Guard, StoreError, Stored, Write};
 
 /// What a request makes of a resource.
 #[derive(Debug)]
@@ -60,22 +60,25 @@ impl From<Error> for Setback {
 impl Provider {
     /// Changes a resource by what `make` makes of its present state. A change that changes nothing
     /// writes nothing: version and time stay.
+    ///
+    /// `size` is how many bytes the request works on, given the text of the present state.
     pub(super) async fn change(
         &self,
         scope: &Scope,
         resource_type: &ResourceType,
         id: &str,
         precondition: &Precondition,
+        size: impl Fn(&str) -> usize,
         mut make: impl FnMut(&Resource) -> Result<NewState>,
     ) -> Result<Stored> {
         let (mut kinds, mut backoff) = (Kinds::default(), Backoff::default());
         loop {
             let before = scope.existing(resource_type, id).await?;
             precondition.check_write(&before.version())?;
-            let existing = Resource::from_text(&before.body)?;
-            scope.check_target(resource_type, id, &existing)?;
-            let state = make(&existing)?;
-            scope.check_change(resource_type, &existing, &state.resource)?;
+            // Another process's clock may be ahead; a resource does not get younger.
+            let now = self.now().max(before.last_modified());
+            let outcome = || outcome(scope, resource_type, (id, &before), now, &mut make);
+            let outcome = scope.compute(size(&before.body), outcome).await??;
             let guard = if precondition.has_if_match() {
                 Guard::Whole
             } else {
@@ -85,9 +88,9 @@ impl Provider {
                 scope,
                 resource_type,
                 before: &before,
-                existing: &existing,
-                state: &state,
+                outcome: &outcome,
                 guard,
+                now,
             };
             match self.attempt(round, &mut kinds).await {
                 Ok(stored) => return Ok(stored),
@@ -100,7 +103,7 @@ impl Provider {
                     scope.store.pause(&mut backoff).await?;
                 }
                 Err(Setback::Store(StoreError::NoMember { id })) => {
-                    kinds.infer(scope, &id, &state.members).await?;
+                    kinds.infer(scope, &id, &outcome.state.members).await?;
                 }
                 Err(Setback::Store(StoreError::NotFound)) => {
                     return Err(super::get::no_such(resource_type, id));
@@ -116,30 +119,23 @@ impl Provider {
             scope,
             resource_type,
             before,
-            existing,
-            state,
+            outcome,
             guard,
+            now,
         } = attempt;
-        let rules = &scope.tenant.rules;
-        let new_password =
-            password::changed(state.password.as_ref(), before.password.as_deref(), rules).await?;
-        let text = state.resource.to_text();
-        let is_changed = text != before.body || new_password != before.password;
-        // Another process's clock may be ahead; a resource does not get younger.
-        let now = self.now().max(before.last_modified());
-        let (entries_before, entries_after) = (
-            entries(existing.body(), before.modified, resource_type, rules),
-            entries(state.resource.body(), now, resource_type, rules),
-        );
-        check_indexed(&entries_before, &entries_after)?;
+        let state = &outcome.state;
+        let new_password = self
+            .password(scope, state.password.as_ref(), before.password.as_deref())
+            .await?;
+        let is_changed = outcome.text != before.body || new_password != before.password;
         let write = Write {
-            body: &text,
-            entries: &entries_after,
+            body: &outcome.text,
+            entries: &outcome.entries_after,
             password: new_password.as_deref(),
             now,
         };
         let body = is_changed.then_some(BodyChange {
-            entries_before: &entries_before,
+            entries_before: &outcome.entries_before,
             write,
         });
         let round = Round {
@@ -171,7 +167,41 @@ struct Attempt<'a> {
     scope: &'a Scope,
     resource_type: &'a ResourceType,
     before: &'a Stored,
-    existing: &'a Resource,
-    state: &'a NewState,
+    outcome: &'a Outcome,
     guard: Guard,
+    /// The time of the change, in milliseconds since the Unix epoch.
+    now: u64,
+}
+
+/// What a request makes of a resource, with everything that follows from it.
+struct Outcome {
+    state: NewState,
+    /// The new body as it is stored.
+    text: String,
+    entries_before: Entries,
+    entries_after: Entries,
+}
+
+/// Works out a change, without any call to the table.
+fn outcome(
+    scope: &Scope,
+    resource_type: &ResourceType,
+    (id, before): (&str, &Stored),
+    now: u64,
+    make: &mut impl FnMut(&Resource) -> Result<NewState>,
+) -> Result<Outcome> {
+    let existing = Resource::from_text(&before.body)?;
+    scope.check_target(resource_type, id, &existing)?;
+    let state = make(&existing)?;
+    scope.check_change(resource_type, &existing, &state.resource)?;
+    let rules = &scope.tenant.rules;
+    let entries_before = entries(existing.body(), before.modified, resource_type, rules);
+    let entries_after = entries(state.resource.body(), now, resource_type, rules);
+    check_indexed(&entries_before, &entries_after)?;
+    Ok(Outcome {
+        text: state.resource.to_text(),
+        state,
+        entries_before,
+        entries_after,
+    })
 }

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::compute::body_size;
 use super::entries::{check_indexed, entries};
-use super::{Answer, Provider, Scope, password};
-use crate::protocol::error::Result;
+use super::{Answer, Provider, Scope};
+use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::{Resource, Verb};
@@ -28,24 +29,23 @@ impl Provider {
         let mut reading = scope.reading();
         let projection = Projection::new(selection, resource_type, &mut reading);
         let id = Uuid::now_v7().to_string();
-        let registry = &scope.tenant.registry;
-        let draft = Resource::from_request(
-            body,
-            resource_type,
-            registry,
-            &mut reading,
-            Verb::Create { id: &id },
-        );
+        let (now, tenant, size) = (self.now(), &scope.tenant, body_size(&body));
+        let read = || {
+            let verb = Verb::Create { id: &id };
+            let registry = &tenant.registry;
+            let draft = Resource::from_request(body, resource_type, registry, &mut reading, verb)?;
+            scope.check_creation(resource_type, &draft.resource)?;
+            let entries = entries(draft.resource.body(), now, resource_type, &tenant.rules);
+            check_indexed(&Entries::default(), &entries)?;
+            let text = draft.resource.to_text();
+            Ok::<_, Error>((draft, entries, text))
+        };
+        let read = scope.compute(size, read).await;
         scope.note(&reading);
-        let draft = draft?;
-        scope.check_creation(resource_type, &draft.resource)?;
-        let password =
-            password::changed(draft.password.as_ref(), None, &scope.tenant.rules).await?;
-        let (now, rules) = (self.now(), &scope.tenant.rules);
-        let entries = entries(draft.resource.body(), now, resource_type, rules);
-        check_indexed(&Entries::default(), &entries)?;
+        let (draft, entries, text) = read??;
+        let password = self.password(scope, draft.password.as_ref(), None).await?;
         let write = Write {
-            body: &draft.resource.to_text(),
+            body: &text,
             entries: &entries,
             password: password.as_deref(),
             now,

@@ -45,14 +45,13 @@ impl Provider {
             } else {
                 Guard::Changed
             };
-            let body = Resource::from_text(&before.body)?;
-            scope.check_target(resource_type, id, &body)?;
-            let entries = entries(
-                body.body(),
-                before.modified,
-                resource_type,
-                &scope.tenant.rules,
-            );
+            let entries = || {
+                let body = Resource::from_text(&before.body)?;
+                scope.check_target(resource_type, id, &body)?;
+                let (body, rules) = (body.body(), &scope.tenant.rules);
+                Ok::<_, Error>(entries(body, before.modified, resource_type, rules))
+            };
+            let entries = scope.compute(before.body.len(), entries).await??;
             match scope
                 .store
                 .delete(resource_type, &before, &entries, guard, registry)

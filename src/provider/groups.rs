@@ -6,8 +6,9 @@ use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 
 use super::change::Setback;
+use super::compute::size_of;
 use super::members::MAX_MEMBERS;
-use super::render::{MAX_ANSWER_BYTES, Rendered, display, sent_bytes};
+use super::render::{MAX_ANSWER_BYTES, MEMBER_BYTES, Rendered, about_members, display, sent_bytes};
 use super::{Answer, Scope};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
@@ -155,14 +156,18 @@ impl Scope {
         } else {
             HashMap::new()
         };
-        let mut matching = Vec::new();
-        for member in &members {
-            let element = self.member_value(member, displays.get(&member.id));
-            if filter.matches_element_within(&element, &self.work)? {
-                matching.push(member.id.clone());
+        let matching = || {
+            let mut matching = Vec::new();
+            for member in &members {
+                let element = self.member_value(member, displays.get(&member.id));
+                if filter.matches_element_within(&element, &self.work)? {
+                    matching.push(member.id.clone());
+                }
             }
-        }
-        Ok(matching)
+            Ok::<_, Error>(matching)
+        };
+        let size = members.len() * MEMBER_BYTES;
+        Ok(self.compute(size, matching).await??)
     }
 
     /// `groups` of each resource that is in any, by resource id.
@@ -184,8 +189,10 @@ impl Scope {
         projection: &Projection<'_>,
     ) -> Result<Answer> {
         let groups = self.groups_of(memberships).await?.remove(&stored.id);
-        let Rendered { text, version } =
-            self.render_one(resource_type, stored, groups.as_ref(), projection)?;
+        let members = about_members(groups.as_ref());
+        let render = || self.render_one(resource_type, stored, groups.as_ref(), projection);
+        let rendered = self.compute(stored.body.len() + members, render).await?;
+        let Rendered { text, version } = rendered?;
         Ok(Answer {
             text,
             version,
@@ -213,11 +220,15 @@ impl Scope {
                 .or_default()
                 .push(&membership.group);
         }
-        let value = |groups: Vec<&str>| known.value(group_type, &groups);
-        direct
-            .into_iter()
-            .map(|(member, groups)| Ok((member.to_owned(), value(groups)?)))
-            .collect()
+        // A group's name is read out of its body, once for each resource that is in it.
+        let groups = direct.values().flatten();
+        let size = size_of(groups.filter_map(|group| known.groups.get(*group)));
+        let value = |(member, groups): (&str, Vec<&str>)| {
+            self.check_time()?;
+            Ok((member.to_owned(), known.value(group_type, &groups)?))
+        };
+        let values = || direct.into_iter().map(value).collect();
+        self.compute(size, values).await?
     }
 
     /// A group, if it exists, and the groups that are in it, directly or through others, each once.
@@ -339,10 +350,11 @@ impl Known {
             for id in &level {
                 values.extend(self.group_value(group_type, id, kind)?);
             }
+            let inner: HashSet<&str> = level.iter().copied().collect();
             let parents = self
                 .parents
                 .iter()
-                .filter(|parent| level.contains(&parent.member.as_str()) && self.counts(parent));
+                .filter(|parent| inner.contains(parent.member.as_str()) && self.counts(parent));
             let mut next: Vec<&str> = parents.map(|parent| parent.group.as_str()).collect();
             next.sort_unstable();
             next.retain(|id| seen.insert(id));

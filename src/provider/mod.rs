@@ -7,6 +7,7 @@
 mod binding;
 mod bulk;
 mod change;
+mod compute;
 mod create;
 mod delete;
 mod entries;
@@ -32,6 +33,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use bulk::Performed;
+pub use compute::body_size;
 pub use extension::ExtensionUse;
 pub use load::Loader;
 pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, Over, ReadBudget};
@@ -40,9 +42,11 @@ pub use render::Answer;
 pub use repair::{Findings, Repair};
 pub use tenants::{Tenant, Tenants};
 
+use password::Hasher;
 use role::Roles;
 
 use crate::clock::Clock;
+use crate::pool::Pool;
 use crate::protocol::error::Result;
 use crate::protocol::profile::{Fired, Profile, Reading};
 use crate::protocol::version::Version;
@@ -61,6 +65,8 @@ pub struct Provider {
     roles: Roles,
     cursors: Cursors,
     read_budget: ReadBudget,
+    pool: Pool,
+    hasher: Hasher,
 }
 
 /// One caller's view during one request.
@@ -81,6 +87,7 @@ pub struct Scope {
     /// What the request may still make the service compare and change, all operations of a bulk
     /// request together.
     work: Work,
+    pool: Pool,
 }
 
 /// What a PATCH answers with.
@@ -118,6 +125,8 @@ impl Provider {
             clock,
             cursors,
             read_budget: ReadBudget::default(),
+            pool: Pool::of_machine(),
+            hasher: Hasher::default(),
         }
     }
 
@@ -128,6 +137,24 @@ impl Provider {
             read_budget,
             ..self
         }
+    }
+
+    /// The same with another pool for work that takes long.
+    #[must_use]
+    pub fn with_pool(self, pool: Pool) -> Self {
+        Self { pool, ..self }
+    }
+
+    /// The pool for work that takes long.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The number of memory blocks for password hashes that exist, each of 19 MiB.
+    #[must_use]
+    pub fn hash_buffers(&self) -> usize {
+        self.hasher.buffers()
     }
 
     /// The tenants' configuration.
@@ -166,6 +193,7 @@ impl Provider {
             is_me: false,
             fired: AtomicU32::new(0),
             work: Work::default(),
+            pool: self.pool.clone(),
         };
         self.check_user(&scope).await?;
         self.grant_role(&mut scope).await?;

@@ -1,46 +1,209 @@
 //! Passwords: checked and forgotten, or kept as argon2id hashes (RFC 7643 §4.1.1, §9.2).
+//!
+//! A hash takes tens of milliseconds of processor time and 19 MiB of memory on purpose. So hashes are
+//! jobs of the pool, and their memory is kept and used again.
 
-use argon2::Argon2;
-use argon2::password_hash::{
-    PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash, phc::Salt,
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+
+use super::{Provider, Scope};
 use crate::protocol::error::{Error, Result};
-use crate::protocol::profile::{Passwords, Rules};
+use crate::protocol::profile::Passwords;
 use crate::protocol::resource::{Password, PasswordChange};
 
-/// The hash that a resource has after a request, given the one it had.
-pub(super) async fn changed(
-    change: Option<&PasswordChange>,
-    current: Option<&str>,
-    rules: &Rules,
-) -> Result<Option<String>> {
-    match (change, rules.switches.passwords) {
-        (None, _) | (Some(PasswordChange::Set(_)), Passwords::Discard) => {
-            Ok(current.map(str::to_owned))
-        }
-        (Some(PasswordChange::Clear), _) => Ok(None),
-        (Some(PasswordChange::Set(password)), Passwords::Hash) => {
-            let (password, current) = (password.clone(), current.map(str::to_owned));
-            // Hashing takes tens of milliseconds of CPU on purpose, which must not stop other requests.
-            let task = tokio::task::spawn_blocking(move || kept_or_hashed(&password, current));
-            task.await.map_err(Error::internal)?.map(Some)
+impl Provider {
+    /// The hash that a resource has after a request, given the one it had.
+    ///
+    /// # Errors
+    /// `Unavailable` if the request's time was over before a password could be hashed.
+    pub(super) async fn password(
+        &self,
+        scope: &Scope,
+        change: Option<&PasswordChange>,
+        current: Option<&str>,
+    ) -> Result<Option<String>> {
+        match (change, scope.tenant.rules.switches.passwords) {
+            (None, _) | (Some(PasswordChange::Set(_)), Passwords::Discard) => {
+                Ok(current.map(str::to_owned))
+            }
+            (Some(PasswordChange::Clear), _) => Ok(None),
+            (Some(PasswordChange::Set(password)), Passwords::Hash) => {
+                let deadline = scope.store.deadline();
+                let hash = || self.hasher.kept_or_hashed(password, current);
+                let hash = self.pool.run(&scope.tenant.id, deadline, hash).await?;
+                hash.map(Some)
+            }
         }
     }
 }
 
-/// The present hash if it is of this password already, so that setting it again changes nothing.
-fn kept_or_hashed(password: &Password, current: Option<String>) -> Result<String> {
-    let bytes = password.as_str().as_bytes();
-    if let Some(current) = current {
-        let hash =
-            PasswordHash::new(&current).map_err(|error| Error::internal(error.to_string()))?;
-        if Argon2::default().verify_password(bytes, &hash).is_ok() {
-            return Ok(current);
-        }
+/// Makes hashes, in memory that is kept from one to the next.
+///
+/// There are never more buffers than hashes that ran at the same time, which the pool bounds. An
+/// allocation for each hash would be returned to the allocator and not to the system: glibc keeps
+/// large aligned blocks in the arena of the thread that freed them.
+#[derive(Default)]
+pub(super) struct Hasher {
+    idle: Mutex<Vec<Vec<Block>>>,
+    /// The number of buffers that were made.
+    made: AtomicUsize,
+}
+
+impl Hasher {
+    /// The number of buffers that exist, idle or in use.
+    pub(super) fn buffers(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
     }
-    let salt = Salt::generate();
-    let hash = Argon2::default().hash_password_with_salt(bytes, &salt);
-    hash.map(|hash| hash.to_string())
-        .map_err(|error| Error::internal(error.to_string()))
+
+    /// The present hash if it is of this password already, so that setting it again changes nothing.
+    fn kept_or_hashed(&self, password: &Password, current: Option<&str>) -> Result<String> {
+        let mut buffer = self.take();
+        let hash = kept_or_hashed(password.as_str().as_bytes(), current, &mut buffer);
+        self.idle().push(buffer);
+        hash.map_err(|error| Error::internal(error.to_string()))
+    }
+
+    fn take(&self) -> Vec<Block> {
+        let idle = self.idle().pop();
+        idle.unwrap_or_else(|| {
+            self.made.fetch_add(1, Ordering::Relaxed);
+            Vec::new()
+        })
+    }
+
+    /// A push or a pop leaves the list whole, so a panic elsewhere does not matter.
+    fn idle(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn kept_or_hashed(
+    password: &[u8],
+    current: Option<&str>,
+    buffer: &mut Vec<Block>,
+) -> argon2::password_hash::Result<String> {
+    if let Some(current) = current
+        && is_of(password, &PasswordHash::new(current)?, buffer)?
+    {
+        return Ok(current.to_owned());
+    }
+    let (argon2, salt) = (Argon2::default(), Salt::generate());
+    let hash = PasswordHash {
+        algorithm: Algorithm::default().ident(),
+        version: Some(Version::default().into()),
+        params: ParamsString::try_from(argon2.params())?,
+        salt: Some(salt),
+        hash: Some(digest(&argon2, password, &salt, buffer)?),
+    };
+    Ok(hash.to_string())
+}
+
+/// Whether a stored hash is of this password. Outputs are compared in constant time.
+fn is_of(
+    password: &[u8],
+    stored: &PasswordHash,
+    buffer: &mut Vec<Block>,
+) -> argon2::password_hash::Result<bool> {
+    let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else {
+        return Ok(false);
+    };
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str())?;
+    let version = stored.version.map(Version::try_from).transpose()?;
+    let params = Params::try_from(stored)?;
+    let argon2 = Argon2::new(algorithm, version.unwrap_or_default(), params);
+    Ok(digest(&argon2, password, salt, buffer)? == *expected)
+}
+
+/// The output of one run of argon2 in this memory, which grows to what the parameters need.
+fn digest(
+    argon2: &Argon2<'_>,
+    password: &[u8],
+    salt: &[u8],
+    buffer: &mut Vec<Block>,
+) -> argon2::password_hash::Result<Output> {
+    let params = argon2.params();
+    let blocks = params.block_count();
+    if buffer.len() < blocks {
+        buffer.resize(blocks, Block::new());
+    }
+    let mut output = [0; Output::MAX_LENGTH];
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let output = output
+        .get_mut(..length)
+        .ok_or(argon2::password_hash::Error::OutputSize)?;
+    let memory = buffer.get_mut(..blocks).unwrap_or_default();
+    argon2.hash_password_into_with_memory(password, salt, output, memory)?;
+    Ok(Output::new(output)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+    use futures_util::future::join_all;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::pool::Pool;
+    use crate::tenant::TenantId;
+
+    fn password(text: &str) -> Password {
+        Password::prepare(text).unwrap()
+    }
+
+    #[test]
+    fn a_hash_is_one_that_argon2_itself_makes_and_verifies() {
+        let hasher = Hasher::default();
+        let hash = hasher.kept_or_hashed(&password("tr0ub4dor"), None).unwrap();
+        assert!(
+            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{hash}"
+        );
+        let parsed = PasswordHash::new(&hash).unwrap();
+        let (argon2, salt) = (Argon2::default(), parsed.salt.unwrap());
+        assert!(argon2.verify_password(b"tr0ub4dor", &parsed).is_ok());
+        let expected = argon2.hash_password_with_salt(b"tr0ub4dor", &salt).unwrap();
+        assert_eq!(hash, expected.to_string());
+    }
+
+    #[test]
+    fn a_hash_of_the_same_password_is_kept_whatever_its_parameters_are() {
+        let hasher = Hasher::default();
+        let small = Argon2::from(Params::new(64, 1, 1, Some(16)).unwrap());
+        for argon2 in [Argon2::default(), small] {
+            let old = argon2.hash_password_with_salt(b"same", &Salt::generate());
+            let old = old.unwrap().to_string();
+            let same = hasher
+                .kept_or_hashed(&password("same"), Some(&old))
+                .unwrap();
+            assert_eq!(same, old);
+            let other = hasher
+                .kept_or_hashed(&password("other"), Some(&old))
+                .unwrap();
+            assert_ne!(other, old);
+        }
+        assert_eq!(hasher.buffers(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn there_are_no_more_buffers_than_threads_of_the_pool() {
+        let (hasher, pool) = (Arc::new(Hasher::default()), Pool::new(2));
+        let deadline = Instant::now() + Duration::from_secs(600);
+        let hashes = (0..16).map(|number| {
+            let (hasher, pool) = (Arc::clone(&hasher), pool.clone());
+            tokio::spawn(async move {
+                let tenant = TenantId::parse(&format!("tenant-{number}")).unwrap();
+                let hash = || hasher.kept_or_hashed(&password("x"), None).unwrap();
+                pool.run(&tenant, deadline, hash).await.unwrap()
+            })
+        });
+        join_all(hashes).await;
+        assert!((1..=2).contains(&hasher.buffers()), "{}", hasher.buffers());
+        assert_eq!(hasher.idle().len(), hasher.buffers());
+    }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::change::NewState;
+use super::compute::patch_size;
 use super::members::MemberIntent;
 use super::{Patched, Provider, Scope};
 use crate::protocol::error::Result;
@@ -36,8 +37,9 @@ impl Provider {
         let mut reading = scope.reading();
         let projection = Projection::new(selection, resource_type, &mut reading);
         let mut written = Vec::new();
+        let size = |existing: &str| patch_size(&body, existing);
         let stored = self
-            .change(scope, resource_type, id, precondition, |existing| {
+            .change(scope, resource_type, id, precondition, size, |existing| {
                 reading.begin_again();
                 let patched = PatchRequest::parse(&body, &mut reading).and_then(|request| {
                     request.apply(

@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 
 use super::Scope;
+use super::compute::size_of;
 use super::groups::Spread;
 use crate::protocol::datetime::DateTime;
 use crate::protocol::error::{Error, Result};
@@ -34,6 +35,9 @@ pub(super) fn sent_bytes(text: &str) -> usize {
 
 /// `display` of members is looked up for so many of them, and left out of larger groups.
 pub(super) const MAX_DISPLAYS: usize = 100;
+
+/// About as many bytes of JSON is one member or one group of a user.
+pub(super) const MEMBER_BYTES: usize = 150;
 
 /// A resource as it is sent.
 #[derive(Debug)]
@@ -91,8 +95,9 @@ impl Scope {
         let location = self.location(resource_type, &stored.id);
         let is_too_much = detached.is_some_and(Option::is_none);
         let value = detached.and_then(Option::as_ref);
-        let Rendered { text, version } =
-            self.render_one(resource_type, stored, value, projection)?;
+        let size = stored.body.len() + about_members(value);
+        let render = || self.render_one(resource_type, stored, value, projection);
+        let Rendered { text, version } = self.compute(size, render).await??;
         Ok(Answer {
             text,
             version,
@@ -111,8 +116,8 @@ impl Scope {
         if resource_type.membership == Some(Membership::Members) {
             return self.answer(resource_type, stored, projection).await;
         }
-        let Rendered { text, version } =
-            self.render_one(resource_type, &stored, None, projection)?;
+        let render = || self.render_one(resource_type, &stored, None, projection);
+        let Rendered { text, version } = self.compute(stored.body.len(), render).await??;
         Ok(Answer {
             text,
             version,
@@ -132,14 +137,16 @@ impl Scope {
         let detached = self
             .detached(resource_type, &resources, projection, spread)
             .await?;
-        resources
-            .iter()
-            .map(|stored| {
-                let detached = detached.get(&stored.id).and_then(Option::as_ref);
-                let rendered = self.render_one(resource_type, stored, detached, projection)?;
-                Ok(rendered.text)
-            })
-            .collect()
+        let members = detached.values().map(Option::as_ref).map(about_members);
+        let members: usize = members.sum();
+        let render = |stored: &Stored| {
+            self.check_time()?;
+            let detached = detached.get(&stored.id).and_then(Option::as_ref);
+            let rendered = self.render_one(resource_type, stored, detached, projection)?;
+            Ok(rendered.text)
+        };
+        let texts = || resources.iter().map(render).collect();
+        self.compute(size_of(&resources) + members, texts).await?
     }
 
     /// The value of the attribute that is kept outside the bodies.
@@ -246,14 +253,17 @@ impl Scope {
                 .map(|member| self.member_value(member, display(member)))
                 .collect()
         };
+        let read: usize = visible.iter().flatten().map(Vec::len).sum();
         let ids = groups.iter().map(|group| group.id.clone());
         let shown = ids.zip(visible).filter(|(_, members)| {
             let is_empty = members.as_ref().is_some_and(Vec::is_empty);
             !is_empty
         });
-        Ok(shown
-            .map(|(id, members)| (id, members.map(value)))
-            .collect())
+        let values = || {
+            let values = shown.map(|(id, members)| (id, members.map(value)));
+            values.collect()
+        };
+        self.compute(read * MEMBER_BYTES, values).await
     }
 
     /// One member as clients read it.
@@ -285,11 +295,14 @@ impl Scope {
                 continue;
             };
             let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
-            for stored in self.store.get_many(resource_type, &ids).await? {
-                if let Some(display) = display(&stored)? {
-                    displays.insert(stored.id, display);
-                }
-            }
+            let found = self.store.get_many(resource_type, &ids).await?;
+            let name = |stored: &Stored| {
+                self.check_time()?;
+                Ok(display(stored)?.map(|display| (stored.id.clone(), display)))
+            };
+            let names = || found.iter().filter_map(|stored| name(stored).transpose());
+            let names = || names().collect::<Result<Vec<_>>>();
+            displays.extend(self.compute(size_of(&found), names).await??);
         }
         Ok(displays)
     }
@@ -346,6 +359,11 @@ fn shown_version(
         Some(shown) => version.showing(&shown.to_string()),
         None => version,
     }
+}
+
+/// About how many bytes a value is that is kept outside the bodies.
+pub(super) fn about_members(value: Option<&Value>) -> usize {
+    value.and_then(Value::as_array).map_or(0, Vec::len) * MEMBER_BYTES
 }
 
 /// A stored body with one more member, as text.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::change::NewState;
+use super::compute::body_size;
 use super::members::MemberIntent;
 use super::{Answer, Provider, Scope};
 use crate::protocol::error::Result;
@@ -30,8 +31,9 @@ impl Provider {
         let mut reading = scope.reading();
         let projection = Projection::new(selection, resource_type, &mut reading);
         let mut written = Vec::new();
+        let size = |existing: &str| body_size(&body).saturating_add(existing.len());
         let stored = self
-            .change(scope, resource_type, id, precondition, |existing| {
+            .change(scope, resource_type, id, precondition, size, |existing| {
                 reading.begin_again();
                 let verb = Verb::Replace { existing };
                 let registry = &scope.tenant.registry;

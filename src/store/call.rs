@@ -5,11 +5,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::TenantStore;
 use super::error::StoreError;
 use super::meter::Account;
+use crate::pool::Turn;
 use crate::protocol::error::BoxError;
 
 /// The wait before the second attempt is at most this, and doubles from there.
@@ -89,6 +90,16 @@ impl TenantStore {
         .await
     }
 
+    /// The tenant's turn at the table, where there are turns. `None` if it has not come before the
+    /// deadline.
+    async fn turn(&self) -> Option<Option<Turn>> {
+        let Some((turns, tenant)) = &self.turns else {
+            return Some(None);
+        };
+        let turn = timeout_at(self.deadline, turns.take(tenant)).await;
+        turn.ok().map(Some)
+    }
+
     /// Makes a call, again if it fails on the way, if its status speaks of a moment, or if `passing`
     /// says that the refusal passes.
     pub(super) async fn call_if<O, E, F>(
@@ -108,12 +119,16 @@ impl TenantStore {
                     "the lease of a journal entry has run out".into(),
                 ));
             }
+            let over = || Failure::GaveUp("the request's time is over".into());
+            let turn = self.turn().await.ok_or_else(over)?;
             let begun = Instant::now();
             if begun >= self.deadline {
-                return Err(Failure::GaveUp("the request's time is over".into()));
+                return Err(over());
             }
             // The SDK's futures are deep, and the compiler limits how deep futures may be nested.
             let result = Box::pin(attempt()).await;
+            // Another call of the tenant goes on while this one waits for its next attempt.
+            drop(turn);
             self.meter.attempt(account, begun.elapsed());
             let error = match result {
                 Ok(output) => return Ok(output),
@@ -173,4 +188,70 @@ pub(super) fn is_passing(code: &str) -> bool {
             | "ServiceUnavailableException"
             | "LimitExceededException"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_sdk_dynamodb::operation::get_item::GetItemError;
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::aws;
+    use crate::clock::SystemClock;
+    use crate::store::{Meter, Store};
+    use crate::tenant::TenantId;
+
+    /// The most calls that were under way at the same time, of two tenants with ten each.
+    async fn most_at_once(store: &Store) -> usize {
+        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let call = async || {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            Ok::<(), SdkError<GetItemError>>(())
+        };
+        let tenant = |number: usize| {
+            let tenant = TenantId::parse(["a", "b"][number % 2]).unwrap();
+            store.for_tenant(&tenant, Meter::default(), Duration::from_secs(20))
+        };
+        let tenants: Vec<TenantStore> = (0..20).map(tenant).collect();
+        let calls = tenants
+            .iter()
+            .map(|tenant| tenant.call(Account::Read, call));
+        for made in join_all(calls).await {
+            made.unwrap();
+        }
+        most.into_inner()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_has_few_calls_under_way_at_a_table_that_does_one_thing_at_a_time() {
+        let sdk = aws::emulator("http://table.invalid");
+        let store = Store::new(&sdk, "scim", Arc::new(SystemClock));
+        assert_eq!(most_at_once(&store).await, 20);
+        assert_eq!(most_at_once(&store.with_calls_per_tenant(2)).await, 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_turn_does_not_come_in_time_is_not_made() {
+        let sdk = aws::emulator("http://table.invalid");
+        let store = Store::new(&sdk, "scim", Arc::new(SystemClock)).with_calls_per_tenant(1);
+        let tenant = TenantId::parse("a").unwrap();
+        let tenant = store.for_tenant(&tenant, Meter::default(), Duration::from_secs(20));
+        let slow = tenant.call(Account::Read, async || {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            Ok::<(), SdkError<GetItemError>>(())
+        });
+        let never = tenant.call(Account::Read, async || {
+            panic!("it has no turn");
+            #[expect(unreachable_code, reason = "names the type")]
+            Ok::<(), SdkError<GetItemError>>(())
+        });
+        let (slow, never) = tokio::join!(slow, never);
+        assert!(slow.is_ok());
+        assert!(matches!(never, Err(Failure::GaveUp(_))));
+    }
 }

@@ -78,6 +78,7 @@ pub use repair::StrayEntry;
 pub use resource::{New, Write};
 
 use crate::clock::Clock;
+use crate::pool::Turns;
 use crate::tenant::TenantId;
 use keys::Keys;
 
@@ -87,6 +88,8 @@ pub struct Store {
     client: Client,
     table: Arc<str>,
     clock: Arc<dyn Clock>,
+    /// Turns at a table that does one thing at a time.
+    turns: Option<Turns>,
 }
 
 impl Store {
@@ -114,6 +117,17 @@ impl Store {
             client: Client::from_conf(config),
             table: table.into(),
             clock,
+            turns: None,
+        }
+    }
+
+    /// The same for a table that does one thing at a time, as the embedded one does: each tenant has at
+    /// most this many calls under way, so that another tenant's call is never far from the front.
+    #[must_use]
+    pub fn with_calls_per_tenant(self, calls: usize) -> Self {
+        Self {
+            turns: Some(Turns::new(calls)),
+            ..self
         }
     }
 
@@ -128,6 +142,7 @@ impl Store {
             deadline: Instant::now() + budget,
             clock: Arc::clone(&self.clock),
             lease_until: None,
+            turns: self.turns.clone().map(|turns| (turns, tenant.clone())),
         }
     }
 }
@@ -144,6 +159,8 @@ pub struct TenantStore {
     /// Milliseconds since the Unix epoch after which this writer must not write any more, because
     /// somebody else may have taken its journal entry over.
     lease_until: Option<u64>,
+    /// The tenant's turns at a table that does one thing at a time.
+    turns: Option<(Turns, TenantId)>,
 }
 
 impl TenantStore {

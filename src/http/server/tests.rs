@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::http::{answer, body};
+use crate::protocol::json;
 
 /// How much of what one side sends waits for the other, in bytes.
 const PIPE_BYTES: usize = 1024 * 1024;
@@ -69,7 +70,8 @@ async fn echo_body(body: String) -> String {
 
 async fn read_object(request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    match body::read_object(&parts.headers, body).await {
+    let bytes = body::read(&parts.headers, body, body::MAX_RESOURCE_BYTES).await;
+    match bytes.and_then(|bytes| json::parse_object(&bytes)) {
         Ok(object) => Value::Object(object).to_string().into_response(),
         Err(error) => answer::error(&error),
     }

@@ -36,23 +36,32 @@ pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
     let over = Over::Type(view.resource_type);
     let provider = &call.service.provider;
     let text = provider.query(&call.scope, over, &queried.query).await?;
-    let listed: Listed = serde_json::from_str(&text).map_err(Error::internal)?;
-    let resources = listed.resources.into_iter();
-    let mut resources: Vec<_> = resources
-        .map(|resource| view.answer_object(resource))
-        .collect();
+    let (scope, size) = (&call.scope, text.len());
+    let translated = scope.compute(size, || translated(view, &text)).await?;
+    let (list, mut resources) = translated?;
     if queried.embeds_user {
         device::embed_users(call, view.dialect, &mut resources).await?;
     }
-    let texts: Vec<_> = resources
-        .into_iter()
-        .map(|resource| Value::Object(resource).to_string())
-        .collect();
+    let write = || {
+        let resources = resources.into_iter();
+        let texts: Vec<_> = resources
+            .map(|resource| Value::Object(resource).to_string())
+            .collect();
+        list.render_v1(&texts)
+    };
+    Ok(answer::message(scope.compute(size, write).await?))
+}
+
+/// The provider's list as a client of 1.1 reads it: its head, and its resources.
+fn translated(view: View<'_>, text: &str) -> Result<(ListResponse, Vec<Map<String, Value>>)> {
+    let listed: Listed = serde_json::from_str(text).map_err(Error::internal)?;
     let list = ListResponse {
         total_results: Some(listed.total_results),
         paging: Paging::Index {
             start_index: listed.start_index,
         },
     };
-    Ok(answer::message(list.render_v1(&texts)))
+    let resources = listed.resources.into_iter();
+    let resources = resources.map(|resource| view.answer_object(resource));
+    Ok((list, resources.collect()))
 }

@@ -16,7 +16,7 @@ use crate::protocol::scopes::Action;
 use crate::protocol::v1::{Dialect, View};
 use crate::protocol::version::{self, Precondition, Version};
 use crate::protocol::{Error, Result};
-use crate::provider::{Answer, Patched, Read};
+use crate::provider::{Answer, Patched, Read, body_size};
 
 /// POST to a collection.
 ///
@@ -25,17 +25,19 @@ use crate::provider::{Answer, Patched, Read};
 pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Result<Response> {
     call.check_permission(view.resource_type, Action::Create)?;
     let selection = view.selection(&call.parameters)?;
-    let body = body::read_object(&call.headers, body).await?;
-    let request = view.request(body)?;
+    let body = body::read_object(call, body).await?;
     let (scope, provider) = (&call.scope, &call.service.provider);
+    let size = body_size(&body);
+    let request = scope.compute(size, || view.request(body)).await??;
     if request.groups.is_empty() {
         let created = provider
             .create(scope, view.resource_type, request.body, &selection)
             .await?;
         return shown(call, view, StatusCode::CREATED, created).await;
     }
-    let request = view.creation(request, &scope.tenant.registry);
-    let performed = provider.bulk(scope, request).await.pop();
+    let plan = || view.creation(request, &scope.tenant.registry);
+    let request = scope.compute(size, plan).await?;
+    let performed = provider.bulk(scope, request, size).await?.pop();
     let performed = performed.ok_or_else(|| Error::internal("a bulk request has no result"))?;
     performed.status?;
     let location = performed.location.unwrap_or_default();
@@ -95,9 +97,10 @@ async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
 
 /// A PUT as SCIM 1.1 has it.
 async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
-    let body = read_change(call, view, body).await?;
+    let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
-    let translated = view.request(body).map(|request| request.body);
+    let translate = |_: &mut Reading<'_>| view.request(body).map(|request| request.body);
+    let translated = read_by(call, size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
     let condition = precondition(&call.headers);
     let (scope, provider) = (&call.scope, &call.service.provider);
@@ -109,9 +112,10 @@ async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Resul
 
 /// A PUT of the Ionic API: what it does not name stays.
 async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
-    let body = read_change(call, view, body).await?;
+    let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
-    let translated = read_by(call, |reading| view.merging_put(body, reading));
+    let translate = |reading: &mut Reading<'_>| view.merging_put(body, reading);
+    let translated = read_by(call, size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
     let merged = apply(call, view, id, body, &selection).await?;
     let merged = or_current(call, view, id, (merged, &selection)).await?;
@@ -121,9 +125,10 @@ async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<
 /// A PATCH always answers with the resource, which clients of SCIM 1.1 read; clients of the Ionic API
 /// get it if they ask for attributes.
 async fn patch(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
-    let body = read_change(call, view, body).await?;
+    let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
-    let translated = read_by(call, |reading| view.patch(body, reading));
+    let translate = |reading: &mut Reading<'_>| view.patch(body, reading);
+    let translated = read_by(call, size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
     let is_asked = !call.parameters.list("attributes").is_empty();
     if view.dialect == Dialect::Ionic && !is_asked {
@@ -154,14 +159,27 @@ async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     }))
 }
 
-async fn read_change(call: &Call<'_>, view: View<'_>, body: Body) -> Result<Map<String, Value>> {
+/// The body of a change, and its size as [`Scope::compute`](crate::provider::Scope::compute) takes it.
+async fn read_change(
+    call: &Call<'_>,
+    view: View<'_>,
+    body: Body,
+) -> Result<(Map<String, Value>, usize)> {
     call.check_permission(view.resource_type, Action::Update)?;
-    body::read_object(&call.headers, body).await
+    let body = body::read_object(call, body).await?;
+    let size = body_size(&body);
+    Ok((body, size))
 }
 
-fn read_by<T>(call: &Call<'_>, read: impl FnOnce(&mut Reading<'_>) -> Result<T>) -> Result<T> {
+/// What a translation of a body of this size makes of it. The outer error means that there was no time
+/// to translate it.
+async fn read_by<T>(
+    call: &Call<'_>,
+    size: usize,
+    read: impl FnOnce(&mut Reading<'_>) -> Result<T>,
+) -> Result<Result<T>> {
     let mut reading = call.scope.reading();
-    let result = read(&mut reading);
+    let result = call.scope.compute(size, || read(&mut reading)).await;
     call.scope.note(&reading);
     result
 }
@@ -238,19 +256,24 @@ async fn shown(
 /// A resource as this view shows it; a device with its user if that was asked for, which its version
 /// then stands for too.
 async fn translated(call: &Call<'_>, view: View<'_>, answer: Answer) -> Result<Answer> {
+    let (scope, size) = (&call.scope, answer.text.len());
     if !view.embeds_user(&call.parameters) {
-        let text = view.answer(&answer.text)?;
+        let text = scope.compute(size, || view.answer(&answer.text)).await??;
         return Ok(Answer { text, ..answer });
     }
-    let device = serde_json::from_str(&answer.text).map_err(Error::internal)?;
-    let mut devices = [view.answer_object(device)];
+    let translate = || {
+        let device = serde_json::from_str(&answer.text).map_err(Error::internal)?;
+        Ok::<_, Error>(view.answer_object(device))
+    };
+    let mut devices = [scope.compute(size, translate).await??];
     device::embed_users(call, view.dialect, &mut devices).await?;
     let [device] = devices;
     let tag = device.get("meta").and_then(|meta| meta.get("version"));
     let version = tag.and_then(Value::as_str).map(Version::of_tag);
+    let write = || Value::Object(device).to_string();
     Ok(Answer {
+        text: scope.compute(size, write).await?,
         version: version.unwrap_or(answer.version),
-        text: Value::Object(device).to_string(),
         ..answer
     })
 }

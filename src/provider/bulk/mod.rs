@@ -63,9 +63,20 @@ impl Provider {
     /// Carries out a bulk request: one result for each operation that was tried, in the order of the
     /// request. With `failOnErrors` nothing is tried after so many errors; otherwise everything is,
     /// as far as there is time, and what is not has `Unavailable` as its result.
-    pub async fn bulk(&self, scope: &Scope, request: BulkRequest) -> Vec<Performed> {
+    ///
+    /// `size` is the size of the request's body in bytes.
+    ///
+    /// # Errors
+    /// `Unavailable` if the request could not be planned in time; then nothing was done.
+    pub async fn bulk(
+        &self,
+        scope: &Scope,
+        request: BulkRequest,
+        size: usize,
+    ) -> Result<Vec<Performed>> {
         let tenant = &scope.tenant;
-        let plan = request.plan(&tenant.registry, &tenant.rules.switches);
+        let plan = || request.plan(&tenant.registry, &tenant.rules.switches);
+        let plan = scope.compute(size, plan).await?;
         let mut queue = Queue::new(&plan.steps);
         let mut progress = Progress::new(scope, plan);
         let deadline = scope.store.deadline();
@@ -93,7 +104,7 @@ impl Provider {
             progress.end(step, result);
             queue.end(step);
         }
-        progress.into_results()
+        Ok(progress.into_results())
     }
 
     /// Performs an operation. One that was to complete a new resource and fails takes that back.

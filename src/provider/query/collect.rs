@@ -2,6 +2,7 @@
 
 use std::collections::BinaryHeap;
 
+use super::super::compute::size_of;
 use super::super::render::MAX_ANSWER_BYTES;
 use super::position::Position;
 use super::search::Search;
@@ -229,27 +230,24 @@ impl<'r> Walk<'_, 'r> {
             None => None,
         };
         let mut heap = BinaryHeap::<Sorted<'r>>::new();
-        let (mut met, mut is_affordable) = (0, true);
+        let (mut met, mut is_affordable, mut read) = (0, true, 0);
         let mut counting = Counting::new(Count::Always);
         while !self.is_done() && !self.budget.is_spent() && is_affordable {
             let limit = self.batch_limit(&mut counting, 0, FIRST_BATCH);
-            for found in self.next(limit).await? {
-                met += 1;
-                let Some(key) = found.sort_key.clone() else {
-                    continue;
-                };
-                if after.is_some_and(|after| !after.is_before(&key, exact.as_ref())) {
-                    continue;
-                }
-                heap.push(Sorted(key, found));
-                if heap.len() > cut.skip + cut.size + 1 {
-                    heap.pop();
-                }
-            }
+            let batch = self.next(limit).await?;
+            met += batch.len() as u64;
+            // A key is part of its resource, so comparing keys takes as long as the resources are.
+            let size = size_of(batch.iter().map(|found| &found.stored));
+            read += size;
+            let is_behind =
+                |key: &SortKey| after.is_none_or(|after| after.is_before(key, exact.as_ref()));
+            let keep = || keep_smallest(&mut heap, batch, is_behind, cut.skip + cut.size + 1);
+            self.scope.compute(size, keep).await?;
             is_affordable = !self.is_unaffordable(&mut counting).await?;
         }
         let is_done = self.is_done();
-        let sorted = heap.into_sorted_vec().into_iter().skip(cut.skip);
+        let sorted = self.scope.compute(read, || heap.into_sorted_vec()).await?;
+        let sorted = sorted.into_iter().skip(cut.skip);
         let (mut matches, mut bytes, mut more) = (Vec::new(), 0, false);
         for Sorted(_, found) in sorted {
             if matches.len() >= cut.size || bytes >= MAX_ANSWER_BYTES {
@@ -309,6 +307,27 @@ impl<'r> Walk<'_, 'r> {
             }
         }
         Ok(!self.is_done())
+    }
+}
+
+/// Adds the matches behind a position, and keeps the smallest.
+fn keep_smallest<'r>(
+    heap: &mut BinaryHeap<Sorted<'r>>,
+    matches: Vec<Match<'r>>,
+    is_behind: impl Fn(&SortKey) -> bool,
+    most: usize,
+) {
+    for found in matches {
+        let Some(key) = found.sort_key.clone() else {
+            continue;
+        };
+        if !is_behind(&key) {
+            continue;
+        }
+        heap.push(Sorted(key, found));
+        if heap.len() > most {
+            heap.pop();
+        }
     }
 }
 

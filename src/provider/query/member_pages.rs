@@ -6,12 +6,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::super::render::MEMBER_BYTES;
 use super::super::{Provider, Scope};
 use super::CURSOR_TIMEOUT_SECONDS;
 use super::cursor::trail;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Page, Paging, Query};
 use crate::protocol::schema::{Membership, ResourceType};
+use crate::store::Member;
 
 /// What a cursor holds.
 #[derive(Serialize, Deserialize)]
@@ -89,10 +91,9 @@ impl Provider {
             .map(|(previous, behind)| seal(previous.clone(), behind.to_vec()));
         let last = members.last().filter(|_| more);
         let next = last.map(|last| seal(Some(last.id.clone()), trail(behind, after)));
-        let texts: Vec<String> = members
-            .iter()
-            .map(|member| scope.absolute(scope.member_value(member, None)))
-            .collect();
+        let text = |member: &Member| scope.absolute(scope.member_value(member, None));
+        let texts = || members.iter().map(text).collect::<Vec<_>>();
+        let texts = scope.compute(members.len() * MEMBER_BYTES, texts).await?;
         let list = ListResponse {
             total_results: None,
             paging: Paging::Cursor {

@@ -1,10 +1,11 @@
 //! Goes through everything that a search reads, and keeps what matches.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::super::Scope;
+use super::super::compute::size_of;
 use super::budget::ReadBudget;
 use super::detached::Detached;
 use super::position::Position;
@@ -262,30 +263,13 @@ impl<'s, 'r> Walk<'s, 'r> {
                     .await?,
             );
         }
-        let mut detached = self.detached(part, &found).await?;
-        let mut kept = Vec::new();
-        for (key, stored) in found {
-            if known.contains(&stored.id) {
-                continue;
-            }
-            let Detached { value, residual } = detached.remove(&stored.id).unwrap_or_default();
-            let resource = self
-                .scope
-                .complete(part.resource_type, &stored, value.as_ref())?;
-            let residual = residual.as_ref().unwrap_or(&part.residual);
-            if belongs(&part.access, &key, &resource)
-                && residual.matches_within(&resource, &self.scope.work)?
-                && !earlier
-                    .iter()
-                    .any(|part| part.access.finds(&stored.id, &resource))
-            {
-                let sort = part.sort.as_ref();
-                let sort_key = sort.map(|sort| sort.key_within(&resource, &self.scope.work));
-                let sort_key = sort_key.transpose()?;
-                kept.push((key, stored, sort_key));
-            }
-        }
-        Ok(kept)
+        let detached = self.detached(part, &found).await?;
+        let size = size_of(found.iter().map(|(_, stored)| stored));
+        let found = found
+            .into_iter()
+            .filter(|(_, stored)| !known.contains(&stored.id));
+        let look = || look_at(self.scope, (part, earlier), found, detached);
+        self.scope.compute(size, look).await?
     }
 
     /// The error of a request that would have to read the members of too large groups.
@@ -295,6 +279,33 @@ impl<'s, 'r> Walk<'s, 'r> {
              narrow the groups by an attribute with an index",
         )
     }
+}
+
+/// What matches of a part's batch and was not found by an earlier part.
+fn look_at(
+    scope: &Scope,
+    (part, earlier): (&Part<'_>, &[Part<'_>]),
+    found: impl Iterator<Item = (String, Stored)>,
+    mut detached: HashMap<String, Detached>,
+) -> Result<Vec<(String, Stored, Option<SortKey>)>> {
+    let mut kept = Vec::new();
+    for (key, stored) in found {
+        scope.check_time()?;
+        let Detached { value, residual } = detached.remove(&stored.id).unwrap_or_default();
+        let resource = scope.complete(part.resource_type, &stored, value.as_ref())?;
+        let residual = residual.as_ref().unwrap_or(&part.residual);
+        let is_new = |part: &Part<'_>| !part.access.finds(&stored.id, &resource);
+        if belongs(&part.access, &key, &resource)
+            && residual.matches_within(&resource, &scope.work)?
+            && earlier.iter().all(is_new)
+        {
+            let sort = part.sort.as_ref();
+            let sort_key = sort.map(|sort| sort.key_within(&resource, &scope.work));
+            let sort_key = sort_key.transpose()?;
+            kept.push((key, stored, sort_key));
+        }
+    }
+    Ok(kept)
 }
 
 /// Whether it takes a resource's body to tell whether it belongs to a part.

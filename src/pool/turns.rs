@@ -1,0 +1,157 @@
+//! Turns: how much one tenant has under way at the same time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::tenant::TenantId;
+
+/// Turns of each tenant, of which only a fixed number can be taken at the same time.
+///
+/// A turn is waited for in the order in which it was asked for. Tenants do not wait for each other. A
+/// tenant that has no turn and waits for none takes no memory.
+#[derive(Clone)]
+pub struct Turns {
+    size: usize,
+    tenants: Arc<Mutex<Tenants>>,
+}
+
+type Tenants = HashMap<TenantId, Arc<Semaphore>>;
+
+/// A turn that was taken; it ends when this value is dropped.
+// The fields are dropped in this order: `Place` must see that the permit's reference is gone.
+pub struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+    _place: Place,
+}
+
+/// The use of a tenant's semaphore, by a turn or by a request that waits for one.
+struct Place {
+    tenants: Arc<Mutex<Tenants>>,
+    tenant: TenantId,
+    semaphore: Arc<Semaphore>,
+}
+
+impl Turns {
+    /// Turns of which each tenant can have `size` at the same time.
+    #[must_use]
+    pub fn new(size: usize) -> Self {
+        Self {
+            size,
+            tenants: Arc::default(),
+        }
+    }
+
+    /// How many turns a tenant can have at the same time.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The number of tenants that have a turn or wait for one.
+    #[must_use]
+    pub fn tenants(&self) -> usize {
+        lock(&self.tenants).len()
+    }
+
+    /// Takes a turn, after the ones that were asked for earlier.
+    pub async fn take(&self, tenant: &TenantId) -> Turn {
+        let place = self.place(tenant);
+        let permit = Arc::clone(&place.semaphore).acquire_owned().await;
+        Turn {
+            // An error means that the semaphore was closed, which nothing does.
+            _permit: permit.ok(),
+            _place: place,
+        }
+    }
+
+    fn place(&self, tenant: &TenantId) -> Place {
+        let mut tenants = lock(&self.tenants);
+        let semaphore = match tenants.get(tenant) {
+            Some(semaphore) => Arc::clone(semaphore),
+            None => {
+                let semaphore = Arc::new(Semaphore::new(self.size));
+                tenants.insert(tenant.clone(), Arc::clone(&semaphore));
+                semaphore
+            }
+        };
+        Place {
+            tenants: Arc::clone(&self.tenants),
+            tenant: tenant.clone(),
+            semaphore,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut tenants = lock(&self.tenants);
+        // Every reference but the map's and this one belongs to another place or its permit. New ones
+        // are made under the same lock.
+        if Arc::strong_count(&self.semaphore) == 2 {
+            tenants.remove(&self.tenant);
+        }
+    }
+}
+
+/// The map is whole after every statement, so a panic elsewhere did not leave it half changed.
+fn lock(tenants: &Mutex<Tenants>) -> std::sync::MutexGuard<'_, Tenants> {
+    tenants.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::parse(name).unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_tenant_has_its_own_turns() {
+        let turns = Turns::new(2);
+        let (a, b) = (tenant("a"), tenant("b"));
+        let first = turns.take(&a).await;
+        let _second = turns.take(&a).await;
+        assert!(turns.take(&a).now_or_never().is_none());
+        let _other = turns.take(&b).await;
+        drop(first);
+        assert!(turns.take(&a).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn turns_are_taken_in_the_order_in_which_they_were_asked_for() {
+        let (turns, a) = (Turns::new(1), tenant("a"));
+        let taken = turns.take(&a).await;
+        let mut earlier = Box::pin(turns.take(&a));
+        assert!((&mut earlier).now_or_never().is_none());
+        drop(taken);
+        assert!(turns.take(&a).now_or_never().is_none());
+        assert!(earlier.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_tenant_without_turns_is_forgotten() {
+        let (turns, a) = (Turns::new(1), tenant("a"));
+        let taken = turns.take(&a).await;
+        // A request that gives up while it waits leaves nothing behind either.
+        assert!(turns.take(&a).now_or_never().is_none());
+        assert_eq!(turns.tenants(), 1);
+        drop(taken);
+        assert_eq!(turns.tenants(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waited_longer_than_the_holder_is_forgotten_too() {
+        let (turns, a) = (Turns::new(1), tenant("a"));
+        let taken = turns.take(&a).await;
+        let mut waiting = Box::pin(turns.take(&a));
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(taken);
+        drop(waiting);
+        assert_eq!(turns.tenants(), 0);
+    }
+}

@@ -1,0 +1,54 @@
+//! Work whose time grows with the data, and where it runs.
+//!
+//! The size is known before the work begins: the bytes of a body or of a page. Below
+//! [`SMALL_BYTES`] the work is done at once; above it, it is a job of the pool.
+
+use serde_json::{Map, Value};
+
+use super::Scope;
+use crate::pool::{SMALL_BYTES, check_time};
+use crate::protocol::error::Result;
+use crate::protocol::json;
+use crate::store::Stored;
+
+impl Scope {
+    /// Does work on this many bytes of JSON, in the pool if that may take over 20 ms.
+    ///
+    /// # Errors
+    /// `Unavailable` if the request's time was over before the work could begin.
+    pub async fn compute<T>(&self, bytes: usize, job: impl FnOnce() -> T) -> Result<T> {
+        if bytes <= SMALL_BYTES {
+            return Ok(job());
+        }
+        let deadline = self.store.deadline();
+        self.pool.run(&self.tenant.id, deadline, job).await
+    }
+
+    /// Checks that the request still has time. Long work asks this before each resource, because no
+    /// time-out ends it.
+    ///
+    /// # Errors
+    /// `Unavailable` after the deadline.
+    pub(super) fn check_time(&self) -> Result<()> {
+        check_time(self.store.deadline())
+    }
+}
+
+/// The size of a parsed body in bytes, as far as it matters: counting ends once the body is clearly not
+/// small.
+#[must_use]
+pub fn body_size(body: &Map<String, Value>) -> usize {
+    json::size_up_to(body, SMALL_BYTES)
+}
+
+/// The size of a PATCH of a resource with this body: each operation may look at all of the resource.
+pub(super) fn patch_size(patch: &Map<String, Value>, stored: &str) -> usize {
+    let operations = json::member(patch, "Operations").and_then(Value::as_array);
+    let operations = operations.map_or(1, |operations| operations.len().max(1));
+    body_size(patch).saturating_add(stored.len().saturating_mul(operations))
+}
+
+/// The size of resources in bytes.
+pub(super) fn size_of<'s>(resources: impl IntoIterator<Item = &'s Stored>) -> usize {
+    resources.into_iter().map(|stored| stored.body.len()).sum()
+}
