@@ -284,8 +284,10 @@ def badge_schema():
 
 
 def user_with_badge():
-    enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-    extensions = [{"schema": enterprise, "required": False}, {"schema": BADGE, "required": False}]
+    # All that users have already, and one more.
+    known = ("enterprise", "ionic")
+    urns = [*(f"urn:ietf:params:scim:schemas:extension:{name}:2.0:User" for name in known), BADGE]
+    extensions = [{"schema": urn, "required": False} for urn in urns]
     return {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"], "id": "User", "name": "User",
             "endpoint": "/Users", "description": "User", "schema": "urn:ietf:params:scim:schemas:core:2.0:User",
             "schemaExtensions": extensions}
