@@ -504,3 +504,27 @@ async fn errors_repeat_little_of_what_the_client_sent() {
     check(&form("POST", &v1, Value::Null), &answer);
     assert_eq!(answer.status, 400);
 }
+
+/// What is let through fits an item of the table, with all that the item holds besides.
+#[tokio::test]
+async fn the_largest_resource_can_be_stored() {
+    let server = Server::start().await;
+    let long = |bytes: usize| json!("x".repeat(bytes));
+    let id = server
+        .create("/scim/v2/Users", &user(json!({"title": long(300_000)})))
+        .await;
+    let path = format!("{V2}/Users/{id}");
+    let stored = scim_lambda::protocol::resource::MAX_BYTES;
+    let mut fits = 0;
+    for length in [stored - 150, stored - 160, stored - 170, stored - 180] {
+        let answer = server
+            .send("PATCH", &path, Some(&op("replace", "title", &long(length))))
+            .await;
+        assert!(matches!(answer.status, 200 | 413), "{}", answer.text);
+        fits += usize::from(answer.status == 200);
+    }
+    assert!(fits > 0);
+    server
+        .create("/scim/v2/Groups", &json!({"displayName": long(399_000)}))
+        .await;
+}
