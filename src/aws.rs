@@ -4,6 +4,8 @@
 //! any service. The HTTP client is built once with ring, so that every service client draws on one
 //! connection pool and one TLS stack.
 
+use std::env;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -20,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 /// One call with all its attempts; well inside the 20 seconds that a request may take.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// The region of an emulator, to which it means nothing.
+const MADE_UP_REGION: &str = "us-east-1";
 
 /// Reads region, credentials and endpoints from the environment, as every AWS tool does.
 ///
@@ -31,6 +35,42 @@ pub async fn from_environment() -> SdkConfig {
         .timeout_config(timeouts())
         .load()
         .await
+}
+
+/// The same with every service at `endpoint`, whatever the environment says of endpoints.
+///
+/// An emulator on this machine asks for some region and credentials: where neither a profile nor
+/// variables say which, it gets made-up ones.
+pub async fn at(endpoint: &str) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client())
+        .retry_config(retries())
+        .timeout_config(timeouts())
+        .endpoint_url(endpoint);
+    let variable = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if is_loopback(endpoint) && !variable("AWS_PROFILE") {
+        if !variable("AWS_ACCESS_KEY_ID") {
+            loader = loader.credentials_provider(made_up_credentials());
+        }
+        if !variable("AWS_REGION") && !variable("AWS_DEFAULT_REGION") {
+            loader = loader.region(Region::new(MADE_UP_REGION));
+        }
+    }
+    loader.load().await
+}
+
+/// Whether a URL leads to this machine.
+fn is_loopback(url: &str) -> bool {
+    let uri = url.parse::<axum::http::Uri>();
+    let host = uri.as_ref().ok().and_then(axum::http::Uri::host);
+    host.is_some_and(|host| {
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+fn made_up_credentials() -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(Credentials::from_keys("emulator", "emulator", None))
 }
 
 /// The configuration for an emulator at `endpoint`, such as `http://127.0.0.1:8000`.
@@ -54,11 +94,10 @@ pub fn in_process(client: impl HttpClient + 'static) -> SdkConfig {
 }
 
 fn local(endpoint: &str, client: SharedHttpClient) -> SdkConfig {
-    let credentials = Credentials::from_keys("emulator", "emulator", None);
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .region(Region::new(MADE_UP_REGION))
+        .credentials_provider(made_up_credentials())
         .endpoint_url(endpoint)
         .http_client(client)
         .retry_config(retries())
@@ -88,4 +127,30 @@ fn timeouts() -> TimeoutConfig {
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emulator_on_this_machine_is_told_from_other_endpoints() {
+        for url in [
+            "http://localhost:8000",
+            "http://127.0.0.1:4566/",
+            "https://127.1.2.3",
+            "http://[::1]:8000",
+        ] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in [
+            "https://dynamodb.eu-west-1.amazonaws.com",
+            "http://dynamodb:8000",
+            "http://localhost.example.com",
+            "http://10.0.0.1",
+            "127.0.0.1",
+        ] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
 }

@@ -134,6 +134,12 @@ impl Stack {
         }
     }
 
+    /// The stack's name, which the names of its secrets begin with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.config.stack
+    }
+
     /// What makes and revokes the credentials of this deployment.
     #[must_use]
     pub fn issuer(&self) -> Issuer {

@@ -24,6 +24,13 @@ fn scim(arguments: &[&str]) -> Command {
         "SCIM_STACK",
         "SCIM_SECRETS_FILE",
         "SCIM_PUBLIC_URL",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_PROFILE",
     ] {
         command.env_remove(variable);
     }
@@ -56,7 +63,10 @@ fn failure(arguments: &[&str]) -> String {
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
-        let mut command = scim(arguments);
+        Self::run(scim(arguments))
+    }
+
+    fn run(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -394,6 +404,222 @@ fn the_table_alone_says_what_to_export() {
     assert!(secrets.exists());
     assert_eq!(table.end(), (Some(0), String::new()));
     assert!(!secrets.exists(), "what was in memory is gone");
+}
+
+/// A table at an endpoint, and the commands that know its access key.
+struct Endpoint {
+    table: Running,
+    url: String,
+}
+
+impl Endpoint {
+    fn start() -> Self {
+        let at = ["--listen", "127.0.0.1:0", "--data", ":memory:"];
+        let table = Running::start(&[&["table", "--json"], &at[..]].concat());
+        let url = table.text("endpoint");
+        Self { table, url }
+    }
+
+    fn scim(&self, arguments: &[&str]) -> Command {
+        let mut command = scim(arguments);
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            command.env(name, self.table.ready["env"][name].as_str().unwrap());
+        }
+        command
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_table_at_an_endpoint_is_made_and_served() {
+    let (endpoint, (_guard, data)) = (Endpoint::start(), data());
+    let place = ["--table", "others", "--data", shown(&data)];
+    let at = [&place[..], &["--endpoint", &endpoint.url]].concat();
+    let serve = ["serve", "--json", "--listen", "127.0.0.1:0"];
+    let serve = || Running::run(endpoint.scim(&[&serve[..], &at[..]].concat()));
+    let first = serve();
+    let token = first.text("token");
+    assert_eq!(first.get("/Users", &token), 200);
+    assert!(!data.join("table.sqlite").exists());
+    assert!(data.join("secrets.json").exists());
+    // The embedded table of the same directory has secrets of its own.
+    let local = Running::start(&[
+        "serve",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        shown(&data),
+    ]);
+    assert_eq!(local.get("/Users", &token), 401);
+    drop(local);
+
+    let create = endpoint
+        .scim(
+            &[
+                &["tenant", "create", "acme", "--profile", "strict"],
+                &at[..],
+            ]
+            .concat(),
+        )
+        .output();
+    assert!(create.as_ref().unwrap().status.success(), "{create:?}");
+    let list = endpoint
+        .scim(&[&["tenant", "list"], &at[..]].concat())
+        .output();
+    assert_eq!(
+        String::from_utf8(list.unwrap().stdout).unwrap(),
+        "acme\ndemo\n"
+    );
+    assert_eq!(
+        answer(&["tenant", "list", "--data", shown(&data)]),
+        "demo\n"
+    );
+
+    assert_eq!(first.end().0, Some(0));
+    let second = serve();
+    assert_eq!(second.text("token"), token, "the table was not made anew");
+
+    // New secrets would make every token of the table wrong.
+    let elsewhere = data.with_file_name("elsewhere");
+    let elsewhere = ["--table", "others", "--data", shown(&elsewhere)];
+    let listen = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--endpoint",
+        &endpoint.url,
+    ];
+    let refused = endpoint
+        .scim(&[&listen[..], &elsewhere].concat())
+        .output()
+        .unwrap();
+    let line = String::from_utf8(refused.stderr).unwrap();
+    assert!(line.contains("its secrets are not in"), "{line}");
+
+    // Where the AWS settings lead is good enough.
+    drop(second);
+    let from_settings = [&["serve", "--json", "--listen", "127.0.0.1:0"], &place[..]].concat();
+    let mut from_settings = endpoint.scim(&from_settings);
+    from_settings.env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint.url);
+    from_settings.env("AWS_REGION", "us-east-1");
+    let third = Running::run(from_settings);
+    assert_eq!(third.get("/Users", &token), 200);
+}
+
+#[test]
+fn a_deployment_that_the_environment_describes_is_served_as_it_is() {
+    let endpoint = Endpoint::start();
+    let with_environment = |arguments: &[&str]| {
+        let mut command = scim(arguments);
+        for (name, value) in endpoint.table.ready["env"].as_object().unwrap() {
+            command.env(name, value.as_str().unwrap());
+        }
+        command
+    };
+    let arguments = [
+        "serve",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--table",
+        "scim",
+    ];
+    let serve = Running::run(with_environment(&arguments));
+    assert_eq!(serve.ready["token"], Value::Null, "its tenants are its own");
+    assert_eq!(serve.get("/Users", &endpoint.table.text("token")), 200);
+    // Its table is there already, or the name is wrong.
+    let mut wrong = with_environment(&["tenant", "show", "demo"]);
+    let wrong = wrong.env("SCIM_TABLE", "missing").output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    let missing = ["serve", "--listen", "127.0.0.1:0", "--table", "missing"];
+    let missing = with_environment(&missing).output().unwrap();
+    let line = String::from_utf8(missing.stderr).unwrap();
+    assert_eq!(
+        (missing.status.code(), line.lines().count()),
+        (Some(2), 1),
+        "{line}"
+    );
+    let rules = [&arguments[..], &["--profile", "strict"]].concat();
+    let rules = with_environment(&rules).output().unwrap();
+    let line = String::from_utf8(rules.stderr).unwrap();
+    assert!(line.contains("scim tenant set"), "{line}");
+}
+
+#[test]
+fn an_endpoint_is_never_ignored_in_silence() {
+    let (endpoint, (_guard, data)) = (Endpoint::start(), data());
+    let at = ["--listen", "127.0.0.1:0", "--data", shown(&data)];
+    let without_table = run(&[&["serve", "--endpoint", &endpoint.url], &at[..]].concat());
+    let text = String::from_utf8(without_table.stderr).unwrap();
+    assert!(text.contains("--table"), "{text}");
+    let line = failure(&[
+        "tenant",
+        "list",
+        "--endpoint",
+        &endpoint.url,
+        "--data",
+        shown(&data),
+    ]);
+    assert!(line.contains("--table"), "{line}");
+
+    let serve = ["serve", "--table", "others", "--endpoint"];
+    let line = failure(&[&serve[..], &[&endpoint.url], &at[..]].concat());
+    assert!(line.contains("access key id"), "{line}");
+    let not_a_url = run(&[&serve[..], &["127.0.0.1:8000"], &at[..]].concat());
+    let text = String::from_utf8(not_a_url.stderr).unwrap();
+    assert!(text.contains("http://127.0.0.1:8000"), "{text}");
+
+    let mut command = scim(&[&["serve"], &at[..]].concat());
+    command.env("AWS_ENDPOINT_URL", &endpoint.url);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains("AWS_ENDPOINT_URL is set"), "{line}");
+}
+
+#[test]
+fn a_table_of_another_kind_is_left_alone() {
+    let (endpoint, (_guard, data)) = (Endpoint::start(), data());
+    let key = endpoint.table.ready["env"]["AWS_ACCESS_KEY_ID"]
+        .as_str()
+        .unwrap();
+    let body = r#"{"TableName":"orders","BillingMode":"PAY_PER_REQUEST",
+        "KeySchema":[{"AttributeName":"order","KeyType":"HASH"}],
+        "AttributeDefinitions":[{"AttributeName":"order","AttributeType":"S"}]}"#;
+    let host = endpoint.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "POST / HTTP/1.1\r\nHost: {host}\r\nX-Amz-Target: DynamoDB_20120810.CreateTable\r\n\
+         Content-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\nConnection: close\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut made = String::new();
+    stream.read_to_string(&mut made).unwrap();
+    assert!(made.starts_with("HTTP/1.1 200"), "{made}");
+    let at = ["--endpoint", &endpoint.url, "--data", shown(&data)];
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--table", "orders"];
+    let refused = endpoint
+        .scim(&[&serve[..], &at[..]].concat())
+        .output()
+        .unwrap();
+    let line = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{line}");
+    assert!(
+        line.contains("orders") && line.contains("pk and sk"),
+        "{line}"
+    );
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! same one.
 
 use super::Failure;
-use super::local::{Local, STACK};
 use super::rules::RuleArguments;
 use crate::protocol::{Error, ErrorKind};
+use crate::stack::Stack;
 use crate::tenant::{CredentialKind, NewCredential, Permissions, Secret, TenantId, Token};
 
 /// The name of the demo tenant, and the label of its token.
@@ -18,26 +18,26 @@ pub(super) struct Demo {
 
 impl Demo {
     /// Finds the demo tenant and its token, or makes them.
-    pub(super) async fn prepare(local: &Local, rules: &RuleArguments) -> Result<Self, Failure> {
+    pub(super) async fn prepare(stack: &Stack, rules: &RuleArguments) -> Result<Self, Failure> {
         let tenant = TenantId::parse(DEMO)?;
-        match local.stack.issuer().create_tenant(&tenant).await {
-            Ok(()) => rules.apply(&local.stack, &tenant).await?,
+        match stack.issuer().create_tenant(&tenant).await {
+            Ok(()) => rules.apply(stack, &tenant).await?,
             Err(error) if error.kind() == ErrorKind::Conflict => {
-                rules.change(&local.stack, &tenant).await?;
+                rules.change(stack, &tenant).await?;
             }
             Err(error) => return Err(error.into()),
         }
-        let token = token(local, &tenant).await?;
+        let token = token(stack, &tenant).await?;
         Ok(Self { tenant, token })
     }
 }
 
 /// The kept token, unless it was revoked; else a new one.
-async fn token(local: &Local, tenant: &TenantId) -> Result<String, Failure> {
-    let name = format!("{STACK}/{DEMO}-token");
-    let kept = local.stack.secrets.get(&name).await.map_err(Error::from)?;
+async fn token(stack: &Stack, tenant: &TenantId) -> Result<String, Failure> {
+    let name = format!("{}/{DEMO}-token", stack.name());
+    let kept = stack.secrets.get(&name).await.map_err(Error::from)?;
     if let Some(kept) = &kept
-        && is_valid(local, tenant, kept).await?
+        && is_valid(stack, tenant, kept).await?
     {
         return Ok(kept.value.clone());
     }
@@ -49,22 +49,18 @@ async fn token(local: &Local, tenant: &TenantId) -> Result<String, Failure> {
         role: None,
         user: None,
     };
-    let issued = local.stack.issuer().create_credential(tenant, new).await?;
+    let issued = stack.issuer().create_credential(tenant, new).await?;
     let version = kept.as_ref().map(|kept| &kept.version);
-    let put = local
-        .stack
-        .secrets
-        .put(&name, &issued.secret, version)
-        .await;
+    let put = stack.secrets.put(&name, &issued.secret, version).await;
     put.map_err(Error::from)?;
     Ok(issued.secret)
 }
 
-async fn is_valid(local: &Local, tenant: &TenantId, kept: &Secret) -> Result<bool, Failure> {
-    let Some(token) = Token::parse(&local.stack.secret, &kept.value) else {
+async fn is_valid(stack: &Stack, tenant: &TenantId, kept: &Secret) -> Result<bool, Failure> {
+    let Some(token) = Token::parse(&stack.secret, &kept.value) else {
         return Ok(false);
     };
-    let credentials = local.stack.issuer().credentials(tenant).await?;
+    let credentials = stack.issuer().credentials(tenant).await?;
     Ok(credentials
         .iter()
         .any(|credential| credential.id == *token.credential()))

@@ -63,7 +63,7 @@ impl Generate {
     }
 
     async fn load(&self, local: &Local) -> Result<(), Failure> {
-        Demo::prepare(local, &RuleArguments::default()).await?;
+        Demo::prepare(&local.stack, &RuleArguments::default()).await?;
         match local.stack.issuer().create_tenant(&self.tenant).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             outcome => outcome?,

@@ -16,7 +16,7 @@ const MEMORY: &str = ":memory:";
 /// The name of the local table.
 pub(super) const TABLE: &str = "scim";
 /// The name of the local stack.
-pub(super) const STACK: &str = "local";
+const STACK: &str = "local";
 
 /// The calls of one tenant that are under way at the embedded table. SQLite does one thing at a time; the
 /// second call is there so that the table does not wait while the first one's answer is read.
@@ -33,10 +33,7 @@ pub(super) struct Local {
 impl Local {
     /// Opens the data at `data`, making what is missing.
     pub(super) async fn open(data: &Path, public_url: Option<PublicUrl>) -> Result<Self, Failure> {
-        let data = match data.to_str() {
-            Some(MEMORY) => DataDirectory::in_memory()?,
-            _ => DataDirectory::at(data)?,
-        };
+        let data = data_directory(data)?;
         prepare_secrets(&data)?;
         let table = Embedded::open(&data)?;
         let config = config(data.secrets_file(), public_url);
@@ -70,6 +67,14 @@ fn prepare_secrets(data: &DataDirectory) -> Result<(), Failure> {
     }
     let created = SecretsFile::new(path).create_if_missing();
     Ok(created.map_err(Error::from)?)
+}
+
+/// The directory at `data`, which is made if it is missing, or a temporary one for `:memory:`.
+pub(super) fn data_directory(data: &Path) -> Result<DataDirectory, Failure> {
+    Ok(match data.to_str() {
+        Some(MEMORY) => DataDirectory::in_memory()?,
+        _ => DataDirectory::at(data)?,
+    })
 }
 
 fn config(secrets_file: PathBuf, public_url: Option<PublicUrl>) -> Config {

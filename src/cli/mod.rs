@@ -6,6 +6,7 @@
 mod demo;
 mod directory;
 mod doctor;
+mod external;
 mod generate;
 mod local;
 mod place;

@@ -6,17 +6,16 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use super::external::{self, External};
 use super::local::{DEFAULT_DATA, Local};
-use crate::aws;
-use crate::protocol::Result;
-use crate::stack::{Config, Stack};
+use crate::stack::Stack;
 
 /// Where a command finds the deployment. Without any of these the environment decides: with
 /// `SCIM_TABLE` set it is the deployment that the environment describes, else the local one.
 #[derive(Debug, Args)]
 pub(super) struct Place {
-    /// Use the local data in this directory
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["stack", "table"])]
+    /// Use the local data in this directory; with --table, its secrets only
+    #[arg(long, value_name = "DIR", conflicts_with = "stack")]
     data: Option<PathBuf>,
     /// Use the deployment with this stack name, in the account and region of the AWS settings
     #[arg(long, value_name = "NAME")]
@@ -24,22 +23,34 @@ pub(super) struct Place {
     /// Use this table, where SCIM_TABLE is not set
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
+    /// Reach the table at this DynamoDB endpoint, not where the AWS settings lead
+    #[arg(long, value_name = "URL", value_parser = external::endpoint)]
+    endpoint: Option<String>,
 }
 
 /// A deployment that a command works on.
 pub(super) enum Opened {
     Local(Box<Local>),
-    Remote(Box<Stack>),
+    External(Box<External>),
 }
 
 impl Place {
     /// Opens the deployment.
     pub(super) async fn open(&self) -> Result<Opened, Failure> {
+        let endpoint = self.endpoint.as_deref();
+        if let (Some(data), Some(table)) = (&self.data, &self.table) {
+            let external = External::with_data(table, endpoint, data, None).await?;
+            return Ok(Opened::External(Box::new(external)));
+        }
         let named = self.stack.is_some() || self.table.is_some();
         if self.data.is_none() && (named || env::var_os("SCIM_TABLE").is_some()) {
-            let sdk = aws::from_environment().await;
-            let stack = Stack::open(self.config()?, &sdk).await?;
-            return Ok(Opened::Remote(Box::new(stack)));
+            let config = external::config(self.stack.as_deref(), self.table.as_deref())?;
+            let external = External::deployed(config, endpoint).await?;
+            return Ok(Opened::External(Box::new(external)));
+        }
+        if endpoint.is_some() {
+            let text = "--endpoint is for a table; name it with --table or SCIM_TABLE";
+            return Err(Failure(text.to_owned()));
         }
         let data = self
             .data
@@ -48,25 +59,13 @@ impl Place {
         let local = Local::open(&data, None).await?;
         Ok(Opened::Local(Box::new(local)))
     }
-
-    /// The environment, with what the arguments say in place of it.
-    fn config(&self) -> Result<Config> {
-        Config::read(|name| {
-            let argument = match name {
-                "SCIM_STACK" => self.stack.clone(),
-                "SCIM_TABLE" => self.table.clone(),
-                _ => None,
-            };
-            argument.or_else(|| env::var(name).ok())
-        })
-    }
 }
 
 impl Opened {
     pub(super) fn stack(&self) -> &Stack {
         match self {
             Self::Local(local) => &local.stack,
-            Self::Remote(stack) => stack,
+            Self::External(external) => &external.stack,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `scim serve`: the whole service on this machine.
 
+use std::env;
+use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +14,13 @@ use tokio::sync::oneshot;
 
 use super::Failure;
 use super::demo::Demo;
+use super::external::{self, External};
 use super::local::{DEFAULT_DATA, Local};
 use super::rules::RuleArguments;
 use crate::http::server::{self, Patience};
 use crate::http::{self, PublicUrl, Service};
 use crate::protocol::error;
+use crate::stack::Stack;
 
 /// How long requests that are running at the end may take.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
@@ -28,9 +32,16 @@ pub(super) struct Serve {
     /// Listen on this address and port; port 0 picks a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9000")]
     listen: String,
-    /// Keep the data in this directory, or `:memory:`
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
-    data: PathBuf,
+    /// Keep the data in this directory, or `:memory:`; with --table, the secrets only [default:
+    /// .scim]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Serve over this DynamoDB table, made if it is missing, and not over the embedded one
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    /// Reach the table at this DynamoDB endpoint, not where the AWS settings lead
+    #[arg(long, value_name = "URL", requires = "table", value_parser = external::endpoint)]
+    endpoint: Option<String>,
     /// Print one line of JSON when ready, instead of text for people
     #[arg(long)]
     json: bool,
@@ -54,9 +65,13 @@ impl Serve {
             None => PublicUrl::parse(&format!("http://{address}"))?,
         };
         let announced = public_url.clone();
-        let local = Local::open(&self.data, Some(public_url)).await?;
-        let demo = Demo::prepare(&local, &self.rules).await?;
-        let service = local.stack.service()?;
+        let deployment = self.open(public_url).await?;
+        let stack = deployment.stack();
+        let demo = match deployment.has_demo() {
+            true => Some(Demo::prepare(stack, &self.rules).await?),
+            false => None,
+        };
+        let service = stack.service()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let router = http::router(Arc::clone(&service));
         let stopped = async {
@@ -65,10 +80,10 @@ impl Serve {
         };
         let patience = Patience::default();
         let serving = tokio::spawn(server::serve(listener, router, patience, stopped));
-        self.announce(&announced, &demo, &local);
+        self.announce(&announced, demo.as_ref(), &deployment.to_string());
         tokio::select! {
             () = told_to_end() => {}
-            () = finish_regularly(&local, &service) => {}
+            () = finish_regularly(stack, &service) => {}
         }
         drop(stop);
         // A client that keeps a request open does not keep the process.
@@ -76,37 +91,120 @@ impl Serve {
         Ok(())
     }
 
-    fn announce(&self, public_url: &PublicUrl, demo: &Demo, local: &Local) {
-        let Demo { tenant, token } = demo;
+    /// Opens what is served.
+    async fn open(&self, public_url: PublicUrl) -> Result<Deployment, Failure> {
+        let default = Path::new(DEFAULT_DATA);
+        let data = self.data.as_deref().unwrap_or(default);
+        let Some(table) = &self.table else {
+            note_unused_endpoint();
+            let local = Local::open(data, Some(public_url)).await?;
+            return Ok(Deployment::Local(Box::new(local)));
+        };
+        let endpoint = self.endpoint.as_deref();
+        let is_deployed = self.data.is_none() && env::var_os("SCIM_STACK").is_some();
+        if !is_deployed {
+            let external = External::with_data(table, endpoint, data, Some(public_url)).await?;
+            return Ok(Deployment::External(Box::new(external)));
+        }
+        if !self.rules.is_empty() {
+            let text = "--profile and --set are for the demo tenant, which a deployment does not \
+                        get; change its tenants with scim tenant set";
+            return Err(Failure(text.to_owned()));
+        }
+        let mut config = external::config(None, Some(table))?;
+        config.public_url = Some(public_url);
+        let external = External::deployed(config, endpoint).await?;
+        // A name that is wrong is told at once, and not to each client.
+        let found = external.stack.store.warm_up().await;
+        found.map_err(error::Error::from)?;
+        Ok(Deployment::External(Box::new(external)))
+    }
+
+    fn announce(&self, public_url: &PublicUrl, demo: Option<&Demo>, data: &str) {
         let text = if self.json {
             let ready = json!({
                 "baseUrl": public_url.base_url(),
                 "v1BaseUrl": public_url.v1_base_url(),
-                "tenant": tenant.as_str(),
-                "token": token,
+                "tenant": demo.map(|demo| demo.tenant.as_str()),
+                "token": demo.map(|demo| &demo.token),
             });
             format!("{ready}\n")
         } else {
-            for_people(public_url, demo, &local.data.to_string())
+            for_people(public_url, demo, data)
         };
         print(&text);
     }
 }
 
+/// What is served.
+enum Deployment {
+    Local(Box<Local>),
+    External(Box<External>),
+}
+
+impl Deployment {
+    fn stack(&self) -> &Stack {
+        match self {
+            Self::Local(local) => &local.stack,
+            Self::External(external) => &external.stack,
+        }
+    }
+
+    /// Whether it gets a demo tenant. A deployment that the environment describes has tenants of its
+    /// own, so it does not get one with a token that is printed at each start.
+    fn has_demo(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::External(external) => external.data.is_some(),
+        }
+    }
+}
+
+/// Where the data is.
+impl fmt::Display for Deployment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(local) => local.data.fmt(f),
+            Self::External(external) => {
+                let table = external.stack.store.table();
+                match &external.data {
+                    Some(data) => write!(f, "table {table}; secrets {data}"),
+                    None => write!(
+                        f,
+                        "table {table}; secrets of stack {}",
+                        external.stack.name()
+                    ),
+                }
+            }
+        }
+    }
+}
+
+/// Says on stderr that an endpoint in the environment is not used.
+fn note_unused_endpoint() {
+    let names = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
+    if let Some(name) = names.iter().find(|name| env::var_os(name).is_some()) {
+        eprintln!(
+            "{name} is set, but the embedded table is served; --table NAME serves a table at that \
+             endpoint"
+        );
+    }
+}
+
 /// Finishes, now and every minute, what a process that died left half done. It has no end.
-async fn finish_regularly(local: &Local, service: &Service) {
+async fn finish_regularly(stack: &Stack, service: &Service) {
     let mut ticks = tokio::time::interval(FINISH_INTERVAL);
     loop {
         ticks.tick().await;
-        if let Err(error) = finish(local, service).await {
+        if let Err(error) = finish(stack, service).await {
             tracing::warn!(%error, cause = error.causes(), "could not finish what was left half done");
         }
     }
 }
 
-async fn finish(local: &Local, service: &Service) -> error::Result<()> {
+async fn finish(stack: &Stack, service: &Service) -> error::Result<()> {
     let mut failed = Ok(());
-    for tenant in local.stack.issuer().tenants().await? {
+    for tenant in stack.issuer().tenants().await? {
         match service.provider.finish(&tenant).await {
             Ok(0) => {}
             Ok(finished) => {
@@ -152,9 +250,14 @@ fn cannot_listen(address: &str, error: &io::Error) -> Failure {
     Failure(format!("Cannot listen on {address}: {error}"))
 }
 
-fn for_people(public_url: &PublicUrl, demo: &Demo, data: &str) -> String {
+fn for_people(public_url: &PublicUrl, demo: Option<&Demo>, data: &str) -> String {
     let (base_url, v1_base_url) = (public_url.base_url(), public_url.v1_base_url());
-    let Demo { tenant, token } = demo;
+    let Some(Demo { tenant, token }) = demo else {
+        return format!(
+            "\n  SCIM base URL  {base_url}\n  SCIM 1.1       {v1_base_url}\n  Data           {data}\n\n  \
+             Tenants and tokens are those of the deployment.\n\n  Ctrl-C ends it.\n\n"
+        );
+    };
     let authorization = format!("-H 'Authorization: Bearer {token}'");
     format!(
         r#"

@@ -34,7 +34,7 @@ impl Table {
         self.rules.check()?;
         let local = Local::open(&self.data, None).await?;
         let port = local.table.listen(&self.listen).await?;
-        let demo = Demo::prepare(&local, &self.rules).await?;
+        let demo = Demo::prepare(&local.stack, &self.rules).await?;
         let environment = environment(&local, &port);
         print(&if self.json {
             as_json(&local, &port, &demo, &environment)

@@ -61,8 +61,9 @@ impl TenantCommand {
             Self::Show(show) | Self::AddRoles(show) => &show.place,
         };
         let opened = place.open().await?;
-        let outcome = self.run_on(opened.stack()).await;
-        outcome.map(|answer| print(&answer))
+        let answer = self.run_on(opened.stack()).await?;
+        print(&answer);
+        Ok(())
     }
 
     async fn run_on(&self, stack: &Stack) -> Result<String, Failure> {

@@ -101,8 +101,9 @@ impl TokenCommand {
             Self::Revoke(revoke) => &revoke.place,
         };
         let opened = place.open().await?;
-        let outcome = self.run_on(opened.stack()).await;
-        outcome.map(|answer| print(&answer))
+        let answer = self.run_on(opened.stack()).await?;
+        print(&answer);
+        Ok(())
     }
 
     async fn run_on(&self, stack: &Stack) -> Result<String, Failure> {

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
+use scim_lambda::aws;
 use scim_lambda::embedded::{DataDirectory, Embedded};
 use scim_lambda::http::{self, PublicUrl};
 use scim_lambda::protocol::profile::Rules;
@@ -62,15 +63,23 @@ impl Server {
     async fn with(rules: &Rules, public_url: Option<PublicUrl>) -> Self {
         let data = DataDirectory::in_memory().unwrap();
         let table = Embedded::open(&data).unwrap();
+        // With `DYNAMODB_ENDPOINT` the same is asked of another engine, on a table of its own.
+        let endpoint = std::env::var("DYNAMODB_ENDPOINT");
         let config = Config {
-            table: "scim".to_owned(),
+            table: match &endpoint {
+                Ok(_) => format!("scim-{}", uuid::Uuid::now_v7()),
+                Err(_) => "scim".to_owned(),
+            },
             stack: "test".to_owned(),
             stack_secret: "test/stack".to_owned(),
             secrets_file: Some(data.secrets_file()),
             public_url,
             server_timing: true,
         };
-        let sdk = table.sdk_config();
+        let sdk = match &endpoint {
+            Ok(endpoint) => aws::emulator(endpoint),
+            Err(_) => table.sdk_config(),
+        };
         let stack = Stack::open_or_create(config, &sdk).await.unwrap();
         stack.store.create_table_if_missing().await.unwrap();
         let mut server = Self {

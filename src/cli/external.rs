@@ -1,0 +1,147 @@
+//! A DynamoDB table that is not embedded: in AWS, or at another endpoint.
+
+use std::env;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Failure;
+use super::local;
+use crate::aws;
+use crate::clock::SystemClock;
+use crate::embedded::DataDirectory;
+use crate::http::PublicUrl;
+use crate::protocol::Error;
+use crate::stack::{Config, Stack, default_stack_secret};
+use crate::store::Store;
+use crate::tenant::{SecretStore, SecretsFile};
+
+/// A deployment on such a table.
+pub(super) struct External {
+    pub(super) stack: Stack,
+    /// Where its secrets are, if not where its environment says.
+    pub(super) data: Option<DataDirectory>,
+}
+
+impl External {
+    /// The table `table`, which is made if it is missing, with the secrets of a data directory.
+    ///
+    /// The secrets of each table are apart from those of others in the same directory.
+    pub(super) async fn with_data(
+        table: &str,
+        endpoint: Option<&str>,
+        data: &Path,
+        public_url: Option<PublicUrl>,
+    ) -> Result<Self, Failure> {
+        let data = local::data_directory(data)?;
+        let stack = format!("table-{table}");
+        let config = Config {
+            table: table.to_owned(),
+            stack_secret: default_stack_secret(&stack),
+            stack,
+            secrets_file: Some(data.secrets_file()),
+            public_url,
+            server_timing: true,
+        };
+        let sdk = match endpoint {
+            Some(endpoint) => aws::at(endpoint).await,
+            None => aws::from_environment().await,
+        };
+        let store = Store::new(&sdk, table, Arc::new(SystemClock));
+        let made = store.create_table_if_missing().await;
+        made.map_err(Error::from)?;
+        check_secrets(&store, &data, &config).await?;
+        let stack = Stack::open_or_create(config, &sdk).await?;
+        let data = Some(data);
+        Ok(Self { stack, data })
+    }
+
+    /// The deployment that `config` describes, with its table at `endpoint` if there is one. The
+    /// table is not made: the deployment's template has made it.
+    pub(super) async fn deployed(config: Config, endpoint: Option<&str>) -> Result<Self, Failure> {
+        let table = config.table.clone();
+        let sdk = aws::from_environment().await;
+        let mut stack = Stack::open(config, &sdk).await?;
+        if let Some(endpoint) = endpoint {
+            let sdk = aws::at(endpoint).await;
+            stack.store = Store::new(&sdk, &table, Arc::new(SystemClock));
+        }
+        let data = None;
+        Ok(Self { stack, data })
+    }
+}
+
+/// Checks that a table which is in use has secrets in the data directory: new ones would not be those
+/// of its tenants' credentials, and every client would be told that its token is wrong.
+async fn check_secrets(
+    store: &Store,
+    data: &DataDirectory,
+    config: &Config,
+) -> Result<(), Failure> {
+    let secrets = SecretsFile::new(data.secrets_file());
+    secrets.create_if_missing().map_err(Error::from)?;
+    let found = secrets
+        .get(&config.stack_secret)
+        .await
+        .map_err(Error::from)?;
+    if found.is_some() || store.is_empty().await.map_err(Error::from)? {
+        return Ok(());
+    }
+    Err(Failure(format!(
+        "The table {} is in use, but its secrets are not in {}: name the directory that has them with \
+         --data, or the deployment with SCIM_STACK",
+        config.table,
+        data.secrets_file().display()
+    )))
+}
+
+/// The environment, with what arguments say in place of it.
+pub(super) fn config(stack: Option<&str>, table: Option<&str>) -> Result<Config, Error> {
+    Config::read(|name| {
+        let argument = match name {
+            "SCIM_STACK" => stack,
+            "SCIM_TABLE" => table,
+            _ => None,
+        };
+        argument.map(str::to_owned).or_else(|| env::var(name).ok())
+    })
+}
+
+/// Checks the URL of an endpoint.
+pub(super) fn endpoint(text: &str) -> Result<String, String> {
+    let is_url = ["http://", "https://"].iter().any(|scheme| {
+        let rest = text.strip_prefix(scheme);
+        rest.is_some_and(|rest| {
+            rest.starts_with(|first: char| first.is_alphanumeric() || first == '[')
+        })
+    });
+    if is_url && text.parse::<axum::http::Uri>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err("an endpoint is a URL such as http://127.0.0.1:8000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_a_url_with_a_host() {
+        for text in [
+            "http://127.0.0.1:8000",
+            "https://dynamodb.eu-west-1.amazonaws.com",
+            "http://[::1]:8000",
+        ] {
+            assert_eq!(endpoint(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            "127.0.0.1:8000",
+            "http://",
+            "http:///",
+            "ftp://example.com",
+            "http://a b",
+        ] {
+            assert!(endpoint(text).is_err(), "{text}");
+        }
+    }
+}
