@@ -4,6 +4,10 @@
 //! [`Tolerance`] with a name; code at the edge asks [`Reading::tolerates`], which answers by the
 //! tenant's profile and remembers that it was needed, so that a log line can tell.
 
+mod tolerance;
+
+pub use tolerance::{Description, Tolerance};
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -117,105 +121,6 @@ pub struct Rules {
     pub switches: Switches,
 }
 
-/// One leniency towards what real clients send. Each is there in the `default` profile only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tolerance {
-    /// `"True"` and `"false"` strings stand for booleans.
-    StringBooleans,
-    /// `[{"value": x}]` or `[x]` stands for a single value.
-    WrappedSingleValue,
-    /// A single object or string stands for an array of one.
-    UnwrappedMultiValue,
-    /// A bare string stands for a complex value's `value`: members, emails, manager.
-    BareComplexValue,
-    /// Attributes and schema URNs that nobody defined are left out.
-    UnknownAttributes,
-    /// The base URN, or all of `schemas`, is missing from a body.
-    MissingSchemas,
-    /// An extension's attribute is named without its URN.
-    BareExtensionNames,
-    /// Keys of a body or a PATCH value are paths: `name.givenName`, `urn:…:User:department`.
-    PathKeys,
-    /// Words in filters stand without quotes.
-    UnquotedFilterValues,
-    /// A PATCH through a value filter that matches nothing makes the element.
-    CreatedElements,
-    /// A `remove` whose filter matches nothing succeeds.
-    RemovedNothing,
-    /// A `remove` of a multi-valued attribute carries the values to remove. Every profile honours them,
-    /// since to remove everything instead would destroy data; it is noted in the default profile.
-    RemovedValues,
-    /// Read-only attributes inside a path-less PATCH value are ignored.
-    ReadOnlyInPatchValue,
-    /// A `displayName` stands for the `display` of a multi-valued attribute's element.
-    DisplayNameForDisplay,
-    /// A JSON document in a string stands for the complex value it spells.
-    JsonInString,
-    /// A read-only name beside a reference, `manager.displayName`, is kept as the client gave it.
-    ReferenceDisplay,
-    /// PATCH operations are written `Add`, `Replace`, `Remove`.
-    OperationCase,
-    /// A PATCH, search or bulk body lacks its message URN.
-    MissingMessageUrn,
-    /// An address names its country by more than a code of two letters.
-    CountryNames,
-    /// Several elements are marked `primary`; the first one stays it.
-    SeveralPrimaries,
-    /// Blank text stands for no value: references, `manager`, e-mail addresses, passwords.
-    BlankText,
-    /// The text of a reference is no URI.
-    ReferenceText,
-    /// A number or a boolean stands for the text that spells it.
-    NumberForText,
-    /// `managerId`, the name of SCIM 1.1, stands for the manager's `value`.
-    ManagerId,
-    /// `type` of a member is blank or `direct`.
-    MemberType,
-    /// The `path` of a PATCH operation is blank, which is to say that there is none.
-    BlankPath,
-    /// A PATCH path names a part of a complex attribute without it: `givenName`.
-    BareSubAttributes,
-    /// A PATCH path has a filter behind a single-valued attribute: `manager[value eq "x"]`.
-    FilteredSingleValue,
-    /// A `replace` of elements that a filter finds leaves what its value does not name.
-    MergedElements,
-}
-
-impl Tolerance {
-    /// Every tolerance with its name in logs.
-    pub const ALL: [(Self, &'static str); 29] = [
-        (Self::StringBooleans, "stringBooleans"),
-        (Self::WrappedSingleValue, "wrappedSingleValue"),
-        (Self::UnwrappedMultiValue, "unwrappedMultiValue"),
-        (Self::BareComplexValue, "bareComplexValue"),
-        (Self::UnknownAttributes, "unknownAttributes"),
-        (Self::MissingSchemas, "missingSchemas"),
-        (Self::BareExtensionNames, "bareExtensionNames"),
-        (Self::PathKeys, "pathKeys"),
-        (Self::UnquotedFilterValues, "unquotedFilterValues"),
-        (Self::CreatedElements, "createdElements"),
-        (Self::RemovedNothing, "removedNothing"),
-        (Self::RemovedValues, "removedValues"),
-        (Self::ReadOnlyInPatchValue, "readOnlyInPatchValue"),
-        (Self::DisplayNameForDisplay, "displayNameForDisplay"),
-        (Self::JsonInString, "jsonInString"),
-        (Self::ReferenceDisplay, "referenceDisplay"),
-        (Self::OperationCase, "operationCase"),
-        (Self::MissingMessageUrn, "missingMessageUrn"),
-        (Self::CountryNames, "countryNames"),
-        (Self::SeveralPrimaries, "severalPrimaries"),
-        (Self::BlankText, "blankText"),
-        (Self::ReferenceText, "referenceText"),
-        (Self::NumberForText, "numberForText"),
-        (Self::ManagerId, "managerId"),
-        (Self::MemberType, "memberType"),
-        (Self::BlankPath, "blankPath"),
-        (Self::BareSubAttributes, "bareSubAttributes"),
-        (Self::FilteredSingleValue, "filteredSingleValue"),
-        (Self::MergedElements, "mergedElements"),
-    ];
-}
-
 /// One request being read: the tenant's rules, the tolerances it needed so far, and the work it may
 /// still cause.
 #[derive(Debug, Clone)]
@@ -275,7 +180,7 @@ impl<'a> Reading<'a> {
     pub fn tolerates(&mut self, tolerance: Tolerance) -> bool {
         let allowed = self.rules.profile == Profile::Default;
         if allowed {
-            self.fired.0 |= 1 << tolerance as u32;
+            self.fired.0 |= 1_u64 << tolerance as u32;
         }
         allowed
     }
@@ -287,20 +192,20 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A set of tolerances; displays as their names, comma separated.
+/// A set of tolerances, of which there are at most 64; displays as their names, comma separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Fired(u32);
+pub struct Fired(u64);
 
 impl Fired {
     /// The set as a number, to be kept where a set cannot be.
     #[must_use]
-    pub fn bits(self) -> u32 {
+    pub fn bits(self) -> u64 {
         self.0
     }
 
     /// The set that a number stands for.
     #[must_use]
-    pub fn from_bits(bits: u32) -> Self {
+    pub fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
@@ -313,16 +218,15 @@ impl Fired {
     /// Whether this one was used.
     #[must_use]
     pub fn contains(self, tolerance: Tolerance) -> bool {
-        self.0 & (1 << tolerance as u32) != 0
+        self.0 & (1_u64 << tolerance as u32) != 0
     }
 }
 
 impl fmt::Display for Fired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let used = Tolerance::ALL
-            .iter()
-            .filter(|(tolerance, _)| self.contains(*tolerance));
-        let names: Vec<_> = used.map(|(_, name)| *name).collect();
+        let all = Tolerance::ALL.iter();
+        let used = all.filter(|described| self.contains(described.tolerance));
+        let names: Vec<_> = used.map(|described| described.name).collect();
         f.write_str(&names.join(","))
     }
 }
@@ -353,9 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn every_tolerance_is_listed_once_and_in_order() {
-        for (position, (tolerance, _)) in Tolerance::ALL.iter().enumerate() {
-            assert_eq!(*tolerance as usize, position);
+    fn every_tolerance_has_a_place_in_the_set() {
+        let rules = Rules::default();
+        for described in Tolerance::ALL {
+            let mut reading = Reading::new(&rules);
+            assert!(reading.tolerates(described.tolerance));
+            let fired = Fired::from_bits(reading.fired().bits());
+            assert_eq!(fired.to_string(), described.name);
         }
     }
 }

@@ -29,7 +29,7 @@ mod role;
 mod tenants;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use bulk::Performed;
@@ -48,7 +48,8 @@ use role::Roles;
 use crate::clock::Clock;
 use crate::pool::Pool;
 use crate::protocol::error::Result;
-use crate::protocol::profile::{Fired, Profile, Reading};
+use crate::protocol::profile::{Fired, Profile, Reading, Tolerance};
+use crate::protocol::schema::ResourceType;
 use crate::protocol::version::Version;
 use crate::protocol::work::Work;
 use crate::store::{Meter, Store, TenantStore};
@@ -83,7 +84,7 @@ pub struct Scope {
     pub request_id: String,
     /// The target is `/Me`.
     is_me: bool,
-    fired: AtomicU32,
+    fired: AtomicU64,
     /// What the request may still make the service compare and change, all operations of a bulk
     /// request together.
     work: Work,
@@ -191,7 +192,7 @@ impl Provider {
             base_url,
             request_id,
             is_me: false,
-            fired: AtomicU32::new(0),
+            fired: AtomicU64::new(0),
             work: Work::default(),
             pool: self.pool.clone(),
         };
@@ -222,6 +223,24 @@ impl Scope {
     #[must_use]
     pub fn reading(&self) -> Reading<'_> {
         Reading::within(&self.tenant.rules, self.work.clone())
+    }
+
+    /// The resource type at an endpoint, whose name may be written in another case where the profile
+    /// tolerates that.
+    #[must_use]
+    pub fn at_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
+        let found = self.tenant.registry.at_endpoint(endpoint)?;
+        let is_exact = found.endpoint == endpoint;
+        (is_exact || self.tolerates(Tolerance::EndpointCase)).then_some(found)
+    }
+
+    /// Whether the profile allows this leniency, which is then noted as used.
+    #[must_use]
+    pub fn tolerates(&self, tolerance: Tolerance) -> bool {
+        let mut reading = self.reading();
+        let tolerated = reading.tolerates(tolerance);
+        self.note(&reading);
+        tolerated
     }
 
     /// Remembers which tolerances a reading needed.

@@ -1,0 +1,396 @@
+//! The catalogue of tolerances: each with its name in logs, what is sent, by which clients, how it is
+//! read, and where the `strict` profile refuses it. `docs/tolerances.md` is written from it.
+
+/// One leniency towards what real clients send. Each is there in the `default` profile only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tolerance {
+    /// `"True"` and `"false"` strings stand for booleans.
+    StringBooleans,
+    /// `[{"value": x}]` or `[x]` stands for a single value.
+    WrappedSingleValue,
+    /// A single object or string stands for an array of one.
+    UnwrappedMultiValue,
+    /// A bare string stands for a complex value's `value`: members, emails, manager.
+    BareComplexValue,
+    /// Attributes and schema URNs that nobody defined are left out.
+    UnknownAttributes,
+    /// The base URN, or all of `schemas`, is missing from a body.
+    MissingSchemas,
+    /// An extension's attribute is named without its URN.
+    BareExtensionNames,
+    /// Keys of a body or a PATCH value are paths: `name.givenName`, `urn:…:User:department`.
+    PathKeys,
+    /// Words in filters stand without quotes.
+    UnquotedFilterValues,
+    /// A PATCH through a value filter that matches nothing makes the element.
+    CreatedElements,
+    /// A `remove` whose filter matches nothing succeeds.
+    RemovedNothing,
+    /// A `remove` of a multi-valued attribute carries the values to remove. Every profile honours them,
+    /// since to remove everything instead would destroy data; it is noted in the default profile.
+    RemovedValues,
+    /// Read-only attributes inside a path-less PATCH value are ignored.
+    ReadOnlyInPatchValue,
+    /// A `displayName` stands for the `display` of a multi-valued attribute's element.
+    DisplayNameForDisplay,
+    /// A JSON document in a string stands for the complex value it spells.
+    JsonInString,
+    /// A read-only name beside a reference, `manager.displayName`, is kept as the client gave it.
+    ReferenceDisplay,
+    /// PATCH operations are written `Add`, `Replace`, `Remove`.
+    OperationCase,
+    /// A PATCH, search or bulk body lacks its message URN.
+    MissingMessageUrn,
+    /// An address names its country by more than a code of two letters.
+    CountryNames,
+    /// Several elements are marked `primary`; the first one stays it.
+    SeveralPrimaries,
+    /// Blank text stands for no value: references, `manager`, e-mail addresses, passwords.
+    BlankText,
+    /// The text of a reference is no URI.
+    ReferenceText,
+    /// A number or a boolean stands for the text that spells it.
+    NumberForText,
+    /// `managerId`, the name of SCIM 1.1, stands for the manager's `value`.
+    ManagerId,
+    /// `type` of a member is blank or `direct`.
+    MemberType,
+    /// The `path` of a PATCH operation is blank, which is to say that there is none.
+    BlankPath,
+    /// A PATCH path names a part of a complex attribute without it: `givenName`.
+    BareSubAttributes,
+    /// A PATCH path has a filter behind a single-valued attribute: `manager[value eq "x"]`.
+    FilteredSingleValue,
+    /// A `replace` of elements that a filter finds leaves what its value does not name.
+    MergedElements,
+    /// A `Content-Type` names another charset than UTF-8, which the body is in nevertheless.
+    ContentCharset,
+    /// A body of JSON says that it is `text/plain`.
+    TextPlain,
+    /// The words of a path are written in another case: `/users`, `/bulk`.
+    EndpointCase,
+    /// A new user of the Ionic API has no `userName`.
+    DerivedUserName,
+    /// The Ionic API's `enabled` speaks of users whose `active` nobody has set.
+    EnabledByDefault,
+}
+
+/// What a tolerance is, for people. The texts are Markdown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// The tolerance.
+    pub tolerance: Tolerance,
+    /// Its name in logs.
+    pub name: &'static str,
+    /// What is sent.
+    pub sent: &'static str,
+    /// Which clients send it.
+    pub by: &'static str,
+    /// How it is read.
+    pub read: &'static str,
+    /// Where the `strict` profile refuses it, and with which error.
+    pub strict: &'static str,
+}
+
+impl Tolerance {
+    /// Every tolerance, in the order of the variants.
+    pub const ALL: [Description; 34] = [
+        Description {
+            tolerance: Self::StringBooleans,
+            name: "stringBooleans",
+            sent: "`\"True\"` or `\"false\"` for a boolean, in a body, a PATCH value or a filter",
+            by: "Entra ID, OneLogin, Saviynt",
+            read: "as that boolean; it is stored and answered as a JSON boolean",
+            strict: "400 `invalidValue`, in a filter 400 `invalidFilter`",
+        },
+        Description {
+            tolerance: Self::WrappedSingleValue,
+            name: "wrappedSingleValue",
+            sent: "`[{\"$ref\":null,\"value\":\"X\"}]` or `[\"X\"]` for a single-valued attribute",
+            by: "Entra ID",
+            read: "as the one value in it",
+            strict: "400 `invalidValue`",
+        },
+        Description {
+            tolerance: Self::UnwrappedMultiValue,
+            name: "unwrappedMultiValue",
+            sent: "one object or string for a multi-valued attribute; in `.search` one string for a list of names",
+            by: "OneLogin, Entra ID",
+            read: "as an array of one",
+            strict: "400 `invalidValue`",
+        },
+        Description {
+            tolerance: Self::BareComplexValue,
+            name: "bareComplexValue",
+            sent: "a string for an object that has a `value`: an e-mail address, a member's id, a manager's id",
+            by: "WSO2 Identity Server, Entra ID",
+            read: "as the object's `value`",
+            strict: "400 `invalidValue`",
+        },
+        Description {
+            tolerance: Self::UnknownAttributes,
+            name: "unknownAttributes",
+            sent: "attributes, and URNs in `schemas`, that no schema of the tenant defines",
+            by: "Entra ID, OneLogin, Saviynt, clients with extensions of their own",
+            read: "they are left out, and never stored",
+            strict: "400 `invalidSyntax`",
+        },
+        Description {
+            tolerance: Self::MissingSchemas,
+            name: "missingSchemas",
+            sent: "a body whose `schemas` is missing, empty, or lacks the URN of the base schema",
+            by: "Okta, OneLogin",
+            read: "as the base schema of the endpoint, and the extensions whose attributes are given",
+            strict: "400 `invalidValue`",
+        },
+        Description {
+            tolerance: Self::BareExtensionNames,
+            name: "bareExtensionNames",
+            sent: "`department` or `manager` without the URN of its extension, in a body, a path, a filter or `attributes`",
+            by: "Entra ID",
+            read: "as the attribute of the one extension that has it; a core attribute of that name wins",
+            strict: "400 `invalidSyntax`, as a PATCH path 400 `invalidPath`, in a filter 400 `invalidFilter`",
+        },
+        Description {
+            tolerance: Self::PathKeys,
+            name: "pathKeys",
+            sent: "members that are paths: `name.givenName`, `urn:…:User:department`, `emails[type eq \"work\"].value`",
+            by: "Entra ID",
+            read: "as the attribute that the path names",
+            strict: "400 `invalidSyntax`",
+        },
+        Description {
+            tolerance: Self::UnquotedFilterValues,
+            name: "unquotedFilterValues",
+            sent: "`externalId eq jyoung`, a filter with a word instead of a string",
+            by: "authentik, samples of Entra ID",
+            read: "as that string",
+            strict: "400 `invalidFilter`",
+        },
+        Description {
+            tolerance: Self::CreatedElements,
+            name: "createdElements",
+            sent: "a PATCH `add` or `replace` of `emails[type eq \"work\"].value` where no element matches",
+            by: "Entra ID",
+            read: "one element is made of the filter's `eq` terms and the value",
+            strict: "400 `noTarget`",
+        },
+        Description {
+            tolerance: Self::RemovedNothing,
+            name: "removedNothing",
+            sent: "a PATCH `remove` whose filter matches no element",
+            by: "Entra ID, Okta",
+            read: "it succeeds and changes nothing",
+            strict: "400 `noTarget`",
+        },
+        Description {
+            tolerance: Self::RemovedValues,
+            name: "removedValues",
+            sent: "a PATCH `remove` of `members` with the members to remove in `value`",
+            by: "Entra ID, OneLogin",
+            read: "just those are removed, and nothing where the list is empty",
+            strict: "nowhere: to remove all members instead would destroy data",
+        },
+        Description {
+            tolerance: Self::ReadOnlyInPatchValue,
+            name: "readOnlyInPatchValue",
+            sent: "`id`, `meta` or `groups` inside the value of a PATCH without path",
+            by: "Okta, authentik",
+            read: "they are ignored, also with another id",
+            strict: "400 `mutability`",
+        },
+        Description {
+            tolerance: Self::DisplayNameForDisplay,
+            name: "displayNameForDisplay",
+            sent: "`displayName` inside an element of `roles`, `entitlements` and others",
+            by: "Entra ID",
+            read: "as the element's `display`",
+            strict: "400 `invalidSyntax`",
+        },
+        Description {
+            tolerance: Self::JsonInString,
+            name: "jsonInString",
+            sent: "a role whose value is a JSON document in a string",
+            by: "Entra ID",
+            read: "as the sub-attributes that the document spells out",
+            strict: "nowhere: it is kept as the text it is",
+        },
+        Description {
+            tolerance: Self::ReferenceDisplay,
+            name: "referenceDisplay",
+            sent: "the read-only name beside a reference: `manager.displayName`",
+            by: "OneLogin, SCIM 1.1 clients",
+            read: "it is kept as given",
+            strict: "nowhere: it is ignored, like everything read-only in a body",
+        },
+        Description {
+            tolerance: Self::OperationCase,
+            name: "operationCase",
+            sent: "`\"op\":\"Replace\"`",
+            by: "Entra ID",
+            read: "as `replace`",
+            strict: "400 `invalidSyntax`",
+        },
+        Description {
+            tolerance: Self::MissingMessageUrn,
+            name: "missingMessageUrn",
+            sent: "a PATCH, `.search` or bulk body whose `schemas` lacks the message's URN",
+            by: "Okta and home-made clients",
+            read: "as the message that belongs to the URL and method",
+            strict: "400 `invalidSyntax`",
+        },
+        Description {
+            tolerance: Self::CountryNames,
+            name: "countryNames",
+            sent: "a country's name, or a code of three letters, in `addresses.country`",
+            by: "Entra ID, directories that keep names",
+            read: "it is kept as given",
+            strict: "400 `invalidValue`",
+        },
+        Description {
+            tolerance: Self::SeveralPrimaries,
+            name: "severalPrimaries",
+            sent: "`\"primary\":true` on several values of one attribute",
+            by: "PingOne, PingFederate",
+            read: "the first of them stays primary, and the others become false",
+            strict: "400 `invalidValue`",
+        },
+        Description {
+            tolerance: Self::BlankText,
+            name: "blankText",
+            sent: "blank text for a reference such as `profileUrl`, for `manager`, an e-mail address or `password`",
+            by: "Saviynt, OneLogin",
+            read: "as no value; in a PATCH `replace` it clears the attribute",
+            strict: "400 `invalidValue`",
+        },
+        Description {
+            tolerance: Self::ReferenceText,
+            name: "referenceText",
+            sent: "text that is no URI for a reference such as `profileUrl`",
+            by: "Saviynt, OneLogin",
+            read: "it is kept as given",
+            strict: "400 `invalidValue`",
+        },
+        Description {
+            tolerance: Self::NumberForText,
+            name: "numberForText",
+            sent: "a JSON number or boolean for a text attribute: `\"employeeNumber\":701984`",
+            by: "clients that build JSON from typed records",
+            read: "as the text that spells it",
+            strict: "400 `invalidValue`",
+        },
+        Description {
+            tolerance: Self::ManagerId,
+            name: "managerId",
+            sent: "`managerId`, the name of SCIM 1.1, inside `manager`, in a body or a PATCH path",
+            by: "OneLogin",
+            read: "as the manager's `value`",
+            strict: "400 `invalidSyntax`, as a PATCH path 400 `invalidPath`",
+        },
+        Description {
+            tolerance: Self::MemberType,
+            name: "memberType",
+            sent: "a member whose `type` is blank or `direct`",
+            by: "clients that copy a user's `groups`",
+            read: "as a member without `type`",
+            strict: "400 `invalidValue`",
+        },
+        Description {
+            tolerance: Self::BlankPath,
+            name: "blankPath",
+            sent: "`\"path\":\"\"` in a PATCH operation",
+            by: "home-made clients",
+            read: "as an operation without path",
+            strict: "400 `invalidPath`",
+        },
+        Description {
+            tolerance: Self::BareSubAttributes,
+            name: "bareSubAttributes",
+            sent: "a PATCH path that names a part of `name` alone: `givenName`",
+            by: "Grouper",
+            read: "as `name.givenName`: the part of the one single-valued attribute of the base schema that has it; an attribute of that name wins",
+            strict: "400 `invalidPath`",
+        },
+        Description {
+            tolerance: Self::FilteredSingleValue,
+            name: "filteredSingleValue",
+            sent: "a PATCH path with a filter behind a single value: `manager[value eq \"26118915\"]`",
+            by: "Entra ID",
+            read: "as the value if it matches; otherwise there is nothing to do",
+            strict: "400 `invalidPath`",
+        },
+        Description {
+            tolerance: Self::MergedElements,
+            name: "mergedElements",
+            sent: "a PATCH `replace` of `emails[type eq \"work\"]` with some of an element's parts, or with a string",
+            by: "Entra ID",
+            read: "the parts that it does not name stay; a string is the `value`",
+            strict: "the element is replaced as a whole, as RFC 7644 §3.5.2.3 says",
+        },
+        Description {
+            tolerance: Self::ContentCharset,
+            name: "contentCharset",
+            sent: "`Content-Type: application/scim+json; charset=ISO-8859-1`, or any other charset",
+            by: "Java clients (REST Assured and others label JSON with their default charset)",
+            read: "the charset is ignored and the body is read as UTF-8, which JSON is in",
+            strict: "415",
+        },
+        Description {
+            tolerance: Self::TextPlain,
+            name: "textPlain",
+            sent: "JSON with `Content-Type: text/plain`",
+            by: "DummyIDP, and what else posts text with `fetch`",
+            read: "as JSON, except with Basic credentials: a browser that remembers those can be made to send such a body by any web page",
+            strict: "415",
+        },
+        Description {
+            tolerance: Self::EndpointCase,
+            name: "endpointCase",
+            sent: "`/users`, `/bulk`, `/serviceproviderconfig`: a path below the base URL in another case, also in a bulk operation",
+            by: "home-made clients",
+            read: "as the endpoint of that name; answers show the canonical spelling",
+            strict: "404",
+        },
+        Description {
+            tolerance: Self::DerivedUserName,
+            name: "derivedUserName",
+            sent: "a new user without `userName`, on the Ionic base",
+            by: "clients of the Ionic API",
+            read: "its `userName` is `domainUpn`, else the first e-mail address, else `externalId`; a later PUT or PATCH that clears `userName` leaves it as it is",
+            strict: "nowhere: the Ionic base is read by the `default` profile",
+        },
+        Description {
+            tolerance: Self::EnabledByDefault,
+            name: "enabledByDefault",
+            sent: "`enabled=true`, the Ionic API's filter for who may work, where users have no `active`",
+            by: "clients of the Ionic API",
+            read: "`enabled=true` finds users whose `active` is true or absent, `enabled=false` those whose `active` is false; a `filter` on `active` finds what it names",
+            strict: "nowhere: the Ionic base is read by the `default` profile",
+        },
+    ];
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn description(self) -> &'static Description {
+        &CATALOGUE[self as usize]
+    }
+}
+
+static CATALOGUE: [Description; Tolerance::ALL.len()] = Tolerance::ALL;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_tolerance_is_listed_once_and_in_order() {
+        for (position, described) in Tolerance::ALL.iter().enumerate() {
+            assert_eq!(described.tolerance as usize, position, "{}", described.name);
+            assert_eq!(described.tolerance.description().name, described.name);
+        }
+        let names: BTreeSet<_> = Tolerance::ALL.iter().map(|one| one.name).collect();
+        assert_eq!(names.len(), Tolerance::ALL.len());
+    }
+}
