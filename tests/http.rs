@@ -202,6 +202,8 @@ async fn media_types_are_negotiated() {
     check_body(&[], 201).await;
     check_body(&[("Content-Type", "application/json; charset=UTF-8")], 201).await;
     check_body(&[("Content-Type", "application/scim+json")], 201).await;
+    check_body(&[("Content-Type", "application/json; charset=latin1")], 201).await;
+    check_body(&[("Content-Type", "text/plain")], 201).await;
     check_body(&[("Content-Type", "text/xml")], 415).await;
     check_body(
         &[("Content-Type", "application/x-www-form-urlencoded")],
@@ -388,10 +390,11 @@ async fn head_is_get_without_the_body() {
 #[tokio::test]
 async fn me_is_the_user_of_the_credential() {
     let mut server = Server::start().await;
-    server
-        .send("GET", "/scim/v2/Me", None)
-        .await
-        .check_error(404, None);
+    for verb in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+        let body = Some(user("ada")).filter(|_| verb != "GET" && verb != "DELETE");
+        let answer = server.send(verb, "/scim/v2/Me", body.as_ref()).await;
+        answer.check_error(501, None);
+    }
     let id = server.create(USERS, &user("ada")).await;
     let of_ada = id.clone();
     let of_ada = |new: &mut NewCredential| {

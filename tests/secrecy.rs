@@ -6,9 +6,10 @@
 mod support;
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use axum::body::Body;
 use scim_lambda::protocol::profile::{Passwords, Rules, Switches};
 use scim_lambda::protocol::schema::Registry;
 use scim_lambda::store::{Meter, Stored};
@@ -87,16 +88,73 @@ impl Log {
     }
 }
 
+/// What all tests of this process log, from the first that asks on. A subscriber for each thread would
+/// not do: whether a place in the code logs at all is remembered for the whole process.
+fn log() -> Log {
+    static LOG: LazyLock<Log> = LazyLock::new(|| {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        log
+    });
+    LOG.clone()
+}
+
+/// What is found at the door is noted like what is found in a body.
+#[tokio::test]
+async fn the_log_line_of_a_request_names_the_tolerances_that_it_needed() {
+    let log = log();
+    let server = Server::start().await;
+    let mut number = 0;
+    let mut check =
+        async |method: &str, path: &str, headers: &[(&str, &str)], body: Value, noted: &str| {
+            number += 1;
+            let id = format!("tolerances-{number}");
+            let mut request = server.request(method, path).header("X-Request-Id", &id);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(Body::from(body.to_string())).unwrap();
+            let answer = server.answer(request).await;
+            assert!(answer.status < 300, "{path}: {}", answer.text);
+            let text = log.text();
+            let lines = text
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let mut of_it = lines.filter(|line| line["span"]["request.client_id"] == id.as_str());
+            let closing = of_it
+                .find(|line| line["fields"]["status"].is_number())
+                .unwrap();
+            let found = closing["span"]["tolerances"].as_str().unwrap_or_default();
+            assert_eq!(found, noted, "{method} {path}");
+        };
+    let ionic = "/v2/acme/scim";
+    let named = |name: &str| json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": name});
+    check("POST", USERS, &[], named("a"), "").await;
+    check("GET", "/scim/v2/users", &[], json!({}), "endpointCase").await;
+    check("GET", "/scim/v2/schemas", &[], json!({}), "endpointCase").await;
+    let text = [("Content-Type", "text/plain; charset=ISO-8859-1")];
+    check("POST", USERS, &text, named("b"), "contentCharset,textPlain").await;
+    let bulk = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+        "Operations": [{"method": "POST", "path": "/users", "bulkId": "c", "data": named("c")}],
+    });
+    check("POST", "/scim/v2/Bulk", &[], bulk, "endpointCase").await;
+    let users = format!("{ionic}/Users");
+    let body = json!({"schemas": ["urn:scim:schemas:core:1.0"], "externalId": "d"});
+    check("POST", &users, &[], body, "derivedUserName").await;
+    let enabled = format!("{users}?enabled=true");
+    check("GET", &enabled, &[], json!({}), "enabledByDefault").await;
+}
+
 #[tokio::test]
 async fn no_log_line_holds_what_a_client_sent() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_max_level(tracing::Level::DEBUG)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = log();
     let server = Server::start().await;
     let id = server.create(USERS, &user()).await;
     let patch = json!({

@@ -76,12 +76,13 @@ impl Api {
         match (self, target) {
             // Devices come into being by enrolment.
             (Self::Ionic(_), Target::Collection(Within::Endpoint(endpoint)))
-                if endpoint == "Devices" =>
+                if endpoint.eq_ignore_ascii_case("Devices") =>
             {
                 &[Verb::Get]
             }
             (Self::Ionic(_), Target::Resource { endpoint, .. })
-                if endpoint == "Devices" || endpoint == "Roles" =>
+                if endpoint.eq_ignore_ascii_case("Devices")
+                    || endpoint.eq_ignore_ascii_case("Roles") =>
             {
                 &[Verb::Get, Verb::Put, Verb::Delete]
             }

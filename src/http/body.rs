@@ -37,7 +37,10 @@ pub(super) async fn read_object_up_to(
     limit: usize,
 ) -> Result<Map<String, Value>> {
     let headers = &call.headers;
-    media_type::check_content_type(headers)?;
+    let mut reading = call.scope.reading();
+    let checked = media_type::check_content_type(headers, &mut reading);
+    call.scope.note(&reading);
+    checked?;
     let bytes = read(headers, body, limit.min(MAX_DRAINED_BYTES)).await?;
     let parse = || json::parse_object(&bytes);
     call.scope.compute(bytes.len(), parse).await?

@@ -23,7 +23,8 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body) -> Result<Response> {
     let parse = || BulkRequest::parse(&body, &mut reading);
     let request = scope.compute(size, parse).await?;
     scope.note(&reading);
-    perform(call, (request?, size), render_response).await
+    let performed = call.service.provider.bulk(scope, request?, size).await?;
+    Ok(answer(&performed, render_response))
 }
 
 /// The same for a bulk request of SCIM 1.1.
@@ -35,9 +36,25 @@ pub(super) async fn bulk_v1(call: &Call<'_>, dialect: Dialect, body: Body) -> Re
     let scope = &call.scope;
     let mut reading = scope.reading();
     let translate = || v1::bulk_request(body, &scope.tenant.registry, dialect, &mut reading);
-    let request = scope.compute(size, translate).await?;
+    let translated = scope.compute(size, translate).await?;
     scope.note(&reading);
-    perform(call, (request?, size), render_response_v1).await
+    let v1::Translated {
+        request,
+        names_from,
+    } = translated?;
+    let explain = |one: Performed| {
+        let name = one.label.bulk_id.as_ref();
+        let name_from = name.and_then(|name| names_from.get(name).copied());
+        Performed {
+            status: one
+                .status
+                .map_err(|error| v1::explain_conflict(error, name_from)),
+            ..one
+        }
+    };
+    let performed = call.service.provider.bulk(scope, request, size).await?;
+    let performed: Vec<_> = performed.into_iter().map(explain).collect();
+    Ok(answer(&performed, render_response_v1))
 }
 
 /// The body, and its size as [`Scope::compute`](crate::provider::Scope::compute) takes it.
@@ -49,13 +66,7 @@ async fn read(call: &Call<'_>, body: Body) -> Result<(Map<String, Value>, usize)
     Ok((body, size))
 }
 
-async fn perform(
-    call: &Call<'_>,
-    (request, size): (BulkRequest, usize),
-    render: fn(&[Outcome<'_>]) -> String,
-) -> Result<Response> {
-    let provider = &call.service.provider;
-    let performed = provider.bulk(&call.scope, request, size).await?;
+fn answer(performed: &[Performed], render: fn(&[Outcome<'_>]) -> String) -> Response {
     let failed = performed.iter().filter_map(|one| one.status.as_ref().err());
     failed.for_each(answer::log);
     let outcomes: Vec<_> = performed.iter().map(Performed::outcome).collect();

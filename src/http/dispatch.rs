@@ -21,13 +21,13 @@ use super::{
 };
 use crate::pool::Turn;
 use crate::protocol::message::Parameters;
-use crate::protocol::profile::Profile;
+use crate::protocol::profile::{Profile, Tolerance};
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::Action;
 use crate::protocol::{Error, ErrorKind, Result};
 use crate::provider::{REQUEST_BUDGET, Scope};
 use crate::store::Meter;
-use crate::tenant::{CredentialKind, RequestHead, TenantId, unauthorized};
+use crate::tenant::{CredentialKind, RequestHead, TenantId, refusal};
 
 /// A request whose caller is known.
 pub(super) struct Call<'s> {
@@ -73,7 +73,7 @@ async fn answer_to(service: &Service, parts: Parts, body: Body, route: &Route) -
     let method = route.api.method(&parts);
     observe::note_route(shown(&method), route.api.name(), target.template());
     let verb = Verb::of(&method, &route.api, target);
-    match carry_out(service, parts, body, &route.api, (target, verb)).await {
+    match carry_out(service, parts, body, route, (target, verb)).await {
         Ok(response) => response,
         Err(error) if error.kind() == ErrorKind::MethodNotAllowed => {
             answer::allowing(route.api.error(&error), &route.api.allow(target))
@@ -86,14 +86,18 @@ async fn carry_out(
     service: &Service,
     parts: Parts,
     body: Body,
-    api: &Api,
+    route: &Route,
     (target, verb): (&Target, Result<Verb>),
 ) -> Result<Response> {
-    let (mut call, body) = open(service, (parts, body), api).await?;
+    let (mut call, body) = open(service, (parts, body), &route.api).await?;
     if *target == Target::Me {
         call.scope = call.scope.at_me();
     }
-    let answered = act(&call, body, api, (target, verb)).await;
+    let is_found = route.is_exact || call.scope.tolerates(Tolerance::EndpointCase);
+    let answered = match is_found {
+        true => act(&call, body, &route.api, (target, verb)).await,
+        false => Err(no_such_endpoint()),
+    };
     observe::note_tolerances(call.scope.fired());
     answered
 }
@@ -206,10 +210,7 @@ fn resource_type(scope: &Scope, target: &Target) -> Result<Option<Arc<ResourceTy
     else {
         return Ok(None);
     };
-    let registry = &scope.tenant.registry;
-    let found = registry
-        .at_endpoint(endpoint)
-        .ok_or_else(no_such_endpoint)?;
+    let found = scope.at_endpoint(endpoint).ok_or_else(no_such_endpoint)?;
     observe::note_resource_type(&found.name);
     Ok(Some(Arc::clone(found)))
 }
@@ -226,13 +227,14 @@ fn request_head<'p>(
 ) -> Result<RequestHead<'p>> {
     let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
     let is_sole = parts.headers.get_all(AUTHORIZATION).iter().count() == 1;
+    // Of two credentials it cannot be told which one is meant.
+    let authorization = text(AUTHORIZATION).filter(|_| is_sole);
     let tenant = match api {
         Api::V2 | Api::V1 => None,
-        Api::Ionic(tenant) => Some(tenant.as_ref().ok_or_else(unauthorized)?),
+        Api::Ionic(tenant) => Some(tenant.as_ref().ok_or_else(|| refusal(authorization))?),
     };
     Ok(RequestHead {
-        // Of two credentials nobody can say which one is meant.
-        authorization: text(AUTHORIZATION).filter(|_| is_sole),
+        authorization,
         tenant,
         method,
         path,

@@ -4,8 +4,9 @@
 //! that asks for JSON by either of its names, or by a wildcard, is content with that.
 
 use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 
+use crate::protocol::profile::{Reading, Tolerance};
 use crate::protocol::{Error, Result};
 
 /// The media type of every answer with a body in SCIM 2.0.
@@ -14,6 +15,8 @@ pub(super) const SCIM_JSON: &str = "application/scim+json";
 pub(super) const JSON_UTF_8: &str = "application/json; charset=utf-8";
 /// The other name that clients know it by.
 const JSON: &str = "application/json";
+/// What clients say that do not name a type of their own.
+const TEXT_PLAIN: &str = "text/plain";
 
 /// Checks that one of our two media types fits the `Accept` header.
 ///
@@ -34,25 +37,38 @@ pub(super) fn check_accept(headers: &HeaderMap) -> Result<()> {
     )))
 }
 
-/// Checks that a body is plain UTF-8 JSON by what its headers say; saying nothing is fine.
+/// Checks that a body is JSON without an encoding by what its headers say; saying nothing is fine.
+///
+/// JSON is in UTF-8 (RFC 8259 §8.1), so another charset is tolerated as a label that means nothing
+/// ([`Tolerance::ContentCharset`]), and so is `text/plain` ([`Tolerance::TextPlain`]). With Basic
+/// credentials the type has to be JSON's: a browser adds those that it remembers to what any web page
+/// makes it send, but asks this service first before it sends a type other than those of forms.
 ///
 /// # Errors
-/// `UnsupportedMediaType` for any other type, charset or encoding.
-pub(super) fn check_content_type(headers: &HeaderMap) -> Result<()> {
+/// `UnsupportedMediaType` for any other type or encoding.
+pub(super) fn check_content_type(headers: &HeaderMap, reading: &mut Reading<'_>) -> Result<()> {
     let encoding = headers.get(CONTENT_ENCODING);
     if encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Error::unsupported_media_type(
             "Bodies are taken without a Content-Encoding only",
         ));
     }
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return Ok(());
-    };
-    let value = value.to_str().unwrap_or("?");
+    let value = headers.get(CONTENT_TYPE);
+    let value = value
+        .map_or("", |value| value.to_str().unwrap_or("?"))
+        .trim();
     let mut parts = value.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default();
     let is_json = name.eq_ignore_ascii_case(SCIM_JSON) || name.eq_ignore_ascii_case(JSON);
-    if (is_json && parts.all(is_harmless_parameter)) || value.trim().is_empty() {
+    if !is_json && has_basic_credentials(headers) {
+        return Err(Error::unsupported_media_type(format!(
+            "With Basic credentials the Content-Type of a body must be {SCIM_JSON} or {JSON}"
+        )));
+    }
+    let is_taken = is_json
+        || value.is_empty()
+        || (name.eq_ignore_ascii_case(TEXT_PLAIN) && reading.tolerates(Tolerance::TextPlain));
+    if is_taken && (parts.all(is_utf_8) || reading.tolerates(Tolerance::ContentCharset)) {
         return Ok(());
     }
     Err(Error::unsupported_media_type(format!(
@@ -60,13 +76,24 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<()> {
     )))
 }
 
-/// Any parameter but a charset that is not UTF-8 or a part of it.
-fn is_harmless_parameter(parameter: &str) -> bool {
+/// Whether a parameter leaves the body in UTF-8: any but a charset that is neither UTF-8 nor a part of
+/// it.
+fn is_utf_8(parameter: &str) -> bool {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
     let value = value.trim().trim_matches('"');
     let utf8 = ["utf-8", "utf8", "us-ascii"];
     !name.trim().eq_ignore_ascii_case("charset")
         || utf8.iter().any(|known| value.eq_ignore_ascii_case(known))
+}
+
+fn has_basic_credentials(headers: &HeaderMap) -> bool {
+    headers.get_all(AUTHORIZATION).iter().any(|value| {
+        let scheme = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_whitespace().next());
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+    })
 }
 
 /// One element of an `Accept` header.
@@ -114,6 +141,7 @@ mod tests {
     use axum::http::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::protocol::profile::{Profile, Rules};
 
     fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -147,32 +175,94 @@ mod tests {
         check(&["application/json;q=nonsense"], true);
     }
 
+    /// Checks a body's headers, and which tolerances they needed; nothing where they are refused.
+    #[track_caller]
+    fn check_body(profile: Profile, headers: &HeaderMap, expected: Option<&str>) {
+        let rules = Rules {
+            profile,
+            ..Rules::default()
+        };
+        let mut reading = Reading::new(&rules);
+        let result = check_content_type(headers, &mut reading);
+        let fired = reading.fired().to_string();
+        let found = result.is_ok().then_some(fired.as_str());
+        assert_eq!(found, expected, "{profile:?} {headers:?}");
+    }
+
     #[test]
     fn bodies_are_json_by_either_name() {
-        fn check(value: &str, expected: bool) {
-            let result = check_content_type(&headers(&CONTENT_TYPE, &[value]));
-            assert_eq!(result.is_ok(), expected, "{value}");
+        for profile in [Profile::Default, Profile::Strict, Profile::Interop] {
+            let check = |value: &str, expected: Option<&str>| {
+                check_body(profile, &headers(&CONTENT_TYPE, &[value]), expected);
+            };
+            check("application/scim+json", Some(""));
+            check("application/json", Some(""));
+            check("APPLICATION/JSON;charset=UTF-8", Some(""));
+            check("application/json; charset=\"utf-8\"; profile=x", Some(""));
+            check("", Some(""));
+            check("application/json-patch+json", None);
+            check("application/xml", None);
+            check("text/html", None);
+            check("text/plainer", None);
+            check("application/x-www-form-urlencoded", None);
+            check("multipart/form-data; boundary=x", None);
+            check_body(profile, &HeaderMap::new(), Some(""));
         }
-        check("application/scim+json", true);
-        check("application/json", true);
-        check("APPLICATION/JSON;charset=UTF-8", true);
-        check("application/json; charset=\"utf-8\"; profile=x", true);
-        check("", true);
-        check("application/json; charset=utf-16", false);
-        check("application/json-patch+json", false);
-        check("application/xml", false);
-        check("text/plain", false);
-        check("application/x-www-form-urlencoded", false);
-        assert!(check_content_type(&HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn another_charset_and_plain_text_are_read_in_the_default_profile_only() {
+        let check = |value: &str, expected: &str| {
+            let headers = headers(&CONTENT_TYPE, &[value]);
+            check_body(Profile::Default, &headers, Some(expected));
+            check_body(Profile::Strict, &headers, None);
+            check_body(Profile::Interop, &headers, None);
+        };
+        check(
+            "application/scim+json; charset=ISO-8859-1",
+            "contentCharset",
+        );
+        check("application/json; Charset=\"utf-16\"", "contentCharset");
+        check("application/json;charset=", "contentCharset");
+        check("text/plain", "textPlain");
+        check("Text/Plain;charset=UTF-8", "textPlain");
+        check("text/plain; charset=iso-8859-1", "contentCharset,textPlain");
+    }
+
+    #[test]
+    fn with_basic_credentials_the_type_has_to_be_named() {
+        let check = |authorization: &str, value: Option<&str>, expected: Option<&str>| {
+            let mut headers = headers(&AUTHORIZATION, &[authorization]);
+            if let Some(value) = value {
+                headers.insert(CONTENT_TYPE, value.parse().unwrap());
+            }
+            check_body(Profile::Default, &headers, expected);
+        };
+        check("Basic YTpi", Some("application/json"), Some(""));
+        check(
+            "Basic YTpi",
+            Some("application/json; charset=x"),
+            Some("contentCharset"),
+        );
+        check("Basic YTpi", Some("text/plain"), None);
+        check(" bASIC YTpi", Some("text/plain;charset=UTF-8"), None);
+        check("Basic YTpi", Some(""), None);
+        check("Basic YTpi", None, None);
+        check("Bearer Basic", Some("text/plain"), Some("textPlain"));
+        check("IONIC a:b", None, Some(""));
     }
 
     #[test]
     fn compressed_bodies_are_refused() {
-        fn check(value: &str, expected: bool) {
-            let result = check_content_type(&headers(&CONTENT_ENCODING, &[value]));
-            assert_eq!(result.is_ok(), expected, "{value}");
-        }
-        check("identity", true);
-        check("gzip", false);
+        check_body(
+            Profile::Default,
+            &headers(&CONTENT_ENCODING, &["identity"]),
+            Some(""),
+        );
+        check_body(
+            Profile::Default,
+            &headers(&CONTENT_ENCODING, &["gzip"]),
+            None,
+        );
     }
 }

@@ -57,14 +57,16 @@ pub(super) async fn one(
 
 /// Any verb on the resource that the caller's credential stands for (RFC 7644 §3.11).
 ///
-/// A credential without a user has no such resource, and one that has a user cannot create it
-/// again.
+/// For a credential without a user there is no `/Me`, which RFC 7644 §3.11 answers with 501; one that
+/// has a user cannot create it again.
 ///
 /// # Errors
-/// `NotFound` without a user, `Conflict` for a POST; else as [`one`].
+/// `NotImplemented` without a user, `Conflict` for a POST; else as [`one`].
 pub(super) async fn me(call: &Call<'_>, verb: Verb, body: Body) -> Result<Response> {
     let user = call.scope.caller.user.clone();
-    let id = user.ok_or_else(|| Error::not_found("This credential stands for no user"))?;
+    let id = user.ok_or_else(|| {
+        Error::not_implemented("This credential stands for no user, so there is no /Me")
+    })?;
     if verb == Verb::Post {
         return Err(Error::conflict(
             "The user of this credential exists already",

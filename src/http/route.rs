@@ -10,6 +10,10 @@
 //!          / endpoint [ "/" id ]
 //! ```
 //!
+//! The words of a target are found in any case, and the route says whether they are spelled as above;
+//! whether that matters is for the tenant's profile to say. The base is found as it is written alone: it
+//! is pasted whole, and a gateway's own routes begin with it.
+//!
 //! It must not know any tenant: whether an endpoint exists is for the tenant's registry to say.
 
 use axum::http::Method;
@@ -33,6 +37,8 @@ pub(super) struct Route {
     pub(super) api: Api,
     /// What the path stands for.
     pub(super) target: Result<Target>,
+    /// Whether the words of the protocol in it are in their own case.
+    pub(super) is_exact: bool,
 }
 
 /// What a path stands for.
@@ -115,14 +121,19 @@ impl Route {
         let segments = decoded.filter(|_| is_rooted).unwrap_or_default();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match root(&segments) {
-            Some((Api::V2, rest)) => Self {
-                api: Api::V2,
-                target: below_version(rest).and_then(Target::below_base),
-            },
+            Some((Api::V2, rest)) => {
+                let segments = below_version(rest).map(Segments::of);
+                Self {
+                    api: Api::V2,
+                    is_exact: segments.as_ref().is_ok_and(|segments| segments.is_exact),
+                    target: segments.and_then(|segments| Target::below_base(&segments.words)),
+                }
+            }
             Some((api, rest)) => Self::v1(api, rest),
             None => Self {
                 api: Api::V2,
                 target: Err(no_such_endpoint()),
+                is_exact: true,
             },
         }
     }
@@ -138,8 +149,12 @@ impl Route {
     }
 
     fn v1(api: Api, segments: &[&str]) -> Self {
-        let target = Target::below_v1_base(segments);
-        Self { api, target }
+        let segments = without_format(segments).map(|segments| Segments::of(&segments));
+        Self {
+            api,
+            is_exact: segments.as_ref().is_ok_and(|segments| segments.is_exact),
+            target: segments.and_then(|segments| Target::below_v1_base(&segments.words)),
+        }
     }
 }
 
@@ -176,25 +191,18 @@ impl Target {
         })
     }
 
-    /// The target of a path of SCIM 1.1, whose end may choose the format (SCIM 1.1 API §3.6).
+    /// The target of a path of SCIM 1.1.
     fn below_v1_base(segments: &[&str]) -> Result<Self> {
-        let Some((last, before)) = segments.split_last() else {
-            return Err(no_such_endpoint());
-        };
-        if last.ends_with(".xml") {
-            return Err(Error::not_acceptable("Answers are JSON; XML is not served"));
-        }
-        let last = last.strip_suffix(".json").unwrap_or(last);
-        Ok(match (before, last) {
-            ([], "Bulk") => Self::Bulk,
-            ([], "ServiceProviderConfigs") => Self::Discovery(Discovery::ServiceProviderConfig),
-            ([], "Schemas") => Self::Discovery(Discovery::Schemas),
-            ([], "Scopes") => Self::Discovery(Discovery::Scopes),
-            ([], endpoint) => Self::Collection(Within::Endpoint(endpoint.to_owned())),
-            (["Schemas"], id) => Self::Discovery(Discovery::Schema(id.to_owned())),
-            ([endpoint], id) => Self::Resource {
+        Ok(match segments {
+            ["Bulk"] => Self::Bulk,
+            ["ServiceProviderConfigs"] => Self::Discovery(Discovery::ServiceProviderConfig),
+            ["Schemas"] => Self::Discovery(Discovery::Schemas),
+            ["Scopes"] => Self::Discovery(Discovery::Scopes),
+            [endpoint] => Self::Collection(Within::Endpoint((*endpoint).to_owned())),
+            ["Schemas", id] => Self::Discovery(Discovery::Schema((*id).to_owned())),
+            [endpoint, id] => Self::Resource {
                 endpoint: (*endpoint).to_owned(),
-                id: id.to_owned(),
+                id: (*id).to_owned(),
             },
             _ => return Err(no_such_endpoint()),
         })
@@ -269,6 +277,54 @@ fn root<'p>(segments: &'p [&'p str]) -> Option<(Api, &'p [&'p str])> {
         ["scim", rest @ ..] => Some((Api::V2, rest)),
         _ => None,
     }
+}
+
+/// The words of paths by the segment in which they mean something.
+const WORDS: [&[&str]; 3] = [
+    &[
+        ".search",
+        "Bulk",
+        "Me",
+        "ResourceTypes",
+        "Schemas",
+        "Scopes",
+        "ServiceProviderConfig",
+        "ServiceProviderConfigs",
+    ],
+    &[".search"],
+    &["members"],
+];
+
+/// The segments below a base, with the words of the protocol in their own case.
+struct Segments<'p> {
+    words: Vec<&'p str>,
+    is_exact: bool,
+}
+
+impl<'p> Segments<'p> {
+    fn of(segments: &[&'p str]) -> Self {
+        let spelled = |(position, segment): (usize, &&'p str)| -> &'p str {
+            let mut words = WORDS.get(position).into_iter().copied().flatten();
+            let word = words.find(|word| word.eq_ignore_ascii_case(segment));
+            word.copied().unwrap_or(segment)
+        };
+        let words: Vec<_> = segments.iter().enumerate().map(spelled).collect();
+        Self {
+            is_exact: words == segments,
+            words,
+        }
+    }
+}
+
+/// The segments of a path of SCIM 1.1, whose end may choose the format (SCIM 1.1 API §3.6).
+fn without_format<'p>(segments: &[&'p str]) -> Result<Vec<&'p str>> {
+    let mut segments = segments.to_vec();
+    let last = segments.last_mut().ok_or_else(no_such_endpoint)?;
+    if last.ends_with(".xml") {
+        return Err(Error::not_acceptable("Answers are JSON; XML is not served"));
+    }
+    *last = last.strip_suffix(".json").unwrap_or(last);
+    Ok(segments)
 }
 
 /// What follows the protocol version, which may be left out (RFC 7644 §3.13).
@@ -425,6 +481,56 @@ mod tests {
     }
 
     #[test]
+    fn words_are_found_in_any_case_and_the_base_as_it_is() {
+        fn check(path: &str, expected: &Target, is_exact: bool) {
+            let route = Route::parse(path);
+            assert_eq!(route.target.unwrap(), *expected, "{path}");
+            assert_eq!(route.is_exact, is_exact, "{path}");
+        }
+        let named = |name: &str| Within::Endpoint(name.to_owned());
+        check("/scim/v2/Users", &Target::Collection(named("Users")), true);
+        check("/scim/v2/users", &Target::Collection(named("users")), true);
+        check("/scim/v2/bulk", &Target::Bulk, false);
+        check("/scim/ME", &Target::Me, false);
+        let config = || Target::Discovery(Discovery::ServiceProviderConfig);
+        check("/scim/v2/serviceproviderconfig", &config(), false);
+        check("/scim/v1/serviceProviderConfigs", &config(), false);
+        check(
+            "/v2/acme/scim/serviceproviderconfigs.json",
+            &config(),
+            false,
+        );
+        let schema = || Target::Discovery(Discovery::Schema("Users".to_owned()));
+        check("/scim/v1/schemas/Users", &schema(), false);
+        check(
+            "/scim/v2/.SEARCH",
+            &Target::Search(Within::Everything),
+            false,
+        );
+        check(
+            "/scim/v2/Users/.Search",
+            &Target::Search(named("Users")),
+            false,
+        );
+        check("/scim/v2/Users/Bulk", &resource("Users", "Bulk"), true);
+        check("/scim/v2/Users/bulk", &resource("Users", "bulk"), true);
+        let members = Target::Members {
+            endpoint: "Groups".to_owned(),
+            id: "ME".to_owned(),
+        };
+        check("/scim/v2/Groups/ME/Members", &members, false);
+        check("/scim/V2/Users", &resource("V2", "Users"), true);
+        for path in ["/SCIM/v2/Users", "/Scim/v1/Users", "/V2/acme/scim/Users"] {
+            let error = Route::parse(path).target.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{path}");
+        }
+        for path in ["/scim/v2/bulk/.search", "/scim/v2/schemas/.SEARCH"] {
+            let error = Route::parse(path).target.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{path}");
+        }
+    }
+
+    #[test]
     fn what_leads_nowhere_is_not_found() {
         fn check(path: &str) {
             let error = target(path).unwrap_err();
@@ -467,7 +573,7 @@ mod tests {
     #[test]
     fn a_method_that_a_target_does_not_take_is_answered_with_those_it_does() {
         fn check(method: &str, path: &str, expected: Result<Verb, &str>) {
-            let Route { api, target } = Route::parse(path);
+            let Route { api, target, .. } = Route::parse(path);
             let target = target.unwrap();
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let verb = Verb::of(&method, &api, &target).map_err(|error| {
@@ -496,6 +602,12 @@ mod tests {
         check("get", "/scim/v2/Users", Err("GET, HEAD, POST"));
         check("POST", "/scim/v1/Devices", Ok(Verb::Post));
         check("POST", "/v2/acme/scim/Devices", Err("GET, HEAD"));
+        check("POST", "/v2/acme/scim/devices", Err("GET, HEAD"));
+        check(
+            "PATCH",
+            "/v2/acme/scim/dEVICES/1",
+            Err("GET, HEAD, PUT, DELETE"),
+        );
         check(
             "PATCH",
             "/v2/acme/scim/Roles/1",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::authorization::Presented;
+use super::authorization::{Presented, is_misplaced_token};
 use super::cache::{Cache, Freshness};
 use super::mac::Signature;
 use super::{
@@ -54,8 +54,8 @@ impl Authenticator {
     /// has proved good, whether the tenant has switched the kind on.
     ///
     /// # Errors
-    /// `Unauthorized`, with the same words whatever the reason; `Unavailable` if that cannot be
-    /// told because secrets are out of reach; what `is_enabled` returns.
+    /// `Unauthorized`, with words that depend on the form of the header alone; `Unavailable` if that
+    /// cannot be told because secrets are out of reach; what `is_enabled` returns.
     pub async fn authenticate<F, Fut>(
         &self,
         head: &RequestHead<'_>,
@@ -67,7 +67,8 @@ impl Authenticator {
     {
         let began = self.clock.now_millis();
         let now = began / 1000;
-        let presented = Presented::parse(&self.stack, head, now).ok_or_else(unauthorized)?;
+        let presented = Presented::parse(&self.stack, head, now);
+        let presented = presented.ok_or_else(|| refusal(head.authorization))?;
         let credential = self
             .find(&presented, began)
             .await?
@@ -106,7 +107,24 @@ impl Authenticator {
     }
 }
 
-/// The one refusal: its words are the same for an unknown tenant and a mistyped token.
+/// The refusal of a request with this `Authorization` header.
+///
+/// Its words depend on the form of the header and on nothing else: a token without `Bearer` in front,
+/// or with it twice, is answered with the form that is wanted, whether or not there is such a token or
+/// such a tenant.
+#[must_use]
+pub fn refusal(authorization: Option<&str>) -> Error {
+    match authorization {
+        Some(text) if is_misplaced_token(text) => Error::unauthorized(
+            "The Authorization header is not of the form `Authorization: Bearer TOKEN`: \
+             the word Bearer once, a blank, and the token",
+        ),
+        _ => unauthorized(),
+    }
+}
+
+/// The refusal of a request whose header has the right form: its words are the same for an unknown
+/// tenant and a mistyped token.
 #[must_use]
 pub fn unauthorized() -> Error {
     Error::unauthorized("The request has no Authorization header with a valid credential")
@@ -175,6 +193,15 @@ mod tests {
         async fn check_refused(&self, authorization: &str) {
             let refused = self.ask_with(authorization).await.unwrap_err();
             check_refusal(&refused);
+        }
+
+        /// The same for a header of another form than any kind of credential has.
+        async fn check_malformed(&self, authorization: &str) {
+            let refused = self.ask_with(authorization).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Unauthorized);
+            let detail = refused.detail();
+            assert!(detail.contains("`Authorization: Bearer TOKEN`"), "{detail}");
+            assert!(!detail.contains("scim_"), "{detail}");
         }
     }
 
@@ -275,7 +302,6 @@ mod tests {
         fixture.check_refused("").await;
         fixture.check_refused("Bearer").await;
         fixture.check_refused("Bearer abc").await;
-        fixture.check_refused(&token.secret).await;
         fixture
             .check_refused(&format!("Token {}", token.secret))
             .await;
@@ -287,6 +313,25 @@ mod tests {
         fixture
             .check_refused(&mac("abc@acme", &STANDARD.encode("guess")))
             .await;
+        assert_eq!(fixture.secrets.reads(), before);
+    }
+
+    #[tokio::test]
+    async fn a_header_of_another_form_is_answered_with_the_form_that_is_wanted() {
+        let fixture = Fixture::new().await;
+        let token = fixture.issue(CredentialKind::Bearer).await.secret;
+        let before = fixture.secrets.reads();
+        for authorization in [
+            token.clone(),
+            "abc".to_owned(),
+            format!("Bearer Bearer {token}"),
+            "bearer BEARER abc".to_owned(),
+            "Bearer bearer".to_owned(),
+            format!("Bearer{token}"),
+            format!("Authorization: Bearer {token}"),
+        ] {
+            fixture.check_malformed(&authorization).await;
+        }
         assert_eq!(fixture.secrets.reads(), before);
     }
 

@@ -148,6 +148,22 @@ impl Presented {
     }
 }
 
+/// What a header begins with, by kind of credential.
+const SCHEMES: [&str; 3] = ["bearer", "basic", "ionic"];
+
+/// Whether a header looks like a token that was pasted without its scheme, or with it twice. A scheme
+/// that this service does not know is another matter.
+pub(super) fn is_misplaced_token(header: &str) -> bool {
+    let is_scheme = |word: &str| SCHEMES.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let words: Vec<_> = header.split_whitespace().take(3).collect();
+    match words.as_slice() {
+        [] => false,
+        [word] => !is_scheme(word),
+        [_, word] => is_scheme(word),
+        _ => true,
+    }
+}
+
 fn is_hash_of(credential: &Credential, hash: &str) -> bool {
     let kept = credential.hash.as_deref().unwrap_or_default();
     kept.as_bytes().ct_eq(hash.as_bytes()).into()

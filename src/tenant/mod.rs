@@ -28,7 +28,7 @@ mod stack_secret;
 mod test_secrets;
 mod token;
 
-pub use authenticator::{Authenticator, Caller, unauthorized};
+pub use authenticator::{Authenticator, Caller, refusal, unauthorized};
 pub use authorization::RequestHead;
 pub use credential::{Credential, CredentialKind, TenantSecret};
 pub use credentials::Credentials;

@@ -28,12 +28,15 @@ pub fn error_response(error: &Error) -> String {
 
 /// The SCIM 1.1 error message.
 ///
-/// **Shape**: `{"Errors":[{"description":"…","code":"404"}]}`.
+/// **Shape**: `{"Errors":[{"description":"…","code":"404"}],"detail":"…"}`. `detail` repeats the
+/// description: SCIM 1.1 does not have it, and Okta's test of a 1.1 service reads it.
 #[must_use]
 pub fn error_response_v1(error: &Error) -> String {
     let mut out = String::from(r#"{"Errors":[{"description":"#);
     push_string(&mut out, error.detail());
-    out.push_str(&format!(r#","code":"{}"}}]}}"#, error.status()));
+    out.push_str(&format!(r#","code":"{}"}}],"detail":"#, error.status()));
+    push_string(&mut out, error.detail());
+    out.push('}');
     out
 }
 
@@ -75,12 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn the_older_form_has_description_and_code() {
+    fn the_older_form_has_description_code_and_detail() {
         let error = Error::not_found("Resource 2819c223-7f76-453a-919d-413861904646 not found");
         assert_eq!(
             parse(&error_response_v1(&error)),
             json!({"Errors": [{"description": "Resource 2819c223-7f76-453a-919d-413861904646 not found",
-                               "code": "404"}]})
+                               "code": "404"}],
+                   "detail": "Resource 2819c223-7f76-453a-919d-413861904646 not found"})
         );
     }
 }

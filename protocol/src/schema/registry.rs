@@ -103,7 +103,7 @@ impl Registry {
             by_endpoint: HashMap::new(),
         };
         for text in BUILTIN_SCHEMAS {
-            registry.add_schema(&serde_json::from_str(text).map_err(Error::internal)?)?;
+            registry.insert_schema(&serde_json::from_str(text).map_err(Error::internal)?)?;
         }
         let types: Vec<BuiltinType> =
             serde_json::from_str(BUILTIN_RESOURCE_TYPES).map_err(Error::internal)?;
@@ -139,11 +139,27 @@ impl Registry {
         })
     }
 
-    /// Adds a schema.
+    /// The built-in schema that a Schema resource publishes again, if it does that.
+    #[must_use]
+    pub fn republished(value: &Value) -> Option<&'static Schema> {
+        let id = value.get("id").and_then(Value::as_str)?;
+        Self::builtin().schema(id).map(Arc::as_ref)
+    }
+
+    /// Adds a schema. A built-in one that is published again gains the keywords of its publisher.
     ///
     /// # Errors
-    /// `InvalidValue` when it breaks RFC 7643 §7, `Uniqueness` when the URN is taken.
+    /// `InvalidValue` when it breaks RFC 7643 §7, or when a built-in schema would change; `Uniqueness`
+    /// when the URN is taken.
     pub fn add_schema(&mut self, value: &Value) -> Result<()> {
+        match Self::republished(value) {
+            Some(builtin) => self.publish(builtin.with_vendor_keywords(value)?),
+            None => self.insert_schema(value)?,
+        }
+        Ok(())
+    }
+
+    fn insert_schema(&mut self, value: &Value) -> Result<()> {
         let schema = Schema::from_json(value)?;
         if self.schema(&schema.id).is_some() {
             return Err(Error::uniqueness(format!(
@@ -153,6 +169,28 @@ impl Registry {
         }
         self.schemas.push(Arc::new(schema));
         Ok(())
+    }
+
+    /// Puts another publication of a schema into its place, also in the resource types that have it.
+    fn publish(&mut self, schema: Schema) {
+        let schema = Arc::new(schema);
+        let known = self.schemas.iter_mut();
+        for known in known.filter(|known| known.id == schema.id) {
+            *known = Arc::clone(&schema);
+        }
+        for resource_type in &mut self.resource_types {
+            if !resource_type.has_schema(&schema.id) {
+                continue;
+            }
+            let resource_type = Arc::make_mut(resource_type);
+            let extensions = resource_type.extensions.iter_mut();
+            let extended = extensions.map(|extension| &mut extension.schema);
+            for known in std::iter::once(&mut resource_type.schema).chain(extended) {
+                if known.id == schema.id {
+                    *known = Arc::clone(&schema);
+                }
+            }
+        }
     }
 
     /// Adds a resource type of the tenant's own; its schemas must be there already. A type with the
@@ -354,12 +392,14 @@ impl Registry {
             .find(|resource_type| resource_type.name == name)
     }
 
-    /// The resource type served at that path segment.
+    /// The resource type served at that path segment, in any case: no two endpoints differ by case
+    /// alone. Whether another case than the endpoint's own is tolerated is for the caller to ask.
     #[must_use]
     pub fn at_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
-        self.by_endpoint
-            .get(endpoint)
-            .and_then(|slot| self.resource_types.get(*slot))
+        let exact = self.by_endpoint.get(endpoint);
+        let exact = exact.and_then(|slot| self.resource_types.get(*slot));
+        let mut types = self.resource_types.iter();
+        exact.or_else(|| types.find(|found| found.endpoint.eq_ignore_ascii_case(endpoint)))
     }
 
     /// All resource types in order of registration.
@@ -462,7 +502,8 @@ mod tests {
                 state: IndexState::Active
             })
         );
-        assert!(registry.at_endpoint("users").is_none());
+        assert_eq!(registry.at_endpoint("uSERS").unwrap().name, "User");
+        assert!(registry.at_endpoint("user").is_none());
     }
 
     #[test]

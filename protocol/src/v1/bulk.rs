@@ -1,7 +1,7 @@
 //! Bulk requests of 1.1 (API §3.5). What comes out is planned, done and limited like a bulk request of
 //! 2.0; its answer is written by [`render_response_v1`](crate::bulk::render_response_v1).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,15 @@ const MISSPELLED: &str = "batchId:";
 
 /// How references are written otherwise.
 const PREFIX: &str = "bulkId:";
+
+/// A bulk request of 1.1 translated.
+#[derive(Debug)]
+pub struct Translated {
+    /// The request of 2.0.
+    pub request: BulkRequest,
+    /// By the client's name for a new user: the attribute that its `userName` was taken from.
+    pub names_from: HashMap<String, &'static str>,
+}
 
 /// Translates the body of a POST to `/Bulk` into the request of 2.0.
 ///
@@ -34,7 +43,7 @@ pub fn bulk_request(
     registry: &Registry,
     dialect: Dialect,
     reading: &mut Reading<'_>,
-) -> Result<BulkRequest> {
+) -> Result<Translated> {
     body.retain(|key, _| !key.eq_ignore_ascii_case("schemas"));
     body.insert("schemas".into(), json!([urn::BULK_REQUEST]));
     let request = BulkRequest::parse(&body, reading)?;
@@ -42,16 +51,20 @@ pub fn bulk_request(
     let names: HashSet<_> = names
         .filter_map(|entry| entry.label.bulk_id.clone())
         .collect();
+    let mut names_from = HashMap::new();
     let mut entries = Vec::with_capacity(request.entries.len());
     for entry in request.entries {
-        let mut groups = Vec::new();
+        let mut extras = Extras::default();
         let operation = entry.operation.and_then(|operation| {
-            let mut operation = translated(operation, registry, dialect, reading, &mut groups)?;
+            let mut operation = translated(operation, registry, dialect, reading, &mut extras)?;
             operation.respell(registry, MISSPELLED, &names);
             Ok(operation)
         });
         let name = entry.label.bulk_id.as_deref().unwrap_or_default();
-        let groups = groups.into_iter();
+        if let Some(from) = extras.name_from {
+            names_from.insert(name.to_owned(), from);
+        }
+        let groups = extras.groups.into_iter();
         entries.push(Entry {
             operation,
             completions: groups
@@ -60,7 +73,10 @@ pub fn bulk_request(
             ..entry
         });
     }
-    Ok(BulkRequest { entries, ..request })
+    Ok(Translated {
+        request: BulkRequest { entries, ..request },
+        names_from,
+    })
 }
 
 impl View<'_> {
@@ -95,13 +111,20 @@ impl View<'_> {
     }
 }
 
+/// What a new resource comes with beside its body.
+#[derive(Default)]
+struct Extras {
+    groups: Vec<String>,
+    name_from: Option<&'static str>,
+}
+
 /// The operation with a body of 2.0; one on an unknown endpoint stays as it is, to fail there.
 fn translated(
     mut operation: Operation,
     registry: &Registry,
     dialect: Dialect,
     reading: &mut Reading<'_>,
-    groups: &mut Vec<String>,
+    extras: &mut Extras,
 ) -> Result<Operation> {
     let Some(resource_type) = registry.at_endpoint(&operation.endpoint) else {
         return Ok(operation);
@@ -120,8 +143,11 @@ fn translated(
         }
         (Method::Put, Dialect::General) => view.request(data)?.body,
         (Method::Post, _) => {
-            let request = view.request(data)?;
-            *groups = request.groups;
+            let request = view.new_resource(data, reading)?;
+            *extras = Extras {
+                groups: request.groups,
+                name_from: request.name_from,
+            };
             request.body
         }
     };
@@ -167,7 +193,8 @@ mod tests {
         let rules = Rules::default();
         let body = serde_json::from_str(text).unwrap();
         let mut reading = Reading::new(&rules);
-        bulk_request(body, Registry::builtin(), dialect, &mut reading).unwrap()
+        let translated = bulk_request(body, Registry::builtin(), dialect, &mut reading);
+        translated.unwrap().request
     }
 
     fn operation(bulk: &BulkRequest, position: usize) -> &Operation {
@@ -258,6 +285,37 @@ mod tests {
                 (0, &[0, 1, 2][..], true),
             ]
         );
+    }
+
+    #[test]
+    fn a_message_of_2_0_is_the_fault_of_its_operation() {
+        let text = r#"{"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [
+            {"method": "PATCH", "path": "/Users/1", "data": {"schemas":
+                ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{"op": "replace", "path": "active", "value": false}]}},
+            {"method": "POST", "path": "/users", "bulkId": "a", "data": {"schemas":
+                ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "a"}}]}"#;
+        for dialect in [Dialect::General, Dialect::Ionic] {
+            let bulk = parse(dialect, text);
+            let error = bulk.entries[0].operation.as_ref().unwrap_err();
+            assert!(error.detail().contains("/scim/v2"), "{error}");
+            assert_eq!(operation(&bulk, 1).data["userName"], "a");
+        }
+    }
+
+    #[test]
+    fn a_new_user_of_the_ionic_api_may_lack_a_name() {
+        let text = r#"{"Operations": [{"method": "POST", "path": "/Users", "bulkId": "a",
+            "data": {"emails": [{"value": "a@example.com"}]}}]}"#;
+        let rules = Rules::default();
+        let body = serde_json::from_str(text).unwrap();
+        let mut reading = Reading::new(&rules);
+        let bulk = bulk_request(body, Registry::builtin(), Dialect::Ionic, &mut reading).unwrap();
+        assert_eq!(
+            operation(&bulk.request, 0).data["userName"],
+            "a@example.com"
+        );
+        assert_eq!(bulk.names_from["a"], "emails");
     }
 
     #[test]

@@ -90,15 +90,17 @@ impl DiscoveryV1<'_> {
             .collect()
     }
 
-    /// One resource of `/Schemas`, by its id (`urn:scim:schemas:core:1.0:User`), by a schema's URN or
-    /// by the resource's name, in any case. A URN that several types have stands for the first.
+    /// One resource of `/Schemas`, by its id (`urn:scim:schemas:core:1.0:User`), by a schema's URN, by
+    /// the resource's name (`User`) or by its endpoint's (`Users`), in any case. A URN that several
+    /// types have stands for the first.
     ///
     /// # Errors
     /// `NotFound`.
     pub fn schema(&self, id: &str) -> Result<Value> {
         let types = self.discovery.registry.resource_types();
         let named = types.iter().find(|found| {
-            found.name.eq_ignore_ascii_case(id) || schema_id(found).eq_ignore_ascii_case(id)
+            let names = [&found.name, &found.endpoint, &schema_id(found)];
+            names.iter().any(|name| name.eq_ignore_ascii_case(id))
         });
         let having = || {
             types.iter().find(|found| {

@@ -19,12 +19,14 @@ mod patch;
 mod query;
 mod request;
 mod response;
+mod user_name;
 
-pub use bulk::bulk_request;
+pub use bulk::{Translated, bulk_request};
 pub use discovery::DiscoveryV1;
 pub use query::Queried;
 pub use request::Request;
 pub use response::{embed_user, scopes};
+pub use user_name::explain_conflict;
 
 use crate::schema::ResourceType;
 

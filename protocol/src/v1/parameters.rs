@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::filter::{CompareOp, CompareValue, Filter};
 use crate::message::Parameters;
 use crate::path::AttributePath;
+use crate::profile::{Reading, Tolerance};
 use crate::urn;
 
 /// What a query parameter of the Ionic API compares.
@@ -21,6 +22,8 @@ use crate::urn;
 enum Kind {
     Text,
     Boolean,
+    /// A boolean that is true where the attribute is absent.
+    BooleanOrAbsent,
     /// Seconds since 1970, compared with a time of day to the millisecond.
     Timestamp,
 }
@@ -35,7 +38,7 @@ const PARAMETERS: [(&str, &[Known]); 4] = [
         &[
             ("domainUpn", "domainUpn", Kind::Text),
             ("email", "emails.value", Kind::Text),
-            ("enabled", "active", Kind::Boolean),
+            ("enabled", "active", Kind::BooleanOrAbsent),
             ("externalId", "externalId", Kind::Text),
             ("groups", "groups.value", Kind::Text),
             ("roles", "roles.value", Kind::Text),
@@ -103,10 +106,16 @@ impl View<'_> {
     /// **Shape**: `email=a@example.com&enabled=true&createdTs__gte=1546300800`; a repeated parameter
     /// means any of its values, and `or=true` means that one parameter is enough.
     ///
+    /// `enabled` finds users that nobody has deactivated: those whose `active` is true or absent.
+    ///
     /// # Errors
     /// `InvalidFilter` naming the parameter, when its name has `__` and is unknown, or its value does
     /// not fit.
-    pub(super) fn parameter_filter(&self, parameters: &Parameters) -> Result<Option<Filter>> {
+    pub(super) fn parameter_filter(
+        &self,
+        parameters: &Parameters,
+        reading: &mut Reading<'_>,
+    ) -> Result<Option<Filter>> {
         let mut terms = Vec::new();
         let mut seen = HashSet::new();
         for (name, _) in parameters.iter() {
@@ -115,6 +124,9 @@ impl View<'_> {
             }
             if let Some(term) = self.parameter(name)? {
                 let values: Vec<_> = parameters.values(name).collect();
+                if term.kind == Kind::BooleanOrAbsent {
+                    reading.tolerates(Tolerance::EnabledByDefault);
+                }
                 terms.push(term.filter(&values)?);
             }
         }
@@ -230,8 +242,15 @@ impl Parameter<'_> {
                 let value = self.boolean(value)?;
                 Ok(self.compare(CompareOp::Eq, CompareValue::Boolean(value)))
             }
+            Kind::BooleanOrAbsent if self.is_equality() => {
+                let is_false = self.compare(CompareOp::Eq, CompareValue::Boolean(false));
+                Ok(match self.boolean(value)? {
+                    true => Filter::Not(Box::new(is_false)),
+                    false => is_false,
+                })
+            }
             Kind::Timestamp => self.timestamp(value),
-            Kind::Boolean => Err(self.unfit("no such comparison")),
+            Kind::Boolean | Kind::BooleanOrAbsent => Err(self.unfit("no such comparison")),
         }
     }
 
@@ -312,6 +331,7 @@ fn joined(mut terms: Vec<Filter>, join: fn(Vec<Filter>) -> Filter) -> Option<Fil
 mod tests {
     use super::super::Dialect;
     use super::*;
+    use crate::profile::Rules;
     use crate::schema::Registry;
 
     fn view(name: &str, dialect: Dialect) -> View<'static> {
@@ -322,7 +342,10 @@ mod tests {
     }
 
     fn spelled(name: &str, query: &str) -> Result<Option<String>> {
-        let filter = view(name, Dialect::Ionic).parameter_filter(&Parameters::parse(query)?)?;
+        let rules = Rules::default();
+        let mut reading = Reading::new(&rules);
+        let parameters = Parameters::parse(query)?;
+        let filter = view(name, Dialect::Ionic).parameter_filter(&parameters, &mut reading)?;
         Ok(filter.map(|filter| filter.to_string()))
     }
 
@@ -341,7 +364,7 @@ mod tests {
         check(
             "User",
             "externalId=7&enabled=True",
-            r#"externalId eq "7" and active eq true"#,
+            r#"externalId eq "7" and not (active eq false)"#,
         );
         check(
             "User",
@@ -383,6 +406,22 @@ mod tests {
             "status=false&userId=u1",
             r#"status eq false and userId eq "u1""#,
         );
+    }
+
+    #[test]
+    fn enabled_means_not_disabled() {
+        let check = |query: &str, expected: &str| {
+            let filter = spelled("User", query).unwrap();
+            assert_eq!(filter.as_deref(), Some(expected), "{query}");
+        };
+        check("enabled=true", "not (active eq false)");
+        check("enabled=false", "active eq false");
+        check("enabled__ne=true", "not (not (active eq false))");
+        check(
+            "enabled__any=true,false",
+            "not (active eq false) or active eq false",
+        );
+        check("enabled__empty=true", "not (active pr)");
     }
 
     #[test]

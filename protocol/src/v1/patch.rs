@@ -33,6 +33,7 @@ impl View<'_> {
     /// "displayName":"E"}`. Read-only attributes in it are left out.
     ///
     /// # Errors
+    /// `InvalidSyntax` for a message of SCIM 2.0;
     /// `InvalidValue` when an element to delete names nothing to find it by, or a group of the Ionic
     /// API gets a member that is no user; `InvalidPath` for an unknown attribute, where the profile
     /// does not tolerate it; `PayloadTooLarge` for more than [`MAX_OPERATIONS`] listed attributes.
@@ -93,6 +94,7 @@ impl View<'_> {
 
     /// The attributes of a partial resource that a client may write.
     fn parts(&self, body: Map<String, Value>, reading: &mut Reading<'_>) -> Result<Vec<Part<'_>>> {
+        self.check_no_message(&body)?;
         let mut parts = Vec::new();
         for (key, value) in body {
             match self.place(&key) {
@@ -117,7 +119,10 @@ impl View<'_> {
                 Place::Unknown => check_unknown(&key, reading)?,
             }
         }
-        parts.retain(|part| part.attribute.mutability != Mutability::ReadOnly);
+        parts.retain(|part| {
+            part.attribute.mutability != Mutability::ReadOnly
+                && !self.clears_name(part.attribute.name(), &part.value, reading)
+        });
         Ok(parts)
     }
 
@@ -400,6 +405,79 @@ mod tests {
     fn check(name: &str, body: &Value, expected: &Value) {
         let view = view(name, Dialect::General);
         assert_eq!(&patch(&view, body, Profile::Default).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_message_of_2_0_is_refused_with_the_base_url_that_takes_it() {
+        let operations = json!([{"op": "replace", "path": "active", "value": false}]);
+        let rules = Rules::default();
+        for (dialect, body) in [Dialect::General, Dialect::Ionic]
+            .iter()
+            .flat_map(|dialect| {
+                let bodies = [
+                    json!({"schemas": [urn::PATCH_OP], "Operations": operations}),
+                    json!({"schemas": [urn::PATCH_OP.to_uppercase()], "active": false}),
+                    json!({"schemas": [urn::CORE_1_1], "operations": operations}),
+                    json!({"Operations": operations}),
+                    json!({"schemas": [urn::BULK_REQUEST]}),
+                ];
+                bodies.map(|body| (*dialect, body))
+            })
+        {
+            let view = view("User", dialect);
+            let object = || body.as_object().unwrap().clone();
+            let mut reading = Reading::new(&rules);
+            for error in [
+                view.patch(object(), &mut reading).unwrap_err(),
+                view.merging_put(object(), &mut reading).unwrap_err(),
+                view.request(object()).unwrap_err(),
+                view.new_resource(object(), &mut reading).unwrap_err(),
+            ] {
+                assert_eq!(error.kind().scim_type(), Some("invalidSyntax"), "{body}");
+                assert!(error.detail().contains("/scim/v2"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_resource_of_2_0_is_read() {
+        check(
+            "User",
+            &json!({"schemas": [urn::USER, urn::ENTERPRISE_USER], "active": false,
+                    urn::ENTERPRISE_USER: {"manager": {"value": "26"}}}),
+            &json!([
+                {"op": "replace", "path": "active", "value": false},
+                {"op": "add", "path": format!("{}:manager", urn::ENTERPRISE_USER),
+                 "value": {"value": "26"}},
+            ]),
+        );
+    }
+
+    #[test]
+    fn a_change_of_the_ionic_api_does_not_clear_a_name_that_it_need_not_know() {
+        let rules = Rules::default();
+        let change = |dialect: Dialect, merges: bool| {
+            let view = view("User", dialect);
+            let body = json!({"userName": "", "title": "T"});
+            let body = body.as_object().unwrap().clone();
+            let mut reading = Reading::new(&rules);
+            let message = match merges {
+                true => view.merging_put(body, &mut reading),
+                false => view.patch(body, &mut reading),
+            };
+            (
+                message.unwrap()["Operations"].clone(),
+                reading.fired().to_string(),
+            )
+        };
+        let title = json!({"op": "replace", "path": "title", "value": "T"});
+        for merges in [true, false] {
+            let (operations, fired) = change(Dialect::Ionic, merges);
+            assert_eq!(operations, json!([title]));
+            assert_eq!(fired, "derivedUserName");
+        }
+        let (operations, _) = change(Dialect::General, false);
+        assert_eq!(operations[0]["path"], "userName");
     }
 
     fn check_text(name: &str, body: &str, expected: &Value) {

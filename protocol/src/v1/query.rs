@@ -67,7 +67,7 @@ impl View<'_> {
         };
         let spelled = match self.dialect {
             Dialect::General => None,
-            Dialect::Ionic => self.parameter_filter(parameters)?,
+            Dialect::Ionic => self.parameter_filter(parameters, reading)?,
         };
         Ok(match (written, spelled) {
             (Some(written), Some(spelled)) => Some(format!("({written}) and ({spelled})")),
@@ -176,10 +176,10 @@ mod tests {
             "filter=urn:scim:schemas:core:1.0:title+pr",
             Some("title pr"),
         );
-        check("enabled=true", Some("active eq true"));
+        check("enabled=true", Some("not (active eq false)"));
         check(
             "filter=title+pr+or+nickName+pr&enabled=true",
-            Some("(title pr or nickName pr) and (active eq true)"),
+            Some("(title pr or nickName pr) and (not (active eq false))"),
         );
         let general = query("User", Dialect::General, "enabled=true&foo__bar=1").unwrap();
         assert_eq!(general.query.filter, None);

@@ -8,6 +8,7 @@ use super::names::{self, Place};
 use super::{Dialect, View};
 use crate::error::excerpt;
 use crate::error::{Error, Result};
+use crate::message::member;
 use crate::schema::{Attribute, Extension, Kind, Membership};
 use crate::urn;
 
@@ -17,6 +18,9 @@ const JSON_TEXTS: [&str; 1] = ["userAttributes"];
 /// What the Ionic API embeds in a device on request; an echo of it in a PUT means nothing.
 const EMBEDDED: &str = "user";
 
+/// The member that every message with changes of SCIM 2.0 has.
+const OPERATIONS: &str = "Operations";
+
 /// A 1.1 resource translated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -24,6 +28,8 @@ pub struct Request {
     pub body: Map<String, Value>,
     /// The ids of groups that the new user is to be a member of (the Ionic extension's `groups`).
     pub groups: Vec<String>,
+    /// The attribute that the new user's `userName` was taken from, if the client gave no `userName`.
+    pub name_from: Option<&'static str>,
 }
 
 impl View<'_> {
@@ -34,8 +40,10 @@ impl View<'_> {
     /// plain strings, and `meta` is left out, as nothing in it is the client's.
     ///
     /// # Errors
-    /// `InvalidValue` when a group of the Ionic API has a member that is no user.
+    /// `InvalidSyntax` for a message of SCIM 2.0, `InvalidValue` when a group of the Ionic API has a
+    /// member that is no user.
     pub fn request(&self, body: Map<String, Value>) -> Result<Request> {
+        self.check_no_message(&body)?;
         let mut out = Map::new();
         let mut listed = Value::Null;
         let mut groups = Vec::new();
@@ -65,7 +73,35 @@ impl View<'_> {
             }
         }
         out.insert("schemas".into(), self.schemas(&listed, &out));
-        Ok(Request { body: out, groups })
+        Ok(Request {
+            body: out,
+            groups,
+            name_from: None,
+        })
+    }
+
+    /// Refuses a message of SCIM 2.0, such as a PatchOp. As a resource of 1.1 it would have no attribute
+    /// that this service knows, and the answer would be a success without any effect. A resource of 2.0
+    /// is read: its attributes have the same names.
+    ///
+    /// # Errors
+    /// `InvalidSyntax`, naming the base URL of SCIM 2.0.
+    pub(super) fn check_no_message(&self, body: &Map<String, Value>) -> Result<()> {
+        let listed = member(body, "schemas").and_then(Value::as_array);
+        let mut listed = listed.into_iter().flatten().filter_map(Value::as_str);
+        let is_message = listed.any(|urn| {
+            let head = urn.get(..urn::MESSAGE_PREFIX.len());
+            head.is_some_and(|head| head.eq_ignore_ascii_case(urn::MESSAGE_PREFIX))
+        });
+        let has_operations =
+            member(body, OPERATIONS).is_some() && matches!(self.place(OPERATIONS), Place::Unknown);
+        if !is_message && !has_operations {
+            return Ok(());
+        }
+        Err(Error::invalid_syntax(
+            "The body is a message of SCIM 2.0, and this URL takes resources of SCIM 1.1; \
+             the base URL of SCIM 2.0 ends in /scim/v2",
+        ))
     }
 
     /// Whether a member is what this service itself put into the answer.

@@ -13,7 +13,7 @@ use crate::http::{answer, body};
 use crate::protocol::message::Selection;
 use crate::protocol::profile::Reading;
 use crate::protocol::scopes::Action;
-use crate::protocol::v1::{Dialect, View};
+use crate::protocol::v1::{Dialect, View, explain_conflict};
 use crate::protocol::version::{self, Precondition, Version};
 use crate::protocol::{Error, Result};
 use crate::provider::{Answer, Patched, Read, body_size};
@@ -28,18 +28,21 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
     let body = body::read_object(call, body).await?;
     let (scope, provider) = (&call.scope, &call.service.provider);
     let size = body_size(&body);
-    let request = scope.compute(size, || view.request(body)).await??;
+    let request = read_by(call, size, |reading| view.new_resource(body, reading)).await??;
+    let name_from = request.name_from;
+    let explain = |error| explain_conflict(error, name_from);
     if request.groups.is_empty() {
         let created = provider
             .create(scope, view.resource_type, request.body, &selection)
-            .await?;
+            .await
+            .map_err(explain)?;
         return shown(call, view, StatusCode::CREATED, created).await;
     }
     let plan = || view.creation(request, &scope.tenant.registry);
     let request = scope.compute(size, plan).await?;
     let performed = provider.bulk(scope, request, size).await?.pop();
     let performed = performed.ok_or_else(|| Error::internal("a bulk request has no result"))?;
-    performed.status?;
+    performed.status.map_err(explain)?;
     let location = performed.location.unwrap_or_default();
     let id = location.rsplit('/').next().unwrap_or_default();
     let created = current(call, view, id, &selection).await?;

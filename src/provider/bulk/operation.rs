@@ -29,7 +29,7 @@ pub(super) struct Effect {
 impl Scope {
     /// The URL of the resource that an operation is about, if that is known before it is performed.
     pub(super) fn location_of(&self, operation: &Operation) -> Option<String> {
-        let resource_type = self.tenant.registry.at_endpoint(&operation.endpoint)?;
+        let resource_type = self.at_endpoint(&operation.endpoint)?;
         match &operation.target {
             Target::Id(id) => Some(self.location(resource_type, id)),
             Target::New(_) | Target::BulkId(_) => None,
@@ -40,8 +40,7 @@ impl Scope {
 impl Provider {
     /// Performs an operation whose references are resolved.
     pub(super) async fn perform(&self, scope: &Scope, operation: Operation) -> Result<Effect> {
-        let registry = &scope.tenant.registry;
-        let resource_type = registry.at_endpoint(&operation.endpoint);
+        let resource_type = scope.at_endpoint(&operation.endpoint);
         let resource_type = resource_type.ok_or_else(|| {
             Error::not_found(format!(
                 "There is no endpoint /{}",
