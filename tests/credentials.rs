@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use scim_lambda::protocol::profile::{Rules, Switches};
 use scim_lambda::tenant::{CredentialKind, Issued, NewCredential, Permissions, TenantId};
+use serde_json::json;
 use support::{Answer, Server};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -107,6 +108,46 @@ async fn a_login_is_taken_on_every_base() {
     check("/v2/acme/scim/Users", "sync@acme", 200).await;
     check("/v2/acme/scim/Users", "other", 401).await;
     check("/v2/other/scim/Users", "sync", 401).await;
+}
+
+#[tokio::test]
+async fn with_a_login_a_body_has_to_be_called_json() {
+    let server = Server::with_rules(&switched_on()).await;
+    let login = issue(&server, "acme", CredentialKind::Basic).await;
+    let [(_, login)] = basic("sync@acme", &login.secret);
+    let bearer = format!("Bearer {}", server.token);
+    let check = async |authorization: &str, media_type: Option<&str>, name: &str, status: u16| {
+        for base in ["/scim/v2", V1, IONIC] {
+            let mut request = Request::builder()
+                .method("POST")
+                .uri(format!("{base}/Users"))
+                .header("Authorization", authorization);
+            if let Some(media_type) = media_type {
+                request = request.header("Content-Type", media_type);
+            }
+            let user = json!({
+                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+                "userName": format!("{name}{}", base.replace('/', "-")),
+            });
+            let request = request.body(Body::from(user.to_string())).unwrap();
+            let answer = server.answer(request).await;
+            let case = format!("{base} {media_type:?} {}", answer.text);
+            assert_eq!(answer.status, status, "{case}");
+        }
+    };
+    check(&login, Some("application/json"), "a", 201).await;
+    check(
+        &login,
+        Some("application/scim+json; charset=latin1"),
+        "b",
+        201,
+    )
+    .await;
+    check(&login, Some("text/plain"), "c", 415).await;
+    check(&login, Some("text/plain;charset=UTF-8"), "c", 415).await;
+    check(&login, None, "c", 415).await;
+    check(&bearer, Some("text/plain"), "d", 201).await;
+    check(&bearer, None, "e", 201).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod support;
 
 use scim_lambda::protocol::profile::{Profile, Rules};
 use scim_lambda::protocol::schema::{
-    Attribute, Kind, Mutability, Registry, ResourceType, Returned,
+    Attribute, Kind, Membership, Mutability, Registry, ResourceType, Returned,
 };
 use scim_lambda::tenant::{NewCredential, Permissions, TenantId};
 use serde_json::{Map, Value, json};
@@ -21,18 +21,29 @@ async fn the_tenant_in_the_path_has_to_be_the_credentials() {
     let server = Server::start().await;
     server.add_tenant("other", &Rules::default()).await;
     let bearer = [("Authorization", format!("Bearer {}", server.token))];
-    let mine = server.get("/v2/acme/scim/Users", &bearer).await;
-    assert_eq!(mine.status, 200);
-    let mut texts = Vec::new();
-    for tenant in ["other", "nobody", "No_Tenant", "%20"] {
-        let refused = server
-            .get(&format!("/v2/{tenant}/scim/Users"), &bearer)
-            .await;
-        refused.check_error_v1(401);
-        texts.push(refused.text);
+    for path in ["/v2/acme/scim/Users", "/v2/acme/scim/USERS"] {
+        assert_eq!(server.get(path, &bearer).await.status, 200, "{path}");
     }
-    texts.dedup();
-    assert_eq!(texts.len(), 1);
+    // A token in the wrong form is told so, in words that say as little of the tenant.
+    for prefix in ["Bearer ", "", "Bearer Bearer "] {
+        let mut texts = Vec::new();
+        for tenant in ["other", "nobody", "No_Tenant", "%20", "acme"] {
+            if tenant == "acme" && prefix == "Bearer " {
+                continue;
+            }
+            let authorization = [("Authorization", format!("{prefix}{}", server.token))];
+            for endpoint in ["Users", "users", "nothing"] {
+                let path = format!("/v2/{tenant}/scim/{endpoint}");
+                let refused = server.get(&path, &authorization).await;
+                refused.check_error_v1(401);
+                let wanted = refused.text.contains("`Authorization: Bearer TOKEN`");
+                assert_eq!(wanted, prefix != "Bearer ", "{}", refused.text);
+                texts.push(refused.text);
+            }
+        }
+        texts.dedup();
+        assert_eq!(texts.len(), 1, "{texts:?}");
+    }
 }
 
 #[tokio::test]
@@ -174,6 +185,9 @@ fn complete(resource_type: &ResourceType) -> Map<String, Value> {
         if !resource_type.is_detached(attribute) {
             body.extend(sample(attribute));
         }
+    }
+    if resource_type.membership == Some(Membership::Members) {
+        body.insert("members".to_owned(), json!([]));
     }
     body.insert("externalId".to_owned(), json!("external"));
     for extension in &resource_type.extensions {

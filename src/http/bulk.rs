@@ -75,8 +75,8 @@ fn answer(performed: &[Performed], render: fn(&[Outcome<'_>]) -> String) -> Resp
         let error = one.status.as_ref().err();
         error.is_some_and(|error| error.kind() == ErrorKind::Unavailable)
     };
-    Ok(match performed.iter().any(is_unavailable) {
+    match performed.iter().any(is_unavailable) {
         true => answer::asking_to_retry(response),
         false => response,
-    })
+    }
 }

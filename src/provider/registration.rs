@@ -26,20 +26,31 @@ impl Provider {
     /// Registers a schema, or a later form of one that the tenant has registered. A new one is used by
     /// no resource until a resource type names it.
     ///
+    /// One of the service's own schemas is published for this tenant with the keywords that RFC 7643
+    /// does not define; nothing else of it changes.
+    ///
     /// # Errors
-    /// `InvalidValue` when it breaks RFC 7643 §7, or when resources would not fit a later form;
-    /// `Uniqueness` when the URN belongs to the service; `PayloadTooLarge` when it, or the tenant's
-    /// whole configuration, would be too large to be read at once.
+    /// `InvalidValue` when it breaks RFC 7643 §7, when resources would not fit a later form, or when
+    /// more than such keywords would change in a schema of the service; `PayloadTooLarge` when it, or
+    /// the tenant's whole configuration, would be too large to be read at once.
     pub async fn add_schema(&self, tenant: &TenantId, schema: &Value) -> Result<Registered> {
         let store = self.administration(tenant);
         let config = store.config().await?;
-        let next = Schema::from_json(schema)?;
+        let next = match Registry::republished(schema) {
+            Some(builtin) => builtin.with_vendor_keywords(schema)?,
+            None => Schema::from_json(schema)?,
+        };
         let mut changed = config.clone();
-        let earlier = config.schemas.iter().map(Schema::from_json);
-        let earlier = earlier.collect::<Result<Vec<_>>>()?;
-        match earlier.iter().position(|known| known.id == next.id) {
+        let is_earlier = |known: &Value| match Registry::republished(known) {
+            Some(builtin) => builtin.id == next.id,
+            None => known.get("id").and_then(Value::as_str) == Some(&next.id),
+        };
+        match config.schemas.iter().position(is_earlier) {
             Some(place) => {
-                earlier[place].check_successor(&next)?;
+                // Each publication of a schema of the service begins with the service's own.
+                if Registry::republished(schema).is_none() {
+                    Schema::from_json(&config.schemas[place])?.check_successor(&next)?;
+                }
                 changed.schemas[place] = schema.clone();
             }
             None => changed.schemas.push(schema.clone()),

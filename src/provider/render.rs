@@ -58,7 +58,7 @@ pub(super) struct Rendered {
     pub(super) version: Version,
 }
 
-/// What is kept outside the bodies, by resource id, for the resources that have any; nothing where it
+/// What is kept outside the bodies, by resource id, for the resources that show any; nothing where it
 /// is too much to be shown.
 type Detached = HashMap<String, Option<Value>>;
 
@@ -226,8 +226,8 @@ impl Scope {
         Ok(render(&body, &meta, &self.base_url))
     }
 
-    /// `members` of each group that has any, unless there are more than the tenant shows inline. The
-    /// names of all their members are looked up together.
+    /// `members` of each group, `[]` where it has none, unless there are more than the tenant shows
+    /// inline. The names of all their members are looked up together.
     async fn members_values(
         &self,
         groups: &[Stored],
@@ -254,11 +254,9 @@ impl Scope {
                 .collect()
         };
         let read: usize = visible.iter().flatten().map(Vec::len).sum();
+        // An empty group shows `[]`: there are clients that add nobody to a group without `members`.
         let ids = groups.iter().map(|group| group.id.clone());
-        let shown = ids.zip(visible).filter(|(_, members)| {
-            let is_empty = members.as_ref().is_some_and(Vec::is_empty);
-            !is_empty
-        });
+        let shown = ids.zip(visible);
         let values = || {
             let values = shown.map(|(id, members)| (id, members.map(value)));
             values.collect()
@@ -356,6 +354,8 @@ fn shown_version(
     }
     let whole = Map::from_iter([(attribute.to_owned(), value.clone())]);
     match projection.apply(whole).get(attribute) {
+        // An empty list has no names that could change.
+        Some(Value::Array(shown)) if shown.is_empty() => version,
         Some(shown) => version.showing(&shown.to_string()),
         None => version,
     }

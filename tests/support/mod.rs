@@ -208,5 +208,6 @@ impl Answer {
         assert_eq!(self.header("content-type"), media_type);
         assert_eq!(self.json["Errors"][0]["code"], status.to_string());
         assert!(self.json["Errors"][0]["description"].is_string());
+        assert_eq!(self.json["detail"], self.json["Errors"][0]["description"]);
     }
 }

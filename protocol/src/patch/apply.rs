@@ -89,7 +89,7 @@ impl<'a> Patching<'a, '_> {
                 _ => Err(Error::no_target("The operation needs a `path`")),
             };
         };
-        match Selection::of_path(path, &mut self.values)? {
+        match Selection::of_path(operation.op, path, &mut self.values)? {
             None => Err(unknown_path(path, self.values.resource_type)),
             Some(Selection::Extension(extension)) => self.extension(operation.op, extension, value),
             Some(Selection::Attribute(selected)) if selected.is_read_only() => {
@@ -120,7 +120,7 @@ impl<'a> Patching<'a, '_> {
     /// A member of a value whose key is a path with a filter: `emails[type eq "work"].value`.
     fn filter_key(&mut self, op: Op, key: &str, value: Value) -> Result<()> {
         let path = PatchPath::parse(key, self.values.reading)?;
-        match Selection::of_path(&path, &mut self.values)? {
+        match Selection::of_path(op, &path, &mut self.values)? {
             Some(Selection::Attribute(selected)) => self.member(op, selected, value),
             _ => self.values.unknown(&key),
         }

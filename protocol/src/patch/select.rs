@@ -1,5 +1,6 @@
 //! What a PATCH path selects in a resource type.
 
+use super::Op;
 use crate::error::{Error, Result, excerpt};
 use crate::filter::Filter;
 use crate::patch_path::PatchPath;
@@ -27,11 +28,12 @@ pub(super) enum Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    /// Resolves a path; nothing when the resource type does not have what it names.
+    /// Resolves the path of an operation; nothing when the resource type does not have what it names.
     ///
     /// # Errors
     /// `InvalidPath` when the attribute is there and the rest does not fit it.
     pub(super) fn of_path<'t: 'a>(
+        op: Op,
         path: &'a PatchPath,
         values: &mut ValueReader<'t, '_>,
     ) -> Result<Option<Self>> {
@@ -40,7 +42,7 @@ impl<'a> Selection<'a> {
             return Ok(None);
         };
         match &path.value_filter {
-            Some(filter) => filtered(path, filter, target, values.reading).map(Some),
+            Some(filter) => filtered(op, path, filter, (target, values.reading)).map(Some),
             None => Ok(Self::of_target(target)),
         }
     }
@@ -94,10 +96,10 @@ fn other_name<'t>(path: &PatchPath, values: &mut ValueReader<'t, '_>) -> Option<
 }
 
 fn filtered<'a>(
+    op: Op,
     path: &'a PatchPath,
     filter: &'a Filter,
-    target: Target<'a>,
-    reading: &mut Reading<'_>,
+    (target, reading): (Target<'a>, &mut Reading<'_>),
 ) -> Result<Selection<'a>> {
     let mut has_elements = |attribute: &Attribute| {
         attribute.multi_valued
@@ -120,7 +122,8 @@ fn filtered<'a>(
                 excerpt(name)
             ))
         })?),
-        None if reading.rules.profile == Profile::Interop => {
+        // The interop profile lets whole elements be removed and not be written.
+        None if reading.rules.profile == Profile::Interop && op != Op::Remove => {
             return Err(Error::invalid_path(format!(
                 "`{}` must name a sub-attribute behind its filter",
                 excerpt(path)

@@ -221,8 +221,10 @@ impl<'r> Projection<'r> {
         };
         match value {
             Value::Array(elements) => {
+                // An empty array is an answer: a group without members shows it.
+                let was_empty = elements.is_empty();
                 let elements: Vec<_> = elements.into_iter().filter_map(parts).collect();
-                (!elements.is_empty()).then_some(Value::Array(elements))
+                (was_empty || !elements.is_empty()).then_some(Value::Array(elements))
             }
             value => parts(value),
         }

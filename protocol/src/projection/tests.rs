@@ -298,3 +298,30 @@ fn names_are_resolved_once() {
     let projection = Projection::new(&select(&names, &[]), user(), &mut Reading::new(&rules));
     assert_eq!(projection.named.len(), 2);
 }
+
+#[test]
+fn an_array_that_is_empty_is_shown_and_one_that_becomes_empty_is_not() {
+    let group = Registry::builtin().resource_type("Group").unwrap();
+    let rules = Rules::default();
+    let check = |selection: &Selection, members: Value, expected: Option<Value>| {
+        let body = json!({"id": "1", "displayName": "g", "members": members});
+        let projection = Projection::new(selection, group, &mut Reading::new(&rules));
+        let shown = projection.apply(body.as_object().unwrap().clone());
+        assert_eq!(shown.get("members"), expected.as_ref(), "{selection:?}");
+    };
+    for selection in [
+        Selection::default(),
+        select(&["members"], &[]),
+        select(&["members.value"], &[]),
+        select(&[], &["displayName"]),
+    ] {
+        check(&selection, json!([]), Some(json!([])));
+    }
+    check(&select(&[], &["members"]), json!([]), None);
+    check(&select(&["displayName"], &[]), json!([]), None);
+    check(
+        &select(&["members.display"], &[]),
+        json!([{"value": "7"}]),
+        None,
+    );
+}

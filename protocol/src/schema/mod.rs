@@ -9,6 +9,7 @@ mod load;
 mod registry;
 mod resource_type;
 mod successor;
+mod vendor;
 
 pub use attribute::{Attribute, Kind, Mutability, Returned, Uniqueness};
 pub use registry::Registry;
