@@ -1,23 +1,25 @@
 #!/usr/bin/env python3
 """Plays what identity providers really send (`idp_cases.json`) against a live server.
 
-    run_cases.py BASE_URL TOKEN [--only TEXT] [--profile NAME] [--v11 BASE_URL]
+    run_cases.py BASE_URL TOKEN [--v11 BASE_URL] [--ionic BASE_URL]
+                 [--cases FILE] [--only TEXT] [--profile NAME]
 
-BASE_URL is the SCIM 2.0 base, such as http://127.0.0.1:9000/scim/v2. Without `--profile` the cases
-of the default profile run, with it those that name that profile. The last line counts the cases;
-the exit code is 1 when one failed, 2 when none could be selected.
+BASE_URL is the SCIM 2.0 base, such as http://127.0.0.1:9000/scim/v2; those of SCIM 1.1 and of the
+Ionic API, /scim/v1 and /v2/TENANT/scim there, are the same tenant's. Without `--profile` the cases of
+the default profile run, with it those that name that profile. The last line counts the cases; the
+exit code is 1 when one failed, 2 when none could be selected.
 """
 
 import argparse
+import collections
 import concurrent.futures
+import http.client
 import itertools
 import json
 import pathlib
 import re
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +43,9 @@ class Answer:
 def main():
     options = parse_options()
     passed = failed = skipped = 0
-    for case in select(json.loads(CASES.read_text()), options):
-        base = options.base if case.get("base", "v2") == "v2" else options.v11
+    bases = {"v2": options.base, "v1.1": options.v11, "ionic": options.ionic}
+    for case in select(json.loads(options.cases.read_text()), options):
+        base = bases[case.get("base", "v2")]
         if not base:
             skipped += 1
             continue
@@ -63,11 +66,17 @@ def parse_options():
     parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose id holds TEXT")
     parser.add_argument("--profile", metavar="NAME", help="the cases that name this tenant profile")
     parser.add_argument("--v11", metavar="BASE_URL", help="the SCIM 1.1 base URL; without it those cases are skipped")
+    parser.add_argument("--ionic", metavar="BASE_URL", help="the Ionic base URL; without it those cases are skipped")
+    parser.add_argument("--cases", metavar="FILE", type=pathlib.Path, default=CASES, help="other cases than those here")
     return parser.parse_args()
 
 
 def select(cases, options):
-    """Picks the cases to play; that there are none is an error, not a silent gap."""
+    """Picks the cases to play; that there are none, or two of one id, is an error and no silent gap."""
+    ids = collections.Counter(case["id"] for case in cases)
+    twice = [id for id, count in ids.items() if count > 1]
+    if twice:
+        stop(f"there are several cases {', '.join(twice)}")
     cases = [case for case in cases if case.get("profile") == options.profile]
     cases = [case for case in cases if options.only in case["id"]]
     if not cases:
@@ -124,20 +133,24 @@ def substitute(value, variables):
 
 
 def send(step, base, token, raw_path):
+    """Sends one request, with the path as it is encoded here: nothing else looks at its characters."""
     body = json.dumps(step["body"]).encode() if "body" in step else None
-    request = urllib.request.Request(
-        base + encoded_path(step["path"], raw_path), data=body, method=step["method"], headers=headers(step, token)
-    )
+    url = urllib.parse.urlsplit(base)
+    secure = url.scheme == "https"
+    connect = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = connect(url.hostname, url.port, timeout=TIMEOUT_SECONDS)
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
-    except urllib.error.HTTPError as error:
-        response = error
-    with response:
+        path = url.path + encoded_path(step["path"], raw_path)
+        connection.request(step["method"], path, body=body, headers=headers(step, token))
+        response = connection.getresponse()
         return Answer(response.status, parsed(response.read()), response.headers)
+    finally:
+        connection.close()
 
 
 def encoded_path(path, raw_path):
-    """Percent-encodes a readable path; a case with `raw_path` wrote the encoding itself."""
+    """Percent-encodes a readable path; a case with `raw_path` wrote the encoding itself, or leaves out
+    what a careless client leaves out, such as that of quotes."""
     if not raw_path:
         return urllib.parse.quote(path, safe="/?&=:,@'()*!$;~")
     return path if "%" in path else urllib.parse.quote(path, safe="/?&=%:,[]@'()*!$;~{}")
