@@ -43,7 +43,7 @@ fn user(name: &str, title: usize) -> Value {
     json!({"schemas": [USER], "userName": name, "title": "t".repeat(title)})
 }
 
-fn patch(operations: Value) -> Value {
+fn patch(operations: &Value) -> Value {
     json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations})
 }
 
@@ -89,12 +89,12 @@ async fn work_on_large_data_is_a_job_of_the_pool_and_other_work_is_not() {
             .send(3 * is_large, "PUT", &path, Some(&replaced))
             .await;
         let title = json!([{"op": "replace", "path": "title", "value": "t".repeat(size)}]);
-        let patched = patch(title);
+        let patched = patch(&title);
         counted
             .send(3 * is_large, "PATCH", &path, Some(&patched))
             .await;
         // A small change of a large resource: applied, rendered.
-        let small = patch(json!([{"op": "replace", "path": "nickName", "value": "n"}]));
+        let small = patch(&json!([{"op": "replace", "path": "nickName", "value": "n"}]));
         counted
             .send(2 * is_large, "PATCH", &path, Some(&small))
             .await;

@@ -231,7 +231,7 @@ mod tests {
         let elsewhere = pool.0.threads.acquire().await.unwrap();
         let job = || panic!("it has no time");
         let error = pool.run(&tenant("a"), deadline, job).await;
-        let error: Error = error.map(|()| ()).unwrap_err();
+        let error: Error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(Instant::now() >= deadline);
         drop(elsewhere);
