@@ -57,8 +57,18 @@ impl Turns {
 
     /// Takes a turn, after the ones that were asked for earlier.
     pub async fn take(&self, tenant: &TenantId) -> Turn {
+        self.take_some(tenant, 1).await
+    }
+
+    /// Takes all turns of the tenant at once, after the ones that were asked for earlier.
+    pub async fn take_all(&self, tenant: &TenantId) -> Turn {
+        self.take_some(tenant, self.size).await
+    }
+
+    async fn take_some(&self, tenant: &TenantId, count: usize) -> Turn {
         let place = self.place(tenant);
-        let permit = Arc::clone(&place.semaphore).acquire_owned().await;
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&place.semaphore).acquire_many_owned(count).await;
         Turn {
             // An error means that the semaphore was closed, which nothing does.
             _permit: permit.ok(),
@@ -131,6 +141,21 @@ mod tests {
         drop(taken);
         assert!(turns.take(&a).now_or_never().is_none());
         assert!(earlier.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn all_turns_are_taken_when_the_earlier_ones_have_ended() {
+        let (turns, a) = (Turns::new(2), tenant("a"));
+        let first = turns.take(&a).await;
+        let mut all = Box::pin(turns.take_all(&a));
+        assert!((&mut all).now_or_never().is_none());
+        // It does not wait for turns that were asked for later.
+        assert!(turns.take(&a).now_or_never().is_none());
+        drop(first);
+        let all = all.now_or_never().unwrap();
+        assert!(turns.take(&a).now_or_never().is_none());
+        drop(all);
+        assert_eq!(turns.tenants(), 0);
     }
 
     #[tokio::test]

@@ -96,8 +96,23 @@ impl TenantStore {
         let Some((turns, tenant)) = &self.turns else {
             return Some(None);
         };
-        let turn = timeout_at(self.deadline, turns.take(tenant)).await;
+        let turn = async {
+            match self.is_alone {
+                true => turns.take_all(tenant).await,
+                false => turns.take(tenant).await,
+            }
+        };
+        let turn = timeout_at(self.deadline, turn).await;
         turn.ok().map(Some)
+    }
+
+    /// The same part of the table, for calls that read so much that the tenant has no other under way
+    /// meanwhile.
+    pub(super) fn alone(&self) -> Self {
+        Self {
+            is_alone: true,
+            ..self.clone()
+        }
     }
 
     /// Makes a call, again if it fails on the way, if its status speaks of a moment, or if `passing`
@@ -205,7 +220,7 @@ mod tests {
     use crate::tenant::TenantId;
 
     /// The most calls that were under way at the same time, of two tenants with ten each.
-    async fn most_at_once(store: &Store) -> usize {
+    async fn most_at_once(store: &Store, alone: bool) -> usize {
         let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let call = async || {
             most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -215,7 +230,8 @@ mod tests {
         };
         let tenant = |number: usize| {
             let tenant = TenantId::parse(["a", "b"][number % 2]).unwrap();
-            store.for_tenant(&tenant, Meter::default(), Duration::from_secs(20))
+            let store = store.for_tenant(&tenant, Meter::default(), Duration::from_secs(20));
+            if alone { store.alone() } else { store }
         };
         let tenants: Vec<TenantStore> = (0..20).map(tenant).collect();
         let calls = tenants
@@ -231,8 +247,11 @@ mod tests {
     async fn a_tenant_has_few_calls_under_way_at_a_table_that_does_one_thing_at_a_time() {
         let sdk = aws::emulator("http://table.invalid");
         let store = Store::new(&sdk, "scim", Arc::new(SystemClock));
-        assert_eq!(most_at_once(&store).await, 20);
-        assert_eq!(most_at_once(&store.with_calls_per_tenant(2)).await, 4);
+        assert_eq!(most_at_once(&store, false).await, 20);
+        assert_eq!(most_at_once(&store, true).await, 20);
+        let store = store.with_calls_per_tenant(2);
+        assert_eq!(most_at_once(&store, false).await, 4);
+        assert_eq!(most_at_once(&store, true).await, 2);
     }
 
     #[tokio::test(start_paused = true)]

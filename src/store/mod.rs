@@ -122,7 +122,8 @@ impl Store {
     }
 
     /// The same for a table that does one thing at a time, as the embedded one does: each tenant has at
-    /// most this many calls under way, so that another tenant's call is never far from the front.
+    /// most this many calls under way, or one that reads a long page, so that another tenant's call is
+    /// never far from the front.
     #[must_use]
     pub fn with_calls_per_tenant(self, calls: usize) -> Self {
         Self {
@@ -143,6 +144,7 @@ impl Store {
             clock: Arc::clone(&self.clock),
             lease_until: None,
             turns: self.turns.clone().map(|turns| (turns, tenant.clone())),
+            is_alone: false,
         }
     }
 }
@@ -161,6 +163,8 @@ pub struct TenantStore {
     lease_until: Option<u64>,
     /// The tenant's turns at a table that does one thing at a time.
     turns: Option<(Turns, TenantId)>,
+    /// Whether a call takes all turns of the tenant.
+    is_alone: bool,
 }
 
 impl TenantStore {

@@ -20,6 +20,8 @@ use crate::protocol::schema::{Index, ResourceType};
 const MAX_BATCH: usize = 100;
 /// Batches under way at once.
 const PARALLEL: usize = 32;
+/// A page of more items may keep the embedded table busy longer than many other calls together.
+const LONG_PAGE: usize = 200;
 
 /// Which way an index is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -363,7 +365,11 @@ impl TenantStore {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let output = self.call(account, attempt).await?;
+        let is_long = window.limit.is_some_and(|limit| limit > LONG_PAGE);
+        let output = match is_long {
+            true => self.alone().call(account, attempt).await?,
+            false => self.call(account, attempt).await?,
+        };
         self.meter.capacity(account, output.consumed_capacity());
         Ok(output)
     }
