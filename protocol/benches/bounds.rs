@@ -423,8 +423,8 @@ fn bulk_row(name: &str, listed: &[Value]) {
     let message = message.to_string().replace("bulkId:", "batchId:");
     text_row(&name, &message, |text| {
         let (registry, mut reading) = (Registry::builtin(), Reading::new(&rules));
-        let request = v1::bulk_request(body(text)?, registry, Dialect::General, &mut reading)?;
-        black_box(request.plan(registry, &rules.switches));
+        let translated = v1::bulk_request(body(text)?, registry, Dialect::General, &mut reading)?;
+        black_box(translated.request.plan(registry, &rules.switches));
         Ok(())
     });
 }

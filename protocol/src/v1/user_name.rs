@@ -26,8 +26,8 @@ impl View<'_> {
         reading: &mut Reading<'_>,
     ) -> Result<Request> {
         let mut request = self.request(body)?;
-        let is_missing = request.body.get(USER_NAME).is_none_or(is_blank);
-        if self.may_lack_name() && is_missing {
+        let lacks_name = request.body.get(USER_NAME).is_none_or(is_missing);
+        if self.may_lack_name() && lacks_name {
             let found = name_for(&request.body);
             let found = found.filter(|_| reading.tolerates(Tolerance::DerivedUserName));
             if let Some((from, name)) = found {
@@ -46,7 +46,7 @@ impl View<'_> {
         value: &Value,
         reading: &mut Reading<'_>,
     ) -> bool {
-        let is_cleared = attribute == USER_NAME && is_blank(value) && self.may_lack_name();
+        let is_cleared = attribute == USER_NAME && is_missing(value) && self.may_lack_name();
         is_cleared && reading.tolerates(Tolerance::DerivedUserName)
     }
 
@@ -90,7 +90,12 @@ fn name_for(body: &Map<String, Value>) -> Option<(&'static str, Value)> {
     })
 }
 
-/// Whether a value is unassigned, or a text of blanks.
+/// Whether a value says that there is no name. A text of blanks is a name that is refused.
+fn is_missing(value: &Value) -> bool {
+    is_unassigned(value) || value.as_str() == Some("")
+}
+
+/// Whether a value is unassigned, or a text of blanks, which is no name.
 fn is_blank(value: &Value) -> bool {
     match value {
         Value::String(text) => text.trim().is_empty(),
@@ -150,7 +155,7 @@ mod tests {
             Some(("emails", "a@example.com")),
         );
         check(
-            json!({"userName": "  ", "emails": ["a@example.com"]}),
+            json!({"userName": [], "emails": ["a@example.com"]}),
             Some(("emails", "a@example.com")),
         );
         check(
@@ -167,10 +172,13 @@ mod tests {
 
     #[test]
     fn a_name_that_is_given_stays() {
-        let body = json!({"userName": "a", "externalId": "7"});
-        let (request, fired) = read("User", Dialect::Ionic, &body);
-        assert_eq!(request.body[USER_NAME], "a");
-        assert_eq!((request.name_from, fired.as_str()), (None, ""));
+        // One of blanks stays as well, to be refused.
+        for name in ["a", "  "] {
+            let body = json!({"userName": name, "externalId": "7"});
+            let (request, fired) = read("User", Dialect::Ionic, &body);
+            assert_eq!(request.body[USER_NAME], name);
+            assert_eq!((request.name_from, fired.as_str()), (None, ""));
+        }
     }
 
     #[test]
