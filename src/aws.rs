@@ -61,9 +61,9 @@ pub async fn at(endpoint: &str) -> SdkConfig {
 
 /// Whether a URL leads to this machine.
 fn is_loopback(url: &str) -> bool {
-    let uri = url.parse::<axum::http::Uri>();
-    let host = uri.as_ref().ok().and_then(axum::http::Uri::host);
-    host.is_some_and(|host| {
+    let uri = url.parse::<axum::http::Uri>().ok();
+    let uri = uri.as_ref().filter(|uri| uri.scheme().is_some());
+    uri.and_then(axum::http::Uri::host).is_some_and(|host| {
         let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
         host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback())
     })

@@ -255,6 +255,32 @@ async fn cursors_and_marks_are_short_whatever_is_sorted_by() {
     }
 }
 
+/// A walk that ends among values that no key puts in order has shown all there were, and no more is
+/// expected behind them.
+#[tokio::test]
+async fn a_walk_by_cursor_ends_with_the_last_of_values_that_no_index_puts_in_order() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    let values: Vec<_> = ["a", "b", "c"]
+        .map(|end| format!("{}{end}", "x".repeat(900)))
+        .into();
+    let expected = create(&directory, &scope, "displayName", &values).await;
+    // The matches of this filter cannot be counted by keys.
+    let filter = encoded(r#"displayName ne "other""#);
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let query = format!("sortBy=displayName&count=1&filter={filter}&cursor={cursor}");
+        let list = directory.list(&scope, "Group", &query).await.unwrap();
+        assert_eq!(list["totalResults"], 3, "after {}", found.len());
+        found.extend(ids(&list));
+        match list["nextCursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => break,
+        }
+    }
+    assert_eq!(found, expected);
+}
+
 #[tokio::test]
 async fn too_many_values_that_no_index_puts_in_order_are_refused() {
     let budget = ReadBudget {

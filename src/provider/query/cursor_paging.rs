@@ -131,7 +131,7 @@ impl Provider {
         search: &Search<'_>,
         next: Option<Position>,
     ) -> Result<Option<Position>> {
-        let Some(position @ Position::Key(..)) = &next else {
+        let Some(position @ (Position::Key(..) | Position::Tied(..))) = &next else {
             return Ok(next);
         };
         let mut rest = Walk::new(scope, search, self.read_budget, position);
