@@ -1,6 +1,7 @@
 //! A multi-tenant SCIM service provider on AWS Lambda and one DynamoDB table.
 //!
-//! Requests flow one way: `bin → http → tenant → provider → protocol | store`.
+//! Requests flow one way: `bin → http → provider → store → protocol`, with `tenant` (who is calling)
+//! below all of them but `protocol`. `docs/architecture.md` is the map.
 
 pub use scim_protocol as protocol;
 
