@@ -237,7 +237,7 @@ impl Reader<'_> {
             }
             UseTree::Name(name) => self.note_leaf(&name.ident, before),
             UseTree::Rename(rename) => self.note_leaf(&rename.ident, before),
-            _ => self.note(before),
+            UseTree::Glob(_) => self.note(before),
         }
     }
 
@@ -337,7 +337,10 @@ fn in_circles(imports: &[Import]) -> Vec<String> {
         let place: Vec<_> = room.chain(folder).collect();
         let within = edges.iter().filter(|(from, to)| leads(&edges, to, from));
         circles.extend(within.map(|(from, to)| {
-            let name = |last: &String| [place.as_slice(), &[last.clone()]].concat().join("::");
+            let name = |last: &String| {
+                let names: Vec<_> = place.iter().chain([last]).map(String::as_str).collect();
+                names.join("::")
+            };
             format!("{} -> {}", name(from), name(to))
         }));
     }

@@ -2,9 +2,11 @@
 //! so, by every door, and nothing of them is done.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::needless_pass_by_value, reason = "literals read best by value")]
 
 mod support;
 
+use scim_lambda::protocol::profile::{Profile, Rules};
 use serde_json::{Value, json};
 use support::{Answer, Server};
 
@@ -259,14 +261,10 @@ async fn members_that_cannot_be_ids_are_a_400_in_every_form() {
             .await;
         answer.check_error(400, Some("invalidFilter"));
     }
-    let url = format!(
-        "/scim/v2/Groups?filter=members%20eq%20%22{}%22",
-        "m".repeat(1_025)
-    );
-    server
-        .send("GET", &url, None)
-        .await
-        .check_error(400, Some("invalidFilter"));
+    let long = "m".repeat(1_025);
+    let url = format!("/scim/v2/Groups?filter=members%20eq%20%22{long}%22");
+    let answer = server.send("GET", &url, None).await;
+    answer.check_error(400, Some("invalidFilter"));
 }
 
 /// What is no longer than a key and still no id is a member that is not there.
@@ -325,183 +323,154 @@ async fn a_user_name_that_is_no_name_is_a_400_by_every_door() {
     server.create("/scim/v2/Users", &longest).await;
 }
 
+/// PATCH operations of one user that repeat a text in a place where it is wrong.
+fn operations(one: &str, long: &str) -> Vec<Form> {
+    let value = json!(1);
+    [
+        op("add", long, &value),
+        op("add", &format!("emails[{long} eq \"x\"]"), &value),
+        op("add", &format!("title[{long} eq 1]"), &value),
+        op("add", &format!("emails[value pr].{long}"), &value),
+        op(long, "title", &value),
+        op("add", &format!("urn:{long}:x"), &value),
+    ]
+    .map(|body| form("PATCH", one, body))
+    .into()
+}
+
+/// URLs that repeat a text in a place where it is wrong.
+fn urls(long: &str) -> Vec<Form> {
+    [
+        format!("{V2}/Users?sortBy={long}"),
+        format!("{V2}/{long}"),
+        format!("{V2}/Schemas/{long}"),
+        format!("{V2}/ResourceTypes/{long}"),
+        format!("{V1}/Schemas/{long}"),
+        format!("/scim/v{}/Users", "9".repeat(3_000)),
+        format!("{IONIC}/Users?{long}__contains=x"),
+        format!("{V2}/Users?{long}=%FF"),
+    ]
+    .map(|path| form("GET", path, Value::Null))
+    .into()
+}
+
+/// Searches that repeat a text in a place where it is wrong.
+fn searches(long: &str) -> Vec<Form> {
+    let filters = [
+        format!("{long} eq 1"),
+        format!("userName {long} 1"),
+        format!("userName eq {long}'"),
+        format!("emails[{long} eq 1]"),
+    ];
+    let filters = filters.map(|filter| json!({ "filter": filter }));
+    let named = json!({"attributes": [long]});
+    let bodies = filters.into_iter().chain([named]);
+    bodies
+        .map(|body| form("POST", "/scim/v2/Users/.search", body))
+        .collect()
+}
+
+/// Values that repeat a text in a place where it is wrong.
+fn values(group: &str, long: &str) -> Vec<Form> {
+    let members = [
+        json!([{"value": "x", "type": long}]),
+        json!([{"value": "z".repeat(200)}]),
+    ];
+    let members = members.map(|members| form("PATCH", group, op("add", "members", &members)));
+    let role = json!({"name": "r", "scopes": [long]});
+    let role = form("POST", "/scim/v2/Roles", role);
+    members.into_iter().chain([role]).collect()
+}
+
+/// Requests that only the strict profile refuses.
+fn of_strict(id: &str, long: &str) -> Vec<Form> {
+    let (one, v1) = (format!("{V2}/Users/{id}"), format!("{V1}/Users/{id}"));
+    let filtered = format!("emails[value eq \"{long}\"]");
+    vec![
+        form("PUT", &one, user(json!({ long: 1 }))),
+        form("PUT", &one, user(json!({"name": { long: 1 }}))),
+        form("PUT", &one, json!({"schemas": [long], "userName": "b"})),
+        form(
+            "PATCH",
+            &one,
+            op("replace", &filtered, &json!({"value": "x"})),
+        ),
+        form("PATCH", &v1, json!({ long: 1 })),
+    ]
+}
+
+/// Bulk requests, each with one operation twice.
+fn bulks(long: &str) -> Vec<Form> {
+    let data = json!({"userName": "n"});
+    let group = json!({"displayName": "g", "members": [{"value": format!("bulkId:{long}")}]});
+    [
+        json!({"method": "DELETE", "path": format!("/{long}/7/8")}),
+        json!({"method": "DELETE", "path": format!("/{long}")}),
+        json!({"method": "DELETE", "path": format!("/{long}/7")}),
+        json!({"method": "DELETE", "path": format!("/Users/{long}")}),
+        json!({"method": "POST", "path": format!("/Users/{long}"), "bulkId": "x", "data": data}),
+        json!({"method": "PUT", "path": format!("/Users/bulkId:{long}"), "data": data}),
+        json!({"method": "POST", "path": "/Users", "bulkId": long, "data": data}),
+        json!({"method": "POST", "path": "/Groups", "bulkId": "x", "data": group}),
+    ]
+    .map(|operation| json!({"Operations": [operation, operation]}))
+    .map(|body| form("POST", "/scim/v2/Bulk", body))
+    .into()
+}
+
+/// The answer repeats no more than a hundred characters of a text.
+fn check_excerpts(form: &Form, answer: &Answer) {
+    let mut told = answer.json.clone();
+    for operation in told["Operations"].as_array_mut().into_iter().flatten() {
+        // A result names its operation as the request does.
+        operation["bulkId"] = Value::Null;
+        operation["location"] = Value::Null;
+    }
+    let told = told.to_string();
+    let (longest, nines) = ("z".repeat(101), "9".repeat(101));
+    assert!(
+        !told.contains(&longest) && !told.contains(&nines),
+        "{} {:.80}: {told:.600}",
+        form.method,
+        form.path
+    );
+}
+
 /// Wherever a client's text is told back, it is a hundred characters at the most.
 #[tokio::test]
 async fn errors_repeat_little_of_what_the_client_sent() {
     let server = Server::start().await;
-    let strict = {
-        let rules = scim_lambda::protocol::profile::Rules {
-            profile: scim_lambda::protocol::profile::Profile::Strict,
-            ..Default::default()
-        };
-        Server::with_rules(&rules).await
+    let strict = Rules {
+        profile: Profile::Strict,
+        ..Rules::default()
     };
+    let strict = Server::with_rules(&strict).await;
     let long = "z".repeat(3_000);
     let id = server.create("/scim/v2/Users", &user(json!({}))).await;
     let strict_id = strict.create("/scim/v2/Users", &user(json!({}))).await;
-    let group = server
-        .create("/scim/v2/Groups", &json!({"displayName": "g"}))
-        .await;
-    let (one, strict_one) = (
-        format!("{V2}/Users/{id}"),
-        format!("{V2}/Users/{strict_id}"),
-    );
-    let v1 = format!("{V1}/Users/{id}");
-    let search = |filter: String| {
-        form(
-            "POST",
-            "/scim/v2/Users/.search",
-            json!({ "filter": filter }),
-        )
-    };
-    let named = |names: &str| form("POST", "/scim/v2/Users/.search", json!({ names: [long] }));
-    let member = |more: Value| {
-        let mut member = json!({"value": "x"});
-        member
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        form(
-            "PATCH",
-            format!("{V2}/Groups/{group}"),
-            op("add", "members", &json!([member])),
-        )
-    };
-    let forms = vec![
-        form("PATCH", &one, op("add", &long, &json!(1))),
-        form(
-            "PATCH",
-            &one,
-            op("add", &format!("emails[{long} eq \"x\"]"), &json!(1)),
-        ),
-        form(
-            "PATCH",
-            &one,
-            op("add", &format!("title[{long} eq 1]"), &json!(1)),
-        ),
-        form(
-            "PATCH",
-            &one,
-            op("add", &format!("emails[value pr].{long}"), &json!(1)),
-        ),
-        form("PATCH", &one, op(&long, "title", &json!(1))),
-        form(
-            "PATCH",
-            &one,
-            op("add", &format!("urn:{long}:x"), &json!(1)),
-        ),
-        form("GET", format!("{V2}/Users?sortBy={long}"), Value::Null),
-        form("GET", format!("{V2}/{long}"), Value::Null),
-        form("GET", format!("{V2}/Schemas/{long}"), Value::Null),
-        form("GET", format!("{V2}/ResourceTypes/{long}"), Value::Null),
-        form("GET", format!("{V1}/Schemas/{long}"), Value::Null),
-        form(
-            "GET",
-            format!("/scim/v{}/Users", "9".repeat(3_000)),
-            Value::Null,
-        ),
-        form(
-            "GET",
-            format!("{IONIC}/Users?{long}__contains=x"),
-            Value::Null,
-        ),
-        form("GET", format!("{V2}/Users?{long}=%FF"), Value::Null),
-        search(format!("{long} eq 1")),
-        search(format!("userName {long} 1")),
-        search(format!("userName eq {long}'")),
-        search(format!("emails[{long} eq 1]")),
-        named("attributes"),
-        member(json!({"type": long})),
-        form(
-            "PATCH",
-            format!("{V2}/Groups/{group}"),
-            op("add", "members", &json!([{"value": "z".repeat(200)}])),
-        ),
-        form(
-            "POST",
-            "/scim/v2/Roles",
-            json!({"name": "r", "scopes": [long]}),
-        ),
+    let group = json!({"displayName": "g"});
+    let group = server.create("/scim/v2/Groups", &group).await;
+    let forms = [
+        operations(&format!("{V2}/Users/{id}"), &long),
+        urls(&long),
+        searches(&long),
+        values(&format!("{V2}/Groups/{group}"), &long),
+        bulks(&long),
     ];
-    let strict_forms = vec![
-        form("PUT", &strict_one, user(json!({ long.as_str(): 1 }))),
-        form(
-            "PUT",
-            &strict_one,
-            user(json!({"name": { long.as_str(): 1 }})),
-        ),
-        form(
-            "PUT",
-            &strict_one,
-            json!({"schemas": [long], "userName": "b"}),
-        ),
-        form(
-            "PATCH",
-            &strict_one,
-            op(
-                "replace",
-                &format!("emails[value eq \"{long}\"]"),
-                &json!({"value": "x"}),
-            ),
-        ),
-        form(
-            "PATCH",
-            format!("{V1}/Users/{strict_id}"),
-            json!({ long.as_str(): 1 }),
-        ),
-    ];
-    let bulk = |operation: Value| {
-        form(
-            "POST",
-            "/scim/v2/Bulk",
-            json!({"Operations": [operation, operation]}),
-        )
-    };
-    let data = json!({"userName": "n"});
-    let bulk_forms = vec![
-        bulk(json!({"method": "DELETE", "path": format!("/{long}/7/8")})),
-        bulk(json!({"method": "DELETE", "path": format!("/{long}")})),
-        bulk(json!({"method": "DELETE", "path": format!("/{long}/7")})),
-        bulk(json!({"method": "DELETE", "path": format!("/Users/{long}")})),
-        bulk(
-            json!({"method": "POST", "path": format!("/Users/{long}"), "bulkId": "x", "data": data}),
-        ),
-        bulk(json!({"method": "PUT", "path": format!("/Users/bulkId:{long}"), "data": data})),
-        bulk(json!({"method": "POST", "path": "/Users", "bulkId": long, "data": data})),
-        bulk(json!({"method": "POST", "path": "/Groups", "bulkId": "x",
-            "data": {"displayName": "g", "members": [{"value": format!("bulkId:{long}")}]}})),
-    ];
-    let check = |form: &Form, answer: &Answer| {
-        let mut told = answer.json.clone();
-        for operation in told["Operations"].as_array_mut().into_iter().flatten() {
-            // A result names its operation as the request does.
-            operation["bulkId"] = Value::Null;
-            operation["location"] = Value::Null;
-        }
-        let told = told.to_string();
-        let (longest, nines) = ("z".repeat(101), "9".repeat(101));
-        assert!(
-            !told.contains(&longest) && !told.contains(&nines),
-            "{} {:.80}: {told:.600}",
-            form.method,
-            form.path
-        );
-    };
     for (server, forms) in [
-        (&server, forms),
-        (&strict, strict_forms),
-        (&server, bulk_forms),
+        (&server, forms.into_iter().flatten().collect()),
+        (&strict, of_strict(&strict_id, &long)),
     ] {
         for form in forms {
             let body = Some(&form.body).filter(|body| !body.is_null());
             let answer = server.send(form.method, &form.path, body).await;
-            check(&form, &answer);
+            check_excerpts(&form, &answer);
         }
     }
     let twice = format!("{{\"{long}\":1,\"{long}\":2}}");
     let request = server.request("POST", "/scim/v2/Users");
     let answer = server.answer(request.body(twice.into()).unwrap()).await;
-    check(&form("POST", &v1, Value::Null), &answer);
+    check_excerpts(&form("POST", V2, Value::Null), &answer);
     assert_eq!(answer.status, 400);
 }
 

@@ -429,28 +429,24 @@ impl Endpoint {
     }
 }
 
+fn serve_arguments() -> [&'static str; 4] {
+    ["serve", "--json", "--listen", "127.0.0.1:0"]
+}
+
 #[test]
 #[cfg(unix)]
 fn a_table_at_an_endpoint_is_made_and_served() {
     let (endpoint, (_guard, data)) = (Endpoint::start(), data());
     let place = ["--table", "others", "--data", shown(&data)];
     let at = [&place[..], &["--endpoint", &endpoint.url]].concat();
-    let serve = ["serve", "--json", "--listen", "127.0.0.1:0"];
-    let serve = || Running::run(endpoint.scim(&[&serve[..], &at[..]].concat()));
+    let serve = || Running::run(endpoint.scim(&[&serve_arguments()[..], &at[..]].concat()));
     let first = serve();
     let token = first.text("token");
     assert_eq!(first.get("/Users", &token), 200);
     assert!(!data.join("table.sqlite").exists());
     assert!(data.join("secrets.json").exists());
     // The embedded table of the same directory has secrets of its own.
-    let local = Running::start(&[
-        "serve",
-        "--json",
-        "--listen",
-        "127.0.0.1:0",
-        "--data",
-        shown(&data),
-    ]);
+    let local = Running::start(&[&serve_arguments()[..], &["--data", shown(&data)]].concat());
     assert_eq!(local.get("/Users", &token), 401);
     drop(local);
 
@@ -480,7 +476,28 @@ fn a_table_at_an_endpoint_is_made_and_served() {
     let second = serve();
     assert_eq!(second.text("token"), token, "the table was not made anew");
 
-    // New secrets would make every token of the table wrong.
+    // Where the AWS settings lead is good enough.
+    drop(second);
+    let from_settings = [&serve_arguments()[..], &place[..]].concat();
+    let mut from_settings = endpoint.scim(&from_settings);
+    from_settings.env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint.url);
+    from_settings.env("AWS_REGION", "us-east-1");
+    let third = Running::run(from_settings);
+    assert_eq!(third.get("/Users", &token), 200);
+}
+
+/// New secrets would make every token of the table wrong.
+#[test]
+#[cfg(unix)]
+fn a_table_at_an_endpoint_is_not_served_with_new_secrets() {
+    let (endpoint, (_guard, data)) = (Endpoint::start(), data());
+    let place = ["--table", "others", "--data", shown(&data)];
+    let at = [&place[..], &["--endpoint", &endpoint.url]].concat();
+    let first = Running::run(endpoint.scim(&[&serve_arguments()[..], &at[..]].concat()));
+    let create = ["tenant", "create", "acme", "--profile", "strict"];
+    let create = endpoint.scim(&[&create[..], &at[..]].concat()).output();
+    assert!(create.as_ref().unwrap().status.success(), "{create:?}");
+    assert_eq!(first.end().0, Some(0));
     let elsewhere = data.with_file_name("elsewhere");
     let elsewhere = ["--table", "others", "--data", shown(&elsewhere)];
     let listen = [
@@ -496,15 +513,6 @@ fn a_table_at_an_endpoint_is_made_and_served() {
         .unwrap();
     let line = String::from_utf8(refused.stderr).unwrap();
     assert!(line.contains("its secrets are not in"), "{line}");
-
-    // Where the AWS settings lead is good enough.
-    drop(second);
-    let from_settings = [&["serve", "--json", "--listen", "127.0.0.1:0"], &place[..]].concat();
-    let mut from_settings = endpoint.scim(&from_settings);
-    from_settings.env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint.url);
-    from_settings.env("AWS_REGION", "us-east-1");
-    let third = Running::run(from_settings);
-    assert_eq!(third.get("/Users", &token), 200);
 }
 
 #[test]
