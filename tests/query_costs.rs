@@ -175,8 +175,11 @@ async fn what_is_too_large_to_be_looked_at_is_refused_before_it_is_read() {
     let (list, found) = directory.priced("User", &query).await;
     assert_eq!((ids(&list).len(), list.get("totalResults")), (2, None));
     assert!(found.calls == 2 && found.read_units <= 6.0, "{found:?}");
-    let (_, found) = refused(&directory, "User", "sortBy=title&cursor").await;
+    let (error, found) = refused(&directory, "User", "sortBy=title&cursor").await;
     assert_eq!(found, cost(1, 1.0, 0.0));
+    // An index of several values finds resources and puts them in no order.
+    let sortable = "sort by one with a single value (User: userName, externalId)";
+    assert!(error.detail().ends_with(sortable), "{error}");
 }
 
 #[tokio::test]

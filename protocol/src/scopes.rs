@@ -225,7 +225,7 @@ pub fn check_scopes<'s>(given: impl IntoIterator<Item = &'s str>) -> Result<()> 
     unknown.next().map_or(Ok(()), |scope| {
         let all: Vec<_> = scopes().collect();
         Err(Error::invalid_value(format!(
-            "`{}` is no scope; there are {}",
+            "`{}` is not a permission; the permissions are {}",
             excerpt(scope),
             all.join(", ")
         )))
@@ -376,7 +376,7 @@ mod tests {
             assert!(
                 error
                     .detail()
-                    .starts_with(&format!("`{unknown}` is no scope"))
+                    .starts_with(&format!("`{unknown}` is not a permission"))
             );
             assert!(error.detail().contains("users:create"));
         }

@@ -68,7 +68,7 @@ pub const SWITCHES: [Switch; 13] = [
         range: Range::Number(1, 20_000),
         meaning: "larger groups, and those whose members would not fit an answer of 4 MB, are \
                   answered without `members` and with a `Link` to \
-                  `GET /Groups/{id}/members?cursor=`, which lists them page by page",
+                  `GET /Groups/{id}/members`, which lists them page by page",
     },
     Switch {
         name: "putKeepsUnnamedExtensions",

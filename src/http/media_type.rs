@@ -72,7 +72,7 @@ pub(super) fn check_content_type(headers: &HeaderMap, reading: &mut Reading<'_>)
         return Ok(());
     }
     Err(Error::unsupported_media_type(format!(
-        "Bodies are {SCIM_JSON} or {JSON} in UTF-8"
+        "The Content-Type of a body must be {SCIM_JSON} or {JSON}, in UTF-8"
     )))
 }
 

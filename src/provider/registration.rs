@@ -105,7 +105,7 @@ impl Provider {
         if let Some(urn) = omitted.iter().find(is_kept) {
             return Err(Error::invalid_value(format!(
                 "{name} has the extension {urn}, which the new `schemaExtensions` leave out; list it, \
-                 or remove it explicitly"
+                 or remove it with `--remove-extension {urn}`"
             )));
         }
         let mut changed = config.clone();

@@ -27,7 +27,8 @@ pub struct Indexed {
 impl Indexed {
     /// The index of the attribute with that full notation, if it has one that holds every resource.
     /// Booleans tell so little apart that reading by them saves nothing.
-    pub(super) fn find(resource_type: &ResourceType, path: &str) -> Option<Self> {
+    #[must_use]
+    pub fn find(resource_type: &ResourceType, path: &str) -> Option<Self> {
         let index = resource_type
             .indexes
             .iter()

@@ -283,7 +283,7 @@ impl<'r> Walk<'_, 'r> {
         if search.sorted.is_none() {
             return self.collect(cut).await;
         }
-        let too_much = || search.too_much(", or sort by one");
+        let too_much = || search.too_much(&search.sortable());
         if self.is_too_large(search).await? {
             return Err(too_much());
         }

@@ -14,7 +14,7 @@ use crate::protocol::message::{Query, Selection, SortOrder};
 use crate::protocol::profile::Reading;
 use crate::protocol::schema::{IndexState, ResourceType};
 use crate::protocol::sort::SortBy;
-use crate::store::{Access, Plan, Total};
+use crate::store::{Access, Indexed, Plan, Total};
 
 /// A query, with everything decided that does not need the table.
 pub(super) struct Search<'r> {
@@ -170,13 +170,26 @@ impl<'r> Search<'r> {
         self.too_many("Counting the matches for `totalResults`", way_out)
     }
 
+    /// The way out of a list that is too large to be sorted in memory: the attributes whose index has
+    /// its order. An attribute with several values has no place in an order.
+    pub(super) fn sortable(&self) -> String {
+        let sortable = |resource_type: &&ResourceType| {
+            let paths = active_indexes(resource_type).filter(|path| {
+                Indexed::find(resource_type, path).is_some_and(|indexed| !indexed.multi_valued)
+            });
+            let paths: Vec<_> = paths.collect();
+            format!("{}: {}", resource_type.name, paths.join(", "))
+        };
+        let sortable: Vec<_> = self.types.iter().map(sortable).collect();
+        format!(
+            ", or sort by one with a single value ({})",
+            sortable.join("; ")
+        )
+    }
+
     fn too_many(&self, what: &str, way_out: &str) -> Error {
         let indexed = |resource_type: &&ResourceType| {
-            let active = resource_type
-                .indexes
-                .iter()
-                .filter(|index| index.state == IndexState::Active);
-            let paths: Vec<_> = active.map(|index| index.path.as_str()).collect();
+            let paths: Vec<_> = active_indexes(resource_type).collect();
             format!("{}: id, {}", resource_type.name, paths.join(", "))
         };
         let indexed: Vec<_> = self.types.iter().map(indexed).collect();
@@ -186,6 +199,13 @@ impl<'r> Search<'r> {
             indexed.join("; ")
         ))
     }
+}
+
+/// The attributes that have an index which holds every resource.
+fn active_indexes(resource_type: &ResourceType) -> impl Iterator<Item = &str> {
+    let indexes = resource_type.indexes.iter();
+    let active = indexes.filter(|index| index.state == IndexState::Active);
+    active.map(|index| index.path.as_str())
 }
 
 fn total(plans: &[Plan]) -> Total {
