@@ -206,6 +206,35 @@ async fn a_filter_that_compares_too_much_is_a_400() {
     answer.check_error(400, Some("invalidValue"));
 }
 
+/// A value takes many times the memory of its text, whether an attribute has it or not.
+#[tokio::test]
+async fn too_many_values_are_a_413_by_every_door() {
+    let server = Server::start().await;
+    let id = server.create("/scim/v2/Users", &user(json!({}))).await;
+    let values = json!(vec![json!({}); 100_000]);
+    for door in [V2, V1, IONIC] {
+        let (users, one) = (format!("{door}/Users"), format!("{door}/Users/{id}"));
+        let inside = user(json!({"emails": [{"value": "a", "x": values}]}));
+        for form in [
+            form("POST", &users, user(json!({"userName": "c", "x": values}))),
+            form("PUT", &one, inside.clone()),
+            form("PATCH", &one, inside),
+            form(
+                "POST",
+                format!("{door}/Bulk"),
+                json!({"Operations": values}),
+            ),
+        ] {
+            let answer = server.send(form.method, &form.path, Some(&form.body)).await;
+            assert_eq!(answer.status, 413, "{} {}", form.method, form.path);
+            assert!(answer.text.contains("100000"), "{}", answer.text);
+        }
+    }
+    let search = json!({"x": values});
+    let answer = server.send("POST", "/scim/v2/Users/.search", Some(&search));
+    assert_eq!(answer.await.status, 413);
+}
+
 #[tokio::test]
 async fn members_that_cannot_be_ids_are_a_400_in_every_form() {
     let server = Server::start().await;

@@ -430,3 +430,40 @@ async fn members_of_groups_that_are_too_large_are_not_read() {
     assert_eq!(found, cost(2, 2.0, 0.0), "{error}");
     assert!(error.detail().contains("too many members"), "{error}");
 }
+
+/// Groups that are made between the users of a page have ids between theirs, and stand among them as
+/// members of other groups.
+#[tokio::test]
+async fn groups_between_the_users_of_a_page_cost_it_little() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    let mut found = Vec::new();
+    for groups in [0, 60] {
+        let users = directory.create_users(&scope, 5).await;
+        let mut nested = Vec::<String>::new();
+        for number in 0..groups {
+            let members: Vec<_> = nested.iter().map(|id| json!({"value": id})).collect();
+            let group = json!({"displayName": format!("g{number}"), "members": members});
+            nested.push(directory.create(&scope, "Group", group).await);
+        }
+        let later = user(groups + 1_000);
+        let last = directory.create(&scope, "User", later).await;
+        let group =
+            json!({"displayName": "of users", "members": [{"value": users[0]}, {"value": last}]});
+        directory.create(&scope, "Group", group).await;
+        let (list, price) = directory.priced("User", "attributes=groups.display").await;
+        let members = list["Resources"].as_array().unwrap().iter();
+        let members = members.filter(|user| user["groups"] == json!([{"display": "of users"}]));
+        assert_eq!(members.count(), 2);
+        found.push(price);
+        for id in [&users[..], &[last]].concat() {
+            directory.delete(&scope, "User", &id).await;
+        }
+    }
+    let [alone, among] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    // In each of the four partitions a read may meet memberships of groups once before it passes them.
+    assert!(among.calls <= alone.calls + 4, "{found:?}");
+    assert!(among.read_units <= alone.read_units + 8.0, "{found:?}");
+}

@@ -4,6 +4,7 @@
 //! limit. SCIM names compare without case (RFC 7643 §2.1), so `userName` beside `USERNAME` is one
 //! attribute given twice, and a body says nothing legal below [`MAX_DEPTH`].
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -18,6 +19,12 @@ use crate::error::{Error, Result};
 /// How deep arrays and objects may nest; a bulk request of PATCH operations needs ten levels.
 pub const MAX_DEPTH: u8 = 32;
 
+/// The largest number of values of a body, those inside other values included.
+pub const MAX_VALUES: usize = 400_000;
+
+/// The largest number of values of a body that are objects or arrays.
+pub const MAX_CONTAINERS: usize = 100_000;
+
 /// The largest number of members of one object.
 pub const MAX_NAMES: usize = 10_000;
 
@@ -27,10 +34,12 @@ const SEARCHED_MEMBERS: usize = 16;
 /// Reads a request body that must be a JSON object.
 ///
 /// **Shape**: UTF-8, with or without a byte order mark; [`MAX_DEPTH`] levels at the most; no object
-/// with more than [`MAX_NAMES`] members, or with two whose names differ only in ASCII case.
+/// with more than [`MAX_NAMES`] members, or with two whose names differ only in ASCII case; no more
+/// than [`MAX_VALUES`] values, of which [`MAX_CONTAINERS`] are objects or arrays.
 ///
 /// # Errors
-/// `InvalidSyntax` with the line and column of the fault, and the member given twice.
+/// `InvalidSyntax` with the line and column of the fault, and the member given twice;
+/// `PayloadTooLarge` for too many values, as soon as there is one too many.
 pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>> {
     match parse(body)? {
         Value::Object(object) => Ok(object),
@@ -53,11 +62,20 @@ fn parse(body: &[u8]) -> Result<Value> {
         return Err(Error::invalid_syntax("The request body is empty"));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Level(MAX_DEPTH).deserialize(&mut deserializer);
+    let allowance = Allowance::default();
+    let level = Level {
+        depth: MAX_DEPTH,
+        allowance: &allowance,
+    };
+    let value = level.deserialize(&mut deserializer);
     value
         .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| {
-            Error::invalid_syntax(format!("The request body is not valid JSON: {error}"))
+        .map_err(|error| match allowance.is_used_up.get() {
+            true => Error::payload_too_large(format!(
+                "The request body holds too many values; at most {MAX_VALUES} are allowed, of which \
+                 {MAX_CONTAINERS} may be objects and arrays"
+            )),
+            false => Error::invalid_syntax(format!("The request body is not valid JSON: {error}")),
         })
 }
 
@@ -170,28 +188,66 @@ fn value_size_up_to(value: &Value, limit: usize) -> usize {
     }
 }
 
-/// Reads one value that may nest this many levels.
-#[derive(Clone, Copy)]
-struct Level(u8);
+/// How many more values a body may hold. A value in memory is many times larger than its text can be: an
+/// object of two bytes takes some 400.
+struct Allowance {
+    values: Cell<usize>,
+    containers: Cell<usize>,
+    is_used_up: Cell<bool>,
+}
 
-impl Level {
-    fn below<E: serde::de::Error>(self) -> Result<Self, E> {
-        self.0
-            .checked_sub(1)
-            .map(Self)
-            .ok_or_else(|| E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")))
+impl Default for Allowance {
+    fn default() -> Self {
+        Self {
+            values: Cell::new(MAX_VALUES),
+            containers: Cell::new(MAX_CONTAINERS),
+            is_used_up: Cell::new(false),
+        }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Level {
+impl Allowance {
+    fn take<E: serde::de::Error>(&self, left: &Cell<usize>) -> Result<(), E> {
+        match left.get().checked_sub(1) {
+            Some(rest) => left.set(rest),
+            None => {
+                self.is_used_up.set(true);
+                return Err(E::custom("too many values"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads one value that may nest this many levels.
+#[derive(Clone, Copy)]
+struct Level<'a> {
+    depth: u8,
+    allowance: &'a Allowance,
+}
+
+impl Level<'_> {
+    /// What the values inside an array or an object are read with.
+    fn below<E: serde::de::Error>(self) -> Result<Self, E> {
+        self.allowance.take(&self.allowance.containers)?;
+        let depth = self
+            .depth
+            .checked_sub(1)
+            .ok_or_else(|| E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")))?;
+        Ok(Self { depth, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Level<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.allowance.take(&self.allowance.values)?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Level {
+impl<'de> Visitor<'de> for Level<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -385,6 +441,31 @@ mod tests {
         ] {
             assert_eq!(text_length(&value), value.to_string().len());
         }
+    }
+
+    #[test]
+    fn the_values_of_a_body_are_bounded() {
+        let check = |values: &str, count: usize, is_taken: bool| {
+            let body = format!("{{\"a\":[{}]}}", vec![values; count].join(","));
+            match parse_object(body.as_bytes()) {
+                Ok(_) => assert!(is_taken, "{count} of {values}"),
+                Err(error) => {
+                    assert!(!is_taken, "{count} of {values}: {error}");
+                    assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
+                }
+            }
+        };
+        // The body and the array are values, too.
+        check("0", MAX_VALUES - 2, true);
+        check("0", MAX_VALUES - 1, false);
+        check("{}", MAX_CONTAINERS - 2, true);
+        check("{}", MAX_CONTAINERS - 1, false);
+        check("[]", MAX_CONTAINERS - 1, false);
+        check(
+            "{\"a\":0,\"b\":0,\"c\":0,\"d\":0}",
+            MAX_CONTAINERS - 2,
+            false,
+        );
     }
 
     #[test]

@@ -22,18 +22,6 @@ use crate::store::{Member, Membership, Stored};
 const MAX_LEVELS: usize = 10;
 /// So many groups inside one are looked through for its members.
 const MAX_NESTED: usize = 200;
-/// So many resources are looked up one by one; more by the range their ids span.
-const MAX_SINGLE_LOOKUPS: usize = 4;
-
-/// How the resources of a page lie in the directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spread {
-    /// One after the other in order of creation, with nobody in between.
-    Contiguous,
-    /// Anywhere.
-    Scattered,
-}
-
 impl Scope {
     /// The type whose resources have members.
     pub(super) fn group_type(&self) -> Option<&ResourceType> {
@@ -174,9 +162,9 @@ impl Scope {
     pub(super) async fn groups_values(
         &self,
         resources: &[Stored],
-        spread: Spread,
     ) -> Result<HashMap<String, Value>> {
-        let memberships = self.memberships_of(resources, spread).await?;
+        let ids = resources.iter().map(|stored| stored.id.as_str());
+        let memberships = self.store.memberships_of(ids).await?;
         self.groups_of(memberships).await
     }
 
@@ -266,21 +254,6 @@ impl Scope {
         Ok(found)
     }
 
-    async fn memberships_of(
-        &self,
-        resources: &[Stored],
-        spread: Spread,
-    ) -> Result<Vec<Membership>> {
-        let ids = || resources.iter().map(|stored| stored.id.as_str());
-        if let (Some(first), Some(last)) = (ids().min(), ids().max())
-            && spread == Spread::Contiguous
-            && resources.len() > MAX_SINGLE_LOOKUPS
-        {
-            return Ok(self.store.memberships_between(first, last).await?);
-        }
-        Ok(self.store.memberships_of(ids()).await?)
-    }
-
     /// The groups that the memberships lead to, directly and, where groups are in groups, through
     /// them: one round a level.
     async fn closure(
@@ -312,7 +285,8 @@ impl Scope {
                 if !known.groups.contains_key(&parent.group) {
                     wanted.insert(parent.group.clone());
                 }
-                known.parents.push(parent);
+                let parents = known.parents.entry(parent.member.clone());
+                parents.or_default().push(parent);
             }
             if wanted.is_empty() {
                 break;
@@ -322,11 +296,11 @@ impl Scope {
     }
 }
 
-/// Groups that were read, and the groups they are members of.
+/// Groups that were read, and the groups they are members of, by the inner group.
 #[derive(Default)]
 struct Known {
     groups: HashMap<String, Stored>,
-    parents: Vec<Membership>,
+    parents: HashMap<String, Vec<Membership>>,
 }
 
 impl Known {
@@ -350,11 +324,11 @@ impl Known {
             for id in &level {
                 values.extend(self.group_value(group_type, id, kind)?);
             }
-            let inner: HashSet<&str> = level.iter().copied().collect();
-            let parents = self
-                .parents
+            let parents = level
                 .iter()
-                .filter(|parent| inner.contains(parent.member.as_str()) && self.counts(parent));
+                .filter_map(|id| self.parents.get(*id))
+                .flatten();
+            let parents = parents.filter(|parent| self.counts(parent));
             let mut next: Vec<&str> = parents.map(|parent| parent.group.as_str()).collect();
             next.sort_unstable();
             next.retain(|id| seen.insert(id));

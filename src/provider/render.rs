@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use super::Scope;
 use super::compute::size_of;
-use super::groups::Spread;
 use crate::protocol::datetime::DateTime;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{Meta, render};
@@ -87,9 +86,7 @@ impl Scope {
         projection: &Projection<'_>,
     ) -> Result<Answer> {
         let resources = [stored];
-        let detached = self
-            .detached(resource_type, &resources, projection, Spread::Scattered)
-            .await?;
+        let detached = self.detached(resource_type, &resources, projection).await?;
         let [stored] = &resources;
         let detached = detached.get(&stored.id);
         let location = self.location(resource_type, &stored.id);
@@ -132,11 +129,8 @@ impl Scope {
         resource_type: &ResourceType,
         resources: Vec<Stored>,
         projection: &Projection<'_>,
-        spread: Spread,
     ) -> Result<Vec<String>> {
-        let detached = self
-            .detached(resource_type, &resources, projection, spread)
-            .await?;
+        let detached = self.detached(resource_type, &resources, projection).await?;
         let members = detached.values().map(Option::as_ref).map(about_members);
         let members: usize = members.sum();
         let render = |stored: &Stored| {
@@ -155,13 +149,12 @@ impl Scope {
         resource_type: &ResourceType,
         resources: &[Stored],
         projection: &Projection<'_>,
-        spread: Spread,
     ) -> Result<Detached> {
         match resource_type.membership {
             Some(membership) if !projection.wants(membership.attribute()) => Ok(HashMap::new()),
             Some(Membership::Members) => self.members_values(resources, projection).await,
             Some(Membership::MemberOf) => {
-                let groups = self.groups_values(resources, spread).await?;
+                let groups = self.groups_values(resources).await?;
                 let groups = groups.into_iter();
                 Ok(groups.map(|(id, groups)| (id, Some(groups))).collect())
             }

@@ -49,17 +49,7 @@ impl Keys {
 
     /// The memberships of a resource, beside those of others.
     pub(super) fn memberships(&self, member: &str) -> String {
-        self.membership_partition(stable_hash(member) % MEMBERSHIP_PARTITIONS)
-    }
-
-    /// All partitions of memberships.
-    pub(super) fn membership_partitions(&self) -> Vec<String> {
-        (0..MEMBERSHIP_PARTITIONS)
-            .map(|partition| self.membership_partition(partition))
-            .collect()
-    }
-
-    fn membership_partition(&self, partition: u64) -> String {
+        let partition = stable_hash(member) % MEMBERSHIP_PARTITIONS;
         format!("{}#B#{partition}", self.prefix)
     }
 

@@ -21,6 +21,10 @@ const PARALLEL: usize = 32;
 const MAX_SINGLE_LOOKUPS: usize = 2;
 /// Membership items that are read for a quarter of what a lookup costs.
 const ITEMS_FOR_A_LOOKUP: usize = 8;
+/// By how much each further read of a range that is worth reading on is longer than the one before.
+const READ_ON: usize = 4;
+/// How often a read of a range passes over what stands between two members.
+const MAX_JUMPS: usize = 4;
 
 impl TenantStore {
     /// Every membership item of a resource, whether its set still counts or not.
@@ -51,8 +55,9 @@ impl TenantStore {
 
     /// Every membership item of these resources, who may be anywhere in the directory.
     ///
-    /// Where they stand close enough together, a partition's are read in one range, others' in
-    /// between included; those that such a range does not reach are looked up one by one, in parallel.
+    /// Where they stand close enough together, a partition's are read in one range, which passes over
+    /// others' in between; those that such a range does not reach are looked up one by one, in
+    /// parallel.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -85,8 +90,12 @@ impl TenantStore {
         Ok(found)
     }
 
-    /// The memberships of those of the members that one read of their partition reaches, and the
-    /// members whom it does not reach. The read costs a quarter of what looking them up would.
+    /// The memberships of those of the members that reads of their partition reach, and the members
+    /// whom these do not reach. The first read costs a quarter of what looking the members up would.
+    ///
+    /// Between two members of a page others may stand, such as groups in groups, any number of them. So
+    /// the range is read on only while half of what a read brings are memberships of these members;
+    /// else the next read begins at the next of them, [`MAX_JUMPS`] times.
     async fn near<'m>(
         &self,
         pk: &str,
@@ -98,22 +107,43 @@ impl TenantStore {
         if members.len() <= MAX_SINGLE_LOOKUPS {
             return Ok((Vec::new(), members.iter().copied().collect()));
         }
-        let range = KeyRange::at_least(first).and(KeyRange::at_most(last));
-        let window = Window {
-            limit: Some(members.len() * ITEMS_FOR_A_LOOKUP),
-            ..Window::default()
-        };
-        let (mut found, next) = self.memberships_page(pk.to_owned(), &range, window).await?;
-        // Of the last member that is reached there may be more.
-        let end = next
-            .as_deref()
-            .and_then(|next| next.split(SEPARATOR).next());
-        let is_reached = |member: &str| end.is_none_or(|end| member < end);
-        found.retain(|membership| {
-            members.contains(membership.member.as_str()) && is_reached(&membership.member)
-        });
-        let rest = members.iter().copied().filter(|member| !is_reached(member));
-        Ok((found, rest.collect()))
+        let (first_limit, end) = (members.len() * ITEMS_FOR_A_LOOKUP, KeyRange::at_most(last));
+        let mut range = KeyRange::at_least(first).and(end.clone());
+        let (mut limit, mut after, mut jumps) = (first_limit, None::<String>, 0);
+        let mut found = Vec::new();
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                limit: Some(limit),
+                ..Window::default()
+            };
+            let page = self.memberships_page(pk.to_owned(), &range, window);
+            let (mut page, next) = page.await?;
+            let read = page.len();
+            page.retain(|membership| members.contains(membership.member.as_str()));
+            let is_worth_it = page.len() * 2 >= read;
+            found.append(&mut page);
+            let Some(next) = next else {
+                return Ok((found, Vec::new()));
+            };
+            if is_worth_it {
+                (limit, after) = (limit * READ_ON, Some(next));
+                continue;
+            }
+            // Of the last member that was reached there may be more.
+            let reached = next.split(SEPARATOR).next().unwrap_or_default();
+            found.retain(|membership| membership.member.as_str() < reached);
+            let mut rest = members.iter().copied().filter(|member| *member >= reached);
+            let Some(member) = rest.next() else {
+                return Ok((found, Vec::new()));
+            };
+            if jumps == MAX_JUMPS {
+                return Ok((found, std::iter::once(member).chain(rest).collect()));
+            }
+            jumps += 1;
+            range = KeyRange::at_least(member).and(end.clone());
+            (limit, after) = (first_limit, None);
+        }
     }
 
     /// Every membership item in a range of one partition.
@@ -138,23 +168,6 @@ impl TenantStore {
         let items = output.items.unwrap_or_default().into_iter();
         let memberships = items.map(membership).collect::<Result<Vec<_>, _>>()?;
         Ok((memberships, next))
-    }
-
-    /// The memberships of many resources whose ids follow each other, by member: one range in each of
-    /// the four partitions, in parallel.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn memberships_between(
-        &self,
-        first: &str,
-        last: &str,
-    ) -> Result<Vec<Membership>, StoreError> {
-        let range = KeyRange::at_least(first).and(KeyRange::at_most(last));
-        let range = &range;
-        let partitions = self.keys.membership_partitions();
-        let reads = partitions.iter().map(|pk| self.memberships_in(pk, range));
-        Ok(try_join_all(reads).await?.into_iter().flatten().collect())
     }
 }
 

@@ -25,7 +25,7 @@ impl TenantStore {
     ) -> Result<bool, StoreError> {
         let key = format!("{}{SEPARATOR}{signature}", credential.as_str());
         // An attempt whose answer was lost meets its own item, which it knows by this.
-        let token = Uuid::new_v4().to_string();
+        let token = Uuid::now_v7().to_string();
         let attempt = || {
             self.client
                 .put_item()

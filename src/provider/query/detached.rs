@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::super::groups::Spread;
 use super::super::render::MAX_DISPLAYS;
 use super::search::Part;
 use super::source::is_in;
@@ -16,7 +15,7 @@ use super::walk::Walk;
 use crate::protocol::error::Result;
 use crate::protocol::filter::{BoundFilter, CompareOp};
 use crate::protocol::schema::Membership;
-use crate::store::{Access, Stored};
+use crate::store::Stored;
 
 /// Of one resource: the attribute's value, and the filter that is left where lookups have answered a
 /// part of it.
@@ -43,22 +42,14 @@ impl Walk<'_, '_> {
             return Ok(HashMap::new());
         }
         match membership {
-            Membership::MemberOf => self.groups(part, found).await,
+            Membership::MemberOf => self.groups(found).await,
             Membership::Members => self.members(part, found, sorts).await,
         }
     }
 
-    async fn groups(
-        &self,
-        part: &Part<'_>,
-        found: &[(String, Stored)],
-    ) -> Result<HashMap<String, Detached>> {
-        let spread = match part.access {
-            Access::All => Spread::Contiguous,
-            _ => Spread::Scattered,
-        };
+    async fn groups(&self, found: &[(String, Stored)]) -> Result<HashMap<String, Detached>> {
         let resources: Vec<Stored> = found.iter().map(|(_, stored)| stored.clone()).collect();
-        let values = self.scope.groups_values(&resources, spread).await?;
+        let values = self.scope.groups_values(&resources).await?;
         let detached = |value| Detached {
             value: Some(value),
             residual: None,

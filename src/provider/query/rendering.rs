@@ -1,7 +1,6 @@
 //! The matches of a page as texts.
 
 use super::super::Scope;
-use super::super::groups::Spread;
 use super::super::render::{MAX_ANSWER_BYTES, sent_bytes};
 use super::position::Position;
 use super::search::Search;
@@ -9,12 +8,15 @@ use super::walk::Match;
 use crate::protocol::error::Result;
 use crate::protocol::projection::Projection;
 use crate::protocol::schema::{Membership, ResourceType};
-use crate::store::{Access, Stored, Total};
+use crate::store::Stored;
 
 /// Groups are rendered together while they have no more members than this to be shown.
 const MEMBERS_AT_A_TIME: usize = 20_000;
 /// Groups whose members are shown are rendered so many at a time.
 const GROUPS_AT_A_TIME: usize = 100;
+/// Users whose groups are shown are rendered so many at a time: a user can be in many groups, and a page
+/// ends where the answer is full.
+const USERS_AT_A_TIME: usize = 250;
 
 /// The texts of a page, and where the page ends if it had to be cut short.
 pub(super) struct Rendered {
@@ -27,23 +29,24 @@ impl Search<'_> {
     pub(super) async fn render(&self, scope: &Scope, matches: Vec<Match<'_>>) -> Result<Rendered> {
         let mut texts = Vec::with_capacity(matches.len());
         let (mut bytes, mut last) = (0, None);
-        let spread = self.spread();
         let mut left = matches.into_iter().peekable();
         while let Some(first) = left.next() {
             let resource_type = first.resource_type;
             let projection = self.projection(scope, resource_type);
-            let shows_members = resource_type.membership == Some(Membership::Members)
-                && projection.wants("members");
+            let shown = resource_type
+                .membership
+                .filter(|membership| projection.wants(membership.attribute()));
+            let shows_members = shown == Some(Membership::Members);
             let members = |group: &Stored| match shows_members {
                 true => scope.members_to_read(group),
                 false => 0,
             };
             let mut room = MEMBERS_AT_A_TIME.saturating_sub(members(&first.stored));
             let (mut positions, mut run) = (vec![first.position], vec![first.stored]);
-            let most = if shows_members {
-                GROUPS_AT_A_TIME
-            } else {
-                usize::MAX
+            let most = match shown {
+                Some(Membership::Members) => GROUPS_AT_A_TIME,
+                Some(Membership::MemberOf) => USERS_AT_A_TIME,
+                None => usize::MAX,
             };
             while run.len() < most
                 && let Some(next) = left.next_if(|next| {
@@ -54,9 +57,7 @@ impl Search<'_> {
                 positions.push(next.position);
                 run.push(next.stored);
             }
-            let rendered = scope
-                .render_many(resource_type, run, &projection, spread)
-                .await?;
+            let rendered = scope.render_many(resource_type, run, &projection).await?;
             for (text, position) in rendered.into_iter().zip(positions) {
                 bytes += sent_bytes(&text);
                 if bytes > MAX_ANSWER_BYTES && !texts.is_empty() {
@@ -80,14 +81,5 @@ impl Search<'_> {
         let projection = Projection::new(self.selection, resource_type, &mut reading);
         scope.note(&reading);
         projection
-    }
-
-    /// Pages of an unfiltered list hold all resources from the first to the last.
-    fn spread(&self) -> Spread {
-        let in_order = self.parts.iter().all(|part| part.access == Access::All);
-        match in_order && self.sorted.is_none() && self.total == Total::Counter {
-            true => Spread::Contiguous,
-            false => Spread::Scattered,
-        }
     }
 }
