@@ -742,7 +742,7 @@ fn the_doctor_tells_what_is_missing_and_completes_an_index_when_every_process_kn
     assert!(told.contains("3 index entries missing"), "{told}");
     assert!(told.contains("User meta.lastModified"), "{told}");
     assert!(err(&looked).contains("--repair"), "{looked:?}");
-    // Entries are written at once, but nobody reads by them for now.
+    // Entries are written at once, but no query reads by them yet.
     let early = scim(&["doctor", "--repair"]);
     assert_eq!(early.status.code(), Some(2));
     assert!(out(&early).contains("seconds"), "{early:?}");

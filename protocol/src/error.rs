@@ -251,7 +251,7 @@ impl<T: fmt::Display> fmt::Display for Excerpt<T> {
     }
 }
 
-/// Writes so many characters and then fails, so that no more is formatted.
+/// Writes up to a number of characters and then fails, so that no more is formatted.
 struct Cut<'o, 'f> {
     out: &'o mut fmt::Formatter<'f>,
     left: usize,

@@ -12,7 +12,7 @@ pub enum Tolerance {
     UnwrappedMultiValue,
     /// A bare string stands for a complex value's `value`: members, emails, manager.
     BareComplexValue,
-    /// Attributes and schema URNs that nobody defined are left out.
+    /// Attributes and schema URNs that no schema defines are left out.
     UnknownAttributes,
     /// The base URN, or all of `schemas`, is missing from a body.
     MissingSchemas,

@@ -46,7 +46,7 @@ impl<'r> Projection<'r> {
     /// Gives the names of a selection their meaning in one resource type.
     ///
     /// **Shape**: `userName`, `name.givenName`, `urn:…:User:manager.value`, the bare URN of the base
-    /// schema or of an extension for all of it. Names that nobody defined choose nothing; a filter in brackets is passed over.
+    /// schema or of an extension for all of it. Names that no schema defines choose nothing; a filter in brackets is passed over.
     #[must_use]
     pub fn new(
         selection: &Selection,
