@@ -36,7 +36,7 @@ TABLE, STACK = "my-table-name", "my-stack"
 # How commands are run: as printed, as a server that goes on, with --help, or by another step.
 RUN, SERVER, HELP, STEP = "run", "server", "help", "step"
 RULES = [
-    (r"cargo scim (serve|table)", SERVER),
+    (r"cargo scim (serve|table)( .+)?", SERVER),
     (r"cargo lambda watch .+", SERVER),
     (r"cargo scim .+", RUN),
     (r"cargo lambda invoke .+", RUN),
@@ -269,9 +269,9 @@ class Session:
 
 def is_in_steps(command):
     """Whether .ci/run runs the command, perhaps with more arguments or for all tests together."""
-    program = command.removeprefix("UPDATE=1 ").split(" --test ")[0]
+    program = re.sub(r" -p \S+", "", command.removeprefix("UPDATE=1 ").split(" --test ")[0])
     named = re.search(r"--test (\w+)", command)
-    exists = named is None or (ROOT / "tests" / f"{named[1]}.rs").exists()
+    exists = named is None or any((ROOT / tests / f"{named[1]}.rs").exists() for tests in ("tests", "protocol/tests"))
     return exists and re.search(rf"^\s.*\b{program}\b", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
 
 
