@@ -467,3 +467,28 @@ async fn groups_between_the_users_of_a_page_cost_it_little() {
     assert!(among.calls <= alone.calls + 4, "{found:?}");
     assert!(among.read_units <= alone.read_units + 8.0, "{found:?}");
 }
+
+/// A page ends where the answer is full; the groups of the users behind that are not looked up.
+#[tokio::test]
+async fn groups_of_users_behind_the_end_of_an_answer_are_not_read() {
+    let directory = Directory::start().await;
+    let scope = directory.scope().await;
+    let users = directory.create_users(&scope, 270).await;
+    let members = |users: &[String]| -> Vec<_> {
+        let members = users.iter().map(|id| json!({"value": id}));
+        members.collect()
+    };
+    // 20 KB in the answer for each of 250 users are more than the 4 MB that an answer holds.
+    let large = json!({"displayName": "g".repeat(20_000), "members": members(&users[..250])});
+    directory.create(&scope, "Group", large).await;
+    let query = "count=270&cursor&attributes=groups.display";
+    let (list, before) = directory.priced("User", query).await;
+    assert!(ids(&list).len() < 250 && list["nextCursor"].is_string());
+    for (number, user) in users[250..].iter().enumerate() {
+        let small = json!({"displayName": format!("{number}"), "members": [{"value": user}]});
+        directory.create(&scope, "Group", small).await;
+    }
+    let (again, after) = directory.priced("User", query).await;
+    assert_eq!(ids(&again), ids(&list));
+    assert_eq!(after, before, "the 20 groups of the last users");
+}

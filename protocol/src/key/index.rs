@@ -128,8 +128,8 @@ impl Key<'_> {
         })
     }
 
-    /// The beginning of the text that an index would hold if nothing were cut, at most so many bytes
-    /// of it, and whether that is not all. Beginnings are ordered as the keys are.
+    /// The first `bytes` bytes, or fewer, of the text that an index would hold if it cut no text, and
+    /// whether the text goes on behind them. These beginnings are ordered as the keys are.
     pub(crate) fn beginning(&self, bytes: usize) -> (String, bool) {
         let text = escape(self.as_str());
         let beginning = head(&text, bytes).to_owned();

@@ -71,7 +71,7 @@ pub enum Tolerance {
     EndpointCase,
     /// A new user of the Ionic API has no `userName`.
     DerivedUserName,
-    /// The Ionic API's `enabled` speaks of users whose `active` nobody has set.
+    /// The Ionic API's `enabled` asks about users that have no `active`.
     EnabledByDefault,
 }
 

@@ -106,7 +106,7 @@ impl View<'_> {
     /// **Shape**: `email=a@example.com&enabled=true&createdTs__gte=1546300800`; a repeated parameter
     /// means any of its values, and `or=true` means that one parameter is enough.
     ///
-    /// `enabled` finds users that nobody has deactivated: those whose `active` is true or absent.
+    /// `enabled=true` finds the users whose `active` is true or absent.
     ///
     /// # Errors
     /// `InvalidFilter` naming the parameter, when its name has `__` and is unknown, or its value does

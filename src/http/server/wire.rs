@@ -133,7 +133,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads what there is from the socket; 0 bytes are the end.
+    /// Reads the bytes that have arrived at the socket; 0 bytes mean that the client has closed it.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut chunk = [0; CHUNK];
         let mut read = ReadBuf::new(&mut chunk);

@@ -112,7 +112,7 @@ impl Provider {
         };
         let behind = start_index.saturating_add(search.size as u64);
         match start.total {
-            // In the middle of a walk the page says itself what there is.
+            // In the middle of a walk no counting is needed: the total is the mark's.
             Some(total) if behind <= total && search.sorted.is_none() => {
                 let cut = page.cut(Count::No, None)?;
                 let collected = page.collect(cut).await?;

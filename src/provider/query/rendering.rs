@@ -12,10 +12,10 @@ use crate::store::Stored;
 
 /// Groups are rendered together while they have no more members than this to be shown.
 const MEMBERS_AT_A_TIME: usize = 20_000;
-/// Groups whose members are shown are rendered so many at a time.
+/// How many groups are rendered together where their members are shown.
 const GROUPS_AT_A_TIME: usize = 100;
-/// Users whose groups are shown are rendered so many at a time: a user can be in many groups, and a page
-/// ends where the answer is full.
+/// How many users are rendered together where their groups are shown. A user can be in many groups, and
+/// a page ends where the answer is full, so the groups of users behind that are not looked up.
 const USERS_AT_A_TIME: usize = 250;
 
 /// The texts of a page, and where the page ends if it had to be cut short.
