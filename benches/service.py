@@ -4,7 +4,9 @@
     cargo build --release --features cli --bin scim
     python3 benches/service.py --users 1000 10000 100000
 
-Data is made under --data and kept, so that a second run finds it.
+Data is made under --data and kept, so that a second run finds it. With `--against OLD_SCIM` each row is
+measured with both programs in turns, each on a copy of the same directory, and the table tells the new
+program's time as a multiple of the old one's.
 """
 
 import argparse
@@ -12,7 +14,9 @@ import contextlib
 import itertools
 import json
 import pathlib
+import shutil
 import subprocess
+import tempfile
 import time
 
 import load
@@ -22,6 +26,9 @@ GIVEN = "ada alan amina barbara carlos chinua dorothy edsger farah grace".split(
 FAMILY = "almeida bauer chen dubois eriksen fischer garcia haddad ivanova jensen".split()
 LEAN = {"excludedAttributes": "groups"}
 WHOLE = {"excludedAttributes": "members"}
+FEW = {"attributes": "userName,name.familyName,emails"}
+# With --against the requests of a row are sent in this many parts, to each program in turn.
+PARTS = 6
 
 
 def main():
@@ -30,18 +37,67 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("target/directories"))
     parser.add_argument("--users", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--requests", type=int, default=1_000)
+    parser.add_argument("--against", metavar="OLD_SCIM", help="another program to compare with")
     arguments = parser.parse_args()
     for users in arguments.users:
         data = arguments.data / str(users)
         generate(arguments.scim, data, users)
-        with serve(arguments.scim, data) as (server, started_ms):
-            idle = server.resident_mb()
-            print(f"\n### {users:,} users, and a group of {users:,} members\n")
-            print(f"Ready after {started_ms:.0f} ms, {idle:.0f} MB resident.\n")
-            print("| operation | calls | RRU | WRU | service CPU ms | table CPU ms | p50 ms | p99 ms |")
-            print("|---|---|---|---|---|---|---|---|")
-            run(server, arguments.requests)
-            print(f"\nAfterwards {server.resident_mb():.0f} MB resident.", flush=True)
+        if arguments.against:
+            compare(arguments, data, users)
+        else:
+            report(arguments, data, users)
+
+
+def report(arguments, data, users):
+    """What each operation costs."""
+    with serve(arguments.scim, data) as (server, started_ms):
+        idle = server.resident_mb()
+        print(f"\n### {users:,} users, and a group of {users:,} members\n")
+        print(f"Ready after {started_ms:.0f} ms, {idle:.0f} MB resident.\n")
+        print("| operation | calls | RRU | WRU | service CPU ms | table CPU ms | p50 ms | p99 ms |")
+        print("|---|---|---|---|---|---|---|---|")
+        for name, requests, limits in rows(server, arguments.requests):
+            result = measure(server, requests, **limits)
+            print(
+                f"| {name} | {result.calls:g} | {result.reads:g} | {result.writes:g} | {result.service_ms:.3f} "
+                f"| {result.table_ms:.3f} | {result.p50:.2f} | {result.p99:.2f} |",
+                flush=True,
+            )
+        print(f"\nAfterwards {server.resident_mb():.0f} MB resident.", flush=True)
+
+
+def compare(arguments, data, users):
+    """The CPU time of the service as a multiple of that of another program."""
+    with contextlib.ExitStack() as stack:
+        copies = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.data)))
+        servers = []
+        for name, scim in [("old", arguments.against), ("new", arguments.scim)]:
+            shutil.copytree(data, copies / name)
+            servers.append(stack.enter_context(serve(scim, copies / name))[0])
+        print(f"\n### {users:,} users, and a group of {users:,} members\n")
+        print("| operation | calls, RRU, WRU | old service CPU ms | new service CPU ms | ratio |")
+        print("|---|---|---|---|---|")
+        for (name, old, limits), (_, new, _) in zip(*(rows(server, arguments.requests) for server in servers)):
+            halves = in_turns(servers, (old, new), limits)
+            spent = [mean(half, "service_ms") for half in halves]
+            costs = ["{:.4g}, {:.4g}, {:.4g}".format(*(mean(half, of) for of in ("calls", "reads", "writes"))) for half in halves]
+            same = costs[0] if costs[0] == costs[1] else " and ".join(costs)
+            print(f"| {name} | {same} | {spent[0]:.3f} | {spent[1]:.3f} | {spent[1] / spent[0]:.2f} |", flush=True)
+
+
+def mean(results, of):
+    """What one request of several results costs on average."""
+    return sum(getattr(result, of) * result.count for result in results) / sum(result.count for result in results)
+
+
+def in_turns(servers, requests, limits):
+    """The results of the parts of a row, by server. Each goes first as often as the other."""
+    results = ([], [])
+    parts = [[list(all)[part::PARTS] for part in range(PARTS)] for all in requests]
+    for part in range(PARTS):
+        for server in (0, 1) if part % 2 == 0 else (1, 0):
+            results[server].append(measure(servers[server], parts[server][part], **limits))
+    return results
 
 
 def generate(scim, data, users):
@@ -68,55 +124,56 @@ def serve(scim, data):
         process.wait()
 
 
-def run(server, count):
+def rows(server, count):
+    """Each row's name, its requests, and the limits of their measurement. A row may need what those before it made."""
     users = sample(server)
     group = server.ask(query("/Groups", **WHOLE))["Resources"][0]["id"]
     stamp = f"{time.time():.0f}"
     every = lambda n: itertools.islice(itertools.cycle(users), n)
 
     def row(name, requests, **limits):
-        result = measure(server, requests, **limits)
-        print(
-            f"| {name} | {result.calls:g} | {result.reads:g} | {result.writes:g} | {result.service_ms:.3f} "
-            f"| {result.table_ms:.3f} | {result.p50:.2f} | {result.p99:.2f} |",
-            flush=True,
-        )
+        return name, list(requests), limits
 
     def get(name, paths, n=count):
-        row(name, [("GET", path, None) for path in itertools.islice(paths, n)])
+        return row(name, [("GET", path, None) for path in itertools.islice(paths, n)])
 
-    get("`/ServiceProviderConfig`", itertools.repeat("/ServiceProviderConfig"))
-    get("get by id", (query(f"/Users/{user['id']}", **LEAN) for user in every(count)))
-    get("get by id with `groups`", (f"/Users/{user['id']}" for user in every(count)))
+    yield get("`/ServiceProviderConfig`", itertools.repeat("/ServiceProviderConfig"))
+    yield get("get by id", (query(f"/Users/{user['id']}", **LEAN) for user in every(count)))
+    yield get("get by id with `groups`", (f"/Users/{user['id']}" for user in every(count)))
     for attribute in ("userName", "externalId"):
         filters = (f'{attribute} eq "{user[attribute]}"' for user in every(count))
-        get(f"filter `{attribute} eq`", (query("/Users", filter=text, **LEAN) for text in filters))
+        yield get(f"filter `{attribute} eq`", (query("/Users", filter=text, **LEAN) for text in filters))
     lists = max(count // 5, 20)
-    get("list 100, first page", itertools.repeat(query("/Users", count=100, **LEAN)), lists)
-    get("list 100, second page", itertools.repeat(query("/Users", count=100, startIndex=101, **LEAN)), lists)
+    yield get("list 100, first page", itertools.repeat(query("/Users", count=100, **LEAN)), lists)
+    yield get("list 100, second page", itertools.repeat(query("/Users", count=100, startIndex=101, **LEAN)), lists)
     cursor = server.ask(query("/Users", count=100, cursor="", **LEAN))["nextCursor"]
-    get("list 100, by cursor", itertools.repeat(query("/Users", count=100, cursor=cursor, **LEAN)), lists)
-    get("list 100 with `groups`", itertools.repeat(query("/Users", count=100)), lists)
-    get("group without `members`", itertools.repeat(query(f"/Groups/{group}", **WHOLE)))
+    yield get("list 100, by cursor", itertools.repeat(query("/Users", count=100, cursor=cursor, **LEAN)), lists)
+    yield get("list 100, three attributes", itertools.repeat(query("/Users", count=100, **FEW)), lists)
+    some = query("/Users", count=100, filter='userName sw "a" and active eq true', **LEAN)
+    yield get("list 100, filter", itertools.repeat(some), lists)
+    few = query("/Users", count=100, filter='userName sw "a" and active eq true', **FEW)
+    yield get("list 100, filter and three attributes", itertools.repeat(few), lists)
+    yield get("list 100 with `groups`", itertools.repeat(query("/Users", count=100)), lists)
+    yield get("group without `members`", itertools.repeat(query(f"/Groups/{group}", **WHOLE)))
     both = (f'id eq "{group}" and members eq "{user["id"]}"' for user in every(count))
-    get("`id eq` and `members eq`", (query("/Groups", filter=text, **WHOLE) for text in both))
+    yield get("`id eq` and `members eq`", (query("/Groups", filter=text, **WHOLE) for text in both))
 
     path = lambda user: query(f"/Users/{user['id']}", **LEAN)
     title = lambda n: {"op": "replace", "path": "title", "value": f"Title {stamp} {n}"}
-    row("PATCH, no index changed", [("PATCH", path(user), patch(title(n))) for n, user in enumerate(every(count))])
+    yield row("PATCH, no index changed", [("PATCH", path(user), patch(title(n))) for n, user in enumerate(every(count))])
     body = lambda n, user: {**user, "title": f"Role {stamp} {n}"}
-    row("PUT, no index changed", [("PUT", path(user), body(n, user)) for n, user in enumerate(every(count))])
-    row("create user", [("POST", "/Users", new_user(f"new.{stamp}.{n}")) for n in range(count)])
+    yield row("PUT, no index changed", [("PUT", path(user), body(n, user)) for n, user in enumerate(every(count))])
+    yield row("create user", [("POST", "/Users", new_user(f"new.{stamp}.{n}")) for n in range(count)])
     # On a slow disk time was up before all were created.
     created = server.ask(query("/Users", filter=f'userName sw "new.{stamp}."', count=200, **LEAN))
     ids = [user["id"] for user in created.get("Resources", [])]
     rename = lambda n: {"op": "replace", "path": "userName", "value": f"renamed.{stamp}.{n}@example.com"}
-    row("rename", [("PATCH", path({"id": id}), patch(rename(n))) for n, id in enumerate(ids)])
+    yield row("rename", [("PATCH", path({"id": id}), patch(rename(n))) for n, id in enumerate(ids)])
     add = lambda id: {"op": "add", "path": "members", "value": [{"value": id}]}
-    row("add one member", [("PATCH", f"/Groups/{group}", patch(add(id))) for id in ids])
+    yield row("add one member", [("PATCH", f"/Groups/{group}", patch(add(id))) for id in ids])
     remove = lambda id: {"op": "remove", "path": f'members[value eq "{id}"]'}
-    row("remove one member", [("PATCH", f"/Groups/{group}", patch(remove(id))) for id in ids])
-    row("delete user", [("DELETE", f"/Users/{id}", None) for id in ids], seconds=60)
+    yield row("remove one member", [("PATCH", f"/Groups/{group}", patch(remove(id))) for id in ids])
+    yield row("delete user", [("DELETE", f"/Users/{id}", None) for id in ids], seconds=60)
 
 
 def sample(server):
