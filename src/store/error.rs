@@ -1,6 +1,6 @@
 //! What a call to the table can come to, and what the client is told of it.
 
-use super::entry::Entry;
+use super::resources::entry::Entry;
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{BoxError, Error};
 

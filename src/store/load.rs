@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::TenantStore;
+use super::groups::member::Member;
 use super::item::{GroupState, Item, n, s};
 use super::keys;
-use super::member::Member;
-use super::resource::{New, token};
+use super::resources::{New, token};
 use crate::protocol::schema::ResourceType;
 
 /// An item that has texts and numbers only, free of the SDK's types.

@@ -8,41 +8,19 @@
 //!
 //! It must not know HTTP, messages, or what a filter looks like as text.
 
-mod allowance;
-mod batch;
-mod call;
-mod change;
-mod config;
-mod counter;
-mod delta;
-mod entry;
-mod erase;
+mod configuration;
 mod error;
-mod expression;
-mod fill;
-mod finish;
-mod indexed;
+mod groups;
 mod item;
 mod journal;
 mod key_range;
 mod keys;
 mod load;
-mod mark;
-mod member;
-mod member_write;
-mod membership;
-mod meter;
-mod nesting;
+mod marks;
 mod plan;
-mod range;
-mod repair;
-mod resource;
-mod roster;
-mod signature;
-mod sweep;
+mod resources;
+mod signatures;
 mod table;
-mod tally;
-mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,30 +30,30 @@ use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::Client;
 use tokio::time::Instant;
 
-pub use allowance::CountLimit;
-pub use call::Backoff;
-pub use change::{BodyChange, Change, Guard, MemberEffect, MemberItems};
-pub use config::{
+pub use configuration::{
     BuildingIndex, ConfigItem, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig,
 };
-pub use delta::Delta;
-pub use entry::{Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 pub use error::StoreError;
-pub use fill::{Fill, FillBody, Replaced};
-pub use finish::{Finished, Unfinished};
-pub use indexed::Indexed;
+pub use groups::delta::Delta;
+pub use groups::fill::{Fill, FillBody, Replaced};
+pub use groups::member::{Member, MemberChange, Membership, Removal};
+pub use groups::member_write::{Applied, MemberWrite};
 pub use item::{GroupState, Stored};
 pub use journal::LEASE_MILLIS;
+pub use journal::finish::{Finished, Unfinished};
 pub use key_range::KeyRange;
 pub use load::{Loading, PlainItem, Scalar};
-pub use mark::PageMark;
-pub use member::{Member, MemberChange, Membership, Removal};
-pub use member_write::{Applied, MemberWrite};
-pub use meter::{Cost, Meter};
+pub use marks::PageMark;
+pub use plan::indexed::Indexed;
 pub use plan::{Access, Branch, Plan, Range, Total};
-pub use range::{IndexPage, Order, ResourcePage, Window};
-pub use repair::StrayEntry;
-pub use resource::{New, Write};
+pub use resources::change::{BodyChange, Change, Guard, MemberEffect, MemberItems};
+pub use resources::entry::{Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
+pub use resources::repair::StrayEntry;
+pub use resources::{New, Write};
+pub use table::allowance::CountLimit;
+pub use table::call::Backoff;
+pub use table::meter::{Cost, Meter};
+pub use table::range::{IndexPage, Order, ResourcePage, Window};
 
 use crate::clock::Clock;
 use crate::pool::Turns;

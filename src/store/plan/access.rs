@@ -5,13 +5,13 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::super::indexed::Indexed;
-use super::super::key_range::KeyRange;
-use super::super::keys;
-use super::super::range::Order;
+use super::indexed::Indexed;
 use crate::protocol::filter::CompareOp;
 use crate::protocol::message::SortOrder;
 use crate::protocol::sort::{SortBy, SortKey};
+use crate::store::key_range::KeyRange;
+use crate::store::keys;
+use crate::store::table::range::Order;
 
 /// A set of keys, and the order they are read in.
 #[derive(Debug, Clone, PartialEq)]

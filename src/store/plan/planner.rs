@@ -1,14 +1,14 @@
 //! Chooses among the ways to find what matches a filter.
 
-use super::super::indexed::Indexed;
-use super::super::key_range::KeyRange;
-use super::super::range::Order;
+use super::indexed::Indexed;
 use super::{Access, Branch, Plan, Range, Total};
 use crate::protocol::filter::{BoundFilter, BoundPath, CompareOp, Comparison};
 use crate::protocol::key::{Bounds, IndexRange};
 use crate::protocol::message::SortOrder;
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::sort::SortBy;
+use crate::store::key_range::KeyRange;
+use crate::store::table::range::Order;
 
 /// How much there is to read, least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,178 @@
+//! A tenant's configuration: its rules and the schemas and resource types it registered.
+
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::TenantStore;
+use super::error::StoreError;
+use super::item::{self, s};
+use super::key_range::KeyRange;
+use super::keys::SEPARATOR;
+use super::table::batch::PlainWrite;
+use super::table::meter::Account;
+use super::table::range::Shown;
+use crate::protocol::profile::Rules;
+
+/// The largest schema or resource type that is registered, in bytes of its JSON text. DynamoDB takes
+/// items of 400 KB.
+pub const MAX_CONFIG_ITEM_BYTES: usize = 300_000;
+
+/// The largest configuration of a tenant that a registration may lead to, in bytes of its JSON texts:
+/// what one Query reads. Every process reads all of it once a minute.
+pub const MAX_CONFIG_BYTES: usize = 1_000_000;
+
+/// What the table holds of a tenant besides its resources.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TenantConfig {
+    /// The profile and the switches.
+    pub rules: Rules,
+    /// Registered Schema resources, as they came.
+    pub schemas: Vec<Value>,
+    /// Registered ResourceType resources, as they came.
+    pub resource_types: Vec<Value>,
+    /// Indexes that not every resource has its entries in yet.
+    pub building: Vec<BuildingIndex>,
+}
+
+/// An index that was registered when there were resources already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildingIndex {
+    /// The resource type, by name.
+    pub resource_type: String,
+    /// The index's path.
+    pub path: String,
+    /// When it was registered, in milliseconds since the Unix epoch. Processes that read the
+    /// configuration before do not maintain it yet.
+    pub since: u64,
+}
+
+/// One item of a tenant's configuration.
+#[derive(Debug, Clone, Copy)]
+pub enum ConfigItem<'c> {
+    /// The profile and the switches.
+    Rules(&'c Rules),
+    /// A registered schema under its URN.
+    Schema(&'c str, &'c Value),
+    /// A registered resource type under its name.
+    ResourceType(&'c str, &'c Value),
+    /// An index that is being built.
+    Building(&'c BuildingIndex),
+}
+
+impl TenantConfig {
+    /// The size of all JSON texts, in bytes.
+    ///
+    /// # Errors
+    /// `Backend`.
+    pub fn bytes(&self) -> Result<usize, StoreError> {
+        let values = self.schemas.iter().chain(&self.resource_types);
+        // The key of an item is not part of its text.
+        let values = values.map(|value| ConfigItem::Schema("", value));
+        let building = self.building.iter().map(ConfigItem::Building);
+        let mut bytes = ConfigItem::Rules(&self.rules).bytes()?;
+        for item in values.chain(building) {
+            bytes += item.bytes()?;
+        }
+        Ok(bytes)
+    }
+}
+
+impl TenantStore {
+    /// Reads the whole configuration; a tenant without any has the defaults. A switch that was stored
+    /// before it had a range counts as the nearest value in range. Strongly consistent.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn config(&self) -> Result<TenantConfig, StoreError> {
+        let pk = self.keys.tenant();
+        let items = self
+            .all_items(Account::Config, &pk, &KeyRange::all(), Shown::All)
+            .await?;
+        let mut config = TenantConfig::default();
+        for mut item in items {
+            let key = item::take_text(&mut item, "sk")?;
+            let json = item::take_text(&mut item, "body")?;
+            match key.split_once(SEPARATOR) {
+                Some(("schema", _)) => config.schemas.push(parse(&json)?),
+                Some(("type", _)) => config.resource_types.push(parse(&json)?),
+                Some(("building", _)) => config.building.push(parse(&json)?),
+                _ if key == "config" => {
+                    config.rules = parse(&json)?;
+                    config.rules.switches = config.rules.switches.within_range();
+                }
+                _ => {}
+            }
+        }
+        Ok(config)
+    }
+
+    /// Writes one item of the configuration, in place of an earlier one.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn put_config(&self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
+        let (key, json) = (entry.key(), entry.json()?);
+        let attempt = || {
+            self.client
+                .put_item()
+                .table_name(&*self.table)
+                .item("pk", s(self.keys.tenant()))
+                .item("sk", s(&key))
+                .item("kind", s("T"))
+                .item("body", s(&json))
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+        };
+        self.call(Account::Write, attempt).await?;
+        Ok(())
+    }
+
+    /// Removes one item of the configuration.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn remove_config(&self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
+        self.write_all(vec![PlainWrite::Delete {
+            pk: self.keys.tenant(),
+            sk: entry.key(),
+        }])
+        .await
+    }
+}
+
+impl ConfigItem<'_> {
+    fn key(self) -> String {
+        match self {
+            Self::Rules(_) => "config".to_owned(),
+            Self::Schema(urn, _) => format!("schema{SEPARATOR}{urn}"),
+            Self::ResourceType(name, _) => format!("type{SEPARATOR}{name}"),
+            Self::Building(index) => format!(
+                "building{SEPARATOR}{}{SEPARATOR}{}",
+                index.resource_type, index.path
+            ),
+        }
+    }
+
+    /// The size of its JSON text, in bytes.
+    ///
+    /// # Errors
+    /// `Backend`.
+    pub fn bytes(self) -> Result<usize, StoreError> {
+        Ok(self.json()?.len())
+    }
+
+    fn json(self) -> Result<String, StoreError> {
+        let json = match self {
+            Self::Rules(rules) => serde_json::to_string(rules),
+            Self::Schema(_, value) | Self::ResourceType(_, value) => serde_json::to_string(value),
+            Self::Building(index) => serde_json::to_string(index),
+        };
+        json.map_err(|error| StoreError::Backend(error.into()))
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Backend(error.into()))
+}

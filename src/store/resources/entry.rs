@@ -1,0 +1,186 @@
+//! Index entries: which keys a resource stands under.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::schema::Index;
+use crate::store::keys;
+
+/// The most entries that one resource has in one index: all of them can be replaced in one
+/// transaction, which takes 100 steps.
+pub const MAX_ENTRIES: usize = 40;
+
+/// The most entries that one resource has in all indexes: all of them are made or removed in one
+/// transaction with the resource.
+pub const MAX_ENTRIES_IN_ALL: usize = 90;
+
+/// Claims on the values of an index that is not unique by itself stand in a partition of their own.
+const CLAIMS: &str = "!";
+
+/// One key in one index.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Entry {
+    /// The index's path, such as `emails.value`.
+    pub path: String,
+    /// The index text of the value.
+    pub key: String,
+    /// Whether the key is a claim that no other resource may hold.
+    pub unique: bool,
+}
+
+impl Entry {
+    /// The attribute that the key is of.
+    pub(in crate::store) fn attribute(&self) -> &str {
+        self.path.strip_prefix(CLAIMS).unwrap_or(&self.path)
+    }
+
+    /// The sort key: with the id, unless it is a claim.
+    pub(in crate::store) fn sort_key(&self, id: &str) -> String {
+        if self.unique {
+            keys::claim(&self.key)
+        } else {
+            keys::entry(&self.key, id)
+        }
+    }
+}
+
+/// All keys that a resource stands under, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Entries {
+    entries: BTreeSet<Entry>,
+    /// Of each index that does not hold all values of the resource, by its path: how many there are.
+    #[serde(skip)]
+    crowded: BTreeMap<String, usize>,
+}
+
+impl Entries {
+    /// Adds the keys of one index: the first [`MAX_ENTRIES`], if there are more.
+    pub fn add(&mut self, index: &Index, keys: Vec<String>) {
+        if keys.len() > MAX_ENTRIES {
+            let distinct: BTreeSet<&String> = keys.iter().collect();
+            if distinct.len() > MAX_ENTRIES {
+                self.crowded.insert(index.path.clone(), distinct.len());
+            }
+        }
+        let entry = |key| Entry {
+            path: index.path.clone(),
+            key,
+            unique: index.unique,
+        };
+        self.entries.extend(kept(keys).into_iter().map(entry));
+    }
+
+    /// The indexes that do not hold all values of the resource, and how many there are.
+    pub fn crowded(&self) -> impl Iterator<Item = (&str, usize)> {
+        let crowded = self.crowded.iter();
+        crowded.map(|(path, values)| (path.as_str(), *values))
+    }
+
+    /// The first index that holds fewer of the values than there are, where there were not so many
+    /// before.
+    #[must_use]
+    pub fn crowded_since(&self, before: &Self) -> Option<(&str, usize)> {
+        let had = |path: &str| before.crowded.get(path).copied().unwrap_or(0);
+        self.crowded().find(|(path, values)| *values > had(path))
+    }
+
+    /// Adds claims on the keys of an index that is not unique by itself.
+    pub fn claim(&mut self, index: &Index, keys: impl IntoIterator<Item = String>) {
+        let claim = |key| Entry {
+            path: format!("{CLAIMS}{}", index.path),
+            key,
+            unique: true,
+        };
+        self.entries.extend(keys.into_iter().map(claim));
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every entry, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Whether the resource with this id has an entry with this sort key in this partition.
+    #[must_use]
+    pub fn has(&self, partition: &str, sort_key: &str, id: &str) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.path == partition && entry.sort_key(id) == sort_key)
+    }
+
+    /// Only those entries.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&Entry) -> bool) -> Self {
+        Self {
+            entries: self.iter().filter(|entry| keep(entry)).cloned().collect(),
+            crowded: BTreeMap::new(),
+        }
+    }
+
+    /// The partitions in which this index keeps its entries and claims.
+    #[must_use]
+    pub fn partitions(index: &Index) -> [String; 2] {
+        [index.path.clone(), format!("{CLAIMS}{}", index.path)]
+    }
+
+    /// The entries that are here and not there.
+    pub(in crate::store) fn minus<'e>(
+        &'e self,
+        other: &'e Self,
+    ) -> impl Iterator<Item = &'e Entry> {
+        self.entries.difference(&other.entries)
+    }
+}
+
+/// The texts that one resource has in one index: those of its first values.
+pub(in crate::store) fn kept(texts: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+    let mut kept = BTreeSet::new();
+    for text in texts {
+        if kept.len() == MAX_ENTRIES {
+            break;
+        }
+        kept.insert(text);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::schema::IndexState;
+
+    fn emails(values: usize) -> Entries {
+        let index = Index {
+            path: "emails.value".to_owned(),
+            unique: false,
+            state: IndexState::Active,
+        };
+        let mut entries = Entries::default();
+        let twice = (0..values).flat_map(|n| [n.to_string(), n.to_string()]);
+        entries.add(&index, twice.collect());
+        entries
+    }
+
+    #[test]
+    fn values_beyond_what_an_index_holds_are_told() {
+        let (full, more) = (emails(MAX_ENTRIES), emails(MAX_ENTRIES + 2));
+        assert_eq!((full.iter().count(), full.crowded().next()), (40, None));
+        assert_eq!(more.iter().count(), MAX_ENTRIES);
+        assert_eq!(more.crowded().collect::<Vec<_>>(), [("emails.value", 42)]);
+        assert_eq!(more.crowded_since(&full), Some(("emails.value", 42)));
+        assert_eq!(emails(41).crowded_since(&more), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! How much counting may cost, and what is left of that.
+
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+
+use super::meter;
+
+/// How many items one read unit holds as long as it is not known: index entries and member items are
+/// shorter than 1 KB.
+const ITEMS_PER_UNIT: u64 = 4;
+
+/// Limits on what counting may read; it stops at whichever is reached first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountLimit {
+    /// The most items that are counted.
+    pub items: u64,
+    /// The most read units that this may take. The last call may take a few more.
+    pub read_units: u64,
+}
+
+impl CountLimit {
+    /// Counts to the end.
+    pub const NONE: Self = Self {
+        items: u64::MAX,
+        read_units: u64::MAX,
+    };
+}
+
+/// What is left of a limit while items are counted.
+#[derive(Debug)]
+pub(in crate::store) struct Allowance {
+    items: u64,
+    /// In thousandths of a read unit, as what was spent.
+    left: u64,
+    seen: u64,
+    spent: u64,
+}
+
+impl Allowance {
+    pub(in crate::store) fn new(limit: CountLimit) -> Self {
+        Self {
+            items: limit.items,
+            left: limit.read_units.saturating_mul(1_000),
+            seen: 0,
+            spent: 0,
+        }
+    }
+
+    /// How many items each of so many calls may read; nothing if the limit is reached.
+    pub(in crate::store) fn share(&self, calls: usize) -> Option<usize> {
+        let affordable = match self.spent {
+            0 => self.left.saturating_mul(ITEMS_PER_UNIT) / 1_000,
+            spent => self.left.saturating_mul(self.seen) / spent,
+        };
+        // One more than may be counted, to see that there are more.
+        let wanted = self.items.saturating_add(1).saturating_sub(self.seen);
+        let calls = calls.max(1) as u64;
+        let share = affordable.min(wanted.max(1)) / calls;
+        let is_left = self.left > 0 && self.seen <= self.items;
+        (is_left && share > 0).then(|| usize::try_from(share).unwrap_or(usize::MAX))
+    }
+
+    /// Takes off what a call has read.
+    pub(in crate::store) fn spend(&mut self, output: &QueryOutput) {
+        let items = u64::try_from(output.scanned_count()).unwrap_or(0);
+        // A table that does not report capacity is counted with the same guess as before.
+        let units = match output.consumed_capacity() {
+            Some(consumed) => meter::milliunits([consumed]),
+            None => items.saturating_mul(1_000) / ITEMS_PER_UNIT,
+        };
+        self.seen = self.seen.saturating_add(items);
+        self.spent = self.spent.saturating_add(units);
+        self.left = self.left.saturating_sub(units);
+    }
+
+    /// Whether more items were read than may be counted.
+    pub(in crate::store) fn is_exceeded(&self) -> bool {
+        self.seen > self.items
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::ConsumedCapacity;
+
+    use super::*;
+
+    fn output(items: i32, units: Option<f64>) -> QueryOutput {
+        let consumed = units.map(|units| ConsumedCapacity::builder().capacity_units(units).build());
+        QueryOutput::builder()
+            .scanned_count(items)
+            .set_consumed_capacity(consumed)
+            .build()
+    }
+
+    #[test]
+    fn what_is_left_is_shared_among_calls() {
+        let limit = |items, read_units| CountLimit { items, read_units };
+        let share = |limit, calls| Allowance::new(limit).share(calls);
+        assert_eq!(share(limit(u64::MAX, 1_000), 1), Some(4_000));
+        assert_eq!(share(limit(u64::MAX, 1_000), 64), Some(62));
+        assert_eq!(share(limit(20, 1_000), 1), Some(21));
+        assert_eq!(share(limit(u64::MAX, 10), 64), None);
+        assert!(share(CountLimit::NONE, 1).is_some());
+    }
+
+    #[test]
+    fn later_calls_go_by_what_earlier_ones_have_shown() {
+        let mut allowance = Allowance::new(CountLimit {
+            items: 10_000,
+            read_units: 100,
+        });
+        allowance.spend(&output(400, Some(10.0)));
+        assert_eq!(allowance.share(1), Some(3_600));
+        allowance.spend(&output(3_600, Some(90.0)));
+        assert_eq!((allowance.share(1), allowance.is_exceeded()), (None, false));
+    }
+
+    #[test]
+    fn a_table_that_reports_nothing_is_read_with_care() {
+        let mut allowance = Allowance::new(CountLimit {
+            items: u64::MAX,
+            read_units: 100,
+        });
+        allowance.spend(&output(400, None));
+        assert_eq!(allowance.share(1), None);
+        let mut few = Allowance::new(CountLimit {
+            items: 3,
+            read_units: 100,
+        });
+        few.spend(&output(4, Some(0.5)));
+        assert!(few.is_exceeded() && few.share(1).is_none());
+    }
+}

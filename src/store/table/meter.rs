@@ -1,0 +1,142 @@
+//! Counts what a request costs: calls, capacity and time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::ConsumedCapacity;
+
+/// Counts the calls of one request; clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<Counts>);
+
+/// Capacity is kept in thousandths of a unit, because a transaction read costs fractions.
+#[derive(Debug, Default)]
+struct Counts {
+    calls: AtomicU64,
+    config_calls: AtomicU64,
+    read_milliunits: AtomicU64,
+    write_milliunits: AtomicU64,
+    micros: AtomicU64,
+}
+
+/// What was counted. Displays as `calls=2 rru=1 wru=0`, with `cfg=1` when configuration was read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Attempts of calls to the table.
+    pub calls: u64,
+    /// Attempts that read the tenant's configuration, which is cached.
+    pub config_calls: u64,
+    /// Read request units.
+    pub read_units: f64,
+    /// Write request units.
+    pub write_units: f64,
+    /// Time spent waiting for the table; calls in parallel add up.
+    pub waited: Duration,
+}
+
+/// What a call is counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Account {
+    Read,
+    Write,
+    Config,
+}
+
+impl Meter {
+    /// What was counted so far.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "no request comes near 2^53 thousandths"
+        )]
+        let units = |count: &AtomicU64| load(count) as f64 / 1000.0;
+        Cost {
+            calls: load(&self.0.calls),
+            config_calls: load(&self.0.config_calls),
+            read_units: units(&self.0.read_milliunits),
+            write_units: units(&self.0.write_milliunits),
+            waited: Duration::from_micros(load(&self.0.micros)),
+        }
+    }
+
+    /// The read units so far, without the fraction.
+    #[must_use]
+    pub fn whole_read_units(&self) -> u64 {
+        self.0.read_milliunits.load(Ordering::Relaxed) / 1_000
+    }
+
+    /// Adds what another meter counted, as reads of configuration.
+    pub(crate) fn add_configuration(&self, cost: &Cost) {
+        let calls = cost.calls + cost.config_calls;
+        self.0.config_calls.fetch_add(calls, Ordering::Relaxed);
+        let waited = u64::try_from(cost.waited.as_micros()).unwrap_or(u64::MAX);
+        self.0.micros.fetch_add(waited, Ordering::Relaxed);
+    }
+
+    pub(in crate::store) fn attempt(&self, account: Account, took: Duration) {
+        let calls = if account == Account::Config {
+            &self.0.config_calls
+        } else {
+            &self.0.calls
+        };
+        calls.fetch_add(1, Ordering::Relaxed);
+        self.0.micros.fetch_add(
+            u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+
+    pub(in crate::store) fn capacity<'c>(
+        &self,
+        account: Account,
+        consumed: impl IntoIterator<Item = &'c ConsumedCapacity>,
+    ) {
+        let milliunits = milliunits(consumed);
+        match account {
+            Account::Read => self
+                .0
+                .read_milliunits
+                .fetch_add(milliunits, Ordering::Relaxed),
+            Account::Write => self
+                .0
+                .write_milliunits
+                .fetch_add(milliunits, Ordering::Relaxed),
+            Account::Config => 0,
+        };
+    }
+}
+
+/// What calls have consumed, in thousandths of a unit.
+pub(in crate::store) fn milliunits<'c>(
+    consumed: impl IntoIterator<Item = &'c ConsumedCapacity>,
+) -> u64 {
+    let units: f64 = consumed
+        .into_iter()
+        .filter_map(ConsumedCapacity::capacity_units)
+        .sum();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small and positive"
+    )]
+    let milliunits = (units * 1000.0).round() as u64;
+    milliunits
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "calls={} rru={} wru={}",
+            self.calls, self.read_units, self.write_units
+        )?;
+        if self.config_calls > 0 {
+            write!(f, " cfg={}", self.config_calls)?;
+        }
+        Ok(())
+    }
+}
