@@ -9,7 +9,6 @@
 
 use serde_json::{Map, Value};
 
-use super::CompareOp;
 use super::bound_filter::{BoundFilter, Comparison};
 use super::bound_path::Scope;
 use crate::error::Result;
@@ -85,40 +84,6 @@ impl Comparison {
             let key = value.and_then(|value| Key::of(value, self.path.collation()));
             self.op.holds(key.as_ref(), &self.operand)
         })
-    }
-}
-
-impl CompareOp {
-    /// Whether a value, or the lack of one, compares so with an operand.
-    #[must_use]
-    pub fn holds(self, value: Option<&Key<'_>>, operand: &Key<'_>) -> bool {
-        let Some(value) = value.map(Key::as_str) else {
-            return self == Self::Ne;
-        };
-        let operand = operand.as_str();
-        match self {
-            Self::Eq => value == operand,
-            Self::Ne => value != operand,
-            Self::Co => value.contains(operand),
-            Self::Sw => value.starts_with(operand),
-            Self::Ew => value.ends_with(operand),
-            Self::Gt => value > operand,
-            Self::Ge => value >= operand,
-            Self::Lt => value < operand,
-            Self::Le => value <= operand,
-        }
-    }
-
-    /// Whether it is `eq` or `ne`, which every type has.
-    #[must_use]
-    pub fn is_equality(self) -> bool {
-        matches!(self, Self::Eq | Self::Ne)
-    }
-
-    /// Whether it asks for an order.
-    #[must_use]
-    pub fn is_ordering(self) -> bool {
-        matches!(self, Self::Gt | Self::Ge | Self::Lt | Self::Le)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::path::AttributePath;
 use crate::profile::Reading;
 use crate::schema::{Attribute, ResourceType};
 
+pub use crate::key::CompareOp;
 pub use bound_filter::{BoundFilter, Comparison};
 pub use bound_path::BoundPath;
 pub(crate) use parse::Parser;
@@ -57,50 +58,6 @@ pub enum Filter {
     Or(Vec<Filter>),
     /// The part does not hold.
     Not(Box<Filter>),
-}
-
-/// A comparison operator (RFC 7644 §3.4.2.2, Table 3, without `pr`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CompareOp {
-    /// Equal.
-    Eq,
-    /// Not equal.
-    Ne,
-    /// Contains.
-    Co,
-    /// Starts with.
-    Sw,
-    /// Ends with.
-    Ew,
-    /// Greater than.
-    Gt,
-    /// Greater than or equal.
-    Ge,
-    /// Less than.
-    Lt,
-    /// Less than or equal.
-    Le,
-}
-
-impl CompareOp {
-    /// Every operator with its spelling.
-    pub const ALL: [(Self, &'static str); 9] = [
-        (Self::Eq, "eq"),
-        (Self::Ne, "ne"),
-        (Self::Co, "co"),
-        (Self::Sw, "sw"),
-        (Self::Ew, "ew"),
-        (Self::Gt, "gt"),
-        (Self::Ge, "ge"),
-        (Self::Lt, "lt"),
-        (Self::Le, "le"),
-    ];
-
-    /// The spelling in filters.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
 }
 
 /// The constant of a comparison (`compValue`).
@@ -255,12 +212,6 @@ fn write_parts(f: &mut fmt::Formatter<'_>, parts: &[Filter], word: &str) -> fmt:
         }
     }
     Ok(())
-}
-
-impl fmt::Display for CompareOp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 impl fmt::Display for CompareValue {

@@ -9,8 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::Key;
-use crate::filter::CompareOp;
+use super::{CompareOp, Key};
 
 /// Stands between the text of a key and what follows it; no text holds a character up to this one.
 pub const SEPARATOR: char = '\u{1f}';

@@ -5,6 +5,7 @@
 //! text whose order by code points is the order of the values, so the same key serves in memory and
 //! in a sorted index. Values themselves are stored and answered as they were sent.
 
+mod compare;
 mod index;
 mod number;
 
@@ -19,6 +20,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::datetime::DateTime;
 use crate::schema::{Attribute, Kind};
 
+pub use compare::CompareOp;
 pub(crate) use index::unordered_prefix_of;
 pub use index::{Bounds, IndexRange, IndexText, SEPARATOR, unordered_prefix};
 
