@@ -8,6 +8,7 @@ use super::{Method, Operation};
 use crate::error::Result;
 use crate::patch_path::PatchPath;
 use crate::profile::{Reading, Rules};
+use crate::resource::names;
 use crate::resource::reference::names_resources;
 use crate::resource::tolerance::MANAGER_ID;
 use crate::resource::value::ValueReader;
@@ -90,7 +91,7 @@ impl<'a, 'r> Sites<'a, 'r> {
     ) -> Result<()> {
         let target = match key.contains('[') {
             true => self.path(key),
-            false => self.0.target(key),
+            false => names::target(&mut self.0, key),
         };
         match (target, value) {
             (
@@ -113,7 +114,7 @@ impl<'a, 'r> Sites<'a, 'r> {
         visit: &mut Visit<'_>,
     ) -> Result<()> {
         for (key, value) in members {
-            if let Some(target) = self.0.target_within(extension, key) {
+            if let Some(target) = names::target_within(&mut self.0, extension, key) {
                 value_of(target, value, visit)?;
             }
         }

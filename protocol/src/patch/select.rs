@@ -7,7 +7,8 @@ use crate::patch_path::PatchPath;
 use crate::path::AttributePath;
 use crate::profile::{Profile, Reading, Tolerance};
 use crate::resource::tolerance::MANAGER_ID;
-use crate::resource::value::{Place, ValueReader};
+use crate::resource::place::Place;
+use crate::resource::value::ValueReader;
 use crate::schema::{Attribute, Extension, Mutability, Target};
 
 /// An attribute, some of its elements, or a part of them.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::message::Selection;
 use crate::path::AttributePath;
 use crate::profile::Reading;
-use crate::resource::finish::is_outside;
+use crate::resource::body::is_outside;
 use crate::schema::{Attribute, Extension, ResourceType, Returned, Target};
 
 /// The choice of attributes for resources of one type.

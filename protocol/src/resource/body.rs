@@ -3,7 +3,13 @@
 
 use serde_json::{Map, Value};
 
-use crate::schema::{Attribute, Extension};
+use super::password::is_password;
+use crate::schema::{Attribute, Extension, ResourceType};
+
+/// Whether the attribute's value is not part of the body.
+pub(crate) fn is_outside(resource_type: &ResourceType, attribute: &Attribute) -> bool {
+    resource_type.is_detached(attribute) || is_password(attribute)
+}
 
 /// The object that holds an extension's attributes, or the core ones.
 pub(crate) fn scope<'b>(

@@ -8,10 +8,10 @@ use super::finish::finish;
 use super::keep::Replacing;
 use super::limit::check_size;
 use super::member::{Member, members};
-use super::names::container;
 use super::password::{PasswordChange, is_password};
-use super::value::{Place, ValueReader};
-use super::{Resource, body};
+use super::place::Place;
+use super::value::ValueReader;
+use super::{Resource, body, names, schemas};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::profile::Reading;
@@ -59,7 +59,7 @@ pub(super) fn read(
         registry,
         reading,
     };
-    let named = values.take_schemas(&mut request)?;
+    let named = schemas::take(&mut values, &mut request)?;
     let mut drafting = Drafting {
         values,
         body: Map::new(),
@@ -115,7 +115,7 @@ struct Drafting<'a, 'r> {
 
 impl<'a> Drafting<'a, '_> {
     fn member(&mut self, key: &str, value: Value) -> Result<()> {
-        match self.values.target(key) {
+        match names::target(&mut self.values, key) {
             None => self.values.unknown(&key),
             Some(Target {
                 extension: Some(extension),
@@ -127,8 +127,8 @@ impl<'a> Drafting<'a, '_> {
     }
 
     fn container(&mut self, extension: &'a Extension, value: Value) -> Result<()> {
-        for (key, value) in container(extension, value)? {
-            match self.values.target_within(extension, &key) {
+        for (key, value) in names::container(extension, value)? {
+            match names::target_within(&mut self.values, extension, &key) {
                 Some(target) => self.attribute(target, value)?,
                 None => self
                     .values

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::password::is_password;
+use super::body::{self, is_outside};
+use super::place::Place;
 use super::repeated::{collapse, is_primary};
-use super::value::Place;
-use super::{body, schemas};
+use super::schemas;
 use crate::error::{Error, Result};
 use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, Extension, Kind, Mutability, ResourceType};
@@ -103,11 +103,6 @@ fn check(body: &Map<String, Value>, resource_type: &ResourceType) -> Result<()> 
         }
     }
     Ok(())
-}
-
-/// Whether the attribute's value is not part of the body.
-pub(crate) fn is_outside(resource_type: &ResourceType, attribute: &Attribute) -> bool {
-    resource_type.is_detached(attribute) || is_password(attribute)
 }
 
 fn check_attribute(

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::finish::is_outside;
-use super::value::Place;
+use super::body::is_outside;
+use super::place::Place;
 use super::{body, repeated, schemas};
 use crate::error::{Error, Result};
-use crate::schema::{Attribute, Extension, Mutability, ResourceType, Returned};
+use crate::schema::{Attribute, Extension, Mutability, ResourceType};
 
 /// A PUT as seen by what was there before.
 pub(super) struct Replacing<'a> {
@@ -88,7 +88,7 @@ impl Replacing<'_> {
             Mutability::ReadOnly => Ok(Some(old.clone())),
             Mutability::Immutable if is_given => unchanged(old, new, place).map(|()| None),
             Mutability::Immutable => Ok(Some(old.clone())),
-            _ if !is_given && (is_unread(attribute) || self.is_unnamed(extension)) => {
+            _ if !is_given && (!attribute.is_shown_by_default() || self.is_unnamed(extension)) => {
                 Ok(Some(old.clone()))
             }
             _ if !is_given => Ok(unseen(attribute, old)),
@@ -111,19 +111,12 @@ impl Replacing<'_> {
     }
 }
 
-/// Whether an answer does not show the value unless it is asked for, so that leaving it out does not
-/// mean to clear it.
-pub(super) fn is_unread(attribute: &Attribute) -> bool {
-    attribute.mutability == Mutability::WriteOnly
-        || matches!(attribute.returned, Returned::Never | Returned::Request)
-}
-
-/// Whether an answer shows nothing of a complex value, because every part of it is unread.
+/// Whether an answer shows nothing of a complex value, because no part of it is shown by default.
 fn is_unseen(attribute: &Attribute, value: &Value) -> bool {
     let parts = value.as_object().filter(|_| attribute.is_complex());
     parts.is_some_and(|parts| {
         let mut subs = parts.keys().map(|name| attribute.sub_attribute(name));
-        subs.all(|sub| sub.is_none_or(is_unread))
+        subs.all(|sub| sub.is_none_or(|sub| !sub.is_shown_by_default()))
     })
 }
 
@@ -203,7 +196,7 @@ pub(crate) fn kept_elements(
 
 /// Whether a part that a client leaves out stays: it need not know it, or must not change it.
 fn keeps(sub: &Attribute) -> bool {
-    sub.mutability != Mutability::ReadWrite || is_unread(sub)
+    sub.mutability != Mutability::ReadWrite || !sub.is_shown_by_default()
 }
 
 /// A new element in place of an old one, with what it keeps of it.

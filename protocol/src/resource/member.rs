@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::tolerance;
-use super::value::{Place, ValueReader};
+use super::place::Place;
+use super::value::ValueReader;
 use crate::error::{Error, Result};
 use crate::schema::Attribute;
 

@@ -12,8 +12,9 @@ pub(crate) mod finish;
 mod keep;
 mod limit;
 mod member;
-mod names;
+pub(crate) mod names;
 mod password;
+pub(crate) mod place;
 pub(crate) mod reference;
 pub(crate) mod repeated;
 mod scalar;
@@ -35,7 +36,6 @@ pub(crate) use draft::requested_paths;
 pub(crate) use keep::{kept_element, kept_elements};
 pub(crate) use limit::{check_size, too_large, too_many_elements};
 pub(crate) use member::{MAX_ID_BYTES, check_member_id, member_ids, members};
-pub(crate) use names::container;
 pub(crate) use password::is_password;
 
 use serde_json::{Map, Value};

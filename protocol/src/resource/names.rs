@@ -2,55 +2,54 @@
 
 use serde_json::{Map, Value};
 
-use super::value::{Place, ValueReader, is_unassigned, mismatch};
+use super::place::{Place, mismatch};
+use super::value::{ValueReader, is_unassigned};
 use crate::error::Result;
 use crate::path::AttributePath;
 use crate::profile::Tolerance;
 use crate::schema::{Extension, Target};
 
-impl<'a> ValueReader<'a, '_> {
-    /// What a member of a resource body names, or nothing if nobody defined it.
-    ///
-    /// A name with its URN in front and a name with a sub-attribute behind are for PATCH paths; as
-    /// keys they are tolerated ([`Tolerance::PathKeys`]).
-    pub(crate) fn target(&mut self, key: &str) -> Option<Target<'a>> {
-        if let Some(attribute) = self.resource_type.attribute(key) {
-            return Some(Target {
-                extension: None,
-                attribute: Some(attribute),
-                sub_attribute: None,
-            });
-        }
-        let target = AttributePath::parse(key)?.resolve(self.resource_type, self.reading)?;
-        let is_path = match target.attribute {
-            Some(attribute) => attribute.name != key,
-            None => false,
-        };
-        (!is_path || self.reading.tolerates(Tolerance::PathKeys)).then_some(target)
-    }
-
-    /// What a member of an extension's container names.
-    pub(crate) fn target_within<'e>(
-        &mut self,
-        extension: &'e Extension,
-        key: &str,
-    ) -> Option<Target<'e>> {
-        let (name, sub) = match key.split_once('.') {
-            Some((name, sub)) => (name, Some(sub)),
-            None => (key, None),
-        };
-        let attribute = extension.schema.attribute(name)?;
-        let sub_attribute = match sub {
-            Some(sub) => Some(attribute.sub_attribute(sub)?),
-            None => None,
-        };
-        let allowed = sub.is_none() || self.reading.tolerates(Tolerance::PathKeys);
-        allowed.then_some(Target {
-            extension: Some(extension),
+/// What a member of a resource body names, or nothing if the type does not define it.
+///
+/// A name with its URN in front and a name with a sub-attribute behind are for PATCH paths; as
+/// keys they are tolerated ([`Tolerance::PathKeys`]).
+pub(crate) fn target<'a>(values: &mut ValueReader<'a, '_>, key: &str) -> Option<Target<'a>> {
+    if let Some(attribute) = values.resource_type.attribute(key) {
+        return Some(Target {
+            extension: None,
             attribute: Some(attribute),
-            sub_attribute,
-        })
+            sub_attribute: None,
+        });
     }
+    let target = AttributePath::parse(key)?.resolve(values.resource_type, values.reading)?;
+    let is_path = match target.attribute {
+        Some(attribute) => attribute.name != key,
+        None => false,
+    };
+    (!is_path || values.reading.tolerates(Tolerance::PathKeys)).then_some(target)
+}
+
+/// What a member of an extension's container names.
+pub(crate) fn target_within<'e>(
+    values: &mut ValueReader<'_, '_>,
+    extension: &'e Extension,
+    key: &str,
+) -> Option<Target<'e>> {
+    let (name, sub) = match key.split_once('.') {
+        Some((name, sub)) => (name, Some(sub)),
+        None => (key, None),
+    };
+    let attribute = extension.schema.attribute(name)?;
+    let sub_attribute = match sub {
+        Some(sub) => Some(attribute.sub_attribute(sub)?),
+        None => None,
+    };
+    let allowed = sub.is_none() || values.reading.tolerates(Tolerance::PathKeys);
+    allowed.then_some(Target {
+        extension: Some(extension),
+        attribute: Some(attribute),
+        sub_attribute,
+    })
 }
 
 /// The members of an extension's container; none when it is unassigned.

@@ -6,7 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use super::tolerance;
-use super::value::{Place, mismatch};
+use super::place::{Place, mismatch};
 use crate::datetime::DateTime;
 use crate::error::{Error, Result};
 use crate::profile::{Reading, Tolerance};

@@ -2,67 +2,69 @@
 
 use serde_json::{Map, Value};
 
-use super::value::{Place, ValueReader, is_unassigned};
+use super::place::Place;
+use super::value::{ValueReader, is_unassigned};
 use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::json::{kind_of, take_member};
 use crate::profile::Tolerance;
 use crate::schema::{Extension, ResourceType};
 
-impl<'a> ValueReader<'a, '_> {
-    /// Takes `schemas` out of a request body and checks it; the answer is the extensions it lists.
-    pub(crate) fn take_schemas(
-        &mut self,
-        body: &mut Map<String, Value>,
-    ) -> Result<Vec<&'a Extension>> {
-        let value = take_member(body, "schemas").unwrap_or_default();
-        let (has_base, extensions) = self.listed_schemas(value)?;
-        if !has_base && !self.reading.tolerates(Tolerance::MissingSchemas) {
+/// Takes `schemas` out of a request body and checks it; the answer is the extensions it lists.
+pub(crate) fn take<'a>(
+    values: &mut ValueReader<'a, '_>,
+    body: &mut Map<String, Value>,
+) -> Result<Vec<&'a Extension>> {
+    let value = take_member(body, "schemas").unwrap_or_default();
+    let (has_base, extensions) = listed(values, value)?;
+    if !has_base && !values.reading.tolerates(Tolerance::MissingSchemas) {
+        return Err(Error::invalid_value(format!(
+            "`schemas` must list {}",
+            values.resource_type.schema.id
+        )));
+    }
+    Ok(extensions)
+}
+
+/// Whether a list of URNs names the base schema, and the extensions it names, each once.
+pub(crate) fn listed<'a>(
+    values: &mut ValueReader<'a, '_>,
+    value: Value,
+) -> Result<(bool, Vec<&'a Extension>)> {
+    let listed = match value {
+        value if is_unassigned(&value) => Vec::new(),
+        Value::Array(listed) => listed,
+        single => vec![values.single_for_many(single, Place::named("schemas"))?],
+    };
+    let mut has_base = false;
+    let mut extensions = Vec::<&Extension>::new();
+    for value in listed {
+        let Value::String(urn) = value else {
             return Err(Error::invalid_value(format!(
-                "`schemas` must list {}",
-                self.resource_type.schema.id
+                "`schemas` holds {}; only URNs are allowed",
+                kind_of(&value)
             )));
-        }
-        Ok(extensions)
-    }
-
-    /// Whether a list of URNs names the base schema, and the extensions it names, each once.
-    pub(crate) fn listed_schemas(&mut self, value: Value) -> Result<(bool, Vec<&'a Extension>)> {
-        let listed = match value {
-            value if is_unassigned(&value) => Vec::new(),
-            Value::Array(listed) => listed,
-            single => vec![self.single_for_many(single, Place::named("schemas"))?],
         };
-        let mut has_base = false;
-        let mut extensions = Vec::<&Extension>::new();
-        for value in listed {
-            let Value::String(urn) = value else {
-                return Err(Error::invalid_value(format!(
-                    "`schemas` holds {}; only URNs are allowed",
-                    kind_of(&value)
-                )));
-            };
-            match self.resource_type.extension(&urn) {
-                Some(extension) if !lists(&extensions, extension) => extensions.push(extension),
-                Some(_) => {}
-                None if self.resource_type.has_schema(&urn) => has_base = true,
-                None => self.unknown_schema(&urn)?,
-            }
+        match values.resource_type.extension(&urn) {
+            Some(extension) if !lists(&extensions, extension) => extensions.push(extension),
+            Some(_) => {}
+            None if values.resource_type.has_schema(&urn) => has_base = true,
+            None => unknown_schema(values, &urn)?,
         }
-        Ok((has_base, extensions))
     }
+    Ok((has_base, extensions))
+}
 
-    fn unknown_schema(&mut self, urn: &str) -> Result<()> {
-        if self.reading.tolerates(Tolerance::UnknownAttributes) {
-            return Ok(());
-        }
-        Err(Error::invalid_syntax(format!(
-            "`schemas` lists `{}`, which is no schema of {}; allowed are {}",
-            excerpt(urn),
-            self.resource_type.name,
-            allowed(self.resource_type).join(", ")
-        )))
+fn unknown_schema(values: &mut ValueReader<'_, '_>, urn: &str) -> Result<()> {
+    if values.reading.tolerates(Tolerance::UnknownAttributes) {
+        return Ok(());
     }
+    Err(Error::invalid_syntax(format!(
+        "`schemas` lists `{}`, which is no schema of {}; allowed are {}",
+        excerpt(urn),
+        values.resource_type.name,
+        allowed(values.resource_type).join(", ")
+    )))
 }
 
 /// Whether the extension is one of these.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::value::Place;
+use super::place::Place;
 use super::{is_password, reference};
 use crate::error::{Error, Result};
 use crate::json::member;

@@ -4,68 +4,13 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::keep::is_unread;
 use super::limit::{MAX_ELEMENTS, too_many_elements};
+use super::place::{Place, mismatch};
 use super::{reference, scalar, tolerance};
 use crate::error::excerpt;
 use crate::error::{Error, Result};
-use crate::json::kind_of;
 use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, Mutability, Registry, ResourceType};
-
-/// The name of an attribute in messages: `urn:…:attribute.sub`.
-#[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
-    urn: Option<&'a str>,
-    outer: Option<&'a str>,
-    name: &'a str,
-}
-
-impl<'a> Place<'a> {
-    /// A top-level attribute, of an extension if it has a URN.
-    pub(crate) fn new(urn: Option<&'a str>, attribute: &'a Attribute) -> Self {
-        Self {
-            urn,
-            outer: None,
-            name: attribute.name(),
-        }
-    }
-
-    /// A place that has only a name.
-    pub(crate) fn named(name: &'a str) -> Self {
-        Self {
-            urn: None,
-            outer: None,
-            name,
-        }
-    }
-
-    /// Whether this is that part of a core attribute, both in the schema's spelling.
-    pub(super) fn is_part(self, outer: &str, name: &str) -> bool {
-        self.urn.is_none() && self.outer == Some(outer) && self.name == name
-    }
-
-    /// A sub-attribute of this place.
-    pub(crate) fn sub(self, name: &'a str) -> Self {
-        Self {
-            urn: self.urn,
-            outer: Some(self.name),
-            name,
-        }
-    }
-}
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [(self.urn, ":"), (self.outer, "."), (Some(self.name), "")];
-        for (part, separator) in parts {
-            if let Some(part) = part {
-                write!(f, "{part}{separator}")?;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Reads the values of one request; unassigned comes back as `None` (RFC 7643 §2.5).
 pub(crate) struct ValueReader<'a, 'r> {
@@ -153,7 +98,7 @@ impl ValueReader<'_, '_> {
             match value {
                 Some(value) => complex.insert(sub.name().to_owned(), value),
                 // Left out, such a part keeps its value; the null is dropped when the write is finished.
-                None if is_unread(sub) => complex.insert(sub.name().to_owned(), Value::Null),
+                None if !sub.is_shown_by_default() => complex.insert(sub.name().to_owned(), Value::Null),
                 None => None,
             };
         }
@@ -288,12 +233,4 @@ pub(crate) fn is_unassigned(value: &Value) -> bool {
         Value::Array(elements) => elements.is_empty(),
         _ => false,
     }
-}
-
-/// `InvalidValue` for a value of the wrong JSON type.
-pub(super) fn mismatch(place: Place<'_>, expected: &str, found: &Value) -> Error {
-    Error::invalid_value(format!(
-        "`{place}` must be {expected}, not {}",
-        kind_of(found)
-    ))
 }

@@ -51,6 +51,14 @@ impl Attribute {
     pub fn is_complex(&self) -> bool {
         self.kind == Kind::Complex
     }
+
+    /// Whether an answer shows the value if the request does not name the attribute. A client cannot
+    /// know any other value, so a PUT that leaves it out does not clear it.
+    #[must_use]
+    pub fn is_shown_by_default(&self) -> bool {
+        self.mutability != Mutability::WriteOnly
+            && matches!(self.returned, Returned::Always | Returned::Default)
+    }
 }
 
 /// A data type (RFC 7643 §2.3).
