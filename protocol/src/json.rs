@@ -99,6 +99,15 @@ pub fn take_member(object: &mut Map<String, Value>, name: &str) -> Option<Value>
     object.shift_remove(&key)
 }
 
+/// The object that a value is; an empty one for any other value, or for none.
+#[must_use]
+pub fn into_object(value: Option<Value>) -> Map<String, Value> {
+    match value {
+        Some(Value::Object(object)) => object,
+        _ => Map::new(),
+    }
+}
+
 /// A value's JSON type with its article, for messages.
 #[must_use]
 pub fn kind_of(value: &Value) -> &'static str {

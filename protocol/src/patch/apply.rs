@@ -1,24 +1,26 @@
-//! Operations on the body, one after the other on a copy of it.
+//! Operations, one after the other on a copy of the body.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::list::{BodySize, ElementList};
-use super::members::MemberOp;
+use super::body::EditedBody;
+use super::members::{self, MemberOp};
 use super::select::{Selected, Selection};
-use super::{Op, Operation, PatchRequest, Patched, parse};
+use super::{Op, Operation, PatchRequest, Patched, elements, parse, schemas, single};
 use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::json;
 use crate::patch_path::PatchPath;
-use crate::profile::{Profile, Reading, Tolerance};
+use crate::profile::{Reading, Tolerance};
 use crate::resource::finish::finish;
+use crate::resource::names;
 use crate::resource::value::{ValueReader, is_unassigned};
 use crate::resource::{
-    PasswordChange, Resource, body, check_size, container, is_password, requested_paths, tolerance,
+    PasswordChange, Resource, check_size, is_password, requested_paths,
+    schemas as schemas_of_request,
 };
-use crate::schema::{Attribute, Extension, Mutability, Registry, ResourceType};
+use crate::schema::{Extension, Mutability, Registry, ResourceType};
 use crate::work::{ELEMENT, steps_of_bytes};
 
 /// See [`PatchRequest::apply`].
@@ -36,9 +38,7 @@ pub(super) fn apply(
             registry,
             reading,
         },
-        body: resource.body().clone(),
-        lists: Vec::new(),
-        size: BodySize::of(length),
+        body: EditedBody::new(resource.body().clone(), length, resource_type),
         members: Vec::new(),
         password: None,
         written: BTreeSet::new(),
@@ -48,8 +48,8 @@ pub(super) fn apply(
             .operation(operation)
             .map_err(|error| error.at(&parse::place(position)))?;
     }
-    patching.close_lists();
-    let body = finish(patching.body, resource_type, patching.values.reading)?;
+    let body = patching.body.into_body();
+    let body = finish(body, resource_type, patching.values.reading)?;
     check_size(&body, length)?;
     Ok(Patched {
         changed: body != *resource.body(),
@@ -61,26 +61,15 @@ pub(super) fn apply(
 }
 
 /// A resource between two operations.
-pub(super) struct Patching<'a, 'r> {
-    pub(super) values: ValueReader<'a, 'r>,
-    pub(super) body: Map<String, Value>,
-    /// The multi-valued attributes that operations have changed so far. They are not in the body until
-    /// the lists are closed.
-    lists: Vec<OpenList<'a>>,
-    size: BodySize,
-    pub(super) members: Vec<MemberOp>,
+struct Patching<'a, 'r> {
+    values: ValueReader<'a, 'r>,
+    body: EditedBody<'a>,
+    members: Vec<MemberOp>,
     password: Option<PasswordChange>,
     written: BTreeSet<String>,
 }
 
-/// A multi-valued attribute whose elements operations change.
-struct OpenList<'a> {
-    extension: Option<&'a Extension>,
-    attribute: &'a Attribute,
-    list: ElementList,
-}
-
-impl<'a> Patching<'a, '_> {
+impl Patching<'_, '_> {
     fn operation(&mut self, operation: &Operation) -> Result<()> {
         let value = operation.value.clone();
         let Some(path) = &operation.path else {
@@ -93,7 +82,7 @@ impl<'a> Patching<'a, '_> {
             None => Err(unknown_path(path, self.values.resource_type)),
             Some(Selection::Extension(extension)) => self.extension(operation.op, extension, value),
             Some(Selection::Attribute(selected)) if selected.is_read_only() => {
-                Err(read_only(&selected))
+                Err(selected.read_only())
             }
             Some(Selection::Attribute(selected)) => self.attribute(operation.op, selected, value),
         }
@@ -106,7 +95,7 @@ impl<'a> Patching<'a, '_> {
                 self.filter_key(op, &key, value)?;
                 continue;
             }
-            match self.values.target(&key).and_then(Selection::of_target) {
+            match names::target(&mut self.values, &key).and_then(Selection::of_target) {
                 None => self.values.unknown(&key)?,
                 Some(Selection::Extension(extension)) => {
                     self.extension(op, extension, Some(value))?;
@@ -131,10 +120,10 @@ impl<'a> Patching<'a, '_> {
         let tolerance = Tolerance::ReadOnlyInPatchValue;
         match selected.is_read_only() {
             true if self.values.reading.tolerates(tolerance) => Ok(()),
-            true => Err(read_only(&selected)),
+            true => Err(selected.read_only()),
             // Clients repeat `schemas` beside what they change and do not mean to drop the rest.
             false if selected.attribute.name == "schemas" => {
-                self.values.listed_schemas(value).map(|_| ())
+                schemas_of_request::listed(&mut self.values, value).map(|_| ())
             }
             false => self.attribute(op, selected, Some(value)),
         }
@@ -145,10 +134,10 @@ impl<'a> Patching<'a, '_> {
         let value = value.unwrap_or_default();
         let clears = op == Op::Remove || (op == Op::Replace && is_unassigned(&value));
         if clears {
-            return self.remove_extension(extension);
+            return self.body.remove_extension(extension);
         }
-        for (key, value) in container(extension, value)? {
-            let target = self.values.target_within(extension, &key);
+        for (key, value) in names::container(extension, value)? {
+            let target = names::target_within(&mut self.values, extension, &key);
             match target.and_then(Selection::of_target) {
                 Some(Selection::Attribute(selected)) => self.member(op, selected, value)?,
                 _ => self
@@ -159,49 +148,23 @@ impl<'a> Patching<'a, '_> {
         Ok(())
     }
 
-    /// Drops an extension's data, unless some of it must stay.
-    pub(super) fn remove_extension(&mut self, extension: &Extension) -> Result<()> {
-        self.close_lists();
-        let Some(container) = body::scope(&self.body, Some(extension)) else {
-            return Ok(());
-        };
-        let urn = &extension.schema.id;
-        if extension.required {
-            return Err(Error::mutability(format!(
-                "`{urn}` is required and cannot be removed"
-            )));
-        }
-        let fixed = extension.schema.attributes.iter().find(|attribute| {
-            attribute.mutability == Mutability::Immutable
-                && container.contains_key(attribute.name())
-        });
-        if let Some(fixed) = fixed {
-            return Err(Error::mutability(format!(
-                "`{urn}:{}` is immutable and cannot be removed",
-                fixed.name
-            )));
-        }
-        let removed = self.body.shift_remove(urn).unwrap_or_default();
-        self.size.change(json::member_length(urn, &removed) + 1, 0)
-    }
-
     fn attribute(&mut self, op: Op, selected: Selected<'_>, value: Option<Value>) -> Result<()> {
         let attribute = selected.attribute;
         if op != Op::Remove {
             self.written.extend(requested_paths(selected.target()));
         }
         if attribute.name == "schemas" && selected.extension.is_none() {
-            self.schemas(op, selected, value)
+            schemas::write(&mut self.values, &mut self.body, op, selected, value)
         } else if self.values.resource_type.is_detached(attribute) {
-            self.detached(op, selected, value)
+            let op = members::member_op(&mut self.values, op, selected, value)?;
+            self.members.extend(op);
+            Ok(())
         } else if is_password(attribute) {
             self.password(op, selected, value)
         } else if attribute.multi_valued {
             self.elements(op, selected, value)
         } else {
-            self.update(selected, |values, old| {
-                single(values, op, selected, old, value)
-            })
+            self.single(op, selected, value)
         }
     }
 
@@ -220,179 +183,53 @@ impl<'a> Patching<'a, '_> {
 
     /// Changes the elements of a multi-valued attribute where its characteristics allow it.
     fn elements(&mut self, op: Op, selected: Selected<'_>, value: Option<Value>) -> Result<()> {
-        let Some(position) = self.open_list(selected.attribute) else {
-            return Ok(());
-        };
-        let Some(OpenList { list, .. }) = self.lists.get_mut(position) else {
-            return Ok(());
-        };
-        let (before, had_value) = (list.bytes(), !list.is_empty());
-        list.set_room(self.size.room_of(before));
-        let fixed = match selected.attribute.mutability {
-            Mutability::Immutable if had_value => {
-                self.values
-                    .reading
-                    .count(list.positions() as u64 * ELEMENT)?;
-                let elements = list.iter();
-                Some(elements.map(|(_, element)| element.clone()).collect())
+        let attribute = selected.attribute;
+        let values = &mut self.values;
+        self.body.edit_elements(attribute, |list| {
+            let had_value = !list.is_empty();
+            let fixed = match attribute.mutability {
+                Mutability::Immutable if had_value => {
+                    values.reading.count(list.positions() as u64 * ELEMENT)?;
+                    let elements = list.iter();
+                    Some(elements.map(|(_, element)| element.clone()).collect())
+                }
+                _ => None,
+            };
+            elements::write(values, op, selected, list, value)?;
+            if let Some::<Vec<Value>>(fixed) = fixed {
+                let new = list.iter().map(|(_, element)| element);
+                selected.check_fixed(fixed.iter().eq(new))?;
             }
-            _ => None,
-        };
-        super::elements::write(&mut self.values, op, selected, list, value)?;
-        if let Some::<Vec<Value>>(fixed) = fixed {
-            check_fixed(
-                &selected,
-                fixed.iter().eq(list.iter().map(|(_, element)| element)),
-            )?;
-        }
-        if selected.attribute.required && had_value && list.is_empty() {
-            return Err(required(&selected));
-        }
-        self.size.change(before, list.bytes())
-    }
-
-    /// Takes a multi-valued attribute out of the body, if an earlier operation has not; returns where
-    /// its list is.
-    fn open_list(&mut self, attribute: &Attribute) -> Option<usize> {
-        let mut open = self.lists.iter();
-        if let Some(found) = open.position(|open| std::ptr::eq(open.attribute, attribute)) {
-            return Some(found);
-        }
-        let mut attributes = self.values.resource_type.attributes();
-        let (extension, attribute) =
-            attributes.find(|(_, known)| std::ptr::eq(*known, attribute))?;
-        let value = body::take(&mut self.body, extension, attribute);
-        self.lists.push(OpenList {
-            extension,
-            attribute,
-            list: ElementList::of(value),
-        });
-        Some(self.lists.len() - 1)
-    }
-
-    /// Puts all lists back into the body, for what looks at it as a whole.
-    pub(super) fn close_lists(&mut self) {
-        for open in std::mem::take(&mut self.lists) {
-            let elements = open.list.into_elements();
-            let value = (!elements.is_empty()).then_some(Value::Array(elements));
-            body::set(&mut self.body, open.extension, open.attribute, value);
-        }
+            if attribute.required && had_value && list.is_empty() {
+                return Err(selected.required());
+            }
+            Ok(())
+        })
     }
 
     /// Puts a new value in place of the old one where the attribute's characteristics allow it.
-    fn update(
-        &mut self,
-        selected: Selected<'_>,
-        write: impl FnOnce(&mut ValueReader<'a, '_>, Option<Value>) -> Result<Option<Value>>,
-    ) -> Result<()> {
+    fn single(&mut self, op: Op, selected: Selected<'_>, value: Option<Value>) -> Result<()> {
         let Selected {
             extension,
             attribute,
             ..
         } = selected;
-        let old = body::take(&mut self.body, extension, attribute);
-        let had_value = old.is_some();
-        let before = old.as_ref().map_or(0, json::text_length);
-        self.values
-            .reading
-            .count(ELEMENT + steps_of_bytes(before))?;
-        let fixed = match attribute.mutability {
-            Mutability::Immutable => old.clone(),
-            _ => None,
-        };
-        let new = write(&mut self.values, old)?.filter(|new| !is_empty(new));
-        check_fixed(&selected, fixed.is_none() || fixed == new)?;
-        if attribute.required && had_value && new.is_none() {
-            return Err(required(&selected));
-        }
-        self.size
-            .change(before, new.as_ref().map_or(0, json::text_length))?;
-        body::set(&mut self.body, extension, attribute, new);
-        Ok(())
-    }
-}
-
-/// Refuses to change an immutable attribute that has a value.
-fn check_fixed(selected: &Selected<'_>, is_same: bool) -> Result<()> {
-    if is_same {
-        return Ok(());
-    }
-    Err(Error::mutability(format!(
-        "`{}` is immutable and cannot be changed",
-        selected.place()
-    )))
-}
-
-/// Writes a single-valued attribute or a part of it.
-fn single(
-    values: &mut ValueReader<'_, '_>,
-    op: Op,
-    selected: Selected<'_>,
-    old: Option<Value>,
-    value: Option<Value>,
-) -> Result<Option<Value>> {
-    let attribute = selected.attribute;
-    let value = value.filter(|value| op != Op::Remove && !is_unassigned(value));
-    if value.is_none() && op == Op::Add {
-        return Ok(old);
-    }
-    if let Some(filter) = selected.filter {
-        let bound = filter.bind_element(attribute, values.reading)?;
-        if !old.as_ref().is_some_and(|old| bound.matches_element(old)) {
-            return Ok(old);
-        }
-    }
-    if let Some(sub) = selected.sub {
-        let mut complex = into_object(old);
-        check_part(&complex, sub, value.is_none(), &selected)?;
-        let part = Map::from_iter([(sub.name().to_owned(), value.unwrap_or_default())]);
-        values.merge(attribute, &mut complex, part, selected.place())?;
-        return Ok(Some(Value::Object(complex)));
-    }
-    let Some(value) = value else {
-        return Ok(None);
-    };
-    if !attribute.is_complex() {
-        let new = values.value(attribute, value, selected.place())?;
-        // Blank text can mean that there is no value, which an `add` does not add.
-        return Ok(new.or(old.filter(|_| op == Op::Add)));
-    }
-    let value = tolerance::unwrapped_single(values.reading, attribute, value);
-    let object = values.object(attribute, value, selected.place())?;
-    let is_total = op == Op::Replace && values.reading.rules.profile == Profile::Interop;
-    let mut complex = into_object(old);
-    if is_total {
-        complex.retain(|name, _| attribute.sub_attribute(name).is_some_and(stays));
-    }
-    values.merge(attribute, &mut complex, object, selected.place())?;
-    Ok(Some(Value::Object(complex)))
-}
-
-/// Whether a sub-attribute is not a client's to replace along with the others.
-fn stays(sub: &Attribute) -> bool {
-    matches!(
-        sub.mutability,
-        Mutability::ReadOnly | Mutability::Immutable | Mutability::WriteOnly
-    )
-}
-
-/// Refuses to clear a required part that is there.
-pub(super) fn check_part(
-    complex: &Map<String, Value>,
-    sub: &Attribute,
-    clears: bool,
-    selected: &Selected<'_>,
-) -> Result<()> {
-    if clears && sub.required && complex.contains_key(sub.name()) {
-        return Err(required(selected));
-    }
-    Ok(())
-}
-
-pub(super) fn into_object(value: Option<Value>) -> Map<String, Value> {
-    match value {
-        Some(Value::Object(object)) => object,
-        _ => Map::new(),
+        let values = &mut self.values;
+        self.body.edit_value(extension, attribute, |old, length| {
+            let had_value = old.is_some();
+            values.reading.count(ELEMENT + steps_of_bytes(length))?;
+            let fixed = match attribute.mutability {
+                Mutability::Immutable => old.clone(),
+                _ => None,
+            };
+            let new = single::write(values, op, selected, old, value)?;
+            let new = new.filter(|new| !is_empty(new));
+            selected.check_fixed(fixed.is_none() || fixed == new)?;
+            if attribute.required && had_value && new.is_none() {
+                return Err(selected.required());
+            }
+            Ok(new)
+        })
     }
 }
 
@@ -408,19 +245,5 @@ fn unknown_path(path: &PatchPath, resource_type: &ResourceType) -> Error {
         "`{}` is not an attribute of {}",
         excerpt(&path.attribute),
         resource_type.name
-    ))
-}
-
-fn read_only(selected: &Selected<'_>) -> Error {
-    Error::mutability(format!(
-        "`{}` is read-only and cannot be written",
-        selected.target()
-    ))
-}
-
-fn required(selected: &Selected<'_>) -> Error {
-    Error::mutability(format!(
-        "`{}` is required and cannot be removed",
-        selected.target()
     ))
 }

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::Op;
-use super::apply::{check_part, into_object};
 use super::list::{ElementList, holds, joined};
 use super::select::Selected;
 use crate::error::excerpt;
@@ -214,7 +213,7 @@ impl Writing<'_, '_, '_> {
         let (element, gives_primary) = if is_merged {
             let object = self.values.object(attribute, value, place)?;
             let gives_primary = json::member(&object, "primary").is_some();
-            let mut complex = into_object(Some(self.list.take(attribute, position)));
+            let mut complex = json::into_object(Some(self.list.take(attribute, position)));
             self.values.merge(attribute, &mut complex, object, place)?;
             (Value::Object(complex), gives_primary)
         } else {
@@ -250,8 +249,8 @@ impl Writing<'_, '_, '_> {
         let steps = steps_to_write(value);
         for position in matches {
             self.count(steps)?;
-            let mut complex = into_object(Some(self.list.take(attribute, *position)));
-            check_part(&complex, sub, is_unassigned(value), &self.selected)?;
+            let mut complex = json::into_object(Some(self.list.take(attribute, *position)));
+            self.selected.check_clears(&complex, is_unassigned(value))?;
             let part = Map::from_iter([(sub.name().to_owned(), value.clone())]);
             let place = self.selected.place();
             self.values.merge(attribute, &mut complex, part, place)?;

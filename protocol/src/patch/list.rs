@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::json;
 use crate::resource::repeated::{identity, is_primary, value_identity};
-use crate::resource::{MAX_BYTES, MAX_ELEMENTS, too_large, too_many_elements};
+use crate::resource::{MAX_ELEMENTS, too_large, too_many_elements};
 use crate::schema::{Attribute, Mutability};
 
 /// The elements of one attribute.
@@ -205,41 +205,6 @@ fn is_nothing(element: &Value) -> bool {
     match element {
         Value::Object(object) => object.is_empty(),
         element => element.is_null(),
-    }
-}
-
-/// The length of a body's text while operations change it.
-pub(super) struct BodySize {
-    bytes: usize,
-    most: usize,
-}
-
-impl BodySize {
-    /// Begins with the length that the text has. It may grow to [`MAX_BYTES`], and a resource that is
-    /// larger already may at least not grow.
-    pub(super) fn of(bytes: usize) -> Self {
-        Self {
-            bytes,
-            most: bytes.max(MAX_BYTES),
-        }
-    }
-
-    /// What a part of this length may grow to.
-    pub(super) fn room_of(&self, part: usize) -> usize {
-        let others = self.bytes.saturating_sub(part);
-        self.most.saturating_sub(others)
-    }
-
-    /// Notes that a part has another length.
-    ///
-    /// # Errors
-    /// `PayloadTooLarge` when the whole is longer than it may be.
-    pub(super) fn change(&mut self, before: usize, after: usize) -> Result<()> {
-        self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
-        if after > before && self.bytes > self.most {
-            return Err(too_large());
-        }
-        Ok(())
     }
 }
 

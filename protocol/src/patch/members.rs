@@ -6,13 +6,13 @@
 use serde_json::Value;
 
 use super::Op;
-use super::apply::Patching;
 use super::select::Selected;
 use crate::error::{Error, Result};
 use crate::filter::{BoundFilter, CompareOp, CompareValue, Filter};
+use crate::json;
 use crate::profile::Tolerance;
 use crate::resource::reference::referred_id;
-use crate::resource::value::is_unassigned;
+use crate::resource::value::{ValueReader, is_unassigned};
 use crate::resource::{Member, check_member_id, member_ids, members, tolerance};
 
 /// What happens to the members of a group.
@@ -30,117 +30,113 @@ pub enum MemberOp {
     ReplaceAll(Vec<Member>),
 }
 
-impl Patching<'_, '_> {
-    /// Notes what an operation does to the members.
-    pub(super) fn detached(
-        &mut self,
-        op: Op,
-        selected: Selected<'_>,
-        value: Option<Value>,
-    ) -> Result<()> {
-        if let Some(sub) = selected.sub {
-            return Err(Error::mutability(format!(
-                "`{}` is immutable: members are added and removed, not edited",
-                selected.place().sub(sub.name())
-            )));
-        }
-        let member_op = match selected.filter {
-            Some(filter) => self.filtered(op, selected, filter, value)?,
-            None => self.unfiltered(op, selected, value)?,
-        };
-        self.members.extend(member_op);
-        Ok(())
+/// Reads what an operation does to the members; nothing if it changes none.
+pub(super) fn member_op(
+    values: &mut ValueReader<'_, '_>,
+    op: Op,
+    selected: Selected<'_>,
+    value: Option<Value>,
+) -> Result<Option<MemberOp>> {
+    if let Some(sub) = selected.sub {
+        return Err(Error::mutability(format!(
+            "`{}` is immutable: members are added and removed, not edited",
+            selected.place().sub(sub.name())
+        )));
     }
+    match selected.filter {
+        Some(filter) => filtered(values, op, selected, filter, value),
+        None => unfiltered(values, op, selected, value),
+    }
+}
 
-    fn unfiltered(
-        &mut self,
-        op: Op,
-        selected: Selected<'_>,
-        value: Option<Value>,
-    ) -> Result<Option<MemberOp>> {
-        let value = value.filter(|value| !value.is_null());
-        let Some(value) = value else {
-            return Ok((op != Op::Add).then_some(MemberOp::Clear));
-        };
-        // One member may stand without its array where members are added or removed.
-        let value = match value {
-            single @ (Value::Object(_) | Value::String(_)) if op != Op::Replace => {
-                Value::Array(vec![single])
-            }
-            value => value,
-        };
-        let (attribute, place) = (selected.attribute, selected.place());
-        if op == Op::Remove {
-            self.values.reading.tolerates(Tolerance::RemovedValues);
-            let ids = member_ids(&mut self.values, attribute, value, place)?;
-            return Ok((!ids.is_empty()).then_some(MemberOp::Remove(ids)));
+fn unfiltered(
+    values: &mut ValueReader<'_, '_>,
+    op: Op,
+    selected: Selected<'_>,
+    value: Option<Value>,
+) -> Result<Option<MemberOp>> {
+    let value = value.filter(|value| !value.is_null());
+    let Some(value) = value else {
+        return Ok((op != Op::Add).then_some(MemberOp::Clear));
+    };
+    // One member may stand without its array where members are added or removed.
+    let value = match value {
+        single @ (Value::Object(_) | Value::String(_)) if op != Op::Replace => {
+            Value::Array(vec![single])
         }
-        let listed = members(&mut self.values, attribute, value, place)?;
-        Ok(match op {
-            Op::Add => (!listed.is_empty()).then_some(MemberOp::Add(listed)),
-            _ if listed.is_empty() => Some(MemberOp::Clear),
-            _ => Some(MemberOp::ReplaceAll(listed)),
-        })
+        value => value,
+    };
+    let (attribute, place) = (selected.attribute, selected.place());
+    if op == Op::Remove {
+        values.reading.tolerates(Tolerance::RemovedValues);
+        let ids = member_ids(values, attribute, value, place)?;
+        return Ok((!ids.is_empty()).then_some(MemberOp::Remove(ids)));
     }
+    let listed = members(values, attribute, value, place)?;
+    Ok(match op {
+        Op::Add => (!listed.is_empty()).then_some(MemberOp::Add(listed)),
+        _ if listed.is_empty() => Some(MemberOp::Clear),
+        _ => Some(MemberOp::ReplaceAll(listed)),
+    })
+}
 
-    fn filtered(
-        &mut self,
-        op: Op,
-        selected: Selected<'_>,
-        filter: &Filter,
-        value: Option<Value>,
-    ) -> Result<Option<MemberOp>> {
-        let bound = filter.bind_element(selected.attribute, self.values.reading)?;
-        let ids = ids_of(filter);
-        for id in ids.iter().flatten() {
-            check_member_id(id, selected.place())?;
-        }
-        let clears = op == Op::Replace && value.as_ref().is_none_or(is_unassigned);
-        if op == Op::Remove || clears {
-            return Ok(Some(match ids {
-                Some(ids) => MemberOp::Remove(ids),
-                None => MemberOp::RemoveMatching(bound),
-            }));
-        }
-        self.same_member(selected, ids.as_deref(), value.unwrap_or_default())
+fn filtered(
+    values: &mut ValueReader<'_, '_>,
+    op: Op,
+    selected: Selected<'_>,
+    filter: &Filter,
+    value: Option<Value>,
+) -> Result<Option<MemberOp>> {
+    let bound = filter.bind_element(selected.attribute, values.reading)?;
+    let ids = ids_of(filter);
+    for id in ids.iter().flatten() {
+        check_member_id(id, selected.place())?;
     }
+    let clears = op == Op::Replace && value.as_ref().is_none_or(is_unassigned);
+    if op == Op::Remove || clears {
+        return Ok(Some(match ids {
+            Some(ids) => MemberOp::Remove(ids),
+            None => MemberOp::RemoveMatching(bound),
+        }));
+    }
+    same_member(values, selected, ids.as_deref(), value.unwrap_or_default())
+}
 
-    /// `add` or `replace` of `members[value eq "id"]`, which can only say that the member is there.
-    fn same_member(
-        &mut self,
-        selected: Selected<'_>,
-        ids: Option<&[String]>,
-        value: Value,
-    ) -> Result<Option<MemberOp>> {
-        let (attribute, place) = (selected.attribute, selected.place());
-        let edited = || {
-            Error::mutability(format!(
-                "The elements of `{place}` are immutable: members are added and removed, not edited"
-            ))
-        };
-        let id = match ids {
-            Some([id]) => id.clone(),
-            _ => return Err(edited()),
-        };
-        if is_unassigned(&value) {
-            return Ok(None);
-        }
-        if !self.values.reading.tolerates(Tolerance::CreatedElements) {
-            return Err(edited());
-        }
-        let value = tolerance::unwrapped_single(self.values.reading, attribute, value);
-        let mut object = self.values.object(attribute, value, place)?;
-        if crate::json::member(&object, "value").is_none_or(Value::is_null) {
-            object.retain(|key, _| !key.eq_ignore_ascii_case("value"));
-            object.insert("value".to_owned(), Value::String(id.clone()));
-        }
-        let listed = Value::Array(vec![Value::Object(object)]);
-        let member = members(&mut self.values, attribute, listed, place)?;
-        if member.iter().any(|member| member.value != id) {
-            return Err(edited());
-        }
-        Ok(Some(MemberOp::Add(member)))
+/// `add` or `replace` of `members[value eq "id"]`, which can only say that the member is there.
+fn same_member(
+    values: &mut ValueReader<'_, '_>,
+    selected: Selected<'_>,
+    ids: Option<&[String]>,
+    value: Value,
+) -> Result<Option<MemberOp>> {
+    let (attribute, place) = (selected.attribute, selected.place());
+    let edited = || {
+        Error::mutability(format!(
+            "The elements of `{place}` are immutable: members are added and removed, not edited"
+        ))
+    };
+    let id = match ids {
+        Some([id]) => id.clone(),
+        _ => return Err(edited()),
+    };
+    if is_unassigned(&value) {
+        return Ok(None);
     }
+    if !values.reading.tolerates(Tolerance::CreatedElements) {
+        return Err(edited());
+    }
+    let value = tolerance::unwrapped_single(values.reading, attribute, value);
+    let mut object = values.object(attribute, value, place)?;
+    if json::member(&object, "value").is_none_or(Value::is_null) {
+        object.retain(|key, _| !key.eq_ignore_ascii_case("value"));
+        object.insert("value".to_owned(), Value::String(id.clone()));
+    }
+    let listed = Value::Array(vec![Value::Object(object)]);
+    let member = members(values, attribute, listed, place)?;
+    if member.iter().any(|member| member.value != id) {
+        return Err(edited());
+    }
+    Ok(Some(MemberOp::Add(member)))
 }
 
 /// The ids that a filter asks for: `value eq "a"`, `$ref eq "…/Users/a"`, or several of them joined by

@@ -15,12 +15,14 @@
 //! group is not part of the body: what is to happen to it leaves as [`MemberOp`]s, in order.
 
 mod apply;
+mod body;
 mod elements;
 mod list;
 mod members;
 mod parse;
 mod schemas;
 mod select;
+mod single;
 
 #[cfg(test)]
 #[expect(clippy::needless_pass_by_value, reason = "literals read best by value")]

@@ -1,13 +1,15 @@
 //! What a PATCH path selects in a resource type.
 
+use serde_json::{Map, Value};
+
 use super::Op;
 use crate::error::{Error, Result, excerpt};
 use crate::filter::Filter;
 use crate::patch_path::PatchPath;
 use crate::path::AttributePath;
 use crate::profile::{Profile, Reading, Tolerance};
-use crate::resource::tolerance::MANAGER_ID;
 use crate::resource::place::Place;
+use crate::resource::tolerance::MANAGER_ID;
 use crate::resource::value::ValueReader;
 use crate::schema::{Attribute, Extension, Mutability, Target};
 
@@ -161,5 +163,47 @@ impl<'a> Selected<'a> {
             || self
                 .sub
                 .is_some_and(|sub| sub.mutability == Mutability::ReadOnly)
+    }
+
+    /// Refuses to clear a required part that the value has.
+    ///
+    /// # Errors
+    /// `Mutability`.
+    pub(super) fn check_clears(&self, complex: &Map<String, Value>, clears: bool) -> Result<()> {
+        let required = self.sub.filter(|sub| clears && sub.required);
+        if required.is_some_and(|sub| complex.contains_key(sub.name())) {
+            return Err(self.required());
+        }
+        Ok(())
+    }
+
+    /// Refuses to change an immutable attribute that has a value.
+    ///
+    /// # Errors
+    /// `Mutability`.
+    pub(super) fn check_fixed(&self, is_same: bool) -> Result<()> {
+        if is_same {
+            return Ok(());
+        }
+        Err(Error::mutability(format!(
+            "`{}` is immutable and cannot be changed",
+            self.place()
+        )))
+    }
+
+    /// The error of a write to what only the service writes.
+    pub(super) fn read_only(&self) -> Error {
+        Error::mutability(format!(
+            "`{}` is read-only and cannot be written",
+            self.target()
+        ))
+    }
+
+    /// The error of clearing what must have a value.
+    pub(super) fn required(&self) -> Error {
+        Error::mutability(format!(
+            "`{}` is required and cannot be removed",
+            self.target()
+        ))
     }
 }

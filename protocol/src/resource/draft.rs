@@ -179,10 +179,7 @@ impl<'a> Drafting<'a, '_> {
         if attribute.multi_valued {
             return self.values.unknown(&place.sub(sub.name()));
         }
-        let mut complex = match body::take(&mut self.body, extension, attribute) {
-            Some(Value::Object(complex)) => complex,
-            _ => Map::new(),
-        };
+        let mut complex = json::into_object(body::take(&mut self.body, extension, attribute));
         let part = Map::from_iter([(sub.name().to_owned(), value)]);
         self.values.merge(attribute, &mut complex, part, place)?;
         body::set(

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::tolerance;
 use super::place::Place;
+use super::tolerance;
 use super::value::ValueReader;
 use crate::error::{Error, Result};
 use crate::schema::Attribute;

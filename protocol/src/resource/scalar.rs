@@ -5,8 +5,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
-use super::tolerance;
 use super::place::{Place, mismatch};
+use super::tolerance;
 use crate::datetime::DateTime;
 use crate::error::{Error, Result};
 use crate::profile::{Reading, Tolerance};

@@ -98,7 +98,9 @@ impl ValueReader<'_, '_> {
             match value {
                 Some(value) => complex.insert(sub.name().to_owned(), value),
                 // Left out, such a part keeps its value; the null is dropped when the write is finished.
-                None if !sub.is_shown_by_default() => complex.insert(sub.name().to_owned(), Value::Null),
+                None if !sub.is_shown_by_default() => {
+                    complex.insert(sub.name().to_owned(), Value::Null)
+                }
                 None => None,
             };
         }
