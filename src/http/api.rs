@@ -7,11 +7,14 @@ use axum::http::{HeaderName, Method};
 use axum::response::Response;
 
 use super::answer;
-use super::public_url::{V1_PATH, V2_PATH};
-use super::route::{Target, Verb, Within};
 use crate::protocol::Error;
 use crate::protocol::v1::Dialect;
 use crate::tenant::TenantId;
+
+/// What every SCIM 2.0 location begins with, below the public URL.
+pub(super) const V2_PATH: &str = "/scim/v2";
+/// The same for SCIM 1.1.
+pub(super) const V1_PATH: &str = "/scim/v1";
 
 /// By which a POST says that it is meant as something else (SCIM 1.1 API §3.12).
 const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
@@ -69,31 +72,6 @@ impl Api {
             }
             None => parts.method.clone(),
         }
-    }
-
-    /// The methods that a target takes, HEAD apart, which goes where GET goes.
-    pub(super) fn verbs(&self, target: &Target) -> &'static [Verb] {
-        match (self, target) {
-            // Devices come into being by enrolment.
-            (Self::Ionic(_), Target::Collection(Within::Endpoint(endpoint)))
-                if endpoint.eq_ignore_ascii_case("Devices") =>
-            {
-                &[Verb::Get]
-            }
-            (Self::Ionic(_), Target::Resource { endpoint, .. })
-                if endpoint.eq_ignore_ascii_case("Devices")
-                    || endpoint.eq_ignore_ascii_case("Roles") =>
-            {
-                &[Verb::Get, Verb::Put, Verb::Delete]
-            }
-            _ => target.verbs(),
-        }
-    }
-
-    /// The value of an `Allow` header.
-    pub(super) fn allow(&self, target: &Target) -> String {
-        let names: Vec<_> = self.verbs(target).iter().map(|verb| verb.names()).collect();
-        names.join(", ")
     }
 
     /// An error as its clients read it.

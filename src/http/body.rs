@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
-use super::dispatch::Call;
+use super::call::Call;
 use super::media_type;
 use crate::protocol::switch::MAX_BODY_BYTES;
 use crate::protocol::{Error, Result, json};

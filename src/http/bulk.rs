@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use super::dispatch::Call;
+use super::call::Call;
 use super::{answer, body};
 use crate::protocol::bulk::{BulkRequest, Outcome, render_response, render_response_v1};
 use crate::protocol::v1::{self, Dialect};

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::answer;
-use super::dispatch::Call;
+use super::call::Call;
 use super::route::Discovery as Target;
 use crate::protocol::Result;
 use crate::protocol::discovery::{Capabilities, Described, Discovery, filter_refused};

@@ -9,35 +9,24 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Method};
+use axum::http::{HeaderName, Method};
 use axum::response::Response;
 
 use super::api::Api;
+use super::call::Call;
 use super::observe::RequestId;
 use super::route::{Route, Target, Verb, Within, no_such_endpoint};
 use super::{
     Gateway, Refused, Service, answer, bulk, discovery, media_type, observe, public_url, query,
     resource, signed, v1,
 };
-use crate::pool::Turn;
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::{Profile, Tolerance};
 use crate::protocol::schema::ResourceType;
-use crate::protocol::scopes::Action;
 use crate::protocol::{Error, ErrorKind, Result};
 use crate::provider::{REQUEST_BUDGET, Scope};
 use crate::store::Meter;
 use crate::tenant::{CredentialKind, RequestHead, TenantId, refusal};
-
-/// A request whose caller is known.
-pub(super) struct Call<'s> {
-    pub(super) service: &'s Service,
-    pub(super) scope: Scope,
-    pub(super) headers: HeaderMap,
-    pub(super) parameters: Parameters,
-    /// Its place among the requests of its tenant.
-    _turn: Turn,
-}
 
 /// Answers one request.
 pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Request) -> Response {
@@ -76,7 +65,7 @@ async fn answer_to(service: &Service, parts: Parts, body: Body, route: &Route) -
     match carry_out(service, parts, body, route, (target, verb)).await {
         Ok(response) => response,
         Err(error) if error.kind() == ErrorKind::MethodNotAllowed => {
-            answer::allowing(route.api.error(&error), &route.api.allow(target))
+            answer::allowing(route.api.error(&error), &target.allow(&route.api))
         }
         Err(error) => route.api.error(&error),
     }
@@ -182,20 +171,6 @@ async fn open<'s>(
         _turn: turn,
     };
     Ok((call, body))
-}
-
-impl Call<'_> {
-    /// Checks that the caller may do this with resources of the type, or with its own user at `/Me`.
-    ///
-    /// # Errors
-    /// `Forbidden`, naming the permission: `users:create`.
-    pub(super) fn check_permission(
-        &self,
-        resource_type: &ResourceType,
-        action: Action,
-    ) -> Result<()> {
-        self.scope.check_permission(resource_type, action)
-    }
 }
 
 /// The type that the target is about, if it is about one type.

@@ -15,6 +15,7 @@ mod answer;
 mod api;
 mod body;
 mod bulk;
+mod call;
 mod discovery;
 mod dispatch;
 mod media_type;

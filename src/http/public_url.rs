@@ -5,13 +5,9 @@
 
 use axum::http::Uri;
 
+use super::api::{V1_PATH, V2_PATH};
 use super::route::Route;
 use crate::protocol::{Error, Result};
-
-/// What every SCIM 2.0 location begins with, below the public URL.
-pub(super) const V2_PATH: &str = "/scim/v2";
-/// The same for SCIM 1.1.
-pub(super) const V1_PATH: &str = "/scim/v1";
 
 /// A public origin, with the path prefix under which the service is mounted there.
 ///

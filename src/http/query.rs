@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::Response;
 
-use super::dispatch::Call;
+use super::call::Call;
 use super::{answer, body};
 use crate::protocol::Result;
 use crate::protocol::message::Query;

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use super::dispatch::Call;
+use super::call::Call;
 use super::route::Verb;
 use super::{answer, body};
 use crate::protocol::message::Selection;

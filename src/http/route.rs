@@ -208,8 +208,33 @@ impl Target {
         })
     }
 
+    /// The methods that the target takes, HEAD apart, which goes where GET goes.
+    fn verbs(&self, api: &Api) -> &'static [Verb] {
+        match (api, self) {
+            // Devices come into being by enrolment.
+            (Api::Ionic(_), Self::Collection(Within::Endpoint(endpoint)))
+                if endpoint.eq_ignore_ascii_case("Devices") =>
+            {
+                &[Verb::Get]
+            }
+            (Api::Ionic(_), Self::Resource { endpoint, .. })
+                if endpoint.eq_ignore_ascii_case("Devices")
+                    || endpoint.eq_ignore_ascii_case("Roles") =>
+            {
+                &[Verb::Get, Verb::Put, Verb::Delete]
+            }
+            _ => self.general_verbs(),
+        }
+    }
+
+    /// The value of an `Allow` header.
+    pub(super) fn allow(&self, api: &Api) -> String {
+        let names: Vec<_> = self.verbs(api).iter().map(|verb| verb.names()).collect();
+        names.join(", ")
+    }
+
     /// The methods that the target takes in general.
-    pub(super) fn verbs(&self) -> &'static [Verb] {
+    fn general_verbs(&self) -> &'static [Verb] {
         match self {
             Self::Discovery(_) | Self::Collection(Within::Everything) | Self::Members { .. } => {
                 &[Verb::Get]
@@ -248,11 +273,11 @@ impl Verb {
     /// # Errors
     /// `MethodNotAllowed`, saying what is allowed.
     pub(super) fn of(method: &Method, api: &Api, target: &Target) -> Result<Self> {
-        let mut verbs = api.verbs(target).iter();
+        let mut verbs = target.verbs(api).iter();
         let name = method.as_str();
         let verb = verbs.find(|verb| verb.names().split(", ").any(|known| known == name));
         verb.copied().ok_or_else(|| {
-            let allow = api.allow(target);
+            let allow = target.allow(api);
             Error::method_not_allowed(format!("This path takes {allow} and no other method"))
         })
     }
@@ -578,7 +603,7 @@ mod tests {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let verb = Verb::of(&method, &api, &target).map_err(|error| {
                 assert_eq!(error.kind(), ErrorKind::MethodNotAllowed);
-                api.allow(&target)
+                target.allow(&api)
             });
             assert_eq!(verb, expected.map_err(str::to_owned), "{method} {path}");
         }

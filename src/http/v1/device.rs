@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
 
-use crate::http::dispatch::Call;
+use crate::http::call::Call;
 use crate::protocol::message::Selection;
 use crate::protocol::scopes::Action;
 use crate::protocol::v1::{Dialect, View, embed_user};

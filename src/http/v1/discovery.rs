@@ -5,8 +5,8 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::http::answer;
+use crate::http::call::Call;
 use crate::http::discovery::{CAPABILITIES, check_scopes_permission};
-use crate::http::dispatch::Call;
 use crate::http::route::{Discovery as Target, no_such_endpoint};
 use crate::protocol::Result;
 use crate::protocol::discovery::Discovery;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::device;
-use crate::http::dispatch::Call;
+use crate::http::call::Call;
 use crate::http::{answer, query};
 use crate::protocol::message::{ListResponse, Paging};
 use crate::protocol::v1::View;

@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::response::Response;
 
 use super::bulk;
-use super::dispatch::Call;
+use super::call::Call;
 use super::route::{Target, Verb, no_such_endpoint};
 use crate::protocol::Result;
 use crate::protocol::schema::ResourceType;

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::device;
-use crate::http::dispatch::Call;
+use crate::http::call::Call;
 use crate::http::resource::precondition;
 use crate::http::route::Verb;
 use crate::http::{answer, body};
