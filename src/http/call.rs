@@ -3,6 +3,7 @@
 //! It must not know what the request asks for.
 
 use axum::http::HeaderMap;
+use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 
 use super::Service;
 use crate::pool::Turn;
@@ -10,6 +11,7 @@ use crate::protocol::Result;
 use crate::protocol::message::Parameters;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::Action;
+use crate::protocol::version::Precondition;
 use crate::provider::Scope;
 
 /// A request whose caller is known.
@@ -33,5 +35,19 @@ impl Call<'_> {
         action: Action,
     ) -> Result<()> {
         self.scope.check_permission(resource_type, action)
+    }
+
+    /// What the request's headers demand of the version of its resource (RFC 7644 §3.14).
+    pub(super) fn precondition(&self) -> Precondition {
+        let joined = |name: HeaderName| {
+            let values = self.headers.get_all(name).iter();
+            // What is no text is a tag that no version has.
+            let texts: Vec<_> = values
+                .map(|value| value.to_str().unwrap_or("\u{fffd}"))
+                .collect();
+            (!texts.is_empty()).then(|| texts.join(","))
+        };
+        let (if_match, if_none_match) = (joined(IF_MATCH), joined(IF_NONE_MATCH));
+        Precondition::parse(if_match.as_deref(), if_none_match.as_deref())
     }
 }

@@ -16,10 +16,7 @@ use super::api::Api;
 use super::call::Call;
 use super::observe::RequestId;
 use super::route::{Route, Target, Verb, Within, no_such_endpoint};
-use super::{
-    Gateway, Refused, Service, answer, bulk, discovery, media_type, observe, public_url, query,
-    resource, signed, v1,
-};
+use super::{Gateway, Refused, Service, answer, media_type, observe, public_url, signed, v1, v2};
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::{Profile, Tolerance};
 use crate::protocol::schema::ResourceType;
@@ -110,23 +107,7 @@ async fn act(
         )
         .await;
     }
-    match (target, resource_type) {
-        (Target::Discovery(what), _) => discovery::describe(call, what),
-        (Target::Bulk, _) => bulk::bulk(call, body).await,
-        (Target::Me, _) => resource::me(call, verb, body).await,
-        (Target::Resource { id, .. }, Some(resource_type)) => {
-            resource::one(call, &resource_type, id, verb, body).await
-        }
-        (Target::Members { id, .. }, Some(resource_type)) => {
-            query::members(call, &resource_type, id).await
-        }
-        (Target::Resource { .. } | Target::Members { .. }, None) => Err(no_such_endpoint()),
-        (Target::Collection(_), Some(resource_type)) if verb == Verb::Post => {
-            resource::create(call, &resource_type, body).await
-        }
-        (Target::Collection(_), within) => query::list(call, within.as_deref()).await,
-        (Target::Search(_), within) => query::search(call, within.as_deref(), body).await,
-    }
+    v2::act(call, target, resource_type.as_deref(), (verb, body)).await
 }
 
 /// Authenticates the request and opens its scope. The body is given back, to be read by the verb.

@@ -21,14 +21,13 @@ mod dispatch;
 mod media_type;
 mod observe;
 mod public_url;
-mod query;
-mod resource;
 mod route;
 #[cfg(feature = "cli")]
 pub mod server;
 mod signed;
 mod uri;
 mod v1;
+mod v2;
 
 use std::any::Any;
 use std::sync::Arc;

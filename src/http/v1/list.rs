@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::device;
+use crate::http::answer;
 use crate::http::call::Call;
-use crate::http::{answer, query};
 use crate::protocol::message::{ListResponse, Paging};
+use crate::protocol::scopes::Action;
 use crate::protocol::v1::View;
 use crate::protocol::{Error, Result};
 use crate::provider::Over;
@@ -28,7 +29,7 @@ struct Listed {
 /// `Forbidden` without the permission to list, `InvalidFilter` and `InvalidValue` for a parameter, and
 /// what the provider says.
 pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
-    query::check_permission(call, Some(view.resource_type))?;
+    call.check_permission(view.resource_type, Action::List)?;
     let mut reading = call.scope.reading();
     let queried = view.query(&call.parameters, &mut reading);
     call.scope.note(&reading);

@@ -4,6 +4,7 @@
 //! what a new user's groups and a device's user mean. The texts are
 //! [`protocol::v1`](crate::protocol::v1)'s.
 
+mod bulk;
 mod device;
 mod discovery;
 mod list;
@@ -12,7 +13,6 @@ mod resource;
 use axum::body::Body;
 use axum::response::Response;
 
-use super::bulk;
 use super::call::Call;
 use super::route::{Target, Verb, no_such_endpoint};
 use crate::protocol::Result;
@@ -36,7 +36,7 @@ pub(super) async fn act(
     });
     match (target, view) {
         (Target::Discovery(what), _) => discovery::describe(call, dialect, what),
-        (Target::Bulk, _) => bulk::bulk_v1(call, dialect, body).await,
+        (Target::Bulk, _) => bulk::bulk(call, dialect, body).await,
         (Target::Resource { id, .. }, Some(view)) => {
             resource::one(call, view, id, (verb, body)).await
         }

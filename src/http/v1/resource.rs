@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use super::device;
 use crate::http::call::Call;
-use crate::http::resource::precondition;
 use crate::http::route::Verb;
 use crate::http::{answer, body};
 use crate::protocol::message::Selection;
@@ -72,7 +71,7 @@ pub(super) async fn one(
 async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.check_permission(view.resource_type, Action::Read)?;
     let selection = view.selection(&call.parameters)?;
-    let whole = precondition(&call.headers);
+    let whole = call.precondition();
     // The provider does not know what else this view shows.
     let condition = match view.embeds_user(&call.parameters) {
         true => whole.without_if_none_match(),
@@ -105,7 +104,7 @@ async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Resul
     let translate = |_: &mut Reading<'_>| view.request(body).map(|request| request.body);
     let translated = read_by(call, size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
-    let condition = precondition(&call.headers);
+    let condition = call.precondition();
     let (scope, provider) = (&call.scope, &call.service.provider);
     let replaced = provider
         .replace(scope, view.resource_type, id, body, &selection, &condition)
@@ -151,7 +150,7 @@ async fn patch(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<
 /// Many clients of SCIM 1.1 wait for a 200; those of the Ionic API know both.
 async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.check_permission(view.resource_type, Action::Delete)?;
-    let condition = precondition(&call.headers);
+    let condition = call.precondition();
     let provider = &call.service.provider;
     provider
         .delete(&call.scope, view.resource_type, id, &condition)
@@ -208,7 +207,7 @@ async fn apply(
     body: Map<String, Value>,
     selection: &Selection,
 ) -> Result<Patched> {
-    let condition = precondition(&call.headers);
+    let condition = call.precondition();
     let (scope, provider) = (&call.scope, &call.service.provider);
     provider
         .patch(scope, view.resource_type, id, body, selection, &condition)

@@ -1,14 +1,14 @@
 //! One resource: created, read, replaced, changed, deleted (RFC 7644 §3.3–§3.6, §3.11).
 
 use axum::body::Body;
-use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, LINK};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::LINK;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use super::call::Call;
-use super::route::Verb;
-use super::{answer, body};
+use crate::http::call::Call;
+use crate::http::route::{Verb, no_such_endpoint};
+use crate::http::{answer, body};
 use crate::protocol::message::Selection;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::Action;
@@ -74,14 +74,14 @@ pub(super) async fn me(call: &Call<'_>, verb: Verb, body: Body) -> Result<Respon
     }
     let registry = &call.scope.tenant.registry;
     let users = registry.resource_type("User").cloned();
-    let users = users.ok_or_else(super::route::no_such_endpoint)?;
+    let users = users.ok_or_else(no_such_endpoint)?;
     one(call, &users, &id, verb, body).await
 }
 
 async fn get(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Result<Response> {
     call.check_permission(resource_type, Action::Read)?;
     let selection = Selection::from_parameters(&call.parameters)?;
-    let condition = precondition(&call.headers);
+    let condition = call.precondition();
     let provider = &call.service.provider;
     let read = provider
         .get(&call.scope, resource_type, id, &selection, &condition)
@@ -135,7 +135,7 @@ async fn patch(
 
 async fn delete(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Result<Response> {
     call.check_permission(resource_type, Action::Delete)?;
-    let condition = precondition(&call.headers);
+    let condition = call.precondition();
     let provider = &call.service.provider;
     provider
         .delete(&call.scope, resource_type, id, &condition)
@@ -158,7 +158,7 @@ async fn change(call: &Call<'_>, resource_type: &ResourceType, body: Body) -> Re
     call.check_permission(resource_type, Action::Update)?;
     Ok(Change {
         selection: Selection::from_parameters(&call.parameters)?,
-        condition: precondition(&call.headers),
+        condition: call.precondition(),
         body: body::read_object(call, body).await?,
     })
 }
@@ -171,17 +171,4 @@ fn with_resource(status: StatusCode, answer: Answer) -> Response {
         answer::set(&mut response, LINK, &link);
     }
     response
-}
-
-pub(super) fn precondition(headers: &HeaderMap) -> Precondition {
-    let joined = |name: HeaderName| {
-        let values = headers.get_all(name).iter();
-        // What is no text is a tag that no version has.
-        let texts: Vec<_> = values
-            .map(|value| value.to_str().unwrap_or("\u{fffd}"))
-            .collect();
-        (!texts.is_empty()).then(|| texts.join(","))
-    };
-    let (if_match, if_none_match) = (joined(IF_MATCH), joined(IF_NONE_MATCH));
-    Precondition::parse(if_match.as_deref(), if_none_match.as_deref())
 }

@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::response::Response;
 
-use super::call::Call;
-use super::{answer, body};
+use crate::http::call::Call;
+use crate::http::{answer, body};
 use crate::protocol::Result;
 use crate::protocol::message::Query;
 use crate::protocol::schema::ResourceType;
@@ -76,7 +76,7 @@ async fn answer_to(
 }
 
 /// A query over every type needs the permission for each.
-pub(super) fn check_permission(call: &Call<'_>, within: Option<&ResourceType>) -> Result<()> {
+fn check_permission(call: &Call<'_>, within: Option<&ResourceType>) -> Result<()> {
     match within {
         Some(resource_type) => call.check_permission(resource_type, Action::List),
         None => {

@@ -1,0 +1,25 @@
+//! Bulk requests (RFC 7644 §3.7).
+
+use axum::body::Body;
+use axum::response::Response;
+
+use crate::http::bulk::{answer, read};
+use crate::http::call::Call;
+use crate::protocol::Result;
+use crate::protocol::bulk::{BulkRequest, render_response};
+
+/// Answers a bulk request.
+///
+/// # Errors
+/// `PayloadTooLarge` naming the limit, `InvalidSyntax` and `InvalidValue` for a body that is no bulk
+/// request; what is wrong with one operation stands in its result.
+pub(super) async fn bulk(call: &Call<'_>, body: Body) -> Result<Response> {
+    let (body, size) = read(call, body).await?;
+    let scope = &call.scope;
+    let mut reading = scope.reading();
+    let parse = || BulkRequest::parse(&body, &mut reading);
+    let request = scope.compute(size, parse).await?;
+    scope.note(&reading);
+    let performed = call.service.provider.bulk(scope, request?, size).await?;
+    Ok(answer(&performed, render_response))
+}

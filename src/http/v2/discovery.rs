@@ -1,0 +1,79 @@
+//! `/ServiceProviderConfig`, `/Schemas` and `/ResourceTypes` (RFC 7644 §4), and `/Scopes`.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::Value;
+
+use crate::http::answer;
+use crate::http::call::Call;
+use crate::http::discovery::{CAPABILITIES, check_scopes_permission};
+use crate::http::route::Discovery as Target;
+use crate::protocol::Result;
+use crate::protocol::discovery::{Described, Discovery, filter_refused};
+use crate::protocol::message::{ListResponse, Selection};
+use crate::protocol::projection::Projection;
+
+/// Describes the service to the caller, as its tenant has it.
+///
+/// # Errors
+/// `Forbidden` for a filter, `InvalidValue` for a selection that contradicts itself, `NotFound` for
+/// a schema or resource type that the tenant lacks.
+pub(super) fn describe(call: &Call<'_>, target: &Target) -> Result<Response> {
+    if call.parameters.get("filter").is_some() {
+        return Err(filter_refused());
+    }
+    let selection = Selection::from_parameters(&call.parameters)?;
+    let discovery = Discovery {
+        registry: &call.scope.tenant.registry,
+        rules: &call.scope.tenant.rules,
+        capabilities: &CAPABILITIES,
+        base_url: &call.scope.base_url,
+    };
+    let shown = |resource: Value| shown(call, described(target), &selection, resource);
+    Ok(match target {
+        Target::ServiceProviderConfig => one(discovery.service_provider_config(), shown),
+        Target::Schemas => all(discovery.schemas(), shown),
+        Target::Schema(urn) => one(discovery.schema(urn)?, shown),
+        Target::ResourceTypes => all(discovery.resource_types(), shown),
+        Target::ResourceType(name) => one(discovery.resource_type(name)?, shown),
+        Target::Scopes => {
+            check_scopes_permission(call)?;
+            one(discovery.scopes(), shown)
+        }
+    })
+}
+
+fn described(target: &Target) -> Described {
+    match target {
+        Target::ServiceProviderConfig => Described::ServiceProviderConfig,
+        Target::Schemas | Target::Schema(_) => Described::Schema,
+        Target::ResourceTypes | Target::ResourceType(_) => Described::ResourceType,
+        Target::Scopes => Described::Scopes,
+    }
+}
+
+/// The part of the resource that the request asks for. One that asks for nothing gets all of it,
+/// with what only its vendor has a schema for.
+fn shown(call: &Call<'_>, described: Described, selection: &Selection, resource: Value) -> String {
+    let resource = match resource {
+        Value::Object(members) if *selection != Selection::default() => {
+            let mut reading = call.scope.reading();
+            let projection = Projection::new(selection, described.resource_type(), &mut reading);
+            call.scope.note(&reading);
+            Value::Object(projection.apply(members))
+        }
+        whole => whole,
+    };
+    resource.to_string()
+}
+
+fn one(resource: Value, shown: impl Fn(Value) -> String) -> Response {
+    let location = resource.pointer("/meta/location").and_then(Value::as_str);
+    let location = location.unwrap_or_default().to_owned();
+    answer::resource(StatusCode::OK, shown(resource), &location, None)
+}
+
+fn all(resources: Vec<Value>, shown: impl Fn(Value) -> String) -> Response {
+    let texts: Vec<String> = resources.into_iter().map(shown).collect();
+    answer::message(ListResponse::complete(texts.len()).render(&texts))
+}
