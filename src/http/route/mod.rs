@@ -16,16 +16,17 @@
 //!
 //! It must not know any tenant: whether an endpoint exists is for the tenant's registry to say.
 
-use axum::http::Method;
-use percent_encoding::percent_decode_str;
+mod segments;
+mod target;
+
+pub(super) use target::{Discovery, Target, Verb, Within};
+
+use segments::{Segments, decode, without_format};
 
 use super::api::Api;
 use crate::protocol::error::excerpt;
 use crate::protocol::{Error, Result};
 use crate::tenant::TenantId;
-
-/// The longest id that may exist, in characters; anything longer is not looked for.
-const MAX_ID_CHARACTERS: usize = 256;
 
 /// The most segments that tell one root from another.
 const LONGEST_ROOT: usize = 3;
@@ -39,76 +40,6 @@ pub(super) struct Route {
     pub(super) target: Result<Target>,
     /// Whether the words of the protocol in it are in their own case.
     pub(super) is_exact: bool,
-}
-
-/// What a path stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
-    /// A description of the service itself.
-    Discovery(Discovery),
-    /// `/Bulk` (RFC 7644 §3.7).
-    Bulk,
-    /// `/Me`, the resource of the caller (RFC 7644 §3.11).
-    Me,
-    /// The resources of one type or of all.
-    Collection(Within),
-    /// `/.search` below a collection (RFC 7644 §3.4.3).
-    Search(Within),
-    /// One resource.
-    Resource {
-        /// The segment that names the type.
-        endpoint: String,
-        /// The decoded id.
-        id: String,
-    },
-    /// `/members` below a group: its members page by page, which is this service's own.
-    Members {
-        /// The segment that names the type.
-        endpoint: String,
-        /// The decoded id.
-        id: String,
-    },
-}
-
-/// A description of the service itself (RFC 7644 §4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Discovery {
-    /// `/ServiceProviderConfig`.
-    ServiceProviderConfig,
-    /// `/Schemas`.
-    Schemas,
-    /// `/Schemas/{urn}`.
-    Schema(String),
-    /// `/ResourceTypes`.
-    ResourceTypes,
-    /// `/ResourceTypes/{name}`.
-    ResourceType(String),
-    /// `/Scopes`, the catalogue of permissions.
-    Scopes,
-}
-
-/// How far a query reaches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Within {
-    /// Every resource type (RFC 7644 §3.4.2.1).
-    Everything,
-    /// The type at this endpoint.
-    Endpoint(String),
-}
-
-/// A method that some target takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    /// GET, and HEAD, which differs only in that its answer's body stays behind.
-    Get,
-    /// POST.
-    Post,
-    /// PUT.
-    Put,
-    /// PATCH.
-    Patch,
-    /// DELETE.
-    Delete,
 }
 
 impl Route {
@@ -158,142 +89,6 @@ impl Route {
     }
 }
 
-impl Target {
-    fn below_base(segments: &[&str]) -> Result<Self> {
-        Ok(match segments {
-            [] => Self::Collection(Within::Everything),
-            [".search"] => Self::Search(Within::Everything),
-            ["Bulk"] => Self::Bulk,
-            ["Me"] => Self::Me,
-            ["ServiceProviderConfig"] => Self::Discovery(Discovery::ServiceProviderConfig),
-            ["Schemas"] => Self::Discovery(Discovery::Schemas),
-            ["ResourceTypes"] => Self::Discovery(Discovery::ResourceTypes),
-            ["Scopes"] => Self::Discovery(Discovery::Scopes),
-            [
-                "Bulk" | "Me" | "Scopes" | "ServiceProviderConfig" | "Schemas" | "ResourceTypes",
-                ".search",
-            ] => {
-                return Err(no_such_endpoint());
-            }
-            ["Schemas", urn] => Self::Discovery(Discovery::Schema((*urn).to_owned())),
-            ["ResourceTypes", name] => Self::Discovery(Discovery::ResourceType((*name).to_owned())),
-            [endpoint] => Self::Collection(Within::Endpoint((*endpoint).to_owned())),
-            [endpoint, ".search"] => Self::Search(Within::Endpoint((*endpoint).to_owned())),
-            [endpoint, id] => Self::Resource {
-                endpoint: (*endpoint).to_owned(),
-                id: (*id).to_owned(),
-            },
-            [endpoint, id, "members"] => Self::Members {
-                endpoint: (*endpoint).to_owned(),
-                id: (*id).to_owned(),
-            },
-            _ => return Err(no_such_endpoint()),
-        })
-    }
-
-    /// The target of a path of SCIM 1.1.
-    fn below_v1_base(segments: &[&str]) -> Result<Self> {
-        Ok(match segments {
-            ["Bulk"] => Self::Bulk,
-            ["ServiceProviderConfigs"] => Self::Discovery(Discovery::ServiceProviderConfig),
-            ["Schemas"] => Self::Discovery(Discovery::Schemas),
-            ["Scopes"] => Self::Discovery(Discovery::Scopes),
-            [endpoint] => Self::Collection(Within::Endpoint((*endpoint).to_owned())),
-            ["Schemas", id] => Self::Discovery(Discovery::Schema((*id).to_owned())),
-            [endpoint, id] => Self::Resource {
-                endpoint: (*endpoint).to_owned(),
-                id: (*id).to_owned(),
-            },
-            _ => return Err(no_such_endpoint()),
-        })
-    }
-
-    /// The methods that the target takes, HEAD apart, which goes where GET goes.
-    fn verbs(&self, api: &Api) -> &'static [Verb] {
-        match (api, self) {
-            // Devices come into being by enrolment.
-            (Api::Ionic(_), Self::Collection(Within::Endpoint(endpoint)))
-                if endpoint.eq_ignore_ascii_case("Devices") =>
-            {
-                &[Verb::Get]
-            }
-            (Api::Ionic(_), Self::Resource { endpoint, .. })
-                if endpoint.eq_ignore_ascii_case("Devices")
-                    || endpoint.eq_ignore_ascii_case("Roles") =>
-            {
-                &[Verb::Get, Verb::Put, Verb::Delete]
-            }
-            _ => self.general_verbs(),
-        }
-    }
-
-    /// The value of an `Allow` header.
-    pub(super) fn allow(&self, api: &Api) -> String {
-        let names: Vec<_> = self.verbs(api).iter().map(|verb| verb.names()).collect();
-        names.join(", ")
-    }
-
-    /// The methods that the target takes in general.
-    fn general_verbs(&self) -> &'static [Verb] {
-        match self {
-            Self::Discovery(_) | Self::Collection(Within::Everything) | Self::Members { .. } => {
-                &[Verb::Get]
-            }
-            Self::Bulk | Self::Search(_) => &[Verb::Post],
-            Self::Collection(Within::Endpoint(_)) => &[Verb::Get, Verb::Post],
-            Self::Resource { .. } => &[Verb::Get, Verb::Put, Verb::Patch, Verb::Delete],
-            Self::Me => &[Verb::Get, Verb::Post, Verb::Put, Verb::Patch, Verb::Delete],
-        }
-    }
-
-    /// The target with names instead of values, for logs.
-    pub(super) fn template(&self) -> &'static str {
-        match self {
-            Self::Discovery(Discovery::ServiceProviderConfig) => "/ServiceProviderConfig",
-            Self::Discovery(Discovery::Schemas) => "/Schemas",
-            Self::Discovery(Discovery::Schema(_)) => "/Schemas/{urn}",
-            Self::Discovery(Discovery::ResourceTypes) => "/ResourceTypes",
-            Self::Discovery(Discovery::ResourceType(_)) => "/ResourceTypes/{name}",
-            Self::Discovery(Discovery::Scopes) => "/Scopes",
-            Self::Bulk => "/Bulk",
-            Self::Me => "/Me",
-            Self::Collection(Within::Everything) => "/",
-            Self::Collection(Within::Endpoint(_)) => "/{type}",
-            Self::Search(Within::Everything) => "/.search",
-            Self::Search(Within::Endpoint(_)) => "/{type}/.search",
-            Self::Resource { .. } => "/{type}/{id}",
-            Self::Members { .. } => "/{type}/{id}/members",
-        }
-    }
-}
-
-impl Verb {
-    /// The verb of a request for this target.
-    ///
-    /// # Errors
-    /// `MethodNotAllowed`, saying what is allowed.
-    pub(super) fn of(method: &Method, api: &Api, target: &Target) -> Result<Self> {
-        let mut verbs = target.verbs(api).iter();
-        let name = method.as_str();
-        let verb = verbs.find(|verb| verb.names().split(", ").any(|known| known == name));
-        verb.copied().ok_or_else(|| {
-            let allow = target.allow(api);
-            Error::method_not_allowed(format!("This path takes {allow} and no other method"))
-        })
-    }
-
-    /// The methods of HTTP that it stands for.
-    pub(super) fn names(self) -> &'static str {
-        match self {
-            Self::Get => "GET, HEAD",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-        }
-    }
-}
-
 /// The protocol that a path speaks, by how the path begins, and what follows.
 fn root<'p>(segments: &'p [&'p str]) -> Option<(Api, &'p [&'p str])> {
     match segments {
@@ -302,54 +97,6 @@ fn root<'p>(segments: &'p [&'p str]) -> Option<(Api, &'p [&'p str])> {
         ["scim", rest @ ..] => Some((Api::V2, rest)),
         _ => None,
     }
-}
-
-/// The words of paths by the segment in which they mean something.
-const WORDS: [&[&str]; 3] = [
-    &[
-        ".search",
-        "Bulk",
-        "Me",
-        "ResourceTypes",
-        "Schemas",
-        "Scopes",
-        "ServiceProviderConfig",
-        "ServiceProviderConfigs",
-    ],
-    &[".search"],
-    &["members"],
-];
-
-/// The segments below a base, with the words of the protocol in their own case.
-struct Segments<'p> {
-    words: Vec<&'p str>,
-    is_exact: bool,
-}
-
-impl<'p> Segments<'p> {
-    fn of(segments: &[&'p str]) -> Self {
-        let spelled = |(position, segment): (usize, &&'p str)| -> &'p str {
-            let mut words = WORDS.get(position).into_iter().copied().flatten();
-            let word = words.find(|word| word.eq_ignore_ascii_case(segment));
-            word.copied().unwrap_or(segment)
-        };
-        let words: Vec<_> = segments.iter().enumerate().map(spelled).collect();
-        Self {
-            is_exact: words == segments,
-            words,
-        }
-    }
-}
-
-/// The segments of a path of SCIM 1.1, whose end may choose the format (SCIM 1.1 API §3.6).
-fn without_format<'p>(segments: &[&'p str]) -> Result<Vec<&'p str>> {
-    let mut segments = segments.to_vec();
-    let last = segments.last_mut().ok_or_else(no_such_endpoint)?;
-    if last.ends_with(".xml") {
-        return Err(Error::not_acceptable("Answers are JSON; XML is not served"));
-    }
-    *last = last.strip_suffix(".json").unwrap_or(last);
-    Ok(segments)
 }
 
 /// What follows the protocol version, which may be left out (RFC 7644 §3.13).
@@ -373,15 +120,6 @@ fn is_version(segment: &str) -> bool {
     })
 }
 
-/// One decoded path segment, or nothing if no name or id of ours can look like this.
-fn decode(segment: &str) -> Option<String> {
-    let decoded = percent_decode_str(segment).decode_utf8().ok()?;
-    let fits = !decoded.is_empty()
-        && decoded.chars().count() <= MAX_ID_CHARACTERS
-        && !decoded.contains(|c: char| c == '/' || c.is_control());
-    fits.then(|| decoded.into_owned())
-}
-
 /// The error of a path that leads nowhere.
 pub(super) fn no_such_endpoint() -> Error {
     Error::not_found("There is no such endpoint")
@@ -389,6 +127,8 @@ pub(super) fn no_such_endpoint() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Method;
+
     use super::*;
     use crate::protocol::ErrorKind;
 
