@@ -10,6 +10,7 @@
 //!
 //! RFC 7644 §3; draft-scim-api-01 for SCIM 1.1.
 
+mod action;
 mod admission;
 mod answer;
 mod api;
@@ -20,6 +21,7 @@ mod discovery;
 mod dispatch;
 mod media_type;
 mod observe;
+mod open;
 mod public_url;
 mod route;
 #[cfg(feature = "cli")]

@@ -1,16 +1,13 @@
-//! What paths stand for, and the methods that they take.
-
-use axum::http::Method;
+//! What paths stand for.
 
 use super::no_such_endpoint;
-use crate::http::api::Api;
-use crate::protocol::{Error, Result};
+use crate::protocol::Result;
 
 /// What a path stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum Target {
     /// A description of the service itself.
-    Discovery(Discovery),
+    Discovery(DiscoveryEndpoint),
     /// `/Bulk` (RFC 7644 §3.7).
     Bulk,
     /// `/Me`, the resource of the caller (RFC 7644 §3.11).
@@ -37,7 +34,7 @@ pub(in crate::http) enum Target {
 
 /// A description of the service itself (RFC 7644 §4).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) enum Discovery {
+pub(in crate::http) enum DiscoveryEndpoint {
     /// `/ServiceProviderConfig`.
     ServiceProviderConfig,
     /// `/Schemas`.
@@ -68,18 +65,20 @@ impl Target {
             [".search"] => Self::Search(Within::Everything),
             ["Bulk"] => Self::Bulk,
             ["Me"] => Self::Me,
-            ["ServiceProviderConfig"] => Self::Discovery(Discovery::ServiceProviderConfig),
-            ["Schemas"] => Self::Discovery(Discovery::Schemas),
-            ["ResourceTypes"] => Self::Discovery(Discovery::ResourceTypes),
-            ["Scopes"] => Self::Discovery(Discovery::Scopes),
+            ["ServiceProviderConfig"] => Self::Discovery(DiscoveryEndpoint::ServiceProviderConfig),
+            ["Schemas"] => Self::Discovery(DiscoveryEndpoint::Schemas),
+            ["ResourceTypes"] => Self::Discovery(DiscoveryEndpoint::ResourceTypes),
+            ["Scopes"] => Self::Discovery(DiscoveryEndpoint::Scopes),
             [
                 "Bulk" | "Me" | "Scopes" | "ServiceProviderConfig" | "Schemas" | "ResourceTypes",
                 ".search",
             ] => {
                 return Err(no_such_endpoint());
             }
-            ["Schemas", urn] => Self::Discovery(Discovery::Schema((*urn).to_owned())),
-            ["ResourceTypes", name] => Self::Discovery(Discovery::ResourceType((*name).to_owned())),
+            ["Schemas", urn] => Self::Discovery(DiscoveryEndpoint::Schema((*urn).to_owned())),
+            ["ResourceTypes", name] => {
+                Self::Discovery(DiscoveryEndpoint::ResourceType((*name).to_owned()))
+            }
             [endpoint] => Self::Collection(Within::Endpoint((*endpoint).to_owned())),
             [endpoint, ".search"] => Self::Search(Within::Endpoint((*endpoint).to_owned())),
             [endpoint, id] => Self::Resource {
@@ -98,11 +97,11 @@ impl Target {
     pub(super) fn below_v1_base(segments: &[&str]) -> Result<Self> {
         Ok(match segments {
             ["Bulk"] => Self::Bulk,
-            ["ServiceProviderConfigs"] => Self::Discovery(Discovery::ServiceProviderConfig),
-            ["Schemas"] => Self::Discovery(Discovery::Schemas),
-            ["Scopes"] => Self::Discovery(Discovery::Scopes),
+            ["ServiceProviderConfigs"] => Self::Discovery(DiscoveryEndpoint::ServiceProviderConfig),
+            ["Schemas"] => Self::Discovery(DiscoveryEndpoint::Schemas),
+            ["Scopes"] => Self::Discovery(DiscoveryEndpoint::Scopes),
             [endpoint] => Self::Collection(Within::Endpoint((*endpoint).to_owned())),
-            ["Schemas", id] => Self::Discovery(Discovery::Schema((*id).to_owned())),
+            ["Schemas", id] => Self::Discovery(DiscoveryEndpoint::Schema((*id).to_owned())),
             [endpoint, id] => Self::Resource {
                 endpoint: (*endpoint).to_owned(),
                 id: (*id).to_owned(),
@@ -111,53 +110,15 @@ impl Target {
         })
     }
 
-    /// The methods that the target takes, HEAD apart, which goes where GET goes.
-    pub(super) fn verbs(&self, api: &Api) -> &'static [Verb] {
-        match (api, self) {
-            // Devices come into being by enrolment.
-            (Api::Ionic(_), Self::Collection(Within::Endpoint(endpoint)))
-                if endpoint.eq_ignore_ascii_case("Devices") =>
-            {
-                &[Verb::Get]
-            }
-            (Api::Ionic(_), Self::Resource { endpoint, .. })
-                if endpoint.eq_ignore_ascii_case("Devices")
-                    || endpoint.eq_ignore_ascii_case("Roles") =>
-            {
-                &[Verb::Get, Verb::Put, Verb::Delete]
-            }
-            _ => self.general_verbs(),
-        }
-    }
-
-    /// The value of an `Allow` header.
-    pub(in crate::http) fn allow(&self, api: &Api) -> String {
-        let names: Vec<_> = self.verbs(api).iter().map(|verb| verb.names()).collect();
-        names.join(", ")
-    }
-
-    /// The methods that the target takes in general.
-    fn general_verbs(&self) -> &'static [Verb] {
-        match self {
-            Self::Discovery(_) | Self::Collection(Within::Everything) | Self::Members { .. } => {
-                &[Verb::Get]
-            }
-            Self::Bulk | Self::Search(_) => &[Verb::Post],
-            Self::Collection(Within::Endpoint(_)) => &[Verb::Get, Verb::Post],
-            Self::Resource { .. } => &[Verb::Get, Verb::Put, Verb::Patch, Verb::Delete],
-            Self::Me => &[Verb::Get, Verb::Post, Verb::Put, Verb::Patch, Verb::Delete],
-        }
-    }
-
     /// The target with names instead of values, for logs.
     pub(in crate::http) fn template(&self) -> &'static str {
         match self {
-            Self::Discovery(Discovery::ServiceProviderConfig) => "/ServiceProviderConfig",
-            Self::Discovery(Discovery::Schemas) => "/Schemas",
-            Self::Discovery(Discovery::Schema(_)) => "/Schemas/{urn}",
-            Self::Discovery(Discovery::ResourceTypes) => "/ResourceTypes",
-            Self::Discovery(Discovery::ResourceType(_)) => "/ResourceTypes/{name}",
-            Self::Discovery(Discovery::Scopes) => "/Scopes",
+            Self::Discovery(DiscoveryEndpoint::ServiceProviderConfig) => "/ServiceProviderConfig",
+            Self::Discovery(DiscoveryEndpoint::Schemas) => "/Schemas",
+            Self::Discovery(DiscoveryEndpoint::Schema(_)) => "/Schemas/{urn}",
+            Self::Discovery(DiscoveryEndpoint::ResourceTypes) => "/ResourceTypes",
+            Self::Discovery(DiscoveryEndpoint::ResourceType(_)) => "/ResourceTypes/{name}",
+            Self::Discovery(DiscoveryEndpoint::Scopes) => "/Scopes",
             Self::Bulk => "/Bulk",
             Self::Me => "/Me",
             Self::Collection(Within::Everything) => "/",
@@ -166,48 +127,6 @@ impl Target {
             Self::Search(Within::Endpoint(_)) => "/{type}/.search",
             Self::Resource { .. } => "/{type}/{id}",
             Self::Members { .. } => "/{type}/{id}/members",
-        }
-    }
-}
-
-/// A method that some target takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Verb {
-    /// GET, and HEAD, which differs only in that its answer's body stays behind.
-    Get,
-    /// POST.
-    Post,
-    /// PUT.
-    Put,
-    /// PATCH.
-    Patch,
-    /// DELETE.
-    Delete,
-}
-
-impl Verb {
-    /// The verb of a request for this target.
-    ///
-    /// # Errors
-    /// `MethodNotAllowed`, saying what is allowed.
-    pub(in crate::http) fn of(method: &Method, api: &Api, target: &Target) -> Result<Self> {
-        let mut verbs = target.verbs(api).iter();
-        let name = method.as_str();
-        let verb = verbs.find(|verb| verb.names().split(", ").any(|known| known == name));
-        verb.copied().ok_or_else(|| {
-            let allow = target.allow(api);
-            Error::method_not_allowed(format!("This path takes {allow} and no other method"))
-        })
-    }
-
-    /// The methods of HTTP that it stands for.
-    pub(in crate::http) fn names(self) -> &'static str {
-        match self {
-            Self::Get => "GET, HEAD",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
         }
     }
 }

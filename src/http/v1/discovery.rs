@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::http::answer;
 use crate::http::call::Call;
 use crate::http::discovery::{CAPABILITIES, check_scopes_permission};
-use crate::http::route::{Discovery as Target, no_such_endpoint};
+use crate::http::route::{DiscoveryEndpoint, no_such_endpoint};
 use crate::protocol::Result;
 use crate::protocol::discovery::Discovery;
 use crate::protocol::message::ListResponse;
@@ -17,7 +17,11 @@ use crate::protocol::v1::{self, Dialect, DiscoveryV1};
 ///
 /// # Errors
 /// `NotFound` for a schema that the tenant lacks, `Forbidden` without the permission to read scopes.
-pub(super) fn describe(call: &Call<'_>, dialect: Dialect, target: &Target) -> Result<Response> {
+pub(super) fn describe(
+    call: &Call<'_>,
+    dialect: Dialect,
+    endpoint: &DiscoveryEndpoint,
+) -> Result<Response> {
     let discovery = DiscoveryV1 {
         discovery: Discovery {
             registry: &call.scope.tenant.registry,
@@ -27,20 +31,22 @@ pub(super) fn describe(call: &Call<'_>, dialect: Dialect, target: &Target) -> Re
         },
         dialect,
     };
-    match target {
-        Target::ServiceProviderConfig => Ok(one(&discovery.service_provider_config())),
-        Target::Schemas => {
+    match endpoint {
+        DiscoveryEndpoint::ServiceProviderConfig => Ok(one(&discovery.service_provider_config())),
+        DiscoveryEndpoint::Schemas => {
             let schemas = discovery.schemas();
             let texts: Vec<_> = schemas.iter().map(Value::to_string).collect();
             let list = ListResponse::complete(texts.len());
             Ok(answer::message(list.render_v1(&texts)))
         }
-        Target::Schema(id) => Ok(one(&discovery.schema(id)?)),
-        Target::Scopes => {
+        DiscoveryEndpoint::Schema(id) => Ok(one(&discovery.schema(id)?)),
+        DiscoveryEndpoint::Scopes => {
             check_scopes_permission(call)?;
             Ok(answer::message(v1::scopes().to_string()))
         }
-        Target::ResourceTypes | Target::ResourceType(_) => Err(no_such_endpoint()),
+        DiscoveryEndpoint::ResourceTypes | DiscoveryEndpoint::ResourceType(_) => {
+            Err(no_such_endpoint())
+        }
     }
 }
 

@@ -13,44 +13,43 @@ mod resource;
 use axum::body::Body;
 use axum::response::Response;
 
+use super::action::Action;
 use super::call::Call;
-use super::route::{Target, Verb, no_such_endpoint};
+use super::route::no_such_endpoint;
 use crate::protocol::Result;
-use crate::protocol::schema::ResourceType;
 use crate::protocol::v1::{Dialect, View};
+use crate::provider::Over;
 
 /// Carries out a request of SCIM 1.1.
 ///
 /// # Errors
-/// What the single verbs say; `NotFound` for what 1.1 does not have.
+/// What the single actions say; `NotFound` for what 1.1 does not have.
 pub(super) async fn act(
     call: &Call<'_>,
     dialect: Dialect,
-    target: &Target,
-    resource_type: Option<&ResourceType>,
-    (verb, body): (Verb, Body),
+    action: Action<'_>,
+    body: Body,
 ) -> Result<Response> {
-    let view = resource_type.map(|resource_type| View {
+    let view = |resource_type| View {
         dialect,
         resource_type,
-    });
-    match (target, view) {
-        (Target::Discovery(what), _) => discovery::describe(call, dialect, what),
-        (Target::Bulk, _) => bulk::bulk(call, dialect, body).await,
-        (Target::Resource { id, .. }, Some(view)) => {
-            resource::one(call, view, id, (verb, body)).await
+    };
+    match action {
+        Action::Describe(endpoint) => discovery::describe(call, dialect, endpoint),
+        Action::Bulk => bulk::bulk(call, dialect, body).await,
+        Action::List(Over::Type(listed)) => list::list(call, view(listed)).await,
+        Action::Create(resource_type) => resource::create(call, view(resource_type), body).await,
+        Action::Get(resource_type, id) => resource::get(call, view(resource_type), id).await,
+        Action::Replace(resource_type, id) => {
+            resource::put(call, view(resource_type), id, body).await
         }
-        (Target::Collection(_), Some(view)) if verb == Verb::Post => {
-            resource::create(call, view, body).await
+        Action::Patch(resource_type, id) => {
+            resource::patch(call, view(resource_type), id, body).await
         }
-        (Target::Collection(_), Some(view)) => list::list(call, view).await,
-        (
-            Target::Me
-            | Target::Search(_)
-            | Target::Members { .. }
-            | Target::Collection(_)
-            | Target::Resource { .. },
-            _,
-        ) => Err(no_such_endpoint()),
+        Action::Delete(resource_type, id) => resource::delete(call, view(resource_type), id).await,
+        // No path of 1.1 leads to these.
+        Action::Me(_) | Action::List(Over::All) | Action::Search(_) | Action::Members(..) => {
+            Err(no_such_endpoint())
+        }
     }
 }

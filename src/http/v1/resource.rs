@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use super::device;
 use crate::http::call::Call;
-use crate::http::route::Verb;
 use crate::http::{answer, body};
 use crate::protocol::message::Selection;
 use crate::protocol::profile::Reading;
@@ -48,27 +47,11 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
     shown(call, view, StatusCode::CREATED, created).await
 }
 
-/// GET, PUT, PATCH and DELETE of one resource.
+/// GET of one resource.
 ///
 /// # Errors
-/// `Forbidden` without the permission for the verb; what reading the body and the provider say.
-pub(super) async fn one(
-    call: &Call<'_>,
-    view: View<'_>,
-    id: &str,
-    (verb, body): (Verb, Body),
-) -> Result<Response> {
-    match (verb, view.dialect) {
-        (Verb::Get, _) => get(call, view, id).await,
-        (Verb::Put, Dialect::General) => replace(call, view, id, body).await,
-        (Verb::Put, Dialect::Ionic) => merge(call, view, id, body).await,
-        (Verb::Patch, _) => patch(call, view, id, body).await,
-        (Verb::Delete, _) => delete(call, view, id).await,
-        (Verb::Post, _) => Err(Error::method_not_allowed("A resource takes no POST")),
-    }
-}
-
-async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
+/// `Forbidden` without the permission to read; what the provider says.
+pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.check_permission(view.resource_type, Action::Read)?;
     let selection = view.selection(&call.parameters)?;
     let whole = call.precondition();
@@ -97,7 +80,17 @@ async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     Ok(answer::not_modified(&location, &known))
 }
 
-/// A PUT as SCIM 1.1 has it.
+/// PUT of one resource: SCIM 1.1 replaces it, the Ionic API keeps what the body does not name.
+///
+/// # Errors
+/// `Forbidden` without the permission to update; what reading the body and the provider say.
+pub(super) async fn put(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
+    match view.dialect {
+        Dialect::General => replace(call, view, id, body).await,
+        Dialect::Ionic => merge(call, view, id, body).await,
+    }
+}
+
 async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
     let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
@@ -112,7 +105,6 @@ async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Resul
     shown(call, view, StatusCode::OK, replaced).await
 }
 
-/// A PUT of the Ionic API: what it does not name stays.
 async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
     let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
@@ -124,9 +116,17 @@ async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<
     shown(call, view, StatusCode::OK, merged).await
 }
 
-/// A PATCH always answers with the resource, which clients of SCIM 1.1 read; clients of the Ionic API
-/// get it if they ask for attributes.
-async fn patch(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
+/// PATCH of one resource. It always answers with the resource, which clients of SCIM 1.1 read; clients of
+/// the Ionic API get it if they ask for attributes.
+///
+/// # Errors
+/// As [`put`].
+pub(super) async fn patch(
+    call: &Call<'_>,
+    view: View<'_>,
+    id: &str,
+    body: Body,
+) -> Result<Response> {
     let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
     let translate = |reading: &mut Reading<'_>| view.patch(body, reading);
@@ -147,8 +147,11 @@ async fn patch(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<
     shown(call, view, StatusCode::OK, patched).await
 }
 
-/// Many clients of SCIM 1.1 wait for a 200; those of the Ionic API know both.
-async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
+/// DELETE of one resource. Many clients of SCIM 1.1 wait for a 200; those of the Ionic API know both.
+///
+/// # Errors
+/// `Forbidden` without the permission to delete; what the provider says.
+pub(super) async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.check_permission(view.resource_type, Action::Delete)?;
     let condition = call.precondition();
     let provider = &call.service.provider;

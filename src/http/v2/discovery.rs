@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::http::answer;
 use crate::http::call::Call;
 use crate::http::discovery::{CAPABILITIES, check_scopes_permission};
-use crate::http::route::Discovery as Target;
+use crate::http::route::DiscoveryEndpoint;
 use crate::protocol::Result;
 use crate::protocol::discovery::{Described, Discovery, filter_refused};
 use crate::protocol::message::{ListResponse, Selection};
@@ -18,7 +18,7 @@ use crate::protocol::projection::Projection;
 /// # Errors
 /// `Forbidden` for a filter, `InvalidValue` for a selection that contradicts itself, `NotFound` for
 /// a schema or resource type that the tenant lacks.
-pub(super) fn describe(call: &Call<'_>, target: &Target) -> Result<Response> {
+pub(super) fn describe(call: &Call<'_>, endpoint: &DiscoveryEndpoint) -> Result<Response> {
     if call.parameters.get("filter").is_some() {
         return Err(filter_refused());
     }
@@ -29,26 +29,28 @@ pub(super) fn describe(call: &Call<'_>, target: &Target) -> Result<Response> {
         capabilities: &CAPABILITIES,
         base_url: &call.scope.base_url,
     };
-    let shown = |resource: Value| shown(call, described(target), &selection, resource);
-    Ok(match target {
-        Target::ServiceProviderConfig => one(discovery.service_provider_config(), shown),
-        Target::Schemas => all(discovery.schemas(), shown),
-        Target::Schema(urn) => one(discovery.schema(urn)?, shown),
-        Target::ResourceTypes => all(discovery.resource_types(), shown),
-        Target::ResourceType(name) => one(discovery.resource_type(name)?, shown),
-        Target::Scopes => {
+    let shown = |resource: Value| shown(call, described(endpoint), &selection, resource);
+    Ok(match endpoint {
+        DiscoveryEndpoint::ServiceProviderConfig => one(discovery.service_provider_config(), shown),
+        DiscoveryEndpoint::Schemas => all(discovery.schemas(), shown),
+        DiscoveryEndpoint::Schema(urn) => one(discovery.schema(urn)?, shown),
+        DiscoveryEndpoint::ResourceTypes => all(discovery.resource_types(), shown),
+        DiscoveryEndpoint::ResourceType(name) => one(discovery.resource_type(name)?, shown),
+        DiscoveryEndpoint::Scopes => {
             check_scopes_permission(call)?;
             one(discovery.scopes(), shown)
         }
     })
 }
 
-fn described(target: &Target) -> Described {
-    match target {
-        Target::ServiceProviderConfig => Described::ServiceProviderConfig,
-        Target::Schemas | Target::Schema(_) => Described::Schema,
-        Target::ResourceTypes | Target::ResourceType(_) => Described::ResourceType,
-        Target::Scopes => Described::Scopes,
+fn described(endpoint: &DiscoveryEndpoint) -> Described {
+    match endpoint {
+        DiscoveryEndpoint::ServiceProviderConfig => Described::ServiceProviderConfig,
+        DiscoveryEndpoint::Schemas | DiscoveryEndpoint::Schema(_) => Described::Schema,
+        DiscoveryEndpoint::ResourceTypes | DiscoveryEndpoint::ResourceType(_) => {
+            Described::ResourceType
+        }
+        DiscoveryEndpoint::Scopes => Described::Scopes,
     }
 }
 

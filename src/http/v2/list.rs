@@ -16,11 +16,11 @@ use crate::provider::{Over, body_size};
 /// # Errors
 /// `Forbidden` without the permission to list, `InvalidValue` for a parameter, and what the
 /// provider says.
-pub(super) async fn list(call: &Call<'_>, within: Option<&ResourceType>) -> Result<Response> {
-    check_permission(call, within)?;
+pub(super) async fn list(call: &Call<'_>, over: Over<'_>) -> Result<Response> {
+    check_permission(call, over)?;
     let switches = &call.scope.tenant.rules.switches;
     let query = Query::from_parameters(&call.parameters, switches)?;
-    answer_to(call, within, &query).await
+    answer_to(call, over, &query).await
 }
 
 /// Answers with a page of a group's members.
@@ -47,26 +47,17 @@ pub(super) async fn members(
 ///
 /// # Errors
 /// As [`list`], and `InvalidSyntax` for a body that is no SearchRequest.
-pub(super) async fn search(
-    call: &Call<'_>,
-    within: Option<&ResourceType>,
-    body: Body,
-) -> Result<Response> {
-    check_permission(call, within)?;
+pub(super) async fn search(call: &Call<'_>, over: Over<'_>, body: Body) -> Result<Response> {
+    check_permission(call, over)?;
     let body = body::read_object(call, body).await?;
     let mut reading = call.scope.reading();
     let read = || Query::from_search_request(&body, &mut reading);
     let query = call.scope.compute(body_size(&body), read).await?;
     call.scope.note(&reading);
-    answer_to(call, within, &query?).await
+    answer_to(call, over, &query?).await
 }
 
-async fn answer_to(
-    call: &Call<'_>,
-    within: Option<&ResourceType>,
-    query: &Query,
-) -> Result<Response> {
-    let over = within.map_or(Over::All, Over::Type);
+async fn answer_to(call: &Call<'_>, over: Over<'_>, query: &Query) -> Result<Response> {
     let list = call
         .service
         .provider
@@ -76,10 +67,10 @@ async fn answer_to(
 }
 
 /// A query over every type needs the permission for each.
-fn check_permission(call: &Call<'_>, within: Option<&ResourceType>) -> Result<()> {
-    match within {
-        Some(resource_type) => call.check_permission(resource_type, Action::List),
-        None => {
+fn check_permission(call: &Call<'_>, over: Over<'_>) -> Result<()> {
+    match over {
+        Over::Type(resource_type) => call.check_permission(resource_type, Action::List),
+        Over::All => {
             let mut types = call.scope.tenant.registry.resource_types().iter();
             types.try_for_each(|resource_type| call.check_permission(resource_type, Action::List))
         }

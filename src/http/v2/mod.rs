@@ -3,41 +3,34 @@
 mod bulk;
 mod discovery;
 mod list;
+mod me;
 mod resource;
 
 use axum::body::Body;
 use axum::response::Response;
 
+use super::action::Action;
 use super::call::Call;
-use super::route::{Target, Verb, no_such_endpoint};
 use crate::protocol::Result;
-use crate::protocol::schema::ResourceType;
 
 /// Carries out a request of SCIM 2.0.
 ///
 /// # Errors
-/// What the single verbs say.
-pub(super) async fn act(
-    call: &Call<'_>,
-    target: &Target,
-    resource_type: Option<&ResourceType>,
-    (verb, body): (Verb, Body),
-) -> Result<Response> {
-    match (target, resource_type) {
-        (Target::Discovery(what), _) => discovery::describe(call, what),
-        (Target::Bulk, _) => bulk::bulk(call, body).await,
-        (Target::Me, _) => resource::me(call, verb, body).await,
-        (Target::Resource { id, .. }, Some(resource_type)) => {
-            resource::one(call, resource_type, id, verb, body).await
+/// What the single actions say.
+pub(super) async fn act(call: &Call<'_>, action: Action<'_>, body: Body) -> Result<Response> {
+    match action {
+        Action::Describe(endpoint) => discovery::describe(call, endpoint),
+        Action::Bulk => bulk::bulk(call, body).await,
+        Action::Me(verb) => me::act(call, verb, body).await,
+        Action::List(over) => list::list(call, over).await,
+        Action::Search(over) => list::search(call, over, body).await,
+        Action::Create(resource_type) => resource::create(call, resource_type, body).await,
+        Action::Get(resource_type, id) => resource::get(call, resource_type, id).await,
+        Action::Replace(resource_type, id) => {
+            resource::replace(call, resource_type, id, body).await
         }
-        (Target::Members { id, .. }, Some(resource_type)) => {
-            list::members(call, resource_type, id).await
-        }
-        (Target::Resource { .. } | Target::Members { .. }, None) => Err(no_such_endpoint()),
-        (Target::Collection(_), Some(resource_type)) if verb == Verb::Post => {
-            resource::create(call, resource_type, body).await
-        }
-        (Target::Collection(_), within) => list::list(call, within).await,
-        (Target::Search(_), within) => list::search(call, within, body).await,
+        Action::Patch(resource_type, id) => resource::patch(call, resource_type, id, body).await,
+        Action::Delete(resource_type, id) => resource::delete(call, resource_type, id).await,
+        Action::Members(resource_type, id) => list::members(call, resource_type, id).await,
     }
 }

@@ -1,4 +1,4 @@
-//! One resource: created, read, replaced, changed, deleted (RFC 7644 §3.3–§3.6, §3.11).
+//! One resource: created, read, replaced, changed, deleted (RFC 7644 §3.3–§3.6).
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -7,13 +7,12 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use crate::http::call::Call;
-use crate::http::route::{Verb, no_such_endpoint};
 use crate::http::{answer, body};
+use crate::protocol::Result;
 use crate::protocol::message::Selection;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::Action;
 use crate::protocol::version::Precondition;
-use crate::protocol::{Error, Result};
 use crate::provider::{Answer, Patched, Read};
 
 /// POST to a collection.
@@ -35,50 +34,15 @@ pub(super) async fn create(
     Ok(with_resource(StatusCode::CREATED, created))
 }
 
-/// GET, PUT, PATCH and DELETE of one resource.
+/// GET of one resource.
 ///
 /// # Errors
-/// `Forbidden` without the permission for the verb; what reading the body and the provider say.
-pub(super) async fn one(
+/// `Forbidden` without the permission to read; what the provider says.
+pub(super) async fn get(
     call: &Call<'_>,
     resource_type: &ResourceType,
     id: &str,
-    verb: Verb,
-    body: Body,
 ) -> Result<Response> {
-    match verb {
-        Verb::Get => get(call, resource_type, id).await,
-        Verb::Put => replace(call, resource_type, id, body).await,
-        Verb::Patch => patch(call, resource_type, id, body).await,
-        Verb::Delete => delete(call, resource_type, id).await,
-        Verb::Post => Err(Error::method_not_allowed("A resource takes no POST")),
-    }
-}
-
-/// Any verb on the resource that the caller's credential stands for (RFC 7644 §3.11).
-///
-/// For a credential without a user there is no `/Me`, which RFC 7644 §3.11 answers with 501; one that
-/// has a user cannot create it again.
-///
-/// # Errors
-/// `NotImplemented` without a user, `Conflict` for a POST; else as [`one`].
-pub(super) async fn me(call: &Call<'_>, verb: Verb, body: Body) -> Result<Response> {
-    let user = call.scope.caller.user.clone();
-    let id = user.ok_or_else(|| {
-        Error::not_implemented("This credential stands for no user, so there is no /Me")
-    })?;
-    if verb == Verb::Post {
-        return Err(Error::conflict(
-            "The user of this credential exists already",
-        ));
-    }
-    let registry = &call.scope.tenant.registry;
-    let users = registry.resource_type("User").cloned();
-    let users = users.ok_or_else(no_such_endpoint)?;
-    one(call, &users, &id, verb, body).await
-}
-
-async fn get(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Result<Response> {
     call.check_permission(resource_type, Action::Read)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let condition = call.precondition();
@@ -94,7 +58,11 @@ async fn get(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Result<
     })
 }
 
-async fn replace(
+/// PUT of one resource.
+///
+/// # Errors
+/// `Forbidden` without the permission to update; what reading the body and the provider say.
+pub(super) async fn replace(
     call: &Call<'_>,
     resource_type: &ResourceType,
     id: &str,
@@ -112,7 +80,11 @@ async fn replace(
     Ok(with_resource(StatusCode::OK, replaced))
 }
 
-async fn patch(
+/// PATCH of one resource.
+///
+/// # Errors
+/// As [`replace`].
+pub(super) async fn patch(
     call: &Call<'_>,
     resource_type: &ResourceType,
     id: &str,
@@ -133,7 +105,15 @@ async fn patch(
     })
 }
 
-async fn delete(call: &Call<'_>, resource_type: &ResourceType, id: &str) -> Result<Response> {
+/// DELETE of one resource.
+///
+/// # Errors
+/// `Forbidden` without the permission to delete; what the provider says.
+pub(super) async fn delete(
+    call: &Call<'_>,
+    resource_type: &ResourceType,
+    id: &str,
+) -> Result<Response> {
     call.check_permission(resource_type, Action::Delete)?;
     let condition = call.precondition();
     let provider = &call.service.provider;

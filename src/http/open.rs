@@ -1,0 +1,111 @@
+//! Who is calling, and whether there is a place for the request: from its head to a [`Call`].
+//!
+//! It must not know what the request asks for.
+
+use axum::body::Body;
+use axum::http::HeaderName;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
+use axum::http::request::Parts;
+
+use super::api::Api;
+use super::call::Call;
+use super::observe::RequestId;
+use super::{Gateway, Service, observe, public_url, signed};
+use crate::protocol::Result;
+use crate::protocol::message::Parameters;
+use crate::protocol::profile::Profile;
+use crate::provider::REQUEST_BUDGET;
+use crate::store::Meter;
+use crate::tenant::{CredentialKind, RequestHead, TenantId, refusal};
+
+/// Authenticates the request, waits for its turn and opens its scope. The body is given back, to be read
+/// by the action.
+///
+/// # Errors
+/// `Unauthorized`, `Forbidden` and `TooManyRequests`; `InvalidValue` for parameters that cannot be read;
+/// `Unavailable` when the caller cannot be looked up.
+pub(super) async fn open_call<'s>(
+    service: &'s Service,
+    (mut parts, body): (Parts, Body),
+    api: &Api,
+) -> Result<(Call<'s>, Body)> {
+    let extensions = &mut parts.extensions;
+    let meter = extensions.remove::<Meter>().unwrap_or_default();
+    let id = extensions.remove::<RequestId>().unwrap_or_default();
+    let gateway = extensions.remove::<Gateway>();
+    let place = (service.public_url.as_ref(), gateway.as_ref());
+    let path = public_url::public_path(parts.uri.path(), place.0, place.1);
+    let method = api.method(&parts);
+    let head = request_head(&parts, api, method.as_str(), &path)?;
+    let is_enabled = |tenant, kind| is_enabled(service, meter.clone(), tenant, kind);
+    let caller = service
+        .authenticator
+        .authenticate(&head, is_enabled)
+        .await?;
+    observe::note_tenant(&caller.tenant);
+    let turn = service.admission.admit(&caller.tenant).await?;
+    let body = signed::admit(service, &caller, &parts.headers, body, &meter).await?;
+    let base_url = public_url::base_url(place.0, place.1, &api.base_path());
+    let scope = service
+        .provider
+        .scope(caller, base_url, id.0, meter)
+        .await?;
+    let scope = match api.dialect() {
+        // A client of SCIM 1.1 cannot know of a profile of 2.0.
+        Some(_) => scope.with_profile(Profile::Default),
+        None => scope,
+    };
+    let parameters = Parameters::parse(parts.uri.query().unwrap_or_default())?;
+    let headers = parts.headers;
+    let call = Call {
+        service,
+        scope,
+        headers,
+        parameters,
+        _turn: turn,
+    };
+    Ok((call, body))
+}
+
+/// What the caller is recognised by.
+///
+/// # Errors
+/// `Unauthorized` if the path names a tenant that there cannot be.
+fn request_head<'p>(
+    parts: &'p Parts,
+    api: &'p Api,
+    method: &'p str,
+    path: &'p str,
+) -> Result<RequestHead<'p>> {
+    let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
+    let is_sole = parts.headers.get_all(AUTHORIZATION).iter().count() == 1;
+    // Of two credentials it cannot be told which one is meant.
+    let authorization = text(AUTHORIZATION).filter(|_| is_sole);
+    let tenant = match api {
+        Api::V2 | Api::V1 => None,
+        Api::Ionic(tenant) => Some(tenant.as_ref().ok_or_else(|| refusal(authorization))?),
+    };
+    Ok(RequestHead {
+        authorization,
+        tenant,
+        method,
+        path,
+        query: parts.uri.query(),
+        date: text(DATE),
+        content_md5: text(HeaderName::from_static("content-md5")),
+        content_type: text(CONTENT_TYPE),
+    })
+}
+
+/// Whether the tenant takes credentials of this kind.
+async fn is_enabled(
+    service: &Service,
+    meter: Meter,
+    tenant: TenantId,
+    kind: CredentialKind,
+) -> Result<bool> {
+    let provider = &service.provider;
+    let store = provider.store().for_tenant(&tenant, meter, REQUEST_BUDGET);
+    let tenant = provider.tenants().get(&tenant, &store).await?;
+    Ok(kind.is_enabled(&tenant.rules.switches))
+}
