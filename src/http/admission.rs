@@ -1,7 +1,7 @@
 //! How many requests of one tenant are carried out at the same time.
 //!
-//! A request beyond the limit waits a short time for an earlier one to end, before its body is read, and
-//! is then refused with 429. Lambda gives a process one request at a time, so this matters where one
+//! A request beyond the limit waits a short time for an earlier one to end, before its body is read. Then
+//! it is refused with 429. Lambda gives a process one request at a time, so this matters where one
 //! process serves many connections.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::tenant::TenantId;
 /// The number of requests of one tenant that run at the same time: an identity provider with many
 /// workers sends half as many.
 const MAX_RUNNING: usize = 64;
-/// How long a request beyond that waits.
+/// How long a request beyond [`MAX_RUNNING`] waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Admits requests, up to a limit for each tenant.
@@ -31,7 +31,7 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// Admits `running` requests of each tenant at the same time; further ones wait this long.
+    /// Admits `running` requests of each tenant at the same time. Further ones wait up to `longest_wait`.
     #[must_use]
     pub fn new(running: usize, longest_wait: Duration) -> Self {
         Self {

@@ -15,10 +15,10 @@ use crate::protocol::{Error, ErrorKind};
 
 /// The challenge of every 401 (RFC 6750 §3).
 const CHALLENGE: &str = "Bearer realm=\"scim\"";
-/// When to come back after an overload, in seconds.
+/// After how many seconds a client should repeat a request that met an overload.
 const RETRY_AFTER_SECONDS: &str = "2";
 
-/// A message that is no single resource.
+/// A message other than a single resource.
 pub(super) fn message(json: String) -> Response {
     with_body(StatusCode::OK, json)
 }
@@ -35,7 +35,7 @@ pub(super) fn resource(
     about(response, location, version)
 }
 
-/// Success without a body, for a resource that goes on existing.
+/// Success without a body, for a resource that still exists.
 pub(super) fn no_content(location: &str, version: &Version) -> Response {
     about(empty(StatusCode::NO_CONTENT), location, Some(version))
 }
@@ -45,7 +45,7 @@ pub(super) fn deleted(status: StatusCode) -> Response {
     empty(status)
 }
 
-/// The client has this version already; the headers are those that it would have been sent with
+/// The client has this version already. The headers are those that the resource would have been sent with
 /// (RFC 9110 §15.4.5).
 pub(super) fn not_modified(location: &str, version: &Version) -> Response {
     let mut response = empty(StatusCode::NOT_MODIFIED);
@@ -53,17 +53,17 @@ pub(super) fn not_modified(location: &str, version: &Version) -> Response {
     about(response, location, Some(version))
 }
 
-/// The SCIM error message; what only we may know of the error goes to the log.
+/// The SCIM error message. The error's cause goes to the log alone.
 pub(super) fn error(error: &Error) -> Response {
     refusal(error, error_response(error))
 }
 
-/// The same in SCIM 1.1.
+/// The error message of SCIM 1.1. The error's cause goes to the log alone.
 pub(super) fn error_v1(error: &Error) -> Response {
     refusal(error, error_response_v1(error))
 }
 
-/// The same answer in the media type of SCIM 1.1.
+/// Gives an answer the media type of SCIM 1.1.
 pub(super) fn in_v1(mut response: Response) -> Response {
     if response.headers().contains_key(CONTENT_TYPE) {
         set(&mut response, CONTENT_TYPE, JSON_UTF_8);
@@ -71,7 +71,7 @@ pub(super) fn in_v1(mut response: Response) -> Response {
     response
 }
 
-/// The same response, saying when to come back for what could not be done now (RFC 9110 §10.2.3).
+/// Adds when to repeat what could not be done now (RFC 9110 §10.2.3).
 pub(super) fn asking_to_retry(mut response: Response) -> Response {
     set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
     response
@@ -91,13 +91,13 @@ fn refusal(error: &Error, json: String) -> Response {
     response
 }
 
-/// The same response, saying which methods its path takes.
+/// Adds the methods that the path takes (RFC 9110 §10.2.1).
 pub(super) fn allowing(mut response: Response, allow: &str) -> Response {
     set(&mut response, ALLOW, allow);
     response
 }
 
-/// What HEAD gets of a GET's answer: everything but the body.
+/// The answer to HEAD, from that to GET: everything but the body (RFC 9110 §9.3.2).
 pub(super) fn head_of(mut response: Response) -> Response {
     use axum::body::HttpBody;
     let length = response.body().size_hint().exact();
@@ -108,7 +108,7 @@ pub(super) fn head_of(mut response: Response) -> Response {
     response
 }
 
-/// Sets a header of which we know that it can be one; one that cannot is left out.
+/// Sets a header. A value that no header can have is left out; the callers' values are always valid.
 pub(super) fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
@@ -137,7 +137,7 @@ fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// Logs an error, with what only we may know of it.
+/// Logs an error with its cause, which clients never see.
 pub(super) fn log(error: &Error) {
     let (kind, cause) = (error.kind(), error.causes());
     match (error.kind(), cause.is_empty()) {

@@ -11,12 +11,12 @@ use crate::protocol::Error;
 use crate::protocol::v1::Dialect;
 use crate::tenant::TenantId;
 
-/// What every SCIM 2.0 location begins with, below the public URL.
+/// The beginning of every path of SCIM 2.0, below the public URL.
 pub(super) const V2_PATH: &str = "/scim/v2";
-/// The same for SCIM 1.1.
+/// The beginning of every path of SCIM 1.1, below the public URL.
 pub(super) const V1_PATH: &str = "/scim/v1";
 
-/// By which a POST says that it is meant as something else (SCIM 1.1 API §3.12).
+/// The header by which a POST stands for another method (SCIM 1.1 API §3.12).
 const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
 
 /// A protocol.
@@ -26,7 +26,7 @@ pub(super) enum Api {
     V2,
     /// SCIM 1.1 at `/scim/v1`.
     V1,
-    /// The Ionic API at `/v2/{tenant}/scim`; nothing for a name that no tenant can have.
+    /// The Ionic API at `/v2/{tenant}/scim`; `None` for a name that no tenant can have.
     Ionic(Option<TenantId>),
 }
 
@@ -40,7 +40,7 @@ impl Api {
         }
     }
 
-    /// What its paths begin with.
+    /// The beginning of its paths.
     pub(super) fn base_path(&self) -> Cow<'static, str> {
         match self {
             Self::V2 => V2_PATH.into(),
@@ -52,7 +52,7 @@ impl Api {
         }
     }
 
-    /// What it is called in logs, in front of a target.
+    /// Its name in logs, in front of a target.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::V2 => "",
@@ -61,20 +61,20 @@ impl Api {
         }
     }
 
-    /// The method that a request means.
+    /// The method that a request stands for.
     pub(super) fn method(&self, parts: &Parts) -> Method {
         let overriding = parts.headers.get(METHOD_OVERRIDE);
         match overriding.filter(|_| *self != Self::V2 && parts.method == Method::POST) {
             Some(name) => {
                 let name = name.as_bytes().to_ascii_uppercase();
-                // What is no method is one that no target takes.
+                // A name that cannot be a method becomes one that no target takes.
                 Method::from_bytes(&name).unwrap_or(Method::TRACE)
             }
             None => parts.method.clone(),
         }
     }
 
-    /// An error as its clients read it.
+    /// An error in the form that its clients read.
     pub(super) fn error(&self, error: &Error) -> Response {
         match self {
             Self::V2 => answer::error(error),
@@ -82,7 +82,7 @@ impl Api {
         }
     }
 
-    /// An answer in its media type.
+    /// Gives an answer its media type.
     pub(super) fn finish(&self, response: Response) -> Response {
         match self {
             Self::V2 => response,

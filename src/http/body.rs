@@ -14,20 +14,20 @@ use crate::protocol::{Error, Result, json};
 
 /// The largest body of a request, in bytes.
 pub(super) const MAX_RESOURCE_BYTES: usize = MAX_BODY_BYTES as usize;
-/// How much of a body that is too large is read and dropped, in bytes. A client that is still
-/// sending when the connection closes loses the answer that says why.
+/// How much of a body that is too large is read and dropped, in bytes. If the connection closed while the
+/// client was still sending, the client would lose the answer that says why.
 const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
 
-/// Reads the JSON object that a request brings.
+/// Reads the JSON object in a request's body.
 ///
 /// # Errors
-/// `UnsupportedMediaType`, `PayloadTooLarge` naming the limit, `InvalidSyntax` when the body is no
+/// `UnsupportedMediaType`, `PayloadTooLarge` naming the limit, `InvalidSyntax` when the body is not a
 /// JSON object, `Unavailable` when there is no time left to parse it.
 pub(super) async fn read_object(call: &Call<'_>, body: Body) -> Result<Map<String, Value>> {
     read_object_up_to(call, body, MAX_RESOURCE_BYTES).await
 }
 
-/// The same up to another limit, in bytes.
+/// Reads the JSON object in a request's body up to another limit, in bytes.
 ///
 /// # Errors
 /// As [`read_object`].

@@ -1,4 +1,4 @@
-//! A request whose caller is known: what every verb gets to work with.
+//! A request whose caller is known, which is what both protocol versions work with.
 //!
 //! It must not know what the request asks for.
 
@@ -20,12 +20,12 @@ pub(super) struct Call<'s> {
     pub(super) scope: Scope,
     pub(super) headers: HeaderMap,
     pub(super) parameters: Parameters,
-    /// Its place among the requests of its tenant.
+    /// Counts the request among those of its tenant until it is dropped.
     pub(super) _turn: Turn,
 }
 
 impl Call<'_> {
-    /// Checks that the caller may do this with resources of the type, or with its own user at `/Me`.
+    /// Checks that the caller may do this with resources of the type, or at `/Me` with its own user.
     ///
     /// # Errors
     /// `Forbidden`, naming the permission: `users:create`.
@@ -37,11 +37,11 @@ impl Call<'_> {
         self.scope.check_permission(resource_type, action)
     }
 
-    /// What the request's headers demand of the version of its resource (RFC 7644 §3.14).
+    /// What `If-Match` and `If-None-Match` demand of the resource's version (RFC 7644 §3.14).
     pub(super) fn precondition(&self) -> Precondition {
         let joined = |name: HeaderName| {
             let values = self.headers.get_all(name).iter();
-            // What is no text is a tag that no version has.
+            // A value that is not text stands for a tag that no version has.
             let texts: Vec<_> = values
                 .map(|value| value.to_str().unwrap_or("\u{fffd}"))
                 .collect();

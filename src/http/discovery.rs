@@ -6,7 +6,7 @@ use crate::protocol::discovery::Capabilities;
 use crate::protocol::scopes::Action;
 use crate::provider::CURSOR_TIMEOUT_SECONDS;
 
-/// What the routes of this module's neighbours really do.
+/// What this service can do, which [`v2`](super::v2) and [`v1`](super::v1) make true.
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
     patch: true,
     bulk: true,

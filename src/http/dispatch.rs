@@ -1,7 +1,9 @@
-//! The way of a request: target, caller, action, door.
+//! The way of a request: its target, its caller, its action, and the protocol version that carries it
+//! out.
 //!
-//! The order decides what an outsider can learn. A path that cannot lead anywhere is refused at
-//! once; everything else needs a credential first, because which endpoints exist is the tenant's.
+//! The order decides what a client without a credential can learn. A path that leads nowhere for any
+//! tenant is refused at once. Everything else needs a credential first, because each tenant has
+//! endpoints of its own.
 
 use std::sync::Arc;
 
@@ -78,8 +80,12 @@ async fn carry_out(
     answered
 }
 
-/// Finds what the request asks for, and carries it out. A target that the tenant lacks is refused before
-/// a method that the target does not take, and that before a media type that is not served.
+/// Finds what the request asks for, and carries it out.
+///
+/// # Errors
+/// In this order: `NotFound` for a target that the tenant does not have; the answer to a method that the
+/// target does not take, which is no error here because it has a header of its own; `NotAcceptable`; what
+/// the action says.
 async fn act(
     call: &Call<'_>,
     body: Body,
@@ -108,13 +114,13 @@ fn type_at<'s>(scope: &'s Scope, endpoint: &str) -> Result<&'s ResourceType> {
     Ok(found)
 }
 
-/// The answer to a method that the target does not take, with those that it takes.
+/// The 405 for a method that the target does not take, with the methods that it takes.
 fn not_allowed(api: &Api, allow: &str) -> Response {
     let error = Error::method_not_allowed(format!("This path takes {allow} and no other method"));
     answer::allowing(api.error(&error), allow)
 }
 
-/// A method as it may stand in the log; what is none of HTTP's is the client's own text.
+/// A method as the log shows it. One that HTTP does not define is text of the client, so it is not shown.
 fn shown(method: &Method) -> &str {
     match method.as_str() {
         name @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => name,

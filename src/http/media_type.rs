@@ -13,12 +13,12 @@ use crate::protocol::{Error, Result};
 pub(super) const SCIM_JSON: &str = "application/scim+json";
 /// The media type of every answer with a body in SCIM 1.1, where clients insist on the charset.
 pub(super) const JSON_UTF_8: &str = "application/json; charset=utf-8";
-/// The other name that clients know it by.
+/// The other media type of JSON that clients use.
 const JSON: &str = "application/json";
-/// What clients say that do not name a type of their own.
+/// The media type of clients that set no other.
 const TEXT_PLAIN: &str = "text/plain";
 
-/// Checks that one of our two media types fits the `Accept` header.
+/// Checks that the `Accept` header allows one of the two media types of answers.
 ///
 /// # Errors
 /// `NotAcceptable` if the header asks for neither.
@@ -110,7 +110,7 @@ impl<'h> Range<'h> {
             let (key, value) = part.split_once('=')?;
             key.trim().eq_ignore_ascii_case("q").then(|| value.trim())
         });
-        // A weight that is no number says nothing, like a missing one.
+        // A weight that is not a number counts like a missing one.
         let quality = weight.and_then(|text| text.parse().ok()).unwrap_or(1.0);
         Self { name, quality }
     }

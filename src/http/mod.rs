@@ -3,10 +3,14 @@
 //! It owns paths, methods, media types, limits and headers, and turns a request into one call of
 //! the provider. It must not know how resources are stored or what a filter means.
 //!
+//! A request takes this way: `observe` opens its log line, `dispatch` asks `route` what its path
+//! means, `open` who is calling and `action` what is asked for, and `v2` or `v1` carries the
+//! action out: it reads the body, calls the provider and renders the answer.
+//!
 //! Invariants:
 //! - Every answer on every path is SCIM JSON or has no body, whatever went wrong.
 //! - No location is made from a header that the client wrote.
-//! - Nothing that a client sent reaches the log but a well-formed `X-Request-Id`.
+//! - Nothing that a client sent reaches the log, except a well-formed `X-Request-Id`.
 //!
 //! RFC 7644 §3; draft-scim-api-01 for SCIM 1.1.
 
@@ -51,9 +55,9 @@ use crate::tenant::Authenticator;
 pub struct Service {
     /// Carries requests out.
     pub provider: Provider,
-    /// Tells who is calling.
+    /// Finds out who is calling.
     pub authenticator: Authenticator,
-    /// Bounds how many requests of one tenant run at the same time.
+    /// Limits how many requests of one tenant run at the same time.
     pub admission: Admission,
     /// Where clients reach the service; where this is unknown, the [`Gateway`] may know it.
     pub public_url: Option<PublicUrl>,
@@ -71,8 +75,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(observe)
 }
 
-/// The answer where our own code broke. What it broke on may be the client's data, so it is not
-/// looked at; the panic hook has logged the place.
+/// The answer to a request whose code panicked. The panic's message may hold data of the client, so it is
+/// not used. The panic hook has logged the place.
 fn panicked(_payload: Box<dyn Any + Send + 'static>) -> Response {
     answer::error(&Error::internal("a panic"))
 }

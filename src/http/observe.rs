@@ -1,7 +1,7 @@
 //! What surrounds every request: its id, its log line, and the headers that every answer has.
 //!
-//! A log line holds ids, names of ours and numbers. It never holds a token, a query string, a path,
-//! or anything out of a body.
+//! A log line holds ids, names that this service defines, and numbers. It never holds a token, a query
+//! string, a path, or anything from a body.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::store::{Cost, Meter};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-/// The longest request id that is taken over from a client, in characters.
+/// The longest request id of a client that is repeated, in characters.
 const MAX_REQUEST_ID: usize = 128;
 
-/// Our own name for one request.
+/// The id that this service gives a request.
 ///
 /// It is never the client's `X-Request-Id`: writes are recognised by it when they are retried, so
 /// two requests must not share one.
@@ -66,22 +66,22 @@ pub(super) async fn observe(
     response
 }
 
-/// Notes for the log line where the request goes.
+/// Adds the request's method and target to its log line.
 pub(super) fn note_route(method: &str, api: &str, template: &str) {
     Span::current().record("route", format!("{method} {api}{template}"));
 }
 
-/// Notes for the log line whose request it is.
+/// Adds the tenant to the log line.
 pub(super) fn note_tenant(tenant: &impl fmt::Display) {
     Span::current().record("tenant.id", tracing::field::display(tenant));
 }
 
-/// Notes for the log line which type of resource the request is about.
+/// Adds the type of resource that the request is about to its log line.
 pub(super) fn note_resource_type(name: &str) {
     Span::current().record("resource.type", name);
 }
 
-/// Notes for the log line which tolerances the request needed.
+/// Adds the tolerances that the request needed to its log line.
 pub(super) fn note_tolerances(fired: Fired) {
     if !fired.is_empty() {
         Span::current().record("tolerances", tracing::field::display(fired));
@@ -107,7 +107,7 @@ fn server_timing(cost: &Cost) -> String {
     format!("db;dur={waited:.1};desc=\"{cost}\"")
 }
 
-/// The id that the client gave the request, if it is fit to be repeated.
+/// The id that the client gave the request, if it can be repeated in a header and in the log.
 fn client_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte);

@@ -1,4 +1,5 @@
-//! Who is calling, and whether there is a place for the request: from its head to a [`Call`].
+//! From the head of a request to a [`Call`]: who is calling, and whether one more request of that tenant
+//! may run.
 //!
 //! It must not know what the request asks for.
 
@@ -18,8 +19,8 @@ use crate::provider::REQUEST_BUDGET;
 use crate::store::Meter;
 use crate::tenant::{CredentialKind, RequestHead, TenantId, refusal};
 
-/// Authenticates the request, waits for its turn and opens its scope. The body is given back, to be read
-/// by the action.
+/// Authenticates the request, waits for its turn and opens its scope. The body is returned, for the action
+/// to read.
 ///
 /// # Errors
 /// `Unauthorized`, `Forbidden` and `TooManyRequests`; `InvalidValue` for parameters that cannot be read;
@@ -67,10 +68,10 @@ pub(super) async fn open_call<'s>(
     Ok((call, body))
 }
 
-/// What the caller is recognised by.
+/// The parts of a request by which its caller is recognised.
 ///
 /// # Errors
-/// `Unauthorized` if the path names a tenant that there cannot be.
+/// `Unauthorized` if the path names a tenant by a name that no tenant can have.
 fn request_head<'p>(
     parts: &'p Parts,
     api: &'p Api,
@@ -79,7 +80,7 @@ fn request_head<'p>(
 ) -> Result<RequestHead<'p>> {
     let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
     let is_sole = parts.headers.get_all(AUTHORIZATION).iter().count() == 1;
-    // Of two credentials it cannot be told which one is meant.
+    // With two credentials it is unknown which one is meant.
     let authorization = text(AUTHORIZATION).filter(|_| is_sole);
     let tenant = match api {
         Api::V2 | Api::V1 => None,
@@ -97,7 +98,7 @@ fn request_head<'p>(
     })
 }
 
-/// Whether the tenant takes credentials of this kind.
+/// Whether the tenant has switched on credentials of this kind.
 async fn is_enabled(
     service: &Service,
     meter: Meter,

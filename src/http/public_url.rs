@@ -1,7 +1,8 @@
 //! Under which URL clients reach the service.
 //!
-//! It is configured, or told by the gateway in front of the function, or that of the local listener.
-//! A `Host` header is never asked: whoever writes it would decide where other clients are sent.
+//! It is configured, or the gateway in front of the function names it, or it is that of the local
+//! listener. The `Host` header is never used: a client writes it, and would decide where other clients are
+//! sent.
 
 use axum::http::Uri;
 
@@ -88,7 +89,7 @@ fn public_url(domain: Option<&str>, stage: &str, is_in_url: bool) -> Option<Publ
 }
 
 impl PublicUrl {
-    /// Reads a configured URL; a slash at its end means nothing.
+    /// Reads a configured URL. A slash at its end is ignored.
     ///
     /// # Errors
     /// `InvalidValue` if it is not an http or https URL, or has a user, a query or a fragment.
@@ -115,13 +116,13 @@ impl PublicUrl {
         })
     }
 
-    /// The URL that every SCIM 2.0 endpoint stands below, without a slash at its end.
+    /// The base URL of SCIM 2.0, without a slash at its end.
     #[must_use]
     pub fn base_url(&self) -> String {
         self.at(V2_PATH)
     }
 
-    /// The URL that every SCIM 1.1 endpoint stands below, without a slash at its end.
+    /// The base URL of SCIM 1.1, without a slash at its end.
     #[must_use]
     pub fn v1_base_url(&self) -> String {
         self.at(V1_PATH)
@@ -135,7 +136,7 @@ impl PublicUrl {
 
 /// The base URL for a request below `base_path`, from what is configured or else from the gateway.
 ///
-/// Where neither says anything it is a path alone, which a client resolves against the URL it used.
+/// If both are unknown, it is a path alone, which a client resolves against the URL that it used.
 pub(super) fn base_url(
     configured: Option<&PublicUrl>,
     gateway: Option<&Gateway>,

@@ -1,5 +1,5 @@
-//! The part of a signed request that its head does not tell: whether the body is the one that was
-//! signed, and whether the signature was used before.
+//! What the head of a signed request does not show: whether the body is the one that was signed, and
+//! whether the signature was used before.
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -11,11 +11,12 @@ use crate::provider::REQUEST_BUDGET;
 use crate::store::Meter;
 use crate::tenant::{Caller, unauthorized};
 
-/// Returns the body, which of a signed request is read, compared and, by remembering the signature,
-/// used up. The body comes first: with another body a signature is not used up.
+/// Returns the body. The body of a signed request is read first and compared with the signature, and then
+/// the signature is remembered as used. In this order a request with another body does not use up a
+/// signature.
 ///
 /// # Errors
-/// `Unauthorized` for another body than the signed one and for a signature that was used;
+/// `Unauthorized` for another body than the signed one and for a signature that was used before;
 /// `PayloadTooLarge` naming the limit; `Unavailable`.
 pub(super) async fn admit(
     service: &Service,

@@ -30,7 +30,7 @@ const RAW: &AsciiSet = &CONTROLS
     .add(b'}');
 /// A fragment never travels, so a `#` in a query is data that was not encoded.
 const RAW_IN_QUERY: &AsciiSet = &RAW.add(b'#');
-/// A gateway hands some paths over decoded; there a `?` is not the beginning of a query.
+/// A gateway decodes some paths before it hands them over; in those a `?` does not begin a query.
 const RAW_IN_DECODED_PATH: &AsciiSet = &RAW.add(b'#').add(b'?');
 
 /// An extension of a request that cannot be carried out, whatever it asks for. The router answers it
@@ -63,8 +63,7 @@ pub fn origin_form(path: &str, query: &str) -> Result<Uri> {
     })
 }
 
-/// The same target of a request line with raw characters encoded. Whether it is a URI then is not
-/// looked at.
+/// The target of a request line with raw characters encoded. Whether the result is a URI is not checked.
 #[cfg(feature = "cli")]
 pub(super) fn encoded_target(target: &[u8]) -> String {
     let query_at = target.iter().position(|byte| *byte == b'?');

@@ -10,11 +10,12 @@
 //!          / endpoint [ "/" id ]
 //! ```
 //!
-//! The words of a target are found in any case, and the route says whether they are spelled as above;
-//! whether that matters is for the tenant's profile to say. The base is found as it is written alone: it
-//! is pasted whole, and a gateway's own routes begin with it.
+//! The words of a target are found in any case, and the route records whether they are spelled as above;
+//! the tenant's profile decides whether that matters. The base is found only in its own case: clients paste
+//! it whole, and a gateway's own routes begin with it.
 //!
-//! It must not know any tenant: whether an endpoint exists is for the tenant's registry to say.
+//! It must not know any tenant: which endpoints exist is decided by the tenant's registry, in
+//! [`action`](super::action).
 
 mod segments;
 mod target;
@@ -28,10 +29,10 @@ use crate::protocol::error::excerpt;
 use crate::protocol::{Error, Result};
 use crate::tenant::TenantId;
 
-/// The most segments that tell one root from another.
+/// The number of segments by which the longest base is recognised.
 const LONGEST_ROOT: usize = 3;
 
-/// What a request's path says.
+/// A request's path, read.
 #[derive(Debug)]
 pub(super) struct Route {
     /// The protocol; 2.0 where the path leads nowhere.
@@ -43,8 +44,8 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Reads the path of a request. It leads nowhere (`NotFound`), into a version that is not served
-    /// (`InvalidVers`), or asks for XML (`NotAcceptable`), unless it has a target.
+    /// Reads the path of a request. The target is `NotFound` for a path that leads nowhere, `InvalidVers`
+    /// for a protocol version that is not served, and `NotAcceptable` for one that asks for XML.
     pub(super) fn parse(path: &str) -> Self {
         let path = path.strip_suffix('/').unwrap_or(path);
         let decoded: Option<Vec<String>> = path.split('/').skip(1).map(decode).collect();
@@ -69,8 +70,8 @@ impl Route {
         }
     }
 
-    /// Whether a path begins like one of this service. It may still lead nowhere; a gateway's prefix
-    /// is taken off a path only if one of these is left.
+    /// Whether a path begins like one of this service. It may still lead nowhere. A gateway's prefix is
+    /// removed from a path only if such a path is left.
     pub(super) fn is_served(path: &str) -> bool {
         let head = path.split('/').skip(1).take(LONGEST_ROOT).map_while(decode);
         let head: Vec<String> = head.collect();

@@ -5,10 +5,10 @@ use percent_encoding::percent_decode_str;
 use super::no_such_endpoint;
 use crate::protocol::{Error, Result};
 
-/// The longest id that may exist, in characters; anything longer is not looked for.
+/// The longest id that can exist, in characters; a longer one is refused without a read.
 const MAX_ID_CHARACTERS: usize = 256;
 
-/// The words of paths by the segment in which they mean something.
+/// The protocol's words by the position of the segment in which they have a meaning.
 const WORDS: [&[&str]; 3] = [
     &[
         ".search",
@@ -56,7 +56,7 @@ pub(super) fn without_format<'p>(segments: &[&'p str]) -> Result<Vec<&'p str>> {
     Ok(segments)
 }
 
-/// One decoded path segment, or nothing if no name or id of ours can look like this.
+/// One decoded path segment; `None` if no name or id can look like it.
 pub(super) fn decode(segment: &str) -> Option<String> {
     let decoded = percent_decode_str(segment).decode_utf8().ok()?;
     let fits = !decoded.is_empty()

@@ -24,7 +24,7 @@ use super::wire::Turn;
 /// The most of a body that the router did not read which is read and dropped to keep the connection, in
 /// bytes.
 const MAX_DRAINED_BYTES: usize = 64 * 1024;
-/// For how long an answer waits for that.
+/// How long an answer waits while the rest of a body is read and dropped.
 const DRAIN_TIME: Duration = Duration::from_millis(100);
 
 /// Answers the requests of one connection.
@@ -60,7 +60,7 @@ impl Service<Request<Incoming>> for Exchanges {
         let request = Request::from_parts(parts, Body::new(body));
         Box::pin(async move {
             let answered = router.oneshot(request).await;
-            // Reading on would tell a client to send a body that is refused already.
+            // Reading on would make `hyper` ask the client for a body that is refused already.
             let is_whole = match awaits_go_ahead {
                 true => lock(&rest).is_over(),
                 false => drain(&rest).await,

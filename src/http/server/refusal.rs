@@ -1,4 +1,4 @@
-//! What `hyper` itself refuses, said as a SCIM error.
+//! Requests that `hyper` itself refuses: its bare answer is replaced by a SCIM error.
 //!
 //! A head that `hyper` cannot parse never reaches the router: it answers with a status and no body, and
 //! closes the connection. There is no hook in between. So its answer is recognised on its way out: it

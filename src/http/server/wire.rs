@@ -22,7 +22,7 @@ use super::{MAX_HEAD_BYTES, refusal};
 /// How much of what a refused client still sends is read and dropped, in bytes. A client whose data is
 /// not read when the connection closes loses the answer.
 const MAX_DRAINED_BYTES: usize = 1024 * 1024;
-/// For how long that is done.
+/// How long data of a refused client is read and dropped.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// How much is read from the socket at once while a request line is collected, in bytes.
 const CHUNK: usize = 8 * 1024;

@@ -13,8 +13,8 @@ use crate::provider::Performed;
 /// Answers a bulk request.
 ///
 /// # Errors
-/// `PayloadTooLarge` naming the limit, `InvalidSyntax` and `InvalidValue` for a body that is no bulk
-/// request; what is wrong with one operation stands in its result.
+/// `PayloadTooLarge` naming the limit, `InvalidSyntax` and `InvalidValue` for a body that is not a bulk
+/// request. An error of one operation is part of its result.
 pub(super) async fn bulk(call: &Call<'_>, dialect: Dialect, body: Body) -> Result<Response> {
     let (body, size) = read(call, body).await?;
     let scope = &call.scope;

@@ -1,4 +1,4 @@
-//! The users that devices are shown with, on request.
+//! The users that the Ionic API shows inside of devices, on request.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,10 +13,10 @@ use crate::protocol::version::Precondition;
 use crate::protocol::{Error, ErrorKind, Result};
 use crate::provider::Read;
 
-/// So many users are read at the same time.
+/// The number of users that are read at the same time.
 const MAX_READING: usize = 8;
 
-/// Puts the user of each device into it. A device whose user is gone stays as it is.
+/// Puts into each device its user. A device whose user is gone stays as it is.
 ///
 /// # Errors
 /// `Forbidden` without the permission to read users, `Unavailable`.

@@ -1,8 +1,7 @@
-//! SCIM 1.1 and the Ionic API: the same verbs of the provider, with requests and answers translated.
+//! SCIM 1.1 and the Ionic API: requests are translated into those of SCIM 2.0, and answers back.
 //!
-//! Everything that differs from 2.0 and is no matter of text stands here: which answers have a body,
-//! what a new user's groups and a device's user mean. The texts are
-//! [`protocol::v1`](crate::protocol::v1)'s.
+//! This folder decides which answers have a body, and what the groups of a new user and the user of a
+//! device mean. [`protocol::v1`](crate::protocol::v1) translates bodies, filters and resources.
 
 mod bulk;
 mod device;

@@ -176,8 +176,8 @@ async fn read_change(
     Ok((body, size))
 }
 
-/// What a translation of a body of this size makes of it. The outer error means that there was no time
-/// to translate it.
+/// Translates a body of this size. The outer error means that there was no time to translate it, the inner
+/// one that the body is wrong.
 async fn read_by<T>(
     call: &Call<'_>,
     size: usize,
@@ -189,8 +189,8 @@ async fn read_by<T>(
     result
 }
 
-/// A body that could be translated. That the resource is missing goes before what is wrong with the
-/// body.
+/// The translated body. If the body is wrong and the resource does not exist, the answer is 404, as it is
+/// in SCIM 2.0.
 async fn or_missing(
     call: &Call<'_>,
     view: View<'_>,
@@ -258,8 +258,8 @@ async fn shown(
     Ok(with_resource(status, translated))
 }
 
-/// A resource as this view shows it; a device with its user if that was asked for, which its version
-/// then stands for too.
+/// A resource as this view shows it. A device contains its user if that was asked for; its version then
+/// covers the user too.
 async fn translated(call: &Call<'_>, view: View<'_>, answer: Answer) -> Result<Answer> {
     let (scope, size) = (&call.scope, answer.text.len());
     if !view.embeds_user(&call.parameters) {

@@ -54,8 +54,8 @@ fn described(endpoint: &DiscoveryEndpoint) -> Described {
     }
 }
 
-/// The part of the resource that the request asks for. One that asks for nothing gets all of it,
-/// with what only its vendor has a schema for.
+/// The part of the resource that the request asks for. A request that selects nothing gets all of it,
+/// including attributes that no registered schema defines.
 fn shown(call: &Call<'_>, described: Described, selection: &Selection, resource: Value) -> String {
     let resource = match resource {
         Value::Object(members) if *selection != Selection::default() => {

@@ -123,11 +123,11 @@ pub(super) async fn delete(
     Ok(answer::deleted(StatusCode::NO_CONTENT))
 }
 
-/// The relation of a group to the list of its members: the attribute that the answer does not hold
-/// (RFC 8288 §2.1.2).
+/// The relation type of the link from a group to the list of its members (RFC 8288 §2.1.2): the name of the
+/// attribute that the answer leaves out.
 const MEMBERS: &str = "urn:ietf:params:scim:schemas:core:2.0:Group:members";
 
-/// What PUT and PATCH bring.
+/// What a PUT or PATCH asks for.
 struct Change {
     body: Map<String, Value>,
     selection: Selection,
