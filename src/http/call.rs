@@ -9,8 +9,7 @@ use super::Service;
 use crate::pool::Turn;
 use crate::protocol::Result;
 use crate::protocol::message::Parameters;
-use crate::protocol::schema::ResourceType;
-use crate::protocol::scopes::Action;
+use crate::protocol::profile::Reading;
 use crate::protocol::version::Precondition;
 use crate::provider::Scope;
 
@@ -25,18 +24,6 @@ pub(super) struct Call<'s> {
 }
 
 impl Call<'_> {
-    /// Checks that the caller may do this with resources of the type, or at `/Me` with its own user.
-    ///
-    /// # Errors
-    /// `Forbidden`, naming the permission: `users:create`.
-    pub(super) fn check_permission(
-        &self,
-        resource_type: &ResourceType,
-        action: Action,
-    ) -> Result<()> {
-        self.scope.check_permission(resource_type, action)
-    }
-
     /// What `If-Match` and `If-None-Match` demand of the resource's version (RFC 7644 §3.14).
     pub(super) fn precondition(&self) -> Precondition {
         let joined = |name: HeaderName| {
@@ -49,5 +36,21 @@ impl Call<'_> {
         };
         let (if_match, if_none_match) = (joined(IF_MATCH), joined(IF_NONE_MATCH));
         Precondition::parse(if_match.as_deref(), if_none_match.as_deref())
+    }
+
+    /// Reads a body or parameters of this size, in bytes, under the tenant's rules, and notes which
+    /// tolerances that needed.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no time left to read them. What `read` itself refuses is in the value.
+    pub(super) async fn read<T>(
+        &self,
+        size: usize,
+        read: impl FnOnce(&mut Reading<'_>) -> T,
+    ) -> Result<T> {
+        let mut reading = self.scope.reading();
+        let result = self.scope.compute(size, || read(&mut reading)).await;
+        self.scope.note(&reading);
+        result
     }
 }

@@ -18,14 +18,15 @@ use crate::provider::Performed;
 pub(super) async fn bulk(call: &Call<'_>, dialect: Dialect, body: Body) -> Result<Response> {
     let (body, size) = read(call, body).await?;
     let scope = &call.scope;
-    let mut reading = scope.reading();
-    let translate = || v1::bulk_request(body, &scope.tenant.registry, dialect, &mut reading);
-    let translated = scope.compute(size, translate).await?;
-    scope.note(&reading);
+    let registry = &scope.tenant.registry;
     let v1::Translated {
         request,
         names_from,
-    } = translated?;
+    } = call
+        .read(size, |reading| {
+            v1::bulk_request(body, registry, dialect, reading)
+        })
+        .await??;
     let explain = |one: Performed| {
         let name = one.label.bulk_id.as_ref();
         let name_from = name.and_then(|name| names_from.get(name).copied());

@@ -29,7 +29,7 @@ pub(super) async fn embed_users(
     let Some(users) = registry.resource_type("User") else {
         return Ok(());
     };
-    call.check_permission(users, Action::Read)?;
+    call.scope.check_permission(users, Action::Read)?;
     let view = View {
         dialect,
         resource_type: users,

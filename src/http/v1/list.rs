@@ -29,7 +29,8 @@ struct Listed {
 /// `Forbidden` without the permission to list, `InvalidFilter` and `InvalidValue` for a parameter, and
 /// what the provider says.
 pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
-    call.check_permission(view.resource_type, Action::List)?;
+    call.scope
+        .check_permission(view.resource_type, Action::List)?;
     let mut reading = call.scope.reading();
     let queried = view.query(&call.parameters, &mut reading);
     call.scope.note(&reading);

@@ -21,12 +21,15 @@ use crate::provider::{Answer, Patched, Read, body_size};
 /// # Errors
 /// `Forbidden` without the permission to create; what reading the body and the provider say.
 pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Result<Response> {
-    call.check_permission(view.resource_type, Action::Create)?;
+    call.scope
+        .check_permission(view.resource_type, Action::Create)?;
     let selection = view.selection(&call.parameters)?;
     let body = body::read_object(call, body).await?;
     let (scope, provider) = (&call.scope, &call.service.provider);
     let size = body_size(&body);
-    let request = read_by(call, size, |reading| view.new_resource(body, reading)).await??;
+    let request = call
+        .read(size, |reading| view.new_resource(body, reading))
+        .await??;
     let name_from = request.name_from;
     let explain = |error| explain_conflict(error, name_from);
     if request.groups.is_empty() {
@@ -52,7 +55,8 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
 /// # Errors
 /// `Forbidden` without the permission to read; what the provider says.
 pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
-    call.check_permission(view.resource_type, Action::Read)?;
+    call.scope
+        .check_permission(view.resource_type, Action::Read)?;
     let selection = view.selection(&call.parameters)?;
     let whole = call.precondition();
     // The provider does not know what else this view shows.
@@ -95,7 +99,7 @@ async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Resul
     let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
     let translate = |_: &mut Reading<'_>| view.request(body).map(|request| request.body);
-    let translated = read_by(call, size, translate).await?;
+    let translated = call.read(size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
     let condition = call.precondition();
     let (scope, provider) = (&call.scope, &call.service.provider);
@@ -109,7 +113,7 @@ async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<
     let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
     let translate = |reading: &mut Reading<'_>| view.merging_put(body, reading);
-    let translated = read_by(call, size, translate).await?;
+    let translated = call.read(size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
     let merged = apply(call, view, id, body, &selection).await?;
     let merged = or_current(call, view, id, (merged, &selection)).await?;
@@ -130,7 +134,7 @@ pub(super) async fn patch(
     let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
     let translate = |reading: &mut Reading<'_>| view.patch(body, reading);
-    let translated = read_by(call, size, translate).await?;
+    let translated = call.read(size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
     let is_asked = !call.parameters.list("attributes").is_empty();
     if view.dialect == Dialect::Ionic && !is_asked {
@@ -152,7 +156,8 @@ pub(super) async fn patch(
 /// # Errors
 /// `Forbidden` without the permission to delete; what the provider says.
 pub(super) async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
-    call.check_permission(view.resource_type, Action::Delete)?;
+    call.scope
+        .check_permission(view.resource_type, Action::Delete)?;
     let condition = call.precondition();
     let provider = &call.service.provider;
     provider
@@ -170,23 +175,11 @@ async fn read_change(
     view: View<'_>,
     body: Body,
 ) -> Result<(Map<String, Value>, usize)> {
-    call.check_permission(view.resource_type, Action::Update)?;
+    call.scope
+        .check_permission(view.resource_type, Action::Update)?;
     let body = body::read_object(call, body).await?;
     let size = body_size(&body);
     Ok((body, size))
-}
-
-/// Translates a body of this size. The outer error means that there was no time to translate it, the inner
-/// one that the body is wrong.
-async fn read_by<T>(
-    call: &Call<'_>,
-    size: usize,
-    read: impl FnOnce(&mut Reading<'_>) -> Result<T>,
-) -> Result<Result<T>> {
-    let mut reading = call.scope.reading();
-    let result = call.scope.compute(size, || read(&mut reading)).await;
-    call.scope.note(&reading);
-    result
 }
 
 /// The translated body. If the body is wrong and the resource does not exist, the answer is 404, as it is

@@ -16,10 +16,9 @@ use crate::protocol::bulk::{BulkRequest, render_response};
 pub(super) async fn bulk(call: &Call<'_>, body: Body) -> Result<Response> {
     let (body, size) = read(call, body).await?;
     let scope = &call.scope;
-    let mut reading = scope.reading();
-    let parse = || BulkRequest::parse(&body, &mut reading);
-    let request = scope.compute(size, parse).await?;
-    scope.note(&reading);
-    let performed = call.service.provider.bulk(scope, request?, size).await?;
+    let request = call
+        .read(size, |reading| BulkRequest::parse(&body, reading))
+        .await??;
+    let performed = call.service.provider.bulk(scope, request, size).await?;
     Ok(answer(&performed, render_response))
 }

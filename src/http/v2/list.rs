@@ -32,7 +32,7 @@ pub(super) async fn members(
     resource_type: &ResourceType,
     id: &str,
 ) -> Result<Response> {
-    call.check_permission(resource_type, Action::Read)?;
+    call.scope.check_permission(resource_type, Action::Read)?;
     let switches = &call.scope.tenant.rules.switches;
     let query = Query::from_parameters(&call.parameters, switches)?;
     let list = call
@@ -50,11 +50,12 @@ pub(super) async fn members(
 pub(super) async fn search(call: &Call<'_>, over: Over<'_>, body: Body) -> Result<Response> {
     check_permission(call, over)?;
     let body = body::read_object(call, body).await?;
-    let mut reading = call.scope.reading();
-    let read = || Query::from_search_request(&body, &mut reading);
-    let query = call.scope.compute(body_size(&body), read).await?;
-    call.scope.note(&reading);
-    answer_to(call, over, &query?).await
+    let query = call
+        .read(body_size(&body), |reading| {
+            Query::from_search_request(&body, reading)
+        })
+        .await??;
+    answer_to(call, over, &query).await
 }
 
 async fn answer_to(call: &Call<'_>, over: Over<'_>, query: &Query) -> Result<Response> {
@@ -69,10 +70,12 @@ async fn answer_to(call: &Call<'_>, over: Over<'_>, query: &Query) -> Result<Res
 /// A query over every type needs the permission for each.
 fn check_permission(call: &Call<'_>, over: Over<'_>) -> Result<()> {
     match over {
-        Over::Type(resource_type) => call.check_permission(resource_type, Action::List),
+        Over::Type(resource_type) => call.scope.check_permission(resource_type, Action::List),
         Over::All => {
             let mut types = call.scope.tenant.registry.resource_types().iter();
-            types.try_for_each(|resource_type| call.check_permission(resource_type, Action::List))
+            types.try_for_each(|resource_type| {
+                call.scope.check_permission(resource_type, Action::List)
+            })
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) async fn create(
     resource_type: &ResourceType,
     body: Body,
 ) -> Result<Response> {
-    call.check_permission(resource_type, Action::Create)?;
+    call.scope.check_permission(resource_type, Action::Create)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let body = body::read_object(call, body).await?;
     let provider = &call.service.provider;
@@ -43,7 +43,7 @@ pub(super) async fn get(
     resource_type: &ResourceType,
     id: &str,
 ) -> Result<Response> {
-    call.check_permission(resource_type, Action::Read)?;
+    call.scope.check_permission(resource_type, Action::Read)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let condition = call.precondition();
     let provider = &call.service.provider;
@@ -114,7 +114,7 @@ pub(super) async fn delete(
     resource_type: &ResourceType,
     id: &str,
 ) -> Result<Response> {
-    call.check_permission(resource_type, Action::Delete)?;
+    call.scope.check_permission(resource_type, Action::Delete)?;
     let condition = call.precondition();
     let provider = &call.service.provider;
     provider
@@ -135,7 +135,7 @@ struct Change {
 }
 
 async fn change(call: &Call<'_>, resource_type: &ResourceType, body: Body) -> Result<Change> {
-    call.check_permission(resource_type, Action::Update)?;
+    call.scope.check_permission(resource_type, Action::Update)?;
     Ok(Change {
         selection: Selection::from_parameters(&call.parameters)?,
         condition: call.precondition(),
