@@ -10,13 +10,12 @@ use axum::body::Body;
 use axum::http::Request;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use ring::hmac;
 use scim_lambda::protocol::profile::{Rules, Switches};
 use scim_lambda::tenant::{CredentialKind, Issued, NewCredential, Permissions, TenantId};
 use serde_json::json;
 use support::{Answer, Server};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 const V1: &str = "/scim/v1";
 const IONIC: &str = "/v2/acme/scim";
@@ -63,8 +62,8 @@ fn signed(key: &Issued, key_id: &str, path: &str, seconds_off: i64) -> [(&'stati
 fn date(seconds_off: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seconds = i64::try_from(now.as_secs()).unwrap() + seconds_off;
-    let date = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
-    date.format(&Rfc2822).unwrap()
+    let date = DateTime::<Utc>::from_timestamp(seconds, 0).unwrap();
+    date.to_rfc2822()
 }
 
 fn sign(key: &Issued, key_id: &str, message: &str) -> String {

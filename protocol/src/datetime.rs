@@ -6,12 +6,12 @@
 
 use std::fmt;
 
-use time::{Date, Duration, Month, PrimitiveDateTime, Time, UtcDateTime};
+use chrono::{Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike as _, Utc};
 
 /// An instant from the years 0001 to 9999, to the nanosecond; displays as
 /// `2011-05-13T04:42:34.000Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DateTime(UtcDateTime);
+pub struct DateTime(NaiveDateTime);
 
 impl DateTime {
     /// The texts that [`parse`](Self::parse) takes, for error messages.
@@ -28,17 +28,19 @@ impl DateTime {
         let (date, rest) = text.split_once('T')?;
         let (clock, offset) = split_offset(rest)?;
         let (time, days) = parse_time(clock)?;
-        let local = PrimitiveDateTime::new(parse_date(date)?, time).as_utc();
-        let instant = local.checked_add(days)?.checked_sub(offset)?;
-        (1..=9_999)
-            .contains(&instant.year())
-            .then_some(Self(instant))
+        let local = parse_date(date)?.and_time(time);
+        let instant = local.checked_add_signed(days)?.checked_sub_signed(offset)?;
+        Self::of_utc(instant)
     }
 
     /// The instant so many milliseconds after (or before) 1970, if its year has four digits.
     #[must_use]
     pub fn from_unix_milliseconds(milliseconds: i64) -> Option<Self> {
-        let instant = UtcDateTime::UNIX_EPOCH.checked_add(Duration::milliseconds(milliseconds))?;
+        let instant = chrono::DateTime::<Utc>::from_timestamp_millis(milliseconds)?;
+        Self::of_utc(instant.naive_utc())
+    }
+
+    fn of_utc(instant: NaiveDateTime) -> Option<Self> {
         (1..=9_999)
             .contains(&instant.year())
             .then_some(Self(instant))
@@ -47,7 +49,7 @@ impl DateTime {
     /// Milliseconds since 1970, rounded down.
     #[must_use]
     pub fn unix_milliseconds(self) -> i64 {
-        self.0.unix_timestamp() * 1_000 + i64::from(self.0.millisecond())
+        self.0.and_utc().timestamp_millis()
     }
 
     /// The instant as text of fixed width to the nanosecond, ordered as instants are.
@@ -57,29 +59,29 @@ impl DateTime {
     }
 
     fn seconds_text(self) -> String {
-        let (year, month, day) = (self.0.year(), u8::from(self.0.month()), self.0.day());
-        let (hour, minute, second) = self.0.as_hms();
+        let (year, month, day) = (self.0.year(), self.0.month(), self.0.day());
+        let (hour, minute, second) = (self.0.hour(), self.0.minute(), self.0.second());
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
     }
 }
 
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03}Z", self.seconds_text(), self.0.millisecond())
+        let milliseconds = self.0.and_utc().timestamp_subsec_millis();
+        write!(f, "{}.{milliseconds:03}Z", self.seconds_text())
     }
 }
 
 /// `YYYY-MM-DD`.
-fn parse_date(text: &str) -> Option<Date> {
+fn parse_date(text: &str) -> Option<NaiveDate> {
     let (year, rest) = text.split_once('-')?;
     let (month, day) = rest.split_once('-')?;
-    let month = Month::try_from(u8::try_from(digits(month, 2)?).ok()?).ok()?;
-    let (year, day) = (digits(year, 4)?, digits(day, 2)?);
-    Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()
+    let year = i32::try_from(digits(year, 4)?).ok()?;
+    NaiveDate::from_ymd_opt(year, digits(month, 2)?, digits(day, 2)?)
 }
 
 /// `hh:mm:ss[.fraction]`, and the day to add when it is `24:00:00`.
-fn parse_time(text: &str) -> Option<(Time, Duration)> {
+fn parse_time(text: &str) -> Option<(NaiveTime, TimeDelta)> {
     let (clock, nanosecond) = match text.split_once('.') {
         Some((clock, fraction)) => (clock, parse_fraction(fraction)?),
         None => (text, 0),
@@ -89,11 +91,10 @@ fn parse_time(text: &str) -> Option<(Time, Duration)> {
     let (hour, minute, second) = (digits(hour, 2)?, digits(minute, 2)?, digits(second, 2)?);
     if hour == 24 {
         let is_midnight = minute == 0 && second == 0 && nanosecond == 0;
-        return is_midnight.then_some((Time::MIDNIGHT, Duration::DAY));
+        return is_midnight.then_some((NaiveTime::MIN, TimeDelta::days(1)));
     }
-    let small = |number: u32| u8::try_from(number).ok();
-    let time = Time::from_hms_nano(small(hour)?, small(minute)?, small(second)?, nanosecond);
-    Some((time.ok()?, Duration::ZERO))
+    let time = NaiveTime::from_hms_nano_opt(hour, minute, second, nanosecond)?;
+    Some((time, TimeDelta::zero()))
 }
 
 /// The digits after the point, as nanoseconds.
@@ -106,12 +107,12 @@ fn parse_fraction(text: &str) -> Option<u32> {
 }
 
 /// What stands before the offset, and how far the offset's clock is ahead of UTC.
-fn split_offset(text: &str) -> Option<(&str, Duration)> {
+fn split_offset(text: &str) -> Option<(&str, TimeDelta)> {
     if let Some(clock) = text.strip_suffix('Z') {
-        return Some((clock, Duration::ZERO));
+        return Some((clock, TimeDelta::zero()));
     }
     let Some(at) = text.find(['+', '-']) else {
-        return Some((text, Duration::ZERO));
+        return Some((text, TimeDelta::zero()));
     };
     let (clock, offset) = text.split_at_checked(at)?;
     let (hours, minutes) = offset.get(1..)?.split_once(':')?;
@@ -119,7 +120,7 @@ fn split_offset(text: &str) -> Option<(&str, Duration)> {
     if minutes > 59 || hours * 60 + minutes > 14 * 60 {
         return None;
     }
-    let ahead = Duration::minutes(i64::from(hours * 60 + minutes));
+    let ahead = TimeDelta::minutes(i64::from(hours * 60 + minutes));
     Some((
         clock,
         if offset.starts_with('-') {

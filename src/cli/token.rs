@@ -5,13 +5,12 @@ use std::fmt::Write;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Failure;
 use super::place::Place;
 use super::serve::print;
 use super::tenant::tenant_id;
+use crate::protocol::datetime::DateTime;
 use crate::stack::Stack;
 use crate::tenant::{
     Credential, CredentialId, CredentialKind, Issued, NewCredential, Permissions, TenantId,
@@ -198,12 +197,10 @@ fn line(credential: &Credential) -> String {
 
 /// The day of a time in seconds since the Unix epoch.
 fn day(seconds: u64) -> String {
-    let time = i64::try_from(seconds)
-        .ok()
-        .map(OffsetDateTime::from_unix_timestamp);
-    let text = time
-        .and_then(Result::ok)
-        .and_then(|time| time.format(&Rfc3339).ok());
-    text.and_then(|text| text.get(..10).map(str::to_owned))
+    let milliseconds = seconds.checked_mul(1_000);
+    milliseconds
+        .and_then(|milliseconds| i64::try_from(milliseconds).ok())
+        .and_then(DateTime::from_unix_milliseconds)
+        .and_then(|time| time.to_string().get(..10).map(str::to_owned))
         .unwrap_or_else(|| "?".to_owned())
 }

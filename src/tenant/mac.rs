@@ -16,10 +16,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Weekday};
 use md5::{Digest, Md5};
 use ring::hmac;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 use super::token::hex;
 use super::{CredentialId, RequestHead, StackSecret, TenantId};
@@ -112,8 +111,15 @@ fn message(head: &RequestHead<'_>) -> String {
 }
 
 fn seconds_of(date: &str) -> Option<u64> {
-    let date = OffsetDateTime::parse(date, &Rfc2822).ok()?;
-    u64::try_from(date.unix_timestamp()).ok()
+    let date = date.trim();
+    // chrono refuses a date whose day of the week is wrong. The signature covers the text and the window
+    // the instant, so the name of the day is passed over.
+    let unnamed = match date.split_once(',') {
+        Some((day, rest)) if day.len() == 3 && day.parse::<Weekday>().is_ok() => rest,
+        _ => date,
+    };
+    let date = DateTime::parse_from_rfc2822(unnamed).ok()?;
+    u64::try_from(date.timestamp()).ok()
 }
 
 #[cfg(test)]
@@ -194,6 +200,40 @@ mod tests {
         check(&head(), &signature(), DATE_SECONDS - window, true);
         check(&head(), &signature(), DATE_SECONDS + window + 1, false);
         check(&head(), &signature(), DATE_SECONDS - window - 1, false);
+    }
+
+    #[test]
+    fn a_date_is_read_as_http_and_mail_write_it() {
+        for date in [
+            DATE,
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun, 6 Nov 1994 08:49:37 UT",
+            "6 Nov 1994 08:49:37 GMT",
+            "06 Nov 94 08:49:37 GMT",
+            "sun, 06 nov 1994 08:49:37 gmt",
+            " Sun, 06 Nov 1994 08:49:37 GMT ",
+            "Sun, 06 Nov 1994 10:19:37 +0130",
+            "Sun, 06 Nov 1994 03:49:37 EST",
+            // The name of another day.
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(seconds_of(date), Some(DATE_SECONDS), "{date}");
+        }
+        for date in [
+            "",
+            "Son, 06 Nov 1994 08:49:37 GMT",
+            "Sun 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sunday, 06 Nov 1994 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 31 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sat, 06 Nov 1954 08:49:37 GMT",
+            "1994-11-06T08:49:37Z",
+        ] {
+            assert_eq!(seconds_of(date), None, "{date}");
+        }
     }
 
     #[test]

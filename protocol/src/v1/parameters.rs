@@ -5,8 +5,7 @@
 
 use std::collections::HashSet;
 
-use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
+use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 
 use super::View;
 use crate::error::excerpt;
@@ -273,23 +272,19 @@ impl Parameter<'_> {
 
     /// Compares whole seconds: the second `s` begins at `s` and ends before `s + 1`.
     fn timestamp(&self, value: &str) -> Result<Filter> {
-        let begin = value.parse().ok();
-        let begin = begin.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-        let begin = begin.ok_or_else(|| self.unfit("seconds since 1970"))?;
-        let end = begin
-            .checked_add(Duration::SECOND)
-            .ok_or_else(|| self.unfit("seconds since 1970"))?;
-        let bound = |op: CompareOp, time: OffsetDateTime| {
-            let text = time.format(&Rfc3339);
-            let text = text.map_err(|_| self.unfit("seconds since 1970"))?;
-            Ok(self.compare(op, CompareValue::String(text)))
+        let seconds = value.parse::<i64>().ok();
+        let begin = seconds.and_then(second_text);
+        let end = seconds.and_then(|seconds| second_text(seconds.checked_add(1)?));
+        let Some((begin, end)) = begin.zip(end) else {
+            return Err(self.unfit("seconds since 1970"));
         };
+        let bound = |op: CompareOp, text: String| self.compare(op, CompareValue::String(text));
         match self.operator {
-            Operator::AtLeast => bound(CompareOp::Ge, begin),
-            Operator::AtMost => bound(CompareOp::Lt, end),
+            Operator::AtLeast => Ok(bound(CompareOp::Ge, begin)),
+            Operator::AtMost => Ok(bound(CompareOp::Lt, end)),
             _ if self.is_equality() => Ok(Filter::And(vec![
-                bound(CompareOp::Ge, begin)?,
-                bound(CompareOp::Lt, end)?,
+                bound(CompareOp::Ge, begin),
+                bound(CompareOp::Lt, end),
             ])),
             _ => Err(self.unfit("no such comparison")),
         }
@@ -317,6 +312,13 @@ impl Parameter<'_> {
             excerpt(self.name)
         ))
     }
+}
+
+/// The beginning of a second since 1970 as a `dateTime`, if its year has four digits.
+fn second_text(seconds: i64) -> Option<String> {
+    let begin = DateTime::<Utc>::from_timestamp(seconds, 0)?;
+    let text = || begin.to_rfc3339_opts(SecondsFormat::Secs, true);
+    (0..=9_999).contains(&begin.year()).then(text)
 }
 
 /// All terms in one filter; a single one stands alone.
