@@ -5,8 +5,9 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::Once;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -16,6 +17,10 @@ use scim_lambda::store::{Meter, Stored};
 use scim_lambda::tenant::TenantId;
 use serde_json::{Value, json};
 use support::Server;
+use tracing::Level;
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 const USERS: &str = "/scim/v2/Users";
 const PASSWORD: &str = "t1meMa$heen";
@@ -67,13 +72,22 @@ async fn a_discarded_password_leaves_no_trace() {
     assert!(!stored.body.contains("password"), "{}", stored.body);
 }
 
-/// A log that is kept in memory.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What this thread has logged since it first asked for it. A test has a thread of its own, and
+    /// all of the service runs on it.
+    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
 
-impl io::Write for Log {
+/// Writes to the log of the thread that logs.
+struct ThreadLog;
+
+impl io::Write for ThreadLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| {
+            if let Some(log) = log {
+                log.extend_from_slice(bytes);
+            }
+        });
         Ok(bytes.len())
     }
 
@@ -82,33 +96,32 @@ impl io::Write for Log {
     }
 }
 
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
+/// Keeps what this thread logs from now on.
+///
+/// The subscriber is one for the whole process. With a subscriber for each thread, `tracing` could
+/// remember from another thread that a place in the code does not log at all.
+fn keep_log() {
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| {
+        let kept = dynamic_filter_fn(|metadata, _| {
+            *metadata.level() <= Level::DEBUG && LOG.with_borrow(Option::is_some)
+        });
+        let lines = fmt::layer().json().with_writer(|| ThreadLog);
+        let subscriber = tracing_subscriber::registry().with(lines.with_filter(kept));
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
+    LOG.set(Some(Vec::new()));
 }
 
-/// What all tests of this process log, from the first that asks on. A subscriber for each thread would
-/// not do: whether a place in the code logs at all is remembered for the whole process.
-fn log() -> Log {
-    static LOG: LazyLock<Log> = LazyLock::new(|| {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .with_max_level(tracing::Level::DEBUG)
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::set_global_default(subscriber).unwrap();
-        log
-    });
-    LOG.clone()
+/// What this thread has logged since [`keep_log`].
+fn logged() -> String {
+    LOG.with_borrow(|log| String::from_utf8(log.clone().unwrap()).unwrap())
 }
 
 /// What is found at the door is noted like what is found in a body.
 #[tokio::test]
 async fn the_log_line_of_a_request_names_the_tolerances_that_it_needed() {
-    let log = log();
+    keep_log();
     let server = Server::start().await;
     let mut number = 0;
     let mut check =
@@ -122,7 +135,7 @@ async fn the_log_line_of_a_request_names_the_tolerances_that_it_needed() {
             let request = request.body(Body::from(body.to_string())).unwrap();
             let answer = server.answer(request).await;
             assert!(answer.status < 300, "{path}: {}", answer.text);
-            let text = log.text();
+            let text = logged();
             let lines = text
                 .lines()
                 .map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -154,7 +167,7 @@ async fn the_log_line_of_a_request_names_the_tolerances_that_it_needed() {
 
 #[tokio::test]
 async fn no_log_line_holds_what_a_client_sent() {
-    let log = log();
+    keep_log();
     let server = Server::start().await;
     let id = server.create(USERS, &user()).await;
     let patch = json!({
@@ -187,7 +200,7 @@ async fn no_log_line_holds_what_a_client_sent() {
             .status,
     ];
     assert_eq!(statuses, [409, 400, 200, 400, 404]);
-    let text = log.text();
+    let text = logged();
     assert!(text.contains("answered 409"), "{text}");
     // How a query is answered is told without its values.
     assert!(text.contains(r#""plan":"User: all filter""#), "{text}");
