@@ -267,11 +267,18 @@ class Session:
             server[1].close()
 
 
+def test_file(target, module):
+    """The file of a test target, or of a module of one."""
+    if target == "suite":
+        return ROOT / "tests" / target / f"{module or 'main'}.rs"
+    return ROOT / "protocol" / "tests" / f"{target}.rs"
+
+
 def is_in_steps(command):
     """Whether .ci/run runs the command, perhaps with more arguments or for all tests together."""
     program = re.sub(r" -p \S+", "", command.removeprefix("UPDATE=1 ").split(" --test ")[0])
-    named = re.search(r"--test (\w+)", command)
-    exists = named is None or any((ROOT / tests / f"{named[1]}.rs").exists() for tests in ("tests", "protocol/tests"))
+    named = re.search(r"--test (\w+)(?: (\w+)::)?", command)
+    exists = named is None or test_file(*named.groups()).exists()
     return exists and re.search(rf"^\s.*\b{program}\b", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
 
 

@@ -1,0 +1,362 @@
+//! Holds the modules to the arrows of `docs/architecture.md`: what imports what, read from the code.
+//!
+//! A file imports another where one of its paths leads there: `crate::store::Stored`, `super::change`,
+//! in a `use` line or in code. What stands under `#[cfg(test)]` does not count. Two rules hold:
+//! - between rooms, an import goes along [`ARROWS`];
+//! - the files and folders of one folder do not import each other in a circle. A folder and what is in
+//!   it may.
+//!
+//! `tests/architecture/exceptions.txt` lists the imports that break a rule today. The test fails on a
+//! new one, and on a line that is not needed any more, so the list can only shrink.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use syn::visit::{self, Visit};
+use syn::{Attribute, ItemMod, ItemUse, UseTree};
+
+/// The rooms, and for each the rooms that it may import.
+const ARROWS: [(&str, &[&str]); 13] = [
+    (
+        "bin",
+        &[
+            "cli", "http", "stack", "aws", "logs", "store", "tenant", "clock",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "http", "provider", "store", "tenant", "embedded", "stack", "aws", "logs", "clock",
+            "protocol",
+        ],
+    ),
+    (
+        "stack",
+        &[
+            "http", "provider", "store", "tenant", "aws", "clock", "protocol",
+        ],
+    ),
+    (
+        "http",
+        &["provider", "store", "tenant", "pool", "clock", "protocol"],
+    ),
+    (
+        "provider",
+        &["store", "tenant", "pool", "clock", "protocol"],
+    ),
+    ("pool", &["tenant", "protocol"]),
+    ("store", &["tenant", "pool", "aws", "clock", "protocol"]),
+    ("tenant", &["aws", "clock", "protocol"]),
+    ("embedded", &["aws", "clock", "protocol"]),
+    ("aws", &["clock", "protocol"]),
+    ("logs", &["protocol"]),
+    ("clock", &["protocol"]),
+    ("protocol", &[]),
+];
+
+/// The sources of each crate, and the room that all of it is in, if it is one room.
+const CRATES: [(&str, Option<&str>); 2] = [("src", None), ("protocol/src", Some("protocol"))];
+
+const EXCEPTIONS: &str = "tests/architecture/exceptions.txt";
+
+/// A module's name from the top of its crate: `store::plan::planner`.
+type Module = Vec<String>;
+
+#[test]
+fn imports_go_along_the_arrows() {
+    let imports = all_imports();
+    let mut broken: BTreeSet<String> = imports.iter().filter_map(against_the_arrows).collect();
+    broken.extend(in_circles(&imports));
+    let known = fs::read_to_string(root().join(EXCEPTIONS)).unwrap_or_default();
+    let known: BTreeSet<String> = known.lines().map(str::to_owned).collect();
+    if std::env::var_os("UPDATE").is_some() {
+        let kept: Vec<&str> = broken.intersection(&known).map(String::as_str).collect();
+        fs::write(root().join(EXCEPTIONS), kept.join("\n") + "\n").unwrap();
+    }
+    let new: Vec<_> = broken.difference(&known).collect();
+    let gone: Vec<_> = known.difference(&broken).collect();
+    assert!(
+        new.is_empty(),
+        "imports against the arrows or in a circle: {new:#?}"
+    );
+    assert!(
+        gone.is_empty(),
+        "these hold now; take them out of {EXCEPTIONS}: {gone:#?}"
+    );
+}
+
+#[test]
+fn paths_are_resolved_from_where_they_stand() {
+    let modules: BTreeSet<Module> = ["", "a", "a::b", "a::c", "d"]
+        .iter()
+        .map(|name| module(name))
+        .collect();
+    let check = |source: &str, expected: &[&str]| {
+        let found = imports_of(&module("a::b"), &syn::parse_file(source).unwrap(), &modules);
+        let expected: BTreeSet<Module> = expected.iter().map(|name| module(name)).collect();
+        assert_eq!(found, expected, "{source}");
+    };
+    check("use crate::d::Thing;", &["d"]);
+    check("use super::{c, Other};", &["a::c", "a"]);
+    check("use super::super::d;", &["d"]);
+    check("fn f() { crate::a::c::g(); }", &["a::c"]);
+    check("type T = crate::d::Thing;", &["d"]);
+    check("#[cfg(test)] mod tests { use crate::d::Thing; }", &[]);
+    check("#[cfg(test)] use crate::d::Thing;", &[]);
+    check("mod inner { use super::super::c; }", &["a::c"]);
+    check("use std::fmt; fn f() { fmt::format(); }", &[]);
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn module(name: &str) -> Module {
+    name.split("::")
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// One import: from which module of which crate to which.
+struct Import {
+    room: Option<&'static str>,
+    from: Module,
+    to: Module,
+}
+
+fn all_imports() -> Vec<Import> {
+    let mut imports = Vec::new();
+    for (sources, room) in CRATES {
+        let files = files_of(&root().join(sources));
+        let modules: BTreeSet<Module> = files.keys().cloned().collect();
+        for (from, path) in &files {
+            let source = fs::read_to_string(path).unwrap();
+            let file = syn::parse_file(&source).unwrap();
+            let found = imports_of(from, &file, &modules);
+            imports.extend(found.into_iter().map(|to| Import {
+                room,
+                from: from.clone(),
+                to,
+            }));
+        }
+    }
+    imports
+}
+
+/// The files below a folder by the module that each is. Files of tests do not count.
+fn files_of(sources: &Path) -> BTreeMap<Module, PathBuf> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![sources.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            if name == "tests" || name.starts_with("test_") {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let below = path.strip_prefix(sources).unwrap().with_extension("");
+                let mut module: Module = below
+                    .iter()
+                    .map(|part| part.to_string_lossy().into_owned())
+                    .collect();
+                if matches!(name.as_str(), "mod" | "lib" | "main") {
+                    module.pop();
+                }
+                files.insert(module, path);
+            }
+        }
+    }
+    files
+}
+
+/// The modules that a file's paths lead to, itself apart.
+fn imports_of(from: &Module, file: &syn::File, modules: &BTreeSet<Module>) -> BTreeSet<Module> {
+    let mut reader = Reader {
+        place: from.clone(),
+        modules,
+        found: BTreeSet::new(),
+    };
+    reader.visit_file(file);
+    reader.found.remove(from);
+    reader.found
+}
+
+/// Reads the paths of one file. The place is the module that a path stands in.
+struct Reader<'m> {
+    place: Module,
+    modules: &'m BTreeSet<Module>,
+    found: BTreeSet<Module>,
+}
+
+impl Reader<'_> {
+    /// Notes the module that a path leads to, if it begins in the crate.
+    fn note(&mut self, path: &[String]) {
+        let mut target = match path.first().map(String::as_str) {
+            Some("crate" | "scim_lambda") => Module::new(),
+            Some("self" | "super") => self.place.clone(),
+            Some(name) if self.is_child(name) => self.place.clone(),
+            _ => return,
+        };
+        for name in path {
+            match name.as_str() {
+                "crate" | "scim_lambda" | "self" => {}
+                "super" => {
+                    target.pop();
+                }
+                name => target.push(name.to_owned()),
+            }
+        }
+        while !self.modules.contains(&target) && target.pop().is_some() {}
+        self.found.insert(target);
+    }
+
+    fn is_child(&self, name: &str) -> bool {
+        let mut child = self.place.clone();
+        child.push(name.to_owned());
+        self.modules.contains(&child)
+    }
+
+    fn note_tree(&mut self, tree: &UseTree, before: &mut Vec<String>) {
+        match tree {
+            UseTree::Path(path) => {
+                before.push(path.ident.to_string());
+                self.note_tree(&path.tree, before);
+                before.pop();
+            }
+            UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.note_tree(tree, before);
+                }
+            }
+            UseTree::Name(name) => self.note_leaf(&name.ident, before),
+            UseTree::Rename(rename) => self.note_leaf(&rename.ident, before),
+            UseTree::Glob(_) => self.note(before),
+        }
+    }
+
+    fn note_leaf(&mut self, name: &syn::Ident, before: &mut Vec<String>) {
+        before.push(name.to_string());
+        self.note(before);
+        before.pop();
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        if !is_test(attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        self.place.push(item.ident.to_string());
+        visit::visit_item_mod(self, item);
+        self.place.pop();
+    }
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        self.note_tree(&item.tree, &mut Vec::new());
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let names: Vec<_> = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect();
+        if names.len() > 1 {
+            self.note(&names);
+        }
+        visit::visit_path(self, path);
+    }
+}
+
+fn attributes(item: &syn::Item) -> &[Attribute] {
+    match item {
+        syn::Item::Fn(item) => &item.attrs,
+        syn::Item::Impl(item) => &item.attrs,
+        syn::Item::Mod(item) => &item.attrs,
+        syn::Item::Struct(item) => &item.attrs,
+        syn::Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
+
+fn is_test(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute
+                .parse_args::<syn::Path>()
+                .is_ok_and(|path| path.is_ident("test"))
+    })
+}
+
+/// An import between rooms that no arrow allows.
+fn against_the_arrows(import: &Import) -> Option<String> {
+    let room = |module: &Module| {
+        let first = module.first().map(String::as_str);
+        import.room.or(first).map(str::to_owned)
+    };
+    let (from, to) = (room(&import.from)?, room(&import.to)?);
+    if from == to {
+        return None;
+    }
+    let (_, allowed) = ARROWS.iter().find(|(name, _)| *name == from)?;
+    (!allowed.contains(&to.as_str()))
+        .then(|| format!("{} -> {}", import.from.join("::"), import.to.join("::")))
+}
+
+/// The imports between files or folders of one folder that are part of a circle.
+fn in_circles(imports: &[Import]) -> Vec<String> {
+    let mut folders = BTreeMap::<(Option<&str>, Module), BTreeSet<(String, String)>>::new();
+    for import in imports {
+        let shared = import
+            .from
+            .iter()
+            .zip(&import.to)
+            .take_while(|(from, to)| from == to)
+            .count();
+        // A folder and what is in it may import each other.
+        let (Some(from), Some(to)) = (import.from.get(shared), import.to.get(shared)) else {
+            continue;
+        };
+        let folder = (import.room, import.from[..shared].to_vec());
+        let edge = (from.clone(), to.clone());
+        folders.entry(folder).or_default().insert(edge);
+    }
+    let mut circles = Vec::new();
+    for ((room, folder), edges) in folders {
+        let room = room.into_iter().map(str::to_owned);
+        let place: Vec<_> = room.chain(folder).collect();
+        let within = edges.iter().filter(|(from, to)| leads(&edges, to, from));
+        circles.extend(within.map(|(from, to)| {
+            let name = |last: &String| {
+                let names: Vec<_> = place.iter().chain([last]).map(String::as_str).collect();
+                names.join("::")
+            };
+            format!("{} -> {}", name(from), name(to))
+        }));
+    }
+    circles
+}
+
+/// Whether a way of imports leads from one name to another.
+fn leads(edges: &BTreeSet<(String, String)>, from: &str, to: &str) -> bool {
+    let (mut seen, mut open) = (BTreeSet::from([from]), vec![from]);
+    while let Some(name) = open.pop() {
+        if name == to {
+            return true;
+        }
+        let next = edges.iter().filter(|(start, _)| start == name);
+        open.extend(
+            next.map(|(_, end)| end.as_str())
+                .filter(|end| seen.insert(end)),
+        );
+    }
+    false
+}

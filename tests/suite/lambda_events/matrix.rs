@@ -1,0 +1,182 @@
+//! Every kind of gateway, with every stage and API mapping, leads every root path of the service to
+//! its answer, and the answer says where the client finds the resource.
+
+use lambda_http::lambda_runtime::Context;
+use serde_json::{Value, json};
+
+use crate::support::Server;
+
+use super::{Answered, answer};
+
+/// The id of the API, which the domains that AWS gives begin with.
+const API_ID: &str = "abc123defg";
+/// A domain of the operator's own.
+const OWN: &str = "id.example.com";
+const STAGES: [&str; 4] = ["$default", "prod", "scim", "v2"];
+const MAPPINGS: [&str; 4] = ["", "/scim", "/v2", "/a/scim"];
+
+/// One path below each root that the service answers. `{id}` stands for a user's id.
+const PATHS: [Path; 5] = [
+    Path::of_a_resource("/scim/v2/Users/{id}"),
+    Path::of_a_resource("/scim/v1/Users/{id}"),
+    Path::of_a_resource("/v2/acme/scim/Users/{id}"),
+    Path::of_a_resource("/scim/v2/ServiceProviderConfig"),
+    Path::of_anything("/scim/v2"),
+];
+
+struct Path {
+    path: &'static str,
+    /// Whether the answer has a `Location`, which is the URL that the client used.
+    is_located: bool,
+}
+
+impl Path {
+    const fn of_a_resource(path: &'static str) -> Self {
+        Self {
+            path,
+            is_located: true,
+        }
+    }
+
+    const fn of_anything(path: &'static str) -> Self {
+        Self {
+            path,
+            is_located: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    HttpApi,
+    RestApi,
+    FunctionUrl,
+}
+
+/// By which domain a request comes, and what the gateway says of its path.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    /// By the domain that AWS gave the API: the stage is in the URL.
+    AwsDomain,
+    /// By a domain of the operator's own; the path comes with the mapping.
+    OwnDomain,
+    /// By the same, but something in front has taken the mapping off the path.
+    OwnDomainUnmapped,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    kind: Kind,
+    stage: &'static str,
+    mapping: &'static str,
+    way: Way,
+}
+
+impl Case {
+    /// The stage as a prefix of paths. Function URLs have the default stage only.
+    fn stage_prefix(&self) -> String {
+        match (self.kind, self.stage) {
+            (Kind::FunctionUrl, _) | (_, "$default") => String::new(),
+            (_, stage) => format!("/{stage}"),
+        }
+    }
+
+    fn domain(&self) -> String {
+        match (self.way, self.kind) {
+            (Way::AwsDomain, Kind::FunctionUrl) => {
+                format!("{API_ID}.lambda-url.eu-west-1.on.aws")
+            }
+            (Way::AwsDomain, _) => format!("{API_ID}.execute-api.eu-west-1.amazonaws.com"),
+            _ => OWN.to_owned(),
+        }
+    }
+
+    /// Where the service is for its clients.
+    fn public_url(&self) -> String {
+        match self.mapping {
+            "" if self.way == Way::AwsDomain => {
+                format!("https://{}{}", self.domain(), self.stage_prefix())
+            }
+            mapping => format!("https://{OWN}{mapping}"),
+        }
+    }
+
+    fn event(&self, path: &str, token: &str) -> Value {
+        let mapped = match self.way {
+            Way::OwnDomain => format!("{}{path}", self.mapping),
+            Way::AwsDomain | Way::OwnDomainUnmapped => path.to_owned(),
+        };
+        let url_path = match self.way {
+            Way::AwsDomain => format!("{}{path}", self.stage_prefix()),
+            Way::OwnDomain | Way::OwnDomainUnmapped => mapped.clone(),
+        };
+        let domain = self.domain();
+        let headers = json!({"host": domain, "authorization": format!("Bearer {token}")});
+        let stage = match self.kind {
+            Kind::FunctionUrl => "$default",
+            Kind::HttpApi | Kind::RestApi => self.stage,
+        };
+        let mut context = json!({"apiId": API_ID, "domainName": domain, "stage": stage});
+        if self.kind == Kind::RestApi {
+            context["httpMethod"] = "GET".into();
+            context["path"] = url_path.into();
+            context["identity"] = json!({});
+            return json!({"httpMethod": "GET", "path": mapped, "headers": headers, "requestContext": context});
+        }
+        context["http"] = json!({"method": "GET", "path": url_path});
+        json!({
+            "version": "2.0",
+            "rawPath": url_path,
+            "rawQueryString": "",
+            "headers": headers,
+            "requestContext": context,
+            "isBase64Encoded": false,
+        })
+    }
+}
+
+#[tokio::test]
+async fn every_gateway_leads_every_root_path_to_its_answer() {
+    let mut played = 0;
+    for mapping in MAPPINGS {
+        let configured = format!("https://{OWN}{mapping}");
+        let configured = Some(configured.as_str()).filter(|_| !mapping.is_empty());
+        let server = Server::at(configured).await;
+        let user = json!({"userName": "ada@example.com"});
+        let id = server.create("/scim/v2/Users", &user).await;
+        for (kind, stage) in kinds_and_stages() {
+            for way in [Way::AwsDomain, Way::OwnDomain, Way::OwnDomainUnmapped] {
+                let case = Case {
+                    kind,
+                    stage,
+                    mapping,
+                    way,
+                };
+                for path in &PATHS {
+                    check(&server, case, path, &id).await;
+                    played += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(played, 3 * 4 * 4 * 3 * PATHS.len());
+}
+
+fn kinds_and_stages() -> impl Iterator<Item = (Kind, &'static str)> {
+    let kinds = [Kind::HttpApi, Kind::RestApi, Kind::FunctionUrl];
+    let all = kinds.map(|kind| STAGES.map(|stage| (kind, stage)));
+    all.into_iter().flatten()
+}
+
+async fn check(server: &Server, case: Case, path: &Path, id: &str) {
+    let local = path.path.replace("{id}", id);
+    let event = case.event(&local, &server.token);
+    let Answered {
+        status, headers, ..
+    } = answer(server, event, Context::default()).await;
+    assert_eq!(status, 200, "{case:?} {local}");
+    let location = headers.get("location").map(String::as_str);
+    let expected = format!("{}{local}", case.public_url());
+    let expected = Some(expected.as_str()).filter(|_| path.is_located);
+    assert_eq!(location, expected, "{case:?} {local}");
+}

@@ -1,0 +1,38 @@
+//! The integration tests: one binary, so that the service and what it is built of are linked once.
+//!
+//! `cargo test --test suite MODULE::` runs one module.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod architecture;
+mod bounds;
+mod bulk;
+mod cli;
+mod concurrency;
+mod conformance_page;
+mod credentials;
+mod directory;
+mod doctor;
+mod exchanges;
+mod fairness;
+mod faults;
+mod floor;
+mod http;
+mod journal;
+mod lambda_events;
+mod large_groups;
+mod last_modified;
+mod late_indexes;
+mod long_values;
+mod partition_limits;
+mod query_costs;
+mod query_paging;
+mod query_plans;
+mod registered;
+mod secrecy;
+mod secrets_contract;
+mod secrets_manager_faults;
+mod simulation;
+mod support;
+mod v1;
+mod versions;

@@ -1,0 +1,459 @@
+//! Processes that serve one table over a network that fails as it is told, in a time that passes only
+//! while everybody waits.
+
+mod audit;
+mod budget;
+mod network;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::Builder;
+use dynoxide::{AttributeValue, Database, ImportOptions, Item};
+use scim_lambda::aws;
+use scim_lambda::clock::Clock;
+use scim_lambda::embedded::{DataDirectory, Engine};
+use scim_lambda::protocol::error::{ErrorKind, Result};
+use scim_lambda::protocol::message::{Parameters, Query, Selection};
+use scim_lambda::protocol::profile::Rules;
+use scim_lambda::protocol::schema::ResourceType;
+use scim_lambda::protocol::version::Precondition;
+use scim_lambda::provider::{Cursors, Over, Patched, Provider, Read, Scope};
+use scim_lambda::store::{ConfigItem, Cost, Meter, PlainItem, Scalar, Store};
+use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+pub(crate) use budget::Budget;
+pub(crate) use network::{Call, Fault, Line};
+use network::{Network, Plug, execute};
+
+/// What every location begins with.
+pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
+
+/// A table, its network and its time.
+pub(crate) struct World {
+    network: Arc<Network>,
+    clock: Arc<SimulatedClock>,
+}
+
+/// One process that serves the table, and what became of its last request.
+pub(crate) struct Process {
+    pub(crate) provider: Provider,
+    pub(crate) line: Arc<Line>,
+}
+
+/// Wall-clock time that goes with tokio's, which is what processes measure time by; it goes on while
+/// a process stands still.
+struct SimulatedClock {
+    begin: Instant,
+    jumped: AtomicU64,
+}
+
+impl Clock for SimulatedClock {
+    fn now_millis(&self) -> u64 {
+        let passed = u64::try_from(self.begin.elapsed().as_millis()).unwrap();
+        1_700_000_000_000 + passed + self.jumped.load(Ordering::SeqCst)
+    }
+}
+
+impl World {
+    /// An empty table; calls take some milliseconds.
+    pub(crate) async fn new() -> Self {
+        Self::with(5, None).await
+    }
+
+    async fn with(latency: u64, budget: Option<Mutex<Budget>>) -> Self {
+        let database = DataDirectory::in_memory().unwrap().open_table().unwrap();
+        let world = Self::over(database, latency, budget);
+        let process = world.process();
+        let store = process.provider.store();
+        store.create_table_if_missing().await.unwrap();
+        world
+    }
+
+    /// A directory of so many users, loaded and not created, behind partitions with limits; and the
+    /// ids of the users, in order.
+    pub(crate) async fn loaded(users: usize) -> (Self, Vec<String>) {
+        let world = Self::with(5, Some(Mutex::new(Budget::new()))).await;
+        let database = world.network.table.database().clone();
+        let sink = move |items: Vec<PlainItem>| {
+            let items = items.into_iter().map(item).collect();
+            let imported = database.import_items("scim", items, ImportOptions::default());
+            imported.unwrap();
+            Ok(())
+        };
+        let process = world.process();
+        let mut loader = process.provider.loader(&tenant(), sink).await.unwrap();
+        let id = |number: usize| format!("01900000-0000-7000-8000-{number:012}");
+        let ids: Vec<String> = (0..users).map(id).collect();
+        for (number, id) in ids.iter().enumerate() {
+            let user = object(user(&format!("user-{number}")));
+            loader.add("User", id, user, 1_600_000_000_000).unwrap();
+        }
+        loader.finish().unwrap();
+        (world, ids)
+    }
+
+    fn over(database: Database, latency: u64, budget: Option<Mutex<Budget>>) -> Self {
+        Self {
+            network: Arc::new(Network {
+                table: Engine::new(database),
+                latency,
+                budget,
+            }),
+            clock: Arc::new(SimulatedClock {
+                begin: Instant::now(),
+                jumped: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Another table that holds the same.
+    pub(crate) fn copy(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("table.sqlite");
+        let file = file.to_string_lossy();
+        self.network.table.database().vacuum_into(&file).unwrap();
+        let database = Database::memory().unwrap();
+        database.restore_from(&file).unwrap();
+        Self::over(database, self.network.latency, None)
+    }
+
+    /// Writes to the table past every process.
+    pub(crate) fn tamper(&self, operation: &str, request: &Value) {
+        let (status, text) = execute(&self.network.table, operation, request);
+        assert_eq!(status, 200, "{text}");
+    }
+
+    /// Everything in the table.
+    pub(crate) fn items(&self) -> Vec<Value> {
+        let (mut items, mut start) = (Vec::new(), Value::Null);
+        loop {
+            let mut request = json!({"TableName": "scim", "ConsistentRead": true});
+            if !start.is_null() {
+                request["ExclusiveStartKey"] = start;
+            }
+            let (_, text) = execute(&self.network.table, "Scan", &request);
+            let mut answer: Value = serde_json::from_str(&text).unwrap();
+            items.append(answer["Items"].as_array_mut().unwrap());
+            start = answer["LastEvaluatedKey"].take();
+            if start.is_null() {
+                return items;
+            }
+        }
+    }
+
+    /// Sets the rules of the tenant.
+    pub(crate) async fn set_rules(&self, change: impl FnOnce(&mut Rules)) {
+        let mut rules = Rules::default();
+        change(&mut rules);
+        let process = self.process();
+        let wait = Duration::from_secs(10);
+        let store = process.provider.store();
+        let store = store.for_tenant(&tenant(), Meter::default(), wait);
+        store.put_config(ConfigItem::Rules(&rules)).await.unwrap();
+    }
+
+    /// One more process.
+    pub(crate) fn process(&self) -> Process {
+        let line = Line::new(&self.network);
+        let config = Builder::from(&aws::in_process(Plug(Arc::clone(&line))));
+        let store = Store::with_config(config, "scim", self.clock.clone());
+        let cursors = Cursors::new(&StackSecret::from_bytes(&[7; 32]).unwrap()).unwrap();
+        let provider = Provider::new(store, self.clock.clone(), cursors);
+        Process { provider, line }
+    }
+
+    /// Lets dead writers' leases run out and finishes what they left, until nothing is left.
+    pub(crate) async fn finish(&self) {
+        let process = self.process();
+        for _ in 0..5 {
+            tokio::time::advance(Duration::from_secs(30)).await;
+            process.provider.finish(&tenant()).await.unwrap();
+            if process.journal_len().await == 0 {
+                return;
+            }
+        }
+        panic!("the journal does not become empty");
+    }
+
+    /// Lets time pass of which no process knows but by the clock on the wall.
+    pub(crate) fn jump(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap();
+        self.clock.jumped.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Calls that a partition refused.
+    pub(crate) fn throttled(&self) -> u64 {
+        let budget = self.network.budget.as_ref().unwrap();
+        budget.lock().unwrap().throttled
+    }
+}
+
+pub(crate) fn tenant() -> TenantId {
+    TenantId::parse("acme").unwrap()
+}
+
+impl Process {
+    pub(crate) async fn scope(&self) -> Result<Scope> {
+        let caller = Caller {
+            tenant: tenant(),
+            credential: CredentialId::parse("1").unwrap(),
+            permissions: Permissions::All,
+            role: None,
+            user: None,
+            signature: None,
+        };
+        let base_url = BASE.to_owned();
+        let request_id = "request".to_owned();
+        self.provider
+            .scope(caller, base_url, request_id, Meter::default())
+            .await
+    }
+
+    pub(crate) async fn journal_len(&self) -> usize {
+        let scope = self.scope().await.unwrap();
+        scope.store.journal_len().await.unwrap()
+    }
+
+    pub(crate) async fn total(&self, kind: &str) -> u64 {
+        let scope = self.scope().await.unwrap();
+        let resource_type = resource_type(&scope, kind);
+        scope.store.total(resource_type).await.unwrap()
+    }
+
+    /// Creates a resource and returns it.
+    pub(crate) async fn post(&self, kind: &str, body: Value) -> Result<Value> {
+        let scope = self.scope().await?;
+        let resource_type = resource_type(&scope, kind);
+        let all = Selection::default();
+        let created = self
+            .provider
+            .create(&scope, resource_type, object(body), &all);
+        Ok(parse(&created.await?.text))
+    }
+
+    pub(crate) async fn get(&self, kind: &str, id: &str) -> Result<Value> {
+        let scope = self.scope().await?;
+        let resource_type = resource_type(&scope, kind);
+        let (all, always) = (Selection::default(), Precondition::default());
+        match self
+            .provider
+            .get(&scope, resource_type, id, &all, &always)
+            .await?
+        {
+            Read::Found(answer) => Ok(parse(&answer.text)),
+            Read::NotModified(_) => panic!("{id} was read without a condition"),
+        }
+    }
+
+    pub(crate) async fn put(&self, kind: &str, id: &str, body: Value) -> Result<Value> {
+        self.put_if(kind, id, body, "").await
+    }
+
+    /// PUT on the condition that the resource has this entity tag.
+    pub(crate) async fn put_if(
+        &self,
+        kind: &str,
+        id: &str,
+        body: Value,
+        tag: &str,
+    ) -> Result<Value> {
+        let scope = self.scope().await?;
+        let resource_type = resource_type(&scope, kind);
+        let (all, condition) = (Selection::default(), condition(tag));
+        let body = object(body);
+        let replaced = self
+            .provider
+            .replace(&scope, resource_type, id, body, &all, &condition);
+        Ok(parse(&replaced.await?.text))
+    }
+
+    pub(crate) async fn patch(&self, kind: &str, id: &str, operations: Value) -> Result<String> {
+        self.patch_if(kind, id, operations, "").await
+    }
+
+    /// PATCH on the condition that the resource has this entity tag; returns the new one.
+    pub(crate) async fn patch_if(
+        &self,
+        kind: &str,
+        id: &str,
+        operations: Value,
+        tag: &str,
+    ) -> Result<String> {
+        self.priced_patch(kind, id, operations, tag)
+            .await
+            .map(|(version, _)| version)
+    }
+
+    /// The same with what it cost.
+    pub(crate) async fn priced_patch(
+        &self,
+        kind: &str,
+        id: &str,
+        operations: Value,
+        tag: &str,
+    ) -> Result<(String, Cost)> {
+        let scope = self.scope().await?;
+        let resource_type = resource_type(&scope, kind);
+        let selection = Selection {
+            excluded_attributes: vec!["members".to_owned()],
+            ..Selection::default()
+        };
+        let body = object(json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": operations,
+        }));
+        let condition = condition(tag);
+        let patched = self
+            .provider
+            .patch(&scope, resource_type, id, body, &selection, &condition);
+        let version = match patched.await? {
+            Patched::Resource(answer) => answer.version,
+            Patched::NoContent { version, .. } => version,
+        };
+        Ok((version.to_string(), scope.store.meter().cost()))
+    }
+
+    pub(crate) async fn delete(&self, kind: &str, id: &str) -> Result<()> {
+        let scope = self.scope().await?;
+        let resource_type = resource_type(&scope, kind);
+        let always = Precondition::default();
+        self.provider
+            .delete(&scope, resource_type, id, &always)
+            .await
+    }
+
+    pub(crate) async fn list(&self, kind: &str, query: &str) -> Result<Value> {
+        let scope = self.scope().await?;
+        let parameters = Parameters::parse(query)?;
+        let query = Query::from_parameters(&parameters, &scope.tenant.rules.switches)?;
+        let over = Over::Type(resource_type(&scope, kind));
+        Ok(parse(&self.provider.query(&scope, over, &query).await?))
+    }
+
+    /// Creates users `{name}-0` and so on, and returns their ids.
+    pub(crate) async fn users(&self, name: &str, count: usize) -> Vec<String> {
+        let mut ids = Vec::new();
+        for number in 0..count {
+            ids.push(self.user(&format!("{name}-{number}")).await);
+        }
+        ids
+    }
+
+    pub(crate) async fn user(&self, name: &str) -> String {
+        id(&self.post("User", user(name)).await.unwrap())
+    }
+
+    pub(crate) async fn group(&self, name: &str, members: &[String]) -> String {
+        id(&self.post("Group", group(name, members)).await.unwrap())
+    }
+
+    /// The ids of a group's members, in order.
+    pub(crate) async fn members(&self, group: &str) -> Vec<String> {
+        let group = self.get("Group", group).await.unwrap();
+        values(&group["members"])
+    }
+
+    /// The ids of the groups of a user, in order.
+    pub(crate) async fn groups(&self, user: &str) -> Vec<String> {
+        let user = self.get("User", user).await.unwrap();
+        values(&user["groups"])
+    }
+}
+
+pub(crate) fn user(name: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": name,
+        "externalId": format!("external-{name}"),
+        "emails": [{"value": format!("{name}@example.com"), "type": "work"}],
+    })
+}
+
+pub(crate) fn group(name: &str, members: &[String]) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "displayName": name,
+        "members": listed(members),
+    })
+}
+
+/// `members` as clients send them.
+pub(crate) fn listed(members: &[String]) -> Value {
+    members.iter().map(|id| json!({"value": id})).collect()
+}
+
+pub(crate) fn add(members: &[String]) -> Value {
+    json!([{"op": "add", "path": "members", "value": listed(members)}])
+}
+
+pub(crate) fn remove(members: &[String]) -> Value {
+    json!([{"op": "remove", "path": "members", "value": listed(members)}])
+}
+
+pub(crate) fn replace(members: &[String]) -> Value {
+    json!([{"op": "replace", "path": "members", "value": listed(members)}])
+}
+
+pub(crate) fn id(resource: &Value) -> String {
+    resource["id"].as_str().unwrap().to_owned()
+}
+
+/// The values of a multi-valued attribute, in order.
+pub(crate) fn values(attribute: &Value) -> Vec<String> {
+    let elements = attribute.as_array().into_iter().flatten();
+    let mut values: Vec<String> = elements
+        .map(|element| element["value"].as_str().unwrap().to_owned())
+        .collect();
+    values.sort_unstable();
+    values
+}
+
+pub(crate) fn sorted(ids: &[String]) -> Vec<String> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids
+}
+
+/// The kind of error that a request came to.
+#[track_caller]
+pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
+    result.unwrap_err().kind()
+}
+
+/// An item as the table in this process takes it.
+fn item(plain: PlainItem) -> Item {
+    let value = |scalar| match scalar {
+        Scalar::Text(text) => AttributeValue::S(text),
+        Scalar::Number(digits) => AttributeValue::N(digits),
+    };
+    let attributes = plain.into_iter();
+    attributes
+        .map(|(name, scalar)| (name, value(scalar)))
+        .collect()
+}
+
+fn condition(tag: &str) -> Precondition {
+    match tag {
+        "" => Precondition::default(),
+        tag => Precondition::parse(Some(tag), None),
+    }
+}
+
+fn resource_type<'s>(scope: &'s Scope, kind: &str) -> &'s ResourceType {
+    scope.tenant.registry.resource_type(kind).unwrap()
+}
+
+fn object(body: Value) -> Map<String, Value> {
+    match body {
+        Value::Object(body) => body,
+        other => panic!("{other} is no object"),
+    }
+}
+
+fn parse(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}

@@ -1,0 +1,211 @@
+//! The shipped router on an embedded table in memory, for the suites beside this file.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::request::Builder;
+use axum::http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use scim_lambda::aws;
+use scim_lambda::embedded::{DataDirectory, Embedded};
+use scim_lambda::http::{self, PublicUrl};
+use scim_lambda::protocol::profile::Rules;
+use scim_lambda::stack::{Config, Stack};
+use scim_lambda::store::{ConfigItem, Meter};
+use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions, TenantId};
+use serde_json::Value;
+use std::time::Duration;
+use tower::ServiceExt;
+
+/// The public origin of every service under test.
+pub(crate) const ORIGIN: &str = "https://directory.example.com";
+/// What every location begins with.
+pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
+
+/// A service with one tenant, `acme`.
+pub(crate) struct Server {
+    pub(crate) router: Router,
+    /// A token of `acme` that may do everything.
+    pub(crate) token: String,
+    pub(crate) stack: Stack,
+    _table: Embedded,
+    pub(crate) data: DataDirectory,
+}
+
+/// What the service answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    /// The body, null where there is none.
+    pub(crate) json: Value,
+}
+
+impl Server {
+    /// A service whose tenant has the default rules.
+    pub(crate) async fn start() -> Self {
+        Self::with_rules(&Rules::default()).await
+    }
+
+    /// A service whose tenant has these rules.
+    pub(crate) async fn with_rules(rules: &Rules) -> Self {
+        Self::with(rules, Some(PublicUrl::parse(ORIGIN).unwrap())).await
+    }
+
+    /// A service at this public URL; without one, only the gateway can tell where it is.
+    pub(crate) async fn at(public_url: Option<&str>) -> Self {
+        let public_url = public_url.map(|url| PublicUrl::parse(url).unwrap());
+        Self::with(&Rules::default(), public_url).await
+    }
+
+    async fn with(rules: &Rules, public_url: Option<PublicUrl>) -> Self {
+        let data = DataDirectory::in_memory().unwrap();
+        let table = Embedded::open(&data).unwrap();
+        // With `DYNAMODB_ENDPOINT` the same is asked of another engine, on a table of its own.
+        let endpoint = std::env::var("DYNAMODB_ENDPOINT");
+        let config = Config {
+            table: match &endpoint {
+                Ok(_) => format!("scim-{}", uuid::Uuid::now_v7()),
+                Err(_) => "scim".to_owned(),
+            },
+            stack: "test".to_owned(),
+            stack_secret: "test/stack".to_owned(),
+            secrets_file: Some(data.secrets_file()),
+            public_url,
+            server_timing: true,
+        };
+        let sdk = match &endpoint {
+            Ok(endpoint) => aws::emulator(endpoint),
+            Err(_) => table.sdk_config(),
+        };
+        let stack = Stack::open_or_create(config, &sdk).await.unwrap();
+        stack.store.create_table_if_missing().await.unwrap();
+        let mut server = Self {
+            router: http::router(stack.service().unwrap()),
+            token: String::new(),
+            stack,
+            _table: table,
+            data,
+        };
+        server.add_tenant("acme", rules).await;
+        server.token = server.issue("acme", |_| {}).await;
+        server
+    }
+
+    /// Makes one more tenant.
+    pub(crate) async fn add_tenant(&self, name: &str, rules: &Rules) {
+        let tenant = TenantId::parse(name).unwrap();
+        self.stack.issuer().create_tenant(&tenant).await.unwrap();
+        let wait = Duration::from_secs(10);
+        let store = self.stack.store.for_tenant(&tenant, Meter::default(), wait);
+        store.put_config(ConfigItem::Rules(rules)).await.unwrap();
+    }
+
+    /// Makes a bearer token of a tenant; `change` says how it differs from one that may do
+    /// everything for ever.
+    pub(crate) async fn issue(
+        &self,
+        tenant: &str,
+        change: impl FnOnce(&mut NewCredential),
+    ) -> String {
+        let mut new = NewCredential {
+            kind: CredentialKind::Bearer,
+            label: "test".to_owned(),
+            lifetime_seconds: None,
+            permissions: Permissions::All,
+            role: None,
+            user: None,
+        };
+        change(&mut new);
+        let tenant = TenantId::parse(tenant).unwrap();
+        let issued = self.stack.issuer().create_credential(&tenant, new).await;
+        issued.unwrap().secret
+    }
+
+    /// A request with the token of `acme`.
+    pub(crate) fn request(&self, method: &str, path: &str) -> Builder {
+        let authorization = format!("Bearer {}", self.token);
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("Authorization", authorization)
+    }
+
+    /// Sends a request of `acme`, with a JSON body or none.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let request = self.request(method, path);
+        let request = match body {
+            Some(body) => request
+                .header("Content-Type", "application/scim+json")
+                .body(Body::from(body.to_string())),
+            None => request.body(Body::empty()),
+        };
+        self.answer(request.unwrap()).await
+    }
+
+    /// Sends a GET with these headers and no token.
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, String)]) -> Answer {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        self.answer(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Sends any request.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            json: if text.is_empty() {
+                Value::Null
+            } else {
+                serde_json::from_str(&text).unwrap()
+            },
+            text,
+        }
+    }
+
+    /// Creates a resource and returns its id.
+    pub(crate) async fn create(&self, path: &str, body: &Value) -> String {
+        let created = self.send("POST", path, Some(body)).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+        created.json["id"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Answer {
+    /// The value of a header, empty where there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Checks that this is a SCIM error of that status and type.
+    #[track_caller]
+    pub(crate) fn check_error(&self, status: u16, scim_type: Option<&str>) {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/scim+json");
+        assert_eq!(self.json["status"], status.to_string(), "{}", self.text);
+        assert_eq!(self.json["scimType"].as_str(), scim_type, "{}", self.text);
+        let urn = "urn:ietf:params:scim:api:messages:2.0:Error";
+        assert_eq!(self.json["schemas"][0], urn);
+        assert!(self.json["detail"].is_string());
+    }
+
+    /// Checks that this is an error of SCIM 1.1 with that status.
+    #[track_caller]
+    pub(crate) fn check_error_v1(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.text);
+        let media_type = "application/json; charset=utf-8";
+        assert_eq!(self.header("content-type"), media_type);
+        assert_eq!(self.json["Errors"][0]["code"], status.to_string());
+        assert!(self.json["Errors"][0]["description"].is_string());
+        assert_eq!(self.json["detail"], self.json["Errors"][0]["description"]);
+    }
+}
