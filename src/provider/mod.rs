@@ -43,11 +43,13 @@ pub use repair::{Findings, Repair};
 pub use tenants::{Tenant, Tenants};
 
 use password::Hasher;
+use query::Pages;
 use role::Roles;
 
 use crate::clock::Clock;
 use crate::pool::Pool;
 use crate::protocol::error::Result;
+use crate::protocol::message::Query;
 use crate::protocol::profile::{Fired, Profile, Reading, Tolerance};
 use crate::protocol::schema::ResourceType;
 use crate::protocol::version::Version;
@@ -200,6 +202,44 @@ impl Provider {
         self.grant_role(&mut scope).await?;
         scope.caller.permissions.check_access()?;
         Ok(scope)
+    }
+
+    /// Lists the resources that match a query, one page of them, as the text of a ListResponse.
+    ///
+    /// # Errors
+    /// `InvalidFilter`; `InvalidValue` for a sort that is none; `TooMany` when finding the page would
+    /// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
+    pub async fn query(&self, scope: &Scope, over: Over<'_>, query: &Query) -> Result<String> {
+        query::list(&self.pages(scope), over, query).await
+    }
+
+    /// One page of a group's members in order of their ids, as the text of a ListResponse without
+    /// `totalResults`.
+    ///
+    /// **Shape**: `{"schemas":[…ListResponse],"itemsPerPage":2,"nextCursor":"…","Resources":[{"value":
+    /// id,"$ref":…,"type":"User"}]}`.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidCursor` for a cursor of something else, `ExpiredCursor` for one that is too
+    /// old or whose members were replaced meanwhile; `InvalidValue` for a filter, a sort or
+    /// `startIndex`, which this list does not have.
+    pub async fn member_page(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        id: &str,
+        query: &Query,
+    ) -> Result<String> {
+        query::member_page(&self.pages(scope), resource_type, id, query).await
+    }
+
+    fn pages<'p>(&'p self, scope: &'p Scope) -> Pages<'p> {
+        Pages {
+            scope,
+            read_budget: self.read_budget,
+            cursors: &self.cursors,
+            clock: &*self.clock,
+        }
     }
 
     fn now(&self) -> u64 {

@@ -6,12 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Provider, Scope};
-use super::collect::{Collected, Count, Cut};
 use super::cursor::{MAX_LENGTH, trail};
+use super::page::{Collected, Count, Cut, has_another, page};
+use super::pages::Pages;
 use super::position::Position;
+use super::rendering::render;
 use super::search::Search;
-use super::total::counters;
+use super::size::is_too_large;
+use super::total::{counters, known_total};
 use super::walk::Walk;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Paging};
@@ -57,131 +59,131 @@ impl Begin {
     };
 }
 
-impl Provider {
-    pub(super) async fn cursor_page(
-        &self,
-        scope: &Scope,
-        search: &Search<'_>,
-        cursor: Option<&str>,
-    ) -> Result<String> {
-        let state = match cursor {
-            Some(cursor) => Some(self.open(search, cursor)?),
-            None => None,
-        };
-        let size = state.as_ref().map_or(search.size, |state| state.count);
-        let (begin, behind) = match &state {
-            Some(state) => (state.begin.clone(), state.behind.as_slice()),
-            None => (Begin::FIRST, &[][..]),
-        };
-        let from = begin.position.clone();
-        let mut walk = Walk::new(scope, search, self.read_budget, &from);
-        let (collected, total) = match &state {
-            Some(state) => {
-                let page = walk.page(search, &from, Cut::first(size));
-                (page.await?, state.total)
-            }
-            None => first_page(&mut walk, search).await?,
-        };
-        let rendered = search.render(scope, collected.matches).await?;
-        let shown = begin.shown + rendered.texts.len() as u64;
-        let more = collected.more;
-        let next = match rendered.cut_at {
-            // A full page may be the last one. That is worth a look only when as many were shown as
-            // there were in the beginning.
-            None if !more && total.is_some_and(|total| shown >= total) => {
-                self.further(scope, search, collected.next).await?
-            }
-            None => collected.next,
-            cut_at => cut_at,
-        };
-        let at_least = shown + u64::from(next.is_some());
-        let total = match total {
-            Some(total) if total < at_least => grown(&mut walk, search, at_least).await?,
-            total => total,
-        };
-        let seal = |begin: Begin, behind: Vec<Begin>| {
-            let expires = self.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
-            let state = State {
-                begin,
-                behind,
-                total,
-                count: size,
-                expires,
-            };
-            self.seal(search, state)
-        };
-        let previous = behind
-            .split_last()
-            .map(|(previous, behind)| seal(previous.clone(), behind.to_vec()));
-        let next = next.map(|position| seal(Begin { position, shown }, trail(behind, begin)));
-        let list = ListResponse {
-            total_results: total,
-            paging: Paging::Cursor {
-                next: next.transpose()?,
-                previous: previous.transpose()?,
-            },
-        };
-        Ok(list.render(&rendered.texts))
-    }
-
-    /// The position, if there is a match behind it. One of a list sorted in memory has one for sure.
-    async fn further(
-        &self,
-        scope: &Scope,
-        search: &Search<'_>,
-        next: Option<Position>,
-    ) -> Result<Option<Position>> {
-        let Some(position @ (Position::Key(..) | Position::Tied(..))) = &next else {
-            return Ok(next);
-        };
-        let mut rest = Walk::new(scope, search, self.read_budget, position);
-        Ok(if rest.has_another().await? {
-            next
-        } else {
-            None
-        })
-    }
-
-    /// A cursor, without the way back if that would make it too long.
-    fn seal(&self, search: &Search<'_>, mut state: State) -> Result<String> {
-        loop {
-            let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
-            let sealed = self.cursors.seal(payload, search.walk.as_bytes())?;
-            if sealed.len() <= MAX_LENGTH || state.behind.is_empty() {
-                return Ok(sealed);
-            }
-            state.behind.clear();
+/// The page that a cursor leads to, or the first page; as the text of a ListResponse.
+///
+/// # Errors
+/// `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for the cursor; `TooMany` for a list that is too
+/// large to be sorted in memory.
+pub(super) async fn cursor_page(
+    pages: &Pages<'_>,
+    search: &Search<'_>,
+    cursor: Option<&str>,
+) -> Result<String> {
+    let state = match cursor {
+        Some(cursor) => Some(open(pages, search, cursor)?),
+        None => None,
+    };
+    let size = state.as_ref().map_or(search.size, |state| state.count);
+    let (begin, behind) = match &state {
+        Some(state) => (state.begin.clone(), state.behind.as_slice()),
+        None => (Begin::FIRST, &[][..]),
+    };
+    let from = begin.position.clone();
+    let mut walk = Walk::new(pages.scope, search, pages.read_budget, &from);
+    let (collected, total) = match &state {
+        Some(state) => {
+            let page = page(&mut walk, search, &from, Cut::first(size));
+            (page.await?, state.total)
         }
-    }
+        None => first_page(&mut walk, search).await?,
+    };
+    let rendered = render(pages.scope, search.selection, collected.matches).await?;
+    let shown = begin.shown + rendered.texts.len() as u64;
+    let more = collected.more;
+    let next = match rendered.cut_at {
+        // A full page may be the last one. That is worth a look only when as many were shown as
+        // there were in the beginning.
+        None if !more && total.is_some_and(|total| shown >= total) => {
+            further(pages, search, collected.next).await?
+        }
+        None => collected.next,
+        cut_at => cut_at,
+    };
+    let at_least = shown + u64::from(next.is_some());
+    let total = match total {
+        Some(total) if total < at_least => grown(&mut walk, search, at_least).await?,
+        total => total,
+    };
+    let cursor_to = |begin: Begin, behind: Vec<Begin>| {
+        let expires = pages.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
+        let state = State {
+            begin,
+            behind,
+            total,
+            count: size,
+            expires,
+        };
+        seal(pages, search, state)
+    };
+    let previous = behind
+        .split_last()
+        .map(|(previous, behind)| cursor_to(previous.clone(), behind.to_vec()));
+    let next = next.map(|position| cursor_to(Begin { position, shown }, trail(behind, begin)));
+    let list = ListResponse {
+        total_results: total,
+        paging: Paging::Cursor {
+            next: next.transpose()?,
+            previous: previous.transpose()?,
+        },
+    };
+    Ok(list.render(&rendered.texts))
+}
 
-    fn open(&self, search: &Search<'_>, cursor: &str) -> Result<State> {
-        let payload = self.cursors.open(cursor, search.walk.as_bytes());
-        let state: Option<State> =
-            payload.and_then(|payload| serde_json::from_slice(&payload).ok());
-        let state = state.ok_or_else(|| {
-            Error::invalid_cursor(
-                "The cursor was not given out for this query; begin with an empty cursor",
-            )
-        })?;
-        if state.expires <= self.clock.now_seconds() {
-            return Err(Error::expired_cursor(format!(
-                "The cursor is older than {CURSOR_TIMEOUT_SECONDS} seconds; begin with an empty cursor"
-            )));
+/// The position, if there is a match behind it. One of a list sorted in memory has one for sure.
+async fn further(
+    pages: &Pages<'_>,
+    search: &Search<'_>,
+    next: Option<Position>,
+) -> Result<Option<Position>> {
+    let Some(position @ (Position::Key(..) | Position::Tied(..))) = &next else {
+        return Ok(next);
+    };
+    let mut rest = Walk::new(pages.scope, search, pages.read_budget, position);
+    Ok(if has_another(&mut rest).await? {
+        next
+    } else {
+        None
+    })
+}
+
+/// A cursor, without the way back if that would make it too long.
+fn seal(pages: &Pages<'_>, search: &Search<'_>, mut state: State) -> Result<String> {
+    loop {
+        let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
+        let sealed = pages.cursors.seal(payload, search.walk.as_bytes())?;
+        if sealed.len() <= MAX_LENGTH || state.behind.is_empty() {
+            return Ok(sealed);
         }
-        if search.sized && search.size != state.count {
-            return Err(Error::invalid_count(format!(
-                "`count` is not {}, as it was in the first request of this walk",
-                state.count
-            )));
-        }
-        Ok(state)
+        state.behind.clear();
     }
+}
+
+fn open(pages: &Pages<'_>, search: &Search<'_>, cursor: &str) -> Result<State> {
+    let payload = pages.cursors.open(cursor, search.walk.as_bytes());
+    let state: Option<State> = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+    let state = state.ok_or_else(|| {
+        Error::invalid_cursor(
+            "The cursor was not given out for this query; begin with an empty cursor",
+        )
+    })?;
+    if state.expires <= pages.clock.now_seconds() {
+        return Err(Error::expired_cursor(format!(
+            "The cursor is older than {CURSOR_TIMEOUT_SECONDS} seconds; begin with an empty cursor"
+        )));
+    }
+    if search.sized && search.size != state.count {
+        return Err(Error::invalid_count(format!(
+            "`count` is not {}, as it was in the first request of this walk",
+            state.count
+        )));
+    }
+    Ok(state)
 }
 
 /// The number of all matches, now that the walk has come to more than there were when it began; nothing
 /// if that cannot be told without looking at them.
 async fn grown(walk: &mut Walk<'_, '_>, search: &Search<'_>, at_least: u64) -> Result<Option<u64>> {
-    let total = walk.known_total(search).await?;
+    let total = known_total(walk, search).await?;
     Ok(total.map(|total| total.max(at_least)))
 }
 
@@ -193,21 +195,21 @@ async fn first_page<'r>(
     let mut cut = Cut::first(search.size);
     if search.sorted.is_none() && search.total == Total::Resources {
         // What is too large to be counted is not begun to be counted.
-        cut.count = match walk.is_too_large(search).await? {
+        cut.count = match is_too_large(walk, search).await? {
             true => Count::No,
             false => Count::IfAffordable,
         };
     }
     if search.sorted.is_none() && search.total == Total::Counter {
         let scope = walk.scope;
-        let page = walk.page(search, &Position::START, cut);
+        let page = page(walk, search, &Position::START, cut);
         let (collected, total) = tokio::try_join!(page, counters(scope, search))?;
         return Ok((collected, Some(total)));
     }
-    let collected = walk.page(search, &Position::START, cut).await?;
+    let collected = page(walk, search, &Position::START, cut).await?;
     let total = match collected.counted {
         Some(counted) => Some(counted),
-        None => walk.known_total(search).await?,
+        None => known_total(walk, search).await?,
     };
     Ok((collected, total))
 }

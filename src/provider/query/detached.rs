@@ -8,11 +8,12 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::super::Scope;
 use super::super::render::MAX_DISPLAYS;
+use super::budget::ReadBudget;
 use super::search::Part;
-use super::source::is_in;
-use super::walk::Walk;
-use crate::protocol::error::Result;
+use super::source::{Source, is_in};
+use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::{BoundFilter, CompareOp};
 use crate::protocol::schema::Membership;
 use crate::store::Stored;
@@ -25,94 +26,98 @@ pub(super) struct Detached {
     pub(super) residual: Option<BoundFilter>,
 }
 
-impl Walk<'_, '_> {
-    /// By resource id, what is needed for a batch of a part.
-    pub(super) async fn detached(
-        &mut self,
-        part: &Part<'_>,
-        found: &[(String, Stored)],
-    ) -> Result<HashMap<String, Detached>> {
-        let Some(membership) = part.resource_type.membership else {
-            return Ok(HashMap::new());
-        };
-        let attribute = membership.attribute();
-        let sorts = part.sort.as_ref().and_then(|sort| sort.path());
-        let sorts = sorts.is_some_and(|path| path.member() == attribute);
-        if !sorts && !part.residual.reads(attribute) {
-            return Ok(HashMap::new());
-        }
-        match membership {
-            Membership::MemberOf => self.groups(found).await,
-            Membership::Members => self.members(part, found, sorts).await,
-        }
+/// By resource id, what is needed for a batch of a part.
+pub(super) async fn detached(
+    source: &mut Source<'_>,
+    budget: &mut ReadBudget,
+    part: &Part<'_>,
+    found: &[(String, Stored)],
+) -> Result<HashMap<String, Detached>> {
+    let Some(membership) = part.resource_type.membership else {
+        return Ok(HashMap::new());
+    };
+    let attribute = membership.attribute();
+    let sorts = part.sort.as_ref().and_then(|sort| sort.path());
+    let sorts = sorts.is_some_and(|path| path.member() == attribute);
+    if !sorts && !part.residual.reads(attribute) {
+        return Ok(HashMap::new());
     }
-
-    async fn groups(&self, found: &[(String, Stored)]) -> Result<HashMap<String, Detached>> {
-        let resources: Vec<Stored> = found.iter().map(|(_, stored)| stored.clone()).collect();
-        let values = self.scope.groups_values(&resources).await?;
-        let detached = |value| Detached {
-            value: Some(value),
-            residual: None,
-        };
-        Ok(values
-            .into_iter()
-            .map(|(id, value)| (id, detached(value)))
-            .collect())
+    match membership {
+        Membership::MemberOf => groups(source.scope, found).await,
+        Membership::Members => members(source, budget, part, found, sorts).await,
     }
+}
 
-    async fn members(
-        &mut self,
-        part: &Part<'_>,
-        found: &[(String, Stored)],
-        sorts: bool,
-    ) -> Result<HashMap<String, Detached>> {
-        let mut wanted = Vec::new();
-        collect_members(&part.residual, &mut wanted);
+async fn groups(scope: &Scope, found: &[(String, Stored)]) -> Result<HashMap<String, Detached>> {
+    let resources: Vec<Stored> = found.iter().map(|(_, stored)| stored.clone()).collect();
+    let values = scope.groups_values(&resources).await?;
+    let detached = |value| Detached {
+        value: Some(value),
+        residual: None,
+    };
+    Ok(values
+        .into_iter()
+        .map(|(id, value)| (id, detached(value)))
+        .collect())
+}
+
+async fn members(
+    source: &mut Source<'_>,
+    budget: &mut ReadBudget,
+    part: &Part<'_>,
+    found: &[(String, Stored)],
+    sorts: bool,
+) -> Result<HashMap<String, Detached>> {
+    let mut wanted = Vec::new();
+    collect_members(&part.residual, &mut wanted);
+    for member in &wanted {
+        source.memberships(member).await?;
+    }
+    let mut detached = HashMap::new();
+    for (_, group) in found {
+        let mut residual = part.residual.clone();
         for member in &wanted {
-            self.source.memberships(member).await?;
+            let is_member = is_in(source.memberships(member).await?, group);
+            residual = decide(&residual, member, is_member);
         }
-        let mut detached = HashMap::new();
-        for (_, group) in found {
-            let mut residual = part.residual.clone();
-            for member in &wanted {
-                let is_member = is_in(self.source.memberships(member).await?, group);
-                residual = decide(&residual, member, is_member);
-            }
-            let value = match sorts || residual.reads("members") {
-                true => Some(self.members_value(group).await?),
-                false => None,
-            };
-            let residual = Some(residual);
-            detached.insert(group.id.clone(), Detached { value, residual });
-        }
-        Ok(detached)
-    }
-
-    async fn members_value(&mut self, group: &Stored) -> Result<Value> {
-        let limit = usize::try_from(self.budget.keys()).unwrap_or(usize::MAX);
-        // The group says roughly how many members it has. Twice too many are not begun to be read.
-        let about = group.group.as_ref().map_or(0, |state| state.about);
-        if usize::try_from(about).is_ok_and(|about| about / 2 > limit) {
-            return Err(Self::too_many_members());
-        }
-        let (members, more) = self.scope.store.members(group, limit).await?;
-        if more {
-            return Err(Self::too_many_members());
-        }
-        self.budget.spend_items(members.len());
-        let displays = match members.len() <= MAX_DISPLAYS {
-            true => {
-                self.scope
-                    .displays(&members.iter().collect::<Vec<_>>())
-                    .await?
-            }
-            false => HashMap::new(),
+        let value = match sorts || residual.reads("members") {
+            true => Some(members_value(source.scope, budget, group).await?),
+            false => None,
         };
-        let values = members
-            .iter()
-            .map(|member| self.scope.member_value(member, displays.get(&member.id)));
-        Ok(values.collect())
+        let residual = Some(residual);
+        detached.insert(group.id.clone(), Detached { value, residual });
     }
+    Ok(detached)
+}
+
+async fn members_value(scope: &Scope, budget: &mut ReadBudget, group: &Stored) -> Result<Value> {
+    let limit = usize::try_from(budget.keys()).unwrap_or(usize::MAX);
+    // The group says roughly how many members it has. Twice too many are not begun to be read.
+    let about = group.group.as_ref().map_or(0, |state| state.about);
+    if usize::try_from(about).is_ok_and(|about| about / 2 > limit) {
+        return Err(too_many_members());
+    }
+    let (members, more) = scope.store.members(group, limit).await?;
+    if more {
+        return Err(too_many_members());
+    }
+    budget.spend_items(members.len());
+    let displays = match members.len() <= MAX_DISPLAYS {
+        true => scope.displays(&members.iter().collect::<Vec<_>>()).await?,
+        false => HashMap::new(),
+    };
+    let values = members
+        .iter()
+        .map(|member| scope.member_value(member, displays.get(&member.id)));
+    Ok(values.collect())
+}
+
+/// The error of a request that would have to read the members of too large groups.
+fn too_many_members() -> Error {
+    Error::too_many(
+        "The filter would read too many members; compare `members.value` with `eq` only, or \
+         narrow the groups by an attribute with an index",
+    )
 }
 
 /// The id that a part of the filter asks membership of.

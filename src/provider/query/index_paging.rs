@@ -8,11 +8,14 @@
 //! never lends the end: a page that reaches that total, or begins behind it, looks at what is there
 //! now. So the total grows within a walk if resources are created, and it never shrinks.
 
-use super::super::{Provider, Scope};
-use super::collect::{Collected, Count, Cut, Missing};
+use super::super::Scope;
+use super::page::{Collected, Count, Cut, Missing, has_another, page};
+use super::pages::Pages;
 use super::position::Position;
+use super::rendering::render;
 use super::search::Search;
-use super::total::counters;
+use super::size::is_too_large;
+use super::total::{counters, known_total};
 use super::walk::Walk;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Paging};
@@ -31,96 +34,96 @@ struct Start {
     total: Option<u64>,
 }
 
-impl Provider {
-    pub(super) async fn index_page(
-        &self,
-        scope: &Scope,
-        search: &Search<'_>,
-        start_index: u64,
-    ) -> Result<String> {
-        // The size belongs to the name, so that walks with pages of other sizes have their own marks.
-        let walk_name = format!("{}#{}", search.walk, search.size);
-        let start = self.start(scope, &walk_name, start_index).await?;
-        let (collected, total) = self
-            .collect_from(scope, search, start_index, &start)
-            .await?;
-        let last = collected.matches.last().map(|last| last.position.clone());
-        let rendered = search.render(scope, collected.matches).await?;
-        let shown = rendered.texts.len() as u64;
-        let next_index = start_index.saturating_add(shown);
-        let next = rendered.cut_at.or(collected.next);
-        let next = next.filter(|_| next_index <= total);
-        // A client that comes back to the end of its walk goes on behind the last resource it has
-        // seen, also if some of those before it are gone.
-        let next = next.or(last.filter(|_| start_index > 1));
-        if let Some(next) = next.filter(|_| shown > 0) {
-            let mark = PageMark {
-                start_index: next_index,
-                after: serde_json::to_string(&next).unwrap_or_default(),
-                total,
-                expires: self.clock.now_seconds() + MARK_SECONDS,
-            };
-            if let Err(error) = scope.store.put_mark(&walk_name, &mark).await {
-                tracing::warn!(
-                    cause = Error::from(error).causes(),
-                    "left no page mark; the next page will be read from an earlier one"
-                );
-            }
-        }
-        let list = ListResponse {
-            total_results: Some(total),
-            paging: Paging::Index { start_index },
+/// The page that begins with the match at a 1-based position, as the text of a ListResponse.
+///
+/// # Errors
+/// `TooMany` when finding the page, sorting the list or counting the matches would read more than the
+/// budget.
+pub(super) async fn index_page(
+    pages: &Pages<'_>,
+    search: &Search<'_>,
+    start_index: u64,
+) -> Result<String> {
+    // The size belongs to the name, so that walks with pages of other sizes have their own marks.
+    let scope = pages.scope;
+    let walk_name = format!("{}#{}", search.walk, search.size);
+    let start = start_of(scope, &walk_name, start_index).await?;
+    let (collected, total) = collect_from(pages, search, start_index, &start).await?;
+    let last = collected.matches.last().map(|last| last.position.clone());
+    let rendered = render(scope, search.selection, collected.matches).await?;
+    let shown = rendered.texts.len() as u64;
+    let next_index = start_index.saturating_add(shown);
+    let next = rendered.cut_at.or(collected.next);
+    let next = next.filter(|_| next_index <= total);
+    // A client that comes back to the end of its walk goes on behind the last resource it has
+    // seen, also if some of those before it are gone.
+    let next = next.or(last.filter(|_| start_index > 1));
+    if let Some(next) = next.filter(|_| shown > 0) {
+        let mark = PageMark {
+            start_index: next_index,
+            after: serde_json::to_string(&next).unwrap_or_default(),
+            total,
+            expires: pages.clock.now_seconds() + MARK_SECONDS,
         };
-        Ok(list.render(&rendered.texts))
+        if let Err(error) = scope.store.put_mark(&walk_name, &mark).await {
+            tracing::warn!(
+                cause = Error::from(error).causes(),
+                "left no page mark; the next page will be read from an earlier one"
+            );
+        }
     }
+    let list = ListResponse {
+        total_results: Some(total),
+        paging: Paging::Index { start_index },
+    };
+    Ok(list.render(&rendered.texts))
+}
 
-    /// The mark to begin from: this page's own, else the nearest one before it, else the beginning.
-    async fn start(&self, scope: &Scope, walk_name: &str, start_index: u64) -> Result<Start> {
-        let beginning = Start {
-            position: Position::START,
-            skip: start_index - 1,
-            total: None,
-        };
-        if start_index == 1 {
-            return Ok(beginning);
-        }
-        let mark = scope.store.nearest_mark(walk_name, start_index).await?;
-        let start = mark.and_then(|mark| {
-            Some(Start {
-                position: serde_json::from_str(&mark.after).ok()?,
-                skip: start_index.checked_sub(mark.start_index)?,
-                total: Some(mark.total),
-            })
-        });
-        Ok(start.unwrap_or(beginning))
+/// The mark to begin from: this page's own, else the nearest one before it, else the beginning.
+async fn start_of(scope: &Scope, walk_name: &str, start_index: u64) -> Result<Start> {
+    let beginning = Start {
+        position: Position::START,
+        skip: start_index - 1,
+        total: None,
+    };
+    if start_index == 1 {
+        return Ok(beginning);
     }
+    let mark = scope.store.nearest_mark(walk_name, start_index).await?;
+    let start = mark.and_then(|mark| {
+        Some(Start {
+            position: serde_json::from_str(&mark.after).ok()?,
+            skip: start_index.checked_sub(mark.start_index)?,
+            total: Some(mark.total),
+        })
+    });
+    Ok(start.unwrap_or(beginning))
+}
 
-    /// The page and the total.
-    async fn collect_from<'r>(
-        &self,
-        scope: &Scope,
-        search: &Search<'r>,
-        start_index: u64,
-        start: &Start,
-    ) -> Result<(Collected<'r>, u64)> {
-        let walk = Walk::new(scope, search, self.read_budget, &start.position);
-        let mut page = Page {
-            walk,
-            search,
-            start,
-            start_index,
-        };
-        let behind = start_index.saturating_add(search.size as u64);
-        match start.total {
-            // In the middle of a walk no counting is needed: the total is the mark's.
-            Some(total) if behind <= total && search.sorted.is_none() => {
-                let cut = page.cut(Count::No, None)?;
-                let collected = page.collect(cut).await?;
-                Ok((collected, total))
-            }
-            _ if search.looks_at_all() => page.counted_on_the_way().await,
-            _ => page.counted_apart().await,
+/// The page and the total.
+async fn collect_from<'r>(
+    pages: &Pages<'_>,
+    search: &Search<'r>,
+    start_index: u64,
+    start: &Start,
+) -> Result<(Collected<'r>, u64)> {
+    let walk = Walk::new(pages.scope, search, pages.read_budget, &start.position);
+    let mut page = Page {
+        walk,
+        search,
+        start,
+        start_index,
+    };
+    let behind = start_index.saturating_add(search.size as u64);
+    match start.total {
+        // In the middle of a walk no counting is needed: the total is the mark's.
+        Some(total) if behind <= total && search.sorted.is_none() => {
+            let cut = page.cut(Count::No, None)?;
+            let collected = page.collect(cut).await?;
+            Ok((collected, total))
         }
+        _ if search.looks_at_all() => page.counted_on_the_way().await,
+        _ => page.counted_apart().await,
     }
 }
 
@@ -138,7 +141,7 @@ impl<'r> Page<'_, 'r> {
         let is_whole = self.start.position == Position::START;
         // A list that is sorted in memory is checked where it is sorted.
         let is_checked = self.search.sorted.is_some();
-        if is_whole && !is_checked && self.walk.is_too_large(self.search).await? {
+        if is_whole && !is_checked && is_too_large(&self.walk, self.search).await? {
             return Err(self.search.too_much(WAY_OUT));
         }
         let cut = self.cut(Count::Always, None)?;
@@ -160,7 +163,7 @@ impl<'r> Page<'_, 'r> {
         if self.start_index == 1 {
             return self.first().await;
         }
-        let current = self.walk.known_total(self.search).await?;
+        let current = known_total(&mut self.walk, self.search).await?;
         let current = current.ok_or_else(|| self.search.too_many_to_count(WAY_OUT))?;
         let known = current.max(self.start.total.unwrap_or(0));
         // There are no more matches behind the mark than there are.
@@ -173,7 +176,7 @@ impl<'r> Page<'_, 'r> {
         // A full page may be the last one. That is worth a look only where all that are known were
         // shown.
         let is_open = collected.counted.is_none() && !collected.more && shown >= known;
-        if is_open && !self.walk.has_another().await? {
+        if is_open && !has_another(&mut self.walk).await? {
             collected.next = None;
         }
         let seen = match collected.counted {
@@ -196,7 +199,7 @@ impl<'r> Page<'_, 'r> {
         let collected = self.collect(cut).await?;
         let total = match collected.counted {
             Some(counted) => Some(counted),
-            None => self.walk.known_total(self.search).await?,
+            None => known_total(&mut self.walk, self.search).await?,
         };
         let total = total.ok_or_else(|| self.search.too_many_to_count(WAY_OUT))?;
         Ok((collected, total))
@@ -209,7 +212,7 @@ impl<'r> Page<'_, 'r> {
 
     /// The page; an error if something of it is missing.
     async fn collect(&mut self, cut: Cut) -> Result<Collected<'r>> {
-        let page = self.walk.page(self.search, &self.start.position, cut);
+        let page = page(&mut self.walk, self.search, &self.start.position, cut);
         let collected = page.await?;
         match collected.missing {
             None => Ok(collected),

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::render::MEMBER_BYTES;
-use super::super::{Provider, Scope};
 use super::CURSOR_TIMEOUT_SECONDS;
 use super::cursor::trail;
+use super::pages::Pages;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Page, Paging, Query};
 use crate::protocol::schema::{Membership, ResourceType};
@@ -32,94 +32,91 @@ struct State {
     expires: u64,
 }
 
-impl Provider {
-    /// One page of a group's members in order of their ids, as the text of a ListResponse without
-    /// `totalResults`.
-    ///
-    /// **Shape**: `{"schemas":[…ListResponse],"itemsPerPage":2,"nextCursor":"…","Resources":[{"value":
-    /// id,"$ref":…,"type":"User"}]}`.
-    ///
-    /// # Errors
-    /// `NotFound`; `InvalidCursor` for a cursor of something else, `ExpiredCursor` for one that is too
-    /// old or whose members were replaced meanwhile; `InvalidValue` for a filter, a sort or
-    /// `startIndex`, which this list does not have.
-    pub async fn member_page(
-        &self,
-        scope: &Scope,
-        resource_type: &ResourceType,
-        id: &str,
-        query: &Query,
-    ) -> Result<String> {
-        if resource_type.membership != Some(Membership::Members) {
-            return Err(Error::not_found("There is no such endpoint"));
-        }
-        let cursor = cursor_of(query)?;
-        let group = scope.existing(resource_type, id).await?;
-        let set = group.group.as_ref().map_or("", |state| state.set.as_str());
-        let binding = format!(
-            "{}\n{}\nmembers of {id}",
-            scope.tenant.id, scope.caller.credential
-        );
-        let from = cursor
-            .map(|cursor| self.open_members(cursor, &binding, set))
-            .transpose()?;
-        let size = query.page_size(&scope.tenant.rules.switches) as usize;
-        let (after, behind) = match &from {
-            Some(state) => (state.after.clone(), state.behind.as_slice()),
-            None => (None, &[][..]),
-        };
-        let (members, more) = match size {
-            0 => (Vec::new(), false),
-            size => {
-                let after = after.as_deref();
-                scope.store.members_after(&group, after, size).await?
-            }
-        };
-        let seal = |after: Option<String>, behind: Vec<Option<String>>| {
-            let expires = self.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
-            let state = State {
-                after,
-                behind,
-                set: set.to_owned(),
-                expires,
-            };
-            let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
-            self.cursors.seal(payload, binding.as_bytes())
-        };
-        let previous = behind
-            .split_last()
-            .map(|(previous, behind)| seal(previous.clone(), behind.to_vec()));
-        let last = members.last().filter(|_| more);
-        let next = last.map(|last| seal(Some(last.id.clone()), trail(behind, after)));
-        let text = |member: &Member| scope.absolute(scope.member_value(member, None));
-        let texts = || members.iter().map(text).collect::<Vec<_>>();
-        let texts = scope.compute(members.len() * MEMBER_BYTES, texts).await?;
-        let list = ListResponse {
-            total_results: None,
-            paging: Paging::Cursor {
-                next: next.transpose()?,
-                previous: previous.transpose()?,
-            },
-        };
-        Ok(list.render(&texts))
+/// One page of a group's members in order of their ids, as the text of a ListResponse without
+/// `totalResults`.
+///
+/// **Shape**: `{"schemas":[…ListResponse],"itemsPerPage":2,"nextCursor":"…","Resources":[{"value":
+/// id,"$ref":…,"type":"User"}]}`.
+///
+/// # Errors
+/// `NotFound`; `InvalidCursor` for a cursor of something else, `ExpiredCursor` for one that is too
+/// old or whose members were replaced meanwhile; `InvalidValue` for a filter, a sort or
+/// `startIndex`, which this list does not have.
+pub(in super::super) async fn member_page(
+    pages: &Pages<'_>,
+    resource_type: &ResourceType,
+    id: &str,
+    query: &Query,
+) -> Result<String> {
+    if resource_type.membership != Some(Membership::Members) {
+        return Err(Error::not_found("There is no such endpoint"));
     }
+    let cursor = cursor_of(query)?;
+    let scope = pages.scope;
+    let group = scope.existing(resource_type, id).await?;
+    let set = group.group.as_ref().map_or("", |state| state.set.as_str());
+    let binding = format!(
+        "{}\n{}\nmembers of {id}",
+        scope.tenant.id, scope.caller.credential
+    );
+    let from = cursor
+        .map(|cursor| open(pages, cursor, &binding, set))
+        .transpose()?;
+    let size = query.page_size(&scope.tenant.rules.switches) as usize;
+    let (after, behind) = match &from {
+        Some(state) => (state.after.clone(), state.behind.as_slice()),
+        None => (None, &[][..]),
+    };
+    let (members, more) = match size {
+        0 => (Vec::new(), false),
+        size => {
+            let after = after.as_deref();
+            scope.store.members_after(&group, after, size).await?
+        }
+    };
+    let seal = |after: Option<String>, behind: Vec<Option<String>>| {
+        let expires = pages.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
+        let state = State {
+            after,
+            behind,
+            set: set.to_owned(),
+            expires,
+        };
+        let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
+        pages.cursors.seal(payload, binding.as_bytes())
+    };
+    let previous = behind
+        .split_last()
+        .map(|(previous, behind)| seal(previous.clone(), behind.to_vec()));
+    let last = members.last().filter(|_| more);
+    let next = last.map(|last| seal(Some(last.id.clone()), trail(behind, after)));
+    let text = |member: &Member| absolute(&scope.base_url, scope.member_value(member, None));
+    let texts = || members.iter().map(text).collect::<Vec<_>>();
+    let texts = scope.compute(members.len() * MEMBER_BYTES, texts).await?;
+    let list = ListResponse {
+        total_results: None,
+        paging: Paging::Cursor {
+            next: next.transpose()?,
+            previous: previous.transpose()?,
+        },
+    };
+    Ok(list.render(&texts))
+}
 
-    fn open_members(&self, cursor: &str, binding: &str, set: &str) -> Result<State> {
-        let payload = self.cursors.open(cursor, binding.as_bytes());
-        let state: Option<State> =
-            payload.and_then(|payload| serde_json::from_slice(&payload).ok());
-        let state = state.ok_or_else(|| {
-            Error::invalid_cursor(
-                "The cursor was not given out for this list; begin with an empty cursor",
-            )
-        })?;
-        if state.expires <= self.clock.now_seconds() || state.set != set {
-            return Err(Error::expired_cursor(
-                "The cursor is too old, or the members were replaced meanwhile; begin with an empty cursor",
-            ));
-        }
-        Ok(state)
+fn open(pages: &Pages<'_>, cursor: &str, binding: &str, set: &str) -> Result<State> {
+    let payload = pages.cursors.open(cursor, binding.as_bytes());
+    let state: Option<State> = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+    let state = state.ok_or_else(|| {
+        Error::invalid_cursor(
+            "The cursor was not given out for this list; begin with an empty cursor",
+        )
+    })?;
+    if state.expires <= pages.clock.now_seconds() || state.set != set {
+        return Err(Error::expired_cursor(
+            "The cursor is too old, or the members were replaced meanwhile; begin with an empty cursor",
+        ));
     }
+    Ok(state)
 }
 
 /// The cursor to go on from. A request without one begins the walk, as one with an empty one does.
@@ -138,12 +135,10 @@ fn cursor_of(query: &Query) -> Result<Option<&str>> {
     }
 }
 
-impl Scope {
-    /// The text of a value with its reference made absolute.
-    fn absolute(&self, mut value: Value) -> String {
-        if let Some(Value::String(reference)) = value.get_mut("$ref") {
-            *reference = format!("{}/{reference}", self.base_url);
-        }
-        value.to_string()
+/// The text of a value with its reference made absolute.
+fn absolute(base_url: &str, mut value: Value) -> String {
+    if let Some(Value::String(reference)) = value.get_mut("$ref") {
+        *reference = format!("{base_url}/{reference}");
     }
+    value.to_string()
 }

@@ -6,13 +6,15 @@
 //! must not know how the table is laid out, nor what a filter means.
 
 mod budget;
-mod collect;
+mod count;
 mod cursor;
 mod cursor_paging;
 mod detached;
+mod evaluation;
 mod index_paging;
-mod lookup;
 mod member_pages;
+mod page;
+mod pages;
 mod position;
 mod rendering;
 mod search;
@@ -25,10 +27,14 @@ pub use budget::ReadBudget;
 pub use cursor::Cursors;
 pub use cursor_paging::CURSOR_TIMEOUT_SECONDS;
 
-use super::{Provider, Scope};
+pub(super) use member_pages::member_page;
+pub(super) use pages::Pages;
+
 use crate::protocol::error::Result;
 use crate::protocol::message::{Page, Query};
 use crate::protocol::schema::ResourceType;
+use cursor_paging::cursor_page;
+use index_paging::index_page;
 use search::Search;
 
 /// What a query is about.
@@ -40,21 +46,20 @@ pub enum Over<'r> {
     All,
 }
 
-impl Provider {
-    /// Lists the resources that match a query, one page of them, as the text of a ListResponse.
-    ///
-    /// # Errors
-    /// `InvalidFilter`; `InvalidValue` for a sort that is none; `TooMany` when finding the page would
-    /// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
-    pub async fn query(&self, scope: &Scope, over: Over<'_>, query: &Query) -> Result<String> {
-        let mut reading = scope.reading();
-        let search = Search::bind(scope, over, query, &mut reading);
-        scope.note(&reading);
-        let search = search?;
-        tracing::debug!(plan = %search, "planned a query");
-        match &query.page {
-            Page::Index(start) => self.index_page(scope, &search, *start).await,
-            Page::Cursor(cursor) => self.cursor_page(scope, &search, cursor.as_deref()).await,
-        }
+/// Lists the resources that match a query, one page of them, as the text of a ListResponse.
+///
+/// # Errors
+/// `InvalidFilter`; `InvalidValue` for a sort that is none; `TooMany` when finding the page would
+/// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
+pub(super) async fn list(pages: &Pages<'_>, over: Over<'_>, query: &Query) -> Result<String> {
+    let scope = pages.scope;
+    let mut reading = scope.reading();
+    let search = Search::bind(scope, over, query, &mut reading);
+    scope.note(&reading);
+    let search = search?;
+    tracing::debug!(plan = %search, "planned a query");
+    match &query.page {
+        Page::Index(start) => index_page(pages, &search, *start).await,
+        Page::Cursor(cursor) => cursor_page(pages, &search, cursor.as_deref()).await,
     }
 }

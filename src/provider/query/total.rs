@@ -3,6 +3,7 @@
 use futures_util::future::try_join_all;
 
 use super::super::Scope;
+use super::count::count;
 use super::search::Search;
 use super::walk::Walk;
 use crate::protocol::error::Result;
@@ -17,29 +18,30 @@ pub(super) async fn counters(scope: &Scope, search: &Search<'_>) -> Result<u64> 
     Ok(try_join_all(totals).await?.into_iter().sum())
 }
 
-impl Walk<'_, '_> {
-    /// The number of matches, if counters or keys tell; nothing if they do not, or if counting the keys
-    /// costs more than the budget allows.
-    pub(super) async fn known_total(&mut self, search: &Search<'_>) -> Result<Option<u64>> {
-        match search.total {
-            Total::Counter => Ok(Some(counters(self.scope, search).await?)),
-            Total::Keys => self.count_keys(search).await,
-            Total::Resources => Ok(None),
-        }
+/// The number of matches, if counters or keys tell; nothing if they do not, or if counting the keys
+/// costs more than the budget allows.
+pub(super) async fn known_total(
+    walk: &mut Walk<'_, '_>,
+    search: &Search<'_>,
+) -> Result<Option<u64>> {
+    match search.total {
+        Total::Counter => Ok(Some(counters(walk.scope, search).await?)),
+        Total::Keys => count_keys(walk, search).await,
+        Total::Resources => Ok(None),
     }
+}
 
-    async fn count_keys(&mut self, search: &Search<'_>) -> Result<Option<u64>> {
-        let mut limit = self.budget.total();
-        let mut total = 0;
-        for part in &search.parts {
-            let before = self.scope.store.meter().whole_read_units();
-            let Some(counted) = self.source.count(part, limit).await? else {
-                return Ok(None);
-            };
-            let spent = self.scope.store.meter().whole_read_units() - before;
-            limit.read_units = limit.read_units.saturating_sub(spent);
-            total += counted;
-        }
-        Ok(Some(total))
+async fn count_keys(walk: &mut Walk<'_, '_>, search: &Search<'_>) -> Result<Option<u64>> {
+    let mut limit = walk.budget.total();
+    let mut total = 0;
+    for part in &search.parts {
+        let before = walk.scope.store.meter().whole_read_units();
+        let Some(counted) = count(&mut walk.source, part, limit).await? else {
+            return Ok(None);
+        };
+        let spent = walk.scope.store.meter().whole_read_units() - before;
+        limit.read_units = limit.read_units.saturating_sub(spent);
+        total += counted;
     }
+    Ok(Some(total))
 }

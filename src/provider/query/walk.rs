@@ -1,22 +1,16 @@
 //! Goes through everything that a search reads, and keeps what matches.
 
-use std::collections::{HashMap, HashSet};
-
-use serde_json::{Map, Value};
-
 use super::super::Scope;
-use super::super::compute::size_of;
 use super::budget::ReadBudget;
-use super::detached::Detached;
+use super::evaluation::{evaluate, in_order_of_values};
 use super::position::Position;
 use super::search::{Part, Search};
-use super::source::{Batch, From, Source};
-use crate::protocol::error::{Error, Result};
+use super::source::{Batch, From, Source, tied};
+use crate::protocol::error::Result;
 use crate::protocol::filter::BoundFilter;
-use crate::protocol::key::Key;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::sort::{Border, SortKey};
-use crate::store::{Access, KeyRange, Range, Stored};
+use crate::store::{Access, Stored};
 
 /// A walk through a search, from some position on.
 pub(super) struct Walk<'s, 'r> {
@@ -78,6 +72,11 @@ impl<'s, 'r> Walk<'s, 'r> {
     pub(super) fn rest(&self) -> Option<(&'s Part<'r>, Option<String>)> {
         let part = self.parts.get(self.part)?;
         self.after.is_some().then(|| (part, self.after.clone()))
+    }
+
+    /// Everything that is read, in order.
+    pub(super) fn parts(&self) -> &'s [Part<'r>] {
+        self.parts
     }
 
     /// Which part is read now.
@@ -146,8 +145,8 @@ impl<'s, 'r> Walk<'s, 'r> {
         let read = match (&part.access, &border) {
             (Access::Range(range), Some(border)) => {
                 let prefix = border.unordered_prefix();
-                let read = self.source.tied(part.resource_type, range, prefix, from);
-                read.await?
+                let store = &self.scope.store;
+                tied(store, part.resource_type, range, prefix, from).await?
             }
             _ => self.source.read(part, from).await?,
         };
@@ -163,172 +162,28 @@ impl<'s, 'r> Walk<'s, 'r> {
             self.part += 1;
         }
         self.after = next;
-        let kept = self.evaluate(part, position, found).await?;
+        let earlier = position - part.overlaps..position;
+        let parts = (part, self.parts.get(earlier).unwrap_or_default());
+        let kept = evaluate(&mut self.source, &mut self.budget, parts, found).await?;
         if let (Access::Range(range), true) = (&part.access, tied) {
-            return self.in_order(part, (range, position), kept, border.as_ref());
+            let placed = in_order_of_values(self.scope, (part, range), kept, border.as_ref())?;
+            let matches = placed.into_iter().map(|(place, stored)| Match {
+                resource_type: part.resource_type,
+                position: Position::Tied(position, Border::of(&place)),
+                stored,
+                sort_key: None,
+            });
+            return Ok(matches.collect());
         }
-        let matches = kept.into_iter().map(|(key, stored, sort_key)| Match {
+        let matches = kept.into_iter().map(|kept| Match {
             resource_type: part.resource_type,
-            position: match &sort_key {
+            position: match &kept.sort_key {
                 Some(sort_key) => Position::Sorted(Border::of(sort_key)),
-                None => Position::Key(position, Some(key)),
+                None => Position::Key(position, Some(kept.key)),
             },
-            stored,
-            sort_key,
+            stored: kept.stored,
+            sort_key: kept.sort_key,
         });
         Ok(matches.collect())
-    }
-
-    /// The matches behind a border, sorted by their values. The keys of the part do not put them in
-    /// order.
-    fn in_order(
-        &self,
-        part: &Part<'r>,
-        (range, position): (&Range, usize),
-        kept: Vec<(String, Stored, Option<SortKey>)>,
-        border: Option<&Border>,
-    ) -> Result<Vec<Match<'r>>> {
-        let mut placed = Vec::with_capacity(kept.len());
-        for (_, stored, _) in kept {
-            let resource = self.scope.complete(part.resource_type, &stored, None)?;
-            placed.push((range.place(&resource), stored));
-        }
-        placed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let is_of = |border: &Border| {
-            let mut keys = placed.iter().filter_map(|(place, _)| place.key.as_ref());
-            keys.find(|key| border.is_of(key)).cloned()
-        };
-        let exact = border.and_then(is_of);
-        placed.retain(|(place, _)| {
-            border.is_none_or(|border| border.is_before(place, exact.as_ref()))
-        });
-        let matches = placed.into_iter().map(|(place, stored)| Match {
-            resource_type: part.resource_type,
-            position: Position::Tied(position, Border::of(&place)),
-            stored,
-            sort_key: None,
-        });
-        Ok(matches.collect())
-    }
-
-    /// The exact key of a border that holds only its beginning, if the resource still has it.
-    pub(super) async fn exact_key(&self, border: &Border) -> Result<Option<Key<'static>>> {
-        if !border.is_cut() {
-            return Ok(None);
-        }
-        let mut seen = Vec::new();
-        for part in self.parts {
-            let (resource_type, Some(sort)) = (part.resource_type, &part.sort) else {
-                continue;
-            };
-            if seen.contains(&resource_type.name.as_str()) {
-                continue;
-            }
-            seen.push(&resource_type.name);
-            let Some(stored) = self.scope.store.get(resource_type, border.id()).await? else {
-                continue;
-            };
-            let resource = self.scope.complete(resource_type, &stored, None)?;
-            return Ok(sort.key(&resource).key.filter(|key| border.is_of(key)));
-        }
-        Ok(None)
-    }
-
-    /// What matches of a batch, in its order.
-    async fn evaluate(
-        &mut self,
-        part: &'s Part<'r>,
-        position: usize,
-        found: Vec<(String, Stored)>,
-    ) -> Result<Vec<(String, Stored, Option<SortKey>)>> {
-        let earlier = self
-            .parts
-            .get(position - part.overlaps..position)
-            .unwrap_or_default();
-        let is_plain = earlier.is_empty()
-            && part.sort.is_none()
-            && part.residual == BoundFilter::Constant(true)
-            && !needs_a_look(&part.access);
-        if is_plain {
-            return Ok(found
-                .into_iter()
-                .map(|(key, stored)| (key, stored, None))
-                .collect());
-        }
-        let mut known = HashSet::new();
-        for earlier in earlier {
-            known.extend(
-                self.source
-                    .found_by_membership(&earlier.access, &found)
-                    .await?,
-            );
-        }
-        let detached = self.detached(part, &found).await?;
-        let size = size_of(found.iter().map(|(_, stored)| stored));
-        let found = found
-            .into_iter()
-            .filter(|(_, stored)| !known.contains(&stored.id));
-        let look = || look_at(self.scope, (part, earlier), found, detached);
-        self.scope.compute(size, look).await?
-    }
-
-    /// The error of a request that would have to read the members of too large groups.
-    pub(super) fn too_many_members() -> Error {
-        Error::too_many(
-            "The filter would read too many members; compare `members.value` with `eq` only, or \
-             narrow the groups by an attribute with an index",
-        )
-    }
-}
-
-/// What matches of a part's batch and was not found by an earlier part.
-fn look_at(
-    scope: &Scope,
-    (part, earlier): (&Part<'_>, &[Part<'_>]),
-    found: impl Iterator<Item = (String, Stored)>,
-    mut detached: HashMap<String, Detached>,
-) -> Result<Vec<(String, Stored, Option<SortKey>)>> {
-    let mut kept = Vec::new();
-    for (key, stored) in found {
-        scope.check_time()?;
-        let Detached { value, residual } = detached.remove(&stored.id).unwrap_or_default();
-        let resource = scope.complete(part.resource_type, &stored, value.as_ref())?;
-        let residual = residual.as_ref().unwrap_or(&part.residual);
-        let is_new = |part: &Part<'_>| !part.access.finds(&stored.id, &resource);
-        if belongs(&part.access, &key, &resource)
-            && residual.matches_within(&resource, &scope.work)?
-            && earlier.iter().all(is_new)
-        {
-            let sort = part.sort.as_ref();
-            let sort_key = sort.map(|sort| sort.key_within(&resource, &scope.work));
-            let sort_key = sort_key.transpose()?;
-            kept.push((key, stored, sort_key));
-        }
-    }
-    Ok(kept)
-}
-
-/// Whether it takes a resource's body to tell whether it belongs to a part.
-fn needs_a_look(access: &Access) -> bool {
-    match access {
-        Access::Range(range) => !range.distinct,
-        Access::Values { index, .. } => index.multi_valued,
-        Access::Without(..) => true,
-        _ => false,
-    }
-}
-
-/// Whether this is the place in the part where the resource is to be given.
-fn belongs(access: &Access, key: &str, resource: &Map<String, Value>) -> bool {
-    match access {
-        Access::Range(range) if !range.distinct => range.begins_with(key, resource),
-        // Under the first of its values that are looked for.
-        Access::Values { index, texts } if index.multi_valued => {
-            let own = index.texts(resource);
-            let first = texts.iter().find(|text| own.contains(*text));
-            first.is_some_and(|text| KeyRange::equal(text).contains(key))
-        }
-        Access::Without(index, _) => index.texts(resource).is_empty(),
-        _ => true,
     }
 }

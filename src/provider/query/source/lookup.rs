@@ -4,254 +4,250 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::try_join_all;
 
-use super::super::get::could_be_an_id;
-use super::source::{Batch, From, MAX_BY_ID, Source};
+use super::super::super::get::could_be_an_id;
+use super::{Batch, From, MAX_BY_ID};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::key::{SEPARATOR, unordered_prefix};
 use crate::protocol::schema::ResourceType;
-use crate::store::{IndexPage, Indexed, KeyRange, Order, Range, Stored, Window};
+use crate::store::{IndexPage, Indexed, KeyRange, Order, Range, Stored, TenantStore, Window};
 
 /// Values that are looked up at once.
 const PARALLEL: usize = 32;
 /// What is read of a value beyond twice its share of a page.
 const SPARE_SHARE: usize = 8;
 
-impl Source<'_> {
-    pub(super) async fn by_ids(
-        &self,
-        resource_type: &ResourceType,
-        ids: &[String],
-        after: Option<&str>,
-    ) -> Result<Batch> {
-        let is_left = |id: &&String| after.is_none_or(|after| id.as_str() > after);
-        let ids = ids
-            .iter()
-            .filter(is_left)
-            .map(|id| (id.clone(), id.clone()));
-        self.fetch(resource_type, ids.collect()).await
-    }
+pub(super) async fn by_ids(
+    store: &TenantStore,
+    resource_type: &ResourceType,
+    ids: &[String],
+    after: Option<&str>,
+) -> Result<Batch> {
+    let is_left = |id: &&String| after.is_none_or(|after| id.as_str() > after);
+    let ids = ids
+        .iter()
+        .filter(is_left)
+        .map(|id| (id.clone(), id.clone()));
+    fetch(store, resource_type, ids.collect()).await
+}
 
-    pub(super) async fn by_claims(
-        &self,
-        resource_type: &ResourceType,
-        index: &Indexed,
-        texts: &[String],
-        after: Option<&str>,
-    ) -> Result<Batch> {
-        let is_left = |text: &&String| after.is_none_or(|after| text.as_str() > after);
-        let texts: Vec<String> = texts.iter().filter(is_left).cloned().collect();
-        let (store, index) = (&self.scope.store, &index.index);
-        let held = match texts.as_slice() {
-            [text] => {
-                let claim = store.claimed(resource_type, index, text).await?;
-                claim.map(|id| (text.clone(), id)).into_iter().collect()
-            }
-            texts => store.all_claimed(resource_type, index, texts).await?,
-        };
-        let held = texts
-            .into_iter()
-            .filter_map(|text| Some((text.clone(), held.get(&text)?.clone())));
-        self.fetch(resource_type, held.collect()).await
-    }
-
-    /// Some entries with one of the values, in order of texts and ids: the values are looked up a few
-    /// at a time until there are enough.
-    pub(super) async fn by_values(
-        &self,
-        resource_type: &ResourceType,
-        index: &Indexed,
-        texts: &[String],
-        from: From<'_>,
-    ) -> Result<Batch> {
-        let limit = from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
-        // A position is an entry's key, and an entry's key begins with its text and the separator.
-        let is_left = |text: &&String| {
-            let range = KeyRange::equal(text);
-            from.after.is_none_or(|after| !range.is_before(after))
-        };
-        let texts: Vec<&String> = texts.iter().filter(is_left).collect();
-        let (mut entries, mut next, mut items) = (Vec::new(), None, 0);
-        let mut chunks = texts.chunks(PARALLEL).peekable();
-        while let (Some(chunk), None) = (chunks.next(), &next) {
-            // Each gives its share of the page, and a few more, for values differ in how many have
-            // them; the first that has even more is read on by itself.
-            let share = limit.min(2 * limit / chunk.len() + SPARE_SHARE);
-            let reads = chunk
-                .iter()
-                .map(|text| self.values(resource_type, index, text, from.after, share));
-            let mut more = false;
-            for (text, page) in chunk.iter().zip(try_join_all(reads).await?) {
-                items += page.entries.len();
-                if next.is_some() || entries.len() >= limit {
-                    more |= !page.entries.is_empty();
-                    continue;
-                }
-                entries.extend(page.entries);
-                next = page.next;
-                if let Some(after) = next.clone()
-                    && let Some(left @ 1..) = limit.checked_sub(entries.len())
-                {
-                    let rest = self.values(resource_type, index, text, Some(&after), left);
-                    let IndexPage {
-                        entries: rest,
-                        next: further,
-                    } = rest.await?;
-                    items += rest.len();
-                    entries.extend(rest);
-                    next = further;
-                }
-            }
-            more |= chunks.peek().is_some();
-            if entries.len() > limit || (entries.len() == limit && more && next.is_none()) {
-                entries.truncate(limit);
-                next = entries.last().map(|(key, _)| key.clone());
-            }
+pub(super) async fn by_claims(
+    store: &TenantStore,
+    resource_type: &ResourceType,
+    index: &Indexed,
+    texts: &[String],
+    after: Option<&str>,
+) -> Result<Batch> {
+    let is_left = |text: &&String| after.is_none_or(|after| text.as_str() > after);
+    let texts: Vec<String> = texts.iter().filter(is_left).cloned().collect();
+    let index = &index.index;
+    let held = match texts.as_slice() {
+        [text] => {
+            let claim = store.claimed(resource_type, index, text).await?;
+            claim.map(|id| (text.clone(), id)).into_iter().collect()
         }
-        let batch = self.fetch(resource_type, entries).await?;
-        Ok(Batch {
-            next,
-            items,
-            ..batch
-        })
-    }
+        texts => store.all_claimed(resource_type, index, texts).await?,
+    };
+    let held = texts
+        .into_iter()
+        .filter_map(|text| Some((text.clone(), held.get(&text)?.clone())));
+    fetch(store, resource_type, held.collect()).await
+}
 
-    /// Some entries with one value, after a key if that is one of theirs.
-    async fn values(
-        &self,
-        resource_type: &ResourceType,
-        index: &Indexed,
-        text: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<IndexPage> {
+/// Some entries with one of the values, in order of texts and ids: the values are looked up a few
+/// at a time until there are enough.
+pub(super) async fn by_values(
+    store: &TenantStore,
+    resource_type: &ResourceType,
+    index: &Indexed,
+    texts: &[String],
+    from: From<'_>,
+) -> Result<Batch> {
+    let limit = from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
+    // A position is an entry's key, and an entry's key begins with its text and the separator.
+    let is_left = |text: &&String| {
         let range = KeyRange::equal(text);
-        let window = Window {
-            after: after.filter(|after| range.contains(after)),
-            limit: Some(limit),
-            order: Order::Ascending,
-        };
-        let store = &self.scope.store;
-        Ok(store
-            .index_page(resource_type, &index.index, &range, window)
-            .await?)
-    }
-
-    /// The resources with these ids, under these keys.
-    pub(super) async fn fetch(
-        &self,
-        resource_type: &ResourceType,
-        entries: Vec<(String, String)>,
-    ) -> Result<Batch> {
-        // A resource may stand under two keys here: which is the one to give it under is told by its
-        // body, which may have changed since.
-        let entries = entries.into_iter().filter(|(_, id)| could_be_an_id(id));
-        let (keys, ids): (Vec<String>, Vec<String>) = entries.unzip();
-        let distinct: Vec<String> = BTreeSet::from_iter(&ids).into_iter().cloned().collect();
-        let stored = match distinct.as_slice() {
-            [] => Vec::new(),
-            [id] => Vec::from_iter(self.scope.store.get(resource_type, id).await?),
-            distinct => self.scope.store.get_many(resource_type, distinct).await?,
-        };
-        let are_distinct = distinct.len() == ids.len();
-        let mut stored: HashMap<String, Stored> = stored
-            .into_iter()
-            .map(|stored| (stored.id.clone(), stored))
-            .collect();
-        let mut take = |id: &String| match are_distinct {
-            true => stored.remove(id),
-            false => stored.get(id).cloned(),
-        };
-        let entries = keys.into_iter().zip(ids);
-        Ok(Batch {
-            found: entries
-                .filter_map(|(key, id)| Some((key, take(&id)?)))
-                .collect(),
-            ..Batch::default()
-        })
-    }
-
-    pub(super) async fn by_range(
-        &self,
-        resource_type: &ResourceType,
-        range: &Range,
-        from: From<'_>,
-    ) -> Result<Batch> {
-        let window = Window {
-            after: from.after,
-            limit: Some(from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID)),
-            order: range.order,
-        };
-        let store = &self.scope.store;
-        let mut page = store
-            .index_page(resource_type, &range.index.index, &range.keys, window)
-            .await?;
-        let items = page.entries.len();
-        if range.by_value
-            && let Some((unordered, prefix)) = first_unordered(&page.entries)
-        {
-            if unordered == 0 {
-                return self.tied(resource_type, range, &prefix, from).await;
+        from.after.is_none_or(|after| !range.is_before(after))
+    };
+    let texts: Vec<&String> = texts.iter().filter(is_left).collect();
+    let (mut entries, mut next, mut items) = (Vec::new(), None, 0);
+    let mut chunks = texts.chunks(PARALLEL).peekable();
+    while let (Some(chunk), None) = (chunks.next(), &next) {
+        // Each gives its share of the page, and a few more, for values differ in how many have
+        // them; the first that has even more is read on by itself.
+        let share = limit.min(2 * limit / chunk.len() + SPARE_SHARE);
+        let reads = chunk
+            .iter()
+            .map(|text| values(store, resource_type, index, text, from.after, share));
+        let mut more = false;
+        for (text, page) in chunk.iter().zip(try_join_all(reads).await?) {
+            items += page.entries.len();
+            if next.is_some() || entries.len() >= limit {
+                more |= !page.entries.is_empty();
+                continue;
             }
-            // These are in order; the next batch begins with those that are not.
-            page.entries.truncate(unordered);
-            page.next = page.entries.last().map(|(key, _)| key.clone());
-        }
-        let batch = self.fetch(resource_type, page.entries).await?;
-        Ok(Batch {
-            next: page.next,
-            items,
-            ..batch
-        })
-    }
-
-    /// All resources behind a key whose index texts begin with a prefix and are in no order.
-    ///
-    /// # Errors
-    /// `TooMany` when there are more than may be read to put them in order.
-    pub(super) async fn tied(
-        &self,
-        resource_type: &ResourceType,
-        range: &Range,
-        prefix: &str,
-        from: From<'_>,
-    ) -> Result<Batch> {
-        let keys = range.with_prefix(prefix);
-        // A key before the range is no key to start from: DynamoDB refuses those outside it.
-        let after = from.after.filter(|after| keys.contains(after));
-        let (mut entries, mut next) = (Vec::new(), after.map(str::to_owned));
-        loop {
-            let window = Window {
-                after: next.as_deref(),
-                limit: Some(from.most + 1 - entries.len()),
-                order: range.order,
-            };
-            let (store, index) = (&self.scope.store, &range.index.index);
-            let page = store
-                .index_page(resource_type, index, &keys, window)
-                .await?;
             entries.extend(page.entries);
             next = page.next;
-            if entries.len() > from.most {
-                return Err(Error::too_many(format!(
-                    "More than {} values of `{}` share their first 640 bytes, which is more than can \
-                     be put in order; sort by another attribute, or filter",
-                    from.most, index.path
-                )));
-            }
-            if next.is_none() {
-                break;
+            if let Some(after) = next.clone()
+                && let Some(left @ 1..) = limit.checked_sub(entries.len())
+            {
+                let rest = values(store, resource_type, index, text, Some(&after), left);
+                let IndexPage {
+                    entries: rest,
+                    next: further,
+                } = rest.await?;
+                items += rest.len();
+                entries.extend(rest);
+                next = further;
             }
         }
-        let items = entries.len();
-        let last = entries.last().map(|(key, _)| key.clone());
-        let batch = self.fetch(resource_type, entries).await?;
-        Ok(Batch {
-            next: last,
-            items,
-            tied: true,
-            ..batch
-        })
+        more |= chunks.peek().is_some();
+        if entries.len() > limit || (entries.len() == limit && more && next.is_none()) {
+            entries.truncate(limit);
+            next = entries.last().map(|(key, _)| key.clone());
+        }
     }
+    let batch = fetch(store, resource_type, entries).await?;
+    Ok(Batch {
+        next,
+        items,
+        ..batch
+    })
+}
+
+/// Some entries with one value, after a key if that is one of theirs.
+async fn values(
+    store: &TenantStore,
+    resource_type: &ResourceType,
+    index: &Indexed,
+    text: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<IndexPage> {
+    let range = KeyRange::equal(text);
+    let window = Window {
+        after: after.filter(|after| range.contains(after)),
+        limit: Some(limit),
+        order: Order::Ascending,
+    };
+    Ok(store
+        .index_page(resource_type, &index.index, &range, window)
+        .await?)
+}
+
+/// The resources with these ids, under these keys.
+pub(super) async fn fetch(
+    store: &TenantStore,
+    resource_type: &ResourceType,
+    entries: Vec<(String, String)>,
+) -> Result<Batch> {
+    // A resource may stand under two keys here: which is the one to give it under is told by its
+    // body, which may have changed since.
+    let entries = entries.into_iter().filter(|(_, id)| could_be_an_id(id));
+    let (keys, ids): (Vec<String>, Vec<String>) = entries.unzip();
+    let distinct: Vec<String> = BTreeSet::from_iter(&ids).into_iter().cloned().collect();
+    let stored = match distinct.as_slice() {
+        [] => Vec::new(),
+        [id] => Vec::from_iter(store.get(resource_type, id).await?),
+        distinct => store.get_many(resource_type, distinct).await?,
+    };
+    let are_distinct = distinct.len() == ids.len();
+    let mut stored: HashMap<String, Stored> = stored
+        .into_iter()
+        .map(|stored| (stored.id.clone(), stored))
+        .collect();
+    let mut take = |id: &String| match are_distinct {
+        true => stored.remove(id),
+        false => stored.get(id).cloned(),
+    };
+    let entries = keys.into_iter().zip(ids);
+    Ok(Batch {
+        found: entries
+            .filter_map(|(key, id)| Some((key, take(&id)?)))
+            .collect(),
+        ..Batch::default()
+    })
+}
+
+pub(super) async fn by_range(
+    store: &TenantStore,
+    resource_type: &ResourceType,
+    range: &Range,
+    from: From<'_>,
+) -> Result<Batch> {
+    let window = Window {
+        after: from.after,
+        limit: Some(from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID)),
+        order: range.order,
+    };
+    let mut page = store
+        .index_page(resource_type, &range.index.index, &range.keys, window)
+        .await?;
+    let items = page.entries.len();
+    if range.by_value
+        && let Some((unordered, prefix)) = first_unordered(&page.entries)
+    {
+        if unordered == 0 {
+            return tied(store, resource_type, range, &prefix, from).await;
+        }
+        // These are in order; the next batch begins with those that are not.
+        page.entries.truncate(unordered);
+        page.next = page.entries.last().map(|(key, _)| key.clone());
+    }
+    let batch = fetch(store, resource_type, page.entries).await?;
+    Ok(Batch {
+        next: page.next,
+        items,
+        ..batch
+    })
+}
+
+/// All resources behind a key whose index texts begin with a prefix and are in no order.
+///
+/// # Errors
+/// `TooMany` when there are more than may be read to put them in order.
+pub(in super::super) async fn tied(
+    store: &TenantStore,
+    resource_type: &ResourceType,
+    range: &Range,
+    prefix: &str,
+    from: From<'_>,
+) -> Result<Batch> {
+    let keys = range.with_prefix(prefix);
+    // A key before the range is no key to start from: DynamoDB refuses those outside it.
+    let after = from.after.filter(|after| keys.contains(after));
+    let (mut entries, mut next) = (Vec::new(), after.map(str::to_owned));
+    loop {
+        let window = Window {
+            after: next.as_deref(),
+            limit: Some(from.most + 1 - entries.len()),
+            order: range.order,
+        };
+        let index = &range.index.index;
+        let page = store
+            .index_page(resource_type, index, &keys, window)
+            .await?;
+        entries.extend(page.entries);
+        next = page.next;
+        if entries.len() > from.most {
+            return Err(Error::too_many(format!(
+                "More than {} values of `{}` share their first 640 bytes, which is more than can \
+                 be put in order; sort by another attribute, or filter",
+                from.most, index.path
+            )));
+        }
+        if next.is_none() {
+            break;
+        }
+    }
+    let items = entries.len();
+    let last = entries.last().map(|(key, _)| key.clone());
+    let batch = fetch(store, resource_type, entries).await?;
+    Ok(Batch {
+        next: last,
+        items,
+        tied: true,
+        ..batch
+    })
 }
 
 /// The first entry whose place an index does not tell, and what the texts of all those begin with that

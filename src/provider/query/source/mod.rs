@@ -1,5 +1,7 @@
 //! Reads what a plan names, one batch at a time.
 
+mod lookup;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::Scope;
@@ -7,7 +9,10 @@ use super::super::get::could_be_an_id;
 use super::search::Part;
 use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
-use crate::store::{Access, Membership, Order, Stored, Window};
+use crate::store::{Access, Membership, Order, Stored, TenantStore, Window};
+use lookup::{by_claims, by_ids, by_range, by_values, fetch};
+
+pub(super) use lookup::tied;
 
 /// Resources that are read by id in one batch, at the most.
 pub(super) const MAX_BY_ID: usize = 500;
@@ -53,52 +58,27 @@ impl<'s> Source<'s> {
     /// The next batch of a part. Resources that do not belong there any more may be among them.
     pub(super) async fn read(&mut self, part: &Part<'_>, from: From<'_>) -> Result<Batch> {
         let resource_type = part.resource_type;
+        let store = &self.scope.store;
         match &part.access {
-            Access::Ids(ids) => self.by_ids(resource_type, ids, from.after).await,
+            Access::Ids(ids) => by_ids(store, resource_type, ids, from.after).await,
             Access::Claims { index, texts } => {
-                self.by_claims(resource_type, index, texts, from.after)
-                    .await
+                by_claims(store, resource_type, index, texts, from.after).await
             }
-            Access::Range(range) => self.by_range(resource_type, range, from).await,
+            Access::Range(range) => by_range(store, resource_type, range, from).await,
             Access::Values { index, texts } => {
-                self.by_values(resource_type, index, texts, from).await
+                by_values(store, resource_type, index, texts, from).await
             }
-            Access::Without(_, order) => self.in_creation_order(resource_type, *order, from).await,
-            Access::All => {
-                self.in_creation_order(resource_type, Order::Ascending, from)
-                    .await
+            Access::Without(_, order) => {
+                in_creation_order(store, resource_type, *order, from).await
             }
+            Access::All => in_creation_order(store, resource_type, Order::Ascending, from).await,
             Access::GroupsOf { member } => self.groups_of(resource_type, member, from).await,
             Access::MembersOf { group } => self.members_of(resource_type, group, from).await,
             Access::GroupWith { group, member } if from.after.is_none() => {
-                self.group_with(resource_type, group, member).await
+                group_with(store, resource_type, group, member).await
             }
             Access::GroupWith { .. } => Ok(Batch::default()),
         }
-    }
-
-    async fn in_creation_order(
-        &self,
-        resource_type: &ResourceType,
-        order: Order,
-        from: From<'_>,
-    ) -> Result<Batch> {
-        let window = Window {
-            after: from.after,
-            limit: from.limit,
-            order,
-        };
-        let page = self
-            .scope
-            .store
-            .resource_page(resource_type, window)
-            .await?;
-        let found = page.resources.into_iter();
-        Ok(Batch {
-            found: found.map(|stored| (stored.id.clone(), stored)).collect(),
-            next: page.next,
-            ..Batch::default()
-        })
     }
 
     async fn groups_of(
@@ -151,7 +131,7 @@ impl<'s> Source<'s> {
         members.retain(|_, kind| *kind == resource_type.name);
         let items = members.len();
         let entries = members.into_keys().map(|id| (id.clone(), id));
-        let batch = self.fetch(resource_type, entries.collect()).await?;
+        let batch = fetch(&self.scope.store, resource_type, entries.collect()).await?;
         Ok(Batch {
             next,
             items,
@@ -196,25 +176,6 @@ impl<'s> Source<'s> {
         Ok(self.nested.entry(group.to_owned()).or_default())
     }
 
-    async fn group_with(
-        &self,
-        resource_type: &ResourceType,
-        group: &str,
-        member: &str,
-    ) -> Result<Batch> {
-        let mut batch = Batch::default();
-        if !could_be_an_id(group) || !could_be_an_id(member) {
-            return Ok(batch);
-        }
-        let Some(stored) = self.scope.store.get(resource_type, group).await? else {
-            return Ok(batch);
-        };
-        if self.scope.store.is_member(&stored, member).await? {
-            batch.found.push((group.to_owned(), stored));
-        }
-        Ok(batch)
-    }
-
     /// Which of these resources a lookup of memberships has found already. What other parts have
     /// found is told from the resources themselves.
     pub(super) async fn found_by_membership(
@@ -254,4 +215,43 @@ pub(super) fn is_in(memberships: &[Membership], group: &Stored) -> bool {
         membership.group == group.id && Some(membership.set.as_str()) == set
     };
     memberships.iter().any(counts)
+}
+
+async fn in_creation_order(
+    store: &TenantStore,
+    resource_type: &ResourceType,
+    order: Order,
+    from: From<'_>,
+) -> Result<Batch> {
+    let window = Window {
+        after: from.after,
+        limit: from.limit,
+        order,
+    };
+    let page = store.resource_page(resource_type, window).await?;
+    let found = page.resources.into_iter();
+    Ok(Batch {
+        found: found.map(|stored| (stored.id.clone(), stored)).collect(),
+        next: page.next,
+        ..Batch::default()
+    })
+}
+
+async fn group_with(
+    store: &TenantStore,
+    resource_type: &ResourceType,
+    group: &str,
+    member: &str,
+) -> Result<Batch> {
+    let mut batch = Batch::default();
+    if !could_be_an_id(group) || !could_be_an_id(member) {
+        return Ok(batch);
+    }
+    let Some(stored) = store.get(resource_type, group).await? else {
+        return Ok(batch);
+    };
+    if store.is_member(&stored, member).await? {
+        batch.found.push((group.to_owned(), stored));
+    }
+    Ok(batch)
 }

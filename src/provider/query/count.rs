@@ -1,0 +1,134 @@
+//! How many resources a part leads to, told from its keys, which are many times cheaper to read than
+//! what they lead to.
+
+use std::collections::HashSet;
+
+use super::search::Part;
+use super::source::Source;
+use crate::protocol::error::Result;
+use crate::store::{Access, CountLimit, KeyRange, Order, Range, Window};
+
+/// Members that are read to be counted once, for each read unit that this may take: half of what a unit
+/// holds, because reading several partitions side by side reads up to twice what it returns.
+const MEMBERS_PER_UNIT: u64 = 20;
+
+/// The number of resources that a part leads to, if its keys tell within the limit. Only for parts
+/// where every key stands for a match.
+pub(super) async fn count(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    limit: CountLimit,
+) -> Result<Option<u64>> {
+    let resource_type = part.resource_type;
+    match &part.access {
+        Access::Range(Range {
+            index,
+            keys,
+            distinct,
+            ..
+        }) => {
+            let (store, index) = (&source.scope.store, &index.index);
+            let counted = match distinct {
+                true => {
+                    let all = Window::default();
+                    store
+                        .index_count(resource_type, index, keys, all, limit)
+                        .await
+                }
+                false => {
+                    store
+                        .index_count_distinct(resource_type, index, keys, limit)
+                        .await
+                }
+            };
+            Ok(counted?)
+        }
+        Access::MembersOf { group } => {
+            count_members(source, group, &resource_type.name, limit).await
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The number of keys of a part behind one of them; nothing if they are more than the limit. Parts
+/// that are few by themselves, or that no keys tell of, count as nothing.
+pub(super) async fn count_rest(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    after: Option<&str>,
+    limit: CountLimit,
+) -> Result<Option<u64>> {
+    let resource_type = part.resource_type;
+    match &part.access {
+        Access::Range(range) if !range.is_whole() => {
+            let from = Window {
+                after,
+                limit: None,
+                order: range.order,
+            };
+            let (store, index) = (&source.scope.store, &range.index.index);
+            let counted = store.index_count(resource_type, index, &range.keys, from, limit);
+            Ok(counted.await?)
+        }
+        Access::Values { index, texts } => {
+            let mut total = 0;
+            for text in texts {
+                let range = KeyRange::equal(text);
+                if after.is_some_and(|after| range.is_before(after)) {
+                    continue;
+                }
+                let from = Window {
+                    after: after.filter(|after| range.contains(after)),
+                    limit: None,
+                    order: Order::Ascending,
+                };
+                let left = CountLimit {
+                    items: limit.items - total,
+                    ..limit
+                };
+                let store = &source.scope.store;
+                let counted = store.index_count(resource_type, &index.index, &range, from, left);
+                let Some(counted) = counted.await? else {
+                    return Ok(None);
+                };
+                total += counted;
+            }
+            Ok(Some(total))
+        }
+        Access::MembersOf { group } => {
+            count_members(source, group, &resource_type.name, limit).await
+        }
+        _ => Ok(Some(0)),
+    }
+}
+
+async fn count_members(
+    source: &mut Source<'_>,
+    group: &str,
+    kind: &str,
+    limit: CountLimit,
+) -> Result<Option<u64>> {
+    let scope = source.scope;
+    let groups = source.nested(group).await?;
+    if let [group] = groups.as_slice() {
+        return Ok(scope.store.member_count(group, kind, limit).await?);
+    }
+    // A resource that is in several of the groups counts once, so the ids have to be read.
+    let mut found = HashSet::new();
+    let before = scope.store.meter().whole_read_units();
+    let mut left = limit
+        .items
+        .min(limit.read_units.saturating_mul(MEMBERS_PER_UNIT));
+    for group in groups {
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        let (members, more) = scope.store.members(group, most).await?;
+        left = left.saturating_sub(members.len() as u64);
+        let members = members.into_iter().filter(|member| member.kind == kind);
+        found.extend(members.map(|member| member.id));
+        let spent = scope.store.meter().whole_read_units() - before;
+        if more || spent > limit.read_units {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found.len() as u64))
+}

@@ -1,0 +1,165 @@
+//! Decides which resources of a batch match, and where they stand in the list.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use super::super::Scope;
+use super::super::compute::size_of;
+use super::budget::ReadBudget;
+use super::detached::{Detached, detached};
+use super::search::Part;
+use super::source::Source;
+use crate::protocol::error::Result;
+use crate::protocol::filter::BoundFilter;
+use crate::protocol::key::Key;
+use crate::protocol::sort::{Border, SortKey};
+use crate::store::{Access, KeyRange, Range, Stored};
+
+/// A resource of a batch that matches.
+pub(super) struct Kept {
+    /// The key that the part has it under.
+    pub(super) key: String,
+    pub(super) stored: Stored,
+    /// Its place in a list that is sorted in memory.
+    pub(super) sort_key: Option<SortKey>,
+}
+
+/// What matches of a part's batch and was not found by an earlier part, in the order of the batch.
+pub(super) async fn evaluate(
+    source: &mut Source<'_>,
+    budget: &mut ReadBudget,
+    (part, earlier): (&Part<'_>, &[Part<'_>]),
+    found: Vec<(String, Stored)>,
+) -> Result<Vec<Kept>> {
+    let is_plain = earlier.is_empty()
+        && part.sort.is_none()
+        && part.residual == BoundFilter::Constant(true)
+        && !needs_a_look(&part.access);
+    if is_plain {
+        let kept = found.into_iter().map(|(key, stored)| Kept {
+            key,
+            stored,
+            sort_key: None,
+        });
+        return Ok(kept.collect());
+    }
+    let mut known = HashSet::new();
+    for earlier in earlier {
+        let found = source.found_by_membership(&earlier.access, &found);
+        known.extend(found.await?);
+    }
+    let detached = detached(source, budget, part, &found).await?;
+    let size = size_of(found.iter().map(|(_, stored)| stored));
+    let found = found
+        .into_iter()
+        .filter(|(_, stored)| !known.contains(&stored.id));
+    let scope = source.scope;
+    let look = || look_at(scope, (part, earlier), found, detached);
+    scope.compute(size, look).await?
+}
+
+fn look_at(
+    scope: &Scope,
+    (part, earlier): (&Part<'_>, &[Part<'_>]),
+    found: impl Iterator<Item = (String, Stored)>,
+    mut detached: HashMap<String, Detached>,
+) -> Result<Vec<Kept>> {
+    let mut kept = Vec::new();
+    for (key, stored) in found {
+        scope.check_time()?;
+        let Detached { value, residual } = detached.remove(&stored.id).unwrap_or_default();
+        let resource = scope.complete(part.resource_type, &stored, value.as_ref())?;
+        let residual = residual.as_ref().unwrap_or(&part.residual);
+        let is_new = |part: &Part<'_>| !part.access.finds(&stored.id, &resource);
+        if belongs(&part.access, &key, &resource)
+            && residual.matches_within(&resource, &scope.work)?
+            && earlier.iter().all(is_new)
+        {
+            let sort = part.sort.as_ref();
+            let sort_key = sort.map(|sort| sort.key_within(&resource, &scope.work));
+            let sort_key = sort_key.transpose()?;
+            kept.push(Kept {
+                key,
+                stored,
+                sort_key,
+            });
+        }
+    }
+    Ok(kept)
+}
+
+/// Whether it takes a resource's body to tell whether it belongs to a part.
+fn needs_a_look(access: &Access) -> bool {
+    match access {
+        Access::Range(range) => !range.distinct,
+        Access::Values { index, .. } => index.multi_valued,
+        Access::Without(..) => true,
+        _ => false,
+    }
+}
+
+/// Whether this is the place in the part where the resource is to be given.
+fn belongs(access: &Access, key: &str, resource: &Map<String, Value>) -> bool {
+    match access {
+        Access::Range(range) if !range.distinct => range.begins_with(key, resource),
+        // Under the first of its values that are looked for.
+        Access::Values { index, texts } if index.multi_valued => {
+            let own = index.texts(resource);
+            let first = texts.iter().find(|text| own.contains(*text));
+            first.is_some_and(|text| KeyRange::equal(text).contains(key))
+        }
+        Access::Without(index, _) => index.texts(resource).is_empty(),
+        _ => true,
+    }
+}
+
+/// The matches behind a border, sorted by their values. The keys of the part do not put them in
+/// order.
+pub(super) fn in_order_of_values(
+    scope: &Scope,
+    (part, range): (&Part<'_>, &Range),
+    kept: Vec<Kept>,
+    border: Option<&Border>,
+) -> Result<Vec<(SortKey, Stored)>> {
+    let mut placed = Vec::with_capacity(kept.len());
+    for Kept { stored, .. } in kept {
+        let resource = scope.complete(part.resource_type, &stored, None)?;
+        placed.push((range.place(&resource), stored));
+    }
+    placed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let is_of = |border: &Border| {
+        let mut keys = placed.iter().filter_map(|(place, _)| place.key.as_ref());
+        keys.find(|key| border.is_of(key)).cloned()
+    };
+    let exact = border.and_then(is_of);
+    placed.retain(|(place, _)| border.is_none_or(|border| border.is_before(place, exact.as_ref())));
+    Ok(placed)
+}
+
+/// The exact key of a border that holds only its beginning, if the resource still has it.
+pub(super) async fn exact_key(
+    scope: &Scope,
+    parts: &[Part<'_>],
+    border: &Border,
+) -> Result<Option<Key<'static>>> {
+    if !border.is_cut() {
+        return Ok(None);
+    }
+    let mut seen = Vec::new();
+    for part in parts {
+        let (resource_type, Some(sort)) = (part.resource_type, &part.sort) else {
+            continue;
+        };
+        if seen.contains(&resource_type.name.as_str()) {
+            continue;
+        }
+        seen.push(&resource_type.name);
+        let Some(stored) = scope.store.get(resource_type, border.id()).await? else {
+            continue;
+        };
+        let resource = scope.complete(resource_type, &stored, None)?;
+        return Ok(sort.key(&resource).key.filter(|key| border.is_of(key)));
+    }
+    Ok(None)
+}

@@ -1,0 +1,107 @@
+//! The next page of a list that has to be sorted in memory.
+
+use std::collections::BinaryHeap;
+
+use super::super::super::compute::size_of;
+use super::super::super::render::MAX_ANSWER_BYTES;
+use super::super::evaluation::exact_key;
+use super::super::walk::{Match, Walk};
+use super::counting::Counting;
+use super::{Collected, Count, Cut, FIRST_BATCH, Missing};
+use crate::protocol::error::Result;
+use crate::protocol::sort::{Border, SortKey};
+
+/// The next page of a list that is sorted here: the smallest matches behind a position. Only as
+/// many as are passed over or shown are kept.
+pub(super) async fn collect<'r>(
+    walk: &mut Walk<'_, 'r>,
+    after: Option<&Border>,
+    cut: Cut,
+) -> Result<Collected<'r>> {
+    let exact = match after {
+        Some(border) => exact_key(walk.scope, walk.parts(), border).await?,
+        None => None,
+    };
+    let mut heap = BinaryHeap::<Sorted<'r>>::new();
+    let (mut met, mut is_affordable, mut read) = (0, true, 0);
+    let mut counting = Counting::new(Count::Always);
+    while !walk.is_done() && !walk.budget.is_spent() && is_affordable {
+        let limit = counting.batch_limit(walk, 0, FIRST_BATCH);
+        let batch = walk.next(limit).await?;
+        met += batch.len() as u64;
+        // A key is part of its resource, so comparing keys takes as long as the resources are.
+        let size = size_of(batch.iter().map(|found| &found.stored));
+        read += size;
+        let is_behind =
+            |key: &SortKey| after.is_none_or(|after| after.is_before(key, exact.as_ref()));
+        let keep = || keep_smallest(&mut heap, batch, is_behind, cut.skip + cut.size + 1);
+        walk.scope.compute(size, keep).await?;
+        is_affordable = !counting.is_unaffordable(walk).await?;
+    }
+    let is_done = walk.is_done();
+    let sorted = walk.scope.compute(read, || heap.into_sorted_vec()).await?;
+    let sorted = sorted.into_iter().skip(cut.skip);
+    let (mut matches, mut bytes, mut more) = (Vec::new(), 0, false);
+    for Sorted(_, found) in sorted {
+        if matches.len() >= cut.size || bytes >= MAX_ANSWER_BYTES {
+            more = true;
+            break;
+        }
+        bytes += found.stored.body.len();
+        matches.push(found);
+    }
+    let last = matches
+        .last()
+        .map(|found: &Match<'_>| found.position.clone());
+    Ok(Collected {
+        next: last.filter(|_| more),
+        more,
+        counted: is_done.then_some(met),
+        missing: (!is_done).then_some(Missing::Page),
+        matches,
+    })
+}
+
+/// Adds the matches behind a position, and keeps the smallest.
+fn keep_smallest<'r>(
+    heap: &mut BinaryHeap<Sorted<'r>>,
+    matches: Vec<Match<'r>>,
+    is_behind: impl Fn(&SortKey) -> bool,
+    most: usize,
+) {
+    for found in matches {
+        let Some(key) = found.sort_key.clone() else {
+            continue;
+        };
+        if !is_behind(&key) {
+            continue;
+        }
+        heap.push(Sorted(key, found));
+        if heap.len() > most {
+            heap.pop();
+        }
+    }
+}
+
+/// A match in the order of the list.
+struct Sorted<'r>(SortKey, Match<'r>);
+
+impl Ord for Sorted<'_> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Sorted<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Sorted<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Sorted<'_> {}
