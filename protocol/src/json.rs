@@ -4,6 +4,7 @@
 //! limit. SCIM names compare without case (RFC 7643 §2.1), so `userName` beside `USERNAME` is one
 //! attribute given twice, and a body says nothing legal below [`MAX_DEPTH`].
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
 use crate::error::excerpt;
@@ -105,6 +107,18 @@ pub fn into_object(value: Option<Value>) -> Map<String, Value> {
     match value {
         Some(Value::Object(object)) => object,
         _ => Map::new(),
+    }
+}
+
+/// The string that a JSON string stands for; the text itself for another value.
+pub(crate) fn string_of(value: &RawValue) -> Cow<'_, str> {
+    let json = value.get();
+    let inner = json
+        .strip_prefix('"')
+        .and_then(|json| json.strip_suffix('"'));
+    match inner {
+        Some(text) if !text.contains('\\') => Cow::Borrowed(text),
+        _ => Cow::Owned(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())),
     }
 }
 

@@ -91,6 +91,19 @@ impl BoundFilter {
         }
     }
 
+    /// The members of a resource that an answer to the filter depends on, as [`reads`](Self::reads)
+    /// says; one can come several times.
+    #[must_use]
+    pub fn members(&self) -> Vec<&str> {
+        match self {
+            Self::Constant(_) => Vec::new(),
+            Self::Compare(comparison) => vec![comparison.path.member()],
+            Self::Present(path) | Self::ValuePath { path, .. } => vec![path.member()],
+            Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::members).collect(),
+            Self::Not(part) => part.members(),
+        }
+    }
+
     /// Whether an answer to the filter depends on this member of the resource: an attribute, or an
     /// extension's URN, in the schema's spelling.
     #[must_use]

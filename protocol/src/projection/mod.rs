@@ -7,6 +7,8 @@
 //! | `request` | if just written | if named | if just written |
 //! | `never` | no | no | no |
 
+mod text;
+
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
@@ -16,6 +18,8 @@ use crate::path::AttributePath;
 use crate::profile::Reading;
 use crate::resource::body::is_outside;
 use crate::schema::{Attribute, Extension, ResourceType, Returned, Target};
+
+pub use text::project_text;
 
 /// The choice of attributes for resources of one type.
 #[derive(Debug, Clone)]

@@ -325,3 +325,89 @@ fn an_array_that_is_empty_is_shown_and_one_that_becomes_empty_is_not() {
         None,
     );
 }
+
+/// A value of some shape under some name, whether or not the schema allows it.
+fn any_member() -> impl Strategy<Value = (String, Value)> {
+    let name = prop_oneof![
+        Just("schemas"),
+        Just("id"),
+        Just("name"),
+        Just("writeOnly"),
+        Just("request"),
+        Just("always"),
+        Just("complex"),
+        Just("Complex"),
+        Just("many"),
+        Just(EXTENSION),
+        Just("urn:example:schemas:extension:Gone"),
+        Just("n\u{1}\"o"),
+    ];
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        Just(json!(true)),
+        Just(json!(-3)),
+        Just(json!(1.5)),
+        Just(json!("a\"b\\\u{7f}\u{e9}")),
+        Just(json!(EXTENSION)),
+        Just(json!("urn:example:schemas:Everything")),
+        Just(json!([])),
+        Just(json!({})),
+    ];
+    let value = leaf.prop_recursive(3, 24, 5, |inner| {
+        let part = prop_oneof![
+            Just("text"),
+            Just("hidden"),
+            Just("asked"),
+            Just("shown"),
+            Just("label"),
+            Just("value"),
+            Just("complex"),
+            Just("unknown"),
+        ];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((part, inner), 0..5).prop_map(|parts| {
+                let parts = parts.into_iter();
+                Value::Object(
+                    parts
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .collect(),
+                )
+            }),
+        ]
+    });
+    (name.prop_map(str::to_owned), value)
+}
+
+proptest! {
+    #[test]
+    fn a_text_is_projected_as_its_value_is(
+        members in prop::collection::vec(any_member(), 0..8),
+        names in prop::collection::vec("(name|request|always|complex|complex\\.(text|hidden|asked|shown)|schemas|urn:example:schemas:extension:Everything(:label|:asked)?)", 0..3),
+        excludes in any::<bool>(),
+        written in prop::collection::vec("(request|complex\\.asked)", 0..2),
+    ) {
+        let registry = crate::resource::tests::registry();
+        let everything = registry.resource_type("Everything").unwrap();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let selection = if excludes { select(&[], &names) } else { select(&names, &[]) };
+        let rules = Rules::default();
+        let projection = Projection::new(&selection, everything, &mut Reading::new(&rules))
+            .after_write(written);
+        let body: Map<_, _> = members.into_iter().collect();
+        let text = serde_json::to_string(&body).unwrap();
+        let expected = serde_json::to_string(&projection.apply(body)).unwrap();
+        prop_assert_eq!(project_text(&projection, &text).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_stored_text_that_is_no_object_is_a_fault_of_ours() {
+    let rules = Rules::default();
+    let projection = Projection::new(&Selection::default(), user(), &mut Reading::new(&rules));
+    assert_eq!(project_text(&projection, "{}").unwrap(), "{}");
+    for broken in ["", "[]", "null", "{\"id\":\"1\"", "{}}"] {
+        let error = project_text(&projection, broken).unwrap_err();
+        assert_eq!(error.kind(), crate::error::ErrorKind::Internal, "{broken}");
+    }
+}

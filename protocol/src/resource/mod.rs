@@ -14,6 +14,7 @@ mod limit;
 mod member;
 pub(crate) mod names;
 mod password;
+mod pick;
 pub(crate) mod place;
 pub(crate) mod reference;
 pub(crate) mod repeated;
@@ -30,6 +31,7 @@ pub use draft::{Draft, Verb};
 pub use limit::{MAX_BYTES, MAX_ELEMENTS};
 pub use member::Member;
 pub use password::{Password, PasswordChange};
+pub use pick::pick;
 pub use reference::relative_reference;
 
 pub(crate) use draft::requested_paths;
