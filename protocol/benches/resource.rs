@@ -133,7 +133,7 @@ fn lists(criterion: &mut Criterion) {
         bencher.iter(|| {
             let shown = stored.iter().filter(|text| plain.shows_all_of(text));
             let base = "https://example.com/scim/v2";
-            let texts: Vec<_> = shown.map(|text| render(text, &META, base)).collect();
+            let texts: Vec<_> = shown.map(|text| render(text, None, &META, base)).collect();
             let list = ListResponse {
                 total_results: Some(100),
                 paging: Paging::Index { start_index: 1 },

@@ -5,8 +5,9 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::call::Call;
-use super::{answer, body};
+use super::{answer, body, render};
 use crate::protocol::bulk::Outcome;
+use crate::protocol::version::Version;
 use crate::protocol::{ErrorKind, Result};
 use crate::provider::{Performed, body_size};
 
@@ -19,11 +20,33 @@ pub(super) async fn read(call: &Call<'_>, body: Body) -> Result<(Map<String, Val
     Ok((body, size))
 }
 
-pub(super) fn answer(performed: &[Performed], render: fn(&[Outcome<'_>]) -> String) -> Response {
+pub(super) fn answer(
+    call: &Call<'_>,
+    performed: &[Performed],
+    write: fn(&[Outcome<'_>]) -> String,
+) -> Response {
     let failed = performed.iter().filter_map(|one| one.status.as_ref().err());
     failed.for_each(answer::log);
-    let outcomes: Vec<_> = performed.iter().map(Performed::outcome).collect();
-    let response = answer::message(render(&outcomes));
+    let named = |one: &Performed| {
+        let version = one.version.as_ref().map(Version::to_string);
+        (
+            render::operation_location(&call.scope.base_url, one),
+            version,
+        )
+    };
+    let names: Vec<_> = performed.iter().map(named).collect();
+    let outcomes: Vec<_> = performed
+        .iter()
+        .zip(&names)
+        .map(|(one, (location, version))| Outcome {
+            method: &one.label.method,
+            bulk_id: one.label.bulk_id.as_deref(),
+            location: location.as_deref(),
+            version: version.as_deref(),
+            status: one.status.as_ref().copied(),
+        })
+        .collect();
+    let response = answer::message(write(&outcomes));
     let is_unavailable = |one: &Performed| {
         let error = one.status.as_ref().err();
         error.is_some_and(|error| error.kind() == ErrorKind::Unavailable)

@@ -27,6 +27,7 @@ mod media_type;
 mod observe;
 mod open;
 mod public_url;
+pub mod render;
 mod route;
 #[cfg(feature = "cli")]
 pub mod server;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::compute::body_size;
 use super::entries::{check_indexed, entries};
-use super::{Answer, Provider, Scope};
+use super::{Provider, Representation, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
@@ -19,13 +19,13 @@ impl Provider {
     /// # Errors
     /// `InvalidValue` and `InvalidSyntax` for a body that does not fit the type, `Uniqueness` when a
     /// unique value is taken, `Forbidden` for a role that would permit more than the caller may.
-    pub async fn create(
+    pub async fn create<'r>(
         &self,
         scope: &Scope,
-        resource_type: &ResourceType,
+        resource_type: &'r ResourceType,
         body: Map<String, Value>,
         selection: &Selection,
-    ) -> Result<Answer> {
+    ) -> Result<Representation<'r>> {
         let mut reading = scope.reading();
         let projection = Projection::new(selection, resource_type, &mut reading);
         let id = Uuid::now_v7().to_string();
@@ -66,12 +66,7 @@ impl Provider {
                 scope.store.create(resource_type, new).await?
             }
         };
-        scope
-            .answer_new(
-                resource_type,
-                stored,
-                &projection.after_write(draft.written),
-            )
-            .await
+        let projection = projection.after_write(draft.written);
+        scope.represent_new(resource_type, stored, projection).await
     }
 }

@@ -2,7 +2,8 @@
 
 use futures_util::future::try_join;
 
-use super::render::looks_up_more;
+use super::related::Related;
+use super::representation::looks_up_more;
 use super::{Provider, Read, Scope};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
@@ -17,14 +18,14 @@ impl Provider {
     ///
     /// # Errors
     /// `NotFound`; `VersionMismatch` when `If-Match` does not hold.
-    pub async fn get(
+    pub async fn get<'r>(
         &self,
         scope: &Scope,
-        resource_type: &ResourceType,
+        resource_type: &'r ResourceType,
         id: &str,
         selection: &Selection,
         precondition: &Precondition,
-    ) -> Result<Read> {
+    ) -> Result<Read<'r>> {
         let mut reading = scope.reading();
         let projection = Projection::new(selection, resource_type, &mut reading);
         scope.note(&reading);
@@ -45,17 +46,19 @@ impl Provider {
         {
             return Ok(Read::NotModified(version));
         }
-        let answer = match memberships {
+        let found = match memberships {
             Some(memberships) => {
+                let groups = scope.groups_of(memberships).await?.remove(&stored.id);
+                let groups = groups.map_or(Related::Absent, Related::Value);
                 scope
-                    .answer_member(resource_type, &stored, memberships, &projection)
+                    .represent_with(resource_type, stored, groups, projection)
                     .await?
             }
-            None => scope.answer(resource_type, stored, &projection).await?,
+            None => scope.represent(resource_type, stored, projection).await?,
         };
-        Ok(match precondition.check_read(&answer.version)? {
-            version::Read::NotModified => Read::NotModified(answer.version),
-            version::Read::Representation => Read::Found(answer),
+        Ok(match precondition.check_read(&found.version)? {
+            version::Read::NotModified => Read::NotModified(found.version),
+            version::Read::Representation => Read::Found(found),
         })
     }
 }

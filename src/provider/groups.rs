@@ -5,15 +5,14 @@ use std::collections::{HashMap, HashSet};
 use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 
+use super::Scope;
 use super::change::Setback;
 use super::compute::size_of;
 use super::members::MAX_MEMBERS;
-use super::render::{MAX_ANSWER_BYTES, MEMBER_BYTES, Rendered, about_members, display, sent_bytes};
-use super::{Answer, Scope};
+use super::related::{MAX_ANSWER_BYTES, MEMBER_BYTES, display, sent_bytes};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
-use crate::protocol::projection::Projection;
 use crate::protocol::resource::relative_reference;
 use crate::protocol::schema::{self, ResourceType};
 use crate::store::{Member, Membership, Stored};
@@ -120,7 +119,7 @@ impl Scope {
     /// About how long a member is in an answer, in bytes as [`sent_bytes`] counts them.
     fn member_bytes(&self, member: &Member) -> usize {
         let display = member.display.as_deref().map_or(0, |display| {
-            sent_bytes(&format!(r#","display":{}"#, Value::from(display)))
+            sent_bytes(format!(r#","display":{}"#, Value::from(display)).as_bytes())
         });
         self.base_url.len() + 2 * member.id.len() + 2 * member.kind.len() + display + 52
     }
@@ -168,29 +167,11 @@ impl Scope {
         self.groups_of(memberships).await
     }
 
-    /// One resource with the memberships that were read beside it, as an answer.
-    pub(super) async fn answer_member(
-        &self,
-        resource_type: &ResourceType,
-        stored: &Stored,
-        memberships: Vec<Membership>,
-        projection: &Projection<'_>,
-    ) -> Result<Answer> {
-        let groups = self.groups_of(memberships).await?.remove(&stored.id);
-        let members = about_members(groups.as_ref());
-        let render = || self.render_one(resource_type, stored, groups.as_ref(), projection);
-        let rendered = self.compute(stored.body.len() + members, render).await?;
-        let Rendered { text, version } = rendered?;
-        Ok(Answer {
-            text,
-            version,
-            location: self.location(resource_type, &stored.id),
-            members: None,
-        })
-    }
-
     /// `groups` of each member, by its id.
-    async fn groups_of(&self, memberships: Vec<Membership>) -> Result<HashMap<String, Value>> {
+    pub(super) async fn groups_of(
+        &self,
+        memberships: Vec<Membership>,
+    ) -> Result<HashMap<String, Value>> {
         if memberships.is_empty() {
             return Ok(HashMap::new());
         }

@@ -22,25 +22,31 @@ mod patch;
 mod privilege;
 mod query;
 mod registration;
-mod render;
+mod related;
 mod repair;
 mod replace;
+mod representation;
 mod role;
 mod tenants;
+mod times;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use bulk::Performed;
+use serde_json::Value;
+
+pub use bulk::{Performed, Subject};
 pub use compute::body_size;
 pub use extension::ExtensionUse;
 pub use load::Loader;
-pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, Over, ReadBudget};
+pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, List, Over, ReadBudget, Rendered};
 pub use registration::Registered;
-pub use render::Answer;
+pub use related::{MEMBER_BYTES, Related};
 pub use repair::{Findings, Repair};
+pub use representation::Representation;
 pub use tenants::{Tenant, Tenants};
+pub use times::Times;
 
 use password::Hasher;
 use query::Pages;
@@ -95,23 +101,18 @@ pub struct Scope {
 
 /// What a PATCH answers with.
 #[derive(Debug)]
-pub enum Patched {
+pub enum Patched<'r> {
     /// The resource as it is now.
-    Resource(Answer),
-    /// Its new version only.
-    NoContent {
-        /// The entity tag.
-        version: Version,
-        /// The resource's URL.
-        location: String,
-    },
+    Resource(Representation<'r>),
+    /// Its new version only, which is the entity tag.
+    NoContent(Version),
 }
 
 /// What a GET of one resource answers with.
 #[derive(Debug)]
-pub enum Read {
+pub enum Read<'r> {
     /// The resource.
-    Found(Answer),
+    Found(Representation<'r>),
     /// The client has this version already.
     NotModified(Version),
 }
@@ -204,20 +205,26 @@ impl Provider {
         Ok(scope)
     }
 
-    /// Lists the resources that match a query, one page of them, as the text of a ListResponse.
+    /// Lists the resources that match a query, one page of them, each as `render` writes it. A page
+    /// ends where the answer would be too long, so what belongs to further resources is not read.
     ///
     /// # Errors
     /// `InvalidFilter`; `InvalidValue` for a sort that is none; `TooMany` when finding the page would
     /// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
-    pub async fn query(&self, scope: &Scope, over: Over<'_>, query: &Query) -> Result<String> {
-        query::list(&self.pages(scope), over, query).await
+    pub async fn query<T>(
+        &self,
+        scope: &Scope,
+        over: Over<'_>,
+        query: &Query,
+        render: impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
+    ) -> Result<List<T>> {
+        query::list(&self.pages(scope), over, query, render).await
     }
 
-    /// One page of a group's members in order of their ids, as the text of a ListResponse without
-    /// `totalResults`.
+    /// One page of a group's members in order of their ids, without `totalResults`.
     ///
-    /// **Shape**: `{"schemas":[…ListResponse],"itemsPerPage":2,"nextCursor":"…","Resources":[{"value":
-    /// id,"$ref":…,"type":"User"}]}`.
+    /// **Shape**: a member is `{"value":id,"$ref":"Users/…","type":"User"}`; its `$ref` is relative to
+    /// the base URL.
     ///
     /// # Errors
     /// `NotFound`; `InvalidCursor` for a cursor of something else, `ExpiredCursor` for one that is too
@@ -229,7 +236,7 @@ impl Provider {
         resource_type: &ResourceType,
         id: &str,
         query: &Query,
-    ) -> Result<String> {
+    ) -> Result<List<Value>> {
         query::member_page(&self.pages(scope), resource_type, id, query).await
     }
 

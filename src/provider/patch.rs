@@ -25,15 +25,15 @@ impl Provider {
     /// `NotFound`, `VersionMismatch`, and whatever an operation is refused for: `InvalidSyntax`,
     /// `InvalidPath`, `InvalidFilter`, `InvalidValue`, `NoTarget`, `Mutability`, `Uniqueness`,
     /// `Forbidden`.
-    pub async fn patch(
+    pub async fn patch<'r>(
         &self,
         scope: &Scope,
-        resource_type: &ResourceType,
+        resource_type: &'r ResourceType,
         id: &str,
         body: Map<String, Value>,
         selection: &Selection,
         precondition: &Precondition,
-    ) -> Result<Patched> {
+    ) -> Result<Patched<'r>> {
         let mut reading = scope.reading();
         let projection = Projection::new(selection, resource_type, &mut reading);
         let mut written = Vec::new();
@@ -68,15 +68,10 @@ impl Provider {
             && selection.attributes.is_empty()
             && scope.answers_without_group(&stored, &projection)
         {
-            let location = scope.location(resource_type, id);
-            return Ok(Patched::NoContent {
-                version: stored.version(),
-                location,
-            });
+            return Ok(Patched::NoContent(stored.version()));
         }
-        Ok(Patched::Resource(
-            scope.answer(resource_type, stored, &projection).await?,
-        ))
+        let changed = scope.represent(resource_type, stored, projection).await?;
+        Ok(Patched::Resource(changed))
     }
 }
 

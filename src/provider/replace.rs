@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::change::NewState;
 use super::compute::body_size;
 use super::members::MemberIntent;
-use super::{Answer, Provider, Scope};
+use super::{Provider, Representation, Scope};
 use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
@@ -19,15 +19,15 @@ impl Provider {
     /// # Errors
     /// `NotFound`, `VersionMismatch`, `InvalidValue`, `InvalidSyntax`, `Mutability`, `Uniqueness`;
     /// `Forbidden` for what the caller must not change.
-    pub async fn replace(
+    pub async fn replace<'r>(
         &self,
         scope: &Scope,
-        resource_type: &ResourceType,
+        resource_type: &'r ResourceType,
         id: &str,
         body: Map<String, Value>,
         selection: &Selection,
         precondition: &Precondition,
-    ) -> Result<Answer> {
+    ) -> Result<Representation<'r>> {
         let mut reading = scope.reading();
         let projection = Projection::new(selection, resource_type, &mut reading);
         let mut written = Vec::new();
@@ -59,7 +59,7 @@ impl Provider {
             })
             .await?;
         scope
-            .answer(resource_type, stored, &projection.after_write(written))
+            .represent(resource_type, stored, projection.after_write(written))
             .await
     }
 }

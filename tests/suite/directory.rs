@@ -10,12 +10,13 @@ use aws_sdk_dynamodb::config::{Builder, ConfigBag, Intercept, RuntimeComponents}
 use aws_sdk_dynamodb::error::BoxError;
 use scim_lambda::clock::Clock;
 use scim_lambda::embedded::{DataDirectory, Embedded};
+use scim_lambda::http::render;
 use scim_lambda::protocol::error::Result;
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
 use scim_lambda::protocol::schema::ResourceType;
 use scim_lambda::protocol::version::Precondition;
-use scim_lambda::provider::{Cursors, Over, Provider, Read, ReadBudget, Scope};
+use scim_lambda::provider::{Cursors, Over, Provider, Read, ReadBudget, Representation, Scope};
 use scim_lambda::store::{ConfigItem, Meter, Store};
 use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
 use serde_json::{Value, json};
@@ -138,8 +139,7 @@ impl Directory {
         let resource_type = resource_type(scope, name);
         let selection = Selection::default();
         let created = self.provider.create(scope, resource_type, body, &selection);
-        let created: Value = serde_json::from_str(&created.await?.text).unwrap();
-        Ok(created["id"].as_str().unwrap().to_owned())
+        Ok(created.await?.id().to_owned())
     }
 
     /// Creates users `user-000` and so on, and returns their ids.
@@ -158,7 +158,7 @@ impl Directory {
             .provider
             .get(scope, resource_type, id, &selection, &condition);
         match found.await.unwrap() {
-            Read::Found(answer) => serde_json::from_str(&answer.text).unwrap(),
+            Read::Found(found) => Value::Object(render::object(&found, BASE).unwrap()),
             Read::NotModified(_) => panic!("{id} was read without a condition"),
         }
     }
@@ -219,8 +219,9 @@ impl Directory {
             "" => Over::All,
             name => Over::Type(resource_type(scope, name)),
         };
-        let text = self.provider.query(scope, over, &query).await?;
-        Ok(serde_json::from_str(&text).unwrap())
+        let render = |found: &Representation<'_>| render::listed_text(found, BASE);
+        let list = self.provider.query(scope, over, &query, render).await?;
+        Ok(serde_json::from_str(&list.head.render(&list.resources)).unwrap())
     }
 
     /// The same with what it cost, in a request of its own.

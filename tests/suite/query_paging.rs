@@ -687,8 +687,10 @@ async fn a_cursor_of_members_leads_on_in_its_own_list_only() {
         let page = directory
             .provider
             .member_page(scope, resource_type, group, &query);
-        page.await
-            .map(|text| serde_json::from_str::<Value>(&text).unwrap())
+        page.await.map(|list| {
+            let texts: Vec<_> = list.resources.iter().map(Value::to_string).collect();
+            serde_json::from_str::<Value>(&list.head.render(&texts)).unwrap()
+        })
     };
     let refused = async |scope: &Scope, group: &str, cursor: &str| {
         page(scope, group, cursor).await.unwrap_err().kind()

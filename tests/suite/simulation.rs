@@ -14,12 +14,13 @@ use dynoxide::{AttributeValue, Database, ImportOptions, Item};
 use scim_lambda::aws;
 use scim_lambda::clock::Clock;
 use scim_lambda::embedded::{DataDirectory, Engine};
+use scim_lambda::http::render;
 use scim_lambda::protocol::error::{ErrorKind, Result};
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
 use scim_lambda::protocol::schema::ResourceType;
 use scim_lambda::protocol::version::Precondition;
-use scim_lambda::provider::{Cursors, Over, Patched, Provider, Read, Scope};
+use scim_lambda::provider::{Cursors, Over, Patched, Provider, Read, Representation, Scope};
 use scim_lambda::store::{ConfigItem, Cost, Meter, PlainItem, Scalar, Store};
 use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
 use serde_json::{Map, Value, json};
@@ -232,7 +233,7 @@ impl Process {
         let created = self
             .provider
             .create(&scope, resource_type, object(body), &all);
-        Ok(parse(&created.await?.text))
+        shown(&created.await?)
     }
 
     pub(crate) async fn get(&self, kind: &str, id: &str) -> Result<Value> {
@@ -244,7 +245,7 @@ impl Process {
             .get(&scope, resource_type, id, &all, &always)
             .await?
         {
-            Read::Found(answer) => Ok(parse(&answer.text)),
+            Read::Found(found) => shown(&found),
             Read::NotModified(_) => panic!("{id} was read without a condition"),
         }
     }
@@ -268,7 +269,7 @@ impl Process {
         let replaced = self
             .provider
             .replace(&scope, resource_type, id, body, &all, &condition);
-        Ok(parse(&replaced.await?.text))
+        shown(&replaced.await?)
     }
 
     pub(crate) async fn patch(&self, kind: &str, id: &str, operations: Value) -> Result<String> {
@@ -311,8 +312,8 @@ impl Process {
             .provider
             .patch(&scope, resource_type, id, body, &selection, &condition);
         let version = match patched.await? {
-            Patched::Resource(answer) => answer.version,
-            Patched::NoContent { version, .. } => version,
+            Patched::Resource(changed) => changed.version,
+            Patched::NoContent(version) => version,
         };
         Ok((version.to_string(), scope.store.meter().cost()))
     }
@@ -331,7 +332,9 @@ impl Process {
         let parameters = Parameters::parse(query)?;
         let query = Query::from_parameters(&parameters, &scope.tenant.rules.switches)?;
         let over = Over::Type(resource_type(&scope, kind));
-        Ok(parse(&self.provider.query(&scope, over, &query).await?))
+        let render = |found: &Representation<'_>| render::listed_text(found, BASE);
+        let list = self.provider.query(&scope, over, &query, render).await?;
+        Ok(parse(&list.head.render(&list.resources)))
     }
 
     /// Creates users `{name}-0` and so on, and returns their ids.
@@ -452,6 +455,10 @@ fn object(body: Value) -> Map<String, Value> {
         Value::Object(body) => body,
         other => panic!("{other} is no object"),
     }
+}
+
+fn shown(found: &Representation<'_>) -> Result<Value> {
+    render::text(found, BASE).map(|text| parse(&text))
 }
 
 fn parse(text: &str) -> Value {

@@ -4,6 +4,8 @@
 //! base URL (`"$ref":"Users/2819"`), so that the same body serves every public URL. Both are added
 //! here to the text, without parsing it.
 
+use serde_json::{Map, Value};
+
 use super::push_string;
 
 /// The key and opening quote of a reference in compact JSON.
@@ -24,19 +26,11 @@ pub struct Meta<'a> {
     pub version: &'a str,
 }
 
-impl Meta<'_> {
+impl<'a> Meta<'a> {
     /// Appends the object's text.
     pub fn write(&self, out: &mut String) {
-        let members = [
-            ("resourceType", self.resource_type),
-            ("created", Some(self.created)),
-            ("lastModified", Some(self.last_modified)),
-            ("location", Some(self.location)),
-            ("version", Some(self.version)),
-        ];
         let mut separator = '{';
-        for (name, value) in members {
-            let Some(value) = value else { continue };
+        for (name, value) in self.parts() {
             out.push(separator);
             push_string(out, name);
             out.push(':');
@@ -45,26 +39,114 @@ impl Meta<'_> {
         }
         out.push('}');
     }
+
+    /// The object.
+    fn object(&self) -> Map<String, Value> {
+        let parts = self.parts();
+        parts
+            .map(|(name, value)| (name.to_owned(), Value::from(value)))
+            .collect()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let parts = [
+            ("resourceType", self.resource_type),
+            ("created", Some(self.created)),
+            ("lastModified", Some(self.last_modified)),
+            ("location", Some(self.location)),
+            ("version", Some(self.version)),
+        ];
+        parts
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+    }
 }
 
-/// The text of a resource as a client reads it: the body with its references made absolute and
-/// `meta` as the last member.
+/// The text of a resource as a client reads it: the body with its references made absolute, then the
+/// attribute that is kept outside the body, then `meta`.
 ///
 /// **Shape**: `body` is a compact JSON object as `serde_json` writes it; `base_url` has no trailing
 /// slash. A reference is made absolute if it is relative and begins with a path segment
 /// (`Users/2819`); absolute URIs, `/x`, `./x` and `../x` stay as they are.
 #[must_use]
-pub fn render(body: &str, meta: &Meta<'_>, base_url: &str) -> String {
-    let mut out = String::with_capacity(body.len() + 320);
+pub fn render(
+    body: &str,
+    beside: Option<(&str, &Value)>,
+    meta: &Meta<'_>,
+    base_url: &str,
+) -> String {
+    let beside = beside.map(|(name, value)| (name, value.to_string()));
+    let length = beside.as_ref().map_or(0, |(_, text)| text.len());
+    let mut out = String::with_capacity(body.len() + length + 320);
     let object = body.strip_suffix('}').unwrap_or(body);
     push_with_references(&mut out, object, base_url);
-    if !object.ends_with('{') {
-        out.push(',');
+    if let Some((name, text)) = &beside {
+        push_separator(&mut out);
+        push_string(&mut out, name);
+        out.push(':');
+        push_with_references(&mut out, text, base_url);
     }
+    push_separator(&mut out);
     out.push_str(r#""meta":"#);
     meta.write(&mut out);
     out.push('}');
     out
+}
+
+/// The same as [`render`], as an object.
+#[must_use]
+pub fn render_object(
+    mut body: Map<String, Value>,
+    beside: Option<(&str, &Value)>,
+    meta: &Meta<'_>,
+    base_url: &str,
+) -> Map<String, Value> {
+    if let Some((name, value)) = beside {
+        body.insert(name.to_owned(), value.clone());
+    }
+    make_absolute(&mut body, base_url);
+    body.insert("meta".to_owned(), Value::Object(meta.object()));
+    body
+}
+
+/// The compact text of a JSON value with its relative references made absolute, as [`render`] makes
+/// them.
+#[must_use]
+pub fn with_absolute_references(value: &Value, base_url: &str) -> String {
+    let text = value.to_string();
+    let mut out = String::with_capacity(text.len() + base_url.len() + 1);
+    push_with_references(&mut out, &text, base_url);
+    out
+}
+
+/// Separates the next member of an object that is not closed yet from the one before.
+fn push_separator(out: &mut String) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+}
+
+/// Puts the base URL in front of each relative reference of an object and of what is inside it.
+fn make_absolute(object: &mut Map<String, Value>, base_url: &str) {
+    for (name, value) in object {
+        match value {
+            Value::String(text) if name == "$ref" && is_relative(text) => {
+                *text = format!("{base_url}/{text}");
+            }
+            value => make_absolute_inside(value, base_url),
+        }
+    }
+}
+
+fn make_absolute_inside(value: &mut Value, base_url: &str) {
+    match value {
+        Value::Object(object) => make_absolute(object, base_url),
+        Value::Array(elements) => {
+            let elements = elements.iter_mut();
+            elements.for_each(|element| make_absolute_inside(element, base_url));
+        }
+        _ => {}
+    }
 }
 
 /// Copies compact JSON and puts the base URL in front of each relative reference.
@@ -104,7 +186,7 @@ fn is_relative(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Map, Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -120,7 +202,7 @@ mod tests {
 
     #[test]
     fn meta_is_the_last_member() {
-        let text = render(r#"{"id":"2819","userName":"bjensen"}"#, &META, BASE);
+        let text = render(r#"{"id":"2819","userName":"bjensen"}"#, None, &META, BASE);
         assert!(text.starts_with(r#"{"id":"2819","userName":"bjensen","meta":{"resourceType":"#));
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
@@ -138,14 +220,14 @@ mod tests {
             resource_type: None,
             ..META
         };
-        assert!(render("{}", &meta, BASE).starts_with(r#"{"meta":{"created":"#));
+        assert!(render("{}", None, &meta, BASE).starts_with(r#"{"meta":{"created":"#));
     }
 
     #[test]
     fn only_relative_references_get_the_base() {
         let check = |reference: &str, expected: &str| {
             let body = json!({"manager": {"$ref": reference}}).to_string();
-            let value: Value = serde_json::from_str(&render(&body, &META, BASE)).unwrap();
+            let value: Value = serde_json::from_str(&render(&body, None, &META, BASE)).unwrap();
             assert_eq!(value["manager"]["$ref"], expected, "{reference}");
         };
         check(
@@ -177,28 +259,10 @@ mod tests {
             "{\"$ref\":\"Users/1\"}",
         ] {
             let body = json!({"displayName": text, text: text}).to_string();
-            let rendered = render(&body, &META, BASE);
+            let rendered = render(&body, None, &META, BASE);
             let value: Value = serde_json::from_str(&rendered).unwrap();
             assert_eq!(value["displayName"], text);
             assert_eq!(value[text], text);
-        }
-    }
-
-    /// The same change made to the parsed value.
-    fn reference(value: &mut Value) {
-        match value {
-            Value::Object(object) => {
-                for (key, inner) in object.iter_mut() {
-                    match inner {
-                        Value::String(text) if key == "$ref" && is_relative(text) => {
-                            *text = format!("{BASE}/{text}");
-                        }
-                        _ => reference(inner),
-                    }
-                }
-            }
-            Value::Array(array) => array.iter_mut().for_each(reference),
-            _ => {}
         }
     }
 
@@ -236,13 +300,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn splicing_equals_parsing(inner in tricky_json()) {
-            let mut expected = json!({"id": "x", "inner": inner});
-            let rendered = render(&expected.to_string(), &META, BASE);
-            let mut rendered: Value = serde_json::from_str(&rendered).unwrap();
-            rendered.as_object_mut().unwrap().remove("meta");
-            reference(&mut expected);
-            prop_assert_eq!(rendered, expected);
+        fn splicing_equals_parsing(inner in tricky_json(), beside in tricky_json()) {
+            let body = json!({"id": "x", "inner": inner});
+            let beside = Some(("members", &beside));
+            let rendered = render(&body.to_string(), beside, &META, BASE);
+            let rendered: Value = serde_json::from_str(&rendered).unwrap();
+            let Value::Object(body) = body else { unreachable!("it is an object") };
+            let expected = render_object(body, beside, &META, BASE);
+            prop_assert_eq!(rendered, Value::Object(expected));
         }
     }
 }

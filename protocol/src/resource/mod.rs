@@ -32,7 +32,7 @@ pub use limit::{MAX_BYTES, MAX_ELEMENTS};
 pub use member::Member;
 pub use password::{Password, PasswordChange};
 pub use pick::pick;
-pub use reference::relative_reference;
+pub use reference::{location, relative_reference};
 
 pub(crate) use draft::requested_paths;
 pub(crate) use keep::{kept_element, kept_elements};

@@ -23,6 +23,12 @@ pub fn relative_reference(endpoint: &str, id: &str) -> String {
     format!("{endpoint}/{}", utf8_percent_encode(id, SEGMENT))
 }
 
+/// The URL of a resource: its reference below the base URL, which has no trailing slash.
+#[must_use]
+pub fn location(base_url: &str, endpoint: &str, id: &str) -> String {
+    format!("{base_url}/{}", relative_reference(endpoint, id))
+}
+
 /// Whether the service maintains this sub-attribute: a `$ref` to resources beside their `value`.
 pub(crate) fn is_maintained(attribute: &Attribute, sub: &Attribute) -> bool {
     sub.name == "$ref"

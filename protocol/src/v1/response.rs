@@ -4,23 +4,14 @@ use serde_json::{Map, Value};
 
 use super::request::json_from_text;
 use super::{Dialect, View, names};
-use crate::error::{Error, Result};
 use crate::urn;
 use crate::version::Version;
 
 impl View<'_> {
-    /// Translates the text of a 2.0 resource, rendered with the 1.1 base URL.
-    ///
-    /// # Errors
-    /// `Internal` when the text is no JSON object.
-    pub fn answer(&self, resource: &str) -> Result<String> {
-        let resource = serde_json::from_str(resource).map_err(Error::internal)?;
-        Ok(Value::Object(self.answer_object(resource)).to_string())
-    }
-
-    /// Translates a 2.0 resource: URNs and names of 1.1, and nothing that 1.1 does not have.
+    /// Translates a 2.0 resource, rendered with the 1.1 base URL: URNs and names of 1.1, and nothing
+    /// that 1.1 does not have.
     #[must_use]
-    pub fn answer_object(&self, resource: Map<String, Value>) -> Map<String, Value> {
+    pub fn answer(&self, resource: Map<String, Value>) -> Map<String, Value> {
         let mut out = Map::new();
         for (key, value) in resource {
             let extension = self.resource_type.extension(&key);
@@ -138,8 +129,8 @@ mod tests {
             dialect,
             resource_type: Registry::builtin().resource_type(name).unwrap(),
         };
-        let answer = view.answer(&resource.to_string()).unwrap();
-        assert_eq!(&serde_json::from_str::<Value>(&answer).unwrap(), expected);
+        let resource = resource.as_object().unwrap().clone();
+        assert_eq!(&Value::Object(view.answer(resource)), expected);
     }
 
     #[test]

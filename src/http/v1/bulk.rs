@@ -39,5 +39,5 @@ pub(super) async fn bulk(call: &Call<'_>, dialect: Dialect, body: Body) -> Resul
     };
     let performed = call.service.provider.bulk(scope, request, size).await?;
     let performed: Vec<_> = performed.into_iter().map(explain).collect();
-    Ok(answer(&performed, render_response_v1))
+    Ok(answer(call, &performed, render_response_v1))
 }

@@ -6,6 +6,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
 
 use crate::http::call::Call;
+use crate::http::render;
 use crate::protocol::message::Selection;
 use crate::protocol::scopes::Action;
 use crate::protocol::v1::{Dialect, View, embed_user};
@@ -63,12 +64,13 @@ async fn read(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Option<Map<St
     let found = provider
         .get(&call.scope, view.resource_type, id, &selection, &condition)
         .await;
-    let answer = match found {
-        Ok(Read::Found(answer)) => answer,
+    let user = match found {
+        Ok(Read::Found(user)) => user,
         Ok(Read::NotModified(_)) => return Ok(None),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let user = serde_json::from_str(&answer.text).map_err(Error::internal)?;
-    Ok(Some(view.answer_object(user)))
+    Ok(Some(
+        view.answer(render::object(&user, &call.scope.base_url)?),
+    ))
 }

@@ -1,27 +1,15 @@
 //! Lists of resources (SCIM 1.1 API §3.2.2).
 
 use axum::response::Response;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::device;
-use crate::http::answer;
 use crate::http::call::Call;
-use crate::protocol::message::{ListResponse, Paging};
+use crate::http::{answer, render};
+use crate::protocol::Result;
 use crate::protocol::scopes::Action;
 use crate::protocol::v1::View;
-use crate::protocol::{Error, Result};
-use crate::provider::Over;
-
-/// A list as the provider answers it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Listed {
-    total_results: u64,
-    start_index: u64,
-    #[serde(rename = "Resources")]
-    resources: Vec<Map<String, Value>>,
-}
+use crate::provider::{List, Over, Rendered, Representation, body_size};
 
 /// Answers a list.
 ///
@@ -37,33 +25,26 @@ pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
     let queried = queried?;
     let over = Over::Type(view.resource_type);
     let provider = &call.service.provider;
-    let text = provider.query(&call.scope, over, &queried.query).await?;
-    let (scope, size) = (&call.scope, text.len());
-    let translated = scope.compute(size, || translated(view, &text)).await?;
-    let (list, mut resources) = translated?;
+    let scope = &call.scope;
+    let translate = |found: &Representation<'_>| {
+        let resource = view.answer(render::object(found, &scope.base_url)?);
+        Ok(Rendered::object(resource))
+    };
+    let list = provider.query(scope, over, &queried.query, translate);
+    let List {
+        head,
+        mut resources,
+    } = list.await?;
     if queried.embeds_user {
         device::embed_users(call, view.dialect, &mut resources).await?;
     }
+    let size = resources.iter().map(body_size).sum();
     let write = || {
         let resources = resources.into_iter();
         let texts: Vec<_> = resources
             .map(|resource| Value::Object(resource).to_string())
             .collect();
-        list.render_v1(&texts)
+        head.render_v1(&texts)
     };
     Ok(answer::message(scope.compute(size, write).await?))
-}
-
-/// The provider's list as a client of 1.1 reads it: its head, and its resources.
-fn translated(view: View<'_>, text: &str) -> Result<(ListResponse, Vec<Map<String, Value>>)> {
-    let listed: Listed = serde_json::from_str(text).map_err(Error::internal)?;
-    let list = ListResponse {
-        total_results: Some(listed.total_results),
-        paging: Paging::Index {
-            start_index: listed.start_index,
-        },
-    };
-    let resources = listed.resources.into_iter();
-    let resources = resources.map(|resource| view.answer_object(resource));
-    Ok((list, resources.collect()))
 }

@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use super::device;
 use crate::http::call::Call;
-use crate::http::{answer, body};
+use crate::http::{answer, body, render};
 use crate::protocol::message::Selection;
 use crate::protocol::profile::Reading;
 use crate::protocol::scopes::Action;
 use crate::protocol::v1::{Dialect, View, explain_conflict};
 use crate::protocol::version::{self, Precondition, Version};
 use crate::protocol::{Error, Result};
-use crate::provider::{Answer, Patched, Read, body_size};
+use crate::provider::{Patched, Read, Representation, body_size};
 
 /// POST to a collection.
 ///
@@ -44,9 +44,9 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
     let performed = provider.bulk(scope, request, size).await?.pop();
     let performed = performed.ok_or_else(|| Error::internal("a bulk request has no result"))?;
     performed.status.map_err(explain)?;
-    let location = performed.location.unwrap_or_default();
-    let id = location.rsplit('/').next().unwrap_or_default();
-    let created = current(call, view, id, &selection).await?;
+    let made = performed.subject;
+    let made = made.ok_or_else(|| Error::internal("a bulk request made no resource"))?;
+    let created = current(call, view, &made.id, &selection).await?;
     shown(call, view, StatusCode::CREATED, created).await
 }
 
@@ -69,8 +69,8 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
         .get(&call.scope, view.resource_type, id, &selection, &condition)
         .await?;
     let known = match read {
-        Read::Found(answer) => {
-            let translated = translated(call, view, answer).await?;
+        Read::Found(found) => {
+            let translated = translated(call, view, found).await?;
             match whole.check_read(&translated.version)? {
                 version::Read::Representation => {
                     return Ok(with_resource(StatusCode::OK, translated));
@@ -80,7 +80,7 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
         }
         Read::NotModified(version) => version,
     };
-    let location = call.scope.location(view.resource_type, id);
+    let location = render::location(&call.scope.base_url, view.resource_type, id);
     Ok(answer::not_modified(&location, &known))
 }
 
@@ -139,12 +139,10 @@ pub(super) async fn patch(
     let is_asked = !call.parameters.list("attributes").is_empty();
     if view.dialect == Dialect::Ionic && !is_asked {
         let patched = apply(call, view, id, body, &little()).await?;
-        return Ok(match patched {
-            Patched::Resource(Answer {
-                version, location, ..
-            })
-            | Patched::NoContent { version, location } => answer::no_content(&location, &version),
-        });
+        let (Patched::Resource(Representation { version, .. }) | Patched::NoContent(version)) =
+            patched;
+        let location = render::location(&call.scope.base_url, view.resource_type, id);
+        return Ok(answer::no_content(&location, &version));
     }
     let patched = apply(call, view, id, body, &selection).await?;
     let patched = or_current(call, view, id, (patched, &selection)).await?;
@@ -196,13 +194,13 @@ async fn or_missing(
     translated
 }
 
-async fn apply(
+async fn apply<'v>(
     call: &Call<'_>,
-    view: View<'_>,
+    view: View<'v>,
     id: &str,
     body: Map<String, Value>,
     selection: &Selection,
-) -> Result<Patched> {
+) -> Result<Patched<'v>> {
     let condition = call.precondition();
     let (scope, provider) = (&call.scope, &call.service.provider);
     provider
@@ -211,31 +209,31 @@ async fn apply(
 }
 
 /// The resource after a change, read where the change itself did not show it.
-async fn or_current(
+async fn or_current<'v>(
     call: &Call<'_>,
-    view: View<'_>,
+    view: View<'v>,
     id: &str,
-    (patched, selection): (Patched, &Selection),
-) -> Result<Answer> {
+    (patched, selection): (Patched<'v>, &Selection),
+) -> Result<Representation<'v>> {
     match patched {
-        Patched::Resource(answer) => Ok(answer),
-        Patched::NoContent { .. } => current(call, view, id, selection).await,
+        Patched::Resource(changed) => Ok(changed),
+        Patched::NoContent(_) => current(call, view, id, selection).await,
     }
 }
 
-async fn current(
+async fn current<'v>(
     call: &Call<'_>,
-    view: View<'_>,
+    view: View<'v>,
     id: &str,
     selection: &Selection,
-) -> Result<Answer> {
+) -> Result<Representation<'v>> {
     let condition = Precondition::default();
     let (scope, provider) = (&call.scope, &call.service.provider);
     let read = provider
         .get(scope, view.resource_type, id, selection, &condition)
         .await?;
     match read {
-        Read::Found(answer) => Ok(answer),
+        Read::Found(found) => Ok(found),
         Read::NotModified(_) => Err(Error::internal("a read without a condition was cut short")),
     }
 }
@@ -245,40 +243,55 @@ async fn shown(
     call: &Call<'_>,
     view: View<'_>,
     status: StatusCode,
-    answer: Answer,
+    found: Representation<'_>,
 ) -> Result<Response> {
-    let translated = translated(call, view, answer).await?;
+    let translated = translated(call, view, found).await?;
     Ok(with_resource(status, translated))
 }
 
-/// A resource as this view shows it. A device contains its user if that was asked for; its version then
-/// covers the user too.
-async fn translated(call: &Call<'_>, view: View<'_>, answer: Answer) -> Result<Answer> {
-    let (scope, size) = (&call.scope, answer.text.len());
+/// A resource as this view shows it.
+struct Translated {
+    text: String,
+    location: String,
+    /// The version of all that is shown.
+    version: Version,
+}
+
+/// Translates a resource. A device contains its user if that was asked for; its version then covers the
+/// user too.
+async fn translated(
+    call: &Call<'_>,
+    view: View<'_>,
+    found: Representation<'_>,
+) -> Result<Translated> {
+    let (scope, size) = (&call.scope, found.size());
+    let base_url = &scope.base_url;
+    let location = render::location(base_url, view.resource_type, found.id());
+    let translate = || Ok::<_, Error>(view.answer(render::object(&found, base_url)?));
+    let write = |resource| Value::Object(resource).to_string();
     if !view.embeds_user(&call.parameters) {
-        let text = scope.compute(size, || view.answer(&answer.text)).await??;
-        return Ok(Answer { text, ..answer });
+        let text = || translate().map(write);
+        return Ok(Translated {
+            text: scope.compute(size, text).await??,
+            location,
+            version: found.version,
+        });
     }
-    let translate = || {
-        let device = serde_json::from_str(&answer.text).map_err(Error::internal)?;
-        Ok::<_, Error>(view.answer_object(device))
-    };
     let mut devices = [scope.compute(size, translate).await??];
     device::embed_users(call, view.dialect, &mut devices).await?;
     let [device] = devices;
     let tag = device.get("meta").and_then(|meta| meta.get("version"));
     let version = tag.and_then(Value::as_str).map(Version::of_tag);
-    let write = || Value::Object(device).to_string();
-    Ok(Answer {
-        text: scope.compute(size, write).await?,
-        version: version.unwrap_or(answer.version),
-        ..answer
+    Ok(Translated {
+        text: scope.compute(size, || write(device)).await?,
+        location,
+        version: version.unwrap_or(found.version),
     })
 }
 
-fn with_resource(status: StatusCode, answer: Answer) -> Response {
-    let (location, version) = (&answer.location, Some(&answer.version));
-    answer::resource(status, answer.text, location, version)
+fn with_resource(status: StatusCode, shown: Translated) -> Response {
+    let (location, version) = (&shown.location, Some(&shown.version));
+    answer::resource(status, shown.text, location, version)
 }
 
 /// A selection for answers that are not shown.

@@ -20,5 +20,5 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body) -> Result<Response> {
         .read(size, |reading| BulkRequest::parse(&body, reading))
         .await??;
     let performed = call.service.provider.bulk(scope, request, size).await?;
-    Ok(answer(&performed, render_response))
+    Ok(answer(call, &performed, render_response))
 }

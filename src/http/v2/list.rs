@@ -4,12 +4,12 @@ use axum::body::Body;
 use axum::response::Response;
 
 use crate::http::call::Call;
-use crate::http::{answer, body};
+use crate::http::{answer, body, render};
 use crate::protocol::Result;
 use crate::protocol::message::Query;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::Action;
-use crate::provider::{Over, body_size};
+use crate::provider::{MEMBER_BYTES, Over, Representation, body_size};
 
 /// Answers a query whose parameters stand in the URL.
 ///
@@ -40,7 +40,16 @@ pub(super) async fn members(
         .provider
         .member_page(&call.scope, resource_type, id, &query)
         .await?;
-    Ok(answer::message(list))
+    let base_url = &call.scope.base_url;
+    let texts = || {
+        let members = list.resources.iter();
+        let texts: Vec<_> = members
+            .map(|member| render::member_text(member, base_url))
+            .collect();
+        list.head.render(&texts)
+    };
+    let size = list.resources.len() * MEMBER_BYTES;
+    Ok(answer::message(call.scope.compute(size, texts).await?))
 }
 
 /// Answers a query whose parameters stand in a SearchRequest.
@@ -59,12 +68,10 @@ pub(super) async fn search(call: &Call<'_>, over: Over<'_>, body: Body) -> Resul
 }
 
 async fn answer_to(call: &Call<'_>, over: Over<'_>, query: &Query) -> Result<Response> {
-    let list = call
-        .service
-        .provider
-        .query(&call.scope, over, query)
-        .await?;
-    Ok(answer::message(list))
+    let (scope, provider) = (&call.scope, &call.service.provider);
+    let render = |found: &Representation<'_>| render::listed_text(found, &scope.base_url);
+    let list = provider.query(scope, over, query, render).await?;
+    Ok(answer::message(list.head.render(&list.resources)))
 }
 
 /// A query over every type needs the permission for each.

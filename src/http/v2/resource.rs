@@ -7,13 +7,13 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use crate::http::call::Call;
-use crate::http::{answer, body};
+use crate::http::{answer, body, render};
 use crate::protocol::Result;
 use crate::protocol::message::Selection;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::Action;
 use crate::protocol::version::Precondition;
-use crate::provider::{Answer, Patched, Read};
+use crate::provider::{Patched, Read, Representation};
 
 /// POST to a collection.
 ///
@@ -31,7 +31,7 @@ pub(super) async fn create(
     let created = provider
         .create(&call.scope, resource_type, body, &selection)
         .await?;
-    Ok(with_resource(StatusCode::CREATED, created))
+    with_resource(call, StatusCode::CREATED, &created).await
 }
 
 /// GET of one resource.
@@ -50,12 +50,13 @@ pub(super) async fn get(
     let read = provider
         .get(&call.scope, resource_type, id, &selection, &condition)
         .await?;
-    Ok(match read {
-        Read::Found(answer) => with_resource(StatusCode::OK, answer),
+    match read {
+        Read::Found(found) => with_resource(call, StatusCode::OK, &found).await,
         Read::NotModified(version) => {
-            answer::not_modified(&call.scope.location(resource_type, id), &version)
+            let location = render::location(&call.scope.base_url, resource_type, id);
+            Ok(answer::not_modified(&location, &version))
         }
-    })
+    }
 }
 
 /// PUT of one resource.
@@ -77,7 +78,7 @@ pub(super) async fn replace(
     let replaced = provider
         .replace(&call.scope, resource_type, id, body, &selection, &condition)
         .await?;
-    Ok(with_resource(StatusCode::OK, replaced))
+    with_resource(call, StatusCode::OK, &replaced).await
 }
 
 /// PATCH of one resource.
@@ -99,10 +100,13 @@ pub(super) async fn patch(
     let patched = provider
         .patch(&call.scope, resource_type, id, body, &selection, &condition)
         .await?;
-    Ok(match patched {
-        Patched::Resource(answer) => with_resource(StatusCode::OK, answer),
-        Patched::NoContent { version, location } => answer::no_content(&location, &version),
-    })
+    match patched {
+        Patched::Resource(changed) => with_resource(call, StatusCode::OK, &changed).await,
+        Patched::NoContent(version) => {
+            let location = render::location(&call.scope.base_url, resource_type, id);
+            Ok(answer::no_content(&location, &version))
+        }
+    }
 }
 
 /// DELETE of one resource.
@@ -143,12 +147,19 @@ async fn change(call: &Call<'_>, resource_type: &ResourceType, body: Body) -> Re
     })
 }
 
-fn with_resource(status: StatusCode, answer: Answer) -> Response {
-    let (location, version) = (&answer.location, Some(&answer.version));
-    let mut response = answer::resource(status, answer.text, location, version);
-    if let Some(url) = &answer.members {
+async fn with_resource(
+    call: &Call<'_>,
+    status: StatusCode,
+    found: &Representation<'_>,
+) -> Result<Response> {
+    let (scope, base_url) = (&call.scope, &call.scope.base_url);
+    let text = scope.compute(found.size(), || render::text(found, base_url));
+    let text = text.await??;
+    let location = render::location(base_url, found.resource_type, found.id());
+    let mut response = answer::resource(status, text, &location, Some(&found.version));
+    if let Some(url) = render::members_location(base_url, found) {
         let link = format!("<{url}>; rel=\"{MEMBERS}\"");
         answer::set(&mut response, LINK, &link);
     }
-    response
+    Ok(response)
 }

@@ -19,8 +19,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Provider, Scope};
-use crate::protocol::bulk::{BulkRequest, Label, Outcome};
+use crate::protocol::bulk::{BulkRequest, Label};
 use crate::protocol::error::{Error, ErrorKind, Result};
+use crate::protocol::version::Version;
 use operation::Effect;
 use progress::{Begun, Progress};
 use queue::Queue;
@@ -37,26 +38,22 @@ const LEFT_TO_ANSWER: Duration = Duration::from_secs(1);
 pub struct Performed {
     /// What its result repeats.
     pub label: Label,
-    /// The resource's URL; there is none for a POST that failed.
-    pub location: Option<String>,
-    /// The resource's entity tag afterwards.
-    pub version: Option<String>,
+    /// The resource that it is about, as far as that is known: a POST that failed made none, and the
+    /// path of an operation may lead nowhere.
+    pub subject: Option<Subject>,
+    /// The resource's version afterwards, which is its entity tag.
+    pub version: Option<Version>,
     /// The status that the single request would have had, or why it failed.
     pub status: Result<u16>,
 }
 
-impl Performed {
-    /// The result as the message writes it.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome<'_> {
-        Outcome {
-            method: &self.label.method,
-            bulk_id: self.label.bulk_id.as_deref(),
-            location: self.location.as_deref(),
-            version: self.version.as_deref(),
-            status: self.status.as_ref().copied(),
-        }
-    }
+/// The resource that an operation is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The endpoint of its type: `Users`.
+    pub endpoint: String,
+    /// Its id.
+    pub id: String,
 }
 
 impl Provider {

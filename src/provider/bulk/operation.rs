@@ -1,6 +1,6 @@
 //! One operation of a bulk request: what the single request would do.
 
-use super::{Provider, Scope};
+use super::{Provider, Scope, Subject};
 use crate::protocol::bulk::{Method, Operation, Target};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
@@ -9,29 +9,24 @@ use crate::protocol::profile::GroupPatchAnswers;
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::scopes::Action;
 use crate::protocol::version::{Precondition, Version};
-use crate::provider::{Answer, Patched};
-
-/// A resource that an operation of this request has made.
-#[derive(Debug, Clone)]
-pub(super) struct Made {
-    pub(super) id: String,
-    endpoint: String,
-}
+use crate::provider::Patched;
 
 /// What an operation did.
 pub(super) struct Effect {
     pub(super) status: u16,
-    pub(super) location: String,
-    pub(super) version: Option<String>,
-    pub(super) made: Option<Made>,
+    pub(super) subject: Subject,
+    /// The version of the resource afterwards, if it exists.
+    pub(super) version: Option<Version>,
+    /// Whether the operation made the resource.
+    pub(super) is_new: bool,
 }
 
 impl Scope {
-    /// The URL of the resource that an operation is about, if that is known before it is performed.
-    pub(super) fn location_of(&self, operation: &Operation) -> Option<String> {
+    /// The resource that an operation is about, if that is known before it is performed.
+    pub(super) fn subject_of(&self, operation: &Operation) -> Option<Subject> {
         let resource_type = self.at_endpoint(&operation.endpoint)?;
         match &operation.target {
-            Target::Id(id) => Some(self.location(resource_type, id)),
+            Target::Id(id) => Some(Subject::new(resource_type, id)),
             Target::New(_) | Target::BulkId(_) => None,
         }
     }
@@ -75,13 +70,11 @@ impl Provider {
         let created = self
             .create(scope, resource_type, operation.data, &little())
             .await?;
-        let id = created.location.rsplit('/').next().unwrap_or_default();
         Ok(Effect {
-            made: Some(Made {
-                id: id.to_owned(),
-                endpoint: operation.endpoint,
-            }),
-            ..Effect::of(201, created)
+            status: 201,
+            subject: Subject::new(resource_type, created.id()),
+            version: Some(created.version),
+            is_new: true,
         })
     }
 
@@ -94,39 +87,40 @@ impl Provider {
     ) -> Result<Effect> {
         let Operation { data, version, .. } = operation;
         let condition = Precondition::parse(version.as_deref(), None);
-        match operation.method {
+        let (status, version) = match operation.method {
             Method::Delete => {
                 self.delete(scope, resource_type, id, &condition).await?;
-                Ok(Effect {
-                    status: 204,
-                    location: scope.location(resource_type, id),
-                    version: None,
-                    made: None,
-                })
+                (204, None)
             }
             Method::Patch => {
                 let patched = self
                     .patch(scope, resource_type, id, data, &little(), &condition)
                     .await?;
-                Ok(match patched {
-                    Patched::Resource(answer) => {
-                        Effect::of(scope.patch_status(resource_type), answer)
+                match patched {
+                    Patched::Resource(changed) => {
+                        (scope.patch_status(resource_type), Some(changed.version))
                     }
-                    Patched::NoContent { version, location } => Effect::at(204, location, &version),
-                })
+                    Patched::NoContent(version) => (204, Some(version)),
+                }
             }
             Method::Put | Method::Post => {
                 let replaced = self
                     .replace(scope, resource_type, id, data, &little(), &condition)
                     .await?;
-                Ok(Effect::of(200, replaced))
+                (200, Some(replaced.version))
             }
-        }
+        };
+        Ok(Effect {
+            status,
+            subject: Subject::new(resource_type, id),
+            version,
+            is_new: false,
+        })
     }
 
     /// Deletes what was made by an operation that failed later. Where that fails too, the resource
     /// stays and the log tells.
-    pub(super) async fn take_back(&self, scope: &Scope, made: &Made) {
+    pub(super) async fn take_back(&self, scope: &Scope, made: &Subject) {
         let registry = &scope.tenant.registry;
         let Some(resource_type) = registry.at_endpoint(&made.endpoint) else {
             return;
@@ -152,17 +146,11 @@ impl Scope {
     }
 }
 
-impl Effect {
-    fn of(status: u16, answer: Answer) -> Self {
-        Self::at(status, answer.location, &answer.version)
-    }
-
-    fn at(status: u16, location: String, version: &Version) -> Self {
+impl Subject {
+    fn new(resource_type: &ResourceType, id: &str) -> Self {
         Self {
-            status,
-            location,
-            version: Some(version.to_string()),
-            made: None,
+            endpoint: resource_type.endpoint.clone(),
+            id: id.to_owned(),
         }
     }
 }

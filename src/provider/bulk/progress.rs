@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 
-use super::operation::{Effect, Made};
-use super::{Performed, Scope};
-use crate::protocol::bulk::{Label, Method, Operation, Plan};
+use super::operation::Effect;
+use super::{Performed, Scope, Subject};
+use crate::protocol::bulk::{Label, Operation, Plan};
 use crate::protocol::error::{Error, Result};
+use crate::protocol::version::Version;
 
 /// A step that begins.
 pub(super) struct Begun {
     /// What to perform, or why that cannot be.
     pub(super) operation: Result<Operation>,
     /// What to take back if it fails.
-    pub(super) made: Option<Made>,
+    pub(super) made: Option<Subject>,
 }
 
 /// A step of the plan.
@@ -28,9 +29,11 @@ struct Step {
 #[derive(Default)]
 struct State {
     has_begun: bool,
-    made: Option<Made>,
-    location: Option<String>,
-    version: Option<String>,
+    /// The resource that it has made.
+    made: Option<Subject>,
+    /// The resource that it is about.
+    subject: Option<Subject>,
+    version: Option<Version>,
     status: Option<Result<u16>>,
 }
 
@@ -90,14 +93,14 @@ impl<'s> Progress<'s> {
         };
         state.has_begun = true;
         let (ids, registry) = (&self.ids, &self.scope.tenant.registry);
-        let mut location = None;
+        let mut subject = None;
         let operation = operation.and_then(|mut operation| {
             let resolved = operation.resolve(registry, &|name| ids.get(name).cloned());
-            location = self.scope.location_of(&operation);
+            subject = self.scope.subject_of(&operation);
             resolved.map(|()| operation)
         });
         if !step.completes {
-            state.location = location;
+            state.subject = subject;
         }
         Some(Begun { operation, made })
     }
@@ -114,18 +117,19 @@ impl<'s> Progress<'s> {
         match result {
             Ok(effect) if step.completes => {
                 // What completes a resource may also be a change of another one.
-                if state.location.as_ref() == Some(&effect.location) {
+                if state.subject.as_ref() == Some(&effect.subject) {
                     state.version = effect.version;
                 }
             }
             Ok(effect) => {
-                if let (Some(made), Some(name)) = (&effect.made, &label.bulk_id) {
+                let made = effect.is_new.then(|| effect.subject.clone());
+                if let (Some(made), Some(name)) = (&made, &label.bulk_id) {
                     self.ids.insert(name.clone(), made.id.clone());
                 }
                 *state = State {
                     has_begun: true,
-                    made: effect.made,
-                    location: Some(effect.location),
+                    made,
+                    subject: Some(effect.subject),
                     version: effect.version,
                     status: Some(Ok(effect.status)),
                 };
@@ -138,7 +142,7 @@ impl<'s> Progress<'s> {
                 }
                 *state = State {
                     has_begun: true,
-                    location: state.location.take(),
+                    subject: state.subject.take(),
                     status: Some(Err(error)),
                     ..State::default()
                 };
@@ -159,7 +163,6 @@ impl<'s> Progress<'s> {
             .filter(|step| !step.has_ended)
             .map(|step| step.entry)
             .collect();
-        let base_url = &self.scope.base_url;
         let operations = self.operations.into_iter().enumerate();
         let results = operations.filter_map(|(entry, (label, state))| {
             let status = match state.status {
@@ -169,15 +172,9 @@ impl<'s> Progress<'s> {
                 None if lists_all => Err(not_begun_in_time()),
                 None => return None,
             };
-            let is_post = label.method == Method::Post.name();
-            let location = match (&status, state.location) {
-                (Err(_), _) if is_post => None,
-                (_, Some(location)) => Some(location),
-                (_, None) => Some(format!("{base_url}/{}", label.path.trim_matches('/'))),
-            };
             Some(Performed {
                 label,
-                location,
+                subject: state.subject,
                 version: state.version.filter(|_| status.is_ok()),
                 status,
             })

@@ -6,11 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::Representation;
 use super::cursor::{MAX_LENGTH, trail};
+use super::list::List;
 use super::page::{Collected, Count, Cut, has_another, page};
 use super::pages::Pages;
 use super::position::Position;
-use super::rendering::render;
+use super::rendering::{Rendered, rendered_page};
 use super::search::Search;
 use super::size::is_too_large;
 use super::total::{counters, known_total};
@@ -59,16 +61,17 @@ impl Begin {
     };
 }
 
-/// The page that a cursor leads to, or the first page; as the text of a ListResponse.
+/// The page that a cursor leads to, or the first page.
 ///
 /// # Errors
 /// `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for the cursor; `TooMany` for a list that is too
 /// large to be sorted in memory.
-pub(super) async fn cursor_page(
+pub(super) async fn cursor_page<T>(
     pages: &Pages<'_>,
     search: &Search<'_>,
     cursor: Option<&str>,
-) -> Result<String> {
+    render: &impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
+) -> Result<List<T>> {
     let state = match cursor {
         Some(cursor) => Some(open(pages, search, cursor)?),
         None => None,
@@ -87,8 +90,8 @@ pub(super) async fn cursor_page(
         }
         None => first_page(&mut walk, search).await?,
     };
-    let rendered = render(pages.scope, search.selection, collected.matches).await?;
-    let shown = begin.shown + rendered.texts.len() as u64;
+    let rendered = rendered_page(pages.scope, search.selection, collected.matches, render).await?;
+    let shown = begin.shown + rendered.resources.len() as u64;
     let more = collected.more;
     let next = match rendered.cut_at {
         // A full page may be the last one. That is worth a look only when as many were shown as
@@ -119,14 +122,16 @@ pub(super) async fn cursor_page(
         .split_last()
         .map(|(previous, behind)| cursor_to(previous.clone(), behind.to_vec()));
     let next = next.map(|position| cursor_to(Begin { position, shown }, trail(behind, begin)));
-    let list = ListResponse {
-        total_results: total,
-        paging: Paging::Cursor {
-            next: next.transpose()?,
-            previous: previous.transpose()?,
+    Ok(List {
+        head: ListResponse {
+            total_results: total,
+            paging: Paging::Cursor {
+                next: next.transpose()?,
+                previous: previous.transpose()?,
+            },
         },
-    };
-    Ok(list.render(&rendered.texts))
+        resources: rendered.resources,
+    })
 }
 
 /// The position, if there is a match behind it. One of a list sorted in memory has one for sure.

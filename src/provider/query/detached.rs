@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::super::Scope;
-use super::super::render::MAX_DISPLAYS;
+use super::super::related::MAX_DISPLAYS;
 use super::budget::ReadBudget;
 use super::search::Part;
 use super::source::{Source, is_in};

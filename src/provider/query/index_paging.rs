@@ -8,11 +8,12 @@
 //! never lends the end: a page that reaches that total, or begins behind it, looks at what is there
 //! now. So the total grows within a walk if resources are created, and it never shrinks.
 
-use super::super::Scope;
+use super::super::{Representation, Scope};
+use super::list::List;
 use super::page::{Collected, Count, Cut, Missing, has_another, page};
 use super::pages::Pages;
 use super::position::Position;
-use super::rendering::render;
+use super::rendering::{Rendered, rendered_page};
 use super::search::Search;
 use super::size::is_too_large;
 use super::total::{counters, known_total};
@@ -34,24 +35,25 @@ struct Start {
     total: Option<u64>,
 }
 
-/// The page that begins with the match at a 1-based position, as the text of a ListResponse.
+/// The page that begins with the match at a 1-based position.
 ///
 /// # Errors
 /// `TooMany` when finding the page, sorting the list or counting the matches would read more than the
 /// budget.
-pub(super) async fn index_page(
+pub(super) async fn index_page<T>(
     pages: &Pages<'_>,
     search: &Search<'_>,
     start_index: u64,
-) -> Result<String> {
+    render: &impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
+) -> Result<List<T>> {
     // The size belongs to the name, so that walks with pages of other sizes have their own marks.
     let scope = pages.scope;
     let walk_name = format!("{}#{}", search.walk, search.size);
     let start = start_of(scope, &walk_name, start_index).await?;
     let (collected, total) = collect_from(pages, search, start_index, &start).await?;
     let last = collected.matches.last().map(|last| last.position.clone());
-    let rendered = render(scope, search.selection, collected.matches).await?;
-    let shown = rendered.texts.len() as u64;
+    let rendered = rendered_page(scope, search.selection, collected.matches, render).await?;
+    let shown = rendered.resources.len() as u64;
     let next_index = start_index.saturating_add(shown);
     let next = rendered.cut_at.or(collected.next);
     let next = next.filter(|_| next_index <= total);
@@ -72,11 +74,13 @@ pub(super) async fn index_page(
             );
         }
     }
-    let list = ListResponse {
-        total_results: Some(total),
-        paging: Paging::Index { start_index },
-    };
-    Ok(list.render(&rendered.texts))
+    Ok(List {
+        head: ListResponse {
+            total_results: Some(total),
+            paging: Paging::Index { start_index },
+        },
+        resources: rendered.resources,
+    })
 }
 
 /// The mark to begin from: this page's own, else the nearest one before it, else the beginning.

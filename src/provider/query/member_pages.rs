@@ -6,14 +6,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::render::MEMBER_BYTES;
 use super::CURSOR_TIMEOUT_SECONDS;
 use super::cursor::trail;
+use super::list::List;
 use super::pages::Pages;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Page, Paging, Query};
 use crate::protocol::schema::{Membership, ResourceType};
-use crate::store::Member;
 
 /// What a cursor holds.
 #[derive(Serialize, Deserialize)]
@@ -32,11 +31,10 @@ struct State {
     expires: u64,
 }
 
-/// One page of a group's members in order of their ids, as the text of a ListResponse without
-/// `totalResults`.
+/// One page of a group's members in order of their ids, without `totalResults`.
 ///
-/// **Shape**: `{"schemas":[…ListResponse],"itemsPerPage":2,"nextCursor":"…","Resources":[{"value":
-/// id,"$ref":…,"type":"User"}]}`.
+/// **Shape**: a member is `{"value":id,"$ref":"Users/…","type":"User"}`; its `$ref` is relative to the
+/// base URL.
 ///
 /// # Errors
 /// `NotFound`; `InvalidCursor` for a cursor of something else, `ExpiredCursor` for one that is too
@@ -47,7 +45,7 @@ pub(in super::super) async fn member_page(
     resource_type: &ResourceType,
     id: &str,
     query: &Query,
-) -> Result<String> {
+) -> Result<List<Value>> {
     if resource_type.membership != Some(Membership::Members) {
         return Err(Error::not_found("There is no such endpoint"));
     }
@@ -90,17 +88,18 @@ pub(in super::super) async fn member_page(
         .map(|(previous, behind)| seal(previous.clone(), behind.to_vec()));
     let last = members.last().filter(|_| more);
     let next = last.map(|last| seal(Some(last.id.clone()), trail(behind, after)));
-    let text = |member: &Member| absolute(&scope.base_url, scope.member_value(member, None));
-    let texts = || members.iter().map(text).collect::<Vec<_>>();
-    let texts = scope.compute(members.len() * MEMBER_BYTES, texts).await?;
-    let list = ListResponse {
-        total_results: None,
-        paging: Paging::Cursor {
-            next: next.transpose()?,
-            previous: previous.transpose()?,
+    let values = members.iter();
+    let values = values.map(|member| scope.member_value(member, None));
+    Ok(List {
+        head: ListResponse {
+            total_results: None,
+            paging: Paging::Cursor {
+                next: next.transpose()?,
+                previous: previous.transpose()?,
+            },
         },
-    };
-    Ok(list.render(&texts))
+        resources: values.collect(),
+    })
 }
 
 fn open(pages: &Pages<'_>, cursor: &str, binding: &str, set: &str) -> Result<State> {
@@ -133,12 +132,4 @@ fn cursor_of(query: &Query) -> Result<Option<&str>> {
             "The members of a group are listed by `cursor`, not by `startIndex`",
         )),
     }
-}
-
-/// The text of a value with its reference made absolute.
-fn absolute(base_url: &str, mut value: Value) -> String {
-    if let Some(Value::String(reference)) = value.get_mut("$ref") {
-        *reference = format!("{base_url}/{reference}");
-    }
-    value.to_string()
 }

@@ -12,6 +12,7 @@ mod cursor_paging;
 mod detached;
 mod evaluation;
 mod index_paging;
+mod list;
 mod member_pages;
 mod page;
 mod pages;
@@ -26,10 +27,13 @@ mod walk;
 pub use budget::ReadBudget;
 pub use cursor::Cursors;
 pub use cursor_paging::CURSOR_TIMEOUT_SECONDS;
+pub use list::List;
+pub use rendering::Rendered;
 
 pub(super) use member_pages::member_page;
 pub(super) use pages::Pages;
 
+use super::Representation;
 use crate::protocol::error::Result;
 use crate::protocol::message::{Page, Query};
 use crate::protocol::schema::ResourceType;
@@ -46,12 +50,18 @@ pub enum Over<'r> {
     All,
 }
 
-/// Lists the resources that match a query, one page of them, as the text of a ListResponse.
+/// Lists the resources that match a query, one page of them, each as `render` writes it. A page ends
+/// where the answer would be too long, so what belongs to further resources is not read.
 ///
 /// # Errors
 /// `InvalidFilter`; `InvalidValue` for a sort that is none; `TooMany` when finding the page would
 /// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
-pub(super) async fn list(pages: &Pages<'_>, over: Over<'_>, query: &Query) -> Result<String> {
+pub(super) async fn list<T>(
+    pages: &Pages<'_>,
+    over: Over<'_>,
+    query: &Query,
+    render: impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
+) -> Result<List<T>> {
     let scope = pages.scope;
     let mut reading = scope.reading();
     let search = Search::bind(scope, over, query, &mut reading);
@@ -59,7 +69,7 @@ pub(super) async fn list(pages: &Pages<'_>, over: Over<'_>, query: &Query) -> Re
     let search = search?;
     tracing::debug!(plan = %search, "planned a query");
     match &query.page {
-        Page::Index(start) => index_page(pages, &search, *start).await,
-        Page::Cursor(cursor) => cursor_page(pages, &search, cursor.as_deref()).await,
+        Page::Index(start) => index_page(pages, &search, *start, &render).await,
+        Page::Cursor(cursor) => cursor_page(pages, &search, cursor.as_deref(), &render).await,
     }
 }

@@ -1,7 +1,12 @@
-//! The matches of a page as texts.
+//! The matches of a page as the door writes them.
 
-use super::super::Scope;
-use super::super::render::{MAX_ANSWER_BYTES, sent_bytes};
+use std::io;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::super::related::{MAX_ANSWER_BYTES, sent_bytes};
+use super::super::{Representation, Scope};
 use super::position::Position;
 use super::walk::Match;
 use crate::protocol::error::Result;
@@ -18,24 +23,73 @@ const GROUPS_AT_A_TIME: usize = 100;
 /// a page ends where the answer is full, so the groups of users behind that are not looked up.
 const USERS_AT_A_TIME: usize = 250;
 
-/// The texts of a page, and where the page ends if it had to be cut short.
-pub(super) struct Rendered {
-    pub(super) texts: Vec<String>,
+/// A resource as the door writes it.
+#[derive(Debug)]
+pub struct Rendered<T> {
+    /// The resource.
+    pub value: T,
+    /// Its length in the answer, in bytes as Lambda sends them.
+    pub bytes: usize,
+}
+
+impl Rendered<String> {
+    /// A resource that is written as this text.
+    #[must_use]
+    pub fn text(text: String) -> Self {
+        Self {
+            bytes: sent_bytes(text.as_bytes()),
+            value: text,
+        }
+    }
+}
+
+impl Rendered<Map<String, Value>> {
+    /// A resource that is written as this object.
+    #[must_use]
+    pub fn object(object: Map<String, Value>) -> Self {
+        let mut counter = SentBytes(0);
+        // Counting cannot fail, and an object of JSON values can be written.
+        let _ = serde_json::to_writer(&mut counter, &object);
+        Self {
+            value: object,
+            bytes: counter.0,
+        }
+    }
+}
+
+/// Counts what is written to it, in bytes as Lambda sends them.
+struct SentBytes(usize);
+
+impl io::Write for SentBytes {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0 += sent_bytes(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The resources of a page, and where the page ends if it had to be cut short.
+pub(super) struct RenderedPage<T> {
+    pub(super) resources: Vec<T>,
     pub(super) cut_at: Option<Position>,
 }
 
 /// Renders matches in their order until the page is as large as an answer can be.
-pub(super) async fn render(
+pub(super) async fn rendered_page<T>(
     scope: &Scope,
     selection: &Selection,
     matches: Vec<Match<'_>>,
-) -> Result<Rendered> {
-    let mut texts = Vec::with_capacity(matches.len());
+    render: &impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
+) -> Result<RenderedPage<T>> {
+    let mut resources = Vec::with_capacity(matches.len());
     let (mut bytes, mut last) = (0, None);
     let mut left = matches.into_iter().peekable();
     while let Some(first) = left.next() {
         let resource_type = first.resource_type;
-        let projection = projection(scope, selection, resource_type);
+        let projection = Arc::new(projection(scope, selection, resource_type));
         let shown = resource_type
             .membership
             .filter(|membership| projection.wants(membership.attribute()));
@@ -60,21 +114,28 @@ pub(super) async fn render(
             positions.push(next.position);
             run.push(next.stored);
         }
-        let rendered = scope.render_many(resource_type, run, &projection).await?;
-        for (text, position) in rendered.into_iter().zip(positions) {
-            bytes += sent_bytes(&text);
-            if bytes > MAX_ANSWER_BYTES && !texts.is_empty() {
-                return Ok(Rendered {
-                    texts,
+        let run = scope.represent_all(resource_type, run, &projection).await?;
+        let size = run.iter().map(Representation::size).sum();
+        let render = |found: &Representation<'_>| {
+            scope.check_time()?;
+            render(found)
+        };
+        let rendered = || run.iter().map(render).collect::<Result<Vec<_>>>();
+        let rendered = scope.compute(size, rendered).await??;
+        for (resource, position) in rendered.into_iter().zip(positions) {
+            bytes += resource.bytes;
+            if bytes > MAX_ANSWER_BYTES && !resources.is_empty() {
+                return Ok(RenderedPage {
+                    resources,
                     cut_at: last,
                 });
             }
-            texts.push(text);
+            resources.push(resource.value);
             last = Some(position);
         }
     }
-    Ok(Rendered {
-        texts,
+    Ok(RenderedPage {
+        resources,
         cut_at: None,
     })
 }

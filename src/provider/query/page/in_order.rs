@@ -1,6 +1,6 @@
 //! The next page of a walk whose order is that of the list.
 
-use super::super::super::render::MAX_ANSWER_BYTES;
+use super::super::super::related::MAX_ANSWER_BYTES;
 use super::super::walk::{Match, Walk};
 use super::counting::Counting;
 use super::{Collected, Count, Cut, FIRST_BATCH, Missing};

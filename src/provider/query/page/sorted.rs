@@ -3,7 +3,7 @@
 use std::collections::BinaryHeap;
 
 use super::super::super::compute::size_of;
-use super::super::super::render::MAX_ANSWER_BYTES;
+use super::super::super::related::MAX_ANSWER_BYTES;
 use super::super::evaluation::exact_key;
 use super::super::walk::{Match, Walk};
 use super::counting::Counting;

@@ -1,0 +1,93 @@
+//! Writes what a verb returned: the stored body with `meta`, what is kept outside the body, absolute
+//! URLs, and only the attributes that the client is shown.
+
+use serde_json::{Map, Value};
+
+use crate::protocol::Result;
+use crate::protocol::bulk::Method;
+use crate::protocol::message::{self, Meta};
+use crate::protocol::resource::{self, Resource};
+use crate::protocol::schema::ResourceType;
+use crate::provider::{Performed, Related, Rendered, Representation, Times};
+
+/// The URL of a resource.
+#[must_use]
+pub fn location(base_url: &str, resource_type: &ResourceType, id: &str) -> String {
+    resource::location(base_url, &resource_type.endpoint, id)
+}
+
+/// The URL of the list of a group's members, if they are too many for the answer to show.
+pub(super) fn members_location(base_url: &str, found: &Representation<'_>) -> Option<String> {
+    let location = || location(base_url, found.resource_type, found.id());
+    (found.related == Related::TooMany).then(|| format!("{}/members", location()))
+}
+
+/// The URL of the resource that an operation of a bulk request is about (RFC 7644 §3.7.3): none if it
+/// was to be made and was not, and the path of the operation if that leads to no resource.
+#[must_use]
+pub fn operation_location(base_url: &str, performed: &Performed) -> Option<String> {
+    let label = &performed.label;
+    if performed.status.is_err() && label.method == Method::Post.name() {
+        return None;
+    }
+    Some(match &performed.subject {
+        Some(subject) => resource::location(base_url, &subject.endpoint, &subject.id),
+        None => format!("{base_url}/{}", label.path.trim_matches('/')),
+    })
+}
+
+/// The JSON text of a resource. Where the answer shows all of the body, the body is not parsed.
+///
+/// # Errors
+/// `Internal` if what is stored is no resource.
+pub fn text(found: &Representation<'_>, base_url: &str) -> Result<String> {
+    if !found.projection.shows_all_of(&found.stored.body) {
+        return Ok(Resource::from_canonical(object(found, base_url)?).to_text());
+    }
+    with_meta(found, base_url, |meta| {
+        message::render(&found.stored.body, found.beside(), meta, base_url)
+    })
+}
+
+/// The text of a resource and its length, for a list.
+///
+/// # Errors
+/// As [`text`].
+pub fn listed_text(found: &Representation<'_>, base_url: &str) -> Result<Rendered<String>> {
+    text(found, base_url).map(Rendered::text)
+}
+
+/// A resource as a JSON object.
+///
+/// # Errors
+/// As [`text`].
+pub fn object(found: &Representation<'_>, base_url: &str) -> Result<Map<String, Value>> {
+    let body = Resource::from_text(&found.stored.body)?.into_body();
+    let whole = with_meta(found, base_url, |meta| {
+        message::render_object(body, found.beside(), meta, base_url)
+    })?;
+    if found.projection.shows_all_of(&found.stored.body) {
+        return Ok(whole);
+    }
+    Ok(found.projection.apply(whole))
+}
+
+/// The text of one member of a group.
+pub fn member_text(member: &Value, base_url: &str) -> String {
+    message::with_absolute_references(member, base_url)
+}
+
+fn with_meta<T>(
+    found: &Representation<'_>,
+    base_url: &str,
+    write: impl FnOnce(&Meta<'_>) -> T,
+) -> Result<T> {
+    let times = Times::of(&found.stored)?;
+    Ok(write(&Meta {
+        resource_type: Some(&found.resource_type.name),
+        created: &times.created,
+        last_modified: &times.last_modified,
+        location: &location(base_url, found.resource_type, found.id()),
+        version: &found.version.to_string(),
+    }))
+}

@@ -1,0 +1,187 @@
+//! What the verbs return: a resource, and what was read beside it to be shown.
+//!
+//! A verb decides what an answer shows, since that decides what has to be read. How it is written is
+//! the door's business: this module must not know URLs or JSON text.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::Scope;
+use super::related::{MAX_DISPLAYS, Related};
+use crate::protocol::error::Result;
+use crate::protocol::projection::Projection;
+use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::version::Version;
+use crate::store::Stored;
+
+/// A resource as a verb found it or left it.
+#[derive(Debug)]
+pub struct Representation<'r> {
+    /// The type of the resource.
+    pub resource_type: &'r ResourceType,
+    /// The resource as it is stored.
+    pub stored: Stored,
+    /// The value of the attribute that is kept outside the body.
+    pub related: Related,
+    /// The version of what the projection shows, which is the entity tag.
+    pub version: Version,
+    /// Which attributes the client is shown.
+    pub projection: Arc<Projection<'r>>,
+}
+
+impl<'r> Representation<'r> {
+    fn new(
+        resource_type: &'r ResourceType,
+        stored: Stored,
+        related: Related,
+        projection: Arc<Projection<'r>>,
+    ) -> Self {
+        Self {
+            resource_type,
+            version: shown_version(resource_type, &stored, related.value(), &projection),
+            stored,
+            related,
+            projection,
+        }
+    }
+
+    /// The id of the resource.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.stored.id
+    }
+
+    /// The name and the value of the attribute that is kept outside the body, if it is shown.
+    #[must_use]
+    pub fn beside(&self) -> Option<(&'static str, &Value)> {
+        let membership = self.resource_type.membership?;
+        Some((membership.attribute(), self.related.value()?))
+    }
+
+    /// About how many bytes of JSON the resource is, as [`Scope::compute`] takes it.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.stored.body.len() + self.related.size()
+    }
+}
+
+impl Scope {
+    /// One resource, with what has to be read to show it.
+    pub(super) async fn represent<'r>(
+        &self,
+        resource_type: &'r ResourceType,
+        stored: Stored,
+        projection: Projection<'r>,
+    ) -> Result<Representation<'r>> {
+        let one = std::slice::from_ref(&stored);
+        let mut related = self.related(resource_type, one, &projection).await?;
+        let related = related.remove(&stored.id).unwrap_or_default();
+        self.represent_with(resource_type, stored, related, projection)
+            .await
+    }
+
+    /// The same where what is kept outside the body was read already.
+    pub(super) async fn represent_with<'r>(
+        &self,
+        resource_type: &'r ResourceType,
+        stored: Stored,
+        related: Related,
+        projection: Projection<'r>,
+    ) -> Result<Representation<'r>> {
+        let (size, projection) = (related.size(), Arc::new(projection));
+        let represent = || Representation::new(resource_type, stored, related, projection);
+        self.compute(size, represent).await
+    }
+
+    /// A resource that was just created. It is a member of nothing yet, so its groups are not read.
+    pub(super) async fn represent_new<'r>(
+        &self,
+        resource_type: &'r ResourceType,
+        stored: Stored,
+        projection: Projection<'r>,
+    ) -> Result<Representation<'r>> {
+        if resource_type.membership == Some(Membership::Members) {
+            return self.represent(resource_type, stored, projection).await;
+        }
+        let (related, projection) = (Related::Absent, Arc::new(projection));
+        Ok(Representation::new(
+            resource_type,
+            stored,
+            related,
+            projection,
+        ))
+    }
+
+    /// Many resources of one type in their order, with what has to be read to show them.
+    pub(super) async fn represent_all<'r>(
+        &self,
+        resource_type: &'r ResourceType,
+        resources: Vec<Stored>,
+        projection: &Arc<Projection<'r>>,
+    ) -> Result<Vec<Representation<'r>>> {
+        let mut related = self.related(resource_type, &resources, projection).await?;
+        let size = related.values().map(Related::size).sum();
+        let represent = |stored: Stored| {
+            let related = related.remove(&stored.id).unwrap_or_default();
+            Representation::new(resource_type, stored, related, Arc::clone(projection))
+        };
+        let represent = || resources.into_iter().map(represent).collect();
+        self.compute(size, represent).await
+    }
+}
+
+/// Whether an answer with this projection may show what the version of the stored resource does
+/// not stand for, and what has to be read to know it.
+pub(super) fn looks_up_more(
+    resource_type: &ResourceType,
+    stored: &Stored,
+    projection: &Projection<'_>,
+) -> bool {
+    let about = stored.group.as_ref().map_or(0, |state| state.about);
+    match resource_type.membership {
+        Some(Membership::MemberOf) => projection.wants("groups"),
+        // Who is in a group is part of its version. The count may be wrong by what dead writers
+        // did, so it has to be twice too many for names.
+        Some(Membership::Members) => {
+            projection.wants_part("members", "display")
+                && usize::try_from(about).is_ok_and(|about| about <= 2 * MAX_DISPLAYS)
+        }
+        None => false,
+    }
+}
+
+/// The version of what an answer shows: that of the stored resource, and the groups of a user or the
+/// names of a group's members as the answer shows them. All members are hashed with their names: a
+/// writer that died may have changed them without counting it.
+fn shown_version(
+    resource_type: &ResourceType,
+    stored: &Stored,
+    related: Option<&Value>,
+    projection: &Projection<'_>,
+) -> Version {
+    let version = stored.version();
+    let (Some(value), Some(membership)) = (related, resource_type.membership) else {
+        return version;
+    };
+    let attribute = membership.attribute();
+    let is_looked_up = match membership {
+        Membership::MemberOf => true,
+        Membership::Members => {
+            projection.wants_part(attribute, "display")
+                && value
+                    .as_array()
+                    .is_some_and(|members| members.len() <= MAX_DISPLAYS)
+        }
+    };
+    if !is_looked_up {
+        return version;
+    }
+    let whole = Map::from_iter([(attribute.to_owned(), value.clone())]);
+    match projection.apply(whole).get(attribute) {
+        // An empty list has no names that could change.
+        Some(Value::Array(shown)) if shown.is_empty() => version,
+        Some(shown) => version.showing(&shown.to_string()),
+        None => version,
+    }
+}
