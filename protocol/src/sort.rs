@@ -12,12 +12,11 @@ use serde_json::{Map, Value};
 
 use crate::error::excerpt;
 use crate::error::{Error, Result};
-use crate::filter::BoundPath;
 use crate::key::Key;
 use crate::message::SortOrder;
 use crate::path::AttributePath;
 use crate::profile::Reading;
-use crate::schema::{Attribute, Mutability, ResourceType, Returned};
+use crate::schema::{Attribute, BoundPath, Mutability, ResourceType, Returned};
 use crate::work::{Work, steps_to_compare};
 
 pub use border::Border;
@@ -124,7 +123,10 @@ impl SortBy {
     /// Of a multi-valued attribute the primary element counts, else the first.
     #[must_use]
     pub fn key(&self, resource: &Map<String, Value>) -> SortKey {
-        let key = self.path.as_ref().and_then(|path| path.first_key(resource));
+        let key = self
+            .path
+            .as_ref()
+            .and_then(|path| Key::first_of(path, resource));
         let id = resource.get("id").and_then(Value::as_str);
         SortKey {
             key: key.map(Key::into_owned),

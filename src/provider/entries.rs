@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 
 use crate::protocol::datetime::DateTime;
 use crate::protocol::error::{Error, Result};
-use crate::protocol::filter::BoundPath;
 use crate::protocol::key::Key;
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Membership, ResourceType};
@@ -21,17 +20,12 @@ pub(super) fn entries(
     let mut entries = Entries::default();
     for index in &resource_type.indexes {
         if index.is_by_hour() {
-            entries.add(index, hour(modified).into_iter().collect());
+            let text = instant_key(modified).and_then(|key| key.text_in(index));
+            entries.add(index, text.into_iter().collect());
             continue;
         }
-        let Some(path) = BoundPath::of_index(index, resource_type) else {
-            continue;
-        };
-        let texts: Vec<String> = path
-            .keys(body)
-            .iter()
-            .map(|key| key.index_text().text)
-            .collect();
+        let keys = Key::all_of(&index.values, body);
+        let texts: Vec<String> = keys.iter().filter_map(|key| key.text_in(index)).collect();
         if claims_too(index, resource_type, rules) {
             entries.claim(index, texts.iter().cloned());
         }
@@ -63,14 +57,15 @@ pub(super) fn check_indexed(before: &Entries, after: &Entries) -> Result<()> {
     }
 }
 
-fn hour(milliseconds: u64) -> Option<String> {
-    let instant = DateTime::from_unix_milliseconds(i64::try_from(milliseconds).ok()?)?;
-    Key::of_instant(instant).hour_text().map(str::to_owned)
+/// The key of a time in milliseconds since the Unix epoch.
+fn instant_key(milliseconds: u64) -> Option<Key<'static>> {
+    let milliseconds = i64::try_from(milliseconds).ok()?;
+    DateTime::from_unix_milliseconds(milliseconds).map(Key::of_instant)
 }
 
 /// Whether the tenant's switch makes an otherwise shared value unique.
 fn claims_too(index: &Index, resource_type: &ResourceType, rules: &Rules) -> bool {
     rules.switches.unique_group_display_name
         && resource_type.membership == Some(Membership::Members)
-        && index.path == "displayName"
+        && index.path() == "displayName"
 }

@@ -1,5 +1,7 @@
 //! A tenant's own schemas, resource types and rules.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{Provider, REQUEST_BUDGET, Tenant};
@@ -158,16 +160,16 @@ impl Provider {
         let (Some(old), Some(new)) = (before.resource_type(name), after.resource_type(name)) else {
             return Ok(Vec::new());
         };
-        let is_new = |index: &&Index| {
+        let is_new = |index: &&Arc<Index>| {
             !old.indexes
                 .iter()
-                .any(|other| other.path == index.path && other.unique == index.unique)
+                .any(|other| other.path() == index.path() && other.unique == index.unique)
         };
         let paths: Vec<String> = new
             .indexes
             .iter()
             .filter(is_new)
-            .map(|index| index.path.clone())
+            .map(|index| index.path().to_owned())
             .collect();
         if paths.is_empty() || store.total(old).await? == 0 {
             return Ok(Vec::new());

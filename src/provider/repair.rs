@@ -115,7 +115,7 @@ impl Provider {
                 self.remove_index(index, tenant, &mut findings).await?;
                 continue;
             }
-            let only = |candidate: &Index| candidate.path == index.path;
+            let only = |candidate: &Index| candidate.path() == index.path;
             let obstacles = findings.obstacles();
             self.mend_entries(
                 &view,
@@ -322,7 +322,10 @@ impl Provider {
 
 /// Where entries of a type can be: in its indexes, and in the one that a switch may have ended.
 fn partitions(resource_type: &ResourceType) -> Vec<String> {
-    let own = resource_type.indexes.iter().flat_map(Entries::partitions);
+    let own = resource_type
+        .indexes
+        .iter()
+        .flat_map(|index| Entries::partitions(index));
     let ended = resource_type
         .changes_by_body()
         .then(|| Index::LAST_MODIFIED.to_owned());
@@ -343,6 +346,7 @@ fn expected<'s>(
     let indexes: Vec<&Index> = resource_type
         .indexes
         .iter()
+        .map(AsRef::as_ref)
         .filter(|index| wanted(index))
         .collect();
     resources
@@ -350,7 +354,7 @@ fn expected<'s>(
         .map(|stored| {
             let body = Resource::from_text(&stored.body)?;
             let all = entries(body.body(), stored.modified, resource_type, &view.rules);
-            let is_wanted = |path: &str| indexes.iter().any(|index| index.path == path);
+            let is_wanted = |path: &str| indexes.iter().any(|index| index.path() == path);
             let crowded = all.crowded().filter(|(path, _)| is_wanted(path));
             let crowded =
                 crowded.map(|(path, _)| format!("{} {path} {}", resource_type.name, stored.id));

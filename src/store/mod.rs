@@ -44,7 +44,6 @@ pub use journal::finish::{Finished, Unfinished};
 pub use key_range::KeyRange;
 pub use load::{Loading, PlainItem, Scalar};
 pub use marks::PageMark;
-pub use plan::indexed::Indexed;
 pub use plan::{Access, Branch, Plan, Range, Total};
 pub use resources::change::{BodyChange, Change, Guard, MemberEffect, MemberItems};
 pub use resources::entry::{Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};

@@ -113,7 +113,7 @@ impl Operation {
 fn unique_attributes(resource_type: &ResourceType, switches: &Switches) -> Vec<String> {
     let unique = resource_type.indexes.iter().filter(|index| index.unique);
     let names = unique.filter_map(|index| {
-        let path = index.path.rsplit(':').next()?;
+        let path = index.path().rsplit(':').next()?;
         path.split('.').next().map(str::to_owned)
     });
     let is_group = resource_type.membership == Some(Membership::Members);

@@ -2,7 +2,6 @@
 //! (RFC 7644 §3.4.2.2, §3.4.2.1).
 
 use super::bound_filter::{BoundFilter, Comparison};
-use super::bound_path::BoundPath;
 use super::operand::{check_operator, operand};
 use super::{CompareOp, CompareValue, Filter};
 use crate::error::excerpt;
@@ -12,7 +11,7 @@ use crate::path::AttributePath;
 use crate::profile::{Reading, UnknownFilterAttributes};
 use crate::resource::MAX_ID_BYTES;
 use crate::resource::reference::is_maintained;
-use crate::schema::{Attribute, Mutability, ResourceType, Returned, Target};
+use crate::schema::{Attribute, BoundPath, Mutability, ResourceType, Returned, Target};
 use crate::version::Version;
 
 /// Why a term does not fit a type.

@@ -1,8 +1,8 @@
 //! The filter that plans are made from and that decides what matches.
 
 use super::CompareOp;
-use super::bound_path::BoundPath;
 use crate::key::Key;
+use crate::schema::BoundPath;
 
 /// A filter over one resource type: every path leads somewhere, every constant is a key.
 ///

@@ -10,9 +10,9 @@
 use serde_json::{Map, Value};
 
 use super::bound_filter::{BoundFilter, Comparison};
-use super::bound_path::Scope;
 use crate::error::Result;
 use crate::key::Key;
+use crate::schema::Start;
 use crate::work::{Steps, Work, check_filtering, steps_to_compare};
 
 impl BoundFilter {
@@ -20,7 +20,7 @@ impl BoundFilter {
     /// `meta` and whatever [`reads`](Self::reads) says of attributes that are kept elsewhere.
     #[must_use]
     pub fn matches(&self, resource: &Map<String, Value>) -> bool {
-        self.holds(Scope::Resource(resource), &Steps::unlimited())
+        self.holds(Start::Resource(resource), &Steps::unlimited())
     }
 
     /// The same, counted as work of a request. The steps are known only afterwards, so one resource may
@@ -29,7 +29,7 @@ impl BoundFilter {
     /// # Errors
     /// `TooMany` when the request has used up its steps.
     pub fn matches_within(&self, resource: &Map<String, Value>, work: &Work) -> Result<bool> {
-        self.decide(Scope::Resource(resource), work)
+        self.decide(Start::Resource(resource), work)
     }
 
     /// Whether one element matches a filter from [`bind_element`](super::Filter::bind_element).
@@ -43,41 +43,41 @@ impl BoundFilter {
     /// # Errors
     /// As [`matches_within`](Self::matches_within).
     pub fn matches_element_within(&self, element: &Value, work: &Work) -> Result<bool> {
-        self.decide(Scope::Element(element), work)
+        self.decide(Start::Element(element), work)
     }
 
-    fn decide(&self, scope: Scope<'_>, work: &Work) -> Result<bool> {
+    fn decide(&self, start: Start<'_>, work: &Work) -> Result<bool> {
         let steps = Steps::of(work);
-        let holds = self.holds(scope, &steps);
+        let holds = self.holds(start, &steps);
         work.takes(steps.taken());
         check_filtering(work).map(|()| holds)
     }
 
     /// Whether one element matches. When the steps are used up the answer means nothing.
     pub(crate) fn holds_in(&self, element: &Value, steps: &Steps) -> bool {
-        self.holds(Scope::Element(element), steps)
+        self.holds(Start::Element(element), steps)
     }
 
-    fn holds(&self, scope: Scope<'_>, steps: &Steps) -> bool {
+    fn holds(&self, start: Start<'_>, steps: &Steps) -> bool {
         match self {
             Self::Constant(constant) => *constant,
-            Self::Compare(comparison) => comparison.holds(scope, steps),
-            Self::Present(path) => path.any(scope, &mut |value| {
+            Self::Compare(comparison) => comparison.holds(start, steps),
+            Self::Present(path) => path.any(start, &mut |value| {
                 steps.takes(1) && value.is_some_and(is_assigned)
             }),
-            Self::ValuePath { path, filter } => path.any(scope, &mut |element| {
+            Self::ValuePath { path, filter } => path.any(start, &mut |element| {
                 steps.takes(1) && element.is_some_and(|element| filter.holds_in(element, steps))
             }),
-            Self::And(parts) => parts.iter().all(|part| part.holds(scope, steps)),
-            Self::Or(parts) => parts.iter().any(|part| part.holds(scope, steps)),
-            Self::Not(part) => !part.holds(scope, steps),
+            Self::And(parts) => parts.iter().all(|part| part.holds(start, steps)),
+            Self::Or(parts) => parts.iter().any(|part| part.holds(start, steps)),
+            Self::Not(part) => !part.holds(start, steps),
         }
     }
 }
 
 impl Comparison {
-    fn holds(&self, scope: Scope<'_>, steps: &Steps) -> bool {
-        self.path.any_or_default(scope, &mut |value| {
+    fn holds(&self, start: Start<'_>, steps: &Steps) -> bool {
+        self.path.any_or_default(start, &mut |value| {
             if !steps.takes(steps_to_compare(value)) {
                 return false;
             }

@@ -6,7 +6,6 @@
 
 mod bind;
 mod bound_filter;
-mod bound_path;
 mod eval;
 mod operand;
 mod parse;
@@ -23,7 +22,6 @@ use crate::schema::{Attribute, ResourceType};
 
 pub use crate::key::CompareOp;
 pub use bound_filter::{BoundFilter, Comparison};
-pub use bound_path::BoundPath;
 pub(crate) use parse::Parser;
 pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_TERMS};
 

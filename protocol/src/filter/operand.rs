@@ -3,10 +3,10 @@
 use super::{CompareOp, CompareValue};
 use crate::datetime::DateTime;
 use crate::error::{Error, Result};
-use crate::key::{Collation, Key};
+use crate::key::Key;
 use crate::path::AttributePath;
 use crate::profile::{Reading, Tolerance};
-use crate::schema::{Attribute, Kind};
+use crate::schema::{Attribute, Collation, Kind};
 
 /// Refuses an operator that the attribute's type does not have.
 pub(super) fn check_operator(path: &AttributePath, op: CompareOp, leaf: &Attribute) -> Result<()> {

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::{CompareOp, Key};
+use crate::schema::Index;
 
 /// Stands between the text of a key and what follows it; no text holds a character up to this one.
 pub const SEPARATOR: char = '\u{1f}';
@@ -33,12 +34,12 @@ const HOUR: usize = 13;
 
 /// The text of a key in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct IndexText {
+pub(crate) struct IndexText {
     /// At most 700 bytes, never empty; equal for equal keys, and different for different ones.
-    pub text: String,
+    pub(crate) text: String,
     /// Whether the key was too long. Then the text ends in a hash, and keys with the same head are
     /// in no order.
-    pub cut: bool,
+    pub(crate) cut: bool,
 }
 
 /// The part of an index in which all values are that satisfy a comparison.
@@ -65,9 +66,26 @@ pub enum Bounds {
 }
 
 impl Key<'_> {
-    /// The key as text for an index.
+    /// The text that the key has in an index; nothing for a key that the index cannot hold.
     #[must_use]
-    pub fn index_text(&self) -> IndexText {
+    pub fn text_in(&self, index: &Index) -> Option<String> {
+        match index.is_by_hour() {
+            true => self.hour_text().map(str::to_owned),
+            false => Some(self.index_text().text),
+        }
+    }
+
+    /// Where in an index the values are of which `value op key` holds, or nothing if it does not tell.
+    #[must_use]
+    pub fn range_in(&self, index: &Index, op: CompareOp) -> Option<IndexRange> {
+        match index.is_by_hour() {
+            true => self.hour_range(op),
+            false => self.index_range(op),
+        }
+    }
+
+    /// The key as text for an index.
+    pub(crate) fn index_text(&self) -> IndexText {
         let text = escape(self.as_str());
         if text.is_empty() {
             return IndexText {
@@ -84,8 +102,7 @@ impl Key<'_> {
 
     /// Where the values are of which `value op key` holds, or nothing if an index does not tell. Nor
     /// does it tell what comes before or after a key that is cut.
-    #[must_use]
-    pub fn index_range(&self, op: CompareOp) -> Option<IndexRange> {
+    pub(crate) fn index_range(&self, op: CompareOp) -> Option<IndexRange> {
         let IndexText { text, cut } = self.index_text();
         let bounds = match op {
             CompareOp::Eq => Bounds::Equal(text),
@@ -104,16 +121,14 @@ impl Key<'_> {
     }
 
     /// The text of the hour that an instant is in, for an index by hours; nothing for other keys.
-    #[must_use]
-    pub fn hour_text(&self) -> Option<&str> {
+    pub(crate) fn hour_text(&self) -> Option<&str> {
         let (hour, rest) = self.as_str().split_at_checked(HOUR)?;
         (hour.as_bytes().get(10) == Some(&b'T') && rest.starts_with(':')).then_some(hour)
     }
 
     /// Where the hours are in which instants can be of which `value op key` holds, or nothing if an
     /// index by hours does not tell.
-    #[must_use]
-    pub fn hour_range(&self, op: CompareOp) -> Option<IndexRange> {
+    pub(crate) fn hour_range(&self, op: CompareOp) -> Option<IndexRange> {
         let hour = self.hour_text()?;
         let bounds = match op {
             CompareOp::Eq => Bounds::Equal(hour.to_owned()),

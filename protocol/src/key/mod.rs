@@ -14,33 +14,15 @@ use std::borrow::Cow;
 use caseless::Caseless as _;
 use precis_core::profile::Rules as _;
 use precis_profiles::UsernameCaseMapped;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::datetime::DateTime;
-use crate::schema::{Attribute, Kind};
+use crate::schema::{BoundPath, Collation, Kind, Start};
 
 pub use compare::CompareOp;
 pub(crate) use index::unordered_prefix_of;
-pub use index::{Bounds, IndexRange, IndexText, SEPARATOR, unordered_prefix};
-
-/// How the values of an attribute are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Collation {
-    /// The data type.
-    pub kind: Kind,
-    /// Whether case matters; only strings ask.
-    pub case_exact: bool,
-}
-
-impl From<&Attribute> for Collation {
-    fn from(attribute: &Attribute) -> Self {
-        Self {
-            kind: attribute.kind,
-            case_exact: attribute.case_exact,
-        }
-    }
-}
+pub use index::{Bounds, IndexRange, SEPARATOR, unordered_prefix};
 
 /// The comparison key of one value. Keys are comparable only under one [`Collation`].
 ///
@@ -85,6 +67,25 @@ impl<'a> Key<'a> {
             Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex => return None,
         };
         Some(Self(key))
+    }
+
+    /// The keys of the values that a resource has at the end of a path, each once and in their order.
+    #[must_use]
+    pub fn all_of(path: &BoundPath, resource: &'a Map<String, Value>) -> Vec<Self> {
+        let mut keys = Vec::new();
+        path.any(Start::Resource(resource), &mut |value| {
+            keys.extend(value.and_then(|value| Self::of(value, path.collation())));
+            false
+        });
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// The key of the value that a sorted list goes by, see [`BoundPath::first`].
+    #[must_use]
+    pub fn first_of(path: &BoundPath, resource: &'a Map<String, Value>) -> Option<Self> {
+        Self::of(path.first(resource)?, path.collation())
     }
 
     /// The key of an instant.

@@ -103,6 +103,24 @@ impl Kind {
     }
 }
 
+/// How the values of an attribute are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Collation {
+    /// The data type.
+    pub kind: Kind,
+    /// Whether case matters; only strings ask.
+    pub case_exact: bool,
+}
+
+impl From<&Attribute> for Collation {
+    fn from(attribute: &Attribute) -> Self {
+        Self {
+            kind: attribute.kind,
+            case_exact: attribute.case_exact,
+        }
+    }
+}
+
 /// Who may write an attribute and when (RFC 7643 §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mutability {

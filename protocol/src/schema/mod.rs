@@ -5,15 +5,25 @@
 //! one resource type beside the code for all.
 
 mod attribute;
+mod bound_path;
+mod index;
 mod load;
 mod registry;
 mod resource_type;
 mod successor;
+mod target;
 mod vendor;
 
-pub use attribute::{Attribute, Kind, Mutability, Returned, Uniqueness};
+pub use attribute::{Attribute, Collation, Kind, Mutability, Returned, Uniqueness};
+pub use bound_path::BoundPath;
+pub use index::{Index, IndexState};
 pub use registry::Registry;
-pub use resource_type::{Extension, Index, IndexState, Membership, ResourceType, Target};
+pub use resource_type::{Membership, ResourceType};
+pub use target::Target;
+
+pub(crate) use bound_path::Start;
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -29,6 +39,15 @@ pub struct Schema {
     /// The published form: what was registered, vendor keywords included, with every characteristic
     /// that was left out filled in.
     pub published: Map<String, Value>,
+}
+
+/// An extension of a resource type (RFC 7643 §3.3, §6).
+#[derive(Debug, Clone)]
+pub struct Extension {
+    /// The extension's schema; its URN keys the container in the resource.
+    pub schema: Arc<Schema>,
+    /// Whether every resource of the type must carry it.
+    pub required: bool,
 }
 
 impl Schema {

@@ -6,11 +6,10 @@ use std::sync::{Arc, LazyLock};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::Schema;
 use super::attribute::Attribute;
-use super::resource_type::{
-    Extension, Index, IndexState, Membership, ResourceType, schema_indexes,
-};
+use super::index::{Index, IndexState, common_index, indexes};
+use super::resource_type::{Membership, ResourceType};
+use super::{Extension, Schema};
 use crate::error::{Error, Result};
 use crate::name::is_attribute_name;
 use crate::urn;
@@ -224,7 +223,7 @@ impl Registry {
                 indexed: existing
                     .indexes
                     .iter()
-                    .map(|index| index.path.clone())
+                    .map(|index| index.path().to_owned())
                     .collect(),
                 membership: existing.membership,
                 yields: existing.yields,
@@ -246,9 +245,9 @@ impl Registry {
         let endpoint = endpoint(published, &name)?;
         let schema = self.named_schema(published, "schema", &name)?;
         let extensions = self.extensions(published, &name)?;
-        let indexes = indexes(&schema, &extensions, &flags.indexed);
-        let published = complete(published, &name, &endpoint);
         let common = Arc::clone(&COMMON);
+        let indexes = indexes(&common, &schema, &extensions, &flags.indexed);
+        let published = complete(published, &name, &endpoint);
         let resource_type = ResourceType {
             name,
             endpoint,
@@ -299,13 +298,10 @@ impl Registry {
     /// whose resources change beside their bodies never have it.
     pub fn index_last_modified(&mut self, wanted: impl Fn(&ResourceType) -> bool) {
         for slot in &mut self.resource_types {
-            let has_it = slot.indexes.iter().any(Index::is_by_hour);
+            let has_it = slot.indexes.iter().any(|index| index.is_by_hour());
             if slot.changes_by_body() && !has_it && wanted(slot) {
-                Arc::make_mut(slot).indexes.push(Index {
-                    path: Index::LAST_MODIFIED.to_owned(),
-                    unique: false,
-                    state: IndexState::Active,
-                });
+                let index = common_index(&slot.common, Index::LAST_MODIFIED);
+                Arc::make_mut(slot).indexes.extend(index);
             }
         }
     }
@@ -323,9 +319,9 @@ impl Registry {
         for index in Arc::make_mut(slot)
             .indexes
             .iter_mut()
-            .filter(|index| index.path == path)
+            .filter(|index| index.path() == path)
         {
-            index.state = IndexState::Building;
+            Arc::make_mut(index).state = IndexState::Building;
         }
     }
 
@@ -441,27 +437,6 @@ fn endpoint(source: &Map<String, Value>, owner: &str) -> Result<String> {
     Ok(endpoint.to_owned())
 }
 
-fn indexes(schema: &Schema, extensions: &[Extension], indexed: &[String]) -> Vec<Index> {
-    let mut indexes = schema_indexes(schema, None);
-    for extension in extensions {
-        indexes.extend(schema_indexes(
-            &extension.schema,
-            Some(&extension.schema.id),
-        ));
-    }
-    for path in indexed {
-        if !indexes.iter().any(|index| index.path == *path) {
-            indexes.push(Index {
-                path: path.clone(),
-                unique: false,
-                state: IndexState::Active,
-            });
-        }
-    }
-    indexes.sort_by_key(|index| !index.unique);
-    indexes
-}
-
 /// The published form with what RFC 7643 §6 requires of a ResourceType resource.
 fn complete(source: &Map<String, Value>, name: &str, endpoint: &str) -> Map<String, Value> {
     let mut published = Map::new();
@@ -494,14 +469,9 @@ mod tests {
             user.attribute("id")
                 .is_some_and(|attribute| attribute.case_exact)
         );
-        assert_eq!(
-            user.indexes.first(),
-            Some(&Index {
-                path: "userName".into(),
-                unique: true,
-                state: IndexState::Active
-            })
-        );
+        let first = user.indexes.first().unwrap();
+        assert_eq!((first.path(), first.unique), ("userName", true));
+        assert_eq!(first.state, IndexState::Active);
         assert_eq!(registry.at_endpoint("uSERS").unwrap().name, "User");
         assert!(registry.at_endpoint("user").is_none());
     }
@@ -530,11 +500,50 @@ mod tests {
         let check = |name: &str, expected: &[(&str, bool)]| {
             let found = Registry::builtin().resource_type(name).unwrap();
             let indexes = found.indexes.iter();
-            let indexes: Vec<_> = indexes.map(|index| (&*index.path, index.unique)).collect();
+            let indexes: Vec<_> = indexes.map(|index| (index.path(), index.unique)).collect();
             assert_eq!(indexes, expected, "{name}");
         };
         check("Device", &[("userId", false), ("displayName", false)]);
         check("Role", &[("name", true)]);
+    }
+
+    #[test]
+    fn indexes_say_how_many_values_a_resource_can_have() {
+        let mut registry = Registry::builtin().clone();
+        registry.index_last_modified(|_| true);
+        let user = registry.resource_type("User").unwrap();
+        let check = |path: &str, multi_valued: bool, required: bool| {
+            let index = user.index(path).unwrap();
+            let found = (index.path(), index.multi_valued, index.required);
+            assert_eq!(found, (path, multi_valued, required));
+        };
+        check("userName", false, true);
+        check("externalId", false, false);
+        check("emails.value", true, false);
+        check(Index::LAST_MODIFIED, false, false);
+        assert!(user.index("title").is_none());
+        assert!(user.index("emails").is_none());
+        registry.mark_building("User", "externalId");
+        let user = registry.resource_type("User").unwrap();
+        assert!(user.index("externalId").is_none());
+        assert!(
+            user.indexes
+                .iter()
+                .any(|index| index.path() == "externalId")
+        );
+    }
+
+    #[test]
+    fn a_boolean_is_indexed_and_not_read_by() {
+        let mut registry = Registry::builtin().clone();
+        let attributes = json!([{"name": "on", "type": "boolean", "indexed": true}]);
+        let schema = json!({"id": "urn:example:Lamp", "name": "Lamp", "attributes": attributes});
+        registry.add_schema(&schema).unwrap();
+        let lamp = json!({"name": "Lamp", "endpoint": "/Lamps", "schema": "urn:example:Lamp"});
+        registry.add_resource_type(&lamp).unwrap();
+        let lamp = registry.resource_type("Lamp").unwrap();
+        assert!(lamp.indexes.iter().any(|index| index.path() == "on"));
+        assert!(lamp.index("on").is_none());
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! A resource type: a base schema, its extensions, and what the service keeps beside the body.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::Schema;
-use super::attribute::{Attribute, Uniqueness};
+use super::attribute::Attribute;
+use super::index::Index;
+use super::{Extension, Schema};
 
 /// A kind of resource with its endpoint (RFC 7643 §6).
 #[derive(Debug, Clone)]
@@ -22,55 +22,13 @@ pub struct ResourceType {
     /// `schemas`, `id`, `externalId` and `meta` (RFC 7643 §3.1), the same for every type.
     pub common: Arc<[Attribute]>,
     /// What can be looked up by key, unique attributes first.
-    pub indexes: Vec<Index>,
+    pub indexes: Vec<Arc<Index>>,
     /// The attribute whose values are kept outside the body, if there is one.
     pub membership: Option<Membership>,
     /// Whether a tenant's own type may take this one's name and endpoint.
     pub yields: bool,
     /// The published form: what was registered, vendor keywords included.
     pub published: Map<String, Value>,
-}
-
-/// An extension of a resource type (RFC 7643 §3.3, §6).
-#[derive(Debug, Clone)]
-pub struct Extension {
-    /// The extension's schema; its URN keys the container in the resource.
-    pub schema: Arc<Schema>,
-    /// Whether every resource of the type must carry it.
-    pub required: bool,
-}
-
-/// An attribute whose values the store keeps as keys beside the resource.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Index {
-    /// The attribute's full notation, with the URN for extension attributes: `emails.value`.
-    pub path: String,
-    /// Whether a value belongs to one resource at the most.
-    pub unique: bool,
-    /// Whether every resource has its entries, so that queries can rely on them.
-    pub state: IndexState,
-}
-
-impl Index {
-    /// The path of the index that a tenant's switch adds: one entry for each resource, under the hour
-    /// of its last change, so that it moves once an hour at the most.
-    pub const LAST_MODIFIED: &str = "meta.lastModified";
-
-    /// Whether the keys are the hours in which the values are, which have no finer order.
-    #[must_use]
-    pub fn is_by_hour(&self) -> bool {
-        self.path == Self::LAST_MODIFIED
-    }
-}
-
-/// How far an index is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum IndexState {
-    /// Writers maintain it, but resources from before it was registered may lack entries.
-    Building,
-    /// Every resource has its entries.
-    #[default]
-    Active,
 }
 
 /// An attribute that the service keeps outside the body, as items of its own.
@@ -89,42 +47,6 @@ impl Membership {
         match self {
             Self::Members => "members",
             Self::MemberOf => "groups",
-        }
-    }
-}
-
-/// Where an attribute path leads inside a resource type.
-#[derive(Debug, Clone, Copy)]
-pub struct Target<'r> {
-    /// The extension whose container holds the attribute; `None` for core and common attributes.
-    pub extension: Option<&'r Extension>,
-    /// The attribute; `None` when the path is an extension's bare URN, which means all of it.
-    pub attribute: Option<&'r Attribute>,
-    /// The sub-attribute, when the path names one.
-    pub sub_attribute: Option<&'r Attribute>,
-}
-
-impl<'r> Target<'r> {
-    /// The definition of what the path names last: sub-attribute, else attribute.
-    #[must_use]
-    pub fn leaf(&self) -> Option<&'r Attribute> {
-        self.sub_attribute.or(self.attribute)
-    }
-}
-
-impl fmt::Display for Target<'_> {
-    /// The full notation: `urn:…:attribute.sub`, without a URN for core attributes.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(extension) = self.extension {
-            f.write_str(&extension.schema.id)?;
-        }
-        if let Some(attribute) = self.attribute {
-            let separator = if self.extension.is_some() { ":" } else { "" };
-            write!(f, "{separator}{}", attribute.name)?;
-        }
-        match self.sub_attribute {
-            Some(sub) => write!(f, ".{}", sub.name),
-            None => Ok(()),
         }
     }
 }
@@ -219,6 +141,15 @@ impl ResourceType {
             .map(|(extension, _, rest)| (extension, rest))
     }
 
+    /// The index of the attribute with that full notation, if it has one that reads can go by: one that
+    /// holds every resource, and whose values are not booleans.
+    #[must_use]
+    pub fn index(&self, path: &str) -> Option<&Arc<Index>> {
+        self.indexes
+            .iter()
+            .find(|index| index.path() == path && index.serves_reads())
+    }
+
     /// Whether a resource changes with its body only. Where members change beside it, its index
     /// entries do not tell when it was changed last.
     #[must_use]
@@ -232,27 +163,4 @@ impl ResourceType {
         self.membership
             .is_some_and(|membership| attribute.name == membership.attribute())
     }
-}
-
-/// The indexes that follow from the schemas: unique attributes, and those marked `indexed`.
-pub(super) fn schema_indexes(schema: &Schema, prefix: Option<&str>) -> Vec<Index> {
-    let mut indexes = Vec::new();
-    let mut add = |attribute: &Attribute, path: String| {
-        let unique = attribute.uniqueness != Uniqueness::None && !attribute.is_complex();
-        if unique || attribute.indexed {
-            let path = prefix.map_or(path.clone(), |urn| format!("{urn}:{path}"));
-            indexes.push(Index {
-                path,
-                unique,
-                state: IndexState::Active,
-            });
-        }
-    };
-    for attribute in &schema.attributes {
-        add(attribute, attribute.name().to_owned());
-        for sub in &attribute.sub_attributes {
-            add(sub, format!("{}.{}", attribute.name(), sub.name()));
-        }
-    }
-    indexes
 }

@@ -27,7 +27,7 @@ pub(super) async fn count(
             distinct,
             ..
         }) => {
-            let (store, index) = (&source.scope.store, &index.index);
+            let store = &source.scope.store;
             let counted = match distinct {
                 true => {
                     let all = Window::default();
@@ -66,7 +66,7 @@ pub(super) async fn count_rest(
                 limit: None,
                 order: range.order,
             };
-            let (store, index) = (&source.scope.store, &range.index.index);
+            let (store, index) = (&source.scope.store, &range.index);
             let counted = store.index_count(resource_type, index, &range.keys, from, limit);
             Ok(counted.await?)
         }
@@ -87,7 +87,7 @@ pub(super) async fn count_rest(
                     ..limit
                 };
                 let store = &source.scope.store;
-                let counted = store.index_count(resource_type, &index.index, &range, from, left);
+                let counted = store.index_count(resource_type, index, &range, from, left);
                 let Some(counted) = counted.await? else {
                     return Ok(None);
                 };

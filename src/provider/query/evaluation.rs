@@ -14,7 +14,7 @@ use crate::protocol::error::Result;
 use crate::protocol::filter::BoundFilter;
 use crate::protocol::key::Key;
 use crate::protocol::sort::{Border, SortKey};
-use crate::store::{Access, KeyRange, Range, Stored};
+use crate::store::{Access, Entries, KeyRange, Range, Stored};
 
 /// A resource of a batch that matches.
 pub(super) struct Kept {
@@ -105,11 +105,11 @@ fn belongs(access: &Access, key: &str, resource: &Map<String, Value>) -> bool {
         Access::Range(range) if !range.distinct => range.begins_with(key, resource),
         // Under the first of its values that are looked for.
         Access::Values { index, texts } if index.multi_valued => {
-            let own = index.texts(resource);
+            let own = Entries::texts_in(index, resource);
             let first = texts.iter().find(|text| own.contains(*text));
             first.is_some_and(|text| KeyRange::equal(text).contains(key))
         }
-        Access::Without(index, _) => index.texts(resource).is_empty(),
+        Access::Without(index, _) => Entries::texts_in(index, resource).is_empty(),
         _ => true,
     }
 }

@@ -14,7 +14,7 @@ use crate::protocol::message::{Query, Selection, SortOrder};
 use crate::protocol::profile::Reading;
 use crate::protocol::schema::{IndexState, ResourceType};
 use crate::protocol::sort::SortBy;
-use crate::store::{Access, Indexed, Plan, Total};
+use crate::store::{Access, Plan, Total};
 
 /// A query, with everything decided that does not need the table.
 pub(super) struct Search<'r> {
@@ -175,7 +175,8 @@ impl<'r> Search<'r> {
     pub(super) fn sortable(&self) -> String {
         let sortable = |resource_type: &&ResourceType| {
             let paths = active_indexes(resource_type).filter(|path| {
-                Indexed::find(resource_type, path).is_some_and(|indexed| !indexed.multi_valued)
+                let index = resource_type.index(path);
+                index.is_some_and(|index| !index.multi_valued)
             });
             let paths: Vec<_> = paths.collect();
             format!("{}: {}", resource_type.name, paths.join(", "))
@@ -205,7 +206,7 @@ impl<'r> Search<'r> {
 fn active_indexes(resource_type: &ResourceType) -> impl Iterator<Item = &str> {
     let indexes = resource_type.indexes.iter();
     let active = indexes.filter(|index| index.state == IndexState::Active);
-    active.map(|index| index.path.as_str())
+    active.map(|index| index.path())
 }
 
 fn total(plans: &[Plan]) -> Total {

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::indexed::Indexed;
 use crate::protocol::filter::CompareOp;
 use crate::protocol::message::SortOrder;
+use crate::protocol::schema::Index;
 use crate::protocol::sort::{SortBy, SortKey};
 use crate::store::key_range::KeyRange;
 use crate::store::keys;
+use crate::store::resources::entry::Entries;
 use crate::store::table::range::Order;
 
 /// A set of keys, and the order they are read in.
@@ -21,7 +23,7 @@ pub enum Access {
     /// The holders of these unique values; no text twice.
     Claims {
         /// The index of the claims.
-        index: Indexed,
+        index: Arc<Index>,
         /// The index texts.
         texts: Vec<String>,
     },
@@ -30,12 +32,12 @@ pub enum Access {
     /// The parts of an index with these values; no text twice, in order.
     Values {
         /// The index.
-        index: Indexed,
+        index: Arc<Index>,
         /// The index texts.
         texts: Vec<String>,
     },
     /// The resources that an index does not hold, in order of creation.
-    Without(Indexed, Order),
+    Without(Arc<Index>, Order),
     /// The groups that a resource is a member of.
     GroupsOf {
         /// The member's `id`.
@@ -61,7 +63,7 @@ pub enum Access {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Range {
     /// The index.
-    pub index: Indexed,
+    pub index: Arc<Index>,
     /// The keys to read.
     pub keys: KeyRange,
     /// Which way.
@@ -88,7 +90,7 @@ impl Range {
     /// comes to.
     #[must_use]
     pub fn begins_with(&self, key: &str, body: &Map<String, Value>) -> bool {
-        let texts = self.index.texts(body);
+        let texts = Entries::texts_in(&self.index, body);
         let mut inside = texts.iter().filter(|text| self.holds(text));
         let first = match self.order {
             Order::Ascending => inside.next(),
@@ -105,7 +107,7 @@ impl Range {
             Order::Ascending => SortOrder::Ascending,
             Order::Descending => SortOrder::Descending,
         };
-        SortBy::of_path(self.index.path.clone(), order).key(resource)
+        SortBy::of_path(self.index.values.clone(), order).key(resource)
     }
 
     /// The part of the range with these beginnings.
@@ -119,7 +121,7 @@ impl Range {
     }
 
     /// The range of one value in the order of the index.
-    pub(super) fn of_value(index: Indexed, text: String) -> Self {
+    pub(super) fn of_value(index: Arc<Index>, text: String) -> Self {
         Self {
             index,
             keys: KeyRange::equal(&text),
@@ -155,11 +157,13 @@ impl Access {
             Self::All => true,
             Self::Ids(ids) => ids.iter().any(|wanted| wanted == id),
             Self::Claims { index, texts } | Self::Values { index, texts } => {
-                let own = index.texts(body);
+                let own = Entries::texts_in(index, body);
                 texts.iter().any(|text| own.contains(text))
             }
-            Self::Range(range) => range.index.texts(body).iter().any(|text| range.holds(text)),
-            Self::Without(index, _) => index.texts(body).is_empty(),
+            Self::Range(range) => Entries::texts_in(&range.index, body)
+                .iter()
+                .any(|text| range.holds(text)),
+            Self::Without(index, _) => Entries::texts_in(index, body).is_empty(),
             Self::GroupsOf { .. } | Self::MembersOf { .. } | Self::GroupWith { .. } => false,
         }
     }
@@ -198,7 +202,7 @@ impl Access {
     }
 
     /// The values of an index that are looked up, if that is what this is.
-    fn values(&self) -> Option<(&Indexed, &[String])> {
+    fn values(&self) -> Option<(&Arc<Index>, &[String])> {
         match self {
             Self::Values { index, texts } => Some((index, texts.as_slice())),
             Self::Range(range) => Some((&range.index, range.text.as_slice())),
@@ -217,7 +221,7 @@ impl fmt::Display for Access {
         match self {
             Self::Ids(ids) => write!(f, "get {}", ids.len()),
             Self::Claims { index, texts } => {
-                write!(f, "claim {} {}", index.index.path, texts.len())
+                write!(f, "claim {} {}", index.path(), texts.len())
             }
             Self::Range(range) => {
                 let words = if range.words.is_empty() { "" } else { " " };
@@ -225,14 +229,15 @@ impl fmt::Display for Access {
                 write!(
                     f,
                     "index {}{words}{}{order}",
-                    range.index.index.path, range.words
+                    range.index.path(),
+                    range.words
                 )
             }
             Self::Values { index, texts } => {
-                write!(f, "index {} eq {}", index.index.path, texts.len())
+                write!(f, "index {} eq {}", index.path(), texts.len())
             }
             Self::Without(index, order) => {
-                write!(f, "without {}{}", index.index.path, direction(order))
+                write!(f, "without {}{}", index.path(), direction(order))
             }
             Self::GroupsOf { .. } => f.write_str("groups of a member"),
             Self::MembersOf { .. } => f.write_str("members of a group"),

@@ -5,7 +5,6 @@
 //! It must not know how pages are cut.
 
 mod access;
-pub(in crate::store) mod indexed;
 mod planner;
 
 use std::fmt;

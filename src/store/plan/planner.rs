@@ -1,11 +1,12 @@
 //! Chooses among the ways to find what matches a filter.
 
-use super::indexed::Indexed;
+use std::sync::Arc;
+
 use super::{Access, Branch, Plan, Range, Total};
-use crate::protocol::filter::{BoundFilter, BoundPath, CompareOp, Comparison};
+use crate::protocol::filter::{BoundFilter, CompareOp, Comparison};
 use crate::protocol::key::{Bounds, IndexRange};
 use crate::protocol::message::SortOrder;
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::schema::{BoundPath, Index, Membership, ResourceType};
 use crate::protocol::sort::SortBy;
 use crate::store::key_range::KeyRange;
 use crate::store::table::range::Order;
@@ -156,10 +157,10 @@ impl Planner<'_> {
     }
 
     fn indexed(&self, attribute: &str, comparison: &Comparison) -> Option<Choice> {
-        let index = Indexed::find(self.resource_type, attribute)?;
-        let IndexRange { bounds, exact } = index.range(comparison)?;
+        let index = Arc::clone(self.resource_type.index(attribute)?);
+        let IndexRange { bounds, exact } = comparison.operand.range_in(&index, comparison.op)?;
         let (keys, rank) = match bounds {
-            Bounds::Equal(text) if index.index.unique => {
+            Bounds::Equal(text) if index.unique => {
                 let texts = vec![text];
                 return Some(Choice::one(
                     Access::Claims { index, texts },
@@ -167,9 +168,7 @@ impl Planner<'_> {
                     exact,
                 ));
             }
-            Bounds::Equal(text) if index.index.is_by_hour() => {
-                (KeyRange::equal(&text), Rank::Between)
-            }
+            Bounds::Equal(text) if index.is_by_hour() => (KeyRange::equal(&text), Rank::Between),
             Bounds::Equal(text) => {
                 let range = Range::of_value(index, text);
                 return Some(Choice::one(Access::Range(range), Rank::Equal, exact));
@@ -267,8 +266,8 @@ impl Planner<'_> {
     pub(super) fn sorted(&self, choice: Choice, sort: &SortBy) -> Plan {
         let index = sort
             .path()
-            .and_then(|path| Indexed::find(self.resource_type, path.index_path()))
-            .filter(|index| !index.multi_valued && !index.index.is_by_hour())
+            .and_then(|path| self.resource_type.index(path.index_path()))
+            .filter(|index| !index.multi_valued && !index.is_by_hour())
             .filter(|_| choice.rank > Rank::GroupsOf);
         let Some(index) = index else {
             return choice.into_plan(self.filter, false);
@@ -278,8 +277,8 @@ impl Planner<'_> {
             SortOrder::Descending => Order::Descending,
         };
         match choice.only() {
-            Some(Access::All) => self.by_index(choice, index, order),
-            Some(Access::Range(range)) if range.index == index => {
+            Some(Access::All) => self.by_index(choice, Arc::clone(index), order),
+            Some(Access::Range(range)) if range.index == *index => {
                 let keys = range.keys.clone();
                 let range = Range {
                     order,
@@ -296,7 +295,7 @@ impl Planner<'_> {
 
     /// Everything in the order of an index: those without a value come last, or first in descending
     /// order.
-    fn by_index(&self, choice: Choice, index: Indexed, order: Order) -> Plan {
+    fn by_index(&self, choice: Choice, index: Arc<Index>, order: Order) -> Plan {
         let mut accesses = vec![Access::Range(Range {
             index: index.clone(),
             keys: KeyRange::all(),

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use crate::protocol::key::Key;
 use crate::protocol::schema::Index;
 use crate::store::keys;
 
@@ -61,11 +63,11 @@ impl Entries {
         if keys.len() > MAX_ENTRIES {
             let distinct: BTreeSet<&String> = keys.iter().collect();
             if distinct.len() > MAX_ENTRIES {
-                self.crowded.insert(index.path.clone(), distinct.len());
+                self.crowded.insert(index.path().to_owned(), distinct.len());
             }
         }
         let entry = |key| Entry {
-            path: index.path.clone(),
+            path: index.path().to_owned(),
             key,
             unique: index.unique,
         };
@@ -89,7 +91,7 @@ impl Entries {
     /// Adds claims on the keys of an index that is not unique by itself.
     pub fn claim(&mut self, index: &Index, keys: impl IntoIterator<Item = String>) {
         let claim = |key| Entry {
-            path: format!("{CLAIMS}{}", index.path),
+            path: format!("{CLAIMS}{}", index.path()),
             key,
             unique: true,
         };
@@ -133,7 +135,14 @@ impl Entries {
     /// The partitions in which this index keeps its entries and claims.
     #[must_use]
     pub fn partitions(index: &Index) -> [String; 2] {
-        [index.path.clone(), format!("{CLAIMS}{}", index.path)]
+        [index.path().to_owned(), format!("{CLAIMS}{}", index.path())]
+    }
+
+    /// The texts that a resource with this body stands under in an index, in order.
+    #[must_use]
+    pub fn texts_in(index: &Index, body: &Map<String, Value>) -> BTreeSet<String> {
+        let keys = Key::all_of(&index.values, body);
+        kept(keys.iter().filter_map(|key| key.text_in(index)))
     }
 
     /// The entries that are here and not there.
@@ -146,7 +155,7 @@ impl Entries {
 }
 
 /// The texts that one resource has in one index: those of its first values.
-pub(in crate::store) fn kept(texts: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+fn kept(texts: impl IntoIterator<Item = String>) -> BTreeSet<String> {
     let mut kept = BTreeSet::new();
     for text in texts {
         if kept.len() == MAX_ENTRIES {
@@ -160,17 +169,14 @@ pub(in crate::store) fn kept(texts: impl IntoIterator<Item = String>) -> BTreeSe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::schema::IndexState;
+    use crate::protocol::schema::Registry;
 
     fn emails(values: usize) -> Entries {
-        let index = Index {
-            path: "emails.value".to_owned(),
-            unique: false,
-            state: IndexState::Active,
-        };
+        let user = Registry::builtin().resource_type("User").unwrap();
+        let index = user.index("emails.value").unwrap();
         let mut entries = Entries::default();
         let twice = (0..values).flat_map(|n| [n.to_string(), n.to_string()]);
-        entries.add(&index, twice.collect());
+        entries.add(index, twice.collect());
         entries
     }
 

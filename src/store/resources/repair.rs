@@ -279,6 +279,6 @@ impl Entry {
     /// Whether the entry is in this index, or is a claim on its values.
     #[must_use]
     pub fn is_of(&self, index: &Index) -> bool {
-        self.attribute() == index.path
+        self.attribute() == index.path()
     }
 }

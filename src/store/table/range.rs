@@ -120,7 +120,7 @@ impl TenantStore {
     ) -> Result<Option<String>, StoreError> {
         let claim = self
             .get_item(
-                self.keys.index(resource_type, &index.path),
+                self.keys.index(resource_type, index.path()),
                 &keys::claim(key),
             )
             .await?;
@@ -139,7 +139,7 @@ impl TenantStore {
         index: &Index,
         texts: &[String],
     ) -> Result<HashMap<String, String>, StoreError> {
-        let pk = self.keys.index(resource_type, &index.path);
+        let pk = self.keys.index(resource_type, index.path());
         let keys = texts.iter().map(|text| (pk.clone(), keys::claim(text)));
         let items = self.get_keys(keys.collect(), Shown::Entry).await?;
         let claims = items.into_iter().map(|mut item| {
@@ -166,7 +166,7 @@ impl TenantStore {
         }
         let output = self
             .query(
-                self.keys.index(resource_type, &index.path),
+                self.keys.index(resource_type, index.path()),
                 range,
                 window,
                 Shown::Entry,

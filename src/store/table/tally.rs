@@ -27,7 +27,7 @@ impl TenantStore {
         if range.is_empty() {
             return Ok(Some(0));
         }
-        let pk = self.keys.index(resource_type, &index.path);
+        let pk = self.keys.index(resource_type, index.path());
         self.count_items(pk, range, from, limit).await
     }
 
@@ -46,7 +46,7 @@ impl TenantStore {
         if range.is_empty() {
             return Ok(Some(0));
         }
-        let pk = self.keys.index(resource_type, &index.path);
+        let pk = self.keys.index(resource_type, index.path());
         let (mut ids, mut after) = (HashSet::new(), None::<String>);
         let mut allowance = Allowance::new(limit);
         while let Some(share) = allowance.share(1) {

@@ -8,8 +8,8 @@ use super::super::super::get::could_be_an_id;
 use super::{Batch, From, MAX_BY_ID};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::key::{SEPARATOR, unordered_prefix};
-use crate::protocol::schema::ResourceType;
-use crate::store::{IndexPage, Indexed, KeyRange, Order, Range, Stored, TenantStore, Window};
+use crate::protocol::schema::{Index, ResourceType};
+use crate::store::{IndexPage, KeyRange, Order, Range, Stored, TenantStore, Window};
 
 /// Values that are looked up at once.
 const PARALLEL: usize = 32;
@@ -33,13 +33,12 @@ pub(super) async fn by_ids(
 pub(super) async fn by_claims(
     store: &TenantStore,
     resource_type: &ResourceType,
-    index: &Indexed,
+    index: &Index,
     texts: &[String],
     after: Option<&str>,
 ) -> Result<Batch> {
     let is_left = |text: &&String| after.is_none_or(|after| text.as_str() > after);
     let texts: Vec<String> = texts.iter().filter(is_left).cloned().collect();
-    let index = &index.index;
     let held = match texts.as_slice() {
         [text] => {
             let claim = store.claimed(resource_type, index, text).await?;
@@ -58,7 +57,7 @@ pub(super) async fn by_claims(
 pub(super) async fn by_values(
     store: &TenantStore,
     resource_type: &ResourceType,
-    index: &Indexed,
+    index: &Index,
     texts: &[String],
     from: From<'_>,
 ) -> Result<Batch> {
@@ -118,7 +117,7 @@ pub(super) async fn by_values(
 async fn values(
     store: &TenantStore,
     resource_type: &ResourceType,
-    index: &Indexed,
+    index: &Index,
     text: &str,
     after: Option<&str>,
     limit: usize,
@@ -130,7 +129,7 @@ async fn values(
         order: Order::Ascending,
     };
     Ok(store
-        .index_page(resource_type, &index.index, &range, window)
+        .index_page(resource_type, index, &range, window)
         .await?)
 }
 
@@ -180,7 +179,7 @@ pub(super) async fn by_range(
         order: range.order,
     };
     let mut page = store
-        .index_page(resource_type, &range.index.index, &range.keys, window)
+        .index_page(resource_type, &range.index, &range.keys, window)
         .await?;
     let items = page.entries.len();
     if range.by_value
@@ -222,7 +221,7 @@ pub(in super::super) async fn tied(
             limit: Some(from.most + 1 - entries.len()),
             order: range.order,
         };
-        let index = &range.index.index;
+        let index = &range.index;
         let page = store
             .index_page(resource_type, index, &keys, window)
             .await?;
@@ -232,7 +231,8 @@ pub(in super::super) async fn tied(
             return Err(Error::too_many(format!(
                 "More than {} values of `{}` share their first 640 bytes, which is more than can \
                  be put in order; sort by another attribute, or filter",
-                from.most, index.path
+                from.most,
+                index.path()
             )));
         }
         if next.is_none() {

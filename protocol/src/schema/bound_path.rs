@@ -4,10 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::key::{Collation, Key};
-use crate::path::AttributePath;
-use crate::profile::{Profile, Reading, Rules};
-use crate::schema::{Attribute, Index, Kind, ResourceType, Target};
+use super::attribute::{Attribute, Collation, Kind};
+use super::target::Target;
 
 /// A way from a resource, or from an element of a multi-valued attribute, to the values of one
 /// attribute, in the schema's spelling. Arrays on the way stand for each of their elements.
@@ -49,7 +47,7 @@ impl BoundPath {
 
     /// The path inside an element of an attribute whose full notation is `parent`: to the
     /// sub-attribute, or to the element itself where that is no object.
-    pub(super) fn in_element(
+    pub(crate) fn in_element(
         attribute: &Attribute,
         parent: &str,
         sub_attribute: Option<&Attribute>,
@@ -67,19 +65,8 @@ impl BoundPath {
         }
     }
 
-    /// The path of an index; nothing if the type has no such attribute.
-    #[must_use]
-    pub fn of_index(index: &Index, resource_type: &ResourceType) -> Option<Self> {
-        let rules = Rules {
-            profile: Profile::Strict,
-            ..Rules::default()
-        };
-        let target =
-            AttributePath::parse(&index.path)?.resolve(resource_type, &mut Reading::new(&rules))?;
-        Some(Self::of(&target))
-    }
-
-    /// The attribute in full notation, equal to the `path` of its [`Index`] if it has one:
+    /// The attribute in full notation, equal to the `path` of its [`Index`](super::Index) if it has
+    /// one:
     /// `userName`, `emails.value`, `urn:…:User:employeeNumber`.
     #[must_use]
     pub fn index_path(&self) -> &str {
@@ -98,27 +85,8 @@ impl BoundPath {
         self.collation
     }
 
-    /// The keys of the values that a resource has here, each once and in their order.
-    #[must_use]
-    pub fn keys<'v>(&self, resource: &'v Map<String, Value>) -> Vec<Key<'v>> {
-        let mut keys = Vec::new();
-        self.any(Scope::Resource(resource), &mut |value| {
-            keys.extend(value.and_then(|value| Key::of(value, self.collation)));
-            false
-        });
-        keys.sort_unstable();
-        keys.dedup();
-        keys
-    }
-
-    /// The key of the value that a sorted list goes by: at every array on the way, of the element
-    /// whose `primary` is true, else of the first.
-    #[must_use]
-    pub fn first_key<'v>(&self, resource: &'v Map<String, Value>) -> Option<Key<'v>> {
-        Key::of(self.first(resource)?, self.collation)
-    }
-
-    /// The value that [`first_key`](Self::first_key) is the key of.
+    /// The value that a sorted list goes by: at every array on the way, of the element whose `primary`
+    /// is true, else of the first.
     pub(crate) fn first<'v>(&self, resource: &'v Map<String, Value>) -> Option<&'v Value> {
         let (step, rest) = self.steps.split_first()?;
         let mut value = preferred(resource.get(&**step)?)?;
@@ -130,17 +98,17 @@ impl BoundPath {
 
     /// Whether a test holds for any value at the end. Where there is none, because a parent, the
     /// member or all elements are missing, it is asked with nothing.
-    pub(super) fn any<'v>(&self, scope: Scope<'v>, test: &mut Test<'v, '_>) -> bool {
-        any_from(scope, &self.steps, test)
+    pub(crate) fn any<'v>(&self, start: Start<'v>, test: &mut Test<'v, '_>) -> bool {
+        any_from(start, &self.steps, test)
     }
 
     /// As [`any`](Self::any), with what a missing value stands for.
-    pub(super) fn any_or_default<'v>(&self, scope: Scope<'v>, test: &mut Test<'v, '_>) -> bool {
+    pub(crate) fn any_or_default<'v>(&self, start: Start<'v>, test: &mut Test<'v, '_>) -> bool {
         let (false_if_missing, steps) = (self.false_if_missing, self.steps.split_last());
         let (true, Some((last, parents))) = (false_if_missing, steps) else {
-            return self.any(scope, test);
+            return self.any(start, test);
         };
-        any_from(scope, parents, &mut |parent| match parent {
+        any_from(start, parents, &mut |parent| match parent {
             Some(Value::Object(parent)) => match parent.get(&**last) {
                 None | Some(Value::Null) => test(Some(&Value::Bool(false))),
                 value => test(value),
@@ -152,7 +120,7 @@ impl BoundPath {
 
 /// What a path starts from.
 #[derive(Clone, Copy)]
-pub(super) enum Scope<'v> {
+pub(crate) enum Start<'v> {
     /// A resource.
     Resource(&'v Map<String, Value>),
     /// One element of a multi-valued attribute.
@@ -160,13 +128,13 @@ pub(super) enum Scope<'v> {
 }
 
 /// A question about a value, or about its absence.
-pub(super) type Test<'v, 't> = dyn FnMut(Option<&'v Value>) -> bool + 't;
+pub(crate) type Test<'v, 't> = dyn FnMut(Option<&'v Value>) -> bool + 't;
 
-fn any_from<'v>(scope: Scope<'v>, steps: &[Box<str>], test: &mut Test<'v, '_>) -> bool {
-    match (scope, steps.split_first()) {
-        (Scope::Element(value), _) => any(Some(value), steps, test),
-        (Scope::Resource(resource), Some((step, rest))) => any(resource.get(&**step), rest, test),
-        (Scope::Resource(_), None) => test(None),
+fn any_from<'v>(start: Start<'v>, steps: &[Box<str>], test: &mut Test<'v, '_>) -> bool {
+    match (start, steps.split_first()) {
+        (Start::Element(value), _) => any(Some(value), steps, test),
+        (Start::Resource(resource), Some((step, rest))) => any(resource.get(&**step), rest, test),
+        (Start::Resource(_), None) => test(None),
     }
 }
 

@@ -1,0 +1,42 @@
+//! Where a path leads inside a resource type.
+
+use std::fmt;
+
+use super::Extension;
+use super::attribute::Attribute;
+
+/// Where an attribute path leads inside a resource type.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'r> {
+    /// The extension whose container holds the attribute; `None` for core and common attributes.
+    pub extension: Option<&'r Extension>,
+    /// The attribute; `None` when the path is an extension's bare URN, which means all of it.
+    pub attribute: Option<&'r Attribute>,
+    /// The sub-attribute, when the path names one.
+    pub sub_attribute: Option<&'r Attribute>,
+}
+
+impl<'r> Target<'r> {
+    /// The definition of what the path names last: sub-attribute, else attribute.
+    #[must_use]
+    pub fn leaf(&self) -> Option<&'r Attribute> {
+        self.sub_attribute.or(self.attribute)
+    }
+}
+
+impl fmt::Display for Target<'_> {
+    /// The full notation: `urn:…:attribute.sub`, without a URN for core attributes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(extension) = self.extension {
+            f.write_str(&extension.schema.id)?;
+        }
+        if let Some(attribute) = self.attribute {
+            let separator = if self.extension.is_some() { ":" } else { "" };
+            write!(f, "{separator}{}", attribute.name)?;
+        }
+        match self.sub_attribute {
+            Some(sub) => write!(f, ".{}", sub.name),
+            None => Ok(()),
+        }
+    }
+}
