@@ -83,9 +83,10 @@ const UPDATE_ME: &str = "me:update";
 /// the credential stands for.
 const INCLUDED: [(&str, &str); 2] = [(READ_ME, "users:read"), (UPDATE_ME, "users:update")];
 
-/// What is done to a resource, as permissions see it.
+/// What a caller may be permitted to do with resources of one type. With the name of the type it is a scope:
+/// `users:create`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum Permission {
     /// POST.
     Create,
     /// GET of one resource.
@@ -98,7 +99,7 @@ pub enum Action {
     Delete,
 }
 
-impl Action {
+impl Permission {
     fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -156,32 +157,34 @@ impl Permissions {
         self.check_scope(ACCESS)
     }
 
-    /// Checks an action on the resources of an endpoint such as `Users`.
+    /// Checks a permission for the resources of an endpoint such as `Users`.
     ///
     /// # Errors
     /// `Forbidden` naming the scope that is missing.
-    pub fn check(&self, endpoint: &str, action: Action) -> Result<()> {
+    pub fn check(&self, endpoint: &str, permission: Permission) -> Result<()> {
         self.check_access()?;
         let mut groups = CATALOGUE.iter().map(|(group, _)| *group);
         let group = groups.find(|group| group.eq_ignore_ascii_case(endpoint));
         self.check_scope(&format!(
             "{}:{}",
             group.unwrap_or("resources"),
-            action.name()
+            permission.name()
         ))
     }
 
-    /// Checks an action on the user that the credential stands for (RFC 7644 §3.11). There is no
+    /// Checks a permission for the user that the credential stands for (RFC 7644 §3.11). There is no
     /// scope for deleting only this user, so that takes `users:delete`.
     ///
     /// # Errors
     /// `Forbidden` naming the scope that is missing.
-    pub fn check_me(&self, action: Action) -> Result<()> {
+    pub fn check_me(&self, permission: Permission) -> Result<()> {
         self.check_access()?;
-        match action {
-            Action::Read => self.check_scope(READ_ME),
-            Action::Update => self.check_scope(UPDATE_ME),
-            Action::Create | Action::List | Action::Delete => self.check("Users", action),
+        match permission {
+            Permission::Read => self.check_scope(READ_ME),
+            Permission::Update => self.check_scope(UPDATE_ME),
+            Permission::Create | Permission::List | Permission::Delete => {
+                self.check("Users", permission)
+            }
         }
     }
 
@@ -265,37 +268,43 @@ mod tests {
 
     #[test]
     fn a_role_may_do_what_its_scopes_say() {
-        let check = |scopes: &[&str], endpoint: &str, action: Action, missing: Option<&str>| {
-            let permissions = Permissions::of_role(scopes.iter().copied());
-            let refused = permissions.check(endpoint, action).err();
-            let detail = refused.as_ref().map(Error::detail);
-            let expected =
-                missing.map(|scope| format!("The credential lacks the permission `{scope}`"));
-            assert_eq!(detail, expected.as_deref());
-            assert!(refused.is_none_or(|error| error.status() == 403));
-        };
+        let check =
+            |scopes: &[&str], endpoint: &str, permission: Permission, missing: Option<&str>| {
+                let permissions = Permissions::of_role(scopes.iter().copied());
+                let refused = permissions.check(endpoint, permission).err();
+                let detail = refused.as_ref().map(Error::detail);
+                let expected =
+                    missing.map(|scope| format!("The credential lacks the permission `{scope}`"));
+                assert_eq!(detail, expected.as_deref());
+                assert!(refused.is_none_or(|error| error.status() == 403));
+            };
         let reader = ["users:read", "users:list", ACCESS];
-        check(&reader, "Users", Action::Read, None);
-        check(&reader, "Users", Action::List, None);
-        check(&reader, "Users", Action::Update, Some("users:update"));
-        check(&reader, "Groups", Action::Create, Some("groups:create"));
-        check(&reader, "Scopes", Action::Read, Some("scopes:read"));
-        check(&reader, "Things", Action::Delete, Some("resources:delete"));
-        check(&["users:read"], "Users", Action::Read, Some(ACCESS));
-        check(&[], "Users", Action::Read, Some(ACCESS));
+        check(&reader, "Users", Permission::Read, None);
+        check(&reader, "Users", Permission::List, None);
+        check(&reader, "Users", Permission::Update, Some("users:update"));
+        check(&reader, "Groups", Permission::Create, Some("groups:create"));
+        check(&reader, "Scopes", Permission::Read, Some("scopes:read"));
+        check(
+            &reader,
+            "Things",
+            Permission::Delete,
+            Some("resources:delete"),
+        );
+        check(&["users:read"], "Users", Permission::Read, Some(ACCESS));
+        check(&[], "Users", Permission::Read, Some(ACCESS));
     }
 
     #[test]
     fn a_role_adds_to_what_a_credential_may_do() {
         let mut permissions = Permissions::of_credential(["users:read"]);
         permissions.grant(["users:list"]);
-        assert!(permissions.check("Users", Action::Read).is_ok());
-        assert!(permissions.check("Users", Action::List).is_ok());
+        assert!(permissions.check("Users", Permission::Read).is_ok());
+        assert!(permissions.check("Users", Permission::List).is_ok());
         let mut permissions = Permissions::of_role([]);
         permissions.grant(["users:list"]);
-        assert!(permissions.check("Users", Action::List).is_err());
+        assert!(permissions.check("Users", Permission::List).is_err());
         permissions.grant([ACCESS]);
-        assert!(permissions.check("Users", Action::List).is_ok());
+        assert!(permissions.check("Users", Permission::List).is_ok());
         let mut everything = Permissions::All;
         everything.grant(["users:list"]);
         assert_eq!(everything, Permissions::All);
@@ -304,54 +313,60 @@ mod tests {
     #[test]
     fn scopes_of_a_credential_imply_access() {
         let permissions = Permissions::of_credential(["users:read"]);
-        assert!(permissions.check("Users", Action::Read).is_ok());
-        assert!(permissions.check("Users", Action::List).is_err());
+        assert!(permissions.check("Users", Permission::Read).is_ok());
+        assert!(permissions.check("Users", Permission::List).is_err());
     }
 
     #[test]
     fn a_credential_without_scopes_may_do_everything() {
         let permissions = Permissions::default();
-        assert!(permissions.check("Things", Action::Delete).is_ok());
+        assert!(permissions.check("Things", Permission::Delete).is_ok());
         assert!(permissions.check_access().is_ok());
     }
 
     #[test]
     fn the_user_of_a_credential_is_all_that_its_default_reaches() {
         let permissions = Permissions::of_user();
-        assert!(permissions.check_me(Action::Read).is_ok());
-        assert!(permissions.check_me(Action::Update).is_ok());
-        let refused = permissions.check_me(Action::Delete).unwrap_err();
+        assert!(permissions.check_me(Permission::Read).is_ok());
+        assert!(permissions.check_me(Permission::Update).is_ok());
+        let refused = permissions.check_me(Permission::Delete).unwrap_err();
         assert!(refused.detail().contains("`users:delete`"), "{refused}");
         let groups = CATALOGUE.iter().map(|(group, _)| *group);
         for endpoint in groups.filter(|group| *group != "me") {
-            for action in [
-                Action::Create,
-                Action::Read,
-                Action::List,
-                Action::Update,
-                Action::Delete,
+            for permission in [
+                Permission::Create,
+                Permission::Read,
+                Permission::List,
+                Permission::Update,
+                Permission::Delete,
             ] {
-                assert!(permissions.check(endpoint, action).is_err(), "{endpoint}");
+                assert!(
+                    permissions.check(endpoint, permission).is_err(),
+                    "{endpoint}"
+                );
             }
         }
     }
 
     #[test]
     fn permissions_on_all_users_reach_the_own_one() {
-        let check = |scopes: &[&str], action: Action, missing: Option<&str>| {
+        let check = |scopes: &[&str], permission: Permission, missing: Option<&str>| {
             let permissions = Permissions::of_credential(scopes.iter().copied());
-            let refused = permissions.check_me(action).err();
+            let refused = permissions.check_me(permission).err();
             let detail = refused.as_ref().map(Error::detail).unwrap_or_default();
             assert_eq!(refused.is_some(), missing.is_some(), "{scopes:?} {detail}");
             assert!(detail.contains(missing.unwrap_or_default()), "{detail}");
         };
-        check(&["users:read"], Action::Read, None);
-        check(&["users:read"], Action::Update, Some("me:update"));
-        check(&["users:update"], Action::Update, None);
-        check(&["users:update"], Action::Read, Some("me:read"));
-        check(&["users:delete"], Action::Delete, None);
+        check(&["users:read"], Permission::Read, None);
+        check(&["users:read"], Permission::Update, Some("me:update"));
+        check(&["users:update"], Permission::Update, None);
+        check(&["users:update"], Permission::Read, Some("me:read"));
+        check(&["users:delete"], Permission::Delete, None);
         let of_role = Permissions::of_role(["me:read"]);
-        assert!(of_role.check_me(Action::Read).is_err(), "without access");
+        assert!(
+            of_role.check_me(Permission::Read).is_err(),
+            "without access"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::call::Call;
 use crate::protocol::Result;
 use crate::protocol::discovery::Capabilities;
-use crate::protocol::scopes::Action;
+use crate::protocol::scopes::Permission;
 use crate::provider::CURSOR_TIMEOUT_SECONDS;
 
 /// What this service can do, which [`v2`](super::v2) and [`v1`](super::v1) make true.
@@ -22,5 +22,8 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
 /// # Errors
 /// `Forbidden` naming `scopes:read`.
 pub(super) fn check_scopes_permission(call: &Call<'_>) -> Result<()> {
-    call.scope.caller.permissions.check("Scopes", Action::Read)
+    call.scope
+        .caller
+        .permissions
+        .check("Scopes", Permission::Read)
 }

@@ -18,7 +18,7 @@ use super::{Provider, REQUEST_BUDGET, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::Resource;
 use crate::protocol::schema::ResourceType;
-use crate::protocol::scopes::Action;
+use crate::protocol::scopes::Permission;
 use crate::store::Meter;
 use crate::tenant::unauthorized;
 
@@ -48,12 +48,16 @@ impl Scope {
     ///
     /// # Errors
     /// `Forbidden`, naming the permission: `users:create`.
-    pub fn check_permission(&self, resource_type: &ResourceType, action: Action) -> Result<()> {
+    pub fn check_permission(
+        &self,
+        resource_type: &ResourceType,
+        permission: Permission,
+    ) -> Result<()> {
         let permissions = &self.caller.permissions;
         if self.is_me {
-            return permissions.check_me(action);
+            return permissions.check_me(permission);
         }
-        permissions.check(&resource_type.endpoint, action)
+        permissions.check(&resource_type.endpoint, permission)
     }
 
     /// Checks that the caller may create this resource.

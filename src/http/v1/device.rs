@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::http::call::Call;
 use crate::http::render;
 use crate::protocol::message::Selection;
-use crate::protocol::scopes::Action;
+use crate::protocol::scopes::Permission;
 use crate::protocol::v1::{Dialect, View, embed_user};
 use crate::protocol::version::Precondition;
 use crate::protocol::{Error, ErrorKind, Result};
@@ -30,7 +30,7 @@ pub(super) async fn embed_users(
     let Some(users) = registry.resource_type("User") else {
         return Ok(());
     };
-    call.scope.check_permission(users, Action::Read)?;
+    call.scope.check_permission(users, Permission::Read)?;
     let view = View {
         dialect,
         resource_type: users,

@@ -7,7 +7,7 @@ use super::device;
 use crate::http::call::Call;
 use crate::http::{answer, render};
 use crate::protocol::Result;
-use crate::protocol::scopes::Action;
+use crate::protocol::scopes::Permission;
 use crate::protocol::v1::View;
 use crate::provider::{List, Over, Rendered, Representation, body_size};
 
@@ -18,7 +18,7 @@ use crate::provider::{List, Over, Rendered, Representation, body_size};
 /// what the provider says.
 pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
     call.scope
-        .check_permission(view.resource_type, Action::List)?;
+        .check_permission(view.resource_type, Permission::List)?;
     let mut reading = call.scope.reading();
     let queried = view.query(&call.parameters, &mut reading);
     call.scope.note(&reading);

@@ -10,7 +10,7 @@ use crate::http::call::Call;
 use crate::http::{answer, body, render};
 use crate::protocol::message::Selection;
 use crate::protocol::profile::Reading;
-use crate::protocol::scopes::Action;
+use crate::protocol::scopes::Permission;
 use crate::protocol::v1::{Dialect, View, explain_conflict};
 use crate::protocol::version::{self, Precondition, Version};
 use crate::protocol::{Error, Result};
@@ -22,7 +22,7 @@ use crate::provider::{Patched, Read, Representation, body_size};
 /// `Forbidden` without the permission to create; what reading the body and the provider say.
 pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Result<Response> {
     call.scope
-        .check_permission(view.resource_type, Action::Create)?;
+        .check_permission(view.resource_type, Permission::Create)?;
     let selection = view.selection(&call.parameters)?;
     let body = body::read_object(call, body).await?;
     let (scope, provider) = (&call.scope, &call.service.provider);
@@ -56,7 +56,7 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
 /// `Forbidden` without the permission to read; what the provider says.
 pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.scope
-        .check_permission(view.resource_type, Action::Read)?;
+        .check_permission(view.resource_type, Permission::Read)?;
     let selection = view.selection(&call.parameters)?;
     let whole = call.precondition();
     // The provider does not know what else this view shows.
@@ -155,7 +155,7 @@ pub(super) async fn patch(
 /// `Forbidden` without the permission to delete; what the provider says.
 pub(super) async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.scope
-        .check_permission(view.resource_type, Action::Delete)?;
+        .check_permission(view.resource_type, Permission::Delete)?;
     let condition = call.precondition();
     let provider = &call.service.provider;
     provider
@@ -174,7 +174,7 @@ async fn read_change(
     body: Body,
 ) -> Result<(Map<String, Value>, usize)> {
     call.scope
-        .check_permission(view.resource_type, Action::Update)?;
+        .check_permission(view.resource_type, Permission::Update)?;
     let body = body::read_object(call, body).await?;
     let size = body_size(&body);
     Ok((body, size))

@@ -8,7 +8,7 @@ use crate::http::{answer, body, render};
 use crate::protocol::Result;
 use crate::protocol::message::Query;
 use crate::protocol::schema::ResourceType;
-use crate::protocol::scopes::Action;
+use crate::protocol::scopes::Permission;
 use crate::provider::{MEMBER_BYTES, Over, Representation, body_size};
 
 /// Answers a query whose parameters stand in the URL.
@@ -32,7 +32,8 @@ pub(super) async fn members(
     resource_type: &ResourceType,
     id: &str,
 ) -> Result<Response> {
-    call.scope.check_permission(resource_type, Action::Read)?;
+    call.scope
+        .check_permission(resource_type, Permission::Read)?;
     let switches = &call.scope.tenant.rules.switches;
     let query = Query::from_parameters(&call.parameters, switches)?;
     let list = call
@@ -77,11 +78,11 @@ async fn answer_to(call: &Call<'_>, over: Over<'_>, query: &Query) -> Result<Res
 /// A query over every type needs the permission for each.
 fn check_permission(call: &Call<'_>, over: Over<'_>) -> Result<()> {
     match over {
-        Over::Type(resource_type) => call.scope.check_permission(resource_type, Action::List),
+        Over::Type(resource_type) => call.scope.check_permission(resource_type, Permission::List),
         Over::All => {
             let mut types = call.scope.tenant.registry.resource_types().iter();
             types.try_for_each(|resource_type| {
-                call.scope.check_permission(resource_type, Action::List)
+                call.scope.check_permission(resource_type, Permission::List)
             })
         }
     }

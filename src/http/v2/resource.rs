@@ -11,7 +11,7 @@ use crate::http::{answer, body, render};
 use crate::protocol::Result;
 use crate::protocol::message::Selection;
 use crate::protocol::schema::ResourceType;
-use crate::protocol::scopes::Action;
+use crate::protocol::scopes::Permission;
 use crate::protocol::version::Precondition;
 use crate::provider::{Patched, Read, Representation};
 
@@ -24,7 +24,8 @@ pub(super) async fn create(
     resource_type: &ResourceType,
     body: Body,
 ) -> Result<Response> {
-    call.scope.check_permission(resource_type, Action::Create)?;
+    call.scope
+        .check_permission(resource_type, Permission::Create)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let body = body::read_object(call, body).await?;
     let provider = &call.service.provider;
@@ -43,7 +44,8 @@ pub(super) async fn get(
     resource_type: &ResourceType,
     id: &str,
 ) -> Result<Response> {
-    call.scope.check_permission(resource_type, Action::Read)?;
+    call.scope
+        .check_permission(resource_type, Permission::Read)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let condition = call.precondition();
     let provider = &call.service.provider;
@@ -118,7 +120,8 @@ pub(super) async fn delete(
     resource_type: &ResourceType,
     id: &str,
 ) -> Result<Response> {
-    call.scope.check_permission(resource_type, Action::Delete)?;
+    call.scope
+        .check_permission(resource_type, Permission::Delete)?;
     let condition = call.precondition();
     let provider = &call.service.provider;
     provider
@@ -139,7 +142,8 @@ struct Change {
 }
 
 async fn change(call: &Call<'_>, resource_type: &ResourceType, body: Body) -> Result<Change> {
-    call.scope.check_permission(resource_type, Action::Update)?;
+    call.scope
+        .check_permission(resource_type, Permission::Update)?;
     Ok(Change {
         selection: Selection::from_parameters(&call.parameters)?,
         condition: call.precondition(),

@@ -7,7 +7,7 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::profile::GroupPatchAnswers;
 use crate::protocol::schema::{Membership, ResourceType};
-use crate::protocol::scopes::Action;
+use crate::protocol::scopes::Permission;
 use crate::protocol::version::{Precondition, Version};
 use crate::provider::Patched;
 
@@ -42,12 +42,12 @@ impl Provider {
                 excerpt(&operation.endpoint)
             ))
         })?;
-        let action = match operation.method {
-            Method::Post => Action::Create,
-            Method::Put | Method::Patch => Action::Update,
-            Method::Delete => Action::Delete,
+        let permission = match operation.method {
+            Method::Post => Permission::Create,
+            Method::Put | Method::Patch => Permission::Update,
+            Method::Delete => Permission::Delete,
         };
-        scope.check_permission(resource_type, action)?;
+        scope.check_permission(resource_type, permission)?;
         match &operation.target {
             Target::New(_) => self.make(scope, resource_type, operation).await,
             Target::Id(id) => {
