@@ -28,7 +28,7 @@ import boto3
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:cargo|sam|pip|rustup|python3?|export|curl|bash)"
-ALIAS = "run --quiet --features cli --bin scim --"
+ALIAS = "run --features cli --bin scim --"
 START_SECONDS = 60
 COMMAND_SECONDS = 120
 TABLE, STACK = "my-table-name", "my-stack"
@@ -118,7 +118,7 @@ class Session:
 
     def write_cargo(self, path):
         alias = re.search(r'^scim = "(.+)"$', (ROOT / ".cargo" / "config.toml").read_text(), re.MULTILINE)
-        if not alias or alias[1].replace("--quiet ", "") != ALIAS.replace("--quiet ", ""):
+        if not alias or alias[1] != ALIAS:
             sys.exit(f"cargo scim is no longer `cargo {ALIAS}`")
         scim, bootstrap = (str(path.resolve()) for path in (self.options.scim, self.options.bootstrap))
         cargo = shutil.which("cargo")
