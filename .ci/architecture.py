@@ -22,7 +22,7 @@ if arguments[:2] != ["lambda", "build"]:
 with open({log!r}, "a") as log:
     log.write(json.dumps(arguments) + "\\n")
 machine = 183 if "--arm64" in arguments or os.environ["HOST_MACHINE"] == "arm64" else 62
-binary = pathlib.Path("target/lambda/scim-lambda/bootstrap")
+binary = pathlib.Path("target/lambda") / arguments[arguments.index("--bin") + 1] / "bootstrap"
 binary.parent.mkdir(parents=True, exist_ok=True)
 binary.write_bytes(b"\\x7fELF" + bytes(14) + machine.to_bytes(2, "little"))
 '''

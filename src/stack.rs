@@ -147,15 +147,27 @@ impl Stack {
         Issuer::new(secret, credentials, Arc::new(SystemClock))
     }
 
-    /// The service over this deployment.
+    /// The verbs over this deployment.
     ///
     /// # Errors
     /// `Internal` if the stack secret gives no usable key.
-    pub fn service(&self) -> Result<Arc<Service>> {
+    pub fn provider(&self) -> Result<Provider> {
         let cursors = Cursors::new(&self.secret)?;
+        Ok(Provider::new(
+            self.store.clone(),
+            Arc::new(SystemClock),
+            cursors,
+        ))
+    }
+
+    /// The service over this deployment.
+    ///
+    /// # Errors
+    /// As [`provider`](Self::provider).
+    pub fn service(&self) -> Result<Arc<Service>> {
         let (secret, credentials) = (Arc::clone(&self.secret), self.credentials());
         Ok(Arc::new(Service {
-            provider: Provider::new(self.store.clone(), Arc::new(SystemClock), cursors),
+            provider: self.provider()?,
             authenticator: Authenticator::new(secret, credentials, Arc::new(SystemClock)),
             admission: Admission::default(),
             public_url: self.config.public_url.clone(),

@@ -61,7 +61,7 @@ if arguments[:1] == ["scim"]:
     os.execv({scim!r}, ["scim", *arguments[1:]])
 if arguments[:2] == ["lambda", "build"]:
     import pathlib, shutil
-    built = pathlib.Path("target/lambda/scim-lambda/bootstrap")
+    built = pathlib.Path("target/lambda") / arguments[arguments.index("--bin") + 1] / "bootstrap"
     built.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy({bootstrap!r}, built)
 elif arguments[:1] == ["lambda"]:

@@ -79,6 +79,13 @@ impl Keys {
     }
 }
 
+/// The tenant whose journal has this partition key; `None` if it is the key of something else.
+#[cfg(feature = "worker")]
+pub(super) fn tenant_of_journal(partition: &str) -> Option<TenantId> {
+    let tenant = partition.strip_prefix("T#")?.strip_suffix("#J")?;
+    TenantId::parse(tenant).ok()
+}
+
 /// The sort key of the counter item that counts this resource.
 pub(super) fn counter_shard(id: &str) -> String {
     format!("{:02}", stable_hash(id) % COUNTER_SHARDS)

@@ -41,6 +41,8 @@ pub use groups::member_write::{Applied, MemberWrite};
 pub use item::{GroupState, Stored};
 pub use journal::LEASE_MILLIS;
 pub use journal::finish::{Finished, Unfinished};
+#[cfg(feature = "worker")]
+pub use journal::record::JournalRecord;
 pub use key_range::KeyRange;
 pub use load::{Loading, PlainItem, Scalar};
 pub use marks::PageMark;

@@ -21,7 +21,7 @@ START_SECONDS = 10
 class Emulator:
     """One running emulator; it starts the function at the first invocation."""
 
-    def __init__(self, bootstrap, log):
+    def __init__(self, bootstrap, log, handler="http"):
         """Starts the emulator with this process's environment; what it and the function print goes to `log`."""
         self.init_ms = None
         ports = free_ports(2)
@@ -29,7 +29,7 @@ class Emulator:
             executable(),
             "--runtime-interface-emulator-address", f"127.0.0.1:{ports[0]}",
             "--runtime-api-address", f"127.0.0.1:{ports[1]}",
-            pathlib.Path(bootstrap).resolve(), "http",
+            pathlib.Path(bootstrap).resolve(), handler,
         ]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.url = f"http://127.0.0.1:{ports[0]}/2015-03-31/functions/function/invocations"

@@ -2,9 +2,10 @@
 """Plays the sample events of `events/` through the function: create, get, list, patch, delete.
 
 The list is also played with what clients and gateways do to requests: raw characters in its query,
-and headers that make no URL.
+and headers that make no URL. With `--worker`, an event of the table's stream is played through the
+function that reads it, and one more function starts with a handler that does not exist.
 
-    SCIM_TOKEN=… play_events.py --bootstrap PATH [--log FILE]
+    SCIM_TOKEN=… play_events.py --bootstrap PATH [--worker PATH] [--log FILE]
     SCIM_TOKEN=… play_events.py --invoke URL
 
 Each event's `{{token}}` and `{{id}}` are filled in first. The last line counts the answers.
@@ -24,6 +25,8 @@ import gateway_events
 EVENTS = pathlib.Path(__file__).parents[2] / "events"
 STATUSES = {"create": 201, "get": 200, "list": 200, "patch": 200, "delete": 204}
 RAW_FILTER = 'userName eq "casey@example.com" and not (title eq "<a b>")'
+# What a function of the worker answers to an event of the stream, by its handler.
+HANDLERS = {"stream": b"null", "nonsense": b"Runtime exited"}
 ODD_HEADERS = [("host", "a b"), ("host", "[::1"), ("x-forwarded-proto", "ht tp"), ("x-forwarded-proto", "")]
 
 
@@ -31,6 +34,13 @@ def main():
     options = parse_options()
     token = os.environ.get("SCIM_TOKEN") or sys.exit("set SCIM_TOKEN to a bearer token")
     passed = failed = 0
+
+    def count(what, problem):
+        nonlocal passed, failed
+        passed, failed = passed + (not problem), failed + bool(problem)
+        if problem:
+            print(f"FAIL {what} | {problem}")
+
     with contextlib.ExitStack() as started:
         url = options.invoke
         if options.bootstrap:
@@ -45,11 +55,12 @@ def main():
                 for what, changed in [("", event), *(variants(event) if name == "list" else [])]:
                     answer = play(url, changed)
                     problem = complaint(name, wanted, answer)
-                    passed, failed = passed + (not problem), failed + bool(problem)
-                    if problem:
-                        print(f"FAIL {format}-{name} {what} | {problem}")
+                    count(f"{format}-{name} {what}", problem)
                     if name == "create" and not problem:
                         id = json.loads(answer.body)["id"]
+        if options.worker:
+            for handler, wanted in HANDLERS.items():
+                count(f"worker, handler {handler}", work_complaint(options, log, handler, wanted))
     print(f"lambda-events: {passed} passed, {failed} failed, 0 skipped")
     sys.exit(1 if failed else 0)
 
@@ -59,6 +70,7 @@ def parse_options():
     host = parser.add_mutually_exclusive_group(required=True)
     host.add_argument("--bootstrap", metavar="PATH", help="the Lambda binary to run under the emulator")
     host.add_argument("--invoke", metavar="URL", help="an invocations endpoint that is there already")
+    parser.add_argument("--worker", metavar="PATH", help="the worker's binary, to run beside --bootstrap")
     parser.add_argument("--log", metavar="FILE", help="where the emulator and the function log; default: stderr")
     return parser.parse_args()
 
@@ -100,6 +112,16 @@ def complaint(name, wanted, answer):
     if name == "list" and json.loads(answer.body).get("totalResults") != 1:
         return f"want one result: {answer.body[:200]!r}"
     return None
+
+
+def work_complaint(options, log, handler, wanted):
+    """Plays the stream's event through a function of the worker; says what is wrong with it, or None."""
+    running = emulator.Emulator(options.worker, log, handler)
+    try:
+        answer = emulator.invoke(running.url, (EVENTS / "stream-journal-entry.json").read_bytes())
+    finally:
+        running.stop()
+    return None if wanted in answer else f"answered {answer[:200]!r}, want {wanted!r}"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     (
         "bin",
         &[
-            "cli", "http", "stack", "aws", "logs", "store", "tenant", "clock",
+            "cli", "http", "provider", "stack", "aws", "logs", "store", "tenant", "clock",
         ],
     ),
     (

@@ -33,6 +33,7 @@ mod secrecy;
 mod secrets_contract;
 mod secrets_manager_faults;
 mod simulation;
+mod stream_events;
 mod support;
 mod v1;
 mod versions;

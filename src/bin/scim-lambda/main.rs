@@ -1,7 +1,6 @@
-//! The Lambda binary: the service behind API Gateway, for HTTP APIs and for REST APIs; and, with the
-//! handler name `stream`, the function that finishes what a dead process left half done.
+//! The Lambda binary behind API Gateway, for HTTP APIs and for REST APIs. What is not HTTP is in
+//! `scim-worker`.
 
-mod finisher;
 mod gateway;
 
 use lambda_http::tower::service_fn;
@@ -18,11 +17,7 @@ async fn main() -> Result<(), Error> {
     // The connection with its TLS session is made now, so that the first request finds it. If the
     // table is out of reach, the requests will say so.
     let _ = stack.store.warm_up().await;
-    let service = stack.service()?;
-    if std::env::var("_HANDLER").as_deref() == Ok("stream") {
-        return finisher::run(service).await;
-    }
-    let router = http::router(service);
+    let router = http::router(stack.service()?);
     let events = service_fn(|event| gateway::answer(router.clone(), event));
     lambda_runtime::run(events).await
 }

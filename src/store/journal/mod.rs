@@ -7,6 +7,8 @@
 //! twice.
 
 pub(in crate::store) mod finish;
+#[cfg(feature = "worker")]
+pub(in crate::store) mod record;
 
 use std::time::Duration;
 

@@ -1,0 +1,67 @@
+//! What a function does, by the name of its handler in `template.yaml`.
+
+use std::env;
+use std::fmt;
+
+/// What a function of this binary does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handler {
+    /// Reads the table's stream, and finishes what a dead process left half done.
+    Stream,
+}
+
+/// The name of each handler.
+const NAMES: [(&str, Handler); 1] = [("stream", Handler::Stream)];
+
+impl Handler {
+    /// The handler that Lambda names in `_HANDLER`.
+    ///
+    /// # Errors
+    /// [`UnknownHandler`] if there is none of that name, or no name.
+    pub(crate) fn from_environment() -> Result<Self, UnknownHandler> {
+        Self::named(&env::var("_HANDLER").unwrap_or_default())
+    }
+
+    fn named(name: &str) -> Result<Self, UnknownHandler> {
+        let found = NAMES.iter().find(|(known, _)| *known == name);
+        found
+            .map(|(_, handler)| *handler)
+            .ok_or_else(|| UnknownHandler(name.to_owned()))
+    }
+}
+
+/// The function's handler has a name that this binary does not know.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UnknownHandler(String);
+
+impl fmt::Display for UnknownHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = NAMES.map(|(name, _)| name).join(", ");
+        write!(
+            f,
+            "scim-worker has no handler {:?}; the function's Handler must be one of: {names}",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for UnknownHandler {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_is_found_by_its_name() {
+        assert_eq!(Handler::named("stream"), Ok(Handler::Stream));
+    }
+
+    #[test]
+    fn an_unknown_handler_is_named_with_those_that_are_known() {
+        for name in ["", "http", "Stream"] {
+            let error = Handler::named(name).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name:?}")), "{error}");
+            assert!(error.ends_with("one of: stream"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The Lambda binary for everything that is not HTTP. The name of the handler says what a function
+//! does.
+
+mod finisher;
+mod handler;
+
+use aws_lambda_events::dynamodb::Event;
+use handler::Handler;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use scim_lambda::stack::{Config, Stack};
+use scim_lambda::{aws, logs};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    logs::to_machines();
+    let handler = Handler::from_environment()?;
+    let sdk = aws::from_environment().await;
+    let stack = Stack::open(Config::from_environment()?, &sdk).await?;
+    // If the table is out of reach, the work will say so.
+    let _ = stack.store.warm_up().await;
+    let provider = &stack.provider()?;
+    match handler {
+        Handler::Stream => {
+            let finish =
+                async |event: LambdaEvent<Event>| finisher::finish(provider, &event.payload).await;
+            lambda_runtime::run(service_fn(finish)).await
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Journal entries as the table's stream brings them.
+
+use aws_lambda_events::dynamodb::StreamRecord;
+use serde_dynamo::{AttributeValue, Item};
+
+use crate::store::keys;
+use crate::tenant::TenantId;
+
+/// A record of the table's stream that is about an item of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalRecord {
+    /// Whose journal it is.
+    pub tenant: TenantId,
+    /// When the writer's lease ends, in milliseconds since 1970; `None` where the item is gone.
+    pub lease_until: Option<u64>,
+}
+
+impl JournalRecord {
+    /// Reads a record of the stream; `None` if its item is not in a journal.
+    #[must_use]
+    pub fn read(record: &StreamRecord) -> Option<Self> {
+        let AttributeValue::S(partition) = record.keys.get("pk")? else {
+            return None;
+        };
+        Some(Self {
+            tenant: keys::tenant_of_journal(partition)?,
+            lease_until: lease_until(&record.new_image),
+        })
+    }
+}
+
+fn lease_until(item: &Item) -> Option<u64> {
+    match item.get("leaseUntil")? {
+        AttributeValue::N(digits) => digits.parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(mut record: Value) -> Option<JournalRecord> {
+        record["SizeBytes"] = 100.into();
+        JournalRecord::read(&serde_json::from_value(record).unwrap())
+    }
+
+    #[test]
+    fn a_record_names_its_tenant_and_lease() {
+        let record = json!({
+            "Keys": {"pk": {"S": "T#acme#J"}, "sk": {"S": "AZrx"}},
+            "NewImage": {"pk": {"S": "T#acme#J"}, "kind": {"S": "J"}, "leaseUntil": {"N": "1750000000000"}},
+        });
+        let read = read(record).unwrap();
+        assert_eq!(read.tenant.as_str(), "acme");
+        assert_eq!(read.lease_until, Some(1_750_000_000_000));
+    }
+
+    #[test]
+    fn a_record_of_an_item_that_is_gone_has_no_lease() {
+        let record = json!({"Keys": {"pk": {"S": "T#acme#J"}, "sk": {"S": "AZrx"}}});
+        assert_eq!(read(record).unwrap().lease_until, None);
+    }
+
+    #[test]
+    fn records_of_other_items_are_left_out() {
+        for partition in ["T#acme#R#User#0", "T#acme", "T##J", "#J", ""] {
+            let record = json!({"Keys": {"pk": {"S": partition}, "sk": {"S": "1"}}});
+            assert_eq!(read(record), None, "{partition}");
+        }
+    }
+}
