@@ -25,13 +25,6 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// The longest request id of a client that is repeated, in characters.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The id that this service gives a request.
-///
-/// It is never the client's `X-Request-Id`: writes are recognised by it when they are retried, so
-/// two requests must not share one.
-#[derive(Debug, Clone, Default)]
-pub(super) struct RequestId(pub(super) String);
-
 /// Surrounds a request with its span, its closing log line and the common headers.
 pub(super) async fn observe(
     State(service): State<Arc<Service>>,
@@ -40,19 +33,18 @@ pub(super) async fn observe(
 ) -> Response {
     let begun = Instant::now();
     let meter = Meter::default();
-    let id = RequestId(Uuid::now_v7().to_string());
+    let id = Uuid::now_v7().to_string();
     let client_id = client_id(request.headers()).map(str::to_owned);
     let span = tracing::info_span!(
         "request",
-        request.id = id.0,
+        request.id = id,
         request.client_id = client_id,
         tenant.id = Empty,
         route = Empty,
         resource.r#type = Empty,
         tolerances = Empty,
     );
-    let shown_id = client_id.unwrap_or_else(|| id.0.clone());
-    request.extensions_mut().insert(id);
+    let shown_id = client_id.unwrap_or(id);
     request.extensions_mut().insert(meter.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let cost = meter.cost();

@@ -10,7 +10,6 @@ use axum::http::request::Parts;
 
 use super::api::Api;
 use super::call::Call;
-use super::observe::RequestId;
 use super::{Gateway, Service, observe, public_url, signed};
 use crate::protocol::Result;
 use crate::protocol::message::Parameters;
@@ -32,7 +31,6 @@ pub(super) async fn open_call<'s>(
 ) -> Result<(Call<'s>, Body)> {
     let extensions = &mut parts.extensions;
     let meter = extensions.remove::<Meter>().unwrap_or_default();
-    let id = extensions.remove::<RequestId>().unwrap_or_default();
     let gateway = extensions.remove::<Gateway>();
     let place = (service.public_url.as_ref(), gateway.as_ref());
     let path = public_url::public_path(parts.uri.path(), place.0, place.1);
@@ -47,10 +45,7 @@ pub(super) async fn open_call<'s>(
     let turn = service.admission.admit(&caller.tenant).await?;
     let body = signed::admit(service, &caller, &parts.headers, body, &meter).await?;
     let base_url = public_url::base_url(place.0, place.1, &api.base_path());
-    let scope = service
-        .provider
-        .scope(caller, base_url, id.0, meter)
-        .await?;
+    let scope = service.provider.scope(caller, base_url, meter).await?;
     let scope = match api.dialect() {
         // A client of SCIM 1.1 cannot know of a profile of 2.0.
         Some(_) => scope.with_profile(Profile::Default),

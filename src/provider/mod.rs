@@ -88,8 +88,6 @@ pub struct Scope {
     pub caller: Caller,
     /// The public URL below which resources live, without a trailing slash.
     pub base_url: String,
-    /// The request's name in logs.
-    pub request_id: String,
     /// The target is `/Me`.
     is_me: bool,
     fired: AtomicU64,
@@ -179,13 +177,7 @@ impl Provider {
     /// `Unavailable` when the tenant's configuration, the caller's role or its user cannot be read;
     /// `Unauthorized` when that user is gone or not active; `Forbidden` when the caller may do nothing
     /// at all.
-    pub async fn scope(
-        &self,
-        caller: Caller,
-        base_url: String,
-        request_id: String,
-        meter: Meter,
-    ) -> Result<Scope> {
+    pub async fn scope(&self, caller: Caller, base_url: String, meter: Meter) -> Result<Scope> {
         let store = self.store.for_tenant(&caller.tenant, meter, REQUEST_BUDGET);
         let tenant = self.tenants.get(&caller.tenant, &store).await?;
         let mut scope = Scope {
@@ -193,7 +185,6 @@ impl Provider {
             store,
             caller,
             base_url,
-            request_id,
             is_me: false,
             fired: AtomicU64::new(0),
             work: Work::default(),

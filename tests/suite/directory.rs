@@ -108,12 +108,9 @@ impl Directory {
             user: None,
             signature: None,
         };
-        let scope = self.provider.scope(
-            caller,
-            BASE.to_owned(),
-            "request".to_owned(),
-            Meter::default(),
-        );
+        let scope = self
+            .provider
+            .scope(caller, BASE.to_owned(), Meter::default());
         scope.await.unwrap()
     }
 

@@ -208,9 +208,8 @@ impl Process {
             signature: None,
         };
         let base_url = BASE.to_owned();
-        let request_id = "request".to_owned();
         self.provider
-            .scope(caller, base_url, request_id, Meter::default())
+            .scope(caller, base_url, Meter::default())
             .await
     }
 
