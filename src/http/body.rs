@@ -43,7 +43,7 @@ pub(super) async fn read_object_up_to(
     checked?;
     let bytes = read(headers, body, limit.min(MAX_DRAINED_BYTES)).await?;
     let parse = || json::parse_object(&bytes);
-    call.scope.compute(bytes.len(), parse).await?
+    call.scope.compute.run(bytes.len(), parse).await?
 }
 
 /// Reads a body of any media type up to a limit, in bytes.

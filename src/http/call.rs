@@ -49,7 +49,7 @@ impl Call<'_> {
         read: impl FnOnce(&mut Reading<'_>) -> T,
     ) -> Result<T> {
         let mut reading = self.scope.reading();
-        let result = self.scope.compute(size, || read(&mut reading)).await;
+        let result = self.scope.compute.run(size, || read(&mut reading)).await;
         self.scope.note(&reading);
         result
     }

@@ -1,16 +1,43 @@
-//! What a new credential refers to: its role, its user, and the switch of its kind.
+//! What a credential refers to: its role, its user, and the switch of its kind.
 
 use super::get::could_be_an_id;
-use super::privilege::USER;
-use super::role::is_role;
-use super::{Provider, Tenant};
+use super::role::{is_active, is_role};
+use super::{Provider, REQUEST_BUDGET, Scope, Tenant};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Switches;
+use crate::protocol::resource::Resource;
 use crate::protocol::schema::ResourceType;
-use crate::store::TenantStore;
-use crate::tenant::{CredentialKind, NewCredential, TenantId};
+use crate::store::{Meter, TenantStore};
+use crate::tenant::{CredentialKind, NewCredential, TenantId, unauthorized};
+
+/// The resource type that `/Me` is of.
+const USER: &str = "User";
 
 impl Provider {
+    /// Checks that the user that the caller stands for, if it stands for one, is there and active.
+    /// One call for such a caller, none for others; it is counted with the tenant's configuration.
+    ///
+    /// # Errors
+    /// `Unauthorized`, as for a credential that was revoked; `Unavailable`.
+    pub(super) async fn check_user(&self, scope: &Scope) -> Result<()> {
+        let Some(user) = &scope.caller.user else {
+            return Ok(());
+        };
+        let users = scope.tenant.registry.resource_type(USER);
+        let users = users.filter(|_| could_be_an_id(user));
+        let users = users.ok_or_else(unauthorized)?;
+        let meter = Meter::default();
+        let tenant = &scope.tenant.id;
+        let store = self.store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
+        let found = store.get(users, user).await;
+        scope.store.meter().add_configuration(&meter.cost());
+        let stored = found?.ok_or_else(unauthorized)?;
+        match is_active(Resource::from_text(&stored.body)?.body()) {
+            true => Ok(()),
+            false => Err(unauthorized()),
+        }
+    }
+
     /// Checks that a credential could be used: the tenant takes its kind, and has its role and its
     /// user. The tenant's configuration is read anew, so a switch counts as soon as it is set.
     ///

@@ -78,7 +78,7 @@ impl Provider {
             // Another process's clock may be ahead; a resource does not get younger.
             let now = self.now().max(before.last_modified());
             let outcome = || outcome(scope, resource_type, (id, &before), now, &mut make);
-            let outcome = scope.compute(size(&before.body), outcome).await??;
+            let outcome = scope.compute.run(size(&before.body), outcome).await??;
             let guard = if precondition.has_if_match() {
                 Guard::Whole
             } else {
@@ -191,9 +191,11 @@ fn outcome(
     make: &mut impl FnMut(&Resource) -> Result<NewState>,
 ) -> Result<Outcome> {
     let existing = Resource::from_text(&before.body)?;
-    scope.check_target(resource_type, id, &existing)?;
+    scope.grant().check_target(resource_type, id, &existing)?;
     let state = make(&existing)?;
-    scope.check_change(resource_type, &existing, &state.resource)?;
+    scope
+        .grant()
+        .check_change(resource_type, &existing, &state.resource)?;
     let rules = &scope.tenant.rules;
     let entries_before = entries(existing.body(), before.modified, resource_type, rules);
     let entries_after = entries(state.resource.body(), now, resource_type, rules);

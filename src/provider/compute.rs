@@ -4,24 +4,49 @@
 //! [`SMALL_BYTES`] the work is done at once; above it, it is a job of the pool.
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
-use super::Scope;
-use crate::pool::{SMALL_BYTES, check_time};
+use crate::pool::{Pool, SMALL_BYTES, check_time};
 use crate::protocol::error::Result;
 use crate::protocol::json;
 use crate::store::Stored;
+use crate::tenant::TenantId;
 
-impl Scope {
+/// Runs the work of one request on data.
+#[derive(Clone)]
+pub struct Compute {
+    pool: Pool,
+    tenant: TenantId,
+    deadline: Instant,
+}
+
+impl Compute {
+    /// Runs the work of a tenant's request that has to be over at the deadline.
+    pub(super) fn new(pool: &Pool, tenant: &TenantId, deadline: Instant) -> Self {
+        Self {
+            pool: pool.clone(),
+            tenant: tenant.clone(),
+            deadline,
+        }
+    }
+
     /// Does work on this many bytes of JSON, in the pool if that may take over 20 ms.
     ///
     /// # Errors
     /// `Unavailable` if the request's time was over before the work could begin.
-    pub async fn compute<T>(&self, bytes: usize, job: impl FnOnce() -> T) -> Result<T> {
+    pub async fn run<T>(&self, bytes: usize, job: impl FnOnce() -> T) -> Result<T> {
         if bytes <= SMALL_BYTES {
             return Ok(job());
         }
-        let deadline = self.store.deadline();
-        self.pool.run(&self.tenant.id, deadline, job).await
+        self.run_in_pool(job).await
+    }
+
+    /// Does work in the pool, whatever it works on.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(super) async fn run_in_pool<T>(&self, job: impl FnOnce() -> T) -> Result<T> {
+        self.pool.run(&self.tenant, self.deadline, job).await
     }
 
     /// Checks that the request still has time. Long work asks this before each resource, because no
@@ -30,7 +55,7 @@ impl Scope {
     /// # Errors
     /// `Unavailable` after the deadline.
     pub(super) fn check_time(&self) -> Result<()> {
-        check_time(self.store.deadline())
+        check_time(self.deadline)
     }
 }
 

@@ -34,13 +34,15 @@ impl Provider {
             let verb = Verb::Create { id: &id };
             let registry = &tenant.registry;
             let draft = Resource::from_request(body, resource_type, registry, &mut reading, verb)?;
-            scope.check_creation(resource_type, &draft.resource)?;
+            scope
+                .grant()
+                .check_creation(resource_type, &draft.resource)?;
             let entries = entries(draft.resource.body(), now, resource_type, &tenant.rules);
             check_indexed(&Entries::default(), &entries)?;
             let text = draft.resource.to_text();
             Ok::<_, Error>((draft, entries, text))
         };
-        let read = scope.compute(size, read).await;
+        let read = scope.compute.run(size, read).await;
         scope.note(&reading);
         let (draft, entries, text) = read??;
         let password = self.password(scope, draft.password.as_ref(), None).await?;

@@ -47,11 +47,11 @@ impl Provider {
             };
             let entries = || {
                 let body = Resource::from_text(&before.body)?;
-                scope.check_target(resource_type, id, &body)?;
+                scope.grant().check_target(resource_type, id, &body)?;
                 let (body, rules) = (body.body(), &scope.tenant.rules);
                 Ok::<_, Error>(entries(body, before.modified, resource_type, rules))
             };
-            let entries = scope.compute(before.body.len(), entries).await??;
+            let entries = scope.compute.run(before.body.len(), entries).await??;
             match scope
                 .store
                 .delete(resource_type, &before, &entries, guard, registry)

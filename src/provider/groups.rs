@@ -154,7 +154,7 @@ impl Scope {
             Ok::<_, Error>(matching)
         };
         let size = members.len() * MEMBER_BYTES;
-        Ok(self.compute(size, matching).await??)
+        Ok(self.compute.run(size, matching).await??)
     }
 
     /// `groups` of each resource that is in any, by resource id.
@@ -193,11 +193,11 @@ impl Scope {
         let groups = direct.values().flatten();
         let size = size_of(groups.filter_map(|group| known.groups.get(*group)));
         let value = |(member, groups): (&str, Vec<&str>)| {
-            self.check_time()?;
+            self.compute.check_time()?;
             Ok((member.to_owned(), known.value(group_type, &groups)?))
         };
         let values = || direct.into_iter().map(value).collect();
-        self.compute(size, values).await?
+        self.compute.run(size, values).await?
     }
 
     /// A group, if it exists, and the groups that are in it, directly or through others, each once.

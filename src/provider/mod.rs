@@ -14,12 +14,12 @@ mod entries;
 mod extension;
 mod finish;
 mod get;
+mod grant;
 mod groups;
 mod load;
 mod members;
 mod password;
 mod patch;
-mod privilege;
 mod query;
 mod registration;
 mod related;
@@ -27,24 +27,26 @@ mod repair;
 mod replace;
 mod representation;
 mod role;
+mod scope;
 mod tenants;
 mod times;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
 pub use bulk::{Performed, Subject};
-pub use compute::body_size;
+pub use compute::{Compute, body_size};
 pub use extension::ExtensionUse;
+pub use grant::Grant;
 pub use load::Loader;
 pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, List, Over, ReadBudget, Rendered};
 pub use registration::Registered;
 pub use related::{MEMBER_BYTES, Related};
 pub use repair::{Findings, Repair};
 pub use representation::Representation;
+pub use scope::Scope;
 pub use tenants::{Tenant, Tenants};
 pub use times::Times;
 
@@ -56,11 +58,9 @@ use crate::clock::Clock;
 use crate::pool::Pool;
 use crate::protocol::error::Result;
 use crate::protocol::message::Query;
-use crate::protocol::profile::{Fired, Profile, Reading, Tolerance};
 use crate::protocol::schema::ResourceType;
 use crate::protocol::version::Version;
-use crate::protocol::work::Work;
-use crate::store::{Meter, Store, TenantStore};
+use crate::store::{Meter, Store};
 use crate::tenant::Caller;
 
 /// The longest a request may take; API Gateway gives up after 29 seconds.
@@ -76,25 +76,6 @@ pub struct Provider {
     read_budget: ReadBudget,
     pool: Pool,
     hasher: Hasher,
-}
-
-/// One caller's view during one request.
-pub struct Scope {
-    /// The tenant that everything happens in.
-    pub tenant: Arc<Tenant>,
-    /// Its part of the table.
-    pub store: TenantStore,
-    /// Who is calling.
-    pub caller: Caller,
-    /// The public URL below which resources live, without a trailing slash.
-    pub base_url: String,
-    /// The target is `/Me`.
-    is_me: bool,
-    fired: AtomicU64,
-    /// What the request may still make the service compare and change, all operations of a bulk
-    /// request together.
-    work: Work,
-    pool: Pool,
 }
 
 /// What a PATCH answers with.
@@ -180,16 +161,7 @@ impl Provider {
     pub async fn scope(&self, caller: Caller, base_url: String, meter: Meter) -> Result<Scope> {
         let store = self.store.for_tenant(&caller.tenant, meter, REQUEST_BUDGET);
         let tenant = self.tenants.get(&caller.tenant, &store).await?;
-        let mut scope = Scope {
-            tenant,
-            store,
-            caller,
-            base_url,
-            is_me: false,
-            fired: AtomicU64::new(0),
-            work: Work::default(),
-            pool: self.pool.clone(),
-        };
+        let mut scope = Scope::new(tenant, store, caller, base_url, &self.pool);
         self.check_user(&scope).await?;
         self.grant_role(&mut scope).await?;
         scope.caller.permissions.check_access()?;
@@ -242,54 +214,5 @@ impl Provider {
 
     fn now(&self) -> u64 {
         self.clock.now_millis()
-    }
-}
-
-impl Scope {
-    /// The same view read by another profile, for clients that cannot know of the tenant's own.
-    #[must_use]
-    pub fn with_profile(mut self, profile: Profile) -> Self {
-        if self.tenant.rules.profile != profile {
-            let mut tenant = Tenant::clone(&self.tenant);
-            tenant.rules.profile = profile;
-            self.tenant = Arc::new(tenant);
-        }
-        self
-    }
-
-    /// Begins to read the request's body or parameters under the tenant's rules.
-    #[must_use]
-    pub fn reading(&self) -> Reading<'_> {
-        Reading::within(&self.tenant.rules, self.work.clone())
-    }
-
-    /// The resource type at an endpoint, whose name may be written in another case where the profile
-    /// tolerates that.
-    #[must_use]
-    pub fn at_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
-        let found = self.tenant.registry.at_endpoint(endpoint)?;
-        let is_exact = found.endpoint == endpoint;
-        (is_exact || self.tolerates(Tolerance::EndpointCase)).then_some(found)
-    }
-
-    /// Whether the profile allows this leniency, which is then noted as used.
-    #[must_use]
-    pub fn tolerates(&self, tolerance: Tolerance) -> bool {
-        let mut reading = self.reading();
-        let tolerated = reading.tolerates(tolerance);
-        self.note(&reading);
-        tolerated
-    }
-
-    /// Remembers which tolerances a reading needed.
-    pub fn note(&self, reading: &Reading<'_>) {
-        self.fired
-            .fetch_or(reading.fired().bits(), Ordering::Relaxed);
-    }
-
-    /// The tolerances that the request needed so far.
-    #[must_use]
-    pub fn fired(&self) -> Fired {
-        Fired::from_bits(self.fired.load(Ordering::Relaxed))
     }
 }

@@ -31,9 +31,8 @@ impl Provider {
             }
             (Some(PasswordChange::Clear), _) => Ok(None),
             (Some(PasswordChange::Set(password)), Passwords::Hash) => {
-                let deadline = scope.store.deadline();
                 let hash = || self.hasher.kept_or_hashed(password, current);
-                let hash = self.pool.run(&scope.tenant.id, deadline, hash).await?;
+                let hash = scope.compute.run_in_pool(hash).await?;
                 hash.map(Some)
             }
         }

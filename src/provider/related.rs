@@ -149,7 +149,7 @@ impl Scope {
             let values = shown.map(|(id, members)| (id, related(members)));
             values.collect()
         };
-        self.compute(read * MEMBER_BYTES, values).await
+        self.compute.run(read * MEMBER_BYTES, values).await
     }
 
     /// One member as clients read it.
@@ -183,12 +183,12 @@ impl Scope {
             let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
             let found = self.store.get_many(resource_type, &ids).await?;
             let name = |stored: &Stored| {
-                self.check_time()?;
+                self.compute.check_time()?;
                 Ok(display(stored)?.map(|display| (stored.id.clone(), display)))
             };
             let names = || found.iter().filter_map(|stored| name(stored).transpose());
             let names = || names().collect::<Result<Vec<_>>>();
-            displays.extend(self.compute(size_of(&found), names).await??);
+            displays.extend(self.compute.run(size_of(&found), names).await??);
         }
         Ok(displays)
     }

@@ -59,7 +59,7 @@ impl<'r> Representation<'r> {
         Some((membership.attribute(), self.related.value()?))
     }
 
-    /// About how many bytes of JSON the resource is, as [`Scope::compute`] takes it.
+    /// About how many bytes of JSON the resource is, as [`Compute::run`] takes it.
     #[must_use]
     pub fn size(&self) -> usize {
         self.stored.body.len() + self.related.size()
@@ -91,7 +91,7 @@ impl Scope {
     ) -> Result<Representation<'r>> {
         let (size, projection) = (related.size(), Arc::new(projection));
         let represent = || Representation::new(resource_type, stored, related, projection);
-        self.compute(size, represent).await
+        self.compute.run(size, represent).await
     }
 
     /// A resource that was just created. It is a member of nothing yet, so its groups are not read.
@@ -127,7 +127,7 @@ impl Scope {
             Representation::new(resource_type, stored, related, Arc::clone(projection))
         };
         let represent = || resources.into_iter().map(represent).collect();
-        self.compute(size, represent).await
+        self.compute.run(size, represent).await
     }
 }
 

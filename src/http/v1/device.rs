@@ -30,7 +30,7 @@ pub(super) async fn embed_users(
     let Some(users) = registry.resource_type("User") else {
         return Ok(());
     };
-    call.scope.check_permission(users, Permission::Read)?;
+    call.scope.grant().check(users, Permission::Read)?;
     let view = View {
         dialect,
         resource_type: users,

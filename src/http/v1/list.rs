@@ -18,7 +18,8 @@ use crate::provider::{List, Over, Rendered, Representation, body_size};
 /// what the provider says.
 pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
     call.scope
-        .check_permission(view.resource_type, Permission::List)?;
+        .grant()
+        .check(view.resource_type, Permission::List)?;
     let mut reading = call.scope.reading();
     let queried = view.query(&call.parameters, &mut reading);
     call.scope.note(&reading);
@@ -46,5 +47,5 @@ pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
             .collect();
         head.render_v1(&texts)
     };
-    Ok(answer::message(scope.compute(size, write).await?))
+    Ok(answer::message(scope.compute.run(size, write).await?))
 }

@@ -22,7 +22,8 @@ use crate::provider::{Patched, Read, Representation, body_size};
 /// `Forbidden` without the permission to create; what reading the body and the provider say.
 pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Result<Response> {
     call.scope
-        .check_permission(view.resource_type, Permission::Create)?;
+        .grant()
+        .check(view.resource_type, Permission::Create)?;
     let selection = view.selection(&call.parameters)?;
     let body = body::read_object(call, body).await?;
     let (scope, provider) = (&call.scope, &call.service.provider);
@@ -40,7 +41,7 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
         return shown(call, view, StatusCode::CREATED, created).await;
     }
     let plan = || view.creation(request, &scope.tenant.registry);
-    let request = scope.compute(size, plan).await?;
+    let request = scope.compute.run(size, plan).await?;
     let performed = provider.bulk(scope, request, size).await?.pop();
     let performed = performed.ok_or_else(|| Error::internal("a bulk request has no result"))?;
     performed.status.map_err(explain)?;
@@ -56,7 +57,8 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
 /// `Forbidden` without the permission to read; what the provider says.
 pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.scope
-        .check_permission(view.resource_type, Permission::Read)?;
+        .grant()
+        .check(view.resource_type, Permission::Read)?;
     let selection = view.selection(&call.parameters)?;
     let whole = call.precondition();
     // The provider does not know what else this view shows.
@@ -155,7 +157,8 @@ pub(super) async fn patch(
 /// `Forbidden` without the permission to delete; what the provider says.
 pub(super) async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.scope
-        .check_permission(view.resource_type, Permission::Delete)?;
+        .grant()
+        .check(view.resource_type, Permission::Delete)?;
     let condition = call.precondition();
     let provider = &call.service.provider;
     provider
@@ -167,14 +170,15 @@ pub(super) async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<
     }))
 }
 
-/// The body of a change, and its size as [`Scope::compute`](crate::provider::Scope::compute) takes it.
+/// The body of a change, and its size as [`Compute::run`](crate::provider::Compute::run) takes it.
 async fn read_change(
     call: &Call<'_>,
     view: View<'_>,
     body: Body,
 ) -> Result<(Map<String, Value>, usize)> {
     call.scope
-        .check_permission(view.resource_type, Permission::Update)?;
+        .grant()
+        .check(view.resource_type, Permission::Update)?;
     let body = body::read_object(call, body).await?;
     let size = body_size(&body);
     Ok((body, size))
@@ -272,18 +276,18 @@ async fn translated(
     if !view.embeds_user(&call.parameters) {
         let text = || translate().map(write);
         return Ok(Translated {
-            text: scope.compute(size, text).await??,
+            text: scope.compute.run(size, text).await??,
             location,
             version: found.version,
         });
     }
-    let mut devices = [scope.compute(size, translate).await??];
+    let mut devices = [scope.compute.run(size, translate).await??];
     device::embed_users(call, view.dialect, &mut devices).await?;
     let [device] = devices;
     let tag = device.get("meta").and_then(|meta| meta.get("version"));
     let version = tag.and_then(Value::as_str).map(Version::of_tag);
     Ok(Translated {
-        text: scope.compute(size, || write(device)).await?,
+        text: scope.compute.run(size, || write(device)).await?,
         location,
         version: version.unwrap_or(found.version),
     })

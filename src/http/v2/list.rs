@@ -32,8 +32,7 @@ pub(super) async fn members(
     resource_type: &ResourceType,
     id: &str,
 ) -> Result<Response> {
-    call.scope
-        .check_permission(resource_type, Permission::Read)?;
+    call.scope.grant().check(resource_type, Permission::Read)?;
     let switches = &call.scope.tenant.rules.switches;
     let query = Query::from_parameters(&call.parameters, switches)?;
     let list = call
@@ -50,7 +49,7 @@ pub(super) async fn members(
         list.head.render(&texts)
     };
     let size = list.resources.len() * MEMBER_BYTES;
-    Ok(answer::message(call.scope.compute(size, texts).await?))
+    Ok(answer::message(call.scope.compute.run(size, texts).await?))
 }
 
 /// Answers a query whose parameters stand in a SearchRequest.
@@ -78,11 +77,11 @@ async fn answer_to(call: &Call<'_>, over: Over<'_>, query: &Query) -> Result<Res
 /// A query over every type needs the permission for each.
 fn check_permission(call: &Call<'_>, over: Over<'_>) -> Result<()> {
     match over {
-        Over::Type(resource_type) => call.scope.check_permission(resource_type, Permission::List),
+        Over::Type(resource_type) => call.scope.grant().check(resource_type, Permission::List),
         Over::All => {
             let mut types = call.scope.tenant.registry.resource_types().iter();
             types.try_for_each(|resource_type| {
-                call.scope.check_permission(resource_type, Permission::List)
+                call.scope.grant().check(resource_type, Permission::List)
             })
         }
     }

@@ -25,7 +25,8 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response> {
     call.scope
-        .check_permission(resource_type, Permission::Create)?;
+        .grant()
+        .check(resource_type, Permission::Create)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let body = body::read_object(call, body).await?;
     let provider = &call.service.provider;
@@ -44,8 +45,7 @@ pub(super) async fn get(
     resource_type: &ResourceType,
     id: &str,
 ) -> Result<Response> {
-    call.scope
-        .check_permission(resource_type, Permission::Read)?;
+    call.scope.grant().check(resource_type, Permission::Read)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let condition = call.precondition();
     let provider = &call.service.provider;
@@ -121,7 +121,8 @@ pub(super) async fn delete(
     id: &str,
 ) -> Result<Response> {
     call.scope
-        .check_permission(resource_type, Permission::Delete)?;
+        .grant()
+        .check(resource_type, Permission::Delete)?;
     let condition = call.precondition();
     let provider = &call.service.provider;
     provider
@@ -143,7 +144,8 @@ struct Change {
 
 async fn change(call: &Call<'_>, resource_type: &ResourceType, body: Body) -> Result<Change> {
     call.scope
-        .check_permission(resource_type, Permission::Update)?;
+        .grant()
+        .check(resource_type, Permission::Update)?;
     Ok(Change {
         selection: Selection::from_parameters(&call.parameters)?,
         condition: call.precondition(),
@@ -157,7 +159,9 @@ async fn with_resource(
     found: &Representation<'_>,
 ) -> Result<Response> {
     let (scope, base_url) = (&call.scope, &call.scope.base_url);
-    let text = scope.compute(found.size(), || render::text(found, base_url));
+    let text = scope
+        .compute
+        .run(found.size(), || render::text(found, base_url));
     let text = text.await??;
     let location = render::location(base_url, found.resource_type, found.id());
     let mut response = answer::resource(status, text, &location, Some(&found.version));

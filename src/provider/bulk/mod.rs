@@ -73,7 +73,7 @@ impl Provider {
     ) -> Result<Vec<Performed>> {
         let tenant = &scope.tenant;
         let plan = || request.plan(&tenant.registry, &tenant.rules.switches);
-        let plan = scope.compute(size, plan).await?;
+        let plan = scope.compute.run(size, plan).await?;
         let mut queue = Queue::new(&plan.steps);
         let mut progress = Progress::new(scope, plan);
         let deadline = scope.store.deadline();

@@ -47,7 +47,7 @@ impl Provider {
             Method::Put | Method::Patch => Permission::Update,
             Method::Delete => Permission::Delete,
         };
-        scope.check_permission(resource_type, permission)?;
+        scope.grant().check(resource_type, permission)?;
         match &operation.target {
             Target::New(_) => self.make(scope, resource_type, operation).await,
             Target::Id(id) => {

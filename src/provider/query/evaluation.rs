@@ -56,7 +56,7 @@ pub(super) async fn evaluate(
         .filter(|(_, stored)| !known.contains(&stored.id));
     let scope = source.scope;
     let look = || look_at(scope, (part, earlier), found, detached);
-    scope.compute(size, look).await?
+    scope.compute.run(size, look).await?
 }
 
 fn look_at(
@@ -67,7 +67,7 @@ fn look_at(
 ) -> Result<Vec<Kept>> {
     let mut kept = Vec::new();
     for (key, stored) in found {
-        scope.check_time()?;
+        scope.compute.check_time()?;
         let Detached { value, residual } = detached.remove(&stored.id).unwrap_or_default();
         let resource = scope.complete(part.resource_type, &stored, value.as_ref())?;
         let residual = residual.as_ref().unwrap_or(&part.residual);

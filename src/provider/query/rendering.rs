@@ -117,11 +117,11 @@ pub(super) async fn rendered_page<T>(
         let run = scope.represent_all(resource_type, run, &projection).await?;
         let size = run.iter().map(Representation::size).sum();
         let render = |found: &Representation<'_>| {
-            scope.check_time()?;
+            scope.compute.check_time()?;
             render(found)
         };
         let rendered = || run.iter().map(render).collect::<Result<Vec<_>>>();
-        let rendered = scope.compute(size, rendered).await??;
+        let rendered = scope.compute.run(size, rendered).await??;
         for (resource, position) in rendered.into_iter().zip(positions) {
             bytes += resource.bytes;
             if bytes > MAX_ANSWER_BYTES && !resources.is_empty() {

@@ -35,11 +35,15 @@ pub(super) async fn collect<'r>(
         let is_behind =
             |key: &SortKey| after.is_none_or(|after| after.is_before(key, exact.as_ref()));
         let keep = || keep_smallest(&mut heap, batch, is_behind, cut.skip + cut.size + 1);
-        walk.scope.compute(size, keep).await?;
+        walk.scope.compute.run(size, keep).await?;
         is_affordable = !counting.is_unaffordable(walk).await?;
     }
     let is_done = walk.is_done();
-    let sorted = walk.scope.compute(read, || heap.into_sorted_vec()).await?;
+    let sorted = walk
+        .scope
+        .compute
+        .run(read, || heap.into_sorted_vec())
+        .await?;
     let sorted = sorted.into_iter().skip(cut.skip);
     let (mut matches, mut bytes, mut more) = (Vec::new(), 0, false);
     for Sorted(_, found) in sorted {

@@ -12,15 +12,11 @@
 
 use serde_json::{Map, Value};
 
-use super::get::could_be_an_id;
 use super::role::{check_changeable, check_scopes_of, is_active, is_role, listed_scopes};
-use super::{Provider, REQUEST_BUDGET, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::Resource;
 use crate::protocol::schema::ResourceType;
-use crate::protocol::scopes::Permission;
-use crate::store::Meter;
-use crate::tenant::unauthorized;
+use crate::protocol::scopes::{Permission, Permissions};
 
 /// Attributes of a user that `/Me` does not change. `groups`, which no client writes, stands here so
 /// that the list is complete.
@@ -33,31 +29,26 @@ const DECIDED_BY_OTHERS: [&str; 6] = [
     "externalId",
 ];
 
-/// The resource type that `/Me` is of.
-pub(super) const USER: &str = "User";
+/// What a caller may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Grant<'s> {
+    pub(super) permissions: &'s Permissions,
+    /// The id of the role that the caller is bound to.
+    pub(super) role: Option<&'s str>,
+    /// The target is `/Me`.
+    pub(super) is_me: bool,
+}
 
-impl Scope {
-    /// The same caller at `/Me`: permissions and changes are those of a user's own resource.
-    #[must_use]
-    pub fn at_me(mut self) -> Self {
-        self.is_me = true;
-        self
-    }
-
+impl Grant<'_> {
     /// Checks that the caller may do this with resources of the type, or with its own user at `/Me`.
     ///
     /// # Errors
     /// `Forbidden`, naming the permission: `users:create`.
-    pub fn check_permission(
-        &self,
-        resource_type: &ResourceType,
-        permission: Permission,
-    ) -> Result<()> {
-        let permissions = &self.caller.permissions;
+    pub fn check(&self, resource_type: &ResourceType, permission: Permission) -> Result<()> {
         if self.is_me {
-            return permissions.check_me(permission);
+            return self.permissions.check_me(permission);
         }
-        permissions.check(&resource_type.endpoint, permission)
+        self.permissions.check(&resource_type.endpoint, permission)
     }
 
     /// Checks that the caller may create this resource.
@@ -73,7 +64,7 @@ impl Scope {
         if is_role(resource_type) {
             check_scopes_of(new)?;
             let granted = listed_scopes(new.body());
-            self.caller.permissions.check_grant(granted)?;
+            self.permissions.check_grant(granted)?;
         }
         Ok(())
     }
@@ -89,7 +80,7 @@ impl Scope {
         existing: &Resource,
     ) -> Result<()> {
         check_changeable(resource_type, existing)?;
-        if is_role(resource_type) && self.caller.role.as_deref() == Some(id) {
+        if is_role(resource_type) && self.role == Some(id) {
             return Err(Error::forbidden(
                 "The credential is bound to this role, and can neither change nor delete it",
             ));
@@ -111,9 +102,7 @@ impl Scope {
         let (before, after) = (existing.body(), new.body());
         if is_role(resource_type) {
             check_scopes_of(new)?;
-            self.caller
-                .permissions
-                .check_grant(granted(before, after))?;
+            self.permissions.check_grant(granted(before, after))?;
         }
         if !self.is_me {
             return Ok(());
@@ -127,32 +116,6 @@ impl Scope {
                 DECIDED_BY_OTHERS.join(", ")
             )))
         })
-    }
-}
-
-impl Provider {
-    /// Checks that the user that the caller stands for, if it stands for one, is there and active.
-    /// One call for such a caller, none for others; it is counted with the tenant's configuration.
-    ///
-    /// # Errors
-    /// `Unauthorized`, as for a credential that was revoked; `Unavailable`.
-    pub(super) async fn check_user(&self, scope: &Scope) -> Result<()> {
-        let Some(user) = &scope.caller.user else {
-            return Ok(());
-        };
-        let users = scope.tenant.registry.resource_type(USER);
-        let users = users.filter(|_| could_be_an_id(user));
-        let users = users.ok_or_else(unauthorized)?;
-        let meter = Meter::default();
-        let tenant = &scope.tenant.id;
-        let store = self.store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
-        let found = store.get(users, user).await;
-        scope.store.meter().add_configuration(&meter.cost());
-        let stored = found?.ok_or_else(unauthorized)?;
-        match is_active(Resource::from_text(&stored.body)?.body()) {
-            true => Ok(()),
-            false => Err(unauthorized()),
-        }
     }
 }
 

@@ -1,0 +1,120 @@
+//! One caller's view during one request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::compute::Compute;
+use super::grant::Grant;
+use super::tenants::Tenant;
+use crate::pool::Pool;
+use crate::protocol::profile::{Fired, Profile, Reading, Tolerance};
+use crate::protocol::schema::ResourceType;
+use crate::protocol::work::Work;
+use crate::store::TenantStore;
+use crate::tenant::Caller;
+
+/// One caller's view during one request.
+pub struct Scope {
+    /// The tenant that everything happens in.
+    pub tenant: Arc<Tenant>,
+    /// Its part of the table.
+    pub store: TenantStore,
+    /// Who is calling.
+    pub caller: Caller,
+    /// The public URL below which resources live, without a trailing slash.
+    pub base_url: String,
+    /// Runs the request's work on data.
+    pub compute: Compute,
+    /// What the request may still make the service compare and change, all operations of a bulk
+    /// request together.
+    pub(super) work: Work,
+    /// The target is `/Me`.
+    is_me: bool,
+    fired: AtomicU64,
+}
+
+impl Scope {
+    /// The view of this caller. The request has to be over at the store's deadline.
+    pub(super) fn new(
+        tenant: Arc<Tenant>,
+        store: TenantStore,
+        caller: Caller,
+        base_url: String,
+        pool: &Pool,
+    ) -> Self {
+        Self {
+            compute: Compute::new(pool, &tenant.id, store.deadline()),
+            tenant,
+            store,
+            caller,
+            base_url,
+            work: Work::default(),
+            is_me: false,
+            fired: AtomicU64::new(0),
+        }
+    }
+
+    /// The same caller at `/Me`: permissions and changes are those of a user's own resource.
+    #[must_use]
+    pub fn at_me(mut self) -> Self {
+        self.is_me = true;
+        self
+    }
+
+    /// What the caller may do.
+    #[must_use]
+    pub fn grant(&self) -> Grant<'_> {
+        Grant {
+            permissions: &self.caller.permissions,
+            role: self.caller.role.as_deref(),
+            is_me: self.is_me,
+        }
+    }
+
+    /// The same view read by another profile, for clients that cannot know of the tenant's own.
+    #[must_use]
+    pub fn with_profile(mut self, profile: Profile) -> Self {
+        if self.tenant.rules.profile != profile {
+            let mut tenant = Tenant::clone(&self.tenant);
+            tenant.rules.profile = profile;
+            self.tenant = Arc::new(tenant);
+        }
+        self
+    }
+
+    /// Begins to read the request's body or parameters under the tenant's rules.
+    #[must_use]
+    pub fn reading(&self) -> Reading<'_> {
+        Reading::within(&self.tenant.rules, self.work.clone())
+    }
+
+    /// The resource type at an endpoint, whose name may be written in another case where the profile
+    /// tolerates that.
+    #[must_use]
+    pub fn at_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
+        let found = self.tenant.registry.at_endpoint(endpoint)?;
+        let is_exact = found.endpoint == endpoint;
+        (is_exact || self.tolerates(Tolerance::EndpointCase)).then_some(found)
+    }
+
+    /// Whether the profile allows this leniency, which is then noted as used.
+    #[must_use]
+    pub fn tolerates(&self, tolerance: Tolerance) -> bool {
+        let mut reading = self.reading();
+        let tolerated = reading.tolerates(tolerance);
+        self.note(&reading);
+        tolerated
+    }
+
+    /// Remembers which tolerances a reading needed.
+    pub fn note(&self, reading: &Reading<'_>) {
+        self.fired
+            .fetch_or(reading.fired().bits(), Ordering::Relaxed);
+    }
+
+    /// The tolerances that the request needed so far.
+    #[must_use]
+    pub fn fired(&self) -> Fired {
+        Fired::from_bits(self.fired.load(Ordering::Relaxed))
+    }
+}
