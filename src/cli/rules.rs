@@ -57,7 +57,7 @@ impl RuleArguments {
         }
         let changed = self.changed(read(stack, tenant).await?)?;
         let store = tenant_store(stack, tenant);
-        let put = store.put_config(ConfigItem::Rules(&changed)).await;
+        let put = store.configuration().put(ConfigItem::Rules(&changed)).await;
         Ok(put.map_err(Error::from)?)
     }
 
@@ -80,7 +80,7 @@ impl RuleArguments {
 
 /// The tenant's rules as they are kept.
 pub(super) async fn read(stack: &Stack, tenant: &TenantId) -> Result<Rules, Failure> {
-    let config = tenant_store(stack, tenant).config().await;
+    let config = tenant_store(stack, tenant).configuration().read().await;
     Ok(config.map_err(Error::from)?.rules)
 }
 

@@ -2,9 +2,9 @@
 //! waiting for the disk in between. What a crash leaves of it is to be thrown away.
 
 use dynoxide::{AttributeValue, Database, ImportOptions, Item};
+use serde_json::Value;
 
 use super::EmbeddedError;
-use crate::store::{PlainItem, Scalar};
 
 /// Writes items to a table of an endpoint in this process, until it is dropped.
 pub struct Importer {
@@ -19,11 +19,12 @@ impl Importer {
         Ok(Self { database, table })
     }
 
-    /// Writes all items or none, over any that have the same keys.
+    /// Writes all items or none, over any that have the same keys. An item is given by the names of its
+    /// attributes, which are texts and numbers.
     ///
     /// # Errors
     /// `Import`.
-    pub fn import(&self, items: Vec<PlainItem>) -> Result<(), EmbeddedError> {
+    pub fn import(&self, items: Vec<Vec<(String, Value)>>) -> Result<(), EmbeddedError> {
         let items = items.into_iter().map(item).collect();
         self.database
             .import_items(&self.table, items, ImportOptions::default())
@@ -39,14 +40,15 @@ impl Drop for Importer {
     }
 }
 
-fn item(plain: PlainItem) -> Item {
-    let value = |scalar| match scalar {
-        Scalar::Text(text) => AttributeValue::S(text),
-        Scalar::Number(digits) => AttributeValue::N(digits),
+fn item(plain: Vec<(String, Value)>) -> Item {
+    let value = |value| match value {
+        Value::String(text) => Some(AttributeValue::S(text)),
+        Value::Number(number) => Some(AttributeValue::N(number.to_string())),
+        _ => None,
     };
     plain
         .into_iter()
-        .map(|(name, scalar)| (name, value(scalar)))
+        .filter_map(|(name, json)| Some((name, value(json)?)))
         .collect()
 }
 

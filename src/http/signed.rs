@@ -35,7 +35,10 @@ pub(super) async fn admit(
     let store = service.provider.store();
     let store = store.for_tenant(&caller.tenant, meter.clone(), REQUEST_BUDGET);
     let (text, until) = (signature.as_str(), signature.remembered_until());
-    let is_first = store.use_signature(&caller.credential, text, until).await?;
+    let is_first = store
+        .signatures()
+        .use_up(&caller.credential, text, until)
+        .await?;
     match is_first {
         true => Ok(Body::from(bytes)),
         false => Err(unauthorized()),

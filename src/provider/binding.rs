@@ -29,7 +29,7 @@ impl Provider {
         let meter = Meter::default();
         let tenant = &scope.tenant.id;
         let store = self.store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
-        let found = store.get(users, user).await;
+        let found = store.resources().get(users, user).await;
         scope.store.meter().add_configuration(&meter.cost());
         let stored = found?.ok_or_else(unauthorized)?;
         match is_active(Resource::from_text(&stored.body)?.body()) {
@@ -46,7 +46,7 @@ impl Provider {
     /// not there; `Unavailable` when the table is out of reach.
     pub async fn check_new_credential(&self, tenant: &TenantId, new: &NewCredential) -> Result<()> {
         let store = self.administration(tenant);
-        let view = Tenant::new(tenant.clone(), store.config().await?)?;
+        let view = Tenant::new(tenant.clone(), store.configuration().read().await?)?;
         check_kind(tenant, new.kind, &view.rules.switches)?;
         let types = view.registry.resource_types();
         if let Some(role) = &new.role {
@@ -78,7 +78,9 @@ async fn check_exists(
     id: &str,
 ) -> Result<()> {
     let found = match resource_type {
-        Some(resource_type) if could_be_an_id(id) => store.get(resource_type, id).await?,
+        Some(resource_type) if could_be_an_id(id) => {
+            store.resources().get(resource_type, id).await?
+        }
         Some(_) | None => None,
     };
     found.map(|_| ()).ok_or_else(|| {

@@ -2,13 +2,13 @@
 //! read; again when it is not.
 
 use super::entries::{check_indexed, entries};
-use super::members::{Kinds, MemberIntent};
+use super::members::{self, MemberRequest, MemberTypes};
 use super::{Provider, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{PasswordChange, Resource};
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::Precondition;
-use crate::store::{Backoff, BodyChange, Change, Entries, Guard, StoreError, Stored, Write};
+use crate::store::{Backoff, BodyChange, ChangeAttempt, Entries, Guard, StoreError, Stored, Write};
 
 /// What a request makes of a resource.
 #[derive(Debug)]
@@ -16,42 +16,27 @@ pub(super) struct NewState {
     /// The body.
     pub(super) resource: Resource,
     /// What happens to the members.
-    pub(super) members: MemberIntent,
+    pub(super) members: MemberRequest,
     /// What happens to the password.
     pub(super) password: Option<PasswordChange>,
 }
 
-/// One attempt to write a change.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Round<'r> {
-    /// The resource's type.
-    pub(super) resource_type: &'r ResourceType,
-    /// The resource as it was read.
-    pub(super) before: &'r Stored,
-    /// The new body, if it changes.
-    pub(super) body: Option<BodyChange<'r>>,
-    /// What must not have changed since.
-    pub(super) guard: Guard,
-    /// The time of the change, in milliseconds since the Unix epoch.
-    pub(super) now: u64,
-}
-
-/// Why a round did not succeed.
+/// Why an attempt did not succeed.
 #[derive(Debug)]
-pub(super) enum Setback {
-    /// The store refused; another round may help.
+pub(super) enum AttemptError {
+    /// The store refused; another attempt may help.
     Store(StoreError),
     /// The request is wrong.
     Refused(Error),
 }
 
-impl From<StoreError> for Setback {
+impl From<StoreError> for AttemptError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl From<Error> for Setback {
+impl From<Error> for AttemptError {
     fn from(error: Error) -> Self {
         Self::Refused(error)
     }
@@ -71,110 +56,116 @@ impl Provider {
         size: impl Fn(&str) -> usize,
         mut make: impl FnMut(&Resource) -> Result<NewState>,
     ) -> Result<Stored> {
-        let (mut kinds, mut backoff) = (Kinds::default(), Backoff::default());
+        let (mut types, mut backoff) = (MemberTypes::default(), Backoff::default());
         loop {
             let before = scope.existing(resource_type, id).await?;
             precondition.check_write(&before.version())?;
             // Another process's clock may be ahead; a resource does not get younger.
             let now = self.now().max(before.last_modified());
-            let outcome = || outcome(scope, resource_type, (id, &before), now, &mut make);
-            let outcome = scope.compute.run(size(&before.body), outcome).await??;
+            let prepare = || prepare(scope, resource_type, (id, &before), now, &mut make);
+            let prepared = scope.compute.run(size(&before.body), prepare).await??;
             let guard = if precondition.has_if_match() {
                 Guard::Whole
             } else {
                 Guard::Changed
             };
-            let round = Attempt {
+            let attempt = Attempt {
                 scope,
                 resource_type,
                 before: &before,
-                outcome: &outcome,
+                prepared: &prepared,
                 guard,
                 now,
             };
-            match self.attempt(round, &mut kinds).await {
+            match self.attempt(attempt, &types).await {
                 Ok(stored) => return Ok(stored),
-                Err(Setback::Store(StoreError::VersionMismatch)) if guard == Guard::Whole => {
+                // The client has named the version that it wants to change.
+                Err(AttemptError::Store(StoreError::VersionMismatch)) if guard == Guard::Whole => {
                     return Err(Error::version_mismatch(
                         "The resource has changed since it was read",
                     ));
                 }
-                Err(Setback::Store(StoreError::VersionMismatch)) => {
+                // Another request was first: the change is made of what that one has left.
+                Err(AttemptError::Store(StoreError::VersionMismatch)) => {
                     scope.store.pause(&mut backoff).await?;
                 }
-                Err(Setback::Store(StoreError::NoMember { id })) => {
-                    kinds.infer(scope, &id, &outcome.state.members).await?;
+                // The member may be of another type than it was taken for.
+                Err(AttemptError::Store(StoreError::NoMember { id })) => {
+                    types.infer(scope, &id, &prepared.state.members).await?;
                 }
-                Err(Setback::Store(StoreError::NotFound)) => {
+                // The resource was deleted since it was read.
+                Err(AttemptError::Store(StoreError::NotFound)) => {
                     return Err(super::get::no_such(resource_type, id));
                 }
-                Err(Setback::Store(error)) => return Err(error.into()),
-                Err(Setback::Refused(error)) => return Err(error),
+                Err(AttemptError::Store(error)) => return Err(error.into()),
+                Err(AttemptError::Refused(error)) => return Err(error),
             }
         }
     }
 
-    async fn attempt(&self, attempt: Attempt<'_>, kinds: &mut Kinds) -> Result<Stored, Setback> {
+    async fn attempt(
+        &self,
+        attempt: Attempt<'_>,
+        types: &MemberTypes,
+    ) -> Result<Stored, AttemptError> {
         let Attempt {
             scope,
             resource_type,
             before,
-            outcome,
+            prepared,
             guard,
             now,
         } = attempt;
-        let state = &outcome.state;
+        let state = &prepared.state;
         let new_password = self
             .password(scope, state.password.as_ref(), before.password.as_deref())
             .await?;
-        let is_changed = outcome.text != before.body || new_password != before.password;
-        let write = Write {
-            body: &outcome.text,
-            entries: &outcome.entries_after,
-            password: new_password.as_deref(),
-            now,
-        };
+        let is_changed = prepared.text != before.body || new_password != before.password;
         let body = is_changed.then_some(BodyChange {
-            entries_before: &outcome.entries_before,
-            write,
+            entries_before: &prepared.entries_before,
+            write: Write {
+                body: &prepared.text,
+                entries: &prepared.entries_after,
+                password: new_password.as_deref(),
+                now,
+            },
         });
-        let round = Round {
-            resource_type,
-            before,
-            body,
-            guard,
-            now,
-        };
         if resource_type.membership == Some(Membership::Members) {
-            return self.change_group(scope, round, &state.members, kinds).await;
+            let plan = members::plan(scope, before, &state.members, types).await?;
+            let attempt = ChangeAttempt {
+                resource_type,
+                before,
+                body,
+                guard,
+                now,
+            };
+            let groups = scope.store.groups();
+            return Ok(groups.change(attempt, plan, &scope.tenant.registry).await?);
         }
-        if body.is_none() {
-            return Ok(before.clone());
+        match body {
+            Some(body) => {
+                let resources = scope.store.resources();
+                Ok(resources.update(resource_type, before, body).await?)
+            }
+            None => Ok(before.clone()),
         }
-        let change = Change {
-            body,
-            now,
-            guard,
-            ..Change::default()
-        };
-        Ok(scope.store.update(resource_type, before, change).await?)
     }
 }
 
-/// What one round works with.
+/// What one attempt works with.
 #[derive(Clone, Copy)]
 struct Attempt<'a> {
     scope: &'a Scope,
     resource_type: &'a ResourceType,
     before: &'a Stored,
-    outcome: &'a Outcome,
+    prepared: &'a Prepared,
     guard: Guard,
     /// The time of the change, in milliseconds since the Unix epoch.
     now: u64,
 }
 
 /// What a request makes of a resource, with everything that follows from it.
-struct Outcome {
+struct Prepared {
     state: NewState,
     /// The new body as it is stored.
     text: String,
@@ -183,13 +174,13 @@ struct Outcome {
 }
 
 /// Works out a change, without any call to the table.
-fn outcome(
+fn prepare(
     scope: &Scope,
     resource_type: &ResourceType,
     (id, before): (&str, &Stored),
     now: u64,
     make: &mut impl FnMut(&Resource) -> Result<NewState>,
-) -> Result<Outcome> {
+) -> Result<Prepared> {
     let existing = Resource::from_text(&before.body)?;
     scope.grant().check_target(resource_type, id, &existing)?;
     let state = make(&existing)?;
@@ -200,7 +191,7 @@ fn outcome(
     let entries_before = entries(existing.body(), before.modified, resource_type, rules);
     let entries_after = entries(state.resource.body(), now, resource_type, rules);
     check_indexed(&entries_before, &entries_after)?;
-    Ok(Outcome {
+    Ok(Prepared {
         text: state.resource.to_text(),
         state,
         entries_before,

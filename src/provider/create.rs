@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::compute::body_size;
 use super::entries::{check_indexed, entries};
+use super::members::create_group;
 use super::{Provider, Representation, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
@@ -52,20 +53,14 @@ impl Provider {
             password: password.as_deref(),
             now,
         };
+        let new = New { id: &id, write };
         let stored = match resource_type.membership {
             Some(Membership::Members) => {
                 let members = draft.members.unwrap_or_default();
-                self.create_group(scope, resource_type, &id, write, members)
-                    .await?
+                create_group(scope, resource_type, new, members).await?
             }
             Some(Membership::MemberOf) | None => {
-                let new = New {
-                    id: &id,
-                    write,
-                    group: None,
-                    members: &[],
-                };
-                scope.store.create(resource_type, new).await?
+                scope.store.resources().create(resource_type, new).await?
             }
         };
         let projection = projection.after_write(draft.written);

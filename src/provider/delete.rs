@@ -29,9 +29,10 @@ impl Provider {
         let registry = &scope.tenant.registry;
         let mut backoff = Backoff::default();
         loop {
-            let Some(before) = scope.store.get(resource_type, id).await? else {
+            let Some(before) = scope.store.resources().get(resource_type, id).await? else {
                 return match scope
                     .store
+                    .groups()
                     .resume_delete(resource_type, id, registry)
                     .await?
                 {
@@ -52,11 +53,20 @@ impl Provider {
                 Ok::<_, Error>(entries(body, before.modified, resource_type, rules))
             };
             let entries = scope.compute.run(before.body.len(), entries).await??;
-            match scope
-                .store
-                .delete(resource_type, &before, &entries, guard, registry)
-                .await
-            {
+            let store = &scope.store;
+            let deleted = match resource_type.membership {
+                None => {
+                    let resources = store.resources();
+                    resources.remove(resource_type, &before, &entries).await
+                }
+                Some(_) => {
+                    let groups = store.groups();
+                    groups
+                        .delete(resource_type, &before, &entries, guard, registry)
+                        .await
+                }
+            };
+            match deleted {
                 Ok(()) => return Ok(()),
                 Err(StoreError::VersionMismatch) if guard == Guard::Whole => {
                     return Err(Error::version_mismatch(

@@ -21,7 +21,7 @@ impl Provider {
             .store
             .for_tenant(tenant, Meter::default(), FINISH_BUDGET);
         let tenant = self.tenants.get(tenant, &store).await?;
-        let finished = store.finish_journal(&tenant.registry).await?;
+        let finished = store.journal().finish(&tenant.registry).await?;
         for entry in &finished.unknown {
             let (key, work) = (&entry.key, &entry.work);
             let tenant = &tenant.id;

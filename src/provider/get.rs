@@ -32,7 +32,7 @@ impl Provider {
         let is_member =
             resource_type.membership == Some(Membership::MemberOf) && projection.wants("groups");
         let (stored, memberships) = if is_member && could_be_an_id(id) {
-            let memberships = async { Ok(scope.store.memberships(id).await?) };
+            let memberships = async { Ok(scope.store.memberships().of(id).await?) };
             let (stored, memberships) =
                 try_join(scope.existing(resource_type, id), memberships).await?;
             (stored, Some(memberships))
@@ -70,7 +70,7 @@ impl Scope {
     /// `NotFound` naming the id, which is also the answer for an id that belongs to another tenant.
     pub(super) async fn existing(&self, resource_type: &ResourceType, id: &str) -> Result<Stored> {
         let stored = match could_be_an_id(id) {
-            true => self.store.get(resource_type, id).await?,
+            true => self.store.resources().get(resource_type, id).await?,
             false => None,
         };
         stored.ok_or_else(|| no_such(resource_type, id))

@@ -6,7 +6,6 @@ use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 
 use super::Scope;
-use super::change::Setback;
 use super::compute::size_of;
 use super::members::MAX_MEMBERS;
 use super::related::{MAX_ANSWER_BYTES, MEMBER_BYTES, display, sent_bytes};
@@ -70,33 +69,24 @@ impl Scope {
             })
     }
 
-    /// Members with their resource types.
-    pub(super) fn typed<'s>(
-        &'s self,
-        members: impl Iterator<Item = &'s Member>,
-    ) -> Vec<(Member, &'s ResourceType)> {
-        members
-            .filter_map(|member| {
-                let resource_type = self.tenant.registry.resource_type(&member.kind)?;
-                Some((member.clone(), resource_type.as_ref()))
-            })
-            .collect()
-    }
-
     /// The members of a group, unless there are more than the tenant shows inline, or than fit an
     /// answer.
     pub(super) async fn visible_members(&self, group: &Stored) -> Result<Option<Vec<Member>>> {
         if self.has_too_many(group) {
             return Ok(None);
         }
-        let (members, more) = self.store.members(group, self.inline_cap()).await?;
+        let (members, more) = self
+            .store
+            .members()
+            .page(group, None, self.inline_cap())
+            .await?;
         let bytes: usize = members.iter().map(|member| self.member_bytes(member)).sum();
         Ok((!more && bytes <= MAX_ANSWER_BYTES).then_some(members))
     }
 
     /// About how many members have to be read to show those of a group.
     pub(super) fn members_to_read(&self, group: &Stored) -> usize {
-        let about = group.group.as_ref().map_or(0, |state| state.about);
+        let about = group.about_members();
         match self.has_too_many(group) {
             true => 0,
             false => usize::try_from(about).unwrap_or(0).min(self.inline_cap()),
@@ -106,7 +96,7 @@ impl Scope {
     /// Whether a group counts so many members that they need not be read to know that they are not
     /// shown. The count may be wrong by what dead writers did, so it has to be twice too many.
     fn has_too_many(&self, group: &Stored) -> bool {
-        let about = group.group.as_ref().map_or(0, |state| state.about);
+        let about = group.about_members();
         usize::try_from(about).is_ok_and(|about| about > 2 * self.inline_cap())
     }
 
@@ -129,14 +119,14 @@ impl Scope {
         &self,
         group: &Stored,
         filter: &BoundFilter,
-    ) -> Result<Vec<String>, Setback> {
+    ) -> Result<Vec<String>> {
         let Some(members) = self.visible_members(group).await? else {
             let cap = self.inline_cap();
             let detail = format!(
                 "A filter over the members of a group with more than {cap}, or with more than fit \
                  an answer, is not supported; name them by `value`"
             );
-            return Err(Error::too_many(detail).into());
+            return Err(Error::too_many(detail));
         };
         let displays = if filter.reads("display") {
             self.displays(&members.iter().collect::<Vec<_>>()).await?
@@ -154,7 +144,7 @@ impl Scope {
             Ok::<_, Error>(matching)
         };
         let size = members.len() * MEMBER_BYTES;
-        Ok(self.compute.run(size, matching).await??)
+        self.compute.run(size, matching).await?
     }
 
     /// `groups` of each resource that is in any, by resource id.
@@ -163,7 +153,7 @@ impl Scope {
         resources: &[Stored],
     ) -> Result<HashMap<String, Value>> {
         let ids = resources.iter().map(|stored| stored.id.as_str());
-        let memberships = self.store.memberships_of(ids).await?;
+        let memberships = self.store.memberships().of_all(ids).await?;
         self.groups_of(memberships).await
     }
 
@@ -209,7 +199,7 @@ impl Scope {
         group_type: &ResourceType,
         group: &str,
     ) -> Result<Vec<Stored>> {
-        let (outer, has_nested) = self.store.outer_group(group_type, group).await?;
+        let (outer, has_nested) = self.store.nesting().outer(group_type, group).await?;
         let mut found: Vec<Stored> = outer.into_iter().collect();
         let mut level = 0..found.len();
         for _ in 1..MAX_LEVELS {
@@ -218,7 +208,7 @@ impl Scope {
             }
             let outer = found.get(level.clone()).unwrap_or_default();
             let inner =
-                try_join_all(outer.iter().map(|group| self.store.inner_groups(group))).await?;
+                try_join_all(outer.iter().map(|group| self.store.nesting().inner(group))).await?;
             let mut ids: Vec<String> = inner.into_iter().flatten().collect();
             ids.retain(|id| found.iter().all(|known| known.id != *id));
             ids.sort_unstable();
@@ -229,7 +219,7 @@ impl Scope {
                 )));
             }
             let begin = found.len();
-            found.extend(self.store.get_many(group_type, &ids).await?);
+            found.extend(self.store.resources().get_many(group_type, &ids).await?);
             level = begin..found.len();
         }
         Ok(found)
@@ -249,7 +239,7 @@ impl Scope {
             .collect();
         for _ in 0..MAX_LEVELS {
             let ids: Vec<String> = wanted.drain().collect();
-            let groups = self.store.get_many(group_type, &ids).await?;
+            let groups = self.store.resources().get_many(group_type, &ids).await?;
             let inner = groups.iter().filter(|group| group.is_inner());
             let inner: Vec<String> = inner.map(|group| group.id.clone()).collect();
             known
@@ -260,7 +250,8 @@ impl Scope {
             }
             for parent in self
                 .store
-                .memberships_of(inner.iter().map(String::as_str))
+                .memberships()
+                .of_all(inner.iter().map(String::as_str))
                 .await?
             {
                 if !known.groups.contains_key(&parent.group) {
@@ -287,11 +278,8 @@ struct Known {
 impl Known {
     /// Whether the membership is in the group's current set.
     fn counts(&self, membership: &Membership) -> bool {
-        let state = self
-            .groups
-            .get(&membership.group)
-            .and_then(|group| group.group.as_ref());
-        state.is_some_and(|state| state.set == membership.set)
+        let group = self.groups.get(&membership.group);
+        group.is_some_and(|group| membership.counts_in(group))
     }
 
     /// `groups` of a resource that is directly in these.

@@ -6,13 +6,12 @@
 use serde_json::{Map, Value};
 
 use super::entries::{check_indexed, entries};
-use super::members::shards_for;
 use super::{Provider, Tenant};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Reading;
 use crate::protocol::resource::{Resource, Verb};
 use crate::protocol::schema::ResourceType;
-use crate::store::{Entries, GroupState, Loading, Member, New, PlainItem, Write};
+use crate::store::{Entries, Loading, Member, New, PlainItem, Write};
 use crate::tenant::TenantId;
 
 /// The sink is given about so many items at a time.
@@ -42,7 +41,7 @@ impl Provider {
         let view = Tenant::new(tenant.clone(), self.config(tenant).await?)?;
         let store = self.administration(tenant);
         for resource_type in view.registry.resource_types() {
-            let total = store.total(resource_type).await?;
+            let total = store.resources().total(resource_type).await?;
             if total > 0 {
                 return Err(Error::conflict(format!(
                     "Tenant {tenant} is not empty: it has {total} resources of type {}",
@@ -71,7 +70,7 @@ impl Loader<'_> {
         body: Map<String, Value>,
         now: u64,
     ) -> Result<()> {
-        self.put(type_name, id, body, now, None)
+        self.put(type_name, id, body, now, Loading::resource)
     }
 
     /// Loads a group with these members, which are users.
@@ -85,15 +84,18 @@ impl Loader<'_> {
         now: u64,
         members: impl ExactSizeIterator<Item = String>,
     ) -> Result<()> {
-        let state = GroupState::fresh(shards_for(members.len()), members.len());
-        self.put("Group", id, body, now, Some(&state))?;
+        let count = members.len();
+        let load = |loading: &mut Loading, resource_type: &ResourceType, new: New<'_>| {
+            loading.group(resource_type, new, count)
+        };
+        let group = self.put("Group", id, body, now, load)?;
         for member in members {
             let member = Member {
                 id: member,
                 kind: "User".to_owned(),
                 display: None,
             };
-            self.loading.member(id, &state, &member);
+            self.loading.member(&group, &member);
             self.drain(PART)?;
         }
         Ok(())
@@ -107,14 +109,14 @@ impl Loader<'_> {
         (self.sink)(self.loading.finish())
     }
 
-    fn put(
+    fn put<T>(
         &mut self,
         type_name: &str,
         id: &str,
         body: Map<String, Value>,
         now: u64,
-        group: Option<&GroupState>,
-    ) -> Result<()> {
+        load: impl FnOnce(&mut Loading, &ResourceType, New<'_>) -> T,
+    ) -> Result<T> {
         let Tenant {
             rules, registry, ..
         } = &self.tenant;
@@ -137,14 +139,9 @@ impl Loader<'_> {
             password: None,
             now,
         };
-        let new = New {
-            id,
-            write,
-            group,
-            members: &[],
-        };
-        self.loading.resource(resource_type, new);
-        self.drain(PART)
+        let loaded = load(&mut self.loading, resource_type, New { id, write });
+        self.drain(PART)?;
+        Ok(loaded)
     }
 
     /// Hands the items on once there are so many.

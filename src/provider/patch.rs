@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::change::NewState;
 use super::compute::patch_size;
-use super::members::MemberIntent;
+use super::members::MemberRequest;
 use super::{Patched, Provider, Scope};
 use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
@@ -53,8 +53,8 @@ impl Provider {
                 let patched = patched?;
                 written = patched.written;
                 let members = match patched.members.is_empty() {
-                    true => MemberIntent::Keep,
-                    false => MemberIntent::Operations(patched.members),
+                    true => MemberRequest::Keep,
+                    false => MemberRequest::Operations(patched.members),
                 };
                 Ok(NewState {
                     resource: patched.resource,
@@ -85,7 +85,6 @@ impl Scope {
             return false;
         }
         // The members are not read to find out that there are too many of them.
-        let about = group.group.as_ref().map_or(0, |state| state.about);
-        about > MAX_MEMBERS_IN_ANSWER
+        group.about_members() > MAX_MEMBERS_IN_ANSWER
     }
 }

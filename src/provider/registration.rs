@@ -37,7 +37,7 @@ impl Provider {
     /// the tenant's whole configuration, would be too large to be read at once.
     pub async fn add_schema(&self, tenant: &TenantId, schema: &Value) -> Result<Registered> {
         let store = self.administration(tenant);
-        let config = store.config().await?;
+        let config = store.configuration().read().await?;
         let next = match Registry::republished(schema) {
             Some(builtin) => builtin.with_vendor_keywords(schema)?,
             None => Schema::from_json(schema)?,
@@ -60,7 +60,7 @@ impl Provider {
         let item = ConfigItem::Schema(&next.id, schema);
         check_size(item, &config, &changed)?;
         let building = self.announce_indexes(tenant, config, changed).await?;
-        store.put_config(item).await?;
+        store.configuration().put(item).await?;
         self.tenants.forget(tenant).await;
         Ok(Registered {
             name: next.id,
@@ -89,13 +89,13 @@ impl Provider {
         removed: &[String],
     ) -> Result<Registered> {
         let store = self.administration(tenant);
-        let config = store.config().await?;
+        let config = store.configuration().read().await?;
         let name = value.get("name").and_then(Value::as_str);
         let name = name.unwrap_or_default().to_owned();
         let before = Tenant::new(tenant.clone(), config.clone())?.registry;
         let mut registry = Registry::clone(&before);
         if let Some(gone) = registry.add_resource_type(value)?
-            && store.total(&gone).await? > 0
+            && store.resources().total(&gone).await? > 0
         {
             return Err(Error::uniqueness(format!(
                 "{} has resources; delete them before another type takes its place",
@@ -117,7 +117,7 @@ impl Provider {
         let item = ConfigItem::ResourceType(&name, value);
         check_size(item, &config, &changed)?;
         let building = self.announce_indexes(tenant, config, changed).await?;
-        store.put_config(item).await?;
+        store.configuration().put(item).await?;
         self.tenants.forget(tenant).await;
         Ok(Registered { name, building })
     }
@@ -142,7 +142,10 @@ impl Provider {
                     path: path.clone(),
                     since: self.now(),
                 };
-                store.put_config(ConfigItem::Building(&index)).await?;
+                store
+                    .configuration()
+                    .put(ConfigItem::Building(&index))
+                    .await?;
                 announced.push(path);
             }
         }
@@ -171,7 +174,7 @@ impl Provider {
             .filter(is_new)
             .map(|index| index.path().to_owned())
             .collect();
-        if paths.is_empty() || store.total(old).await? == 0 {
+        if paths.is_empty() || store.resources().total(old).await? == 0 {
             return Ok(Vec::new());
         }
         Ok(paths)
@@ -197,7 +200,7 @@ impl Provider {
     pub async fn set_rules(&self, tenant: &TenantId, rules: &Rules) -> Result<Vec<String>> {
         rules.switches.check()?;
         let store = self.administration(tenant);
-        let config = store.config().await?;
+        let config = store.configuration().read().await?;
         let turns = rules.switches.last_modified_index != config.rules.switches.last_modified_index;
         let mut turned = Vec::new();
         if turns {
@@ -212,9 +215,12 @@ impl Provider {
                 path: Index::LAST_MODIFIED.to_owned(),
                 since: self.now(),
             };
-            store.put_config(ConfigItem::Building(&index)).await?;
+            store
+                .configuration()
+                .put(ConfigItem::Building(&index))
+                .await?;
         }
-        store.put_config(ConfigItem::Rules(rules)).await?;
+        store.configuration().put(ConfigItem::Rules(rules)).await?;
         self.tenants.forget(tenant).await;
         Ok(turned)
     }
@@ -224,7 +230,7 @@ impl Provider {
     /// # Errors
     /// `Unavailable` when the table is out of reach.
     pub async fn config(&self, tenant: &TenantId) -> Result<TenantConfig> {
-        Ok(self.administration(tenant).config().await?)
+        Ok(self.administration(tenant).configuration().read().await?)
     }
 
     /// The tenant's part of the table, for a person's command.

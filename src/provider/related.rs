@@ -181,7 +181,7 @@ impl Scope {
                 continue;
             };
             let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
-            let found = self.store.get_many(resource_type, &ids).await?;
+            let found = self.store.resources().get_many(resource_type, &ids).await?;
             let name = |stored: &Stored| {
                 self.compute.check_time()?;
                 Ok(display(stored)?.map(|display| (stored.id.clone(), display)))

@@ -93,7 +93,7 @@ impl Provider {
     /// `Unavailable` when the table is out of reach: nothing is lost by beginning again.
     pub async fn build_indexes(&self, tenant: &TenantId) -> Result<Findings> {
         let store = self.administration(tenant);
-        let config = store.config().await?;
+        let config = store.configuration().read().await?;
         let building = config.building.clone();
         let view = Tenant::new(tenant.clone(), config)?;
         let mut findings = Findings::default();
@@ -138,7 +138,8 @@ impl Provider {
             .await?;
             if findings.obstacles() == obstacles {
                 self.administration(tenant)
-                    .remove_config(ConfigItem::Building(index))
+                    .configuration()
+                    .remove(ConfigItem::Building(index))
                     .await?;
             }
         }
@@ -154,8 +155,11 @@ impl Provider {
         findings: &mut Findings,
     ) -> Result<()> {
         let store = self.administration(tenant);
-        store.remove_config(ConfigItem::Building(index)).await?;
-        let view = Tenant::new(tenant.clone(), store.config().await?)?;
+        store
+            .configuration()
+            .remove(ConfigItem::Building(index))
+            .await?;
+        let view = Tenant::new(tenant.clone(), store.configuration().read().await?)?;
         let Some(resource_type) = view.registry.resource_type(&index.resource_type) else {
             return Ok(());
         };
@@ -174,7 +178,11 @@ impl Provider {
         let mut findings = Findings::default();
         self.examine_journal(tenant, repair, &mut findings).await?;
         for resource_type in view.registry.resource_types() {
-            let said = self.administration(tenant).total(resource_type).await?;
+            let said = self
+                .administration(tenant)
+                .resources()
+                .total(resource_type)
+                .await?;
             let before = findings.resources;
             self.mend_entries(
                 &view,
@@ -228,7 +236,7 @@ impl Provider {
                 }
             }
         }
-        findings.unfinished = self.administration(tenant).unfinished().await?;
+        findings.unfinished = self.administration(tenant).journal().unfinished().await?;
         Ok(())
     }
 
@@ -246,7 +254,7 @@ impl Provider {
             limit: Some(PAGE),
             ..Window::default()
         };
-        let page = store.resource_page(resource_type, window).await?;
+        let page = store.resources().page(resource_type, window).await?;
         Ok((store, page))
     }
 
@@ -266,11 +274,11 @@ impl Provider {
             for stored in page.resources.iter().filter(|stored| stored.lacks_id) {
                 findings.without_id += 1;
                 if repair == Repair::Mend {
-                    ignore_changed(store.write_id(resource_type, stored).await)?;
+                    ignore_changed(store.resources().write_id(resource_type, stored).await)?;
                 }
             }
             let expected = expected(view, resource_type, &page.resources, wanted, findings)?;
-            for (position, missing) in store.missing_entries(resource_type, &expected).await? {
+            for (position, missing) in store.indexes().missing(resource_type, &expected).await? {
                 findings.missing += missing.iter().count() as u64;
                 if let (Repair::Mend, Some((stored, _))) = (repair, expected.get(position)) {
                     let work = Mending {
@@ -302,7 +310,8 @@ impl Provider {
             loop {
                 let store = self.administration(tenant);
                 let (found, next) = store
-                    .index_entries(resource_type, path, after.as_deref())
+                    .indexes()
+                    .look(resource_type, path, after.as_deref())
                     .await?;
                 for (stray, seen) in strays(&store, view, resource_type, path, found).await? {
                     findings.stray += 1;
@@ -392,7 +401,7 @@ impl Mending<'_> {
         } = self;
         let mut stored = stored.clone();
         loop {
-            match store.put_entries(resource_type, &stored, &missing).await {
+            match store.indexes().put(resource_type, &stored, &missing).await {
                 Err(StoreError::VersionMismatch) => {}
                 Err(StoreError::Taken { attribute }) => {
                     let conflict = format!("{} {attribute} {}", resource_type.name, stored.id);
@@ -401,13 +410,13 @@ impl Mending<'_> {
                 }
                 other => return ignore_changed(other),
             }
-            let Some(now) = store.get(resource_type, &stored.id).await? else {
+            let Some(now) = store.resources().get(resource_type, &stored.id).await? else {
                 return Ok(());
             };
             let looked_at = std::slice::from_ref(&now);
             let mut again = Findings::default();
             let expected = expected(view, resource_type, looked_at, wanted, &mut again)?;
-            let left = store.missing_entries(resource_type, &expected).await?;
+            let left = store.indexes().missing(resource_type, &expected).await?;
             match left.into_iter().next() {
                 Some((_, left)) => missing = left,
                 None => return Ok(()),
@@ -435,7 +444,9 @@ async fn drop_stray(
     (mut stray, mut seen): (StrayEntry, Option<Stored>),
 ) -> Result<()> {
     loop {
-        let dropped = store.drop_entry(resource_type, path, &stray, seen.as_ref());
+        let dropped = store
+            .indexes()
+            .drop_stray(resource_type, path, &stray, seen.as_ref());
         match dropped.await {
             Err(StoreError::VersionMismatch) => {}
             other => return ignore_changed(other),
@@ -458,6 +469,7 @@ async fn strays(
 ) -> Result<Vec<(StrayEntry, Option<Stored>)>> {
     let ids: Vec<String> = found.iter().map(|entry| entry.id.clone()).collect();
     let resources: HashMap<String, Stored> = store
+        .resources()
         .get_many(resource_type, &ids)
         .await?
         .into_iter()

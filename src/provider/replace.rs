@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::change::NewState;
 use super::compute::body_size;
-use super::members::MemberIntent;
+use super::members::MemberRequest;
 use super::{Provider, Representation, Scope};
 use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
@@ -48,8 +48,8 @@ impl Provider {
                 let draft = draft?;
                 written = draft.written;
                 let members = match resource_type.membership {
-                    Some(Membership::Members) => MemberIntent::replace(draft.members),
-                    Some(Membership::MemberOf) | None => MemberIntent::Keep,
+                    Some(Membership::Members) => MemberRequest::replace(draft.members),
+                    Some(Membership::MemberOf) | None => MemberRequest::Keep,
                 };
                 Ok(NewState {
                     resource: draft.resource,

@@ -138,7 +138,7 @@ pub(super) fn looks_up_more(
     stored: &Stored,
     projection: &Projection<'_>,
 ) -> bool {
-    let about = stored.group.as_ref().map_or(0, |state| state.about);
+    let about = stored.about_members();
     match resource_type.membership {
         Some(Membership::MemberOf) => projection.wants("groups"),
         // Who is in a group is part of its version. The count may be wrong by what dead writers

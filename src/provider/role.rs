@@ -92,7 +92,7 @@ impl Provider {
         let meter = Meter::default();
         let tenant = &scope.tenant.id;
         let store = self.store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
-        let found = store.get(resource_type, role).await;
+        let found = store.resources().get(resource_type, role).await;
         scope.store.meter().add_configuration(&meter.cost());
         let Some(stored) = found? else {
             return Ok(Arc::default());
@@ -127,13 +127,8 @@ impl Provider {
                 password: None,
                 now,
             };
-            let new = New {
-                id: &id,
-                write,
-                group: None,
-                members: &[],
-            };
-            match store.create(resource_type, new).await {
+            let new = New { id: &id, write };
+            match store.resources().create(resource_type, new).await {
                 Ok(_) => made.push((name.to_owned(), id)),
                 Err(StoreError::Taken { .. }) => {}
                 Err(error) => return Err(error.into()),

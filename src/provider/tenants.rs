@@ -87,7 +87,7 @@ impl Tenants {
         if let Some(tenant) = self.fresh(id).await {
             return Ok(tenant);
         }
-        let config = store.config().await?;
+        let config = store.configuration().read().await?;
         let tenant = Arc::new(Tenant::new(id.clone(), config).map_err(Error::internal)?);
         let mut cached = self.cached.lock().await;
         if cached.len() >= MAX_TENANTS {

@@ -1,17 +1,16 @@
 //! A tenant's configuration: its rules and the schemas and resource types it registered.
 
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::TenantStore;
 use super::error::StoreError;
 use super::item::{self, s};
-use super::key_range::KeyRange;
-use super::keys::SEPARATOR;
-use super::table::batch::PlainWrite;
-use super::table::meter::Account;
-use super::table::range::Shown;
+use super::key_range::EVERY_KEY;
+use super::keys::{Key, SEPARATOR};
+use super::table::Table;
+use super::table::batch::{self, PlainWrite};
+use super::table::query::{Query, Shown};
+use super::table::write::Put;
 use crate::protocol::profile::Rules;
 
 /// The largest schema or resource type that is registered, in bytes of its JSON text. DynamoDB takes
@@ -79,19 +78,27 @@ impl TenantConfig {
     }
 }
 
-impl TenantStore {
-    /// Reads the whole configuration; a tenant without any has the defaults. A switch that was stored
-    /// before it had a range counts as the nearest value in range. Strongly consistent.
+/// The configuration of one tenant.
+#[derive(Clone, Copy)]
+pub struct Configuration<'t> {
+    table: &'t Table,
+}
+
+impl<'t> Configuration<'t> {
+    pub(super) fn new(table: &'t Table) -> Self {
+        Self { table }
+    }
+
+    /// Reads all of it; a tenant without any has the defaults. A switch that was stored before it had a
+    /// range counts as the nearest value in range. Strongly consistent.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn config(&self) -> Result<TenantConfig, StoreError> {
-        let pk = self.keys.tenant();
-        let items = self
-            .all_items(Account::Config, &pk, &KeyRange::all(), Shown::All)
-            .await?;
+    pub async fn read(self) -> Result<TenantConfig, StoreError> {
+        let partition = self.table.keys().tenant();
+        let items = Query::new(&partition, &EVERY_KEY, Shown::All).as_configuration();
         let mut config = TenantConfig::default();
-        for mut item in items {
+        for mut item in items.all(self.table).await? {
             let key = item::take_text(&mut item, "sk")?;
             let json = item::take_text(&mut item, "body")?;
             match key.split_once(SEPARATOR) {
@@ -108,37 +115,30 @@ impl TenantStore {
         Ok(config)
     }
 
-    /// Writes one item of the configuration, in place of an earlier one.
+    /// Writes one item, in place of an earlier one. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn put_config(&self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
-        let (key, json) = (entry.key(), entry.json()?);
-        let attempt = || {
-            self.client
-                .put_item()
-                .table_name(&*self.table)
-                .item("pk", s(self.keys.tenant()))
-                .item("sk", s(&key))
-                .item("kind", s("T"))
-                .item("body", s(&json))
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-        };
-        self.call(Account::Write, attempt).await?;
+    pub async fn put(self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
+        let mut item = self.key(entry).to_item();
+        item.extend([
+            ("kind".to_owned(), s("T")),
+            ("body".to_owned(), s(entry.json()?)),
+        ]);
+        Put::new(item).send(self.table).await?;
         Ok(())
     }
 
-    /// Removes one item of the configuration.
+    /// Removes one item. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn remove_config(&self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
-        self.write_all(vec![PlainWrite::Delete {
-            pk: self.keys.tenant(),
-            sk: entry.key(),
-        }])
-        .await
+    pub async fn remove(self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
+        batch::write(self.table, vec![PlainWrite::Delete(self.key(entry))]).await
+    }
+
+    fn key(self, entry: ConfigItem<'_>) -> Key {
+        self.table.keys().tenant().key(entry.key())
     }
 }
 

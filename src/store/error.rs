@@ -1,6 +1,5 @@
 //! What a call to the table can come to, and what the client is told of it.
 
-use super::resources::entry::Entry;
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{BoxError, Error};
 
@@ -23,9 +22,6 @@ pub enum StoreError {
     },
     /// The item would be larger than DynamoDB takes (400 KB).
     TooLarge,
-    /// A claim that the resource would give up belongs to another, because its value was held twice
-    /// when the values were made unique.
-    NotHeld(Entry),
     /// More index entries would change than one transaction takes.
     TooManyEntries,
     /// Throttled, conflicting or out of reach until the deadline.
@@ -38,7 +34,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound => Self::not_found("The resource does not exist"),
-            StoreError::VersionMismatch | StoreError::NotHeld(_) => {
+            StoreError::VersionMismatch => {
                 Self::conflict("The resource was changed at the same time; read it again and retry")
             }
             StoreError::Taken { attribute } => Self::uniqueness(format!(

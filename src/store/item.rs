@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::error::StoreError;
 use crate::protocol::resource::Resource;
@@ -31,7 +35,7 @@ pub struct Stored {
     /// The argon2 hash of the password, where the tenant keeps one.
     pub password: Option<String>,
     /// What a group knows of its members.
-    pub group: Option<GroupState>,
+    pub(super) group: Option<GroupState>,
     /// Whether the item's text has no `id`, as with roles that earlier versions of `scim tenant
     /// add-roles` made. `body` has it all the same: the key says it.
     pub lacks_id: bool,
@@ -39,25 +43,24 @@ pub struct Stored {
 
 /// What a group's own item says of the member items.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct GroupState {
+pub(super) struct GroupState {
     /// Grows by one with each change of the members.
-    pub member_revision: u64,
+    pub(super) member_revision: u64,
     /// When the members last changed, in milliseconds since the Unix epoch; 0 for never.
-    pub member_stamp: u64,
+    pub(super) member_stamp: u64,
     /// The name of the current member set.
-    pub set: String,
+    pub(super) set: String,
     /// The number of partitions the current set is spread over.
-    pub shards: u32,
-    /// About how many members there are. A writer that died, or whose answer was lost while others
-    /// wrote, may leave it wrong, so it may spare a read but must not be shown.
+    pub(super) shards: u32,
+    /// About how many members there are.
     #[serde(default)]
-    pub about: i64,
+    pub(super) about: i64,
     /// Whether the group has ever been a member of another one.
     #[serde(default)]
-    pub is_inner: bool,
+    pub(super) is_inner: bool,
     /// How many large changes of the current set are under way.
     #[serde(default)]
-    pub open: u64,
+    pub(super) open: u64,
 }
 
 impl Stored {
@@ -78,17 +81,35 @@ impl Stored {
             .map_or(self.modified, |group| self.modified.max(group.member_stamp))
     }
 
+    /// About how many members a group has. A writer that died, or whose answer was lost while others
+    /// wrote, may leave it wrong, so it may spare a read but must not be shown.
+    #[must_use]
+    pub fn about_members(&self) -> i64 {
+        self.group.as_ref().map_or(0, |group| group.about)
+    }
+
+    /// Whether a large change of a group's members is under way, or was when its writer died.
+    #[must_use]
+    pub fn members_are_changing(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.open > 0)
+    }
+
+    /// The name of a group's current member set, which changes with each whole new list; empty for
+    /// another resource.
+    #[must_use]
+    pub fn member_set(&self) -> &str {
+        self.group.as_ref().map_or("", |group| &group.set)
+    }
+
     /// Whether it is a group that has ever been a member of another one.
     #[must_use]
     pub fn is_inner(&self) -> bool {
         self.group.as_ref().is_some_and(|group| group.is_inner)
     }
 
-    /// The item of a resource in its first state.
-    pub(super) fn to_item(&self, pk: String, token: &str) -> Item {
-        let mut item = Item::from([
-            ("pk".to_owned(), s(pk)),
-            ("sk".to_owned(), s(&self.id)),
+    /// The item of a resource in its first state, which begins with the attributes of its key.
+    pub(super) fn to_item(&self, mut item: Item, token: &str) -> Item {
+        item.extend([
             ("kind".to_owned(), s("R")),
             ("body".to_owned(), s(&self.body)),
             ("v".to_owned(), n(self.revision)),
@@ -171,6 +192,19 @@ pub(super) fn is_deleted(item: &Item) -> bool {
     item.contains_key("del")
 }
 
+/// Whether the item that a condition met is gone, going, or only changed.
+pub(super) fn mismatch(item: Option<&Item>) -> StoreError {
+    match item {
+        Some(item) if !is_deleted(item) => StoreError::VersionMismatch,
+        _ => StoreError::NotFound,
+    }
+}
+
+/// A name for one logical write: random, the same for each of its attempts, 22 characters.
+pub(super) fn token() -> String {
+    URL_SAFE_NO_PAD.encode(Uuid::now_v7().as_bytes())
+}
+
 /// The id of the write that last changed the item.
 pub(super) fn rid(item: Option<&Item>) -> Option<&str> {
     item?.get("rid")?.as_s().ok().map(String::as_str)
@@ -189,6 +223,23 @@ pub(super) fn n(number: u64) -> AttributeValue {
 /// A number attribute value that may be negative.
 pub(super) fn signed(number: i64) -> AttributeValue {
     AttributeValue::N(number.to_string())
+}
+
+/// A true attribute value.
+pub(super) fn yes() -> AttributeValue {
+    AttributeValue::Bool(true)
+}
+
+/// The texts and numbers of an item in JSON; it has nothing else.
+pub(super) fn to_json(item: Item) -> Vec<(String, Value)> {
+    let json = |value| match value {
+        AttributeValue::S(text) => Some(Value::String(text)),
+        AttributeValue::N(digits) => Some(Value::Number(digits.parse().ok()?)),
+        _ => None,
+    };
+    item.into_iter()
+        .filter_map(|(name, value)| Some((name, json(value)?)))
+        .collect()
 }
 
 /// Takes a string out of an item.

@@ -15,6 +15,12 @@ pub struct KeyRange {
     pub(super) to: Option<String>,
 }
 
+/// Every key.
+pub(super) static EVERY_KEY: KeyRange = KeyRange {
+    from: None,
+    to: None,
+};
+
 impl KeyRange {
     /// Every key.
     #[must_use]

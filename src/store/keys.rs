@@ -2,6 +2,8 @@
 
 use std::hash::Hasher;
 
+use super::error::StoreError;
+use super::item::{self, Item, s};
 use crate::protocol::schema::ResourceType;
 use crate::tenant::TenantId;
 
@@ -13,6 +15,48 @@ pub(super) const COUNTER_SHARDS: u64 = 64;
 
 /// Memberships are spread over this many partitions by their member.
 const MEMBERSHIP_PARTITIONS: u64 = 4;
+
+/// A partition of one tenant's. Only [`Keys`] names one, so no key lacks its tenant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Partition(String);
+
+impl Partition {
+    /// The partition key.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key of an item in it.
+    pub(super) fn key(&self, sort: impl Into<String>) -> Key {
+        Key {
+            partition: self.clone(),
+            sort: sort.into(),
+        }
+    }
+}
+
+/// The key of one item.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    partition: Partition,
+    sort: String,
+}
+
+impl Key {
+    /// The key of an item that was read.
+    pub(super) fn of(item: &mut Item) -> Result<Self, StoreError> {
+        let partition = Partition(item::take_text(item, "pk")?);
+        Ok(partition.key(item::take_text(item, "sk")?))
+    }
+
+    /// The two attributes of the key: what a request names the item by, and what the item begins with.
+    pub(super) fn to_item(&self) -> Item {
+        Item::from([
+            ("pk".to_owned(), s(self.partition.as_str())),
+            ("sk".to_owned(), s(&self.sort)),
+        ])
+    }
+}
 
 /// The keys of one tenant.
 #[derive(Debug, Clone)]
@@ -28,54 +72,54 @@ impl Keys {
     }
 
     /// The tenant's own configuration.
-    pub(super) fn tenant(&self) -> String {
-        self.prefix.clone()
+    pub(super) fn tenant(&self) -> Partition {
+        Partition(self.prefix.clone())
     }
 
     /// The resources of one type. The shard is there so that a tenant can be split later.
-    pub(super) fn resources(&self, resource_type: &ResourceType) -> String {
-        format!("{}#R#{}#0", self.prefix, resource_type.name)
+    pub(super) fn resources(&self, resource_type: &ResourceType) -> Partition {
+        Partition(format!("{}#R#{}#0", self.prefix, resource_type.name))
     }
 
     /// The entries of one index, and the claims of a unique one.
-    pub(super) fn index(&self, resource_type: &ResourceType, path: &str) -> String {
-        format!("{}#I#{}#{path}", self.prefix, resource_type.name)
+    pub(super) fn index(&self, resource_type: &ResourceType, path: &str) -> Partition {
+        Partition(format!("{}#I#{}#{path}", self.prefix, resource_type.name))
     }
 
     /// The members of one set of a group, in one of its partitions.
-    pub(super) fn members(&self, group: &str, set: &str, shard: u64) -> String {
-        format!("{}#M#{group}#{set}#{shard}", self.prefix)
+    pub(super) fn members(&self, group: &str, set: &str, shard: u64) -> Partition {
+        Partition(format!("{}#M#{group}#{set}#{shard}", self.prefix))
     }
 
     /// The memberships of a resource, beside those of others.
-    pub(super) fn memberships(&self, member: &str) -> String {
+    pub(super) fn memberships(&self, member: &str) -> Partition {
         let partition = stable_hash(member) % MEMBERSHIP_PARTITIONS;
-        format!("{}#B#{partition}", self.prefix)
+        Partition(format!("{}#B#{partition}", self.prefix))
     }
 
-    /// The mark that says that groups are members of groups.
-    pub(super) fn nested(&self) -> (String, String) {
-        (format!("{}#N", self.prefix), "nested".to_owned())
+    /// Which groups have ever been in which groups.
+    pub(super) fn nesting(&self) -> Partition {
+        Partition(format!("{}#N", self.prefix))
     }
 
     /// The journal.
-    pub(super) fn journal(&self) -> String {
-        format!("{}#J", self.prefix)
+    pub(super) fn journal(&self) -> Partition {
+        Partition(format!("{}#J", self.prefix))
     }
 
     /// The page marks of one walk.
-    pub(super) fn page_marks(&self, walk: &str) -> String {
-        format!("{}#P#{walk}", self.prefix)
+    pub(super) fn page_marks(&self, walk: &str) -> Partition {
+        Partition(format!("{}#P#{walk}", self.prefix))
     }
 
     /// The signatures that were used.
-    pub(super) fn signatures(&self) -> String {
-        format!("{}#S", self.prefix)
+    pub(super) fn signatures(&self) -> Partition {
+        Partition(format!("{}#S", self.prefix))
     }
 
     /// The counters of one type.
-    pub(super) fn counters(&self, resource_type: &ResourceType) -> String {
-        format!("{}#C#{}", self.prefix, resource_type.name)
+    pub(super) fn counters(&self, resource_type: &ResourceType) -> Partition {
+        Partition(format!("{}#C#{}", self.prefix, resource_type.name))
     }
 }
 
@@ -90,6 +134,9 @@ pub(super) fn tenant_of_journal(partition: &str) -> Option<TenantId> {
 pub(super) fn counter_shard(id: &str) -> String {
     format!("{:02}", stable_hash(id) % COUNTER_SHARDS)
 }
+
+/// The sort key of the mark that says that groups are members of groups.
+pub(super) const NESTED: &str = "nested";
 
 /// The sort key of a claim: the same for every resource, so that a second one meets it. The
 /// separator keeps it apart from the ends of ranges.
@@ -140,7 +187,7 @@ mod tests {
 
     #[test]
     fn no_tenant_is_a_prefix_of_another() {
-        let keys = |name: &str| Keys::new(&TenantId::parse(name).unwrap()).tenant();
+        let keys = |name: &str| Keys::new(&TenantId::parse(name).unwrap()).tenant().0;
         assert_eq!(keys("acme"), "T#acme");
         assert!(!format!("{}#", keys("acme-2")).starts_with(&format!("{}#", keys("acme"))));
     }

@@ -5,73 +5,89 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::Value;
 
-use super::TenantStore;
-use super::groups::member::Member;
-use super::item::{GroupState, Item, n, s};
-use super::keys;
-use super::resources::{New, token};
+use super::groups::Member;
+use super::groups::set::{self, MemberSet};
+use super::item::{GroupState, Item, n, to_json, token};
+use super::keys::{self, Key};
+use super::resources::write::{New, entry_item};
+use super::table::Table;
 use crate::protocol::schema::ResourceType;
 
-/// An item that has texts and numbers only, free of the SDK's types.
-pub type PlainItem = Vec<(String, Scalar)>;
-
-/// One value of a plain item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scalar {
-    /// A string.
-    Text(String),
-    /// A number, in decimal digits.
-    Number(String),
-}
+/// An item by the names of its attributes, which are texts and whole numbers only.
+pub type PlainItem = Vec<(String, Value)>;
 
 /// Turns resources into the items that stand for them.
 pub struct Loading {
-    store: TenantStore,
+    table: Table,
     token: String,
-    totals: BTreeMap<(String, String), u64>,
+    totals: BTreeMap<Key, u64>,
     items: Vec<PlainItem>,
 }
 
-impl TenantStore {
-    /// Begins a load. Nothing is written to the table here: the items are for whoever takes them.
-    #[must_use]
-    pub fn loading(&self) -> Loading {
-        Loading {
-            store: self.clone(),
+/// A group that is being loaded.
+pub struct LoadingGroup {
+    id: String,
+    set: GroupState,
+}
+
+impl Loading {
+    /// Begins a load. Nothing is written to the table here: the items are for a sink that takes them.
+    pub(super) fn new(table: Table) -> Self {
+        Self {
+            table,
             token: token(),
             totals: BTreeMap::new(),
             items: Vec::new(),
         }
     }
-}
 
-impl Loading {
     /// Adds a resource: its own item, its claims and index entries, and one to its counter.
     pub fn resource(&mut self, resource_type: &ResourceType, new: New<'_>) {
-        let keys = &self.store.keys;
-        let item = new
-            .stored()
-            .to_item(keys.resources(resource_type), &self.token);
-        self.items.push(plain(item));
-        for entry in new.write.entries.iter() {
-            let item = self
-                .store
-                .entry_item(resource_type, new.id, entry, &self.token);
-            self.items.push(plain(item));
+        let keys = self.table.keys();
+        let resource = keys.resources(resource_type).key(new.id);
+        let item = new.stored().to_item(resource.to_item(), &self.token);
+        self.add(resource_type, new, item);
+    }
+
+    /// Adds a group that is going to have so many members.
+    pub fn group(
+        &mut self,
+        resource_type: &ResourceType,
+        new: New<'_>,
+        members: usize,
+    ) -> LoadingGroup {
+        let set = set::fresh(members);
+        let keys = self.table.keys();
+        let resource = keys.resources(resource_type).key(new.id);
+        let stored = set::first_state(new, &set);
+        let item = stored.to_item(resource.to_item(), &self.token);
+        self.add(resource_type, new, item);
+        LoadingGroup {
+            id: new.id.to_owned(),
+            set,
         }
-        let counter = (keys.counters(resource_type), keys::counter_shard(new.id));
+    }
+
+    fn add(&mut self, resource_type: &ResourceType, new: New<'_>, item: Item) {
+        self.items.push(to_json(item));
+        let keys = self.table.keys();
+        for entry in new.write.entries.iter() {
+            let item = entry_item(keys, resource_type, new.id, entry, &self.token);
+            self.items.push(to_json(item));
+        }
+        let counter = keys
+            .counters(resource_type)
+            .key(keys::counter_shard(new.id));
         *self.totals.entry(counter).or_default() += 1;
     }
 
-    /// Adds a member to a group's set, in both directions.
-    pub fn member(&mut self, group: &str, state: &GroupState, member: &Member) {
-        let store = &self.store;
-        self.items
-            .push(plain(store.member_item(group, state, member)));
-        self.items
-            .push(plain(store.membership_item(group, state, &member.id)));
+    /// Adds a member to a group, in both directions.
+    pub fn member(&mut self, group: &LoadingGroup, member: &Member) {
+        let set = MemberSet::new(&self.table, &group.id, &group.set);
+        let items = [set.item(member), set.membership_item(&member.id)];
+        self.items.extend(items.map(to_json));
     }
 
     /// The number of items that wait to be taken.
@@ -88,26 +104,13 @@ impl Loading {
     /// Ends the load: the items that were not taken yet, and the counters.
     #[must_use]
     pub fn finish(mut self) -> Vec<PlainItem> {
-        let counter = |((pk, sk), total): ((String, String), u64)| {
-            Item::from([
-                ("pk".to_owned(), s(pk)),
-                ("sk".to_owned(), s(sk)),
-                ("n".to_owned(), n(total)),
-            ])
+        let counter = |(key, total): (Key, u64)| {
+            let mut item = key.to_item();
+            item.insert("n".to_owned(), n(total));
+            item
         };
-        self.items
-            .extend(self.totals.into_iter().map(counter).map(plain));
+        let counters = self.totals.into_iter().map(counter).map(to_json);
+        self.items.extend(counters);
         self.items
     }
-}
-
-fn plain(item: Item) -> PlainItem {
-    let scalar = |value| match value {
-        AttributeValue::S(text) => Some(Scalar::Text(text)),
-        AttributeValue::N(digits) => Some(Scalar::Number(digits)),
-        _ => None,
-    };
-    item.into_iter()
-        .filter_map(|(name, value)| Some((name, scalar(value)?)))
-        .collect()
 }

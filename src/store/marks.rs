@@ -1,14 +1,12 @@
 //! Page marks: where a page of a list ended, so that the next one begins there and not at the
 //! beginning.
 
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
-
-use super::TenantStore;
 use super::error::StoreError;
 use super::item::{self, Item, n, s};
 use super::key_range::KeyRange;
-use super::table::meter::Account;
-use super::table::range::{Order, Shown, Window};
+use super::table::Table;
+use super::table::query::{Order, Query, Shown, Window};
+use super::table::write::Put;
 
 /// The marks that one read looks at; some of the nearest may have expired. They fit one read unit.
 const LOOKED_AT: usize = 8;
@@ -40,14 +38,24 @@ impl PageMark {
     }
 }
 
-impl TenantStore {
+/// The page marks of one tenant.
+#[derive(Clone, Copy)]
+pub struct Marks<'t> {
+    table: &'t Table,
+}
+
+impl<'t> Marks<'t> {
+    pub(super) fn new(table: &'t Table) -> Self {
+        Self { table }
+    }
+
     /// The mark of a walk that is nearest to a position and not behind it. Expired marks, which the
     /// table keeps for some days, do not count. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn nearest_mark(
-        &self,
+    pub async fn nearest(
+        self,
         walk: &str,
         start_index: u64,
     ) -> Result<Option<PageMark>, StoreError> {
@@ -57,12 +65,11 @@ impl TenantStore {
             ..Window::default()
         };
         let range = KeyRange::at_most(&sort_key(start_index));
-        let output = self
-            .query(self.keys.page_marks(walk), &range, window, Shown::All)
-            .await?;
-        let now = self.clock.now_seconds();
-        let marks = output.items.unwrap_or_default().into_iter();
+        let partition = self.table.keys().page_marks(walk);
+        let query = Query::new(&partition, &range, Shown::All).within(window);
+        let marks = query.page(self.table).await?.items.into_iter();
         let marks = marks.map(PageMark::read).collect::<Result<Vec<_>, _>>()?;
+        let now = self.table.now_seconds();
         Ok(marks.into_iter().find(|mark| mark.expires > now))
     }
 
@@ -70,24 +77,16 @@ impl TenantStore {
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn put_mark(&self, walk: &str, mark: &PageMark) -> Result<(), StoreError> {
-        let pk = self.keys.page_marks(walk);
-        let attempt = || {
-            self.client
-                .put_item()
-                .table_name(&*self.table)
-                .item("pk", s(&pk))
-                .item("sk", s(sort_key(mark.start_index)))
-                .item("kind", s("P"))
-                .item("after", s(&mark.after))
-                .item("total", n(mark.total))
-                .item("expires", n(mark.expires))
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-        };
-        let output = self.call(Account::Write, attempt).await?;
-        self.meter
-            .capacity(Account::Write, output.consumed_capacity());
+    pub async fn put(self, walk: &str, mark: &PageMark) -> Result<(), StoreError> {
+        let partition = self.table.keys().page_marks(walk);
+        let mut item = partition.key(sort_key(mark.start_index)).to_item();
+        item.extend([
+            ("kind".to_owned(), s("P")),
+            ("after".to_owned(), s(&mark.after)),
+            ("total".to_owned(), n(mark.total)),
+            ("expires".to_owned(), n(mark.expires)),
+        ]);
+        Put::new(item).send(self.table).await?;
         Ok(())
     }
 }

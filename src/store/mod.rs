@@ -1,7 +1,7 @@
 //! The one table: items, keys, and every call to DynamoDB.
 //!
 //! Invariants:
-//! - A tenant's data is reached through a [`TenantStore`] only; no call takes a bare key.
+//! - A tenant's data is reached through a [`TenantStore`] only; no key lacks its tenant.
 //! - Every read that a client can compare with its own write is strongly consistent.
 //! - There is no secondary index: index entries are ordinary items of the same transaction.
 //! - A write that met an ambiguous outcome is sent again with the same token, and recognises itself.
@@ -22,145 +22,140 @@ mod resources;
 mod signatures;
 mod table;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
-use aws_config::retry::RetryConfig;
-use aws_sdk_dynamodb::Client;
 use tokio::time::Instant;
 
 pub use configuration::{
-    BuildingIndex, ConfigItem, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig,
+    BuildingIndex, ConfigItem, Configuration, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig,
 };
 pub use error::StoreError;
-pub use groups::delta::Delta;
-pub use groups::fill::{Fill, FillBody, Replaced};
-pub use groups::member::{Member, MemberChange, Membership, Removal};
-pub use groups::member_write::{Applied, MemberWrite};
-pub use item::{GroupState, Stored};
-pub use journal::LEASE_MILLIS;
-pub use journal::finish::{Finished, Unfinished};
+pub use groups::{
+    ChangeAttempt, Groups, Guard, Member, MemberChange, MemberPlan, Members, Membership,
+    Memberships, Nesting,
+};
+pub use item::Stored;
 #[cfg(feature = "worker")]
-pub use journal::record::JournalRecord;
+pub use journal::JournalRecord;
+pub use journal::{Finished, Journal, LEASE_MILLIS, Unfinished};
 pub use key_range::KeyRange;
-pub use load::{Loading, PlainItem, Scalar};
-pub use marks::PageMark;
+pub use load::{Loading, LoadingGroup, PlainItem};
+pub use marks::{Marks, PageMark};
 pub use plan::{Access, Branch, Plan, Range, Total};
-pub use resources::change::{BodyChange, Change, Guard, MemberEffect, MemberItems};
 pub use resources::entry::{Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
-pub use resources::repair::StrayEntry;
-pub use resources::{New, Write};
+pub use resources::index::{IndexPage, Indexes, StrayEntry};
+pub use resources::write::{BodyChange, New, Write};
+pub use resources::{ResourcePage, Resources};
+pub use signatures::Signatures;
+pub use table::Store;
 pub use table::allowance::CountLimit;
 pub use table::call::Backoff;
 pub use table::meter::{Cost, Meter};
-pub use table::range::{IndexPage, Order, ResourcePage, Window};
+pub use table::query::{Order, Window};
 
-use crate::clock::Clock;
-use crate::pool::Turns;
 use crate::tenant::TenantId;
-use keys::Keys;
-
-/// The table, and the connection to it that every request of this process shares.
-#[derive(Clone)]
-pub struct Store {
-    client: Client,
-    table: Arc<str>,
-    clock: Arc<dyn Clock>,
-    /// Turns at a table that does one thing at a time.
-    turns: Option<Turns>,
-}
+use table::Table;
 
 impl Store {
-    /// Uses `table` at the endpoint, region and credentials of `config`.
-    ///
-    /// The SDK's own retries are off: the store retries by what it knows of each call.
-    #[must_use]
-    pub fn new(config: &SdkConfig, table: &str, clock: Arc<dyn Clock>) -> Self {
-        Self::with_config(
-            aws_sdk_dynamodb::config::Builder::from(config),
-            table,
-            clock,
-        )
-    }
-
-    /// The same for a prepared client configuration, which is how tests add interceptors.
-    #[must_use]
-    pub fn with_config(
-        config: aws_sdk_dynamodb::config::Builder,
-        table: &str,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let config = config.retry_config(RetryConfig::disabled()).build();
-        Self {
-            client: Client::from_conf(config),
-            table: table.into(),
-            clock,
-            turns: None,
-        }
-    }
-
-    /// The same for a table that does one thing at a time, as the embedded one does: each tenant has at
-    /// most this many calls under way, or one that reads a long page, so that another tenant's call is
-    /// never far from the front.
-    #[must_use]
-    pub fn with_calls_per_tenant(self, calls: usize) -> Self {
-        Self {
-            turns: Some(Turns::new(calls)),
-            ..self
-        }
-    }
-
     /// One tenant's part of the table, for one request that must be over in `budget`.
     #[must_use]
     pub fn for_tenant(&self, tenant: &TenantId, meter: Meter, budget: Duration) -> TenantStore {
         TenantStore {
-            client: self.client.clone(),
-            table: Arc::clone(&self.table),
-            keys: Keys::new(tenant),
-            meter,
-            deadline: Instant::now() + budget,
-            clock: Arc::clone(&self.clock),
-            lease_until: None,
-            turns: self.turns.clone().map(|turns| (turns, tenant.clone())),
-            is_alone: false,
+            table: self.tenant(tenant, meter, budget),
         }
     }
 }
 
-/// One tenant's part of the table during one request.
+/// One tenant's part of the table during one request, by what is in it.
 #[derive(Clone)]
 pub struct TenantStore {
-    client: Client,
-    table: Arc<str>,
-    keys: Keys,
-    meter: Meter,
-    deadline: Instant,
-    clock: Arc<dyn Clock>,
-    /// Milliseconds since the Unix epoch after which this writer must not write any more, because
-    /// somebody else may have taken its journal entry over.
-    lease_until: Option<u64>,
-    /// The tenant's turns at a table that does one thing at a time.
-    turns: Option<(Turns, TenantId)>,
-    /// Whether a call takes all turns of the tenant.
-    is_alone: bool,
+    table: Table,
 }
 
 impl TenantStore {
-    fn lease_is_over(&self) -> bool {
-        self.lease_until
-            .is_some_and(|until| self.clock.now_millis() >= until)
+    /// The resources of every type.
+    #[must_use]
+    pub fn resources(&self) -> Resources<'_> {
+        Resources::new(&self.table)
+    }
+
+    /// The indexes of every type.
+    #[must_use]
+    pub fn indexes(&self) -> Indexes<'_> {
+        Indexes::new(&self.table)
+    }
+
+    /// The changes of groups.
+    #[must_use]
+    pub fn groups(&self) -> Groups<'_> {
+        Groups::new(&self.table)
+    }
+
+    /// Who is in a group.
+    #[must_use]
+    pub fn members(&self) -> Members<'_> {
+        Members::new(&self.table)
+    }
+
+    /// Which groups a resource is in.
+    #[must_use]
+    pub fn memberships(&self) -> Memberships<'_> {
+        Memberships::new(&self.table)
+    }
+
+    /// Which groups are in groups.
+    #[must_use]
+    pub fn nesting(&self) -> Nesting<'_> {
+        Nesting::new(&self.table)
+    }
+
+    /// What writers have begun and the finisher can finish.
+    #[must_use]
+    pub fn journal(&self) -> Journal<'_> {
+        Journal::new(&self.table, groups::parse)
+    }
+
+    /// The tenant's rules, and the schemas and resource types that it registered.
+    #[must_use]
+    pub fn configuration(&self) -> Configuration<'_> {
+        Configuration::new(&self.table)
+    }
+
+    /// Where pages of lists ended.
+    #[must_use]
+    pub fn marks(&self) -> Marks<'_> {
+        Marks::new(&self.table)
+    }
+
+    /// The signatures that were used.
+    #[must_use]
+    pub fn signatures(&self) -> Signatures<'_> {
+        Signatures::new(&self.table)
+    }
+
+    /// Begins to load an empty directory in bulk.
+    #[must_use]
+    pub fn loading(&self) -> Loading {
+        Loading::new(self.table.clone())
     }
 
     /// When the request has to be over.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        self.table.deadline()
     }
 
     /// What this request has cost so far.
     #[must_use]
     pub fn meter(&self) -> &Meter {
-        &self.meter
+        self.table.meter()
+    }
+
+    /// Waits before something that other requests were in the way of is tried again.
+    ///
+    /// # Errors
+    /// `Unavailable` when the deadline would pass meanwhile.
+    pub async fn pause(&self, backoff: &mut Backoff) -> Result<(), StoreError> {
+        self.table.pause(backoff).await
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
@@ -28,6 +29,8 @@ pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
 pub(crate) struct Directory {
     pub(crate) provider: Provider,
     pub(crate) clock: Arc<TestClock>,
+    /// The table beside the store.
+    pub(crate) table: Client,
     calls: Arc<AtomicU64>,
 }
 
@@ -86,7 +89,8 @@ impl Directory {
         let table = Embedded::open(&DataDirectory::in_memory().unwrap()).unwrap();
         let clock = Arc::new(TestClock(AtomicU64::new(1_700_000_000_000)));
         let calls = Arc::new(AtomicU64::new(0));
-        let config = Builder::from(&table.sdk_config()).interceptor(Attempts(Arc::clone(&calls)));
+        let sdk_config = table.sdk_config();
+        let config = Builder::from(&sdk_config).interceptor(Attempts(Arc::clone(&calls)));
         let store = Store::with_config(config, "scim", clock.clone());
         store.create_table_if_missing().await.unwrap();
         let cursors = Cursors::new(&StackSecret::from_bytes(&[7; 32]).unwrap()).unwrap();
@@ -94,6 +98,7 @@ impl Directory {
         Self {
             provider,
             clock,
+            table: Client::new(&sdk_config),
             calls,
         }
     }
@@ -198,7 +203,11 @@ impl Directory {
         let patience = Duration::from_secs(10);
         let store = self.provider.store();
         let store = store.for_tenant(&tenant, Meter::default(), patience);
-        store.put_config(ConfigItem::Rules(rules)).await.unwrap();
+        store
+            .configuration()
+            .put(ConfigItem::Rules(rules))
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn delete(&self, scope: &Scope, name: &str, id: &str) {

@@ -327,13 +327,15 @@ async fn a_configuration_of_many_pages_is_read_to_its_end() {
     };
     for number in 0..5 {
         let (id, schema) = (format!("urn:example:Thing{number}"), schema(number));
-        let stored = store.put_config(ConfigItem::Schema(&id, &schema));
+        let stored = store.configuration().put(ConfigItem::Schema(&id, &schema));
         stored.await.unwrap();
         let name = format!("Thing{number}");
         let resource_type = json!({
             "name": name, "endpoint": format!("/Things{number}"), "schema": id,
         });
-        let stored = store.put_config(ConfigItem::ResourceType(&name, &resource_type));
+        let stored = store
+            .configuration()
+            .put(ConfigItem::ResourceType(&name, &resource_type));
         stored.await.unwrap();
     }
     for faults in [false, true] {
@@ -461,11 +463,17 @@ async fn a_signature_is_used_by_the_request_whose_answer_was_lost() {
         let mut is_first = true;
         let plan = move |_: &Call| std::mem::take(&mut is_first).then_some(fault);
         process.line.plan(plan);
-        let first = store.use_signature(&credential, &signature, 1_000).await;
+        let first = store
+            .signatures()
+            .use_up(&credential, &signature, 1_000)
+            .await;
         assert!(first.unwrap(), "{fault:?}");
         assert_eq!(process.line.calls(), 2, "{fault:?}");
         for another in [&store, &store.clone()] {
-            let second = another.use_signature(&credential, &signature, 1_000).await;
+            let second = another
+                .signatures()
+                .use_up(&credential, &signature, 1_000)
+                .await;
             assert!(!second.unwrap(), "{fault:?}");
         }
     }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use scim_lambda::protocol::error::ErrorKind;
 use scim_lambda::protocol::message::{Parameters, Query};
 use scim_lambda::provider::{ReadBudget, Scope};
-use scim_lambda::store::{Entries, GroupState, Member, New, Write};
+use scim_lambda::store::{ChangeAttempt, Guard, Member, MemberChange, MemberPlan};
 use serde_json::{Value, json};
 
 use crate::directory::{self, Directory, encoded, ids, resource_type, user};
@@ -604,29 +605,45 @@ async fn members_are_told_through_groups_in_groups() {
 }
 
 /// A group whose members are spread over several partitions, as those of large groups are.
-async fn spread_group(scope: &Scope, users: &[String]) -> String {
-    let id = "group";
-    let user = directory::resource_type(scope, "User");
+async fn spread_group(directory: &Directory, scope: &Scope, users: &[String]) -> String {
+    let group_type = directory::resource_type(scope, "Group");
+    let id = directory
+        .create(scope, "Group", json!({"displayName": "g"}))
+        .await;
+    let update = directory.table.update_item().table_name("scim");
+    let update = update
+        .key(
+            "pk",
+            AttributeValue::S(format!("T#{}#R#Group#0", scope.tenant.id)),
+        )
+        .key("sk", AttributeValue::S(id.clone()))
+        .update_expression("SET n = :partitions")
+        .condition_expression("n = :one")
+        .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+        .expression_attribute_values(":partitions", AttributeValue::N("7".to_owned()));
+    update.send().await.unwrap();
     let member = |id: &String| Member {
         id: id.clone(),
         kind: "User".to_owned(),
         display: None,
     };
-    let members: Vec<_> = users.iter().map(|id| (member(id), user)).collect();
-    let new = New {
-        id,
-        write: Write {
-            body: r#"{"id":"group","displayName":"g"}"#,
-            entries: &Entries::default(),
-            password: None,
-            now: 0,
-        },
-        group: Some(&GroupState::fresh(7, 0)),
-        members: &members,
+    let added = users.iter().map(|id| (id.clone(), member(id)));
+    let plan = MemberPlan::Edit(MemberChange {
+        add: added.collect(),
+        ..MemberChange::default()
+    });
+    let before = scope.store.resources().get(group_type, &id).await.unwrap();
+    let attempt = ChangeAttempt {
+        resource_type: group_type,
+        before: &before.unwrap(),
+        body: None,
+        guard: Guard::Changed,
+        now: 0,
     };
-    let group = directory::resource_type(scope, "Group");
-    scope.store.create(group, new).await.unwrap();
-    id.to_owned()
+    let groups = scope.store.groups();
+    let changed = groups.change(attempt, plan, &scope.tenant.registry).await;
+    changed.unwrap();
+    id
 }
 
 #[tokio::test]
@@ -634,7 +651,7 @@ async fn members_in_several_partitions_are_one_list() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let users = directory.create_users(&scope, 30).await;
-    let group = spread_group(&scope, &users[2..]).await;
+    let group = spread_group(&directory, &scope, &users[2..]).await;
     for count in [1, 3, 10, 28, 100] {
         let base = format!(
             "count={count}&filter={}",
@@ -657,12 +674,18 @@ async fn members_in_several_partitions_are_one_list() {
     }
     let stored = scope
         .store
+        .resources()
         .get(directory::resource_type(&scope, "Group"), &group)
         .await
         .unwrap()
         .unwrap();
     for limit in [0, 1, 5, 27, 28, 29, 1_000] {
-        let (members, more) = scope.store.members(&stored, limit).await.unwrap();
+        let (members, more) = scope
+            .store
+            .members()
+            .page(&stored, None, limit)
+            .await
+            .unwrap();
         let members: Vec<_> = members.into_iter().map(|member| member.id).collect();
         assert_eq!(members, users[2..2 + limit.min(28)], "{limit}");
         assert_eq!(more, limit < 28, "{limit}");

@@ -52,7 +52,7 @@ async fn stored(passwords: Passwords) -> Stored {
         .store
         .for_tenant(&tenant, Meter::default(), wait);
     let users = Registry::builtin().resource_type("User").unwrap();
-    store.get(users, &id).await.unwrap().unwrap()
+    store.resources().get(users, &id).await.unwrap().unwrap()
 }
 
 #[tokio::test]

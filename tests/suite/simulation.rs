@@ -21,7 +21,7 @@ use scim_lambda::protocol::profile::Rules;
 use scim_lambda::protocol::schema::ResourceType;
 use scim_lambda::protocol::version::Precondition;
 use scim_lambda::provider::{Cursors, Over, Patched, Provider, Read, Representation, Scope};
-use scim_lambda::store::{ConfigItem, Cost, Meter, PlainItem, Scalar, Store};
+use scim_lambda::store::{ConfigItem, Cost, Meter, PlainItem, Store};
 use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -154,7 +154,11 @@ impl World {
         let wait = Duration::from_secs(10);
         let store = process.provider.store();
         let store = store.for_tenant(&tenant(), Meter::default(), wait);
-        store.put_config(ConfigItem::Rules(&rules)).await.unwrap();
+        store
+            .configuration()
+            .put(ConfigItem::Rules(&rules))
+            .await
+            .unwrap();
     }
 
     /// One more process.
@@ -215,13 +219,13 @@ impl Process {
 
     pub(crate) async fn journal_len(&self) -> usize {
         let scope = self.scope().await.unwrap();
-        scope.store.journal_len().await.unwrap()
+        scope.store.journal().count().await.unwrap()
     }
 
     pub(crate) async fn total(&self, kind: &str) -> u64 {
         let scope = self.scope().await.unwrap();
         let resource_type = resource_type(&scope, kind);
-        scope.store.total(resource_type).await.unwrap()
+        scope.store.resources().total(resource_type).await.unwrap()
     }
 
     /// Creates a resource and returns it.
@@ -428,14 +432,12 @@ pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
 
 /// An item as the table in this process takes it.
 fn item(plain: PlainItem) -> Item {
-    let value = |scalar| match scalar {
-        Scalar::Text(text) => AttributeValue::S(text),
-        Scalar::Number(digits) => AttributeValue::N(digits),
+    let value = |value| match value {
+        Value::String(text) => AttributeValue::S(text),
+        number => AttributeValue::N(number.to_string()),
     };
     let attributes = plain.into_iter();
-    attributes
-        .map(|(name, scalar)| (name, value(scalar)))
-        .collect()
+    attributes.map(|(name, json)| (name, value(json))).collect()
 }
 
 fn condition(tag: &str) -> Precondition {

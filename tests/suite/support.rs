@@ -98,7 +98,11 @@ impl Server {
         self.stack.issuer().create_tenant(&tenant).await.unwrap();
         let wait = Duration::from_secs(10);
         let store = self.stack.store.for_tenant(&tenant, Meter::default(), wait);
-        store.put_config(ConfigItem::Rules(rules)).await.unwrap();
+        store
+            .configuration()
+            .put(ConfigItem::Rules(rules))
+            .await
+            .unwrap();
     }
 
     /// Makes a bearer token of a tenant; `change` says how it differs from one that may do

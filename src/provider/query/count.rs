@@ -32,12 +32,14 @@ pub(super) async fn count(
                 true => {
                     let all = Window::default();
                     store
-                        .index_count(resource_type, index, keys, all, limit)
+                        .indexes()
+                        .count(resource_type, index, keys, all, limit)
                         .await
                 }
                 false => {
                     store
-                        .index_count_distinct(resource_type, index, keys, limit)
+                        .indexes()
+                        .count_distinct(resource_type, index, keys, limit)
                         .await
                 }
             };
@@ -67,7 +69,9 @@ pub(super) async fn count_rest(
                 order: range.order,
             };
             let (store, index) = (&source.scope.store, &range.index);
-            let counted = store.index_count(resource_type, index, &range.keys, from, limit);
+            let counted = store
+                .indexes()
+                .count(resource_type, index, &range.keys, from, limit);
             Ok(counted.await?)
         }
         Access::Values { index, texts } => {
@@ -87,7 +91,9 @@ pub(super) async fn count_rest(
                     ..limit
                 };
                 let store = &source.scope.store;
-                let counted = store.index_count(resource_type, index, &range, from, left);
+                let counted = store
+                    .indexes()
+                    .count(resource_type, index, &range, from, left);
                 let Some(counted) = counted.await? else {
                     return Ok(None);
                 };
@@ -111,7 +117,11 @@ async fn count_members(
     let scope = source.scope;
     let groups = source.nested(group).await?;
     if let [group] = groups.as_slice() {
-        return Ok(scope.store.member_count(group, kind, limit).await?);
+        return Ok(scope
+            .store
+            .members()
+            .count_of_type(group, kind, limit)
+            .await?);
     }
     // A resource that is in several of the groups counts once, so the ids have to be read.
     let mut found = HashSet::new();
@@ -121,7 +131,7 @@ async fn count_members(
         .min(limit.read_units.saturating_mul(MEMBERS_PER_UNIT));
     for group in groups {
         let most = usize::try_from(left).unwrap_or(usize::MAX);
-        let (members, more) = scope.store.members(group, most).await?;
+        let (members, more) = scope.store.members().page(group, None, most).await?;
         left = left.saturating_sub(members.len() as u64);
         let members = members.into_iter().filter(|member| member.kind == kind);
         found.extend(members.map(|member| member.id));

@@ -93,11 +93,11 @@ async fn members(
 async fn members_value(scope: &Scope, budget: &mut ReadBudget, group: &Stored) -> Result<Value> {
     let limit = usize::try_from(budget.keys()).unwrap_or(usize::MAX);
     // The group says roughly how many members it has. Twice too many are not begun to be read.
-    let about = group.group.as_ref().map_or(0, |state| state.about);
+    let about = group.about_members();
     if usize::try_from(about).is_ok_and(|about| about / 2 > limit) {
         return Err(too_many_members());
     }
-    let (members, more) = scope.store.members(group, limit).await?;
+    let (members, more) = scope.store.members().page(group, None, limit).await?;
     if more {
         return Err(too_many_members());
     }

@@ -155,7 +155,12 @@ pub(super) async fn exact_key(
             continue;
         }
         seen.push(&resource_type.name);
-        let Some(stored) = scope.store.get(resource_type, border.id()).await? else {
+        let Some(stored) = scope
+            .store
+            .resources()
+            .get(resource_type, border.id())
+            .await?
+        else {
             continue;
         };
         let resource = scope.complete(resource_type, &stored, None)?;

@@ -67,7 +67,7 @@ pub(super) async fn index_page<T>(
             total,
             expires: pages.clock.now_seconds() + MARK_SECONDS,
         };
-        if let Err(error) = scope.store.put_mark(&walk_name, &mark).await {
+        if let Err(error) = scope.store.marks().put(&walk_name, &mark).await {
             tracing::warn!(
                 cause = Error::from(error).causes(),
                 "left no page mark; the next page will be read from an earlier one"
@@ -93,7 +93,7 @@ async fn start_of(scope: &Scope, walk_name: &str, start_index: u64) -> Result<St
     if start_index == 1 {
         return Ok(beginning);
     }
-    let mark = scope.store.nearest_mark(walk_name, start_index).await?;
+    let mark = scope.store.marks().nearest(walk_name, start_index).await?;
     let start = mark.and_then(|mark| {
         Some(Start {
             position: serde_json::from_str(&mark.after).ok()?,

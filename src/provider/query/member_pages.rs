@@ -52,7 +52,7 @@ pub(in super::super) async fn member_page(
     let cursor = cursor_of(query)?;
     let scope = pages.scope;
     let group = scope.existing(resource_type, id).await?;
-    let set = group.group.as_ref().map_or("", |state| state.set.as_str());
+    let set = group.member_set();
     let binding = format!(
         "{}\n{}\nmembers of {id}",
         scope.tenant.id, scope.caller.credential
@@ -69,7 +69,7 @@ pub(in super::super) async fn member_page(
         0 => (Vec::new(), false),
         size => {
             let after = after.as_deref();
-            scope.store.members_after(&group, after, size).await?
+            scope.store.members().page(&group, after, size).await?
         }
     };
     let seal = |after: Option<String>, behind: Vec<Option<String>>| {

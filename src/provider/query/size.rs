@@ -24,7 +24,12 @@ pub(super) async fn is_too_large(walk: &Walk<'_, '_>, search: &Search<'_>) -> Re
         let count = match counted {
             Some((_, count)) => *count,
             None => {
-                let count = walk.scope.store.total(part.resource_type).await?;
+                let count = walk
+                    .scope
+                    .store
+                    .resources()
+                    .total(part.resource_type)
+                    .await?;
                 known.push((name, count));
                 count
             }

@@ -14,7 +14,7 @@ pub(super) async fn counters(scope: &Scope, search: &Search<'_>) -> Result<u64> 
     let totals = search
         .types()
         .iter()
-        .map(|resource_type| scope.store.total(resource_type));
+        .map(|resource_type| scope.store.resources().total(resource_type));
     Ok(try_join_all(totals).await?.into_iter().sum())
 }
 

@@ -19,7 +19,7 @@ impl Provider {
         findings: &mut Findings,
     ) -> Result<()> {
         let store = self.administration(tenant);
-        if said == counted || store.total(resource_type).await? != said {
+        if said == counted || store.resources().total(resource_type).await? != said {
             return Ok(());
         }
         findings
@@ -28,7 +28,7 @@ impl Provider {
         if repair == Repair::Mend {
             let by = i64::try_from(counted).unwrap_or(i64::MAX)
                 - i64::try_from(said).unwrap_or(i64::MAX);
-            store.correct_total(resource_type, by).await?;
+            store.resources().correct_total(resource_type, by).await?;
         }
         Ok(())
     }
@@ -47,24 +47,23 @@ impl Provider {
             for group in &page.resources {
                 // A store is for one request; counting a large group may take long.
                 let store = self.administration(tenant);
-                let state = group.group.clone().unwrap_or_default();
                 // A large change that is under way counts at its end.
-                if state.open > 0 {
+                if group.members_are_changing() {
                     continue;
                 }
-                let (said, counted) = (state.about, store.count_members(group).await?);
+                let (said, counted) = (group.about_members(), store.members().count(group).await?);
                 // Whoever changes members writes their items before the group: what is seen in between
                 // is not seen twice.
                 if i64::try_from(counted) == Ok(said)
                     || self.has_changed(&store, resource_type, group).await?
-                    || store.count_members(group).await? != counted
+                    || store.members().count(group).await? != counted
                     || self.has_changed(&store, resource_type, group).await?
                 {
                     continue;
                 }
                 findings.members.push((group.id.clone(), said, counted));
                 if repair == Repair::Mend {
-                    let corrected = store.correct_member_count(resource_type, group, counted);
+                    let corrected = store.groups().correct_count(resource_type, group, counted);
                     ignore_changed(corrected.await)?;
                 }
             }
@@ -82,7 +81,7 @@ impl Provider {
         resource_type: &ResourceType,
         read: &Stored,
     ) -> Result<bool> {
-        let now = store.get(resource_type, &read.id).await?;
+        let now = store.resources().get(resource_type, &read.id).await?;
         Ok(now.is_none_or(|now| now.version() != read.version()))
     }
 }

@@ -1,23 +1,21 @@
-//! Which groups somebody is in.
+//! Which groups a resource is in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::member::Membership;
-use crate::store::TenantStore;
 use crate::store::error::StoreError;
-use crate::store::item::{self, Item};
+use crate::store::item::{self, Item, Stored};
 use crate::store::key_range::KeyRange;
-use crate::store::keys::SEPARATOR;
-use crate::store::table::meter::Account;
-use crate::store::table::range::{Shown, Window};
+use crate::store::keys::{self, Key, Partition, SEPARATOR};
+use crate::store::table::Table;
+use crate::store::table::query::{Query, Shown, Window};
 
 /// Lookups under way at once.
 const PARALLEL: usize = 32;
 
-/// So few members of one partition are looked up one by one at once.
+/// Up to this many members of one partition are looked up one by one at once.
 const MAX_SINGLE_LOOKUPS: usize = 2;
 /// Membership items that are read for a quarter of what a lookup costs.
 const ITEMS_FOR_A_LOOKUP: usize = 8;
@@ -26,31 +24,79 @@ const READ_ON: usize = 4;
 /// How often a read of a range passes over what stands between two members.
 const MAX_JUMPS: usize = 4;
 
-impl TenantStore {
+/// A group that a resource is a member of, as the membership item says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The member's `id`.
+    pub member: String,
+    /// The group's `id`.
+    pub group: String,
+    /// The set of the group that the item belongs to; it counts only while it is the current one.
+    pub(super) set: String,
+    /// The partition of the member item.
+    shard: u64,
+}
+
+impl Membership {
+    /// Whether it is a membership in this group as the group was read: in its current set.
+    #[must_use]
+    pub fn counts_in(&self, group: &Stored) -> bool {
+        let state = group.group.as_ref();
+        self.group == group.id && state.is_some_and(|state| state.set == self.set)
+    }
+
+    /// The key of the item on the group's side.
+    pub(super) fn member_key(&self, table: &Table) -> Key {
+        let partition = table.keys().members(&self.group, &self.set, self.shard);
+        partition.key(&self.member)
+    }
+
+    /// The key of the item on the member's side.
+    pub(super) fn key(&self, table: &Table) -> Key {
+        let sort = keys::membership(&self.member, &self.group, &self.set);
+        table.keys().memberships(&self.member).key(sort)
+    }
+}
+
+/// The memberships of one tenant's resources.
+#[derive(Clone, Copy)]
+pub struct Memberships<'t> {
+    table: &'t Table,
+}
+
+impl<'t> Memberships<'t> {
+    pub(in crate::store) fn new(table: &'t Table) -> Self {
+        Self { table }
+    }
+
     /// Every membership item of a resource, whether its set still counts or not.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn memberships(&self, member: &str) -> Result<Vec<Membership>, StoreError> {
-        let range = KeyRange::prefix(&format!("{member}{SEPARATOR}"));
-        self.memberships_in(&self.keys.memberships(member), &range)
-            .await
+    pub async fn of(self, member: &str) -> Result<Vec<Membership>, StoreError> {
+        let partition = self.table.keys().memberships(member);
+        let range = range_of(member);
+        let items = Query::new(&partition, &range, Shown::All);
+        let items = items.all(self.table).await?;
+        items.into_iter().map(read).collect()
     }
 
     /// Some membership items of a resource, at most `limit`, and whether there may be more. One call.
-    pub(in crate::store) async fn some_memberships(
-        &self,
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub(super) async fn some_of(
+        self,
         member: &str,
         limit: usize,
     ) -> Result<(Vec<Membership>, bool), StoreError> {
-        let range = KeyRange::prefix(&format!("{member}{SEPARATOR}"));
         let window = Window {
             limit: Some(limit),
             ..Window::default()
         };
-        let pk = self.keys.memberships(member);
-        let (memberships, next) = self.memberships_page(pk, &range, window).await?;
-        Ok((memberships, next.is_some()))
+        let partition = self.table.keys().memberships(member);
+        let page = self.page(&partition, &range_of(member), window).await?;
+        Ok((page.0, page.1.is_some()))
     }
 
     /// Every membership item of these resources, who may be anywhere in the directory.
@@ -61,18 +107,18 @@ impl TenantStore {
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn memberships_of(
-        &self,
+    pub async fn of_all(
+        self,
         members: impl Iterator<Item = &str>,
     ) -> Result<Vec<Membership>, StoreError> {
-        let mut partitions = BTreeMap::<String, BTreeSet<&str>>::new();
+        let mut partitions = BTreeMap::<Partition, BTreeSet<&str>>::new();
         for member in members {
-            let partition = partitions.entry(self.keys.memberships(member));
+            let partition = partitions.entry(self.table.keys().memberships(member));
             partition.or_default().insert(member);
         }
         let reads = partitions
             .iter()
-            .map(|(pk, members)| self.near(pk, members));
+            .map(|(partition, members)| self.near(partition, members));
         let near = try_join_all(reads).await?;
         let mut found = Vec::new();
         let mut far = Vec::new();
@@ -80,10 +126,7 @@ impl TenantStore {
             found.extend(memberships);
             far.extend(rest);
         }
-        let reads: Vec<_> = far
-            .into_iter()
-            .map(|member| self.memberships(member))
-            .collect();
+        let reads: Vec<_> = far.into_iter().map(|member| self.of(member)).collect();
         let rest: Vec<Vec<Membership>> =
             stream::iter(reads).buffered(PARALLEL).try_collect().await?;
         found.extend(rest.into_iter().flatten());
@@ -97,8 +140,8 @@ impl TenantStore {
     /// the range is read on only while half of what a read brings are memberships of these members;
     /// else the next read begins at the next of them, [`MAX_JUMPS`] times.
     async fn near<'m>(
-        &self,
-        pk: &str,
+        self,
+        partition: &Partition,
         members: &BTreeSet<&'m str>,
     ) -> Result<(Vec<Membership>, Vec<&'m str>), StoreError> {
         let (Some(first), Some(last)) = (members.first(), members.last()) else {
@@ -117,8 +160,7 @@ impl TenantStore {
                 limit: Some(limit),
                 ..Window::default()
             };
-            let page = self.memberships_page(pk.to_owned(), &range, window);
-            let (mut page, next) = page.await?;
+            let (mut page, next) = self.page(partition, &range, window).await?;
             let read = page.len();
             page.retain(|membership| members.contains(membership.member.as_str()));
             let is_worth_it = page.len() * 2 >= read;
@@ -146,33 +188,26 @@ impl TenantStore {
         }
     }
 
-    /// Every membership item in a range of one partition.
-    pub(in crate::store) async fn memberships_in(
-        &self,
-        pk: &str,
-        range: &KeyRange,
-    ) -> Result<Vec<Membership>, StoreError> {
-        let items = self.all_items(Account::Read, pk, range, Shown::All).await?;
-        items.into_iter().map(membership).collect()
-    }
-
     /// One call's worth of membership items, and the sort key to go on after, if there may be more.
-    async fn memberships_page(
-        &self,
-        pk: String,
+    async fn page(
+        self,
+        partition: &Partition,
         range: &KeyRange,
         window: Window<'_>,
     ) -> Result<(Vec<Membership>, Option<String>), StoreError> {
-        let output = self.query(pk, range, window, Shown::All).await?;
-        let next = crate::store::table::range::last_key(&output);
-        let items = output.items.unwrap_or_default().into_iter();
-        let memberships = items.map(membership).collect::<Result<Vec<_>, _>>()?;
-        Ok((memberships, next))
+        let query = Query::new(partition, range, Shown::All).within(window);
+        let page = query.page(self.table).await?;
+        let memberships = page.items.into_iter().map(read);
+        Ok((memberships.collect::<Result<_, _>>()?, page.next))
     }
 }
 
+fn range_of(member: &str) -> KeyRange {
+    KeyRange::prefix(&format!("{member}{SEPARATOR}"))
+}
+
 /// Reads a membership's item.
-fn membership(mut item: Item) -> Result<Membership, StoreError> {
+fn read(mut item: Item) -> Result<Membership, StoreError> {
     let key = item::take_text(&mut item, "sk")?;
     let shard = item::number(&item, "shard")?;
     let mut parts = key.splitn(3, SEPARATOR).map(str::to_owned);

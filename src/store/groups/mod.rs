@@ -1,11 +1,173 @@
 //! The members of groups: who is in which group, and how that changes.
+//!
+//! A change of a few members is one transaction of member and membership items, and then one update of
+//! the group, which is where it becomes part of the group's history: if the group is gone by then, or
+//! has another set, the change is undone or made again. What does not fit one transaction is written
+//! into the journal first.
+//!
+//! | wanted | file | more than one transaction takes |
+//! |---|---|---|
+//! | members to add and to remove | `edit` | `edit_set` |
+//! | a whole new list | `replace` | `replace_set` |
+//! | no group any more | `delete` | `delete` |
+//!
+//! It must not know who may change what, or what a request looks like.
 
-pub(in crate::store) mod delta;
-pub(in crate::store) mod erase;
-pub(in crate::store) mod fill;
-pub(in crate::store) mod member;
-pub(in crate::store) mod member_write;
+mod delete;
+mod edit;
+mod edit_set;
+mod job;
+mod member;
+mod member_write;
 mod members;
 mod memberships;
+mod missing;
 mod nesting;
-pub(in crate::store) mod sweep;
+mod replace;
+mod replace_set;
+pub(super) mod set;
+mod sweep_set;
+mod update;
+
+use std::collections::BTreeMap;
+
+use super::error::StoreError;
+use super::item::{Stored, n, token};
+use super::resources::entry::Entries;
+use super::resources::write::New;
+use super::table::Table;
+use super::table::write::Update;
+use crate::protocol::schema::{Registry, ResourceType};
+
+pub(super) use job::parse;
+pub use member::{Member, MemberChange};
+pub use members::Members;
+pub use memberships::{Membership, Memberships};
+pub use nesting::Nesting;
+pub use update::{ChangeAttempt, Guard};
+
+/// What a request makes of the members of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberPlan {
+    /// They stay.
+    Keep,
+    /// Some are added and removed, whichever others there are.
+    Edit(MemberChange),
+    /// These are the members, by id. Where they are the members already, or differ by one, that is
+    /// found out first.
+    Replace(BTreeMap<String, Member>),
+    /// There are none any more.
+    Clear,
+}
+
+/// The groups of one tenant, with their members.
+#[derive(Clone, Copy)]
+pub struct Groups<'t> {
+    table: &'t Table,
+}
+
+impl<'t> Groups<'t> {
+    pub(super) fn new(table: &'t Table) -> Self {
+        Self { table }
+    }
+
+    /// Creates a group with its first members, by id: all of it or nothing.
+    ///
+    /// # Errors
+    /// `Taken` naming the unique attribute whose value belongs to another resource; `NoMember`;
+    /// `TooLarge`, `TooManyEntries`. `Unavailable` when the deadline passes, in which case the journal
+    /// finishes the creation of a large group.
+    pub async fn create(
+        self,
+        resource_type: &ResourceType,
+        new: New<'_>,
+        members: BTreeMap<String, Member>,
+        types: &Registry,
+    ) -> Result<Stored, StoreError> {
+        nesting::mark(self.table, types, new.id, members.values()).await?;
+        replace::create(self.table, resource_type, new, members, types).await
+    }
+
+    /// Makes one attempt of a change of a group: body and members together, all of it or nothing. A
+    /// change that changes nothing writes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` when the group is gone, `VersionMismatch` when what the change guards has changed
+    /// since it was read, `Taken`, `NoMember`, `TooLarge`, `TooManyEntries`. `Unavailable` when the
+    /// deadline passes, in which case the journal finishes a large change.
+    pub async fn change(
+        self,
+        attempt: ChangeAttempt<'_>,
+        plan: MemberPlan,
+        types: &Registry,
+    ) -> Result<Stored, StoreError> {
+        let table = self.table;
+        match plan {
+            MemberPlan::Keep => update::keep_members(table, attempt).await,
+            MemberPlan::Edit(change) => {
+                let added = change.add.values();
+                nesting::mark(table, types, &attempt.before.id, added).await?;
+                edit::edit(table, attempt, change, types).await
+            }
+            MemberPlan::Replace(members) => {
+                replace::compare_and_replace(table, attempt, members, types).await
+            }
+            MemberPlan::Clear => replace::replace(table, attempt, BTreeMap::new(), types).await,
+        }
+    }
+
+    /// Deletes a resource that is in groups, or is one: when this returns it is in no group, list or
+    /// index.
+    ///
+    /// # Errors
+    /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read;
+    /// `Unavailable` when the deadline passes, in which case the journal finishes the deletion.
+    pub async fn delete(
+        self,
+        resource_type: &ResourceType,
+        before: &Stored,
+        entries: &Entries,
+        guard: Guard,
+        types: &Registry,
+    ) -> Result<(), StoreError> {
+        delete::delete(self.table, resource_type, before, entries, guard, types).await
+    }
+
+    /// Finishes the deletion of a resource that is a tombstone; `false` when it is none.
+    ///
+    /// # Errors
+    /// As for [`delete`](Groups::delete).
+    pub async fn resume_delete(
+        self,
+        resource_type: &ResourceType,
+        id: &str,
+        types: &Registry,
+    ) -> Result<bool, StoreError> {
+        delete::resume(self.table, resource_type, id, types).await
+    }
+
+    /// Says in a group how many members it has, on the condition that it has counted no change of them
+    /// since it was read.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`, `Unavailable`, `Backend`.
+    pub async fn correct_count(
+        self,
+        resource_type: &ResourceType,
+        group: &Stored,
+        counted: u64,
+    ) -> Result<(), StoreError> {
+        let read = group.group.as_ref();
+        let revision = read.map_or(0, |state| state.member_revision);
+        let token = token();
+        let key = self.table.keys().resources(resource_type).key(&group.id);
+        let mut update = Update::new(key, &token);
+        update
+            .require("attribute_not_exists(del) AND mv = :mv")
+            .set("about = :about")
+            .value(":mv", n(revision))
+            .value(":about", n(counted));
+        update.send(self.table, &token).await?;
+        Ok(())
+    }
+}

@@ -13,7 +13,7 @@ use crate::protocol::sort::{SortBy, SortKey};
 use crate::store::key_range::KeyRange;
 use crate::store::keys;
 use crate::store::resources::entry::Entries;
-use crate::store::table::range::Order;
+use crate::store::table::query::Order;
 
 /// A set of keys, and the order they are read in.
 #[derive(Debug, Clone, PartialEq)]

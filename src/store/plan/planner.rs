@@ -9,7 +9,7 @@ use crate::protocol::message::SortOrder;
 use crate::protocol::schema::{BoundPath, Index, Membership, ResourceType};
 use crate::protocol::sort::SortBy;
 use crate::store::key_range::KeyRange;
-use crate::store::table::range::Order;
+use crate::store::table::query::Order;
 
 /// How much there is to read, least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -37,6 +37,12 @@ impl Entry {
         self.path.strip_prefix(CLAIMS).unwrap_or(&self.path)
     }
 
+    /// Whether the entry is in this index, or is a claim on its values.
+    #[must_use]
+    pub fn is_of(&self, index: &Index) -> bool {
+        self.attribute() == index.path()
+    }
+
     /// The sort key: with the id, unless it is a claim.
     pub(in crate::store) fn sort_key(&self, id: &str) -> String {
         if self.unique {
@@ -130,6 +136,11 @@ impl Entries {
             entries: self.iter().filter(|entry| keep(entry)).cloned().collect(),
             crowded: BTreeMap::new(),
         }
+    }
+
+    /// All of them but one.
+    pub(super) fn without(&self, entry: &Entry) -> Self {
+        self.filtered(|other| other != entry)
     }
 
     /// The partitions in which this index keeps its entries and claims.

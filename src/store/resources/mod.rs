@@ -1,311 +1,229 @@
-//! One resource: read, create and delete, each with its index entries and its count.
+//! Resources, each with its index entries, its claims on unique values, and its part in the count of
+//! its type.
+//!
+//! It must not know what the members of a group are.
 
-pub(in crate::store) mod change;
-mod counter;
-pub(in crate::store) mod entry;
-pub(in crate::store) mod repair;
+pub(super) mod entry;
+pub(super) mod index;
+pub(super) mod write;
 
-use aws_sdk_dynamodb::types::{Delete, Put, ReturnConsumedCapacity};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use uuid::Uuid;
+use std::collections::HashMap;
 
-use self::change::MemberItems;
-use self::entry::{Entries, Entry};
+use super::error::StoreError;
+use super::item::{self, Item, Stored, n, s, token};
+use super::key_range::EVERY_KEY;
+use super::table::query::{Query, Shown, Window};
+use super::table::write::{Condition, Delete, Update};
+use super::table::{Table, get};
 use crate::protocol::schema::ResourceType;
-use crate::store::TenantStore;
-use crate::store::error::StoreError;
-use crate::store::groups::member::Member;
-use crate::store::item::{self, GroupState, Item, Stored, n, s};
-use crate::store::journal::{self, Note};
-use crate::store::table::meter::Account;
-use crate::store::table::transaction::{Refusal, Refused, Transaction, WITH_OLD_ITEM};
+use entry::Entries;
+use write::{BodyChange, New};
 
-/// What a write makes of a resource.
-#[derive(Debug, Clone, Copy)]
-pub struct Write<'w> {
-    /// The canonical JSON text without `meta`.
-    pub body: &'w str,
-    /// Every key the resource stands under from now on.
-    pub entries: &'w Entries,
-    /// The argon2 hash of the password, where there is one.
-    pub password: Option<&'w str>,
-    /// The time of the write, in milliseconds since the Unix epoch.
-    pub now: u64,
+/// The resources of one tenant.
+#[derive(Clone, Copy)]
+pub struct Resources<'t> {
+    table: &'t Table,
 }
 
-/// A resource to create.
-#[derive(Debug, Clone, Copy)]
-pub struct New<'n> {
-    /// Its new id.
-    pub id: &'n str,
-    /// What to store.
-    pub write: Write<'n>,
-    /// The state of its members, if it is a group.
-    pub group: Option<&'n GroupState>,
-    /// The members to add in the same transaction, each with its resource type.
-    pub members: &'n [(Member, &'n ResourceType)],
+/// A page of a type.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResourcePage {
+    /// The resources in order of creation.
+    pub resources: Vec<Stored>,
+    /// The id to go on after, when there may be more.
+    pub next: Option<String>,
 }
 
-impl New<'_> {
-    pub(in crate::store) fn stored(&self) -> Stored {
-        Stored {
-            id: self.id.to_owned(),
-            body: self.write.body.to_owned(),
-            revision: 1,
-            created: self.write.now,
-            modified: self.write.now,
-            password: self.write.password.map(str::to_owned),
-            lacks_id: false,
-            // The first members are a revision of their own, so that none of them seems to be owed one.
-            group: self.group.map(|group| GroupState {
-                member_revision: 1,
-                member_stamp: self.write.now,
-                ..group.clone()
-            }),
-        }
+impl<'t> Resources<'t> {
+    pub(super) fn new(table: &'t Table) -> Self {
+        Self { table }
     }
-}
 
-impl TenantStore {
     /// The resource with this id, unless it is being deleted. Strongly consistent; one call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
     pub async fn get(
-        &self,
+        self,
         resource_type: &ResourceType,
         id: &str,
     ) -> Result<Option<Stored>, StoreError> {
-        let item = self
-            .get_item(self.keys.resources(resource_type), id)
-            .await?;
+        let key = self.table.keys().resources(resource_type).key(id);
+        let item = get::one(self.table, &key).await?;
         item.filter(|item| !item::is_deleted(item))
             .map(Stored::from_item)
             .transpose()
     }
 
-    pub(in crate::store) async fn get_item(
-        &self,
-        pk: String,
-        sk: &str,
-    ) -> Result<Option<Item>, StoreError> {
-        let attempt = || {
-            self.client
-                .get_item()
-                .table_name(&*self.table)
-                .key("pk", s(&pk))
-                .key("sk", s(sk))
-                .consistent_read(true)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-        };
-        let output = self.call(Account::Read, attempt).await?;
-        self.meter
-            .capacity(Account::Read, output.consumed_capacity());
-        Ok(output.item)
-    }
-
-    /// Stores a new resource with its claims, index entries and count: one transaction, which adds the
-    /// first members of a group too if they are few.
+    /// The resources with these ids that exist, in the order of `ids`; batches run in parallel.
     ///
     /// # Errors
-    /// `Taken` naming the unique attribute whose value belongs to another resource; `NoMember`;
-    /// `TooLarge`.
+    /// `Unavailable`, `Backend`.
+    pub async fn get_many(
+        self,
+        resource_type: &ResourceType,
+        ids: &[String],
+    ) -> Result<Vec<Stored>, StoreError> {
+        let mut found = HashMap::new();
+        for item in self.living(resource_type, ids, Shown::Resource).await? {
+            let stored = Stored::from_item(item)?;
+            found.insert(stored.id.clone(), stored);
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
+    /// Those of the ids that are resources of the type, sorted.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn existing(
+        self,
+        resource_type: &ResourceType,
+        ids: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        let found = self.living(resource_type, ids, Shown::Keys).await?;
+        let found = found
+            .into_iter()
+            .map(|mut item| item::take_text(&mut item, "sk"));
+        let mut found = found.collect::<Result<Vec<_>, _>>()?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The items of these resources, but for those that are being deleted.
+    async fn living(
+        self,
+        resource_type: &ResourceType,
+        ids: &[String],
+        shown: Shown,
+    ) -> Result<Vec<Item>, StoreError> {
+        let partition = self.table.keys().resources(resource_type);
+        let keys = ids.iter().map(|id| partition.key(id));
+        let mut items = get::many(self.table, keys.collect(), shown).await?;
+        items.retain(|item| !item::is_deleted(item));
+        Ok(items)
+    }
+
+    /// One call's worth of a type's resources in order of creation; those being deleted are left out.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn page(
+        self,
+        resource_type: &ResourceType,
+        window: Window<'_>,
+    ) -> Result<ResourcePage, StoreError> {
+        let partition = self.table.keys().resources(resource_type);
+        let query = Query::new(&partition, &EVERY_KEY, Shown::Resource).within(window);
+        let page = query.page(self.table).await?;
+        let items = page.items.into_iter();
+        let living = items.filter(|item| !item::is_deleted(item));
+        Ok(ResourcePage {
+            resources: living.map(Stored::from_item).collect::<Result<_, _>>()?,
+            next: page.next,
+        })
+    }
+
+    /// The number of resources of a type: exact. Strongly consistent; one call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn total(self, resource_type: &ResourceType) -> Result<u64, StoreError> {
+        let partition = self.table.keys().counters(resource_type);
+        let items = Query::new(&partition, &EVERY_KEY, Shown::Number);
+        let items = items.all(self.table).await?;
+        let count = |item: &Item| item.get("n")?.as_n().ok()?.parse::<i64>().ok();
+        let total: i64 = items.iter().filter_map(count).sum();
+        Ok(u64::try_from(total).unwrap_or(0))
+    }
+
+    /// Stores a new resource with its claims, index entries and count: one transaction.
+    ///
+    /// # Errors
+    /// `Taken` naming the unique attribute whose value belongs to another resource; `TooLarge`.
     pub async fn create(
-        &self,
+        self,
         resource_type: &ResourceType,
         new: New<'_>,
     ) -> Result<Stored, StoreError> {
-        self.create_noted(resource_type, new, None).await
+        write::create(
+            self.table,
+            resource_type,
+            new.stored(),
+            new.write.entries,
+            &(),
+        )
+        .await
     }
 
-    pub(in crate::store) async fn create_noted(
-        &self,
+    /// Changes a resource's body from the state that was read: one conditional update, or one
+    /// transaction when an index entry changes.
+    ///
+    /// # Errors
+    /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read, `Taken`,
+    /// `TooLarge`, `TooManyEntries`.
+    pub async fn update(
+        self,
         resource_type: &ResourceType,
-        new: New<'_>,
-        note: Option<Note<'_>>,
+        before: &Stored,
+        body: BodyChange<'_>,
     ) -> Result<Stored, StoreError> {
-        let stored = new.stored();
-        let token = token();
-        let mut transaction = Transaction::default();
-        transaction.put(
-            self.resource_put(resource_type, &stored, &token)?,
-            Refusal::Resource,
-        );
-        for entry in new.write.entries.iter() {
-            self.add_entry(&mut transaction, resource_type, new.id, entry, &token)?;
-        }
-        transaction.update(self.count(resource_type, new.id, 1)?, Refusal::Never);
-        if let Some(set) = new.group {
-            let items = MemberItems {
-                set,
-                add: new.members,
-                again: &[],
-                remove: &[],
-            };
-            self.member_steps(&mut transaction, new.id, items)?;
-        }
-        if let Some(note) = note {
-            self.note(&mut transaction, note, &token)?;
-        }
-        self.commit(transaction, &token)
-            .await?
-            .map_err(|refused| refused.into_error(None))?;
-        Ok(stored)
+        write::update(self.table, resource_type, before, Some(body), &()).await
     }
 
-    /// Removes a resource that no other resource keeps a membership of: one transaction.
+    /// Removes a resource that can be in no group: one transaction.
     ///
     /// # Errors
     /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read.
-    pub(in crate::store) async fn remove(
-        &self,
+    pub async fn remove(
+        self,
         resource_type: &ResourceType,
         before: &Stored,
         entries: &Entries,
     ) -> Result<(), StoreError> {
-        let token = token();
-        let mut transaction = Transaction::default();
-        let delete = Delete::builder()
-            .table_name(&*self.table)
-            .key("pk", s(self.keys.resources(resource_type)))
-            .key("sk", s(&before.id))
-            .condition_expression("v = :v AND attribute_not_exists(del)")
-            .expression_attribute_values(":v", n(before.revision))
-            .return_values_on_condition_check_failure(WITH_OLD_ITEM)
-            .build();
-        transaction.delete(delete.map_err(broken)?, Refusal::Resource);
-        for entry in entries.iter() {
-            self.remove_entry(&mut transaction, resource_type, &before.id, entry)?;
-        }
-        transaction.update(self.count(resource_type, &before.id, -1)?, Refusal::Never);
-        self.commit(transaction, &token)
-            .await?
-            .map_err(|refused| refused.into_error(Some(before)))
+        let key = self.table.keys().resources(resource_type).key(&before.id);
+        let item = |_: &str| {
+            let is_as_read = Condition::new("v = :v AND attribute_not_exists(del)")
+                .value(":v", n(before.revision))
+                .showing_item();
+            Delete::new(key.clone()).when(is_as_read).into()
+        };
+        write::remove(self.table, resource_type, before, entries, item, |_, _| {}).await
     }
 
-    fn resource_put(
-        &self,
+    /// Writes the `id` into a body whose text does not have it, on the condition that the body is still
+    /// as it was read. What clients see does not change, so neither do version and time.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`, `Unavailable`, `Backend`.
+    pub async fn write_id(
+        self,
         resource_type: &ResourceType,
         stored: &Stored,
-        token: &str,
-    ) -> Result<Put, StoreError> {
-        Put::builder()
-            .table_name(&*self.table)
-            .set_item(Some(
-                stored.to_item(self.keys.resources(resource_type), token),
-            ))
-            .condition_expression("attribute_not_exists(pk)")
-            .return_values_on_condition_check_failure(WITH_OLD_ITEM)
-            .build()
-            .map_err(broken)
-    }
-
-    /// Puts a claim or an index entry.
-    pub(in crate::store) fn add_entry(
-        &self,
-        transaction: &mut Transaction,
-        resource_type: &ResourceType,
-        id: &str,
-        entry: &Entry,
-        token: &str,
     ) -> Result<(), StoreError> {
-        let item = self.entry_item(resource_type, id, entry, token);
-        let put = Put::builder().table_name(&*self.table).set_item(Some(item));
-        if !entry.unique {
-            transaction.put(put.build().map_err(broken)?, Refusal::Never);
-            return Ok(());
-        }
-        let claim = put
-            .condition_expression("attribute_not_exists(pk) OR id = :id")
-            .expression_attribute_values(":id", s(id))
-            .return_values_on_condition_check_failure(WITH_OLD_ITEM);
-        transaction.put(
-            claim.build().map_err(broken)?,
-            Refusal::Claim(entry.attribute().to_owned()),
-        );
+        let (token, keys) = (token(), self.table.keys());
+        let mut update = Update::new(keys.resources(resource_type).key(&stored.id), &token);
+        update
+            .require("attribute_not_exists(del) AND v = :v")
+            .set("body = :body")
+            .value(":v", n(stored.revision))
+            .value(":body", s(&stored.body));
+        update.send(self.table, &token).await?;
         Ok(())
     }
 
-    /// The item of a claim or an index entry. A claim names the write that made it.
-    pub(in crate::store) fn entry_item(
-        &self,
+    /// Corrects the count of a type by a difference.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn correct_total(
+        self,
         resource_type: &ResourceType,
-        id: &str,
-        entry: &Entry,
-        token: &str,
-    ) -> Item {
-        let mut item = Item::from([
-            (
-                "pk".to_owned(),
-                s(self.keys.index(resource_type, &entry.path)),
-            ),
-            ("sk".to_owned(), s(entry.sort_key(id))),
-            ("id".to_owned(), s(id)),
-        ]);
-        if entry.unique {
-            item.insert("rid".to_owned(), s(token));
-        }
-        item
-    }
-
-    /// Removes a claim or an index entry. Only an entry of this resource's can have this key: a
-    /// plain entry's key ends with the id, and a claim is checked.
-    pub(in crate::store) fn remove_entry(
-        &self,
-        transaction: &mut Transaction,
-        resource_type: &ResourceType,
-        id: &str,
-        entry: &Entry,
+        by: i64,
     ) -> Result<(), StoreError> {
-        let mut delete = Delete::builder()
-            .table_name(&*self.table)
-            .key("pk", s(self.keys.index(resource_type, &entry.path)))
-            .key("sk", s(entry.sort_key(id)));
-        let mut refusal = Refusal::Never;
-        if entry.unique {
-            delete = delete
-                .condition_expression("attribute_not_exists(pk) OR id = :id")
-                .expression_attribute_values(":id", s(id));
-            refusal = Refusal::NotHeld(entry.clone());
-        }
-        transaction.delete(delete.build().map_err(broken)?, refusal);
+        // Any of the counters will do: only their sum means anything.
+        let update = write::count(self.table.keys(), resource_type, "", by);
+        update.send_if(self.table).await?;
         Ok(())
     }
-}
-
-impl Refused {
-    /// What the refusal means for a write that was made for the resource as it was `before`.
-    pub(in crate::store) fn into_error(self, before: Option<&Stored>) -> StoreError {
-        match (self.refusal, before) {
-            (Refusal::Claim(attribute), _) => StoreError::Taken { attribute },
-            (Refusal::NotHeld(entry), _) => StoreError::NotHeld(entry),
-            // Somebody else finishes, or has finished, what this writer began.
-            (Refusal::Journal, _) => journal::lost(),
-            (Refusal::Member(id), _) => StoreError::NoMember { id },
-            (Refusal::Changed, _) => StoreError::VersionMismatch,
-            (Refusal::Resource, Some(_)) => mismatch(self.item.as_ref()),
-            // A new id that exists already: somebody guessed a random number.
-            (Refusal::Resource | Refusal::Never, _) => StoreError::VersionMismatch,
-        }
-    }
-}
-
-/// Whether the item that stood in the way is gone, going, or only changed.
-pub(in crate::store) fn mismatch(item: Option<&Item>) -> StoreError {
-    match item {
-        Some(item) if !item::is_deleted(item) => StoreError::VersionMismatch,
-        _ => StoreError::NotFound,
-    }
-}
-
-/// A request that could not be built: a fault of ours.
-pub(in crate::store) fn broken(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
-    StoreError::Backend(error.into())
-}
-
-/// A name for one logical write: random, the same for each of its attempts, 22 characters.
-pub(in crate::store) fn token() -> String {
-    URL_SAFE_NO_PAD.encode(Uuid::now_v7().as_bytes())
 }

@@ -1,9 +1,5 @@
 //! How much counting may cost, and what is left of that.
 
-use aws_sdk_dynamodb::operation::query::QueryOutput;
-
-use super::meter;
-
 /// How many items one read unit holds as long as it is not known: index entries and member items are
 /// shorter than 1 KB.
 const ITEMS_PER_UNIT: u64 = 4;
@@ -27,7 +23,7 @@ impl CountLimit {
 
 /// What is left of a limit while items are counted.
 #[derive(Debug)]
-pub(in crate::store) struct Allowance {
+pub(super) struct Allowance {
     items: u64,
     /// In thousandths of a read unit, as what was spent.
     left: u64,
@@ -36,7 +32,7 @@ pub(in crate::store) struct Allowance {
 }
 
 impl Allowance {
-    pub(in crate::store) fn new(limit: CountLimit) -> Self {
+    pub(super) fn new(limit: CountLimit) -> Self {
         Self {
             items: limit.items,
             left: limit.read_units.saturating_mul(1_000),
@@ -46,7 +42,7 @@ impl Allowance {
     }
 
     /// How many items each of so many calls may read; nothing if the limit is reached.
-    pub(in crate::store) fn share(&self, calls: usize) -> Option<usize> {
+    pub(super) fn share(&self, calls: usize) -> Option<usize> {
         let affordable = match self.spent {
             0 => self.left.saturating_mul(ITEMS_PER_UNIT) / 1_000,
             spent => self.left.saturating_mul(self.seen) / spent,
@@ -59,38 +55,26 @@ impl Allowance {
         (is_left && share > 0).then(|| usize::try_from(share).unwrap_or(usize::MAX))
     }
 
-    /// Takes off what a call has read.
-    pub(in crate::store) fn spend(&mut self, output: &QueryOutput) {
-        let items = u64::try_from(output.scanned_count()).unwrap_or(0);
+    /// Takes off what a call has read: so many items, for so many thousandths of a read unit if the
+    /// table reports that.
+    pub(super) fn spend(&mut self, items: u64, milliunits: Option<u64>) {
         // A table that does not report capacity is counted with the same guess as before.
-        let units = match output.consumed_capacity() {
-            Some(consumed) => meter::milliunits([consumed]),
-            None => items.saturating_mul(1_000) / ITEMS_PER_UNIT,
-        };
+        let guess = || items.saturating_mul(1_000) / ITEMS_PER_UNIT;
+        let units = milliunits.unwrap_or_else(guess);
         self.seen = self.seen.saturating_add(items);
         self.spent = self.spent.saturating_add(units);
         self.left = self.left.saturating_sub(units);
     }
 
     /// Whether more items were read than may be counted.
-    pub(in crate::store) fn is_exceeded(&self) -> bool {
+    pub(super) fn is_exceeded(&self) -> bool {
         self.seen > self.items
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::types::ConsumedCapacity;
-
     use super::*;
-
-    fn output(items: i32, units: Option<f64>) -> QueryOutput {
-        let consumed = units.map(|units| ConsumedCapacity::builder().capacity_units(units).build());
-        QueryOutput::builder()
-            .scanned_count(items)
-            .set_consumed_capacity(consumed)
-            .build()
-    }
 
     #[test]
     fn what_is_left_is_shared_among_calls() {
@@ -109,9 +93,9 @@ mod tests {
             items: 10_000,
             read_units: 100,
         });
-        allowance.spend(&output(400, Some(10.0)));
+        allowance.spend(400, Some(10_000));
         assert_eq!(allowance.share(1), Some(3_600));
-        allowance.spend(&output(3_600, Some(90.0)));
+        allowance.spend(3_600, Some(90_000));
         assert_eq!((allowance.share(1), allowance.is_exceeded()), (None, false));
     }
 
@@ -121,13 +105,13 @@ mod tests {
             items: u64::MAX,
             read_units: 100,
         });
-        allowance.spend(&output(400, None));
+        allowance.spend(400, None);
         assert_eq!(allowance.share(1), None);
         let mut few = Allowance::new(CountLimit {
             items: 3,
             read_units: 100,
         });
-        few.spend(&output(4, Some(0.5)));
+        few.spend(4, Some(500));
         assert!(few.is_exceeded() && few.share(1).is_none());
     }
 }

@@ -41,10 +41,15 @@ pub(super) async fn by_claims(
     let texts: Vec<String> = texts.iter().filter(is_left).cloned().collect();
     let held = match texts.as_slice() {
         [text] => {
-            let claim = store.claimed(resource_type, index, text).await?;
+            let claim = store.indexes().claimed(resource_type, index, text).await?;
             claim.map(|id| (text.clone(), id)).into_iter().collect()
         }
-        texts => store.all_claimed(resource_type, index, texts).await?,
+        texts => {
+            store
+                .indexes()
+                .all_claimed(resource_type, index, texts)
+                .await?
+        }
     };
     let held = texts
         .into_iter()
@@ -129,7 +134,8 @@ async fn values(
         order: Order::Ascending,
     };
     Ok(store
-        .index_page(resource_type, index, &range, window)
+        .indexes()
+        .page(resource_type, index, &range, window)
         .await?)
 }
 
@@ -146,8 +152,8 @@ pub(super) async fn fetch(
     let distinct: Vec<String> = BTreeSet::from_iter(&ids).into_iter().cloned().collect();
     let stored = match distinct.as_slice() {
         [] => Vec::new(),
-        [id] => Vec::from_iter(store.get(resource_type, id).await?),
-        distinct => store.get_many(resource_type, distinct).await?,
+        [id] => Vec::from_iter(store.resources().get(resource_type, id).await?),
+        distinct => store.resources().get_many(resource_type, distinct).await?,
     };
     let are_distinct = distinct.len() == ids.len();
     let mut stored: HashMap<String, Stored> = stored
@@ -179,7 +185,8 @@ pub(super) async fn by_range(
         order: range.order,
     };
     let mut page = store
-        .index_page(resource_type, &range.index, &range.keys, window)
+        .indexes()
+        .page(resource_type, &range.index, &range.keys, window)
         .await?;
     let items = page.entries.len();
     if range.by_value
@@ -223,7 +230,8 @@ pub(in super::super) async fn tied(
         };
         let index = &range.index;
         let page = store
-            .index_page(resource_type, index, &keys, window)
+            .indexes()
+            .page(resource_type, index, &keys, window)
             .await?;
         entries.extend(page.entries);
         next = page.next;

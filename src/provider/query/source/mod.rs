@@ -99,7 +99,11 @@ impl<'s> Source<'s> {
         ids.dedup();
         let more = ids.len() > limit;
         ids.truncate(limit);
-        let groups = scope.store.get_many(resource_type, &ids).await?;
+        let groups = scope
+            .store
+            .resources()
+            .get_many(resource_type, &ids)
+            .await?;
         let current = groups.into_iter().filter(|group| is_in(memberships, group));
         Ok(Batch {
             found: current.map(|group| (group.id.clone(), group)).collect(),
@@ -112,7 +116,7 @@ impl<'s> Source<'s> {
     pub(super) async fn memberships(&mut self, member: &str) -> Result<&Vec<Membership>> {
         if !self.memberships.contains_key(member) {
             let found = match could_be_an_id(member) {
-                true => self.scope.store.memberships(member).await?,
+                true => self.scope.store.memberships().of(member).await?,
                 false => Vec::new(),
             };
             self.memberships.insert(member.to_owned(), found);
@@ -150,7 +154,7 @@ impl<'s> Source<'s> {
         let scope = self.scope;
         let (mut merged, mut more) = (BTreeMap::new(), false);
         for group in self.nested(group).await? {
-            let (members, further) = scope.store.members_after(group, after, limit).await?;
+            let (members, further) = scope.store.members().page(group, after, limit).await?;
             more |= further;
             merged.extend(members.into_iter().map(|member| (member.id, member.kind)));
         }
@@ -201,7 +205,7 @@ impl<'s> Source<'s> {
                 let scope = self.scope;
                 let members: Vec<String> = all().map(|stored| stored.id.clone()).collect();
                 let groups = self.nested(group).await?;
-                Ok(scope.store.members_among(groups, &members).await?)
+                Ok(scope.store.members().among(groups, &members).await?)
             }
             _ => Ok(HashSet::new()),
         }
@@ -210,11 +214,9 @@ impl<'s> Source<'s> {
 
 /// Whether one of the memberships is in the group's current set.
 pub(super) fn is_in(memberships: &[Membership], group: &Stored) -> bool {
-    let set = group.group.as_ref().map(|state| state.set.as_str());
-    let counts = |membership: &Membership| {
-        membership.group == group.id && Some(membership.set.as_str()) == set
-    };
-    memberships.iter().any(counts)
+    memberships
+        .iter()
+        .any(|membership| membership.counts_in(group))
 }
 
 async fn in_creation_order(
@@ -228,7 +230,7 @@ async fn in_creation_order(
         limit: from.limit,
         order,
     };
-    let page = store.resource_page(resource_type, window).await?;
+    let page = store.resources().page(resource_type, window).await?;
     let found = page.resources.into_iter();
     Ok(Batch {
         found: found.map(|stored| (stored.id.clone(), stored)).collect(),
@@ -247,10 +249,10 @@ async fn group_with(
     if !could_be_an_id(group) || !could_be_an_id(member) {
         return Ok(batch);
     }
-    let Some(stored) = store.get(resource_type, group).await? else {
+    let Some(stored) = store.resources().get(resource_type, group).await? else {
         return Ok(batch);
     };
-    if store.is_member(&stored, member).await? {
+    if store.members().has(&stored, member).await? {
         batch.found.push((group.to_owned(), stored));
     }
     Ok(batch)

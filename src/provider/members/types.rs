@@ -1,15 +1,15 @@
 //! Of which resource types members are (RFC 7643 §4.2): as the request says, as they are found, or
 //! else the default.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::Scope;
 use super::super::get::could_be_an_id;
-use super::intent::MemberIntent;
+use super::request::MemberRequest;
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource;
-use crate::store::{Member, MemberChange, StoreError};
+use crate::store::{Member, StoreError};
 
 /// The most members that one request may name.
 pub(in crate::provider) const MAX_MEMBERS: usize = 20_000;
@@ -19,18 +19,18 @@ const MAX_DISPLAY_BYTES: usize = 256;
 
 /// The resource types of members that did not say theirs, as far as they were looked up.
 #[derive(Debug, Default)]
-pub(in crate::provider) struct Kinds {
+pub(in crate::provider) struct MemberTypes {
     known: HashMap<String, String>,
 }
 
-impl Kinds {
-    /// The members to add, each with its type: as given, as found, or else the default.
+impl MemberTypes {
+    /// The members to add, by id, each with its type: as given, as found, or else the default.
     pub(super) fn additions<'m>(
         &self,
         scope: &Scope,
         group: &str,
         members: impl IntoIterator<Item = &'m resource::Member>,
-    ) -> Result<MemberChange> {
+    ) -> Result<BTreeMap<String, Member>> {
         let mut add = BTreeMap::new();
         for member in members {
             if member.value == group {
@@ -67,10 +67,7 @@ impl Kinds {
                 },
             );
         }
-        Ok(MemberChange {
-            add,
-            remove: HashSet::new(),
-        })
+        Ok(add)
     }
 
     /// Finds out the types of members that are not what they were taken for.
@@ -82,9 +79,9 @@ impl Kinds {
         &mut self,
         scope: &Scope,
         missing: &str,
-        intent: &MemberIntent,
+        request: &MemberRequest,
     ) -> Result<()> {
-        let ids: Vec<String> = intent.added().map(|member| member.value.clone()).collect();
+        let ids: Vec<String> = request.added().map(|member| member.value.clone()).collect();
         self.look_up(scope, missing, &ids).await
     }
 
@@ -104,7 +101,7 @@ impl Kinds {
             return Err(unknown());
         }
         for resource_type in scope.member_types() {
-            for id in scope.store.existing(resource_type, ids).await? {
+            for id in scope.store.resources().existing(resource_type, ids).await? {
                 self.known.insert(id, resource_type.name.clone());
             }
         }

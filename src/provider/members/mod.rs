@@ -1,0 +1,42 @@
+//! What a request wants of a group's members, in the store's terms: which members, of which types, to
+//! add, to remove or to have. How that becomes items is the store's business.
+
+mod plan;
+mod request;
+mod types;
+
+use super::Scope;
+use crate::protocol::error::Result;
+use crate::protocol::resource;
+use crate::protocol::schema::ResourceType;
+use crate::store::{New, StoreError, Stored};
+
+pub(super) use plan::plan;
+pub(super) use request::MemberRequest;
+pub(super) use types::{MAX_MEMBERS, MemberTypes};
+
+/// Creates a group with its first members.
+///
+/// # Errors
+/// `InvalidValue` for a member that does not exist, `Uniqueness`, `PayloadTooLarge`.
+pub(super) async fn create_group(
+    scope: &Scope,
+    resource_type: &ResourceType,
+    new: New<'_>,
+    members: Vec<resource::Member>,
+) -> Result<Stored> {
+    let registry = &scope.tenant.registry;
+    let mut types = MemberTypes::default();
+    loop {
+        let wanted = types.additions(scope, new.id, &members)?;
+        let groups = scope.store.groups();
+        match groups.create(resource_type, new, wanted, registry).await {
+            // The member may be of another type than it was taken for.
+            Err(StoreError::NoMember { id }) => {
+                let ids: Vec<String> = members.iter().map(|member| member.value.clone()).collect();
+                types.look_up(scope, &id, &ids).await?;
+            }
+            created => return Ok(created?),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a request comes to for a group as it is.
+
+use super::super::Scope;
+use super::super::get::could_be_an_id;
+use super::request::MemberRequest;
+use super::types::{MAX_MEMBERS, MemberTypes};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::patch::MemberOp;
+use crate::store::{MemberChange, MemberPlan, Stored};
+
+/// What the request comes to for the group as it is.
+///
+/// # Errors
+/// `InvalidValue` for a member that cannot be one, `PayloadTooLarge` for more than [`MAX_MEMBERS`],
+/// `TooMany` for a filter over more members than a group shows.
+pub(in crate::provider) async fn plan(
+    scope: &Scope,
+    group: &Stored,
+    request: &MemberRequest,
+    types: &MemberTypes,
+) -> Result<MemberPlan> {
+    match request {
+        MemberRequest::Keep => Ok(MemberPlan::Keep),
+        MemberRequest::ClearVisible => match scope.visible_members(group).await? {
+            Some(members) if !members.is_empty() || group.members_are_changing() => {
+                Ok(MemberPlan::Clear)
+            }
+            _ => Ok(MemberPlan::Keep),
+        },
+        MemberRequest::Exactly(members) => {
+            let wanted = types.additions(scope, &group.id, members)?;
+            Ok(MemberPlan::Replace(wanted))
+        }
+        MemberRequest::Operations(operations) => fold(scope, group, operations, types).await,
+    }
+}
+
+/// PATCH operations in order, folded into one change (RFC 7644 §3.5.2).
+async fn fold(
+    scope: &Scope,
+    group: &Stored,
+    operations: &[MemberOp],
+    types: &MemberTypes,
+) -> Result<MemberPlan> {
+    let mut change = MemberChange::default();
+    let mut is_whole = false;
+    for operation in operations {
+        match operation {
+            MemberOp::Add(members) => {
+                for (id, member) in types.additions(scope, &group.id, members)? {
+                    change.remove.remove(&id);
+                    change.add.insert(id, member);
+                }
+            }
+            // What could not be an id is not there, and no key may be made of it.
+            MemberOp::Remove(ids) => {
+                let ids = ids.iter().filter(|id| could_be_an_id(id));
+                change.remove_all(ids.cloned());
+            }
+            MemberOp::RemoveMatching(filter) => {
+                let ids = scope.matching_members(group, filter).await?;
+                change.remove_all(ids);
+            }
+            MemberOp::Clear => (change, is_whole) = (MemberChange::default(), true),
+            MemberOp::ReplaceAll(members) => {
+                change = MemberChange {
+                    add: types.additions(scope, &group.id, members)?,
+                    ..MemberChange::default()
+                };
+                is_whole = true;
+            }
+        }
+    }
+    if change.add.len() + change.remove.len() > MAX_MEMBERS {
+        return Err(Error::payload_too_large(format!(
+            "A request may name at most {MAX_MEMBERS} members"
+        )));
+    }
+    Ok(match is_whole {
+        true => MemberPlan::Replace(change.add),
+        false if change.is_empty() => MemberPlan::Keep,
+        false => MemberPlan::Edit(change),
+    })
+}

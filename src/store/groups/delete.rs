@@ -1,0 +1,269 @@
+//! Deletes a resource that is in groups, or is one.
+//!
+//! First it becomes a tombstone and loses its index entries and its count: from here on no reader
+//! sees it, and no writer makes it a member. Only then are its memberships read and swept, so that
+//! none is missed. The tombstone goes last; until then a repeated DELETE resumes.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::memberships::{Membership, Memberships};
+use super::sweep_set;
+use super::update::Guard;
+use crate::protocol::schema::{self, Registry, ResourceType};
+use crate::store::error::StoreError;
+use crate::store::item::{self, GroupState, Stored, n, s, signed, token};
+use crate::store::journal::{self, Lease, NewEntry, Note, Stage};
+use crate::store::resources::entry::Entries;
+use crate::store::resources::write::{self, Refusal};
+use crate::store::table::batch::{self, PlainWrite};
+use crate::store::table::transaction::Transaction;
+use crate::store::table::write::{Delete, Request, Update};
+use crate::store::table::{Table, get};
+
+/// How long a request goes on removing what no reader sees any more.
+const SWEEP_TIME: Duration = Duration::from_secs(2);
+
+/// Groups that are left before the next ones are looked for.
+const PART: usize = 1_000;
+
+/// Groups updated at once while a member of them is deleted.
+const PARALLEL: usize = 16;
+
+/// The name of the work in the journal.
+const NAME: &str = "Erase";
+
+/// A resource that disappears.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DeleteJob {
+    /// The resource type, by name.
+    resource_type: String,
+    /// The resource's `id`.
+    id: String,
+    /// The set of its members, if it is a group.
+    set: Option<GroupState>,
+}
+
+/// Deletes a resource.
+///
+/// # Errors
+/// As for [`super::Groups::delete`].
+pub(super) async fn delete(
+    table: &Table,
+    resource_type: &ResourceType,
+    before: &Stored,
+    entries: &Entries,
+    guard: Guard,
+    types: &Registry,
+) -> Result<(), StoreError> {
+    let job = DeleteJob {
+        resource_type: resource_type.name.clone(),
+        id: before.id.clone(),
+        set: before.group.clone(),
+    };
+    let entry = NewEntry::new(table, NAME, &job)?;
+    bury(table, resource_type, before, entries, guard, &entry).await?;
+    finish(&entry.leased(table), &entry.lease, &job, types).await
+}
+
+/// Finishes the deletion of a resource that is a tombstone; `false` when it is none.
+///
+/// # Errors
+/// As for [`super::Groups::delete`].
+pub(super) async fn resume(
+    table: &Table,
+    resource_type: &ResourceType,
+    id: &str,
+    types: &Registry,
+) -> Result<bool, StoreError> {
+    let key = table.keys().resources(resource_type).key(id);
+    let item = get::one(table, &key).await?;
+    let Some(mut item) = item.filter(item::is_deleted) else {
+        return Ok(false);
+    };
+    let entry = item::take_text(&mut item, "del")?;
+    let job = DeleteJob {
+        resource_type: resource_type.name.clone(),
+        id: id.to_owned(),
+        set: Stored::from_item(item)?.group,
+    };
+    // The writer that holds the entry may be at it too: nothing of this harms when it is done twice.
+    let owner = token();
+    finish(table, &Lease { entry, owner }, &job, types).await?;
+    Ok(true)
+}
+
+/// Turns a resource into a tombstone and begins the journal entry: one transaction.
+async fn bury(
+    table: &Table,
+    resource_type: &ResourceType,
+    before: &Stored,
+    entries: &Entries,
+    guard: Guard,
+    entry: &NewEntry,
+) -> Result<(), StoreError> {
+    let tombstone = |token: &str| {
+        let key = table.keys().resources(resource_type).key(&before.id);
+        let mut update = Update::new(key, token);
+        // The index entries are known from the body, so the body must be the one that was read.
+        update
+            .require("attribute_not_exists(del) AND v = :v")
+            .set("del = :op")
+            .value(":v", n(before.revision))
+            .value(":op", s(&entry.lease.entry));
+        if let Some(group) = &before.group {
+            update
+                .require("#set = :set")
+                .value(":set", s(&group.set))
+                .name("#set", "set");
+            if guard != Guard::Changed {
+                update
+                    .require("mv = :mv")
+                    .value(":mv", n(group.member_revision));
+            }
+        }
+        Request::Update(update)
+    };
+    let note = |transaction: &mut Transaction<Refusal>, token: &str| {
+        let lost = Refusal::Is(journal::lost());
+        transaction.push(Note::Begin(entry).request(table, token), lost);
+    };
+    write::remove(table, resource_type, before, entries, tombstone, note).await
+}
+
+/// Finishes a deletion that another writer began.
+///
+/// # Errors
+/// `Unavailable`, `Backend`.
+pub(super) async fn resume_job(
+    table: &Table,
+    lease: &Lease,
+    stage: Stage,
+    job: &DeleteJob,
+    types: &Registry,
+) -> Result<(), StoreError> {
+    if stage == Stage::Begun {
+        leave(table, lease, job, types).await?;
+    }
+    sweep(table, lease, job).await
+}
+
+/// Takes a tombstone out of every group, and removes it.
+async fn finish(
+    table: &Table,
+    lease: &Lease,
+    job: &DeleteJob,
+    types: &Registry,
+) -> Result<(), StoreError> {
+    leave(table, lease, job, types).await?;
+    let brief = table.until(Instant::now() + SWEEP_TIME);
+    match sweep(&brief, lease, job).await {
+        // No reader sees what is left of a group, so what cannot be removed in good time is left to the
+        // finisher.
+        Ok(()) | Err(StoreError::Unavailable(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn leave(
+    table: &Table,
+    lease: &Lease,
+    job: &DeleteJob,
+    types: &Registry,
+) -> Result<(), StoreError> {
+    // Part by part, so that a writer that takes over goes on where the last one was. A tombstone gets no
+    // new memberships, so the end of a part is the end of all.
+    loop {
+        let memberships = Memberships::new(table).some_of(&job.id, PART);
+        let (memberships, more) = memberships.await?;
+        leave_groups(table, memberships, types).await?;
+        if !more {
+            break;
+        }
+    }
+    let Some(resource_type) = types.resource_type(&job.resource_type) else {
+        return lease.end(table).await;
+    };
+    let (token, mut transaction) = (token(), Transaction::default());
+    let tombstone = table.keys().resources(resource_type).key(&job.id);
+    transaction.push(Delete::new(tombstone), ());
+    let note = match job.set {
+        Some(_) => Note::Gone(lease),
+        None => Note::Drop(lease),
+    };
+    transaction.push(note.request(table, &token), ());
+    // Only the entry has a condition. If it is refused, another writer has removed the tombstone and
+    // the entry.
+    let _removed = transaction.commit(table, &token).await?;
+    Ok(())
+}
+
+async fn sweep(table: &Table, lease: &Lease, job: &DeleteJob) -> Result<(), StoreError> {
+    let Some(set) = &job.set else {
+        return Ok(());
+    };
+    sweep_set::sweep(table, &job.id, set).await?;
+    lease.end(table).await
+}
+
+/// Takes a resource out of the groups it is in: the members' items, then the stamp of each group, then
+/// the memberships. They go last, because a writer that takes over finds the groups by them.
+async fn leave_groups(
+    table: &Table,
+    memberships: Vec<Membership>,
+    types: &Registry,
+) -> Result<(), StoreError> {
+    let members = memberships
+        .iter()
+        .map(|membership| PlainWrite::Delete(membership.member_key(table)));
+    batch::write(table, members.collect()).await?;
+    let now = table.now_millis();
+    let group_types = types
+        .resource_types()
+        .iter()
+        .filter(|resource_type| resource_type.membership == Some(schema::Membership::Members));
+    for group_type in group_types {
+        // Collected first: a stream that still held the closure would not be `Send`.
+        let stamps: Vec<_> = memberships
+            .iter()
+            .map(|membership| stamp(table, group_type, membership, now))
+            .collect();
+        stream::iter(stamps)
+            .buffer_unordered(PARALLEL)
+            .try_collect::<Vec<()>>()
+            .await?;
+    }
+    let left = memberships
+        .iter()
+        .map(|membership| PlainWrite::Delete(membership.key(table)));
+    batch::write(table, left.collect()).await
+}
+
+/// Says in a group that its members changed, if the set is its current one.
+async fn stamp(
+    table: &Table,
+    group_type: &ResourceType,
+    membership: &Membership,
+    now: u64,
+) -> Result<(), StoreError> {
+    let token = token();
+    let key = table.keys().resources(group_type).key(&membership.group);
+    let mut update = Update::new(key, &token);
+    update
+        .require("attribute_not_exists(del) AND #set = :set AND rid <> :rid")
+        .set("ms = :now")
+        .add("mv :one, about :less")
+        .value(":one", n(1))
+        .value(":less", signed(-1))
+        .value(":now", n(now))
+        .value(":set", s(&membership.set))
+        .name("#set", "set");
+    match update.send(table, &token).await {
+        // The group is gone, or the set is: there is nothing left to stamp.
+        Ok(_) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,86 @@
+//! The work that the journal holds for groups, by name.
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use serde::Deserialize;
+
+use super::delete::{self, DeleteJob};
+use super::edit_set::{self, EditSetJob};
+use super::replace_set::{self, ReplaceSetJob};
+use super::sweep_set::{self, SweepSetJob};
+use crate::protocol::schema::Registry;
+use crate::store::error::StoreError;
+use crate::store::journal::{Lease, Stage, Work};
+use crate::store::table::Table;
+
+/// What an entry of the journal says. The names are stored.
+#[derive(Debug, PartialEq, Deserialize)]
+enum Job {
+    /// A set of many members is made, and takes the place of another.
+    #[serde(rename = "Fill")]
+    ReplaceSet(ReplaceSetJob),
+    /// Many members are added to and removed from a set that is in use.
+    #[serde(rename = "Delta")]
+    EditSet(EditSetJob),
+    /// A resource disappears with all its memberships.
+    #[serde(rename = "Erase")]
+    Delete(DeleteJob),
+    /// A set that no request reads any more is removed.
+    #[serde(rename = "Sweep")]
+    SweepSet(SweepSetJob),
+}
+
+/// Reads the text of an entry; nothing if it is no work that this version knows.
+pub(in crate::store) fn parse(text: &str) -> Option<Box<dyn Work>> {
+    let job: Job = serde_json::from_str(text).ok()?;
+    Some(Box::new(job))
+}
+
+impl Work for Job {
+    fn is_change(&self) -> bool {
+        !matches!(self, Self::SweepSet(_))
+    }
+
+    fn resume<'w>(
+        &'w self,
+        table: &'w Table,
+        lease: &'w Lease,
+        stage: Stage,
+        types: &'w Registry,
+    ) -> BoxFuture<'w, Result<(), StoreError>> {
+        match self {
+            Self::ReplaceSet(job) => replace_set::resume(table, lease, stage, job, types).boxed(),
+            Self::EditSet(job) => edit_set::resume(table, lease, job, types).boxed(),
+            Self::Delete(job) => delete::resume_job(table, lease, stage, job, types).boxed(),
+            Self::SweepSet(job) => sweep_set::resume(table, lease, job).boxed(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_earlier_versions_are_read_and_others_are_not() {
+        let set = r#"{"member_revision":1,"member_stamp":1,"set":"s","shards":1}"#;
+        let sweep = format!(r#"{{"Sweep":{{"group":"g","set":{set}}}}}"#);
+        let erase = r#"{"Erase":{"resource_type":"User","id":"u","set":null}}"#;
+        let delta = format!(
+            r#"{{"Delta":{{"resource_type":"Group","group":"g","set":{set},"change":{{"add":{{"u":{{"id":"u","kind":"User"}}}},"remove":["v"]}},"now":7}}}}"#
+        );
+        let fill = format!(
+            r#"{{"Fill":{{"resource_type":"Group","group":"g","fresh":{set},"replaced":{{"revision":2,"old":{set}}},"members":{{}},"body":{{"text":"{{}}","entries_before":[],"entries":[{{"path":"displayName","key":"g","unique":false}}]}},"now":7}}}}"#
+        );
+        for text in [sweep.as_str(), erase, &delta, &fill] {
+            let work = parse(text);
+            assert_eq!(
+                work.map(|work| work.is_change()),
+                Some(text != sweep),
+                "{text}"
+            );
+        }
+        for text in [&sweep[..40], r#"{"Merge":{}}"#, ""] {
+            assert!(parse(text).is_none(), "{text}");
+        }
+    }
+}

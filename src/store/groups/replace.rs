@@ -1,0 +1,153 @@
+//! Gives a group a whole new list of members, as a fresh set that takes the place of the old one in
+//! one write: readers see the old list or the new one, never a mixture.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::edit::edit_one;
+use super::member::{Member, MemberChange, fit_beside};
+use super::members::Members;
+use super::nesting;
+use super::replace_set::{self, JobBody, ReplaceSetJob, Replaced};
+use super::set;
+use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, keep_members, typed, update};
+use crate::protocol::schema::{Registry, ResourceType};
+use crate::store::error::StoreError;
+use crate::store::item::{GroupState, Stored};
+use crate::store::resources::entry::Entries;
+use crate::store::resources::write::{self, Besides, New, Refusal};
+use crate::store::table::Table;
+use crate::store::table::transaction::Transaction;
+
+/// A whole new list, or nothing if it is the list that is there. A list that differs by one member is a
+/// change of that member: no reader sees it half done. While a large change is running the current
+/// members are not final, so a full list always replaces the set.
+///
+/// # Errors
+/// As for [`super::Groups::change`].
+pub(super) async fn compare_and_replace(
+    table: &Table,
+    attempt: ChangeAttempt<'_>,
+    wanted: BTreeMap<String, Member>,
+    types: &Registry,
+) -> Result<Stored, StoreError> {
+    let group = attempt.before;
+    let limit = wanted.len() + 1;
+    let (current, more) = Members::new(table).page(group, None, limit).await?;
+    if more || group.members_are_changing() {
+        return replace(table, attempt, wanted, types).await;
+    }
+    let current: HashSet<String> = current.into_iter().map(|member| member.id).collect();
+    let gone: Vec<&String> = current
+        .iter()
+        .filter(|id| !wanted.contains_key(*id))
+        .collect();
+    let new: Vec<&Member> = wanted
+        .values()
+        .filter(|member| !current.contains(&member.id))
+        .collect();
+    let mut change = MemberChange::default();
+    match (new.as_slice(), gone.as_slice()) {
+        ([], []) => return keep_members(table, attempt).await,
+        ([member], []) => {
+            change.add.insert(member.id.clone(), (*member).clone());
+        }
+        ([], [id]) => {
+            change.remove.insert((*id).clone());
+        }
+        _ => return replace(table, attempt, wanted, types).await,
+    }
+    nesting::mark(table, types, &group.id, change.add.values()).await?;
+    edit_one(table, attempt, change, types).await
+}
+
+/// A whole new list: one transaction if it fits, a job otherwise.
+///
+/// # Errors
+/// As for [`super::Groups::change`].
+pub(super) async fn replace(
+    table: &Table,
+    attempt: ChangeAttempt<'_>,
+    members: BTreeMap<String, Member>,
+    types: &Registry,
+) -> Result<Stored, StoreError> {
+    nesting::mark(table, types, &attempt.before.id, members.values()).await?;
+    let current = attempt.state();
+    let fresh = GroupState {
+        member_revision: current.member_revision,
+        ..set::fresh(members.len())
+    };
+    if !fit_beside(members.len(), 0, attempt.entry_steps()) {
+        let job = ReplaceSetJob {
+            resource_type: attempt.resource_type.name.clone(),
+            group: attempt.before.id.clone(),
+            fresh,
+            replaced: Some(Replaced {
+                revision: attempt.before.revision,
+                old: current,
+            }),
+            members,
+            body: attempt.body.as_ref().map(JobBody::of_change),
+            now: attempt.now,
+        };
+        return replace_set::begin(table, &job, attempt.guard, types).await;
+    }
+    let items = MemberItems {
+        set: fresh.clone(),
+        add: typed(members.into_values(), types),
+        ..MemberItems::default()
+    };
+    update(table, attempt, MemberEffect::Flip(fresh), items).await
+}
+
+/// A new group with its first members: one transaction if they fit, a job otherwise.
+///
+/// # Errors
+/// As for [`super::Groups::create`].
+pub(super) async fn create(
+    table: &Table,
+    resource_type: &ResourceType,
+    new: New<'_>,
+    members: BTreeMap<String, Member>,
+    types: &Registry,
+) -> Result<Stored, StoreError> {
+    let fresh = set::fresh(members.len());
+    if !fit_beside(members.len(), 0, new.write.entries.len()) {
+        let job = ReplaceSetJob {
+            resource_type: resource_type.name.clone(),
+            group: new.id.to_owned(),
+            fresh,
+            replaced: None,
+            members,
+            body: Some(JobBody {
+                text: new.write.body.to_owned(),
+                entries_before: Entries::default(),
+                entries: new.write.entries.clone(),
+            }),
+            now: new.write.now,
+        };
+        return replace_set::begin(table, &job, Guard::Changed, types).await;
+    }
+    let stored = set::first_state(new, &fresh);
+    let first = FirstMembers {
+        group: new.id,
+        items: MemberItems {
+            set: fresh,
+            add: typed(members.into_values(), types),
+            ..MemberItems::default()
+        },
+    };
+    let entries = new.write.entries;
+    write::create(table, resource_type, stored, entries, &first).await
+}
+
+/// The members that a group is created with.
+struct FirstMembers<'f> {
+    group: &'f str,
+    items: MemberItems<'f>,
+}
+
+impl Besides for FirstMembers<'_> {
+    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, _: &str) {
+        self.items.steps(table, self.group, transaction);
+    }
+}

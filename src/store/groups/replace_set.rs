@@ -1,0 +1,307 @@
+//! A whole new list of more members than one transaction takes.
+//!
+//! The members go into a set of their own, which nothing reads yet. Then they are read strongly: a
+//! member that is being deleted either shows its tombstone here, or its deletion finds the membership
+//! item. One transaction makes the set that of the group and says so in the journal, so that readers
+//! see the old members or the new ones, never a mixture. The old set is swept later, when no reader
+//! can be in the middle of it.
+
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde::{Deserialize, Serialize};
+
+use super::member::{Member, count};
+use super::missing;
+use super::set::{MemberSet, first_state};
+use super::sweep_set;
+use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, update_noted};
+use crate::protocol::schema::{Registry, ResourceType};
+use crate::store::error::StoreError;
+use crate::store::item::{GroupState, Stored};
+use crate::store::journal::{self, Lease, NewEntry, Note, Stage};
+use crate::store::resources::Resources;
+use crate::store::resources::entry::Entries;
+use crate::store::resources::write::{self, Besides, BodyChange, New, Refusal, Write};
+use crate::store::table::Table;
+use crate::store::table::batch::{self, PlainWrite};
+use crate::store::table::transaction::Transaction;
+
+/// Members written and then checked together; DynamoDB reads so many in one call.
+const CHUNK: usize = 100;
+/// Chunks under way at once.
+const PARALLEL: usize = 4;
+
+/// The name of the work in the journal.
+const NAME: &str = "Fill";
+
+/// A whole new list of a group's members, with the change of its body that belongs to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct ReplaceSetJob {
+    /// The group's resource type, by name.
+    pub(super) resource_type: String,
+    /// The group's `id`.
+    pub(super) group: String,
+    /// The set that is filled.
+    pub(super) fresh: GroupState,
+    /// What it takes the place of; nothing for a new group.
+    pub(super) replaced: Option<Replaced>,
+    /// The members, by id.
+    pub(super) members: BTreeMap<String, Member>,
+    /// The new body, if it changes with the members.
+    pub(super) body: Option<JobBody>,
+    /// The time of the change, in milliseconds since the Unix epoch.
+    pub(super) now: u64,
+}
+
+/// The group as it was when the job began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Replaced {
+    /// The revision of its body.
+    pub(super) revision: u64,
+    /// Its members' state.
+    pub(super) old: GroupState,
+}
+
+/// The body that is written with the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JobBody {
+    /// The canonical JSON text.
+    pub(super) text: String,
+    /// The keys the group stood under.
+    pub(super) entries_before: Entries,
+    /// The keys it stands under from now on.
+    pub(super) entries: Entries,
+}
+
+impl JobBody {
+    /// The body of a change.
+    pub(super) fn of_change(body: &BodyChange<'_>) -> Self {
+        Self {
+            text: body.write.body.to_owned(),
+            entries_before: body.entries_before.clone(),
+            entries: body.write.entries.clone(),
+        }
+    }
+
+    fn write(&self, now: u64) -> Write<'_> {
+        Write {
+            body: &self.text,
+            entries: &self.entries,
+            password: None,
+            now,
+        }
+    }
+}
+
+impl Replaced {
+    /// Whether the group is still as a change under this guard has to find it.
+    fn allows(&self, group: &Stored, guard: Guard, has_body: bool) -> bool {
+        let Some(state) = &group.group else {
+            return false;
+        };
+        let is_same_body = self.revision == group.revision;
+        let are_same_members = self.old.member_revision == state.member_revision;
+        state.set == self.old.set
+            && (is_same_body || !(has_body || guard == Guard::Whole))
+            && (are_same_members || guard == Guard::Changed)
+    }
+}
+
+/// Writes the job into the journal and does it.
+///
+/// # Errors
+/// `NoMember`, `NotFound`, `VersionMismatch`, `Taken`, with nothing changed; `Unavailable` when the
+/// deadline passes, in which case the journal finishes the change.
+pub(super) async fn begin(
+    table: &Table,
+    job: &ReplaceSetJob,
+    guard: Guard,
+    types: &Registry,
+) -> Result<Stored, StoreError> {
+    missing::check(table, job.members.values(), types).await?;
+    let entry = NewEntry::new(table, NAME, job)?;
+    let leased = entry.leased(table);
+    entry.begin(&leased).await?;
+    let lease = &entry.lease;
+    match make(&leased, lease, job, guard, types).await {
+        Ok(group) => {
+            if job.replaced.is_none() {
+                // The group is there. If the entry stays, the finisher removes it.
+                let _ = lease.end(&leased).await;
+            }
+            Ok(group)
+        }
+        // It is not known whether the change was made, so the finisher finds out.
+        Err(error @ (StoreError::Unavailable(_) | StoreError::Backend(_))) => Err(error),
+        Err(refused) => {
+            // Before anything is removed: the finisher must not make a set current that is half gone.
+            lease.refuse(&leased).await?;
+            // If this fails, the finisher removes the rest.
+            let _ = undo(&leased, lease, job).await;
+            Err(refused)
+        }
+    }
+}
+
+/// Finishes a job that another writer began. If the group has changed since, the set is not made
+/// current: the other change came later.
+///
+/// # Errors
+/// `Unavailable`, `Backend`.
+pub(super) async fn resume(
+    table: &Table,
+    lease: &Lease,
+    stage: Stage,
+    job: &ReplaceSetJob,
+    types: &Registry,
+) -> Result<(), StoreError> {
+    let stage = match stage {
+        Stage::Begun if is_made(table, job, types).await? => Stage::Made,
+        stage => stage,
+    };
+    match stage {
+        Stage::Begun => match make(table, lease, job, Guard::Whole, types).await {
+            // The entry stays until the lease that began with the change is over: then the replaced set
+            // is swept.
+            Ok(_) if job.replaced.is_some() => Ok(()),
+            Ok(_) => lease.end(table).await,
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Backend(_))) => Err(error),
+            // The group is gone or has changed, a value is taken, or a member is gone: the change will
+            // never be made. Its client was answered with 503 or not at all.
+            Err(_) => {
+                lease.refuse(table).await?;
+                undo(table, lease, job).await
+            }
+        },
+        Stage::Made => {
+            if let Some(Replaced { old, .. }) = &job.replaced {
+                sweep_set::sweep(table, &job.group, old).await?;
+            }
+            lease.end(table).await
+        }
+        Stage::Refused => undo(table, lease, job).await,
+    }
+}
+
+/// Whether the set is the group's already. The journal says so too; but what it would mean to fill a
+/// set that is in use makes it worth a look.
+async fn is_made(table: &Table, job: &ReplaceSetJob, types: &Registry) -> Result<bool, StoreError> {
+    let Some(resource_type) = types.resource_type(&job.resource_type) else {
+        return Ok(false);
+    };
+    let group = Resources::new(table).get(resource_type, &job.group).await?;
+    let state = group.and_then(|group| group.group);
+    Ok(state.is_some_and(|state| state.set == job.fresh.set))
+}
+
+/// Fills the set, and makes it that of the group.
+async fn make(
+    table: &Table,
+    lease: &Lease,
+    job: &ReplaceSetJob,
+    guard: Guard,
+    types: &Registry,
+) -> Result<Stored, StoreError> {
+    let resource_type = types
+        .resource_type(&job.resource_type)
+        .ok_or(StoreError::NotFound)?;
+    let members: Vec<&Member> = job.members.values().collect();
+    let chunks: Vec<_> = members
+        .chunks(CHUNK)
+        .map(|chunk| fill_chunk(table, job, chunk, types))
+        .collect();
+    let written: Vec<usize> = stream::iter(chunks)
+        .buffer_unordered(PARALLEL)
+        .try_collect()
+        .await?;
+    let fresh = GroupState {
+        about: count(written.into_iter().sum()),
+        ..job.fresh.clone()
+    };
+    match &job.replaced {
+        None => make_group(table, lease, job, &fresh, resource_type).await,
+        Some(replaced) => flip(table, lease, job, fresh, (replaced, guard), resource_type).await,
+    }
+}
+
+/// Writes some members, and takes back those that were deleted meanwhile, as if they had been deleted
+/// afterwards; returns how many are there.
+async fn fill_chunk(
+    table: &Table,
+    job: &ReplaceSetJob,
+    chunk: &[&Member],
+    types: &Registry,
+) -> Result<usize, StoreError> {
+    let set = MemberSet::new(table, &job.group, &job.fresh);
+    let items = chunk
+        .iter()
+        .flat_map(|member| [set.membership_item(&member.id), set.item(member)]);
+    batch::write(table, items.map(PlainWrite::Put).collect()).await?;
+    // Read after the items are written: a deletion that begins later finds the membership item.
+    let missing = missing::find(table, chunk.iter().copied(), types).await?;
+    if !missing.is_empty() {
+        set.remove_items(table, missing.iter()).await?;
+    }
+    Ok(chunk.len() - missing.len())
+}
+
+async fn make_group(
+    table: &Table,
+    lease: &Lease,
+    job: &ReplaceSetJob,
+    fresh: &GroupState,
+    resource_type: &ResourceType,
+) -> Result<Stored, StoreError> {
+    let body = job.body.as_ref().ok_or(StoreError::NotFound)?;
+    let new = New {
+        id: &job.group,
+        write: body.write(job.now),
+    };
+    let (stored, entries) = (first_state(new, fresh), &body.entries);
+    write::create(table, resource_type, stored, entries, &Made(lease)).await
+}
+
+/// The creation of a group says in the journal that it is made.
+struct Made<'m>(&'m Lease);
+
+impl Besides for Made<'_> {
+    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, token: &str) {
+        let lost = Refusal::Is(journal::lost());
+        transaction.push(Note::Made(self.0).request(table, token), lost);
+    }
+}
+
+async fn flip(
+    table: &Table,
+    lease: &Lease,
+    job: &ReplaceSetJob,
+    fresh: GroupState,
+    (replaced, guard): (&Replaced, Guard),
+    resource_type: &ResourceType,
+) -> Result<Stored, StoreError> {
+    let before = Resources::new(table).get(resource_type, &job.group).await?;
+    let before = before.ok_or(StoreError::NotFound)?;
+    if !replaced.allows(&before, guard, job.body.is_some()) {
+        return Err(StoreError::VersionMismatch);
+    }
+    let attempt = ChangeAttempt {
+        resource_type,
+        before: &before,
+        body: job.body.as_ref().map(|body| BodyChange {
+            entries_before: &body.entries_before,
+            write: body.write(job.now),
+        }),
+        guard,
+        now: job.now,
+    };
+    let (effect, items) = (MemberEffect::Flip(fresh), MemberItems::default());
+    update_noted(table, attempt, effect, items, Some(Note::Made(lease))).await
+}
+
+/// Removes what a refused job wrote.
+async fn undo(table: &Table, lease: &Lease, job: &ReplaceSetJob) -> Result<(), StoreError> {
+    let set = MemberSet::new(table, &job.group, &job.fresh);
+    set.remove_items(table, job.members.keys()).await?;
+    lease.end(table).await
+}

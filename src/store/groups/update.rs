@@ -1,0 +1,298 @@
+//! The update of a group's own item: its body, and what it says of its members.
+
+use super::member::Member;
+use super::set::{MemberSet, Removal};
+use super::sweep_set;
+use crate::protocol::schema::{Registry, ResourceType};
+use crate::store::error::StoreError;
+use crate::store::item::{GroupState, Stored, n, s, signed};
+use crate::store::journal::{self, Note};
+use crate::store::resources::write::{self, Besides, BodyChange, Refusal};
+use crate::store::table::Table;
+use crate::store::table::transaction::Transaction;
+use crate::store::table::write::{Check, Condition, Update};
+
+/// One attempt to write a change of a group.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangeAttempt<'a> {
+    /// The group's resource type.
+    pub resource_type: &'a ResourceType,
+    /// The group as it was read.
+    pub before: &'a Stored,
+    /// The new body, if it changes.
+    pub body: Option<BodyChange<'a>>,
+    /// What must not have changed since.
+    pub guard: Guard,
+    /// The time of the change, in milliseconds since the Unix epoch.
+    pub now: u64,
+}
+
+/// What must not have changed since a group was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Guard {
+    /// Only what the change itself replaces.
+    #[default]
+    Changed,
+    /// The members too.
+    Members,
+    /// Everything that its version speaks of.
+    Whole,
+}
+
+/// What a change does to the members of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum MemberEffect {
+    /// Nothing.
+    None,
+    /// Members of the current set were added and removed: by this many there are more.
+    Stamp(i64),
+    /// Members of the current set are going to be added and removed.
+    Open,
+    /// That is done: by this many there are more.
+    Close(i64),
+    /// Another set becomes the current one.
+    Flip(GroupState),
+}
+
+/// Member items to write and to remove together with a change of their group.
+#[derive(Debug, Default)]
+pub(super) struct MemberItems<'c> {
+    /// The set that they belong to.
+    pub(super) set: GroupState,
+    /// The members to add, who are not there, each with its resource type.
+    pub(super) add: Vec<(Member, &'c ResourceType)>,
+    /// Members who are there, and whom a removal that is under way must spare.
+    pub(super) again: Vec<(Member, &'c ResourceType)>,
+    /// The ids of the members to remove, who are there.
+    pub(super) remove: Vec<String>,
+}
+
+impl ChangeAttempt<'_> {
+    /// The members' state as the group was read.
+    pub(super) fn state(&self) -> GroupState {
+        self.before.group.clone().unwrap_or_default()
+    }
+
+    /// The steps of a transaction that change index entries.
+    pub(super) fn entry_steps(&self) -> usize {
+        self.body.map_or(0, |body| body.steps())
+    }
+}
+
+/// Members with their resource types.
+pub(super) fn typed<'t>(
+    members: impl IntoIterator<Item = Member>,
+    types: &'t Registry,
+) -> Vec<(Member, &'t ResourceType)> {
+    let typed = members.into_iter().filter_map(|member| {
+        let resource_type = types.resource_type(&member.kind)?;
+        Some((member, resource_type.as_ref()))
+    });
+    typed.collect()
+}
+
+/// A change of the body only, if that changes.
+pub(super) async fn keep_members(
+    table: &Table,
+    attempt: ChangeAttempt<'_>,
+) -> Result<Stored, StoreError> {
+    match attempt.body {
+        None => Ok(attempt.before.clone()),
+        Some(_) => update(table, attempt, MemberEffect::None, MemberItems::default()).await,
+    }
+}
+
+/// Updates a group together with member items: one conditional update, or one transaction. A set that
+/// another takes the place of is left to the finisher: a reader may be in the middle of it.
+///
+/// # Errors
+/// `NotFound` when it is gone, `VersionMismatch` when what the change guards has changed since it was
+/// read, `NoMember`, `Taken`, `TooLarge`, `TooManyEntries`.
+pub(super) async fn update(
+    table: &Table,
+    attempt: ChangeAttempt<'_>,
+    effect: MemberEffect,
+    items: MemberItems<'_>,
+) -> Result<Stored, StoreError> {
+    let left = match (&effect, &attempt.before.group) {
+        (MemberEffect::Flip(_), Some(old)) => {
+            Some(sweep_set::entry(table, &attempt.before.id, old)?)
+        }
+        _ => None,
+    };
+    let note = left.as_ref().map(Note::Begin);
+    update_noted(table, attempt, effect, items, note).await
+}
+
+/// The same with a note in the journal.
+///
+/// # Errors
+/// As for [`update`]; `Unavailable` when the finisher has the journal's entry.
+pub(super) async fn update_noted(
+    table: &Table,
+    attempt: ChangeAttempt<'_>,
+    effect: MemberEffect,
+    items: MemberItems<'_>,
+    note: Option<Note<'_>>,
+) -> Result<Stored, StoreError> {
+    let ChangeAttempt {
+        resource_type,
+        before,
+        body,
+        ..
+    } = attempt;
+    let besides = GroupUpdate {
+        attempt,
+        effect,
+        items,
+        note,
+    };
+    write::update(table, resource_type, before, body, &besides).await
+}
+
+/// What an update of a group does besides its body and index entries.
+struct GroupUpdate<'u> {
+    attempt: ChangeAttempt<'u>,
+    effect: MemberEffect,
+    items: MemberItems<'u>,
+    note: Option<Note<'u>>,
+}
+
+impl Besides for GroupUpdate<'_> {
+    fn update(&self, update: &mut Update) {
+        let ChangeAttempt {
+            before,
+            body,
+            guard,
+            now,
+            ..
+        } = self.attempt;
+        if body.is_none() && guard == Guard::Whole {
+            update
+                .require("v = :read")
+                .value(":read", n(before.revision));
+        }
+        let Some(read) = &before.group else {
+            return;
+        };
+        if guard != Guard::Changed {
+            update
+                .require("mv = :mvread")
+                .value(":mvread", n(read.member_revision));
+        }
+        if self.effect != MemberEffect::None {
+            update
+                .set("ms = :ms")
+                .value(":ms", n(now))
+                .add("mv :one")
+                .value(":one", n(1))
+                .require("#set = :set")
+                .value(":set", s(&read.set))
+                .name("#set", "set");
+        }
+        self.effect.write(update);
+    }
+
+    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, token: &str) {
+        self.items
+            .steps(table, &self.attempt.before.id, transaction);
+        if let Some(note) = self.note {
+            let lost = Refusal::Is(journal::lost());
+            transaction.push(note.request(table, token), lost);
+        }
+    }
+
+    fn apply(&self, after: &mut Stored) {
+        if let Some(group) = &mut after.group {
+            self.effect.apply(group, self.attempt.now);
+        }
+    }
+}
+
+impl MemberEffect {
+    /// Makes the change in what the group says of its members.
+    fn apply(&self, group: &mut GroupState, now: u64) {
+        if *self == Self::None {
+            return;
+        }
+        group.member_revision += 1;
+        group.member_stamp = now;
+        match self {
+            Self::None => {}
+            Self::Stamp(more) => group.about += more,
+            Self::Open => group.open += 1,
+            Self::Close(more) => {
+                group.open = group.open.saturating_sub(1);
+                group.about += more;
+            }
+            Self::Flip(fresh) => {
+                group.set.clone_from(&fresh.set);
+                (group.shards, group.about, group.open) = (fresh.shards, fresh.about, 0);
+            }
+        }
+    }
+
+    /// Adds the same change to the update of the group's item.
+    fn write(&self, update: &mut Update) {
+        match self {
+            Self::None => {}
+            Self::Stamp(more) => {
+                update.add("about :more").value(":more", signed(*more));
+            }
+            Self::Open => {
+                update.add("#open :opened").value(":opened", n(1));
+                update.name("#open", "open");
+            }
+            Self::Close(more) => {
+                update.add("#open :closed").value(":closed", signed(-1));
+                update.name("#open", "open");
+                update.add("about :more").value(":more", signed(*more));
+            }
+            Self::Flip(fresh) => {
+                update
+                    .set("#set = :fresh, n = :n, about = :about")
+                    .value(":fresh", s(&fresh.set))
+                    .value(":n", n(fresh.shards.into()))
+                    .value(":about", signed(fresh.about));
+                update.remove("#open").name("#open", "open");
+            }
+        }
+    }
+}
+
+impl MemberItems<'_> {
+    /// The steps that write and remove the items.
+    pub(super) fn steps(&self, table: &Table, group: &str, transaction: &mut Transaction<Refusal>) {
+        let set = MemberSet::new(table, group, &self.set);
+        // A member was added or removed since the members were read.
+        let changed = || Refusal::Is(StoreError::VersionMismatch);
+        for (member, member_type) in &self.add {
+            let check = exists(table, member_type, &member.id);
+            transaction.push(check, Refusal::Is(no_member(member)));
+            transaction.push(set.put(member), changed());
+            transaction.push(set.put_membership(&member.id), Refusal::Never);
+        }
+        for (member, member_type) in &self.again {
+            let check = exists(table, member_type, &member.id);
+            transaction.push(check, Refusal::Is(no_member(member)));
+            transaction.push(set.restamp(&member.id), changed());
+        }
+        for id in &self.remove {
+            transaction.push(set.delete(id, Removal::Any), changed());
+            transaction.push(set.delete_membership(id), Refusal::Never);
+        }
+    }
+}
+
+/// Checks that a member exists and is not being deleted: its deletion removes the memberships that it
+/// finds, so none may be added behind it.
+pub(super) fn exists(table: &Table, resource_type: &ResourceType, id: &str) -> Check {
+    let condition = Condition::new("attribute_exists(pk) AND attribute_not_exists(del)");
+    Check::new(table.keys().resources(resource_type).key(id), condition)
+}
+
+fn no_member(member: &Member) -> StoreError {
+    StoreError::NoMember {
+        id: member.id.clone(),
+    }
+}

@@ -1,0 +1,293 @@
+//! One entry: how it is written, advanced and removed.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{LEASE_MILLIS, Lease, Stage, lease_end, lost};
+use crate::store::error::StoreError;
+use crate::store::item::{self, Item, n, s, token};
+use crate::store::key_range::KeyRange;
+use crate::store::keys::{Key, SEPARATOR};
+use crate::store::table::Table;
+use crate::store::table::batch::{self, PlainWrite};
+use crate::store::table::query::{Query, Shown};
+use crate::store::table::write::{Condition, Delete, Put, Request, Update};
+
+/// A writer stops so long before its lease ends, longer than one call takes: its last call is over
+/// before the finisher begins.
+const LAST_CALL: Duration = Duration::from_secs(5);
+
+/// The most text in one item of an entry; DynamoDB takes 400 KB.
+const PART_BYTES: usize = 300_000;
+
+/// The `kind` of the further parts of an entry.
+pub(super) const PART: &str = "JP";
+
+/// An entry that is not written yet.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct NewEntry {
+    pub(in crate::store) lease: Lease,
+    lease_until: u64,
+    head: Item,
+    parts: Vec<Item>,
+}
+
+/// What a transaction says in the journal.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) enum Note<'n> {
+    /// A change begins, or something is left to do.
+    Begin(&'n NewEntry),
+    /// The change is made.
+    Made(&'n Lease),
+    /// Nothing is left to do.
+    End(&'n Lease),
+    /// The tombstone is gone, whichever writer removed it; its set is left.
+    Gone(&'n Lease),
+    /// The tombstone is gone, whichever writer removed it; nothing is left.
+    Drop(&'n Lease),
+}
+
+impl NewEntry {
+    /// An entry for the work of this name, whose writer's lease begins now.
+    ///
+    /// # Errors
+    /// `Backend` for work that cannot be written as JSON.
+    pub(in crate::store) fn new(
+        table: &Table,
+        name: &str,
+        work: &impl Serialize,
+    ) -> Result<Self, StoreError> {
+        let lease = Lease {
+            entry: entry_key(),
+            owner: token(),
+        };
+        let lease_until = lease_end(table);
+        let text = NamedWork { name, work };
+        let text =
+            serde_json::to_string(&text).map_err(|error| StoreError::Backend(error.into()))?;
+        let mut texts = split(&text).enumerate();
+        let first = texts.next().map_or("", |(_, part)| part);
+        let item = |sort: &str, kind: &str, work: &str| {
+            let mut item = key(table, sort).to_item();
+            item.extend([
+                ("kind".to_owned(), s(kind)),
+                ("work".to_owned(), s(work)),
+                ("leaseUntil".to_owned(), n(lease_until)),
+            ]);
+            item
+        };
+        let mut head = item(&lease.entry, "J", first);
+        head.insert("step".to_owned(), n(Stage::Begun.number()));
+        head.insert("owner".to_owned(), s(&lease.owner));
+        let parts = texts
+            .map(|(number, part)| item(&part_key(&lease.entry, number), PART, part))
+            .collect();
+        Ok(Self {
+            lease,
+            lease_until,
+            head,
+            parts,
+        })
+    }
+
+    /// The table to go on with under the lease.
+    pub(in crate::store) fn leased(&self, table: &Table) -> Table {
+        leased_until(table, self.lease_until)
+    }
+
+    /// Writes the entry, all but its head, without which it belongs to no writer and does nothing.
+    pub(in crate::store) async fn write_parts(&self, table: &Table) -> Result<(), StoreError> {
+        let parts = self.parts.iter().cloned().map(PlainWrite::Put);
+        batch::write(table, parts.collect()).await
+    }
+
+    /// Removes the parts if the head was refused.
+    pub(in crate::store) async fn drop_parts(&self, table: &Table) -> Result<(), StoreError> {
+        let parts = (1..=self.parts.len()).map(|number| part_key(&self.lease.entry, number));
+        delete(table, parts.collect()).await
+    }
+
+    /// Writes the entry: the head last, because an entry with a head is complete.
+    pub(in crate::store) async fn begin(&self, table: &Table) -> Result<(), StoreError> {
+        self.write_parts(table).await?;
+        batch::write(table, vec![PlainWrite::Put(self.head.clone())]).await
+    }
+}
+
+/// Work under its name, as an entry holds it: `{"Sweep":{…}}`.
+struct NamedWork<'w, W> {
+    name: &'w str,
+    work: &'w W,
+}
+
+impl<W: Serialize> Serialize for NamedWork<'_, W> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.name, self.work)])
+    }
+}
+
+impl Note<'_> {
+    /// The step of the transaction with this token. If it is refused, the entry is [`lost`].
+    pub(in crate::store) fn request(self, table: &Table, token: &str) -> Request {
+        match self {
+            Self::Begin(entry) => Put::new(entry.head.clone()).into(),
+            Self::Made(lease) => {
+                let mut update = update_held(table, lease, token);
+                // The lease begins anew: the finisher sweeps the replaced set when it is over, and by
+                // then no request can be in the middle of reading it.
+                update
+                    .set("step = :made, leaseUntil = :until")
+                    .value(":made", n(Stage::Made.number()))
+                    .value(":until", n(lease_end(table)));
+                update.into()
+            }
+            Self::Gone(lease) => {
+                let mut update = Update::new(key(table, &lease.entry), token);
+                update
+                    .require("attribute_exists(pk)")
+                    .set("step = :made")
+                    .value(":made", n(Stage::Made.number()));
+                update.into()
+            }
+            Self::End(lease) => {
+                let is_own = Condition::new("#owner = :owner")
+                    .name("#owner", "owner")
+                    .value(":owner", s(&lease.owner));
+                Delete::new(key(table, &lease.entry)).when(is_own).into()
+            }
+            Self::Drop(lease) => Delete::new(key(table, &lease.entry)).into(),
+        }
+    }
+}
+
+impl Lease {
+    /// Says that the change will not be made, so that the finisher does not make it either.
+    ///
+    /// # Errors
+    /// `Unavailable` when the finisher has the entry.
+    pub(in crate::store) async fn refuse(&self, table: &Table) -> Result<(), StoreError> {
+        let token = token();
+        let mut update = update_held(table, self, &token);
+        update
+            .set("step = :refused")
+            .value(":refused", n(Stage::Refused.number()));
+        match update.send(table, &token).await {
+            Ok(_) => Ok(()),
+            // The entry has another owner or another step, or is gone: the finisher decides, or has
+            // decided, about it.
+            Err(StoreError::NotFound | StoreError::VersionMismatch) => Err(lost()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the entry, whose work is done: the head first, so that no finisher reads it in part.
+    pub(in crate::store) async fn end(&self, table: &Table) -> Result<(), StoreError> {
+        delete(table, vec![self.entry.clone()]).await?;
+        self.end_parts(table).await
+    }
+
+    /// Removes what is left of the entry when its head is gone.
+    pub(in crate::store) async fn end_parts(&self, table: &Table) -> Result<(), StoreError> {
+        let range = KeyRange::prefix(&format!("{}{SEPARATOR}", self.entry));
+        let items = items(table, &range).await?;
+        let parts = items
+            .into_iter()
+            .filter_map(|mut item| item::take_text(&mut item, "sk").ok());
+        delete(table, parts.collect()).await
+    }
+}
+
+/// An update of an entry that this writer holds and whose change is not made or refused.
+fn update_held(table: &Table, lease: &Lease, token: &str) -> Update {
+    let mut update = Update::new(key(table, &lease.entry), token);
+    update
+        .require("#owner = :owner AND step = :begun")
+        .value(":owner", s(&lease.owner))
+        .name("#owner", "owner")
+        .value(":begun", n(Stage::Begun.number()));
+    update
+}
+
+/// The table for a writer whose lease ends then, in milliseconds since the Unix epoch.
+pub(super) fn leased_until(table: &Table, lease_until: u64) -> Table {
+    let longest = Duration::from_millis(LEASE_MILLIS) - LAST_CALL;
+    table.until(Instant::now() + longest).leased(lease_until)
+}
+
+/// The key of an item of the journal.
+pub(super) fn key(table: &Table, sort: &str) -> Key {
+    table.keys().journal().key(sort)
+}
+
+/// The items of the journal in a range.
+pub(super) async fn items(table: &Table, range: &KeyRange) -> Result<Vec<Item>, StoreError> {
+    let partition = table.keys().journal();
+    Query::new(&partition, range, Shown::All).all(table).await
+}
+
+/// Removes the items of the journal with these sort keys.
+pub(super) async fn delete(table: &Table, keys: Vec<String>) -> Result<(), StoreError> {
+    let deletes = keys.iter().map(|sort| PlainWrite::Delete(key(table, sort)));
+    batch::write(table, deletes.collect()).await
+}
+
+/// The sort key of a new entry: a UUIDv7 in hexadecimal digits, which are in order of time as texts.
+fn entry_key() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
+/// When the entry with this key was begun, in milliseconds since the Unix epoch. Earlier versions wrote
+/// the UUID in base64url, in which texts are in no order of time.
+pub(in crate::store) fn begun(key: &str) -> Option<u64> {
+    let uuid = Uuid::try_parse(key).ok().or_else(|| {
+        let bytes = URL_SAFE_NO_PAD.decode(key).ok()?;
+        Uuid::from_slice(&bytes).ok()
+    })?;
+    let (seconds, nanoseconds) = uuid.get_timestamp()?.to_unix();
+    Some(seconds * 1000 + u64::from(nanoseconds) / 1_000_000)
+}
+
+/// The sort key of a further part of an entry.
+fn part_key(op: &str, number: usize) -> String {
+    format!("{op}{SEPARATOR}{number:03}")
+}
+
+/// Cuts a text into parts of at most [`PART_BYTES`], between characters.
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (part, tail) = rest.split_at(rest.floor_char_boundary(PART_BYTES));
+        rest = tail;
+        Some(part)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_order_of_time() {
+        let keys: Vec<String> = (0..1000).map(|_| entry_key()).collect();
+        assert!(keys.is_sorted_by(|one, next| one < next));
+        assert!(begun(&keys[0]) <= begun(&keys[999]));
+    }
+
+    #[test]
+    fn both_forms_of_a_key_tell_when_the_entry_was_begun() {
+        let uuid = Uuid::parse_str("0199c3a7-15be-7aaa-8bbb-0123456789ab").unwrap();
+        let millis = Some(0x0199_c3a7_15be);
+        assert_eq!(begun(&uuid.simple().to_string()), millis);
+        let earlier = URL_SAFE_NO_PAD.encode(uuid.as_bytes());
+        assert_eq!((earlier.len(), begun(&earlier)), (22, millis));
+        assert_eq!(begun("no key of an entry"), None);
+    }
+}

@@ -1,0 +1,302 @@
+//! The indexes of a type: whose a unique value is, which resources have entries in a range, and
+//! whether the entries are those that the resources ask for.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::entry::{Entries, Entry};
+use super::write::{self, Refusal};
+use crate::protocol::schema::{Index, ResourceType};
+use crate::store::error::StoreError;
+use crate::store::item::{self, Item, Stored, n, s, token};
+use crate::store::key_range::{EVERY_KEY, KeyRange};
+use crate::store::keys::{self, Key, Partition};
+use crate::store::table::allowance::CountLimit;
+use crate::store::table::query::{Query, Shown, Window};
+use crate::store::table::transaction::{MAX_STEPS, Refused, Transaction};
+use crate::store::table::write::{Check, Condition, Delete};
+use crate::store::table::{Table, get};
+
+/// The index entries that one look at an index reads.
+const LOOK: usize = 100;
+
+/// The indexes of one tenant.
+#[derive(Clone, Copy)]
+pub struct Indexes<'t> {
+    table: &'t Table,
+}
+
+/// A page of an index.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IndexPage {
+    /// The sort key and the resource's id of each entry, in order.
+    pub entries: Vec<(String, String)>,
+    /// The sort key to go on after, when there may be more.
+    pub next: Option<String>,
+}
+
+/// An index entry, as it is found in the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StrayEntry {
+    /// The sort key.
+    pub key: String,
+    /// The resource that the entry speaks of.
+    pub id: String,
+}
+
+impl<'t> Indexes<'t> {
+    pub(in crate::store) fn new(table: &'t Table) -> Self {
+        Self { table }
+    }
+
+    /// The id of the resource that holds this unique value, if one does. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn claimed(
+        self,
+        resource_type: &ResourceType,
+        index: &Index,
+        text: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let key = self.partition(resource_type, index).key(keys::claim(text));
+        let claim = get::one(self.table, &key).await?;
+        claim
+            .map(|mut claim| item::take_text(&mut claim, "id"))
+            .transpose()
+    }
+
+    /// The same for many values, by text, in as many calls as they take batches.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn all_claimed(
+        self,
+        resource_type: &ResourceType,
+        index: &Index,
+        texts: &[String],
+    ) -> Result<HashMap<String, String>, StoreError> {
+        let partition = self.partition(resource_type, index);
+        let keys = texts.iter().map(|text| partition.key(keys::claim(text)));
+        let items = get::many(self.table, keys.collect(), Shown::Entry).await?;
+        let claims = items.into_iter().map(|mut item| {
+            let key = item::take_text(&mut item, "sk")?;
+            let text = key.strip_suffix(keys::SEPARATOR).unwrap_or(&key);
+            Ok((text.to_owned(), item::take_text(&mut item, "id")?))
+        });
+        claims.collect()
+    }
+
+    /// One call's worth of an index.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn page(
+        self,
+        resource_type: &ResourceType,
+        index: &Index,
+        range: &KeyRange,
+        window: Window<'_>,
+    ) -> Result<IndexPage, StoreError> {
+        if range.is_empty() {
+            return Ok(IndexPage::default());
+        }
+        let partition = self.partition(resource_type, index);
+        self.entries(&partition, range, window).await
+    }
+
+    /// The number of entries in a range of an index, from a key on if there is one; nothing if they
+    /// are more, or cost more, than the limit.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn count(
+        self,
+        resource_type: &ResourceType,
+        index: &Index,
+        range: &KeyRange,
+        from: Window<'_>,
+        limit: CountLimit,
+    ) -> Result<Option<u64>, StoreError> {
+        if range.is_empty() {
+            return Ok(Some(0));
+        }
+        let partition = self.partition(resource_type, index);
+        let query = Query::new(&partition, range, Shown::Count).within(from);
+        query.count(self.table, limit).await
+    }
+
+    /// The number of resources that have entries in a range of an index, however many each has;
+    /// nothing if that costs more than the limit.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn count_distinct(
+        self,
+        resource_type: &ResourceType,
+        index: &Index,
+        range: &KeyRange,
+        limit: CountLimit,
+    ) -> Result<Option<u64>, StoreError> {
+        if range.is_empty() {
+            return Ok(Some(0));
+        }
+        let partition = self.partition(resource_type, index);
+        let query = Query::new(&partition, range, Shown::Entry);
+        let mut ids = HashSet::new();
+        let id = |mut entry: Item| item::take_text(&mut entry, "id");
+        let end = query.read(self.table, limit, |page| {
+            for entry in page.items {
+                ids.insert(id(entry)?);
+            }
+            Ok(())
+        });
+        Ok(end.await?.then_some(ids.len() as u64))
+    }
+
+    /// Those of the resources' entries that are not in the table, by the resource's position.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn missing(
+        self,
+        resource_type: &ResourceType,
+        resources: &[(&Stored, Entries)],
+    ) -> Result<Vec<(usize, Entries)>, StoreError> {
+        let key = |entry: &Entry, id: &str| {
+            let partition = self.table.keys().index(resource_type, &entry.path);
+            partition.key(entry.sort_key(id))
+        };
+        let wanted: BTreeSet<Key> = resources
+            .iter()
+            .flat_map(|(stored, entries)| entries.iter().map(|entry| key(entry, &stored.id)))
+            .collect();
+        let mut found = HashSet::new();
+        for mut item in get::many(self.table, wanted, Shown::All).await? {
+            let id = item::take_text(&mut item, "id")?;
+            found.insert((Key::of(&mut item)?, id));
+        }
+        let is_missing =
+            |entry: &Entry, id: &str| !found.contains(&(key(entry, id), id.to_owned()));
+        let missing = resources
+            .iter()
+            .enumerate()
+            .map(|(position, (stored, entries))| {
+                let missing = entries.filtered(|entry| is_missing(entry, &stored.id));
+                (position, missing)
+            });
+        Ok(missing.filter(|(_, entries)| !entries.is_empty()).collect())
+    }
+
+    /// Writes entries of a resource, on the condition that it is still as it was read.
+    ///
+    /// # Errors
+    /// `Taken` when a claim belongs to another resource; `NotFound` or `VersionMismatch` when the
+    /// resource has changed, in which case its writer has written the entries.
+    pub async fn put(
+        self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+        entries: &Entries,
+    ) -> Result<(), StoreError> {
+        let (keys, id) = (self.table.keys(), &stored.id);
+        let entries: Vec<&Entry> = entries.iter().collect();
+        for part in entries.chunks(MAX_STEPS - 1) {
+            let token = token();
+            let mut transaction = Transaction::default();
+            let is_as_read = Condition::new("v = :v AND attribute_not_exists(del)")
+                .value(":v", n(stored.revision))
+                .showing_item();
+            let check = Check::new(keys.resources(resource_type).key(id), is_as_read);
+            transaction.push(check, Refusal::Resource);
+            for entry in part {
+                write::add_entry(&mut transaction, keys, resource_type, id, entry, &token);
+            }
+            commit(self.table, transaction, &token).await?;
+        }
+        Ok(())
+    }
+
+    /// A page of a partition of an index as it is in the table: of its entries or of a switch's claims.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn look(
+        self,
+        resource_type: &ResourceType,
+        path: &str,
+        after: Option<&str>,
+    ) -> Result<(Vec<StrayEntry>, Option<String>), StoreError> {
+        let window = Window {
+            after,
+            limit: Some(LOOK),
+            ..Window::default()
+        };
+        let partition = self.table.keys().index(resource_type, path);
+        let page = self.entries(&partition, &EVERY_KEY, window).await?;
+        let entries = page.entries.into_iter();
+        let entries = entries.map(|(key, id)| StrayEntry { key, id });
+        Ok((entries.collect(), page.next))
+    }
+
+    /// Removes an entry that its resource does not have, on the condition that the resource is still
+    /// as it was read, or still missing.
+    ///
+    /// # Errors
+    /// `VersionMismatch` or `NotFound` when the resource has changed.
+    pub async fn drop_stray(
+        self,
+        resource_type: &ResourceType,
+        path: &str,
+        stray: &StrayEntry,
+        seen: Option<&Stored>,
+    ) -> Result<(), StoreError> {
+        let keys = self.table.keys();
+        let is_as_seen = match seen {
+            Some(stored) => Condition::new("v = :v").value(":v", n(stored.revision)),
+            None => Condition::new("attribute_not_exists(pk) OR attribute_exists(del)"),
+        };
+        let resource = keys.resources(resource_type).key(&stray.id);
+        let entry = keys.index(resource_type, path).key(&stray.key);
+        let is_same = Condition::new("id = :id").value(":id", s(&stray.id));
+        let mut transaction = Transaction::default();
+        let check = Check::new(resource, is_as_seen.showing_item());
+        transaction.push(check, Refusal::Resource);
+        // The key is a claim of another resource by now.
+        let gone = Refusal::Is(StoreError::NotFound);
+        transaction.push(Delete::new(entry).when(is_same), gone);
+        commit(self.table, transaction, &token()).await
+    }
+
+    fn partition(self, resource_type: &ResourceType, index: &Index) -> Partition {
+        self.table.keys().index(resource_type, index.path())
+    }
+
+    async fn entries(
+        self,
+        partition: &Partition,
+        range: &KeyRange,
+        window: Window<'_>,
+    ) -> Result<IndexPage, StoreError> {
+        let query = Query::new(partition, range, Shown::Entry).within(window);
+        let page = query.page(self.table).await?;
+        let entries = page.items.into_iter().map(|mut item| {
+            let key = item::take_text(&mut item, "sk")?;
+            Ok((key, item::take_text(&mut item, "id")?))
+        });
+        Ok(IndexPage {
+            entries: entries.collect::<Result<_, StoreError>>()?,
+            next: page.next,
+        })
+    }
+}
+
+async fn commit(
+    table: &Table,
+    transaction: Transaction<Refusal>,
+    token: &str,
+) -> Result<(), StoreError> {
+    match transaction.commit(table, token).await? {
+        Ok(()) => Ok(()),
+        Err(Refused { refusal, item }) => Err(refusal.into_error(item.as_ref())),
+    }
+}

@@ -1,0 +1,351 @@
+//! Every Query: items of one partition in the order of their sort keys, page by page.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
+use futures_util::future::try_join_all;
+
+use super::Table;
+use super::allowance::{Allowance, CountLimit};
+use super::call::passes;
+use super::meter::{self, Account};
+use crate::store::error::StoreError;
+use crate::store::item::{Item, s};
+use crate::store::key_range::{EVERY_KEY, KeyRange};
+use crate::store::keys::Partition;
+
+/// A page of more items may keep the embedded table busy longer than many other calls together.
+const LONG_PAGE: usize = 200;
+
+/// Which way an index is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Smallest key first.
+    #[default]
+    Ascending,
+    /// Largest key first.
+    Descending,
+}
+
+/// Where in a range to read, and how much.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Window<'w> {
+    /// The sort key after which to go on; `None` begins.
+    pub after: Option<&'w str>,
+    /// The most items to read; `None` reads as much as one call gives.
+    pub limit: Option<usize>,
+    /// Which way to read.
+    pub order: Order,
+}
+
+/// What is shown of items that are read. It costs the same capacity; what is not shown need not be
+/// sent and decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Shown {
+    /// Everything.
+    All,
+    /// The sort key, and whether it is a tombstone.
+    Keys,
+    /// What readers need of a resource: not its password, nor what only the table knows it by.
+    Resource,
+    /// The sort key and the resource of an index entry.
+    Entry,
+    /// The number of a counter.
+    Number,
+    /// Nothing: the items are only counted.
+    Count,
+}
+
+/// The names of attributes that DynamoDB reserves.
+const RESERVED: [(&str, &str); 3] = [("#set", "set"), ("#inner", "inner"), ("#open", "open")];
+
+impl Shown {
+    pub(super) fn expression(self) -> Option<String> {
+        let names = match self {
+            Self::All | Self::Count => return None,
+            Self::Keys => "sk, del",
+            Self::Resource => {
+                "sk, body, v, created, modified, del, mv, ms, n, about, #set, #inner, #open"
+            }
+            Self::Entry => "sk, id",
+            Self::Number => "n",
+        };
+        Some(names.to_owned())
+    }
+
+    pub(super) fn names(self) -> Option<HashMap<String, String>> {
+        let names = RESERVED.map(|(name, of)| (name.to_owned(), of.to_owned()));
+        (self == Self::Resource).then(|| HashMap::from(names))
+    }
+
+    fn select(self) -> Option<Select> {
+        (self == Self::Count).then_some(Select::Count)
+    }
+}
+
+/// A read of one partition. Strongly consistent.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Query<'q> {
+    partition: &'q Partition,
+    range: &'q KeyRange,
+    window: Window<'q>,
+    shown: Shown,
+    /// Only items whose `type` is this. What is left out costs the same.
+    of_type: Option<&'q str>,
+    account: Account,
+}
+
+/// What one Query call gave.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Page {
+    /// The items, in order; empty if they were only counted.
+    pub(in crate::store) items: Vec<Item>,
+    /// The sort key to go on after, when the end was not reached.
+    pub(in crate::store) next: Option<String>,
+    /// How many items matched.
+    pub(in crate::store) count: u64,
+    /// How many items were looked at.
+    scanned: u64,
+    /// What the call has consumed, in thousandths of a read unit, if the table reports that.
+    milliunits: Option<u64>,
+}
+
+impl<'q> Query<'q> {
+    /// A read of a range of a partition from its first key on.
+    pub(in crate::store) fn new(
+        partition: &'q Partition,
+        range: &'q KeyRange,
+        shown: Shown,
+    ) -> Self {
+        Self {
+            partition,
+            range,
+            window: Window::default(),
+            shown,
+            of_type: None,
+            account: Account::Read,
+        }
+    }
+
+    /// The same from another key on, another way, or no more than so many items.
+    pub(in crate::store) fn within(self, window: Window<'q>) -> Self {
+        Self { window, ..self }
+    }
+
+    /// The same for the items whose `type` is this.
+    pub(in crate::store) fn of_type(self, name: &'q str) -> Self {
+        Self {
+            of_type: Some(name),
+            ..self
+        }
+    }
+
+    /// The same counted as a read of configuration.
+    pub(in crate::store) fn as_configuration(self) -> Self {
+        Self {
+            account: Account::Config,
+            ..self
+        }
+    }
+
+    /// Reads one page: as many items as the window says, at most 1 MB. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub(in crate::store) async fn page(&self, table: &Table) -> Result<Page, StoreError> {
+        let pk = || s(self.partition.as_str());
+        let window = self.window;
+        let bound = self.values();
+        let start = window
+            .after
+            .map(|sk| HashMap::from([("pk".to_owned(), pk()), ("sk".to_owned(), s(sk))]));
+        let limit = window
+            .limit
+            .map(|limit| i32::try_from(limit).unwrap_or(i32::MAX).max(1));
+        let attempt = || {
+            let query = table
+                .client
+                .query()
+                .table_name(&*table.name)
+                .key_condition_expression(self.key_condition())
+                .set_expression_attribute_values(Some(bound.clone()))
+                .set_exclusive_start_key(start.clone())
+                .set_limit(limit)
+                .set_select(self.shown.select())
+                .set_projection_expression(self.shown.expression())
+                .set_expression_attribute_names(self.shown.names())
+                .scan_index_forward(window.order == Order::Ascending)
+                .consistent_read(true)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            match self.of_type {
+                None => query.send(),
+                Some(_) => query
+                    .filter_expression("#type = :type")
+                    .expression_attribute_names("#type", "type")
+                    .send(),
+            }
+        };
+        let is_long = window.limit.is_some_and(|limit| limit > LONG_PAGE);
+        let output = match is_long {
+            true => table.alone().call(self.account, attempt, passes).await?,
+            false => table.call(self.account, attempt, passes).await?,
+        };
+        table
+            .meter
+            .capacity(self.account, output.consumed_capacity());
+        let number = |count: i32| u64::try_from(count).unwrap_or(0);
+        Ok(Page {
+            next: last_key(output.last_evaluated_key()),
+            count: number(output.count()),
+            scanned: number(output.scanned_count()),
+            milliunits: output
+                .consumed_capacity()
+                .map(|consumed| meter::milliunits([consumed])),
+            items: output.items.unwrap_or_default(),
+        })
+    }
+
+    /// Every item of the range, in order, in as many calls as DynamoDB needs: a call reads at most 1 MB.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub(in crate::store) async fn all(&self, table: &Table) -> Result<Vec<Item>, StoreError> {
+        let (mut items, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                ..self.window
+            };
+            let page = self.within(window).page(table).await?;
+            items.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// The number of items from the window's key on; nothing if they are more, or cost more, than the
+    /// limit.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub(in crate::store) async fn count(
+        &self,
+        table: &Table,
+        limit: CountLimit,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut total = 0;
+        let end = self.read(table, limit, |page| {
+            total += page.count;
+            Ok(())
+        });
+        Ok(end.await?.then_some(total))
+    }
+
+    /// Reads page after page from the window's key on; false if the items are more, or cost more, than
+    /// the limit.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`, and what `each` says.
+    pub(in crate::store) async fn read(
+        &self,
+        table: &Table,
+        limit: CountLimit,
+        mut each: impl FnMut(Page) -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
+        let mut after = self.window.after.map(str::to_owned);
+        let mut allowance = Allowance::new(limit);
+        while let Some(share) = allowance.share(1) {
+            let window = Window {
+                after: after.as_deref(),
+                limit: Some(share),
+                order: self.window.order,
+            };
+            let mut page = self.within(window).page(table).await?;
+            allowance.spend(page.scanned, page.milliunits);
+            after = page.next.take();
+            each(page)?;
+            if after.is_none() {
+                return Ok(!allowance.is_exceeded());
+            }
+        }
+        Ok(false)
+    }
+
+    fn key_condition(&self) -> &'static str {
+        match (&self.range.from, &self.range.to) {
+            (None, None) => "pk = :pk",
+            (Some(_), None) => "pk = :pk AND sk >= :from",
+            (None, Some(_)) => "pk = :pk AND sk < :to",
+            // Both ends are included here, and no sort key equals `to`.
+            (Some(_), Some(_)) => "pk = :pk AND sk BETWEEN :from AND :to",
+        }
+    }
+
+    /// What the expressions' placeholders stand for.
+    fn values(&self) -> HashMap<String, AttributeValue> {
+        let values = [
+            (":pk", Some(self.partition.as_str())),
+            (":from", self.range.from.as_deref()),
+            (":to", self.range.to.as_deref()),
+            (":type", self.of_type),
+        ];
+        let bound = values.into_iter();
+        bound
+            .filter_map(|(name, value)| Some((name.to_owned(), s(value?))))
+            .collect()
+    }
+}
+
+/// Where a Query stopped, when it did not reach the end.
+fn last_key(key: Option<&Item>) -> Option<String> {
+    key?.get("sk")?.as_s().ok().cloned()
+}
+
+/// The number of items in several partitions whose `type` is this; nothing if all items together are
+/// more, or cost more, than the limit.
+///
+/// The partitions are read side by side, in rounds. Each call of a round reads its share of what may
+/// still be read.
+///
+/// # Errors
+/// `Unavailable`, `Backend`.
+pub(in crate::store) async fn count_of_type(
+    table: &Table,
+    partitions: &[Partition],
+    name: &str,
+    limit: CountLimit,
+) -> Result<Option<u64>, StoreError> {
+    let mut allowance = Allowance::new(limit);
+    let mut total = 0;
+    let mut open: Vec<(&Partition, Option<String>)> = partitions
+        .iter()
+        .map(|partition| (partition, None))
+        .collect();
+    while !open.is_empty() {
+        let Some(share) = allowance.share(open.len()) else {
+            return Ok(None);
+        };
+        let reads = open.iter().map(async |(partition, after)| {
+            let window = Window {
+                after: after.as_deref(),
+                limit: Some(share),
+                ..Window::default()
+            };
+            let query = Query::new(partition, &EVERY_KEY, Shown::Count).of_type(name);
+            query.within(window).page(table).await
+        });
+        let pages = try_join_all(reads).await?;
+        let mut unfinished = Vec::new();
+        for ((partition, _), page) in open.into_iter().zip(pages) {
+            allowance.spend(page.scanned, page.milliunits);
+            total += page.count;
+            if page.next.is_some() {
+                unfinished.push((partition, page.next));
+            }
+        }
+        open = unfinished;
+    }
+    Ok((!allowance.is_exceeded()).then_some(total))
+}
