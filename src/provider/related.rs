@@ -7,11 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::Scope;
 use super::compute::size_of;
-use super::times::Times;
 use crate::protocol::error::Result;
-use crate::protocol::message::{Meta, render_object};
 use crate::protocol::projection::Projection;
-use crate::protocol::resource::{Resource, location, relative_reference};
+use crate::protocol::resource::{Resource, relative_reference};
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::store::{Member, Stored};
 
@@ -86,32 +84,6 @@ impl Scope {
             }
             None => Ok(HashMap::new()),
         }
-    }
-
-    /// The whole resource as filters and sorting see it, with what is kept outside its body if they
-    /// ask for it.
-    pub(super) fn complete(
-        &self,
-        resource_type: &ResourceType,
-        stored: &Stored,
-        detached: Option<&Value>,
-    ) -> Result<Map<String, Value>> {
-        let (version, location) = (
-            stored.version().to_string(),
-            location(&self.base_url, &resource_type.endpoint, &stored.id),
-        );
-        let times = Times::of(stored)?;
-        let meta = Meta {
-            resource_type: Some(&resource_type.name),
-            created: &times.created,
-            last_modified: &times.last_modified,
-            location: &location,
-            version: &version,
-        };
-        let body = Resource::from_text(&stored.body)?.into_body();
-        let name = resource_type.membership.map(Membership::attribute);
-        let beside = name.zip(detached);
-        Ok(render_object(body, beside, &meta, &self.base_url))
     }
 
     /// `members` of each group, `[]` where it has none, unless there are more than the tenant shows

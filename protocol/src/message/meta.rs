@@ -41,7 +41,8 @@ impl<'a> Meta<'a> {
     }
 
     /// The object.
-    fn object(&self) -> Map<String, Value> {
+    #[must_use]
+    pub fn object(&self) -> Map<String, Value> {
         let parts = self.parts();
         parts
             .map(|(name, value)| (name.to_owned(), Value::from(value)))
@@ -126,8 +127,9 @@ fn push_separator(out: &mut String) {
     }
 }
 
-/// Puts the base URL in front of each relative reference of an object and of what is inside it.
-fn make_absolute(object: &mut Map<String, Value>, base_url: &str) {
+/// Puts the base URL in front of each relative reference of an object and of what is inside it, as
+/// [`render`] does.
+pub fn make_absolute(object: &mut Map<String, Value>, base_url: &str) {
     for (name, value) in object {
         match value {
             Value::String(text) if name == "$ref" && is_relative(text) => {

@@ -12,7 +12,7 @@ mod search;
 
 pub use error::{error_response, error_response_v1};
 pub use list::{ListResponse, Paging};
-pub use meta::{Meta, render, render_object, with_absolute_references};
+pub use meta::{Meta, make_absolute, render, render_object, with_absolute_references};
 pub use parameters::Parameters;
 pub(crate) use search::integer_parameter;
 pub use search::{MAX_NAMES, Page, Query, Selection, SortOrder};

@@ -1,12 +1,14 @@
 //! Decides which resources of a batch match, and where they stand in the list.
 
 use std::collections::{HashMap, HashSet};
+use std::iter;
 
 use serde_json::{Map, Value};
 
 use super::super::Scope;
 use super::super::compute::size_of;
 use super::budget::ReadBudget;
+use super::candidate::{ReadMembers, candidate};
 use super::detached::{Detached, detached};
 use super::search::Part;
 use super::source::Source;
@@ -65,11 +67,12 @@ fn look_at(
     found: impl Iterator<Item = (String, Stored)>,
     mut detached: HashMap<String, Detached>,
 ) -> Result<Vec<Kept>> {
+    let members = ReadMembers::of(part, earlier);
     let mut kept = Vec::new();
     for (key, stored) in found {
         scope.compute.check_time()?;
         let Detached { value, residual } = detached.remove(&stored.id).unwrap_or_default();
-        let resource = scope.complete(part.resource_type, &stored, value.as_ref())?;
+        let resource = candidate(scope, (part.resource_type, &stored), value, &members)?;
         let residual = residual.as_ref().unwrap_or(&part.residual);
         let is_new = |part: &Part<'_>| !part.access.finds(&stored.id, &resource);
         if belongs(&part.access, &key, &resource)
@@ -122,9 +125,10 @@ pub(super) fn in_order_of_values(
     kept: Vec<Kept>,
     border: Option<&Border>,
 ) -> Result<Vec<(SortKey, Stored)>> {
+    let members = ReadMembers::named(iter::once(range.index.values.member()));
     let mut placed = Vec::with_capacity(kept.len());
     for Kept { stored, .. } in kept {
-        let resource = scope.complete(part.resource_type, &stored, None)?;
+        let resource = candidate(scope, (part.resource_type, &stored), None, &members)?;
         placed.push((range.place(&resource), stored));
     }
     placed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -163,7 +167,8 @@ pub(super) async fn exact_key(
         else {
             continue;
         };
-        let resource = scope.complete(resource_type, &stored, None)?;
+        let members = ReadMembers::named(sort.path().map(|path| path.member()).into_iter());
+        let resource = candidate(scope, (resource_type, &stored), None, &members)?;
         return Ok(sort.key(&resource).key.filter(|key| border.is_of(key)));
     }
     Ok(None)

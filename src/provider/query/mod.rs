@@ -6,6 +6,7 @@
 //! must not know how the table is laid out, nor what a filter means.
 
 mod budget;
+mod candidate;
 mod count;
 mod cursor;
 mod cursor_paging;

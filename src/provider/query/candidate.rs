@@ -1,0 +1,93 @@
+//! A resource as filters, sorting and indexes see it, as far as they read it.
+//!
+//! A scan looks at many resources and shows few of them. So values are built only of the members that
+//! are read, and `meta` only if it is one of them. Nothing is rendered.
+
+use serde_json::{Map, Value};
+
+use super::super::Scope;
+use super::super::times::Times;
+use super::search::Part;
+use crate::protocol::error::Result;
+use crate::protocol::message::{Meta, make_absolute};
+use crate::protocol::resource::{location, pick};
+use crate::protocol::schema::ResourceType;
+use crate::store::{Access, Stored};
+
+/// The members of resources that are read: attributes and URNs of extensions, in the schema's
+/// spelling. `id` is always one of them.
+pub(super) struct ReadMembers<'p>(Vec<&'p str>);
+
+impl<'p> ReadMembers<'p> {
+    /// What is read to decide whether a resource belongs to a part and was not found by an earlier one,
+    /// and where it stands in the list.
+    pub(super) fn of(part: &'p Part<'_>, earlier: &'p [Part<'_>]) -> Self {
+        let by_key = std::iter::once(part).chain(earlier);
+        let by_key = by_key.filter_map(|part| key_member(&part.access));
+        let sorted_by = part.sort.as_ref().and_then(|sort| sort.path());
+        let sorted_by = sorted_by.map(|path| path.member());
+        let filtered = part.residual.members().into_iter();
+        Self::named(filtered.chain(by_key).chain(sorted_by))
+    }
+
+    /// The members with these names.
+    pub(super) fn named(names: impl Iterator<Item = &'p str>) -> Self {
+        let mut names: Vec<&str> = names.chain(["id"]).collect();
+        names.sort_unstable();
+        names.dedup();
+        Self(names)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.binary_search(&name).is_ok()
+    }
+}
+
+/// The member that tells under which keys of an access a resource stands, if its body tells.
+fn key_member(access: &Access) -> Option<&str> {
+    match access {
+        Access::Claims { index, .. } | Access::Values { index, .. } | Access::Without(index, _) => {
+            Some(index.values.member())
+        }
+        Access::Range(range) => Some(range.index.values.member()),
+        Access::Ids(_)
+        | Access::GroupsOf { .. }
+        | Access::MembersOf { .. }
+        | Access::GroupWith { .. }
+        | Access::All => None,
+    }
+}
+
+/// The members of a resource that are read, with the value of the attribute that is kept outside the
+/// body if that was looked up. References are absolute, as in an answer.
+///
+/// # Errors
+/// `Internal` if what is stored is no resource.
+pub(super) fn candidate(
+    scope: &Scope,
+    (resource_type, stored): (&ResourceType, &Stored),
+    looked_up: Option<Value>,
+    members: &ReadMembers<'_>,
+) -> Result<Map<String, Value>> {
+    let mut read = pick(&stored.body, |name| members.has(name))?;
+    if let (Some(value), Some(membership)) = (looked_up, resource_type.membership) {
+        read.insert(membership.attribute().to_owned(), value);
+    }
+    make_absolute(&mut read, &scope.base_url);
+    if members.has("meta") {
+        read.insert("meta".to_owned(), meta(scope, resource_type, stored)?);
+    }
+    Ok(read)
+}
+
+fn meta(scope: &Scope, resource_type: &ResourceType, stored: &Stored) -> Result<Value> {
+    let times = Times::of(stored)?;
+    let meta = Meta {
+        resource_type: Some(&resource_type.name),
+        created: &times.created,
+        last_modified: &times.last_modified,
+        location: &location(&scope.base_url, &resource_type.endpoint, &stored.id),
+        version: &stored.version().to_string(),
+    };
+    Ok(Value::Object(meta.object()))
+}
