@@ -7,7 +7,7 @@ use scim_protocol::json;
 use scim_protocol::message::{ListResponse, Meta, Paging, Selection, render};
 use scim_protocol::patch::PatchRequest;
 use scim_protocol::profile::{Reading, Rules};
-use scim_protocol::projection::Projection;
+use scim_protocol::projection::{Projection, project_text};
 use scim_protocol::resource::{Resource, Verb};
 use scim_protocol::schema::{Registry, ResourceType};
 
@@ -27,7 +27,7 @@ const PATCH: &str = r#"{
 }"#;
 
 const META: Meta<'static> = Meta {
-    resource_type: Some("User"),
+    resource_type: "User",
     created: "2010-01-23T04:56:22.000Z",
     last_modified: "2011-05-13T04:42:34.000Z",
     location: "https://example.com/scim/v2/Users/2819c223-7f76-453a-919d-413861904646",
@@ -120,6 +120,10 @@ fn projections(criterion: &mut Criterion) {
             BatchSize::SmallInput,
         );
     });
+    let text = resource.to_text();
+    group.bench_function("text", |bencher| {
+        bencher.iter(|| project_text(&projection, black_box(&text)));
+    });
     group.finish();
 }
 
@@ -133,7 +137,9 @@ fn lists(criterion: &mut Criterion) {
         bencher.iter(|| {
             let shown = stored.iter().filter(|text| plain.shows_all_of(text));
             let base = "https://example.com/scim/v2";
-            let texts: Vec<_> = shown.map(|text| render(text, None, &META, base)).collect();
+            let texts: Vec<_> = shown
+                .map(|text| render(text, None, META.parts(), base))
+                .collect();
             let list = ListResponse {
                 total_results: Some(100),
                 paging: Paging::Index { start_index: 1 },

@@ -1,11 +1,14 @@
 //! Writes what a verb returned: the stored body with `meta`, what is kept outside the body, absolute
 //! URLs, and only the attributes that the client is shown.
 
+use std::iter;
+
 use serde_json::{Map, Value};
 
 use crate::protocol::Result;
 use crate::protocol::bulk::Method;
 use crate::protocol::message::{self, Meta};
+use crate::protocol::projection::project_text;
 use crate::protocol::resource::{self, Resource};
 use crate::protocol::schema::ResourceType;
 use crate::provider::{Performed, Related, Rendered, Representation, Times};
@@ -36,16 +39,33 @@ pub fn operation_location(base_url: &str, performed: &Performed) -> Option<Strin
     })
 }
 
-/// The JSON text of a resource. Where the answer shows all of the body, the body is not parsed.
+/// The JSON text of a resource. What the answer shows whole of the body is copied and not parsed.
 ///
 /// # Errors
 /// `Internal` if what is stored is no resource.
 pub fn text(found: &Representation<'_>, base_url: &str) -> Result<String> {
-    if !found.projection.shows_all_of(&found.stored.body) {
-        return Ok(Resource::from_canonical(object(found, base_url)?).to_text());
+    let (body, projection) = (&found.stored.body, &found.projection);
+    if projection.shows_all_of(body) {
+        return with_meta(found, base_url, |meta| {
+            message::render(body, found.beside(), meta.parts(), base_url)
+        });
+    }
+    let body = project_text(projection, body)?;
+    let beside = found.beside().and_then(|(name, value)| {
+        let whole = Map::from_iter([(name.to_owned(), value.clone())]);
+        projection
+            .apply(whole)
+            .shift_remove(name)
+            .map(|value| (name, value))
+    });
+    let beside = beside.as_ref().map(|(name, value)| (*name, value));
+    if !projection.wants("meta") {
+        return Ok(message::render(&body, beside, iter::empty(), base_url));
     }
     with_meta(found, base_url, |meta| {
-        message::render(&found.stored.body, found.beside(), meta, base_url)
+        let parts = meta.parts();
+        let shown = parts.filter(|(name, _)| projection.wants_part("meta", name));
+        message::render(&body, beside, shown, base_url)
     })
 }
 
@@ -84,7 +104,7 @@ fn with_meta<T>(
 ) -> Result<T> {
     let times = Times::of(&found.stored)?;
     Ok(write(&Meta {
-        resource_type: Some(&found.resource_type.name),
+        resource_type: &found.resource_type.name,
         created: &times.created,
         last_modified: &times.last_modified,
         location: &location(base_url, found.resource_type, found.id()),

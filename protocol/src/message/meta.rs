@@ -14,8 +14,8 @@ const REFERENCE: &str = r#""$ref":""#;
 /// The `meta` of one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta<'a> {
-    /// The resource type's name; SCIM 1.1 has none.
-    pub resource_type: Option<&'a str>,
+    /// The resource type's name.
+    pub resource_type: &'a str,
     /// When the resource was made, as an `xsd:dateTime`.
     pub created: &'a str,
     /// When it was last changed, as an `xsd:dateTime`.
@@ -27,17 +27,16 @@ pub struct Meta<'a> {
 }
 
 impl<'a> Meta<'a> {
-    /// Appends the object's text.
-    pub fn write(&self, out: &mut String) {
-        let mut separator = '{';
-        for (name, value) in self.parts() {
-            out.push(separator);
-            push_string(out, name);
-            out.push(':');
-            push_string(out, value);
-            separator = ',';
-        }
-        out.push('}');
+    /// The names and values of its members, in the order in which they are written.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &'a str)> {
+        [
+            ("resourceType", self.resource_type),
+            ("created", self.created),
+            ("lastModified", self.last_modified),
+            ("location", self.location),
+            ("version", self.version),
+        ]
+        .into_iter()
     }
 
     /// The object.
@@ -48,32 +47,19 @@ impl<'a> Meta<'a> {
             .map(|(name, value)| (name.to_owned(), Value::from(value)))
             .collect()
     }
-
-    fn parts(&self) -> impl Iterator<Item = (&'static str, &'a str)> {
-        let parts = [
-            ("resourceType", self.resource_type),
-            ("created", Some(self.created)),
-            ("lastModified", Some(self.last_modified)),
-            ("location", Some(self.location)),
-            ("version", Some(self.version)),
-        ];
-        parts
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-    }
 }
 
 /// The text of a resource as a client reads it: the body with its references made absolute, then the
-/// attribute that is kept outside the body, then `meta`.
+/// attribute that is kept outside the body, then `meta` with these members, unless there are none.
 ///
 /// **Shape**: `body` is a compact JSON object as `serde_json` writes it; `base_url` has no trailing
 /// slash. A reference is made absolute if it is relative and begins with a path segment
 /// (`Users/2819`); absolute URIs, `/x`, `./x` and `../x` stay as they are.
 #[must_use]
-pub fn render(
+pub fn render<'m>(
     body: &str,
     beside: Option<(&str, &Value)>,
-    meta: &Meta<'_>,
+    meta: impl Iterator<Item = (&'static str, &'m str)>,
     base_url: &str,
 ) -> String {
     let beside = beside.map(|(name, value)| (name, value.to_string()));
@@ -87,11 +73,27 @@ pub fn render(
         out.push(':');
         push_with_references(&mut out, text, base_url);
     }
-    push_separator(&mut out);
-    out.push_str(r#""meta":"#);
-    meta.write(&mut out);
+    push_meta(&mut out, meta);
     out.push('}');
     out
+}
+
+/// Appends the member of an object that is not closed yet, unless `meta` would be empty.
+fn push_meta<'m>(out: &mut String, parts: impl Iterator<Item = (&'static str, &'m str)>) {
+    let end = out.len();
+    push_separator(out);
+    out.push_str(r#""meta":{"#);
+    let start = out.len();
+    for (name, value) in parts {
+        push_separator(out);
+        push_string(out, name);
+        out.push(':');
+        push_string(out, value);
+    }
+    match out.len() > start {
+        true => out.push('}'),
+        false => out.truncate(end),
+    }
 }
 
 /// The same as [`render`], as an object.
@@ -195,7 +197,7 @@ mod tests {
     const BASE: &str = "https://example.com/scim/v2";
 
     const META: Meta<'static> = Meta {
-        resource_type: Some("User"),
+        resource_type: "User",
         created: "2010-01-23T04:56:22.000Z",
         last_modified: "2011-05-13T04:42:34.000Z",
         location: "https://example.com/scim/v2/Users/2819",
@@ -204,7 +206,12 @@ mod tests {
 
     #[test]
     fn meta_is_the_last_member() {
-        let text = render(r#"{"id":"2819","userName":"bjensen"}"#, None, &META, BASE);
+        let text = render(
+            r#"{"id":"2819","userName":"bjensen"}"#,
+            None,
+            META.parts(),
+            BASE,
+        );
         assert!(text.starts_with(r#"{"id":"2819","userName":"bjensen","meta":{"resourceType":"#));
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
@@ -218,18 +225,22 @@ mod tests {
 
     #[test]
     fn an_empty_body_gets_no_comma() {
-        let meta = Meta {
-            resource_type: None,
-            ..META
-        };
-        assert!(render("{}", None, &meta, BASE).starts_with(r#"{"meta":{"created":"#));
+        let text = render("{}", None, META.parts().skip(1), BASE);
+        assert!(text.starts_with(r#"{"meta":{"created":"#));
+        assert_eq!(render("{}", None, META.parts().skip(5), BASE), "{}");
+        let beside = json!([]);
+        assert_eq!(
+            render("{}", Some(("groups", &beside)), META.parts().skip(4), BASE),
+            r#"{"groups":[],"meta":{"version":"W/\"3694e05e9dff590\""}}"#
+        );
     }
 
     #[test]
     fn only_relative_references_get_the_base() {
         let check = |reference: &str, expected: &str| {
             let body = json!({"manager": {"$ref": reference}}).to_string();
-            let value: Value = serde_json::from_str(&render(&body, None, &META, BASE)).unwrap();
+            let value: Value =
+                serde_json::from_str(&render(&body, None, META.parts(), BASE)).unwrap();
             assert_eq!(value["manager"]["$ref"], expected, "{reference}");
         };
         check(
@@ -261,7 +272,7 @@ mod tests {
             "{\"$ref\":\"Users/1\"}",
         ] {
             let body = json!({"displayName": text, text: text}).to_string();
-            let rendered = render(&body, None, &META, BASE);
+            let rendered = render(&body, None, META.parts(), BASE);
             let value: Value = serde_json::from_str(&rendered).unwrap();
             assert_eq!(value["displayName"], text);
             assert_eq!(value[text], text);
@@ -305,7 +316,7 @@ mod tests {
         fn splicing_equals_parsing(inner in tricky_json(), beside in tricky_json()) {
             let body = json!({"id": "x", "inner": inner});
             let beside = Some(("members", &beside));
-            let rendered = render(&body.to_string(), beside, &META, BASE);
+            let rendered = render(&body.to_string(), beside, META.parts(), BASE);
             let rendered: Value = serde_json::from_str(&rendered).unwrap();
             let Value::Object(body) = body else { unreachable!("it is an object") };
             let expected = render_object(body, beside, &META, BASE);

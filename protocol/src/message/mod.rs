@@ -52,6 +52,11 @@ pub(crate) fn check_message(
 
 /// Appends a JSON string with its quotes.
 pub(crate) fn push_string(out: &mut String, text: &str) {
+    let is_plain = |byte: u8| byte >= 0x20 && !matches!(byte, b'"' | b'\\');
+    if text.bytes().all(is_plain) {
+        out.extend(["\"", text, "\""]);
+        return;
+    }
     // Writing a string into a string cannot fail, and a JSON string is UTF-8.
     out.push_str(&Value::from(text).to_string());
 }

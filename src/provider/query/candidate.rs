@@ -83,7 +83,7 @@ pub(super) fn candidate(
 fn meta(scope: &Scope, resource_type: &ResourceType, stored: &Stored) -> Result<Value> {
     let times = Times::of(stored)?;
     let meta = Meta {
-        resource_type: Some(&resource_type.name),
+        resource_type: &resource_type.name,
         created: &times.created,
         last_modified: &times.last_modified,
         location: &location(&scope.base_url, &resource_type.endpoint, &stored.id),
