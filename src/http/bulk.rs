@@ -11,7 +11,7 @@ use crate::protocol::version::Version;
 use crate::protocol::{ErrorKind, Result};
 use crate::provider::{Performed, body_size};
 
-/// The body, and its size as [`Scope::compute`](crate::provider::Scope::compute) takes it.
+/// The body, and its size as [`Compute::run`](crate::provider::Compute::run) takes it.
 pub(super) async fn read(call: &Call<'_>, body: Body) -> Result<(Map<String, Value>, usize)> {
     let limit = call.scope.tenant.rules.switches.bulk_max_payload_size;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);

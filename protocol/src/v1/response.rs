@@ -93,18 +93,23 @@ impl View<'_> {
     }
 }
 
-/// Puts a user into a device, which the Ionic API does when `attributes` names `user`.
+/// Puts a user into a device of this version, which the Ionic API does when `attributes` names `user`.
 ///
-/// Both are 1.1 resources already. The device's version then also stands for the user that it shows.
-pub fn embed_user(device: &mut Map<String, Value>, user: Map<String, Value>) {
+/// Both are 1.1 resources already. Returns the version that covers the user too, which is the device's
+/// `meta.version` now.
+#[must_use]
+pub fn embed_user(
+    device: &mut Map<String, Value>,
+    version: &Version,
+    user: Map<String, Value>,
+) -> Version {
     let user = Value::Object(user);
-    if let Some(Value::String(tag)) = device
-        .get_mut("meta")
-        .and_then(|meta| meta.get_mut("version"))
-    {
-        *tag = Version::of_tag(tag).showing(&user.to_string()).to_string();
+    let version = version.showing(&user.to_string());
+    if let Some(Value::Object(meta)) = device.get_mut("meta") {
+        meta.insert("version".into(), version.to_string().into());
     }
     device.insert("user".into(), user);
+    version
 }
 
 /// The answer of `/Scopes`.

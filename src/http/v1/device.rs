@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
 
+use super::shown::Shown;
 use crate::http::call::Call;
-use crate::http::render;
 use crate::protocol::message::Selection;
 use crate::protocol::scopes::Permission;
 use crate::protocol::v1::{Dialect, View, embed_user};
@@ -24,7 +24,7 @@ const MAX_READING: usize = 8;
 pub(super) async fn embed_users(
     call: &Call<'_>,
     dialect: Dialect,
-    devices: &mut [Map<String, Value>],
+    devices: &mut [Shown],
 ) -> Result<()> {
     let registry = &call.scope.tenant.registry;
     let Some(users) = registry.resource_type("User") else {
@@ -48,14 +48,14 @@ pub(super) async fn embed_users(
     for device in devices {
         let user = user_id(device).and_then(|id| found.get(id).cloned().flatten());
         if let Some(user) = user {
-            embed_user(device, user);
+            device.version = embed_user(&mut device.object, &device.version, user);
         }
     }
     Ok(())
 }
 
-fn user_id(device: &Map<String, Value>) -> Option<&str> {
-    device.get("userId")?.as_str()
+fn user_id(device: &Shown) -> Option<&str> {
+    device.object.get("userId")?.as_str()
 }
 
 async fn read(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Option<Map<String, Value>>> {
@@ -66,11 +66,12 @@ async fn read(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Option<Map<St
         .await;
     let user = match found {
         Ok(Read::Found(user)) => user,
+        // A read without a condition never ends here.
         Ok(Read::NotModified(_)) => return Ok(None),
+        // The device outlives its user, and is then shown alone.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    Ok(Some(
-        view.answer(render::object(&user, &call.scope.base_url)?),
-    ))
+    let user = Shown::of(&user, view, &call.scope.base_url)?;
+    Ok(Some(user.object))
 }

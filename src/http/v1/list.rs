@@ -1,11 +1,11 @@
 //! Lists of resources (SCIM 1.1 API §3.2.2).
 
 use axum::response::Response;
-use serde_json::Value;
 
 use super::device;
+use super::shown::Shown;
+use crate::http::answer;
 use crate::http::call::Call;
-use crate::http::{answer, render};
 use crate::protocol::Result;
 use crate::protocol::scopes::Permission;
 use crate::protocol::v1::View;
@@ -28,8 +28,15 @@ pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
     let provider = &call.service.provider;
     let scope = &call.scope;
     let translate = |found: &Representation<'_>| {
-        let resource = view.answer(render::object(found, &scope.base_url)?);
-        Ok(Rendered::object(resource))
+        let Shown { object, version } = Shown::of(found, view, &scope.base_url)?;
+        let Rendered {
+            value: object,
+            bytes,
+        } = Rendered::object(object);
+        Ok(Rendered {
+            value: Shown { object, version },
+            bytes,
+        })
     };
     let list = provider.query(scope, over, &queried.query, translate);
     let List {
@@ -39,12 +46,10 @@ pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
     if queried.embeds_user {
         device::embed_users(call, view.dialect, &mut resources).await?;
     }
-    let size = resources.iter().map(body_size).sum();
+    let sizes = resources.iter().map(|shown| body_size(&shown.object));
+    let size = sizes.sum();
     let write = || {
-        let resources = resources.into_iter();
-        let texts: Vec<_> = resources
-            .map(|resource| Value::Object(resource).to_string())
-            .collect();
+        let texts: Vec<_> = resources.into_iter().map(Shown::into_text).collect();
         head.render_v1(&texts)
     };
     Ok(answer::message(scope.compute.run(size, write).await?))

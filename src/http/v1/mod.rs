@@ -8,6 +8,7 @@ mod device;
 mod discovery;
 mod list;
 mod resource;
+mod shown;
 
 use axum::body::Body;
 use axum::response::Response;

@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::device;
+use super::shown::Shown;
 use crate::http::call::Call;
 use crate::http::{answer, body, render};
 use crate::protocol::message::Selection;
@@ -253,7 +254,7 @@ async fn shown(
     Ok(with_resource(status, translated))
 }
 
-/// A resource as this view shows it.
+/// A resource as it is sent.
 struct Translated {
     text: String,
     location: String,
@@ -271,25 +272,23 @@ async fn translated(
     let (scope, size) = (&call.scope, found.size());
     let base_url = &scope.base_url;
     let location = render::location(base_url, view.resource_type, found.id());
-    let translate = || Ok::<_, Error>(view.answer(render::object(&found, base_url)?));
-    let write = |resource| Value::Object(resource).to_string();
-    if !view.embeds_user(&call.parameters) {
-        let text = || translate().map(write);
-        return Ok(Translated {
-            text: scope.compute.run(size, text).await??,
-            location,
-            version: found.version,
-        });
-    }
-    let mut devices = [scope.compute.run(size, translate).await??];
-    device::embed_users(call, view.dialect, &mut devices).await?;
-    let [device] = devices;
-    let tag = device.get("meta").and_then(|meta| meta.get("version"));
-    let version = tag.and_then(Value::as_str).map(Version::of_tag);
+    let translate = || Shown::of(&found, view, base_url);
+    let write = |shown: Shown| {
+        let version = shown.version.clone();
+        (shown.into_text(), version)
+    };
+    let (text, version) = if view.embeds_user(&call.parameters) {
+        let mut devices = [scope.compute.run(size, translate).await??];
+        device::embed_users(call, view.dialect, &mut devices).await?;
+        let [device] = devices;
+        scope.compute.run(size, || write(device)).await?
+    } else {
+        scope.compute.run(size, || translate().map(write)).await??
+    };
     Ok(Translated {
-        text: scope.compute.run(size, || write(device)).await?,
+        text,
         location,
-        version: version.unwrap_or(found.version),
+        version,
     })
 }
 
