@@ -7,6 +7,8 @@ pub use scim_protocol as protocol;
 
 #[cfg(feature = "service")]
 pub mod aws;
+#[cfg(feature = "service")]
+mod cache;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "service")]

@@ -52,7 +52,7 @@ pub use times::Times;
 
 use password::Hasher;
 use query::Pages;
-use role::Roles;
+use role::{Roles, roles};
 
 use crate::clock::Clock;
 use crate::pool::Pool;
@@ -104,7 +104,7 @@ impl Provider {
         Self {
             store,
             tenants,
-            roles: Roles::new(Arc::clone(&clock)),
+            roles: roles(Arc::clone(&clock)),
             clock,
             cursors,
             read_budget: ReadBudget::default(),

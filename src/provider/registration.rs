@@ -61,7 +61,7 @@ impl Provider {
         check_size(item, &config, &changed)?;
         let building = self.announce_indexes(tenant, config, changed).await?;
         store.configuration().put(item).await?;
-        self.tenants.forget(tenant).await;
+        self.tenants.forget(tenant);
         Ok(Registered {
             name: next.id,
             building,
@@ -118,7 +118,7 @@ impl Provider {
         check_size(item, &config, &changed)?;
         let building = self.announce_indexes(tenant, config, changed).await?;
         store.configuration().put(item).await?;
-        self.tenants.forget(tenant).await;
+        self.tenants.forget(tenant);
         Ok(Registered { name, building })
     }
 
@@ -221,7 +221,7 @@ impl Provider {
                 .await?;
         }
         store.configuration().put(ConfigItem::Rules(rules)).await?;
-        self.tenants.forget(tenant).await;
+        self.tenants.forget(tenant);
         Ok(turned)
     }
 

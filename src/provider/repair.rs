@@ -143,7 +143,7 @@ impl Provider {
                     .await?;
             }
         }
-        self.tenants.forget(tenant).await;
+        self.tenants.forget(tenant);
         Ok(findings)
     }
 

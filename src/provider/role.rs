@@ -1,14 +1,14 @@
 //! What is special about roles: their scopes are of the catalogue, some belong to the service, and a
 //! credential can be bound to one.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::entries::entries;
 use super::{Provider, REQUEST_BUDGET, Scope, Tenant};
+use crate::cache::{Cache, Freshness, Limits};
 use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Reading;
@@ -19,48 +19,23 @@ use crate::protocol::urn;
 use crate::store::{Meter, New, StoreError, Write};
 use crate::tenant::TenantId;
 
-/// How long a process goes on with the scopes of a role that it has read, in milliseconds.
-const CACHE_MILLIS: u64 = 10_000;
-/// How many roles a process remembers.
-const MAX_ROLES: usize = 10_000;
+/// Scopes never serve longer than ten seconds: a role that loses some has lost them by then.
+const LIMITS: Limits = Limits {
+    what: "A role",
+    fresh_millis: 10_000,
+    stale_millis: 10_000,
+    retry_millis: 0,
+    early_reads: 0,
+    early_interval_millis: 0,
+    max_keys: 10_000,
+};
 
 /// Scopes by tenant and role.
-pub(super) struct Roles {
-    clock: Arc<dyn Clock>,
-    cached: RwLock<HashMap<(TenantId, String), Cached>>,
-}
+pub(super) type Roles = Cache<(TenantId, String), Vec<String>>;
 
-#[derive(Clone)]
-struct Cached {
-    scopes: Arc<[String]>,
-    until: u64,
-}
-
-impl Roles {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            cached: RwLock::default(),
-        }
-    }
-
-    fn fresh(&self, key: &(TenantId, String)) -> Option<Arc<[String]>> {
-        let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = cached.get(key)?;
-        (entry.until > self.clock.now_millis()).then(|| Arc::clone(&entry.scopes))
-    }
-
-    fn keep(&self, key: (TenantId, String), scopes: Arc<[String]>) {
-        let now = self.clock.now_millis();
-        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
-        if cached.len() >= MAX_ROLES {
-            cached.retain(|_, entry| entry.until > now);
-        }
-        if cached.len() < MAX_ROLES {
-            let until = now + CACHE_MILLIS;
-            cached.insert(key, Cached { scopes, until });
-        }
-    }
+/// No scopes of any role yet.
+pub(super) fn roles(clock: Arc<dyn Clock>) -> Roles {
+    Cache::new(LIMITS, clock)
 }
 
 impl Provider {
@@ -70,24 +45,18 @@ impl Provider {
             return Ok(());
         };
         let key = (scope.tenant.id.clone(), role);
-        let scopes = match self.roles.fresh(&key) {
-            Some(scopes) => scopes,
-            None => {
-                let scopes = self.scopes_of(scope, &key.1).await?;
-                self.roles.keep(key, Arc::clone(&scopes));
-                scopes
-            }
-        };
+        let read = self.scopes_of(scope, &key.1);
+        let scopes = self.roles.get(&key, Freshness::Usual, read).await?;
         let permissions = &mut scope.caller.permissions;
         permissions.grant(scopes.iter().map(String::as_str));
         Ok(())
     }
 
     /// Reads a role's scopes; what that costs is counted with the tenant's configuration.
-    async fn scopes_of(&self, scope: &Scope, role: &str) -> Result<Arc<[String]>> {
+    async fn scopes_of(&self, scope: &Scope, role: &str) -> Result<Vec<String>> {
         let types = scope.tenant.registry.resource_types();
         let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
-            return Ok(Arc::default());
+            return Ok(Vec::new());
         };
         let meter = Meter::default();
         let tenant = &scope.tenant.id;
@@ -95,11 +64,11 @@ impl Provider {
         let found = store.resources().get(resource_type, role).await;
         scope.store.meter().add_configuration(&meter.cost());
         let Some(stored) = found? else {
-            return Ok(Arc::default());
+            return Ok(Vec::new());
         };
         let body = Resource::from_text(&stored.body)?.into_body();
         if !is_active(&body) {
-            return Ok(Arc::default());
+            return Ok(Vec::new());
         }
         Ok(listed_scopes(&body).map(str::to_owned).collect())
     }

@@ -1,10 +1,8 @@
 //! What a tenant is to the operations: its rules and its registry, cached.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
-
+use crate::cache::{Cache, Freshness, Limits};
 use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
@@ -14,8 +12,17 @@ use crate::tenant::TenantId;
 
 /// How long a process goes on with the configuration it has read, in milliseconds.
 pub(super) const CACHE_MILLIS: u64 = 60_000;
-/// How many tenants a process remembers.
-const MAX_TENANTS: usize = 10_000;
+/// A configuration never serves longer than [`CACHE_MILLIS`]: what is new in one, such as an index,
+/// counts on every process knowing it by then.
+const LIMITS: Limits = Limits {
+    what: "A tenant's configuration",
+    fresh_millis: CACHE_MILLIS,
+    stale_millis: CACHE_MILLIS,
+    retry_millis: 0,
+    early_reads: 0,
+    early_interval_millis: 0,
+    max_keys: 10_000,
+};
 
 /// A tenant: its name, its rules, and everything that can be stored for it.
 #[derive(Debug, Clone)]
@@ -61,21 +68,14 @@ impl Tenant {
 /// Tenants by name, each read once a minute.
 pub struct Tenants {
     store: Store,
-    clock: Arc<dyn Clock>,
-    cached: Mutex<HashMap<TenantId, Cached>>,
-}
-
-struct Cached {
-    tenant: Arc<Tenant>,
-    until: u64,
+    cached: Cache<TenantId, Tenant>,
 }
 
 impl Tenants {
     pub(super) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
-            clock,
-            cached: Mutex::default(),
+            cached: Cache::new(LIMITS, clock),
         }
     }
 
@@ -84,43 +84,21 @@ impl Tenants {
     /// # Errors
     /// `Unavailable` when it has to be read and cannot.
     pub async fn get(&self, id: &TenantId, store: &TenantStore) -> Result<Arc<Tenant>> {
-        if let Some(tenant) = self.fresh(id).await {
-            return Ok(tenant);
-        }
-        let config = store.configuration().read().await?;
-        let tenant = Arc::new(Tenant::new(id.clone(), config).map_err(Error::internal)?);
-        let mut cached = self.cached.lock().await;
-        if cached.len() >= MAX_TENANTS {
-            let now = self.clock.now_millis();
-            cached.retain(|_, entry| entry.until > now);
-        }
-        if cached.len() < MAX_TENANTS {
-            let until = self.clock.now_millis() + CACHE_MILLIS;
-            cached.insert(
-                id.clone(),
-                Cached {
-                    tenant: Arc::clone(&tenant),
-                    until,
-                },
-            );
-        }
-        Ok(tenant)
+        let read = async {
+            let config = store.configuration().read().await?;
+            Tenant::new(id.clone(), config).map_err(Error::internal)
+        };
+        Ok(self.cached.get(id, Freshness::Usual, read).await?)
     }
 
     /// Forgets a tenant, so that a change of its configuration counts at once in this process.
-    pub async fn forget(&self, id: &TenantId) {
-        self.cached.lock().await.remove(id);
+    pub fn forget(&self, id: &TenantId) {
+        self.cached.forget(id);
     }
 
     /// The table that the tenants are in.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
-    }
-
-    async fn fresh(&self, id: &TenantId) -> Option<Arc<Tenant>> {
-        let cached = self.cached.lock().await;
-        let entry = cached.get(id)?;
-        (entry.until > self.clock.now_millis()).then(|| Arc::clone(&entry.tenant))
     }
 }

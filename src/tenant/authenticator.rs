@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use super::authorization::{Presented, is_misplaced_token};
-use super::cache::{Cache, Freshness};
+use super::cache::CachedSecrets;
 use super::mac::Signature;
 use super::{
     Credential, CredentialId, CredentialKind, Credentials, Permissions, RequestHead, StackSecret,
     TenantId,
 };
+use crate::cache::Freshness;
 use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
 
 /// Tells who is calling.
 pub struct Authenticator {
     stack: Arc<StackSecret>,
-    cache: Cache,
+    secrets: CachedSecrets,
     clock: Arc<dyn Clock>,
 }
 
@@ -43,7 +44,7 @@ impl Authenticator {
     pub fn new(stack: Arc<StackSecret>, credentials: Credentials, clock: Arc<dyn Clock>) -> Self {
         Self {
             stack,
-            cache: Cache::new(credentials, Arc::clone(&clock)),
+            secrets: CachedSecrets::new(credentials, Arc::clone(&clock)),
             clock,
         }
     }
@@ -97,7 +98,7 @@ impl Authenticator {
     /// cached one does not have it.
     async fn find(&self, presented: &Presented, began: u64) -> Result<Option<Credential>> {
         for freshness in [Freshness::Usual, Freshness::Since(began)] {
-            let secret = self.cache.get(&presented.tenant, freshness).await?;
+            let secret = self.secrets.get(&presented.tenant, freshness).await?;
             let found = secret.credential(&presented.credential);
             if let Some(credential) = found.filter(|credential| presented.matches(credential)) {
                 return Ok(Some(credential.clone()));

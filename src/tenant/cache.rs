@@ -1,77 +1,42 @@
-//! Tenants' secrets as they were read last, so that a request seldom waits for one.
+//! Tenants' secrets as they were read last.
 //!
-//! A secret is read again after a minute, or when a caller is not in it (its credential may have
-//! been made since), and by one request at a time. A tenant that does not exist is cached like one
-//! without credentials, so the two cannot be told apart. While secrets are out of reach the last
-//! one serves, for 15 minutes at most.
+//! A secret is read again after a minute, or when a caller is not in it, because its credential may
+//! have been made since. A tenant that does not exist is cached like one without credentials, so the
+//! two cannot be told apart. While secrets are out of reach the last one serves, for 15 minutes at
+//! most.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::TenantId;
 use super::credential::TenantSecret;
 use super::credentials::Credentials;
-use super::secrets::SecretError;
+use crate::cache::{Cache, Freshness, Limits, Unread};
 use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
 
-/// How long a secret is served without another look.
-const FRESH_MILLIS: u64 = 60 * 1000;
-/// How long a secret is served if it cannot be read again.
-const STALE_MILLIS: u64 = 15 * 60 * 1000;
-/// How long after a failed read nobody tries again.
-const RETRY_MILLIS: u64 = 5 * 1000;
-/// How often a missing credential may have one secret read again: ten times at once, so that many
-/// new credentials work without delay, and in the long run every six seconds, so that a client that
-/// goes on with a revoked one costs little.
-const FORCED_BURST: u64 = 10;
-const FORCED_INTERVAL_MILLIS: u64 = 6 * 1000;
-/// How many tenants are kept.
-const MAX_TENANTS: usize = 1000;
+/// Early reads come ten at once, so that many new credentials work without delay, and in the long run
+/// every six seconds, so that a client that goes on with a revoked one costs little.
+const LIMITS: Limits = Limits {
+    what: "A tenant's secret",
+    fresh_millis: 60 * 1000,
+    stale_millis: 15 * 60 * 1000,
+    retry_millis: 5 * 1000,
+    early_reads: 10,
+    early_interval_millis: 6 * 1000,
+    max_keys: 1000,
+};
 
 /// A cache in front of [`Credentials`].
-pub(super) struct Cache {
+pub(super) struct CachedSecrets {
     credentials: Credentials,
-    clock: Arc<dyn Clock>,
-    slots: Mutex<HashMap<TenantId, Arc<Slot>>>,
+    secrets: Cache<TenantId, TenantSecret>,
 }
 
-/// How recent a secret has to be.
-#[derive(Clone, Copy)]
-pub(super) enum Freshness {
-    /// A minute old at most.
-    Usual,
-    /// Read no earlier than this, in milliseconds since the Unix epoch, unless it was read again
-    /// too often already.
-    Since(u64),
-}
-
-#[derive(Default)]
-struct Slot {
-    state: Mutex<State>,
-    /// Held while the secret is read.
-    flight: tokio::sync::Mutex<()>,
-    used_millis: AtomicU64,
-}
-
-#[derive(Default)]
-struct State {
-    secret: Option<Arc<TenantSecret>>,
-    /// When the read that brought `secret` began.
-    read_millis: u64,
-    /// When the last read failed, unless one has succeeded since.
-    failed_millis: Option<u64>,
-    /// Until when the reads that missing credentials asked for are spread out at their interval.
-    forced_until_millis: u64,
-}
-
-impl Cache {
+impl CachedSecrets {
     pub(super) fn new(credentials: Credentials, clock: Arc<dyn Clock>) -> Self {
         Self {
             credentials,
-            clock,
-            slots: Mutex::default(),
+            secrets: Cache::new(LIMITS, clock),
         }
     }
 
@@ -84,127 +49,19 @@ impl Cache {
         tenant: &TenantId,
         freshness: Freshness,
     ) -> Result<Arc<TenantSecret>> {
-        let slot = self.slot(tenant);
-        if let Some(answer) = lock(&slot.state).answer(freshness, self.clock.now_millis()) {
-            return answer;
-        }
-        let _flight = slot.flight.lock().await;
-        // Whoever was in flight before us may have brought it.
-        let began = self.clock.now_millis();
-        if let Some(answer) = lock(&slot.state).answer_or_permit(freshness, began) {
-            return answer;
-        }
-        let read = self.credentials.read(tenant).await;
-        lock(&slot.state).record(read, freshness, began, self.clock.now_millis())
-    }
-
-    fn slot(&self, tenant: &TenantId) -> Arc<Slot> {
-        let mut slots = lock(&self.slots);
-        if !slots.contains_key(tenant) && slots.len() >= MAX_TENANTS {
-            remove_least_used(&mut slots);
-        }
-        let slot = slots.entry(tenant.clone()).or_default();
-        slot.used_millis
-            .store(self.clock.now_millis(), Ordering::Relaxed);
-        Arc::clone(slot)
-    }
-}
-
-impl State {
-    /// What can be said at `now` without reading; `None` if the secret has to be read.
-    fn answer(&self, freshness: Freshness, now: u64) -> Option<Result<Arc<TenantSecret>>> {
-        let is_recent = match freshness {
-            Freshness::Usual => now.saturating_sub(self.read_millis) < FRESH_MILLIS,
-            Freshness::Since(millis) => self.read_millis >= millis,
+        let read = async {
+            let secret = self.credentials.read(tenant).await;
+            secret.map(Option::unwrap_or_default)
         };
-        if let Some(secret) = self.secret.as_ref().filter(|_| is_recent) {
-            return Some(Ok(Arc::clone(secret)));
-        }
-        self.failed_millis
-            .filter(|then| now.saturating_sub(*then) < RETRY_MILLIS)
-            .map(|_| self.without_reading(freshness, now))
-    }
-
-    /// As [`answer`](Self::answer), and `None` only if the secret may be read, which this counts.
-    fn answer_or_permit(
-        &mut self,
-        freshness: Freshness,
-        now: u64,
-    ) -> Option<Result<Arc<TenantSecret>>> {
-        let answer = self.answer(freshness, now);
-        match (&self.secret, freshness) {
-            (Some(secret), Freshness::Since(_)) if answer.is_none() => {
-                let until = self.forced_until_millis.max(now) + FORCED_INTERVAL_MILLIS;
-                if until - now > FORCED_BURST * FORCED_INTERVAL_MILLIS {
-                    return Some(Ok(Arc::clone(secret)));
-                }
-                self.forced_until_millis = until;
-                None
+        let secret = self.secrets.get(tenant, freshness, read).await;
+        secret.map_err(|unread| {
+            let unavailable = Error::unavailable("Credentials cannot be checked at the moment");
+            match unread {
+                Unread::Failed(error) => unavailable.with_source(error),
+                Unread::Resting => unavailable,
             }
-            _ => answer,
-        }
+        })
     }
-
-    /// Keeps what was read and answers with it, or with what is left if it could not be read.
-    fn record(
-        &mut self,
-        read: Result<Option<TenantSecret>, SecretError>,
-        freshness: Freshness,
-        began: u64,
-        now: u64,
-    ) -> Result<Arc<TenantSecret>> {
-        match read {
-            Ok(secret) => {
-                let secret = Arc::new(secret.unwrap_or_default());
-                self.secret = Some(Arc::clone(&secret));
-                self.read_millis = began;
-                self.failed_millis = None;
-                Ok(secret)
-            }
-            Err(error) => {
-                self.failed_millis = Some(now);
-                let last = self.without_reading(freshness, now);
-                if last.is_err() {
-                    return last.map_err(|unavailable| unavailable.with_source(error));
-                }
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "A tenant's secret cannot be read; the last one goes on serving"
-                );
-                last
-            }
-        }
-    }
-
-    /// The last secret while it may still serve. It cannot tell a new credential from a wrong one,
-    /// so it is no answer for those who need the latest.
-    fn without_reading(&self, freshness: Freshness, now: u64) -> Result<Arc<TenantSecret>> {
-        match (&self.secret, freshness) {
-            (Some(secret), Freshness::Usual)
-                if now.saturating_sub(self.read_millis) < STALE_MILLIS =>
-            {
-                Ok(Arc::clone(secret))
-            }
-            _ => Err(Error::unavailable(
-                "Credentials cannot be checked at the moment",
-            )),
-        }
-    }
-}
-
-fn remove_least_used(slots: &mut HashMap<TenantId, Arc<Slot>>) {
-    let least_used = slots
-        .iter()
-        .min_by_key(|(_, slot)| slot.used_millis.load(Ordering::Relaxed))
-        .map(|(tenant, _)| tenant.clone());
-    if let Some(tenant) = least_used {
-        slots.remove(&tenant);
-    }
-}
-
-/// Nothing that is done under these locks can panic half-way, so a poisoned one is sound.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -217,7 +74,7 @@ mod tests {
     struct Fixture {
         secrets: Arc<TestSecrets>,
         clock: Arc<ManualClock>,
-        cache: Cache,
+        cache: CachedSecrets,
     }
 
     impl Fixture {
@@ -227,7 +84,7 @@ mod tests {
             let clock = Arc::new(ManualClock::at_seconds(1_000_000));
             let credentials = Credentials::new(secrets.clone(), "test");
             credentials.create(&tenant("acme")).await.unwrap();
-            let cache = Cache::new(credentials, clock.clone());
+            let cache = CachedSecrets::new(credentials, clock.clone());
             Self {
                 secrets,
                 clock,
@@ -352,13 +209,12 @@ mod tests {
     async fn the_least_used_tenant_makes_room() {
         let fixture = Fixture::new().await;
         fixture.check(Freshness::Usual, 1).await;
-        for n in 1..MAX_TENANTS {
+        for n in 1..LIMITS.max_keys {
             fixture.get(&format!("t{n}")).await;
         }
         fixture.clock.advance_seconds(1);
-        fixture.check(Freshness::Usual, MAX_TENANTS).await;
+        fixture.check(Freshness::Usual, LIMITS.max_keys).await;
         fixture.get("new").await;
-        assert_eq!(lock(&fixture.cache.slots).len(), MAX_TENANTS);
-        fixture.check(Freshness::Usual, MAX_TENANTS + 1).await;
+        fixture.check(Freshness::Usual, LIMITS.max_keys + 1).await;
     }
 }

@@ -17,7 +17,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// The rooms, and for each the rooms that it may import.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     (
         "bin",
         &[
@@ -43,11 +43,12 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ),
     (
         "provider",
-        &["store", "tenant", "pool", "clock", "protocol"],
+        &["store", "tenant", "pool", "cache", "clock", "protocol"],
     ),
     ("pool", &["tenant", "protocol"]),
     ("store", &["tenant", "pool", "aws", "clock", "protocol"]),
-    ("tenant", &["aws", "clock", "protocol"]),
+    ("tenant", &["cache", "aws", "clock", "protocol"]),
+    ("cache", &["clock", "protocol"]),
     ("embedded", &["aws", "clock", "protocol"]),
     ("aws", &["clock", "protocol"]),
     ("logs", &["protocol"]),

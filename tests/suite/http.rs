@@ -3,6 +3,8 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use futures_util::future::join_all;
+use scim_lambda::http;
 use scim_lambda::protocol::profile::Rules;
 use scim_lambda::tenant::{NewCredential, Permissions, TenantId};
 use serde_json::json;
@@ -563,4 +565,23 @@ async fn answers_tell_what_they_cost() {
         let timing = read.header("server-timing");
         assert!(timing.contains("calls=1 rru=1 wru=0 cfg=1"), "{timing}");
     }
+}
+
+#[tokio::test]
+async fn requests_at_the_same_time_read_their_tenant_and_role_once() {
+    let mut server = Server::start().await;
+    let role = json!({"name": "Reader", "scopes": ["users:read", "access:api"]});
+    let role = server.create("/scim/v2/Roles", &role).await;
+    server.token = server.issue("acme", |new| new.role = Some(role)).await;
+    // A process that has read nothing yet.
+    server.router = http::router(server.stack.service().unwrap());
+    let path = format!("{USERS}/nobody");
+    let answers = join_all((0..8).map(|_| server.send("GET", &path, None))).await;
+    let reads = answers.iter().map(|answer| {
+        assert_eq!(answer.status, 404, "{}", answer.text);
+        let timing = answer.header("server-timing");
+        let reads = timing.split_once("cfg=").map_or("0", |(_, reads)| reads);
+        reads.trim_end_matches('"').parse::<u32>().unwrap()
+    });
+    assert_eq!(reads.sum::<u32>(), 2);
 }

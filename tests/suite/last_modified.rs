@@ -183,7 +183,7 @@ async fn what_a_late_process_left_behind_is_found_by_an_examination() {
     let users = hourly(&directory).await;
     // The rules as they are when an operator writes them past every process.
     directory.begin("acme", &indexed(false)).await;
-    directory.provider.tenants().forget(&acme()).await;
+    directory.provider.tenants().forget(&acme());
     change(&directory, &users[0], "New").await;
     let looked = directory.provider.examine(&acme(), Repair::Look).await;
     assert_eq!(looked.unwrap().stray, 8);

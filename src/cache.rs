@@ -1,0 +1,371 @@
+//! Values that were read from a source, kept by key, so that a request seldom waits for one.
+//!
+//! A value serves for a while and is then read again, by one request at a time: the others wait for
+//! that read. While the source is out of reach the last value may go on serving. How long, and how
+//! many values are kept, is for each use to say ([`Limits`]). What the values are, this module must
+//! not know.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Clock;
+use crate::protocol::error::Error;
+
+/// How long values serve, how often they are read, and how many are kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// What a value is, at the beginning of a sentence in the log.
+    pub(crate) what: &'static str,
+    /// How long a value serves before it is read again, in milliseconds from the beginning of the
+    /// read that brought it.
+    pub(crate) fresh_millis: u64,
+    /// How long a value serves if it cannot be read again, counted in the same way.
+    pub(crate) stale_millis: u64,
+    /// How long after a failed read the source is left alone, in milliseconds.
+    pub(crate) retry_millis: u64,
+    /// How many early reads of one value ([`Freshness::Since`]) may follow each other at once.
+    pub(crate) early_reads: u64,
+    /// After that many, how far apart early reads of one value are, in milliseconds.
+    pub(crate) early_interval_millis: u64,
+    /// How many values are kept; the one that was asked for longest ago makes room.
+    pub(crate) max_keys: usize,
+}
+
+/// How recent a value has to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Freshness {
+    /// As recent as [`Limits::fresh_millis`] says.
+    Usual,
+    /// Read no earlier than this, in milliseconds since the Unix epoch, unless there were too many
+    /// early reads already.
+    Since(u64),
+}
+
+/// Why there is no value to serve.
+#[derive(Debug)]
+pub(crate) enum Unread<E> {
+    /// The read failed.
+    Failed(E),
+    /// Another read failed less than [`Limits::retry_millis`] ago, so no read was tried.
+    Resting,
+}
+
+impl From<Unread<Error>> for Error {
+    fn from(unread: Unread<Error>) -> Self {
+        match unread {
+            Unread::Failed(error) => error,
+            Unread::Resting => Self::unavailable("The directory was out of reach just now"),
+        }
+    }
+}
+
+/// Values of one kind by key.
+pub(crate) struct Cache<K, V> {
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
+}
+
+/// What is known of one key.
+struct Slot<V> {
+    state: Mutex<State<V>>,
+    /// Held while the value is read.
+    flight: tokio::sync::Mutex<()>,
+    used_millis: AtomicU64,
+}
+
+struct State<V> {
+    value: Option<Arc<V>>,
+    /// When the read that brought `value` began.
+    read_millis: u64,
+    /// When the last read failed, unless one has succeeded since.
+    failed_millis: Option<u64>,
+    /// Until when the early reads so far are spread out at their interval.
+    early_until_millis: u64,
+}
+
+/// What can be said of a value without reading it.
+enum Answer<V> {
+    Serve(Arc<V>),
+    Refuse,
+    Read,
+}
+
+impl<K: Hash + Eq + Clone, V> Cache<K, V> {
+    pub(crate) fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            limits,
+            clock,
+            slots: Mutex::default(),
+        }
+    }
+
+    /// The value of `key`, which `read` brings if it has to be read. Otherwise `read` is dropped
+    /// before it has begun.
+    ///
+    /// # Errors
+    /// If it has to be read and cannot, and no value is left that is recent enough.
+    pub(crate) async fn get<E: std::error::Error + 'static>(
+        &self,
+        key: &K,
+        freshness: Freshness,
+        read: impl Future<Output = Result<V, E>>,
+    ) -> Result<Arc<V>, Unread<E>> {
+        let slot = self.slot(key);
+        let now = self.clock.now_millis();
+        match lock(&slot.state).answer(&self.limits, freshness, now) {
+            Answer::Serve(value) => return Ok(value),
+            Answer::Refuse => return Err(Unread::Resting),
+            Answer::Read => {}
+        }
+        let _flight = slot.flight.lock().await;
+        // The request that was in flight before this one may have brought the value.
+        let began = self.clock.now_millis();
+        match lock(&slot.state).answer_or_permit(&self.limits, freshness, began) {
+            Answer::Serve(value) => return Ok(value),
+            Answer::Refuse => return Err(Unread::Resting),
+            Answer::Read => {}
+        }
+        let outcome = read.await;
+        let now = self.clock.now_millis();
+        let mut state = lock(&slot.state);
+        match outcome {
+            Ok(value) => Ok(state.keep(value, began)),
+            Err(error) => state.fail(&self.limits, freshness, error, now),
+        }
+    }
+
+    /// Forgets the value of `key`. A read that is under way does not bring it back.
+    pub(crate) fn forget(&self, key: &K) {
+        lock(&self.slots).remove(key);
+    }
+
+    fn slot(&self, key: &K) -> Arc<Slot<V>> {
+        let mut slots = lock(&self.slots);
+        let now = self.clock.now_millis();
+        if let Some(slot) = slots.get(key) {
+            slot.used_millis.store(now, Ordering::Relaxed);
+            return Arc::clone(slot);
+        }
+        if slots.len() >= self.limits.max_keys {
+            remove_least_used(&mut slots);
+        }
+        let slot = Arc::new(Slot {
+            state: Mutex::new(State {
+                value: None,
+                read_millis: 0,
+                failed_millis: None,
+                early_until_millis: 0,
+            }),
+            flight: tokio::sync::Mutex::default(),
+            used_millis: AtomicU64::new(now),
+        });
+        slots.insert(key.clone(), Arc::clone(&slot));
+        slot
+    }
+}
+
+impl<V> State<V> {
+    fn answer(&self, limits: &Limits, freshness: Freshness, now: u64) -> Answer<V> {
+        let is_recent = match freshness {
+            Freshness::Usual => now.saturating_sub(self.read_millis) < limits.fresh_millis,
+            Freshness::Since(millis) => self.read_millis >= millis,
+        };
+        if let Some(value) = self.value.as_ref().filter(|_| is_recent) {
+            return Answer::Serve(Arc::clone(value));
+        }
+        let is_resting = self
+            .failed_millis
+            .is_some_and(|then| now.saturating_sub(then) < limits.retry_millis);
+        match (is_resting, self.last(limits, freshness, now)) {
+            (false, _) => Answer::Read,
+            (true, Some(value)) => Answer::Serve(value),
+            (true, None) => Answer::Refuse,
+        }
+    }
+
+    /// As [`answer`](Self::answer), and counts an early read, or serves the last value if there were
+    /// too many of those.
+    fn answer_or_permit(&mut self, limits: &Limits, freshness: Freshness, now: u64) -> Answer<V> {
+        let answer = self.answer(limits, freshness, now);
+        if let (Answer::Read, Freshness::Since(_), Some(value)) = (&answer, freshness, &self.value)
+        {
+            let until = self.early_until_millis.max(now) + limits.early_interval_millis;
+            if until - now > limits.early_reads * limits.early_interval_millis {
+                return Answer::Serve(Arc::clone(value));
+            }
+            self.early_until_millis = until;
+        }
+        answer
+    }
+
+    fn keep(&mut self, value: V, began: u64) -> Arc<V> {
+        let value = Arc::new(value);
+        self.value = Some(Arc::clone(&value));
+        self.read_millis = began;
+        self.failed_millis = None;
+        value
+    }
+
+    /// Takes note of a failed read, and answers with the last value if it may still serve.
+    fn fail<E: std::error::Error + 'static>(
+        &mut self,
+        limits: &Limits,
+        freshness: Freshness,
+        error: E,
+        now: u64,
+    ) -> Result<Arc<V>, Unread<E>> {
+        self.failed_millis = Some(now);
+        let last = self.last(limits, freshness, now);
+        if last.is_some() {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "{} cannot be read; the last one goes on serving",
+                limits.what
+            );
+        }
+        last.ok_or(Unread::Failed(error))
+    }
+
+    /// The last value while it may serve without another read. It does not tell what has changed
+    /// since, so it is no answer to a caller that needs the latest.
+    fn last(&self, limits: &Limits, freshness: Freshness, now: u64) -> Option<Arc<V>> {
+        let serves = now.saturating_sub(self.read_millis) < limits.stale_millis;
+        match freshness {
+            Freshness::Usual => self.value.clone().filter(|_| serves),
+            Freshness::Since(_) => None,
+        }
+    }
+}
+
+fn remove_least_used<K: Hash + Eq + Clone, V>(slots: &mut HashMap<K, Arc<Slot<V>>>) {
+    let least_used = slots
+        .iter()
+        .min_by_key(|(_, slot)| slot.used_millis.load(Ordering::Relaxed))
+        .map(|(key, _)| key.clone());
+    if let Some(key) = least_used {
+        slots.remove(&key);
+    }
+}
+
+/// Nothing that is done under these locks can panic half-way, so a poisoned one is sound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::clock::manual::ManualClock;
+
+    const LIMITS: Limits = Limits {
+        what: "A number",
+        fresh_millis: 10_000,
+        stale_millis: 10_000,
+        retry_millis: 0,
+        early_reads: 0,
+        early_interval_millis: 0,
+        max_keys: 3,
+    };
+
+    struct Fixture {
+        clock: Arc<ManualClock>,
+        cache: Cache<&'static str, usize>,
+        reads: Cell<usize>,
+        is_down: Cell<bool>,
+    }
+
+    impl Fixture {
+        fn new(limits: Limits) -> Self {
+            let clock = Arc::new(ManualClock::at_seconds(1_000_000));
+            Self {
+                cache: Cache::new(limits, clock.clone()),
+                clock,
+                reads: Cell::new(0),
+                is_down: Cell::new(false),
+            }
+        }
+
+        /// Reads the source, which takes a while and answers with the number of the read.
+        async fn read(&self) -> Result<usize, std::fmt::Error> {
+            self.reads.set(self.reads.get() + 1);
+            let read = self.reads.get();
+            tokio::task::yield_now().await;
+            match self.is_down.get() {
+                true => Err(std::fmt::Error),
+                false => Ok(read),
+            }
+        }
+
+        async fn get(&self, key: &'static str) -> Option<usize> {
+            let value = self.cache.get(&key, Freshness::Usual, self.read()).await;
+            value.ok().map(|value| *value)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_serves_until_it_is_old() {
+        let fixture = Fixture::new(LIMITS);
+        for (seconds, read) in [(0, 1), (9, 1), (1, 2), (9, 2)] {
+            fixture.clock.advance_seconds(seconds);
+            assert_eq!(fixture.get("a").await, Some(read));
+        }
+        assert_eq!(fixture.get("b").await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn requests_at_the_same_time_share_one_read() {
+        let fixture = Fixture::new(LIMITS);
+        let all = tokio::join!(fixture.get("a"), fixture.get("a"), fixture.get("a"));
+        assert_eq!(all, (Some(1), Some(1), Some(1)));
+    }
+
+    #[tokio::test]
+    async fn each_request_tries_for_itself_where_a_source_is_not_left_alone() {
+        let fixture = Fixture::new(LIMITS);
+        fixture.is_down.set(true);
+        let all = tokio::join!(fixture.get("a"), fixture.get("a"));
+        assert_eq!((all, fixture.reads.get()), ((None, None), 2));
+        fixture.is_down.set(false);
+        assert_eq!(fixture.get("a").await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn the_last_value_serves_no_longer_than_it_may() {
+        let fixture = Fixture::new(Limits {
+            stale_millis: 20_000,
+            ..LIMITS
+        });
+        assert_eq!(fixture.get("a").await, Some(1));
+        fixture.is_down.set(true);
+        fixture.clock.advance_seconds(19);
+        assert_eq!(fixture.get("a").await, Some(1));
+        fixture.clock.advance_seconds(1);
+        assert_eq!(fixture.get("a").await, None);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_began_before_a_value_was_forgotten_does_not_bring_it_back() {
+        let fixture = Fixture::new(LIMITS);
+        let forget = async { fixture.cache.forget(&"a") };
+        let (early, ()) = tokio::join!(fixture.get("a"), forget);
+        assert_eq!(early, Some(1));
+        assert_eq!(fixture.get("a").await, Some(2));
+    }
+
+    #[tokio::test]
+    async fn the_value_that_was_asked_for_longest_ago_makes_room() {
+        let fixture = Fixture::new(LIMITS);
+        for key in ["a", "b", "c", "a", "d"] {
+            fixture.get(key).await;
+            fixture.clock.advance_seconds(1);
+        }
+        assert_eq!(lock(&fixture.cache.slots).len(), LIMITS.max_keys);
+        assert_eq!(fixture.get("a").await, Some(1));
+        assert_eq!(fixture.get("b").await, Some(5));
+    }
+}
