@@ -219,6 +219,13 @@ impl Precondition {
     }
 }
 
+/// The refusal of a write whose `If-Match` held when the resource was read, and no longer when it was
+/// written: another request was faster.
+#[must_use]
+pub fn changed_since_read() -> Error {
+    Error::version_mismatch("The resource has changed since it was read")
+}
+
 impl Tags {
     fn parse(text: &str) -> Self {
         let text = text.trim_ascii();

@@ -7,7 +7,7 @@ use super::{Provider, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{PasswordChange, Resource};
 use crate::protocol::schema::{Membership, ResourceType};
-use crate::protocol::version::Precondition;
+use crate::protocol::version::{Precondition, changed_since_read};
 use crate::store::{Backoff, BodyChange, ChangeAttempt, Entries, Guard, StoreError, Stored, Write};
 
 /// What a request makes of a resource.
@@ -81,9 +81,7 @@ impl Provider {
                 Ok(stored) => return Ok(stored),
                 // The client has named the version that it wants to change.
                 Err(AttemptError::Store(StoreError::VersionMismatch)) if guard == Guard::Whole => {
-                    return Err(Error::version_mismatch(
-                        "The resource has changed since it was read",
-                    ));
+                    return Err(changed_since_read());
                 }
                 // Another request was first: the change is made of what that one has left.
                 Err(AttemptError::Store(StoreError::VersionMismatch)) => {

@@ -6,7 +6,7 @@ use super::{Provider, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::Resource;
 use crate::protocol::schema::ResourceType;
-use crate::protocol::version::Precondition;
+use crate::protocol::version::{Precondition, changed_since_read};
 use crate::store::{Backoff, Guard, StoreError};
 
 impl Provider {
@@ -69,9 +69,7 @@ impl Provider {
             match deleted {
                 Ok(()) => return Ok(()),
                 Err(StoreError::VersionMismatch) if guard == Guard::Whole => {
-                    return Err(Error::version_mismatch(
-                        "The resource has changed since it was read",
-                    ));
+                    return Err(changed_since_read());
                 }
                 Err(StoreError::VersionMismatch | StoreError::NotFound) => {
                     scope.store.pause(&mut backoff).await?;
