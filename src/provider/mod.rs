@@ -51,7 +51,7 @@ pub use tenants::{Tenant, Tenants};
 pub use times::Times;
 
 use password::Hasher;
-use query::Pages;
+use query::QueryContext;
 use role::{Roles, roles};
 
 use crate::clock::Clock;
@@ -181,7 +181,7 @@ impl Provider {
         query: &Query,
         render: impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
     ) -> Result<List<T>> {
-        query::list(&self.pages(scope), over, query, render).await
+        query::list(&self.query_context(scope), over, query, render).await
     }
 
     /// One page of a group's members in order of their ids, without `totalResults`.
@@ -200,11 +200,11 @@ impl Provider {
         id: &str,
         query: &Query,
     ) -> Result<List<Value>> {
-        query::member_page(&self.pages(scope), resource_type, id, query).await
+        query::member_page(&self.query_context(scope), resource_type, id, query).await
     }
 
-    fn pages<'p>(&'p self, scope: &'p Scope) -> Pages<'p> {
-        Pages {
+    fn query_context<'p>(&'p self, scope: &'p Scope) -> QueryContext<'p> {
+        QueryContext {
             scope,
             read_budget: self.read_budget,
             cursors: &self.cursors,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::super::Scope;
 use super::super::times::Times;
-use super::search::Part;
+use super::search::SearchBranch;
 use crate::protocol::error::Result;
 use crate::protocol::message::{Meta, make_absolute};
 use crate::protocol::resource::{location, pick};
@@ -19,14 +19,14 @@ use crate::store::{Access, Stored};
 pub(super) struct ReadMembers<'p>(Vec<&'p str>);
 
 impl<'p> ReadMembers<'p> {
-    /// What is read to decide whether a resource belongs to a part and was not found by an earlier one,
+    /// What is read to decide whether a resource belongs to a branch and was not found by an earlier one,
     /// and where it stands in the list.
-    pub(super) fn of(part: &'p Part<'_>, earlier: &'p [Part<'_>]) -> Self {
-        let by_key = std::iter::once(part).chain(earlier);
-        let by_key = by_key.filter_map(|part| key_member(&part.access));
-        let sorted_by = part.sort.as_ref().and_then(|sort| sort.path());
+    pub(super) fn of(branch: &'p SearchBranch<'_>, earlier: &'p [SearchBranch<'_>]) -> Self {
+        let by_key = std::iter::once(branch).chain(earlier);
+        let by_key = by_key.filter_map(|branch| key_member(&branch.access));
+        let sorted_by = branch.sort.as_ref().and_then(|sort| sort.path());
         let sorted_by = sorted_by.map(|path| path.member());
-        let filtered = part.residual.members().into_iter();
+        let filtered = branch.residual.members().into_iter();
         Self::named(filtered.chain(by_key).chain(sorted_by))
     }
 

@@ -1,10 +1,10 @@
-//! How many resources a part leads to, told from its keys, which are many times cheaper to read than
+//! How many resources a branch leads to, told from its keys, which are many times cheaper to read than
 //! what they lead to.
 
 use std::collections::HashSet;
 
-use super::search::Part;
-use super::source::Source;
+use super::reader::Reader;
+use super::search::SearchBranch;
 use crate::protocol::error::Result;
 use crate::store::{Access, CountLimit, KeyRange, Order, Range, Window};
 
@@ -12,22 +12,22 @@ use crate::store::{Access, CountLimit, KeyRange, Order, Range, Window};
 /// holds, because reading several partitions side by side reads up to twice what it returns.
 const MEMBERS_PER_UNIT: u64 = 20;
 
-/// The number of resources that a part leads to, if its keys tell within the limit. Only for parts
+/// The number of resources that a branch leads to, if its keys tell within the limit. Only for branches
 /// where every key stands for a match.
 pub(super) async fn count(
-    source: &mut Source<'_>,
-    part: &Part<'_>,
+    reader: &mut Reader<'_>,
+    branch: &SearchBranch<'_>,
     limit: CountLimit,
 ) -> Result<Option<u64>> {
-    let resource_type = part.resource_type;
-    match &part.access {
+    let resource_type = branch.resource_type;
+    match &branch.access {
         Access::Range(Range {
             index,
             keys,
             distinct,
             ..
         }) => {
-            let store = &source.scope.store;
+            let store = &reader.scope.store;
             let counted = match distinct {
                 true => {
                     let all = Window::default();
@@ -46,29 +46,29 @@ pub(super) async fn count(
             Ok(counted?)
         }
         Access::MembersOf { group } => {
-            count_members(source, group, &resource_type.name, limit).await
+            count_members(reader, group, &resource_type.name, limit).await
         }
         _ => Ok(None),
     }
 }
 
-/// The number of keys of a part behind one of them; nothing if they are more than the limit. Parts
+/// The number of keys of a branch behind one of them; nothing if they are more than the limit. Branches
 /// that are few by themselves, or that no keys tell of, count as nothing.
 pub(super) async fn count_rest(
-    source: &mut Source<'_>,
-    part: &Part<'_>,
+    reader: &mut Reader<'_>,
+    branch: &SearchBranch<'_>,
     after: Option<&str>,
     limit: CountLimit,
 ) -> Result<Option<u64>> {
-    let resource_type = part.resource_type;
-    match &part.access {
+    let resource_type = branch.resource_type;
+    match &branch.access {
         Access::Range(range) if !range.is_whole() => {
             let from = Window {
                 after,
                 limit: None,
                 order: range.order,
             };
-            let (store, index) = (&source.scope.store, &range.index);
+            let (store, index) = (&reader.scope.store, &range.index);
             let counted = store
                 .indexes()
                 .count(resource_type, index, &range.keys, from, limit);
@@ -90,7 +90,7 @@ pub(super) async fn count_rest(
                     items: limit.items - total,
                     ..limit
                 };
-                let store = &source.scope.store;
+                let store = &reader.scope.store;
                 let counted = store
                     .indexes()
                     .count(resource_type, index, &range, from, left);
@@ -102,20 +102,20 @@ pub(super) async fn count_rest(
             Ok(Some(total))
         }
         Access::MembersOf { group } => {
-            count_members(source, group, &resource_type.name, limit).await
+            count_members(reader, group, &resource_type.name, limit).await
         }
         _ => Ok(Some(0)),
     }
 }
 
 async fn count_members(
-    source: &mut Source<'_>,
+    reader: &mut Reader<'_>,
     group: &str,
     kind: &str,
     limit: CountLimit,
 ) -> Result<Option<u64>> {
-    let scope = source.scope;
-    let groups = source.nested(group).await?;
+    let scope = reader.scope;
+    let groups = reader.nested(group).await?;
     if let [group] = groups.as_slice() {
         return Ok(scope
             .store

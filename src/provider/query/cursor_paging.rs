@@ -7,16 +7,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::Representation;
+use super::context::QueryContext;
 use super::cursor::{MAX_LENGTH, trail};
 use super::list::List;
-use super::page::{Collected, Count, Cut, has_another, page};
-use super::pages::Pages;
+use super::page::{Count, FoundPage, PageRequest, has_another, next_page};
 use super::position::Position;
 use super::rendering::{Rendered, rendered_page};
+use super::scan::Scan;
 use super::search::Search;
 use super::size::is_too_large;
 use super::total::{counters, known_total};
-use super::walk::Walk;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Paging};
 use crate::store::Total;
@@ -26,7 +26,7 @@ pub const CURSOR_TIMEOUT_SECONDS: u32 = 3_600;
 
 /// Where a page begins.
 #[derive(Clone, Serialize, Deserialize)]
-struct Begin {
+struct PageStart {
     #[serde(rename = "p")]
     position: Position,
     /// The number of matches that were shown before it.
@@ -36,13 +36,13 @@ struct Begin {
 
 /// What a cursor holds.
 #[derive(Serialize, Deserialize)]
-struct State {
+struct ListCursor {
     /// Where its page begins.
     #[serde(flatten)]
-    begin: Begin,
+    begin: PageStart,
     /// Where the pages behind it begin, the nearest last.
     #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
-    behind: Vec<Begin>,
+    behind: Vec<PageStart>,
     /// The number of all matches when the walk began, if it is known.
     #[serde(rename = "t")]
     total: Option<u64>,
@@ -54,7 +54,7 @@ struct State {
     expires: u64,
 }
 
-impl Begin {
+impl PageStart {
     const FIRST: Self = Self {
         position: Position::START,
         shown: 0,
@@ -67,61 +67,61 @@ impl Begin {
 /// `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for the cursor; `TooMany` for a list that is too
 /// large to be sorted in memory.
 pub(super) async fn cursor_page<T>(
-    pages: &Pages<'_>,
+    context: &QueryContext<'_>,
     search: &Search<'_>,
     cursor: Option<&str>,
     render: &impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
 ) -> Result<List<T>> {
     let state = match cursor {
-        Some(cursor) => Some(open(pages, search, cursor)?),
+        Some(cursor) => Some(open(context, search, cursor)?),
         None => None,
     };
     let size = state.as_ref().map_or(search.size, |state| state.count);
     let (begin, behind) = match &state {
         Some(state) => (state.begin.clone(), state.behind.as_slice()),
-        None => (Begin::FIRST, &[][..]),
+        None => (PageStart::FIRST, &[][..]),
     };
     let from = begin.position.clone();
-    let mut walk = Walk::new(pages.scope, search, pages.read_budget, &from);
-    let (collected, total) = match &state {
+    let mut scan = Scan::new(context.scope, search, context.read_budget, &from);
+    let (page, total) = match &state {
         Some(state) => {
-            let page = page(&mut walk, search, &from, Cut::first(size));
+            let page = next_page(&mut scan, search, &from, PageRequest::first(size));
             (page.await?, state.total)
         }
-        None => first_page(&mut walk, search).await?,
+        None => first_page(&mut scan, search).await?,
     };
-    let rendered = rendered_page(pages.scope, search.selection, collected.matches, render).await?;
+    let rendered = rendered_page(context.scope, search.selection, page.matches, render).await?;
     let shown = begin.shown + rendered.resources.len() as u64;
-    let more = collected.more;
+    let more = page.more;
     let next = match rendered.cut_at {
         // A full page may be the last one. That is worth a look only when as many were shown as
         // there were in the beginning.
         None if !more && total.is_some_and(|total| shown >= total) => {
-            further(pages, search, collected.next).await?
+            further(context, search, page.next).await?
         }
-        None => collected.next,
+        None => page.next,
         cut_at => cut_at,
     };
     let at_least = shown + u64::from(next.is_some());
     let total = match total {
-        Some(total) if total < at_least => grown(&mut walk, search, at_least).await?,
+        Some(total) if total < at_least => grown(&mut scan, search, at_least).await?,
         total => total,
     };
-    let cursor_to = |begin: Begin, behind: Vec<Begin>| {
-        let expires = pages.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
-        let state = State {
+    let cursor_to = |begin: PageStart, behind: Vec<PageStart>| {
+        let expires = context.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
+        let state = ListCursor {
             begin,
             behind,
             total,
             count: size,
             expires,
         };
-        seal(pages, search, state)
+        seal(context, search, state)
     };
     let previous = behind
         .split_last()
         .map(|(previous, behind)| cursor_to(previous.clone(), behind.to_vec()));
-    let next = next.map(|position| cursor_to(Begin { position, shown }, trail(behind, begin)));
+    let next = next.map(|position| cursor_to(PageStart { position, shown }, trail(behind, begin)));
     Ok(List {
         head: ListResponse {
             total_results: total,
@@ -136,14 +136,14 @@ pub(super) async fn cursor_page<T>(
 
 /// The position, if there is a match behind it. One of a list sorted in memory has one for sure.
 async fn further(
-    pages: &Pages<'_>,
+    context: &QueryContext<'_>,
     search: &Search<'_>,
     next: Option<Position>,
 ) -> Result<Option<Position>> {
     let Some(position @ (Position::Key(..) | Position::Tied(..))) = &next else {
         return Ok(next);
     };
-    let mut rest = Walk::new(pages.scope, search, pages.read_budget, position);
+    let mut rest = Scan::new(context.scope, search, context.read_budget, position);
     Ok(if has_another(&mut rest).await? {
         next
     } else {
@@ -152,10 +152,10 @@ async fn further(
 }
 
 /// A cursor, without the way back if that would make it too long.
-fn seal(pages: &Pages<'_>, search: &Search<'_>, mut state: State) -> Result<String> {
+fn seal(context: &QueryContext<'_>, search: &Search<'_>, mut state: ListCursor) -> Result<String> {
     loop {
         let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
-        let sealed = pages.cursors.seal(payload, search.walk.as_bytes())?;
+        let sealed = context.cursors.seal(payload, search.walk.as_bytes())?;
         if sealed.len() <= MAX_LENGTH || state.behind.is_empty() {
             return Ok(sealed);
         }
@@ -163,15 +163,16 @@ fn seal(pages: &Pages<'_>, search: &Search<'_>, mut state: State) -> Result<Stri
     }
 }
 
-fn open(pages: &Pages<'_>, search: &Search<'_>, cursor: &str) -> Result<State> {
-    let payload = pages.cursors.open(cursor, search.walk.as_bytes());
-    let state: Option<State> = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+fn open(context: &QueryContext<'_>, search: &Search<'_>, cursor: &str) -> Result<ListCursor> {
+    let payload = context.cursors.open(cursor, search.walk.as_bytes());
+    let state: Option<ListCursor> =
+        payload.and_then(|payload| serde_json::from_slice(&payload).ok());
     let state = state.ok_or_else(|| {
         Error::invalid_cursor(
             "The cursor was not given out for this query; begin with an empty cursor",
         )
     })?;
-    if state.expires <= pages.clock.now_seconds() {
+    if state.expires <= context.clock.now_seconds() {
         return Err(Error::expired_cursor(format!(
             "The cursor is older than {CURSOR_TIMEOUT_SECONDS} seconds; begin with an empty cursor"
         )));
@@ -185,36 +186,36 @@ fn open(pages: &Pages<'_>, search: &Search<'_>, cursor: &str) -> Result<State> {
     Ok(state)
 }
 
-/// The number of all matches, now that the walk has come to more than there were when it began; nothing
+/// The number of all matches, now that the walk has shown more than there were when it began; nothing
 /// if that cannot be told without looking at them.
-async fn grown(walk: &mut Walk<'_, '_>, search: &Search<'_>, at_least: u64) -> Result<Option<u64>> {
-    let total = known_total(walk, search).await?;
+async fn grown(scan: &mut Scan<'_, '_>, search: &Search<'_>, at_least: u64) -> Result<Option<u64>> {
+    let total = known_total(scan, search).await?;
     Ok(total.map(|total| total.max(at_least)))
 }
 
 /// The first page, and the number of all matches if it can be told within the budget.
 async fn first_page<'r>(
-    walk: &mut Walk<'_, 'r>,
+    scan: &mut Scan<'_, 'r>,
     search: &Search<'r>,
-) -> Result<(Collected<'r>, Option<u64>)> {
-    let mut cut = Cut::first(search.size);
+) -> Result<(FoundPage<'r>, Option<u64>)> {
+    let mut request = PageRequest::first(search.size);
     if search.sorted.is_none() && search.total == Total::Resources {
         // What is too large to be counted is not begun to be counted.
-        cut.count = match is_too_large(walk, search).await? {
+        request.count = match is_too_large(scan, search).await? {
             true => Count::No,
             false => Count::IfAffordable,
         };
     }
     if search.sorted.is_none() && search.total == Total::Counter {
-        let scope = walk.scope;
-        let page = page(walk, search, &Position::START, cut);
-        let (collected, total) = tokio::try_join!(page, counters(scope, search))?;
-        return Ok((collected, Some(total)));
+        let scope = scan.scope;
+        let page = next_page(scan, search, &Position::START, request);
+        let (page, total) = tokio::try_join!(page, counters(scope, search))?;
+        return Ok((page, Some(total)));
     }
-    let collected = page(walk, search, &Position::START, cut).await?;
-    let total = match collected.counted {
+    let page = next_page(scan, search, &Position::START, request).await?;
+    let total = match page.counted {
         Some(counted) => Some(counted),
-        None => known_total(walk, search).await?,
+        None => known_total(scan, search).await?,
     };
-    Ok((collected, total))
+    Ok((page, total))
 }

@@ -9,9 +9,9 @@ use super::super::Scope;
 use super::super::compute::size_of;
 use super::budget::ReadBudget;
 use super::candidate::{ReadMembers, candidate};
-use super::detached::{Detached, detached};
-use super::search::Part;
-use super::source::Source;
+use super::looked_up::{LookedUp, look_up};
+use super::reader::Reader;
+use super::search::SearchBranch;
 use crate::protocol::error::Result;
 use crate::protocol::filter::BoundFilter;
 use crate::protocol::key::Key;
@@ -20,24 +20,24 @@ use crate::store::{Access, Entries, KeyRange, Range, Stored};
 
 /// A resource of a batch that matches.
 pub(super) struct Kept {
-    /// The key that the part has it under.
+    /// The key that the branch has it under.
     pub(super) key: String,
     pub(super) stored: Stored,
     /// Its place in a list that is sorted in memory.
     pub(super) sort_key: Option<SortKey>,
 }
 
-/// What matches of a part's batch and was not found by an earlier part, in the order of the batch.
+/// What matches of a branch's batch and was not found by an earlier branch, in the order of the batch.
 pub(super) async fn evaluate(
-    source: &mut Source<'_>,
+    reader: &mut Reader<'_>,
     budget: &mut ReadBudget,
-    (part, earlier): (&Part<'_>, &[Part<'_>]),
+    (branch, earlier): (&SearchBranch<'_>, &[SearchBranch<'_>]),
     found: Vec<(String, Stored)>,
 ) -> Result<Vec<Kept>> {
     let is_plain = earlier.is_empty()
-        && part.sort.is_none()
-        && part.residual == BoundFilter::Constant(true)
-        && !needs_a_look(&part.access);
+        && branch.sort.is_none()
+        && branch.residual == BoundFilter::Constant(true)
+        && !needs_a_look(&branch.access);
     if is_plain {
         let kept = found.into_iter().map(|(key, stored)| Kept {
             key,
@@ -48,38 +48,38 @@ pub(super) async fn evaluate(
     }
     let mut known = HashSet::new();
     for earlier in earlier {
-        let found = source.found_by_membership(&earlier.access, &found);
+        let found = reader.found_by_membership(&earlier.access, &found);
         known.extend(found.await?);
     }
-    let detached = detached(source, budget, part, &found).await?;
+    let looked_up = look_up(reader, budget, branch, &found).await?;
     let size = size_of(found.iter().map(|(_, stored)| stored));
     let found = found
         .into_iter()
         .filter(|(_, stored)| !known.contains(&stored.id));
-    let scope = source.scope;
-    let look = || look_at(scope, (part, earlier), found, detached);
+    let scope = reader.scope;
+    let look = || look_at(scope, (branch, earlier), found, looked_up);
     scope.compute.run(size, look).await?
 }
 
 fn look_at(
     scope: &Scope,
-    (part, earlier): (&Part<'_>, &[Part<'_>]),
+    (branch, earlier): (&SearchBranch<'_>, &[SearchBranch<'_>]),
     found: impl Iterator<Item = (String, Stored)>,
-    mut detached: HashMap<String, Detached>,
+    mut looked_up: HashMap<String, LookedUp>,
 ) -> Result<Vec<Kept>> {
-    let members = ReadMembers::of(part, earlier);
+    let members = ReadMembers::of(branch, earlier);
     let mut kept = Vec::new();
     for (key, stored) in found {
         scope.compute.check_time()?;
-        let Detached { value, residual } = detached.remove(&stored.id).unwrap_or_default();
-        let resource = candidate(scope, (part.resource_type, &stored), value, &members)?;
-        let residual = residual.as_ref().unwrap_or(&part.residual);
-        let is_new = |part: &Part<'_>| !part.access.finds(&stored.id, &resource);
-        if belongs(&part.access, &key, &resource)
+        let LookedUp { value, residual } = looked_up.remove(&stored.id).unwrap_or_default();
+        let resource = candidate(scope, (branch.resource_type, &stored), value, &members)?;
+        let residual = residual.as_ref().unwrap_or(&branch.residual);
+        let is_new = |branch: &SearchBranch<'_>| !branch.access.finds(&stored.id, &resource);
+        if belongs(&branch.access, &key, &resource)
             && residual.matches_within(&resource, &scope.work)?
             && earlier.iter().all(is_new)
         {
-            let sort = part.sort.as_ref();
+            let sort = branch.sort.as_ref();
             let sort_key = sort.map(|sort| sort.key_within(&resource, &scope.work));
             let sort_key = sort_key.transpose()?;
             kept.push(Kept {
@@ -92,7 +92,7 @@ fn look_at(
     Ok(kept)
 }
 
-/// Whether it takes a resource's body to tell whether it belongs to a part.
+/// Whether it takes a resource's body to tell whether it belongs to a branch.
 fn needs_a_look(access: &Access) -> bool {
     match access {
         Access::Range(range) => !range.distinct,
@@ -102,7 +102,7 @@ fn needs_a_look(access: &Access) -> bool {
     }
 }
 
-/// Whether this is the place in the part where the resource is to be given.
+/// Whether this is the place in the branch where the resource is to be given.
 fn belongs(access: &Access, key: &str, resource: &Map<String, Value>) -> bool {
     match access {
         Access::Range(range) if !range.distinct => range.begins_with(key, resource),
@@ -117,18 +117,18 @@ fn belongs(access: &Access, key: &str, resource: &Map<String, Value>) -> bool {
     }
 }
 
-/// The matches behind a border, sorted by their values. The keys of the part do not put them in
+/// The matches behind a border, sorted by their values. The keys of the branch do not put them in
 /// order.
 pub(super) fn in_order_of_values(
     scope: &Scope,
-    (part, range): (&Part<'_>, &Range),
+    (branch, range): (&SearchBranch<'_>, &Range),
     kept: Vec<Kept>,
     border: Option<&Border>,
 ) -> Result<Vec<(SortKey, Stored)>> {
     let members = ReadMembers::named(iter::once(range.index.values.member()));
     let mut placed = Vec::with_capacity(kept.len());
     for Kept { stored, .. } in kept {
-        let resource = candidate(scope, (part.resource_type, &stored), None, &members)?;
+        let resource = candidate(scope, (branch.resource_type, &stored), None, &members)?;
         placed.push((range.place(&resource), stored));
     }
     placed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -144,15 +144,15 @@ pub(super) fn in_order_of_values(
 /// The exact key of a border that holds only its beginning, if the resource still has it.
 pub(super) async fn exact_key(
     scope: &Scope,
-    parts: &[Part<'_>],
+    branches: &[SearchBranch<'_>],
     border: &Border,
 ) -> Result<Option<Key<'static>>> {
     if !border.is_cut() {
         return Ok(None);
     }
     let mut seen = Vec::new();
-    for part in parts {
-        let (resource_type, Some(sort)) = (part.resource_type, &part.sort) else {
+    for branch in branches {
+        let (resource_type, Some(sort)) = (branch.resource_type, &branch.sort) else {
             continue;
         };
         if seen.contains(&resource_type.name.as_str()) {

@@ -9,15 +9,15 @@
 //! now. So the total grows within a walk if resources are created, and it never shrinks.
 
 use super::super::{Representation, Scope};
+use super::context::QueryContext;
 use super::list::List;
-use super::page::{Collected, Count, Cut, Missing, has_another, page};
-use super::pages::Pages;
+use super::page::{Count, FoundPage, Missing, PageRequest, has_another, next_page};
 use super::position::Position;
 use super::rendering::{Rendered, rendered_page};
+use super::scan::Scan;
 use super::search::Search;
 use super::size::is_too_large;
 use super::total::{counters, known_total};
-use super::walk::Walk;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Paging};
 use crate::store::{PageMark, Total};
@@ -28,7 +28,7 @@ const MARK_SECONDS: u64 = 3_600;
 const WAY_OUT: &str = ", or page with `cursor`";
 
 /// Where a page is read from, and what an earlier page has found out.
-struct Start {
+struct StartPoint {
     position: Position,
     /// Matches between the position and the page.
     skip: u64,
@@ -41,21 +41,21 @@ struct Start {
 /// `TooMany` when finding the page, sorting the list or counting the matches would read more than the
 /// budget.
 pub(super) async fn index_page<T>(
-    pages: &Pages<'_>,
+    context: &QueryContext<'_>,
     search: &Search<'_>,
     start_index: u64,
     render: &impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
 ) -> Result<List<T>> {
     // The size belongs to the name, so that walks with pages of other sizes have their own marks.
-    let scope = pages.scope;
+    let scope = context.scope;
     let walk_name = format!("{}#{}", search.walk, search.size);
     let start = start_of(scope, &walk_name, start_index).await?;
-    let (collected, total) = collect_from(pages, search, start_index, &start).await?;
-    let last = collected.matches.last().map(|last| last.position.clone());
-    let rendered = rendered_page(scope, search.selection, collected.matches, render).await?;
+    let (page, total) = page_from(context, search, start_index, &start).await?;
+    let last = page.matches.last().map(|last| last.position.clone());
+    let rendered = rendered_page(scope, search.selection, page.matches, render).await?;
     let shown = rendered.resources.len() as u64;
     let next_index = start_index.saturating_add(shown);
-    let next = rendered.cut_at.or(collected.next);
+    let next = rendered.cut_at.or(page.next);
     let next = next.filter(|_| next_index <= total);
     // A client that comes back to the end of its walk goes on behind the last resource it has
     // seen, also if some of those before it are gone.
@@ -65,7 +65,7 @@ pub(super) async fn index_page<T>(
             start_index: next_index,
             after: serde_json::to_string(&next).unwrap_or_default(),
             total,
-            expires: pages.clock.now_seconds() + MARK_SECONDS,
+            expires: context.clock.now_seconds() + MARK_SECONDS,
         };
         if let Err(error) = scope.store.marks().put(&walk_name, &mark).await {
             tracing::warn!(
@@ -84,8 +84,8 @@ pub(super) async fn index_page<T>(
 }
 
 /// The mark to begin from: this page's own, else the nearest one before it, else the beginning.
-async fn start_of(scope: &Scope, walk_name: &str, start_index: u64) -> Result<Start> {
-    let beginning = Start {
+async fn start_of(scope: &Scope, walk_name: &str, start_index: u64) -> Result<StartPoint> {
+    let beginning = StartPoint {
         position: Position::START,
         skip: start_index - 1,
         total: None,
@@ -95,7 +95,7 @@ async fn start_of(scope: &Scope, walk_name: &str, start_index: u64) -> Result<St
     }
     let mark = scope.store.marks().nearest(walk_name, start_index).await?;
     let start = mark.and_then(|mark| {
-        Some(Start {
+        Some(StartPoint {
             position: serde_json::from_str(&mark.after).ok()?,
             skip: start_index.checked_sub(mark.start_index)?,
             total: Some(mark.total),
@@ -105,15 +105,15 @@ async fn start_of(scope: &Scope, walk_name: &str, start_index: u64) -> Result<St
 }
 
 /// The page and the total.
-async fn collect_from<'r>(
-    pages: &Pages<'_>,
+async fn page_from<'r>(
+    context: &QueryContext<'_>,
     search: &Search<'r>,
     start_index: u64,
-    start: &Start,
-) -> Result<(Collected<'r>, u64)> {
-    let walk = Walk::new(pages.scope, search, pages.read_budget, &start.position);
-    let mut page = Page {
-        walk,
+    start: &StartPoint,
+) -> Result<(FoundPage<'r>, u64)> {
+    let scan = Scan::new(context.scope, search, context.read_budget, &start.position);
+    let mut at = PageAt {
+        scan,
         search,
         start,
         start_index,
@@ -122,118 +122,118 @@ async fn collect_from<'r>(
     match start.total {
         // In the middle of a walk no counting is needed: the total is the mark's.
         Some(total) if behind <= total && search.sorted.is_none() => {
-            let cut = page.cut(Count::No, None)?;
-            let collected = page.collect(cut).await?;
-            Ok((collected, total))
+            let request = at.request(Count::No, None)?;
+            let page = at.find(request).await?;
+            Ok((page, total))
         }
-        _ if search.looks_at_all() => page.counted_on_the_way().await,
-        _ => page.counted_apart().await,
+        _ if search.looks_at_all() => at.counted_on_the_way().await,
+        _ => at.counted_apart().await,
     }
 }
 
 /// A page that is being found.
-struct Page<'p, 'r> {
-    walk: Walk<'p, 'r>,
+struct PageAt<'p, 'r> {
+    scan: Scan<'p, 'r>,
     search: &'p Search<'r>,
-    start: &'p Start,
+    start: &'p StartPoint,
     start_index: u64,
 }
 
-impl<'r> Page<'_, 'r> {
+impl<'r> PageAt<'_, 'r> {
     /// A page of a search whose matches have to be looked at to be counted, or to be sorted.
-    async fn counted_on_the_way(&mut self) -> Result<(Collected<'r>, u64)> {
+    async fn counted_on_the_way(&mut self) -> Result<(FoundPage<'r>, u64)> {
         let is_whole = self.start.position == Position::START;
         // A list that is sorted in memory is checked where it is sorted.
         let is_checked = self.search.sorted.is_some();
-        if is_whole && !is_checked && is_too_large(&self.walk, self.search).await? {
+        if is_whole && !is_checked && is_too_large(&self.scan, self.search).await? {
             return Err(self.search.too_much(WAY_OUT));
         }
-        let cut = self.cut(Count::Always, None)?;
-        let collected = self.collect(cut).await?;
-        let counted = collected.counted.unwrap_or(0);
+        let request = self.request(Count::Always, None)?;
+        let page = self.find(request).await?;
+        let counted = page.counted.unwrap_or(0);
         // A list that is sorted in memory is read from its beginning for every page.
         let earlier = match self.search.sorted {
             Some(_) => 0,
             None => self.earlier(),
         };
         Ok((
-            collected,
+            page,
             self.start.total.max(Some(earlier + counted)).unwrap_or(0),
         ))
     }
 
     /// A page of a search whose matches are counted by a counter or by their keys.
-    async fn counted_apart(&mut self) -> Result<(Collected<'r>, u64)> {
+    async fn counted_apart(&mut self) -> Result<(FoundPage<'r>, u64)> {
         if self.start_index == 1 {
             return self.first().await;
         }
-        let current = known_total(&mut self.walk, self.search).await?;
+        let current = known_total(&mut self.scan, self.search).await?;
         let current = current.ok_or_else(|| self.search.too_many_to_count(WAY_OUT))?;
         let known = current.max(self.start.total.unwrap_or(0));
         // There are no more matches behind the mark than there are.
         if self.start_index > self.earlier().saturating_add(current) {
-            return Ok((Collected::nothing(), known));
+            return Ok((FoundPage::nothing(), known));
         }
-        let cut = self.cut(Count::No, Some(known))?;
-        let mut collected = self.collect(cut).await?;
-        let shown = self.start_index - 1 + collected.matches.len() as u64;
+        let request = self.request(Count::No, Some(known))?;
+        let mut page = self.find(request).await?;
+        let shown = self.start_index - 1 + page.matches.len() as u64;
         // A full page may be the last one. That is worth a look only where all that are known were
         // shown.
-        let is_open = collected.counted.is_none() && !collected.more && shown >= known;
-        if is_open && !has_another(&mut self.walk).await? {
-            collected.next = None;
+        let is_open = page.counted.is_none() && !page.more && shown >= known;
+        if is_open && !has_another(&mut self.scan).await? {
+            page.next = None;
         }
-        let seen = match collected.counted {
+        let seen = match page.counted {
             Some(counted) => self.earlier() + counted,
-            None => shown + u64::from(collected.next.is_some()),
+            None => shown + u64::from(page.next.is_some()),
         };
-        Ok((collected, known.max(seen)))
+        Ok((page, known.max(seen)))
     }
 
     /// The first page of a walk.
-    async fn first(&mut self) -> Result<(Collected<'r>, u64)> {
-        let cut = Cut::first(self.search.size);
+    async fn first(&mut self) -> Result<(FoundPage<'r>, u64)> {
+        let request = PageRequest::first(self.search.size);
         if self.search.total == Total::Counter {
-            let (scope, search) = (self.walk.scope, self.search);
-            let page = self.collect(cut);
-            let (collected, total) = tokio::try_join!(page, counters(scope, search))?;
-            let total = total.max(collected.matches.len() as u64);
-            return Ok((collected, total));
+            let (scope, search) = (self.scan.scope, self.search);
+            let page = self.find(request);
+            let (page, total) = tokio::try_join!(page, counters(scope, search))?;
+            let total = total.max(page.matches.len() as u64);
+            return Ok((page, total));
         }
-        let collected = self.collect(cut).await?;
-        let total = match collected.counted {
+        let page = self.find(request).await?;
+        let total = match page.counted {
             Some(counted) => Some(counted),
-            None => known_total(&mut self.walk, self.search).await?,
+            None => known_total(&mut self.scan, self.search).await?,
         };
         let total = total.ok_or_else(|| self.search.too_many_to_count(WAY_OUT))?;
-        Ok((collected, total))
+        Ok((page, total))
     }
 
-    /// The matches that the walk has come to before its mark.
+    /// The matches that the walk has shown or passed over before its mark.
     fn earlier(&self) -> u64 {
         (self.start_index - 1).saturating_sub(self.start.skip)
     }
 
     /// The page; an error if something of it is missing.
-    async fn collect(&mut self, cut: Cut) -> Result<Collected<'r>> {
-        let page = page(&mut self.walk, self.search, &self.start.position, cut);
-        let collected = page.await?;
-        match collected.missing {
-            None => Ok(collected),
+    async fn find(&mut self, request: PageRequest) -> Result<FoundPage<'r>> {
+        let page = next_page(&mut self.scan, self.search, &self.start.position, request);
+        let page = page.await?;
+        match page.missing {
+            None => Ok(page),
             Some(Missing::Page) => Err(self.search.too_much(WAY_OUT)),
             Some(Missing::Total) => Err(self.search.too_many_to_count(WAY_OUT)),
         }
     }
 
-    /// What to cut out of the walk, given the number of matches if it is known.
-    fn cut(&self, count: Count, total: Option<u64>) -> Result<Cut> {
+    /// What to ask of the scan, given the number of matches if it is known.
+    fn request(&self, count: Count, total: Option<u64>) -> Result<PageRequest> {
         let skip = usize::try_from(self.start.skip).unwrap_or(usize::MAX);
-        // Where all are counted anyway, the budget decides; a page that is too far away to be walked
-        // to is refused at once.
-        if count == Count::No && skip >= self.walk.budget.resources {
+        // Where all are counted anyway, the budget decides; a page that is too far away to be read
+        // up to is refused at once.
+        if count == Count::No && skip >= self.scan.budget.resources {
             return Err(self.search.too_much(WAY_OUT));
         }
-        Ok(Cut {
+        Ok(PageRequest {
             skip,
             size: self.search.size,
             count,

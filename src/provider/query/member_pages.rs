@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::CURSOR_TIMEOUT_SECONDS;
+use super::context::QueryContext;
 use super::cursor::trail;
 use super::list::List;
-use super::pages::Pages;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Page, Paging, Query};
 use crate::protocol::schema::{Membership, ResourceType};
 
 /// What a cursor holds.
 #[derive(Serialize, Deserialize)]
-struct State {
+struct MemberCursor {
     /// The id of the last member before the page; nothing for the first one.
     #[serde(rename = "a")]
     after: Option<String>,
@@ -41,7 +41,7 @@ struct State {
 /// old or whose members were replaced meanwhile; `InvalidValue` for a filter, a sort or
 /// `startIndex`, which this list does not have.
 pub(in super::super) async fn member_page(
-    pages: &Pages<'_>,
+    context: &QueryContext<'_>,
     resource_type: &ResourceType,
     id: &str,
     query: &Query,
@@ -50,7 +50,7 @@ pub(in super::super) async fn member_page(
         return Err(Error::not_found("There is no such endpoint"));
     }
     let cursor = cursor_of(query)?;
-    let scope = pages.scope;
+    let scope = context.scope;
     let group = scope.existing(resource_type, id).await?;
     let set = group.member_set();
     let binding = format!(
@@ -58,7 +58,7 @@ pub(in super::super) async fn member_page(
         scope.tenant.id, scope.caller.credential
     );
     let from = cursor
-        .map(|cursor| open(pages, cursor, &binding, set))
+        .map(|cursor| open(context, cursor, &binding, set))
         .transpose()?;
     let size = query.page_size(&scope.tenant.rules.switches) as usize;
     let (after, behind) = match &from {
@@ -73,15 +73,15 @@ pub(in super::super) async fn member_page(
         }
     };
     let seal = |after: Option<String>, behind: Vec<Option<String>>| {
-        let expires = pages.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
-        let state = State {
+        let expires = context.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
+        let state = MemberCursor {
             after,
             behind,
             set: set.to_owned(),
             expires,
         };
         let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
-        pages.cursors.seal(payload, binding.as_bytes())
+        context.cursors.seal(payload, binding.as_bytes())
     };
     let previous = behind
         .split_last()
@@ -102,15 +102,21 @@ pub(in super::super) async fn member_page(
     })
 }
 
-fn open(pages: &Pages<'_>, cursor: &str, binding: &str, set: &str) -> Result<State> {
-    let payload = pages.cursors.open(cursor, binding.as_bytes());
-    let state: Option<State> = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+fn open(
+    context: &QueryContext<'_>,
+    cursor: &str,
+    binding: &str,
+    set: &str,
+) -> Result<MemberCursor> {
+    let payload = context.cursors.open(cursor, binding.as_bytes());
+    let state: Option<MemberCursor> =
+        payload.and_then(|payload| serde_json::from_slice(&payload).ok());
     let state = state.ok_or_else(|| {
         Error::invalid_cursor(
             "The cursor was not given out for this list; begin with an empty cursor",
         )
     })?;
-    if state.expires <= pages.clock.now_seconds() || state.set != set {
+    if state.expires <= context.clock.now_seconds() || state.set != set {
         return Err(Error::expired_cursor(
             "The cursor is too old, or the members were replaced meanwhile; begin with an empty cursor",
         ));

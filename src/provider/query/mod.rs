@@ -1,29 +1,29 @@
 //! Queries: from a filter, an order and a page to a list of resources (RFC 7644 §3.4.2, RFC 9865).
 //!
-//! A [`Search`] is the query bound to resource types and planned. A walk reads what its plans name, in
-//! batches, and evaluates what is left of the filter. A page is cut out of a walk; where it ends is a
+//! A [`Search`] is the query bound to resource types and planned. A [`Scan`](scan::Scan) reads what its plans name, in
+//! batches, and evaluates what is left of the filter. A page is a part of a scan; where it ends is a
 //! [`Position`], which a page mark (index paging) or a cursor keeps for the next page. This module
 //! must not know how the table is laid out, nor what a filter means.
 
 mod budget;
 mod candidate;
+mod context;
 mod count;
 mod cursor;
 mod cursor_paging;
-mod detached;
 mod evaluation;
 mod index_paging;
 mod list;
+mod looked_up;
 mod member_pages;
 mod page;
-mod pages;
 mod position;
+mod reader;
 mod rendering;
+mod scan;
 mod search;
 mod size;
-mod source;
 mod total;
-mod walk;
 
 pub use budget::ReadBudget;
 pub use cursor::Cursors;
@@ -31,8 +31,8 @@ pub use cursor_paging::CURSOR_TIMEOUT_SECONDS;
 pub use list::List;
 pub use rendering::Rendered;
 
+pub(super) use context::QueryContext;
 pub(super) use member_pages::member_page;
-pub(super) use pages::Pages;
 
 use super::Representation;
 use crate::protocol::error::Result;
@@ -58,19 +58,19 @@ pub enum Over<'r> {
 /// `InvalidFilter`; `InvalidValue` for a sort that is none; `TooMany` when finding the page would
 /// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
 pub(super) async fn list<T>(
-    pages: &Pages<'_>,
+    context: &QueryContext<'_>,
     over: Over<'_>,
     query: &Query,
     render: impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
 ) -> Result<List<T>> {
-    let scope = pages.scope;
+    let scope = context.scope;
     let mut reading = scope.reading();
     let search = Search::bind(scope, over, query, &mut reading);
     scope.note(&reading);
     let search = search?;
     tracing::debug!(plan = %search, "planned a query");
     match &query.page {
-        Page::Index(start) => index_page(pages, &search, *start, &render).await,
-        Page::Cursor(cursor) => cursor_page(pages, &search, cursor.as_deref(), &render).await,
+        Page::Index(start) => index_page(context, &search, *start, &render).await,
+        Page::Cursor(cursor) => cursor_page(context, &search, cursor.as_deref(), &render).await,
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::sort::Border;
 
-/// A place in the walk of one search. Its length as text is bounded, so that it fits a cursor.
+/// A place in the scan of one search. Its length as text is bounded, so that it fits a cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Position {
     /// After a key of one of the things that are read, or before all of its keys.

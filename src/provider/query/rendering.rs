@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::super::related::{MAX_ANSWER_BYTES, sent_bytes};
 use super::super::{Representation, Scope};
 use super::position::Position;
-use super::walk::Match;
+use super::scan::Match;
 use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;

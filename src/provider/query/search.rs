@@ -19,7 +19,7 @@ use crate::store::{Access, Plan, Total};
 /// A query, with everything decided that does not need the table.
 pub(super) struct Search<'r> {
     /// What is read, in order.
-    pub(super) parts: Vec<Part<'r>>,
+    pub(super) branches: Vec<SearchBranch<'r>>,
     /// The order of a list that has to be sorted in memory.
     pub(super) sorted: Option<SortOrder>,
     /// How the number of matches is found.
@@ -30,20 +30,21 @@ pub(super) struct Search<'r> {
     pub(super) size: usize,
     /// Whether the request says the size itself.
     pub(super) sized: bool,
-    /// The name of the walk: a hash of who asks for what, which says nothing of either.
+    /// The name of the walk, which is all pages of a list one after the other: a hash of who asks for
+    /// what, which says nothing of either.
     pub(super) walk: String,
     types: Vec<&'r ResourceType>,
     plans: Vec<Plan>,
 }
 
 /// One thing to read: a branch of the plan of one resource type.
-pub(super) struct Part<'r> {
+pub(super) struct SearchBranch<'r> {
     pub(super) resource_type: &'r ResourceType,
     pub(super) access: Access,
     pub(super) residual: BoundFilter,
     /// The order of a list that has to be sorted in memory.
     pub(super) sort: Option<SortBy>,
-    /// How many parts before this one may have found the same resources.
+    /// How many branches before this one may have found the same resources.
     pub(super) overlaps: usize,
 }
 
@@ -104,7 +105,7 @@ impl<'r> Search<'r> {
         let mut search = Self {
             total: total(&plans),
             types: types.collect(),
-            parts: Vec::new(),
+            branches: Vec::new(),
             sorted,
             selection: &query.selection,
             size: query.page_size(switches) as usize,
@@ -114,13 +115,15 @@ impl<'r> Search<'r> {
         };
         for (((resource_type, _), sort), plan) in bound.into_iter().zip(&search.plans) {
             let branches = plan.branches.iter().enumerate();
-            search.parts.extend(branches.map(|(position, branch)| Part {
-                resource_type,
-                access: branch.access.clone(),
-                residual: branch.residual.clone(),
-                sort: sort.clone().filter(|_| sorted.is_some()),
-                overlaps: if plan.overlapping { position } else { 0 },
-            }));
+            search
+                .branches
+                .extend(branches.map(|(position, branch)| SearchBranch {
+                    resource_type,
+                    access: branch.access.clone(),
+                    residual: branch.residual.clone(),
+                    sort: sort.clone().filter(|_| sorted.is_some()),
+                    overlaps: if plan.overlapping { position } else { 0 },
+                }));
         }
         search.walk = search.name(scope, over, query);
         search

@@ -1,17 +1,17 @@
 //! Whether what there is to look at is more than a request may read, told before it is read.
 
 use super::count::count_rest;
+use super::scan::Scan;
 use super::search::Search;
-use super::walk::Walk;
 use crate::protocol::error::Result;
 use crate::store::Access;
 
 /// Whether looking at every resource takes more than the budget, as far as the counters tell: one
 /// call for each type whose resources all have to be looked at, and no call for others.
-pub(super) async fn is_too_large(walk: &Walk<'_, '_>, search: &Search<'_>) -> Result<bool> {
+pub(super) async fn is_too_large(scan: &Scan<'_, '_>, search: &Search<'_>) -> Result<bool> {
     let (mut total, mut known) = (0_u64, Vec::<(&str, u64)>::new());
-    for part in &search.parts {
-        let is_everything = match &part.access {
+    for branch in &search.branches {
+        let is_everything = match &branch.access {
             Access::All | Access::Without(..) => true,
             Access::Range(range) => range.is_whole(),
             _ => false,
@@ -19,16 +19,16 @@ pub(super) async fn is_too_large(walk: &Walk<'_, '_>, search: &Search<'_>) -> Re
         if !is_everything {
             continue;
         }
-        let name = part.resource_type.name.as_str();
+        let name = branch.resource_type.name.as_str();
         let counted = known.iter().find(|(other, _)| *other == name);
         let count = match counted {
             Some((_, count)) => *count,
             None => {
-                let count = walk
+                let count = scan
                     .scope
                     .store
                     .resources()
-                    .total(part.resource_type)
+                    .total(branch.resource_type)
                     .await?;
                 known.push((name, count));
                 count
@@ -36,16 +36,16 @@ pub(super) async fn is_too_large(walk: &Walk<'_, '_>, search: &Search<'_>) -> Re
         };
         total = total.saturating_add(count);
     }
-    Ok(total > walk.budget.resources as u64)
+    Ok(total > scan.budget.resources as u64)
 }
 
 /// Whether the rest of what is read by keys now leads to more resources than the budget allows to
 /// look at. Only keys are read.
-pub(super) async fn rest_is_too_large(walk: &mut Walk<'_, '_>) -> Result<bool> {
-    let Some((part, after)) = walk.rest() else {
+pub(super) async fn rest_is_too_large(scan: &mut Scan<'_, '_>) -> Result<bool> {
+    let Some((branch, after)) = scan.rest() else {
         return Ok(false);
     };
-    let limit = walk.budget.size();
-    let counted = count_rest(&mut walk.source, part, after.as_deref(), limit);
+    let limit = scan.budget.size();
+    let counted = count_rest(&mut scan.reader, branch, after.as_deref(), limit);
     Ok(counted.await?.is_none())
 }

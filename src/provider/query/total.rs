@@ -4,8 +4,8 @@ use futures_util::future::try_join_all;
 
 use super::super::Scope;
 use super::count::count;
+use super::scan::Scan;
 use super::search::Search;
-use super::walk::Walk;
 use crate::protocol::error::Result;
 use crate::store::Total;
 
@@ -21,25 +21,25 @@ pub(super) async fn counters(scope: &Scope, search: &Search<'_>) -> Result<u64> 
 /// The number of matches, if counters or keys tell; nothing if they do not, or if counting the keys
 /// costs more than the budget allows.
 pub(super) async fn known_total(
-    walk: &mut Walk<'_, '_>,
+    scan: &mut Scan<'_, '_>,
     search: &Search<'_>,
 ) -> Result<Option<u64>> {
     match search.total {
-        Total::Counter => Ok(Some(counters(walk.scope, search).await?)),
-        Total::Keys => count_keys(walk, search).await,
+        Total::Counter => Ok(Some(counters(scan.scope, search).await?)),
+        Total::Keys => count_keys(scan, search).await,
         Total::Resources => Ok(None),
     }
 }
 
-async fn count_keys(walk: &mut Walk<'_, '_>, search: &Search<'_>) -> Result<Option<u64>> {
-    let mut limit = walk.budget.total();
+async fn count_keys(scan: &mut Scan<'_, '_>, search: &Search<'_>) -> Result<Option<u64>> {
+    let mut limit = scan.budget.total();
     let mut total = 0;
-    for part in &search.parts {
-        let before = walk.scope.store.meter().whole_read_units();
-        let Some(counted) = count(&mut walk.source, part, limit).await? else {
+    for branch in &search.branches {
+        let before = scan.scope.store.meter().whole_read_units();
+        let Some(counted) = count(&mut scan.reader, branch, limit).await? else {
             return Ok(None);
         };
-        let spent = walk.scope.store.meter().whole_read_units() - before;
+        let spent = scan.scope.store.meter().whole_read_units() - before;
         limit.read_units = limit.read_units.saturating_sub(spent);
         total += counted;
     }

@@ -1,7 +1,7 @@
 //! How many resources to read at a time, and how far those behind the page are counted.
 
+use super::super::scan::Scan;
 use super::super::size::rest_is_too_large;
-use super::super::walk::Walk;
 use super::{Count, FIRST_BATCH};
 use crate::protocol::error::Result;
 
@@ -16,7 +16,7 @@ pub(super) struct Counting {
     count: Count,
     /// The request's read units when the page was full.
     began: Option<u64>,
-    /// The part whose rest was found to be affordable.
+    /// The branch whose rest was found to be affordable.
     checked: Option<usize>,
 }
 
@@ -30,24 +30,24 @@ impl Counting {
     }
 
     /// How many read units may still be spent on the matches behind the page, which is full.
-    pub(super) fn units_left(&mut self, walk: &Walk<'_, '_>) -> u64 {
+    pub(super) fn units_left(&mut self, scan: &Scan<'_, '_>) -> u64 {
         if self.count == Count::No {
             return 0;
         }
-        let units = walk.scope.store.meter().whole_read_units();
+        let units = scan.scope.store.meter().whole_read_units();
         let began = *self.began.get_or_insert(units);
-        let most = walk.budget.total_units;
+        let most = scan.budget.total_units;
         most.saturating_sub(units.saturating_sub(began))
     }
 
     /// How many resources to read next; nothing for as many as one call gives.
     pub(super) fn batch_limit(
         &mut self,
-        walk: &Walk<'_, '_>,
+        scan: &Scan<'_, '_>,
         left: usize,
         batch: usize,
     ) -> Option<usize> {
-        match (self.count, walk.is_dense()) {
+        match (self.count, scan.is_dense()) {
             (Count::No, true) => return Some(left),
             (Count::No, false) => {
                 return Some(left.max(batch)).filter(|limit| *limit <= LARGEST_BATCH);
@@ -56,32 +56,32 @@ impl Counting {
         }
         // A small batch tells whether there are more, and then keys are counted before resources are
         // read.
-        let is_first = walk.goes_by_keys() && self.checked != Some(walk.part());
+        let is_first = scan.goes_by_keys() && self.checked != Some(scan.branch());
         let first = (is_first && left <= LARGEST_BATCH).then(|| left.max(FIRST_BATCH));
-        let per_unit = match walk.is_scan() {
+        let per_unit = match scan.is_sequential() {
             true => RESOURCES_PER_UNIT,
             false => 1,
         };
         let affordable = self.began.map(|_| {
-            let units = usize::try_from(self.units_left(walk)).unwrap_or(usize::MAX);
+            let units = usize::try_from(self.units_left(scan)).unwrap_or(usize::MAX);
             units.saturating_mul(per_unit)
         });
         [first, affordable].into_iter().flatten().min()
     }
 
-    /// Whether to stop because the rest of a part that was begun is more than may be looked at. Where a
-    /// page is wanted in any case, only the counting stops. Each part is counted once.
-    pub(super) async fn is_unaffordable(&mut self, walk: &mut Walk<'_, '_>) -> Result<bool> {
-        let part = walk.part();
+    /// Whether to stop because the rest of a branch that was begun is more than may be looked at. Where a
+    /// page is wanted in any case, only the counting stops. Each branch is counted once.
+    pub(super) async fn is_unaffordable(&mut self, scan: &mut Scan<'_, '_>) -> Result<bool> {
+        let branch = scan.branch();
         if self.count == Count::No
-            || self.checked == Some(part)
-            || walk.is_done()
-            || walk.rest().is_none()
+            || self.checked == Some(branch)
+            || scan.is_done()
+            || scan.rest().is_none()
         {
             return Ok(false);
         }
-        self.checked = Some(part);
-        if !rest_is_too_large(walk).await? {
+        self.checked = Some(branch);
+        if !rest_is_too_large(scan).await? {
             return Ok(false);
         }
         let stops = self.count == Count::Always;

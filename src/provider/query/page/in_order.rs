@@ -1,34 +1,37 @@
-//! The next page of a walk whose order is that of the list.
+//! The next page of a scan whose order is that of the list.
 
 use super::super::super::related::MAX_ANSWER_BYTES;
-use super::super::walk::{Match, Walk};
+use super::super::scan::{Match, Scan};
 use super::counting::Counting;
-use super::{Collected, Count, Cut, FIRST_BATCH, Missing};
+use super::{Count, FIRST_BATCH, FoundPage, Missing, PageRequest};
 use crate::protocol::error::Result;
 
-/// The next page in the order of the walk.
-pub(super) async fn collect<'r>(walk: &mut Walk<'_, 'r>, cut: Cut) -> Result<Collected<'r>> {
+/// The next page in the order of the scan.
+pub(super) async fn next_page<'r>(
+    scan: &mut Scan<'_, 'r>,
+    request: PageRequest,
+) -> Result<FoundPage<'r>> {
     let mut matches = Vec::<Match<'r>>::new();
     let (mut met, mut bytes, mut more) = (0_usize, 0, false);
     let mut batch = FIRST_BATCH;
-    let mut counting = Counting::new(cut.count);
+    let mut counting = Counting::new(request.count);
     let is_full =
-        |matches: &[Match<'_>], bytes| matches.len() >= cut.size || bytes >= MAX_ANSWER_BYTES;
-    while !walk.is_done() && !walk.budget.is_spent() {
-        let is_enough = cut.enough.is_some_and(|enough| met as u64 >= enough);
-        if is_enough && walk.has_only_valueless() {
-            walk.finish();
+        |matches: &[Match<'_>], bytes| matches.len() >= request.size || bytes >= MAX_ANSWER_BYTES;
+    while !scan.is_done() && !scan.budget.is_spent() {
+        let is_enough = request.enough.is_some_and(|enough| met as u64 >= enough);
+        if is_enough && scan.has_only_valueless() {
+            scan.finish();
             break;
         }
-        if is_full(&matches, bytes) && counting.units_left(walk) == 0 {
+        if is_full(&matches, bytes) && counting.units_left(scan) == 0 {
             break;
         }
-        let left = (cut.skip + cut.size).saturating_sub(met);
-        let limit = counting.batch_limit(walk, left, batch);
+        let left = (request.skip + request.size).saturating_sub(met);
+        let limit = counting.batch_limit(scan, left, batch);
         batch = batch.saturating_mul(4);
-        for found in walk.next(limit).await? {
+        for found in scan.next(limit).await? {
             met += 1;
-            if met <= cut.skip {
+            if met <= request.skip {
                 continue;
             }
             if is_full(&matches, bytes) {
@@ -38,24 +41,24 @@ pub(super) async fn collect<'r>(walk: &mut Walk<'_, 'r>, cut: Cut) -> Result<Col
                 matches.push(found);
             }
         }
-        if counting.is_unaffordable(walk).await? {
+        if counting.is_unaffordable(scan).await? {
             break;
         }
     }
-    let is_done = walk.is_done();
+    let is_done = scan.is_done();
     let full = is_full(&matches, bytes);
     let last = matches.last().map(|found| found.position.clone());
     let next = match (more || !is_done, full) {
         (false, _) => None,
         (true, true) => last,
-        (true, false) => Some(walk.position()),
+        (true, false) => Some(scan.position()),
     };
     let missing = match (is_done, full) {
         (true, _) => None,
         (false, false) => Some(Missing::Page),
-        (false, true) => (cut.count != Count::No).then_some(Missing::Total),
+        (false, true) => (request.count != Count::No).then_some(Missing::Total),
     };
-    Ok(Collected {
+    Ok(FoundPage {
         next,
         more,
         counted: is_done.then_some(met as u64),
@@ -65,12 +68,12 @@ pub(super) async fn collect<'r>(walk: &mut Walk<'_, 'r>, cut: Cut) -> Result<Col
 }
 
 /// Whether there is one more match, as far as the budget reaches.
-pub(in super::super) async fn has_another(walk: &mut Walk<'_, '_>) -> Result<bool> {
-    while !walk.is_done() && !walk.budget.is_spent() {
-        let limit = if walk.is_dense() { 1 } else { FIRST_BATCH };
-        if !walk.next(Some(limit)).await?.is_empty() {
+pub(in super::super) async fn has_another(scan: &mut Scan<'_, '_>) -> Result<bool> {
+    while !scan.is_done() && !scan.budget.is_spent() {
+        let limit = if scan.is_dense() { 1 } else { FIRST_BATCH };
+        if !scan.next(Some(limit)).await?.is_empty() {
             return Ok(true);
         }
     }
-    Ok(!walk.is_done())
+    Ok(!scan.is_done())
 }

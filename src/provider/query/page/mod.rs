@@ -1,13 +1,13 @@
-//! Cuts one page out of a walk.
+//! Finds the next page of a scan.
 
 mod counting;
 mod in_order;
 mod sorted;
 
 use super::position::Position;
+use super::scan::{Match, Scan};
 use super::search::Search;
 use super::size::is_too_large;
-use super::walk::{Match, Walk};
 use crate::protocol::error::Result;
 
 pub(super) use in_order::has_another;
@@ -15,9 +15,9 @@ pub(super) use in_order::has_another;
 /// The first batch of a search whose matches may be few and far between.
 const FIRST_BATCH: usize = 64;
 
-/// What to cut out.
+/// What is asked of a scan.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cut {
+pub(super) struct PageRequest {
     /// Matches to pass over.
     pub(super) skip: usize,
     /// The most matches of the page.
@@ -39,7 +39,7 @@ pub(super) enum Count {
     Always,
 }
 
-impl Cut {
+impl PageRequest {
     /// The next matches, and no more than those.
     pub(super) fn first(size: usize) -> Self {
         Self {
@@ -52,13 +52,13 @@ impl Cut {
 }
 
 /// A page.
-pub(super) struct Collected<'r> {
+pub(super) struct FoundPage<'r> {
     pub(super) matches: Vec<Match<'r>>,
     /// Where to go on, if there may be more.
     pub(super) next: Option<Position>,
     /// Whether a match behind the page was seen.
     pub(super) more: bool,
-    /// The matches from where the walk began to its end, if it got there.
+    /// The matches from where the scan began to its end, if it got there.
     pub(super) counted: Option<u64>,
     /// What is missing.
     pub(super) missing: Option<Missing>,
@@ -73,7 +73,7 @@ pub(super) enum Missing {
     Total,
 }
 
-impl Collected<'_> {
+impl FoundPage<'_> {
     /// A page behind the last match.
     pub(super) fn nothing() -> Self {
         Self {
@@ -91,26 +91,26 @@ impl Collected<'_> {
 /// # Errors
 /// `TooMany` for a list that has to be sorted in memory and is too large for that: it cannot be
 /// sorted unless it is read to its end.
-pub(super) async fn page<'r>(
-    walk: &mut Walk<'_, 'r>,
+pub(super) async fn next_page<'r>(
+    scan: &mut Scan<'_, 'r>,
     search: &Search<'_>,
     from: &Position,
-    cut: Cut,
-) -> Result<Collected<'r>> {
+    request: PageRequest,
+) -> Result<FoundPage<'r>> {
     if search.sorted.is_none() {
-        return in_order::collect(walk, cut).await;
+        return in_order::next_page(scan, request).await;
     }
     let too_much = || search.too_much(&search.sortable());
-    if is_too_large(walk, search).await? {
+    if is_too_large(scan, search).await? {
         return Err(too_much());
     }
     let border = match from {
         Position::Sorted(border) => Some(border),
         Position::Key(..) | Position::Tied(..) => None,
     };
-    let collected = sorted::collect(walk, border, cut).await?;
-    match collected.missing {
+    let page = sorted::next_page(scan, border, request).await?;
+    match page.missing {
         Some(_) => Err(too_much()),
-        None => Ok(collected),
+        None => Ok(page),
     }
 }

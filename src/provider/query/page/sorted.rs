@@ -5,49 +5,49 @@ use std::collections::BinaryHeap;
 use super::super::super::compute::size_of;
 use super::super::super::related::MAX_ANSWER_BYTES;
 use super::super::evaluation::exact_key;
-use super::super::walk::{Match, Walk};
+use super::super::scan::{Match, Scan};
 use super::counting::Counting;
-use super::{Collected, Count, Cut, FIRST_BATCH, Missing};
+use super::{Count, FIRST_BATCH, FoundPage, Missing, PageRequest};
 use crate::protocol::error::Result;
 use crate::protocol::sort::{Border, SortKey};
 
 /// The next page of a list that is sorted here: the smallest matches behind a position. Only as
 /// many as are passed over or shown are kept.
-pub(super) async fn collect<'r>(
-    walk: &mut Walk<'_, 'r>,
+pub(super) async fn next_page<'r>(
+    scan: &mut Scan<'_, 'r>,
     after: Option<&Border>,
-    cut: Cut,
-) -> Result<Collected<'r>> {
+    request: PageRequest,
+) -> Result<FoundPage<'r>> {
     let exact = match after {
-        Some(border) => exact_key(walk.scope, walk.parts(), border).await?,
+        Some(border) => exact_key(scan.scope, scan.branches(), border).await?,
         None => None,
     };
     let mut heap = BinaryHeap::<Sorted<'r>>::new();
     let (mut met, mut is_affordable, mut read) = (0, true, 0);
     let mut counting = Counting::new(Count::Always);
-    while !walk.is_done() && !walk.budget.is_spent() && is_affordable {
-        let limit = counting.batch_limit(walk, 0, FIRST_BATCH);
-        let batch = walk.next(limit).await?;
+    while !scan.is_done() && !scan.budget.is_spent() && is_affordable {
+        let limit = counting.batch_limit(scan, 0, FIRST_BATCH);
+        let batch = scan.next(limit).await?;
         met += batch.len() as u64;
         // A key is part of its resource, so comparing keys takes as long as the resources are.
         let size = size_of(batch.iter().map(|found| &found.stored));
         read += size;
         let is_behind =
             |key: &SortKey| after.is_none_or(|after| after.is_before(key, exact.as_ref()));
-        let keep = || keep_smallest(&mut heap, batch, is_behind, cut.skip + cut.size + 1);
-        walk.scope.compute.run(size, keep).await?;
-        is_affordable = !counting.is_unaffordable(walk).await?;
+        let keep = || keep_smallest(&mut heap, batch, is_behind, request.skip + request.size + 1);
+        scan.scope.compute.run(size, keep).await?;
+        is_affordable = !counting.is_unaffordable(scan).await?;
     }
-    let is_done = walk.is_done();
-    let sorted = walk
+    let is_done = scan.is_done();
+    let sorted = scan
         .scope
         .compute
         .run(read, || heap.into_sorted_vec())
         .await?;
-    let sorted = sorted.into_iter().skip(cut.skip);
+    let sorted = sorted.into_iter().skip(request.skip);
     let (mut matches, mut bytes, mut more) = (Vec::new(), 0, false);
     for Sorted(_, found) in sorted {
-        if matches.len() >= cut.size || bytes >= MAX_ANSWER_BYTES {
+        if matches.len() >= request.size || bytes >= MAX_ANSWER_BYTES {
             more = true;
             break;
         }
@@ -57,7 +57,7 @@ pub(super) async fn collect<'r>(
     let last = matches
         .last()
         .map(|found: &Match<'_>| found.position.clone());
-    Ok(Collected {
+    Ok(FoundPage {
         next: last.filter(|_| more),
         more,
         counted: is_done.then_some(met),

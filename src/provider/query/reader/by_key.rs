@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::future::try_join_all;
 
 use super::super::super::get::could_be_an_id;
-use super::{Batch, From, MAX_BY_ID};
+use super::{Batch, BatchRequest, MAX_BY_ID};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::key::{SEPARATOR, unordered_prefix};
 use crate::protocol::schema::{Index, ResourceType};
@@ -64,13 +64,13 @@ pub(super) async fn by_values(
     resource_type: &ResourceType,
     index: &Index,
     texts: &[String],
-    from: From<'_>,
+    request: BatchRequest<'_>,
 ) -> Result<Batch> {
-    let limit = from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
+    let limit = request.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
     // A position is an entry's key, and an entry's key begins with its text and the separator.
     let is_left = |text: &&String| {
         let range = KeyRange::equal(text);
-        from.after.is_none_or(|after| !range.is_before(after))
+        request.after.is_none_or(|after| !range.is_before(after))
     };
     let texts: Vec<&String> = texts.iter().filter(is_left).collect();
     let (mut entries, mut next, mut items) = (Vec::new(), None, 0);
@@ -81,7 +81,7 @@ pub(super) async fn by_values(
         let share = limit.min(2 * limit / chunk.len() + SPARE_SHARE);
         let reads = chunk
             .iter()
-            .map(|text| values(store, resource_type, index, text, from.after, share));
+            .map(|text| values(store, resource_type, index, text, request.after, share));
         let mut more = false;
         for (text, page) in chunk.iter().zip(try_join_all(reads).await?) {
             items += page.entries.len();
@@ -177,11 +177,11 @@ pub(super) async fn by_range(
     store: &TenantStore,
     resource_type: &ResourceType,
     range: &Range,
-    from: From<'_>,
+    request: BatchRequest<'_>,
 ) -> Result<Batch> {
     let window = Window {
-        after: from.after,
-        limit: Some(from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID)),
+        after: request.after,
+        limit: Some(request.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID)),
         order: range.order,
     };
     let mut page = store
@@ -193,7 +193,7 @@ pub(super) async fn by_range(
         && let Some((unordered, prefix)) = first_unordered(&page.entries)
     {
         if unordered == 0 {
-            return tied(store, resource_type, range, &prefix, from).await;
+            return all_tied(store, resource_type, range, &prefix, request).await;
         }
         // These are in order; the next batch begins with those that are not.
         page.entries.truncate(unordered);
@@ -211,21 +211,21 @@ pub(super) async fn by_range(
 ///
 /// # Errors
 /// `TooMany` when there are more than may be read to put them in order.
-pub(in super::super) async fn tied(
+pub(in super::super) async fn all_tied(
     store: &TenantStore,
     resource_type: &ResourceType,
     range: &Range,
     prefix: &str,
-    from: From<'_>,
+    request: BatchRequest<'_>,
 ) -> Result<Batch> {
     let keys = range.with_prefix(prefix);
     // A key before the range is no key to start from: DynamoDB refuses those outside it.
-    let after = from.after.filter(|after| keys.contains(after));
+    let after = request.after.filter(|after| keys.contains(after));
     let (mut entries, mut next) = (Vec::new(), after.map(str::to_owned));
     loop {
         let window = Window {
             after: next.as_deref(),
-            limit: Some(from.most + 1 - entries.len()),
+            limit: Some(request.most + 1 - entries.len()),
             order: range.order,
         };
         let index = &range.index;
@@ -235,11 +235,11 @@ pub(in super::super) async fn tied(
             .await?;
         entries.extend(page.entries);
         next = page.next;
-        if entries.len() > from.most {
+        if entries.len() > request.most {
             return Err(Error::too_many(format!(
                 "More than {} values of `{}` share their first 640 bytes, which is more than can \
                  be put in order; sort by another attribute, or filter",
-                from.most,
+                request.most,
                 index.path()
             )));
         }

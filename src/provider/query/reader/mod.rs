@@ -1,23 +1,23 @@
 //! Reads what a plan names, one batch at a time.
 
-mod lookup;
+mod by_key;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::Scope;
 use super::super::get::could_be_an_id;
-use super::search::Part;
+use super::search::SearchBranch;
 use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
 use crate::store::{Access, Membership, Order, Stored, TenantStore, Window};
-use lookup::{by_claims, by_ids, by_range, by_values, fetch};
+use by_key::{by_claims, by_ids, by_range, by_values, fetch};
 
-pub(super) use lookup::tied;
+pub(super) use by_key::all_tied;
 
 /// Resources that are read by id in one batch, at the most.
 pub(super) const MAX_BY_ID: usize = 500;
 
-/// Some resources of one part, each with the key that the part has it under.
+/// Some resources of one branch, each with the key that the branch has it under.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) found: Vec<(String, Stored)>,
@@ -30,9 +30,9 @@ pub(super) struct Batch {
     pub(super) tied: bool,
 }
 
-/// Where in a part to read, and how much; without a limit as much as one call gives.
+/// Where in a branch to read, and how much; without a limit as much as one call gives.
 #[derive(Clone, Copy, Default)]
-pub(super) struct From<'f> {
+pub(super) struct BatchRequest<'f> {
     pub(super) after: Option<&'f str>,
     pub(super) limit: Option<usize>,
     /// The most resources that may be read to put them in order.
@@ -40,13 +40,13 @@ pub(super) struct From<'f> {
 }
 
 /// Reads for one request, and remembers what it would read again for each batch.
-pub(super) struct Source<'s> {
+pub(super) struct Reader<'s> {
     pub(super) scope: &'s Scope,
     memberships: HashMap<String, Vec<Membership>>,
     nested: HashMap<String, Vec<Stored>>,
 }
 
-impl<'s> Source<'s> {
+impl<'s> Reader<'s> {
     pub(super) fn new(scope: &'s Scope) -> Self {
         Self {
             scope,
@@ -55,26 +55,30 @@ impl<'s> Source<'s> {
         }
     }
 
-    /// The next batch of a part. Resources that do not belong there any more may be among them.
-    pub(super) async fn read(&mut self, part: &Part<'_>, from: From<'_>) -> Result<Batch> {
-        let resource_type = part.resource_type;
+    /// The next batch of a branch. Resources that do not belong there any more may be among them.
+    pub(super) async fn read(
+        &mut self,
+        branch: &SearchBranch<'_>,
+        request: BatchRequest<'_>,
+    ) -> Result<Batch> {
+        let resource_type = branch.resource_type;
         let store = &self.scope.store;
-        match &part.access {
-            Access::Ids(ids) => by_ids(store, resource_type, ids, from.after).await,
+        match &branch.access {
+            Access::Ids(ids) => by_ids(store, resource_type, ids, request.after).await,
             Access::Claims { index, texts } => {
-                by_claims(store, resource_type, index, texts, from.after).await
+                by_claims(store, resource_type, index, texts, request.after).await
             }
-            Access::Range(range) => by_range(store, resource_type, range, from).await,
+            Access::Range(range) => by_range(store, resource_type, range, request).await,
             Access::Values { index, texts } => {
-                by_values(store, resource_type, index, texts, from).await
+                by_values(store, resource_type, index, texts, request).await
             }
             Access::Without(_, order) => {
-                in_creation_order(store, resource_type, *order, from).await
+                in_creation_order(store, resource_type, *order, request).await
             }
-            Access::All => in_creation_order(store, resource_type, Order::Ascending, from).await,
-            Access::GroupsOf { member } => self.groups_of(resource_type, member, from).await,
-            Access::MembersOf { group } => self.members_of(resource_type, group, from).await,
-            Access::GroupWith { group, member } if from.after.is_none() => {
+            Access::All => in_creation_order(store, resource_type, Order::Ascending, request).await,
+            Access::GroupsOf { member } => self.groups_of(resource_type, member, request).await,
+            Access::MembersOf { group } => self.members_of(resource_type, group, request).await,
+            Access::GroupWith { group, member } if request.after.is_none() => {
                 group_with(store, resource_type, group, member).await
             }
             Access::GroupWith { .. } => Ok(Batch::default()),
@@ -85,15 +89,15 @@ impl<'s> Source<'s> {
         &mut self,
         resource_type: &ResourceType,
         member: &str,
-        from: From<'_>,
+        request: BatchRequest<'_>,
     ) -> Result<Batch> {
-        let limit = from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
+        let limit = request.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
         let scope = self.scope;
         let memberships = self.memberships(member).await?;
         let mut ids: Vec<String> = memberships
             .iter()
             .map(|membership| membership.group.clone())
-            .filter(|group| from.after.is_none_or(|after| group.as_str() > after))
+            .filter(|group| request.after.is_none_or(|after| group.as_str() > after))
             .collect();
         ids.sort_unstable();
         ids.dedup();
@@ -128,10 +132,10 @@ impl<'s> Source<'s> {
         &mut self,
         resource_type: &ResourceType,
         group: &str,
-        from: From<'_>,
+        request: BatchRequest<'_>,
     ) -> Result<Batch> {
-        let limit = from.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
-        let (mut members, next) = self.member_ids(group, from.after, limit).await?;
+        let limit = request.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
+        let (mut members, next) = self.member_ids(group, request.after, limit).await?;
         members.retain(|_, kind| *kind == resource_type.name);
         let items = members.len();
         let entries = members.into_keys().map(|id| (id.clone(), id));
@@ -180,7 +184,7 @@ impl<'s> Source<'s> {
         Ok(self.nested.entry(group.to_owned()).or_default())
     }
 
-    /// Which of these resources a lookup of memberships has found already. What other parts have
+    /// Which of these resources a lookup of memberships has found already. What other branches have
     /// found is told from the resources themselves.
     pub(super) async fn found_by_membership(
         &mut self,
@@ -223,11 +227,11 @@ async fn in_creation_order(
     store: &TenantStore,
     resource_type: &ResourceType,
     order: Order,
-    from: From<'_>,
+    request: BatchRequest<'_>,
 ) -> Result<Batch> {
     let window = Window {
-        after: from.after,
-        limit: from.limit,
+        after: request.after,
+        limit: request.limit,
         order,
     };
     let page = store.resources().page(resource_type, window).await?;

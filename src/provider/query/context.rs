@@ -7,7 +7,7 @@ use crate::clock::Clock;
 
 /// What the pages of one request are made with.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Pages<'p> {
+pub(in super::super) struct QueryContext<'p> {
     /// Whose view of the directory is listed.
     pub(in super::super) scope: &'p Scope,
     /// How much may be read to find a page.

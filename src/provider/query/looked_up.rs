@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::super::Scope;
 use super::super::related::MAX_DISPLAYS;
 use super::budget::ReadBudget;
-use super::search::Part;
-use super::source::{Source, is_in};
+use super::reader::{Reader, is_in};
+use super::search::SearchBranch;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::{BoundFilter, CompareOp};
 use crate::protocol::schema::Membership;
@@ -21,73 +21,73 @@ use crate::store::Stored;
 /// Of one resource: the attribute's value, and the filter that is left where lookups have answered a
 /// part of it.
 #[derive(Default)]
-pub(super) struct Detached {
+pub(super) struct LookedUp {
     pub(super) value: Option<Value>,
     pub(super) residual: Option<BoundFilter>,
 }
 
-/// By resource id, what is needed for a batch of a part.
-pub(super) async fn detached(
-    source: &mut Source<'_>,
+/// By resource id, what is needed for a batch of a branch.
+pub(super) async fn look_up(
+    reader: &mut Reader<'_>,
     budget: &mut ReadBudget,
-    part: &Part<'_>,
+    branch: &SearchBranch<'_>,
     found: &[(String, Stored)],
-) -> Result<HashMap<String, Detached>> {
-    let Some(membership) = part.resource_type.membership else {
+) -> Result<HashMap<String, LookedUp>> {
+    let Some(membership) = branch.resource_type.membership else {
         return Ok(HashMap::new());
     };
     let attribute = membership.attribute();
-    let sorts = part.sort.as_ref().and_then(|sort| sort.path());
+    let sorts = branch.sort.as_ref().and_then(|sort| sort.path());
     let sorts = sorts.is_some_and(|path| path.member() == attribute);
-    if !sorts && !part.residual.reads(attribute) {
+    if !sorts && !branch.residual.reads(attribute) {
         return Ok(HashMap::new());
     }
     match membership {
-        Membership::MemberOf => groups(source.scope, found).await,
-        Membership::Members => members(source, budget, part, found, sorts).await,
+        Membership::MemberOf => groups(reader.scope, found).await,
+        Membership::Members => members(reader, budget, branch, found, sorts).await,
     }
 }
 
-async fn groups(scope: &Scope, found: &[(String, Stored)]) -> Result<HashMap<String, Detached>> {
+async fn groups(scope: &Scope, found: &[(String, Stored)]) -> Result<HashMap<String, LookedUp>> {
     let resources: Vec<Stored> = found.iter().map(|(_, stored)| stored.clone()).collect();
     let values = scope.groups_values(&resources).await?;
-    let detached = |value| Detached {
+    let looked_up = |value| LookedUp {
         value: Some(value),
         residual: None,
     };
     Ok(values
         .into_iter()
-        .map(|(id, value)| (id, detached(value)))
+        .map(|(id, value)| (id, looked_up(value)))
         .collect())
 }
 
 async fn members(
-    source: &mut Source<'_>,
+    reader: &mut Reader<'_>,
     budget: &mut ReadBudget,
-    part: &Part<'_>,
+    branch: &SearchBranch<'_>,
     found: &[(String, Stored)],
     sorts: bool,
-) -> Result<HashMap<String, Detached>> {
+) -> Result<HashMap<String, LookedUp>> {
     let mut wanted = Vec::new();
-    collect_members(&part.residual, &mut wanted);
+    collect_members(&branch.residual, &mut wanted);
     for member in &wanted {
-        source.memberships(member).await?;
+        reader.memberships(member).await?;
     }
-    let mut detached = HashMap::new();
+    let mut looked_up = HashMap::new();
     for (_, group) in found {
-        let mut residual = part.residual.clone();
+        let mut residual = branch.residual.clone();
         for member in &wanted {
-            let is_member = is_in(source.memberships(member).await?, group);
+            let is_member = is_in(reader.memberships(member).await?, group);
             residual = decide(&residual, member, is_member);
         }
         let value = match sorts || residual.reads("members") {
-            true => Some(members_value(source.scope, budget, group).await?),
+            true => Some(members_value(reader.scope, budget, group).await?),
             false => None,
         };
         let residual = Some(residual);
-        detached.insert(group.id.clone(), Detached { value, residual });
+        looked_up.insert(group.id.clone(), LookedUp { value, residual });
     }
-    Ok(detached)
+    Ok(looked_up)
 }
 
 async fn members_value(scope: &Scope, budget: &mut ReadBudget, group: &Stored) -> Result<Value> {

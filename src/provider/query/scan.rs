@@ -4,27 +4,27 @@ use super::super::Scope;
 use super::budget::ReadBudget;
 use super::evaluation::{evaluate, in_order_of_values};
 use super::position::Position;
-use super::search::{Part, Search};
-use super::source::{Batch, From, Source, tied};
+use super::reader::{Batch, BatchRequest, Reader, all_tied};
+use super::search::{Search, SearchBranch};
 use crate::protocol::error::Result;
 use crate::protocol::filter::BoundFilter;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::sort::{Border, SortKey};
 use crate::store::{Access, Stored};
 
-/// A walk through a search, from some position on.
-pub(super) struct Walk<'s, 'r> {
+/// A scan of what a search reads, from some position on.
+pub(super) struct Scan<'s, 'r> {
     pub(super) scope: &'s Scope,
-    pub(super) source: Source<'s>,
+    pub(super) reader: Reader<'s>,
     pub(super) budget: ReadBudget,
-    parts: &'s [Part<'r>],
-    part: usize,
+    branches: &'s [SearchBranch<'r>],
+    branch: usize,
     after: Option<String>,
-    /// Where to go on among resources that the keys of the part do not put in order.
+    /// Where to go on among resources that the keys of the branch do not put in order.
     tied: Option<Border>,
 }
 
-/// A resource that matches, and where in the walk it was found.
+/// A resource that matches, and where in the scan it was found.
 pub(super) struct Match<'r> {
     pub(super) resource_type: &'r ResourceType,
     pub(super) stored: Stored,
@@ -33,24 +33,24 @@ pub(super) struct Match<'r> {
     pub(super) sort_key: Option<SortKey>,
 }
 
-impl<'s, 'r> Walk<'s, 'r> {
+impl<'s, 'r> Scan<'s, 'r> {
     pub(super) fn new(
         scope: &'s Scope,
         search: &'s Search<'r>,
         budget: ReadBudget,
         from: &Position,
     ) -> Self {
-        let (part, after, tied) = match from {
-            Position::Key(part, after) => (*part, after.clone(), None),
-            Position::Tied(part, border) => (*part, None, Some(border.clone())),
+        let (branch, after, tied) = match from {
+            Position::Key(branch, after) => (*branch, after.clone(), None),
+            Position::Tied(branch, border) => (*branch, None, Some(border.clone())),
             Position::Sorted(_) => (0, None, None),
         };
         Self {
             scope,
-            source: Source::new(scope),
+            reader: Reader::new(scope),
             budget,
-            parts: &search.parts,
-            part,
+            branches: &search.branches,
+            branch,
             after,
             tied,
         }
@@ -58,64 +58,64 @@ impl<'s, 'r> Walk<'s, 'r> {
 
     /// Whether everything has been read.
     pub(super) fn is_done(&self) -> bool {
-        self.part >= self.parts.len()
+        self.branch >= self.branches.len()
     }
 
     /// Leaves the rest unread.
     pub(super) fn finish(&mut self) {
-        self.part = self.parts.len();
+        self.branch = self.branches.len();
         self.after = None;
         self.tied = None;
     }
 
-    /// What is left to be read of the part that is read now, unless nothing of it was read yet.
-    pub(super) fn rest(&self) -> Option<(&'s Part<'r>, Option<String>)> {
-        let part = self.parts.get(self.part)?;
-        self.after.is_some().then(|| (part, self.after.clone()))
+    /// What is left to be read of the branch that is read now, unless nothing of it was read yet.
+    pub(super) fn rest(&self) -> Option<(&'s SearchBranch<'r>, Option<String>)> {
+        let branch = self.branches.get(self.branch)?;
+        self.after.is_some().then(|| (branch, self.after.clone()))
     }
 
     /// Everything that is read, in order.
-    pub(super) fn parts(&self) -> &'s [Part<'r>] {
-        self.parts
+    pub(super) fn branches(&self) -> &'s [SearchBranch<'r>] {
+        self.branches
     }
 
-    /// Which part is read now.
-    pub(super) fn part(&self) -> usize {
-        self.part
+    /// Which branch is read now.
+    pub(super) fn branch(&self) -> usize {
+        self.branch
     }
 
     /// Whether resources are read one after the other now, and not each by its key.
-    pub(super) fn is_scan(&self) -> bool {
-        let part = self.parts.get(self.part);
-        part.is_some_and(|part| matches!(part.access, Access::All | Access::Without(..)))
+    pub(super) fn is_sequential(&self) -> bool {
+        let branch = self.branches.get(self.branch);
+        branch.is_some_and(|branch| matches!(branch.access, Access::All | Access::Without(..)))
     }
 
-    /// Whether the part that is read now is read by keys that can be counted.
+    /// Whether the branch that is read now is read by keys that can be counted.
     pub(super) fn goes_by_keys(&self) -> bool {
-        let part = self.parts.get(self.part);
-        part.is_some_and(|part| match &part.access {
+        let branch = self.branches.get(self.branch);
+        branch.is_some_and(|branch| match &branch.access {
             Access::Range(range) => !range.is_whole(),
             access => matches!(access, Access::MembersOf { .. }),
         })
     }
 
-    /// Where the walk stands: everything up to here has been looked at.
+    /// Where the scan stands: everything up to here has been looked at.
     pub(super) fn position(&self) -> Position {
         match &self.tied {
-            Some(border) => Position::Tied(self.part, border.clone()),
-            None => Position::Key(self.part, self.after.clone()),
+            Some(border) => Position::Tied(self.branch, border.clone()),
+            None => Position::Key(self.branch, self.after.clone()),
         }
     }
 
     /// Whether most of what is read now will match.
     pub(super) fn is_dense(&self) -> bool {
-        self.parts
-            .get(self.part)
-            .is_some_and(|part| match &part.access {
+        self.branches
+            .get(self.branch)
+            .is_some_and(|branch| match &branch.access {
                 Access::Without(..) => false,
-                Access::All => part.residual == BoundFilter::Constant(true),
+                Access::All => branch.residual == BoundFilter::Constant(true),
                 Access::Range(range) => {
-                    !range.is_whole() || part.residual == BoundFilter::Constant(true)
+                    !range.is_whole() || branch.residual == BoundFilter::Constant(true)
                 }
                 _ => true,
             })
@@ -123,32 +123,32 @@ impl<'s, 'r> Walk<'s, 'r> {
 
     /// Whether nothing is left but the resources without a value, which an index does not hold.
     pub(super) fn has_only_valueless(&self) -> bool {
-        let rest = self.parts.get(self.part..).unwrap_or_default();
-        let is_without = |part: &Part<'_>| matches!(part.access, Access::Without(..));
+        let rest = self.branches.get(self.branch..).unwrap_or_default();
+        let is_without = |branch: &SearchBranch<'_>| matches!(branch.access, Access::Without(..));
         !rest.is_empty() && rest.iter().all(is_without)
     }
 
-    /// Reads the next batch and returns its matches. An empty result does not mean that the walk is
+    /// Reads the next batch and returns its matches. An empty result does not mean that the scan is
     /// over.
     pub(super) async fn next(&mut self, limit: Option<usize>) -> Result<Vec<Match<'r>>> {
-        let Some(part) = self.parts.get(self.part) else {
+        let Some(branch) = self.branches.get(self.branch) else {
             return Ok(Vec::new());
         };
-        let position = self.part;
+        let position = self.branch;
         let most = self.budget.resources;
-        let from = From {
+        let request = BatchRequest {
             after: self.after.as_deref(),
             limit: Some(limit.map_or(most, |limit| limit.min(most))),
             most,
         };
         let border = self.tied.take();
-        let read = match (&part.access, &border) {
+        let read = match (&branch.access, &border) {
             (Access::Range(range), Some(border)) => {
                 let prefix = border.unordered_prefix();
                 let store = &self.scope.store;
-                tied(store, part.resource_type, range, prefix, from).await?
+                all_tied(store, branch.resource_type, range, prefix, request).await?
             }
-            _ => self.source.read(part, from).await?,
+            _ => self.reader.read(branch, request).await?,
         };
         let Batch {
             found,
@@ -159,16 +159,16 @@ impl<'s, 'r> Walk<'s, 'r> {
         self.budget.spend(&found);
         self.budget.spend_items(items);
         if next.is_none() {
-            self.part += 1;
+            self.branch += 1;
         }
         self.after = next;
-        let earlier = position - part.overlaps..position;
-        let parts = (part, self.parts.get(earlier).unwrap_or_default());
-        let kept = evaluate(&mut self.source, &mut self.budget, parts, found).await?;
-        if let (Access::Range(range), true) = (&part.access, tied) {
-            let placed = in_order_of_values(self.scope, (part, range), kept, border.as_ref())?;
+        let earlier = position - branch.overlaps..position;
+        let branches = (branch, self.branches.get(earlier).unwrap_or_default());
+        let kept = evaluate(&mut self.reader, &mut self.budget, branches, found).await?;
+        if let (Access::Range(range), true) = (&branch.access, tied) {
+            let placed = in_order_of_values(self.scope, (branch, range), kept, border.as_ref())?;
             let matches = placed.into_iter().map(|(place, stored)| Match {
-                resource_type: part.resource_type,
+                resource_type: branch.resource_type,
                 position: Position::Tied(position, Border::of(&place)),
                 stored,
                 sort_key: None,
@@ -176,7 +176,7 @@ impl<'s, 'r> Walk<'s, 'r> {
             return Ok(matches.collect());
         }
         let matches = kept.into_iter().map(|kept| Match {
-            resource_type: part.resource_type,
+            resource_type: branch.resource_type,
             position: match &kept.sort_key {
                 Some(sort_key) => Position::Sorted(Border::of(sort_key)),
                 None => Position::Key(position, Some(kept.key)),
