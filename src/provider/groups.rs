@@ -9,66 +9,18 @@ use super::Scope;
 use super::compute::size_of;
 use super::members::MAX_MEMBERS;
 use super::related::{MAX_ANSWER_BYTES, MEMBER_BYTES, display, sent_bytes};
-use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
 use crate::protocol::resource::relative_reference;
-use crate::protocol::schema::{self, ResourceType};
+use crate::protocol::schema::ResourceType;
 use crate::store::{Member, Membership, Stored};
 
 /// Nested groups are followed so far up; further ones are left out.
 const MAX_LEVELS: usize = 10;
 /// So many groups inside one are looked through for its members.
 const MAX_NESTED: usize = 200;
+
 impl Scope {
-    /// The type whose resources have members.
-    pub(super) fn group_type(&self) -> Option<&ResourceType> {
-        let types = self
-            .tenant
-            .registry
-            .resource_types()
-            .iter()
-            .map(AsRef::as_ref);
-        types.into_iter().find(|resource_type: &&ResourceType| {
-            resource_type.membership == Some(schema::Membership::Members)
-        })
-    }
-
-    /// The types whose resources can be members.
-    pub(super) fn member_types(&self) -> impl Iterator<Item = &ResourceType> {
-        let types = self
-            .tenant
-            .registry
-            .resource_types()
-            .iter()
-            .map(AsRef::as_ref);
-        types.filter(|resource_type: &&ResourceType| resource_type.membership.is_some())
-    }
-
-    /// The type of members that do not say theirs.
-    pub(super) fn default_member_type(&self) -> Result<&ResourceType> {
-        self.member_types()
-            .find(|resource_type| resource_type.membership == Some(schema::Membership::MemberOf))
-            .ok_or_else(|| Error::internal("no resource type can be a member"))
-    }
-
-    /// The type that a member's `type` names, in any case.
-    pub(super) fn member_type(&self, name: &str) -> Result<&ResourceType> {
-        self.member_types()
-            .find(|resource_type| resource_type.name.eq_ignore_ascii_case(name))
-            .ok_or_else(|| {
-                let allowed: Vec<_> = self
-                    .member_types()
-                    .map(|resource_type| resource_type.name.as_str())
-                    .collect();
-                Error::invalid_value(format!(
-                    "`members.type` is `{}`; allowed are {}",
-                    excerpt(name),
-                    allowed.join(", ")
-                ))
-            })
-    }
-
     /// The members of a group, unless there are more than the tenant shows inline, or than fit an
     /// answer.
     pub(super) async fn visible_members(&self, group: &Stored) -> Result<Option<Vec<Member>>> {
@@ -165,7 +117,7 @@ impl Scope {
         if memberships.is_empty() {
             return Ok(HashMap::new());
         }
-        let Some(group_type) = self.group_type() else {
+        let Some(group_type) = self.tenant.registry.group_type() else {
             return Ok(HashMap::new());
         };
         let known = self.closure(group_type, &memberships).await?;

@@ -54,6 +54,35 @@ pub struct Registry {
     schemas: Vec<Arc<Schema>>,
     resource_types: Vec<Arc<ResourceType>>,
     by_endpoint: HashMap<String, usize>,
+    memberships: Memberships,
+}
+
+/// Where the types are that groups are made of.
+#[derive(Debug, Clone, Default)]
+struct Memberships {
+    /// The type whose resources have members.
+    group: Option<usize>,
+    /// The type of members that do not say theirs.
+    default: Option<usize>,
+    /// The types whose resources can be members, in order of registration.
+    members: Vec<usize>,
+}
+
+impl Memberships {
+    fn of(types: &[Arc<ResourceType>]) -> Self {
+        let first = |wanted| {
+            types
+                .iter()
+                .position(|found| found.membership == Some(wanted))
+        };
+        let slots = types.iter().enumerate();
+        let members = slots.filter(|(_, found)| found.membership.is_some());
+        Self {
+            group: first(Membership::Members),
+            default: first(Membership::MemberOf),
+            members: members.map(|(slot, _)| slot).collect(),
+        }
+    }
 }
 
 /// One entry of `builtin/resource-types.json`: the published form, and what it does not say.
@@ -100,6 +129,7 @@ impl Registry {
             schemas: Vec::new(),
             resource_types: Vec::new(),
             by_endpoint: HashMap::new(),
+            memberships: Memberships::default(),
         };
         for text in BUILTIN_SCHEMAS {
             registry.insert_schema(&serde_json::from_str(text).map_err(Error::internal)?)?;
@@ -259,7 +289,9 @@ impl Registry {
             yields: flags.yields,
             published,
         };
-        self.place(resource_type)
+        let old = self.place(resource_type)?;
+        self.memberships = Memberships::of(&self.resource_types);
+        Ok(old)
     }
 
     /// Puts a type into its slot: the slot of the type it replaces, or a new one. The answer is the
@@ -398,6 +430,28 @@ impl Registry {
         exact.or_else(|| types.find(|found| found.endpoint.eq_ignore_ascii_case(endpoint)))
     }
 
+    /// The type whose resources have members.
+    #[must_use]
+    pub fn group_type(&self) -> Option<&ResourceType> {
+        self.in_slot(self.memberships.group?)
+    }
+
+    /// The types whose resources can be members of a group.
+    pub fn member_types(&self) -> impl Iterator<Item = &ResourceType> {
+        let slots = self.memberships.members.iter();
+        slots.filter_map(|slot| self.in_slot(*slot))
+    }
+
+    /// The type of members that do not say theirs.
+    #[must_use]
+    pub fn default_member_type(&self) -> Option<&ResourceType> {
+        self.in_slot(self.memberships.default?)
+    }
+
+    fn in_slot(&self, slot: usize) -> Option<&ResourceType> {
+        self.resource_types.get(slot).map(AsRef::as_ref)
+    }
+
     /// All resource types in order of registration.
     #[must_use]
     pub fn resource_types(&self) -> &[Arc<ResourceType>] {
@@ -474,6 +528,23 @@ mod tests {
         assert_eq!(first.state, IndexState::Active);
         assert_eq!(registry.at_endpoint("uSERS").unwrap().name, "User");
         assert!(registry.at_endpoint("user").is_none());
+    }
+
+    #[test]
+    fn the_types_of_groups_and_members_are_known() {
+        let check = |registry: &Registry| {
+            assert_eq!(registry.group_type().unwrap().name, "Group");
+            assert_eq!(registry.default_member_type().unwrap().name, "User");
+            let members: Vec<_> = registry.member_types().map(|found| &*found.name).collect();
+            assert_eq!(members, ["User", "Group"]);
+        };
+        let mut registry = Registry::builtin().clone();
+        check(&registry);
+        let user = registry.resource_type("User").unwrap().published.clone();
+        registry.add_resource_type(&Value::Object(user)).unwrap();
+        let thing = json!({"name": "Thing", "endpoint": "/Things", "schema": urn::ROLE});
+        registry.add_resource_type(&thing).unwrap();
+        check(&registry);
     }
 
     #[test]

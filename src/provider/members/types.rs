@@ -9,6 +9,7 @@ use super::request::MemberRequest;
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource;
+use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::{Member, StoreError};
 
 /// The most members that one request may name.
@@ -45,7 +46,10 @@ impl MemberTypes {
                     "A request may name at most {MAX_MEMBERS} members"
                 )));
             }
-            let given = member.kind.as_ref().map(|kind| scope.member_type(kind));
+            let given = member
+                .kind
+                .as_ref()
+                .map(|kind| named_type(&scope.tenant.registry, kind));
             let given = given.transpose()?.map(|kind| &kind.name);
             let kind = match (self.known.get(&member.value), given) {
                 (Some(kind), Some(given)) if kind != given => {
@@ -56,7 +60,7 @@ impl MemberTypes {
                 }
                 (Some(kind), _) => kind.clone(),
                 (None, Some(given)) => given.clone(),
-                (None, None) => scope.default_member_type()?.name.clone(),
+                (None, None) => default_type(&scope.tenant.registry)?.name.clone(),
             };
             add.insert(
                 member.value.clone(),
@@ -100,7 +104,7 @@ impl MemberTypes {
         if self.known.contains_key(missing) {
             return Err(unknown());
         }
-        for resource_type in scope.member_types() {
+        for resource_type in scope.tenant.registry.member_types() {
             for id in scope.store.resources().existing(resource_type, ids).await? {
                 self.known.insert(id, resource_type.name.clone());
             }
@@ -111,6 +115,27 @@ impl MemberTypes {
             Err(unknown())
         }
     }
+}
+
+/// The type of members that do not say theirs.
+fn default_type(registry: &Registry) -> Result<&ResourceType> {
+    let found = registry.default_member_type();
+    found.ok_or_else(|| Error::internal("no resource type can be a member"))
+}
+
+/// The type that a member's `type` names, in any case.
+fn named_type<'r>(registry: &'r Registry, name: &str) -> Result<&'r ResourceType> {
+    let mut types = registry.member_types();
+    let found = types.find(|found| found.name.eq_ignore_ascii_case(name));
+    found.ok_or_else(|| {
+        let types = registry.member_types();
+        let allowed: Vec<_> = types.map(|allowed| allowed.name.as_str()).collect();
+        Error::invalid_value(format!(
+            "`members.type` is `{}`; allowed are {}",
+            excerpt(name),
+            allowed.join(", ")
+        ))
+    })
 }
 
 /// The name that a client gives a member, unless it is blank or too long for a name.

@@ -173,7 +173,7 @@ impl<'s> Reader<'s> {
     /// A group and the groups that are in it, directly or through others.
     pub(super) async fn nested(&mut self, group: &str) -> Result<&Vec<Stored>> {
         if !self.nested.contains_key(group) {
-            let found = match self.scope.group_type() {
+            let found = match self.scope.tenant.registry.group_type() {
                 Some(resource_type) if could_be_an_id(group) => {
                     self.scope.nested_groups(resource_type, group).await?
                 }
