@@ -66,11 +66,10 @@ pub fn body_size(body: &Map<String, Value>) -> usize {
     json::size_up_to(body, SMALL_BYTES)
 }
 
-/// The size of a PATCH of a resource with this body: each operation may look at all of the resource.
-pub(super) fn patch_size(patch: &Map<String, Value>, stored: &str) -> usize {
-    let operations = json::member(patch, "Operations").and_then(Value::as_array);
-    let operations = operations.map_or(1, |operations| operations.len().max(1));
-    body_size(patch).saturating_add(stored.len().saturating_mul(operations))
+/// The size of a PATCH: its own, and that of the stored body for each operation, which may look at all of
+/// it.
+pub(super) fn patch_size(patch: usize, operations: usize, stored: &str) -> usize {
+    patch.saturating_add(stored.len().saturating_mul(operations))
 }
 
 /// The size of resources in bytes.

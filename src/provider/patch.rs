@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::change::NewState;
-use super::compute::patch_size;
+use super::compute::{body_size, patch_size};
 use super::members::MemberRequest;
 use super::{Patched, Provider, Scope};
-use crate::protocol::error::Result;
+use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::patch::PatchRequest;
 use crate::protocol::profile::GroupPatchAnswers;
@@ -36,19 +36,28 @@ impl Provider {
     ) -> Result<Patched<'r>> {
         let mut reading = scope.reading();
         let projection = Projection::new(selection, resource_type, &mut reading);
+        let bytes = body_size(&body);
+        let parse = || PatchRequest::parse(&body, &mut reading);
+        let mut parsed = scope.compute.run(bytes, parse).await?.map_err(Some);
+        let operations = parsed
+            .as_ref()
+            .map_or(1, |request| request.operations.len());
         let mut written = Vec::new();
-        let size = |existing: &str| patch_size(&body, existing);
+        let size = |existing: &str| patch_size(bytes, operations, existing);
         let stored = self
             .change(scope, resource_type, id, precondition, size, |existing| {
                 reading.begin_again();
-                let patched = PatchRequest::parse(&body, &mut reading).and_then(|request| {
-                    request.apply(
-                        existing,
-                        resource_type,
-                        &scope.tenant.registry,
-                        &mut reading,
-                    )
-                });
+                // A PATCH that does not parse is refused where one is that does not fit the resource:
+                // after 404, 412 and 403. The refusal ends the change, so it is taken once.
+                let patched = match &mut parsed {
+                    Ok(request) => {
+                        let registry = &scope.tenant.registry;
+                        request.apply(existing, resource_type, registry, &mut reading)
+                    }
+                    Err(refusal) => Err(refusal
+                        .take()
+                        .unwrap_or_else(|| Error::internal("a refused PATCH was applied again"))),
+                };
                 scope.note(&reading);
                 let patched = patched?;
                 written = patched.written;
