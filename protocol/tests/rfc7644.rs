@@ -7,7 +7,7 @@ use std::path::Path;
 
 use scim_protocol::patch::{MemberOp, PatchRequest};
 use scim_protocol::profile::{Profile, Reading, Rules};
-use scim_protocol::resource::{Member, Resource, Verb};
+use scim_protocol::resource::{Member, Resource, ResourceId, Verb};
 use scim_protocol::schema::Registry;
 use serde_json::{Map, Value, json};
 
@@ -54,13 +54,17 @@ fn play(example: &Value, profile: Profile, path: &Path) {
 
 fn described(op: &MemberOp) -> Value {
     let list = |members: &[Member]| -> Value {
-        let one = |member: &Member| json!({"value": member.value, "display": member.display});
+        let one =
+            |member: &Member| json!({"value": member.value.as_str(), "display": member.display});
         members.iter().map(one).collect()
     };
     match op {
         MemberOp::Add(members) => json!({"add": list(members)}),
         MemberOp::ReplaceAll(members) => json!({"replaceAll": list(members)}),
-        MemberOp::Remove(ids) => json!({"remove": ids}),
+        MemberOp::Remove(ids) => {
+            let ids: Vec<_> = ids.iter().map(ResourceId::as_str).collect();
+            json!({"remove": ids})
+        }
         MemberOp::RemoveMatching(_) => json!("removeMatching"),
         MemberOp::Clear => json!("clear"),
     }

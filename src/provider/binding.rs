@@ -1,11 +1,10 @@
 //! What a credential refers to: its role, its user, and the switch of its kind.
 
-use super::get::could_be_an_id;
 use super::role::{is_active, is_role};
 use super::{Provider, REQUEST_BUDGET, Scope, Tenant};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Switches;
-use crate::protocol::resource::Resource;
+use crate::protocol::resource::{Resource, ResourceId};
 use crate::protocol::schema::ResourceType;
 use crate::store::{Meter, TenantStore};
 use crate::tenant::{CredentialKind, NewCredential, TenantId, unauthorized};
@@ -24,7 +23,7 @@ impl Provider {
             return Ok(());
         };
         let users = scope.tenant.registry.resource_type(USER);
-        let users = users.filter(|_| could_be_an_id(user));
+        let users = users.filter(|_| ResourceId::parse(user).is_some());
         let users = users.ok_or_else(unauthorized)?;
         let meter = Meter::default();
         let tenant = &scope.tenant.id;
@@ -78,7 +77,7 @@ async fn check_exists(
     id: &str,
 ) -> Result<()> {
     let found = match resource_type {
-        Some(resource_type) if could_be_an_id(id) => {
+        Some(resource_type) if ResourceId::parse(id).is_some() => {
             store.resources().get(resource_type, id).await?
         }
         Some(_) | None => None,

@@ -5,7 +5,7 @@ use super::entries::{check_indexed, entries};
 use super::members::{self, MemberRequest, MemberTypes};
 use super::{Provider, Scope};
 use crate::protocol::error::{Error, Result};
-use crate::protocol::resource::{PasswordChange, Resource};
+use crate::protocol::resource::{PasswordChange, Resource, ResourceId};
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::{Precondition, changed_since_read};
 use crate::store::{Backoff, BodyChange, ChangeAttempt, Entries, Guard, StoreError, Stored, Write};
@@ -51,7 +51,7 @@ impl Provider {
         &self,
         scope: &Scope,
         resource_type: &ResourceType,
-        id: &str,
+        id: &ResourceId,
         precondition: &Precondition,
         size: impl Fn(&str) -> usize,
         mut make: impl FnMut(&Resource) -> Result<NewState>,
@@ -62,7 +62,7 @@ impl Provider {
             precondition.check_write(&before.version())?;
             // Another process's clock may be ahead; a resource does not get younger.
             let now = self.now().max(before.last_modified());
-            let prepare = || prepare(scope, resource_type, (id, &before), now, &mut make);
+            let prepare = || prepare(scope, resource_type, (id.as_str(), &before), now, &mut make);
             let prepared = scope.compute.run(size(&before.body), prepare).await??;
             let guard = if precondition.has_if_match() {
                 Guard::Whole
@@ -93,7 +93,7 @@ impl Provider {
                 }
                 // The resource was deleted since it was read.
                 Err(AttemptError::Store(StoreError::NotFound)) => {
-                    return Err(super::get::no_such(resource_type, id));
+                    return Err(super::get::no_such(resource_type, id.as_str()));
                 }
                 Err(AttemptError::Store(error)) => return Err(error.into()),
                 Err(AttemptError::Refused(error)) => return Err(error),

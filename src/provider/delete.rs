@@ -1,10 +1,10 @@
 //! DELETE (RFC 7644 §3.6).
 
 use super::entries::entries;
-use super::get::{could_be_an_id, no_such};
+use super::get::no_such;
 use super::{Provider, Scope};
 use crate::protocol::error::{Error, Result};
-use crate::protocol::resource::Resource;
+use crate::protocol::resource::{Resource, ResourceId};
 use crate::protocol::schema::ResourceType;
 use crate::protocol::version::{Precondition, changed_since_read};
 use crate::store::{Backoff, Guard, StoreError};
@@ -20,12 +20,10 @@ impl Provider {
         &self,
         scope: &Scope,
         resource_type: &ResourceType,
-        id: &str,
+        id: &ResourceId,
         precondition: &Precondition,
     ) -> Result<()> {
-        if !could_be_an_id(id) {
-            return Err(no_such(resource_type, id));
-        }
+        let id = id.as_str();
         let registry = &scope.tenant.registry;
         let mut backoff = Backoff::default();
         loop {

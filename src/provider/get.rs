@@ -9,6 +9,7 @@ use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
+use crate::protocol::resource::ResourceId;
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::{self, Precondition};
 use crate::store::Stored;
@@ -22,7 +23,7 @@ impl Provider {
         &self,
         scope: &Scope,
         resource_type: &'r ResourceType,
-        id: &str,
+        id: &ResourceId,
         selection: &Selection,
         precondition: &Precondition,
     ) -> Result<Read<'r>> {
@@ -31,8 +32,8 @@ impl Provider {
         scope.note(&reading);
         let is_member =
             resource_type.membership == Some(Membership::MemberOf) && projection.wants("groups");
-        let (stored, memberships) = if is_member && could_be_an_id(id) {
-            let memberships = async { Ok(scope.store.memberships().of(id).await?) };
+        let (stored, memberships) = if is_member {
+            let memberships = async { Ok(scope.store.memberships().of(id.as_str()).await?) };
             let (stored, memberships) =
                 try_join(scope.existing(resource_type, id), memberships).await?;
             (stored, Some(memberships))
@@ -68,18 +69,24 @@ impl Scope {
     ///
     /// # Errors
     /// `NotFound` naming the id, which is also the answer for an id that belongs to another tenant.
-    pub(super) async fn existing(&self, resource_type: &ResourceType, id: &str) -> Result<Stored> {
-        let stored = match could_be_an_id(id) {
-            true => self.store.resources().get(resource_type, id).await?,
-            false => None,
-        };
-        stored.ok_or_else(|| no_such(resource_type, id))
+    pub(super) async fn existing(
+        &self,
+        resource_type: &ResourceType,
+        id: &ResourceId,
+    ) -> Result<Stored> {
+        let stored = self.store.resources().get(resource_type, id.as_str());
+        stored
+            .await?
+            .ok_or_else(|| no_such(resource_type, id.as_str()))
     }
 }
 
-/// Ids are UUIDs of ours; what could not even be a key is nobody's id.
-pub(super) fn could_be_an_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= 256
+/// The id of a resource of this type, as a path or a body has it.
+///
+/// # Errors
+/// `NotFound` if no resource can have it.
+pub fn resource_id(resource_type: &ResourceType, id: &str) -> Result<ResourceId> {
+    ResourceId::parse(id).ok_or_else(|| no_such(resource_type, id))
 }
 
 /// The answer for an id that does not exist.

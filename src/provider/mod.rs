@@ -39,6 +39,7 @@ use serde_json::Value;
 pub use bulk::{Performed, Subject};
 pub use compute::{Compute, body_size};
 pub use extension::ExtensionUse;
+pub use get::resource_id;
 pub use grant::Grant;
 pub use load::Loader;
 pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, List, Over, ReadBudget, Rendered};

@@ -11,6 +11,7 @@ use crate::protocol::message::Selection;
 use crate::protocol::patch::PatchRequest;
 use crate::protocol::profile::GroupPatchAnswers;
 use crate::protocol::projection::Projection;
+use crate::protocol::resource::ResourceId;
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::Precondition;
 use crate::store::Stored;
@@ -29,7 +30,7 @@ impl Provider {
         &self,
         scope: &Scope,
         resource_type: &'r ResourceType,
-        id: &str,
+        id: &ResourceId,
         body: Map<String, Value>,
         selection: &Selection,
         precondition: &Precondition,

@@ -9,7 +9,7 @@ use super::{Provider, Representation, Scope};
 use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
-use crate::protocol::resource::{Resource, Verb};
+use crate::protocol::resource::{Resource, ResourceId, Verb};
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::Precondition;
 
@@ -23,7 +23,7 @@ impl Provider {
         &self,
         scope: &Scope,
         resource_type: &'r ResourceType,
-        id: &str,
+        id: &ResourceId,
         body: Map<String, Value>,
         selection: &Selection,
         precondition: &Precondition,

@@ -9,6 +9,7 @@ use scim_lambda::http::render;
 use scim_lambda::protocol::bulk::BulkRequest;
 use scim_lambda::protocol::error::{Error, Result};
 use scim_lambda::protocol::message::Selection;
+use scim_lambda::protocol::resource::ResourceId;
 use scim_lambda::protocol::version::{Precondition, Version};
 use scim_lambda::provider::{Patched, Performed, Scope};
 use scim_lambda::store::Meter;
@@ -371,7 +372,7 @@ async fn single(
         Some("Users") => resource_type(scope, "User"),
         _ => resource_type(scope, "Group"),
     };
-    let id = segments.next().unwrap_or_default();
+    let id = segments.next().and_then(ResourceId::parse);
     let condition = Precondition::parse(operation["version"].as_str(), None);
     let data = operation["data"].take();
     let (provider, selection) = (&directory.provider, Selection::default());
@@ -385,21 +386,35 @@ async fn single(
         "PUT" => {
             let data = object(data);
             provider
-                .replace(scope, resource_type, id, data, &selection, &condition)
+                .replace(
+                    scope,
+                    resource_type,
+                    &id.unwrap(),
+                    data,
+                    &selection,
+                    &condition,
+                )
                 .await?;
             Ok((200, None))
         }
         "PATCH" => {
             let data = object(data);
             let done = provider
-                .patch(scope, resource_type, id, data, &selection, &condition)
+                .patch(
+                    scope,
+                    resource_type,
+                    &id.unwrap(),
+                    data,
+                    &selection,
+                    &condition,
+                )
                 .await?;
             assert!(matches!(done, Patched::Resource(_)));
             Ok((200, None))
         }
         _ => {
             provider
-                .delete(scope, resource_type, id, &condition)
+                .delete(scope, resource_type, &id.unwrap(), &condition)
                 .await?;
             Ok((204, None))
         }

@@ -17,7 +17,9 @@ use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
 use scim_lambda::protocol::schema::ResourceType;
 use scim_lambda::protocol::version::Precondition;
-use scim_lambda::provider::{Cursors, Over, Provider, Read, ReadBudget, Representation, Scope};
+use scim_lambda::provider::{
+    Cursors, Over, Provider, Read, ReadBudget, Representation, Scope, resource_id,
+};
 use scim_lambda::store::{ConfigItem, Meter, Store};
 use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
 use serde_json::{Value, json};
@@ -156,6 +158,7 @@ impl Directory {
     pub(crate) async fn get(&self, scope: &Scope, name: &str, id: &str) -> Value {
         let (selection, condition) = (Selection::default(), Precondition::default());
         let resource_type = resource_type(scope, name);
+        let id = &resource_id(resource_type, id).unwrap();
         let found = self
             .provider
             .get(scope, resource_type, id, &selection, &condition);
@@ -186,6 +189,7 @@ impl Directory {
             unreachable!("it is an object")
         };
         let resource_type = resource_type(scope, name);
+        let id = &resource_id(resource_type, id).unwrap();
         let selection = Selection {
             excluded_attributes: vec!["groups".to_owned(), "members".to_owned()],
             ..Selection::default()
@@ -212,6 +216,7 @@ impl Directory {
 
     pub(crate) async fn delete(&self, scope: &Scope, name: &str, id: &str) {
         let resource_type = resource_type(scope, name);
+        let id = &resource_id(resource_type, id).unwrap();
         let condition = Precondition::default();
         let deleted = self.provider.delete(scope, resource_type, id, &condition);
         deleted.await.unwrap();

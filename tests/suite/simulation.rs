@@ -20,7 +20,9 @@ use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
 use scim_lambda::protocol::schema::ResourceType;
 use scim_lambda::protocol::version::Precondition;
-use scim_lambda::provider::{Cursors, Over, Patched, Provider, Read, Representation, Scope};
+use scim_lambda::provider::{
+    Cursors, Over, Patched, Provider, Read, Representation, Scope, resource_id,
+};
 use scim_lambda::store::{ConfigItem, Cost, Meter, PlainItem, Store};
 use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
 use serde_json::{Map, Value, json};
@@ -242,6 +244,7 @@ impl Process {
     pub(crate) async fn get(&self, kind: &str, id: &str) -> Result<Value> {
         let scope = self.scope().await?;
         let resource_type = resource_type(&scope, kind);
+        let id = &resource_id(resource_type, id)?;
         let (all, always) = (Selection::default(), Precondition::default());
         match self
             .provider
@@ -267,6 +270,7 @@ impl Process {
     ) -> Result<Value> {
         let scope = self.scope().await?;
         let resource_type = resource_type(&scope, kind);
+        let id = &resource_id(resource_type, id)?;
         let (all, condition) = (Selection::default(), condition(tag));
         let body = object(body);
         let replaced = self
@@ -302,6 +306,7 @@ impl Process {
     ) -> Result<(String, Cost)> {
         let scope = self.scope().await?;
         let resource_type = resource_type(&scope, kind);
+        let id = &resource_id(resource_type, id)?;
         let selection = Selection {
             excluded_attributes: vec!["members".to_owned()],
             ..Selection::default()
@@ -324,6 +329,7 @@ impl Process {
     pub(crate) async fn delete(&self, kind: &str, id: &str) -> Result<()> {
         let scope = self.scope().await?;
         let resource_type = resource_type(&scope, kind);
+        let id = &resource_id(resource_type, id)?;
         let always = Precondition::default();
         self.provider
             .delete(&scope, resource_type, id, &always)

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::path::AttributePath;
 use crate::profile::{Reading, UnknownFilterAttributes};
-use crate::resource::MAX_ID_BYTES;
 use crate::resource::reference::is_maintained;
+use crate::resource::{MAX_ID_BYTES, ResourceId};
 use crate::schema::{Attribute, BoundPath, Mutability, ResourceType, Returned, Target};
 use crate::version::Version;
 
@@ -325,8 +325,13 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
             .stored_reference(&target, op, value)
             .or_else(|| Self::stored_version(&bound, op, value));
         let value = stored.as_ref().unwrap_or(value);
-        if op == CompareOp::Eq && (self.is_detached || self.keeps_elsewhere(&target)) {
+        let is_member = self.is_detached || self.keeps_elsewhere(&target);
+        if op == CompareOp::Eq && is_member {
             check_id(path, leaf, value)?;
+        }
+        let is_id = bound.index_path() == "id" || (is_member && leaf.name == "value");
+        if op == CompareOp::Eq && is_id && !can_be_id(value) {
+            return Ok(BoundFilter::Constant(false));
         }
         let operand = operand(path, value, leaf, self.reading).map_err(Fault::Unfit)?;
         if let Scope::Resource(resource_type) = self.scope
@@ -355,6 +360,15 @@ fn check_id(path: &AttributePath, leaf: &Attribute, value: &CompareValue) -> Res
         "`{path}` is compared with a text of {} bytes; ids have 1 to {MAX_ID_BYTES}",
         id.len()
     )))
+}
+
+/// Whether a resource can have this id. What else is compared with ids matches nothing, and no key may
+/// be made of it.
+fn can_be_id(value: &CompareValue) -> bool {
+    match value {
+        CompareValue::String(id) => ResourceId::parse(id).is_some(),
+        CompareValue::Null | CompareValue::Boolean(_) | CompareValue::Number(_) => true,
+    }
 }
 
 /// The reference to a resource as it is stored, for one that an answer showed: its last two segments.

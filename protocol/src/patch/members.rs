@@ -13,7 +13,7 @@ use crate::json;
 use crate::profile::Tolerance;
 use crate::resource::reference::referred_id;
 use crate::resource::value::{ValueReader, is_unassigned};
-use crate::resource::{Member, check_member_id, member_ids, members, tolerance};
+use crate::resource::{Member, ResourceId, check_member_id, member_ids, members, tolerance};
 
 /// What happens to the members of a group.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,7 @@ pub enum MemberOp {
     /// These join, if they are not there.
     Add(Vec<Member>),
     /// Those with these ids leave, if they are there.
-    Remove(Vec<String>),
+    Remove(Vec<ResourceId>),
     /// Those that match leave; the filter is over elements with `value`, `type` and `display`.
     RemoveMatching(BoundFilter),
     /// All leave.
@@ -95,7 +95,10 @@ fn filtered(
     let clears = op == Op::Replace && value.as_ref().is_none_or(is_unassigned);
     if op == Op::Remove || clears {
         return Ok(Some(match ids {
-            Some(ids) => MemberOp::Remove(ids),
+            // No resource can have another id, so no such member has to be removed.
+            Some(ids) => {
+                MemberOp::Remove(ids.iter().filter_map(|id| ResourceId::parse(id)).collect())
+            }
             None => MemberOp::RemoveMatching(bound),
         }));
     }
@@ -133,7 +136,7 @@ fn same_member(
     }
     let listed = Value::Array(vec![Value::Object(object)]);
     let member = members(values, attribute, listed, place)?;
-    if member.iter().any(|member| member.value != id) {
+    if member.iter().any(|member| member.value.as_str() != id) {
         return Err(edited());
     }
     Ok(Some(MemberOp::Add(member)))

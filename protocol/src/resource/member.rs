@@ -4,17 +4,18 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::id::ResourceId;
 use super::place::Place;
 use super::tolerance;
 use super::value::ValueReader;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::schema::Attribute;
 
 /// One member; the service computes its `$ref`, and `display` where it can.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Member {
     /// The id of the resource that is a member.
-    pub value: String,
+    pub value: ResourceId,
     /// The name of its resource type, as the client gave it.
     pub kind: Option<String>,
     /// Its name, as the client gave it.
@@ -31,31 +32,54 @@ pub(crate) fn members(
     value: Value,
     place: Place<'_>,
 ) -> Result<Vec<Member>> {
-    let listed = match value {
-        Value::Null => Vec::new(),
-        Value::Array(listed) => listed,
-        single => vec![reader.single_for_many(single, place)?],
-    };
+    let listed = listed(reader, value, place)?;
     let mut seen = HashSet::with_capacity(listed.len());
     let mut members = Vec::with_capacity(listed.len());
     for value in listed {
-        let member = member(reader, attribute, value, place)?;
-        if seen.insert(member.value.clone()) {
-            members.push(member);
+        let Parts { id, kind, display } = parts(reader, attribute, value, place)?;
+        let value = ResourceId::of(id).map_err(|id| no_such_member(&id))?;
+        if seen.insert(value.clone()) {
+            members.push(Member {
+                value,
+                kind,
+                display,
+            });
         }
     }
     Ok(members)
 }
 
-/// The ids of the members that a list names.
+/// The ids of the members that a list names, without those that no resource can have.
 pub(crate) fn member_ids(
     reader: &mut ValueReader<'_, '_>,
     attribute: &Attribute,
     value: Value,
     place: Place<'_>,
-) -> Result<Vec<String>> {
-    let members = members(reader, attribute, value, place)?;
-    Ok(members.into_iter().map(|member| member.value).collect())
+) -> Result<Vec<ResourceId>> {
+    let listed = listed(reader, value, place)?;
+    let mut seen = HashSet::with_capacity(listed.len());
+    let mut ids = Vec::with_capacity(listed.len());
+    for value in listed {
+        let Parts { id, .. } = parts(reader, attribute, value, place)?;
+        ids.extend(ResourceId::of(id).ok().filter(|id| seen.insert(id.clone())));
+    }
+    Ok(ids)
+}
+
+fn listed(reader: &mut ValueReader<'_, '_>, value: Value, place: Place<'_>) -> Result<Vec<Value>> {
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(listed) => Ok(listed),
+        single => Ok(vec![reader.single_for_many(single, place)?]),
+    }
+}
+
+/// The error of a member that is no resource of the tenant.
+fn no_such_member(id: &str) -> Error {
+    Error::invalid_value(format!(
+        "`members` names `{}`, which is no resource of this tenant",
+        excerpt(id)
+    ))
 }
 
 /// The longest id of a resource that a request may name, in bytes: what the key of an item holds.
@@ -80,12 +104,19 @@ pub(crate) fn check_member_id(id: &str, place: Place<'_>) -> Result<()> {
     Ok(())
 }
 
-fn member(
+/// What an element says of a member.
+struct Parts {
+    id: String,
+    kind: Option<String>,
+    display: Option<String>,
+}
+
+fn parts(
     reader: &mut ValueReader<'_, '_>,
     attribute: &Attribute,
     value: Value,
     place: Place<'_>,
-) -> Result<Member> {
+) -> Result<Parts> {
     let object = reader.object(attribute, value, place)?;
     let (mut id, mut kind, mut display) = (None, None, None);
     for (sub, value) in reader.sub_values(attribute, object, place)? {
@@ -99,11 +130,7 @@ fn member(
             _ => {}
         }
     }
-    let value = id.unwrap_or_default();
-    check_member_id(&value, place)?;
-    Ok(Member {
-        value,
-        kind,
-        display,
-    })
+    let id = id.unwrap_or_default();
+    check_member_id(&id, place)?;
+    Ok(Parts { id, kind, display })
 }

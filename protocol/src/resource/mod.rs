@@ -9,6 +9,7 @@
 pub(crate) mod body;
 mod draft;
 pub(crate) mod finish;
+mod id;
 mod keep;
 mod limit;
 mod member;
@@ -28,6 +29,7 @@ pub(crate) mod value;
 pub(crate) mod tests;
 
 pub use draft::{Draft, Verb};
+pub use id::ResourceId;
 pub use limit::{MAX_BYTES, MAX_ELEMENTS};
 pub use member::Member;
 pub use password::{Password, PasswordChange};

@@ -622,7 +622,7 @@ fn members_leave_the_body() {
         })
     };
     let member = |id: &str| Member {
-        value: id.to_owned(),
+        value: ResourceId::parse(id).unwrap(),
         kind: None,
         display: None,
     };

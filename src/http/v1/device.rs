@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::shown::Shown;
 use crate::http::call::Call;
 use crate::protocol::message::Selection;
+use crate::protocol::resource::ResourceId;
 use crate::protocol::scopes::Permission;
 use crate::protocol::v1::{Dialect, View, embed_user};
 use crate::protocol::version::Precondition;
@@ -59,10 +60,13 @@ fn user_id(device: &Shown) -> Option<&str> {
 }
 
 async fn read(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Option<Map<String, Value>>> {
+    let Some(id) = ResourceId::parse(id) else {
+        return Ok(None);
+    };
     let (selection, condition) = (Selection::default(), Precondition::default());
     let provider = &call.service.provider;
     let found = provider
-        .get(&call.scope, view.resource_type, id, &selection, &condition)
+        .get(&call.scope, view.resource_type, &id, &selection, &condition)
         .await;
     let user = match found {
         Ok(Read::Found(user)) => user,

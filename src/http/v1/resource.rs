@@ -11,11 +11,12 @@ use crate::http::call::Call;
 use crate::http::{answer, body, render};
 use crate::protocol::message::Selection;
 use crate::protocol::profile::Reading;
+use crate::protocol::resource::ResourceId;
 use crate::protocol::scopes::Permission;
 use crate::protocol::v1::{Dialect, View, explain_conflict};
 use crate::protocol::version::{self, Precondition, Version};
 use crate::protocol::{Error, Result};
-use crate::provider::{Patched, Read, Representation, body_size};
+use crate::provider::{Patched, Read, Representation, body_size, resource_id};
 
 /// POST to a collection.
 ///
@@ -48,7 +49,8 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
     performed.status.map_err(explain)?;
     let made = performed.subject;
     let made = made.ok_or_else(|| Error::internal("a bulk request made no resource"))?;
-    let created = current(call, view, &made.id, &selection).await?;
+    let id = resource_id(view.resource_type, &made.id)?;
+    let created = current(call, view, &id, &selection).await?;
     shown(call, view, StatusCode::CREATED, created).await
 }
 
@@ -62,6 +64,7 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
         .check(view.resource_type, Permission::Read)?;
     let selection = view.selection(&call.parameters)?;
     let whole = call.precondition();
+    let known = resource_id(view.resource_type, id)?;
     // The provider does not know what else this view shows.
     let condition = match view.embeds_user(&call.parameters) {
         true => whole.without_if_none_match(),
@@ -69,7 +72,13 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
     };
     let provider = &call.service.provider;
     let read = provider
-        .get(&call.scope, view.resource_type, id, &selection, &condition)
+        .get(
+            &call.scope,
+            view.resource_type,
+            &known,
+            &selection,
+            &condition,
+        )
         .await?;
     let known = match read {
         Read::Found(found) => {
@@ -101,6 +110,7 @@ pub(super) async fn put(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -
 async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
     let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
+    let id = &resource_id(view.resource_type, id)?;
     let translate = |_: &mut Reading<'_>| view.request(body).map(|request| request.body);
     let translated = call.read(size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
@@ -115,6 +125,7 @@ async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Resul
 async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
     let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
+    let id = &resource_id(view.resource_type, id)?;
     let translate = |reading: &mut Reading<'_>| view.merging_put(body, reading);
     let translated = call.read(size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
@@ -136,6 +147,7 @@ pub(super) async fn patch(
 ) -> Result<Response> {
     let (body, size) = read_change(call, view, body).await?;
     let selection = view.selection(&call.parameters)?;
+    let id = &resource_id(view.resource_type, id)?;
     let translate = |reading: &mut Reading<'_>| view.patch(body, reading);
     let translated = call.read(size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
@@ -144,7 +156,7 @@ pub(super) async fn patch(
         let patched = apply(call, view, id, body, &little()).await?;
         let (Patched::Resource(Representation { version, .. }) | Patched::NoContent(version)) =
             patched;
-        let location = render::location(&call.scope.base_url, view.resource_type, id);
+        let location = render::location(&call.scope.base_url, view.resource_type, id.as_str());
         return Ok(answer::no_content(&location, &version));
     }
     let patched = apply(call, view, id, body, &selection).await?;
@@ -161,9 +173,10 @@ pub(super) async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<
         .grant()
         .check(view.resource_type, Permission::Delete)?;
     let condition = call.precondition();
+    let known = resource_id(view.resource_type, id)?;
     let provider = &call.service.provider;
     provider
-        .delete(&call.scope, view.resource_type, id, &condition)
+        .delete(&call.scope, view.resource_type, &known, &condition)
         .await?;
     Ok(answer::deleted(match view.dialect {
         Dialect::General => StatusCode::OK,
@@ -190,7 +203,7 @@ async fn read_change(
 async fn or_missing(
     call: &Call<'_>,
     view: View<'_>,
-    id: &str,
+    id: &ResourceId,
     translated: Result<Map<String, Value>>,
 ) -> Result<Map<String, Value>> {
     if translated.is_err() {
@@ -202,7 +215,7 @@ async fn or_missing(
 async fn apply<'v>(
     call: &Call<'_>,
     view: View<'v>,
-    id: &str,
+    id: &ResourceId,
     body: Map<String, Value>,
     selection: &Selection,
 ) -> Result<Patched<'v>> {
@@ -217,7 +230,7 @@ async fn apply<'v>(
 async fn or_current<'v>(
     call: &Call<'_>,
     view: View<'v>,
-    id: &str,
+    id: &ResourceId,
     (patched, selection): (Patched<'v>, &Selection),
 ) -> Result<Representation<'v>> {
     match patched {
@@ -229,7 +242,7 @@ async fn or_current<'v>(
 async fn current<'v>(
     call: &Call<'_>,
     view: View<'v>,
-    id: &str,
+    id: &ResourceId,
     selection: &Selection,
 ) -> Result<Representation<'v>> {
     let condition = Precondition::default();

@@ -13,7 +13,7 @@ use crate::protocol::message::Selection;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::Permission;
 use crate::protocol::version::Precondition;
-use crate::provider::{Patched, Read, Representation};
+use crate::provider::{Patched, Read, Representation, resource_id};
 
 /// POST to a collection.
 ///
@@ -48,9 +48,10 @@ pub(super) async fn get(
     call.scope.grant().check(resource_type, Permission::Read)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let condition = call.precondition();
+    let known = resource_id(resource_type, id)?;
     let provider = &call.service.provider;
     let read = provider
-        .get(&call.scope, resource_type, id, &selection, &condition)
+        .get(&call.scope, resource_type, &known, &selection, &condition)
         .await?;
     match read {
         Read::Found(found) => with_resource(call, StatusCode::OK, &found).await,
@@ -76,9 +77,17 @@ pub(super) async fn replace(
         selection,
         condition,
     } = change(call, resource_type, body).await?;
+    let known = resource_id(resource_type, id)?;
     let provider = &call.service.provider;
     let replaced = provider
-        .replace(&call.scope, resource_type, id, body, &selection, &condition)
+        .replace(
+            &call.scope,
+            resource_type,
+            &known,
+            body,
+            &selection,
+            &condition,
+        )
         .await?;
     with_resource(call, StatusCode::OK, &replaced).await
 }
@@ -98,9 +107,17 @@ pub(super) async fn patch(
         selection,
         condition,
     } = change(call, resource_type, body).await?;
+    let known = resource_id(resource_type, id)?;
     let provider = &call.service.provider;
     let patched = provider
-        .patch(&call.scope, resource_type, id, body, &selection, &condition)
+        .patch(
+            &call.scope,
+            resource_type,
+            &known,
+            body,
+            &selection,
+            &condition,
+        )
         .await?;
     match patched {
         Patched::Resource(changed) => with_resource(call, StatusCode::OK, &changed).await,
@@ -124,9 +141,10 @@ pub(super) async fn delete(
         .grant()
         .check(resource_type, Permission::Delete)?;
     let condition = call.precondition();
+    let known = resource_id(resource_type, id)?;
     let provider = &call.service.provider;
     provider
-        .delete(&call.scope, resource_type, id, &condition)
+        .delete(&call.scope, resource_type, &known, &condition)
         .await?;
     Ok(answer::deleted(StatusCode::NO_CONTENT))
 }

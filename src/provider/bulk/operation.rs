@@ -6,10 +6,11 @@ use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::profile::GroupPatchAnswers;
+use crate::protocol::resource::ResourceId;
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::scopes::Permission;
 use crate::protocol::version::{Precondition, Version};
-use crate::provider::Patched;
+use crate::provider::{Patched, resource_id};
 
 /// What an operation did.
 pub(super) struct Effect {
@@ -87,14 +88,16 @@ impl Provider {
     ) -> Result<Effect> {
         let Operation { data, version, .. } = operation;
         let condition = Precondition::parse(version.as_deref(), None);
+        let resource = &resource_id(resource_type, id)?;
         let (status, version) = match operation.method {
             Method::Delete => {
-                self.delete(scope, resource_type, id, &condition).await?;
+                self.delete(scope, resource_type, resource, &condition)
+                    .await?;
                 (204, None)
             }
             Method::Patch => {
                 let patched = self
-                    .patch(scope, resource_type, id, data, &little(), &condition)
+                    .patch(scope, resource_type, resource, data, &little(), &condition)
                     .await?;
                 match patched {
                     Patched::Resource(changed) => {
@@ -105,7 +108,7 @@ impl Provider {
             }
             Method::Put | Method::Post => {
                 let replaced = self
-                    .replace(scope, resource_type, id, data, &little(), &condition)
+                    .replace(scope, resource_type, resource, data, &little(), &condition)
                     .await?;
                 (200, Some(replaced.version))
             }
@@ -122,11 +125,12 @@ impl Provider {
     /// stays and the log tells.
     pub(super) async fn take_back(&self, scope: &Scope, made: &Subject) {
         let registry = &scope.tenant.registry;
-        let Some(resource_type) = registry.at_endpoint(&made.endpoint) else {
+        let resource_type = registry.at_endpoint(&made.endpoint);
+        let Some((resource_type, id)) = resource_type.zip(ResourceId::parse(&made.id)) else {
             return;
         };
         let condition = Precondition::default();
-        let deleted = self.delete(scope, resource_type, &made.id, &condition);
+        let deleted = self.delete(scope, resource_type, &id, &condition);
         if let Err(error) = deleted.await {
             tracing::warn!(resource.id = made.id, %error, "could not take back a failed creation");
         }

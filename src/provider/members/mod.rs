@@ -33,7 +33,10 @@ pub(super) async fn create_group(
         match groups.create(resource_type, new, wanted, registry).await {
             // The member may be of another type than it was taken for.
             Err(StoreError::NoMember { id }) => {
-                let ids: Vec<String> = members.iter().map(|member| member.value.clone()).collect();
+                let ids: Vec<String> = members
+                    .iter()
+                    .map(|member| member.value.as_str().to_owned())
+                    .collect();
                 types.look_up(scope, &id, &ids).await?;
             }
             created => return Ok(created?),

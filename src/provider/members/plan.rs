@@ -1,7 +1,6 @@
 //! What a request comes to for a group as it is.
 
 use super::super::Scope;
-use super::super::get::could_be_an_id;
 use super::request::MemberRequest;
 use super::types::{MAX_MEMBERS, MemberTypes};
 use crate::protocol::error::{Error, Result};
@@ -52,10 +51,9 @@ async fn fold(
                     change.add.insert(id, member);
                 }
             }
-            // What could not be an id is not there, and no key may be made of it.
             MemberOp::Remove(ids) => {
-                let ids = ids.iter().filter(|id| could_be_an_id(id));
-                change.remove_all(ids.cloned());
+                let ids = ids.iter().map(|id| id.as_str().to_owned());
+                change.remove_all(ids);
             }
             MemberOp::RemoveMatching(filter) => {
                 let ids = scope.matching_members(group, filter).await?;

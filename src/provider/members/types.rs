@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::Scope;
-use super::super::get::could_be_an_id;
 use super::request::MemberRequest;
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
@@ -34,12 +33,9 @@ impl MemberTypes {
     ) -> Result<BTreeMap<String, Member>> {
         let mut add = BTreeMap::new();
         for member in members {
-            if member.value == group {
+            let id = member.value.as_str();
+            if id == group {
                 return Err(Error::invalid_value("`members` names the group itself"));
-            }
-            if !could_be_an_id(&member.value) {
-                let id = member.value.clone();
-                return Err(StoreError::NoMember { id }.into());
             }
             if add.len() == MAX_MEMBERS {
                 return Err(Error::payload_too_large(format!(
@@ -51,11 +47,11 @@ impl MemberTypes {
                 .as_ref()
                 .map(|kind| named_type(&scope.tenant.registry, kind));
             let given = given.transpose()?.map(|kind| &kind.name);
-            let kind = match (self.known.get(&member.value), given) {
+            let kind = match (self.known.get(id), given) {
                 (Some(kind), Some(given)) if kind != given => {
                     return Err(Error::invalid_value(format!(
                         "`members` says that `{}` is a {given}, and it is a {kind}",
-                        excerpt(&member.value)
+                        excerpt(id)
                     )));
                 }
                 (Some(kind), _) => kind.clone(),
@@ -63,9 +59,9 @@ impl MemberTypes {
                 (None, None) => default_type(&scope.tenant.registry)?.name.clone(),
             };
             add.insert(
-                member.value.clone(),
+                id.to_owned(),
                 Member {
-                    id: member.value.clone(),
+                    id: id.to_owned(),
                     kind,
                     display: kept_display(member),
                 },
@@ -85,7 +81,10 @@ impl MemberTypes {
         missing: &str,
         request: &MemberRequest,
     ) -> Result<()> {
-        let ids: Vec<String> = request.added().map(|member| member.value.clone()).collect();
+        let ids: Vec<String> = request
+            .added()
+            .map(|member| member.value.as_str().to_owned())
+            .collect();
         self.look_up(scope, missing, &ids).await
     }
 

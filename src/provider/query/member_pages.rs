@@ -13,6 +13,7 @@ use super::list::List;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Page, Paging, Query};
 use crate::protocol::schema::{Membership, ResourceType};
+use crate::provider::resource_id;
 
 /// What a cursor holds.
 #[derive(Serialize, Deserialize)]
@@ -51,7 +52,8 @@ pub(in super::super) async fn member_page(
     }
     let cursor = cursor_of(query)?;
     let scope = context.scope;
-    let group = scope.existing(resource_type, id).await?;
+    let known = resource_id(resource_type, id)?;
+    let group = scope.existing(resource_type, &known).await?;
     let set = group.member_set();
     let binding = format!(
         "{}\n{}\nmembers of {id}",

@@ -16,6 +16,9 @@ use crate::store::resources::entry::Entries;
 use crate::store::table::query::Order;
 
 /// A set of keys, and the order they are read in.
+///
+/// Ids in it can be ids of resources: a filter that compares ids with anything else is bound to a
+/// constant.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Access {
     /// The resources with these ids; no id twice.

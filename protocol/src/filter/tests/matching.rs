@@ -511,6 +511,33 @@ fn plans_can_read_bound_filters() {
 }
 
 #[test]
+fn a_comparison_with_what_can_be_no_id_is_a_constant() {
+    let long = "x".repeat(257);
+    let check = |text: &str, name: &str, expected: Option<bool>| {
+        let text = text.replace('?', &long);
+        let bound = bind(&text, Profile::Default, resource_type(name)).unwrap();
+        let constant = match bound {
+            BoundFilter::Constant(constant) => Some(constant),
+            _ => None,
+        };
+        assert_eq!(constant, expected, "{text}");
+    };
+    check(r#"id eq "?""#, "User", Some(false));
+    check(r#"id eq """#, "User", Some(false));
+    check(r#"id sw """#, "User", None);
+    check(r#"members eq "?""#, "Group", Some(false));
+    check(
+        r#"members[value eq "?" and type eq "User"]"#,
+        "Group",
+        Some(false),
+    );
+    check(r#"not (groups.value eq "?")"#, "User", Some(true));
+    check(r#"members.display eq "?""#, "Group", None);
+    check(r#"emails.value eq "?""#, "User", None);
+    check(&format!(r#"id eq "{}""#, "x".repeat(256)), "User", None);
+}
+
+#[test]
 fn elements_match_the_filter_of_a_patch_path() {
     let rules = rules(Profile::Strict);
     let mut reading = Reading::new(&rules);

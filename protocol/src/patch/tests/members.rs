@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::resource::ResourceId;
 
 /// The operations say this of the members and nothing of the body.
 fn check(operations: Value, expected: &[MemberOp]) {
@@ -15,7 +16,7 @@ fn check(operations: Value, expected: &[MemberOp]) {
 
 fn listed(ids: &[&str]) -> Vec<Member> {
     let member = |id: &&str| Member {
-        value: (*id).to_owned(),
+        value: ResourceId::parse(id).unwrap(),
         kind: None,
         display: None,
     };
@@ -27,7 +28,11 @@ fn adds(ids: &[&str]) -> MemberOp {
 }
 
 fn removes(ids: &[&str]) -> MemberOp {
-    MemberOp::Remove(ids.iter().map(|id| (*id).to_owned()).collect())
+    MemberOp::Remove(
+        ids.iter()
+            .map(|id| ResourceId::parse(id).unwrap())
+            .collect(),
+    )
 }
 
 #[test]
@@ -128,4 +133,35 @@ fn what_is_no_member_is_refused() {
         ErrorKind::InvalidValue,
     );
     case.refuses(remove(r#"members[foo eq "1"]"#), ErrorKind::InvalidFilter);
+}
+
+#[test]
+fn what_can_be_no_id_is_not_added_and_need_not_be_removed() {
+    let long = "x".repeat(257);
+    let error =
+        Case::group(Profile::Default).patch(&op("add", "members", json!([{"value": long}])));
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::InvalidValue);
+    assert!(
+        error
+            .detail()
+            .ends_with("which is no resource of this tenant"),
+        "{error}"
+    );
+    check(
+        op(
+            "remove",
+            "members",
+            json!([{"value": "1"}, {"value": long}]),
+        ),
+        &[removes(&["1"])],
+    );
+    check(
+        op(
+            "remove",
+            &format!(r#"members[value eq "1" or value eq "{long}"]"#),
+            Value::Null,
+        ),
+        &[removes(&["1"])],
+    );
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::resource::ResourceId;
 
 #[test]
 fn of_several_primaries_that_one_operation_sets_the_first_stays() {
@@ -207,7 +208,10 @@ fn members_are_found_by_their_reference() {
     let case = Case::group(Profile::Strict);
     let by_reference = r#"members[$ref eq "https://example.com/scim/v2/Users/7"]"#;
     let patched = case.patch(&remove(by_reference)).unwrap();
-    assert_eq!(patched.members, [MemberOp::Remove(vec!["7".to_owned()])]);
+    assert_eq!(
+        patched.members,
+        [MemberOp::Remove(vec![ResourceId::parse("7").unwrap()])]
+    );
     let patched = case
         .patch(&remove(
             r#"members[not ($ref eq "https://example.com/scim/v2/Users/7")]"#,

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::try_join_all;
 
-use super::super::super::get::could_be_an_id;
 use super::{Batch, BatchRequest, MAX_BY_ID};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::key::{SEPARATOR, unordered_prefix};
@@ -147,8 +146,7 @@ pub(super) async fn fetch(
 ) -> Result<Batch> {
     // A resource may stand under two keys here: which is the one to give it under is told by its
     // body, which may have changed since.
-    let entries = entries.into_iter().filter(|(_, id)| could_be_an_id(id));
-    let (keys, ids): (Vec<String>, Vec<String>) = entries.unzip();
+    let (keys, ids): (Vec<String>, Vec<String>) = entries.into_iter().unzip();
     let distinct: Vec<String> = BTreeSet::from_iter(&ids).into_iter().cloned().collect();
     let stored = match distinct.as_slice() {
         [] => Vec::new(),

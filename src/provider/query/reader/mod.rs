@@ -5,7 +5,6 @@ mod by_key;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::Scope;
-use super::super::get::could_be_an_id;
 use super::search::SearchBranch;
 use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
@@ -119,10 +118,7 @@ impl<'s> Reader<'s> {
     /// Every membership item of a resource.
     pub(super) async fn memberships(&mut self, member: &str) -> Result<&Vec<Membership>> {
         if !self.memberships.contains_key(member) {
-            let found = match could_be_an_id(member) {
-                true => self.scope.store.memberships().of(member).await?,
-                false => Vec::new(),
-            };
+            let found = self.scope.store.memberships().of(member).await?;
             self.memberships.insert(member.to_owned(), found);
         }
         Ok(self.memberships.entry(member.to_owned()).or_default())
@@ -174,10 +170,8 @@ impl<'s> Reader<'s> {
     pub(super) async fn nested(&mut self, group: &str) -> Result<&Vec<Stored>> {
         if !self.nested.contains_key(group) {
             let found = match self.scope.tenant.registry.group_type() {
-                Some(resource_type) if could_be_an_id(group) => {
-                    self.scope.nested_groups(resource_type, group).await?
-                }
-                _ => Vec::new(),
+                Some(resource_type) => self.scope.nested_groups(resource_type, group).await?,
+                None => Vec::new(),
             };
             self.nested.insert(group.to_owned(), found);
         }
@@ -250,9 +244,6 @@ async fn group_with(
     member: &str,
 ) -> Result<Batch> {
     let mut batch = Batch::default();
-    if !could_be_an_id(group) || !could_be_an_id(member) {
-        return Ok(batch);
-    }
     let Some(stored) = store.resources().get(resource_type, group).await? else {
         return Ok(batch);
     };
