@@ -13,7 +13,7 @@ use crate::protocol::datetime::DateTime;
 use crate::protocol::{Error, ErrorKind};
 use crate::provider::{Findings, Provider, Repair};
 use crate::stack::Stack;
-use crate::store::Unfinished;
+use crate::store::{BuildingIndex, IndexEntries, Unfinished};
 use crate::tenant::TenantId;
 
 #[derive(Debug, Args)]
@@ -85,13 +85,13 @@ impl Doctor {
             examined.found = provider.examine(tenant, Repair::Mend).await?;
             return Ok(examined);
         }
-        let building = provider.config(tenant).await?.building;
-        let names: Vec<_> = building
-            .iter()
-            .map(|index| format!("{} {}", index.resource_type, index.path))
-            .collect();
-        examined.waiting =
-            (!names.is_empty()).then(|| format!("Indexes to complete: {}", names.join(", ")));
+        let config = provider.config(tenant).await?;
+        examined.waiting = match config.index_version.entries() {
+            IndexEntries::Complete | IndexEntries::Newer => to_complete(&config.building),
+            IndexEntries::Earlier | IndexEntries::Rebuilding(_) => {
+                Some("All index entries are to be written anew".to_owned())
+            }
+        };
         examined.found = provider.examine(tenant, Repair::Look).await?;
         Ok(examined)
     }
@@ -112,6 +112,8 @@ impl Examined {
         let Findings {
             resources,
             without_id,
+            earlier,
+            newer,
             finished,
             unfinished,
             totals,
@@ -129,6 +131,19 @@ impl Examined {
         let without_id = without_id + self.built.without_id;
         if without_id > 0 {
             let _ = writeln!(text, "  resources stored without their id: {without_id}");
+        }
+        let earlier = earlier + self.built.earlier;
+        if earlier > 0 {
+            let _ = writeln!(
+                text,
+                "  resources with index entries of an earlier version: {earlier}"
+            );
+        }
+        if *newer > 0 {
+            let _ = writeln!(
+                text,
+                "  resources of a newer version, left as they are: {newer}"
+            );
         }
         if *finished > 0 {
             let _ = writeln!(text, "  half-done changes finished: {finished}");
@@ -156,6 +171,13 @@ impl Examined {
         }
         text
     }
+}
+
+/// Which indexes have to be completed, if there are any.
+fn to_complete(building: &[BuildingIndex]) -> Option<String> {
+    let name = |index: &BuildingIndex| format!("{} {}", index.resource_type, index.path);
+    let names: Vec<_> = building.iter().map(name).collect();
+    (!names.is_empty()).then(|| format!("Indexes to complete: {}", names.join(", ")))
 }
 
 /// An entry of the journal: its key, what it does, since when, and what it waits for.
@@ -196,6 +218,8 @@ mod tests {
         let found = Findings {
             resources: 12,
             without_id: 3,
+            earlier: 6,
+            newer: 7,
             finished: 4,
             unfinished: ["Erase", ""].map(unfinished).to_vec(),
             missing: 1,
@@ -219,6 +243,8 @@ mod tests {
             examined.describe("acme"),
             "acme: 12 resources, 4 index entries missing, 2 left over\n  \
              resources stored without their id: 3\n  \
+             resources with index entries of an earlier version: 6\n  \
+             resources of a newer version, left as they are: 7\n  \
              half-done changes finished: 4\n  \
              unfinished: Erase 7 of 2026-11-24T00:00:00.000Z, should have been finished long ago\n  \
              unfinished: work without a name 7 of 2026-11-24T00:00:00.000Z, \

@@ -66,7 +66,12 @@ impl Generate {
         Demo::prepare(&local.stack, &RuleArguments::default()).await?;
         match local.stack.issuer().create_tenant(&self.tenant).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
-            outcome => outcome?,
+            outcome => {
+                outcome?;
+                RuleArguments::default()
+                    .apply(&local.stack, &self.tenant)
+                    .await?;
+            }
         }
         let service = local.stack.service()?;
         let (sender, parts) = sync_channel(WAITING_PARTS);

@@ -52,6 +52,9 @@ impl RuleArguments {
 
     /// Gives a new tenant, which no process knows yet, its rules.
     pub(super) async fn apply(&self, stack: &Stack, tenant: &TenantId) -> Result<(), Failure> {
+        let store = tenant_store(stack, tenant);
+        let begun = store.configuration().begin_index_version().await;
+        begun.map_err(Error::from)?;
         if self.is_empty() {
             return Ok(());
         }

@@ -56,10 +56,12 @@ impl Provider {
         size: impl Fn(&str) -> usize,
         mut make: impl FnMut(&Resource) -> Result<NewState>,
     ) -> Result<Stored> {
+        scope.tenant.check_write()?;
         let (mut types, mut backoff) = (MemberTypes::default(), Backoff::default());
         loop {
             let before = scope.existing(resource_type, id).await?;
             precondition.check_write(&before.version())?;
+            before.check_write()?;
             // Another process's clock may be ahead; a resource does not get younger.
             let now = self.now().max(before.last_modified());
             let prepare = || prepare(scope, resource_type, (id.as_str(), &before), now, &mut make);

@@ -27,6 +27,7 @@ impl Provider {
         body: Map<String, Value>,
         selection: &Selection,
     ) -> Result<Representation<'r>> {
+        scope.tenant.check_write()?;
         let mut reading = scope.reading();
         let projection = Projection::new(selection, resource_type, &mut reading);
         let id = Uuid::now_v7().to_string();

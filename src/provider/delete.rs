@@ -23,6 +23,7 @@ impl Provider {
         id: &ResourceId,
         precondition: &Precondition,
     ) -> Result<()> {
+        scope.tenant.check_write()?;
         let id = id.as_str();
         let registry = &scope.tenant.registry;
         let mut backoff = Backoff::default();

@@ -39,6 +39,7 @@ impl Provider {
         sink: impl FnMut(Vec<PlainItem>) -> Result<()> + Send + 's,
     ) -> Result<Loader<'s>> {
         let view = Tenant::new(tenant.clone(), self.config(tenant).await?)?;
+        view.check_write()?;
         let store = self.administration(tenant);
         for resource_type in view.registry.resource_types() {
             let total = store.resources().total(resource_type).await?;

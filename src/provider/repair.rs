@@ -15,8 +15,8 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::Resource;
 use crate::protocol::schema::{Index, Membership, ResourceType};
 use crate::store::{
-    BuildingIndex, ConfigItem, Entries, ResourcePage, StoreError, Stored, StrayEntry, TenantStore,
-    Unfinished, Window,
+    BuildingIndex, ConfigItem, Entries, IndexEntries, IndexVersion, ResourcePage, StoreError,
+    Stored, StrayEntry, TenantStore, Unfinished, Window,
 };
 use crate::tenant::TenantId;
 
@@ -42,6 +42,10 @@ pub struct Findings {
     pub resources: u64,
     /// Resources whose stored text had no `id`.
     pub without_id: u64,
+    /// Resources that an earlier version of the service has given their index entries.
+    pub earlier: u64,
+    /// Resources that a newer version of the service has written. They are not looked at.
+    pub newer: u64,
     /// Changes that a dead writer had begun, and that were finished.
     pub finished: usize,
     /// Entries of the journal that are not finished, the oldest first.
@@ -66,7 +70,7 @@ impl Findings {
     /// Whether nothing was wrong.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let entries = self.missing + self.stray + self.without_id;
+        let entries = self.missing + self.stray + self.without_id + self.earlier;
         entries == 0 && self.totals.is_empty() && self.obstacles() == 0
     }
 
@@ -76,34 +80,36 @@ impl Findings {
         self.obstacles() == 0
     }
 
-    /// What no repair can mend: values that have to change, and journal entries that nothing has
-    /// finished in good time.
+    /// What no repair can mend: values that have to change, what only a newer version of the service can
+    /// look at, and journal entries that nothing has finished in good time.
     fn obstacles(&self) -> usize {
         let overdue = self.unfinished.iter().filter(|entry| entry.is_overdue);
-        self.conflicts.len() + self.crowded.len() + overdue.count()
+        let newer = usize::try_from(self.newer).unwrap_or(usize::MAX);
+        self.conflicts.len() + self.crowded.len() + overdue.count() + newer
     }
 }
 
 impl Provider {
     /// Writes the entries of every index that is being built, and lets queries use those that are
-    /// complete. The entries of an index that was switched off are removed.
+    /// complete. The entries of an index that was switched off are removed. Where the tenant's entries
+    /// may be those of an earlier version of the service, all of them are written anew.
     ///
     /// # Errors
-    /// `Conflict` saying how long to wait when processes may still run that do not know the index;
-    /// `Unavailable` when the table is out of reach: nothing is lost by beginning again.
+    /// `Conflict` saying how long to wait when processes may still run that do not know the index, or
+    /// that write entries of an earlier version; `Unavailable` when a newer version has written the
+    /// entries, or the table is out of reach: nothing is lost by beginning again.
     pub async fn build_indexes(&self, tenant: &TenantId) -> Result<Findings> {
         let store = self.administration(tenant);
         let config = store.configuration().read().await?;
         let building = config.building.clone();
         let view = Tenant::new(tenant.clone(), config)?;
         let mut findings = Findings::default();
+        self.renew_all_entries(&view, &mut findings).await?;
         for index in &building {
-            let ready = index.since + LATEST_MILLIS;
-            if let Some(wait) = ready.checked_sub(self.now()).filter(|wait| *wait > 0) {
+            if let Some(seconds) = self.seconds_until_known(index.since) {
                 return Err(Error::conflict(format!(
-                    "Other processes may not know the index on `{}` for another {} seconds",
-                    index.path,
-                    wait.div_ceil(1000)
+                    "Other processes may not know the index on `{}` for another {seconds} seconds",
+                    index.path
                 )));
             }
             let Some(resource_type) = view.registry.resource_type(&index.resource_type) else {
@@ -115,12 +121,11 @@ impl Provider {
                 self.remove_index(index, tenant, &mut findings).await?;
                 continue;
             }
-            let only = |candidate: &Index| candidate.path() == index.path;
             let obstacles = findings.obstacles();
             self.mend_entries(
                 &view,
                 resource_type,
-                &only,
+                Some(&index.path),
                 Repair::Mend,
                 tenant,
                 &mut findings,
@@ -145,6 +150,64 @@ impl Provider {
         }
         self.tenants.forget(tenant);
         Ok(findings)
+    }
+
+    /// How long other processes may still write by a configuration from before this time, which is in
+    /// milliseconds since the Unix epoch. `None` if none does any more.
+    fn seconds_until_known(&self, since: u64) -> Option<u64> {
+        let wait = (since + LATEST_MILLIS).saturating_sub(self.now());
+        (wait > 0).then(|| wait.div_ceil(1000))
+    }
+
+    /// Gives every resource the index entries of this version, if the tenant may have those of an
+    /// earlier one.
+    ///
+    /// First the tenant says so, and processes of an earlier version write nothing any more; only when
+    /// all of them know it, what they have written can be looked through to the end.
+    async fn renew_all_entries(&self, view: &Tenant, findings: &mut Findings) -> Result<()> {
+        let tenant = &view.id;
+        let since = match view.index_version.entries() {
+            IndexEntries::Complete => return Ok(()),
+            IndexEntries::Newer => return view.check_write(),
+            IndexEntries::Rebuilding(since) => since,
+            IndexEntries::Earlier => {
+                let now = self.now();
+                self.put_index_version(tenant, IndexVersion::rebuilding(now))
+                    .await?;
+                now
+            }
+        };
+        if let Some(seconds) = self.seconds_until_known(since) {
+            return Err(Error::conflict(format!(
+                "Processes of an earlier version may write for another {seconds} seconds; then all \
+                 index entries are written anew"
+            )));
+        }
+        // What an earlier version has begun brings entries of its own.
+        self.finish(tenant).await?;
+        for resource_type in view.registry.resource_types() {
+            let mend = Repair::Mend;
+            self.mend_entries(view, resource_type, None, mend, tenant, findings)
+                .await?;
+            let paths = partitions(resource_type);
+            self.sweep_entries(view, resource_type, &paths, mend, tenant, findings)
+                .await?;
+        }
+        if findings.obstacles() == 0 {
+            self.put_index_version(tenant, IndexVersion::complete())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn put_index_version(&self, tenant: &TenantId, version: IndexVersion) -> Result<()> {
+        let store = self.administration(tenant);
+        store
+            .configuration()
+            .put(ConfigItem::IndexVersion(&version))
+            .await?;
+        self.tenants.forget(tenant);
+        Ok(())
     }
 
     /// Ends an index that was switched off.
@@ -172,9 +235,11 @@ impl Provider {
     /// resources, and finishes and mends if asked to.
     ///
     /// # Errors
-    /// `Unavailable` when the table is out of reach.
+    /// `Unavailable` when a newer version of the service has written the tenant's index entries, or the
+    /// table is out of reach.
     pub async fn examine(&self, tenant: &TenantId, repair: Repair) -> Result<Findings> {
         let view = Tenant::new(tenant.clone(), self.config(tenant).await?)?;
+        view.check_write()?;
         let mut findings = Findings::default();
         self.examine_journal(tenant, repair, &mut findings).await?;
         for resource_type in view.registry.resource_types() {
@@ -184,15 +249,8 @@ impl Provider {
                 .total(resource_type)
                 .await?;
             let before = findings.resources;
-            self.mend_entries(
-                &view,
-                resource_type,
-                &|_| true,
-                repair,
-                tenant,
-                &mut findings,
-            )
-            .await?;
+            self.mend_entries(&view, resource_type, None, repair, tenant, &mut findings)
+                .await?;
             let counted = findings.resources - before;
             self.sweep_entries(
                 &view,
@@ -258,35 +316,51 @@ impl Provider {
         Ok((store, page))
     }
 
+    /// Compares the entries of a type's resources with what they should be: in one index, by its path,
+    /// or in all.
     async fn mend_entries(
         &self,
         view: &Tenant,
         resource_type: &ResourceType,
-        wanted: &(dyn Fn(&Index) -> bool + Sync),
+        only: Option<&str>,
         repair: Repair,
         tenant: &TenantId,
         findings: &mut Findings,
     ) -> Result<()> {
         let mut after: Option<String> = None;
         loop {
-            let (store, page) = self.page(resource_type, tenant, after.as_deref()).await?;
+            let (store, mut page) = self.page(resource_type, tenant, after.as_deref()).await?;
             findings.resources += page.resources.len() as u64;
+            let newer = page.resources.extract_if(.., |stored| stored.is_newer());
+            findings.newer += newer.count() as u64;
             for stored in page.resources.iter().filter(|stored| stored.lacks_id) {
                 findings.without_id += 1;
                 if repair == Repair::Mend {
                     ignore_changed(store.resources().write_id(resource_type, stored).await)?;
                 }
             }
-            let expected = expected(view, resource_type, &page.resources, wanted, findings)?;
+            let expected = expected(view, resource_type, &page.resources, only, findings)?;
             for (position, missing) in store.indexes().missing(resource_type, &expected).await? {
                 findings.missing += missing.iter().count() as u64;
                 if let (Repair::Mend, Some((stored, _))) = (repair, expected.get(position)) {
                     let work = Mending {
                         view,
                         resource_type,
-                        wanted,
+                        only,
                     };
                     work.mend(&store, stored, missing, findings).await?;
+                }
+            }
+            let earlier = page.resources.iter().filter(|stored| stored.is_earlier());
+            for stored in earlier.filter(|_| only.is_none()) {
+                findings.earlier += 1;
+                if repair == Repair::Mend {
+                    ignore_changed(
+                        store
+                            .resources()
+                            .write_index_version(resource_type, stored)
+                            .await,
+                    )?;
                 }
             }
             after = page.next;
@@ -344,19 +418,19 @@ fn partitions(resource_type: &ResourceType) -> Vec<String> {
         .collect()
 }
 
-/// The entries that resources should have, of the wanted indexes.
+/// The entries that resources should have, in one index, by its path, or in all.
 fn expected<'s>(
     view: &Tenant,
     resource_type: &ResourceType,
     resources: &'s [Stored],
-    wanted: &(dyn Fn(&Index) -> bool + Sync),
+    only: Option<&str>,
     findings: &mut Findings,
 ) -> Result<Vec<(&'s Stored, Entries)>> {
     let indexes: Vec<&Index> = resource_type
         .indexes
         .iter()
         .map(AsRef::as_ref)
-        .filter(|index| wanted(index))
+        .filter(|index| only.is_none_or(|path| index.path() == path))
         .collect();
     resources
         .iter()
@@ -381,7 +455,7 @@ fn expected<'s>(
 struct Mending<'m> {
     view: &'m Tenant,
     resource_type: &'m ResourceType,
-    wanted: &'m (dyn Fn(&Index) -> bool + Sync),
+    only: Option<&'m str>,
 }
 
 impl Mending<'_> {
@@ -397,7 +471,7 @@ impl Mending<'_> {
         let Self {
             view,
             resource_type,
-            wanted,
+            only,
         } = self;
         let mut stored = stored.clone();
         loop {
@@ -415,7 +489,7 @@ impl Mending<'_> {
             };
             let looked_at = std::slice::from_ref(&now);
             let mut again = Findings::default();
-            let expected = expected(view, resource_type, looked_at, wanted, &mut again)?;
+            let expected = expected(view, resource_type, looked_at, only, &mut again)?;
             let left = store.indexes().missing(resource_type, &expected).await?;
             match left.into_iter().next() {
                 Some((_, left)) => missing = left,
@@ -479,6 +553,8 @@ async fn strays(
     for entry in found {
         let seen = resources.get(&entry.id);
         let belongs = match seen {
+            // This version does not know which entries it has.
+            Some(stored) if stored.is_newer() => true,
             Some(stored) => {
                 let body = Resource::from_text(&stored.body)?;
                 entries(body.body(), stored.modified, resource_type, &view.rules)

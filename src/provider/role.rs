@@ -81,6 +81,7 @@ impl Provider {
     pub async fn add_own_roles(&self, tenant: &TenantId) -> Result<Vec<(String, String)>> {
         let store = self.administration(tenant);
         let view = self.tenants.get(tenant, &store).await?;
+        view.check_write()?;
         let types = view.registry.resource_types();
         let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
             return Ok(Vec::new());

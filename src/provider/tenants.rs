@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Registry};
-use crate::store::{Store, TenantConfig, TenantStore};
+use crate::store::{IndexEntries, IndexVersion, Store, StoreError, TenantConfig, TenantStore};
 use crate::tenant::TenantId;
 
 /// How long a process goes on with the configuration it has read, in milliseconds.
@@ -33,6 +33,8 @@ pub struct Tenant {
     pub rules: Rules,
     /// Its schemas and resource types.
     pub registry: Arc<Registry>,
+    /// Which version of the index entries its resources have.
+    pub index_version: IndexVersion,
 }
 
 impl Tenant {
@@ -57,11 +59,27 @@ impl Tenant {
         for index in &config.building {
             registry.mark_building(&index.resource_type, &index.path);
         }
+        // By entries of another version a query would miss resources.
+        if config.index_version.entries() != IndexEntries::Complete {
+            registry.mark_all_building();
+        }
         Ok(Self {
             id,
             rules: config.rules,
             registry: Arc::new(registry),
+            index_version: config.index_version,
         })
+    }
+
+    /// Checks that this version of the service may write the tenant's resources.
+    ///
+    /// # Errors
+    /// `Unavailable` when a newer version has written their index entries.
+    pub fn check_write(&self) -> Result<()> {
+        match self.index_version.entries() {
+            IndexEntries::Newer => Err(StoreError::Newer.into()),
+            IndexEntries::Complete | IndexEntries::Earlier | IndexEntries::Rebuilding(_) => Ok(()),
+        }
     }
 }
 

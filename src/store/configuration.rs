@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::StoreError;
+use super::index_version::IndexVersion;
 use super::item::{self, s};
 use super::key_range::EVERY_KEY;
 use super::keys::{Key, SEPARATOR};
@@ -21,6 +22,9 @@ pub const MAX_CONFIG_ITEM_BYTES: usize = 300_000;
 /// what one Query reads. Every process reads all of it once a minute.
 pub const MAX_CONFIG_BYTES: usize = 1_000_000;
 
+/// The sort key of what the configuration says of the index entries.
+const INDEX_VERSION_KEY: &str = "indexes";
+
 /// What the table holds of a tenant besides its resources.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TenantConfig {
@@ -32,6 +36,8 @@ pub struct TenantConfig {
     pub resource_types: Vec<Value>,
     /// Indexes that not every resource has its entries in yet.
     pub building: Vec<BuildingIndex>,
+    /// Which version of the index entries the resources have.
+    pub index_version: IndexVersion,
 }
 
 /// An index that was registered when there were resources already.
@@ -58,6 +64,8 @@ pub enum ConfigItem<'c> {
     ResourceType(&'c str, &'c Value),
     /// An index that is being built.
     Building(&'c BuildingIndex),
+    /// Which version of the index entries the resources have.
+    IndexVersion(&'c IndexVersion),
 }
 
 impl TenantConfig {
@@ -109,6 +117,7 @@ impl<'t> Configuration<'t> {
                     config.rules = parse(&json)?;
                     config.rules.switches = config.rules.switches.within_range();
                 }
+                _ if key == INDEX_VERSION_KEY => config.index_version = parse(&json)?,
                 _ => {}
             }
         }
@@ -129,6 +138,19 @@ impl<'t> Configuration<'t> {
         Ok(())
     }
 
+    /// Says of a new tenant, which has no resources, that its index entries are those of this version of
+    /// the service. A tenant that does not say it has those of the first.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn begin_index_version(self) -> Result<(), StoreError> {
+        let version = IndexVersion::complete();
+        if version == IndexVersion::default() {
+            return Ok(());
+        }
+        self.put(ConfigItem::IndexVersion(&version)).await
+    }
+
     /// Removes one item. One call.
     ///
     /// # Errors
@@ -146,6 +168,7 @@ impl ConfigItem<'_> {
     fn key(self) -> String {
         match self {
             Self::Rules(_) => "config".to_owned(),
+            Self::IndexVersion(_) => INDEX_VERSION_KEY.to_owned(),
             Self::Schema(urn, _) => format!("schema{SEPARATOR}{urn}"),
             Self::ResourceType(name, _) => format!("type{SEPARATOR}{name}"),
             Self::Building(index) => format!(
@@ -168,6 +191,7 @@ impl ConfigItem<'_> {
             Self::Rules(rules) => serde_json::to_string(rules),
             Self::Schema(_, value) | Self::ResourceType(_, value) => serde_json::to_string(value),
             Self::Building(index) => serde_json::to_string(index),
+            Self::IndexVersion(version) => serde_json::to_string(version),
         };
         json.map_err(|error| StoreError::Backend(error.into()))
     }

@@ -24,6 +24,9 @@ pub enum StoreError {
     TooLarge,
     /// More index entries would change than one transaction takes.
     TooManyEntries,
+    /// A newer version of the service has written the resource, or the tenant's resources; this one
+    /// leaves it as it is.
+    Newer,
     /// Throttled, conflicting or out of reach until the deadline.
     Unavailable(BoxError),
     /// Anything else; a fault of ours or of the installation.
@@ -50,6 +53,10 @@ impl From<StoreError> for Error {
             StoreError::TooManyEntries => Self::invalid_value(
                 "The request changes more values of indexed attributes than can be changed at once; \
                  change some of them in a request of their own",
+            ),
+            StoreError::Newer => Self::unavailable(
+                "A newer version of the service has written what the request would change, and this \
+                 version leaves it as it is; retry later",
             ),
             StoreError::Unavailable(source) => {
                 Self::unavailable("The directory is overloaded or out of reach; retry later")

@@ -10,14 +10,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::index_version::{FIRST_INDEX_VERSION, INDEX_VERSION};
 use crate::protocol::resource::Resource;
 use crate::protocol::version::Version;
 
 /// An item as the SDK has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
-
-/// The set of index entries and the folding of keys that this version of the code writes.
-pub(super) const INDEX_VERSION: u64 = 1;
 
 /// A resource as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +34,8 @@ pub struct Stored {
     pub password: Option<String>,
     /// What a group knows of its members.
     pub(super) group: Option<GroupState>,
+    /// The version of the service's index entries that the resource has.
+    pub(super) index_version: u64,
     /// Whether the item's text has no `id`, as with roles that earlier versions of `scim tenant
     /// add-roles` made. `body` has it all the same: the key says it.
     pub lacks_id: bool,
@@ -107,6 +107,29 @@ impl Stored {
         self.group.as_ref().is_some_and(|group| group.is_inner)
     }
 
+    /// Whether the resource's index entries are those of a newer version of the service.
+    #[must_use]
+    pub fn is_newer(&self) -> bool {
+        self.index_version > INDEX_VERSION
+    }
+
+    /// Whether the resource's index entries may be those of an earlier version of the service.
+    #[must_use]
+    pub fn is_earlier(&self) -> bool {
+        self.index_version < INDEX_VERSION
+    }
+
+    /// Checks that this version of the service may write the resource.
+    ///
+    /// # Errors
+    /// `Newer`.
+    pub fn check_write(&self) -> Result<(), StoreError> {
+        match self.is_newer() {
+            true => Err(StoreError::Newer),
+            false => Ok(()),
+        }
+    }
+
     /// The item of a resource in its first state, which begins with the attributes of its key.
     pub(super) fn to_item(&self, mut item: Item, token: &str) -> Item {
         item.extend([
@@ -115,7 +138,7 @@ impl Stored {
             ("v".to_owned(), n(self.revision)),
             ("created".to_owned(), n(self.created)),
             ("modified".to_owned(), n(self.modified)),
-            ("ix".to_owned(), n(INDEX_VERSION)),
+            ("ix".to_owned(), n(self.index_version)),
             ("rid".to_owned(), s(token)),
         ]);
         if let Some(hash) = &self.password {
@@ -147,6 +170,7 @@ impl Stored {
             revision: number(&item, "v")?,
             created: number(&item, "created")?,
             modified: number(&item, "modified")?,
+            index_version: number(&item, "ix").unwrap_or(FIRST_INDEX_VERSION),
             password: item
                 .contains_key("pw")
                 .then(|| take_text(&mut item, "pw"))
@@ -190,6 +214,11 @@ impl GroupState {
 /// Whether the item is a resource that is being deleted.
 pub(super) fn is_deleted(item: &Item) -> bool {
     item.contains_key("del")
+}
+
+/// Whether the item is a resource that a newer version of the service has written.
+pub(super) fn is_newer(item: &Item) -> bool {
+    number(item, "ix").is_ok_and(|version| version > INDEX_VERSION)
 }
 
 /// Whether the item that a condition met is gone, going, or only changed.

@@ -11,6 +11,7 @@
 mod configuration;
 mod error;
 mod groups;
+mod index_version;
 mod item;
 mod journal;
 mod key_range;
@@ -34,6 +35,7 @@ pub use groups::{
     ChangeAttempt, Groups, Guard, Member, MemberChange, MemberPlan, Members, Membership,
     Memberships, Nesting,
 };
+pub use index_version::{IndexEntries, IndexVersion};
 pub use item::Stored;
 #[cfg(feature = "worker")]
 pub use journal::JournalRecord;

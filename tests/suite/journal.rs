@@ -786,6 +786,89 @@ async fn entries_that_this_version_does_not_know_are_named_and_block_nothing() {
     assert_eq!(journal(world), unknown);
 }
 
+/// Says by which version a resource's index entries are.
+fn set_index_version(world: &World, (type_name, id): (&str, &str), version: u64) {
+    let key = json!({"pk": {"S": format!("T#acme#R#{type_name}#0")}, "sk": {"S": id}});
+    world.tamper(
+        "UpdateItem",
+        &json!({"TableName": "scim", "Key": key, "UpdateExpression": "SET ix = :v",
+               "ExpressionAttributeValues": {":v": {"N": version.to_string()}}}),
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_half_done_to_a_resource_of_a_newer_version_waits_for_that_version() {
+    let directory = Directory::new(3, MANY).await;
+    let world = &directory.world;
+    half_done(&directory, add(&directory.outside)).await;
+    let deleter = world.process();
+    deleter
+        .line
+        .plan(|call| (call.operation == "TransactWriteItems").then_some(Fault::KillAfter));
+    let gone = &directory.inside[0];
+    let deleted = deleter.delete("User", gone).await;
+    assert_eq!(kind(deleted), ErrorKind::Unavailable);
+    let resources = [("Group", &*directory.group), ("User", gone)];
+    for resource in resources {
+        set_index_version(world, resource, 99);
+    }
+    let before = world.items();
+    tokio::time::advance(Duration::from_secs(30)).await;
+    let process = world.process();
+    let finished = process.provider.finish(&simulation::tenant()).await;
+    assert_eq!(finished.unwrap(), 0);
+    // A client may repeat its DELETE.
+    let deleted = process.delete("User", gone).await;
+    assert_eq!(kind(deleted), ErrorKind::Unavailable);
+    assert_eq!(world.items(), before);
+
+    for resource in resources {
+        set_index_version(world, resource, 1);
+    }
+    let finished = process.provider.finish(&simulation::tenant()).await;
+    assert_eq!(finished.unwrap(), 2);
+    let members = [&directory.inside[1..], &directory.outside].concat();
+    assert_eq!(process.members(&directory.group).await, sorted(&members));
+    assert_eq!(world.audit().await.garbage, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_with_keys_of_another_version_is_not_made() {
+    for (version, entries_left) in [(0, 0), (99, 1)] {
+        let directory = Directory::new(3, MANY).await;
+        let world = &directory.world;
+        let writer = world.process();
+        writer
+            .line
+            .plan(|call| (call.operation == "TransactWriteItems").then_some(Fault::Kill));
+        let renamed = group("Renamed", &directory.outside);
+        let replaced = writer.put("Group", &directory.group, renamed).await;
+        assert_eq!(kind(replaced), ErrorKind::Unavailable);
+        for mut item in journal(world) {
+            let work = item["work"]["S"].as_str().unwrap();
+            assert!(
+                !work.contains("index_version"),
+                "the first one is not written"
+            );
+            let body = format!("\"body\":{{\"index_version\":{version},");
+            item["work"]["S"] = work.replace("\"body\":{", &body).into();
+            put(world, &item);
+        }
+        tokio::time::advance(Duration::from_secs(30)).await;
+        let process = world.process();
+        process
+            .provider
+            .finish(&simulation::tenant())
+            .await
+            .unwrap();
+        let members = process.members(&directory.group).await;
+        assert_eq!(members, sorted(&directory.inside));
+        assert_eq!(process.journal_len().await, entries_left);
+        let seen = directory.see().await;
+        assert!(seen.has("Guides", &directory.inside));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_doctor_lists_what_is_half_done_and_finishes_what_is_past_its_lease() {
     let directory = Directory::new(3, MANY).await;

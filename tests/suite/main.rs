@@ -18,6 +18,7 @@ mod fairness;
 mod faults;
 mod floor;
 mod http;
+mod index_versions;
 mod journal;
 mod lambda_events;
 mod large_groups;

@@ -1,5 +1,8 @@
 //! The shipped router on an embedded table in memory, for the suites beside this file.
 
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::body::Body;
 use axum::http::request::Builder;
@@ -13,6 +16,7 @@ use scim_lambda::stack::{Config, Stack};
 use scim_lambda::store::{ConfigItem, Meter};
 use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions, TenantId};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::time::Duration;
 use tower::ServiceExt;
 
@@ -27,6 +31,7 @@ pub(crate) struct Server {
     /// A token of `acme` that may do everything.
     pub(crate) token: String,
     pub(crate) stack: Stack,
+    sdk: SdkConfig,
     _table: Embedded,
     pub(crate) data: DataDirectory,
 }
@@ -84,12 +89,41 @@ impl Server {
             router: http::router(stack.service().unwrap()),
             token: String::new(),
             stack,
+            sdk,
             _table: table,
             data,
         };
         server.add_tenant("acme", rules).await;
         server.token = server.issue("acme", |_| {}).await;
         server
+    }
+
+    /// The table, past the service.
+    pub(crate) fn table(&self) -> Client {
+        Client::new(&self.sdk)
+    }
+
+    /// Everything in the table, in order.
+    pub(crate) async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let scan = self.table().scan().table_name(self.stack.store.table());
+        let pages = scan.consistent_read(true).into_paginator().items().send();
+        let mut items = pages.collect::<Result<Vec<_>, _>>().await.unwrap();
+        items.sort_by_key(|item| [&item["pk"], &item["sk"]].map(|key| key.as_s().unwrap().clone()));
+        items
+    }
+
+    /// Changes one item past the service.
+    pub(crate) async fn tamper(&self, pk: &str, sk: &str, change: &str, value: AttributeValue) {
+        let update = self.table().update_item();
+        update
+            .table_name(self.stack.store.table())
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .key("sk", AttributeValue::S(sk.to_owned()))
+            .update_expression(change)
+            .expression_attribute_values(":v", value)
+            .send()
+            .await
+            .unwrap();
     }
 
     /// Makes one more tenant.

@@ -357,6 +357,15 @@ impl Registry {
         }
     }
 
+    /// Says of every index that not every resource has its entries yet.
+    pub fn mark_all_building(&mut self) {
+        for slot in &mut self.resource_types {
+            for index in &mut Arc::make_mut(slot).indexes {
+                Arc::make_mut(index).state = IndexState::Building;
+            }
+        }
+    }
+
     fn named_schema(
         &self,
         source: &Map<String, Value>,

@@ -40,9 +40,9 @@ const NAME: &str = "Erase";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct DeleteJob {
     /// The resource type, by name.
-    resource_type: String,
+    pub(super) resource_type: String,
     /// The resource's `id`.
-    id: String,
+    pub(super) id: String,
     /// The set of its members, if it is a group.
     set: Option<GroupState>,
 }
@@ -85,10 +85,12 @@ pub(super) async fn resume(
         return Ok(false);
     };
     let entry = item::take_text(&mut item, "del")?;
+    let tombstone = Stored::from_item(item)?;
+    tombstone.check_write()?;
     let job = DeleteJob {
         resource_type: resource_type.name.clone(),
         id: id.to_owned(),
-        set: Stored::from_item(item)?.group,
+        set: tombstone.group,
     };
     // The writer that holds the entry may be at it too: nothing of this harms when it is done twice.
     let owner = token();

@@ -32,12 +32,22 @@ enum Job {
 /// Reads the text of an entry; nothing if it is no work that this version knows.
 pub(in crate::store) fn parse(text: &str) -> Option<Box<dyn Work>> {
     let job: Job = serde_json::from_str(text).ok()?;
-    Some(Box::new(job))
+    let is_newer = matches!(&job, Job::ReplaceSet(job) if job.is_newer());
+    (!is_newer).then(|| Box::new(job) as Box<dyn Work>)
 }
 
 impl Work for Job {
     fn is_change(&self) -> bool {
         !matches!(self, Self::SweepSet(_))
+    }
+
+    fn resource(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::ReplaceSet(job) => Some((&job.resource_type, &job.group)),
+            Self::EditSet(job) => Some((&job.resource_type, &job.group)),
+            Self::Delete(job) => Some((&job.resource_type, &job.id)),
+            Self::SweepSet(_) => None,
+        }
     }
 
     fn resume<'w>(

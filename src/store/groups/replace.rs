@@ -12,6 +12,7 @@ use super::set;
 use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, keep_members, typed, update};
 use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::error::StoreError;
+use crate::store::index_version::INDEX_VERSION;
 use crate::store::item::{GroupState, Stored};
 use crate::store::resources::entry::Entries;
 use crate::store::resources::write::{self, Besides, New, Refusal};
@@ -122,6 +123,7 @@ pub(super) async fn create(
                 text: new.write.body.to_owned(),
                 entries_before: Entries::default(),
                 entries: new.write.entries.clone(),
+                index_version: INDEX_VERSION,
             }),
             now: new.write.now,
         };

@@ -18,6 +18,7 @@ use super::sweep_set;
 use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, update_noted};
 use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::error::StoreError;
+use crate::store::index_version::{FIRST_INDEX_VERSION, INDEX_VERSION};
 use crate::store::item::{GroupState, Stored};
 use crate::store::journal::{self, Lease, NewEntry, Note, Stage};
 use crate::store::resources::Resources;
@@ -72,6 +73,35 @@ pub(super) struct JobBody {
     pub(super) entries_before: Entries,
     /// The keys it stands under from now on.
     pub(super) entries: Entries,
+    /// The version of the index entries that these keys are. The first is not written.
+    #[serde(default = "first_index_version", skip_serializing_if = "is_first")]
+    pub(super) index_version: u64,
+}
+
+fn first_index_version() -> u64 {
+    FIRST_INDEX_VERSION
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_first(index_version: &u64) -> bool {
+    *index_version == FIRST_INDEX_VERSION
+}
+
+impl ReplaceSetJob {
+    /// Whether a newer version of the service has written the job down, with keys that this one cannot
+    /// write.
+    pub(super) fn is_newer(&self) -> bool {
+        self.index_version() > INDEX_VERSION
+    }
+
+    fn index_version(&self) -> u64 {
+        self.body
+            .as_ref()
+            .map_or(INDEX_VERSION, |body| body.index_version)
+    }
 }
 
 impl JobBody {
@@ -81,6 +111,7 @@ impl JobBody {
             text: body.write.body.to_owned(),
             entries_before: body.entries_before.clone(),
             entries: body.write.entries.clone(),
+            index_version: INDEX_VERSION,
         }
     }
 
@@ -158,6 +189,12 @@ pub(super) async fn resume(
 ) -> Result<(), StoreError> {
     let stage = match stage {
         Stage::Begun if is_made(table, job, types).await? => Stage::Made,
+        // This version cannot write the group's index entries from the keys that an earlier one wrote
+        // down, so the change will never be made.
+        Stage::Begun if job.index_version() < INDEX_VERSION => {
+            lease.refuse(table).await?;
+            Stage::Refused
+        }
         stage => stage,
     };
     match stage {

@@ -165,6 +165,9 @@ impl<'t> Journal<'t> {
                 false => Outcome::Other,
             });
         };
+        if self.is_about_newer(&*work, types).await? {
+            return Ok(Outcome::Unknown);
+        }
         loop {
             let Some(taken) = self.take_over(&entry.key, seen).await? else {
                 return Ok(Outcome::Other);
@@ -223,6 +226,20 @@ impl<'t> Journal<'t> {
     fn work(self, entry: &Entry) -> Option<Box<dyn Work>> {
         let is_known = entry.has_known_step && entry.lease_until.is_some();
         (self.parse)(&entry.text).filter(|_| is_known)
+    }
+
+    /// Whether a newer version of the service has written the resource that the work is about. Then that
+    /// version has to finish the work.
+    async fn is_about_newer(self, work: &dyn Work, types: &Registry) -> Result<bool, StoreError> {
+        let Some((type_name, id)) = work.resource() else {
+            return Ok(false);
+        };
+        let Some(resource_type) = types.resource_type(type_name) else {
+            return Ok(false);
+        };
+        let key = self.table.keys().resources(resource_type).key(id);
+        let item = get::one(self.table, &key).await?;
+        Ok(item.is_some_and(|item| item::is_newer(&item)))
     }
 
     /// Whether an entry is as it was read. One that cannot be parsed may have lost its further parts

@@ -32,6 +32,10 @@ pub(super) trait Work: Send + Sync {
     /// Whether it changes what a client sees, and does not only clean up.
     fn is_change(&self) -> bool;
 
+    /// The resource that it changes: the name of its type, and its `id`. Nothing if it only removes what
+    /// no resource uses any more.
+    fn resource(&self) -> Option<(&str, &str)>;
+
     /// Does what is left of it, and ends the entry.
     fn resume<'w>(
         &'w self,

@@ -12,7 +12,7 @@ use crate::store::key_range::{EVERY_KEY, KeyRange};
 use crate::store::keys::{self, Key, Partition};
 use crate::store::table::allowance::CountLimit;
 use crate::store::table::query::{Query, Shown, Window};
-use crate::store::table::transaction::{MAX_STEPS, Refused, Transaction};
+use crate::store::table::transaction::Transaction;
 use crate::store::table::write::{Check, Condition, Delete};
 use crate::store::table::{Table, get};
 
@@ -198,22 +198,7 @@ impl<'t> Indexes<'t> {
         stored: &Stored,
         entries: &Entries,
     ) -> Result<(), StoreError> {
-        let (keys, id) = (self.table.keys(), &stored.id);
-        let entries: Vec<&Entry> = entries.iter().collect();
-        for part in entries.chunks(MAX_STEPS - 1) {
-            let token = token();
-            let mut transaction = Transaction::default();
-            let is_as_read = Condition::new("v = :v AND attribute_not_exists(del)")
-                .value(":v", n(stored.revision))
-                .showing_item();
-            let check = Check::new(keys.resources(resource_type).key(id), is_as_read);
-            transaction.push(check, Refusal::Resource);
-            for entry in part {
-                write::add_entry(&mut transaction, keys, resource_type, id, entry, &token);
-            }
-            commit(self.table, transaction, &token).await?;
-        }
-        Ok(())
+        write::put_entries(self.table, resource_type, stored, entries).await
     }
 
     /// A page of a partition of an index as it is in the table: of its entries or of a switch's claims.
@@ -264,7 +249,7 @@ impl<'t> Indexes<'t> {
         // The key is a claim of another resource by now.
         let gone = Refusal::Is(StoreError::NotFound);
         transaction.push(Delete::new(entry).when(is_same), gone);
-        commit(self.table, transaction, &token()).await
+        write::commit(self.table, transaction, &token()).await
     }
 
     fn partition(self, resource_type: &ResourceType, index: &Index) -> Partition {
@@ -287,16 +272,5 @@ impl<'t> Indexes<'t> {
             entries: entries.collect::<Result<_, StoreError>>()?,
             next: page.next,
         })
-    }
-}
-
-async fn commit(
-    table: &Table,
-    transaction: Transaction<Refusal>,
-    token: &str,
-) -> Result<(), StoreError> {
-    match transaction.commit(table, token).await? {
-        Ok(()) => Ok(()),
-        Err(Refused { refusal, item }) => Err(refusal.into_error(item.as_ref())),
     }
 }

@@ -10,6 +10,7 @@ pub(super) mod write;
 use std::collections::HashMap;
 
 use super::error::StoreError;
+use super::index_version::INDEX_VERSION;
 use super::item::{self, Item, Stored, n, s, token};
 use super::key_range::EVERY_KEY;
 use super::table::query::{Query, Shown, Window};
@@ -208,6 +209,28 @@ impl<'t> Resources<'t> {
             .set("body = :body")
             .value(":v", n(stored.revision))
             .value(":body", s(&stored.body));
+        update.send(self.table, &token).await?;
+        Ok(())
+    }
+
+    /// Says in a resource that it has the index entries of this version of the service, on the condition
+    /// that the body is still as it was read. What clients see does not change, so neither do version and
+    /// time.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`, `Unavailable`, `Backend`.
+    pub async fn write_index_version(
+        self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+    ) -> Result<(), StoreError> {
+        let (token, keys) = (token(), self.table.keys());
+        let mut update = Update::new(keys.resources(resource_type).key(&stored.id), &token);
+        update
+            .require("attribute_not_exists(del) AND v = :v")
+            .set("ix = :ix")
+            .value(":v", n(stored.revision))
+            .value(":ix", n(INDEX_VERSION));
         update.send(self.table, &token).await?;
         Ok(())
     }

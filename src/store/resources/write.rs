@@ -4,11 +4,12 @@
 use super::entry::{Entries, Entry};
 use crate::protocol::schema::ResourceType;
 use crate::store::error::StoreError;
+use crate::store::index_version::INDEX_VERSION;
 use crate::store::item::{self, Item, Stored, n, s, signed, token};
 use crate::store::keys::{self, Keys};
 use crate::store::table::Table;
-use crate::store::table::transaction::{Refused, Transaction};
-use crate::store::table::write::{Condition, Delete, Put, Request, Update};
+use crate::store::table::transaction::{MAX_STEPS, Refused, Transaction};
+use crate::store::table::write::{Check, Condition, Delete, Put, Request, Update};
 
 /// What a write makes of a resource.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +80,7 @@ impl New<'_> {
             modified: self.write.now,
             password: self.write.password.map(str::to_owned),
             lacks_id: false,
+            index_version: INDEX_VERSION,
             group: None,
         }
     }
@@ -100,6 +102,7 @@ impl BodyChange<'_> {
         } = self.write;
         after.body = body.to_owned();
         after.lacks_id = false;
+        after.index_version = INDEX_VERSION;
         after.revision += 1;
         after.modified = now;
         after.password = password.map(str::to_owned);
@@ -112,7 +115,7 @@ impl BodyChange<'_> {
             .value(":body", s(&after.body))
             .value(":v", n(after.revision))
             .value(":modified", n(after.modified))
-            .value(":ix", n(item::INDEX_VERSION))
+            .value(":ix", n(after.index_version))
             .require("v = :read")
             .value(":read", n(before.revision));
         match &after.password {
@@ -172,7 +175,7 @@ pub(in crate::store) async fn create(
 ///
 /// # Errors
 /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read, `Taken`,
-/// `TooLarge`, `TooManyEntries`; what `besides` may be refused for.
+/// `TooLarge`, `TooManyEntries`, `Newer`; what `besides` may be refused for.
 pub(in crate::store) async fn update(
     table: &Table,
     resource_type: &ResourceType,
@@ -180,6 +183,10 @@ pub(in crate::store) async fn update(
     body: Option<BodyChange<'_>>,
     besides: &impl Besides,
 ) -> Result<Stored, StoreError> {
+    before.check_write()?;
+    if let (Some(body), true) = (body, before.is_earlier()) {
+        renew_entries(table, resource_type, before, body.entries_before).await?;
+    }
     let mut held: Option<Entries> = None;
     loop {
         let body = body.map(|body| BodyChange {
@@ -241,7 +248,7 @@ async fn update_once(
 ///
 /// # Errors
 /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read,
-/// `TooManyEntries`.
+/// `TooManyEntries`, `Newer`.
 pub(in crate::store) async fn remove(
     table: &Table,
     resource_type: &ResourceType,
@@ -250,6 +257,7 @@ pub(in crate::store) async fn remove(
     item: impl Fn(&str) -> Request,
     besides: impl Fn(&mut Transaction<Refusal>, &str),
 ) -> Result<(), StoreError> {
+    before.check_write()?;
     let (keys, id) = (table.keys(), &before.id);
     let mut held = entries.clone();
     loop {
@@ -270,6 +278,67 @@ pub(in crate::store) async fn remove(
             }) => held = held.without(&entry),
             Err(Refused { refusal, item }) => return Err(refusal.into_error(item.as_ref())),
         }
+    }
+}
+
+/// Writes entries of a resource, on the condition that it is still as it was read.
+///
+/// # Errors
+/// `Taken` when a claim belongs to another resource; `NotFound` or `VersionMismatch` when the resource
+/// has changed.
+pub(super) async fn put_entries(
+    table: &Table,
+    resource_type: &ResourceType,
+    stored: &Stored,
+    entries: &Entries,
+) -> Result<(), StoreError> {
+    let (keys, id) = (table.keys(), &stored.id);
+    let entries: Vec<&Entry> = entries.iter().collect();
+    for part in entries.chunks(MAX_STEPS - 1) {
+        let token = token();
+        let mut transaction = Transaction::default();
+        let is_as_read = Condition::new("v = :v AND attribute_not_exists(del)")
+            .value(":v", n(stored.revision))
+            .showing_item();
+        let check = Check::new(keys.resources(resource_type).key(id), is_as_read);
+        transaction.push(check, Refusal::Resource);
+        for entry in part {
+            add_entry(&mut transaction, keys, resource_type, id, entry, &token);
+        }
+        commit(table, transaction, &token).await?;
+    }
+    Ok(())
+}
+
+/// Writes all entries of a resource whose entries may be those of an earlier version of the service.
+async fn renew_entries(
+    table: &Table,
+    resource_type: &ResourceType,
+    stored: &Stored,
+    entries: &Entries,
+) -> Result<(), StoreError> {
+    let mut wanted = entries.clone();
+    loop {
+        match put_entries(table, resource_type, stored, &wanted).await {
+            // The two resources had different keys in the earlier version. The client did not ask for
+            // the value, so its change is not refused; `scim doctor` names the two.
+            Err(StoreError::Taken { attribute }) => {
+                wanted = wanted.filtered(|entry| !entry.unique || entry.attribute() != attribute);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Commits a transaction about a resource that was read before.
+pub(super) async fn commit(
+    table: &Table,
+    transaction: Transaction<Refusal>,
+    token: &str,
+) -> Result<(), StoreError> {
+    match transaction.commit(table, token).await? {
+        Ok(()) => Ok(()),
+        Err(Refused { refusal, item }) => Err(refusal.into_error(item.as_ref())),
     }
 }
 

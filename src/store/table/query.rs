@@ -65,7 +65,7 @@ impl Shown {
             Self::All | Self::Count => return None,
             Self::Keys => "sk, del",
             Self::Resource => {
-                "sk, body, v, created, modified, del, mv, ms, n, about, #set, #inner, #open"
+                "sk, body, v, ix, created, modified, del, mv, ms, n, about, #set, #inner, #open"
             }
             Self::Entry => "sk, id",
             Self::Number => "n",
