@@ -17,8 +17,9 @@ use super::action::Actions;
 use super::api::Api;
 use super::call::Call;
 use super::open::open_call;
+use super::public_url::Mount;
 use super::route::{Route, Target, no_such_endpoint};
-use super::{Gateway, Refused, Service, answer, media_type, observe, public_url, v1, v2};
+use super::{Gateway, Refused, Service, answer, media_type, observe, v1, v2};
 use crate::protocol::profile::Tolerance;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::{Error, Result};
@@ -28,9 +29,11 @@ use crate::provider::{REQUEST_BUDGET, Scope};
 pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Request) -> Response {
     let is_head = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
-    let gateway = parts.extensions.get::<Gateway>();
-    let path = public_url::local_path(parts.uri.path(), service.public_url.as_ref(), gateway);
-    let route = Route::parse(path);
+    let mount = Mount {
+        configured: service.public_url.as_ref(),
+        gateway: parts.extensions.get::<Gateway>(),
+    };
+    let route = Route::parse(mount.local_path(parts.uri.path()));
     if let Some(Refused(error)) = parts.extensions.get::<Refused>() {
         return route.api.finish(route.api.error(error));
     }
@@ -67,7 +70,7 @@ async fn carry_out(
 ) -> Result<Response> {
     let method = route.api.method(&parts);
     observe::note_route(shown(&method), route.api.name(), target.template());
-    let (mut call, body) = open_call(service, (parts, body), &route.api).await?;
+    let (mut call, body) = open_call(service, parts, body, &route.api).await?;
     if *target == Target::Me {
         call.scope = call.scope.at_me();
     }

@@ -10,7 +10,8 @@ use axum::http::request::Parts;
 
 use super::api::Api;
 use super::call::Call;
-use super::{Gateway, Service, observe, public_url, signed};
+use super::public_url::Mount;
+use super::{Gateway, Service, observe, signed};
 use crate::protocol::Result;
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::Profile;
@@ -26,14 +27,18 @@ use crate::tenant::{CredentialKind, RequestHead, TenantId, refusal};
 /// `Unavailable` when the caller cannot be looked up.
 pub(super) async fn open_call<'s>(
     service: &'s Service,
-    (mut parts, body): (Parts, Body),
+    mut parts: Parts,
+    body: Body,
     api: &Api,
 ) -> Result<(Call<'s>, Body)> {
     let extensions = &mut parts.extensions;
     let meter = extensions.remove::<Meter>().unwrap_or_default();
     let gateway = extensions.remove::<Gateway>();
-    let place = (service.public_url.as_ref(), gateway.as_ref());
-    let path = public_url::public_path(parts.uri.path(), place.0, place.1);
+    let mount = Mount {
+        configured: service.public_url.as_ref(),
+        gateway: gateway.as_ref(),
+    };
+    let path = mount.public_path(parts.uri.path());
     let method = api.method(&parts);
     let head = request_head(&parts, api, method.as_str(), &path)?;
     let is_enabled = |tenant, kind| is_enabled(service, meter.clone(), tenant, kind);
@@ -44,7 +49,7 @@ pub(super) async fn open_call<'s>(
     observe::note_tenant(&caller.tenant);
     let turn = service.admission.admit(&caller.tenant).await?;
     let body = signed::admit(service, &caller, &parts.headers, body, &meter).await?;
-    let base_url = public_url::base_url(place.0, place.1, &api.base_path());
+    let base_url = mount.base_url(&api.base_path());
     let scope = service.provider.scope(caller, base_url, meter).await?;
     let scope = match api.dialect() {
         // A client of SCIM 1.1 cannot know of a profile of 2.0.

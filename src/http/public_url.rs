@@ -134,50 +134,52 @@ impl PublicUrl {
     }
 }
 
-/// The base URL for a request below `base_path`, from what is configured or else from the gateway.
-///
-/// If both are unknown, it is a path alone, which a client resolves against the URL that it used.
-pub(super) fn base_url(
-    configured: Option<&PublicUrl>,
-    gateway: Option<&Gateway>,
-    base_path: &str,
-) -> String {
-    configured
-        .or_else(|| gateway?.public_url.as_ref())
-        .map_or_else(|| base_path.to_owned(), |url| url.at(base_path))
+/// Under which URL one request came in: what is configured, and what the gateway says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mount<'r> {
+    /// The configured URL, which comes before the gateway's.
+    pub(super) configured: Option<&'r PublicUrl>,
+    /// The gateway, if there is one.
+    pub(super) gateway: Option<&'r Gateway>,
 }
 
-/// The path in the URL that the client used, which is what it signed.
-pub(super) fn public_path(
-    path: &str,
-    configured: Option<&PublicUrl>,
-    gateway: Option<&Gateway>,
-) -> String {
-    let public_url = configured.or_else(|| gateway?.public_url.as_ref());
-    let prefix = public_url.map_or("", |url| url.prefix.as_str());
-    format!("{prefix}{}", local_path(path, configured, gateway))
-}
+impl<'r> Mount<'r> {
+    /// The base URL of a protocol whose paths begin with `base_path`.
+    ///
+    /// If no public URL is known, it is a path alone, which a client resolves against the URL that it used.
+    pub(super) fn base_url(self, base_path: &str) -> String {
+        self.public_url()
+            .map_or_else(|| base_path.to_owned(), |url| url.at(base_path))
+    }
 
-/// The request's path without the prefixes that belong to the gateway and to the public URL.
-///
-/// Prefixes are removed only if a path of this service is left: a stage or an API mapping may be named
-/// `scim` or `v2` too, and gateways differ in what they have removed already.
-pub(super) fn local_path<'p>(
-    path: &'p str,
-    configured: Option<&PublicUrl>,
-    gateway: Option<&Gateway>,
-) -> &'p str {
-    let stage = gateway.map_or("", |gateway| gateway.stage.as_str());
-    let mount = configured.map_or("", |url| url.prefix.as_str());
-    let prefixes = match gateway.is_some_and(|gateway| gateway.stage_leads) {
-        true => [[stage, ""], [stage, mount], ["", mount], ["", ""]],
-        false => [["", mount], ["", ""], [stage, mount], [stage, ""]],
-    };
-    let mut rests = prefixes.iter().filter_map(|[outer, inner]| {
-        let rest = without(path, outer)?;
-        without(rest, inner).filter(|rest| Route::is_served(rest))
-    });
-    rests.next().unwrap_or(path)
+    /// The path in the URL that the client used, which is what it signed.
+    pub(super) fn public_path(self, path: &str) -> String {
+        let prefix = self.public_url().map_or("", |url| url.prefix.as_str());
+        format!("{prefix}{}", self.local_path(path))
+    }
+
+    /// The request's path without the prefixes that belong to the gateway and to the public URL.
+    ///
+    /// Prefixes are removed only if a path of this service is left: a stage or an API mapping may be named
+    /// `scim` or `v2` too, and gateways differ in what they have removed already.
+    pub(super) fn local_path(self, path: &str) -> &str {
+        let stage = self.gateway.map_or("", |gateway| gateway.stage.as_str());
+        let mount = self.configured.map_or("", |url| url.prefix.as_str());
+        let prefixes = match self.gateway.is_some_and(|gateway| gateway.stage_leads) {
+            true => [[stage, ""], [stage, mount], ["", mount], ["", ""]],
+            false => [["", mount], ["", ""], [stage, mount], [stage, ""]],
+        };
+        let mut rests = prefixes.iter().filter_map(|[outer, inner]| {
+            let rest = without(path, outer)?;
+            without(rest, inner).filter(|rest| Route::is_served(rest))
+        });
+        rests.next().unwrap_or(path)
+    }
+
+    fn public_url(self) -> Option<&'r PublicUrl> {
+        self.configured
+            .or_else(|| self.gateway?.public_url.as_ref())
+    }
 }
 
 /// What follows a prefix of whole segments.
@@ -221,13 +223,17 @@ mod tests {
     fn what_is_configured_wins_over_what_the_gateway_says() {
         let configured = url("https://a.example/x");
         let gateway = http_api("b.example", "prod", "/prod/scim/v2/Users");
-        let both = base_url(Some(&configured), Some(&gateway), V2_PATH);
-        assert_eq!(both, "https://a.example/x/scim/v2");
-        assert_eq!(
-            base_url(None, Some(&gateway), V2_PATH),
-            "https://b.example/prod/scim/v2"
-        );
-        assert_eq!(base_url(None, None, V2_PATH), "/scim/v2");
+        let check = |configured: Option<&PublicUrl>, gateway: Option<&Gateway>, expected: &str| {
+            let mount = Mount {
+                configured,
+                gateway,
+            };
+            assert_eq!(mount.base_url(V2_PATH), expected);
+        };
+        let both = "https://a.example/x/scim/v2";
+        check(Some(&configured), Some(&gateway), both);
+        check(None, Some(&gateway), "https://b.example/prod/scim/v2");
+        check(None, None, "/scim/v2");
     }
 
     fn http_api(domain: &str, stage: &str, path: &str) -> Gateway {
@@ -242,7 +248,11 @@ mod tests {
     #[test]
     fn the_stage_is_part_of_the_url_where_clients_see_it() {
         fn check(gateway: &Gateway, base: &str) {
-            assert_eq!(base_url(None, Some(gateway), V2_PATH), base, "{gateway:?}");
+            let mount = Mount {
+                configured: None,
+                gateway: Some(gateway),
+            };
+            assert_eq!(mount.base_url(V2_PATH), base, "{gateway:?}");
         }
         let api = "x1.execute-api.eu-west-1.amazonaws.com";
         let base = |prefix: &str| format!("https://{api}{prefix}/scim/v2");
@@ -272,7 +282,11 @@ mod tests {
         let check = |mount: &str, stage: &str, path: &str, expected: &str| {
             let configured = url(&format!("https://a.example{mount}"));
             let gateway = http_api("x1.example", stage, path);
-            let local = local_path(path, Some(&configured), Some(&gateway));
+            let local = Mount {
+                configured: Some(&configured),
+                gateway: Some(&gateway),
+            };
+            let local = local.local_path(path);
             assert_eq!(local, expected, "{mount} {stage} {path}");
         };
         check("/x", "prod", "/prod/x/scim/v2", "/scim/v2");
@@ -286,6 +300,10 @@ mod tests {
         check("/scim", "$default", "/scim/v2/Users", "/scim/v2/Users");
         check("/v2", "v2", "/v2/scim/scim/Users", "/scim/scim/Users");
         check("/v2", "v2", "/v2/v2/acme/scim/Users", "/v2/acme/scim/Users");
-        assert_eq!(local_path("/prod/scim", None, None), "/prod/scim");
+        let unknown = Mount {
+            configured: None,
+            gateway: None,
+        };
+        assert_eq!(unknown.local_path("/prod/scim"), "/prod/scim");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
 
-use super::shown::Shown;
+use super::representation::RepresentationV1;
 use crate::http::call::Call;
 use crate::protocol::message::Selection;
 use crate::protocol::resource::ResourceId;
@@ -25,7 +25,7 @@ const MAX_READING: usize = 8;
 pub(super) async fn embed_users(
     call: &Call<'_>,
     dialect: Dialect,
-    devices: &mut [Shown],
+    devices: &mut [RepresentationV1],
 ) -> Result<()> {
     let registry = &call.scope.tenant.registry;
     let Some(users) = registry.resource_type("User") else {
@@ -55,7 +55,7 @@ pub(super) async fn embed_users(
     Ok(())
 }
 
-fn user_id(device: &Shown) -> Option<&str> {
+fn user_id(device: &RepresentationV1) -> Option<&str> {
     device.object.get("userId")?.as_str()
 }
 
@@ -76,6 +76,6 @@ async fn read(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Option<Map<St
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let user = Shown::of(&user, view, &call.scope.base_url)?;
+    let user = RepresentationV1::of(&user, view, &call.scope.base_url)?;
     Ok(Some(user.object))
 }

@@ -3,7 +3,7 @@
 use axum::response::Response;
 
 use super::device;
-use super::shown::Shown;
+use super::representation::RepresentationV1;
 use crate::http::answer;
 use crate::http::call::Call;
 use crate::protocol::Result;
@@ -28,13 +28,14 @@ pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
     let provider = &call.service.provider;
     let scope = &call.scope;
     let translate = |found: &Representation<'_>| {
-        let Shown { object, version } = Shown::of(found, view, &scope.base_url)?;
+        let RepresentationV1 { object, version } =
+            RepresentationV1::of(found, view, &scope.base_url)?;
         let Rendered {
             value: object,
             bytes,
         } = Rendered::object(object);
         Ok(Rendered {
-            value: Shown { object, version },
+            value: RepresentationV1 { object, version },
             bytes,
         })
     };
@@ -49,7 +50,10 @@ pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
     let sizes = resources.iter().map(|shown| body_size(&shown.object));
     let size = sizes.sum();
     let write = || {
-        let texts: Vec<_> = resources.into_iter().map(Shown::into_text).collect();
+        let texts: Vec<_> = resources
+            .into_iter()
+            .map(RepresentationV1::into_text)
+            .collect();
         head.render_v1(&texts)
     };
     Ok(answer::message(scope.compute.run(size, write).await?))

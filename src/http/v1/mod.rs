@@ -7,8 +7,8 @@ mod bulk;
 mod device;
 mod discovery;
 mod list;
+mod representation;
 mod resource;
-mod shown;
 
 use axum::body::Body;
 use axum::response::Response;

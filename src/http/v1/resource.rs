@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::device;
-use super::shown::Shown;
+use super::representation::RepresentationV1;
 use crate::http::call::Call;
 use crate::http::{answer, body, render};
 use crate::protocol::message::Selection;
@@ -40,7 +40,7 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
             .create(scope, view.resource_type, request.body, &selection)
             .await
             .map_err(explain)?;
-        return shown(call, view, StatusCode::CREATED, created).await;
+        return answer_with(call, view, StatusCode::CREATED, created).await;
     }
     let plan = || view.creation(request, &scope.tenant.registry);
     let request = scope.compute.run(size, plan).await?;
@@ -51,7 +51,7 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
     let made = made.ok_or_else(|| Error::internal("a bulk request made no resource"))?;
     let id = resource_id(view.resource_type, &made.id)?;
     let created = current(call, view, &id, &selection).await?;
-    shown(call, view, StatusCode::CREATED, created).await
+    answer_with(call, view, StatusCode::CREATED, created).await
 }
 
 /// GET of one resource.
@@ -82,12 +82,12 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
         .await?;
     let known = match read {
         Read::Found(found) => {
-            let translated = translated(call, view, found).await?;
-            match whole.check_read(&translated.version)? {
+            let written = written(call, view, found).await?;
+            match whole.check_read(&written.version)? {
                 version::Read::Representation => {
-                    return Ok(with_resource(StatusCode::OK, translated));
+                    return Ok(with_resource(StatusCode::OK, written));
                 }
-                version::Read::NotModified => translated.version,
+                version::Read::NotModified => written.version,
             }
         }
         Read::NotModified(version) => version,
@@ -119,7 +119,7 @@ async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Resul
     let replaced = provider
         .replace(scope, view.resource_type, id, body, &selection, &condition)
         .await?;
-    shown(call, view, StatusCode::OK, replaced).await
+    answer_with(call, view, StatusCode::OK, replaced).await
 }
 
 async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
@@ -130,8 +130,8 @@ async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<
     let translated = call.read(size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
     let merged = apply(call, view, id, body, &selection).await?;
-    let merged = or_current(call, view, id, (merged, &selection)).await?;
-    shown(call, view, StatusCode::OK, merged).await
+    let merged = or_current(call, view, id, merged, &selection).await?;
+    answer_with(call, view, StatusCode::OK, merged).await
 }
 
 /// PATCH of one resource. It always answers with the resource, which clients of SCIM 1.1 read; clients of
@@ -160,8 +160,8 @@ pub(super) async fn patch(
         return Ok(answer::no_content(&location, &version));
     }
     let patched = apply(call, view, id, body, &selection).await?;
-    let patched = or_current(call, view, id, (patched, &selection)).await?;
-    shown(call, view, StatusCode::OK, patched).await
+    let patched = or_current(call, view, id, patched, &selection).await?;
+    answer_with(call, view, StatusCode::OK, patched).await
 }
 
 /// DELETE of one resource. Many clients of SCIM 1.1 wait for a 200; those of the Ionic API know both.
@@ -231,7 +231,8 @@ async fn or_current<'v>(
     call: &Call<'_>,
     view: View<'v>,
     id: &ResourceId,
-    (patched, selection): (Patched<'v>, &Selection),
+    patched: Patched<'v>,
+    selection: &Selection,
 ) -> Result<Representation<'v>> {
     match patched {
         Patched::Resource(changed) => Ok(changed),
@@ -257,18 +258,18 @@ async fn current<'v>(
 }
 
 /// The answer with a resource, translated.
-async fn shown(
+async fn answer_with(
     call: &Call<'_>,
     view: View<'_>,
     status: StatusCode,
     found: Representation<'_>,
 ) -> Result<Response> {
-    let translated = translated(call, view, found).await?;
-    Ok(with_resource(status, translated))
+    let written = written(call, view, found).await?;
+    Ok(with_resource(status, written))
 }
 
 /// A resource as it is sent.
-struct Translated {
+struct Written {
     text: String,
     location: String,
     /// The version of all that is shown.
@@ -277,18 +278,14 @@ struct Translated {
 
 /// Translates a resource. A device contains its user if that was asked for; its version then covers the
 /// user too.
-async fn translated(
-    call: &Call<'_>,
-    view: View<'_>,
-    found: Representation<'_>,
-) -> Result<Translated> {
+async fn written(call: &Call<'_>, view: View<'_>, found: Representation<'_>) -> Result<Written> {
     let (scope, size) = (&call.scope, found.size());
     let base_url = &scope.base_url;
     let location = render::location(base_url, view.resource_type, found.id());
-    let translate = || Shown::of(&found, view, base_url);
-    let write = |shown: Shown| {
-        let version = shown.version.clone();
-        (shown.into_text(), version)
+    let translate = || RepresentationV1::of(&found, view, base_url);
+    let write = |one: RepresentationV1| {
+        let version = one.version.clone();
+        (one.into_text(), version)
     };
     let (text, version) = if view.embeds_user(&call.parameters) {
         let mut devices = [scope.compute.run(size, translate).await??];
@@ -298,16 +295,16 @@ async fn translated(
     } else {
         scope.compute.run(size, || translate().map(write)).await??
     };
-    Ok(Translated {
+    Ok(Written {
         text,
         location,
         version,
     })
 }
 
-fn with_resource(status: StatusCode, shown: Translated) -> Response {
-    let (location, version) = (&shown.location, Some(&shown.version));
-    answer::resource(status, shown.text, location, version)
+fn with_resource(status: StatusCode, written: Written) -> Response {
+    let (location, version) = (&written.location, Some(&written.version));
+    answer::resource(status, written.text, location, version)
 }
 
 /// A selection for answers that are not shown.

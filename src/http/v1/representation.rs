@@ -10,14 +10,14 @@ use crate::provider::Representation;
 
 /// A translated resource.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct RepresentationV1 {
     /// The resource of 1.1.
     pub(super) object: Map<String, Value>,
     /// The version of everything that it shows.
     pub(super) version: Version,
 }
 
-impl Shown {
+impl RepresentationV1 {
     /// Translates what a verb returned, without a text in between.
     ///
     /// # Errors
