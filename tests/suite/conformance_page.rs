@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs};
 
 /// The documents: what ids begin with, how many there are, and the name.
@@ -238,9 +238,14 @@ fn shown(reference: &Reference) -> String {
             format!("[{name}](../tests/exchanges/{path})")
         }
         Reference::Test { file, name } => {
-            let file_name = Path::new(file).file_stem().unwrap_or_default();
             let words = name.replace('_', " ");
-            format!("[{}: {words}](../{file})", file_name.display())
+            format!("[{}: {words}](../{file})", module(file))
         }
     }
+}
+
+/// The name of the module that a file holds: that of its folder for `mod.rs`.
+fn module(file: &str) -> &str {
+    let path = file.trim_end_matches("/mod.rs").trim_end_matches(".rs");
+    path.rsplit('/').next().unwrap_or(path)
 }
