@@ -5,23 +5,27 @@
 //! of an event, and panics where they make no URL; it also panics where a body is not base64. So these
 //! parts are taken out of the event first, and put into the request that `lambda_http` has built. The
 //! router needs no more of the URL than path and query, and asks no header for its own address.
+//!
+//! `lambda_http` would decode an answer by the charset that its media type names. Answers of the router
+//! are UTF-8, so they are handed over as they are, and the tables of all charsets stay out of the binary.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{HOST, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, Request, Uri};
+use axum::http::{HeaderMap, Request, Response, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lambda_http::Adapter;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use lambda_http::lambda_runtime::LambdaEvent;
 use lambda_http::request::LambdaRequest;
 use lambda_http::tower::{ServiceBuilder, ServiceExt};
+use lambda_http::{Adapter, IntoResponse};
 use scim_lambda::http::{Gateway, Origin, Refused, origin_form};
 use scim_lambda::protocol::{Error, Result};
 use serde::Serialize;
@@ -44,8 +48,27 @@ pub(crate) async fn answer(
     let mut taken = taken.unwrap_or_default();
     let requests = ServiceBuilder::new()
         .map_request(move |request: lambda_http::Request| taken.put_into(request))
+        .map_response(Answer)
         .service(router);
     Adapter::from(requests).oneshot(event).await
+}
+
+/// An answer of the router.
+struct Answer(Response<Body>);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<lambda_http::Body>> + Send>> {
+        let (parts, body) = self.0.into_parts();
+        Box::pin(async {
+            // The router's bodies are in memory, so reading one does not fail.
+            let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+            let body = match String::from_utf8(bytes.into()) {
+                Ok(text) => lambda_http::Body::Text(text),
+                Err(error) => lambda_http::Body::Binary(error.into_bytes()),
+            };
+            Response::from_parts(parts, body)
+        })
+    }
 }
 
 /// What is taken out of an event before `lambda_http` builds a request of it.
