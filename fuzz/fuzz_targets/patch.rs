@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use scim_protocol::json::parse_object;
 use scim_protocol::patch::PatchRequest;
 use scim_protocol::profile::{Reading, Rules};
-use scim_protocol::resource::{Resource, Verb};
+use scim_protocol::resource::{Resource, DraftKind};
 use scim_protocol::schema::Registry;
 
 const USER: &str = r#"{
@@ -36,7 +36,7 @@ fuzz_target!(|body: &[u8]| {
             continue;
         };
         assert_eq!(patched.changed, patched.resource != resource);
-        let verb = Verb::Replace {
+        let verb = DraftKind::Replace {
             existing: &patched.resource,
         };
         let body = patched.resource.body().clone();

@@ -11,7 +11,7 @@ use scim_protocol::message::{MAX_NAMES, Query, SortOrder};
 use scim_protocol::patch::PatchRequest;
 use scim_protocol::profile::{Profile, Reading, Rules};
 use scim_protocol::projection::Projection;
-use scim_protocol::resource::{Resource, Verb};
+use scim_protocol::resource::{DraftKind, Resource};
 use scim_protocol::schema::{Registry, ResourceType};
 use scim_protocol::sort::SortBy;
 use scim_protocol::v1::{self, Dialect, View};
@@ -90,7 +90,7 @@ fn body(text: &str) -> scim_protocol::Result<Map<String, Value>> {
 
 fn create(text: &str) -> Outcome {
     let rules = Rules::default();
-    let verb = Verb::Create { id: "1" };
+    let verb = DraftKind::Create { id: "1" };
     let mut reading = Reading::new(&rules);
     Resource::from_request(body(text)?, user(), Registry::builtin(), &mut reading, verb).map(
         |draft| {

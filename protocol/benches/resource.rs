@@ -8,7 +8,7 @@ use scim_protocol::message::{ListResponse, Meta, Paging, Selection, render};
 use scim_protocol::patch::PatchRequest;
 use scim_protocol::profile::{Reading, Rules};
 use scim_protocol::projection::{Projection, project_text};
-use scim_protocol::resource::{Resource, Verb};
+use scim_protocol::resource::{DraftKind, Resource};
 use scim_protocol::schema::{Registry, ResourceType};
 
 const USER: &str = include_str!("user.json");
@@ -45,7 +45,7 @@ fn stored() -> Resource {
 
 fn create(reading: &mut Reading<'_>) -> scim_protocol::Result<Resource> {
     let body = json::parse_object(USER.as_bytes())?;
-    let verb = Verb::Create {
+    let verb = DraftKind::Create {
         id: "2819c223-7f76-453a-919d-413861904646",
     };
     let draft = Resource::from_request(body, user(), Registry::builtin(), reading, verb)?;

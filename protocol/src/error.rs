@@ -238,7 +238,7 @@ pub struct Excerpt<T>(T);
 
 impl<T: fmt::Display> fmt::Display for Excerpt<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cut = Cut {
+        let mut cut = ExcerptWriter {
             out: f,
             left: EXCERPT,
             is_cut: false,
@@ -252,13 +252,13 @@ impl<T: fmt::Display> fmt::Display for Excerpt<T> {
 }
 
 /// Writes up to a number of characters and then fails, so that no more is formatted.
-struct Cut<'o, 'f> {
+struct ExcerptWriter<'o, 'f> {
     out: &'o mut fmt::Formatter<'f>,
     left: usize,
     is_cut: bool,
 }
 
-impl fmt::Write for Cut<'_, '_> {
+impl fmt::Write for ExcerptWriter<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for character in text.chars() {
             if self.left == 0 {

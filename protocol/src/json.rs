@@ -64,7 +64,7 @@ fn parse(body: &[u8]) -> Result<Value> {
         return Err(Error::invalid_syntax("The request body is empty"));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let allowance = Allowance::default();
+    let allowance = ValueAllowance::default();
     let level = Level {
         depth: MAX_DEPTH,
         allowance: &allowance,
@@ -81,9 +81,9 @@ fn parse(body: &[u8]) -> Result<Value> {
         })
 }
 
-/// The member of that name, in any case.
+/// The value under that name, in any case (RFC 7643 §2.1).
 #[must_use]
-pub fn member<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
+pub fn get<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
     object.get(name).or_else(|| {
         object
             .iter()
@@ -92,8 +92,13 @@ pub fn member<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m Valu
     })
 }
 
-/// Takes the member of that name, in any case, out of the object.
-pub fn take_member(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
+/// The same, where null counts as absent (RFC 7643 §2.5).
+pub(crate) fn present<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
+    get(object, name).filter(|value| !value.is_null())
+}
+
+/// Takes the value under that name, in any case, out of the object.
+pub fn take(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
     let key = object
         .keys()
         .find(|key| key.eq_ignore_ascii_case(name))?
@@ -213,13 +218,13 @@ fn value_size_up_to(value: &Value, limit: usize) -> usize {
 
 /// How many more values a body may hold. A value in memory is many times larger than its text can be: an
 /// object of two bytes takes some 400.
-struct Allowance {
+struct ValueAllowance {
     values: Cell<usize>,
     containers: Cell<usize>,
     is_used_up: Cell<bool>,
 }
 
-impl Default for Allowance {
+impl Default for ValueAllowance {
     fn default() -> Self {
         Self {
             values: Cell::new(MAX_VALUES),
@@ -229,7 +234,7 @@ impl Default for Allowance {
     }
 }
 
-impl Allowance {
+impl ValueAllowance {
     fn take<E: serde::de::Error>(&self, left: &Cell<usize>) -> Result<(), E> {
         match left.get().checked_sub(1) {
             Some(rest) => left.set(rest),
@@ -246,7 +251,7 @@ impl Allowance {
 #[derive(Clone, Copy)]
 struct Level<'a> {
     depth: u8,
-    allowance: &'a Allowance,
+    allowance: &'a ValueAllowance,
 }
 
 impl Level<'_> {
@@ -318,7 +323,7 @@ impl<'de> Visitor<'de> for Level<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let below = self.below()?;
-        let mut names = Names::default();
+        let mut names = NameSet::default();
         let mut object = Map::new();
         while let Some(name) = access.next_key::<String>()? {
             if object.len() == MAX_NAMES {
@@ -341,12 +346,12 @@ impl<'de> Visitor<'de> for Level<'_> {
 /// The names of an object so far, once there are too many to search: a hash of each, folded. Where two
 /// hashes are equal the names themselves decide.
 #[derive(Default)]
-struct Names {
+struct NameSet {
     hashes: HashSet<u64>,
     state: RandomState,
 }
 
-impl Names {
+impl NameSet {
     /// Tells whether the name is new.
     fn insert(&mut self, object: &Map<String, Value>, name: &str) -> bool {
         let is_new = || !object.keys().any(|key| key.eq_ignore_ascii_case(name));
@@ -494,9 +499,9 @@ mod tests {
     #[test]
     fn members_are_found_in_any_case() {
         let mut object = parse_object(br#"{"operations":[1],"Value":2}"#).unwrap();
-        assert_eq!(member(&object, "Operations"), Some(&Value::from(vec![1])));
-        assert_eq!(take_member(&mut object, "value"), Some(Value::from(2)));
-        assert_eq!(take_member(&mut object, "value"), None);
+        assert_eq!(get(&object, "Operations"), Some(&Value::from(vec![1])));
+        assert_eq!(take(&mut object, "value"), Some(Value::from(2)));
+        assert_eq!(take(&mut object, "value"), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::fmt;
 
 use crate::name::is_attribute_name;
 use crate::profile::{Reading, Tolerance};
-use crate::schema::{ResourceType, Target};
+use crate::schema::{AttributeTarget, ResourceType};
 
 /// An attribute path as written, checked for its characters and not yet for its meaning.
 ///
@@ -49,13 +49,13 @@ impl AttributePath {
         &self,
         resource_type: &'r ResourceType,
         reading: &mut Reading<'_>,
-    ) -> Option<Target<'r>> {
+    ) -> Option<AttributeTarget<'r>> {
         if !is_urn(&self.0) {
             return resolve_plain(resource_type, &self.0, reading);
         }
         let (extension, rest) = resource_type.split_urn(&self.0)?;
         if rest.is_empty() {
-            return extension.map(|_| Target {
+            return extension.map(|_| AttributeTarget {
                 extension,
                 attribute: None,
                 sub_attribute: None,
@@ -70,7 +70,7 @@ impl AttributePath {
             Some(sub) => Some(attribute.sub_attribute(sub)?),
             None => None,
         };
-        Some(Target {
+        Some(AttributeTarget {
             extension,
             attribute: Some(attribute),
             sub_attribute,
@@ -98,7 +98,7 @@ fn resolve_plain<'r>(
     resource_type: &'r ResourceType,
     text: &str,
     reading: &mut Reading<'_>,
-) -> Option<Target<'r>> {
+) -> Option<AttributeTarget<'r>> {
     let (name, sub) = split_sub_attribute(text);
     let (extension, attribute) = match resource_type.attribute(name) {
         Some(attribute) => (None, attribute),
@@ -113,7 +113,7 @@ fn resolve_plain<'r>(
         Some(sub) => Some(attribute.sub_attribute(sub)?),
         None => None,
     };
-    Some(Target {
+    Some(AttributeTarget {
         extension,
         attribute: Some(attribute),
         sub_attribute,

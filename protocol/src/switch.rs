@@ -20,14 +20,14 @@ pub struct Switch {
     /// The name, as it stands in `--set NAME=VALUE` and in the stored configuration.
     pub name: &'static str,
     /// The values that it takes.
-    pub range: Range,
+    pub range: SwitchValues,
     /// What it does, in Markdown.
     pub meaning: &'static str,
 }
 
 /// The values that a switch takes. Displays as people read it: `1 to 10,000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Range {
+pub enum SwitchValues {
     /// `true` or `false`.
     Flag,
     /// One of these words.
@@ -40,13 +40,13 @@ pub enum Range {
 pub const SWITCHES: [Switch; 13] = [
     Switch {
         name: "uniqueGroupDisplayName",
-        range: Range::Flag,
+        range: SwitchValues::Flag,
         meaning: "two groups may not share a name (409); after switching it on, `cargo scim doctor \
                   --repair` claims the names that exist",
     },
     Switch {
         name: "lastModifiedIndex",
-        range: Range::Flag,
+        range: SwitchValues::Flag,
         meaning: "filters on `meta.lastModified` of everything but groups read only the hours they \
                   ask for; a resource's first change in an hour then costs six write units instead \
                   of one; after switching it on or off for a tenant in use, wait two minutes and run \
@@ -54,61 +54,61 @@ pub const SWITCHES: [Switch; 13] = [
     },
     Switch {
         name: "groupPatchAnswers",
-        range: Range::Choice(&["200", "204"]),
+        range: SwitchValues::Choice(&["200", "204"]),
         meaning: "`204` answers a PATCH of a group without the group",
     },
     Switch {
         name: "unknownFilterAttributes",
-        range: Range::Choice(&["refuse", "empty"]),
+        range: SwitchValues::Choice(&["refuse", "empty"]),
         meaning: "`empty` answers no result instead of 400",
     },
     Switch {
         name: "inlineMemberCap",
         // As many as a request can name, so that a group that is shown whole can be put back.
-        range: Range::Number(1, 20_000),
+        range: SwitchValues::Number(1, 20_000),
         meaning: "larger groups, and those whose members would not fit an answer of 4 MB, are \
                   answered without `members` and with a `Link` to \
                   `GET /Groups/{id}/members`, which lists them page by page",
     },
     Switch {
         name: "putKeepsUnnamedExtensions",
-        range: Range::Flag,
+        range: SwitchValues::Flag,
         meaning: "a PUT that does not list an extension leaves it alone",
     },
     Switch {
         name: "passwords",
-        range: Range::Choice(&["discard", "hash"]),
+        range: SwitchValues::Choice(&["discard", "hash"]),
         meaning: "`hash` keeps an argon2id hash",
     },
     Switch {
         name: "defaultCount",
-        range: Range::Number(1, 10_000),
+        range: SwitchValues::Number(1, 10_000),
         meaning: "the size of a page whose request names none, at most `maxCount`",
     },
     Switch {
         name: "maxCount",
         // As many resources as one list may read.
-        range: Range::Number(1, 10_000),
+        range: SwitchValues::Number(1, 10_000),
         meaning: "the largest page",
     },
     Switch {
         name: "basic",
-        range: Range::Flag,
+        range: SwitchValues::Flag,
         meaning: "passwords (HTTP Basic) are created and accepted",
     },
     Switch {
         name: "mac",
-        range: Range::Flag,
+        range: SwitchValues::Flag,
         meaning: "keys to sign requests with are created, and signed requests accepted",
     },
     Switch {
         name: "bulkMaxOperations",
-        range: Range::Number(1, 1_000),
+        range: SwitchValues::Number(1, 1_000),
         meaning: "the most operations of a bulk request",
     },
     Switch {
         name: "bulkMaxPayloadSize",
-        range: Range::Number(1_024, MAX_BODY_BYTES),
+        range: SwitchValues::Number(1_024, MAX_BODY_BYTES),
         meaning: "the largest body of a bulk request, in bytes",
     },
 ];
@@ -172,7 +172,7 @@ impl Switches {
     }
 }
 
-impl Range {
+impl SwitchValues {
     /// The number itself if it is in range, or if this is no range of numbers.
     fn nearest(self, number: u64) -> u64 {
         match self {
@@ -182,7 +182,7 @@ impl Range {
     }
 }
 
-impl fmt::Display for Range {
+impl fmt::Display for SwitchValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag => f.write_str("`true`, `false`"),
@@ -239,9 +239,9 @@ mod tests {
         assert_eq!(names, stored);
         for Switch { name, range, .. } in SWITCHES {
             let values: Vec<Value> = match range {
-                Range::Flag => vec![true.into(), false.into()],
-                Range::Choice(words) => words.iter().map(|word| (*word).into()).collect(),
-                Range::Number(least, most) => vec![least.into(), most.into()],
+                SwitchValues::Flag => vec![true.into(), false.into()],
+                SwitchValues::Choice(words) => words.iter().map(|word| (*word).into()).collect(),
+                SwitchValues::Number(least, most) => vec![least.into(), most.into()],
             };
             assert!(
                 values.iter().any(|value| value.is_number()) || values.contains(&members[name])
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn a_number_out_of_range_is_refused_with_the_range_and_read_as_the_nearest() {
         for Switch { name, range, .. } in SWITCHES {
-            let Range::Number(least, most) = range else {
+            let SwitchValues::Number(least, most) = range else {
                 continue;
             };
             for (value, nearest) in [

@@ -122,7 +122,7 @@ pub struct Precondition {
 
 /// How a read goes on once its condition is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
+pub enum ReadDecision {
     /// Answer with the representation.
     Representation,
     /// The client has it already: 304 without a body.
@@ -175,16 +175,16 @@ impl Precondition {
     ///
     /// # Errors
     /// `VersionMismatch` when `If-Match` does not hold.
-    pub fn check_read(&self, current: &Version) -> Result<Read> {
+    pub fn check_read(&self, current: &Version) -> Result<ReadDecision> {
         self.check_if_match(current)?;
         let known = self
             .if_none_match
             .as_ref()
             .is_some_and(|tags| tags.any(|tag| current.is_whole(tag)));
         Ok(if known {
-            Read::NotModified
+            ReadDecision::NotModified
         } else {
-            Read::Representation
+            ReadDecision::Representation
         })
     }
 
@@ -302,7 +302,7 @@ mod tests {
         let check = |tag: &Version, current: &Version, is_known: bool, is_stored: bool| {
             let tag = format!("\"x\", {tag}");
             let condition = Precondition::parse(None, Some(&tag));
-            let read = condition.check_read(current).unwrap() == Read::NotModified;
+            let read = condition.check_read(current).unwrap() == ReadDecision::NotModified;
             assert_eq!(read, is_known, "{tag} of {current}");
             assert_eq!(condition.check_write(current).is_err(), is_stored);
             let condition = Precondition::parse(Some(&tag), None);
@@ -347,9 +347,9 @@ mod tests {
         let check = |header: &str, known: bool| {
             let condition = Precondition::parse(None, Some(header));
             let read = if known {
-                Read::NotModified
+                ReadDecision::NotModified
             } else {
-                Read::Representation
+                ReadDecision::Representation
             };
             assert_eq!(condition.check_read(&current).unwrap(), read, "{header}");
             assert_eq!(condition.check_write(&current).is_err(), known, "{header}");

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use scim_protocol::json::parse_object;
 use scim_protocol::patch::PatchRequest;
 use scim_protocol::profile::{Reading, Rules};
-use scim_protocol::resource::{MAX_BYTES, Resource, Verb};
+use scim_protocol::resource::{DraftKind, MAX_BYTES, Resource};
 use scim_protocol::schema::Registry;
 use scim_protocol::work::{MAX_STEPS, Work};
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ proptest! {
             Ok(patched) => {
                 prop_assert!(patched.resource.to_text().len() <= MAX_BYTES.max(body.len()));
                 prop_assert!(!work.is_used_up());
-                let verb = Verb::Replace { existing: &resource };
+                let verb = DraftKind::Replace { existing: &resource };
                 let sent = patched.resource.into_body();
                 prop_assert!(Resource::from_request(sent, user, registry, &mut reading, verb).is_ok());
             }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use scim_protocol::profile::{Reading, Rules};
-use scim_protocol::resource::{Resource, Verb};
+use scim_protocol::resource::{DraftKind, Resource};
 use scim_protocol::schema::Registry;
 use serde_json::{Map, Value, json};
 
@@ -90,7 +90,7 @@ fn the_examples_fit_the_schemas() {
             "Devices"
         };
         let resource_type = registry.at_endpoint(endpoint).unwrap();
-        let verb = Verb::Create { id: "7" };
+        let verb = DraftKind::Create { id: "7" };
         let mut reading = Reading::new(&rules);
         let draft = Resource::from_request(
             example.clone(),

@@ -9,8 +9,8 @@ use scim_protocol::message::Selection;
 use scim_protocol::patch::PatchRequest;
 use scim_protocol::profile::{Profile, Reading, Rules};
 use scim_protocol::projection::Projection;
-use scim_protocol::resource::{Draft, Resource, Verb};
-use scim_protocol::schema::{Attribute, Kind, Mutability, Registry, ResourceType};
+use scim_protocol::resource::{Draft, DraftKind, Resource};
+use scim_protocol::schema::{Attribute, DataType, Mutability, Registry, ResourceType};
 use scim_protocol::{Result, json};
 use serde_json::{Map, Value, json};
 
@@ -75,19 +75,19 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 /// A value that fits an attribute's kind.
-fn scalar(kind: Kind) -> BoxedStrategy<Value> {
+fn scalar(kind: DataType) -> BoxedStrategy<Value> {
     match kind {
-        Kind::Boolean => any::<bool>().prop_map(Value::from).boxed(),
-        Kind::Integer => any::<i64>().prop_map(Value::from).boxed(),
-        Kind::Decimal => (-1e9..1e9f64).prop_map(Value::from).boxed(),
-        Kind::DateTime => (1000..3000u32, 1..=12u32, 1..=28u32)
+        DataType::Boolean => any::<bool>().prop_map(Value::from).boxed(),
+        DataType::Integer => any::<i64>().prop_map(Value::from).boxed(),
+        DataType::Decimal => (-1e9..1e9f64).prop_map(Value::from).boxed(),
+        DataType::DateTime => (1000..3000u32, 1..=12u32, 1..=28u32)
             .prop_map(|(year, month, day)| json!(format!("{year}-{month:02}-{day:02}T01:02:03Z")))
             .boxed(),
-        Kind::Binary => "[A-Za-z0-9+/]{4}".prop_map(Value::from).boxed(),
-        Kind::Reference => "(https://example.com/)?[a-z]{1,4}"
+        DataType::Binary => "[A-Za-z0-9+/]{4}".prop_map(Value::from).boxed(),
+        DataType::Reference => "(https://example.com/)?[a-z]{1,4}"
             .prop_map(Value::from)
             .boxed(),
-        Kind::String | Kind::Complex => text().prop_map(Value::from).boxed(),
+        DataType::String | DataType::Complex => text().prop_map(Value::from).boxed(),
     }
 }
 
@@ -176,7 +176,7 @@ fn read(
     resource_type: &ResourceType,
     registry: &Registry,
     rules: &Rules,
-    verb: Verb<'_>,
+    verb: DraftKind<'_>,
 ) -> Result<Draft> {
     let mut reading = Reading::new(rules);
     Resource::from_request(body, resource_type, registry, &mut reading, verb)
@@ -318,7 +318,7 @@ fn patch(
     resource_type: &ResourceType,
     registry: &Registry,
     rules: &Rules,
-) -> Result<scim_protocol::patch::Patched> {
+) -> Result<scim_protocol::patch::PatchOutcome> {
     let mut reading = Reading::new(rules);
     let body = json!({"schemas": [PATCH_OP], "Operations": operations});
     let body = body.as_object().cloned().unwrap_or_default();
@@ -334,12 +334,12 @@ proptest! {
     ) {
         let registry = registry();
         let resource_type = registry.resource_type(name).unwrap();
-        let created = read(body, resource_type, &registry, &rules(first), Verb::Create { id: "1" });
+        let created = read(body, resource_type, &registry, &rules(first), DraftKind::Create { id: "1" });
         let Ok(created) = created else { return Ok(()) };
         let existing = &created.resource;
         let again = read(
             existing.body().clone(), resource_type, &registry, &rules(second),
-            Verb::Replace { existing },
+            DraftKind::Replace { existing },
         );
         // What only the default profile keeps, such as a reference that is no URI, another refuses.
         if first != second && again.is_err() {
@@ -355,7 +355,7 @@ proptest! {
         let registry = registry();
         let resource_type = registry.resource_type(name).unwrap();
         let rules = rules(profile);
-        let created = read(body, resource_type, &registry, &rules, Verb::Create { id: "1" });
+        let created = read(body, resource_type, &registry, &rules, DraftKind::Create { id: "1" });
         let Ok(created) = created else { return Ok(()) };
         let op = if replaces { "replace" } else { "add" };
         let operations: Vec<_> = created.resource.body()
@@ -375,7 +375,7 @@ proptest! {
         let registry = registry();
         let resource_type = registry.resource_type(name).unwrap();
         let rules = rules(profile);
-        let created = read(body, resource_type, &registry, &rules, Verb::Create { id: "1" });
+        let created = read(body, resource_type, &registry, &rules, DraftKind::Create { id: "1" });
         let Ok(created) = created else { return Ok(()) };
         let patched = patch(&operations, &created.resource, resource_type, &registry, &rules);
         let Ok(patched) = patched else { return Ok(()) };
@@ -383,7 +383,7 @@ proptest! {
         prop_assert_eq!(patched.resource.id(), "1");
         let existing = &patched.resource;
         let again = read(
-            existing.body().clone(), resource_type, &registry, &rules, Verb::Replace { existing },
+            existing.body().clone(), resource_type, &registry, &rules, DraftKind::Replace { existing },
         );
         prop_assert_eq!(again.unwrap().resource.to_text(), existing.to_text());
     }
@@ -393,7 +393,7 @@ proptest! {
         let registry = registry();
         let Value::Object(body) = body else { return Ok(()) };
         for resource_type in registry.resource_types() {
-            let verb = Verb::Create { id: "1" };
+            let verb = DraftKind::Create { id: "1" };
             let _ = read(body.clone(), resource_type, &registry, &rules(profile), verb);
         }
     }
@@ -405,7 +405,7 @@ proptest! {
         let registry = registry();
         let resource_type = registry.resource_type(name).unwrap();
         let rules = rules(Profile::Default);
-        let created = read(body, resource_type, &registry, &rules, Verb::Create { id: "1" });
+        let created = read(body, resource_type, &registry, &rules, DraftKind::Create { id: "1" });
         let Ok(created) = created else { return Ok(()) };
         let selection = if excludes {
             Selection { excluded_attributes: names, ..Selection::default() }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use scim_protocol::patch::{MemberOp, PatchRequest};
 use scim_protocol::profile::{Profile, Reading, Rules};
-use scim_protocol::resource::{Member, Resource, ResourceId, Verb};
+use scim_protocol::resource::{DraftKind, MemberValue, Resource, ResourceId};
 use scim_protocol::schema::Registry;
 use serde_json::{Map, Value, json};
 
@@ -53,9 +53,8 @@ fn play(example: &Value, profile: Profile, path: &Path) {
 }
 
 fn described(op: &MemberOp) -> Value {
-    let list = |members: &[Member]| -> Value {
-        let one =
-            |member: &Member| json!({"value": member.value.as_str(), "display": member.display});
+    let list = |members: &[MemberValue]| -> Value {
+        let one = |member: &MemberValue| json!({"value": member.value.as_str(), "display": member.display});
         members.iter().map(one).collect()
     };
     match op {
@@ -103,7 +102,7 @@ fn the_put_example_gives_what_the_text_says() {
             user,
             registry,
             &mut Reading::new(&rules),
-            Verb::Replace {
+            DraftKind::Replace {
                 existing: &existing,
             },
         );

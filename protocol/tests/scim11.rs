@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
-use scim_protocol::patch::{MemberOp, PatchRequest, Patched};
+use scim_protocol::patch::{MemberOp, PatchOutcome, PatchRequest};
 use scim_protocol::profile::{Reading, Rules};
-use scim_protocol::resource::{Resource, Verb};
+use scim_protocol::resource::{DraftKind, Resource};
 use scim_protocol::schema::{Registry, ResourceType};
 use scim_protocol::v1::{Dialect, View};
 use serde_json::{Map, Value, json};
@@ -23,13 +23,13 @@ fn stored(view: &View<'_>, body: &Value) -> Resource {
     let mut reading = Reading::new(&rules);
     let body = view.request(object(body)).unwrap().body;
     let registry = Registry::builtin();
-    let verb = Verb::Create { id: "7" };
+    let verb = DraftKind::Create { id: "7" };
     Resource::from_request(body, view.resource_type, registry, &mut reading, verb)
         .unwrap()
         .resource
 }
 
-fn apply(view: &View<'_>, given: &Value, message: &Map<String, Value>) -> Patched {
+fn apply(view: &View<'_>, given: &Value, message: &Map<String, Value>) -> PatchOutcome {
     let rules = Rules::default();
     let mut reading = Reading::new(&rules);
     let request = PatchRequest::parse(message, &mut reading).unwrap();
@@ -55,7 +55,7 @@ fn patched(name: &str, given: &Value, body: &Value) -> Value {
     read(&view, apply(&view, given, &message))
 }
 
-fn read(view: &View<'_>, patched: Patched) -> Value {
+fn read(view: &View<'_>, patched: PatchOutcome) -> Value {
     let mut answer = view.answer(patched.resource.into_body());
     answer.remove("schemas");
     answer.remove("id");

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::{answer, body, render};
-use crate::protocol::bulk::Outcome;
+use crate::protocol::bulk::BulkResult;
 use crate::protocol::version::Version;
 use crate::protocol::{ErrorKind, Result};
 use crate::provider::{Performed, body_size};
@@ -23,7 +23,7 @@ pub(super) async fn read(call: &Call<'_>, body: Body) -> Result<(Map<String, Val
 pub(super) fn answer(
     call: &Call<'_>,
     performed: &[Performed],
-    write: fn(&[Outcome<'_>]) -> String,
+    write: fn(&[BulkResult<'_>]) -> String,
 ) -> Response {
     let failed = performed.iter().filter_map(|one| one.status.as_ref().err());
     failed.for_each(answer::log);
@@ -38,7 +38,7 @@ pub(super) fn answer(
     let outcomes: Vec<_> = performed
         .iter()
         .zip(&names)
-        .map(|(one, (location, version))| Outcome {
+        .map(|(one, (location, version))| BulkResult {
             method: &one.label.method,
             bulk_id: one.label.bulk_id.as_deref(),
             location: location.as_deref(),

@@ -10,7 +10,7 @@ use super::{Provider, Representation, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
-use crate::protocol::resource::{Resource, Verb};
+use crate::protocol::resource::{DraftKind, Resource};
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::store::{Entries, New, Write};
 
@@ -33,7 +33,7 @@ impl Provider {
         let id = Uuid::now_v7().to_string();
         let (now, tenant, size) = (self.now(), &scope.tenant, body_size(&body));
         let read = || {
-            let verb = Verb::Create { id: &id };
+            let verb = DraftKind::Create { id: &id };
             let registry = &tenant.registry;
             let draft = Resource::from_request(body, resource_type, registry, &mut reading, verb)?;
             scope

@@ -43,7 +43,7 @@ impl Provider {
         let version = stored.version();
         precondition.check_if_match(&version)?;
         if !looks_up_more(resource_type, &stored, &projection)
-            && precondition.check_read(&version)? == version::Read::NotModified
+            && precondition.check_read(&version)? == version::ReadDecision::NotModified
         {
             return Ok(Read::NotModified(version));
         }
@@ -58,8 +58,8 @@ impl Provider {
             None => scope.represent(resource_type, stored, projection).await?,
         };
         Ok(match precondition.check_read(&found.version)? {
-            version::Read::NotModified => Read::NotModified(found.version),
-            version::Read::Representation => Read::Found(found),
+            version::ReadDecision::NotModified => Read::NotModified(found.version),
+            version::ReadDecision::Representation => Read::Found(found),
         })
     }
 }

@@ -9,7 +9,7 @@ use super::entries::{check_indexed, entries};
 use super::{Provider, Tenant};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Reading;
-use crate::protocol::resource::{Resource, Verb};
+use crate::protocol::resource::{DraftKind, Resource};
 use crate::protocol::schema::ResourceType;
 use crate::store::{Entries, Loading, Member, New, PlainItem, Write};
 use crate::tenant::TenantId;
@@ -124,7 +124,7 @@ impl Loader<'_> {
         let resource_type: &ResourceType = registry
             .resource_type(type_name)
             .ok_or_else(|| Error::not_found(format!("There is no resource type {type_name}")))?;
-        let verb = Verb::Create { id };
+        let verb = DraftKind::Create { id };
         let draft = Resource::from_request(
             body,
             resource_type,

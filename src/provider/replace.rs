@@ -9,7 +9,7 @@ use super::{Provider, Representation, Scope};
 use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
-use crate::protocol::resource::{Resource, ResourceId, Verb};
+use crate::protocol::resource::{DraftKind, Resource, ResourceId};
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::protocol::version::Precondition;
 
@@ -35,7 +35,7 @@ impl Provider {
         let stored = self
             .change(scope, resource_type, id, precondition, size, |existing| {
                 reading.begin_again();
-                let verb = Verb::Replace { existing };
+                let verb = DraftKind::Replace { existing };
                 let registry = &scope.tenant.registry;
                 let draft = Resource::from_request(
                     body.clone(),

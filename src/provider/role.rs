@@ -12,7 +12,7 @@ use crate::cache::{Cache, Freshness, Limits};
 use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Reading;
-use crate::protocol::resource::{Resource, Verb};
+use crate::protocol::resource::{DraftKind, Resource};
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::{check_scopes, scopes};
 use crate::protocol::urn;
@@ -147,7 +147,7 @@ fn own_role(
         resource_type,
         &view.registry,
         &mut Reading::new(&view.rules),
-        Verb::Create { id },
+        DraftKind::Create { id },
     )?;
     // A request cannot say so.
     let mut body = draft.resource.into_body();

@@ -3,7 +3,7 @@
 
 use scim_lambda::protocol::profile::{Profile, Rules};
 use scim_lambda::protocol::schema::{
-    Attribute, Kind, Membership, Mutability, Registry, ResourceType, Returned,
+    Attribute, DataType, Membership, Mutability, Registry, ResourceType, Returned,
 };
 use scim_lambda::tenant::{NewCredential, Permissions, TenantId};
 use serde_json::{Map, Value, json};
@@ -203,17 +203,17 @@ fn sample(attribute: &Attribute) -> Option<(String, Value)> {
         return None;
     }
     let value = match attribute.kind {
-        Kind::String => match attribute.canonical_values.first() {
+        DataType::String => match attribute.canonical_values.first() {
             Some(value) => json!(value),
             None => json!(format!("a {}", attribute.name())),
         },
-        Kind::Boolean => json!(true),
-        Kind::Integer => json!(7),
-        Kind::Decimal => json!(1.5),
-        Kind::DateTime => json!("2011-05-13T04:42:34Z"),
-        Kind::Binary => json!("aGVsbG8="),
-        Kind::Reference => json!("https://example.com/one"),
-        Kind::Complex => attribute.sub_attributes.iter().filter_map(sample).collect(),
+        DataType::Boolean => json!(true),
+        DataType::Integer => json!(7),
+        DataType::Decimal => json!(1.5),
+        DataType::DateTime => json!("2011-05-13T04:42:34Z"),
+        DataType::Binary => json!("aGVsbG8="),
+        DataType::Reference => json!("https://example.com/one"),
+        DataType::Complex => attribute.sub_attributes.iter().filter_map(sample).collect(),
     };
     let value = if attribute.multi_valued {
         json!([value])

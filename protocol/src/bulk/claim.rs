@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
 use super::reference::{PREFIX, literals};
-use super::{Method, Operation, Target};
-use crate::message::member;
+use super::{BulkOperation, Method, OperationTarget};
+use crate::json;
 use crate::profile::Switches;
 use crate::schema::{Membership, Registry, ResourceType};
 
@@ -21,12 +21,12 @@ pub(super) struct Claims {
     /// Ids, members and values: of two operations with one of them in common the first goes first.
     pub(super) keys: Vec<String>,
     /// What it does to the unique values of its type.
-    pub(super) effect: Option<Effect>,
+    pub(super) effect: Option<UniqueEffect>,
 }
 
 /// What an operation does to the unique values of its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(super) enum UniqueEffect {
     /// It takes those among its keys.
     Takes,
     /// It gives some up.
@@ -35,11 +35,11 @@ pub(super) enum Effect {
     Both,
 }
 
-impl Operation {
+impl BulkOperation {
     pub(super) fn claims(&self, registry: &Registry, switches: &Switches) -> Claims {
         let mut keys = vec![match &self.target {
-            Target::New(name) | Target::BulkId(name) => format!("{PREFIX}{name}"),
-            Target::Id(id) => id.clone(),
+            OperationTarget::New(name) | OperationTarget::BulkId(name) => format!("{PREFIX}{name}"),
+            OperationTarget::Id(id) => id.clone(),
         }];
         let Some(resource_type) = registry.at_endpoint(&self.endpoint) else {
             return Claims { keys, effect: None };
@@ -53,13 +53,13 @@ impl Operation {
         }
         let effect = match self.method {
             _ if unique.is_empty() => None,
-            Method::Post => Some(Effect::Takes),
-            Method::Put => Some(Effect::Both),
-            Method::Delete => Some(Effect::Frees),
+            Method::Post => Some(UniqueEffect::Takes),
+            Method::Put => Some(UniqueEffect::Both),
+            Method::Delete => Some(UniqueEffect::Frees),
             Method::Patch => unique
                 .iter()
                 .any(|name| self.changes(name))
-                .then_some(Effect::Both),
+                .then_some(UniqueEffect::Both),
         };
         Claims { keys, effect }
     }
@@ -68,14 +68,14 @@ impl Operation {
     fn push_members(&self, keys: &mut Vec<String>) {
         let name = Membership::Members.attribute();
         if self.method != Method::Patch {
-            if let Some(members) = member(&self.data, name) {
+            if let Some(members) = json::present(&self.data, name) {
                 push_strings(keys, members);
             }
             return;
         }
         for operation in self.patch_operations() {
-            let path = member(operation, "path").and_then(Value::as_str);
-            let value = member(operation, "value");
+            let path = json::present(operation, "path").and_then(Value::as_str);
+            let value = json::present(operation, "value");
             match (path, value) {
                 (Some(path), value) if mentions(path, name) => {
                     let values = literals(path).into_iter().map(|literal| literal.text);
@@ -96,15 +96,15 @@ impl Operation {
     /// Whether a PATCH may change the attribute.
     fn changes(&self, name: &str) -> bool {
         self.patch_operations().any(|operation| {
-            let path = member(operation, "path").and_then(Value::as_str);
-            let value = member(operation, "value").and_then(Value::as_object);
+            let path = json::present(operation, "path").and_then(Value::as_str);
+            let value = json::present(operation, "value").and_then(Value::as_object);
             path.is_some_and(|path| mentions(path, name))
                 || value.is_some_and(|value| has_key(value, name))
         })
     }
 
     fn patch_operations(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        let listed = member(&self.data, "Operations").and_then(Value::as_array);
+        let listed = json::present(&self.data, "Operations").and_then(Value::as_array);
         listed.into_iter().flatten().filter_map(Value::as_object)
     }
 }
@@ -133,7 +133,7 @@ fn push_values(
     for object in containers.chain([data]) {
         for name in unique {
             let mut values = Vec::new();
-            if let Some(value) = member(object, name) {
+            if let Some(value) = json::present(object, name) {
                 push_strings(&mut values, value);
             }
             let type_name = &resource_type.name;

@@ -11,15 +11,16 @@ mod reference;
 mod response;
 mod site;
 
-pub use plan::{Plan, Step};
-pub use response::{Outcome, render_response, render_response_v1};
+pub use plan::{BulkPlan, BulkStep};
+pub use response::{BulkResult, render_response, render_response_v1};
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use crate::error::excerpt;
 use crate::error::{Error, Result};
-use crate::message::{check_message, member};
+use crate::json;
+use crate::message::check_message;
 use crate::profile::Reading;
 use crate::urn;
 
@@ -29,19 +30,19 @@ pub struct BulkRequest {
     /// After how many errors to stop; 1 or more.
     pub fail_on_errors: Option<u32>,
     /// The operations in their order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<BulkEntry>,
 }
 
 /// One operation of a bulk request.
 #[derive(Debug)]
-pub struct Entry {
+pub struct BulkEntry {
     /// What its result repeats.
     pub label: Label,
     /// What it asks for, or why that cannot be told.
-    pub operation: Result<Operation>,
+    pub operation: Result<BulkOperation>,
     /// Operations that complete the resource that a POST makes, such as those that make it a member
     /// of groups. They have no results of their own: if one fails, that is the result of the POST.
-    pub completions: Vec<Operation>,
+    pub completions: Vec<BulkOperation>,
 }
 
 /// What the result of an operation repeats.
@@ -57,13 +58,13 @@ pub struct Label {
 
 /// What one operation asks for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Operation {
+pub struct BulkOperation {
     /// What to do.
     pub method: Method,
     /// The endpoint: `Users`. Whether there is one of that name is not known here.
     pub endpoint: String,
     /// To which resource.
-    pub target: Target,
+    pub target: OperationTarget,
     /// The entity tag that the resource must have: `W/"…"`.
     pub version: Option<String>,
     /// The body; empty for DELETE.
@@ -106,7 +107,7 @@ impl Method {
 
 /// The resource that an operation is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Target {
+pub enum OperationTarget {
     /// The one that it makes, with the client's name for it.
     New(String),
     /// The one with this id.
@@ -126,15 +127,15 @@ impl BulkRequest {
     /// allows, `InvalidSyntax` when the body is no BulkRequest, `InvalidValue` when `failOnErrors` is
     /// no positive integer.
     pub fn parse(body: &Map<String, Value>, reading: &mut Reading<'_>) -> Result<Self> {
-        let operations = member(body, "Operations").and_then(Value::as_array);
+        let operations = json::present(body, "Operations").and_then(Value::as_array);
         check_count(operations.map_or(0, Vec::len), reading)?;
         check_message(body, urn::BULK_REQUEST, reading)?;
         let operations = operations
             .ok_or_else(|| Error::invalid_syntax("The body has no array `Operations`"))?;
-        let mut entries = Vec::<Entry>::with_capacity(operations.len());
+        let mut entries = Vec::<BulkEntry>::with_capacity(operations.len());
         let mut names = std::collections::HashSet::new();
         for operation in operations {
-            let mut entry = Entry::parse(operation);
+            let mut entry = BulkEntry::parse(operation);
             let label = &entry.label;
             let name = label.bulk_id.clone().filter(|_| label.method == "POST");
             if let Some(name) = name
@@ -166,7 +167,7 @@ fn check_count(operations: usize, reading: &Reading<'_>) -> Result<()> {
 }
 
 fn fail_on_errors(body: &Map<String, Value>) -> Result<Option<u32>> {
-    let Some(value) = member(body, "failOnErrors") else {
+    let Some(value) = json::present(body, "failOnErrors") else {
         return Ok(None);
     };
     let number = value.as_u64().filter(|number| *number > 0);
@@ -175,16 +176,16 @@ fn fail_on_errors(body: &Map<String, Value>) -> Result<Option<u32>> {
     Ok(Some(u32::try_from(number).unwrap_or(u32::MAX)))
 }
 
-impl Entry {
+impl BulkEntry {
     fn parse(value: &Value) -> Self {
         let empty = Map::new();
         let operation = value.as_object().unwrap_or(&empty);
-        let text = |name: &str| member(operation, name)?.as_str().map(str::to_owned);
+        let text = |name: &str| json::present(operation, name)?.as_str().map(str::to_owned);
         let sent = text("method").unwrap_or_default();
         let method = Method::parse(&sent);
         let bulk_id = text("bulkId");
         let path = text("path").unwrap_or_default();
-        let operation = Operation::parse(operation, method, bulk_id.as_deref(), &path);
+        let operation = BulkOperation::parse(operation, method, bulk_id.as_deref(), &path);
         let label = Label {
             method: method.map_or(sent, |method| method.name().to_owned()),
             bulk_id,
@@ -198,7 +199,7 @@ impl Entry {
     }
 }
 
-impl Operation {
+impl BulkOperation {
     fn parse(
         source: &Map<String, Value>,
         method: Option<Method>,
@@ -216,15 +217,15 @@ impl Operation {
                     excerpt(path)
                 )));
             }
-            (Method::Post, None) => Target::New(
+            (Method::Post, None) => OperationTarget::New(
                 bulk_id
                     .filter(|name| !name.is_empty())
                     .ok_or_else(|| Error::invalid_value("A POST has no `bulkId`"))?
                     .to_owned(),
             ),
             (_, Some(id)) => match id.strip_prefix(reference::PREFIX) {
-                Some(name) => Target::BulkId(name.to_owned()),
-                None => Target::Id(id),
+                Some(name) => OperationTarget::BulkId(name.to_owned()),
+                None => OperationTarget::Id(id),
             },
             (_, None) => {
                 return Err(Error::invalid_value(format!(
@@ -233,13 +234,15 @@ impl Operation {
                 )));
             }
         };
-        let data = member(source, "data").and_then(Value::as_object).cloned();
+        let data = json::present(source, "data")
+            .and_then(Value::as_object)
+            .cloned();
         let data = match (method, data) {
             (Method::Delete, _) => Map::new(),
             (_, Some(data)) => data,
             (_, None) => return Err(Error::invalid_syntax("The operation has no object `data`")),
         };
-        let version = member(source, "version").and_then(Value::as_str);
+        let version = json::present(source, "version").and_then(Value::as_str);
         Ok(Self {
             method,
             endpoint,
@@ -298,11 +301,11 @@ mod tests {
             .iter()
             .map(|operation| (operation.method, &operation.target))
             .collect();
-        let id = |id: &str| Target::Id(id.to_owned());
+        let id = |id: &str| OperationTarget::Id(id.to_owned());
         assert_eq!(
             targets,
             [
-                (Method::Post, &Target::New("qwerty".into())),
+                (Method::Post, &OperationTarget::New("qwerty".into())),
                 (Method::Put, &id("b7c14771-226c-4d05-8860-134711653041")),
                 (Method::Patch, &id("5d8d29d3-342c-4b5f-8683-a3cb6763ffcc")),
                 (Method::Delete, &id("e9025315-6bea-44e1-899c-1e07454e468b")),

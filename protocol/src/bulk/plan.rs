@@ -10,9 +10,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::claim::Effect;
-use super::reference::Names;
-use super::{BulkRequest, Label, Method, Operation, Target};
+use super::claim::UniqueEffect;
+use super::reference::NameFinder;
+use super::{BulkOperation, BulkRequest, Label, Method, OperationTarget};
 use crate::error::Result;
 use crate::profile::Switches;
 use crate::schema::Registry;
@@ -20,23 +20,23 @@ use crate::urn;
 
 /// What to do for a bulk request, and in which order.
 #[derive(Debug)]
-pub struct Plan {
+pub struct BulkPlan {
     /// After how many errors to stop.
     pub fail_on_errors: Option<u32>,
     /// What the results repeat, by position in the request.
     pub labels: Vec<Label>,
     /// The steps; each stands behind all that it waits for.
-    pub steps: Vec<Step>,
+    pub steps: Vec<BulkStep>,
 }
 
 /// One thing to do.
 #[derive(Debug)]
-pub struct Step {
+pub struct BulkStep {
     /// The position in the request of the operation that this is, or is a part of.
     pub entry: usize,
-    /// What to do once its references are [resolved](Operation::resolve); an error is the result of
+    /// What to do once its references are [resolved](BulkOperation::resolve); an error is the result of
     /// an operation that could not be read.
-    pub operation: Result<Operation>,
+    pub operation: Result<BulkOperation>,
     /// The steps that must have ended before, whatever became of them. With `failOnErrors` that is
     /// always the step before, since nothing may happen behind the last error.
     pub after: Vec<usize>,
@@ -48,7 +48,7 @@ pub struct Step {
 impl BulkRequest {
     /// Finds an order.
     #[must_use]
-    pub fn plan(self, registry: &Registry, switches: &Switches) -> Plan {
+    pub fn plan(self, registry: &Registry, switches: &Switches) -> BulkPlan {
         let mut labels = Vec::with_capacity(self.entries.len());
         let mut operations = Vec::with_capacity(self.entries.len());
         let mut completions = HashMap::new();
@@ -61,10 +61,10 @@ impl BulkRequest {
             .into_iter()
             .map(|operation| Planned::new(operation, registry))
             .collect();
-        let order = Order::of(&planned);
-        let mut steps = Steps::new(registry, switches, self.fail_on_errors.is_some());
+        let order = ReferenceOrder::of(&planned);
+        let mut steps = Scheduler::new(registry, switches, self.fail_on_errors.is_some());
         steps.take(&mut planned, completions, &order);
-        Plan {
+        BulkPlan {
             fail_on_errors: self.fail_on_errors,
             labels,
             steps: steps.steps,
@@ -75,12 +75,12 @@ impl BulkRequest {
 /// An operation with the names that it refers to, which are looked for once.
 struct Planned {
     /// Nothing once it has become a step.
-    operation: Option<Result<Operation>>,
+    operation: Option<Result<BulkOperation>>,
     names: Vec<String>,
 }
 
 impl Planned {
-    fn new(mut operation: Result<Operation>, registry: &Registry) -> Self {
+    fn new(mut operation: Result<BulkOperation>, registry: &Registry) -> Self {
         let names = operation.as_mut().map(|it| it.references(registry));
         Self {
             names: names.unwrap_or_default(),
@@ -102,14 +102,14 @@ struct Open {
 }
 
 /// Operations in an order in which references lead back, except those that close a circle.
-struct Order {
+struct ReferenceOrder {
     /// Positions in the request.
     entries: Vec<usize>,
     /// By operation: the operations that it refers to and that come later.
     later: HashMap<usize, Vec<usize>>,
 }
 
-impl Order {
+impl ReferenceOrder {
     /// Goes through the request in order, and before each operation through what it refers to.
     fn of(operations: &[Planned]) -> Self {
         let makers = makers(operations);
@@ -126,7 +126,7 @@ impl Order {
             entries: Vec::with_capacity(operations.len()),
             later: HashMap::new(),
         };
-        let mut state = vec![State::New; operations.len()];
+        let mut state = vec![Mark::New; operations.len()];
         for root in 0..operations.len() {
             order.visit(root, &references, &mut state);
         }
@@ -142,33 +142,33 @@ impl Order {
     }
 
     /// A walk in depth with a stack of its own, as a request may be one long chain.
-    fn visit(&mut self, root: usize, references: &[Vec<usize>], state: &mut [State]) {
-        if state[root] != State::New {
+    fn visit(&mut self, root: usize, references: &[Vec<usize>], state: &mut [Mark]) {
+        if state[root] != Mark::New {
             return;
         }
-        state[root] = State::Open;
+        state[root] = Mark::Open;
         let mut stack = vec![(root, 0)];
         while let Some((entry, next)) = stack.pop() {
             let Some(&target) = references[entry].get(next) else {
-                state[entry] = State::Done;
+                state[entry] = Mark::Done;
                 self.entries.push(entry);
                 continue;
             };
             stack.push((entry, next + 1));
             match state[target] {
-                State::New => {
-                    state[target] = State::Open;
+                Mark::New => {
+                    state[target] = Mark::Open;
                     stack.push((target, 0));
                 }
-                State::Open => self.later.entry(entry).or_default().push(target),
-                State::Done => {}
+                Mark::Open => self.later.entry(entry).or_default().push(target),
+                Mark::Done => {}
             }
         }
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Mark {
     New,
     Open,
     Done,
@@ -183,11 +183,11 @@ fn makers(operations: &[Planned]) -> HashMap<&str, usize> {
 }
 
 /// The steps so far, and who touched what last.
-struct Steps<'a> {
+struct Scheduler<'a> {
     registry: &'a Registry,
     switches: &'a Switches,
     one_by_one: bool,
-    steps: Vec<Step>,
+    steps: Vec<BulkStep>,
     /// The step that makes a resource, by name.
     makers: HashMap<String, usize>,
     /// The last step that touched something, by key.
@@ -206,12 +206,12 @@ struct Steps<'a> {
 /// Steps of one effect on unique values, and those of another effect before them.
 #[derive(Default)]
 struct Runs {
-    effect: Option<Effect>,
+    effect: Option<UniqueEffect>,
     current: Vec<usize>,
     previous: Vec<usize>,
 }
 
-impl<'a> Steps<'a> {
+impl<'a> Scheduler<'a> {
     fn new(registry: &'a Registry, switches: &'a Switches, one_by_one: bool) -> Self {
         Self {
             registry,
@@ -230,8 +230,8 @@ impl<'a> Steps<'a> {
     fn take(
         &mut self,
         operations: &mut [Planned],
-        mut completions: HashMap<usize, Vec<Operation>>,
-        order: &Order,
+        mut completions: HashMap<usize, Vec<BulkOperation>>,
+        order: &ReferenceOrder,
     ) {
         for &entry in &order.entries {
             let names = order.names_to_cut(operations, entry);
@@ -262,7 +262,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Keeps an operation until everything that it refers to is made.
-    fn open(&mut self, entry: usize, operation: Operation) {
+    fn open(&mut self, entry: usize, operation: BulkOperation) {
         let planned = Planned::new(Ok(operation), self.registry);
         let position = self.open.len();
         let missing = planned.names.iter();
@@ -316,7 +316,7 @@ impl<'a> Steps<'a> {
     fn push(
         &mut self,
         entry: usize,
-        operation: Result<Operation>,
+        operation: Result<BulkOperation>,
         names: &[String],
         completes: bool,
     ) {
@@ -330,7 +330,7 @@ impl<'a> Steps<'a> {
         }
         after.sort_unstable();
         after.dedup();
-        self.steps.push(Step {
+        self.steps.push(BulkStep {
             entry,
             operation,
             after,
@@ -342,7 +342,7 @@ impl<'a> Steps<'a> {
     fn predecessors(
         &mut self,
         position: usize,
-        operation: &Operation,
+        operation: &BulkOperation,
         names: &[String],
     ) -> Vec<usize> {
         let mut after: Vec<usize> = names
@@ -371,8 +371,8 @@ impl<'a> Steps<'a> {
 
 impl Runs {
     /// Takes part in the current run if that has the same effect, else begins another.
-    fn join(&mut self, position: usize, effect: Effect) {
-        if self.effect != Some(effect) || effect == Effect::Both {
+    fn join(&mut self, position: usize, effect: UniqueEffect) {
+        if self.effect != Some(effect) || effect == UniqueEffect::Both {
             self.previous = std::mem::take(&mut self.current);
             self.effect = Some(effect);
         }
@@ -380,23 +380,23 @@ impl Runs {
     }
 }
 
-impl Operation {
+impl BulkOperation {
     /// The name of the resource that it makes.
     fn made_name(&self) -> Option<&str> {
         match &self.target {
-            Target::New(name) => Some(name),
-            Target::Id(_) | Target::BulkId(_) => None,
+            OperationTarget::New(name) => Some(name),
+            OperationTarget::Id(_) | OperationTarget::BulkId(_) => None,
         }
     }
 
     /// Takes everything that refers to one of these names out of the body of a POST, and gives the
     /// PATCH that puts it back.
-    fn cut(&mut self, names: &HashSet<String>, registry: &Registry) -> Option<Operation> {
-        let Target::New(name) = &self.target else {
+    fn cut(&mut self, names: &HashSet<String>, registry: &Registry) -> Option<BulkOperation> {
+        let OperationTarget::New(name) = &self.target else {
             return None;
         };
         let cutting = Cutting {
-            sites: Names {
+            sites: NameFinder {
                 resource_type: registry.at_endpoint(&self.endpoint)?,
                 registry,
             },
@@ -422,10 +422,10 @@ impl Operation {
             kept.extend(value.map(|value| (key, value)));
         }
         self.data = kept;
-        Some(Operation {
+        Some(BulkOperation {
             method: Method::Patch,
             endpoint: self.endpoint.clone(),
-            target: Target::BulkId(name.clone()),
+            target: OperationTarget::BulkId(name.clone()),
             version: None,
             data: Map::from_iter([
                 ("schemas".to_owned(), json!([urn::PATCH_OP])),
@@ -437,7 +437,7 @@ impl Operation {
 
 /// Divides the body of a POST into what refers to names that are not made yet, and the rest.
 struct Cutting<'a> {
-    sites: Names<'a>,
+    sites: NameFinder<'a>,
     names: &'a HashSet<String>,
 }
 

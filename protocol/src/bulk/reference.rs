@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::site::{Form, Sites, patch_operations};
-use super::{Method, Operation, Target};
+use super::{BulkOperation, Method, OperationTarget};
 use crate::error::{Error, Result, excerpt};
 use crate::profile::{Reading, Rules};
 use crate::schema::{Registry, ResourceType};
@@ -29,7 +29,7 @@ fn split<'t>(text: &'t str, form: Form, prefix: &str) -> Option<(&'t str, &'t st
     (!name.is_empty()).then_some((before, name))
 }
 
-impl Operation {
+impl BulkOperation {
     /// The names that this operation refers to, each once, in order of appearance. It is not changed:
     /// the places are found by the same walk that [resolves](Self::resolve) them.
     #[must_use]
@@ -40,7 +40,7 @@ impl Operation {
                 names.push(name.to_owned());
             }
         };
-        if let Target::BulkId(name) = &self.target {
+        if let OperationTarget::BulkId(name) = &self.target {
             note(name);
         }
         // Noting a name cannot fail.
@@ -83,10 +83,10 @@ impl Operation {
                 ))),
             },
         };
-        if let Target::BulkId(name) = &self.target
+        if let OperationTarget::BulkId(name) = &self.target
             && let Some(id) = resolved(&format!("{PREFIX}{name}"), Form::Whole)?
         {
-            self.target = Target::Id(id);
+            self.target = OperationTarget::Id(id);
         }
         self.visit_texts(registry, &mut |text, form| {
             if let Some(new) = resolved(text, form)? {
@@ -117,12 +117,12 @@ impl Operation {
 }
 
 /// Finds the names that the members of a resource refer to.
-pub(super) struct Names<'r> {
+pub(super) struct NameFinder<'r> {
     pub(super) resource_type: &'r ResourceType,
     pub(super) registry: &'r Registry,
 }
 
-impl Names<'_> {
+impl NameFinder<'_> {
     /// Whether a member of the resource refers to one of these.
     pub(super) fn refer(&self, key: &str, value: &mut Value, names: &HashSet<String>) -> bool {
         let rules = Rules::default();
@@ -208,12 +208,17 @@ mod tests {
     use super::*;
     use crate::urn::ENTERPRISE_USER;
 
-    fn operation(method: Method, target: Target, data: &Value) -> Operation {
+    fn operation(method: Method, target: OperationTarget, data: &Value) -> BulkOperation {
         operation_at("Groups", method, target, data)
     }
 
-    fn operation_at(endpoint: &str, method: Method, target: Target, data: &Value) -> Operation {
-        Operation {
+    fn operation_at(
+        endpoint: &str,
+        method: Method,
+        target: OperationTarget,
+        data: &Value,
+    ) -> BulkOperation {
+        BulkOperation {
             method,
             endpoint: endpoint.into(),
             target,
@@ -222,7 +227,7 @@ mod tests {
         }
     }
 
-    fn resolve(operation: &Operation) -> Result<Operation> {
+    fn resolve(operation: &BulkOperation) -> Result<BulkOperation> {
         let mut resolved = operation.clone();
         let ids = |name: &str| (name != "lost").then(|| format!("id-of-{name}"));
         resolved.resolve(Registry::builtin(), &ids)?;
@@ -230,7 +235,7 @@ mod tests {
     }
 
     fn check(endpoint: &str, method: Method, data: Value, names: &[&str], expected: Value) {
-        let mut operation = operation_at(endpoint, method, Target::Id("7".into()), &data);
+        let mut operation = operation_at(endpoint, method, OperationTarget::Id("7".into()), &data);
         assert_eq!(operation.references(Registry::builtin()), names, "{data}");
         assert_eq!(Value::Object(operation.data.clone()), data);
         let resolved = resolve(&operation).unwrap();
@@ -328,23 +333,23 @@ mod tests {
 
     #[test]
     fn a_target_may_be_a_reference() {
-        let target = Target::BulkId("a".into());
+        let target = OperationTarget::BulkId("a".into());
         let mut operation = operation(Method::Delete, target, &json!({}));
         assert_eq!(operation.references(Registry::builtin()), ["a"]);
         let resolved = resolve(&operation).unwrap();
-        assert_eq!(resolved.target, Target::Id("id-of-a".into()));
+        assert_eq!(resolved.target, OperationTarget::Id("id-of-a".into()));
     }
 
     #[test]
     fn what_was_not_made_is_named() {
         for (target, data) in [
-            (Target::BulkId("lost".into()), json!({})),
+            (OperationTarget::BulkId("lost".into()), json!({})),
             (
-                Target::Id("7".into()),
+                OperationTarget::Id("7".into()),
                 json!({"Operations": [{"op": "add", "path": "members", "value": ["bulkId:lost"]}]}),
             ),
             (
-                Target::Id("7".into()),
+                OperationTarget::Id("7".into()),
                 json!({"Operations": [{"path": "members[value eq \"bulkId:lost\"]"}]}),
             ),
         ] {

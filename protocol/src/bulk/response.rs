@@ -6,7 +6,7 @@ use crate::urn;
 
 /// The result of one operation.
 #[derive(Debug)]
-pub struct Outcome<'a> {
+pub struct BulkResult<'a> {
     /// The method as the client sent it.
     pub method: &'a str,
     /// The client's name for the resource, if it gave one.
@@ -24,7 +24,7 @@ pub struct Outcome<'a> {
 /// **Shape**: `{"schemas":[…],"Operations":[{"location":"…","method":"POST","bulkId":"qwerty",
 /// "version":"W/\"1\"","status":"201"}]}`; a failed operation has the error message as `response`.
 #[must_use]
-pub fn render_response(outcomes: &[Outcome<'_>]) -> String {
+pub fn render_response(outcomes: &[BulkResult<'_>]) -> String {
     render(urn::BULK_RESPONSE, outcomes, |outcome, out| {
         match outcome.status {
             Ok(status) => push_text(out, "status", &status.to_string()),
@@ -39,7 +39,7 @@ pub fn render_response(outcomes: &[Outcome<'_>]) -> String {
 
 /// The SCIM 1.1 message, where `status` is an object and a deletion answers 200.
 #[must_use]
-pub fn render_response_v1(outcomes: &[Outcome<'_>]) -> String {
+pub fn render_response_v1(outcomes: &[BulkResult<'_>]) -> String {
     render(urn::CORE_1_1, outcomes, |outcome, out| {
         let code = match outcome.status {
             Ok(204) => 200,
@@ -58,8 +58,8 @@ pub fn render_response_v1(outcomes: &[Outcome<'_>]) -> String {
 
 fn render(
     schema: &str,
-    outcomes: &[Outcome<'_>],
-    push_status: impl Fn(&Outcome<'_>, &mut String),
+    outcomes: &[BulkResult<'_>],
+    push_status: impl Fn(&BulkResult<'_>, &mut String),
 ) -> String {
     let mut out = format!(r#"{{"schemas":["{schema}"],"Operations":["#);
     for (position, outcome) in outcomes.iter().enumerate() {
@@ -103,13 +103,13 @@ mod tests {
     fn outcomes<'a>(
         example: &'a Value,
         error: impl Fn(&'a Value) -> Option<&'a Error>,
-    ) -> Vec<Outcome<'a>> {
+    ) -> Vec<BulkResult<'a>> {
         let listed = example["Operations"].as_array().unwrap().iter();
         listed
             .map(|shown| {
                 let status = &shown["status"];
                 let code = status["code"].as_str().or(status.as_str()).unwrap();
-                Outcome {
+                BulkResult {
                     method: shown["method"].as_str().unwrap(),
                     bulk_id: shown["bulkId"].as_str(),
                     location: shown["location"].as_str(),
@@ -120,7 +120,7 @@ mod tests {
             .collect()
     }
 
-    fn check(example: &str, errors: &[Error], render: impl Fn(&[Outcome<'_>]) -> String) {
+    fn check(example: &str, errors: &[Error], render: impl Fn(&[BulkResult<'_>]) -> String) {
         let example: Value = serde_json::from_str(example).unwrap();
         let error = |shown: &Value| {
             let code = shown["status"]["code"]
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_deletion_is_a_200_in_1_1() {
         let location = format!("{USERS}7");
-        let outcome = Outcome {
+        let outcome = BulkResult {
             method: "DELETE",
             bulk_id: None,
             location: Some(&location),
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn an_error_keeps_its_cause_to_itself() {
         let error = Error::new(ErrorKind::Unavailable, "Later").with_source("secret");
-        let outcome = Outcome {
+        let outcome = BulkResult {
             method: "GET\"",
             bulk_id: Some("\""),
             location: None,

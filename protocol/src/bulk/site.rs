@@ -4,15 +4,16 @@
 
 use serde_json::{Map, Value};
 
-use super::{Method, Operation};
+use super::{BulkOperation, Method};
 use crate::error::Result;
+use crate::json;
 use crate::patch_path::PatchPath;
 use crate::profile::{Reading, Rules};
 use crate::resource::names;
 use crate::resource::reference::names_resources;
 use crate::resource::tolerance::MANAGER_ID;
 use crate::resource::value::ValueReader;
-use crate::schema::{Attribute, Extension, Kind, Registry, ResourceType, Target};
+use crate::schema::{Attribute, AttributeTarget, DataType, Extension, Registry, ResourceType};
 
 /// How much of a text a reference is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(super) enum Form {
 /// What is done with each text that may be a reference.
 pub(super) type Visit<'v> = dyn FnMut(&mut String, Form) -> Result<()> + 'v;
 
-impl Operation {
+impl BulkOperation {
     /// Visits each text of the body that may be a reference, apart from paths.
     pub(super) fn visit_texts(&mut self, registry: &Registry, visit: &mut Visit<'_>) -> Result<()> {
         let Some(resource_type) = registry.at_endpoint(&self.endpoint) else {
@@ -95,7 +96,7 @@ impl<'a, 'r> Sites<'a, 'r> {
         };
         match (target, value) {
             (
-                Some(Target {
+                Some(AttributeTarget {
                     extension: Some(extension),
                     attribute: None,
                     ..
@@ -126,7 +127,7 @@ impl<'a, 'r> Sites<'a, 'r> {
         operation: &mut Map<String, Value>,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        let path = crate::message::member(operation, "path").and_then(Value::as_str);
+        let path = json::present(operation, "path").and_then(Value::as_str);
         let path = path.filter(|path| !path.is_empty()).map(str::to_owned);
         let mut members = operation.iter_mut();
         let value = members.find(|(key, _)| key.eq_ignore_ascii_case("value"));
@@ -138,7 +139,7 @@ impl<'a, 'r> Sites<'a, 'r> {
     }
 
     /// Where a path with a filter leads.
-    fn path(&mut self, text: &str) -> Option<Target<'a>> {
+    fn path(&mut self, text: &str) -> Option<AttributeTarget<'a>> {
         let path = PatchPath::parse(text, self.0.reading).ok()?;
         let target = path
             .attribute
@@ -147,7 +148,7 @@ impl<'a, 'r> Sites<'a, 'r> {
             Some(name) => Some(target.attribute?.sub_attribute(name.as_str())?),
             None => target.sub_attribute,
         };
-        Some(Target {
+        Some(AttributeTarget {
             sub_attribute,
             ..target
         })
@@ -155,7 +156,7 @@ impl<'a, 'r> Sites<'a, 'r> {
 }
 
 /// Visits the value of an attribute or of a part of it.
-fn value_of(target: Target<'_>, value: &mut Value, visit: &mut Visit<'_>) -> Result<()> {
+fn value_of(target: AttributeTarget<'_>, value: &mut Value, visit: &mut Visit<'_>) -> Result<()> {
     let Some(attribute) = target.attribute else {
         return Ok(());
     };
@@ -203,8 +204,8 @@ fn form(attribute: &Attribute) -> Option<Form> {
             .any(|name| names_resources(name))
     };
     match attribute.kind {
-        Kind::Reference if refers() => Some(Form::Segment),
-        Kind::String if attribute.name == "value" => Some(Form::Whole),
+        DataType::Reference if refers() => Some(Form::Segment),
+        DataType::String if attribute.name == "value" => Some(Form::Whole),
         _ => None,
     }
 }

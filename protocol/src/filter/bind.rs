@@ -11,7 +11,7 @@ use crate::path::AttributePath;
 use crate::profile::{Reading, UnknownFilterAttributes};
 use crate::resource::reference::is_maintained;
 use crate::resource::{MAX_ID_BYTES, ResourceId};
-use crate::schema::{Attribute, BoundPath, Mutability, ResourceType, Returned, Target};
+use crate::schema::{Attribute, AttributeTarget, BoundPath, Mutability, ResourceType, Returned};
 use crate::version::Version;
 
 /// Why a term does not fit a type.
@@ -27,7 +27,7 @@ fn unfit(detail: String) -> Fault {
 }
 
 /// What became of a term in the types so far; nothing when no type came to it.
-type Outcome = Option<Result<(), Fault>>;
+type TermResult = Option<Result<(), Fault>>;
 
 /// See [`Filter::bind_each`].
 pub(super) fn bind_each(
@@ -38,7 +38,7 @@ pub(super) fn bind_each(
     let mut outcomes = Vec::new();
     outcomes.resize_with(filter.terms(), || None);
     let bound = resource_types.iter().map(|resource_type| {
-        let scope = Scope::Resource(resource_type);
+        let scope = NameScope::Resource(resource_type);
         Binder::new(scope, &mut outcomes, reading).filter(filter)
     });
     let bound: Vec<_> = bound.collect();
@@ -59,7 +59,7 @@ pub(super) fn bind_element(
 ) -> Result<BoundFilter> {
     let mut outcomes = Vec::new();
     outcomes.resize_with(filter.terms(), || None);
-    let scope = Scope::Element(attribute);
+    let scope = NameScope::Element(attribute);
     let mut binder = Binder::new(scope, &mut outcomes, reading);
     binder.references = References::Stored;
     let bound = binder.filter(filter);
@@ -70,7 +70,7 @@ pub(super) fn bind_element(
 }
 
 /// The first fault of a term that no type took; what cannot be asked comes before what is unknown.
-fn into_error(outcomes: Vec<Outcome>) -> Option<Fault> {
+fn into_error(outcomes: Vec<TermResult>) -> Option<Fault> {
     let mut faults = outcomes.into_iter().flatten().filter_map(Result::err);
     let first = faults.next()?;
     match first {
@@ -87,7 +87,7 @@ fn is_empty_instead(reading: &Reading<'_>) -> bool {
 
 /// What the names of a filter are looked up in.
 #[derive(Clone, Copy)]
-enum Scope<'s> {
+enum NameScope<'s> {
     Resource(&'s ResourceType),
     Element(&'s Attribute),
 }
@@ -103,22 +103,26 @@ enum References {
 
 /// Binds one filter in one scope, noting the outcome of each term by its position.
 struct Binder<'s, 'o, 'p, 'r> {
-    scope: Scope<'s>,
+    scope: NameScope<'s>,
     /// The full notation of the attribute whose elements are the scope; empty for a resource.
     parent: Box<str>,
     references: References,
     /// Whether those elements are kept as items of their own.
     is_detached: bool,
     position: usize,
-    outcomes: &'o mut [Outcome],
+    outcomes: &'o mut [TermResult],
     reading: &'p mut Reading<'r>,
 }
 
 impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
-    fn new(scope: Scope<'s>, outcomes: &'o mut [Outcome], reading: &'p mut Reading<'r>) -> Self {
+    fn new(
+        scope: NameScope<'s>,
+        outcomes: &'o mut [TermResult],
+        reading: &'p mut Reading<'r>,
+    ) -> Self {
         let parent = match scope {
-            Scope::Resource(_) => "",
-            Scope::Element(attribute) => attribute.name(),
+            NameScope::Resource(_) => "",
+            NameScope::Element(attribute) => attribute.name(),
         };
         Self {
             scope,
@@ -173,13 +177,13 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
             self.position += filter.terms();
             return BoundFilter::Constant(false);
         };
-        let target = Target {
+        let target = AttributeTarget {
             extension: None,
             attribute: Some(attribute),
             sub_attribute: None,
         };
         let is_detached = self.keeps_elsewhere(&target);
-        let scope = std::mem::replace(&mut self.scope, Scope::Element(attribute));
+        let scope = std::mem::replace(&mut self.scope, NameScope::Element(attribute));
         let parent = std::mem::replace(&mut self.parent, bound.index_path().into());
         self.is_detached = is_detached;
         let filter = self.filter(filter);
@@ -213,13 +217,13 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
     }
 
     /// Where a path leads; refuses what must not be asked about.
-    fn target(&mut self, path: &AttributePath) -> Result<(BoundPath, Target<'s>), Fault> {
+    fn target(&mut self, path: &AttributePath) -> Result<(BoundPath, AttributeTarget<'s>), Fault> {
         let found = match self.scope {
-            Scope::Resource(resource_type) => {
+            NameScope::Resource(resource_type) => {
                 let target = path.resolve(resource_type, self.reading);
                 target.map(|target| (BoundPath::of(&target), target))
             }
-            Scope::Element(attribute) => element_target(attribute, &self.parent, path),
+            NameScope::Element(attribute) => element_target(attribute, &self.parent, path),
         };
         let (bound, target) = found.ok_or_else(|| self.unknown(path))?;
         let hidden = |attribute: &Attribute| {
@@ -237,13 +241,13 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         let path = path.as_str();
         let path = excerpt(path);
         Fault::Unknown(Error::invalid_filter(match self.scope {
-            Scope::Resource(kind) => format!("{} has no attribute `{path}`", kind.name),
-            Scope::Element(attribute) if attribute.is_complex() => format!(
+            NameScope::Resource(kind) => format!("{} has no attribute `{path}`", kind.name),
+            NameScope::Element(attribute) if attribute.is_complex() => format!(
                 "`{}` has no sub-attribute `{path}`; it has {}",
                 self.parent,
                 names(attribute)
             ),
-            Scope::Element(_) => format!(
+            NameScope::Element(_) => format!(
                 "`{}` has plain values, which are called `value` in brackets, not `{path}`",
                 self.parent
             ),
@@ -254,7 +258,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
     /// answers show it.
     fn stored_reference(
         &self,
-        target: &Target<'_>,
+        target: &AttributeTarget<'_>,
         op: CompareOp,
         value: &CompareValue,
     ) -> Option<CompareValue> {
@@ -286,8 +290,8 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
     }
 
     /// Whether the target's values are ids that items are looked up by: `members`, `groups`.
-    fn keeps_elsewhere(&self, target: &Target<'_>) -> bool {
-        let Scope::Resource(resource_type) = self.scope else {
+    fn keeps_elsewhere(&self, target: &AttributeTarget<'_>) -> bool {
+        let NameScope::Resource(resource_type) = self.scope else {
             return false;
         };
         let attribute = target.attribute.filter(|_| target.extension.is_none());
@@ -312,8 +316,8 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         if let Some(value) = implied_value(&target) {
             target.sub_attribute = Some(value);
             bound = match self.scope {
-                Scope::Resource(_) => BoundPath::of(&target),
-                Scope::Element(attribute) => {
+                NameScope::Resource(_) => BoundPath::of(&target),
+                NameScope::Element(attribute) => {
                     BoundPath::in_element(attribute, &self.parent, Some(value))
                 }
             };
@@ -334,7 +338,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
             return Ok(BoundFilter::Constant(false));
         }
         let operand = operand(path, value, leaf, self.reading).map_err(Fault::Unfit)?;
-        if let Scope::Resource(resource_type) = self.scope
+        if let NameScope::Resource(resource_type) = self.scope
             && bound.index_path() == "meta.resourceType"
         {
             let name = Key::of_text(&resource_type.name, leaf.into());
@@ -383,13 +387,13 @@ fn element_target<'s>(
     attribute: &'s Attribute,
     parent: &str,
     path: &AttributePath,
-) -> Option<(BoundPath, Target<'s>)> {
+) -> Option<(BoundPath, AttributeTarget<'s>)> {
     let sub_attribute = attribute.sub_attribute(path.as_str());
     let is_itself = !attribute.is_complex() && path.as_str().eq_ignore_ascii_case("value");
     if sub_attribute.is_none() && !is_itself {
         return None;
     }
-    let target = Target {
+    let target = AttributeTarget {
         extension: None,
         attribute: Some(attribute),
         sub_attribute,
@@ -415,14 +419,14 @@ fn compare_null(
 
 /// The `value` that stands for a complex attribute in a comparison: `emails co "x"`,
 /// `members eq "id"`, `manager eq "id"`.
-fn implied_value<'s>(target: &Target<'s>) -> Option<&'s Attribute> {
+fn implied_value<'s>(target: &AttributeTarget<'s>) -> Option<&'s Attribute> {
     match (target.attribute, target.sub_attribute) {
         (Some(attribute), None) => attribute.sub_attribute("value"),
         _ => None,
     }
 }
 
-fn needs_sub_attribute(path: &AttributePath, target: &Target<'_>) -> Fault {
+fn needs_sub_attribute(path: &AttributePath, target: &AttributeTarget<'_>) -> Fault {
     let Some(attribute) = target.leaf() else {
         return unfit(format!(
             "`{path}` is an extension; name one of its attributes"

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::bound_filter::{BoundFilter, Comparison};
 use crate::error::Result;
 use crate::key::Key;
-use crate::schema::Start;
+use crate::schema::PathRoot;
 use crate::work::{Steps, Work, check_filtering, steps_to_compare};
 
 impl BoundFilter {
@@ -20,7 +20,7 @@ impl BoundFilter {
     /// `meta` and whatever [`reads`](Self::reads) says of attributes that are kept elsewhere.
     #[must_use]
     pub fn matches(&self, resource: &Map<String, Value>) -> bool {
-        self.holds(Start::Resource(resource), &Steps::unlimited())
+        self.holds(PathRoot::Resource(resource), &Steps::unlimited())
     }
 
     /// The same, counted as work of a request. The steps are known only afterwards, so one resource may
@@ -29,7 +29,7 @@ impl BoundFilter {
     /// # Errors
     /// `TooMany` when the request has used up its steps.
     pub fn matches_within(&self, resource: &Map<String, Value>, work: &Work) -> Result<bool> {
-        self.decide(Start::Resource(resource), work)
+        self.decide(PathRoot::Resource(resource), work)
     }
 
     /// Whether one element matches a filter from [`bind_element`](super::Filter::bind_element).
@@ -43,10 +43,10 @@ impl BoundFilter {
     /// # Errors
     /// As [`matches_within`](Self::matches_within).
     pub fn matches_element_within(&self, element: &Value, work: &Work) -> Result<bool> {
-        self.decide(Start::Element(element), work)
+        self.decide(PathRoot::Element(element), work)
     }
 
-    fn decide(&self, start: Start<'_>, work: &Work) -> Result<bool> {
+    fn decide(&self, start: PathRoot<'_>, work: &Work) -> Result<bool> {
         let steps = Steps::of(work);
         let holds = self.holds(start, &steps);
         work.takes(steps.taken());
@@ -55,10 +55,10 @@ impl BoundFilter {
 
     /// Whether one element matches. When the steps are used up the answer means nothing.
     pub(crate) fn holds_in(&self, element: &Value, steps: &Steps) -> bool {
-        self.holds(Start::Element(element), steps)
+        self.holds(PathRoot::Element(element), steps)
     }
 
-    fn holds(&self, start: Start<'_>, steps: &Steps) -> bool {
+    fn holds(&self, start: PathRoot<'_>, steps: &Steps) -> bool {
         match self {
             Self::Constant(constant) => *constant,
             Self::Compare(comparison) => comparison.holds(start, steps),
@@ -76,7 +76,7 @@ impl BoundFilter {
 }
 
 impl Comparison {
-    fn holds(&self, start: Start<'_>, steps: &Steps) -> bool {
+    fn holds(&self, start: PathRoot<'_>, steps: &Steps) -> bool {
         self.path.any_or_default(start, &mut |value| {
             if !steps.takes(steps_to_compare(value)) {
                 return false;

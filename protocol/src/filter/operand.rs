@@ -6,14 +6,16 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::path::AttributePath;
 use crate::profile::{Reading, Tolerance};
-use crate::schema::{Attribute, Collation, Kind};
+use crate::schema::{Attribute, Collation, DataType};
 
 /// Refuses an operator that the attribute's type does not have.
 pub(super) fn check_operator(path: &AttributePath, op: CompareOp, leaf: &Attribute) -> Result<()> {
     let (allowed, names) = match leaf.kind {
-        Kind::String | Kind::Reference => return Ok(()),
-        Kind::Boolean | Kind::Binary | Kind::Complex => (op.is_equality(), "eq, ne and pr"),
-        Kind::Integer | Kind::Decimal | Kind::DateTime => (
+        DataType::String | DataType::Reference => return Ok(()),
+        DataType::Boolean | DataType::Binary | DataType::Complex => {
+            (op.is_equality(), "eq, ne and pr")
+        }
+        DataType::Integer | DataType::Decimal | DataType::DateTime => (
             op.is_equality() || op.is_ordering(),
             "eq, ne, gt, ge, lt, le and pr",
         ),
@@ -36,12 +38,15 @@ pub(super) fn operand(
 ) -> Result<Key<'static>> {
     let collation = Collation::from(leaf);
     let key = match (leaf.kind, value) {
-        (Kind::Boolean, CompareValue::Boolean(boolean)) => Some(Key::of_boolean(*boolean)),
-        (Kind::Boolean, CompareValue::String(text)) => boolean_word(text, reading),
-        (Kind::Integer | Kind::Decimal, CompareValue::Number(number)) => {
+        (DataType::Boolean, CompareValue::Boolean(boolean)) => Some(Key::of_boolean(*boolean)),
+        (DataType::Boolean, CompareValue::String(text)) => boolean_word(text, reading),
+        (DataType::Integer | DataType::Decimal, CompareValue::Number(number)) => {
             Some(Key::of_number(number))
         }
-        (Kind::String | Kind::Reference, CompareValue::Number(_) | CompareValue::Boolean(_)) => {
+        (
+            DataType::String | DataType::Reference,
+            CompareValue::Number(_) | CompareValue::Boolean(_),
+        ) => {
             let word = unquoted_word(value, reading);
             word.and_then(|word| Key::of_text(&word, collation).map(Key::into_owned))
         }
@@ -81,12 +86,12 @@ fn unquoted_word(value: &CompareValue, reading: &mut Reading<'_>) -> Option<Stri
 }
 
 /// The constants that a type is compared with.
-fn constant(kind: Kind) -> &'static str {
+fn constant(kind: DataType) -> &'static str {
     match kind {
-        Kind::Boolean => "true or false",
-        Kind::Integer | Kind::Decimal => "a number",
-        Kind::DateTime => DateTime::SHAPE,
-        Kind::String | Kind::Binary | Kind::Reference | Kind::Complex => {
+        DataType::Boolean => "true or false",
+        DataType::Integer | DataType::Decimal => "a number",
+        DataType::DateTime => DateTime::SHAPE,
+        DataType::String | DataType::Binary | DataType::Reference | DataType::Complex => {
             "a string in double quotes"
         }
     }

@@ -4,7 +4,7 @@ use super::Filter;
 use crate::error::{Error, Result};
 use crate::path::AttributePath;
 use crate::profile::Reading;
-use crate::schema::{Attribute, ResourceType, Target};
+use crate::schema::{Attribute, AttributeTarget, ResourceType};
 
 /// See [`Filter::check_exposable`].
 pub(super) fn check_exposable(
@@ -47,7 +47,7 @@ fn collect<'f>(filter: &'f Filter, within: Option<&'f AttributePath>, named: &mu
 
 /// Whether the attribute or the part that is named is sensitive; an attribute named as a whole
 /// stands for its parts.
-fn is_sensitive(target: &Target<'_>, inner: Option<&str>) -> bool {
+fn is_sensitive(target: &AttributeTarget<'_>, inner: Option<&str>) -> bool {
     let Some(attribute) = target.attribute else {
         return false;
     };

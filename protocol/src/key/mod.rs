@@ -18,7 +18,7 @@ use serde_json::{Map, Number, Value};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::datetime::DateTime;
-use crate::schema::{BoundPath, Collation, Kind, Start};
+use crate::schema::{BoundPath, Collation, DataType, PathRoot};
 
 pub use compare::CompareOp;
 pub(crate) use index::unordered_prefix_of;
@@ -49,8 +49,10 @@ impl<'a> Key<'a> {
     #[must_use]
     pub fn of(value: &'a Value, collation: Collation) -> Option<Self> {
         match (collation.kind, value) {
-            (Kind::Boolean, Value::Bool(boolean)) => Some(Self::of_boolean(*boolean)),
-            (Kind::Integer | Kind::Decimal, Value::Number(number)) => Some(Self::of_number(number)),
+            (DataType::Boolean, Value::Bool(boolean)) => Some(Self::of_boolean(*boolean)),
+            (DataType::Integer | DataType::Decimal, Value::Number(number)) => {
+                Some(Self::of_number(number))
+            }
             (_, Value::String(text)) => Self::of_text(text, collation),
             _ => None,
         }
@@ -60,11 +62,13 @@ impl<'a> Key<'a> {
     #[must_use]
     pub fn of_text(text: &'a str, collation: Collation) -> Option<Self> {
         let key = match collation.kind {
-            Kind::String if !collation.case_exact => fold(text),
-            Kind::String | Kind::Reference => Cow::Borrowed(text),
-            Kind::Binary => Cow::Borrowed(text.trim_end_matches('=')),
-            Kind::DateTime => Cow::Owned(DateTime::parse(text)?.key_text()),
-            Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex => return None,
+            DataType::String if !collation.case_exact => fold(text),
+            DataType::String | DataType::Reference => Cow::Borrowed(text),
+            DataType::Binary => Cow::Borrowed(text.trim_end_matches('=')),
+            DataType::DateTime => Cow::Owned(DateTime::parse(text)?.key_text()),
+            DataType::Boolean | DataType::Integer | DataType::Decimal | DataType::Complex => {
+                return None;
+            }
         };
         Some(Self(key))
     }
@@ -73,7 +77,7 @@ impl<'a> Key<'a> {
     #[must_use]
     pub fn all_of(path: &BoundPath, resource: &'a Map<String, Value>) -> Vec<Self> {
         let mut keys = Vec::new();
-        path.any(Start::Resource(resource), &mut |value| {
+        path.any(PathRoot::Resource(resource), &mut |value| {
             keys.extend(value.and_then(|value| Self::of(value, path.collation())));
             false
         });
@@ -153,11 +157,11 @@ mod tests {
     use super::*;
 
     const NAME: Collation = Collation {
-        kind: Kind::String,
+        kind: DataType::String,
         case_exact: false,
     };
 
-    fn exact(kind: Kind) -> Collation {
+    fn exact(kind: DataType) -> Collation {
         Collation {
             kind,
             case_exact: true,
@@ -183,22 +187,27 @@ mod tests {
         same("Barbara Jensen", "barbara jensen");
         same("", "");
         check(json!("résumé"), json!("resume"), NAME, false);
-        check(json!("a"), json!("A"), exact(Kind::String), false);
-        check(json!("é"), json!("e\u{301}"), exact(Kind::String), false);
+        check(json!("a"), json!("A"), exact(DataType::String), false);
+        check(
+            json!("é"),
+            json!("e\u{301}"),
+            exact(DataType::String),
+            false,
+        );
         check(
             json!("/Users/a"),
             json!("/users/a"),
-            exact(Kind::Reference),
+            exact(DataType::Reference),
             false,
         );
-        check(json!("YWI="), json!("YWI"), exact(Kind::Binary), true);
-        check(json!("YWI="), json!("ywi="), exact(Kind::Binary), false);
+        check(json!("YWI="), json!("YWI"), exact(DataType::Binary), true);
+        check(json!("YWI="), json!("ywi="), exact(DataType::Binary), false);
         let (utc, ahead) = (
             json!("2011-05-13T04:42:34Z"),
             json!("2011-05-13T06:42:34.0+02:00"),
         );
-        check(utc, ahead, exact(Kind::DateTime), true);
-        check(json!(1), json!(1.0), exact(Kind::Decimal), true);
+        check(utc, ahead, exact(DataType::DateTime), true);
+        check(json!(1), json!(1.0), exact(DataType::Decimal), true);
     }
 
     #[test]
@@ -212,27 +221,27 @@ mod tests {
         check(json!("A"), json!("b"), NAME);
         check(json!("a"), json!("C"), NAME);
         check(json!("a"), json!("ab"), NAME);
-        check(json!("C"), json!("b"), exact(Kind::String));
-        check(json!(false), json!(true), exact(Kind::Boolean));
-        check(json!(9), json!(10), exact(Kind::Integer));
+        check(json!("C"), json!("b"), exact(DataType::String));
+        check(json!(false), json!(true), exact(DataType::Boolean));
+        check(json!(9), json!(10), exact(DataType::Integer));
         check(
             json!("2011-05-13T04:42:34+02:00"),
             json!("2011-05-13T03:00:00Z"),
-            exact(Kind::DateTime),
+            exact(DataType::DateTime),
         );
     }
 
     #[test]
     fn values_of_another_type_have_no_key() {
-        let check = |value: Value, kind: Kind| assert_eq!(Key::of(&value, exact(kind)), None);
-        check(json!(1), Kind::String);
-        check(json!("1"), Kind::Integer);
-        check(json!("true"), Kind::Boolean);
-        check(json!("yesterday"), Kind::DateTime);
-        check(json!({}), Kind::Complex);
-        check(json!("x"), Kind::Complex);
-        check(json!(["x"]), Kind::String);
-        check(json!(null), Kind::String);
+        let check = |value: Value, kind: DataType| assert_eq!(Key::of(&value, exact(kind)), None);
+        check(json!(1), DataType::String);
+        check(json!("1"), DataType::Integer);
+        check(json!("true"), DataType::Boolean);
+        check(json!("yesterday"), DataType::DateTime);
+        check(json!({}), DataType::Complex);
+        check(json!("x"), DataType::Complex);
+        check(json!(["x"]), DataType::String);
+        check(json!(null), DataType::String);
     }
 
     #[test]

@@ -23,11 +23,6 @@ use crate::error::{Error, Result};
 use crate::json;
 use crate::profile::{Reading, Tolerance};
 
-/// The member of a message under that name in any case (RFC 7643 §2.1); null counts as absent.
-pub(crate) fn member<'m>(message: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
-    json::member(message, name).filter(|value| !value.is_null())
-}
-
 /// Checks that the `schemas` of a body lists the message URN.
 ///
 /// # Errors
@@ -37,7 +32,7 @@ pub(crate) fn check_message(
     urn: &str,
     reading: &mut Reading<'_>,
 ) -> Result<()> {
-    let schemas = member(body, "schemas").and_then(Value::as_array);
+    let schemas = json::present(body, "schemas").and_then(Value::as_array);
     let listed = schemas.is_some_and(|schemas| {
         let mut texts = schemas.iter().filter_map(Value::as_str);
         texts.any(|text| text.eq_ignore_ascii_case(urn))

@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Parameters, check_message, member};
+use super::{Parameters, check_message};
 use crate::error::{Error, Result};
+use crate::json;
 use crate::profile::{Reading, Switches, Tolerance};
 use crate::urn;
 
@@ -235,7 +236,7 @@ fn integer(text: &str) -> Option<i64> {
 }
 
 fn text(request: &Map<String, Value>, name: &str) -> Result<Option<String>> {
-    match member(request, name) {
+    match json::present(request, name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(Error::invalid_value(format!("`{name}` is not a string"))),
@@ -243,7 +244,7 @@ fn text(request: &Map<String, Value>, name: &str) -> Result<Option<String>> {
 }
 
 fn number(request: &Map<String, Value>, name: &str) -> Result<Option<i64>> {
-    let Some(value) = member(request, name) else {
+    let Some(value) = json::present(request, name) else {
         return Ok(None);
     };
     let whole = value.as_i64().or_else(|| {
@@ -260,7 +261,7 @@ fn names(
     name: &str,
     reading: &mut Reading<'_>,
 ) -> Result<Vec<String>> {
-    let listed = match member(request, name) {
+    let listed = match json::present(request, name) {
         None => return Ok(Vec::new()),
         Some(Value::Array(listed)) => listed.iter().map(Value::as_str).collect(),
         Some(Value::String(one)) if reading.tolerates(Tolerance::UnwrappedMultiValue) => {

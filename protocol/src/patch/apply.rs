@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::body::EditedBody;
 use super::members::{self, MemberOp};
-use super::select::{Selected, Selection};
-use super::{Op, Operation, PatchRequest, Patched, elements, parse, schemas, single};
+use super::select::{PatchTarget, Selected};
+use super::{Op, Operation, PatchOutcome, PatchRequest, elements, parse, schemas, single};
 use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::json;
@@ -30,7 +30,7 @@ pub(super) fn apply(
     resource_type: &ResourceType,
     registry: &Registry,
     reading: &mut Reading<'_>,
-) -> Result<Patched> {
+) -> Result<PatchOutcome> {
     let length = json::object_length(resource.body());
     let mut patching = Patching {
         values: ValueReader {
@@ -51,7 +51,7 @@ pub(super) fn apply(
     let body = patching.body.into_body();
     let body = finish(body, resource_type, patching.values.reading)?;
     check_size(&body, length)?;
-    Ok(Patched {
+    Ok(PatchOutcome {
         changed: body != *resource.body(),
         resource: Resource::from_canonical(body),
         members: patching.members,
@@ -78,13 +78,15 @@ impl Patching<'_, '_> {
                 _ => Err(Error::no_target("The operation needs a `path`")),
             };
         };
-        match Selection::of_path(operation.op, path, &mut self.values)? {
+        match PatchTarget::of_path(operation.op, path, &mut self.values)? {
             None => Err(unknown_path(path, self.values.resource_type)),
-            Some(Selection::Extension(extension)) => self.extension(operation.op, extension, value),
-            Some(Selection::Attribute(selected)) if selected.is_read_only() => {
+            Some(PatchTarget::Extension(extension)) => {
+                self.extension(operation.op, extension, value)
+            }
+            Some(PatchTarget::Attribute(selected)) if selected.is_read_only() => {
                 Err(selected.read_only())
             }
-            Some(Selection::Attribute(selected)) => self.attribute(operation.op, selected, value),
+            Some(PatchTarget::Attribute(selected)) => self.attribute(operation.op, selected, value),
         }
     }
 
@@ -95,12 +97,12 @@ impl Patching<'_, '_> {
                 self.filter_key(op, &key, value)?;
                 continue;
             }
-            match names::target(&mut self.values, &key).and_then(Selection::of_target) {
+            match names::target(&mut self.values, &key).and_then(PatchTarget::of_target) {
                 None => self.values.unknown(&key)?,
-                Some(Selection::Extension(extension)) => {
+                Some(PatchTarget::Extension(extension)) => {
                     self.extension(op, extension, Some(value))?;
                 }
-                Some(Selection::Attribute(selected)) => self.member(op, selected, value)?,
+                Some(PatchTarget::Attribute(selected)) => self.member(op, selected, value)?,
             }
         }
         Ok(())
@@ -109,8 +111,8 @@ impl Patching<'_, '_> {
     /// A member of a value whose key is a path with a filter: `emails[type eq "work"].value`.
     fn filter_key(&mut self, op: Op, key: &str, value: Value) -> Result<()> {
         let path = PatchPath::parse(key, self.values.reading)?;
-        match Selection::of_path(op, &path, &mut self.values)? {
-            Some(Selection::Attribute(selected)) => self.member(op, selected, value),
+        match PatchTarget::of_path(op, &path, &mut self.values)? {
+            Some(PatchTarget::Attribute(selected)) => self.member(op, selected, value),
             _ => self.values.unknown(&key),
         }
     }
@@ -138,8 +140,8 @@ impl Patching<'_, '_> {
         }
         for (key, value) in names::container(extension, value)? {
             let target = names::target_within(&mut self.values, extension, &key);
-            match target.and_then(Selection::of_target) {
-                Some(Selection::Attribute(selected)) => self.member(op, selected, value)?,
+            match target.and_then(PatchTarget::of_target) {
+                Some(PatchTarget::Attribute(selected)) => self.member(op, selected, value)?,
                 _ => self
                     .values
                     .unknown(&format_args!("{}:{key}", extension.schema.id))?,

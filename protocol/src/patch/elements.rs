@@ -212,7 +212,7 @@ impl Writing<'_, '_, '_> {
         let is_merged = attribute.is_complex() && (op == Op::Add || self.merges(position, &value));
         let (element, gives_primary) = if is_merged {
             let object = self.values.object(attribute, value, place)?;
-            let gives_primary = json::member(&object, "primary").is_some();
+            let gives_primary = json::get(&object, "primary").is_some();
             let mut complex = json::into_object(Some(self.list.take(attribute, position)));
             self.values.merge(attribute, &mut complex, object, place)?;
             (Value::Object(complex), gives_primary)
@@ -233,7 +233,7 @@ impl Writing<'_, '_, '_> {
     fn merges(&mut self, position: usize, value: &Value) -> bool {
         let old = self.list.get(position).as_object();
         let names = |name: &str| match value {
-            Value::Object(object) => json::member(object, name).is_some(),
+            Value::Object(object) => json::get(object, name).is_some(),
             _ => name == "value",
         };
         let leaves_some = old.is_some_and(|old| old.keys().any(|name| !names(name)));

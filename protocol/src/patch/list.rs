@@ -24,7 +24,7 @@ pub(super) struct ElementList {
     /// The positions of those whose `primary` is true.
     primaries: BTreeSet<usize>,
     /// Made when an operation first asks for it.
-    index: Option<Index>,
+    index: Option<ElementIndex>,
     /// The length of their text with a comma each, in bytes.
     bytes: usize,
     /// What that may grow to.
@@ -180,10 +180,10 @@ impl ElementList {
     }
 
     /// Where the elements are by what they are known by.
-    pub(super) fn index(&mut self, attribute: &Attribute) -> &Index {
+    pub(super) fn index(&mut self, attribute: &Attribute) -> &ElementIndex {
         let slots = &self.slots;
         self.index.get_or_insert_with(|| {
-            let mut index = Index::default();
+            let mut index = ElementIndex::default();
             let slots = slots.iter().enumerate();
             for (position, element) in slots.filter(|(_, slot)| !slot.is_null()) {
                 index.insert(attribute, element, position);
@@ -210,12 +210,12 @@ fn is_nothing(element: &Value) -> bool {
 
 /// Positions of elements, by what the elements are known by.
 #[derive(Default)]
-pub(super) struct Index {
+pub(super) struct ElementIndex {
     by_identity: HashMap<String, BTreeSet<usize>>,
     by_value: HashMap<String, BTreeSet<usize>>,
 }
 
-impl Index {
+impl ElementIndex {
     fn insert(&mut self, attribute: &Attribute, element: &Value, position: usize) {
         let known = identity(attribute, element);
         self.by_identity.entry(known).or_default().insert(position);

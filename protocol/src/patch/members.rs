@@ -13,13 +13,13 @@ use crate::json;
 use crate::profile::Tolerance;
 use crate::resource::reference::referred_id;
 use crate::resource::value::{ValueReader, is_unassigned};
-use crate::resource::{Member, ResourceId, check_member_id, member_ids, members, tolerance};
+use crate::resource::{MemberValue, ResourceId, check_member_id, member_ids, members, tolerance};
 
 /// What happens to the members of a group.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MemberOp {
     /// These join, if they are not there.
-    Add(Vec<Member>),
+    Add(Vec<MemberValue>),
     /// Those with these ids leave, if they are there.
     Remove(Vec<ResourceId>),
     /// Those that match leave; the filter is over elements with `value`, `type` and `display`.
@@ -27,7 +27,7 @@ pub enum MemberOp {
     /// All leave.
     Clear,
     /// These are the members now, and no others.
-    ReplaceAll(Vec<Member>),
+    ReplaceAll(Vec<MemberValue>),
 }
 
 /// Reads what an operation does to the members; nothing if it changes none.
@@ -130,7 +130,7 @@ fn same_member(
     }
     let value = tolerance::unwrapped_single(values.reading, attribute, value);
     let mut object = values.object(attribute, value, place)?;
-    if json::member(&object, "value").is_none_or(Value::is_null) {
+    if json::get(&object, "value").is_none_or(Value::is_null) {
         object.retain(|key, _| !key.eq_ignore_ascii_case("value"));
         object.insert("value".to_owned(), Value::String(id.clone()));
     }

@@ -70,7 +70,7 @@ pub enum Op {
 
 /// What a PATCH makes of a resource.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Patched {
+pub struct PatchOutcome {
     /// The resource to store.
     pub resource: Resource,
     /// Whether it differs from what it was; says nothing about members and password.
@@ -113,7 +113,7 @@ impl PatchRequest {
         resource_type: &ResourceType,
         registry: &Registry,
         reading: &mut Reading<'_>,
-    ) -> Result<Patched> {
+    ) -> Result<PatchOutcome> {
         apply::apply(self, resource, resource_type, registry, reading)
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Op, Operation, PatchRequest};
 use crate::error::{Error, Result};
 use crate::json::{self, kind_of};
-use crate::message::{check_message, member};
+use crate::message::check_message;
 use crate::patch_path::PatchPath;
 use crate::profile::{Profile, Reading, Tolerance};
 use crate::urn;
@@ -19,7 +19,7 @@ pub(super) fn request(
     reading: &mut Reading<'_>,
 ) -> Result<PatchRequest> {
     check_message(body, urn::PATCH_OP, reading)?;
-    let listed = match member(body, "Operations") {
+    let listed = match json::present(body, "Operations") {
         Some(Value::Array(listed)) if !listed.is_empty() => listed,
         _ => {
             return Err(Error::invalid_syntax(
@@ -50,8 +50,8 @@ fn operation(listed: &Value, reading: &mut Reading<'_>) -> Result<Operation> {
     let listed = listed
         .as_object()
         .ok_or_else(|| Error::invalid_syntax(format!("{} is not an operation", kind_of(listed))))?;
-    let op = op(member(listed, "op"), reading)?;
-    let path = match member(listed, "path") {
+    let op = op(json::present(listed, "op"), reading)?;
+    let path = match json::present(listed, "path") {
         None => None,
         Some(Value::String(text)) if is_no_path(text, reading) => None,
         Some(Value::String(text)) => Some(PatchPath::parse(text, reading)?),
@@ -62,7 +62,7 @@ fn operation(listed: &Value, reading: &mut Reading<'_>) -> Result<Operation> {
             )));
         }
     };
-    let value = json::member(listed, "value").cloned();
+    let value = json::get(listed, "value").cloned();
     check(op, path.as_ref(), value.as_ref(), reading.rules.profile)?;
     Ok(Operation { op, path, value })
 }

@@ -11,7 +11,7 @@ use crate::profile::{Profile, Reading, Tolerance};
 use crate::resource::place::Place;
 use crate::resource::tolerance::MANAGER_ID;
 use crate::resource::value::ValueReader;
-use crate::schema::{Attribute, Extension, Mutability, Target};
+use crate::schema::{Attribute, AttributeTarget, Extension, Mutability};
 
 /// An attribute, some of its elements, or a part of them.
 #[derive(Clone, Copy)]
@@ -23,14 +23,14 @@ pub(super) struct Selected<'a> {
 }
 
 /// What a path leads to.
-pub(super) enum Selection<'a> {
+pub(super) enum PatchTarget<'a> {
     /// All of an extension.
     Extension(&'a Extension),
     /// Something of an attribute.
     Attribute(Selected<'a>),
 }
 
-impl<'a> Selection<'a> {
+impl<'a> PatchTarget<'a> {
     /// Resolves the path of an operation; nothing when the resource type does not have what it names.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl<'a> Selection<'a> {
         }
     }
 
-    pub(super) fn of_target(target: Target<'a>) -> Option<Self> {
+    pub(super) fn of_target(target: AttributeTarget<'a>) -> Option<Self> {
         match target.attribute {
             Some(attribute) => Some(Self::Attribute(Selected {
                 extension: target.extension,
@@ -66,7 +66,10 @@ impl<'a> Selection<'a> {
 /// What a path without a filter means where no attribute has its name, by the names that clients use
 /// instead: `givenName` for `name.givenName` ([`Tolerance::BareSubAttributes`]), `manager.managerId`
 /// for `manager.value` ([`Tolerance::ManagerId`]).
-fn other_name<'t>(path: &PatchPath, values: &mut ValueReader<'t, '_>) -> Option<Target<'t>> {
+fn other_name<'t>(
+    path: &PatchPath,
+    values: &mut ValueReader<'t, '_>,
+) -> Option<AttributeTarget<'t>> {
     if path.value_filter.is_some() {
         return None;
     }
@@ -79,7 +82,7 @@ fn other_name<'t>(path: &PatchPath, values: &mut ValueReader<'t, '_>) -> Option<
         return values
             .reading
             .tolerates(Tolerance::ManagerId)
-            .then_some(Target {
+            .then_some(AttributeTarget {
                 sub_attribute: Some(value),
                 ..target
             });
@@ -91,7 +94,7 @@ fn other_name<'t>(path: &PatchPath, values: &mut ValueReader<'t, '_>) -> Option<
     };
     let (attribute, sub) = values.resource_type.sole_part(name)?;
     let tolerated = values.reading.tolerates(Tolerance::BareSubAttributes);
-    tolerated.then_some(Target {
+    tolerated.then_some(AttributeTarget {
         extension: None,
         attribute: Some(attribute),
         sub_attribute: Some(sub),
@@ -102,8 +105,8 @@ fn filtered<'a>(
     op: Op,
     path: &'a PatchPath,
     filter: &'a Filter,
-    (target, reading): (Target<'a>, &mut Reading<'_>),
-) -> Result<Selection<'a>> {
+    (target, reading): (AttributeTarget<'a>, &mut Reading<'_>),
+) -> Result<PatchTarget<'a>> {
     let mut has_elements = |attribute: &Attribute| {
         attribute.multi_valued
             || (attribute.is_complex() && reading.tolerates(Tolerance::FilteredSingleValue))
@@ -134,7 +137,7 @@ fn filtered<'a>(
         }
         None => None,
     };
-    Ok(Selection::Attribute(Selected {
+    Ok(PatchTarget::Attribute(Selected {
         extension: target.extension,
         attribute,
         filter: Some(filter),
@@ -149,8 +152,8 @@ impl<'a> Selected<'a> {
     }
 
     /// The attribute without filter, for the parts of a write that concern all of it.
-    pub(super) fn target(&self) -> Target<'a> {
-        Target {
+    pub(super) fn target(&self) -> AttributeTarget<'a> {
+        AttributeTarget {
             extension: self.extension,
             attribute: Some(self.attribute),
             sub_attribute: self.sub,

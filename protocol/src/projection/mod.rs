@@ -17,7 +17,7 @@ use crate::message::Selection;
 use crate::path::AttributePath;
 use crate::profile::Reading;
 use crate::resource::body::is_outside;
-use crate::schema::{Attribute, Extension, ResourceType, Returned, Target};
+use crate::schema::{Attribute, AttributeTarget, Extension, ResourceType, Returned};
 
 pub use text::project_text;
 
@@ -27,7 +27,7 @@ pub struct Projection<'r> {
     resource_type: &'r ResourceType,
     mode: Mode,
     /// What the names mean, each attribute once: never more than the type has attributes and parts.
-    named: Vec<Target<'r>>,
+    named: Vec<AttributeTarget<'r>>,
     written: HashSet<String>,
     /// How the attributes that are not returned by default begin in JSON text.
     hidden: Vec<String>,
@@ -127,7 +127,7 @@ impl<'r> Projection<'r> {
     }
 
     /// Whether the target is all of the attribute that is kept outside the bodies.
-    fn is_elsewhere(&self, target: &Target<'_>) -> bool {
+    fn is_elsewhere(&self, target: &AttributeTarget<'_>) -> bool {
         let is_whole = target.sub_attribute.is_none() && target.extension.is_none();
         let attribute = target.attribute.filter(|_| is_whole);
         attribute.is_some_and(|attribute| self.resource_type.is_detached(attribute))
@@ -300,7 +300,7 @@ impl<'r> Projection<'r> {
         if self.written.is_empty() {
             return false;
         }
-        let target = Target {
+        let target = AttributeTarget {
             extension,
             attribute: Some(attribute),
             sub_attribute: sub,
@@ -310,14 +310,18 @@ impl<'r> Projection<'r> {
 }
 
 /// What the bare URN of the base schema names: all attributes that are in no extension.
-const WHOLE_BASE: Target<'static> = Target {
+const WHOLE_BASE: AttributeTarget<'static> = AttributeTarget {
     extension: None,
     attribute: None,
     sub_attribute: None,
 };
 
 /// Whether the target is this attribute, a part of it, or all of its extension.
-fn is_within(target: &Target<'_>, extension: Option<&Extension>, attribute: &Attribute) -> bool {
+fn is_within(
+    target: &AttributeTarget<'_>,
+    extension: Option<&Extension>,
+    attribute: &Attribute,
+) -> bool {
     match target.attribute {
         Some(named) => std::ptr::eq(named, attribute),
         None => match (target.extension, extension) {

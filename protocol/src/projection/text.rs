@@ -21,9 +21,9 @@ use crate::schema::{Attribute, Extension};
 /// `Internal`: a stored body that is no JSON object is a fault of ours.
 pub fn project_text(projection: &Projection<'_>, body: &str) -> Result<String> {
     let mut out = String::with_capacity(body.len());
-    let object = Shown {
+    let object = TextProjector {
         projection,
-        within: Within::Resource,
+        within: MembersOf::Resource,
         opening: "",
         out: &mut out,
     };
@@ -40,7 +40,7 @@ pub fn project_text(projection: &Projection<'_>, body: &str) -> Result<String> {
 
 /// Whose members an object has.
 #[derive(Clone, Copy)]
-enum Within<'p> {
+enum MembersOf<'p> {
     /// A resource.
     Resource,
     /// The container of an extension.
@@ -64,16 +64,16 @@ enum Fate<'p> {
 }
 
 /// Writes what is shown of one value, and tells whether that is anything.
-struct Shown<'p, 'o> {
+struct TextProjector<'p, 'o> {
     projection: &'p Projection<'p>,
-    within: Within<'p>,
+    within: MembersOf<'p>,
     /// What is written before an element of an array, if anything of it is shown; empty for a value that
     /// is none.
     opening: &'static str,
     out: &'o mut String,
 }
 
-impl<'p> Shown<'p, '_> {
+impl<'p> TextProjector<'p, '_> {
     fn fate(&self, name: &str) -> Fate<'p> {
         let resource_type = self.projection.resource_type;
         let of = |extension: Option<&'p Extension>, attribute: &'p Attribute| {
@@ -88,7 +88,7 @@ impl<'p> Shown<'p, '_> {
             Fate::Parts(shown.collect())
         };
         match self.within {
-            Within::Resource => match resource_type.attribute(name) {
+            MembersOf::Resource => match resource_type.attribute(name) {
                 Some(attribute) => match of(None, attribute) {
                     Fate::Whole if attribute.name == "schemas" => Fate::Schemas,
                     fate => fate,
@@ -97,11 +97,11 @@ impl<'p> Shown<'p, '_> {
                     .extension(name)
                     .map_or(Fate::Hidden, Fate::Container),
             },
-            Within::Container(extension) => extension
+            MembersOf::Container(extension) => extension
                 .schema
                 .attribute(name)
                 .map_or(Fate::Hidden, |attribute| of(Some(extension), attribute)),
-            Within::Parts(shown) => match shown.iter().any(|part| part.name == *name) {
+            MembersOf::Parts(shown) => match shown.iter().any(|part| part.name == *name) {
                 true => Fate::Whole,
                 false => Fate::Hidden,
             },
@@ -109,8 +109,12 @@ impl<'p> Shown<'p, '_> {
     }
 
     /// The same for a value inside this one.
-    fn inner<'s>(&'s mut self, within: Within<'s>, opening: &'static str) -> Shown<'s, 's> {
-        Shown {
+    fn inner<'s>(
+        &'s mut self,
+        within: MembersOf<'s>,
+        opening: &'static str,
+    ) -> TextProjector<'s, 's> {
+        TextProjector {
             projection: self.projection,
             within,
             opening,
@@ -131,7 +135,7 @@ impl<'p> Shown<'p, '_> {
     fn inside<'de, A: MapAccess<'de>>(
         &mut self,
         (start, name): (usize, &RawValue),
-        within: Within<'_>,
+        within: MembersOf<'_>,
         members: &mut A,
     ) -> Result<(), A::Error> {
         let before = self.out.len();
@@ -143,18 +147,18 @@ impl<'p> Shown<'p, '_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Shown<'_, '_> {
+impl<'de> DeserializeSeed<'de> for TextProjector<'_, '_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         match self.within {
-            Within::Resource => deserializer.deserialize_map(self),
-            Within::Container(_) | Within::Parts(_) => deserializer.deserialize_any(self),
+            MembersOf::Resource => deserializer.deserialize_map(self),
+            MembersOf::Container(_) | MembersOf::Parts(_) => deserializer.deserialize_any(self),
         }
     }
 }
 
-impl<'de> Visitor<'de> for Shown<'_, '_> {
+impl<'de> Visitor<'de> for TextProjector<'_, '_> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,11 +181,11 @@ impl<'de> Visitor<'de> for Shown<'_, '_> {
                     push_schemas(members.next_value()?, self.projection, self.out);
                 }
                 Fate::Container(extension) => {
-                    let within = Within::Container(extension);
+                    let within = MembersOf::Container(extension);
                     self.inside((start, name), within, &mut members)?;
                 }
                 Fate::Parts(shown) => {
-                    self.inside((start, name), Within::Parts(&shown), &mut members)?;
+                    self.inside((start, name), MembersOf::Parts(&shown), &mut members)?;
                 }
             }
         }
@@ -196,7 +200,7 @@ impl<'de> Visitor<'de> for Shown<'_, '_> {
         let (start, mut is_empty) = (self.out.len(), true);
         let is_element = !self.opening.is_empty();
         let parts = match self.within {
-            Within::Parts(parts) if !is_element => parts,
+            MembersOf::Parts(parts) if !is_element => parts,
             _ => {
                 while elements.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(false);
@@ -204,7 +208,7 @@ impl<'de> Visitor<'de> for Shown<'_, '_> {
         };
         loop {
             let opening = if self.out.len() == start { "[" } else { "," };
-            let element = self.inner(Within::Parts(parts), opening);
+            let element = self.inner(MembersOf::Parts(parts), opening);
             if elements.next_element_seed(element)?.is_none() {
                 break;
             }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::finish::finish;
 use super::keep::Replacing;
 use super::limit::check_size;
-use super::member::{Member, members};
+use super::member::{MemberValue, members};
 use super::password::{PasswordChange, is_password};
 use super::place::Place;
 use super::value::ValueReader;
@@ -15,11 +15,13 @@ use super::{Resource, body, names, schemas};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::profile::Reading;
-use crate::schema::{Attribute, Extension, Mutability, Registry, ResourceType, Returned, Target};
+use crate::schema::{
+    Attribute, AttributeTarget, Extension, Mutability, Registry, ResourceType, Returned,
+};
 
 /// What the body is for.
 #[derive(Debug, Clone, Copy)]
-pub enum Verb<'a> {
+pub enum DraftKind<'a> {
     /// A new resource, with the id that it gets.
     Create {
         /// The id.
@@ -38,7 +40,7 @@ pub struct Draft {
     /// The resource to store.
     pub resource: Resource,
     /// The members that the body lists; `None` when it does not speak of them.
-    pub members: Option<Vec<Member>>,
+    pub members: Option<Vec<MemberValue>>,
     /// What becomes of the password; `None` when the body does not speak of it.
     pub password: Option<PasswordChange>,
     /// The attributes with `returned: request` that the body gave, for the answer
@@ -52,7 +54,7 @@ pub(super) fn read(
     resource_type: &ResourceType,
     registry: &Registry,
     reading: &mut Reading<'_>,
-    verb: Verb<'_>,
+    verb: DraftKind<'_>,
 ) -> Result<Draft> {
     let mut values = ValueReader {
         resource_type,
@@ -72,15 +74,15 @@ pub(super) fn read(
         drafting.member(&key, value)?;
     }
     let length = match verb {
-        Verb::Create { .. } => 0,
-        Verb::Replace { existing } => json::object_length(existing.body()),
+        DraftKind::Create { .. } => 0,
+        DraftKind::Replace { existing } => json::object_length(existing.body()),
     };
     match verb {
-        Verb::Create { id } => {
+        DraftKind::Create { id } => {
             drafting.body.insert("id".to_owned(), Value::from(id));
             drafting.check_outside()?;
         }
-        Verb::Replace { existing } => {
+        DraftKind::Replace { existing } => {
             let switches = &drafting.values.reading.rules.switches;
             let replacing = Replacing {
                 existing: existing.body(),
@@ -108,7 +110,7 @@ struct Drafting<'a, 'r> {
     body: Map<String, Value>,
     /// The attributes that the request speaks of, with a value or without.
     given: Vec<&'a Attribute>,
-    members: Option<Vec<Member>>,
+    members: Option<Vec<MemberValue>>,
     password: Option<PasswordChange>,
     written: BTreeSet<String>,
 }
@@ -117,7 +119,7 @@ impl<'a> Drafting<'a, '_> {
     fn member(&mut self, key: &str, value: Value) -> Result<()> {
         match names::target(&mut self.values, key) {
             None => self.values.unknown(&key),
-            Some(Target {
+            Some(AttributeTarget {
                 extension: Some(extension),
                 attribute: None,
                 ..
@@ -138,7 +140,7 @@ impl<'a> Drafting<'a, '_> {
         Ok(())
     }
 
-    fn attribute(&mut self, target: Target<'a>, value: Value) -> Result<()> {
+    fn attribute(&mut self, target: AttributeTarget<'a>, value: Value) -> Result<()> {
         let Some(attribute) = target.attribute else {
             return Ok(());
         };
@@ -211,11 +213,11 @@ impl<'a> Drafting<'a, '_> {
 }
 
 /// The full notation of what the target has that is returned on request only.
-pub(crate) fn requested_paths(target: Target<'_>) -> Vec<String> {
+pub(crate) fn requested_paths(target: AttributeTarget<'_>) -> Vec<String> {
     let Some(attribute) = target.attribute else {
         return Vec::new();
     };
-    let full = |sub_attribute| Target {
+    let full = |sub_attribute| AttributeTarget {
         sub_attribute,
         ..target
     };

@@ -8,7 +8,7 @@ use super::repeated::{collapse, is_primary};
 use super::schemas;
 use crate::error::{Error, Result};
 use crate::profile::{Reading, Tolerance};
-use crate::schema::{Attribute, Extension, Kind, Mutability, ResourceType};
+use crate::schema::{Attribute, DataType, Extension, Mutability, ResourceType};
 
 /// Orders a body, drops what is empty, sets `schemas`, and checks what must hold for the whole.
 ///
@@ -138,7 +138,7 @@ fn check_required(attribute: &Attribute, value: Option<&Value>, place: Place<'_>
         None => Err(Error::invalid_value(format!(
             "`{place}` is required and has no value"
         ))),
-        Some(Value::String(text)) if text.is_empty() && attribute.kind == Kind::String => Err(
+        Some(Value::String(text)) if text.is_empty() && attribute.kind == DataType::String => Err(
             Error::invalid_value(format!("`{place}` is required and must not be empty")),
         ),
         Some(_) => Ok(()),

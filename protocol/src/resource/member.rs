@@ -13,7 +13,7 @@ use crate::schema::Attribute;
 
 /// One member; the service computes its `$ref`, and `display` where it can.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Member {
+pub struct MemberValue {
     /// The id of the resource that is a member.
     pub value: ResourceId,
     /// The name of its resource type, as the client gave it.
@@ -31,7 +31,7 @@ pub(crate) fn members(
     attribute: &Attribute,
     value: Value,
     place: Place<'_>,
-) -> Result<Vec<Member>> {
+) -> Result<Vec<MemberValue>> {
     let listed = listed(reader, value, place)?;
     let mut seen = HashSet::with_capacity(listed.len());
     let mut members = Vec::with_capacity(listed.len());
@@ -39,7 +39,7 @@ pub(crate) fn members(
         let Parts { id, kind, display } = parts(reader, attribute, value, place)?;
         let value = ResourceId::of(id).map_err(|id| no_such_member(&id))?;
         if seen.insert(value.clone()) {
-            members.push(Member {
+            members.push(MemberValue {
                 value,
                 kind,
                 display,

@@ -28,10 +28,10 @@ pub(crate) mod value;
 #[expect(clippy::needless_pass_by_value, reason = "literals read best by value")]
 pub(crate) mod tests;
 
-pub use draft::{Draft, Verb};
+pub use draft::{Draft, DraftKind};
 pub use id::ResourceId;
 pub use limit::{MAX_BYTES, MAX_ELEMENTS};
-pub use member::Member;
+pub use member::MemberValue;
 pub use password::{Password, PasswordChange};
 pub use pick::pick;
 pub use reference::{location, relative_reference};
@@ -68,7 +68,7 @@ impl Resource {
         resource_type: &ResourceType,
         registry: &Registry,
         reading: &mut Reading<'_>,
-        verb: Verb<'_>,
+        verb: DraftKind<'_>,
     ) -> Result<Draft> {
         draft::read(body, resource_type, registry, reading, verb)
     }

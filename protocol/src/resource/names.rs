@@ -7,15 +7,18 @@ use super::value::{ValueReader, is_unassigned};
 use crate::error::Result;
 use crate::path::AttributePath;
 use crate::profile::Tolerance;
-use crate::schema::{Extension, Target};
+use crate::schema::{AttributeTarget, Extension};
 
 /// What a member of a resource body names, or nothing if the type does not define it.
 ///
 /// A name with its URN in front and a name with a sub-attribute behind are for PATCH paths; as
 /// keys they are tolerated ([`Tolerance::PathKeys`]).
-pub(crate) fn target<'a>(values: &mut ValueReader<'a, '_>, key: &str) -> Option<Target<'a>> {
+pub(crate) fn target<'a>(
+    values: &mut ValueReader<'a, '_>,
+    key: &str,
+) -> Option<AttributeTarget<'a>> {
     if let Some(attribute) = values.resource_type.attribute(key) {
-        return Some(Target {
+        return Some(AttributeTarget {
             extension: None,
             attribute: Some(attribute),
             sub_attribute: None,
@@ -34,7 +37,7 @@ pub(crate) fn target_within<'e>(
     values: &mut ValueReader<'_, '_>,
     extension: &'e Extension,
     key: &str,
-) -> Option<Target<'e>> {
+) -> Option<AttributeTarget<'e>> {
     let (name, sub) = match key.split_once('.') {
         Some((name, sub)) => (name, Some(sub)),
         None => (key, None),
@@ -45,7 +48,7 @@ pub(crate) fn target_within<'e>(
         None => None,
     };
     let allowed = sub.is_none() || values.reading.tolerates(Tolerance::PathKeys);
-    allowed.then_some(Target {
+    allowed.then_some(AttributeTarget {
         extension: Some(extension),
         attribute: Some(attribute),
         sub_attribute,

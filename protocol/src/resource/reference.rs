@@ -7,8 +7,8 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use crate::json::take_member;
-use crate::schema::{Attribute, Kind, Mutability, Registry};
+use crate::json;
+use crate::schema::{Attribute, DataType, Mutability, Registry};
 
 /// Everything but the unreserved characters of RFC 3986 §2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -32,7 +32,7 @@ pub fn location(base_url: &str, endpoint: &str, id: &str) -> String {
 /// Whether the service maintains this sub-attribute: a `$ref` to resources beside their `value`.
 pub(crate) fn is_maintained(attribute: &Attribute, sub: &Attribute) -> bool {
     sub.name == "$ref"
-        && sub.kind == Kind::Reference
+        && sub.kind == DataType::Reference
         && sub.reference_types.iter().any(|name| names_resources(name))
         && attribute.sub_attribute("value").is_some()
 }
@@ -60,7 +60,7 @@ pub(crate) fn take_referred<'a>(
     object: &mut Map<String, Value>,
 ) -> Option<(&'a Attribute, String)> {
     maintained(attribute)?;
-    let reference = take_member(object, "$ref")?;
+    let reference = json::take(object, "$ref")?;
     let id = referred_id(reference.as_str()?)?;
     Some((attribute.sub_attribute("value")?, id))
 }

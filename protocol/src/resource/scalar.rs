@@ -10,7 +10,7 @@ use super::tolerance;
 use crate::datetime::DateTime;
 use crate::error::{Error, Result};
 use crate::profile::{Reading, Tolerance};
-use crate::schema::{Attribute, Kind, Uniqueness};
+use crate::schema::{Attribute, DataType, Uniqueness};
 
 /// RFC 4648 §4, padding optional (RFC 7643 §2.3.6).
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -29,14 +29,14 @@ pub(super) fn read(
     reading: &mut Reading<'_>,
 ) -> Result<Value> {
     match (attribute.kind, value) {
-        (Kind::Boolean, value) => boolean(&value, place, reading),
-        (Kind::Integer, Value::Number(number)) if !number.is_f64() => Ok(Value::Number(number)),
-        (Kind::Integer, Value::Number(number)) => Err(Error::invalid_value(format!(
+        (DataType::Boolean, value) => boolean(&value, place, reading),
+        (DataType::Integer, Value::Number(number)) if !number.is_f64() => Ok(Value::Number(number)),
+        (DataType::Integer, Value::Number(number)) => Err(Error::invalid_value(format!(
             "`{place}` is {number}; an integer of 64 bits without fraction and exponent is required"
         ))),
-        (Kind::Integer, other) => Err(mismatch(place, "an integer", &other)),
-        (Kind::Decimal, number @ Value::Number(_)) => Ok(number),
-        (Kind::Decimal, other) => Err(mismatch(place, "a number", &other)),
+        (DataType::Integer, other) => Err(mismatch(place, "an integer", &other)),
+        (DataType::Decimal, number @ Value::Number(_)) => Ok(number),
+        (DataType::Decimal, other) => Err(mismatch(place, "a number", &other)),
         (kind, value) => {
             let text = match value {
                 Value::String(text) => text,
@@ -64,15 +64,24 @@ fn boolean(value: &Value, place: Place<'_>, reading: &mut Reading<'_>) -> Result
         .ok_or_else(|| mismatch(place, "true or false", value))
 }
 
-fn check_text(kind: Kind, text: &str, place: Place<'_>, reading: &mut Reading<'_>) -> Result<()> {
+fn check_text(
+    kind: DataType,
+    text: &str,
+    place: Place<'_>,
+    reading: &mut Reading<'_>,
+) -> Result<()> {
     let (fits, expected) = match kind {
-        Kind::DateTime => (DateTime::parse(text).is_some(), DateTime::SHAPE),
-        Kind::Binary => (BASE64.decode(text).is_ok(), "base64 (RFC 4648 section 4)"),
-        Kind::Reference => (
+        DataType::DateTime => (DateTime::parse(text).is_some(), DateTime::SHAPE),
+        DataType::Binary => (BASE64.decode(text).is_ok(), "base64 (RFC 4648 section 4)"),
+        DataType::Reference => (
             is_reference(text) || reading.tolerates(Tolerance::ReferenceText),
             "a URI (RFC 3986)",
         ),
-        Kind::String | Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex => (true, ""),
+        DataType::String
+        | DataType::Boolean
+        | DataType::Integer
+        | DataType::Decimal
+        | DataType::Complex => (true, ""),
     };
     if fits {
         return Ok(());
@@ -86,7 +95,7 @@ const MAX_NAME_BYTES: usize = 1_024;
 /// A text that only one resource may have, such as `userName`, is a name that people read and type: it
 /// holds no control characters, not only blanks, and ends somewhere.
 fn check_name(attribute: &Attribute, text: &str, place: Place<'_>) -> Result<()> {
-    if attribute.uniqueness == Uniqueness::None || attribute.kind != Kind::String {
+    if attribute.uniqueness == Uniqueness::None || attribute.kind != DataType::String {
         return Ok(());
     }
     let fault = if text.len() > MAX_NAME_BYTES {

@@ -6,7 +6,7 @@ use super::place::Place;
 use super::value::{ValueReader, is_unassigned};
 use crate::error::excerpt;
 use crate::error::{Error, Result};
-use crate::json::{kind_of, take_member};
+use crate::json::{self, kind_of};
 use crate::profile::Tolerance;
 use crate::schema::{Extension, ResourceType};
 
@@ -15,7 +15,7 @@ pub(crate) fn take<'a>(
     values: &mut ValueReader<'a, '_>,
     body: &mut Map<String, Value>,
 ) -> Result<Vec<&'a Extension>> {
-    let value = take_member(body, "schemas").unwrap_or_default();
+    let value = json::take(body, "schemas").unwrap_or_default();
     let (has_base, extensions) = listed(values, value)?;
     if !has_base && !values.reading.tolerates(Tolerance::MissingSchemas) {
         return Err(Error::invalid_value(format!(

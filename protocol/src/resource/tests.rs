@@ -52,7 +52,7 @@ impl Case {
         }
     }
 
-    fn read(&self, body: Value, verb: Verb<'_>) -> (Result<Draft>, String) {
+    fn read(&self, body: Value, verb: DraftKind<'_>) -> (Result<Draft>, String) {
         let mut reading = Reading::new(&self.rules);
         let resource_type = self.registry.resource_type(self.resource_type).unwrap();
         let draft = Resource::from_request(
@@ -66,12 +66,12 @@ impl Case {
     }
 
     fn create(&self, body: Value) -> Result<Draft> {
-        self.read(body, Verb::Create { id: "1" }).0
+        self.read(body, DraftKind::Create { id: "1" }).0
     }
 
     fn replace(&self, existing: &Value, body: Value) -> Result<Draft> {
         let existing = Resource::from_canonical(object(existing.clone()));
-        let verb = Verb::Replace {
+        let verb = DraftKind::Replace {
             existing: &existing,
         };
         self.read(body, verb).0
@@ -223,7 +223,7 @@ fn every_shape_is_checked() {
 /// The default profile reads this as that, by these tolerances; the others refuse it.
 fn tolerated(more: Value, expected: Value, fired: &str) {
     let case = Case::new("User", Profile::Default);
-    let (draft, used) = case.read(user(more.clone()), Verb::Create { id: "1" });
+    let (draft, used) = case.read(user(more.clone()), DraftKind::Create { id: "1" });
     let draft = draft.unwrap_or_else(|error| panic!("{more}: {error}"));
     let mut body = draft.resource.into_body();
     body.retain(|name, _| !matches!(name.as_str(), "schemas" | "id" | "userName"));
@@ -621,17 +621,17 @@ fn members_leave_the_body() {
             draft.members
         })
     };
-    let member = |id: &str| Member {
+    let member = |id: &str| MemberValue {
         value: ResourceId::parse(id).unwrap(),
         kind: None,
         display: None,
     };
-    let labelled = Member {
+    let labelled = MemberValue {
         kind: Some("User".to_owned()),
         display: Some("B".to_owned()),
         ..member("1")
     };
-    let check = |given: Value, expected: &[Member]| {
+    let check = |given: Value, expected: &[MemberValue]| {
         assert_eq!(
             members(given.clone()).unwrap().unwrap(),
             expected,

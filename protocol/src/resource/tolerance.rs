@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use super::place::Place;
 use super::{is_password, reference};
 use crate::error::{Error, Result};
-use crate::json::member;
+use crate::json;
 use crate::profile::{Reading, Tolerance};
-use crate::schema::{Attribute, Kind};
+use crate::schema::{Attribute, DataType};
 
 /// Entra ID writes app role assignments as JSON documents inside strings; nothing else does, and
 /// entitlements may rightly hold such text.
@@ -46,7 +46,7 @@ pub(crate) fn unwrapped_single(
             let element = elements.pop().unwrap_or_default();
             let inner = element
                 .as_object()
-                .and_then(|object| member(object, "value"));
+                .and_then(|object| json::get(object, "value"));
             match inner {
                 Some(inner) if !attribute.is_complex() => inner.clone(),
                 _ => element,
@@ -65,13 +65,17 @@ pub(super) fn single_for_many(reading: &mut Reading<'_>) -> bool {
 ///
 /// A number with a fraction, an exponent or more than 64 bits is not given back as the client wrote
 /// it, so it is no text.
-pub(super) fn spelled_text(reading: &mut Reading<'_>, kind: Kind, value: &Value) -> Option<String> {
+pub(super) fn spelled_text(
+    reading: &mut Reading<'_>,
+    kind: DataType,
+    value: &Value,
+) -> Option<String> {
     let text = match value {
         Value::Number(number) if !number.is_f64() => number.to_string(),
         Value::Bool(boolean) => boolean.to_string(),
         _ => return None,
     };
-    let takes_text = matches!(kind, Kind::String | Kind::Reference);
+    let takes_text = matches!(kind, DataType::String | DataType::Reference);
     (takes_text && reading.tolerates(Tolerance::NumberForText)).then_some(text)
 }
 
@@ -92,7 +96,7 @@ pub(super) fn is_blank(
         // RFC 8265 lets a password be blanks, so what is not tolerated is left to its own check.
         return Ok(reading.tolerates(Tolerance::BlankText));
     }
-    if attribute.kind != Kind::Reference {
+    if attribute.kind != DataType::Reference {
         return Ok(false);
     }
     check_blank_tolerated(reading, place).map(|()| true)
@@ -109,7 +113,10 @@ pub(super) fn assigned_value(
     value: Value,
     place: Place<'_>,
 ) -> Result<Value> {
-    let is_text = matches!(sub.kind, Kind::String | Kind::Reference | Kind::Binary);
+    let is_text = matches!(
+        sub.kind,
+        DataType::String | DataType::Reference | DataType::Binary
+    );
     if sub.name != "value" || !is_text || !is_blank_text(&value) {
         return Ok(value);
     }
@@ -139,7 +146,7 @@ pub(super) fn spelled_out(reading: &mut Reading<'_>, attribute: &Attribute, valu
         },
         Value::Number(number) if takes_text(attribute) => {
             let number = Value::Number(number);
-            match spelled_text(reading, Kind::String, &number) {
+            match spelled_text(reading, DataType::String, &number) {
                 Some(text) => bare_complex(reading, attribute, text),
                 None => number,
             }
@@ -161,7 +168,7 @@ fn takes_text(attribute: &Attribute) -> bool {
     attribute.sub_attribute("value").is_some_and(|sub| {
         !matches!(
             sub.kind,
-            Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex
+            DataType::Boolean | DataType::Integer | DataType::Decimal | DataType::Complex
         )
     })
 }
@@ -174,7 +181,7 @@ pub(super) fn decode_value(
     object: &mut Map<String, Value>,
 ) {
     // Each round replaces a string by a part of itself, so this ends.
-    while let Some(decoded) = member(object, "value")
+    while let Some(decoded) = json::get(object, "value")
         .and_then(Value::as_str)
         .and_then(|text| json_object(reading, attribute, text))
     {
@@ -195,8 +202,8 @@ fn json_object(
     if !may_be_json {
         return None;
     }
-    let object = crate::json::parse_object(text.as_bytes()).ok()?;
-    member(&object, "value")?;
+    let object = json::parse_object(text.as_bytes()).ok()?;
+    json::get(&object, "value")?;
     reading.tolerates(Tolerance::JsonInString).then_some(object)
 }
 
@@ -209,12 +216,12 @@ pub(super) fn rename_display(
     let wanted = attribute.multi_valued
         && attribute.sub_attribute("display").is_some()
         && attribute.sub_attribute("displayName").is_none()
-        && member(object, "display").is_none();
-    if !wanted || member(object, "displayName").is_none() {
+        && json::get(object, "display").is_none();
+    if !wanted || json::get(object, "displayName").is_none() {
         return;
     }
     if reading.tolerates(Tolerance::DisplayNameForDisplay) {
-        let display = crate::json::take_member(object, "displayName").unwrap_or_default();
+        let display = json::take(object, "displayName").unwrap_or_default();
         object.insert("display".to_owned(), display);
     }
 }
@@ -228,12 +235,12 @@ pub(super) fn rename_manager_id(
     let wanted = attribute.name == "manager"
         && attribute.sub_attribute("value").is_some()
         && attribute.sub_attribute(MANAGER_ID).is_none()
-        && member(object, "value").is_none();
-    if !wanted || member(object, MANAGER_ID).is_none() {
+        && json::get(object, "value").is_none();
+    if !wanted || json::get(object, MANAGER_ID).is_none() {
         return;
     }
     if reading.tolerates(Tolerance::ManagerId) {
-        let id = crate::json::take_member(object, MANAGER_ID).unwrap_or_default();
+        let id = json::take(object, MANAGER_ID).unwrap_or_default();
         object.insert("value".to_owned(), id);
     }
 }

@@ -8,7 +8,7 @@ pub struct Attribute {
     /// The name in the spelling that answers use.
     pub name: AttributeName,
     /// The data type (RFC 7643 §2.3).
-    pub kind: Kind,
+    pub kind: DataType,
     /// Whether the value is an array.
     pub multi_valued: bool,
     /// Whether a resource must have a value.
@@ -49,7 +49,7 @@ impl Attribute {
     /// Whether the value is an object, or an array of objects.
     #[must_use]
     pub fn is_complex(&self) -> bool {
-        self.kind == Kind::Complex
+        self.kind == DataType::Complex
     }
 
     /// Whether an answer shows the value if the request does not name the attribute. A client cannot
@@ -63,7 +63,7 @@ impl Attribute {
 
 /// A data type (RFC 7643 §2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum DataType {
     /// Unicode text.
     String,
     /// `true` or `false`.
@@ -82,7 +82,7 @@ pub enum Kind {
     Complex,
 }
 
-impl Kind {
+impl DataType {
     pub(super) const ALL: [(&'static str, Self); 9] = [
         ("string", Self::String),
         ("boolean", Self::Boolean),
@@ -107,7 +107,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Collation {
     /// The data type.
-    pub kind: Kind,
+    pub kind: DataType,
     /// Whether case matters; only strings ask.
     pub case_exact: bool,
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::attribute::{Attribute, Collation, Kind};
-use super::target::Target;
+use super::attribute::{Attribute, Collation, DataType};
+use super::target::AttributeTarget;
 
 /// A way from a resource, or from an element of a multi-valued attribute, to the values of one
 /// attribute, in the schema's spelling. Arrays on the way stand for each of their elements.
@@ -25,7 +25,7 @@ pub struct BoundPath {
 impl BoundPath {
     /// The path of a target.
     #[must_use]
-    pub fn of(target: &Target<'_>) -> Self {
+    pub fn of(target: &AttributeTarget<'_>) -> Self {
         let urn = target.extension.map(|extension| &*extension.schema.id);
         let attribute = target.attribute.map(Attribute::name);
         let sub_attribute = target.sub_attribute.map(Attribute::name);
@@ -98,12 +98,12 @@ impl BoundPath {
 
     /// Whether a test holds for any value at the end. Where there is none, because a parent, the
     /// member or all elements are missing, it is asked with nothing.
-    pub(crate) fn any<'v>(&self, start: Start<'v>, test: &mut Test<'v, '_>) -> bool {
+    pub(crate) fn any<'v>(&self, start: PathRoot<'v>, test: &mut Test<'v, '_>) -> bool {
         any_from(start, &self.steps, test)
     }
 
     /// As [`any`](Self::any), with what a missing value stands for.
-    pub(crate) fn any_or_default<'v>(&self, start: Start<'v>, test: &mut Test<'v, '_>) -> bool {
+    pub(crate) fn any_or_default<'v>(&self, start: PathRoot<'v>, test: &mut Test<'v, '_>) -> bool {
         let (false_if_missing, steps) = (self.false_if_missing, self.steps.split_last());
         let (true, Some((last, parents))) = (false_if_missing, steps) else {
             return self.any(start, test);
@@ -120,7 +120,7 @@ impl BoundPath {
 
 /// What a path starts from.
 #[derive(Clone, Copy)]
-pub(crate) enum Start<'v> {
+pub(crate) enum PathRoot<'v> {
     /// A resource.
     Resource(&'v Map<String, Value>),
     /// One element of a multi-valued attribute.
@@ -130,11 +130,13 @@ pub(crate) enum Start<'v> {
 /// A question about a value, or about its absence.
 pub(crate) type Test<'v, 't> = dyn FnMut(Option<&'v Value>) -> bool + 't;
 
-fn any_from<'v>(start: Start<'v>, steps: &[Box<str>], test: &mut Test<'v, '_>) -> bool {
+fn any_from<'v>(start: PathRoot<'v>, steps: &[Box<str>], test: &mut Test<'v, '_>) -> bool {
     match (start, steps.split_first()) {
-        (Start::Element(value), _) => any(Some(value), steps, test),
-        (Start::Resource(resource), Some((step, rest))) => any(resource.get(&**step), rest, test),
-        (Start::Resource(_), None) => test(None),
+        (PathRoot::Element(value), _) => any(Some(value), steps, test),
+        (PathRoot::Resource(resource), Some((step, rest))) => {
+            any(resource.get(&**step), rest, test)
+        }
+        (PathRoot::Resource(_), None) => test(None),
     }
 }
 
@@ -152,7 +154,7 @@ fn any<'v>(value: Option<&'v Value>, steps: &[Box<str>], test: &mut Test<'v, '_>
 
 /// The collation of an extension as a whole, which has no key.
 const WHOLE: Collation = Collation {
-    kind: Kind::Complex,
+    kind: DataType::Complex,
     case_exact: false,
 };
 
@@ -167,7 +169,7 @@ fn preferred(value: &Value) -> Option<&Value> {
 }
 
 fn is_primary_flag(sub_attribute: &Attribute) -> bool {
-    sub_attribute.kind == Kind::Boolean && sub_attribute.name == "primary"
+    sub_attribute.kind == DataType::Boolean && sub_attribute.name == "primary"
 }
 
 impl fmt::Display for BoundPath {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::attribute::{Attribute, Kind, Uniqueness};
+use super::attribute::{Attribute, DataType, Uniqueness};
 use super::bound_path::BoundPath;
-use super::target::Target;
+use super::target::AttributeTarget;
 use super::{Extension, Schema};
 
 /// An attribute whose values the store keeps as keys beside the resource.
@@ -29,7 +29,7 @@ impl Index {
 
     /// The index on the attribute that a target leads to.
     #[must_use]
-    pub fn of(target: &Target<'_>, unique: bool) -> Self {
+    pub fn of(target: &AttributeTarget<'_>, unique: bool) -> Self {
         let is_whole = target.sub_attribute.is_none() && target.extension.is_none();
         let attributes = target.attribute.into_iter().chain(target.leaf());
         Self {
@@ -56,7 +56,7 @@ impl Index {
     /// Whether reads can go by the index: it holds every resource, and its values tell resources apart.
     /// Booleans tell so little apart that reading by them saves nothing.
     pub(super) fn serves_reads(&self) -> bool {
-        self.state == IndexState::Active && self.values.collation().kind != Kind::Boolean
+        self.state == IndexState::Active && self.values.collation().kind != DataType::Boolean
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) fn indexes(
     let extended = extensions
         .iter()
         .flat_map(|extension| targets(Some(extension), &extension.schema.attributes));
-    let own: Vec<Target<'_>> = targets(None, &schema.attributes).chain(extended).collect();
+    let own: Vec<AttributeTarget<'_>> = targets(None, &schema.attributes).chain(extended).collect();
     let mut indexes: Vec<Index> = own.iter().filter_map(by_schema).collect();
     for path in paths {
         if indexes.iter().any(|index| index.path() == path) {
@@ -102,7 +102,7 @@ pub(super) fn common_index(common: &[Attribute], path: &str) -> Option<Arc<Index
 }
 
 /// The index that an attribute's definition asks for.
-fn by_schema(target: &Target<'_>) -> Option<Index> {
+fn by_schema(target: &AttributeTarget<'_>) -> Option<Index> {
     let leaf = target.leaf()?;
     let unique = leaf.uniqueness != Uniqueness::None && !leaf.is_complex();
     (unique || leaf.indexed).then(|| Index::of(target, unique))
@@ -112,12 +112,12 @@ fn by_schema(target: &Target<'_>) -> Option<Index> {
 fn targets<'a>(
     extension: Option<&'a Extension>,
     attributes: &'a [Attribute],
-) -> impl Iterator<Item = Target<'a>> {
+) -> impl Iterator<Item = AttributeTarget<'a>> {
     attributes.iter().flat_map(move |attribute| {
         let subs = attribute.sub_attributes.iter().map(Some);
         std::iter::once(None)
             .chain(subs)
-            .map(move |sub_attribute| Target {
+            .map(move |sub_attribute| AttributeTarget {
                 extension,
                 attribute: Some(attribute),
                 sub_attribute,

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Schema;
-use super::attribute::{Attribute, Kind, Mutability, Returned, Uniqueness, keyword};
+use super::attribute::{Attribute, DataType, Mutability, Returned, Uniqueness, keyword};
 use crate::error::{Error, Result};
 use crate::name::AttributeName;
 use crate::urn;
@@ -77,23 +77,23 @@ fn attribute(value: &mut Value, within: &str, levels: u8) -> Result<Attribute> {
         ))
     })?;
     let within = format!("`{name}` in {within}");
-    let kind = choice(source, "type", "string", &Kind::ALL, &within)?;
-    if kind == Kind::Complex && levels == 0 {
+    let kind = choice(source, "type", "string", &DataType::ALL, &within)?;
+    if kind == DataType::Complex && levels == 0 {
         return Err(Error::invalid_value(format!(
             "{within} is complex inside a complex attribute (RFC 7643 section 2.3.8)"
         )));
     }
     let multi_valued = flag(source, "multiValued", false, &within)?;
     let required = flag(source, "required", false, &within)?;
-    let exact_by_kind = matches!(kind, Kind::Binary | Kind::Reference);
+    let exact_by_kind = matches!(kind, DataType::Binary | DataType::Reference);
     let case_exact = match kind {
-        Kind::Complex => false,
+        DataType::Complex => false,
         _ => flag(source, "caseExact", exact_by_kind, &within)?,
     };
     let mutability = choice(source, "mutability", "readWrite", &Mutability::ALL, &within)?;
     let returned = choice(source, "returned", "default", &Returned::ALL, &within)?;
     let uniqueness = match kind {
-        Kind::Complex => Uniqueness::None,
+        DataType::Complex => Uniqueness::None,
         _ => choice(source, "uniqueness", "none", &Uniqueness::ALL, &within)?,
     };
     wrap_single(source, "referenceTypes");
@@ -122,7 +122,7 @@ fn attribute(value: &mut Value, within: &str, levels: u8) -> Result<Attribute> {
 
 fn sub_attributes(
     source: &mut Map<String, Value>,
-    kind: Kind,
+    kind: DataType,
     levels: u8,
     owner: &str,
 ) -> Result<Vec<Attribute>> {
@@ -132,8 +132,8 @@ fn sub_attributes(
             .get_mut("subAttributes")
             .and_then(Value::as_array_mut),
     ) {
-        (Kind::Complex, Some(listed)) => attributes(listed, owner, levels - 1),
-        (Kind::Complex, None) => Err(Error::invalid_value(format!(
+        (DataType::Complex, Some(listed)) => attributes(listed, owner, levels - 1),
+        (DataType::Complex, None) => Err(Error::invalid_value(format!(
             "{owner} is complex and has no `subAttributes`"
         ))),
         (_, Some(listed)) if !listed.is_empty() => Err(Error::invalid_value(format!(

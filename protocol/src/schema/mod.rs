@@ -14,14 +14,14 @@ mod successor;
 mod target;
 mod vendor;
 
-pub use attribute::{Attribute, Collation, Kind, Mutability, Returned, Uniqueness};
+pub use attribute::{Attribute, Collation, DataType, Mutability, Returned, Uniqueness};
 pub use bound_path::BoundPath;
 pub use index::{Index, IndexState};
 pub use registry::Registry;
 pub use resource_type::{Membership, ResourceType};
-pub use target::Target;
+pub use target::AttributeTarget;
 
-pub(crate) use bound_path::Start;
+pub(crate) use bound_path::PathRoot;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use super::attribute::Attribute;
 
 /// Where an attribute path leads inside a resource type.
 #[derive(Debug, Clone, Copy)]
-pub struct Target<'r> {
+pub struct AttributeTarget<'r> {
     /// The extension whose container holds the attribute; `None` for core and common attributes.
     pub extension: Option<&'r Extension>,
     /// The attribute; `None` when the path is an extension's bare URN, which means all of it.
@@ -16,7 +16,7 @@ pub struct Target<'r> {
     pub sub_attribute: Option<&'r Attribute>,
 }
 
-impl<'r> Target<'r> {
+impl<'r> AttributeTarget<'r> {
     /// The definition of what the path names last: sub-attribute, else attribute.
     #[must_use]
     pub fn leaf(&self) -> Option<&'r Attribute> {
@@ -24,7 +24,7 @@ impl<'r> Target<'r> {
     }
 }
 
-impl fmt::Display for Target<'_> {
+impl fmt::Display for AttributeTarget<'_> {
     /// The full notation: `urn:…:attribute.sub`, without a URN for core attributes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(extension) = self.extension {

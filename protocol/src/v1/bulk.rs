@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::{Dialect, Request, View};
-use crate::bulk::{BulkRequest, Entry, Label, Method, Operation, Target};
+use crate::bulk::{BulkEntry, BulkOperation, BulkRequest, Label, Method, OperationTarget};
 use crate::error::Result;
 use crate::profile::Reading;
 use crate::schema::{Membership, Registry};
@@ -20,7 +20,7 @@ const PREFIX: &str = "bulkId:";
 
 /// A bulk request of 1.1 translated.
 #[derive(Debug)]
-pub struct Translated {
+pub struct TranslatedBulk {
     /// The request of 2.0.
     pub request: BulkRequest,
     /// By the client's name for a new user: the attribute that its `userName` was taken from.
@@ -43,7 +43,7 @@ pub fn bulk_request(
     registry: &Registry,
     dialect: Dialect,
     reading: &mut Reading<'_>,
-) -> Result<Translated> {
+) -> Result<TranslatedBulk> {
     body.retain(|key, _| !key.eq_ignore_ascii_case("schemas"));
     body.insert("schemas".into(), json!([urn::BULK_REQUEST]));
     let request = BulkRequest::parse(&body, reading)?;
@@ -65,7 +65,7 @@ pub fn bulk_request(
             names_from.insert(name.to_owned(), from);
         }
         let groups = extras.groups.into_iter();
-        entries.push(Entry {
+        entries.push(BulkEntry {
             operation,
             completions: groups
                 .map(|group| membership(registry, respelled(group, &names), name))
@@ -73,7 +73,7 @@ pub fn bulk_request(
             ..entry
         });
     }
-    Ok(Translated {
+    Ok(TranslatedBulk {
         request: BulkRequest { entries, ..request },
         names_from,
     })
@@ -87,16 +87,16 @@ impl View<'_> {
         let name = "new";
         let endpoint = &self.resource_type.endpoint;
         let groups = request.groups.into_iter();
-        let entry = Entry {
+        let entry = BulkEntry {
             label: Label {
                 method: Method::Post.name().to_owned(),
                 bulk_id: Some(name.to_owned()),
                 path: format!("/{endpoint}"),
             },
-            operation: Ok(Operation {
+            operation: Ok(BulkOperation {
                 method: Method::Post,
                 endpoint: endpoint.clone(),
-                target: Target::New(name.to_owned()),
+                target: OperationTarget::New(name.to_owned()),
                 version: None,
                 data: request.body,
             }),
@@ -120,12 +120,12 @@ struct Extras {
 
 /// The operation with a body of 2.0; one on an unknown endpoint stays as it is, to fail there.
 fn translated(
-    mut operation: Operation,
+    mut operation: BulkOperation,
     registry: &Registry,
     dialect: Dialect,
     reading: &mut Reading<'_>,
     extras: &mut Extras,
-) -> Result<Operation> {
+) -> Result<BulkOperation> {
     let Some(resource_type) = registry.at_endpoint(&operation.endpoint) else {
         return Ok(operation);
     };
@@ -163,18 +163,18 @@ fn respelled(group: String, names: &HashSet<String>) -> String {
 }
 
 /// The operation that makes a new user a member of a group, which may itself be new.
-fn membership(registry: &Registry, group: String, user: &str) -> Operation {
+fn membership(registry: &Registry, group: String, user: &str) -> BulkOperation {
     let mut types = registry.resource_types().iter();
     let groups = types.find(|found| found.membership == Some(Membership::Members));
     let endpoint = groups.map_or("Groups", |groups| &groups.endpoint);
     let member = json!({ "value": format!("{PREFIX}{user}") });
     let add = json!({"op": "add", "path": Membership::Members.attribute(), "value": [member]});
-    Operation {
+    BulkOperation {
         method: Method::Patch,
         endpoint: endpoint.to_owned(),
         target: match group.strip_prefix(PREFIX) {
-            Some(name) => Target::BulkId(name.to_owned()),
-            None => Target::Id(group),
+            Some(name) => OperationTarget::BulkId(name.to_owned()),
+            None => OperationTarget::Id(group),
         },
         version: None,
         data: Map::from_iter([
@@ -197,7 +197,7 @@ mod tests {
         translated.unwrap().request
     }
 
-    fn operation(bulk: &BulkRequest, position: usize) -> &Operation {
+    fn operation(bulk: &BulkRequest, position: usize) -> &BulkOperation {
         bulk.entries[position].operation.as_ref().unwrap()
     }
 
@@ -261,7 +261,7 @@ mod tests {
             {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"displayName": "g"}}]}"#;
         let bulk = parse(Dialect::Ionic, text);
         let completions = &bulk.entries[0].completions;
-        assert_eq!(completions[0].target, Target::Id("7".into()));
+        assert_eq!(completions[0].target, OperationTarget::Id("7".into()));
         assert_eq!(
             completions[0].clone().references(Registry::builtin()),
             ["a"]

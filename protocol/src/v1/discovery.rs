@@ -8,7 +8,7 @@ use super::{Dialect, View};
 use crate::discovery::Discovery;
 use crate::error::excerpt;
 use crate::error::{Error, Result};
-use crate::schema::{Attribute, Extension, Kind, Mutability, ResourceType};
+use crate::schema::{Attribute, DataType, Extension, Mutability, ResourceType};
 use crate::urn;
 
 /// Members of the configuration with another name in 1.1.
@@ -222,7 +222,7 @@ fn characteristics(
 ) -> Map<String, Value> {
     let kind = match attribute.kind {
         // 1.1 has no type of its own for references.
-        Kind::Reference => Kind::String,
+        DataType::Reference => DataType::String,
         kind => kind,
     };
     let description = published.and_then(|published| published["description"].as_str());

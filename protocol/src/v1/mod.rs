@@ -21,7 +21,7 @@ mod request;
 mod response;
 mod user_name;
 
-pub use bulk::{Translated, bulk_request};
+pub use bulk::{TranslatedBulk, bulk_request};
 pub use discovery::DiscoveryV1;
 pub use query::Queried;
 pub use request::Request;

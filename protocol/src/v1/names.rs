@@ -19,7 +19,7 @@ const CORE: [&str; 4] = [urn::USER, urn::GROUP, urn::DEVICE, urn::ROLE];
 const RENAMED_PARTS: [(&str, &str, &str); 1] = [("manager", "value", "managerId")];
 
 /// Where a member of a 1.1 resource belongs in SCIM 2.0.
-pub(super) enum Place<'a> {
+pub(super) enum Destination<'a> {
     /// `schemas`.
     Schemas,
     /// `meta`.
@@ -108,17 +108,17 @@ impl<'a> View<'a> {
     }
 
     /// Where a member of a 1.1 resource belongs.
-    pub(super) fn place(&self, key: &str) -> Place<'a> {
+    pub(super) fn place(&self, key: &str) -> Destination<'a> {
         if key.eq_ignore_ascii_case("schemas") {
-            return Place::Schemas;
+            return Destination::Schemas;
         }
         if key.eq_ignore_ascii_case("meta") {
-            return Place::Meta;
+            return Destination::Meta;
         }
         let path = self.path_to_v2(key);
         let resource_type = self.resource_type;
         let found = match resource_type.split_urn(&path) {
-            Some((Some(extension), "")) => return Place::Extension(extension),
+            Some((Some(extension), "")) => return Destination::Extension(extension),
             Some((Some(extension), name)) => extension
                 .schema
                 .attribute(name)
@@ -126,8 +126,8 @@ impl<'a> View<'a> {
             Some((None, name)) => resource_type.attribute(name).map(|found| (None, found)),
             None => resource_type.attribute(&path).map(|found| (None, found)),
         };
-        found.map_or(Place::Unknown, |(extension, attribute)| {
-            Place::Attribute(extension, attribute)
+        found.map_or(Destination::Unknown, |(extension, attribute)| {
+            Destination::Attribute(extension, attribute)
         })
     }
 

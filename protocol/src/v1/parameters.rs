@@ -18,7 +18,7 @@ use crate::urn;
 
 /// What a query parameter of the Ionic API compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ParameterKind {
     Text,
     Boolean,
     /// A boolean that is true where the attribute is absent.
@@ -28,49 +28,49 @@ enum Kind {
 }
 
 /// A parameter that filters: its name, the 2.0 attribute, and what that holds.
-type Known = (&'static str, &'static str, Kind);
+type FilterParameter = (&'static str, &'static str, ParameterKind);
 
 /// The parameters by endpoint.
-const PARAMETERS: [(&str, &[Known]); 4] = [
+const PARAMETERS: [(&str, &[FilterParameter]); 4] = [
     (
         "Users",
         &[
-            ("domainUpn", "domainUpn", Kind::Text),
-            ("email", "emails.value", Kind::Text),
-            ("enabled", "active", Kind::BooleanOrAbsent),
-            ("externalId", "externalId", Kind::Text),
-            ("groups", "groups.value", Kind::Text),
-            ("roles", "roles.value", Kind::Text),
-            ("createdTs", "meta.created", Kind::Timestamp),
-            ("updatedTs", "meta.lastModified", Kind::Timestamp),
+            ("domainUpn", "domainUpn", ParameterKind::Text),
+            ("email", "emails.value", ParameterKind::Text),
+            ("enabled", "active", ParameterKind::BooleanOrAbsent),
+            ("externalId", "externalId", ParameterKind::Text),
+            ("groups", "groups.value", ParameterKind::Text),
+            ("roles", "roles.value", ParameterKind::Text),
+            ("createdTs", "meta.created", ParameterKind::Timestamp),
+            ("updatedTs", "meta.lastModified", ParameterKind::Timestamp),
         ],
     ),
     (
         "Groups",
         &[
-            ("externalId", "externalId", Kind::Text),
-            ("description", "description", Kind::Text),
-            ("name", "displayName", Kind::Text),
-            ("createdTs", "meta.created", Kind::Timestamp),
-            ("updatedTs", "meta.lastModified", Kind::Timestamp),
+            ("externalId", "externalId", ParameterKind::Text),
+            ("description", "description", ParameterKind::Text),
+            ("name", "displayName", ParameterKind::Text),
+            ("createdTs", "meta.created", ParameterKind::Timestamp),
+            ("updatedTs", "meta.lastModified", ParameterKind::Timestamp),
         ],
     ),
     (
         "Roles",
         &[
-            ("name", "name", Kind::Text),
-            ("createdTs", "meta.created", Kind::Timestamp),
-            ("updatedTs", "meta.lastModified", Kind::Timestamp),
+            ("name", "name", ParameterKind::Text),
+            ("createdTs", "meta.created", ParameterKind::Timestamp),
+            ("updatedTs", "meta.lastModified", ParameterKind::Timestamp),
         ],
     ),
     (
         "Devices",
         &[
-            ("name", "name", Kind::Text),
-            ("status", "status", Kind::Boolean),
-            ("userId", "userId", Kind::Text),
-            ("createdTs", "meta.created", Kind::Timestamp),
-            ("updatedTs", "meta.lastModified", Kind::Timestamp),
+            ("name", "name", ParameterKind::Text),
+            ("status", "status", ParameterKind::Boolean),
+            ("userId", "userId", ParameterKind::Text),
+            ("createdTs", "meta.created", ParameterKind::Timestamp),
+            ("updatedTs", "meta.lastModified", ParameterKind::Timestamp),
         ],
     ),
 ];
@@ -123,7 +123,7 @@ impl View<'_> {
             }
             if let Some(term) = self.parameter(name)? {
                 let values: Vec<_> = parameters.values(name).collect();
-                if term.kind == Kind::BooleanOrAbsent {
+                if term.kind == ParameterKind::BooleanOrAbsent {
                     reading.tolerates(Tolerance::EnabledByDefault);
                 }
                 terms.push(term.filter(&values)?);
@@ -194,7 +194,7 @@ fn operator(suffix: &str) -> Option<(Operator, bool)> {
 struct Parameter<'n> {
     name: &'n str,
     path: AttributePath,
-    kind: Kind,
+    kind: ParameterKind,
     operator: Operator,
     negated: bool,
 }
@@ -234,22 +234,24 @@ impl Parameter<'_> {
             });
         }
         match self.kind {
-            Kind::Text => {
+            ParameterKind::Text => {
                 Ok(self.compare(self.text_operator(), CompareValue::String(value.to_owned())))
             }
-            Kind::Boolean if self.is_equality() => {
+            ParameterKind::Boolean if self.is_equality() => {
                 let value = self.boolean(value)?;
                 Ok(self.compare(CompareOp::Eq, CompareValue::Boolean(value)))
             }
-            Kind::BooleanOrAbsent if self.is_equality() => {
+            ParameterKind::BooleanOrAbsent if self.is_equality() => {
                 let is_false = self.compare(CompareOp::Eq, CompareValue::Boolean(false));
                 Ok(match self.boolean(value)? {
                     true => Filter::Not(Box::new(is_false)),
                     false => is_false,
                 })
             }
-            Kind::Timestamp => self.timestamp(value),
-            Kind::Boolean | Kind::BooleanOrAbsent => Err(self.unfit("no such comparison")),
+            ParameterKind::Timestamp => self.timestamp(value),
+            ParameterKind::Boolean | ParameterKind::BooleanOrAbsent => {
+                Err(self.unfit("no such comparison"))
+            }
         }
     }
 

@@ -10,7 +10,7 @@
 use serde_json::{Map, Value, json};
 
 use super::View;
-use super::names::Place;
+use super::names::Destination;
 use super::request::{is_group_order, is_mail_order, is_value_list};
 use crate::error::excerpt;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::schema::{Attribute, Extension, Mutability};
 use crate::urn;
 
 /// One attribute of a partial resource.
-struct Part<'a> {
+struct PartialAttribute<'a> {
     extension: Option<&'a Extension>,
     attribute: &'a Attribute,
     value: Value,
@@ -51,7 +51,7 @@ impl View<'_> {
         }
         let listed: Vec<_> = listed.iter().map(|path| self.path_to_v2(path)).collect();
         let parts = self.parts(body, reading)?;
-        let is_listed = |part: &Part<'_>| {
+        let is_listed = |part: &PartialAttribute<'_>| {
             let mut listed = listed.iter();
             listed.any(|path| {
                 path.eq_ignore_ascii_case(&part.path())
@@ -93,16 +93,20 @@ impl View<'_> {
     }
 
     /// The attributes of a partial resource that a client may write.
-    fn parts(&self, body: Map<String, Value>, reading: &mut Reading<'_>) -> Result<Vec<Part<'_>>> {
+    fn parts(
+        &self,
+        body: Map<String, Value>,
+        reading: &mut Reading<'_>,
+    ) -> Result<Vec<PartialAttribute<'_>>> {
         self.check_no_message(&body)?;
         let mut parts = Vec::new();
         for (key, value) in body {
             match self.place(&key) {
-                Place::Schemas | Place::Meta => {}
-                Place::Attribute(extension, attribute) => {
+                Destination::Schemas | Destination::Meta => {}
+                Destination::Attribute(extension, attribute) => {
                     parts.push(self.part(extension, attribute, value)?);
                 }
-                Place::Extension(extension) => {
+                Destination::Extension(extension) => {
                     for (key, value) in members(extension, value) {
                         match extension.schema.attribute(&key) {
                             Some(attribute) => {
@@ -115,8 +119,8 @@ impl View<'_> {
                         }
                     }
                 }
-                Place::Unknown if self.is_embedded(&key) => {}
-                Place::Unknown => check_unknown(&key, reading)?,
+                Destination::Unknown if self.is_embedded(&key) => {}
+                Destination::Unknown => check_unknown(&key, reading)?,
             }
         }
         parts.retain(|part| {
@@ -131,9 +135,9 @@ impl View<'_> {
         extension: Option<&'p Extension>,
         attribute: &'p Attribute,
         value: Value,
-    ) -> Result<Part<'p>> {
+    ) -> Result<PartialAttribute<'p>> {
         let value = self.value(attribute, value)?;
-        Ok(Part {
+        Ok(PartialAttribute {
             extension,
             attribute,
             value,
@@ -141,7 +145,7 @@ impl View<'_> {
     }
 }
 
-impl Part<'_> {
+impl PartialAttribute<'_> {
     /// The full path of the attribute.
     fn path(&self) -> String {
         let name = self.attribute.name();

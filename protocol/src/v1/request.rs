@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::names::{self, Place};
+use super::names::{self, Destination};
 use super::{Dialect, View};
 use crate::error::excerpt;
 use crate::error::{Error, Result};
-use crate::message::member;
-use crate::schema::{Attribute, Extension, Kind, Membership};
+use crate::json;
+use crate::schema::{Attribute, DataType, Extension, Membership};
 use crate::urn;
 
 /// Sub-attributes that are JSON objects in 1.1 and their text in 2.0, which has no such type.
@@ -49,25 +49,25 @@ impl View<'_> {
         let mut groups = Vec::new();
         for (key, value) in body {
             match self.place(&key) {
-                Place::Schemas => listed = value,
-                Place::Meta => {}
-                Place::Extension(extension) => {
+                Destination::Schemas => listed = value,
+                Destination::Meta => {}
+                Destination::Extension(extension) => {
                     let value = self.container(extension, value, &mut groups)?;
                     out.insert(extension.schema.id.clone(), value);
                 }
-                Place::Attribute(None, attribute) => {
+                Destination::Attribute(None, attribute) => {
                     let value = self.value(attribute, value)?;
                     out.insert(attribute.name().to_owned(), value);
                 }
-                Place::Attribute(Some(extension), attribute) => {
+                Destination::Attribute(Some(extension), attribute) => {
                     let value = self.value(attribute, value)?;
                     let container = out
                         .entry(extension.schema.id.as_str())
                         .or_insert_with(|| json!({}));
                     container[attribute.name()] = value;
                 }
-                Place::Unknown if self.is_embedded(&key) => {}
-                Place::Unknown => {
+                Destination::Unknown if self.is_embedded(&key) => {}
+                Destination::Unknown => {
                     out.insert(key, value);
                 }
             }
@@ -87,14 +87,14 @@ impl View<'_> {
     /// # Errors
     /// `InvalidSyntax`, naming the base URL of SCIM 2.0.
     pub(super) fn check_no_message(&self, body: &Map<String, Value>) -> Result<()> {
-        let listed = member(body, "schemas").and_then(Value::as_array);
+        let listed = json::present(body, "schemas").and_then(Value::as_array);
         let mut listed = listed.into_iter().flatten().filter_map(Value::as_str);
         let is_message = listed.any(|urn| {
             let head = urn.get(..urn::MESSAGE_PREFIX.len());
             head.is_some_and(|head| head.eq_ignore_ascii_case(urn::MESSAGE_PREFIX))
         });
-        let has_operations =
-            member(body, OPERATIONS).is_some() && matches!(self.place(OPERATIONS), Place::Unknown);
+        let has_operations = json::present(body, OPERATIONS).is_some()
+            && matches!(self.place(OPERATIONS), Destination::Unknown);
         if !is_message && !has_operations {
             return Ok(());
         }
@@ -237,7 +237,7 @@ fn part(attribute: &Attribute, key: &str, value: Value) -> (String, Value) {
     let Some(sub) = attribute.sub_attribute(key) else {
         return (key.to_owned(), value);
     };
-    let is_text = sub.kind == Kind::String && JSON_TEXTS.contains(&sub.name());
+    let is_text = sub.kind == DataType::String && JSON_TEXTS.contains(&sub.name());
     let value = match value {
         Value::Object(_) if is_text => Value::String(value.to_string()),
         other => other,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::request::Request;
 use super::{Dialect, View};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::member;
+use crate::json;
 use crate::profile::{Reading, Tolerance};
 use crate::resource::value::is_unassigned;
 use crate::urn;
@@ -70,7 +70,7 @@ pub fn explain_conflict(error: Error, name_from: Option<&str>) -> Error {
 
 /// What a new user's `userName` is taken from, and that name.
 fn name_for(body: &Map<String, Value>) -> Option<(&'static str, Value)> {
-    let upn = |container: &Map<String, Value>| member(container, "domainUpn").cloned();
+    let upn = |container: &Map<String, Value>| json::present(container, "domainUpn").cloned();
     let extended = body.get(urn::IONIC_USER).and_then(Value::as_object);
     let emails = match body.get("emails") {
         Some(Value::Array(emails)) => emails.as_slice(),

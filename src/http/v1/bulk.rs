@@ -19,7 +19,7 @@ pub(super) async fn bulk(call: &Call<'_>, dialect: Dialect, body: Body) -> Resul
     let (body, size) = read(call, body).await?;
     let scope = &call.scope;
     let registry = &scope.tenant.registry;
-    let v1::Translated {
+    let v1::TranslatedBulk {
         request,
         names_from,
     } = call

@@ -84,10 +84,10 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
         Read::Found(found) => {
             let written = written(call, view, found).await?;
             match whole.check_read(&written.version)? {
-                version::Read::Representation => {
+                version::ReadDecision::Representation => {
                     return Ok(with_resource(StatusCode::OK, written));
                 }
-                version::Read::NotModified => written.version,
+                version::ReadDecision::NotModified => written.version,
             }
         }
         Read::NotModified(version) => version,

@@ -1,7 +1,7 @@
 //! One operation of a bulk request: what the single request would do.
 
 use super::{Provider, Scope, Subject};
-use crate::protocol::bulk::{Method, Operation, Target};
+use crate::protocol::bulk::{BulkOperation, Method, OperationTarget};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
@@ -24,18 +24,18 @@ pub(super) struct Effect {
 
 impl Scope {
     /// The resource that an operation is about, if that is known before it is performed.
-    pub(super) fn subject_of(&self, operation: &Operation) -> Option<Subject> {
+    pub(super) fn subject_of(&self, operation: &BulkOperation) -> Option<Subject> {
         let resource_type = self.at_endpoint(&operation.endpoint)?;
         match &operation.target {
-            Target::Id(id) => Some(Subject::new(resource_type, id)),
-            Target::New(_) | Target::BulkId(_) => None,
+            OperationTarget::Id(id) => Some(Subject::new(resource_type, id)),
+            OperationTarget::New(_) | OperationTarget::BulkId(_) => None,
         }
     }
 }
 
 impl Provider {
     /// Performs an operation whose references are resolved.
-    pub(super) async fn perform(&self, scope: &Scope, operation: Operation) -> Result<Effect> {
+    pub(super) async fn perform(&self, scope: &Scope, operation: BulkOperation) -> Result<Effect> {
         let resource_type = scope.at_endpoint(&operation.endpoint);
         let resource_type = resource_type.ok_or_else(|| {
             Error::not_found(format!(
@@ -50,12 +50,12 @@ impl Provider {
         };
         scope.grant().check(resource_type, permission)?;
         match &operation.target {
-            Target::New(_) => self.make(scope, resource_type, operation).await,
-            Target::Id(id) => {
+            OperationTarget::New(_) => self.make(scope, resource_type, operation).await,
+            OperationTarget::Id(id) => {
                 let id = id.clone();
                 self.change_one(scope, resource_type, &id, operation).await
             }
-            Target::BulkId(name) => Err(Error::invalid_value(format!(
+            OperationTarget::BulkId(name) => Err(Error::invalid_value(format!(
                 "`bulkId:{}` is not resolved",
                 excerpt(name)
             ))),
@@ -66,7 +66,7 @@ impl Provider {
         &self,
         scope: &Scope,
         resource_type: &ResourceType,
-        operation: Operation,
+        operation: BulkOperation,
     ) -> Result<Effect> {
         let created = self
             .create(scope, resource_type, operation.data, &little())
@@ -84,9 +84,9 @@ impl Provider {
         scope: &Scope,
         resource_type: &ResourceType,
         id: &str,
-        operation: Operation,
+        operation: BulkOperation,
     ) -> Result<Effect> {
-        let Operation { data, version, .. } = operation;
+        let BulkOperation { data, version, .. } = operation;
         let condition = Precondition::parse(version.as_deref(), None);
         let resource = &resource_id(resource_type, id)?;
         let (status, version) = match operation.method {

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use super::operation::Effect;
 use super::{Performed, Scope, Subject};
-use crate::protocol::bulk::{Label, Operation, Plan};
+use crate::protocol::bulk::{BulkOperation, BulkPlan, Label};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::version::Version;
 
 /// A step that begins.
 pub(super) struct Begun {
     /// What to perform, or why that cannot be.
-    pub(super) operation: Result<Operation>,
+    pub(super) operation: Result<BulkOperation>,
     /// What to take back if it fails.
     pub(super) made: Option<Subject>,
 }
@@ -21,7 +21,7 @@ struct Step {
     entry: usize,
     completes: bool,
     /// Absent once the step has begun.
-    operation: Option<Result<Operation>>,
+    operation: Option<Result<BulkOperation>>,
     has_ended: bool,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Progress<'s> {
 }
 
 impl<'s> Progress<'s> {
-    pub(super) fn new(scope: &'s Scope, plan: Plan) -> Self {
+    pub(super) fn new(scope: &'s Scope, plan: BulkPlan) -> Self {
         let labels = plan.labels.into_iter();
         let steps = plan.steps.into_iter().map(|step| Step {
             entry: step.entry,

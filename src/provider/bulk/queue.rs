@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::protocol::bulk::Step;
+use crate::protocol::bulk::BulkStep;
 
 /// The steps that have not begun.
 pub(super) struct Queue {
@@ -17,7 +17,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(steps: &[Step]) -> Self {
+    pub(super) fn new(steps: &[BulkStep]) -> Self {
         let mut waiting = vec![Vec::new(); steps.len()];
         for (position, step) in steps.iter().enumerate() {
             let predecessors = step.after.iter();
@@ -71,7 +71,7 @@ mod tests {
     fn queue(steps: &[(usize, &[usize])]) -> Queue {
         let steps: Vec<_> = steps
             .iter()
-            .map(|(entry, after)| Step {
+            .map(|(entry, after)| BulkStep {
                 entry: *entry,
                 operation: Err(Error::invalid_value("")),
                 after: after.to_vec(),

@@ -23,7 +23,7 @@ pub(super) async fn create_group(
     scope: &Scope,
     resource_type: &ResourceType,
     new: New<'_>,
-    members: Vec<resource::Member>,
+    members: Vec<resource::MemberValue>,
 ) -> Result<Stored> {
     let registry = &scope.tenant.registry;
     let mut types = MemberTypes::default();

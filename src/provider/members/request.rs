@@ -12,20 +12,20 @@ pub(in crate::provider) enum MemberRequest {
     /// No members, unless there are more than the client could have seen.
     ClearVisible,
     /// Exactly these members.
-    Exactly(Vec<resource::Member>),
+    Exactly(Vec<resource::MemberValue>),
     /// These operations in order.
     Operations(Vec<MemberOp>),
 }
 
 impl MemberRequest {
     /// What a PUT wants: the list it gives, or none (RFC 7644 §3.5.1).
-    pub(in crate::provider) fn replace(members: Option<Vec<resource::Member>>) -> Self {
+    pub(in crate::provider) fn replace(members: Option<Vec<resource::MemberValue>>) -> Self {
         members.map_or(Self::ClearVisible, Self::Exactly)
     }
 
     /// Every member that the request would add.
-    pub(super) fn added(&self) -> impl Iterator<Item = &resource::Member> {
-        let (listed, operations): (&[resource::Member], &[MemberOp]) = match self {
+    pub(super) fn added(&self) -> impl Iterator<Item = &resource::MemberValue> {
+        let (listed, operations): (&[resource::MemberValue], &[MemberOp]) = match self {
             Self::Keep | Self::ClearVisible => (&[], &[]),
             Self::Exactly(members) => (members, &[]),
             Self::Operations(operations) => (&[], operations),

@@ -29,7 +29,7 @@ impl MemberTypes {
         &self,
         scope: &Scope,
         group: &str,
-        members: impl IntoIterator<Item = &'m resource::Member>,
+        members: impl IntoIterator<Item = &'m resource::MemberValue>,
     ) -> Result<BTreeMap<String, Member>> {
         let mut add = BTreeMap::new();
         for member in members {
@@ -138,7 +138,7 @@ fn named_type<'r>(registry: &'r Registry, name: &str) -> Result<&'r ResourceType
 }
 
 /// The name that a client gives a member, unless it is blank or too long for a name.
-fn kept_display(member: &resource::Member) -> Option<String> {
+fn kept_display(member: &resource::MemberValue) -> Option<String> {
     let fits = |name: &&String| !name.trim().is_empty() && name.len() <= MAX_DISPLAY_BYTES;
     member.display.as_ref().filter(fits).cloned()
 }

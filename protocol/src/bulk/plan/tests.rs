@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::profile::{Reading, Rules};
 
-fn plan(body: &Value) -> Plan {
+fn plan(body: &Value) -> BulkPlan {
     let switches = Switches {
         bulk_max_operations: u32::MAX,
         ..Switches::default()
@@ -16,7 +16,7 @@ fn plan(body: &Value) -> Plan {
     request.unwrap().plan(Registry::builtin(), &rules.switches)
 }
 
-fn operations(operations: &[Value]) -> Plan {
+fn operations(operations: &[Value]) -> BulkPlan {
     plan(&json!({"schemas": [urn::BULK_REQUEST], "Operations": operations}))
 }
 
@@ -46,7 +46,7 @@ fn delete(path: &str) -> Value {
 }
 
 /// Each step as its entry and what it waits for.
-fn check(plan: &Plan, expected: &[(usize, &[usize])]) {
+fn check(plan: &BulkPlan, expected: &[(usize, &[usize])]) {
     let steps = plan.steps.iter();
     let steps: Vec<_> = steps
         .map(|step| (step.entry, step.after.as_slice()))
@@ -191,7 +191,10 @@ fn a_circle_is_closed_by_a_patch() {
         json!([{"type": "Group", "value": "bulkId:ytrewq"}])
     );
     assert!(plan.steps[2].completes && !plan.steps[0].completes);
-    assert_eq!(operation(2).target, Target::BulkId("ytrewq".into()));
+    assert_eq!(
+        operation(2).target,
+        OperationTarget::BulkId("ytrewq".into())
+    );
     assert_eq!(
         operation(2).data["Operations"],
         json!([{"op": "add", "path": "members", "value": [{"type": "Group", "value": "bulkId:qwerty"}]}])

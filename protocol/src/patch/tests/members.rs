@@ -14,8 +14,8 @@ fn check(operations: Value, expected: &[MemberOp]) {
     assert_eq!(patched.members, expected, "{operations}");
 }
 
-fn listed(ids: &[&str]) -> Vec<Member> {
-    let member = |id: &&str| Member {
+fn listed(ids: &[&str]) -> Vec<MemberValue> {
+    let member = |id: &&str| MemberValue {
         value: ResourceId::parse(id).unwrap(),
         kind: None,
         display: None,

@@ -14,7 +14,7 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::profile::{Profile, Rules};
 use crate::resource::tests::registry;
-use crate::resource::{Member, Password};
+use crate::resource::{MemberValue, Password};
 use crate::urn::{ENTERPRISE_USER as ENTERPRISE, GROUP, PATCH_OP, USER};
 
 const EVERYTHING: &str = "urn:example:schemas:Everything";
@@ -71,7 +71,7 @@ impl Case {
         Self::new("Everything", before, Profile::Strict)
     }
 
-    fn patch(&self, operations: &Value) -> Result<Patched> {
+    fn patch(&self, operations: &Value) -> Result<PatchOutcome> {
         let mut reading = Reading::new(&self.rules);
         let body = json!({"schemas": [PATCH_OP], "Operations": operations});
         let request = PatchRequest::parse(&object(body), &mut reading)?;
