@@ -46,15 +46,8 @@ impl DateTime {
             .then_some(Self(instant))
     }
 
-    /// Milliseconds since 1970, rounded down.
-    #[must_use]
-    pub fn unix_milliseconds(self) -> i64 {
-        self.0.and_utc().timestamp_millis()
-    }
-
     /// The instant as text of fixed width to the nanosecond, ordered as instants are.
-    #[must_use]
-    pub fn key_text(self) -> String {
+    pub(crate) fn key_text(self) -> String {
         format!("{}.{:09}Z", self.seconds_text(), self.0.nanosecond())
     }
 
@@ -211,7 +204,6 @@ mod tests {
         let check = |milliseconds: i64, text: &str| {
             let instant = DateTime::from_unix_milliseconds(milliseconds).unwrap();
             assert_eq!(instant.to_string(), text);
-            assert_eq!(instant.unix_milliseconds(), milliseconds);
         };
         check(0, "1970-01-01T00:00:00.000Z");
         check(1_305_261_754_001, "2011-05-13T04:42:34.001Z");

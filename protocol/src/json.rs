@@ -107,8 +107,7 @@ pub fn take(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
 }
 
 /// The object that a value is; an empty one for any other value, or for none.
-#[must_use]
-pub fn into_object(value: Option<Value>) -> Map<String, Value> {
+pub(crate) fn into_object(value: Option<Value>) -> Map<String, Value> {
     match value {
         Some(Value::Object(object)) => object,
         _ => Map::new(),
@@ -128,8 +127,7 @@ pub(crate) fn string_of(value: &RawValue) -> Cow<'_, str> {
 }
 
 /// A value's JSON type with its article, for messages.
-#[must_use]
-pub fn kind_of(value: &Value) -> &'static str {
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -141,8 +139,7 @@ pub fn kind_of(value: &Value) -> &'static str {
 }
 
 /// The number of bytes that a value takes as JSON text, without writing it.
-#[must_use]
-pub fn text_length(value: &Value) -> usize {
+pub(crate) fn text_length(value: &Value) -> usize {
     match value {
         Value::Null => 4,
         Value::Bool(boolean) => 5 - usize::from(*boolean),
@@ -157,16 +154,14 @@ pub fn text_length(value: &Value) -> usize {
 }
 
 /// The number of bytes that an object takes as JSON text.
-#[must_use]
-pub fn object_length(members: &Map<String, Value>) -> usize {
+pub(crate) fn object_length(members: &Map<String, Value>) -> usize {
     let inner = members.iter();
     let inner: usize = inner.map(|(name, value)| member_length(name, value)).sum();
     2 + inner + members.len().saturating_sub(1)
 }
 
 /// The number of bytes that a member of an object takes, without the comma before it.
-#[must_use]
-pub fn member_length(name: &str, value: &Value) -> usize {
+pub(crate) fn member_length(name: &str, value: &Value) -> usize {
     string_length(name) + 1 + text_length(value)
 }
 

@@ -25,8 +25,7 @@ impl AttributeName {
 }
 
 /// Tells whether `text` may name an attribute.
-#[must_use]
-pub fn is_attribute_name(text: &str) -> bool {
+pub(crate) fn is_attribute_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     let first = bytes
         .next()
@@ -35,8 +34,7 @@ pub fn is_attribute_name(text: &str) -> bool {
 }
 
 /// Tells whether a byte may stand inside an attribute name.
-#[must_use]
-pub fn is_name_byte(byte: u8) -> bool {
+pub(crate) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'$' | b'-' | b'_')
 }
 

@@ -79,8 +79,7 @@ impl AttributePath {
 }
 
 /// Tells whether a byte may stand in an attribute path, with or without a URN.
-#[must_use]
-pub fn is_path_byte(byte: u8) -> bool {
+pub(crate) fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'[' | b']' | b'(' | b')' | b'"' | b',')
 }
 

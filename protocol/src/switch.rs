@@ -121,8 +121,7 @@ impl Switch {
     }
 
     /// The value that it has unless it is set, as people read it.
-    #[must_use]
-    pub fn default_text(&self) -> String {
+    pub(crate) fn default_text(&self) -> String {
         match &members(&Switches::default())[self.name] {
             Value::String(word) => format!("`{word}`"),
             Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), grouped),

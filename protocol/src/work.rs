@@ -133,7 +133,7 @@ pub(crate) fn too_much() -> Error {
 ///
 /// # Errors
 /// Always `TooMany`.
-pub fn check_filtering(work: &Work) -> Result<()> {
+pub(crate) fn check_filtering(work: &Work) -> Result<()> {
     if !work.is_used_up() {
         return Ok(());
     }

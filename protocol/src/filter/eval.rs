@@ -33,8 +33,7 @@ impl BoundFilter {
     }
 
     /// Whether one element matches a filter from [`bind_element`](super::Filter::bind_element).
-    #[must_use]
-    pub fn matches_element(&self, element: &Value) -> bool {
+    pub(crate) fn matches_element(&self, element: &Value) -> bool {
         self.holds_in(element, &Steps::unlimited())
     }
 

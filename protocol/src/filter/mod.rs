@@ -148,7 +148,7 @@ impl Filter {
     ///
     /// # Errors
     /// As [`bind`](Self::bind), whatever the tenant's `unknownFilterAttributes` says.
-    pub fn bind_element(
+    pub(crate) fn bind_element(
         &self,
         attribute: &Attribute,
         reading: &mut Reading<'_>,
@@ -168,8 +168,7 @@ impl Filter {
 
     /// The terms of a filter that is one `eq` or a conjunction of them, in order: what a value must
     /// hold to satisfy it. Nothing for every other filter.
-    #[must_use]
-    pub fn equalities(&self) -> Option<Vec<(&AttributePath, &CompareValue)>> {
+    pub(crate) fn equalities(&self) -> Option<Vec<(&AttributePath, &CompareValue)>> {
         match self {
             Self::Compare {
                 path,

@@ -68,14 +68,12 @@ impl CompareOp {
     }
 
     /// Whether it is `eq` or `ne`, which every type has.
-    #[must_use]
-    pub fn is_equality(self) -> bool {
+    pub(crate) fn is_equality(self) -> bool {
         matches!(self, Self::Eq | Self::Ne)
     }
 
     /// Whether it asks for an order.
-    #[must_use]
-    pub fn is_ordering(self) -> bool {
+    pub(crate) fn is_ordering(self) -> bool {
         matches!(self, Self::Gt | Self::Ge | Self::Lt | Self::Le)
     }
 }

@@ -59,8 +59,7 @@ impl<'a> Key<'a> {
     }
 
     /// The key of a string, see [`of`](Self::of).
-    #[must_use]
-    pub fn of_text(text: &'a str, collation: Collation) -> Option<Self> {
+    pub(crate) fn of_text(text: &'a str, collation: Collation) -> Option<Self> {
         let key = match collation.kind {
             DataType::String if !collation.case_exact => fold(text),
             DataType::String | DataType::Reference => Cow::Borrowed(text),
@@ -87,8 +86,7 @@ impl<'a> Key<'a> {
     }
 
     /// The key of the value that a sorted list goes by, see [`BoundPath::first`].
-    #[must_use]
-    pub fn first_of(path: &BoundPath, resource: &'a Map<String, Value>) -> Option<Self> {
+    pub(crate) fn first_of(path: &BoundPath, resource: &'a Map<String, Value>) -> Option<Self> {
         Self::of(path.first(resource)?, path.collation())
     }
 
@@ -99,14 +97,12 @@ impl<'a> Key<'a> {
     }
 
     /// The key of a boolean.
-    #[must_use]
-    pub fn of_boolean(boolean: bool) -> Self {
+    pub(crate) fn of_boolean(boolean: bool) -> Self {
         Self(Cow::Borrowed(if boolean { "true" } else { "false" }))
     }
 
     /// The key of a number; `1`, `1.0` and `1e0` have the same.
-    #[must_use]
-    pub fn of_number(number: &Number) -> Self {
+    pub(crate) fn of_number(number: &Number) -> Self {
         Self(Cow::Owned(number::ordered_text(&number.to_string())))
     }
 

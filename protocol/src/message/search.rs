@@ -63,6 +63,16 @@ pub enum Page {
 }
 
 impl Selection {
+    /// The selection of an answer that is not shown: what has to be looked up elsewhere, such as members
+    /// and groups, is not read for it.
+    #[must_use]
+    pub fn id_only() -> Self {
+        Self {
+            attributes: vec!["id".to_owned()],
+            ..Self::default()
+        }
+    }
+
     /// Reads the two parameters of any request that answers with resources.
     ///
     /// # Errors

@@ -87,7 +87,7 @@ impl<'r> Projection<'r> {
 
     /// The same for the answer to a write: what the client has just given is returned although it is
     /// otherwise only on request. Takes [`Draft::written`](crate::resource::Draft::written) or
-    /// [`Patched::written`](crate::patch::Patched::written).
+    /// [`PatchOutcome::written`](crate::patch::PatchOutcome::written).
     #[must_use]
     pub fn after_write(self, written: Vec<String>) -> Self {
         Self {

@@ -70,14 +70,12 @@ impl ResourceType {
     }
 
     /// Whether the URN is the base schema's or an extension's.
-    #[must_use]
-    pub fn has_schema(&self, urn: &str) -> bool {
+    pub(crate) fn has_schema(&self, urn: &str) -> bool {
         self.schema.id.eq_ignore_ascii_case(urn) || self.extension(urn).is_some()
     }
 
     /// The one extension that has an attribute of this name, if exactly one has.
-    #[must_use]
-    pub fn sole_extension_with(&self, name: &str) -> Option<(&Extension, &Attribute)> {
+    pub(crate) fn sole_extension_with(&self, name: &str) -> Option<(&Extension, &Attribute)> {
         let mut found = self
             .extensions
             .iter()
@@ -88,8 +86,7 @@ impl ResourceType {
 
     /// The one single-valued complex attribute of the base schema that has a sub-attribute of this name,
     /// with that sub-attribute, if exactly one has.
-    #[must_use]
-    pub fn sole_part(&self, name: &str) -> Option<(&Attribute, &Attribute)> {
+    pub(crate) fn sole_part(&self, name: &str) -> Option<(&Attribute, &Attribute)> {
         let mut found = self
             .schema
             .attributes
@@ -122,8 +119,7 @@ impl ResourceType {
     ///
     /// `urn:…:enterprise:2.0:User:manager.value` gives the extension and `manager.value`; the bare
     /// URN gives an empty rest. A dot instead of the last colon is accepted, as some clients send it.
-    #[must_use]
-    pub fn split_urn<'t>(&self, text: &'t str) -> Option<(Option<&Extension>, &'t str)> {
+    pub(crate) fn split_urn<'t>(&self, text: &'t str) -> Option<(Option<&Extension>, &'t str)> {
         let base = std::iter::once((None, &self.schema.id));
         let extended = self
             .extensions

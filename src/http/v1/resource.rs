@@ -153,7 +153,7 @@ pub(super) async fn patch(
     let body = or_missing(call, view, id, translated).await?;
     let is_asked = !call.parameters.list("attributes").is_empty();
     if view.dialect == Dialect::Ionic && !is_asked {
-        let patched = apply(call, view, id, body, &little()).await?;
+        let patched = apply(call, view, id, body, &Selection::id_only()).await?;
         let (Patched::Resource(Representation { version, .. }) | Patched::NoContent(version)) =
             patched;
         let location = render::location(&call.scope.base_url, view.resource_type, id.as_str());
@@ -207,7 +207,7 @@ async fn or_missing(
     translated: Result<Map<String, Value>>,
 ) -> Result<Map<String, Value>> {
     if translated.is_err() {
-        current(call, view, id, &little()).await?;
+        current(call, view, id, &Selection::id_only()).await?;
     }
     translated
 }
@@ -305,12 +305,4 @@ async fn written(call: &Call<'_>, view: View<'_>, found: Representation<'_>) -> 
 fn with_resource(status: StatusCode, written: Written) -> Response {
     let (location, version) = (&written.location, Some(&written.version));
     answer::resource(status, written.text, location, version)
-}
-
-/// A selection for answers that are not shown.
-fn little() -> Selection {
-    Selection {
-        attributes: vec!["id".to_owned()],
-        ..Selection::default()
-    }
 }

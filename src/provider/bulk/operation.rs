@@ -69,7 +69,7 @@ impl Provider {
         operation: BulkOperation,
     ) -> Result<Effect> {
         let created = self
-            .create(scope, resource_type, operation.data, &little())
+            .create(scope, resource_type, operation.data, &Selection::id_only())
             .await?;
         Ok(Effect {
             status: 201,
@@ -97,7 +97,14 @@ impl Provider {
             }
             Method::Patch => {
                 let patched = self
-                    .patch(scope, resource_type, resource, data, &little(), &condition)
+                    .patch(
+                        scope,
+                        resource_type,
+                        resource,
+                        data,
+                        &Selection::id_only(),
+                        &condition,
+                    )
                     .await?;
                 match patched {
                     Patched::Resource(changed) => {
@@ -108,7 +115,14 @@ impl Provider {
             }
             Method::Put | Method::Post => {
                 let replaced = self
-                    .replace(scope, resource_type, resource, data, &little(), &condition)
+                    .replace(
+                        scope,
+                        resource_type,
+                        resource,
+                        data,
+                        &Selection::id_only(),
+                        &condition,
+                    )
                     .await?;
                 (200, Some(replaced.version))
             }
@@ -156,13 +170,5 @@ impl Subject {
             endpoint: resource_type.endpoint.clone(),
             id: id.to_owned(),
         }
-    }
-}
-
-/// The results of a bulk request show no resources, so members and groups need not be read.
-fn little() -> Selection {
-    Selection {
-        attributes: vec!["id".to_owned()],
-        ..Selection::default()
     }
 }
