@@ -64,21 +64,15 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
         .check(view.resource_type, Permission::Read)?;
     let selection = view.selection(&call.parameters)?;
     let whole = call.precondition();
-    let known = resource_id(view.resource_type, id)?;
-    // The provider does not know what else this view shows.
+    let id = &resource_id(view.resource_type, id)?;
+    // The provider does not know that this view may also show a user.
     let condition = match view.embeds_user(&call.parameters) {
         true => whole.without_if_none_match(),
         false => whole.clone(),
     };
     let provider = &call.service.provider;
     let read = provider
-        .get(
-            &call.scope,
-            view.resource_type,
-            &known,
-            &selection,
-            &condition,
-        )
+        .get(&call.scope, view.resource_type, id, &selection, &condition)
         .await?;
     let known = match read {
         Read::Found(found) => {
@@ -92,7 +86,7 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
         }
         Read::NotModified(version) => version,
     };
-    let location = render::location(&call.scope.base_url, view.resource_type, id);
+    let location = render::location(&call.scope.base_url, view.resource_type, id.as_str());
     Ok(answer::not_modified(&location, &known))
 }
 
@@ -173,10 +167,10 @@ pub(super) async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<
         .grant()
         .check(view.resource_type, Permission::Delete)?;
     let condition = call.precondition();
-    let known = resource_id(view.resource_type, id)?;
+    let id = &resource_id(view.resource_type, id)?;
     let provider = &call.service.provider;
     provider
-        .delete(&call.scope, view.resource_type, &known, &condition)
+        .delete(&call.scope, view.resource_type, id, &condition)
         .await?;
     Ok(answer::deleted(match view.dialect {
         Dialect::General => StatusCode::OK,

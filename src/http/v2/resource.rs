@@ -48,15 +48,15 @@ pub(super) async fn get(
     call.scope.grant().check(resource_type, Permission::Read)?;
     let selection = Selection::from_parameters(&call.parameters)?;
     let condition = call.precondition();
-    let known = resource_id(resource_type, id)?;
+    let id = &resource_id(resource_type, id)?;
     let provider = &call.service.provider;
     let read = provider
-        .get(&call.scope, resource_type, &known, &selection, &condition)
+        .get(&call.scope, resource_type, id, &selection, &condition)
         .await?;
     match read {
         Read::Found(found) => with_resource(call, StatusCode::OK, &found).await,
         Read::NotModified(version) => {
-            let location = render::location(&call.scope.base_url, resource_type, id);
+            let location = render::location(&call.scope.base_url, resource_type, id.as_str());
             Ok(answer::not_modified(&location, &version))
         }
     }
@@ -77,17 +77,10 @@ pub(super) async fn replace(
         selection,
         condition,
     } = change(call, resource_type, body).await?;
-    let known = resource_id(resource_type, id)?;
+    let id = &resource_id(resource_type, id)?;
     let provider = &call.service.provider;
     let replaced = provider
-        .replace(
-            &call.scope,
-            resource_type,
-            &known,
-            body,
-            &selection,
-            &condition,
-        )
+        .replace(&call.scope, resource_type, id, body, &selection, &condition)
         .await?;
     with_resource(call, StatusCode::OK, &replaced).await
 }
@@ -107,22 +100,15 @@ pub(super) async fn patch(
         selection,
         condition,
     } = change(call, resource_type, body).await?;
-    let known = resource_id(resource_type, id)?;
+    let id = &resource_id(resource_type, id)?;
     let provider = &call.service.provider;
     let patched = provider
-        .patch(
-            &call.scope,
-            resource_type,
-            &known,
-            body,
-            &selection,
-            &condition,
-        )
+        .patch(&call.scope, resource_type, id, body, &selection, &condition)
         .await?;
     match patched {
         Patched::Resource(changed) => with_resource(call, StatusCode::OK, &changed).await,
         Patched::NoContent(version) => {
-            let location = render::location(&call.scope.base_url, resource_type, id);
+            let location = render::location(&call.scope.base_url, resource_type, id.as_str());
             Ok(answer::no_content(&location, &version))
         }
     }
@@ -141,10 +127,10 @@ pub(super) async fn delete(
         .grant()
         .check(resource_type, Permission::Delete)?;
     let condition = call.precondition();
-    let known = resource_id(resource_type, id)?;
+    let id = &resource_id(resource_type, id)?;
     let provider = &call.service.provider;
     provider
-        .delete(&call.scope, resource_type, &known, &condition)
+        .delete(&call.scope, resource_type, id, &condition)
         .await?;
     Ok(answer::deleted(StatusCode::NO_CONTENT))
 }
