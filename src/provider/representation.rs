@@ -59,7 +59,7 @@ impl<'r> Representation<'r> {
         Some((membership.attribute(), self.related.value()?))
     }
 
-    /// About how many bytes of JSON the resource is, as [`Compute::run`] takes it.
+    /// About how many bytes of JSON the resource is, as [`Compute::run`](super::Compute::run) takes it.
     #[must_use]
     pub fn size(&self) -> usize {
         self.stored.body.len() + self.related.size()
