@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::compute::body_size;
 use super::entries::{check_indexed, entries};
 use super::members::create_group;
+use super::representation::represent_new;
 use super::{Provider, Representation, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
@@ -65,6 +66,6 @@ impl Provider {
             }
         };
         let projection = projection.after_write(draft.written);
-        scope.represent_new(resource_type, stored, projection).await
+        represent_new(scope, resource_type, stored, projection).await
     }
 }

@@ -3,7 +3,9 @@
 use futures_util::future::try_join;
 
 use super::related::Related;
+use super::related::groups::groups_of;
 use super::representation::looks_up_more;
+use super::representation::{represent, represent_with};
 use super::{Provider, Read, Scope};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
@@ -49,13 +51,11 @@ impl Provider {
         }
         let found = match memberships {
             Some(memberships) => {
-                let groups = scope.groups_of(memberships).await?.remove(&stored.id);
+                let groups = groups_of(scope, memberships).await?.remove(&stored.id);
                 let groups = groups.map_or(Related::Absent, Related::Value);
-                scope
-                    .represent_with(resource_type, stored, groups, projection)
-                    .await?
+                represent_with(scope, resource_type, stored, groups, projection).await?
             }
-            None => scope.represent(resource_type, stored, projection).await?,
+            None => represent(scope, resource_type, stored, projection).await?,
         };
         Ok(match precondition.check_read(&found.version)? {
             version::ReadDecision::NotModified => Read::NotModified(found.version),

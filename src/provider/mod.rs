@@ -15,7 +15,6 @@ mod extension;
 mod finish;
 mod get;
 mod grant;
-mod groups;
 mod load;
 mod members;
 mod password;

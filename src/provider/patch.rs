@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::change::NewState;
 use super::compute::{body_size, patch_size};
 use super::members::MemberRequest;
+use super::representation::represent;
 use super::{Patched, Provider, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
@@ -80,7 +81,7 @@ impl Provider {
         {
             return Ok(Patched::NoContent(stored.version()));
         }
-        let changed = scope.represent(resource_type, stored, projection).await?;
+        let changed = represent(scope, resource_type, stored, projection).await?;
         Ok(Patched::Resource(changed))
     }
 }

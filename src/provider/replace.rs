@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::change::NewState;
 use super::compute::body_size;
 use super::members::MemberRequest;
+use super::representation::represent;
 use super::{Provider, Representation, Scope};
 use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
@@ -58,8 +59,12 @@ impl Provider {
                 })
             })
             .await?;
-        scope
-            .represent(resource_type, stored, projection.after_write(written))
+        represent(
+            scope,
+            resource_type,
+            stored,
+            projection.after_write(written),
+        )
             .await
     }
 }

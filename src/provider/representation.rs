@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::Scope;
-use super::related::{MAX_DISPLAYS, Related};
+use super::related::members::MAX_DISPLAYS;
+use super::related::{Related, related};
 use crate::protocol::error::Result;
 use crate::protocol::projection::Projection;
 use crate::protocol::schema::{Membership, ResourceType};
@@ -66,43 +67,41 @@ impl<'r> Representation<'r> {
     }
 }
 
-impl Scope {
-    /// One resource, with what has to be read to show it.
-    pub(super) async fn represent<'r>(
-        &self,
+/// One resource, with what has to be read to show it.
+pub(super) async fn represent<'r>(
+    scope: &Scope,
         resource_type: &'r ResourceType,
         stored: Stored,
         projection: Projection<'r>,
-    ) -> Result<Representation<'r>> {
+) -> Result<Representation<'r>> {
         let one = std::slice::from_ref(&stored);
-        let mut related = self.related(resource_type, one, &projection).await?;
+    let mut related = related(scope, resource_type, one, &projection).await?;
         let related = related.remove(&stored.id).unwrap_or_default();
-        self.represent_with(resource_type, stored, related, projection)
-            .await
-    }
+    represent_with(scope, resource_type, stored, related, projection).await
+}
 
-    /// The same where what is kept outside the body was read already.
-    pub(super) async fn represent_with<'r>(
-        &self,
+/// The same where what is kept outside the body was read already.
+pub(super) async fn represent_with<'r>(
+    scope: &Scope,
         resource_type: &'r ResourceType,
         stored: Stored,
         related: Related,
         projection: Projection<'r>,
-    ) -> Result<Representation<'r>> {
+) -> Result<Representation<'r>> {
         let (size, projection) = (related.size(), Arc::new(projection));
         let represent = || Representation::new(resource_type, stored, related, projection);
-        self.compute.run(size, represent).await
-    }
+    scope.compute.run(size, represent).await
+}
 
-    /// A resource that was just created. It is a member of nothing yet, so its groups are not read.
-    pub(super) async fn represent_new<'r>(
-        &self,
+/// A resource that was just created. It is a member of nothing yet, so its groups are not read.
+pub(super) async fn represent_new<'r>(
+    scope: &Scope,
         resource_type: &'r ResourceType,
         stored: Stored,
         projection: Projection<'r>,
-    ) -> Result<Representation<'r>> {
+) -> Result<Representation<'r>> {
         if resource_type.membership == Some(Membership::Members) {
-            return self.represent(resource_type, stored, projection).await;
+        return represent(scope, resource_type, stored, projection).await;
         }
         let (related, projection) = (Related::Absent, Arc::new(projection));
         Ok(Representation::new(
@@ -111,24 +110,23 @@ impl Scope {
             related,
             projection,
         ))
-    }
+}
 
-    /// Many resources of one type in their order, with what has to be read to show them.
-    pub(super) async fn represent_all<'r>(
-        &self,
+/// Many resources of one type in their order, with what has to be read to show them.
+pub(super) async fn represent_all<'r>(
+    scope: &Scope,
         resource_type: &'r ResourceType,
         resources: Vec<Stored>,
         projection: &Arc<Projection<'r>>,
-    ) -> Result<Vec<Representation<'r>>> {
-        let mut related = self.related(resource_type, &resources, projection).await?;
+) -> Result<Vec<Representation<'r>>> {
+    let mut related = related(scope, resource_type, &resources, projection).await?;
         let size = related.values().map(Related::size).sum();
         let represent = |stored: Stored| {
             let related = related.remove(&stored.id).unwrap_or_default();
             Representation::new(resource_type, stored, related, Arc::clone(projection))
         };
         let represent = || resources.into_iter().map(represent).collect();
-        self.compute.run(size, represent).await
-    }
+    scope.compute.run(size, represent).await
 }
 
 /// Whether an answer with this projection may show what the version of the stored resource does

@@ -13,7 +13,7 @@ use crate::store::{New, StoreError, Stored};
 
 pub(super) use plan::plan;
 pub(super) use request::MemberRequest;
-pub(super) use types::{MAX_MEMBERS, MemberTypes};
+pub(super) use types::MemberTypes;
 
 /// Creates a group with its first members.
 ///

@@ -1,8 +1,9 @@
 //! What a request comes to for a group as it is.
 
 use super::super::Scope;
+use super::super::related::members::{MAX_MEMBERS, matching_members, visible_members};
 use super::request::MemberRequest;
-use super::types::{MAX_MEMBERS, MemberTypes};
+use super::types::MemberTypes;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::patch::MemberOp;
 use crate::store::{MemberChange, MemberPlan, Stored};
@@ -20,7 +21,7 @@ pub(in crate::provider) async fn plan(
 ) -> Result<MemberPlan> {
     match request {
         MemberRequest::Keep => Ok(MemberPlan::Keep),
-        MemberRequest::ClearVisible => match scope.visible_members(group).await? {
+        MemberRequest::ClearVisible => match visible_members(scope, group).await? {
             Some(members) if !members.is_empty() || group.members_are_changing() => {
                 Ok(MemberPlan::Clear)
             }
@@ -56,7 +57,7 @@ async fn fold(
                 change.remove_all(ids);
             }
             MemberOp::RemoveMatching(filter) => {
-                let ids = scope.matching_members(group, filter).await?;
+                let ids = matching_members(scope, group, filter).await?;
                 change.remove_all(ids);
             }
             MemberOp::Clear => (change, is_whole) = (MemberChange::default(), true),

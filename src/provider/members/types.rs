@@ -4,15 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::Scope;
+use super::super::related::members::MAX_MEMBERS;
 use super::request::MemberRequest;
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource;
 use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::{Member, StoreError};
-
-/// The most members that one request may name.
-pub(in crate::provider) const MAX_MEMBERS: usize = 20_000;
 
 /// The longest name of a member that is kept, in bytes.
 const MAX_DISPLAY_BYTES: usize = 256;

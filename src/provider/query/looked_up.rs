@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::super::Scope;
-use super::super::related::MAX_DISPLAYS;
+use super::super::related::groups::groups_values;
+use super::super::related::members::MAX_DISPLAYS;
+use super::super::related::members::{displays, member_value};
 use super::budget::ReadBudget;
 use super::reader::{Reader, is_in};
 use super::search::SearchBranch;
@@ -50,7 +52,7 @@ pub(super) async fn look_up(
 
 async fn groups(scope: &Scope, found: &[(String, Stored)]) -> Result<HashMap<String, LookedUp>> {
     let resources: Vec<Stored> = found.iter().map(|(_, stored)| stored.clone()).collect();
-    let values = scope.groups_values(&resources).await?;
+    let values = groups_values(scope, &resources).await?;
     let looked_up = |value| LookedUp {
         value: Some(value),
         residual: None,
@@ -103,12 +105,12 @@ async fn members_value(scope: &Scope, budget: &mut ReadBudget, group: &Stored) -
     }
     budget.spend_items(members.len());
     let displays = match members.len() <= MAX_DISPLAYS {
-        true => scope.displays(&members.iter().collect::<Vec<_>>()).await?,
+        true => displays(scope, &members.iter().collect::<Vec<_>>()).await?,
         false => HashMap::new(),
     };
     let values = members
         .iter()
-        .map(|member| scope.member_value(member, displays.get(&member.id)));
+        .map(|member| member_value(&scope.tenant.registry, member, displays.get(&member.id)));
     Ok(values.collect())
 }
 

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::super::related::members::member_value;
 use super::CURSOR_TIMEOUT_SECONDS;
 use super::context::QueryContext;
 use super::cursor::trail;
@@ -91,7 +92,7 @@ pub(in super::super) async fn member_page(
     let last = members.last().filter(|_| more);
     let next = last.map(|last| seal(Some(last.id.clone()), trail(behind, after)));
     let values = members.iter();
-    let values = values.map(|member| scope.member_value(member, None));
+    let values = values.map(|member| member_value(&scope.tenant.registry, member, None));
     Ok(List {
         head: ListResponse {
             total_results: None,

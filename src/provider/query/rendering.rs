@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::super::related::members::members_to_read;
 use super::super::related::{MAX_ANSWER_BYTES, sent_bytes};
+use super::super::representation::represent_all;
 use super::super::{Representation, Scope};
 use super::position::Position;
 use super::scan::Match;
@@ -95,7 +97,7 @@ pub(super) async fn rendered_page<T>(
             .filter(|membership| projection.wants(membership.attribute()));
         let shows_members = shown == Some(Membership::Members);
         let members = |group: &Stored| match shows_members {
-            true => scope.members_to_read(group),
+            true => members_to_read(scope, group),
             false => 0,
         };
         let mut room = MEMBERS_AT_A_TIME.saturating_sub(members(&first.stored));
@@ -114,7 +116,7 @@ pub(super) async fn rendered_page<T>(
             positions.push(next.position);
             run.push(next.stored);
         }
-        let run = scope.represent_all(resource_type, run, &projection).await?;
+        let run = represent_all(scope, resource_type, run, &projection).await?;
         let size = run.iter().map(Representation::size).sum();
         let render = |found: &Representation<'_>| {
             scope.compute.check_time()?;

@@ -5,6 +5,7 @@ mod by_key;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::Scope;
+use super::super::related::groups::nested_groups;
 use super::search::SearchBranch;
 use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
@@ -170,7 +171,7 @@ impl<'s> Reader<'s> {
     pub(super) async fn nested(&mut self, group: &str) -> Result<&Vec<Stored>> {
         if !self.nested.contains_key(group) {
             let found = match self.scope.tenant.registry.group_type() {
-                Some(resource_type) => self.scope.nested_groups(resource_type, group).await?,
+                Some(resource_type) => nested_groups(self.scope, resource_type, group).await?,
                 None => Vec::new(),
             };
             self.nested.insert(group.to_owned(), found);

@@ -1,0 +1,109 @@
+//! What is kept outside the bodies of resources: `members` of groups and `groups` of users.
+
+pub(super) mod groups;
+pub(super) mod members;
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::Scope;
+use crate::protocol::error::Result;
+use crate::protocol::projection::Projection;
+use crate::protocol::resource::Resource;
+use crate::protocol::schema::{Membership, ResourceType};
+use crate::store::Stored;
+use groups::groups_values;
+use members::members_values;
+
+/// The most that an answer holds of resources or of members, in bytes as [`sent_bytes`] counts them;
+/// Lambda sends at most 6 MB.
+pub(super) const MAX_ANSWER_BYTES: usize = 4_000_000;
+
+/// The length of a text in the form in which Lambda hands an answer to the gateway, in bytes: inside a
+/// JSON string, where `"`, `\` and some control characters take two bytes, and the others six.
+pub(super) fn sent_bytes(text: &[u8]) -> usize {
+    let sent = |byte: &u8| match *byte {
+        b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.iter().map(sent).sum()
+}
+
+/// About as many bytes of JSON is one member or one group of a user.
+pub const MEMBER_BYTES: usize = 150;
+
+/// `members` of a group or `groups` of a user, which are not part of the stored body.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Related {
+    /// The resource has no such attribute, has no value of it, or the client is not shown it.
+    #[default]
+    Absent,
+    /// The group has more members than an answer shows.
+    TooMany,
+    /// The value; each `$ref` in it is relative to the base URL.
+    Value(Value),
+}
+
+impl Related {
+    /// The value, if there is one to be shown.
+    #[must_use]
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::TooMany => None,
+        }
+    }
+
+    /// About how many bytes of JSON the value is.
+    pub(super) fn size(&self) -> usize {
+        let elements = self.value().and_then(Value::as_array);
+        elements.map_or(0, Vec::len) * MEMBER_BYTES
+    }
+}
+
+/// What is kept outside the bodies, by resource id, for the resources that show any.
+pub(super) type ById = HashMap<String, Related>;
+
+/// The value of the attribute that is kept outside the bodies.
+pub(super) async fn related(
+    scope: &Scope,
+    resource_type: &ResourceType,
+    resources: &[Stored],
+    projection: &Projection<'_>,
+) -> Result<ById> {
+    match resource_type.membership {
+        Some(membership) if !projection.wants(membership.attribute()) => Ok(HashMap::new()),
+        Some(Membership::Members) => members_values(scope, resources, projection).await,
+        Some(Membership::MemberOf) => {
+            let groups = groups_values(scope, resources).await?.into_iter();
+            let groups = groups.map(|(id, groups)| (id, Related::Value(groups)));
+            Ok(groups.collect())
+        }
+        None => Ok(HashMap::new()),
+    }
+}
+
+/// A resource's name for people: `displayName`, else the first of the names it must have.
+pub(super) fn display(stored: &Stored) -> Result<Option<String>> {
+    let body = Resource::from_text(&stored.body)?.into_body();
+    let name = ["displayName", "userName", "name"]
+        .iter()
+        .find_map(|name| body.get(*name).and_then(Value::as_str));
+    Ok(name.map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_counted_as_the_json_string_that_it_is_sent_in() {
+        let every_character: String = (0..0x300).filter_map(char::from_u32).collect();
+        for text in ["", "{\"a\":\"b\\\"c\"}", "\u{1f600}", &every_character] {
+            let sent = Value::from(text).to_string();
+            assert_eq!(sent_bytes(text.as_bytes()), sent.len() - 2, "{text:?}");
+        }
+    }
+}
