@@ -1,9 +1,11 @@
 //! A change of an existing resource: read, decide, write on the condition that it is still what was
 //! read; again when it is not.
 
+use super::Scope;
 use super::entries::{check_indexed, entries};
+use super::get::{existing, no_such};
 use super::members::{self, MemberRequest, MemberTypes};
-use super::{Provider, Scope};
+use super::write_context::WriteContext;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{PasswordChange, Resource, ResourceId};
 use crate::protocol::schema::{Membership, ResourceType};
@@ -42,113 +44,117 @@ impl From<Error> for AttemptError {
     }
 }
 
-impl Provider {
-    /// Changes a resource by what `make` makes of its present state. A change that changes nothing
-    /// writes nothing: version and time stay.
-    ///
-    /// `size` is how many bytes the request works on, given the text of the present state.
-    pub(super) async fn change(
-        &self,
-        scope: &Scope,
-        resource_type: &ResourceType,
-        id: &ResourceId,
-        precondition: &Precondition,
-        size: impl Fn(&str) -> usize,
-        mut make: impl FnMut(&Resource) -> Result<NewState>,
-    ) -> Result<Stored> {
-        scope.tenant.check_write()?;
-        let (mut types, mut backoff) = (MemberTypes::default(), Backoff::default());
-        loop {
-            let before = scope.existing(resource_type, id).await?;
-            precondition.check_write(&before.version())?;
-            before.check_write()?;
-            // Another process's clock may be ahead; a resource does not get younger.
-            let now = self.now().max(before.last_modified());
-            let prepare = || prepare(scope, resource_type, (id.as_str(), &before), now, &mut make);
-            let prepared = scope.compute.run(size(&before.body), prepare).await??;
-            let guard = if precondition.has_if_match() {
-                Guard::Whole
-            } else {
-                Guard::Changed
-            };
-            let attempt = Attempt {
-                scope,
-                resource_type,
-                before: &before,
-                prepared: &prepared,
-                guard,
-                now,
-            };
-            match self.attempt(attempt, &types).await {
-                Ok(stored) => return Ok(stored),
-                // The client has named the version that it wants to change.
-                Err(AttemptError::Store(StoreError::VersionMismatch)) if guard == Guard::Whole => {
-                    return Err(changed_since_read());
-                }
-                // Another request was first: the change is made of what that one has left.
-                Err(AttemptError::Store(StoreError::VersionMismatch)) => {
-                    scope.store.pause(&mut backoff).await?;
-                }
-                // The member may be of another type than it was taken for.
-                Err(AttemptError::Store(StoreError::NoMember { id })) => {
-                    types.infer(scope, &id, &prepared.state.members).await?;
-                }
-                // The resource was deleted since it was read.
-                Err(AttemptError::Store(StoreError::NotFound)) => {
-                    return Err(super::get::no_such(resource_type, id.as_str()));
-                }
-                Err(AttemptError::Store(error)) => return Err(error.into()),
-                Err(AttemptError::Refused(error)) => return Err(error),
-            }
-        }
-    }
-
-    async fn attempt(
-        &self,
-        attempt: Attempt<'_>,
-        types: &MemberTypes,
-    ) -> Result<Stored, AttemptError> {
-        let Attempt {
+/// Changes a resource by what `make` makes of its present state. A change that changes nothing
+/// writes nothing: version and time stay.
+///
+/// `size` is how many bytes the request works on, given the text of the present state.
+pub(super) async fn change(
+    context: &WriteContext<'_>,
+    resource_type: &ResourceType,
+    id: &ResourceId,
+    precondition: &Precondition,
+    size: impl Fn(&str) -> usize,
+    mut make: impl FnMut(&Resource) -> Result<NewState>,
+) -> Result<Stored> {
+    let scope = context.scope;
+    scope.tenant.check_write()?;
+    let (mut types, mut backoff) = (MemberTypes::default(), Backoff::default());
+    loop {
+        let before = existing(scope, resource_type, id).await?;
+        precondition.check_write(&before.version())?;
+        before.check_write()?;
+        // Another process's clock may be ahead; a resource does not get younger.
+        let now = context.now().max(before.last_modified());
+        let prepare = || prepare(scope, resource_type, (id.as_str(), &before), now, &mut make);
+        let prepared = scope.compute.run(size(&before.body), prepare).await??;
+        let guard = if precondition.has_if_match() {
+            Guard::Whole
+        } else {
+            Guard::Changed
+        };
+        let attempt = Attempt {
             scope,
             resource_type,
-            before,
-            prepared,
+            before: &before,
+            prepared: &prepared,
             guard,
             now,
-        } = attempt;
-        let state = &prepared.state;
-        let new_password = self
-            .password(scope, state.password.as_ref(), before.password.as_deref())
-            .await?;
-        let is_changed = prepared.text != before.body || new_password != before.password;
-        let body = is_changed.then_some(BodyChange {
-            entries_before: &prepared.entries_before,
-            write: Write {
-                body: &prepared.text,
-                entries: &prepared.entries_after,
-                password: new_password.as_deref(),
-                now,
-            },
-        });
-        if resource_type.membership == Some(Membership::Members) {
-            let plan = members::plan(scope, before, &state.members, types).await?;
-            let attempt = ChangeAttempt {
-                resource_type,
-                before,
-                body,
-                guard,
-                now,
-            };
-            let groups = scope.store.groups();
-            return Ok(groups.change(attempt, plan, &scope.tenant.registry).await?);
-        }
-        match body {
-            Some(body) => {
-                let resources = scope.store.resources();
-                Ok(resources.update(resource_type, before, body).await?)
+        };
+        match attempt_change(context, attempt, &types).await {
+            Ok(stored) => return Ok(stored),
+            // The client has named the version that it wants to change.
+            Err(AttemptError::Store(StoreError::VersionMismatch)) if guard == Guard::Whole => {
+                return Err(changed_since_read());
             }
-            None => Ok(before.clone()),
+            // Another request was first: the change is made of what that one has left.
+            Err(AttemptError::Store(StoreError::VersionMismatch)) => {
+                scope.store.pause(&mut backoff).await?;
+            }
+            // The member may be of another type than it was taken for.
+            Err(AttemptError::Store(StoreError::NoMember { id })) => {
+                types.infer(scope, &id, &prepared.state.members).await?;
+            }
+            // The resource was deleted since it was read.
+            Err(AttemptError::Store(StoreError::NotFound)) => {
+                return Err(no_such(resource_type, id.as_str()));
+            }
+            Err(AttemptError::Store(error)) => return Err(error.into()),
+            Err(AttemptError::Refused(error)) => return Err(error),
         }
+    }
+}
+
+async fn attempt_change(
+    context: &WriteContext<'_>,
+    attempt: Attempt<'_>,
+    types: &MemberTypes,
+) -> Result<Stored, AttemptError> {
+    let Attempt {
+        scope,
+        resource_type,
+        before,
+        prepared,
+        guard,
+        now,
+    } = attempt;
+    let state = &prepared.state;
+    let new_password = context
+        .hasher
+        .after(
+            &scope.compute,
+            scope.tenant.rules.switches.passwords,
+            state.password.as_ref(),
+            before.password.as_deref(),
+        )
+        .await?;
+    let is_changed = prepared.text != before.body || new_password != before.password;
+    let body = is_changed.then_some(BodyChange {
+        entries_before: &prepared.entries_before,
+        write: Write {
+            body: &prepared.text,
+            entries: &prepared.entries_after,
+            password: new_password.as_deref(),
+            now,
+        },
+    });
+    if resource_type.membership == Some(Membership::Members) {
+        let plan = members::plan(scope, before, &state.members, types).await?;
+        let attempt = ChangeAttempt {
+            resource_type,
+            before,
+            body,
+            guard,
+            now,
+        };
+        let groups = scope.store.groups();
+        return Ok(groups.change(attempt, plan, &scope.tenant.registry).await?);
+    }
+    match body {
+        Some(body) => {
+            let resources = scope.store.resources();
+            Ok(resources.update(resource_type, before, body).await?)
+        }
+        None => Ok(before.clone()),
     }
 }
 

@@ -3,11 +3,12 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::Representation;
 use super::compute::body_size;
 use super::entries::{check_indexed, entries};
 use super::members::create_group;
 use super::representation::represent_new;
-use super::{Provider, Representation, Scope};
+use super::write_context::WriteContext;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
@@ -15,57 +16,59 @@ use crate::protocol::resource::{DraftKind, Resource};
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::store::{Entries, New, Write};
 
-impl Provider {
-    /// Creates a resource.
-    ///
-    /// # Errors
-    /// `InvalidValue` and `InvalidSyntax` for a body that does not fit the type, `Uniqueness` when a
-    /// unique value is taken, `Forbidden` for a role that would permit more than the caller may.
-    pub async fn create<'r>(
-        &self,
-        scope: &Scope,
-        resource_type: &'r ResourceType,
-        body: Map<String, Value>,
-        selection: &Selection,
-    ) -> Result<Representation<'r>> {
-        scope.tenant.check_write()?;
-        let mut reading = scope.reading();
-        let projection = Projection::new(selection, resource_type, &mut reading);
-        let id = Uuid::now_v7().to_string();
-        let (now, tenant, size) = (self.now(), &scope.tenant, body_size(&body));
-        let read = || {
-            let verb = DraftKind::Create { id: &id };
-            let registry = &tenant.registry;
-            let draft = Resource::from_request(body, resource_type, registry, &mut reading, verb)?;
-            scope
-                .grant()
-                .check_creation(resource_type, &draft.resource)?;
-            let entries = entries(draft.resource.body(), now, resource_type, &tenant.rules);
-            check_indexed(&Entries::default(), &entries)?;
-            let text = draft.resource.to_text();
-            Ok::<_, Error>((draft, entries, text))
-        };
-        let read = scope.compute.run(size, read).await;
-        scope.note(&reading);
-        let (draft, entries, text) = read??;
-        let password = self.password(scope, draft.password.as_ref(), None).await?;
-        let write = Write {
-            body: &text,
-            entries: &entries,
-            password: password.as_deref(),
-            now,
-        };
-        let new = New { id: &id, write };
-        let stored = match resource_type.membership {
-            Some(Membership::Members) => {
-                let members = draft.members.unwrap_or_default();
-                create_group(scope, resource_type, new, members).await?
-            }
-            Some(Membership::MemberOf) | None => {
-                scope.store.resources().create(resource_type, new).await?
-            }
-        };
-        let projection = projection.after_write(draft.written);
-        represent_new(scope, resource_type, stored, projection).await
-    }
+/// Creates a resource, as [`Provider::create`](super::Provider::create) says.
+pub(super) async fn create<'r>(
+    context: &WriteContext<'_>,
+    resource_type: &'r ResourceType,
+    body: Map<String, Value>,
+    selection: &Selection,
+) -> Result<Representation<'r>> {
+    let scope = context.scope;
+    scope.tenant.check_write()?;
+    let mut reading = scope.reading();
+    let projection = Projection::new(selection, resource_type, &mut reading);
+    let id = Uuid::now_v7().to_string();
+    let (now, tenant, size) = (context.now(), &scope.tenant, body_size(&body));
+    let read = || {
+        let verb = DraftKind::Create { id: &id };
+        let registry = &tenant.registry;
+        let draft = Resource::from_request(body, resource_type, registry, &mut reading, verb)?;
+        scope
+            .grant()
+            .check_creation(resource_type, &draft.resource)?;
+        let entries = entries(draft.resource.body(), now, resource_type, &tenant.rules);
+        check_indexed(&Entries::default(), &entries)?;
+        let text = draft.resource.to_text();
+        Ok::<_, Error>((draft, entries, text))
+    };
+    let read = scope.compute.run(size, read).await;
+    scope.note(&reading);
+    let (draft, entries, text) = read??;
+    let password = context
+        .hasher
+        .after(
+            &scope.compute,
+            scope.tenant.rules.switches.passwords,
+            draft.password.as_ref(),
+            None,
+        )
+        .await?;
+    let write = Write {
+        body: &text,
+        entries: &entries,
+        password: password.as_deref(),
+        now,
+    };
+    let new = New { id: &id, write };
+    let stored = match resource_type.membership {
+        Some(Membership::Members) => {
+            let members = draft.members.unwrap_or_default();
+            create_group(scope, resource_type, new, members).await?
+        }
+        Some(Membership::MemberOf) | None => {
+            scope.store.resources().create(resource_type, new).await?
+        }
+    };
+    let projection = projection.after_write(draft.written);
+    represent_new(scope, resource_type, stored, projection).await
 }

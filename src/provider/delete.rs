@@ -1,80 +1,72 @@
 //! DELETE (RFC 7644 §3.6).
 
+use super::Scope;
 use super::entries::entries;
 use super::get::no_such;
-use super::{Provider, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{Resource, ResourceId};
 use crate::protocol::schema::ResourceType;
 use crate::protocol::version::{Precondition, changed_since_read};
 use crate::store::{Backoff, Guard, StoreError};
 
-impl Provider {
-    /// Deletes a resource: afterwards it is in no group, list or index. A DELETE of what an earlier
-    /// one left half deleted finishes that.
-    ///
-    /// # Errors
-    /// `NotFound`, `VersionMismatch`; `Forbidden` for a role that belongs to the service or that the
-    /// caller is bound to.
-    pub async fn delete(
-        &self,
-        scope: &Scope,
-        resource_type: &ResourceType,
-        id: &ResourceId,
-        precondition: &Precondition,
-    ) -> Result<()> {
-        scope.tenant.check_write()?;
-        let id = id.as_str();
-        let registry = &scope.tenant.registry;
-        let mut backoff = Backoff::default();
-        loop {
-            let Some(before) = scope.store.resources().get(resource_type, id).await? else {
-                return match scope
-                    .store
-                    .groups()
-                    .resume_delete(resource_type, id, registry)
-                    .await?
-                {
-                    true => Ok(()),
-                    false => Err(no_such(resource_type, id)),
-                };
+/// Deletes a resource, as [`Provider::delete`](super::Provider::delete) says.
+pub(super) async fn delete(
+    scope: &Scope,
+    resource_type: &ResourceType,
+    id: &ResourceId,
+    precondition: &Precondition,
+) -> Result<()> {
+    scope.tenant.check_write()?;
+    let id = id.as_str();
+    let registry = &scope.tenant.registry;
+    let mut backoff = Backoff::default();
+    loop {
+        let Some(before) = scope.store.resources().get(resource_type, id).await? else {
+            return match scope
+                .store
+                .groups()
+                .resume_delete(resource_type, id, registry)
+                .await?
+            {
+                true => Ok(()),
+                false => Err(no_such(resource_type, id)),
             };
-            precondition.check_write(&before.version())?;
-            let guard = if precondition.has_if_match() {
-                Guard::Whole
-            } else {
-                Guard::Changed
-            };
-            let entries = || {
-                let body = Resource::from_text(&before.body)?;
-                scope.grant().check_target(resource_type, id, &body)?;
-                let (body, rules) = (body.body(), &scope.tenant.rules);
-                Ok::<_, Error>(entries(body, before.modified, resource_type, rules))
-            };
-            let entries = scope.compute.run(before.body.len(), entries).await??;
-            let store = &scope.store;
-            let deleted = match resource_type.membership {
-                None => {
-                    let resources = store.resources();
-                    resources.remove(resource_type, &before, &entries).await
-                }
-                Some(_) => {
-                    let groups = store.groups();
-                    groups
-                        .delete(resource_type, &before, &entries, guard, registry)
-                        .await
-                }
-            };
-            match deleted {
-                Ok(()) => return Ok(()),
-                Err(StoreError::VersionMismatch) if guard == Guard::Whole => {
-                    return Err(changed_since_read());
-                }
-                Err(StoreError::VersionMismatch | StoreError::NotFound) => {
-                    scope.store.pause(&mut backoff).await?;
-                }
-                Err(error) => return Err(error.into()),
+        };
+        precondition.check_write(&before.version())?;
+        let guard = if precondition.has_if_match() {
+            Guard::Whole
+        } else {
+            Guard::Changed
+        };
+        let entries = || {
+            let body = Resource::from_text(&before.body)?;
+            scope.grant().check_target(resource_type, id, &body)?;
+            let (body, rules) = (body.body(), &scope.tenant.rules);
+            Ok::<_, Error>(entries(body, before.modified, resource_type, rules))
+        };
+        let entries = scope.compute.run(before.body.len(), entries).await??;
+        let store = &scope.store;
+        let deleted = match resource_type.membership {
+            None => {
+                let resources = store.resources();
+                resources.remove(resource_type, &before, &entries).await
             }
+            Some(_) => {
+                let groups = store.groups();
+                groups
+                    .delete(resource_type, &before, &entries, guard, registry)
+                    .await
+            }
+        };
+        match deleted {
+            Ok(()) => return Ok(()),
+            Err(StoreError::VersionMismatch) if guard == Guard::Whole => {
+                return Err(changed_since_read());
+            }
+            Err(StoreError::VersionMismatch | StoreError::NotFound) => {
+                scope.store.pause(&mut backoff).await?;
+            }
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -29,11 +29,12 @@ mod role;
 mod scope;
 mod tenants;
 mod times;
+mod write_context;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use bulk::{Performed, Subject};
 pub use compute::{Compute, body_size};
@@ -53,13 +54,16 @@ pub use times::Times;
 use password::Hasher;
 use query::QueryContext;
 use role::{Roles, roles};
+use write_context::WriteContext;
 
 use crate::clock::Clock;
 use crate::pool::Pool;
+use crate::protocol::bulk::BulkRequest;
 use crate::protocol::error::Result;
-use crate::protocol::message::Query;
+use crate::protocol::message::{Query, Selection};
+use crate::protocol::resource::ResourceId;
 use crate::protocol::schema::ResourceType;
-use crate::protocol::version::Version;
+use crate::protocol::version::{Precondition, Version};
 use crate::store::{Meter, Store};
 use crate::tenant::Caller;
 
@@ -168,6 +172,120 @@ impl Provider {
         Ok(scope)
     }
 
+    /// Creates a resource.
+    ///
+    /// # Errors
+    /// `InvalidValue` and `InvalidSyntax` for a body that does not fit the type, `Uniqueness` when a
+    /// unique value is taken, `Forbidden` for a role that would permit more than the caller may.
+    pub async fn create<'r>(
+        &self,
+        scope: &Scope,
+        resource_type: &'r ResourceType,
+        body: Map<String, Value>,
+        selection: &Selection,
+    ) -> Result<Representation<'r>> {
+        create::create(&self.write_context(scope), resource_type, body, selection).await
+    }
+
+    /// Replaces a resource. What the body leaves out is cleared, apart from what no client can read.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`, `InvalidValue`, `InvalidSyntax`, `Mutability`, `Uniqueness`;
+    /// `Forbidden` for what the caller must not change.
+    pub async fn replace<'r>(
+        &self,
+        scope: &Scope,
+        resource_type: &'r ResourceType,
+        id: &ResourceId,
+        body: Map<String, Value>,
+        selection: &Selection,
+        precondition: &Precondition,
+    ) -> Result<Representation<'r>> {
+        replace::replace(
+            &self.write_context(scope),
+            resource_type,
+            id,
+            body,
+            selection,
+            precondition,
+        )
+        .await
+    }
+
+    /// Applies a PatchOp message, all of it or nothing.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`, and whatever an operation is refused for: `InvalidSyntax`,
+    /// `InvalidPath`, `InvalidFilter`, `InvalidValue`, `NoTarget`, `Mutability`, `Uniqueness`,
+    /// `Forbidden`.
+    pub async fn patch<'r>(
+        &self,
+        scope: &Scope,
+        resource_type: &'r ResourceType,
+        id: &ResourceId,
+        body: Map<String, Value>,
+        selection: &Selection,
+        precondition: &Precondition,
+    ) -> Result<Patched<'r>> {
+        patch::patch(
+            &self.write_context(scope),
+            resource_type,
+            id,
+            body,
+            selection,
+            precondition,
+        )
+        .await
+    }
+
+    /// Deletes a resource: afterwards it is in no group, list or index. A DELETE of what an earlier
+    /// one left half deleted finishes that.
+    ///
+    /// # Errors
+    /// `NotFound`, `VersionMismatch`; `Forbidden` for a role that belongs to the service or that the
+    /// caller is bound to.
+    pub async fn delete(
+        &self,
+        scope: &Scope,
+        resource_type: &ResourceType,
+        id: &ResourceId,
+        precondition: &Precondition,
+    ) -> Result<()> {
+        delete::delete(scope, resource_type, id, precondition).await
+    }
+
+    /// Reads a resource.
+    ///
+    /// # Errors
+    /// `NotFound`; `VersionMismatch` when `If-Match` does not hold.
+    pub async fn get<'r>(
+        &self,
+        scope: &Scope,
+        resource_type: &'r ResourceType,
+        id: &ResourceId,
+        selection: &Selection,
+        precondition: &Precondition,
+    ) -> Result<Read<'r>> {
+        get::get(scope, resource_type, id, selection, precondition).await
+    }
+
+    /// Carries out a bulk request: one result for each operation that was tried, in the order of the
+    /// request. With `failOnErrors` nothing is tried after so many errors; otherwise everything is,
+    /// as far as there is time, and what is not has `Unavailable` as its result.
+    ///
+    /// `size` is the size of the request's body in bytes.
+    ///
+    /// # Errors
+    /// `Unavailable` if the request could not be planned in time; then nothing was done.
+    pub async fn bulk(
+        &self,
+        scope: &Scope,
+        request: BulkRequest,
+        size: usize,
+    ) -> Result<Vec<Performed>> {
+        bulk::bulk(&self.write_context(scope), request, size).await
+    }
+
     /// Lists the resources that match a query, one page of them, each as `render` writes it. A page
     /// ends where the answer would be too long, so what belongs to further resources is not read.
     ///
@@ -201,6 +319,14 @@ impl Provider {
         query: &Query,
     ) -> Result<List<Value>> {
         query::member_page(&self.query_context(scope), resource_type, id, query).await
+    }
+
+    fn write_context<'w>(&'w self, scope: &'w Scope) -> WriteContext<'w> {
+        WriteContext {
+            scope,
+            hasher: &self.hasher,
+            clock: &*self.clock,
+        }
     }
 
     fn query_context<'p>(&'p self, scope: &'p Scope) -> QueryContext<'p> {

@@ -9,35 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
-use super::{Provider, Scope};
+use super::compute::Compute;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Passwords;
 use crate::protocol::resource::{Password, PasswordChange};
-
-impl Provider {
-    /// The hash that a resource has after a request, given the one it had.
-    ///
-    /// # Errors
-    /// `Unavailable` if the request's time was over before a password could be hashed.
-    pub(super) async fn password(
-        &self,
-        scope: &Scope,
-        change: Option<&PasswordChange>,
-        current: Option<&str>,
-    ) -> Result<Option<String>> {
-        match (change, scope.tenant.rules.switches.passwords) {
-            (None, _) | (Some(PasswordChange::Set(_)), Passwords::Discard) => {
-                Ok(current.map(str::to_owned))
-            }
-            (Some(PasswordChange::Clear), _) => Ok(None),
-            (Some(PasswordChange::Set(password)), Passwords::Hash) => {
-                let hash = || self.hasher.kept_or_hashed(password, current);
-                let hash = scope.compute.run_in_pool(hash).await?;
-                hash.map(Some)
-            }
-        }
-    }
-}
 
 /// Makes hashes, in memory that is kept from one to the next.
 ///
@@ -52,6 +27,30 @@ pub(super) struct Hasher {
 }
 
 impl Hasher {
+    /// The hash that a resource has after a request, given the one it had.
+    ///
+    /// # Errors
+    /// `Unavailable` if the request's time was over before a password could be hashed.
+    pub(super) async fn after(
+        &self,
+        compute: &Compute,
+        passwords: Passwords,
+        change: Option<&PasswordChange>,
+        current: Option<&str>,
+    ) -> Result<Option<String>> {
+        match (change, passwords) {
+            (None, _) | (Some(PasswordChange::Set(_)), Passwords::Discard) => {
+                Ok(current.map(str::to_owned))
+            }
+            (Some(PasswordChange::Clear), _) => Ok(None),
+            (Some(PasswordChange::Set(password)), Passwords::Hash) => {
+                let hash = || self.kept_or_hashed(password, current);
+                let hash = compute.run_in_pool(hash).await?;
+                hash.map(Some)
+            }
+        }
+    }
+
     /// The number of buffers that exist, idle or in use.
     pub(super) fn buffers(&self) -> usize {
         self.made.load(Ordering::Relaxed)

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::change::NewState;
+use super::change::{NewState, change};
 use super::compute::{body_size, patch_size};
 use super::members::MemberRequest;
 use super::representation::represent;
-use super::{Patched, Provider, Scope};
+use super::write_context::WriteContext;
+use super::{Patched, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::patch::PatchRequest;
@@ -20,82 +21,72 @@ use crate::store::Stored;
 /// A PATCH of a group with more members is answered without reading them.
 const MAX_MEMBERS_IN_ANSWER: i64 = 100;
 
-impl Provider {
-    /// Applies a PatchOp message, all of it or nothing.
-    ///
-    /// # Errors
-    /// `NotFound`, `VersionMismatch`, and whatever an operation is refused for: `InvalidSyntax`,
-    /// `InvalidPath`, `InvalidFilter`, `InvalidValue`, `NoTarget`, `Mutability`, `Uniqueness`,
-    /// `Forbidden`.
-    pub async fn patch<'r>(
-        &self,
-        scope: &Scope,
-        resource_type: &'r ResourceType,
-        id: &ResourceId,
-        body: Map<String, Value>,
-        selection: &Selection,
-        precondition: &Precondition,
-    ) -> Result<Patched<'r>> {
-        let mut reading = scope.reading();
-        let projection = Projection::new(selection, resource_type, &mut reading);
-        let bytes = body_size(&body);
-        let parse = || PatchRequest::parse(&body, &mut reading);
-        let mut parsed = scope.compute.run(bytes, parse).await?.map_err(Some);
-        let operations = parsed
-            .as_ref()
-            .map_or(1, |request| request.operations.len());
-        let mut written = Vec::new();
-        let size = |existing: &str| patch_size(bytes, operations, existing);
-        let stored = self
-            .change(scope, resource_type, id, precondition, size, |existing| {
-                reading.begin_again();
-                // A PATCH that does not parse is refused where one is that does not fit the resource:
-                // after 404, 412 and 403. The refusal ends the change, so it is taken once.
-                let patched = match &mut parsed {
-                    Ok(request) => {
-                        let registry = &scope.tenant.registry;
-                        request.apply(existing, resource_type, registry, &mut reading)
-                    }
-                    Err(refusal) => Err(refusal
-                        .take()
-                        .unwrap_or_else(|| Error::internal("a refused PATCH was applied again"))),
-                };
-                scope.note(&reading);
-                let patched = patched?;
-                written = patched.written;
-                let members = match patched.members.is_empty() {
-                    true => MemberRequest::Keep,
-                    false => MemberRequest::Operations(patched.members),
-                };
-                Ok(NewState {
-                    resource: patched.resource,
-                    members,
-                    password: patched.password,
-                })
-            })
-            .await?;
-        let projection = projection.after_write(written);
-        if resource_type.membership == Some(Membership::Members)
-            && selection.attributes.is_empty()
-            && scope.answers_without_group(&stored, &projection)
-        {
-            return Ok(Patched::NoContent(stored.version()));
-        }
-        let changed = represent(scope, resource_type, stored, projection).await?;
-        Ok(Patched::Resource(changed))
+/// Changes a resource, as [`Provider::patch`](super::Provider::patch) says.
+pub(super) async fn patch<'r>(
+    context: &WriteContext<'_>,
+    resource_type: &'r ResourceType,
+    id: &ResourceId,
+    body: Map<String, Value>,
+    selection: &Selection,
+    precondition: &Precondition,
+) -> Result<Patched<'r>> {
+    let scope = context.scope;
+    let mut reading = scope.reading();
+    let projection = Projection::new(selection, resource_type, &mut reading);
+    let bytes = body_size(&body);
+    let parse = || PatchRequest::parse(&body, &mut reading);
+    let mut parsed = scope.compute.run(bytes, parse).await?.map_err(Some);
+    let operations = parsed
+        .as_ref()
+        .map_or(1, |request| request.operations.len());
+    let mut written = Vec::new();
+    let size = |existing: &str| patch_size(bytes, operations, existing);
+    let stored = change(context, resource_type, id, precondition, size, |existing| {
+        reading.begin_again();
+        // A PATCH that does not parse is refused where one is that does not fit the resource:
+        // after 404, 412 and 403. The refusal ends the change, so it is taken once.
+        let patched = match &mut parsed {
+            Ok(request) => {
+                let registry = &scope.tenant.registry;
+                request.apply(existing, resource_type, registry, &mut reading)
+            }
+            Err(refusal) => Err(refusal
+                .take()
+                .unwrap_or_else(|| Error::internal("a refused PATCH was applied again"))),
+        };
+        scope.note(&reading);
+        let patched = patched?;
+        written = patched.written;
+        let members = match patched.members.is_empty() {
+            true => MemberRequest::Keep,
+            false => MemberRequest::Operations(patched.members),
+        };
+        Ok(NewState {
+            resource: patched.resource,
+            members,
+            password: patched.password,
+        })
+    })
+    .await?;
+    let projection = projection.after_write(written);
+    if resource_type.membership == Some(Membership::Members)
+        && selection.attributes.is_empty()
+        && answers_without_group(scope, &stored, &projection)
+    {
+        return Ok(Patched::NoContent(stored.version()));
     }
+    let changed = represent(scope, resource_type, stored, projection).await?;
+    Ok(Patched::Resource(changed))
 }
 
-impl Scope {
-    /// Whether a PATCH of this group is answered with its version only.
-    fn answers_without_group(&self, group: &Stored, projection: &Projection<'_>) -> bool {
-        if self.tenant.rules.switches.group_patch_answers == GroupPatchAnswers::NoContent {
-            return true;
-        }
-        if !projection.wants("members") {
-            return false;
-        }
-        // The members are not read to find out that there are too many of them.
-        group.about_members() > MAX_MEMBERS_IN_ANSWER
+/// Whether a PATCH of this group is answered with its version only.
+fn answers_without_group(scope: &Scope, group: &Stored, projection: &Projection<'_>) -> bool {
+    if scope.tenant.rules.switches.group_patch_answers == GroupPatchAnswers::NoContent {
+        return true;
     }
+    if !projection.wants("members") {
+        return false;
+    }
+    // The members are not read to find out that there are too many of them.
+    group.about_members() > MAX_MEMBERS_IN_ANSWER
 }

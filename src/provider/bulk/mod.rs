@@ -18,11 +18,12 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Provider, Scope};
+use super::Scope;
+use super::write_context::WriteContext;
 use crate::protocol::bulk::{BulkRequest, Label};
 use crate::protocol::error::{Error, ErrorKind, Result};
 use crate::protocol::version::Version;
-use operation::Effect;
+use operation::{Effect, perform, take_back};
 use progress::{Begun, Progress};
 use queue::Queue;
 
@@ -56,70 +57,62 @@ pub struct Subject {
     pub id: String,
 }
 
-impl Provider {
-    /// Carries out a bulk request: one result for each operation that was tried, in the order of the
-    /// request. With `failOnErrors` nothing is tried after so many errors; otherwise everything is,
-    /// as far as there is time, and what is not has `Unavailable` as its result.
-    ///
-    /// `size` is the size of the request's body in bytes.
-    ///
-    /// # Errors
-    /// `Unavailable` if the request could not be planned in time; then nothing was done.
-    pub async fn bulk(
-        &self,
-        scope: &Scope,
-        request: BulkRequest,
-        size: usize,
-    ) -> Result<Vec<Performed>> {
-        let tenant = &scope.tenant;
-        let plan = || request.plan(&tenant.registry, &tenant.rules.switches);
-        let plan = scope.compute.run(size, plan).await?;
-        let mut queue = Queue::new(&plan.steps);
-        let mut progress = Progress::new(scope, plan);
-        let deadline = scope.store.deadline();
-        let (last_begin, end) = (deadline - LEFT_TO_BEGIN, deadline - LEFT_TO_ANSWER);
-        let mut running = FuturesUnordered::new();
-        loop {
-            while running.len() < MAX_RUNNING
-                && let Some(step) = queue.next()
-            {
-                if Instant::now() >= last_begin {
-                    progress.run_out_of_time();
-                }
-                match progress.begin(step) {
-                    // Boxed, as there are many and each is large.
-                    Some(begun) => running.push(Box::pin(async move {
-                        (step, self.perform_step(scope, begun).await)
-                    })),
-                    None => queue.end(step),
-                }
+/// Carries out a bulk request, as [`Provider::bulk`](super::Provider::bulk) says.
+pub(super) async fn bulk(
+    context: &WriteContext<'_>,
+    request: BulkRequest,
+    size: usize,
+) -> Result<Vec<Performed>> {
+    let scope = context.scope;
+    let tenant = &scope.tenant;
+    let plan = || request.plan(&tenant.registry, &tenant.rules.switches);
+    let plan = scope.compute.run(size, plan).await?;
+    let mut queue = Queue::new(&plan.steps);
+    let mut progress = Progress::new(scope, plan);
+    let deadline = scope.store.deadline();
+    let (last_begin, end) = (deadline - LEFT_TO_BEGIN, deadline - LEFT_TO_ANSWER);
+    let mut running = FuturesUnordered::new();
+    loop {
+        while running.len() < MAX_RUNNING
+            && let Some(step) = queue.next()
+        {
+            if Instant::now() >= last_begin {
+                progress.run_out_of_time();
             }
-            // Nothing runs: everything is done. Or it does not end in time.
-            let Ok(Some((step, result))) = timeout_at(end, running.next()).await else {
-                break;
-            };
-            progress.end(step, result);
-            queue.end(step);
+            match progress.begin(step) {
+                // Boxed, as there are many and each is large.
+                Some(begun) => running.push(Box::pin(async move {
+                    (step, perform_step(context, begun).await)
+                })),
+                None => queue.end(step),
+            }
         }
-        Ok(progress.into_results())
+        // Nothing runs: everything is done. Or it does not end in time.
+        let Ok(Some((step, result))) = timeout_at(end, running.next()).await else {
+            break;
+        };
+        progress.end(step, result);
+        queue.end(step);
     }
+    Ok(progress.into_results())
+}
 
-    /// Performs an operation. One that was to complete a new resource and fails takes that back.
-    async fn perform_step(&self, scope: &Scope, begun: Begun) -> Result<Effect> {
-        let result = match begun.operation {
-            Ok(operation) => self.perform(scope, operation).await,
-            Err(error) => Err(error),
-        };
-        let Some(made) = begun.made else {
-            return result;
-        };
-        if result.is_err() {
-            self.take_back(scope, &made).await;
-        }
-        result.map_err(|error| match error.kind() {
-            // It is the new resource that refers to nothing, and not the request.
-            ErrorKind::NotFound => Error::invalid_value(error.detail()),
-            _ => error,
-        })
+/// Performs an operation. One that was to complete a new resource and fails takes that back.
+async fn perform_step(context: &WriteContext<'_>, begun: Begun) -> Result<Effect> {
+    let scope = context.scope;
+    let result = match begun.operation {
+        Ok(operation) => perform(context, operation).await,
+        Err(error) => Err(error),
+    };
+    let Some(made) = begun.made else {
+        return result;
+    };
+    if result.is_err() {
+        take_back(scope, &made).await;
     }
+    result.map_err(|error| match error.kind() {
+        // It is the new resource that refers to nothing, and not the request.
+        ErrorKind::NotFound => Error::invalid_value(error.detail()),
+        _ => error,
+    })
 }

@@ -1,6 +1,11 @@
 //! One operation of a bulk request: what the single request would do.
 
-use super::{Provider, Scope, Subject};
+use super::super::create::create;
+use super::super::delete::delete;
+use super::super::patch::patch;
+use super::super::replace::replace;
+use super::super::write_context::WriteContext;
+use super::{Scope, Subject};
 use crate::protocol::bulk::{BulkOperation, Method, OperationTarget};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
@@ -22,145 +27,143 @@ pub(super) struct Effect {
     pub(super) is_new: bool,
 }
 
-impl Scope {
-    /// The resource that an operation is about, if that is known before it is performed.
-    pub(super) fn subject_of(&self, operation: &BulkOperation) -> Option<Subject> {
-        let resource_type = self.at_endpoint(&operation.endpoint)?;
-        match &operation.target {
-            OperationTarget::Id(id) => Some(Subject::new(resource_type, id)),
-            OperationTarget::New(_) | OperationTarget::BulkId(_) => None,
-        }
+/// The resource that an operation is about, if that is known before it is performed.
+pub(super) fn subject_of(scope: &Scope, operation: &BulkOperation) -> Option<Subject> {
+    let resource_type = scope.at_endpoint(&operation.endpoint)?;
+    match &operation.target {
+        OperationTarget::Id(id) => Some(Subject::new(resource_type, id)),
+        OperationTarget::New(_) | OperationTarget::BulkId(_) => None,
     }
 }
 
-impl Provider {
-    /// Performs an operation whose references are resolved.
-    pub(super) async fn perform(&self, scope: &Scope, operation: BulkOperation) -> Result<Effect> {
-        let resource_type = scope.at_endpoint(&operation.endpoint);
-        let resource_type = resource_type.ok_or_else(|| {
-            Error::not_found(format!(
-                "There is no endpoint /{}",
-                excerpt(&operation.endpoint)
-            ))
-        })?;
-        let permission = match operation.method {
-            Method::Post => Permission::Create,
-            Method::Put | Method::Patch => Permission::Update,
-            Method::Delete => Permission::Delete,
-        };
-        scope.grant().check(resource_type, permission)?;
-        match &operation.target {
-            OperationTarget::New(_) => self.make(scope, resource_type, operation).await,
-            OperationTarget::Id(id) => {
-                let id = id.clone();
-                self.change_one(scope, resource_type, &id, operation).await
-            }
-            OperationTarget::BulkId(name) => Err(Error::invalid_value(format!(
-                "`bulkId:{}` is not resolved",
-                excerpt(name)
-            ))),
+/// Performs an operation whose references are resolved.
+pub(super) async fn perform(
+    context: &WriteContext<'_>,
+    operation: BulkOperation,
+) -> Result<Effect> {
+    let scope = context.scope;
+    let resource_type = scope.at_endpoint(&operation.endpoint);
+    let resource_type = resource_type.ok_or_else(|| {
+        Error::not_found(format!(
+            "There is no endpoint /{}",
+            excerpt(&operation.endpoint)
+        ))
+    })?;
+    let permission = match operation.method {
+        Method::Post => Permission::Create,
+        Method::Put | Method::Patch => Permission::Update,
+        Method::Delete => Permission::Delete,
+    };
+    scope.grant().check(resource_type, permission)?;
+    match &operation.target {
+        OperationTarget::New(_) => make(context, resource_type, operation).await,
+        OperationTarget::Id(id) => {
+            let id = id.clone();
+            change_one(context, resource_type, &id, operation).await
         }
+        OperationTarget::BulkId(name) => Err(Error::invalid_value(format!(
+            "`bulkId:{}` is not resolved",
+            excerpt(name)
+        ))),
     }
+}
 
-    async fn make(
-        &self,
-        scope: &Scope,
-        resource_type: &ResourceType,
-        operation: BulkOperation,
-    ) -> Result<Effect> {
-        let created = self
-            .create(scope, resource_type, operation.data, &Selection::id_only())
+async fn make(
+    context: &WriteContext<'_>,
+    resource_type: &ResourceType,
+    operation: BulkOperation,
+) -> Result<Effect> {
+    let created = create(
+        context,
+        resource_type,
+        operation.data,
+        &Selection::id_only(),
+    )
+    .await?;
+    Ok(Effect {
+        status: 201,
+        subject: Subject::new(resource_type, created.id()),
+        version: Some(created.version),
+        is_new: true,
+    })
+}
+
+async fn change_one(
+    context: &WriteContext<'_>,
+    resource_type: &ResourceType,
+    id: &str,
+    operation: BulkOperation,
+) -> Result<Effect> {
+    let scope = context.scope;
+    let BulkOperation { data, version, .. } = operation;
+    let condition = Precondition::parse(version.as_deref(), None);
+    let resource = &resource_id(resource_type, id)?;
+    let (status, version) = match operation.method {
+        Method::Delete => {
+            delete(scope, resource_type, resource, &condition).await?;
+            (204, None)
+        }
+        Method::Patch => {
+            let patched = patch(
+                context,
+                resource_type,
+                resource,
+                data,
+                &Selection::id_only(),
+                &condition,
+            )
             .await?;
-        Ok(Effect {
-            status: 201,
-            subject: Subject::new(resource_type, created.id()),
-            version: Some(created.version),
-            is_new: true,
-        })
-    }
-
-    async fn change_one(
-        &self,
-        scope: &Scope,
-        resource_type: &ResourceType,
-        id: &str,
-        operation: BulkOperation,
-    ) -> Result<Effect> {
-        let BulkOperation { data, version, .. } = operation;
-        let condition = Precondition::parse(version.as_deref(), None);
-        let resource = &resource_id(resource_type, id)?;
-        let (status, version) = match operation.method {
-            Method::Delete => {
-                self.delete(scope, resource_type, resource, &condition)
-                    .await?;
-                (204, None)
-            }
-            Method::Patch => {
-                let patched = self
-                    .patch(
-                        scope,
-                        resource_type,
-                        resource,
-                        data,
-                        &Selection::id_only(),
-                        &condition,
-                    )
-                    .await?;
-                match patched {
-                    Patched::Resource(changed) => {
-                        (scope.patch_status(resource_type), Some(changed.version))
-                    }
-                    Patched::NoContent(version) => (204, Some(version)),
+            match patched {
+                Patched::Resource(changed) => {
+                    (patch_status(scope, resource_type), Some(changed.version))
                 }
+                Patched::NoContent(version) => (204, Some(version)),
             }
-            Method::Put | Method::Post => {
-                let replaced = self
-                    .replace(
-                        scope,
-                        resource_type,
-                        resource,
-                        data,
-                        &Selection::id_only(),
-                        &condition,
-                    )
-                    .await?;
-                (200, Some(replaced.version))
-            }
-        };
-        Ok(Effect {
-            status,
-            subject: Subject::new(resource_type, id),
-            version,
-            is_new: false,
-        })
-    }
-
-    /// Deletes what was made by an operation that failed later. Where that fails too, the resource
-    /// stays and the log tells.
-    pub(super) async fn take_back(&self, scope: &Scope, made: &Subject) {
-        let registry = &scope.tenant.registry;
-        let resource_type = registry.at_endpoint(&made.endpoint);
-        let Some((resource_type, id)) = resource_type.zip(ResourceId::parse(&made.id)) else {
-            return;
-        };
-        let condition = Precondition::default();
-        let deleted = self.delete(scope, resource_type, &id, &condition);
-        if let Err(error) = deleted.await {
-            tracing::warn!(resource.id = made.id, %error, "could not take back a failed creation");
         }
+        Method::Put | Method::Post => {
+            let replaced = replace(
+                context,
+                resource_type,
+                resource,
+                data,
+                &Selection::id_only(),
+                &condition,
+            )
+            .await?;
+            (200, Some(replaced.version))
+        }
+    };
+    Ok(Effect {
+        status,
+        subject: Subject::new(resource_type, id),
+        version,
+        is_new: false,
+    })
+}
+
+/// Deletes what was made by an operation that failed later. Where that fails too, the resource
+/// stays and the log tells.
+pub(super) async fn take_back(scope: &Scope, made: &Subject) {
+    let registry = &scope.tenant.registry;
+    let resource_type = registry.at_endpoint(&made.endpoint);
+    let Some((resource_type, id)) = resource_type.zip(ResourceId::parse(&made.id)) else {
+        return;
+    };
+    let condition = Precondition::default();
+    let deleted = delete(scope, resource_type, &id, &condition);
+    if let Err(error) = deleted.await {
+        tracing::warn!(resource.id = made.id, %error, "could not take back a failed creation");
     }
 }
 
-impl Scope {
-    /// The status of a PATCH that asks for nothing in particular.
-    fn patch_status(&self, resource_type: &ResourceType) -> u16 {
-        let answers = self.tenant.rules.switches.group_patch_answers;
-        let is_group = resource_type.membership == Some(Membership::Members);
-        if is_group && answers == GroupPatchAnswers::NoContent {
-            204
-        } else {
-            200
-        }
+/// The status of a PATCH that asks for nothing in particular.
+fn patch_status(scope: &Scope, resource_type: &ResourceType) -> u16 {
+    let answers = scope.tenant.rules.switches.group_patch_answers;
+    let is_group = resource_type.membership == Some(Membership::Members);
+    if is_group && answers == GroupPatchAnswers::NoContent {
+        204
+    } else {
+        200
     }
 }
 

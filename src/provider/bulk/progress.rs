@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::operation::Effect;
+use super::operation::{Effect, subject_of};
 use super::{Performed, Scope, Subject};
 use crate::protocol::bulk::{BulkOperation, BulkPlan, Label};
 use crate::protocol::error::{Error, Result};
@@ -96,7 +96,7 @@ impl<'s> Progress<'s> {
         let mut subject = None;
         let operation = operation.and_then(|mut operation| {
             let resolved = operation.resolve(registry, &|name| ids.get(name).cloned());
-            subject = self.scope.subject_of(&operation);
+            subject = subject_of(self.scope, &operation);
             resolved.map(|()| operation)
         });
         if !step.completes {

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::super::get::existing;
 use super::super::related::members::member_value;
 use super::CURSOR_TIMEOUT_SECONDS;
 use super::context::QueryContext;
@@ -54,7 +55,7 @@ pub(in super::super) async fn member_page(
     let cursor = cursor_of(query)?;
     let scope = context.scope;
     let known = resource_id(resource_type, id)?;
-    let group = scope.existing(resource_type, &known).await?;
+    let group = existing(scope, resource_type, &known).await?;
     let set = group.member_set();
     let binding = format!(
         "{}\n{}\nmembers of {id}",
