@@ -1,63 +1,119 @@
 //! What a credential refers to: its role, its user, and the switch of its kind.
 
-use super::role::{is_active, is_role};
-use super::{Provider, REQUEST_BUDGET, Scope, Tenant};
+use std::sync::Arc;
+
+use super::administration::Administration;
+use super::role::{is_active, is_role, listed_scopes};
+use super::{REQUEST_BUDGET, Scope};
+use crate::cache::{Cache, Freshness, Limits};
+use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Switches;
 use crate::protocol::resource::{Resource, ResourceId};
 use crate::protocol::schema::ResourceType;
-use crate::store::{Meter, TenantStore};
+use crate::store::{Meter, Store, TenantStore};
 use crate::tenant::{CredentialKind, NewCredential, TenantId, unauthorized};
 
 /// The resource type that `/Me` is of.
 const USER: &str = "User";
 
-impl Provider {
-    /// Checks that the user that the caller stands for, if it stands for one, is there and active.
-    /// One call for such a caller, none for others; it is counted with the tenant's configuration.
-    ///
-    /// # Errors
-    /// `Unauthorized`, as for a credential that was revoked; `Unavailable`.
-    pub(super) async fn check_user(&self, scope: &Scope) -> Result<()> {
-        let Some(user) = &scope.caller.user else {
-            return Ok(());
-        };
-        let users = scope.tenant.registry.resource_type(USER);
-        let users = users.filter(|_| ResourceId::parse(user).is_some());
-        let users = users.ok_or_else(unauthorized)?;
-        let meter = Meter::default();
-        let tenant = &scope.tenant.id;
-        let store = self.store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
-        let found = store.resources().get(users, user).await;
-        scope.store.meter().add_configuration(&meter.cost());
-        let stored = found?.ok_or_else(unauthorized)?;
-        match is_active(Resource::from_text(&stored.body)?.body()) {
-            true => Ok(()),
-            false => Err(unauthorized()),
-        }
-    }
+/// Scopes never serve longer than ten seconds: a role that loses some has lost them by then.
+const LIMITS: Limits = Limits {
+    what: "A role",
+    fresh_millis: 10_000,
+    stale_millis: 10_000,
+    retry_millis: 0,
+    early_reads: 0,
+    early_interval_millis: 0,
+    max_keys: 10_000,
+};
 
-    /// Checks that a credential could be used: the tenant takes its kind, and has its role and its
-    /// user. The tenant's configuration is read anew, so a switch counts as soon as it is set.
-    ///
-    /// # Errors
-    /// `InvalidValue` naming the switch that is off; `NotFound` naming the role or the user that is
-    /// not there; `Unavailable` when the table is out of reach.
-    pub async fn check_new_credential(&self, tenant: &TenantId, new: &NewCredential) -> Result<()> {
-        let store = self.administration(tenant);
-        let view = Tenant::new(tenant.clone(), store.configuration().read().await?)?;
-        check_kind(tenant, new.kind, &view.rules.switches)?;
-        let types = view.registry.resource_types();
-        if let Some(role) = &new.role {
-            let roles = types.iter().find(|found| is_role(found));
-            check_exists(&store, tenant, (roles.map(AsRef::as_ref), "role"), role).await?;
-        }
-        if let Some(user) = &new.user {
-            let users = view.registry.resource_type(USER);
-            check_exists(&store, tenant, (users.map(AsRef::as_ref), "user"), user).await?;
-        }
-        Ok(())
+/// Scopes by tenant and role.
+pub(super) type Roles = Cache<(TenantId, String), Vec<String>>;
+
+/// No scopes of any role yet.
+pub(super) fn roles(clock: Arc<dyn Clock>) -> Roles {
+    Cache::new(LIMITS, clock)
+}
+
+/// Checks that the user that the caller stands for, if it stands for one, is there and active.
+/// One call for such a caller, none for others; it is counted with the tenant's configuration.
+///
+/// # Errors
+/// `Unauthorized`, as for a credential that was revoked; `Unavailable`.
+pub(super) async fn check_user(store: &Store, scope: &Scope) -> Result<()> {
+    let Some(user) = &scope.caller.user else {
+        return Ok(());
+    };
+    let users = scope.tenant.registry.resource_type(USER);
+    let users = users.filter(|_| ResourceId::parse(user).is_some());
+    let users = users.ok_or_else(unauthorized)?;
+    let meter = Meter::default();
+    let tenant = &scope.tenant.id;
+    let store = store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
+    let found = store.resources().get(users, user).await;
+    scope.store.meter().add_configuration(&meter.cost());
+    let stored = found?.ok_or_else(unauthorized)?;
+    match is_active(Resource::from_text(&stored.body)?.body()) {
+        true => Ok(()),
+        false => Err(unauthorized()),
     }
+}
+
+/// Gives the caller what its role permits: nothing if the role is gone or out of use.
+pub(super) async fn grant_role(roles: &Roles, store: &Store, scope: &mut Scope) -> Result<()> {
+    let Some(role) = scope.caller.role.clone() else {
+        return Ok(());
+    };
+    let key = (scope.tenant.id.clone(), role);
+    let read = scopes_of(store, scope, &key.1);
+    let scopes = roles.get(&key, Freshness::Usual, read).await?;
+    let permissions = &mut scope.caller.permissions;
+    permissions.grant(scopes.iter().map(String::as_str));
+    Ok(())
+}
+
+/// Reads a role's scopes; what that costs is counted with the tenant's configuration.
+async fn scopes_of(store: &Store, scope: &Scope, role: &str) -> Result<Vec<String>> {
+    let types = scope.tenant.registry.resource_types();
+    let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
+        return Ok(Vec::new());
+    };
+    let meter = Meter::default();
+    let tenant = &scope.tenant.id;
+    let store = store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
+    let found = store.resources().get(resource_type, role).await;
+    scope.store.meter().add_configuration(&meter.cost());
+    let Some(stored) = found? else {
+        return Ok(Vec::new());
+    };
+    let body = Resource::from_text(&stored.body)?.into_body();
+    if !is_active(&body) {
+        return Ok(Vec::new());
+    }
+    Ok(listed_scopes(&body).map(str::to_owned).collect())
+}
+
+/// Checks a credential, as [`Provider::check_new_credential`](super::Provider::check_new_credential)
+/// says.
+pub(super) async fn check_new_credential(
+    admin: &Administration<'_>,
+    new: &NewCredential,
+) -> Result<()> {
+    let tenant = admin.tenant;
+    let store = admin.store();
+    let view = admin.view().await?;
+    check_kind(tenant, new.kind, &view.rules.switches)?;
+    let types = view.registry.resource_types();
+    if let Some(role) = &new.role {
+        let roles = types.iter().find(|found| is_role(found));
+        check_exists(&store, tenant, (roles.map(AsRef::as_ref), "role"), role).await?;
+    }
+    if let Some(user) = &new.user {
+        let users = view.registry.resource_type(USER);
+        check_exists(&store, tenant, (users.map(AsRef::as_ref), "user"), user).await?;
+    }
+    Ok(())
 }
 
 fn check_kind(tenant: &TenantId, kind: CredentialKind, switches: &Switches) -> Result<()> {

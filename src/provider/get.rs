@@ -6,15 +6,24 @@ use super::related::Related;
 use super::related::groups::groups_of;
 use super::representation::looks_up_more;
 use super::representation::{represent, represent_with};
-use super::{Read, Scope};
+use super::{Representation, Scope};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::ResourceId;
 use crate::protocol::schema::{Membership, ResourceType};
-use crate::protocol::version::{self, Precondition};
+use crate::protocol::version::{self, Precondition, Version};
 use crate::store::Stored;
+
+/// What a GET of one resource answers with.
+#[derive(Debug)]
+pub enum Read<'r> {
+    /// The resource.
+    Found(Representation<'r>),
+    /// The client has this version already.
+    NotModified(Version),
+}
 
 /// Reads a resource, as [`Provider::get`](super::Provider::get) says.
 pub(super) async fn get<'r>(

@@ -5,14 +5,14 @@
 
 use serde_json::{Map, Value};
 
+use super::Tenant;
+use super::administration::Administration;
 use super::entries::{check_indexed, entries};
-use super::{Provider, Tenant};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Reading;
 use crate::protocol::resource::{DraftKind, Resource};
 use crate::protocol::schema::ResourceType;
 use crate::store::{Entries, Loading, Member, New, PlainItem, Write};
-use crate::tenant::TenantId;
 
 /// The sink is given about so many items at a time.
 const PART: usize = 10_000;
@@ -27,20 +27,15 @@ pub struct Loader<'s> {
     sink: Sink<'s>,
 }
 
-impl Provider {
-    /// Begins to load a tenant's directory, which must be empty: counters and unique values are not
-    /// compared with what is there.
-    ///
-    /// # Errors
-    /// `Conflict` when the tenant has resources already.
-    pub async fn loader<'s>(
-        &self,
-        tenant: &TenantId,
+/// Begins to load a tenant's directory, as [`Provider::loader`](super::Provider::loader) says.
+pub(super) async fn loader<'s>(
+    admin: &Administration<'_>,
         sink: impl FnMut(Vec<PlainItem>) -> Result<()> + Send + 's,
-    ) -> Result<Loader<'s>> {
-        let view = Tenant::new(tenant.clone(), self.config(tenant).await?)?;
+) -> Result<Loader<'s>> {
+    let tenant = admin.tenant;
+    let view = admin.view().await?;
         view.check_write()?;
-        let store = self.administration(tenant);
+    let store = admin.store();
         for resource_type in view.registry.resource_types() {
             let total = store.resources().total(resource_type).await?;
             if total > 0 {
@@ -55,7 +50,6 @@ impl Provider {
             loading: store.loading(),
             sink: Box::new(sink),
         })
-    }
 }
 
 impl Loader<'_> {

@@ -4,6 +4,7 @@
 //! schemas and rules, and asks the store for one atomic change. It must not know HTTP, which client
 //! is calling, or how the table is laid out.
 
+mod administration;
 mod binding;
 mod bulk;
 mod change;
@@ -39,9 +40,11 @@ use serde_json::{Map, Value};
 pub use bulk::{Performed, Subject};
 pub use compute::{Compute, body_size};
 pub use extension::ExtensionUse;
+pub use get::Read;
 pub use get::resource_id;
 pub use grant::Grant;
 pub use load::Loader;
+pub use patch::Patched;
 pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, List, Over, ReadBudget, Rendered};
 pub use registration::Registered;
 pub use related::{MEMBER_BYTES, Related};
@@ -51,9 +54,10 @@ pub use scope::Scope;
 pub use tenants::{Tenant, Tenants};
 pub use times::Times;
 
+use administration::Administration;
+use binding::{Roles, roles};
 use password::Hasher;
 use query::QueryContext;
-use role::{Roles, roles};
 use write_context::WriteContext;
 
 use crate::clock::Clock;
@@ -61,11 +65,12 @@ use crate::pool::Pool;
 use crate::protocol::bulk::BulkRequest;
 use crate::protocol::error::Result;
 use crate::protocol::message::{Query, Selection};
+use crate::protocol::profile::Rules;
 use crate::protocol::resource::ResourceId;
 use crate::protocol::schema::ResourceType;
-use crate::protocol::version::{Precondition, Version};
-use crate::store::{Meter, Store};
-use crate::tenant::Caller;
+use crate::protocol::version::Precondition;
+use crate::store::{Meter, PlainItem, Store, TenantConfig};
+use crate::tenant::{Caller, NewCredential, TenantId};
 
 /// The longest a request may take; API Gateway gives up after 29 seconds.
 pub const REQUEST_BUDGET: Duration = Duration::from_secs(20);
@@ -80,24 +85,6 @@ pub struct Provider {
     read_budget: ReadBudget,
     pool: Pool,
     hasher: Hasher,
-}
-
-/// What a PATCH answers with.
-#[derive(Debug)]
-pub enum Patched<'r> {
-    /// The resource as it is now.
-    Resource(Representation<'r>),
-    /// Its new version only, which is the entity tag.
-    NoContent(Version),
-}
-
-/// What a GET of one resource answers with.
-#[derive(Debug)]
-pub enum Read<'r> {
-    /// The resource.
-    Found(Representation<'r>),
-    /// The client has this version already.
-    NotModified(Version),
 }
 
 impl Provider {
@@ -166,8 +153,8 @@ impl Provider {
         let store = self.store.for_tenant(&caller.tenant, meter, REQUEST_BUDGET);
         let tenant = self.tenants.get(&caller.tenant, &store).await?;
         let mut scope = Scope::new(tenant, store, caller, base_url, &self.pool);
-        self.check_user(&scope).await?;
-        self.grant_role(&mut scope).await?;
+        binding::check_user(&self.store, &scope).await?;
+        binding::grant_role(&self.roles, &self.store, &mut scope).await?;
         scope.caller.permissions.check_access()?;
         Ok(scope)
     }
@@ -321,6 +308,157 @@ impl Provider {
         query::member_page(&self.query_context(scope), resource_type, id, query).await
     }
 
+    /// Registers a schema, or a later form of one that the tenant has registered. A new one is used by
+    /// no resource until a resource type names it.
+    ///
+    /// One of the service's own schemas is published for this tenant with the keywords that RFC 7643
+    /// does not define; nothing else of it changes.
+    ///
+    /// # Errors
+    /// `InvalidValue` when it breaks RFC 7643 §7, when resources would not fit a later form, or when
+    /// more than such keywords would change in a schema of the service; `PayloadTooLarge` when it, or
+    /// the tenant's whole configuration, would be too large to be read at once.
+    pub async fn add_schema(&self, tenant: &TenantId, schema: &Value) -> Result<Registered> {
+        registration::add_schema(&self.administration(tenant), schema).await
+    }
+
+    /// Registers a resource type, or more extensions for one that is there.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming what is missing, unknown or reserved, or an extension that the type has
+    /// and the new list leaves out; `Uniqueness` when the name or the endpoint belongs to another type,
+    /// or to a built-in one that has resources; `PayloadTooLarge` as for a schema.
+    pub async fn add_resource_type(&self, tenant: &TenantId, value: &Value) -> Result<Registered> {
+        self.replace_resource_type(tenant, value, &[]).await
+    }
+
+    /// The same, but the type may lose the extensions with these URNs.
+    ///
+    /// # Errors
+    /// As [`add_resource_type`](Self::add_resource_type).
+    pub async fn replace_resource_type(
+        &self,
+        tenant: &TenantId,
+        value: &Value,
+        removed: &[String],
+    ) -> Result<Registered> {
+        registration::replace_resource_type(&self.administration(tenant), value, removed).await
+    }
+
+    /// A tenant's profile and switches.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach.
+    pub async fn rules(&self, tenant: &TenantId) -> Result<Rules> {
+        Ok(self.administration(tenant).config().await?.rules)
+    }
+
+    /// Changes a tenant's profile and switches, and tells the resource types whose index on the times
+    /// of changes comes or goes.
+    ///
+    /// Other processes learn of it one after the other. Until [`build_indexes`](Self::build_indexes)
+    /// is through, all of them maintain that index and none reads by it, whether it comes or goes.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming the switch that is out of its range; `Unavailable` when the table is out
+    /// of reach.
+    pub async fn set_rules(&self, tenant: &TenantId, rules: &Rules) -> Result<Vec<String>> {
+        registration::set_rules(&self.administration(tenant), rules).await
+    }
+
+    /// Everything that the table holds of a tenant besides its resources.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach.
+    pub async fn config(&self, tenant: &TenantId) -> Result<TenantConfig> {
+        self.administration(tenant).config().await
+    }
+
+    /// The extensions that a registered form of a resource type would leave out, with what the
+    /// resources of the type have of each. Reads every resource of the type if there is one.
+    ///
+    /// # Errors
+    /// As [`add_resource_type`](Self::add_resource_type), apart from the extensions.
+    pub async fn omitted_extensions(
+        &self,
+        tenant: &TenantId,
+        value: &Value,
+    ) -> Result<Vec<ExtensionUse>> {
+        extension::uses_of_omitted(&self.administration(tenant), value).await
+    }
+
+    /// Begins to load a tenant's directory, which must be empty: counters and unique values are not
+    /// compared with what is there.
+    ///
+    /// # Errors
+    /// `Conflict` when the tenant has resources already.
+    pub async fn loader<'s>(
+        &self,
+        tenant: &TenantId,
+        sink: impl FnMut(Vec<PlainItem>) -> Result<()> + Send + 's,
+    ) -> Result<Loader<'s>> {
+        load::loader(&self.administration(tenant), sink).await
+    }
+
+    /// Finishes every change of a tenant whose writer's lease has run out; returns how many. What
+    /// only a newer version of the service can finish is named in the log and left as it is.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach; what was not finished is left for the next time.
+    pub async fn finish(&self, tenant: &TenantId) -> Result<usize> {
+        finish::finish(&self.administration(tenant)).await
+    }
+
+    /// Checks that a credential could be used: the tenant takes its kind, and has its role and its
+    /// user. The tenant's configuration is read anew, so a switch counts as soon as it is set.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming the switch that is off; `NotFound` naming the role or the user that is
+    /// not there; `Unavailable` when the table is out of reach.
+    pub async fn check_new_credential(&self, tenant: &TenantId, new: &NewCredential) -> Result<()> {
+        binding::check_new_credential(&self.administration(tenant), new).await
+    }
+
+    /// Gives a tenant the service's own roles, as far as it does not have roles of these names.
+    /// Returns the names and ids of those that were made.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach.
+    pub async fn add_own_roles(&self, tenant: &TenantId) -> Result<Vec<(String, String)>> {
+        role::add_own_roles(&self.administration(tenant)).await
+    }
+
+    /// Writes the entries of every index that is being built, and lets queries use those that are
+    /// complete. The entries of an index that was switched off are removed. Where the tenant's entries
+    /// may be those of an earlier version of the service, all of them are written anew.
+    ///
+    /// # Errors
+    /// `Conflict` saying how long to wait when processes may still run that do not know the index, or
+    /// that write entries of an earlier version; `Unavailable` when a newer version has written the
+    /// entries, or the table is out of reach: nothing is lost by beginning again.
+    pub async fn build_indexes(&self, tenant: &TenantId) -> Result<Findings> {
+        repair::build_indexes(&self.administration(tenant)).await
+    }
+
+    /// Looks for what dead writers left half done, compares index entries and counters with the
+    /// resources, and finishes and mends if asked to.
+    ///
+    /// # Errors
+    /// `Unavailable` when a newer version of the service has written the tenant's index entries, or the
+    /// table is out of reach.
+    pub async fn examine(&self, tenant: &TenantId, repair: Repair) -> Result<Findings> {
+        repair::examine(&self.administration(tenant), repair).await
+    }
+
+    fn administration<'a>(&'a self, tenant: &'a TenantId) -> Administration<'a> {
+        Administration {
+            tenant,
+            table: &self.store,
+            tenants: &self.tenants,
+            clock: &*self.clock,
+        }
+    }
+
     fn write_context<'w>(&'w self, scope: &'w Scope) -> WriteContext<'w> {
         WriteContext {
             scope,
@@ -336,9 +474,5 @@ impl Provider {
             cursors: &self.cursors,
             clock: &*self.clock,
         }
-    }
-
-    fn now(&self) -> u64 {
-        self.clock.now_millis()
     }
 }

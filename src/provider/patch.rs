@@ -7,7 +7,7 @@ use super::compute::{body_size, patch_size};
 use super::members::MemberRequest;
 use super::representation::represent;
 use super::write_context::WriteContext;
-use super::{Patched, Scope};
+use super::{Representation, Scope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::patch::PatchRequest;
@@ -15,11 +15,20 @@ use crate::protocol::profile::GroupPatchAnswers;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::ResourceId;
 use crate::protocol::schema::{Membership, ResourceType};
-use crate::protocol::version::Precondition;
+use crate::protocol::version::{Precondition, Version};
 use crate::store::Stored;
 
 /// A PATCH of a group with more members is answered without reading them.
 const MAX_MEMBERS_IN_ANSWER: i64 = 100;
+
+/// What a PATCH answers with.
+#[derive(Debug)]
+pub enum Patched<'r> {
+    /// The resource as it is now.
+    Resource(Representation<'r>),
+    /// Its new version only, which is the entity tag.
+    NoContent(Version),
+}
 
 /// Changes a resource, as [`Provider::patch`](super::Provider::patch) says.
 pub(super) async fn patch<'r>(

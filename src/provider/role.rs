@@ -1,86 +1,26 @@
 //! What is special about roles: their scopes are of the catalogue, some belong to the service, and a
 //! credential can be bound to one.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::Tenant;
+use super::administration::Administration;
 use super::entries::entries;
-use super::{Provider, REQUEST_BUDGET, Scope, Tenant};
-use crate::cache::{Cache, Freshness, Limits};
-use crate::clock::Clock;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Reading;
 use crate::protocol::resource::{DraftKind, Resource};
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::{check_scopes, scopes};
 use crate::protocol::urn;
-use crate::store::{Meter, New, StoreError, Write};
-use crate::tenant::TenantId;
+use crate::store::{New, StoreError, Write};
 
-/// Scopes never serve longer than ten seconds: a role that loses some has lost them by then.
-const LIMITS: Limits = Limits {
-    what: "A role",
-    fresh_millis: 10_000,
-    stale_millis: 10_000,
-    retry_millis: 0,
-    early_reads: 0,
-    early_interval_millis: 0,
-    max_keys: 10_000,
-};
-
-/// Scopes by tenant and role.
-pub(super) type Roles = Cache<(TenantId, String), Vec<String>>;
-
-/// No scopes of any role yet.
-pub(super) fn roles(clock: Arc<dyn Clock>) -> Roles {
-    Cache::new(LIMITS, clock)
-}
-
-impl Provider {
-    /// Gives the caller what its role permits: nothing if the role is gone or out of use.
-    pub(super) async fn grant_role(&self, scope: &mut Scope) -> Result<()> {
-        let Some(role) = scope.caller.role.clone() else {
-            return Ok(());
-        };
-        let key = (scope.tenant.id.clone(), role);
-        let read = self.scopes_of(scope, &key.1);
-        let scopes = self.roles.get(&key, Freshness::Usual, read).await?;
-        let permissions = &mut scope.caller.permissions;
-        permissions.grant(scopes.iter().map(String::as_str));
-        Ok(())
-    }
-
-    /// Reads a role's scopes; what that costs is counted with the tenant's configuration.
-    async fn scopes_of(&self, scope: &Scope, role: &str) -> Result<Vec<String>> {
-        let types = scope.tenant.registry.resource_types();
-        let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
-            return Ok(Vec::new());
-        };
-        let meter = Meter::default();
-        let tenant = &scope.tenant.id;
-        let store = self.store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
-        let found = store.resources().get(resource_type, role).await;
-        scope.store.meter().add_configuration(&meter.cost());
-        let Some(stored) = found? else {
-            return Ok(Vec::new());
-        };
-        let body = Resource::from_text(&stored.body)?.into_body();
-        if !is_active(&body) {
-            return Ok(Vec::new());
-        }
-        Ok(listed_scopes(&body).map(str::to_owned).collect())
-    }
-
-    /// Gives a tenant the service's own roles, as far as it does not have roles of these names.
-    /// Returns the names and ids of those that were made.
-    ///
-    /// # Errors
-    /// `Unavailable` when the table is out of reach.
-    pub async fn add_own_roles(&self, tenant: &TenantId) -> Result<Vec<(String, String)>> {
-        let store = self.administration(tenant);
-        let view = self.tenants.get(tenant, &store).await?;
+/// Gives a tenant the service's own roles, as [`Provider::add_own_roles`](super::Provider::add_own_roles)
+/// says.
+pub(super) async fn add_own_roles(admin: &Administration<'_>) -> Result<Vec<(String, String)>> {
+    let tenant = admin.tenant;
+    let store = admin.store();
+    let view = admin.tenants.get(tenant, &store).await?;
         view.check_write()?;
         let types = view.registry.resource_types();
         let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
@@ -90,7 +30,7 @@ impl Provider {
         for (name, description, wanted) in OWN_ROLES {
             let id = Uuid::now_v7().to_string();
             let body = own_role(&view, resource_type, &id, (name, description, wanted))?;
-            let now = self.now();
+        let now = admin.now();
             let write = Write {
                 body: &body.to_text(),
                 entries: &entries(body.body(), now, resource_type, &view.rules),
@@ -105,7 +45,6 @@ impl Provider {
             }
         }
         Ok(made)
-    }
 }
 
 /// A name, what it is for, and which of the scopes it has.

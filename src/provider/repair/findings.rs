@@ -1,0 +1,57 @@
+//! What was found in a tenant's part of the table.
+
+use crate::store::Unfinished;
+
+/// What was found in a tenant's part of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// Resources that were looked at.
+    pub resources: u64,
+    /// Resources whose stored text had no `id`.
+    pub without_id: u64,
+    /// Resources that an earlier version of the service has given their index entries.
+    pub earlier: u64,
+    /// Resources that a newer version of the service has written. They are not looked at.
+    pub newer: u64,
+    /// Changes that a dead writer had begun, and that were finished.
+    pub finished: usize,
+    /// Entries of the journal that are not finished, the oldest first.
+    pub unfinished: Vec<Unfinished>,
+    /// Index entries that were missing.
+    pub missing: u64,
+    /// Index entries that no resource has.
+    pub stray: u64,
+    /// Counters that did not say the number of resources: by type, what they said and what is true.
+    pub totals: Vec<(String, u64, u64)>,
+    /// Groups that did not say the number of their members: by id, what they said and what is true. The
+    /// number is approximate by design, so this is no fault.
+    pub members: Vec<(String, i64, u64)>,
+    /// Values of unique attributes that more than one resource has, as `type attribute id`.
+    pub conflicts: Vec<String>,
+    /// Resources with more values of an indexed attribute than the index holds, as
+    /// `type attribute id`.
+    pub crowded: Vec<String>,
+}
+
+impl Findings {
+    /// Whether nothing was wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let entries = self.missing + self.stray + self.without_id + self.earlier;
+        entries == 0 && self.totals.is_empty() && self.obstacles() == 0
+    }
+
+    /// Whether a repair mends all that is wrong.
+    #[must_use]
+    pub fn is_mendable(&self) -> bool {
+        self.obstacles() == 0
+    }
+
+    /// What no repair can mend: values that have to change, what only a newer version of the service can
+    /// look at, and journal entries that nothing has finished in good time.
+    pub(super) fn obstacles(&self) -> usize {
+        let overdue = self.unfinished.iter().filter(|entry| entry.is_overdue);
+        let newer = usize::try_from(self.newer).unwrap_or(usize::MAX);
+        self.conflicts.len() + self.crowded.len() + overdue.count() + newer
+    }
+}

@@ -1,0 +1,149 @@
+//! Builds the indexes that came after the resources, and ends those that were switched off.
+
+use super::super::REQUEST_BUDGET;
+use super::super::administration::Administration;
+use super::super::finish::finish;
+use super::super::tenants::{CACHE_MILLIS, Tenant};
+use super::Repair;
+use super::findings::Findings;
+use super::missing::mend_entries;
+use super::stray::{partitions, sweep_entries};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::schema::Index;
+use crate::store::{BuildingIndex, ConfigItem, IndexEntries, IndexVersion};
+
+/// How long after a change of the configuration a request may still write by the earlier one, in
+/// milliseconds.
+const LATEST_MILLIS: u64 = CACHE_MILLIS + REQUEST_BUDGET.as_secs() * 1_000;
+
+/// See [`Provider::build_indexes`](super::Provider::build_indexes).
+pub(in crate::provider) async fn build_indexes(admin: &Administration<'_>) -> Result<Findings> {
+    let tenant = admin.tenant;
+    let store = admin.store();
+    let config = store.configuration().read().await?;
+    let building = config.building.clone();
+    let view = Tenant::new(tenant.clone(), config)?;
+    let mut findings = Findings::default();
+    renew_all_entries(admin, &view, &mut findings).await?;
+    for index in &building {
+        if let Some(seconds) = seconds_until_known(admin, index.since) {
+            return Err(Error::conflict(format!(
+                "Other processes may not know the index on `{}` for another {seconds} seconds",
+                index.path
+            )));
+        }
+        let Some(resource_type) = view.registry.resource_type(&index.resource_type) else {
+            continue;
+        };
+        let is_off = index.path == Index::LAST_MODIFIED && !view.rules.switches.last_modified_index;
+        if is_off {
+            remove_index(admin, index, &mut findings).await?;
+            continue;
+        }
+        let obstacles = findings.obstacles();
+        mend_entries(
+            admin,
+            &view,
+            resource_type,
+            Some(&index.path),
+            Repair::Mend,
+            &mut findings,
+        )
+        .await?;
+        let paths = [index.path.clone()];
+        sweep_entries(
+            admin,
+            &view,
+            resource_type,
+            &paths,
+            Repair::Mend,
+            &mut findings,
+        )
+        .await?;
+        if findings.obstacles() == obstacles {
+            admin
+                .store()
+                .configuration()
+                .remove(ConfigItem::Building(index))
+                .await?;
+        }
+    }
+    admin.forget();
+    Ok(findings)
+}
+
+/// How long other processes may still write by a configuration from before this time, which is in
+/// milliseconds since the Unix epoch. `None` if none does any more.
+fn seconds_until_known(admin: &Administration<'_>, since: u64) -> Option<u64> {
+    let wait = (since + LATEST_MILLIS).saturating_sub(admin.now());
+    (wait > 0).then(|| wait.div_ceil(1000))
+}
+
+/// Gives every resource the index entries of this version, if the tenant may have those of an
+/// earlier one.
+///
+/// First the tenant says so, and processes of an earlier version write nothing any more; only when
+/// all of them know it, what they have written can be looked through to the end.
+async fn renew_all_entries(
+    admin: &Administration<'_>,
+    view: &Tenant,
+    findings: &mut Findings,
+) -> Result<()> {
+    let since = match view.index_version.entries() {
+        IndexEntries::Complete => return Ok(()),
+        IndexEntries::Newer => return view.check_write(),
+        IndexEntries::Rebuilding(since) => since,
+        IndexEntries::Earlier => {
+            let now = admin.now();
+            put_index_version(admin, IndexVersion::rebuilding(now)).await?;
+            now
+        }
+    };
+    if let Some(seconds) = seconds_until_known(admin, since) {
+        return Err(Error::conflict(format!(
+            "Processes of an earlier version may write for another {seconds} seconds; then all \
+             index entries are written anew"
+        )));
+    }
+    // What an earlier version has begun brings entries of its own.
+    finish(admin).await?;
+    for resource_type in view.registry.resource_types() {
+        let mend = Repair::Mend;
+        mend_entries(admin, view, resource_type, None, mend, findings).await?;
+        let paths = partitions(resource_type);
+        sweep_entries(admin, view, resource_type, &paths, mend, findings).await?;
+    }
+    if findings.obstacles() == 0 {
+        put_index_version(admin, IndexVersion::complete()).await?;
+    }
+    Ok(())
+}
+
+async fn put_index_version(admin: &Administration<'_>, version: IndexVersion) -> Result<()> {
+    let store = admin.store();
+    store
+        .configuration()
+        .put(ConfigItem::IndexVersion(&version))
+        .await?;
+    admin.forget();
+    Ok(())
+}
+
+/// Ends an index that was switched off.
+async fn remove_index(
+    admin: &Administration<'_>,
+    index: &BuildingIndex,
+    findings: &mut Findings,
+) -> Result<()> {
+    let store = admin.store();
+    store
+        .configuration()
+        .remove(ConfigItem::Building(index))
+        .await?;
+    let view = admin.view().await?;
+    let Some(resource_type) = view.registry.resource_type(&index.resource_type) else {
+        return Ok(());
+    };
+    let paths = [index.path.clone()];
+    sweep_entries(admin, &view, resource_type, &paths, Repair::Mend, findings).await
+}

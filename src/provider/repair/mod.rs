@@ -1,0 +1,90 @@
+//! Builds indexes that were registered late, and mends index entries and counters.
+//!
+//! Both go through all resources of a type, page by page, while requests go on: what they write is
+//! conditional on the resource being as it was read, and what was changed meanwhile was written by
+//! somebody who knows the index.
+
+mod counts;
+mod findings;
+mod indexes;
+mod missing;
+mod stray;
+
+pub use findings::Findings;
+
+pub(super) use indexes::build_indexes;
+
+use super::administration::Administration;
+use super::finish::finish;
+use crate::protocol::error::Result;
+use crate::protocol::schema::Membership;
+use crate::store::StoreError;
+use counts::{mend_member_counts, mend_total};
+use missing::mend_entries;
+use stray::{partitions, sweep_entries};
+
+/// Whether what is wrong is mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// It is only counted.
+    Look,
+    /// It is mended.
+    Mend,
+}
+
+/// See [`Provider::examine`](super::Provider::examine).
+pub(super) async fn examine(admin: &Administration<'_>, repair: Repair) -> Result<Findings> {
+    let view = admin.view().await?;
+    view.check_write()?;
+    let mut findings = Findings::default();
+    examine_journal(admin, repair, &mut findings).await?;
+    for resource_type in view.registry.resource_types() {
+        let said = admin.store().resources().total(resource_type).await?;
+        let before = findings.resources;
+        mend_entries(admin, &view, resource_type, None, repair, &mut findings).await?;
+        let counted = findings.resources - before;
+        sweep_entries(
+            admin,
+            &view,
+            resource_type,
+            &partitions(resource_type),
+            repair,
+            &mut findings,
+        )
+        .await?;
+        mend_total(admin, resource_type, (said, counted), repair, &mut findings).await?;
+        if resource_type.membership == Some(Membership::Members) {
+            mend_member_counts(admin, resource_type, repair, &mut findings).await?;
+        }
+    }
+    Ok(findings)
+}
+
+/// Lists what the journal holds; first finishes what no writer holds any more, if asked to.
+async fn examine_journal(
+    admin: &Administration<'_>,
+    repair: Repair,
+    findings: &mut Findings,
+) -> Result<()> {
+    let tenant = admin.tenant;
+    if repair == Repair::Mend {
+        match finish(admin).await {
+            Ok(finished) => findings.finished = finished,
+            // What could not be finished is in the list below; everything else can be mended.
+            Err(error) => {
+                let cause = error.causes();
+                tracing::warn!(tenant.id = %tenant, cause, "could not finish half-done changes");
+            }
+        }
+    }
+    findings.unfinished = admin.store().journal().unfinished().await?;
+    Ok(())
+}
+
+/// Somebody who changed or deleted the resource meanwhile has changed what was to be mended.
+fn ignore_changed(result: Result<(), StoreError>) -> Result<()> {
+    match result {
+        Ok(()) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,120 @@
+//! Index entries that no resource has.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::super::administration::Administration;
+use super::super::entries::entries;
+use super::super::tenants::Tenant;
+use super::findings::Findings;
+use super::{Repair, ignore_changed};
+use crate::protocol::error::Result;
+use crate::protocol::resource::Resource;
+use crate::protocol::schema::{Index, ResourceType};
+use crate::store::{Entries, StoreError, Stored, StrayEntry, TenantStore};
+
+pub(super) async fn sweep_entries(
+    admin: &Administration<'_>,
+    view: &Tenant,
+    resource_type: &ResourceType,
+    paths: &[String],
+    repair: Repair,
+    findings: &mut Findings,
+) -> Result<()> {
+    for path in paths {
+        let mut after: Option<String> = None;
+        loop {
+            let store = admin.store();
+            let (found, next) = store
+                .indexes()
+                .look(resource_type, path, after.as_deref())
+                .await?;
+            for (stray, seen) in strays(&store, view, resource_type, path, found).await? {
+                findings.stray += 1;
+                if repair == Repair::Mend {
+                    drop_stray(&store, view, resource_type, path, (stray, seen)).await?;
+                }
+            }
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where entries of a type can be: in its indexes, and in the one that a switch may have ended.
+pub(super) fn partitions(resource_type: &ResourceType) -> Vec<String> {
+    let own = resource_type
+        .indexes
+        .iter()
+        .flat_map(|index| Entries::partitions(index));
+    let ended = resource_type
+        .changes_by_body()
+        .then(|| Index::LAST_MODIFIED.to_owned());
+    own.chain(ended)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}
+
+/// Those of the entries that their resources do not have, with the resource where there is one.
+async fn strays(
+    store: &TenantStore,
+    view: &Tenant,
+    resource_type: &ResourceType,
+    path: &str,
+    found: Vec<StrayEntry>,
+) -> Result<Vec<(StrayEntry, Option<Stored>)>> {
+    let ids: Vec<String> = found.iter().map(|entry| entry.id.clone()).collect();
+    let resources: HashMap<String, Stored> = store
+        .resources()
+        .get_many(resource_type, &ids)
+        .await?
+        .into_iter()
+        .map(|stored| (stored.id.clone(), stored))
+        .collect();
+    let mut strays = Vec::new();
+    for entry in found {
+        let seen = resources.get(&entry.id);
+        let belongs = match seen {
+            // This version does not know which entries it has.
+            Some(stored) if stored.is_newer() => true,
+            Some(stored) => {
+                let body = Resource::from_text(&stored.body)?;
+                entries(body.body(), stored.modified, resource_type, &view.rules)
+                    .has(path, &entry.key, &entry.id)
+            }
+            None => false,
+        };
+        if !belongs {
+            strays.push((entry, seen.cloned()));
+        }
+    }
+    Ok(strays)
+}
+
+/// Removes an entry that its resource does not have; a resource that changes meanwhile is looked at
+/// again.
+async fn drop_stray(
+    store: &TenantStore,
+    view: &Tenant,
+    resource_type: &ResourceType,
+    path: &str,
+    (mut stray, mut seen): (StrayEntry, Option<Stored>),
+) -> Result<()> {
+    loop {
+        let dropped = store
+            .indexes()
+            .drop_stray(resource_type, path, &stray, seen.as_ref());
+        match dropped.await {
+            Err(StoreError::VersionMismatch) => {}
+            other => return ignore_changed(other),
+        }
+        let again = strays(store, view, resource_type, path, vec![stray]).await?;
+        match again.into_iter().next() {
+            Some(found) => (stray, seen) = found,
+            None => return Ok(()),
+        }
+    }
+}
