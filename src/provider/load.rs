@@ -30,26 +30,26 @@ pub struct Loader<'s> {
 /// Begins to load a tenant's directory, as [`Provider::loader`](super::Provider::loader) says.
 pub(super) async fn loader<'s>(
     admin: &Administration<'_>,
-        sink: impl FnMut(Vec<PlainItem>) -> Result<()> + Send + 's,
+    sink: impl FnMut(Vec<PlainItem>) -> Result<()> + Send + 's,
 ) -> Result<Loader<'s>> {
     let tenant = admin.tenant;
     let view = admin.view().await?;
-        view.check_write()?;
+    view.check_write()?;
     let store = admin.store();
-        for resource_type in view.registry.resource_types() {
-            let total = store.resources().total(resource_type).await?;
-            if total > 0 {
-                return Err(Error::conflict(format!(
-                    "Tenant {tenant} is not empty: it has {total} resources of type {}",
-                    resource_type.name
-                )));
-            }
+    for resource_type in view.registry.resource_types() {
+        let total = store.resources().total(resource_type).await?;
+        if total > 0 {
+            return Err(Error::conflict(format!(
+                "Tenant {tenant} is not empty: it has {total} resources of type {}",
+                resource_type.name
+            )));
         }
-        Ok(Loader {
-            tenant: view,
-            loading: store.loading(),
-            sink: Box::new(sink),
-        })
+    }
+    Ok(Loader {
+        tenant: view,
+        loading: store.loading(),
+        sink: Box::new(sink),
+    })
 }
 
 impl Loader<'_> {

@@ -70,62 +70,62 @@ impl<'r> Representation<'r> {
 /// One resource, with what has to be read to show it.
 pub(super) async fn represent<'r>(
     scope: &Scope,
-        resource_type: &'r ResourceType,
-        stored: Stored,
-        projection: Projection<'r>,
+    resource_type: &'r ResourceType,
+    stored: Stored,
+    projection: Projection<'r>,
 ) -> Result<Representation<'r>> {
-        let one = std::slice::from_ref(&stored);
+    let one = std::slice::from_ref(&stored);
     let mut related = related(scope, resource_type, one, &projection).await?;
-        let related = related.remove(&stored.id).unwrap_or_default();
+    let related = related.remove(&stored.id).unwrap_or_default();
     represent_with(scope, resource_type, stored, related, projection).await
 }
 
 /// The same where what is kept outside the body was read already.
 pub(super) async fn represent_with<'r>(
     scope: &Scope,
-        resource_type: &'r ResourceType,
-        stored: Stored,
-        related: Related,
-        projection: Projection<'r>,
+    resource_type: &'r ResourceType,
+    stored: Stored,
+    related: Related,
+    projection: Projection<'r>,
 ) -> Result<Representation<'r>> {
-        let (size, projection) = (related.size(), Arc::new(projection));
-        let represent = || Representation::new(resource_type, stored, related, projection);
+    let (size, projection) = (related.size(), Arc::new(projection));
+    let represent = || Representation::new(resource_type, stored, related, projection);
     scope.compute.run(size, represent).await
 }
 
 /// A resource that was just created. It is a member of nothing yet, so its groups are not read.
 pub(super) async fn represent_new<'r>(
     scope: &Scope,
-        resource_type: &'r ResourceType,
-        stored: Stored,
-        projection: Projection<'r>,
+    resource_type: &'r ResourceType,
+    stored: Stored,
+    projection: Projection<'r>,
 ) -> Result<Representation<'r>> {
-        if resource_type.membership == Some(Membership::Members) {
+    if resource_type.membership == Some(Membership::Members) {
         return represent(scope, resource_type, stored, projection).await;
-        }
-        let (related, projection) = (Related::Absent, Arc::new(projection));
-        Ok(Representation::new(
-            resource_type,
-            stored,
-            related,
-            projection,
-        ))
+    }
+    let (related, projection) = (Related::Absent, Arc::new(projection));
+    Ok(Representation::new(
+        resource_type,
+        stored,
+        related,
+        projection,
+    ))
 }
 
 /// Many resources of one type in their order, with what has to be read to show them.
 pub(super) async fn represent_all<'r>(
     scope: &Scope,
-        resource_type: &'r ResourceType,
-        resources: Vec<Stored>,
-        projection: &Arc<Projection<'r>>,
+    resource_type: &'r ResourceType,
+    resources: Vec<Stored>,
+    projection: &Arc<Projection<'r>>,
 ) -> Result<Vec<Representation<'r>>> {
     let mut related = related(scope, resource_type, &resources, projection).await?;
-        let size = related.values().map(Related::size).sum();
-        let represent = |stored: Stored| {
-            let related = related.remove(&stored.id).unwrap_or_default();
-            Representation::new(resource_type, stored, related, Arc::clone(projection))
-        };
-        let represent = || resources.into_iter().map(represent).collect();
+    let size = related.values().map(Related::size).sum();
+    let represent = |stored: Stored| {
+        let related = related.remove(&stored.id).unwrap_or_default();
+        Representation::new(resource_type, stored, related, Arc::clone(projection))
+    };
+    let represent = || resources.into_iter().map(represent).collect();
     scope.compute.run(size, represent).await
 }
 

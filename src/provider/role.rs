@@ -21,30 +21,30 @@ pub(super) async fn add_own_roles(admin: &Administration<'_>) -> Result<Vec<(Str
     let tenant = admin.tenant;
     let store = admin.store();
     let view = admin.tenants.get(tenant, &store).await?;
-        view.check_write()?;
-        let types = view.registry.resource_types();
-        let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
-            return Ok(Vec::new());
-        };
-        let mut made = Vec::new();
-        for (name, description, wanted) in OWN_ROLES {
-            let id = Uuid::now_v7().to_string();
-            let body = own_role(&view, resource_type, &id, (name, description, wanted))?;
+    view.check_write()?;
+    let types = view.registry.resource_types();
+    let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
+        return Ok(Vec::new());
+    };
+    let mut made = Vec::new();
+    for (name, description, wanted) in OWN_ROLES {
+        let id = Uuid::now_v7().to_string();
+        let body = own_role(&view, resource_type, &id, (name, description, wanted))?;
         let now = admin.now();
-            let write = Write {
-                body: &body.to_text(),
-                entries: &entries(body.body(), now, resource_type, &view.rules),
-                password: None,
-                now,
-            };
-            let new = New { id: &id, write };
-            match store.resources().create(resource_type, new).await {
-                Ok(_) => made.push((name.to_owned(), id)),
-                Err(StoreError::Taken { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+        let write = Write {
+            body: &body.to_text(),
+            entries: &entries(body.body(), now, resource_type, &view.rules),
+            password: None,
+            now,
+        };
+        let new = New { id: &id, write };
+        match store.resources().create(resource_type, new).await {
+            Ok(_) => made.push((name.to_owned(), id)),
+            Err(StoreError::Taken { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
-        Ok(made)
+    }
+    Ok(made)
 }
 
 /// A name, what it is for, and which of the scopes it has.
