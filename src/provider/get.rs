@@ -18,6 +18,10 @@ use crate::store::Stored;
 
 /// What a GET of one resource answers with.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each request, and read at once"
+)]
 pub enum Read<'r> {
     /// The resource.
     Found(Representation<'r>),

@@ -23,6 +23,10 @@ const MAX_MEMBERS_IN_ANSWER: i64 = 100;
 
 /// What a PATCH answers with.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each request, and read at once"
+)]
 pub enum Patched<'r> {
     /// The resource as it is now.
     Resource(Representation<'r>),
