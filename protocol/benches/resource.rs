@@ -8,7 +8,7 @@ use scim_protocol::message::{ListResponse, Meta, Paging, Selection, render};
 use scim_protocol::patch::PatchRequest;
 use scim_protocol::profile::{Reading, Rules};
 use scim_protocol::projection::{Projection, project_text};
-use scim_protocol::resource::{DraftKind, Resource};
+use scim_protocol::resource::{DraftKind, Resource, pick};
 use scim_protocol::schema::{Registry, ResourceType};
 
 const USER: &str = include_str!("user.json");
@@ -70,6 +70,10 @@ fn bodies(criterion: &mut Criterion) {
     });
     group.bench_function("create", |bencher| {
         bencher.iter(|| create(&mut Reading::new(&rules)).map(|resource| resource.to_text()));
+    });
+    group.bench_function("pick", |bencher| {
+        let is_read = |name: &str| matches!(name, "id" | "userName");
+        bencher.iter(|| pick(black_box(&text), is_read));
     });
     group.bench_function("patch", |bencher| {
         bencher.iter(|| patch(black_box(&text), &mut Reading::new(&rules)));

@@ -20,7 +20,7 @@ pub(super) struct ReadMembers<'p>(Vec<&'p str>);
 
 impl<'p> ReadMembers<'p> {
     /// What is read to decide whether a resource belongs to a branch and was not found by an earlier one,
-    /// and where it stands in the list.
+    /// and to place it in the list.
     pub(super) fn of(branch: &'p SearchBranch<'_>, earlier: &'p [SearchBranch<'_>]) -> Self {
         let by_key = std::iter::once(branch).chain(earlier);
         let by_key = by_key.filter_map(|branch| key_member(&branch.access));
@@ -43,7 +43,7 @@ impl<'p> ReadMembers<'p> {
     }
 }
 
-/// The member that tells under which keys of an access a resource stands, if its body tells.
+/// The member whose values are the keys that an access finds a resource by, if they are in its body.
 fn key_member(access: &Access) -> Option<&str> {
     match access {
         Access::Claims { index, .. } | Access::Values { index, .. } | Access::Without(index, _) => {

@@ -1,5 +1,5 @@
-//! How many resources a branch leads to, told from its keys, which are many times cheaper to read than
-//! what they lead to.
+//! How many resources a branch leads to, counted by its keys. A key is many times cheaper to read than
+//! its resource.
 
 use std::collections::HashSet;
 
@@ -8,12 +8,12 @@ use super::search::SearchBranch;
 use crate::protocol::error::Result;
 use crate::store::{Access, CountLimit, KeyRange, Order, Range, Window};
 
-/// Members that are read to be counted once, for each read unit that this may take: half of what a unit
-/// holds, because reading several partitions side by side reads up to twice what it returns.
+/// How many members may be read for each read unit of the limit, where ids have to be compared: half of
+/// what a unit holds, because reading several partitions side by side reads up to twice what it returns.
 const MEMBERS_PER_UNIT: u64 = 20;
 
-/// The number of resources that a branch leads to, if its keys tell within the limit. Only for branches
-/// where every key stands for a match.
+/// The number of resources that a branch leads to, if its keys can be counted within the limit. Only for
+/// branches where every key leads to a match.
 pub(super) async fn count(
     reader: &mut Reader<'_>,
     branch: &SearchBranch<'_>,

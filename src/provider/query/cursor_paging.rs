@@ -186,14 +186,14 @@ fn open(context: &QueryContext<'_>, search: &Search<'_>, cursor: &str) -> Result
     Ok(state)
 }
 
-/// The number of all matches, now that the walk has shown more than there were when it began; nothing
-/// if that cannot be told without looking at them.
+/// The number of all matches, for a walk that has shown more of them than there were when it began.
+/// `None` where they would have to be looked at to be counted.
 async fn grown(scan: &mut Scan<'_, '_>, search: &Search<'_>, at_least: u64) -> Result<Option<u64>> {
     let total = known_total(scan, search).await?;
     Ok(total.map(|total| total.max(at_least)))
 }
 
-/// The first page, and the number of all matches if it can be told within the budget.
+/// The first page, and the number of all matches if the budget suffices to count them.
 async fn first_page<'r>(
     scan: &mut Scan<'_, 'r>,
     search: &Search<'r>,

@@ -67,6 +67,7 @@ pub(super) async fn index_page<T>(
             total,
             expires: context.clock.now_seconds() + MARK_SECONDS,
         };
+        // The answer is right without its mark: the next page is then found from an earlier mark.
         if let Err(error) = scope.store.marks().put(&walk_name, &mark).await {
             tracing::warn!(
                 cause = Error::from(error).causes(),

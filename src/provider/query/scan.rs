@@ -99,7 +99,7 @@ impl<'s, 'r> Scan<'s, 'r> {
         })
     }
 
-    /// Where the scan stands: everything up to here has been looked at.
+    /// The place up to which everything has been looked at.
     pub(super) fn position(&self) -> Position {
         match &self.tied {
             Some(border) => Position::Tied(self.branch, border.clone()),

@@ -1,4 +1,4 @@
-//! Whether what there is to look at is more than a request may read, told before it is read.
+//! Whether a query has to look at more than a request may read, found out before it is read.
 
 use super::count::count_rest;
 use super::scan::Scan;

@@ -15,6 +15,7 @@ const PARALLEL: usize = 32;
 /// What is read of a value beyond twice its share of a page.
 const SPARE_SHARE: usize = 8;
 
+/// The resources with these ids that come after one of them, in order of ids.
 pub(super) async fn by_ids(
     store: &TenantStore,
     resource_type: &ResourceType,
@@ -29,6 +30,7 @@ pub(super) async fn by_ids(
     fetch(store, resource_type, ids.collect()).await
 }
 
+/// The holders of these unique values, from the text after a given one on.
 pub(super) async fn by_claims(
     store: &TenantStore,
     resource_type: &ResourceType,
@@ -144,8 +146,8 @@ pub(super) async fn fetch(
     resource_type: &ResourceType,
     entries: Vec<(String, String)>,
 ) -> Result<Batch> {
-    // A resource may stand under two keys here: which is the one to give it under is told by its
-    // body, which may have changed since.
+    // One resource may be found under two keys here. Its body, which may have changed since, decides
+    // later under which of them it is returned.
     let (keys, ids): (Vec<String>, Vec<String>) = entries.into_iter().unzip();
     let distinct: Vec<String> = BTreeSet::from_iter(&ids).into_iter().cloned().collect();
     let stored = match distinct.as_slice() {
@@ -171,6 +173,8 @@ pub(super) async fn fetch(
     })
 }
 
+/// Some resources of a range, in the order of its keys. Values that are too long for a key end a batch,
+/// or make one of their own.
 pub(super) async fn by_range(
     store: &TenantStore,
     resource_type: &ResourceType,
