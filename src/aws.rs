@@ -8,6 +8,10 @@ use std::env;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use aws_config::environment::{
+    EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
+};
+use aws_config::meta::region::ProvideRegion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -15,6 +19,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 /// A connection that takes longer than this is not going to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,6 +29,46 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// The region of an emulator, to which it means nothing.
 const MADE_UP_REGION: &str = "us-east-1";
+
+/// Reads region, credentials and endpoints from variables, which is where Lambda puts them.
+///
+/// `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL_SECRETS_MANAGER` redirect one service.
+/// The files, and the services, that an AWS tool asks besides are not there in Lambda. What asks them
+/// is a large part of the SDK's configuration, so a function that starts cold does without it.
+pub async fn in_lambda() -> SdkConfig {
+    let is_on = |name: &str| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(EnvironmentVariableRegionProvider::new().region().await)
+        .credentials_provider(SharedCredentialsProvider::new(
+            EnvironmentVariableCredentialsProvider::new(),
+        ))
+        .use_fips(is_on("AWS_USE_FIPS_ENDPOINT"))
+        .use_dual_stack(is_on("AWS_USE_DUALSTACK_ENDPOINT"))
+        .service_config(ServiceVariables(variable))
+        .http_client(http_client())
+        .retry_config(retries())
+        .timeout_config(timeouts())
+        .build()
+}
+
+/// A variable that is set and not empty.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What variables say for one service, or else for every service: `AWS_ENDPOINT_URL_DYNAMODB`, or else
+/// `AWS_ENDPOINT_URL`.
+#[derive(Debug)]
+struct ServiceVariables(fn(&str) -> Option<String>);
+
+impl LoadServiceConfig for ServiceVariables {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let (service, name) = (key.service_id(), key.env());
+        let service = service.to_ascii_uppercase().replace([' ', '-'], "_");
+        (self.0)(&format!("{name}_{service}")).or_else(|| (self.0)(name))
+    }
+}
 
 /// Reads region, credentials and endpoints from the environment, as every AWS tool does.
 ///
@@ -47,12 +92,12 @@ pub async fn at(endpoint: &str) -> SdkConfig {
         .retry_config(retries())
         .timeout_config(timeouts())
         .endpoint_url(endpoint);
-    let variable = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    if is_loopback(endpoint) && !variable("AWS_PROFILE") {
-        if !variable("AWS_ACCESS_KEY_ID") {
+    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if is_loopback(endpoint) && !is_set("AWS_PROFILE") {
+        if !is_set("AWS_ACCESS_KEY_ID") {
             loader = loader.credentials_provider(made_up_credentials());
         }
-        if !variable("AWS_REGION") && !variable("AWS_DEFAULT_REGION") {
+        if !is_set("AWS_REGION") && !is_set("AWS_DEFAULT_REGION") {
             loader = loader.region(Region::new(MADE_UP_REGION));
         }
     }
@@ -132,6 +177,25 @@ fn timeouts() -> TimeoutConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_of_a_service_comes_before_that_of_all_services() {
+        let endpoint = |service: &str, variables: fn(&str) -> Option<String>| {
+            let key = ServiceConfigKey::builder()
+                .service_id(service)
+                .env("AWS_ENDPOINT_URL")
+                .profile("endpoint_url");
+            ServiceVariables(variables).load_config(key.build().unwrap())
+        };
+        let both = |name: &str| match name {
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER" => Some("own".to_owned()),
+            "AWS_ENDPOINT_URL" => Some("all".to_owned()),
+            _ => None,
+        };
+        assert_eq!(endpoint("Secrets Manager", both).as_deref(), Some("own"));
+        assert_eq!(endpoint("DynamoDB", both).as_deref(), Some("all"));
+        assert_eq!(endpoint("DynamoDB", |_| None), None);
+    }
 
     #[test]
     fn an_emulator_on_this_machine_is_told_from_other_endpoints() {

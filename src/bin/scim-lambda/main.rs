@@ -12,7 +12,7 @@ use scim_lambda::{aws, logs};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logs::to_machines();
-    let sdk = aws::from_environment().await;
+    let sdk = aws::in_lambda().await;
     let stack = Stack::open(Config::from_environment()?, &sdk).await?;
     // The connection with its TLS session is made now, so that the first request finds it. If the
     // table is out of reach, the requests will say so.

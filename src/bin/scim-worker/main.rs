@@ -14,7 +14,7 @@ use scim_lambda::{aws, logs};
 async fn main() -> Result<(), Error> {
     logs::to_machines();
     let handler = Handler::from_environment()?;
-    let sdk = aws::from_environment().await;
+    let sdk = aws::in_lambda().await;
     let stack = Stack::open(Config::from_environment()?, &sdk).await?;
     // If the table is out of reach, the work will say so.
     let _ = stack.store.warm_up().await;
