@@ -24,6 +24,7 @@ class Emulator:
     def __init__(self, bootstrap, log, handler="http"):
         """Starts the emulator with this process's environment; what it and the function print goes to `log`."""
         self.init_ms = None
+        self.printed = b""
         ports = free_ports(2)
         command = [
             executable(),
@@ -33,18 +34,21 @@ class Emulator:
         ]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.url = f"http://127.0.0.1:{ports[0]}/2015-03-31/functions/function/invocations"
-        threading.Thread(target=self._follow, args=(log,), daemon=True).start()
+        self.follower = threading.Thread(target=self._follow, args=(log,), daemon=True)
+        self.follower.start()
         wait_for_port(ports[0])
 
     def stop(self):
         """Ends the emulator, which ends the function."""
         self.process.terminate()
         self.process.wait(timeout=10)
+        self.follower.join(timeout=10)
 
     def _follow(self, log):
         for line in self.process.stdout:
             log.write(line)
             log.flush()
+            self.printed += line
             report = INIT.search(line.decode(errors="replace"))
             if report:
                 self.init_ms = float(report[1])

@@ -25,8 +25,8 @@ import gateway_events
 EVENTS = pathlib.Path(__file__).parents[2] / "events"
 STATUSES = {"create": 201, "get": 200, "list": 200, "patch": 200, "delete": 204}
 RAW_FILTER = 'userName eq "casey@example.com" and not (title eq "<a b>")'
-# What a function of the worker answers to an event of the stream, by its handler.
-HANDLERS = {"stream": b"null", "nonsense": b"Runtime exited"}
+# What a function of the worker answers to an event of the stream, or prints, by its handler.
+HANDLERS = {"stream": b"null", "nonsense": b"scim-worker has no handler"}
 ODD_HEADERS = [("host", "a b"), ("host", "[::1"), ("x-forwarded-proto", "ht tp"), ("x-forwarded-proto", "")]
 
 
@@ -121,7 +121,8 @@ def work_complaint(options, log, handler, wanted):
         answer = emulator.invoke(running.url, (EVENTS / "stream-journal-entry.json").read_bytes())
     finally:
         running.stop()
-    return None if wanted in answer else f"answered {answer[:200]!r}, want {wanted!r}"
+    found = answer or running.printed
+    return None if wanted in found else f"want {wanted!r}: {found[-300:]!r}"
 
 
 if __name__ == "__main__":

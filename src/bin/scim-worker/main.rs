@@ -13,7 +13,7 @@ use scim_lambda::{aws, logs};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logs::to_machines();
-    let handler = Handler::from_environment()?;
+    let handler = Handler::from_environment().inspect_err(|error| tracing::error!("{error}"))?;
     let sdk = aws::in_lambda().await;
     let stack = Stack::open(Config::from_environment()?, &sdk).await?;
     // If the table is out of reach, the work will say so.
