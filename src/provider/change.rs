@@ -72,15 +72,14 @@ pub(super) async fn change(
         } else {
             Guard::Changed
         };
-        let attempt = Attempt {
-            scope,
+        let attempt = ChangeAttempt {
             resource_type,
             before: &before,
-            prepared: &prepared,
+            body: None,
             guard,
             now,
         };
-        match attempt_change(context, attempt, &types).await {
+        match make_attempt(context, attempt, &prepared, &types).await {
             Ok(stored) => return Ok(stored),
             // The client has named the version that it wants to change.
             Err(AttemptError::Store(StoreError::VersionMismatch)) if guard == Guard::Whole => {
@@ -104,20 +103,14 @@ pub(super) async fn change(
     }
 }
 
-async fn attempt_change(
+/// Makes one attempt to write what was prepared.
+async fn make_attempt(
     context: &WriteContext<'_>,
-    attempt: Attempt<'_>,
+    attempt: ChangeAttempt<'_>,
+    prepared: &Prepared,
     types: &MemberTypes,
 ) -> Result<Stored, AttemptError> {
-    let Attempt {
-        scope,
-        resource_type,
-        before,
-        prepared,
-        guard,
-        now,
-    } = attempt;
-    let state = &prepared.state;
+    let (scope, before, state) = (context.scope, attempt.before, &prepared.state);
     let new_password = context
         .hasher
         .after(
@@ -134,40 +127,24 @@ async fn attempt_change(
             body: &prepared.text,
             entries: &prepared.entries_after,
             password: new_password.as_deref(),
-            now,
+            now: attempt.now,
         },
     });
-    if resource_type.membership == Some(Membership::Members) {
+    if attempt.resource_type.membership == Some(Membership::Members) {
         let plan = members::plan(scope, before, &state.members, types).await?;
-        let attempt = ChangeAttempt {
-            resource_type,
-            before,
-            body,
-            guard,
-            now,
-        };
+        let attempt = ChangeAttempt { body, ..attempt };
         let groups = scope.store.groups();
         return Ok(groups.change(attempt, plan, &scope.tenant.registry).await?);
     }
     match body {
         Some(body) => {
             let resources = scope.store.resources();
-            Ok(resources.update(resource_type, before, body).await?)
+            Ok(resources
+                .update(attempt.resource_type, before, body)
+                .await?)
         }
         None => Ok(before.clone()),
     }
-}
-
-/// What one attempt works with.
-#[derive(Clone, Copy)]
-struct Attempt<'a> {
-    scope: &'a Scope,
-    resource_type: &'a ResourceType,
-    before: &'a Stored,
-    prepared: &'a Prepared,
-    guard: Guard,
-    /// The time of the change, in milliseconds since the Unix epoch.
-    now: u64,
 }
 
 /// What a request makes of a resource, with everything that follows from it.

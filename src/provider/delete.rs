@@ -60,9 +60,11 @@ pub(super) async fn delete(
         };
         match deleted {
             Ok(()) => return Ok(()),
+            // The client has named the version that it wants to delete.
             Err(StoreError::VersionMismatch) if guard == Guard::Whole => {
                 return Err(changed_since_read());
             }
+            // Another request has changed or deleted the resource: it is looked at again.
             Err(StoreError::VersionMismatch | StoreError::NotFound) => {
                 scope.store.pause(&mut backoff).await?;
             }

@@ -10,7 +10,7 @@ use super::key_range::EVERY_KEY;
 use super::keys::{Key, SEPARATOR};
 use super::table::Table;
 use super::table::batch::{self, PlainWrite};
-use super::table::query::{Query, Shown};
+use super::table::query::{ProjectedAttributes, Query};
 use super::table::write::Put;
 use crate::protocol::profile::Rules;
 
@@ -104,7 +104,7 @@ impl<'t> Configuration<'t> {
     /// `Unavailable`, `Backend`.
     pub async fn read(self) -> Result<TenantConfig, StoreError> {
         let partition = self.table.keys().tenant();
-        let items = Query::new(&partition, &EVERY_KEY, Shown::All).as_configuration();
+        let items = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All).as_configuration();
         let mut config = TenantConfig::default();
         for mut item in items.all(self.table).await? {
             let key = item::take_text(&mut item, "sk")?;

@@ -1,4 +1,4 @@
-//! What a call to the table can come to, and what the client is told of it.
+//! How a call to the table can fail, and the error that the client gets for it.
 
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{BoxError, Error};

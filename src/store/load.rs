@@ -51,7 +51,7 @@ impl Loading {
         self.add(resource_type, new, item);
     }
 
-    /// Adds a group that is going to have so many members.
+    /// Adds a group that is going to have this number of members.
     pub fn group(
         &mut self,
         resource_type: &ResourceType,

@@ -5,7 +5,7 @@ use super::error::StoreError;
 use super::item::{self, Item, n, s};
 use super::key_range::KeyRange;
 use super::table::Table;
-use super::table::query::{Order, Query, Shown, Window};
+use super::table::query::{Order, ProjectedAttributes, Query, Window};
 use super::table::write::Put;
 
 /// The marks that one read looks at; some of the nearest may have expired. They fit one read unit.
@@ -18,7 +18,7 @@ pub struct PageMark {
     pub start_index: u64,
     /// Where to go on; only who wrote it reads it.
     pub after: String,
-    /// The number of all matches that the walk has told of so far.
+    /// The number of all matches, as the last page of the walk gave it.
     pub total: u64,
     /// When the mark stops counting, in seconds since the Unix epoch.
     pub expires: u64,
@@ -66,7 +66,7 @@ impl<'t> Marks<'t> {
         };
         let range = KeyRange::at_most(&sort_key(start_index));
         let partition = self.table.keys().page_marks(walk);
-        let query = Query::new(&partition, &range, Shown::All).within(window);
+        let query = Query::new(&partition, &range, ProjectedAttributes::All).within(window);
         let marks = query.page(self.table).await?.items.into_iter();
         let marks = marks.map(PageMark::read).collect::<Result<Vec<_>, _>>()?;
         let now = self.table.now_seconds();

@@ -1,4 +1,4 @@
-//! Signatures that were used, so that none is good for a second request in any process.
+//! Signatures that were used, so that each is accepted for one request only, in whichever process.
 
 use uuid::Uuid;
 

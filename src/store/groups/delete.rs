@@ -2,7 +2,7 @@
 //!
 //! First it becomes a tombstone and loses its index entries and its count: from here on no reader
 //! sees it, and no writer makes it a member. Only then are its memberships read and swept, so that
-//! none is missed. The tombstone goes last; until then a repeated DELETE resumes.
+//! all of them are found. The tombstone goes last; until then a repeated DELETE resumes.
 
 use std::time::Duration;
 

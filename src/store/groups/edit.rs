@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::edit_set::{self, EditSetJob};
 use super::member::{Member, MemberChange, count};
-use super::member_write::{MemberWrite, write_members};
+use super::member_write::write_members;
 use super::members;
 use super::set::{MemberSet, Removal, may_lose};
 use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, typed, update};
@@ -83,13 +83,7 @@ async fn edit_alone(
 ) -> Result<Stored, StoreError> {
     let state = attempt.state();
     let set = MemberSet::new(table, &attempt.before.id, &state);
-    let write = MemberWrite {
-        set,
-        state: &state,
-        removal: Removal::Any,
-        types,
-    };
-    let applied = write_members(table, write, change).await?;
+    let applied = write_members(table, set, Removal::Any, change, types).await?;
     if let Some(id) = applied.missing.first().cloned() {
         return Err(StoreError::NoMember { id });
     }
@@ -127,6 +121,7 @@ async fn edit_together(
         .into_values()
         .partition(|member| stamps.contains_key(&member.id));
     let items = MemberItems {
+        group: &attempt.before.id,
         set: attempt.state(),
         add: typed(new, types),
         again: typed(again, types),

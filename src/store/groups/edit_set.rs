@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::member::MemberChange;
-use super::member_write::{Applied, MemberWrite, write_members};
+use super::member_write::write_members;
 use super::members;
 use super::missing;
 use super::set::{MemberSet, Removal, may_lose};
@@ -132,14 +132,10 @@ async fn write_part(
     mut part: MemberChange,
     types: &Registry,
 ) -> Result<i64, StoreError> {
-    let write = MemberWrite {
-        set: MemberSet::new(table, &job.group, &job.set),
-        state: &job.set,
-        removal: Removal::Earlier,
-        types,
-    };
+    let set = MemberSet::new(table, &job.group, &job.set);
     loop {
-        let applied: Applied = write_members(table, write, part.clone()).await?;
+        let change = part.clone();
+        let applied = write_members(table, set, Removal::Earlier, change, types).await?;
         if applied.missing.is_empty() {
             return Ok(applied.more());
         }

@@ -56,8 +56,8 @@ impl MemberChange {
         count(self.add.len()) - count(self.remove.len())
     }
 
-    /// Whether this fits one transaction with the group's own update and these steps that change index
-    /// entries.
+    /// Whether this fits one transaction with the group's own update and with `entry_steps` steps that
+    /// change index entries.
     pub(super) fn fits_beside(&self, entry_steps: usize) -> bool {
         fit_beside(self.add.len(), self.remove.len(), entry_steps)
     }
@@ -81,8 +81,8 @@ impl MemberChange {
     }
 }
 
-/// Whether so many additions and removals fit one transaction with the group's own update and these
-/// steps that change index entries.
+/// Whether these numbers of additions and removals fit one transaction with the group's own update and
+/// with `entry_steps` steps that change index entries.
 pub(super) fn fit_beside(add: usize, remove: usize, entry_steps: usize) -> bool {
     add * STEPS_TO_ADD + remove * STEPS_TO_REMOVE + OTHER_STEPS + entry_steps <= MAX_STEPS
 }

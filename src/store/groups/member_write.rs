@@ -14,20 +14,7 @@ use crate::store::error::StoreError;
 use crate::store::item::{self, GroupState, Item, token};
 use crate::store::table::Table;
 use crate::store::table::call::Backoff;
-use crate::store::table::transaction::Transaction;
-
-/// A change of members of a set that is in use.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct MemberWrite<'w> {
-    /// The set.
-    pub(super) set: MemberSet<'w>,
-    /// What the group said of it when it was read.
-    pub(super) state: &'w GroupState,
-    /// Who is removed of those that are named.
-    pub(super) removal: Removal,
-    /// The tenant's resource types.
-    pub(super) types: &'w Registry,
-}
+use crate::store::table::transaction::{Refused, Transaction};
 
 /// What became of a change of members.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,18 +41,12 @@ impl Applied {
     }
 }
 
-/// Whether a member's item must be there already when it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    /// It must not.
-    Absent,
-    /// It must.
-    Present,
-}
-
 /// What is left to do.
 struct Left {
-    add: BTreeMap<String, (Member, Presence)>,
+    /// The members to add, as far as they were not seen there.
+    add: BTreeMap<String, Member>,
+    /// Members who are there, and whom a removal that is under way must spare.
+    again: BTreeMap<String, Member>,
     remove: BTreeSet<String>,
 }
 
@@ -73,6 +54,7 @@ struct Left {
 enum Part {
     Check(String),
     Addition(String),
+    Restamp(String),
     Removal(String),
     Membership,
 }
@@ -84,32 +66,28 @@ enum Part {
 /// `Unavailable`, `Backend`.
 pub(super) async fn write_members(
     table: &Table,
-    write: MemberWrite<'_>,
+    set: MemberSet<'_>,
+    removal: Removal,
     change: MemberChange,
+    types: &Registry,
 ) -> Result<Applied, StoreError> {
-    let add = change.add.into_iter();
     let mut left = Left {
-        add: add
-            .map(|(id, member)| (id, (member, Presence::Absent)))
-            .collect(),
+        add: change.add,
+        again: BTreeMap::new(),
         remove: change.remove.into_iter().collect(),
     };
     let mut applied = Applied::default();
     let mut backoff = Backoff::default();
-    while !(left.add.is_empty() && left.remove.is_empty()) {
-        let transaction = transaction(table, write, &left);
+    while !left.is_empty() {
+        let transaction = left.transaction(table, set, removal, types);
         let Err(refused) = transaction.commit_or_tell_all(table, &token()).await? else {
-            let fresh = |(id, (_, presence)): (String, (Member, Presence))| {
-                (presence == Presence::Absent).then_some(id)
-            };
-            applied.added = left.add.into_iter().filter_map(fresh).collect();
+            applied.added = left.add.into_keys().collect();
             applied.removed = left.remove.len();
             return Ok(applied);
         };
         let mut is_back = false;
-        for refused in refused {
-            let item = refused.item.as_ref();
-            is_back |= left.refused(&refused.refusal, item, write.state, &mut applied);
+        for Refused { refusal, item } in refused {
+            is_back |= left.refused(refusal, item.as_ref(), set.state(), &mut applied);
         }
         if !applied.missing.is_empty() {
             return Ok(applied);
@@ -122,60 +100,69 @@ pub(super) async fn write_members(
     Ok(applied)
 }
 
-fn transaction(table: &Table, write: MemberWrite<'_>, left: &Left) -> Transaction<Part> {
-    let MemberWrite {
-        set,
-        removal,
-        types,
-        ..
-    } = write;
-    let mut transaction = Transaction::default();
-    for (id, (member, presence)) in &left.add {
-        let Some(resource_type) = types.resource_type(&member.kind) else {
-            continue;
-        };
-        transaction.push(exists(table, resource_type, id), Part::Check(id.clone()));
-        let part = Part::Addition(id.clone());
-        match presence {
-            Presence::Absent => transaction.push(set.put(member), part),
-            Presence::Present => transaction.push(set.restamp(id), part),
-        }
-        transaction.push(set.put_membership(id), Part::Membership);
-    }
-    for id in &left.remove {
-        transaction.push(set.delete(id, removal), Part::Removal(id.clone()));
-        transaction.push(set.delete_membership(id), Part::Membership);
-    }
-    transaction
-}
-
 impl Left {
+    fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.again.is_empty() && self.remove.is_empty()
+    }
+
+    fn transaction(
+        &self,
+        table: &Table,
+        set: MemberSet<'_>,
+        removal: Removal,
+        types: &Registry,
+    ) -> Transaction<Part> {
+        let mut transaction = Transaction::default();
+        let new = self.add.values().map(|member| (member, true));
+        let again = self.again.values().map(|member| (member, false));
+        for (member, is_new) in new.chain(again) {
+            let Some(resource_type) = types.resource_type(&member.kind) else {
+                continue;
+            };
+            let id = &member.id;
+            transaction.push(exists(table, resource_type, id), Part::Check(id.clone()));
+            match is_new {
+                true => transaction.push(set.put(member), Part::Addition(id.clone())),
+                false => transaction.push(set.restamp(id), Part::Restamp(id.clone())),
+            }
+            transaction.push(set.put_membership(id), Part::Membership);
+        }
+        for id in &self.remove {
+            transaction.push(set.delete(id, removal), Part::Removal(id.clone()));
+            transaction.push(set.delete_membership(id), Part::Membership);
+        }
+        transaction
+    }
+
     /// Takes note of a refused step; says whether a member has disappeared that was there.
     fn refused(
         &mut self,
-        part: &Part,
+        part: Part,
         item: Option<&Item>,
         state: &GroupState,
         applied: &mut Applied,
     ) -> bool {
         match part {
-            Part::Check(id) => applied.missing.push(id.clone()),
-            Part::Addition(id) => match self.add.get_mut(id) {
-                Some((_, presence @ Presence::Present)) => {
-                    *presence = Presence::Absent;
-                    return true;
-                }
+            Part::Check(id) => applied.missing.push(id),
+            Part::Addition(id) => {
+                let member = self.add.remove(&id);
                 // A large removal is under way: it spares those that were added after it began, and
                 // knows them by their stamp.
-                Some((_, presence)) if state.open > 0 => *presence = Presence::Present,
-                _ => {
-                    self.add.remove(id);
+                if state.open > 0 {
+                    self.again.extend(member.map(|member| (id, member)));
+                } else {
+                    // The group has not counted the addition, whose writer may have died before.
                     let stamp = item.and_then(|item| item::number(item, "stamp").ok());
                     applied.is_owed |= stamp.is_some_and(|stamp| stamp >= state.member_revision);
                 }
-            },
+            }
+            Part::Restamp(id) => {
+                let member = self.again.remove(&id);
+                self.add.extend(member.map(|member| (id, member)));
+                return true;
+            }
             Part::Removal(id) => {
-                self.remove.remove(id);
+                self.remove.remove(&id);
             }
             Part::Membership => {}
         }

@@ -11,7 +11,7 @@ use crate::store::item::{self, GroupState, Item, Stored};
 use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::{Key, Partition};
 use crate::store::table::allowance::CountLimit;
-use crate::store::table::query::{self, Query, Shown, Window};
+use crate::store::table::query::{self, ProjectedAttributes, Query, Window};
 use crate::store::table::{Table, get};
 
 /// What is read of a partition beyond twice its share of a page, for partitions differ in size.
@@ -88,7 +88,7 @@ impl<'t> Members<'t> {
         partition: &Partition,
         window: Window<'_>,
     ) -> Result<(Vec<Member>, bool), StoreError> {
-        let query = Query::new(partition, &EVERY_KEY, Shown::All).within(window);
+        let query = Query::new(partition, &EVERY_KEY, ProjectedAttributes::All).within(window);
         let page = query.page(self.table).await?;
         let member = |mut item: Item| {
             Ok(Member {
@@ -130,7 +130,7 @@ impl<'t> Members<'t> {
         };
         let mut total = 0;
         for partition in MemberSet::new(self.table, &group.id, state).partitions() {
-            let query = Query::new(&partition, &EVERY_KEY, Shown::Count);
+            let query = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::Count);
             let counted = query.count(self.table, CountLimit::NONE).await?;
             total += counted.unwrap_or(0);
         }
@@ -163,7 +163,7 @@ impl<'t> Members<'t> {
             Some(MemberSet::new(self.table, &group.id, state))
         });
         let keys = sets.flat_map(|set| ids.iter().map(move |id| set.key(id)));
-        let items = get::many(self.table, keys.collect(), Shown::Keys).await?;
+        let items = get::many(self.table, keys.collect(), ProjectedAttributes::Keys).await?;
         let ids = items
             .into_iter()
             .map(|mut item| item::take_text(&mut item, "sk"));
@@ -185,7 +185,7 @@ pub(super) async fn stamps(
     let keys = ids
         .map(|id| set.key(id))
         .collect::<std::collections::BTreeSet<Key>>();
-    let items = get::many(table, keys, Shown::All).await?;
+    let items = get::many(table, keys, ProjectedAttributes::All).await?;
     let stamps = items.into_iter().map(|mut item| {
         let id = item::take_text(&mut item, "sk")?;
         Ok((id, item::number(&item, "stamp")?))

@@ -10,7 +10,7 @@ use crate::store::item::{self, Item, Stored};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{self, Key, Partition, SEPARATOR};
 use crate::store::table::Table;
-use crate::store::table::query::{Query, Shown, Window};
+use crate::store::table::query::{ProjectedAttributes, Query, Window};
 
 /// Lookups under way at once.
 const PARALLEL: usize = 32;
@@ -76,7 +76,7 @@ impl<'t> Memberships<'t> {
     pub async fn of(self, member: &str) -> Result<Vec<Membership>, StoreError> {
         let partition = self.table.keys().memberships(member);
         let range = range_of(member);
-        let items = Query::new(&partition, &range, Shown::All);
+        let items = Query::new(&partition, &range, ProjectedAttributes::All);
         let items = items.all(self.table).await?;
         items.into_iter().map(read).collect()
     }
@@ -195,7 +195,7 @@ impl<'t> Memberships<'t> {
         range: &KeyRange,
         window: Window<'_>,
     ) -> Result<(Vec<Membership>, Option<String>), StoreError> {
-        let query = Query::new(partition, range, Shown::All).within(window);
+        let query = Query::new(partition, range, ProjectedAttributes::All).within(window);
         let page = query.page(self.table).await?;
         let memberships = page.items.into_iter().map(read);
         Ok((memberships.collect::<Result<_, _>>()?, page.next))

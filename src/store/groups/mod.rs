@@ -56,7 +56,7 @@ pub enum MemberPlan {
     /// These are the members, by id. Where they are the members already, or differ by one, that is
     /// found out first.
     Replace(BTreeMap<String, Member>),
-    /// There are none any more.
+    /// The group has no members any more.
     Clear,
 }
 

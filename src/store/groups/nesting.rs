@@ -16,7 +16,7 @@ use crate::store::item::{self, Item, Stored, s, yes};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{self, NESTED, SEPARATOR};
 use crate::store::table::batch::{self, PlainWrite};
-use crate::store::table::query::{Query, Shown};
+use crate::store::table::query::{ProjectedAttributes, Query};
 use crate::store::table::write::Update;
 use crate::store::table::{Table, get};
 
@@ -38,7 +38,7 @@ impl<'t> Nesting<'t> {
     pub async fn inner(self, group: &Stored) -> Result<HashSet<String>, StoreError> {
         let range = KeyRange::prefix(&keys::entry(&group.id, ""));
         let partition = self.table.keys().nesting();
-        let edges = Query::new(&partition, &range, Shown::All);
+        let edges = Query::new(&partition, &range, ProjectedAttributes::All);
         let edges = edges.all(self.table).await?;
         let inner = |mut item: Item| {
             let edge = item::take_text(&mut item, "sk")?;
@@ -67,7 +67,7 @@ impl<'t> Nesting<'t> {
                 .and_then(|kind| kind.as_s().ok())
                 .is_some_and(|kind| kind == "N")
         };
-        let items = get::many(self.table, wanted, Shown::All).await?;
+        let items = get::many(self.table, wanted, ProjectedAttributes::All).await?;
         let has_nested = items.iter().any(is_mark);
         let group = items
             .into_iter()

@@ -15,9 +15,8 @@ use crate::store::error::StoreError;
 use crate::store::index_version::INDEX_VERSION;
 use crate::store::item::{GroupState, Stored};
 use crate::store::resources::entry::Entries;
-use crate::store::resources::write::{self, Besides, New, Refusal};
+use crate::store::resources::write::{self, New};
 use crate::store::table::Table;
-use crate::store::table::transaction::Transaction;
 
 /// A whole new list, or nothing if it is the list that is there. A list that differs by one member is a
 /// change of that member: no reader sees it half done. While a large change is running the current
@@ -93,6 +92,7 @@ pub(super) async fn replace(
         return replace_set::begin(table, &job, attempt.guard, types).await;
     }
     let items = MemberItems {
+        group: &attempt.before.id,
         set: fresh.clone(),
         add: typed(members.into_values(), types),
         ..MemberItems::default()
@@ -130,26 +130,12 @@ pub(super) async fn create(
         return replace_set::begin(table, &job, Guard::Changed, types).await;
     }
     let stored = set::first_state(new, &fresh);
-    let first = FirstMembers {
+    let items = MemberItems {
         group: new.id,
-        items: MemberItems {
-            set: fresh,
-            add: typed(members.into_values(), types),
-            ..MemberItems::default()
-        },
+        set: fresh,
+        add: typed(members.into_values(), types),
+        ..MemberItems::default()
     };
     let entries = new.write.entries;
-    write::create(table, resource_type, stored, entries, &first).await
-}
-
-/// The members that a group is created with.
-struct FirstMembers<'f> {
-    group: &'f str,
-    items: MemberItems<'f>,
-}
-
-impl Besides for FirstMembers<'_> {
-    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, _: &str) {
-        self.items.steps(table, self.group, transaction);
-    }
+    write::create(table, resource_type, stored, entries, &items).await
 }

@@ -20,15 +20,14 @@ use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::error::StoreError;
 use crate::store::index_version::{FIRST_INDEX_VERSION, INDEX_VERSION};
 use crate::store::item::{GroupState, Stored};
-use crate::store::journal::{self, Lease, NewEntry, Note, Stage};
+use crate::store::journal::{Lease, NewEntry, Note, Stage};
 use crate::store::resources::Resources;
 use crate::store::resources::entry::Entries;
-use crate::store::resources::write::{self, Besides, BodyChange, New, Refusal, Write};
+use crate::store::resources::write::{self, BodyChange, New, Write};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
-use crate::store::table::transaction::Transaction;
 
-/// Members written and then checked together; DynamoDB reads so many in one call.
+/// The number of members that are written and then checked together: what DynamoDB reads in one call.
 const CHUNK: usize = 100;
 /// Chunks under way at once.
 const PARALLEL: usize = 4;
@@ -296,17 +295,7 @@ async fn make_group(
         write: body.write(job.now),
     };
     let (stored, entries) = (first_state(new, fresh), &body.entries);
-    write::create(table, resource_type, stored, entries, &Made(lease)).await
-}
-
-/// The creation of a group says in the journal that it is made.
-struct Made<'m>(&'m Lease);
-
-impl Besides for Made<'_> {
-    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, token: &str) {
-        let lost = Refusal::Is(journal::lost());
-        transaction.push(Note::Made(self.0).request(table, token), lost);
-    }
+    write::create(table, resource_type, stored, entries, &Note::Made(lease)).await
 }
 
 async fn flip(

@@ -15,7 +15,7 @@ use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::write::{Condition, Delete, Put, Update};
 
-/// A fresh set has one partition for so many members, each of which takes 1,000 writes a second.
+/// A fresh set has one partition for each of this number of members.
 const MEMBERS_PER_SHARD: usize = 2_500;
 /// The most partitions of one set.
 const MAX_SHARDS: u32 = 64;
@@ -31,13 +31,13 @@ pub(in crate::store) struct MemberSet<'s> {
 /// Which members a removal removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Removal {
-    /// Whoever is there.
+    /// All that are there.
     Any,
     /// Those that were added before the group was as the change saw it, and not again since.
     Earlier,
 }
 
-/// A new set, for so many members.
+/// A new set, for this number of members.
 pub(in crate::store) fn fresh(members: usize) -> GroupState {
     let shards = u32::try_from(members / MEMBERS_PER_SHARD + 1).unwrap_or(u32::MAX);
     GroupState {
@@ -77,6 +77,11 @@ impl<'s> MemberSet<'s> {
             group,
             state,
         }
+    }
+
+    /// What the group says of the set.
+    pub(super) fn state(self) -> &'s GroupState {
+        self.state
     }
 
     /// The partitions of the set.

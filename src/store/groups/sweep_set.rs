@@ -11,7 +11,7 @@ use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::Partition;
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
-use crate::store::table::query::{Query, Shown, Window};
+use crate::store::table::query::{ProjectedAttributes, Query, Window};
 
 /// Partitions that are swept at once.
 const PARALLEL: usize = 8;
@@ -99,7 +99,7 @@ async fn some_members(table: &Table, partition: &Partition) -> Result<Vec<String
         limit: Some(PART),
         ..Window::default()
     };
-    let query = Query::new(partition, &EVERY_KEY, Shown::Keys).within(window);
+    let query = Query::new(partition, &EVERY_KEY, ProjectedAttributes::Keys).within(window);
     let page = query.page(table).await?;
     let id = |mut item: Item| item::take_text(&mut item, "sk");
     page.items.into_iter().map(id).collect()

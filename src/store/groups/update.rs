@@ -54,9 +54,11 @@ pub(super) enum MemberEffect {
     Flip(GroupState),
 }
 
-/// Member items to write and to remove together with a change of their group.
+/// Member items to write and to remove together with a write of their group.
 #[derive(Debug, Default)]
 pub(super) struct MemberItems<'c> {
+    /// The group's `id`.
+    pub(super) group: &'c str,
     /// The set that they belong to.
     pub(super) set: GroupState,
     /// The members to add, who are not there, each with its resource type.
@@ -80,10 +82,10 @@ impl ChangeAttempt<'_> {
 }
 
 /// Members with their resource types.
-pub(super) fn typed<'t>(
+pub(super) fn typed(
     members: impl IntoIterator<Item = Member>,
-    types: &'t Registry,
-) -> Vec<(Member, &'t ResourceType)> {
+    types: &Registry,
+) -> Vec<(Member, &ResourceType)> {
     let typed = members.into_iter().filter_map(|member| {
         let resource_type = types.resource_type(&member.kind)?;
         Some((member, resource_type.as_ref()))
@@ -194,11 +196,9 @@ impl Besides for GroupUpdate<'_> {
     }
 
     fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, token: &str) {
-        self.items
-            .steps(table, &self.attempt.before.id, transaction);
+        self.items.steps(table, transaction, token);
         if let Some(note) = self.note {
-            let lost = Refusal::Is(journal::lost());
-            transaction.push(note.request(table, token), lost);
+            note.steps(table, transaction, token);
         }
     }
 
@@ -260,10 +260,16 @@ impl MemberEffect {
     }
 }
 
-impl MemberItems<'_> {
-    /// The steps that write and remove the items.
-    pub(super) fn steps(&self, table: &Table, group: &str, transaction: &mut Transaction<Refusal>) {
-        let set = MemberSet::new(table, group, &self.set);
+impl Besides for Note<'_> {
+    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, token: &str) {
+        let lost = Refusal::Is(journal::lost());
+        transaction.push(self.request(table, token), lost);
+    }
+}
+
+impl Besides for MemberItems<'_> {
+    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, _: &str) {
+        let set = MemberSet::new(table, self.group, &self.set);
         // A member was added or removed since the members were read.
         let changed = || Refusal::Is(StoreError::VersionMismatch);
         for (member, member_type) in &self.add {
@@ -285,7 +291,7 @@ impl MemberItems<'_> {
 }
 
 /// Checks that a member exists and is not being deleted: its deletion removes the memberships that it
-/// finds, so none may be added behind it.
+/// finds, so no writer may add one later.
 pub(super) fn exists(table: &Table, resource_type: &ResourceType, id: &str) -> Check {
     let condition = Condition::new("attribute_exists(pk) AND attribute_not_exists(del)");
     Check::new(table.keys().resources(resource_type).key(id), condition)

@@ -15,7 +15,7 @@ use crate::store::key_range::KeyRange;
 use crate::store::keys::{Key, SEPARATOR};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
-use crate::store::table::query::{Query, Shown};
+use crate::store::table::query::{ProjectedAttributes, Query};
 use crate::store::table::write::{Condition, Delete, Put, Request, Update};
 
 /// A writer stops so long before its lease ends, longer than one call takes: its last call is over
@@ -227,7 +227,9 @@ pub(super) fn key(table: &Table, sort: &str) -> Key {
 /// The items of the journal in a range.
 pub(super) async fn items(table: &Table, range: &KeyRange) -> Result<Vec<Item>, StoreError> {
     let partition = table.keys().journal();
-    Query::new(&partition, range, Shown::All).all(table).await
+    Query::new(&partition, range, ProjectedAttributes::All)
+        .all(table)
+        .await
 }
 
 /// Removes the items of the journal with these sort keys.

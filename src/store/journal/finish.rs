@@ -23,7 +23,7 @@ const OVERDUE_MILLIS: u64 = 5 * 60 * 1000;
 const MAX_NAME: usize = 40;
 
 /// An entry as it is read back.
-struct Entry {
+struct StoredEntry {
     key: String,
     /// All its parts. They are complete if they can be parsed.
     text: String,
@@ -138,7 +138,7 @@ impl<'t> Journal<'t> {
         Ok(unfinished)
     }
 
-    fn describe(self, entry: &Entry) -> Unfinished {
+    fn describe(self, entry: &StoredEntry) -> Unfinished {
         let (begun, now) = (begun(&entry.key), self.table.now_millis());
         let lease_until = entry.lease_until.or(begun);
         Unfinished {
@@ -152,7 +152,11 @@ impl<'t> Journal<'t> {
     }
 
     /// Finishes one entry, under as many leases as it takes.
-    async fn finish_entry(self, entry: &Entry, types: &Registry) -> Result<Outcome, StoreError> {
+    async fn finish_entry(
+        self,
+        entry: &StoredEntry,
+        types: &Registry,
+    ) -> Result<Outcome, StoreError> {
         let now = self.table.now_millis();
         if entry.lease_until.is_some_and(|until| until >= now) {
             return Ok(Outcome::Other);
@@ -223,7 +227,7 @@ impl<'t> Journal<'t> {
     }
 
     /// What is to be done, if this version knows it.
-    fn work(self, entry: &Entry) -> Option<Box<dyn Work>> {
+    fn work(self, entry: &StoredEntry) -> Option<Box<dyn Work>> {
         let is_known = entry.has_known_step && entry.lease_until.is_some();
         (self.parse)(&entry.text).filter(|_| is_known)
     }
@@ -244,15 +248,15 @@ impl<'t> Journal<'t> {
 
     /// Whether an entry is as it was read. One that cannot be parsed may have lost its further parts
     /// because its writer was ending it while it was read.
-    async fn is_still_there(self, entry: &Entry) -> Result<bool, StoreError> {
+    async fn is_still_there(self, entry: &StoredEntry) -> Result<bool, StoreError> {
         let head = get::one(self.table, &entry::key(self.table, &entry.key)).await?;
         Ok(head.is_some_and(|head| item::number(&head, "leaseUntil").ok() == entry.lease_until))
     }
 
     /// Every entry, the oldest first; and the keys of orphans, which are parts of entries that were
     /// never written to the end and whose lease is over.
-    async fn entries(self) -> Result<(Vec<Entry>, Vec<String>), StoreError> {
-        let mut entries = Vec::<Entry>::new();
+    async fn entries(self) -> Result<(Vec<StoredEntry>, Vec<String>), StoreError> {
+        let mut entries = Vec::<StoredEntry>::new();
         let mut orphans = Vec::new();
         let now = self.table.now_millis();
         for mut item in entry::items(self.table, &EVERY_KEY).await? {
@@ -263,7 +267,7 @@ impl<'t> Journal<'t> {
             match entries.last_mut() {
                 // The parts of an entry follow its head.
                 Some(entry) if is_part_of(&key, entry) => entry.text.push_str(&text),
-                _ if !is_part => entries.push(Entry {
+                _ if !is_part => entries.push(StoredEntry {
                     key,
                     text,
                     lease_until,
@@ -278,7 +282,7 @@ impl<'t> Journal<'t> {
     }
 }
 
-impl Entry {
+impl StoredEntry {
     /// The name of the kind of work, which is the one key of its JSON object; empty if there is no
     /// such name.
     fn name(&self) -> &str {
@@ -294,7 +298,7 @@ impl Entry {
 }
 
 /// Whether a sort key is that of a further part of the entry.
-fn is_part_of(key: &str, entry: &Entry) -> bool {
+fn is_part_of(key: &str, entry: &StoredEntry) -> bool {
     key.strip_prefix(&entry.key)
         .is_some_and(|rest| rest.starts_with(SEPARATOR))
 }
@@ -306,7 +310,7 @@ mod tests {
     #[test]
     fn an_entry_is_named_by_what_it_does_and_by_nothing_else() {
         let name = |text: &str| {
-            let entry = Entry {
+            let entry = StoredEntry {
                 key: String::new(),
                 text: text.to_owned(),
                 lease_until: Some(0),

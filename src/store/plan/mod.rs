@@ -1,7 +1,7 @@
 //! Which keys answer a filter.
 //!
-//! A plan names the items that every matching resource is found by. It may find more: whoever reads
-//! by a plan evaluates the filter on what comes, so that reading by keys is never a second semantics.
+//! A plan names the items that every matching resource is found by. It may find more: a query evaluates
+//! the filter on what it reads by a plan, so that reading by keys is never a second semantics.
 //! It must not know how pages are cut.
 
 mod access;

@@ -86,8 +86,8 @@ impl Entries {
         crowded.map(|(path, values)| (path.as_str(), *values))
     }
 
-    /// The first index that holds fewer of the values than there are, where there were not so many
-    /// before.
+    /// The first index that cannot hold all values, and held more of them before: the index's path, and
+    /// how many values there are now.
     #[must_use]
     pub fn crowded_since(&self, before: &Self) -> Option<(&str, usize)> {
         let had = |path: &str| before.crowded.get(path).copied().unwrap_or(0);

@@ -11,7 +11,7 @@ use crate::store::item::{self, Item, Stored, n, s, token};
 use crate::store::key_range::{EVERY_KEY, KeyRange};
 use crate::store::keys::{self, Key, Partition};
 use crate::store::table::allowance::CountLimit;
-use crate::store::table::query::{Query, Shown, Window};
+use crate::store::table::query::{ProjectedAttributes, Query, Window};
 use crate::store::table::transaction::Transaction;
 use crate::store::table::write::{Check, Condition, Delete};
 use crate::store::table::{Table, get};
@@ -77,7 +77,7 @@ impl<'t> Indexes<'t> {
     ) -> Result<HashMap<String, String>, StoreError> {
         let partition = self.partition(resource_type, index);
         let keys = texts.iter().map(|text| partition.key(keys::claim(text)));
-        let items = get::many(self.table, keys.collect(), Shown::Entry).await?;
+        let items = get::many(self.table, keys.collect(), ProjectedAttributes::Entry).await?;
         let claims = items.into_iter().map(|mut item| {
             let key = item::take_text(&mut item, "sk")?;
             let text = key.strip_suffix(keys::SEPARATOR).unwrap_or(&key);
@@ -121,7 +121,7 @@ impl<'t> Indexes<'t> {
             return Ok(Some(0));
         }
         let partition = self.partition(resource_type, index);
-        let query = Query::new(&partition, range, Shown::Count).within(from);
+        let query = Query::new(&partition, range, ProjectedAttributes::Count).within(from);
         query.count(self.table, limit).await
     }
 
@@ -141,7 +141,7 @@ impl<'t> Indexes<'t> {
             return Ok(Some(0));
         }
         let partition = self.partition(resource_type, index);
-        let query = Query::new(&partition, range, Shown::Entry);
+        let query = Query::new(&partition, range, ProjectedAttributes::Entry);
         let mut ids = HashSet::new();
         let id = |mut entry: Item| item::take_text(&mut entry, "id");
         let end = query.read(self.table, limit, |page| {
@@ -171,7 +171,7 @@ impl<'t> Indexes<'t> {
             .flat_map(|(stored, entries)| entries.iter().map(|entry| key(entry, &stored.id)))
             .collect();
         let mut found = HashSet::new();
-        for mut item in get::many(self.table, wanted, Shown::All).await? {
+        for mut item in get::many(self.table, wanted, ProjectedAttributes::All).await? {
             let id = item::take_text(&mut item, "id")?;
             found.insert((Key::of(&mut item)?, id));
         }
@@ -262,7 +262,7 @@ impl<'t> Indexes<'t> {
         range: &KeyRange,
         window: Window<'_>,
     ) -> Result<IndexPage, StoreError> {
-        let query = Query::new(partition, range, Shown::Entry).within(window);
+        let query = Query::new(partition, range, ProjectedAttributes::Entry).within(window);
         let page = query.page(self.table).await?;
         let entries = page.items.into_iter().map(|mut item| {
             let key = item::take_text(&mut item, "sk")?;

@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::index_version::INDEX_VERSION;
 use super::item::{self, Item, Stored, n, s, token};
 use super::key_range::EVERY_KEY;
-use super::table::query::{Query, Shown, Window};
+use super::table::query::{ProjectedAttributes, Query, Window};
 use super::table::write::{Condition, Delete, Update};
 use super::table::{Table, get};
 use crate::protocol::schema::ResourceType;
@@ -66,7 +66,10 @@ impl<'t> Resources<'t> {
         ids: &[String],
     ) -> Result<Vec<Stored>, StoreError> {
         let mut found = HashMap::new();
-        for item in self.living(resource_type, ids, Shown::Resource).await? {
+        for item in self
+            .living(resource_type, ids, ProjectedAttributes::Resource)
+            .await?
+        {
             let stored = Stored::from_item(item)?;
             found.insert(stored.id.clone(), stored);
         }
@@ -82,7 +85,9 @@ impl<'t> Resources<'t> {
         resource_type: &ResourceType,
         ids: &[String],
     ) -> Result<Vec<String>, StoreError> {
-        let found = self.living(resource_type, ids, Shown::Keys).await?;
+        let found = self
+            .living(resource_type, ids, ProjectedAttributes::Keys)
+            .await?;
         let found = found
             .into_iter()
             .map(|mut item| item::take_text(&mut item, "sk"));
@@ -96,7 +101,7 @@ impl<'t> Resources<'t> {
         self,
         resource_type: &ResourceType,
         ids: &[String],
-        shown: Shown,
+        shown: ProjectedAttributes,
     ) -> Result<Vec<Item>, StoreError> {
         let partition = self.table.keys().resources(resource_type);
         let keys = ids.iter().map(|id| partition.key(id));
@@ -115,7 +120,8 @@ impl<'t> Resources<'t> {
         window: Window<'_>,
     ) -> Result<ResourcePage, StoreError> {
         let partition = self.table.keys().resources(resource_type);
-        let query = Query::new(&partition, &EVERY_KEY, Shown::Resource).within(window);
+        let query =
+            Query::new(&partition, &EVERY_KEY, ProjectedAttributes::Resource).within(window);
         let page = query.page(self.table).await?;
         let items = page.items.into_iter();
         let living = items.filter(|item| !item::is_deleted(item));
@@ -131,7 +137,7 @@ impl<'t> Resources<'t> {
     /// `Unavailable`, `Backend`.
     pub async fn total(self, resource_type: &ResourceType) -> Result<u64, StoreError> {
         let partition = self.table.keys().counters(resource_type);
-        let items = Query::new(&partition, &EVERY_KEY, Shown::Number);
+        let items = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::Number);
         let items = items.all(self.table).await?;
         let count = |item: &Item| item.get("n")?.as_n().ok()?.parse::<i64>().ok();
         let total: i64 = items.iter().filter_map(count).sum();

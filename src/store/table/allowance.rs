@@ -41,7 +41,7 @@ impl Allowance {
         }
     }
 
-    /// How many items each of so many calls may read; nothing if the limit is reached.
+    /// How many items each of `calls` calls may read; nothing if the limit is reached.
     pub(super) fn share(&self, calls: usize) -> Option<usize> {
         let affordable = match self.spent {
             0 => self.left.saturating_mul(ITEMS_PER_UNIT) / 1_000,
@@ -55,8 +55,8 @@ impl Allowance {
         (is_left && share > 0).then(|| usize::try_from(share).unwrap_or(usize::MAX))
     }
 
-    /// Takes off what a call has read: so many items, for so many thousandths of a read unit if the
-    /// table reports that.
+    /// Takes off what a call has read: the number of items, and what they cost in thousandths of a read
+    /// unit if the table reports that.
     pub(super) fn spend(&mut self, items: u64, milliunits: Option<u64>) {
         // A table that does not report capacity is counted with the same guess as before.
         let guess = || items.saturating_mul(1_000) / ITEMS_PER_UNIT;

@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::call::{Backoff, passes};
 use super::meter::Account;
-use super::query::Shown;
+use super::query::ProjectedAttributes;
 use super::{Table, broken};
 use crate::store::error::StoreError;
 use crate::store::item::Item;
@@ -47,7 +47,7 @@ pub(in crate::store) async fn one(table: &Table, key: &Key) -> Result<Option<Ite
 pub(in crate::store) async fn many(
     table: &Table,
     keys: BTreeSet<Key>,
-    shown: Shown,
+    shown: ProjectedAttributes,
 ) -> Result<Vec<Item>, StoreError> {
     let keys: Vec<Item> = keys.iter().map(Key::to_item).collect();
     let batches = keys
@@ -68,7 +68,7 @@ pub(in crate::store) async fn many(
 async fn batch(
     table: &Table,
     mut wanted: Vec<Item>,
-    shown: Shown,
+    shown: ProjectedAttributes,
 ) -> Result<Vec<Item>, StoreError> {
     let mut found = Vec::with_capacity(wanted.len());
     let mut backoff = Backoff::default();

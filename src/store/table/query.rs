@@ -41,7 +41,7 @@ pub struct Window<'w> {
 /// What is shown of items that are read. It costs the same capacity; what is not shown need not be
 /// sent and decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Shown {
+pub(in crate::store) enum ProjectedAttributes {
     /// Everything.
     All,
     /// The sort key, and whether it is a tombstone.
@@ -59,7 +59,7 @@ pub(in crate::store) enum Shown {
 /// The names of attributes that DynamoDB reserves.
 const RESERVED: [(&str, &str); 3] = [("#set", "set"), ("#inner", "inner"), ("#open", "open")];
 
-impl Shown {
+impl ProjectedAttributes {
     pub(super) fn expression(self) -> Option<String> {
         let names = match self {
             Self::All | Self::Count => return None,
@@ -89,7 +89,7 @@ pub(in crate::store) struct Query<'q> {
     partition: &'q Partition,
     range: &'q KeyRange,
     window: Window<'q>,
-    shown: Shown,
+    shown: ProjectedAttributes,
     /// Only items whose `type` is this. What is left out costs the same.
     of_type: Option<&'q str>,
     account: Account,
@@ -115,7 +115,7 @@ impl<'q> Query<'q> {
     pub(in crate::store) fn new(
         partition: &'q Partition,
         range: &'q KeyRange,
-        shown: Shown,
+        shown: ProjectedAttributes,
     ) -> Self {
         Self {
             partition,
@@ -127,7 +127,7 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// The same from another key on, another way, or no more than so many items.
+    /// The same from another key on, in the other order, or with a limit.
     pub(in crate::store) fn within(self, window: Window<'q>) -> Self {
         Self { window, ..self }
     }
@@ -333,7 +333,7 @@ pub(in crate::store) async fn count_of_type(
                 limit: Some(share),
                 ..Window::default()
             };
-            let query = Query::new(partition, &EVERY_KEY, Shown::Count).of_type(name);
+            let query = Query::new(partition, &EVERY_KEY, ProjectedAttributes::Count).of_type(name);
             query.within(window).page(table).await
         });
         let pages = try_join_all(reads).await?;
