@@ -36,8 +36,8 @@ pub(super) fn roles(clock: Arc<dyn Clock>) -> Roles {
     Cache::new(LIMITS, clock)
 }
 
-/// Checks that the user that the caller stands for, if it stands for one, is there and active.
-/// One call for such a caller, none for others; it is counted with the tenant's configuration.
+/// Checks that the user that the credential belongs to, if it belongs to one, exists and is active.
+/// This takes one call for such a caller, which is counted with the tenant's configuration.
 ///
 /// # Errors
 /// `Unauthorized`, as for a credential that was revoked; `Unavailable`.

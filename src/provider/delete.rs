@@ -64,7 +64,7 @@ pub(super) async fn delete(
             Err(StoreError::VersionMismatch) if guard == Guard::Whole => {
                 return Err(changed_since_read());
             }
-            // Another request has changed or deleted the resource: it is looked at again.
+            // Another request has changed the resource, or has begun to delete it: it is read again.
             Err(StoreError::VersionMismatch | StoreError::NotFound) => {
                 scope.store.pause(&mut backoff).await?;
             }

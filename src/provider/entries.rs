@@ -9,7 +9,7 @@ use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Membership, ResourceType};
 use crate::store::{Entries, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 
-/// Every key that a resource stands under with this body, which it has had since `modified`, in
+/// Every key that a resource has in an index with this body, which it has had since `modified`, in
 /// milliseconds since the Unix epoch.
 pub(super) fn entries(
     body: &Map<String, Value>,

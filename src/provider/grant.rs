@@ -18,8 +18,8 @@ use crate::protocol::resource::Resource;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::{Permission, Permissions};
 
-/// Attributes of a user that `/Me` does not change. `groups`, which no client writes, stands here so
-/// that the list is complete.
+/// Attributes of a user that `/Me` does not change. `groups`, which no client writes, is listed
+/// because it is shown like the others.
 const DECIDED_BY_OTHERS: [&str; 6] = [
     "userName",
     "active",

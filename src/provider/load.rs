@@ -14,7 +14,7 @@ use crate::protocol::resource::{DraftKind, Resource};
 use crate::protocol::schema::ResourceType;
 use crate::store::{Entries, Loading, Member, New, PlainItem, Write};
 
-/// The sink is given about so many items at a time.
+/// The sink is given about this many items at a time.
 const PART: usize = 10_000;
 
 /// Where the items go.
@@ -54,7 +54,7 @@ pub(super) async fn loader<'s>(
 
 impl Loader<'_> {
     /// Loads a resource as a POST at `now` would create it, in milliseconds since the Unix epoch.
-    /// Unique values must be; nobody checks.
+    /// Unique values are not checked to be unique.
     ///
     /// # Errors
     /// `InvalidValue` and `InvalidSyntax` for a body that does not fit the type; what the sink says.
@@ -139,7 +139,7 @@ impl Loader<'_> {
         Ok(loaded)
     }
 
-    /// Hands the items on once there are so many.
+    /// Hands the items on once this many are waiting.
     fn drain(&mut self, at: usize) -> Result<()> {
         if self.loading.waiting() < at {
             return Ok(());

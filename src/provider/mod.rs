@@ -257,7 +257,7 @@ impl Provider {
     }
 
     /// Carries out a bulk request: one result for each operation that was tried, in the order of the
-    /// request. With `failOnErrors` nothing is tried after so many errors; otherwise everything is,
+    /// request. With `failOnErrors` nothing is tried after that number of errors; otherwise everything is,
     /// as far as there is time, and what is not has `Unavailable` as its result.
     ///
     /// `size` is the size of the request's body in bytes.
@@ -357,7 +357,7 @@ impl Provider {
     /// of changes comes or goes.
     ///
     /// Other processes learn of it one after the other. Until [`build_indexes`](Self::build_indexes)
-    /// is through, all of them maintain that index and none reads by it, whether it comes or goes.
+    /// is through, all of them maintain that index and no query uses it, whether it comes or goes.
     ///
     /// # Errors
     /// `InvalidValue` naming the switch that is out of its range; `Unavailable` when the table is out

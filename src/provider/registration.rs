@@ -99,8 +99,8 @@ pub(super) async fn replace_resource_type(
     Ok(Registered { name, building })
 }
 
-/// Writes down which indexes a change of the configuration brings to resources that are there,
-/// before the change itself, so that nobody reads by them too early.
+/// Stores which indexes a change of the configuration adds to types that have resources. This comes
+/// before the change itself: otherwise another process would query an index that is not complete.
 async fn announce_indexes(
     admin: &Administration<'_>,
     before: TenantConfig,

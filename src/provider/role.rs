@@ -40,6 +40,7 @@ pub(super) async fn add_own_roles(admin: &Administration<'_>) -> Result<Vec<(Str
         let new = New { id: &id, write };
         match store.resources().create(resource_type, new).await {
             Ok(_) => made.push((name.to_owned(), id)),
+            // The tenant has a role of this name already, which stays as it is.
             Err(StoreError::Taken { .. }) => {}
             Err(error) => return Err(error.into()),
         }

@@ -27,7 +27,7 @@ use operation::{Effect, perform, take_back};
 use progress::{Begun, Progress};
 use queue::Queue;
 
-/// So many operations run at the same time.
+/// Up to this many operations run at the same time.
 const MAX_RUNNING: usize = 16;
 /// Nothing new begins when the request has less time than this left.
 const LEFT_TO_BEGIN: Duration = Duration::from_secs(5);

@@ -153,8 +153,8 @@ impl<'s> Progress<'s> {
         }
     }
 
-    /// The results in the order of the request. What too many errors kept from being tried has none;
-    /// what the time did not suffice for is refused.
+    /// The results in the order of the request. Operations that were not tried because of too many
+    /// errors have no result; those that did not start in time are refused.
     pub(super) fn into_results(self) -> Vec<Performed> {
         let lists_all = !self.has_too_many_errors();
         let unfinished: Vec<usize> = self
@@ -185,7 +185,7 @@ impl<'s> Progress<'s> {
 
 fn not_begun_in_time() -> Error {
     Error::unavailable(
-        "The time did not suffice for this operation; nothing was done, send it again",
+        "Ran out of time before this operation started. Nothing was changed; send it again",
     )
 }
 

@@ -13,9 +13,9 @@ use crate::protocol::resource::relative_reference;
 use crate::protocol::schema::ResourceType;
 use crate::store::{Membership, Stored};
 
-/// Nested groups are followed so far up; further ones are left out.
+/// Nested groups are followed over this many levels; further ones are left out.
 const MAX_LEVELS: usize = 10;
-/// So many groups inside one are looked through for its members.
+/// Up to this many groups inside one are searched for its members.
 const MAX_NESTED: usize = 200;
 
 /// `groups` of each resource that is in any, by resource id.

@@ -18,7 +18,8 @@ use crate::store::{Member, Stored};
 /// The most members that one request may name.
 pub(in crate::provider) const MAX_MEMBERS: usize = 20_000;
 
-/// `display` of members is looked up for so many of them, and left out of larger groups.
+/// Up to this many members of a group are shown with a `display` that is looked up; in larger groups it
+/// is left out.
 pub(in crate::provider) const MAX_DISPLAYS: usize = 100;
 
 /// `members` of each group, `[]` where it has none, unless there are more than the tenant shows
@@ -93,8 +94,9 @@ pub(in crate::provider) fn members_to_read(scope: &Scope, group: &Stored) -> usi
     }
 }
 
-/// Whether a group counts so many members that they need not be read to know that they are not
-/// shown. The count may be wrong by what dead writers did, so it has to be twice too many.
+/// Whether a group has too many members to be shown by its own count, so that they need not be read.
+/// The count is off by what writers did that died before they counted it, so it has to be more than
+/// twice the limit.
 fn has_too_many(scope: &Scope, group: &Stored) -> bool {
     let about = group.about_members();
     usize::try_from(about).is_ok_and(|about| about > 2 * inline_cap(scope))
@@ -168,7 +170,7 @@ pub(in crate::provider) fn member_value(
     Value::Object(value)
 }
 
-/// The names for people of members that the client gave none, by id.
+/// The names for people of those members to which the client gave no name, by id.
 pub(in crate::provider) async fn displays(
     scope: &Scope,
     members: &[&Member],

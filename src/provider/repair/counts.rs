@@ -48,8 +48,8 @@ pub(super) async fn mend_member_counts(
                 continue;
             }
             let (said, counted) = (group.about_members(), store.members().count(group).await?);
-            // Whoever changes members writes their items before the group: what is seen in between
-            // is not seen twice.
+            // A request that changes members writes their items before the group. So the count is
+            // compared only if two counts agree and the group did not change between them.
             if i64::try_from(counted) == Ok(said)
                 || has_changed(&store, resource_type, group).await?
                 || store.members().count(group).await? != counted

@@ -73,7 +73,7 @@ pub(in crate::provider) async fn build_indexes(admin: &Administration<'_>) -> Re
 }
 
 /// How long other processes may still write by a configuration from before this time, which is in
-/// milliseconds since the Unix epoch. `None` if none does any more.
+/// milliseconds since the Unix epoch. `None` if no process does any more.
 fn seconds_until_known(admin: &Administration<'_>, since: u64) -> Option<u64> {
     let wait = (since + LATEST_MILLIS).saturating_sub(admin.now());
     (wait > 0).then(|| wait.div_ceil(1000))

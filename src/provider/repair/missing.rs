@@ -104,8 +104,8 @@ struct Mending<'m> {
 }
 
 impl Mending<'_> {
-    /// Writes the missing entries of a resource. Whoever changes it meanwhile writes those that
-    /// change, so it is looked at again for the others.
+    /// Writes the missing entries of a resource. A request that changes the resource meanwhile writes
+    /// only the entries that it changes, so the resource is read again for the others.
     async fn mend(
         self,
         store: &TenantStore,
@@ -121,7 +121,9 @@ impl Mending<'_> {
         let mut stored = stored.clone();
         loop {
             match store.indexes().put(resource_type, &stored, &missing).await {
+                // Another request has changed the resource: below it is read again.
                 Err(StoreError::VersionMismatch) => {}
+                // No repair can decide which of the two resources keeps the value.
                 Err(StoreError::Taken { attribute }) => {
                     let conflict = format!("{} {attribute} {}", resource_type.name, stored.id);
                     findings.conflicts.push(conflict);

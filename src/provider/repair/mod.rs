@@ -1,8 +1,8 @@
 //! Builds indexes that were registered late, and mends index entries and counters.
 //!
-//! Both go through all resources of a type, page by page, while requests go on: what they write is
-//! conditional on the resource being as it was read, and what was changed meanwhile was written by
-//! somebody who knows the index.
+//! Both read all resources of a type, page by page, while requests go on. Each write is conditional on
+//! the resource being as it was read. A resource that changed in between was written by a request that
+//! knows the index.
 
 mod counts;
 mod findings;
@@ -81,9 +81,10 @@ async fn examine_journal(
     Ok(())
 }
 
-/// Somebody who changed or deleted the resource meanwhile has changed what was to be mended.
+/// The result of mending a resource, without the refusals that mean that there is nothing to mend.
 fn ignore_changed(result: Result<(), StoreError>) -> Result<()> {
     match result {
+        // Another request has changed or deleted the resource, and its entries and counts with it.
         Ok(()) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -108,6 +108,7 @@ async fn drop_stray(
             .indexes()
             .drop_stray(resource_type, path, &stray, seen.as_ref());
         match dropped.await {
+            // The resource has changed: below it is read again, and may have the entry now.
             Err(StoreError::VersionMismatch) => {}
             other => return ignore_changed(other),
         }
