@@ -51,8 +51,8 @@ pub(super) async fn look_up(
 }
 
 async fn groups(scope: &Scope, found: &[(String, Stored)]) -> Result<HashMap<String, LookedUp>> {
-    let resources: Vec<Stored> = found.iter().map(|(_, stored)| stored.clone()).collect();
-    let values = groups_values(scope, &resources).await?;
+    let ids = found.iter().map(|(_, stored)| stored.id.as_str());
+    let values = groups_values(scope, ids).await?;
     let looked_up = |value| LookedUp {
         value: Some(value),
         residual: None,

@@ -18,12 +18,11 @@ const MAX_LEVELS: usize = 10;
 /// Up to this many groups inside one are searched for its members.
 const MAX_NESTED: usize = 200;
 
-/// `groups` of each resource that is in any, by resource id.
+/// `groups` of each of these resources that is in any, by resource id.
 pub(in crate::provider) async fn groups_values(
     scope: &Scope,
-    resources: &[Stored],
+    ids: impl Iterator<Item = &str>,
 ) -> Result<HashMap<String, Value>> {
-    let ids = resources.iter().map(|stored| stored.id.as_str());
     let memberships = scope.store.memberships().of_all(ids).await?;
     groups_of(scope, memberships).await
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Scope;
 use crate::protocol::error::Result;
 use crate::protocol::projection::Projection;
-use crate::protocol::resource::Resource;
+use crate::protocol::resource::pick;
 use crate::protocol::schema::{Membership, ResourceType};
 use crate::store::Stored;
 use groups::groups_values;
@@ -77,7 +77,8 @@ pub(super) async fn related(
         Some(membership) if !projection.wants(membership.attribute()) => Ok(HashMap::new()),
         Some(Membership::Members) => members_values(scope, resources, projection).await,
         Some(Membership::MemberOf) => {
-            let groups = groups_values(scope, resources).await?.into_iter();
+            let ids = resources.iter().map(|stored| stored.id.as_str());
+            let groups = groups_values(scope, ids).await?.into_iter();
             let groups = groups.map(|(id, groups)| (id, Related::Value(groups)));
             Ok(groups.collect())
         }
@@ -87,11 +88,12 @@ pub(super) async fn related(
 
 /// A resource's name for people: `displayName`, else the first of the names it must have.
 pub(super) fn display(stored: &Stored) -> Result<Option<String>> {
-    let body = Resource::from_text(&stored.body)?.into_body();
-    let name = ["displayName", "userName", "name"]
+    let names = ["displayName", "userName", "name"];
+    let body = pick(&stored.body, |name| names.contains(&name))?;
+    let texts = names
         .iter()
-        .find_map(|name| body.get(*name).and_then(Value::as_str));
-    Ok(name.map(str::to_owned))
+        .filter_map(|name| body.get(*name).and_then(Value::as_str));
+    Ok(texts.map(str::to_owned).next())
 }
 
 #[cfg(test)]
