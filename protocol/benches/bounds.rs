@@ -202,7 +202,7 @@ fn parsing_names() {
                 dialect: Dialect::Ionic,
                 resource_type: user(),
             };
-            black_box(view.request(body(text)?)?);
+            black_box(v1::request(view, body(text)?)?);
             Ok(())
         },
     );
@@ -318,7 +318,7 @@ fn patching_parts() {
                 resource_type: user(),
             };
             let rules = Rules::default();
-            let message = view.patch(body(text)?, &mut Reading::new(&rules))?;
+            let message = v1::patch(view, body(text)?, &mut Reading::new(&rules))?;
             patch(&crowded, &Value::Object(message).to_string())
         },
     );

@@ -6,7 +6,7 @@ use scim_protocol::patch::{MemberOp, PatchOutcome, PatchRequest};
 use scim_protocol::profile::{Reading, Rules};
 use scim_protocol::resource::{DraftKind, Resource};
 use scim_protocol::schema::{Registry, ResourceType};
-use scim_protocol::v1::{Dialect, View};
+use scim_protocol::v1::{self, Dialect, View};
 use serde_json::{Map, Value, json};
 
 fn object(value: &Value) -> Map<String, Value> {
@@ -18,10 +18,10 @@ fn resource_type(name: &str) -> &'static ResourceType {
 }
 
 /// A stored resource, from how a 1.1 client would create it.
-fn stored(view: &View<'_>, body: &Value) -> Resource {
+fn stored(view: View<'_>, body: &Value) -> Resource {
     let rules = Rules::default();
     let mut reading = Reading::new(&rules);
-    let body = view.request(object(body)).unwrap().body;
+    let body = v1::request(view, object(body)).unwrap().body;
     let registry = Registry::builtin();
     let verb = DraftKind::Create { id: "7" };
     Resource::from_request(body, view.resource_type, registry, &mut reading, verb)
@@ -29,7 +29,7 @@ fn stored(view: &View<'_>, body: &Value) -> Resource {
         .resource
 }
 
-fn apply(view: &View<'_>, given: &Value, message: &Map<String, Value>) -> PatchOutcome {
+fn apply(view: View<'_>, given: &Value, message: &Map<String, Value>) -> PatchOutcome {
     let rules = Rules::default();
     let mut reading = Reading::new(&rules);
     let request = PatchRequest::parse(message, &mut reading).unwrap();
@@ -51,12 +51,12 @@ fn patched(name: &str, given: &Value, body: &Value) -> Value {
         resource_type: resource_type(name),
     };
     let rules = Rules::default();
-    let message = view.patch(object(body), &mut Reading::new(&rules)).unwrap();
-    read(&view, apply(&view, given, &message))
+    let message = v1::patch(view, object(body), &mut Reading::new(&rules)).unwrap();
+    read(view, apply(view, given, &message))
 }
 
-fn read(view: &View<'_>, patched: PatchOutcome) -> Value {
-    let mut answer = view.answer(patched.resource.into_body());
+fn read(view: View<'_>, patched: PatchOutcome) -> Value {
+    let mut answer = v1::answer(view, patched.resource.into_body());
     answer.remove("schemas");
     answer.remove("id");
     Value::Object(answer)
@@ -145,8 +145,8 @@ fn members_join_and_leave() {
     };
     let ops = |body: &Value| {
         let rules = Rules::default();
-        let message = view.patch(object(body), &mut Reading::new(&rules)).unwrap();
-        apply(&view, &json!({"displayName": "G"}), &message).members
+        let message = v1::patch(view, object(body), &mut Reading::new(&rules)).unwrap();
+        apply(view, &json!({"displayName": "G"}), &message).members
     };
     let swap: Value =
         serde_json::from_str(include_str!("data/scim11/patch-swap-member.json")).unwrap();
@@ -175,11 +175,9 @@ fn a_put_of_the_ionic_api_leaves_the_rest_alone() {
     let body = json!({"schemas": ["urn:scim:schemas:core:1.0"], "name": "M", "status": false, "plugin": "",
         "source": {"name": "z"}, "subjectAttributes": null});
     let rules = Rules::default();
-    let message = view
-        .merging_put(object(&body), &mut Reading::new(&rules))
-        .unwrap();
+    let message = v1::merging_put(view, object(&body), &mut Reading::new(&rules)).unwrap();
     assert_eq!(
-        read(&view, apply(&view, &given, &message)),
+        read(view, apply(view, &given, &message)),
         json!({"name": "M", "status": false, "os": "linux", "source": {"name": "z"},
                "enrollmentAssertion": {"userId": "7", "userAttributes": {"x": 1}}})
     );
@@ -194,7 +192,7 @@ fn what_is_written_as_1_1_is_read_as_1_1() {
         dialect: Dialect::General,
         resource_type: resource_type("User"),
     };
-    let answer = view.answer(stored(&view, &given).into_body());
+    let answer = v1::answer(view, stored(view, &given).into_body());
     for (name, value) in given.as_object().unwrap() {
         match name.as_str() {
             "id" | "meta" | "groups" | "password" => {}

@@ -5,6 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
+use super::patch;
+use super::request;
+use super::user_name;
 use super::{Dialect, Request, View};
 use crate::bulk::{BulkEntry, BulkOperation, BulkRequest, Label, Method, OperationTarget};
 use crate::error::Result;
@@ -79,35 +82,33 @@ pub fn bulk_request(
     })
 }
 
-impl View<'_> {
-    /// The creation of a resource together with what completes it, as the bulk request that does all
-    /// of it or nothing.
-    #[must_use]
-    pub fn creation(&self, request: Request, registry: &Registry) -> BulkRequest {
-        let name = "new";
-        let endpoint = &self.resource_type.endpoint;
-        let groups = request.groups.into_iter();
-        let entry = BulkEntry {
-            label: Label {
-                method: Method::Post.name().to_owned(),
-                bulk_id: Some(name.to_owned()),
-                path: format!("/{endpoint}"),
-            },
-            operation: Ok(BulkOperation {
-                method: Method::Post,
-                endpoint: endpoint.clone(),
-                target: OperationTarget::New(name.to_owned()),
-                version: None,
-                data: request.body,
-            }),
-            completions: groups
-                .map(|group| membership(registry, group, name))
-                .collect(),
-        };
-        BulkRequest {
-            fail_on_errors: None,
-            entries: vec![entry],
-        }
+/// The creation of a resource together with what completes it, as the bulk request that does all
+/// of it or nothing.
+#[must_use]
+pub fn creation(view: View<'_>, request: Request, registry: &Registry) -> BulkRequest {
+    let name = "new";
+    let endpoint = &view.resource_type.endpoint;
+    let groups = request.groups.into_iter();
+    let entry = BulkEntry {
+        label: Label {
+            method: Method::Post.name().to_owned(),
+            bulk_id: Some(name.to_owned()),
+            path: format!("/{endpoint}"),
+        },
+        operation: Ok(BulkOperation {
+            method: Method::Post,
+            endpoint: endpoint.clone(),
+            target: OperationTarget::New(name.to_owned()),
+            version: None,
+            data: request.body,
+        }),
+        completions: groups
+            .map(|group| membership(registry, group, name))
+            .collect(),
+    };
+    BulkRequest {
+        fail_on_errors: None,
+        entries: vec![entry],
     }
 }
 
@@ -136,14 +137,14 @@ fn translated(
     let data = std::mem::take(&mut operation.data);
     operation.data = match (operation.method, dialect) {
         (Method::Delete, _) => data,
-        (Method::Patch, _) => view.patch(data, reading)?,
+        (Method::Patch, _) => patch::patch(view, data, reading)?,
         (Method::Put, Dialect::Ionic) => {
             operation.method = Method::Patch;
-            view.merging_put(data, reading)?
+            patch::merging_put(view, data, reading)?
         }
-        (Method::Put, Dialect::General) => view.request(data)?.body,
+        (Method::Put, Dialect::General) => request::request(view, data)?.body,
         (Method::Post, _) => {
-            let request = view.new_resource(data, reading)?;
+            let request = user_name::new_resource(view, data, reading)?;
             *extras = Extras {
                 groups: request.groups,
                 name_from: request.name_from,

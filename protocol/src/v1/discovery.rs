@@ -125,7 +125,7 @@ impl DiscoveryV1<'_> {
         let attributes = resource_type.attributes();
         let attributes = attributes.filter(|(_, attribute)| attribute.name != "schemas");
         let attributes: Vec<_> = attributes
-            .map(|(extension, attribute)| view.described(extension, attribute))
+            .map(|(extension, attribute)| described(view, extension, attribute))
             .collect();
         let id = schema_id(resource_type);
         let name = json!(resource_type.name);
@@ -163,41 +163,39 @@ fn schema_id(resource_type: &ResourceType) -> String {
     }
 }
 
-impl View<'_> {
-    /// An attribute of 2.0 by the characteristics of 1.1.
-    fn described(&self, extension: Option<&Extension>, attribute: &Attribute) -> Value {
-        let own = extension.filter(|extension| {
-            let flattened = self.flattened();
-            flattened.is_none_or(|flattened| flattened.schema.id != extension.schema.id)
-        });
-        let urn = own.map_or(&self.resource_type.schema.id, |own| &own.schema.id);
-        let source = extension.map_or(&self.resource_type.schema, |extension| &extension.schema);
-        let published = named(source.published.get("attributes"), attribute.name());
-        let name = attribute.name();
-        let mut out = characteristics(attribute, name, published);
-        if attribute.multi_valued {
-            let child = singular(name);
-            out.insert("multiValuedAttributeChildName".into(), json!(child));
-        }
-        out.insert("schema".into(), json!(names::schema_to_v1(urn)));
-        let listed = published.and_then(|published| published.get("subAttributes"));
-        let parts = attribute.sub_attributes.iter();
-        // References and the resource type are new in 2.0.
-        let parts = parts.filter(|part| part.name != "$ref" && part.name != "resourceType");
-        let mut parts: Vec<_> = parts
-            .map(|part| {
-                let name = names::part_to_v1(attribute.name(), part.name());
-                Value::Object(characteristics(part, name, named(listed, part.name())))
-            })
-            .collect();
-        if attribute.name == "meta" {
-            parts.push(removed_names());
-        }
-        if !parts.is_empty() {
-            out.insert("subAttributes".into(), Value::Array(parts));
-        }
-        Value::Object(out)
+/// An attribute of 2.0 by the characteristics of 1.1.
+fn described(view: View<'_>, extension: Option<&Extension>, attribute: &Attribute) -> Value {
+    let own = extension.filter(|extension| {
+        let flattened = names::flattened(view);
+        flattened.is_none_or(|flattened| flattened.schema.id != extension.schema.id)
+    });
+    let urn = own.map_or(&view.resource_type.schema.id, |own| &own.schema.id);
+    let source = extension.map_or(&view.resource_type.schema, |extension| &extension.schema);
+    let published = named(source.published.get("attributes"), attribute.name());
+    let name = attribute.name();
+    let mut out = characteristics(attribute, name, published);
+    if attribute.multi_valued {
+        let child = singular(name);
+        out.insert("multiValuedAttributeChildName".into(), json!(child));
     }
+    out.insert("schema".into(), json!(names::schema_to_v1(urn)));
+    let listed = published.and_then(|published| published.get("subAttributes"));
+    let parts = attribute.sub_attributes.iter();
+    // References and the resource type are new in 2.0.
+    let parts = parts.filter(|part| part.name != "$ref" && part.name != "resourceType");
+    let mut parts: Vec<_> = parts
+        .map(|part| {
+            let name = names::part_to_v1(attribute.name(), part.name());
+            Value::Object(characteristics(part, name, named(listed, part.name())))
+        })
+        .collect();
+    if attribute.name == "meta" {
+        parts.push(removed_names());
+    }
+    if !parts.is_empty() {
+        out.insert("subAttributes".into(), Value::Array(parts));
+    }
+    Value::Object(out)
 }
 
 /// The published definition of that name.

@@ -1,50 +1,49 @@
 //! Filters of 1.1 as filters of 2.0 (1.1 API §3.2.2.1, §3.8).
 
 use super::View;
+use super::names;
 use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::path::AttributePath;
 use crate::profile::Reading;
 
-impl View<'_> {
-    /// Translates the text of a filter: the same filter with 2.0 paths.
-    ///
-    /// # Errors
-    /// `InvalidFilter` with the byte offset in the text as it was sent.
-    pub fn filter(&self, text: &str, reading: &mut Reading<'_>) -> Result<String> {
-        let filter = Filter::parse(text, reading)?;
-        self.renamed(filter).map(|filter| filter.to_string())
-    }
+/// Translates the text of a filter: the same filter with 2.0 paths.
+///
+/// # Errors
+/// `InvalidFilter` with the byte offset in the text as it was sent.
+pub fn filter(view: View<'_>, text: &str, reading: &mut Reading<'_>) -> Result<String> {
+    let filter = Filter::parse(text, reading)?;
+    renamed(view, filter).map(|filter| filter.to_string())
+}
 
-    fn renamed(&self, filter: Filter) -> Result<Filter> {
-        let all = |parts: Vec<Filter>| {
-            let parts = parts.into_iter();
-            parts.map(|part| self.renamed(part)).collect::<Result<_>>()
-        };
-        Ok(match filter {
-            Filter::Compare { path, op, value } => Filter::Compare {
-                path: self.renamed_path(&path)?,
-                op,
-                value,
-            },
-            Filter::Present(path) => Filter::Present(self.renamed_path(&path)?),
-            // Names inside the brackets are sub-attributes, which have the same names.
-            Filter::ValuePath { path, filter } => Filter::ValuePath {
-                path: self.renamed_path(&path)?,
-                filter,
-            },
-            Filter::And(parts) => Filter::And(all(parts)?),
-            Filter::Or(parts) => Filter::Or(all(parts)?),
-            Filter::Not(part) => Filter::Not(Box::new(self.renamed(*part)?)),
-        })
-    }
+fn renamed(view: View<'_>, filter: Filter) -> Result<Filter> {
+    let all = |parts: Vec<Filter>| {
+        let parts = parts.into_iter();
+        parts.map(|part| renamed(view, part)).collect::<Result<_>>()
+    };
+    Ok(match filter {
+        Filter::Compare { path, op, value } => Filter::Compare {
+            path: renamed_path(view, &path)?,
+            op,
+            value,
+        },
+        Filter::Present(path) => Filter::Present(renamed_path(view, &path)?),
+        // Names inside the brackets are sub-attributes, which have the same names.
+        Filter::ValuePath { path, filter } => Filter::ValuePath {
+            path: renamed_path(view, &path)?,
+            filter,
+        },
+        Filter::And(parts) => Filter::And(all(parts)?),
+        Filter::Or(parts) => Filter::Or(all(parts)?),
+        Filter::Not(part) => Filter::Not(Box::new(renamed(view, *part)?)),
+    })
+}
 
-    fn renamed_path(&self, path: &AttributePath) -> Result<AttributePath> {
-        let renamed = self.path_to_v2(path.as_str());
-        AttributePath::parse(&renamed)
-            .ok_or_else(|| Error::invalid_filter(format!("`{}` is no attribute", excerpt(path))))
-    }
+fn renamed_path(view: View<'_>, path: &AttributePath) -> Result<AttributePath> {
+    let renamed = names::path_to_v2(view, path.as_str());
+    AttributePath::parse(&renamed)
+        .ok_or_else(|| Error::invalid_filter(format!("`{}` is no attribute", excerpt(path))))
 }
 
 #[cfg(test)]
@@ -66,7 +65,7 @@ mod tests {
         let rules = Rules::default();
         let check = |text: &str, expected: &str| {
             let view = view("User", Dialect::General);
-            let filter = view.filter(text, &mut Reading::new(&rules));
+            let filter = filter(view, text, &mut Reading::new(&rules));
             assert_eq!(filter.unwrap(), expected, "{text}");
         };
         check(r#"USERNAME Eq "john""#, r#"USERNAME eq "john""#);
@@ -88,9 +87,7 @@ mod tests {
     fn a_broken_filter_is_refused_at_its_place() {
         let rules = Rules::default();
         let view = view("User", Dialect::General);
-        let error = view
-            .filter("userName regex \"x\"", &mut Reading::new(&rules))
-            .unwrap_err();
+        let error = filter(view, "userName regex \"x\"", &mut Reading::new(&rules)).unwrap_err();
         assert_eq!(error.kind().scim_type(), Some("invalidFilter"));
     }
 }

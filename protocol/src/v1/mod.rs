@@ -21,12 +21,14 @@ mod request;
 mod response;
 mod user_name;
 
-pub use bulk::{TranslatedBulk, bulk_request};
+pub use bulk::{TranslatedBulk, bulk_request, creation};
 pub use discovery::DiscoveryV1;
-pub use query::Queried;
-pub use request::Request;
-pub use response::{embed_user, scopes};
-pub use user_name::explain_conflict;
+pub use filter::filter;
+pub use patch::{merging_put, patch};
+pub use query::{Queried, embeds_user, query, selection};
+pub use request::{Request, request};
+pub use response::{answer, embed_user, scopes};
+pub use user_name::{explain_conflict, new_resource};
 
 use crate::schema::ResourceType;
 

@@ -68,75 +68,73 @@ fn after<'t>(text: &'t str, urn: &str) -> Option<&'t str> {
     (ends && head.eq_ignore_ascii_case(urn)).then(|| rest.get(1..).unwrap_or(""))
 }
 
-impl<'a> View<'a> {
-    /// A schema URN of 1.1 as 2.0 spells it; nothing for one that means nothing to this type, as
-    /// clients of the Ionic API list its URN with every kind of resource.
-    pub(super) fn schema_to_v2(&self, urn: &str) -> Option<String> {
-        if urn.eq_ignore_ascii_case(urn::CORE_1_1) {
-            return Some(self.resource_type.schema.id.clone());
-        }
-        let mut renamed = RENAMED.iter();
-        let found = renamed.find(|(_, old)| old.eq_ignore_ascii_case(urn));
-        let urn = found.map_or(urn, |(new, _)| new);
-        let is_foreign = urn == urn::IONIC_USER && !self.resource_type.has_schema(urn);
-        (!is_foreign).then(|| urn.to_owned())
+/// A schema URN of 1.1 as 2.0 spells it; nothing for one that means nothing to this type, as
+/// clients of the Ionic API list its URN with every kind of resource.
+pub(super) fn schema_to_v2(view: View<'_>, urn: &str) -> Option<String> {
+    if urn.eq_ignore_ascii_case(urn::CORE_1_1) {
+        return Some(view.resource_type.schema.id.clone());
     }
+    let mut renamed = RENAMED.iter();
+    let found = renamed.find(|(_, old)| old.eq_ignore_ascii_case(urn));
+    let urn = found.map_or(urn, |(new, _)| new);
+    let is_foreign = urn == urn::IONIC_USER && !view.resource_type.has_schema(urn);
+    (!is_foreign).then(|| urn.to_owned())
+}
 
-    /// An attribute path of 1.1 as 2.0 spells it.
-    ///
-    /// **Shape**: `userName`, `urn:scim:schemas:core:1.0:name.givenName`,
-    /// `urn:scim:schemas:extension:enterprise:1.0:manager.managerId`.
-    pub(super) fn path_to_v2(&self, path: &str) -> String {
-        let plain = match after(path, urn::CORE_1_1) {
-            Some("") => return self.resource_type.schema.id.clone(),
-            Some(rest) => rest,
-            None => path,
-        };
-        for (new, old) in RENAMED {
-            match after(plain, old) {
-                Some("") => return new.to_owned(),
-                Some(rest) => return format!("{new}:{}", renamed_part(rest)),
-                None => {}
-            }
-        }
-        match self.flattened() {
-            Some(extension) if extension.schema.attribute(plain).is_some() => {
-                format!("{}:{plain}", extension.schema.id)
-            }
-            _ => renamed_part(plain).into_owned(),
+/// An attribute path of 1.1 as 2.0 spells it.
+///
+/// **Shape**: `userName`, `urn:scim:schemas:core:1.0:name.givenName`,
+/// `urn:scim:schemas:extension:enterprise:1.0:manager.managerId`.
+pub(super) fn path_to_v2(view: View<'_>, path: &str) -> String {
+    let plain = match after(path, urn::CORE_1_1) {
+        Some("") => return view.resource_type.schema.id.clone(),
+        Some(rest) => rest,
+        None => path,
+    };
+    for (new, old) in RENAMED {
+        match after(plain, old) {
+            Some("") => return new.to_owned(),
+            Some(rest) => return format!("{new}:{}", renamed_part(rest)),
+            None => {}
         }
     }
-
-    /// Where a member of a 1.1 resource belongs.
-    pub(super) fn place(&self, key: &str) -> Destination<'a> {
-        if key.eq_ignore_ascii_case("schemas") {
-            return Destination::Schemas;
+    match flattened(view) {
+        Some(extension) if extension.schema.attribute(plain).is_some() => {
+            format!("{}:{plain}", extension.schema.id)
         }
-        if key.eq_ignore_ascii_case("meta") {
-            return Destination::Meta;
-        }
-        let path = self.path_to_v2(key);
-        let resource_type = self.resource_type;
-        let found = match resource_type.split_urn(&path) {
-            Some((Some(extension), "")) => return Destination::Extension(extension),
-            Some((Some(extension), name)) => extension
-                .schema
-                .attribute(name)
-                .map(|attribute| (Some(extension), attribute)),
-            Some((None, name)) => resource_type.attribute(name).map(|found| (None, found)),
-            None => resource_type.attribute(&path).map(|found| (None, found)),
-        };
-        found.map_or(Destination::Unknown, |(extension, attribute)| {
-            Destination::Attribute(extension, attribute)
-        })
+        _ => renamed_part(plain).into_owned(),
     }
+}
 
-    /// The extension whose attributes stand among the core ones in this view.
-    pub(super) fn flattened(&self) -> Option<&'a Extension> {
-        match self.dialect {
-            Dialect::General => None,
-            Dialect::Ionic => self.resource_type.extension(urn::DESCRIBED_GROUP),
-        }
+/// Where a member of a 1.1 resource belongs.
+pub(super) fn destination<'a>(view: View<'a>, key: &str) -> Destination<'a> {
+    if key.eq_ignore_ascii_case("schemas") {
+        return Destination::Schemas;
+    }
+    if key.eq_ignore_ascii_case("meta") {
+        return Destination::Meta;
+    }
+    let path = path_to_v2(view, key);
+    let resource_type = view.resource_type;
+    let found = match resource_type.split_urn(&path) {
+        Some((Some(extension), "")) => return Destination::Extension(extension),
+        Some((Some(extension), name)) => extension
+            .schema
+            .attribute(name)
+            .map(|attribute| (Some(extension), attribute)),
+        Some((None, name)) => resource_type.attribute(name).map(|found| (None, found)),
+        None => resource_type.attribute(&path).map(|found| (None, found)),
+    };
+    found.map_or(Destination::Unknown, |(extension, attribute)| {
+        Destination::Attribute(extension, attribute)
+    })
+}
+
+/// The extension whose attributes stand among the core ones in this view.
+pub(super) fn flattened<'a>(view: View<'a>) -> Option<&'a Extension> {
+    match view.dialect {
+        Dialect::General => None,
+        Dialect::Ionic => view.resource_type.extension(urn::DESCRIBED_GROUP),
     }
 }
 
@@ -163,7 +161,7 @@ mod tests {
                 dialect,
                 resource_type,
             };
-            assert_eq!(view.path_to_v2(path), expected, "{path}");
+            assert_eq!(path_to_v2(view, path), expected, "{path}");
         };
         let general = Dialect::General;
         check("User", general, "userName", "userName");

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 
 use super::View;
+use super::names;
 use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::filter::{CompareOp, CompareValue, Filter};
@@ -99,82 +100,80 @@ const OPERATORS: [(&str, Operator); 7] = [
     ("all", Operator::All),
 ];
 
-impl View<'_> {
-    /// The filter that the query parameters of the Ionic API spell, if they spell one.
-    ///
-    /// **Shape**: `email=a@example.com&enabled=true&createdTs__gte=1546300800`; a repeated parameter
-    /// means any of its values, and `or=true` means that one parameter is enough.
-    ///
-    /// `enabled=true` finds the users whose `active` is true or absent.
-    ///
-    /// # Errors
-    /// `InvalidFilter` naming the parameter, when its name has `__` and is unknown, or its value does
-    /// not fit.
-    pub(super) fn parameter_filter(
-        &self,
-        parameters: &Parameters,
-        reading: &mut Reading<'_>,
-    ) -> Result<Option<Filter>> {
-        let mut terms = Vec::new();
-        let mut seen = HashSet::new();
-        for (name, _) in parameters.iter() {
-            if !seen.insert(name) {
-                continue;
-            }
-            if let Some(term) = self.parameter(name)? {
-                let values: Vec<_> = parameters.values(name).collect();
-                if term.kind == ParameterKind::BooleanOrAbsent {
-                    reading.tolerates(Tolerance::EnabledByDefault);
-                }
-                terms.push(term.filter(&values)?);
-            }
+/// The filter that the query parameters of the Ionic API spell, if they spell one.
+///
+/// **Shape**: `email=a@example.com&enabled=true&createdTs__gte=1546300800`; a repeated parameter
+/// means any of its values, and `or=true` means that one parameter is enough.
+///
+/// `enabled=true` finds the users whose `active` is true or absent.
+///
+/// # Errors
+/// `InvalidFilter` naming the parameter, when its name has `__` and is unknown, or its value does
+/// not fit.
+pub(super) fn parameter_filter(
+    view: View<'_>,
+    parameters: &Parameters,
+    reading: &mut Reading<'_>,
+) -> Result<Option<Filter>> {
+    let mut terms = Vec::new();
+    let mut seen = HashSet::new();
+    for (name, _) in parameters.iter() {
+        if !seen.insert(name) {
+            continue;
         }
-        let either = parameters
-            .get("or")
-            .is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        Ok(joined(terms, if either { Filter::Or } else { Filter::And }))
+        if let Some(term) = find_parameter(view, name)? {
+            let values: Vec<_> = parameters.values(name).collect();
+            if term.kind == ParameterKind::BooleanOrAbsent {
+                reading.tolerates(Tolerance::EnabledByDefault);
+            }
+            terms.push(term.filter(&values)?);
+        }
     }
+    let either = parameters
+        .get("or")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    Ok(joined(terms, if either { Filter::Or } else { Filter::And }))
+}
 
-    /// What a parameter's name means; nothing for a parameter that is no filter.
-    fn parameter<'n>(&self, name: &'n str) -> Result<Option<Parameter<'n>>> {
-        let (attribute, suffix) = match name.split_once("__") {
-            Some((attribute, suffix)) => (attribute, Some(suffix)),
-            None => (name, None),
+/// What a parameter's name means; nothing for a parameter that is no filter.
+fn find_parameter<'n>(view: View<'_>, name: &'n str) -> Result<Option<Parameter<'n>>> {
+    let (attribute, suffix) = match name.split_once("__") {
+        Some((attribute, suffix)) => (attribute, Some(suffix)),
+        None => (name, None),
+    };
+    let mut types = PARAMETERS.iter();
+    let known = types.find(|(endpoint, _)| *endpoint == view.resource_type.endpoint);
+    let known = known.map_or(&[][..], |(_, known)| known);
+    let found = known.iter().find(|(name, _, _)| *name == attribute);
+    let operator = suffix.map_or(Some((Operator::Equal, false)), operator);
+    let (Some((_, path, kind)), Some((operator, negated))) = (found, operator) else {
+        return match suffix {
+            None => Ok(None),
+            Some(_) => Err(Error::invalid_filter(format!(
+                "Query parameter `{}` is no filter of this endpoint",
+                excerpt(name)
+            ))),
         };
-        let mut types = PARAMETERS.iter();
-        let known = types.find(|(endpoint, _)| *endpoint == self.resource_type.endpoint);
-        let known = known.map_or(&[][..], |(_, known)| known);
-        let found = known.iter().find(|(name, _, _)| *name == attribute);
-        let operator = suffix.map_or(Some((Operator::Equal, false)), operator);
-        let (Some((_, path, kind)), Some((operator, negated))) = (found, operator) else {
-            return match suffix {
-                None => Ok(None),
-                Some(_) => Err(Error::invalid_filter(format!(
-                    "Query parameter `{}` is no filter of this endpoint",
-                    excerpt(name)
-                ))),
-            };
-        };
-        let path = AttributePath::parse(&self.qualified(path))
-            .ok_or_else(|| Error::invalid_filter(format!("`{path}` is no attribute")))?;
-        Ok(Some(Parameter {
-            name,
-            path,
-            kind: *kind,
-            operator,
-            negated,
-        }))
-    }
+    };
+    let path = AttributePath::parse(&qualified(view, path))
+        .ok_or_else(|| Error::invalid_filter(format!("`{path}` is no attribute")))?;
+    Ok(Some(Parameter {
+        name,
+        path,
+        kind: *kind,
+        operator,
+        negated,
+    }))
+}
 
-    /// A path of the table with the URN of the extension that has the attribute.
-    fn qualified(&self, path: &str) -> String {
-        let urn = match path {
-            "domainUpn" => urn::IONIC_USER,
-            "description" if self.flattened().is_some() => urn::DESCRIBED_GROUP,
-            _ => return path.to_owned(),
-        };
-        format!("{urn}:{path}")
-    }
+/// A path of the table with the URN of the extension that has the attribute.
+fn qualified(view: View<'_>, path: &str) -> String {
+    let urn = match path {
+        "domainUpn" => urn::IONIC_USER,
+        "description" if names::flattened(view).is_some() => urn::DESCRIBED_GROUP,
+        _ => return path.to_owned(),
+    };
+    format!("{urn}:{path}")
 }
 
 fn operator(suffix: &str) -> Option<(Operator, bool)> {
@@ -349,7 +348,7 @@ mod tests {
         let rules = Rules::default();
         let mut reading = Reading::new(&rules);
         let parameters = Parameters::parse(query)?;
-        let filter = view(name, Dialect::Ionic).parameter_filter(&parameters, &mut reading)?;
+        let filter = parameter_filter(view(name, Dialect::Ionic), &parameters, &mut reading)?;
         Ok(filter.map(|filter| filter.to_string()))
     }
 

@@ -10,8 +10,11 @@
 use serde_json::{Map, Value, json};
 
 use super::View;
+use super::names;
 use super::names::Destination;
+use super::request;
 use super::request::{is_group_order, is_mail_order, is_value_list};
+use super::user_name;
 use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::patch::MAX_OPERATIONS;
@@ -26,123 +29,124 @@ struct PartialAttribute<'a> {
     value: Value,
 }
 
-impl View<'_> {
-    /// Translates the body of a PATCH.
-    ///
-    /// **Shape**: `{"meta":{"attributes":["nickName"]},"emails":[{"value":"a@x","operation":"delete"}],
-    /// "displayName":"E"}`. Read-only attributes in it are left out.
-    ///
-    /// # Errors
-    /// `InvalidSyntax` for a message of SCIM 2.0;
-    /// `InvalidValue` when an element to delete names nothing to find it by, or a group of the Ionic
-    /// API gets a member that is no user; `InvalidPath` for an unknown attribute, where the profile
-    /// does not tolerate it; `PayloadTooLarge` for more than [`MAX_OPERATIONS`] listed attributes.
-    pub fn patch(
-        &self,
-        body: Map<String, Value>,
-        reading: &mut Reading<'_>,
-    ) -> Result<Map<String, Value>> {
-        let listed = listed_attributes(&body);
-        if listed.len() > MAX_OPERATIONS {
-            return Err(Error::payload_too_large(format!(
-                "`meta.attributes` lists {} attributes; at most {MAX_OPERATIONS} are allowed",
-                listed.len()
-            )));
-        }
-        let listed: Vec<_> = listed.iter().map(|path| self.path_to_v2(path)).collect();
-        let parts = self.parts(body, reading)?;
-        let is_listed = |part: &PartialAttribute<'_>| {
-            let mut listed = listed.iter();
-            listed.any(|path| {
-                path.eq_ignore_ascii_case(&part.path())
-                    || path.eq_ignore_ascii_case(part.attribute.name())
-            })
-        };
-        let mut operations = Vec::new();
-        for path in &listed {
-            let replaced = parts.iter().any(|part| part.replaces(path));
-            if !replaced {
-                operations.push(json!({"op": "remove", "path": path}));
-            }
-        }
-        for part in &parts {
-            if is_listed(part) {
-                part.replace(&mut operations);
-            } else {
-                part.merge(&mut operations)?;
-            }
-        }
-        Ok(message(operations))
+/// Translates the body of a PATCH.
+///
+/// **Shape**: `{"meta":{"attributes":["nickName"]},"emails":[{"value":"a@x","operation":"delete"}],
+/// "displayName":"E"}`. Read-only attributes in it are left out.
+///
+/// # Errors
+/// `InvalidSyntax` for a message of SCIM 2.0;
+/// `InvalidValue` when an element to delete names nothing to find it by, or a group of the Ionic
+/// API gets a member that is no user; `InvalidPath` for an unknown attribute, where the profile
+/// does not tolerate it; `PayloadTooLarge` for more than [`MAX_OPERATIONS`] listed attributes.
+pub fn patch(
+    view: View<'_>,
+    body: Map<String, Value>,
+    reading: &mut Reading<'_>,
+) -> Result<Map<String, Value>> {
+    let listed = listed_attributes(&body);
+    if listed.len() > MAX_OPERATIONS {
+        return Err(Error::payload_too_large(format!(
+            "`meta.attributes` lists {} attributes; at most {MAX_OPERATIONS} are allowed",
+            listed.len()
+        )));
     }
-
-    /// Translates the body of a PUT that merges: each attribute that is given takes the place of what
-    /// was there, null and empty ones are cleared, and all others stay.
-    ///
-    /// # Errors
-    /// As [`patch`](Self::patch).
-    pub fn merging_put(
-        &self,
-        body: Map<String, Value>,
-        reading: &mut Reading<'_>,
-    ) -> Result<Map<String, Value>> {
-        let mut operations = Vec::new();
-        for part in self.parts(body, reading)? {
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|path| names::path_to_v2(view, path))
+        .collect();
+    let parts = partial_attributes(view, body, reading)?;
+    let is_listed = |part: &PartialAttribute<'_>| {
+        let mut listed = listed.iter();
+        listed.any(|path| {
+            path.eq_ignore_ascii_case(&part.path())
+                || path.eq_ignore_ascii_case(part.attribute.name())
+        })
+    };
+    let mut operations = Vec::new();
+    for path in &listed {
+        let replaced = parts.iter().any(|part| part.replaces(path));
+        if !replaced {
+            operations.push(json!({"op": "remove", "path": path}));
+        }
+    }
+    for part in &parts {
+        if is_listed(part) {
             part.replace(&mut operations);
+        } else {
+            part.merge(&mut operations)?;
         }
-        Ok(message(operations))
     }
+    Ok(message(operations))
+}
 
-    /// The attributes of a partial resource that a client may write.
-    fn parts(
-        &self,
-        body: Map<String, Value>,
-        reading: &mut Reading<'_>,
-    ) -> Result<Vec<PartialAttribute<'_>>> {
-        self.check_no_message(&body)?;
-        let mut parts = Vec::new();
-        for (key, value) in body {
-            match self.place(&key) {
-                Destination::Schemas | Destination::Meta => {}
-                Destination::Attribute(extension, attribute) => {
-                    parts.push(self.part(extension, attribute, value)?);
-                }
-                Destination::Extension(extension) => {
-                    for (key, value) in members(extension, value) {
-                        match extension.schema.attribute(&key) {
-                            Some(attribute) => {
-                                parts.push(self.part(Some(extension), attribute, value)?);
-                            }
-                            // Orders for the creation of a user; later they say nothing.
-                            None if is_group_order(extension, &key) => {}
-                            None if is_mail_order(extension, &key) => {}
-                            None => check_unknown(&key, reading)?,
+/// Translates the body of a PUT that merges: each attribute that is given takes the place of what
+/// was there, null and empty ones are cleared, and all others stay.
+///
+/// # Errors
+/// As [`patch`].
+pub fn merging_put(
+    view: View<'_>,
+    body: Map<String, Value>,
+    reading: &mut Reading<'_>,
+) -> Result<Map<String, Value>> {
+    let mut operations = Vec::new();
+    for part in partial_attributes(view, body, reading)? {
+        part.replace(&mut operations);
+    }
+    Ok(message(operations))
+}
+
+/// The attributes of a partial resource that a client may write.
+fn partial_attributes<'a>(
+    view: View<'a>,
+    body: Map<String, Value>,
+    reading: &mut Reading<'_>,
+) -> Result<Vec<PartialAttribute<'a>>> {
+    request::check_no_message(view, &body)?;
+    let mut parts = Vec::new();
+    for (key, value) in body {
+        match names::destination(view, &key) {
+            Destination::Schemas | Destination::Meta => {}
+            Destination::Attribute(extension, attribute) => {
+                parts.push(partial_attribute(view, extension, attribute, value)?);
+            }
+            Destination::Extension(extension) => {
+                for (key, value) in members(extension, value) {
+                    match extension.schema.attribute(&key) {
+                        Some(attribute) => {
+                            parts.push(partial_attribute(view, Some(extension), attribute, value)?);
                         }
+                        // Orders for the creation of a user; later they say nothing.
+                        None if is_group_order(extension, &key) => {}
+                        None if is_mail_order(extension, &key) => {}
+                        None => check_unknown(&key, reading)?,
                     }
                 }
-                Destination::Unknown if self.is_embedded(&key) => {}
-                Destination::Unknown => check_unknown(&key, reading)?,
             }
+            Destination::Unknown if request::is_embedded(view, &key) => {}
+            Destination::Unknown => check_unknown(&key, reading)?,
         }
-        parts.retain(|part| {
-            part.attribute.mutability != Mutability::ReadOnly
-                && !self.clears_name(part.attribute.name(), &part.value, reading)
-        });
-        Ok(parts)
     }
+    parts.retain(|part| {
+        part.attribute.mutability != Mutability::ReadOnly
+            && !user_name::clears_name(view, part.attribute.name(), &part.value, reading)
+    });
+    Ok(parts)
+}
 
-    fn part<'p>(
-        &self,
-        extension: Option<&'p Extension>,
-        attribute: &'p Attribute,
-        value: Value,
-    ) -> Result<PartialAttribute<'p>> {
-        let value = self.value(attribute, value)?;
-        Ok(PartialAttribute {
-            extension,
-            attribute,
-            value,
-        })
-    }
+fn partial_attribute<'p>(
+    view: View<'_>,
+    extension: Option<&'p Extension>,
+    attribute: &'p Attribute,
+    value: Value,
+) -> Result<PartialAttribute<'p>> {
+    let value = request::value_to_v2(view, attribute, value)?;
+    Ok(PartialAttribute {
+        extension,
+        attribute,
+        value,
+    })
 }
 
 impl PartialAttribute<'_> {
@@ -395,20 +399,20 @@ mod tests {
         }
     }
 
-    fn patch(view: &View<'_>, body: &Value, profile: Profile) -> Result<Value> {
+    fn patched(view: View<'_>, body: &Value, profile: Profile) -> Result<Value> {
         let rules = Rules {
             profile,
             ..Rules::default()
         };
         let body = body.as_object().unwrap().clone();
-        let message = view.patch(body, &mut Reading::new(&rules))?;
+        let message = super::patch(view, body, &mut Reading::new(&rules))?;
         assert_eq!(message["schemas"], json!([urn::PATCH_OP]));
         Ok(message["Operations"].clone())
     }
 
     fn check(name: &str, body: &Value, expected: &Value) {
         let view = view(name, Dialect::General);
-        assert_eq!(&patch(&view, body, Profile::Default).unwrap(), expected);
+        assert_eq!(&patched(view, body, Profile::Default).unwrap(), expected);
     }
 
     #[test]
@@ -432,10 +436,10 @@ mod tests {
             let object = || body.as_object().unwrap().clone();
             let mut reading = Reading::new(&rules);
             for error in [
-                view.patch(object(), &mut reading).unwrap_err(),
-                view.merging_put(object(), &mut reading).unwrap_err(),
-                view.request(object()).unwrap_err(),
-                view.new_resource(object(), &mut reading).unwrap_err(),
+                patch(view, object(), &mut reading).unwrap_err(),
+                merging_put(view, object(), &mut reading).unwrap_err(),
+                request::request(view, object()).unwrap_err(),
+                user_name::new_resource(view, object(), &mut reading).unwrap_err(),
             ] {
                 assert_eq!(error.kind().scim_type(), Some("invalidSyntax"), "{body}");
                 assert!(error.detail().contains("/scim/v2"), "{error}");
@@ -466,8 +470,8 @@ mod tests {
             let body = body.as_object().unwrap().clone();
             let mut reading = Reading::new(&rules);
             let message = match merges {
-                true => view.merging_put(body, &mut reading),
-                false => view.patch(body, &mut reading),
+                true => merging_put(view, body, &mut reading),
+                false => patch(view, body, &mut reading),
             };
             (
                 message.unwrap()["Operations"].clone(),
@@ -553,7 +557,7 @@ mod tests {
         let body = include_str!("../../tests/data/scim11/patch-address.json");
         let body = serde_json::from_str(body).unwrap();
         let view = view("User", Dialect::General);
-        let operations = patch(&view, &body, Profile::Default).unwrap();
+        let operations = patched(view, &body, Profile::Default).unwrap();
         assert_eq!(
             operations[0],
             json!({"op": "remove", "path": "addresses[type eq \"work\" and \
@@ -632,7 +636,7 @@ mod tests {
             &json!([{"op": "replace", "path": "title", "value": "T"}]),
         );
         let user = view("User", Dialect::General);
-        let error = patch(&user, &json!({"shoeSize": 43}), Profile::Strict).unwrap_err();
+        let error = patched(user, &json!({"shoeSize": 43}), Profile::Strict).unwrap_err();
         assert_eq!(error.kind().scim_type(), Some("invalidPath"));
     }
 
@@ -651,7 +655,7 @@ mod tests {
         for (name, attribute) in [("User", "emails"), ("Group", "members")] {
             let view = view(name, Dialect::General);
             let body = json!({attribute: [{"operation": "delete"}]});
-            let error = patch(&view, &body, Profile::Default).unwrap_err();
+            let error = patched(view, &body, Profile::Default).unwrap_err();
             assert_eq!(error.kind().scim_type(), Some("invalidValue"));
         }
     }
@@ -660,9 +664,9 @@ mod tests {
     fn the_number_of_listed_attributes_is_bounded() {
         let user = view("User", Dialect::General);
         let body = |count: usize| json!({"meta": {"attributes": vec!["title"; count]}});
-        let error = patch(&user, &body(MAX_OPERATIONS + 1), Profile::Default).unwrap_err();
+        let error = patched(user, &body(MAX_OPERATIONS + 1), Profile::Default).unwrap_err();
         assert_eq!(error.status(), 413);
-        assert!(patch(&user, &body(MAX_OPERATIONS), Profile::Default).is_ok());
+        assert!(patched(user, &body(MAX_OPERATIONS), Profile::Default).is_ok());
     }
 
     #[test]
@@ -677,10 +681,10 @@ mod tests {
         let group = view("Group", Dialect::Ionic);
         let body = |kind: &str| json!({"members": [{"value": "7", "type": kind}]});
         assert_eq!(
-            patch(&group, &body("user"), Profile::Default).unwrap(),
+            patched(group, &body("user"), Profile::Default).unwrap(),
             json!([{"op": "add", "path": "members", "value": [{"value": "7", "type": "User"}]}])
         );
-        let error = patch(&group, &body("group"), Profile::Default).unwrap_err();
+        let error = patched(group, &body("group"), Profile::Default).unwrap_err();
         assert_eq!(error.status(), 400);
     }
 
@@ -690,7 +694,7 @@ mod tests {
         let put = |name: &str, body: Value| {
             let view = view(name, Dialect::Ionic);
             let body = body.as_object().unwrap().clone();
-            let message = view.merging_put(body, &mut Reading::new(&rules)).unwrap();
+            let message = merging_put(view, body, &mut Reading::new(&rules)).unwrap();
             message["Operations"].clone()
         };
         assert_eq!(

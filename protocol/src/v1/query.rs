@@ -1,5 +1,9 @@
 //! What a 1.1 query asks for, as a 2.0 query (1.1 API §3.2.2, §3.7).
 
+use super::filter;
+use super::names;
+use super::parameters;
+use super::request;
 use super::{Dialect, View};
 use crate::error::Result;
 use crate::message::{Parameters, Query, Selection, integer_parameter};
@@ -14,101 +18,103 @@ pub struct Queried {
     pub embeds_user: bool,
 }
 
-impl View<'_> {
-    /// Translates the parameters of a list: `attributes`, `filter`, `sortBy`, `sortOrder`,
-    /// `startIndex`, `count`; in the Ionic dialect also the 0-based `skip`, `limit`, and the
-    /// parameters that filter.
-    ///
-    /// # Errors
-    /// `InvalidValue` or `InvalidFilter`, naming the parameter.
-    pub fn query(&self, parameters: &Parameters, reading: &mut Reading<'_>) -> Result<Queried> {
-        let mut known = self.paging(parameters)?;
-        let embeds_user = self.embeds_user(parameters);
-        if let Some(path) = parameters.get("sortBy") {
-            known.push(("sortBy", self.path_to_v2(path)));
-        }
-        let mut query = Query::from_parameters(
-            &known.into_iter().collect::<Parameters>(),
-            &reading.rules.switches,
-        )?;
-        query.selection = self.selection(parameters)?;
-        query.filter = self.whole_filter(parameters, reading)?;
-        Ok(Queried { query, embeds_user })
+/// Translates the parameters of a list: `attributes`, `filter`, `sortBy`, `sortOrder`,
+/// `startIndex`, `count`; in the Ionic dialect also the 0-based `skip`, `limit`, and the
+/// parameters that filter.
+///
+/// # Errors
+/// `InvalidValue` or `InvalidFilter`, naming the parameter.
+pub fn query(
+    view: View<'_>,
+    parameters: &Parameters,
+    reading: &mut Reading<'_>,
+) -> Result<Queried> {
+    let mut known = page_parameters(view, parameters)?;
+    let embeds_user = embeds_user(view, parameters);
+    if let Some(path) = parameters.get("sortBy") {
+        known.push(("sortBy", names::path_to_v2(view, path)));
     }
+    let mut query = Query::from_parameters(
+        &known.into_iter().collect::<Parameters>(),
+        &reading.rules.switches,
+    )?;
+    query.selection = selection(view, parameters)?;
+    query.filter = whole_filter(view, parameters, reading)?;
+    Ok(Queried { query, embeds_user })
+}
 
-    /// The parameters that need no translation, and the Ionic API's own names of two of them.
-    fn paging(&self, parameters: &Parameters) -> Result<Vec<(&'static str, String)>> {
-        let mut known = Vec::new();
-        if self.dialect == Dialect::Ionic {
-            if let Some(skip) = integer_parameter(parameters, "skip")? {
-                known.push(("startIndex", skip.saturating_add(1).to_string()));
-            }
-            if let Some(limit) = integer_parameter(parameters, "limit")? {
-                known.push(("count", limit.to_string()));
-            }
+/// The parameters that need no translation, and the Ionic API's own names of two of them.
+fn page_parameters(view: View<'_>, parameters: &Parameters) -> Result<Vec<(&'static str, String)>> {
+    let mut known = Vec::new();
+    if view.dialect == Dialect::Ionic {
+        if let Some(skip) = integer_parameter(parameters, "skip")? {
+            known.push(("startIndex", skip.saturating_add(1).to_string()));
         }
-        // The last of a repeated parameter counts, so these win over `skip` and `limit`.
-        for name in ["sortOrder", "startIndex", "count"] {
-            known.extend(parameters.get(name).map(|value| (name, value.to_owned())));
+        if let Some(limit) = integer_parameter(parameters, "limit")? {
+            known.push(("count", limit.to_string()));
         }
-        Ok(known)
     }
+    // The last of a repeated parameter counts, so these win over `skip` and `limit`.
+    for name in ["sortOrder", "startIndex", "count"] {
+        known.extend(parameters.get(name).map(|value| (name, value.to_owned())));
+    }
+    Ok(known)
+}
 
-    /// Both ways to filter together.
-    fn whole_filter(
-        &self,
-        parameters: &Parameters,
-        reading: &mut Reading<'_>,
-    ) -> Result<Option<String>> {
-        let text = parameters.get("filter").map(str::trim);
-        let written = match text.filter(|text| !text.is_empty()) {
-            Some(text) => Some(self.filter(text, reading)?),
-            None => None,
-        };
-        let spelled = match self.dialect {
-            Dialect::General => None,
-            Dialect::Ionic => self.parameter_filter(parameters, reading)?,
-        };
-        Ok(match (written, spelled) {
-            (Some(written), Some(spelled)) => Some(format!("({written}) and ({spelled})")),
-            (written, spelled) => written.or(spelled.map(|filter| filter.to_string())),
-        })
-    }
+/// Both ways to filter together.
+fn whole_filter(
+    view: View<'_>,
+    parameters: &Parameters,
+    reading: &mut Reading<'_>,
+) -> Result<Option<String>> {
+    let text = parameters.get("filter").map(str::trim);
+    let written = match text.filter(|text| !text.is_empty()) {
+        Some(text) => Some(filter::filter(view, text, reading)?),
+        None => None,
+    };
+    let spelled = match view.dialect {
+        Dialect::General => None,
+        Dialect::Ionic => parameters::parameter_filter(view, parameters, reading)?,
+    };
+    Ok(match (written, spelled) {
+        (Some(written), Some(spelled)) => Some(format!("({written}) and ({spelled})")),
+        (written, spelled) => written.or(spelled.map(|filter| filter.to_string())),
+    })
+}
 
-    /// Which attributes an answer shows: `id` and `meta` always (1.1 API §3.2).
-    ///
-    /// # Errors
-    /// `InvalidValue` when `attributes` and `excludedAttributes` are both given.
-    pub fn selection(&self, parameters: &Parameters) -> Result<Selection> {
-        let mut selection = Selection::from_parameters(parameters)?;
-        for name in selection
-            .attributes
-            .iter_mut()
-            .chain(&mut selection.excluded_attributes)
-        {
-            *name = self.path_to_v2(name);
-        }
-        if !selection.attributes.is_empty() {
-            selection.attributes.push("meta".to_owned());
-        }
-        if self.embeds_user(parameters) {
-            selection.attributes.push("userId".to_owned());
-        }
-        let is_meta = |name: &String| {
-            let attribute = name.split('.').next();
-            attribute.is_some_and(|attribute| attribute.eq_ignore_ascii_case("meta"))
-        };
-        selection.excluded_attributes.retain(|name| !is_meta(name));
-        Ok(selection)
+/// Which attributes an answer shows: `id` and `meta` always (1.1 API §3.2).
+///
+/// # Errors
+/// `InvalidValue` when `attributes` and `excludedAttributes` are both given.
+pub fn selection(view: View<'_>, parameters: &Parameters) -> Result<Selection> {
+    let mut selection = Selection::from_parameters(parameters)?;
+    for name in selection
+        .attributes
+        .iter_mut()
+        .chain(&mut selection.excluded_attributes)
+    {
+        *name = names::path_to_v2(view, name);
     }
+    if !selection.attributes.is_empty() {
+        selection.attributes.push("meta".to_owned());
+    }
+    if embeds_user(view, parameters) {
+        selection.attributes.push("userId".to_owned());
+    }
+    let is_meta = |name: &String| {
+        let attribute = name.split('.').next();
+        attribute.is_some_and(|attribute| attribute.eq_ignore_ascii_case("meta"))
+    };
+    selection.excluded_attributes.retain(|name| !is_meta(name));
+    Ok(selection)
+}
 
-    /// Whether `attributes` asks for the user inside a device.
-    #[must_use]
-    pub fn embeds_user(&self, parameters: &Parameters) -> bool {
-        let names = parameters.list("attributes");
-        let asked = names.iter().any(|name| self.is_embedded(name));
-        asked && self.resource_type.attribute("userId").is_some()
-    }
+/// Whether `attributes` asks for the user inside a device.
+#[must_use]
+pub fn embeds_user(view: View<'_>, parameters: &Parameters) -> bool {
+    let names = parameters.list("attributes");
+    let asked = names.iter().any(|name| request::is_embedded(view, name));
+    asked && view.resource_type.attribute("userId").is_some()
 }
 
 #[cfg(test)]
@@ -118,19 +124,19 @@ mod tests {
     use crate::profile::Rules;
     use crate::schema::Registry;
 
-    fn query(name: &str, dialect: Dialect, text: &str) -> Result<Queried> {
+    fn queried(name: &str, dialect: Dialect, text: &str) -> Result<Queried> {
         let view = View {
             dialect,
             resource_type: Registry::builtin().resource_type(name).unwrap(),
         };
         let rules = Rules::default();
-        view.query(&Parameters::parse(text)?, &mut Reading::new(&rules))
+        query(view, &Parameters::parse(text)?, &mut Reading::new(&rules))
     }
 
     #[test]
     fn paging_has_two_spellings_in_the_ionic_dialect() {
         let check = |dialect: Dialect, text: &str, start: u64, count: Option<u32>| {
-            let query = query("User", dialect, text).unwrap().query;
+            let query = queried("User", dialect, text).unwrap().query;
             assert_eq!(
                 (query.page, query.count),
                 (Page::Index(start), count),
@@ -160,7 +166,7 @@ mod tests {
             Some(1000),
         );
         for wrong in ["skip", "limit", "startIndex", "count"] {
-            let error = query("User", Dialect::Ionic, &format!("{wrong}=ten")).unwrap_err();
+            let error = queried("User", Dialect::Ionic, &format!("{wrong}=ten")).unwrap_err();
             assert!(error.detail().contains(&format!("`{wrong}`")));
         }
     }
@@ -168,7 +174,7 @@ mod tests {
     #[test]
     fn both_kinds_of_filter_hold_together() {
         let check = |text: &str, expected: Option<&str>| {
-            let query = query("User", Dialect::Ionic, text).unwrap().query;
+            let query = queried("User", Dialect::Ionic, text).unwrap().query;
             assert_eq!(query.filter.as_deref(), expected, "{text}");
         };
         check("", None);
@@ -181,7 +187,7 @@ mod tests {
             "filter=title+pr+or+nickName+pr&enabled=true",
             Some("(title pr or nickName pr) and (not (active eq false))"),
         );
-        let general = query("User", Dialect::General, "enabled=true&foo__bar=1").unwrap();
+        let general = queried("User", Dialect::General, "enabled=true&foo__bar=1").unwrap();
         assert_eq!(general.query.filter, None);
     }
 
@@ -191,7 +197,7 @@ mod tests {
         let text = format!(
             "attributes=userName,{urn}:manager.managerId&sortBy=urn:scim:schemas:core:1.0:userName&sortOrder=descending"
         );
-        let query = query("User", Dialect::General, &text).unwrap().query;
+        let query = queried("User", Dialect::General, &text).unwrap().query;
         let manager = format!("{}:manager.value", crate::urn::ENTERPRISE_USER);
         assert_eq!(query.selection.attributes, ["userName", &manager, "meta"]);
         assert_eq!(query.sort_by.as_deref(), Some("userName"));
@@ -200,7 +206,7 @@ mod tests {
 
     #[test]
     fn meta_cannot_be_left_out() {
-        let query = query(
+        let query = queried(
             "Group",
             Dialect::General,
             "excludedAttributes=members,meta.location",
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_device_holds_its_user_on_request() {
-        let asked = query("Device", Dialect::Ionic, "attributes=keySpace,user").unwrap();
+        let asked = queried("Device", Dialect::Ionic, "attributes=keySpace,user").unwrap();
         assert!(asked.embeds_user);
         let expected = ["keySpace", "user", "meta", "userId"];
         assert_eq!(asked.query.selection.attributes, expected);
@@ -220,7 +226,7 @@ mod tests {
             ("Device", Dialect::General, "attributes=user"),
             ("User", Dialect::Ionic, "attributes=user"),
         ] {
-            assert!(!query(name, dialect, text).unwrap().embeds_user);
+            assert!(!queried(name, dialect, text).unwrap().embeds_user);
         }
     }
 }

@@ -32,188 +32,190 @@ pub struct Request {
     pub name_from: Option<&'static str>,
 }
 
-impl View<'_> {
-    /// Translates the body of a POST, or of a PUT that replaces.
-    ///
-    /// **Shape**: `{"userName":"a","urn:scim:schemas:extension:enterprise:1.0":{"manager":
-    /// {"managerId":"2819"}}}`; `schemas` may be missing, elements of multi-valued attributes may be
-    /// plain strings, and `meta` is left out, as nothing in it is the client's.
-    ///
-    /// # Errors
-    /// `InvalidSyntax` for a message of SCIM 2.0, `InvalidValue` when a group of the Ionic API has a
-    /// member that is no user.
-    pub fn request(&self, body: Map<String, Value>) -> Result<Request> {
-        self.check_no_message(&body)?;
-        let mut out = Map::new();
-        let mut listed = Value::Null;
-        let mut groups = Vec::new();
-        for (key, value) in body {
-            match self.place(&key) {
-                Destination::Schemas => listed = value,
-                Destination::Meta => {}
-                Destination::Extension(extension) => {
-                    let value = self.container(extension, value, &mut groups)?;
-                    out.insert(extension.schema.id.clone(), value);
-                }
-                Destination::Attribute(None, attribute) => {
-                    let value = self.value(attribute, value)?;
-                    out.insert(attribute.name().to_owned(), value);
-                }
-                Destination::Attribute(Some(extension), attribute) => {
-                    let value = self.value(attribute, value)?;
-                    let container = out
-                        .entry(extension.schema.id.as_str())
-                        .or_insert_with(|| json!({}));
-                    container[attribute.name()] = value;
-                }
-                Destination::Unknown if self.is_embedded(&key) => {}
-                Destination::Unknown => {
-                    out.insert(key, value);
-                }
+/// Translates the body of a POST, or of a PUT that replaces.
+///
+/// **Shape**: `{"userName":"a","urn:scim:schemas:extension:enterprise:1.0":{"manager":
+/// {"managerId":"2819"}}}`; `schemas` may be missing, elements of multi-valued attributes may be
+/// plain strings, and `meta` is left out, as nothing in it is the client's.
+///
+/// # Errors
+/// `InvalidSyntax` for a message of SCIM 2.0, `InvalidValue` when a group of the Ionic API has a
+/// member that is no user.
+pub fn request(view: View<'_>, body: Map<String, Value>) -> Result<Request> {
+    check_no_message(view, &body)?;
+    let mut out = Map::new();
+    let mut listed = Value::Null;
+    let mut groups = Vec::new();
+    for (key, value) in body {
+        match names::destination(view, &key) {
+            Destination::Schemas => listed = value,
+            Destination::Meta => {}
+            Destination::Extension(extension) => {
+                let value = container_to_v2(view, extension, value, &mut groups)?;
+                out.insert(extension.schema.id.clone(), value);
+            }
+            Destination::Attribute(None, attribute) => {
+                let value = value_to_v2(view, attribute, value)?;
+                out.insert(attribute.name().to_owned(), value);
+            }
+            Destination::Attribute(Some(extension), attribute) => {
+                let value = value_to_v2(view, attribute, value)?;
+                let container = out
+                    .entry(extension.schema.id.as_str())
+                    .or_insert_with(|| json!({}));
+                container[attribute.name()] = value;
+            }
+            Destination::Unknown if is_embedded(view, &key) => {}
+            Destination::Unknown => {
+                out.insert(key, value);
             }
         }
-        out.insert("schemas".into(), self.schemas(&listed, &out));
-        Ok(Request {
-            body: out,
-            groups,
-            name_from: None,
-        })
     }
+    out.insert("schemas".into(), schemas_to_v2(view, &listed, &out));
+    Ok(Request {
+        body: out,
+        groups,
+        name_from: None,
+    })
+}
 
-    /// Refuses a message of SCIM 2.0, such as a PatchOp. As a resource of 1.1 it would have no attribute
-    /// that this service knows, and the answer would be a success without any effect. A resource of 2.0
-    /// is read: its attributes have the same names.
-    ///
-    /// # Errors
-    /// `InvalidSyntax`, naming the base URL of SCIM 2.0.
-    pub(super) fn check_no_message(&self, body: &Map<String, Value>) -> Result<()> {
-        let listed = json::present(body, "schemas").and_then(Value::as_array);
-        let mut listed = listed.into_iter().flatten().filter_map(Value::as_str);
-        let is_message = listed.any(|urn| {
-            let head = urn.get(..urn::MESSAGE_PREFIX.len());
-            head.is_some_and(|head| head.eq_ignore_ascii_case(urn::MESSAGE_PREFIX))
-        });
-        let has_operations = json::present(body, OPERATIONS).is_some()
-            && matches!(self.place(OPERATIONS), Destination::Unknown);
-        if !is_message && !has_operations {
-            return Ok(());
+/// Refuses a message of SCIM 2.0, such as a PatchOp. As a resource of 1.1 it would have no attribute
+/// that this service knows, and the answer would be a success without any effect. A resource of 2.0
+/// is read: its attributes have the same names.
+///
+/// # Errors
+/// `InvalidSyntax`, naming the base URL of SCIM 2.0.
+pub(super) fn check_no_message(view: View<'_>, body: &Map<String, Value>) -> Result<()> {
+    let listed = json::present(body, "schemas").and_then(Value::as_array);
+    let mut listed = listed.into_iter().flatten().filter_map(Value::as_str);
+    let is_message = listed.any(|urn| {
+        let head = urn.get(..urn::MESSAGE_PREFIX.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(urn::MESSAGE_PREFIX))
+    });
+    let has_operations = json::present(body, OPERATIONS).is_some()
+        && matches!(names::destination(view, OPERATIONS), Destination::Unknown);
+    if !is_message && !has_operations {
+        return Ok(());
+    }
+    Err(Error::invalid_syntax(
+        "The body is a message of SCIM 2.0, and this URL takes resources of SCIM 1.1; \
+         the base URL of SCIM 2.0 ends in /scim/v2",
+    ))
+}
+
+/// Whether a member is what this service itself put into the answer.
+pub(super) fn is_embedded(view: View<'_>, key: &str) -> bool {
+    view.dialect == Dialect::Ionic && key == EMBEDDED
+}
+
+/// The 2.0 `schemas`: the base, what was listed, and every extension that has a container.
+fn schemas_to_v2(view: View<'_>, listed: &Value, body: &Map<String, Value>) -> Value {
+    let base = view.resource_type.schema.id.clone();
+    let mut seen = HashSet::from([base.to_ascii_lowercase()]);
+    let mut all = vec![base];
+    let listed = listed.as_array().into_iter().flatten();
+    let listed = listed.filter_map(Value::as_str);
+    let listed = listed.filter_map(|urn| names::schema_to_v2(view, urn));
+    let present = view.resource_type.extensions.iter();
+    let present = present.map(|extension| &extension.schema.id);
+    let present = present.filter(|urn| body.contains_key(*urn)).cloned();
+    for urn in listed.chain(present) {
+        if seen.insert(urn.to_ascii_lowercase()) {
+            all.push(urn);
         }
-        Err(Error::invalid_syntax(
-            "The body is a message of SCIM 2.0, and this URL takes resources of SCIM 1.1; \
-             the base URL of SCIM 2.0 ends in /scim/v2",
-        ))
     }
+    json!(all)
+}
 
-    /// Whether a member is what this service itself put into the answer.
-    pub(super) fn is_embedded(&self, key: &str) -> bool {
-        self.dialect == Dialect::Ionic && key == EMBEDDED
-    }
-
-    /// The 2.0 `schemas`: the base, what was listed, and every extension that has a container.
-    fn schemas(&self, listed: &Value, body: &Map<String, Value>) -> Value {
-        let base = self.resource_type.schema.id.clone();
-        let mut seen = HashSet::from([base.to_ascii_lowercase()]);
-        let mut all = vec![base];
-        let listed = listed.as_array().into_iter().flatten();
-        let listed = listed.filter_map(Value::as_str);
-        let listed = listed.filter_map(|urn| self.schema_to_v2(urn));
-        let present = self.resource_type.extensions.iter();
-        let present = present.map(|extension| &extension.schema.id);
-        let present = present.filter(|urn| body.contains_key(*urn)).cloned();
-        for urn in listed.chain(present) {
-            if seen.insert(urn.to_ascii_lowercase()) {
-                all.push(urn);
+/// An extension's container, without what is only an order to the service.
+fn container_to_v2(
+    view: View<'_>,
+    extension: &Extension,
+    value: Value,
+    groups: &mut Vec<String>,
+) -> Result<Value> {
+    let Value::Object(members) = value else {
+        return Ok(value);
+    };
+    let mut out = Map::new();
+    for (key, value) in members {
+        match extension.schema.attribute(&key) {
+            Some(attribute) => {
+                let value = value_to_v2(view, attribute, value)?;
+                out.insert(attribute.name().to_owned(), value);
+            }
+            None if is_group_order(extension, &key) => groups.extend(ids(&value)),
+            None if is_mail_order(extension, &key) => {}
+            None => {
+                out.insert(key, value);
             }
         }
-        json!(all)
     }
+    Ok(Value::Object(out))
+}
 
-    /// An extension's container, without what is only an order to the service.
-    fn container(
-        &self,
-        extension: &Extension,
-        value: Value,
-        groups: &mut Vec<String>,
-    ) -> Result<Value> {
-        let Value::Object(members) = value else {
-            return Ok(value);
-        };
-        let mut out = Map::new();
-        for (key, value) in members {
-            match extension.schema.attribute(&key) {
-                Some(attribute) => {
-                    let value = self.value(attribute, value)?;
-                    out.insert(attribute.name().to_owned(), value);
-                }
-                None if is_group_order(extension, &key) => groups.extend(ids(&value)),
-                None if is_mail_order(extension, &key) => {}
-                None => {
-                    out.insert(key, value);
-                }
-            }
+/// An attribute's value as 2.0 writes it.
+pub(super) fn value_to_v2(view: View<'_>, attribute: &Attribute, value: Value) -> Result<Value> {
+    match value {
+        Value::Array(elements) => {
+            let elements = elements.into_iter();
+            let elements = elements.map(|element| element_to_v2(view, attribute, element));
+            elements.collect::<Result<_>>().map(Value::Array)
         }
-        Ok(Value::Object(out))
+        other => element_to_v2(view, attribute, other),
     }
+}
 
-    /// An attribute's value as 2.0 writes it.
-    pub(super) fn value(&self, attribute: &Attribute, value: Value) -> Result<Value> {
-        match value {
-            Value::Array(elements) => {
-                let elements = elements.into_iter();
-                let elements = elements.map(|element| self.element(attribute, element));
-                elements.collect::<Result<_>>().map(Value::Array)
-            }
-            other => self.element(attribute, other),
+fn element_to_v2(view: View<'_>, attribute: &Attribute, element: Value) -> Result<Value> {
+    let mut object = match element {
+        Value::Object(object) => object,
+        // "A multi-valued attribute may be sent as plain strings" (1.1 core §3.2).
+        Value::String(text) if is_value_list(attribute) => {
+            Map::from_iter([("value".into(), text.into())])
         }
+        other => return Ok(other),
+    };
+    if !attribute.is_complex() {
+        return Ok(Value::Object(object));
     }
+    object = object
+        .into_iter()
+        .map(|(key, value)| part(attribute, &key, value))
+        .collect();
+    if view.resource_type.is_detached(attribute)
+        && view.resource_type.membership == Some(Membership::Members)
+    {
+        set_member_type(view, attribute, &mut object)?;
+    }
+    Ok(Value::Object(object))
+}
 
-    fn element(&self, attribute: &Attribute, element: Value) -> Result<Value> {
-        let mut object = match element {
-            Value::Object(object) => object,
-            // "A multi-valued attribute may be sent as plain strings" (1.1 core §3.2).
-            Value::String(text) if is_value_list(attribute) => {
-                Map::from_iter([("value".into(), text.into())])
-            }
-            other => return Ok(other),
-        };
-        if !attribute.is_complex() {
-            return Ok(Value::Object(object));
+/// Spells a member's type as 2.0 does; a group of the Ionic API has users only.
+fn set_member_type(
+    view: View<'_>,
+    members: &Attribute,
+    member: &mut Map<String, Value>,
+) -> Result<()> {
+    let given = member.get("type").and_then(Value::as_str);
+    let known = members.sub_attribute("type").into_iter();
+    let mut known = known.flat_map(|kind| &kind.canonical_values);
+    let kind = given.map(|given| {
+        let canonical = known.find(|name| name.eq_ignore_ascii_case(given));
+        canonical.map_or(given, String::as_str).to_owned()
+    });
+    let kind = match (view.dialect, kind) {
+        (Dialect::General, None) => return Ok(()),
+        (Dialect::Ionic, None) => "User".to_owned(),
+        (Dialect::Ionic, Some(kind)) if kind != "User" => {
+            return Err(Error::invalid_value(format!(
+                "`members` holds users only in this API; a member of type `{}` is not allowed",
+                excerpt(kind)
+            )));
         }
-        object = object
-            .into_iter()
-            .map(|(key, value)| part(attribute, &key, value))
-            .collect();
-        if self.resource_type.is_detached(attribute)
-            && self.resource_type.membership == Some(Membership::Members)
-        {
-            self.set_member_type(attribute, &mut object)?;
-        }
-        Ok(Value::Object(object))
-    }
-
-    /// Spells a member's type as 2.0 does; a group of the Ionic API has users only.
-    fn set_member_type(&self, members: &Attribute, member: &mut Map<String, Value>) -> Result<()> {
-        let given = member.get("type").and_then(Value::as_str);
-        let known = members.sub_attribute("type").into_iter();
-        let mut known = known.flat_map(|kind| &kind.canonical_values);
-        let kind = given.map(|given| {
-            let canonical = known.find(|name| name.eq_ignore_ascii_case(given));
-            canonical.map_or(given, String::as_str).to_owned()
-        });
-        let kind = match (self.dialect, kind) {
-            (Dialect::General, None) => return Ok(()),
-            (Dialect::Ionic, None) => "User".to_owned(),
-            (Dialect::Ionic, Some(kind)) if kind != "User" => {
-                return Err(Error::invalid_value(format!(
-                    "`members` holds users only in this API; a member of type `{}` is not allowed",
-                    excerpt(kind)
-                )));
-            }
-            (_, Some(kind)) => kind,
-        };
-        member.insert("type".into(), kind.into());
-        Ok(())
-    }
+        (_, Some(kind)) => kind,
+    };
+    member.insert("type".into(), kind.into());
+    Ok(())
 }
 
 /// Whether the elements of an attribute are known by their `value`.
@@ -267,6 +269,7 @@ fn ids(value: &Value) -> impl Iterator<Item = String> {
 mod tests {
     use super::*;
     use crate::schema::Registry;
+    use crate::v1::response;
 
     fn view(name: &str, dialect: Dialect) -> View<'static> {
         View {
@@ -275,12 +278,12 @@ mod tests {
         }
     }
 
-    fn request(name: &str, dialect: Dialect, body: &Value) -> Result<Request> {
-        view(name, dialect).request(body.as_object().unwrap().clone())
+    fn read(name: &str, dialect: Dialect, body: &Value) -> Result<Request> {
+        super::request(view(name, dialect), body.as_object().unwrap().clone())
     }
 
     fn check(name: &str, dialect: Dialect, body: &Value, expected: &Value) {
-        let body = request(name, dialect, body).unwrap().body;
+        let body = read(name, dialect, body).unwrap().body;
         assert_eq!(&Value::Object(body), expected);
     }
 
@@ -355,7 +358,7 @@ mod tests {
             [typed("user"), json!({"value": "7"})],
             [typed("User"), typed("User")],
         );
-        let error = request(
+        let error = read(
             "Group",
             Dialect::Ionic,
             &members([typed("User"), typed("group")]),
@@ -369,7 +372,7 @@ mod tests {
             "domainUpn": "a@corp", "sendEmail": true,
             "groups": [{"type": "group", "value": "g1"}, "g2", {"type": "group"}],
             "subjectAttributes": [{"type": "risk", "value": "low", "dataType": "string"}]}});
-        let request = request("User", Dialect::Ionic, &body).unwrap();
+        let request = read("User", Dialect::Ionic, &body).unwrap();
         assert_eq!(request.groups, ["g1", "g2"]);
         let expected = json!({"domainUpn": "a@corp",
             "subjectAttributes": [{"type": "risk", "value": "low", "dataType": "string"}]});
@@ -412,8 +415,8 @@ mod tests {
         let check = |name: &str, dialect: Dialect, text: &str| {
             let view = view(name, dialect);
             let mut given: Map<String, Value> = serde_json::from_str(text).unwrap();
-            let body = view.request(given.clone()).unwrap().body;
-            let answer = view.answer(body);
+            let body = request(view, given.clone()).unwrap().body;
+            let answer = response::answer(view, body);
             given.remove("meta");
             assert_eq!(answer, given);
         };

@@ -7,90 +7,87 @@ use super::{Dialect, View, names};
 use crate::urn;
 use crate::version::Version;
 
-impl View<'_> {
-    /// Translates a 2.0 resource, rendered with the 1.1 base URL: URNs and names of 1.1, and nothing
-    /// that 1.1 does not have.
-    #[must_use]
-    pub fn answer(&self, resource: Map<String, Value>) -> Map<String, Value> {
-        let mut out = Map::new();
-        for (key, value) in resource {
-            let extension = self.resource_type.extension(&key);
-            match (key.as_str(), value) {
-                ("schemas", value) => {
-                    out.insert(key, self.schemas_to_v1(&value));
+/// Translates a 2.0 resource, rendered with the 1.1 base URL: URNs and names of 1.1, and nothing
+/// that 1.1 does not have.
+#[must_use]
+pub fn answer(view: View<'_>, resource: Map<String, Value>) -> Map<String, Value> {
+    let mut out = Map::new();
+    for (key, value) in resource {
+        let extension = view.resource_type.extension(&key);
+        match (key.as_str(), value) {
+            ("schemas", value) => {
+                out.insert(key, schemas_to_v1(view, &value));
+            }
+            ("meta", Value::Object(mut meta)) => {
+                meta.shift_remove("resourceType");
+                out.insert(key, Value::Object(meta));
+            }
+            (_, Value::Object(container)) if extension.is_some() => {
+                let container = members_to_v1(view, container);
+                if is_flattened(view, &key) {
+                    out.extend(container);
+                } else {
+                    let urn = names::schema_to_v1(&key).to_owned();
+                    out.insert(urn, Value::Object(container));
                 }
-                ("meta", Value::Object(mut meta)) => {
-                    meta.shift_remove("resourceType");
-                    out.insert(key, Value::Object(meta));
-                }
-                (_, Value::Object(container)) if extension.is_some() => {
-                    let container = self.members(container);
-                    if self.is_flattened(&key) {
-                        out.extend(container);
-                    } else {
-                        let urn = names::schema_to_v1(&key).to_owned();
-                        out.insert(urn, Value::Object(container));
-                    }
-                }
-                (_, value) => {
-                    let value = self.value_to_v1(&key, value);
-                    out.insert(key, value);
-                }
+            }
+            (_, value) => {
+                let value = value_to_v1(view, &key, value);
+                out.insert(key, value);
             }
         }
-        out
     }
+    out
+}
 
-    fn is_flattened(&self, urn: &str) -> bool {
-        self.flattened()
-            .is_some_and(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
-    }
+fn is_flattened(view: View<'_>, urn: &str) -> bool {
+    names::flattened(view).is_some_and(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
+}
 
-    fn schemas_to_v1(&self, schemas: &Value) -> Value {
-        let listed = schemas.as_array().into_iter().flatten();
-        let listed = listed.filter_map(Value::as_str);
-        let listed = listed.filter(|urn| !self.is_flattened(urn));
-        let renamed = listed.map(|urn| Value::from(names::schema_to_v1(urn)));
-        renamed.collect()
-    }
+fn schemas_to_v1(view: View<'_>, schemas: &Value) -> Value {
+    let listed = schemas.as_array().into_iter().flatten();
+    let listed = listed.filter_map(Value::as_str);
+    let listed = listed.filter(|urn| !is_flattened(view, urn));
+    let renamed = listed.map(|urn| Value::from(names::schema_to_v1(urn)));
+    renamed.collect()
+}
 
-    fn members(&self, container: Map<String, Value>) -> Map<String, Value> {
-        let members = container.into_iter();
-        let members = members.map(|(key, value)| {
-            let value = self.value_to_v1(&key, value);
-            (key, value)
-        });
-        members.collect()
-    }
+fn members_to_v1(view: View<'_>, container: Map<String, Value>) -> Map<String, Value> {
+    let members = container.into_iter();
+    let members = members.map(|(key, value)| {
+        let value = value_to_v1(view, &key, value);
+        (key, value)
+    });
+    members.collect()
+}
 
-    fn value_to_v1(&self, attribute: &str, value: Value) -> Value {
-        match value {
-            Value::Array(elements) => {
-                let elements = elements.into_iter();
-                elements
-                    .map(|element| self.value_to_v1(attribute, element))
-                    .collect()
-            }
-            Value::Object(mut parts) => {
-                parts.shift_remove("$ref");
-                let parts = parts.into_iter();
-                let parts = parts.map(|(key, value)| self.part_to_v1(attribute, &key, value));
-                Value::Object(parts.collect())
-            }
-            other => other,
+fn value_to_v1(view: View<'_>, attribute: &str, value: Value) -> Value {
+    match value {
+        Value::Array(elements) => {
+            let elements = elements.into_iter();
+            elements
+                .map(|element| value_to_v1(view, attribute, element))
+                .collect()
         }
+        Value::Object(mut parts) => {
+            parts.shift_remove("$ref");
+            let parts = parts.into_iter();
+            let parts = parts.map(|(key, value)| part_to_v1(view, attribute, &key, value));
+            Value::Object(parts.collect())
+        }
+        other => other,
     }
+}
 
-    fn part_to_v1(&self, attribute: &str, part: &str, value: Value) -> (String, Value) {
-        let name = names::part_to_v1(attribute, part).to_owned();
-        let value = match (attribute, part, value) {
-            ("members", "type", Value::String(kind)) if self.dialect == Dialect::Ionic => {
-                Value::String(kind.to_ascii_lowercase())
-            }
-            (_, part, value) => json_from_text(part, value),
-        };
-        (name, value)
-    }
+fn part_to_v1(view: View<'_>, attribute: &str, part: &str, value: Value) -> (String, Value) {
+    let name = names::part_to_v1(attribute, part).to_owned();
+    let value = match (attribute, part, value) {
+        ("members", "type", Value::String(kind)) if view.dialect == Dialect::Ionic => {
+            Value::String(kind.to_ascii_lowercase())
+        }
+        (_, part, value) => json_from_text(part, value),
+    };
+    (name, value)
 }
 
 /// Puts a user into a device of this version, which the Ionic API does when `attributes` names `user`.
@@ -135,7 +132,7 @@ mod tests {
             resource_type: Registry::builtin().resource_type(name).unwrap(),
         };
         let resource = resource.as_object().unwrap().clone();
-        assert_eq!(&Value::Object(view.answer(resource)), expected);
+        assert_eq!(&Value::Object(answer(view, resource)), expected);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::request;
 use super::request::Request;
 use super::{Dialect, View};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,45 +15,43 @@ use crate::urn;
 /// The name of a user, which is required and unique.
 const USER_NAME: &str = "userName";
 
-impl View<'_> {
-    /// Translates the body of a POST. In the Ionic dialect a new user without `userName` gets one: its
-    /// `domainUpn`, else its first e-mail address, else its `externalId`.
-    ///
-    /// # Errors
-    /// As [`request`](Self::request).
-    pub fn new_resource(
-        &self,
-        body: Map<String, Value>,
-        reading: &mut Reading<'_>,
-    ) -> Result<Request> {
-        let mut request = self.request(body)?;
-        let lacks_name = request.body.get(USER_NAME).is_none_or(is_missing);
-        if self.may_lack_name() && lacks_name {
-            let found = name_for(&request.body);
-            let found = found.filter(|_| reading.tolerates(Tolerance::DerivedUserName));
-            if let Some((from, name)) = found {
-                request.body.insert(USER_NAME.to_owned(), name);
-                request.name_from = Some(from);
-            }
+/// Translates the body of a POST. In the Ionic dialect a new user without `userName` gets one: its
+/// `domainUpn`, else its first e-mail address, else its `externalId`.
+///
+/// # Errors
+/// As [`request`](request::request).
+pub fn new_resource(
+    view: View<'_>,
+    body: Map<String, Value>,
+    reading: &mut Reading<'_>,
+) -> Result<Request> {
+    let mut request = request::request(view, body)?;
+    let lacks_name = request.body.get(USER_NAME).is_none_or(is_missing);
+    if may_lack_name(view) && lacks_name {
+        let found = name_for(&request.body);
+        let found = found.filter(|_| reading.tolerates(Tolerance::DerivedUserName));
+        if let Some((from, name)) = found {
+            request.body.insert(USER_NAME.to_owned(), name);
+            request.name_from = Some(from);
         }
-        Ok(request)
     }
+    Ok(request)
+}
 
-    /// Whether a change would take from a user the name that clients of this dialect need not know.
-    /// Such a change leaves the name as it is.
-    pub(super) fn clears_name(
-        &self,
-        attribute: &str,
-        value: &Value,
-        reading: &mut Reading<'_>,
-    ) -> bool {
-        let is_cleared = attribute == USER_NAME && is_missing(value) && self.may_lack_name();
-        is_cleared && reading.tolerates(Tolerance::DerivedUserName)
-    }
+/// Whether a change would take from a user the name that clients of this dialect need not know.
+/// Such a change leaves the name as it is.
+pub(super) fn clears_name(
+    view: View<'_>,
+    attribute: &str,
+    value: &Value,
+    reading: &mut Reading<'_>,
+) -> bool {
+    let is_cleared = attribute == USER_NAME && is_missing(value) && may_lack_name(view);
+    is_cleared && reading.tolerates(Tolerance::DerivedUserName)
+}
 
-    fn may_lack_name(&self) -> bool {
-        self.dialect == Dialect::Ionic && self.resource_type.attribute(USER_NAME).is_some()
-    }
+fn may_lack_name(view: View<'_>) -> bool {
+    view.dialect == Dialect::Ionic && view.resource_type.attribute(USER_NAME).is_some()
 }
 
 /// The error of a creation, which says where a `userName` came from that another user has and that
@@ -121,7 +120,7 @@ mod tests {
         let rules = Rules::default();
         let mut reading = Reading::new(&rules);
         let body = body.as_object().unwrap().clone();
-        let request = view.new_resource(body, &mut reading).unwrap();
+        let request = new_resource(view, body, &mut reading).unwrap();
         (request, reading.fired().to_string())
     }
 

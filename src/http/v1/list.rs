@@ -8,7 +8,7 @@ use crate::http::answer;
 use crate::http::call::Call;
 use crate::protocol::Result;
 use crate::protocol::scopes::Permission;
-use crate::protocol::v1::View;
+use crate::protocol::v1::{self, View};
 use crate::provider::{List, Over, Rendered, Representation, body_size};
 
 /// Answers a list.
@@ -21,7 +21,7 @@ pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
         .grant()
         .check(view.resource_type, Permission::List)?;
     let mut reading = call.scope.reading();
-    let queried = view.query(&call.parameters, &mut reading);
+    let queried = v1::query(view, &call.parameters, &mut reading);
     call.scope.note(&reading);
     let queried = queried?;
     let over = Over::Type(view.resource_type);

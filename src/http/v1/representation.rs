@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::http::render;
 use crate::protocol::Result;
-use crate::protocol::v1::View;
+use crate::protocol::v1::{self, View};
 use crate::protocol::version::Version;
 use crate::provider::Representation;
 
@@ -24,7 +24,7 @@ impl RepresentationV1 {
     /// `Internal` if what is stored is no resource.
     pub(super) fn of(found: &Representation<'_>, view: View<'_>, base_url: &str) -> Result<Self> {
         Ok(Self {
-            object: view.answer(render::object(found, base_url)?),
+            object: v1::answer(view, render::object(found, base_url)?),
             version: found.version.clone(),
         })
     }

@@ -13,7 +13,7 @@ use crate::protocol::message::Selection;
 use crate::protocol::profile::Reading;
 use crate::protocol::resource::ResourceId;
 use crate::protocol::scopes::Permission;
-use crate::protocol::v1::{Dialect, View, explain_conflict};
+use crate::protocol::v1::{self, Dialect, View, explain_conflict};
 use crate::protocol::version::{self, Precondition, Version};
 use crate::protocol::{Error, Result};
 use crate::provider::{Patched, Read, Representation, body_size, resource_id};
@@ -26,12 +26,12 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
     call.scope
         .grant()
         .check(view.resource_type, Permission::Create)?;
-    let selection = view.selection(&call.parameters)?;
+    let selection = v1::selection(view, &call.parameters)?;
     let body = body::read_object(call, body).await?;
     let (scope, provider) = (&call.scope, &call.service.provider);
     let size = body_size(&body);
     let request = call
-        .read(size, |reading| view.new_resource(body, reading))
+        .read(size, |reading| v1::new_resource(view, body, reading))
         .await??;
     let name_from = request.name_from;
     let explain = |error| explain_conflict(error, name_from);
@@ -42,7 +42,7 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
             .map_err(explain)?;
         return answer_with(call, view, StatusCode::CREATED, created).await;
     }
-    let plan = || view.creation(request, &scope.tenant.registry);
+    let plan = || v1::creation(view, request, &scope.tenant.registry);
     let request = scope.compute.run(size, plan).await?;
     let performed = provider.bulk(scope, request, size).await?.pop();
     let performed = performed.ok_or_else(|| Error::internal("a bulk request has no result"))?;
@@ -62,11 +62,11 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
     call.scope
         .grant()
         .check(view.resource_type, Permission::Read)?;
-    let selection = view.selection(&call.parameters)?;
+    let selection = v1::selection(view, &call.parameters)?;
     let whole = call.precondition();
     let id = &resource_id(view.resource_type, id)?;
     // The provider does not know that this view may also show a user.
-    let condition = match view.embeds_user(&call.parameters) {
+    let condition = match v1::embeds_user(view, &call.parameters) {
         true => whole.without_if_none_match(),
         false => whole.clone(),
     };
@@ -103,9 +103,9 @@ pub(super) async fn put(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -
 
 async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
     let (body, size) = read_change(call, view, body).await?;
-    let selection = view.selection(&call.parameters)?;
+    let selection = v1::selection(view, &call.parameters)?;
     let id = &resource_id(view.resource_type, id)?;
-    let translate = |_: &mut Reading<'_>| view.request(body).map(|request| request.body);
+    let translate = |_: &mut Reading<'_>| v1::request(view, body).map(|request| request.body);
     let translated = call.read(size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
     let condition = call.precondition();
@@ -118,9 +118,9 @@ async fn replace(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Resul
 
 async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
     let (body, size) = read_change(call, view, body).await?;
-    let selection = view.selection(&call.parameters)?;
+    let selection = v1::selection(view, &call.parameters)?;
     let id = &resource_id(view.resource_type, id)?;
-    let translate = |reading: &mut Reading<'_>| view.merging_put(body, reading);
+    let translate = |reading: &mut Reading<'_>| v1::merging_put(view, body, reading);
     let translated = call.read(size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
     let merged = apply(call, view, id, body, &selection).await?;
@@ -140,9 +140,9 @@ pub(super) async fn patch(
     body: Body,
 ) -> Result<Response> {
     let (body, size) = read_change(call, view, body).await?;
-    let selection = view.selection(&call.parameters)?;
+    let selection = v1::selection(view, &call.parameters)?;
     let id = &resource_id(view.resource_type, id)?;
-    let translate = |reading: &mut Reading<'_>| view.patch(body, reading);
+    let translate = |reading: &mut Reading<'_>| v1::patch(view, body, reading);
     let translated = call.read(size, translate).await?;
     let body = or_missing(call, view, id, translated).await?;
     let is_asked = !call.parameters.list("attributes").is_empty();
@@ -281,7 +281,7 @@ async fn written(call: &Call<'_>, view: View<'_>, found: Representation<'_>) -> 
         let version = one.version.clone();
         (one.into_text(), version)
     };
-    let (text, version) = if view.embeds_user(&call.parameters) {
+    let (text, version) = if v1::embeds_user(view, &call.parameters) {
         let mut devices = [scope.compute.run(size, translate).await??];
         device::embed_users(call, view.dialect, &mut devices).await?;
         let [device] = devices;
