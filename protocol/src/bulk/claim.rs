@@ -35,78 +35,81 @@ pub(super) enum UniqueEffect {
     Both,
 }
 
-impl BulkOperation {
-    pub(super) fn claims(&self, registry: &Registry, switches: &Switches) -> Claims {
-        let mut keys = vec![match &self.target {
-            OperationTarget::New(name) | OperationTarget::BulkId(name) => format!("{PREFIX}{name}"),
-            OperationTarget::Id(id) => id.clone(),
-        }];
-        let Some(resource_type) = registry.at_endpoint(&self.endpoint) else {
-            return Claims { keys, effect: None };
-        };
-        if resource_type.membership == Some(Membership::Members) {
-            self.push_members(&mut keys);
-        }
-        let unique = unique_attributes(resource_type, switches);
-        if self.method == Method::Post {
-            push_values(&mut keys, &self.data, resource_type, &unique);
-        }
-        let effect = match self.method {
-            _ if unique.is_empty() => None,
-            Method::Post => Some(UniqueEffect::Takes),
-            Method::Put => Some(UniqueEffect::Both),
-            Method::Delete => Some(UniqueEffect::Frees),
-            Method::Patch => unique
-                .iter()
-                .any(|name| self.changes(name))
-                .then_some(UniqueEffect::Both),
-        };
-        Claims { keys, effect }
+/// What an operation touches.
+pub(super) fn claims(
+    operation: &BulkOperation,
+    registry: &Registry,
+    switches: &Switches,
+) -> Claims {
+    let mut keys = vec![match &operation.target {
+        OperationTarget::New(name) | OperationTarget::BulkId(name) => format!("{PREFIX}{name}"),
+        OperationTarget::Id(id) => id.clone(),
+    }];
+    let Some(resource_type) = registry.at_endpoint(&operation.endpoint) else {
+        return Claims { keys, effect: None };
+    };
+    if resource_type.membership == Some(Membership::Members) {
+        push_members(operation, &mut keys);
     }
+    let unique = unique_attributes(resource_type, switches);
+    if operation.method == Method::Post {
+        push_values(&mut keys, &operation.data, resource_type, &unique);
+    }
+    let effect = match operation.method {
+        _ if unique.is_empty() => None,
+        Method::Post => Some(UniqueEffect::Takes),
+        Method::Put => Some(UniqueEffect::Both),
+        Method::Delete => Some(UniqueEffect::Frees),
+        Method::Patch => unique
+            .iter()
+            .any(|name| changes(operation, name))
+            .then_some(UniqueEffect::Both),
+    };
+    Claims { keys, effect }
+}
 
-    /// The ids of the members that the operation names.
-    fn push_members(&self, keys: &mut Vec<String>) {
-        let name = Membership::Members.attribute();
-        if self.method != Method::Patch {
-            if let Some(members) = json::present(&self.data, name) {
-                push_strings(keys, members);
-            }
-            return;
+/// The ids of the members that the operation names.
+fn push_members(operation: &BulkOperation, keys: &mut Vec<String>) {
+    let name = Membership::Members.attribute();
+    if operation.method != Method::Patch {
+        if let Some(members) = json::present(&operation.data, name) {
+            push_strings(keys, members);
         }
-        for operation in self.patch_operations() {
-            let path = json::present(operation, "path").and_then(Value::as_str);
-            let value = json::present(operation, "value");
-            match (path, value) {
-                (Some(path), value) if mentions(path, name) => {
-                    let values = literals(path).into_iter().map(|literal| literal.text);
-                    keys.extend(values);
-                    if let Some(value) = value {
-                        push_strings(keys, value);
-                    }
+        return;
+    }
+    for listed in patch_operations(operation) {
+        let path = json::present(listed, "path").and_then(Value::as_str);
+        let value = json::present(listed, "value");
+        match (path, value) {
+            (Some(path), value) if mentions(path, name) => {
+                let values = literals(path).into_iter().map(|literal| literal.text);
+                keys.extend(values);
+                if let Some(value) = value {
+                    push_strings(keys, value);
                 }
-                (None, Some(Value::Object(value))) => {
-                    let members = value.iter().filter(|(key, _)| mentions(key, name));
-                    members.for_each(|(_, members)| push_strings(keys, members));
-                }
-                _ => {}
             }
+            (None, Some(Value::Object(value))) => {
+                let members = value.iter().filter(|(key, _)| mentions(key, name));
+                members.for_each(|(_, members)| push_strings(keys, members));
+            }
+            _ => {}
         }
     }
+}
 
-    /// Whether a PATCH may change the attribute.
-    fn changes(&self, name: &str) -> bool {
-        self.patch_operations().any(|operation| {
-            let path = json::present(operation, "path").and_then(Value::as_str);
-            let value = json::present(operation, "value").and_then(Value::as_object);
-            path.is_some_and(|path| mentions(path, name))
-                || value.is_some_and(|value| has_key(value, name))
-        })
-    }
+/// Whether a PATCH may change the attribute.
+fn changes(operation: &BulkOperation, name: &str) -> bool {
+    patch_operations(operation).any(|listed| {
+        let path = json::present(listed, "path").and_then(Value::as_str);
+        let value = json::present(listed, "value").and_then(Value::as_object);
+        path.is_some_and(|path| mentions(path, name))
+            || value.is_some_and(|value| has_key(value, name))
+    })
+}
 
-    fn patch_operations(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        let listed = json::present(&self.data, "Operations").and_then(Value::as_array);
-        listed.into_iter().flatten().filter_map(Value::as_object)
-    }
+fn patch_operations(operation: &BulkOperation) -> impl Iterator<Item = &Map<String, Value>> {
+    let listed = json::present(&operation.data, "Operations").and_then(Value::as_array);
+    listed.into_iter().flatten().filter_map(Value::as_object)
 }
 
 /// The names of the attributes whose values belong to one resource only.

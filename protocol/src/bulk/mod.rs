@@ -11,7 +11,11 @@ mod reference;
 mod response;
 mod site;
 
-pub use plan::{BulkPlan, BulkStep};
+pub use plan::{BulkPlan, BulkStep, plan};
+#[cfg(test)]
+pub(crate) use reference::references;
+pub use reference::resolve;
+pub(crate) use reference::respell;
 pub use response::{BulkResult, render_response, render_response_v1};
 
 use percent_encoding::percent_decode_str;
@@ -200,6 +204,14 @@ impl BulkEntry {
 }
 
 impl BulkOperation {
+    /// The name of the resource that it makes.
+    pub(crate) fn made_name(&self) -> Option<&str> {
+        match &self.target {
+            OperationTarget::New(name) => Some(name),
+            OperationTarget::Id(_) | OperationTarget::BulkId(_) => None,
+        }
+    }
+
     fn parse(
         source: &Map<String, Value>,
         method: Option<Method>,

@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::claim::UniqueEffect;
-use super::reference::NameFinder;
+use super::claim::{UniqueEffect, claims};
+use super::reference::{NameFinder, references};
 use super::{BulkOperation, BulkRequest, Label, Method, OperationTarget};
 use crate::error::Result;
 use crate::profile::Switches;
@@ -45,30 +45,28 @@ pub struct BulkStep {
     pub completes: bool,
 }
 
-impl BulkRequest {
-    /// Finds an order.
-    #[must_use]
-    pub fn plan(self, registry: &Registry, switches: &Switches) -> BulkPlan {
-        let mut labels = Vec::with_capacity(self.entries.len());
-        let mut operations = Vec::with_capacity(self.entries.len());
-        let mut completions = HashMap::new();
-        for (position, entry) in self.entries.into_iter().enumerate() {
-            labels.push(entry.label);
-            operations.push(entry.operation);
-            completions.insert(position, entry.completions);
-        }
-        let mut planned: Vec<_> = operations
-            .into_iter()
-            .map(|operation| Planned::new(operation, registry))
-            .collect();
-        let order = ReferenceOrder::of(&planned);
-        let mut steps = Scheduler::new(registry, switches, self.fail_on_errors.is_some());
-        steps.take(&mut planned, completions, &order);
-        BulkPlan {
-            fail_on_errors: self.fail_on_errors,
-            labels,
-            steps: steps.steps,
-        }
+/// Finds an order for the operations of a request.
+#[must_use]
+pub fn plan(request: BulkRequest, registry: &Registry, switches: &Switches) -> BulkPlan {
+    let mut labels = Vec::with_capacity(request.entries.len());
+    let mut operations = Vec::with_capacity(request.entries.len());
+    let mut completions = HashMap::new();
+    for (position, entry) in request.entries.into_iter().enumerate() {
+        labels.push(entry.label);
+        operations.push(entry.operation);
+        completions.insert(position, entry.completions);
+    }
+    let mut planned: Vec<_> = operations
+        .into_iter()
+        .map(|operation| Planned::new(operation, registry))
+        .collect();
+    let order = ReferenceOrder::of(&planned);
+    let mut steps = Scheduler::new(registry, switches, request.fail_on_errors.is_some());
+    steps.take(&mut planned, completions, &order);
+    BulkPlan {
+        fail_on_errors: request.fail_on_errors,
+        labels,
+        steps: steps.steps,
     }
 }
 
@@ -81,7 +79,7 @@ struct Planned {
 
 impl Planned {
     fn new(mut operation: Result<BulkOperation>, registry: &Registry) -> Self {
-        let names = operation.as_mut().map(|it| it.references(registry));
+        let names = operation.as_mut().map(|it| references(it, registry));
         Self {
             names: names.unwrap_or_default(),
             operation: Some(operation),
@@ -244,9 +242,9 @@ impl<'a> Scheduler<'a> {
             let mut referred = std::mem::take(&mut planned.names);
             if !names.is_empty()
                 && let Ok(whole) = &mut operation
-                && let Some(rest) = whole.cut(&names, self.registry)
+                && let Some(rest) = cut(whole, &names, self.registry)
             {
-                referred = whole.references(self.registry);
+                referred = references(whole, self.registry);
                 self.open(entry, rest);
             }
             self.push(entry, operation, &referred, false);
@@ -352,7 +350,7 @@ impl<'a> Scheduler<'a> {
         if let Some(name) = operation.made_name() {
             self.made(name, position);
         }
-        let claims = operation.claims(self.registry, self.switches);
+        let claims = claims(&operation, self.registry, self.switches);
         for key in claims.keys {
             after.extend(
                 self.last
@@ -380,59 +378,53 @@ impl Runs {
     }
 }
 
-impl BulkOperation {
-    /// The name of the resource that it makes.
-    fn made_name(&self) -> Option<&str> {
-        match &self.target {
-            OperationTarget::New(name) => Some(name),
-            OperationTarget::Id(_) | OperationTarget::BulkId(_) => None,
-        }
-    }
-
-    /// Takes everything that refers to one of these names out of the body of a POST, and gives the
-    /// PATCH that puts it back.
-    fn cut(&mut self, names: &HashSet<String>, registry: &Registry) -> Option<BulkOperation> {
-        let OperationTarget::New(name) = &self.target else {
-            return None;
-        };
-        let cutting = Cutting {
-            sites: NameFinder {
-                resource_type: registry.at_endpoint(&self.endpoint)?,
-                registry,
-            },
-            names,
-        };
-        let mut operations = Vec::new();
-        let mut kept = Map::new();
-        for (key, value) in std::mem::take(&mut self.data) {
-            let extension = cutting.sites.resource_type.extension(&key);
-            let value = match value {
-                Value::Object(members) if extension.is_some() => {
-                    let mut container = Map::new();
-                    for (name, value) in members {
-                        let path = format!("{key}:{name}");
-                        if let Some(value) = cutting.keep(value, &path, &mut operations) {
-                            container.insert(name, value);
-                        }
+/// Takes everything that refers to one of these names out of the body of a POST, and gives the
+/// PATCH that puts it back.
+fn cut(
+    whole: &mut BulkOperation,
+    names: &HashSet<String>,
+    registry: &Registry,
+) -> Option<BulkOperation> {
+    let OperationTarget::New(name) = &whole.target else {
+        return None;
+    };
+    let cutting = Cutting {
+        sites: NameFinder {
+            resource_type: registry.at_endpoint(&whole.endpoint)?,
+            registry,
+        },
+        names,
+    };
+    let mut operations = Vec::new();
+    let mut kept = Map::new();
+    for (key, value) in std::mem::take(&mut whole.data) {
+        let extension = cutting.sites.resource_type.extension(&key);
+        let value = match value {
+            Value::Object(members) if extension.is_some() => {
+                let mut container = Map::new();
+                for (name, value) in members {
+                    let path = format!("{key}:{name}");
+                    if let Some(value) = cutting.keep(value, &path, &mut operations) {
+                        container.insert(name, value);
                     }
-                    Some(Value::Object(container))
                 }
-                value => cutting.keep(value, &key, &mut operations),
-            };
-            kept.extend(value.map(|value| (key, value)));
-        }
-        self.data = kept;
-        Some(BulkOperation {
-            method: Method::Patch,
-            endpoint: self.endpoint.clone(),
-            target: OperationTarget::BulkId(name.clone()),
-            version: None,
-            data: Map::from_iter([
-                ("schemas".to_owned(), json!([urn::PATCH_OP])),
-                ("Operations".to_owned(), Value::Array(operations)),
-            ]),
-        })
+                Some(Value::Object(container))
+            }
+            value => cutting.keep(value, &key, &mut operations),
+        };
+        kept.extend(value.map(|value| (key, value)));
     }
+    whole.data = kept;
+    Some(BulkOperation {
+        method: Method::Patch,
+        endpoint: whole.endpoint.clone(),
+        target: OperationTarget::BulkId(name.clone()),
+        version: None,
+        data: Map::from_iter([
+            ("schemas".to_owned(), json!([urn::PATCH_OP])),
+            ("Operations".to_owned(), Value::Array(operations)),
+        ]),
+    })
 }
 
 /// Divides the body of a POST into what refers to names that are not made yet, and the rest.

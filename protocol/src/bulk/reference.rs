@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::site::{Form, Sites, patch_operations};
+use super::site::{Form, Sites, patch_operations, visit_texts};
 use super::{BulkOperation, Method, OperationTarget};
 use crate::error::{Error, Result, excerpt};
 use crate::profile::{Reading, Rules};
@@ -29,91 +29,93 @@ fn split<'t>(text: &'t str, form: Form, prefix: &str) -> Option<(&'t str, &'t st
     (!name.is_empty()).then_some((before, name))
 }
 
-impl BulkOperation {
-    /// The names that this operation refers to, each once, in order of appearance. It is not changed:
-    /// the places are found by the same walk that [resolves](Self::resolve) them.
-    #[must_use]
-    pub fn references(&mut self, registry: &Registry) -> Vec<String> {
-        let (mut names, mut seen) = (Vec::new(), HashSet::new());
-        let mut note = |name: &str| {
-            if seen.insert(name.to_owned()) {
-                names.push(name.to_owned());
-            }
-        };
-        if let OperationTarget::BulkId(name) = &self.target {
+/// The names that this operation refers to, each once, in order of appearance. It is not changed:
+/// the places are found by the same walk that [resolves](resolve) them.
+pub(crate) fn references(operation: &mut BulkOperation, registry: &Registry) -> Vec<String> {
+    let (mut names, mut seen) = (Vec::new(), HashSet::new());
+    let mut note = |name: &str| {
+        if seen.insert(name.to_owned()) {
+            names.push(name.to_owned());
+        }
+    };
+    if let OperationTarget::BulkId(name) = &operation.target {
+        note(name);
+    }
+    // Noting a name cannot fail.
+    let _ = visit_texts(operation, registry, &mut |text, form| {
+        if let Some((_, name)) = split(text, form, PREFIX) {
             note(name);
         }
-        // Noting a name cannot fail.
-        let _ = self.visit_texts(registry, &mut |text, form| {
-            if let Some((_, name)) = split(text, form, PREFIX) {
-                note(name);
-            }
-            Ok(())
-        });
-        if self.method == Method::Patch && registry.at_endpoint(&self.endpoint).is_some() {
-            for operation in patch_operations(&mut self.data) {
-                let path = path_of(operation).and_then(|path| path.as_str());
-                for literal in path.map(literals).into_iter().flatten() {
-                    if let Some((_, name)) = split(&literal.text, Form::Segment, PREFIX) {
-                        note(name);
-                    }
+        Ok(())
+    });
+    if operation.method == Method::Patch && registry.at_endpoint(&operation.endpoint).is_some() {
+        for listed in patch_operations(&mut operation.data) {
+            let path = path_of(listed).and_then(|path| path.as_str());
+            for literal in path.map(literals).into_iter().flatten() {
+                if let Some((_, name)) = split(&literal.text, Form::Segment, PREFIX) {
+                    note(name);
                 }
             }
         }
-        names
     }
+    names
+}
 
-    /// Puts ids in the place of all references.
-    ///
-    /// # Errors
-    /// `InvalidValue` naming a reference that `id_of` has no id for: nothing in the request makes
-    /// such a resource, or what should have made it failed.
-    pub fn resolve(
-        &mut self,
-        registry: &Registry,
-        id_of: &impl Fn(&str) -> Option<String>,
-    ) -> Result<()> {
-        let resolved = |text: &str, form: Form| match split(text, form, PREFIX) {
-            None => Ok(None),
-            Some((before, name)) => match id_of(name) {
-                Some(id) => Ok(Some(format!("{before}{id}"))),
-                None => Err(Error::invalid_value(format!(
-                    "`bulkId:{}` refers to no resource that this request has made",
-                    excerpt(name)
-                ))),
-            },
-        };
-        if let OperationTarget::BulkId(name) = &self.target
-            && let Some(id) = resolved(&format!("{PREFIX}{name}"), Form::Whole)?
-        {
-            self.target = OperationTarget::Id(id);
-        }
-        self.visit_texts(registry, &mut |text, form| {
-            if let Some(new) = resolved(text, form)? {
-                *text = new;
-            }
-            Ok(())
-        })?;
-        if self.method == Method::Patch && registry.at_endpoint(&self.endpoint).is_some() {
-            for operation in patch_operations(&mut self.data) {
-                resolve_path(operation, &|text| resolved(text, Form::Segment))?;
-            }
+/// Puts ids in the place of all references.
+///
+/// # Errors
+/// `InvalidValue` naming a reference that `id_of` has no id for: nothing in the request makes
+/// such a resource, or what should have made it failed.
+pub fn resolve(
+    operation: &mut BulkOperation,
+    registry: &Registry,
+    id_of: &impl Fn(&str) -> Option<String>,
+) -> Result<()> {
+    let resolved = |text: &str, form: Form| match split(text, form, PREFIX) {
+        None => Ok(None),
+        Some((before, name)) => match id_of(name) {
+            Some(id) => Ok(Some(format!("{before}{id}"))),
+            None => Err(Error::invalid_value(format!(
+                "`bulkId:{}` refers to no resource that this request has made",
+                excerpt(name)
+            ))),
+        },
+    };
+    if let OperationTarget::BulkId(name) = &operation.target
+        && let Some(id) = resolved(&format!("{PREFIX}{name}"), Form::Whole)?
+    {
+        operation.target = OperationTarget::Id(id);
+    }
+    visit_texts(operation, registry, &mut |text, form| {
+        if let Some(new) = resolved(text, form)? {
+            *text = new;
         }
         Ok(())
+    })?;
+    if operation.method == Method::Patch && registry.at_endpoint(&operation.endpoint).is_some() {
+        for listed in patch_operations(&mut operation.data) {
+            resolve_path(listed, &|text| resolved(text, Form::Segment))?;
+        }
     }
+    Ok(())
+}
 
-    /// Writes references that begin with another prefix as references.
-    pub(crate) fn respell(&mut self, registry: &Registry, prefix: &str, names: &HashSet<String>) {
-        // Changing a text cannot fail.
-        let _ = self.visit_texts(registry, &mut |text, form| {
-            if let Some((before, name)) = split(text, form, prefix)
-                && names.contains(name)
-            {
-                *text = format!("{before}{PREFIX}{name}");
-            }
-            Ok(())
-        });
-    }
+/// Writes references that begin with another prefix as references.
+pub(crate) fn respell(
+    operation: &mut BulkOperation,
+    registry: &Registry,
+    prefix: &str,
+    names: &HashSet<String>,
+) {
+    // Changing a text cannot fail.
+    let _ = visit_texts(operation, registry, &mut |text, form| {
+        if let Some((before, name)) = split(text, form, prefix)
+            && names.contains(name)
+        {
+            *text = format!("{before}{PREFIX}{name}");
+        }
+        Ok(())
+    });
 }
 
 /// Finds the names that the members of a resource refer to.
@@ -227,18 +229,22 @@ mod tests {
         }
     }
 
-    fn resolve(operation: &BulkOperation) -> Result<BulkOperation> {
+    fn resolved(operation: &BulkOperation) -> Result<BulkOperation> {
         let mut resolved = operation.clone();
         let ids = |name: &str| (name != "lost").then(|| format!("id-of-{name}"));
-        resolved.resolve(Registry::builtin(), &ids)?;
+        super::resolve(&mut resolved, Registry::builtin(), &ids)?;
         Ok(resolved)
     }
 
     fn check(endpoint: &str, method: Method, data: Value, names: &[&str], expected: Value) {
         let mut operation = operation_at(endpoint, method, OperationTarget::Id("7".into()), &data);
-        assert_eq!(operation.references(Registry::builtin()), names, "{data}");
+        assert_eq!(
+            references(&mut operation, Registry::builtin()),
+            names,
+            "{data}"
+        );
         assert_eq!(Value::Object(operation.data.clone()), data);
-        let resolved = resolve(&operation).unwrap();
+        let resolved = resolved(&operation).unwrap();
         assert_eq!(Value::Object(resolved.data), expected);
     }
 
@@ -335,8 +341,8 @@ mod tests {
     fn a_target_may_be_a_reference() {
         let target = OperationTarget::BulkId("a".into());
         let mut operation = operation(Method::Delete, target, &json!({}));
-        assert_eq!(operation.references(Registry::builtin()), ["a"]);
-        let resolved = resolve(&operation).unwrap();
+        assert_eq!(references(&mut operation, Registry::builtin()), ["a"]);
+        let resolved = resolved(&operation).unwrap();
         assert_eq!(resolved.target, OperationTarget::Id("id-of-a".into()));
     }
 
@@ -353,7 +359,7 @@ mod tests {
                 json!({"Operations": [{"path": "members[value eq \"bulkId:lost\"]"}]}),
             ),
         ] {
-            let error = resolve(&operation(Method::Patch, target, &data)).unwrap_err();
+            let error = resolved(&operation(Method::Patch, target, &data)).unwrap_err();
             assert_eq!(error.kind().scim_type(), Some("invalidValue"));
             assert!(error.detail().contains("`bulkId:lost`"));
         }

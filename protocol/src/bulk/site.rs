@@ -27,23 +27,25 @@ pub(super) enum Form {
 /// What is done with each text that may be a reference.
 pub(super) type Visit<'v> = dyn FnMut(&mut String, Form) -> Result<()> + 'v;
 
-impl BulkOperation {
-    /// Visits each text of the body that may be a reference, apart from paths.
-    pub(super) fn visit_texts(&mut self, registry: &Registry, visit: &mut Visit<'_>) -> Result<()> {
-        let Some(resource_type) = registry.at_endpoint(&self.endpoint) else {
-            return Ok(());
-        };
-        let rules = Rules::default();
-        let mut reading = Reading::new(&rules);
-        let mut sites = Sites::of(resource_type, registry, &mut reading);
-        if self.method != Method::Patch {
-            return sites.members(&mut self.data, visit);
-        }
-        for operation in patch_operations(&mut self.data) {
-            sites.patch_operation(operation, visit)?;
-        }
-        Ok(())
+/// Visits each text of the body that may be a reference, apart from paths.
+pub(super) fn visit_texts(
+    operation: &mut BulkOperation,
+    registry: &Registry,
+    visit: &mut Visit<'_>,
+) -> Result<()> {
+    let Some(resource_type) = registry.at_endpoint(&operation.endpoint) else {
+        return Ok(());
+    };
+    let rules = Rules::default();
+    let mut reading = Reading::new(&rules);
+    let mut sites = Sites::of(resource_type, registry, &mut reading);
+    if operation.method != Method::Patch {
+        return sites.members(&mut operation.data, visit);
     }
+    for listed in patch_operations(&mut operation.data) {
+        sites.patch_operation(listed, visit)?;
+    }
+    Ok(())
 }
 
 /// The operations of a PATCH.

@@ -9,6 +9,7 @@ use super::patch;
 use super::request;
 use super::user_name;
 use super::{Dialect, Request, View};
+use crate::bulk::respell;
 use crate::bulk::{BulkEntry, BulkOperation, BulkRequest, Label, Method, OperationTarget};
 use crate::error::Result;
 use crate::profile::Reading;
@@ -60,7 +61,7 @@ pub fn bulk_request(
         let mut extras = Extras::default();
         let operation = entry.operation.and_then(|operation| {
             let mut operation = translated(operation, registry, dialect, reading, &mut extras)?;
-            operation.respell(registry, MISSPELLED, &names);
+            respell(&mut operation, registry, MISSPELLED, &names);
             Ok(operation)
         });
         let name = entry.label.bulk_id.as_deref().unwrap_or_default();
@@ -188,6 +189,7 @@ fn membership(registry: &Registry, group: String, user: &str) -> BulkOperation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bulk::{plan, references};
     use crate::profile::{Rules, Switches};
 
     fn parse(dialect: Dialect, text: &str) -> BulkRequest {
@@ -248,7 +250,7 @@ mod tests {
         ] {
             let bulk = parse(Dialect::General, text);
             assert_eq!(
-                operation(&bulk, 1).clone().references(Registry::builtin()),
+                references(&mut operation(&bulk, 1).clone(), Registry::builtin()),
                 [expected]
             );
         }
@@ -264,14 +266,14 @@ mod tests {
         let completions = &bulk.entries[0].completions;
         assert_eq!(completions[0].target, OperationTarget::Id("7".into()));
         assert_eq!(
-            completions[0].clone().references(Registry::builtin()),
+            references(&mut completions[0].clone(), Registry::builtin()),
             ["a"]
         );
         assert_eq!(
-            completions[1].clone().references(Registry::builtin()),
+            references(&mut completions[1].clone(), Registry::builtin()),
             ["g", "a"]
         );
-        let plan = bulk.plan(Registry::builtin(), &Switches::default());
+        let plan = plan(bulk, Registry::builtin(), &Switches::default());
         let steps: Vec<_> = plan
             .steps
             .iter()

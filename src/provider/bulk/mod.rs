@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Scope;
 use super::write_context::WriteContext;
-use crate::protocol::bulk::{BulkRequest, Label};
+use crate::protocol::bulk::{BulkRequest, Label, plan};
 use crate::protocol::error::{Error, ErrorKind, Result};
 use crate::protocol::version::Version;
 use operation::{Effect, perform, take_back};
@@ -65,7 +65,7 @@ pub(super) async fn bulk(
 ) -> Result<Vec<Performed>> {
     let scope = context.scope;
     let tenant = &scope.tenant;
-    let plan = || request.plan(&tenant.registry, &tenant.rules.switches);
+    let plan = || plan(request, &tenant.registry, &tenant.rules.switches);
     let plan = scope.compute.run(size, plan).await?;
     let mut queue = Queue::new(&plan.steps);
     let mut progress = Progress::new(scope, plan);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::operation::{Effect, subject_of};
 use super::{Performed, Scope, Subject};
-use crate::protocol::bulk::{BulkOperation, BulkPlan, Label};
+use crate::protocol::bulk::{self, BulkOperation, BulkPlan, Label};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::version::Version;
 
@@ -95,7 +95,7 @@ impl<'s> Progress<'s> {
         let (ids, registry) = (&self.ids, &self.scope.tenant.registry);
         let mut subject = None;
         let operation = operation.and_then(|mut operation| {
-            let resolved = operation.resolve(registry, &|name| ids.get(name).cloned());
+            let resolved = bulk::resolve(&mut operation, registry, &|name| ids.get(name).cloned());
             subject = subject_of(self.scope, &operation);
             resolved.map(|()| operation)
         });

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::resolve;
 use super::*;
 use crate::profile::{Reading, Rules};
 
@@ -13,7 +14,7 @@ fn plan(body: &Value) -> BulkPlan {
         ..Rules::default()
     };
     let request = BulkRequest::parse(body.as_object().unwrap(), &mut Reading::new(&rules));
-    request.unwrap().plan(Registry::builtin(), &rules.switches)
+    super::plan(request.unwrap(), Registry::builtin(), &rules.switches)
 }
 
 fn operations(operations: &[Value]) -> BulkPlan {
@@ -163,7 +164,7 @@ fn a_switch_makes_group_names_unique() {
     let rules = Rules::default();
     let body = json!({"schemas": [urn::BULK_REQUEST], "Operations": groups});
     let request = BulkRequest::parse(body.as_object().unwrap(), &mut Reading::new(&rules));
-    let plan = request.unwrap().plan(Registry::builtin(), &switches);
+    let plan = super::plan(request.unwrap(), Registry::builtin(), &switches);
     check(&plan, &[(0, &[]), (1, &[0])]);
 }
 
@@ -250,7 +251,7 @@ fn a_reference_to_nothing_is_left_for_the_end() {
     let plan = operations(&[group("g", &["bulkId:lost"])]);
     check(&plan, &[(0, &[])]);
     let mut operation = plan.steps.into_iter().next().unwrap().operation.unwrap();
-    assert!(operation.resolve(Registry::builtin(), &|_| None).is_err());
+    assert!(resolve(&mut operation, Registry::builtin(), &|_| None).is_err());
 }
 
 #[test]
@@ -305,7 +306,7 @@ proptest! {
                 prop_assert_eq!(first[step.entry].replace(position), None);
             }
             let Ok(operation) = &step.operation else { continue };
-            for name in operation.clone().references(Registry::builtin()) {
+            for name in references(&mut operation.clone(), Registry::builtin()) {
                 if makers.contains_key(&name) {
                     let maker = made.get(&name);
                     prop_assert!(maker.is_some_and(|maker| step.after.contains(maker)), "{}", name);
