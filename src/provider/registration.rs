@@ -8,7 +8,7 @@ use super::Tenant;
 use super::administration::Administration;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
-use crate::protocol::schema::{Index, Registry, Schema};
+use crate::protocol::schema::{self, Index, Registry, Schema};
 use crate::store::{
     BuildingIndex, ConfigItem, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig, TenantStore,
 };
@@ -28,7 +28,7 @@ pub(super) async fn add_schema(admin: &Administration<'_>, schema: &Value) -> Re
     let store = admin.store();
     let config = store.configuration().read().await?;
     let next = match Registry::republished(schema) {
-        Some(builtin) => builtin.with_vendor_keywords(schema)?,
+        Some(builtin) => schema::with_vendor_keywords(builtin, schema)?,
         None => Schema::from_json(schema)?,
     };
     let mut changed = config.clone();
@@ -40,7 +40,8 @@ pub(super) async fn add_schema(admin: &Administration<'_>, schema: &Value) -> Re
         Some(place) => {
             // Each publication of a schema of the service begins with the service's own.
             if Registry::republished(schema).is_none() {
-                Schema::from_json(&config.schemas[place])?.check_successor(&next)?;
+                let known = Schema::from_json(&config.schemas[place])?;
+                schema::check_successor(&known, &next)?;
             }
             changed.schemas[place] = schema.clone();
         }

@@ -19,7 +19,9 @@ pub use bound_path::BoundPath;
 pub use index::{Index, IndexState};
 pub use registry::Registry;
 pub use resource_type::{Membership, ResourceType};
+pub use successor::check_successor;
 pub use target::AttributeTarget;
+pub use vendor::with_vendor_keywords;
 
 pub(crate) use bound_path::PathRoot;
 

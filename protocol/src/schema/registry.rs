@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::attribute::Attribute;
 use super::index::{Index, IndexState, common_index, indexes};
 use super::resource_type::{Membership, ResourceType};
+use super::vendor::with_vendor_keywords;
 use super::{Extension, Schema};
 use crate::error::{Error, Result};
 use crate::name::is_attribute_name;
@@ -182,7 +183,7 @@ impl Registry {
     /// when the URN is taken.
     pub fn add_schema(&mut self, value: &Value) -> Result<()> {
         match Self::republished(value) {
-            Some(builtin) => self.publish(builtin.with_vendor_keywords(value)?),
+            Some(builtin) => self.publish(with_vendor_keywords(builtin, value)?),
             None => self.insert_schema(value)?,
         }
         Ok(())

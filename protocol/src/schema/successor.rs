@@ -3,16 +3,14 @@
 use super::{Attribute, Schema};
 use crate::error::{Error, Result};
 
-impl Schema {
-    /// Checks that every resource that fits this schema fits `next`, and is found as before. Attributes
-    /// may come, an index may come, and what is said of an attribute to people and in answers may
-    /// change.
-    ///
-    /// # Errors
-    /// `InvalidValue` naming the attribute and the characteristic that has to stay.
-    pub fn check_successor(&self, next: &Self) -> Result<()> {
-        check_list("", &self.attributes, &next.attributes)
-    }
+/// Checks that every resource that fits a schema fits `next`, and is found as before. Attributes
+/// may come, an index may come, and what is said of an attribute to people and in answers may
+/// change.
+///
+/// # Errors
+/// `InvalidValue` naming the attribute and the characteristic that has to stay.
+pub fn check_successor(schema: &Schema, next: &Schema) -> Result<()> {
+    check_list("", &schema.attributes, &next.attributes)
 }
 
 fn check_list(parent: &str, before: &[Attribute], after: &[Attribute]) -> Result<()> {
@@ -95,7 +93,7 @@ mod tests {
         ]);
         let mut after = before.clone();
         change(&mut after);
-        let outcome = schema(&before).check_successor(&schema(&after));
+        let outcome = check_successor(&schema(&before), &schema(&after));
         match (outcome, refused) {
             (Ok(()), None) => {}
             (Err(error), Some(reason)) => assert!(error.detail().contains(reason), "{error}"),
