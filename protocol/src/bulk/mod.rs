@@ -2,7 +2,7 @@
 //! the client's intent (RFC 7644 §3.7).
 //!
 //! [`BulkRequest::parse`] reads the envelope; a fault in one operation is that operation's result and
-//! no fault of the request. [`BulkRequest::plan`] says which operation waits for which. The limit on
+//! no fault of the request. [`plan`](plan()) says which operation waits for which. The limit on
 //! the size of the body, permissions and the operations themselves are the caller's.
 
 mod claim;

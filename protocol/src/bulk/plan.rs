@@ -34,7 +34,7 @@ pub struct BulkPlan {
 pub struct BulkStep {
     /// The position in the request of the operation that this is, or is a part of.
     pub entry: usize,
-    /// What to do once its references are [resolved](BulkOperation::resolve); an error is the result of
+    /// What to do once its references are [resolved](super::resolve); an error is the result of
     /// an operation that could not be read.
     pub operation: Result<BulkOperation>,
     /// The steps that must have ended before, whatever became of them. With `failOnErrors` that is
