@@ -16,7 +16,7 @@ use crate::store::{BuildingIndex, ConfigItem, IndexEntries, IndexVersion};
 /// milliseconds.
 const LATEST_MILLIS: u64 = CACHE_MILLIS + REQUEST_BUDGET.as_secs() * 1_000;
 
-/// See [`Provider::build_indexes`](super::Provider::build_indexes).
+/// Builds indexes, as [`Provider::build_indexes`](super::super::Provider::build_indexes) says.
 pub(in crate::provider) async fn build_indexes(admin: &Administration<'_>) -> Result<Findings> {
     let tenant = admin.tenant;
     let store = admin.store();

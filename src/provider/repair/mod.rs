@@ -32,7 +32,7 @@ pub enum Repair {
     Mend,
 }
 
-/// See [`Provider::examine`](super::Provider::examine).
+/// Examines a tenant's part of the table, as [`Provider::examine`](super::Provider::examine) says.
 pub(super) async fn examine(admin: &Administration<'_>, repair: Repair) -> Result<Findings> {
     let view = admin.view().await?;
     view.check_write()?;
