@@ -2,12 +2,12 @@
 
 use super::call::Call;
 use crate::protocol::Result;
-use crate::protocol::discovery::Capabilities;
+use crate::protocol::discovery::{Capabilities, Discovery};
 use crate::protocol::scopes::Permission;
 use crate::provider::CURSOR_TIMEOUT_SECONDS;
 
 /// What this service can do, which [`v2`](super::v2) and [`v1`](super::v1) make true.
-pub(super) const CAPABILITIES: Capabilities = Capabilities {
+const CAPABILITIES: Capabilities = Capabilities {
     patch: true,
     bulk: true,
     filter: true,
@@ -16,6 +16,16 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     cursor_timeout_seconds: Some(CURSOR_TIMEOUT_SECONDS),
     documentation_uri: None,
 };
+
+/// The service as the caller's tenant has it.
+pub(super) fn discovery<'c>(call: &'c Call<'_>) -> Discovery<'c> {
+    Discovery {
+        registry: &call.scope.tenant.registry,
+        rules: &call.scope.tenant.rules,
+        capabilities: &CAPABILITIES,
+        base_url: &call.scope.base_url,
+    }
+}
 
 /// Checks that the caller may read the catalogue of permissions.
 ///

@@ -6,10 +6,9 @@ use serde_json::Value;
 
 use crate::http::answer;
 use crate::http::call::Call;
-use crate::http::discovery::{CAPABILITIES, check_scopes_permission};
+use crate::http::discovery::{check_scopes_permission, discovery};
 use crate::http::route::{DiscoveryEndpoint, no_such_endpoint};
 use crate::protocol::Result;
-use crate::protocol::discovery::Discovery;
 use crate::protocol::message::ListResponse;
 use crate::protocol::v1::{self, Dialect, DiscoveryV1};
 
@@ -23,12 +22,7 @@ pub(super) fn describe(
     endpoint: &DiscoveryEndpoint,
 ) -> Result<Response> {
     let discovery = DiscoveryV1 {
-        discovery: Discovery {
-            registry: &call.scope.tenant.registry,
-            rules: &call.scope.tenant.rules,
-            capabilities: &CAPABILITIES,
-            base_url: &call.scope.base_url,
-        },
+        discovery: discovery(call),
         dialect,
     };
     match endpoint {

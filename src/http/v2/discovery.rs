@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::http::answer;
 use crate::http::call::Call;
-use crate::http::discovery::{CAPABILITIES, check_scopes_permission};
+use crate::http::discovery::{check_scopes_permission, discovery};
 use crate::http::route::DiscoveryEndpoint;
 use crate::protocol::Result;
-use crate::protocol::discovery::{Described, Discovery, filter_refused};
+use crate::protocol::discovery::{Described, filter_refused};
 use crate::protocol::message::{ListResponse, Selection};
 use crate::protocol::projection::Projection;
 
@@ -23,12 +23,7 @@ pub(super) fn describe(call: &Call<'_>, endpoint: &DiscoveryEndpoint) -> Result<
         return Err(filter_refused());
     }
     let selection = Selection::from_parameters(&call.parameters)?;
-    let discovery = Discovery {
-        registry: &call.scope.tenant.registry,
-        rules: &call.scope.tenant.rules,
-        capabilities: &CAPABILITIES,
-        base_url: &call.scope.base_url,
-    };
+    let discovery = discovery(call);
     let shown = |resource: Value| shown(call, described(endpoint), &selection, resource);
     Ok(match endpoint {
         DiscoveryEndpoint::ServiceProviderConfig => one(discovery.service_provider_config(), shown),
