@@ -1,9 +1,11 @@
 //! Queries: from a filter, an order and a page to a list of resources (RFC 7644 §3.4.2, RFC 9865).
 //!
-//! A [`Search`] is the query bound to resource types and planned. A [`Scan`](scan::Scan) reads what its plans name, in
-//! batches, and evaluates what is left of the filter. A page is a part of a scan; where it ends is a
-//! [`Position`], which a page mark (index paging) or a cursor keeps for the next page. This module
-//! must not know how the table is laid out, nor what a filter means.
+//! A [`Search`] is the query bound to resource types and planned: each of its branches says which keys
+//! lead to resources, and what is left of the filter. A [`Scan`](scan::Scan) goes through the branches.
+//! Its [`Reader`](reader::Reader) reads a batch of resources by those keys, and `evaluation` keeps those
+//! that match. A page is a part of a scan; where it ends is a [`Position`](position::Position), which a
+//! page mark (`index_paging`) or a cursor (`cursor_paging`) keeps for the next page. This module must
+//! not know how the table is laid out, nor what a filter means.
 
 mod budget;
 mod candidate;

@@ -49,6 +49,11 @@ pub(super) struct SearchBranch<'r> {
 }
 
 impl<'r> Search<'r> {
+    /// Gives the names in a query their meaning in the types that it is about, and plans what to read.
+    ///
+    /// # Errors
+    /// `InvalidFilter`; `InvalidValue` for a `sortBy` that is no attribute; `Sensitive` for a filter in a
+    /// URL that names a sensitive attribute.
     pub(super) fn bind(
         scope: &'r Scope,
         over: Over<'r>,
