@@ -8,7 +8,7 @@ use super::members::{self, MemberRequest, MemberTypes};
 use super::write_context::WriteContext;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{PasswordChange, Resource, ResourceId};
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::{Precondition, changed_since_read};
 use crate::store::{Backoff, BodyChange, ChangeAttempt, Entries, Guard, StoreError, Stored, Write};
 
@@ -130,7 +130,7 @@ async fn make_attempt(
             now: attempt.now,
         },
     });
-    if attempt.resource_type.membership == Some(Membership::Members) {
+    if attempt.resource_type.membership == Some(MembershipAttribute::Members) {
         let plan = members::plan(scope, before, &state.members, types).await?;
         let attempt = ChangeAttempt { body, ..attempt };
         let groups = scope.store.groups();

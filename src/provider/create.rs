@@ -13,7 +13,7 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::{DraftKind, Resource};
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::store::{Entries, New, Write};
 
 /// Creates a resource, as [`Provider::create`](super::Provider::create) says.
@@ -61,11 +61,11 @@ pub(super) async fn create<'r>(
     };
     let new = New { id: &id, write };
     let stored = match resource_type.membership {
-        Some(Membership::Members) => {
+        Some(MembershipAttribute::Members) => {
             let members = draft.members.unwrap_or_default();
             create_group(scope, resource_type, new, members).await?
         }
-        Some(Membership::MemberOf) | None => {
+        Some(MembershipAttribute::MemberOf) | None => {
             scope.store.resources().create(resource_type, new).await?
         }
     };

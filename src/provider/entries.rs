@@ -6,7 +6,7 @@ use crate::protocol::datetime::DateTime;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::key::Key;
 use crate::protocol::profile::Rules;
-use crate::protocol::schema::{Index, Membership, ResourceType};
+use crate::protocol::schema::{Index, MembershipAttribute, ResourceType};
 use crate::store::{Entries, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 
 /// Every key that a resource has in an index with this body, which it has had since `modified`, in
@@ -66,6 +66,6 @@ fn instant_key(milliseconds: u64) -> Option<Key<'static>> {
 /// Whether the tenant's switch makes an otherwise shared value unique.
 fn claims_too(index: &Index, resource_type: &ResourceType, rules: &Rules) -> bool {
     rules.switches.unique_group_display_name
-        && resource_type.membership == Some(Membership::Members)
+        && resource_type.membership == Some(MembershipAttribute::Members)
         && index.path() == "displayName"
 }

@@ -12,7 +12,7 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::ResourceId;
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::{self, Precondition, Version};
 use crate::store::Stored;
 
@@ -40,8 +40,8 @@ pub(super) async fn get<'r>(
     let mut reading = scope.reading();
     let projection = Projection::new(selection, resource_type, &mut reading);
     scope.note(&reading);
-    let is_member =
-        resource_type.membership == Some(Membership::MemberOf) && projection.wants("groups");
+    let is_member = resource_type.membership == Some(MembershipAttribute::MemberOf)
+        && projection.wants("groups");
     let (stored, memberships) = if is_member {
         let memberships = async { Ok(scope.store.memberships().of(id.as_str()).await?) };
         let (stored, memberships) =

@@ -14,7 +14,7 @@ use crate::protocol::patch::PatchRequest;
 use crate::protocol::profile::GroupPatchAnswers;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::ResourceId;
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::{Precondition, Version};
 use crate::store::Stored;
 
@@ -82,7 +82,7 @@ pub(super) async fn patch<'r>(
     })
     .await?;
     let projection = projection.after_write(written);
-    if resource_type.membership == Some(Membership::Members)
+    if resource_type.membership == Some(MembershipAttribute::Members)
         && selection.attributes.is_empty()
         && answers_without_group(scope, &stored, &projection)
     {

@@ -12,7 +12,7 @@ use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::{DraftKind, Resource, ResourceId};
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::Precondition;
 
 /// Replaces a resource, as [`Provider::replace`](super::Provider::replace) says.
@@ -39,8 +39,8 @@ pub(super) async fn replace<'r>(
         let draft = draft?;
         written = draft.written;
         let members = match resource_type.membership {
-            Some(Membership::Members) => MemberRequest::replace(draft.members),
-            Some(Membership::MemberOf) | None => MemberRequest::Keep,
+            Some(MembershipAttribute::Members) => MemberRequest::replace(draft.members),
+            Some(MembershipAttribute::MemberOf) | None => MemberRequest::Keep,
         };
         Ok(NewState {
             resource: draft.resource,

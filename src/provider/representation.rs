@@ -12,7 +12,7 @@ use super::related::members::MAX_DISPLAYS;
 use super::related::{Related, related};
 use crate::protocol::error::Result;
 use crate::protocol::projection::Projection;
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::Version;
 use crate::store::Stored;
 
@@ -100,7 +100,7 @@ pub(super) async fn represent_new<'r>(
     stored: Stored,
     projection: Projection<'r>,
 ) -> Result<Representation<'r>> {
-    if resource_type.membership == Some(Membership::Members) {
+    if resource_type.membership == Some(MembershipAttribute::Members) {
         return represent(scope, resource_type, stored, projection).await;
     }
     let (related, projection) = (Related::Absent, Arc::new(projection));
@@ -138,10 +138,10 @@ pub(super) fn looks_up_more(
 ) -> bool {
     let about = stored.about_members();
     match resource_type.membership {
-        Some(Membership::MemberOf) => projection.wants("groups"),
+        Some(MembershipAttribute::MemberOf) => projection.wants("groups"),
         // Who is in a group is part of its version. The count may be wrong by what dead writers
         // did, so it has to be twice too many for names.
-        Some(Membership::Members) => {
+        Some(MembershipAttribute::Members) => {
             projection.wants_part("members", "display")
                 && usize::try_from(about).is_ok_and(|about| about <= 2 * MAX_DISPLAYS)
         }
@@ -164,8 +164,8 @@ fn shown_version(
     };
     let attribute = membership.attribute();
     let is_looked_up = match membership {
-        Membership::MemberOf => true,
-        Membership::Members => {
+        MembershipAttribute::MemberOf => true,
+        MembershipAttribute::Members => {
             projection.wants_part(attribute, "display")
                 && value
                     .as_array()

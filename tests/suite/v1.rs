@@ -3,7 +3,7 @@
 
 use scim_lambda::protocol::profile::{Profile, Rules};
 use scim_lambda::protocol::schema::{
-    Attribute, DataType, Membership, Mutability, Registry, ResourceType, Returned,
+    Attribute, DataType, MembershipAttribute, Mutability, Registry, ResourceType, Returned,
 };
 use scim_lambda::tenant::{NewCredential, Permissions, TenantId};
 use serde_json::{Map, Value, json};
@@ -183,7 +183,7 @@ fn complete(resource_type: &ResourceType) -> Map<String, Value> {
             body.extend(sample(attribute));
         }
     }
-    if resource_type.membership == Some(Membership::Members) {
+    if resource_type.membership == Some(MembershipAttribute::Members) {
         body.insert("members".to_owned(), json!([]));
     }
     body.insert("externalId".to_owned(), json!("external"));

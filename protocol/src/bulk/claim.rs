@@ -13,7 +13,7 @@ use super::reference::{PREFIX, literals};
 use super::{BulkOperation, Method, OperationTarget};
 use crate::json;
 use crate::profile::Switches;
-use crate::schema::{Membership, Registry, ResourceType};
+use crate::schema::{MembershipAttribute, Registry, ResourceType};
 
 /// What one operation touches.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ pub(super) fn claims(
     let Some(resource_type) = registry.at_endpoint(&operation.endpoint) else {
         return Claims { keys, effect: None };
     };
-    if resource_type.membership == Some(Membership::Members) {
+    if resource_type.membership == Some(MembershipAttribute::Members) {
         push_members(operation, &mut keys);
     }
     let unique = unique_attributes(resource_type, switches);
@@ -70,7 +70,7 @@ pub(super) fn claims(
 
 /// The ids of the members that the operation names.
 fn push_members(operation: &BulkOperation, keys: &mut Vec<String>) {
-    let name = Membership::Members.attribute();
+    let name = MembershipAttribute::Members.attribute();
     if operation.method != Method::Patch {
         if let Some(members) = json::present(&operation.data, name) {
             push_strings(keys, members);
@@ -119,7 +119,7 @@ fn unique_attributes(resource_type: &ResourceType, switches: &Switches) -> Vec<S
         let path = index.path().rsplit(':').next()?;
         path.split('.').next().map(str::to_owned)
     });
-    let is_group = resource_type.membership == Some(Membership::Members);
+    let is_group = resource_type.membership == Some(MembershipAttribute::Members);
     let switched = (is_group && switches.unique_group_display_name).then(|| "displayName".into());
     names.chain(switched).collect()
 }

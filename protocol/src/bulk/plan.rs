@@ -350,7 +350,7 @@ impl<'a> Scheduler<'a> {
         if let Some(name) = operation.made_name() {
             self.made(name, position);
         }
-        let claims = claims(&operation, self.registry, self.switches);
+        let claims = claims(operation, self.registry, self.switches);
         for key in claims.keys {
             after.extend(
                 self.last

@@ -23,7 +23,7 @@ pub struct Query {
     /// Which end comes first.
     pub sort_order: SortOrder,
     /// Which page.
-    pub page: Page,
+    pub page: PageStart,
     /// The largest number of resources of the page, if the request says one; 0 to the tenant's
     /// maximum.
     pub count: Option<u32>,
@@ -55,7 +55,7 @@ pub enum SortOrder {
 
 /// How the page is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Page {
+pub enum PageStart {
     /// By the position of its first resource: 1 or more, never larger than `i64::MAX`.
     Index(u64),
     /// By a cursor; `None` begins a walk (RFC 9865 §2).
@@ -186,8 +186,8 @@ impl Raw {
                     "`cursor` and `startIndex` exclude each other (RFC 9865 section 2.4)",
                 ));
             }
-            (Some(cursor), None) => Page::Cursor(non_blank(&cursor)),
-            (None, start_index) => Page::Index(start_index.unwrap_or(1).max(1).unsigned_abs()),
+            (Some(cursor), None) => PageStart::Cursor(non_blank(&cursor)),
+            (None, start_index) => PageStart::Index(start_index.unwrap_or(1).max(1).unsigned_abs()),
         };
         let capped = |count: i64| count.clamp(0, i64::from(switches.max_count));
         Ok(Query {
@@ -307,7 +307,7 @@ mod tests {
     fn numbers_are_brought_into_range() {
         let check = |query: &str, start: u64, count: Option<u32>| {
             let query = get(query).unwrap();
-            assert_eq!((query.page, query.count), (Page::Index(start), count));
+            assert_eq!((query.page, query.count), (PageStart::Index(start), count));
         };
         check("", 1, None);
         check("startIndex=0&count=-1", 1, Some(0));
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn a_cursor_even_an_empty_one_selects_cursor_paging() {
         let check = |query: &str, cursor: Option<&str>| {
-            let page = Page::Cursor(cursor.map(str::to_owned));
+            let page = PageStart::Cursor(cursor.map(str::to_owned));
             assert_eq!(get(query).unwrap().page, page, "{query}");
         };
         check("cursor", None);
@@ -412,12 +412,12 @@ mod tests {
         let body = json!({"Attributes": "a, b", "startIndex": 1e30, "count": -5, "cursor": null});
         let query = post(&body, Profile::Default).unwrap();
         assert_eq!(query.selection.attributes, ["a", "b"]);
-        assert_eq!(query.page, Page::Index(i64::MAX.unsigned_abs()));
+        assert_eq!(query.page, PageStart::Index(i64::MAX.unsigned_abs()));
         assert_eq!(query.count, Some(0));
         let cursor = json!({"cursor": "", "count": 3});
         assert_eq!(
             post(&cursor, Profile::Default).unwrap().page,
-            Page::Cursor(None)
+            PageStart::Cursor(None)
         );
     }
 }

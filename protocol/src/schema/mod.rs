@@ -18,7 +18,7 @@ pub use attribute::{Attribute, Collation, DataType, Mutability, Returned, Unique
 pub use bound_path::BoundPath;
 pub use index::{Index, IndexState};
 pub use registry::Registry;
-pub use resource_type::{Membership, ResourceType};
+pub use resource_type::{MembershipAttribute, ResourceType};
 pub use successor::check_successor;
 pub use target::AttributeTarget;
 pub use vendor::with_vendor_keywords;

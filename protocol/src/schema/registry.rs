@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::attribute::Attribute;
 use super::index::{Index, IndexState, common_index, indexes};
-use super::resource_type::{Membership, ResourceType};
+use super::resource_type::{MembershipAttribute, ResourceType};
 use super::vendor::with_vendor_keywords;
 use super::{Extension, Schema};
 use crate::error::{Error, Result};
@@ -55,12 +55,12 @@ pub struct Registry {
     schemas: Vec<Arc<Schema>>,
     resource_types: Vec<Arc<ResourceType>>,
     by_endpoint: HashMap<String, usize>,
-    memberships: Memberships,
+    memberships: MembershipSlots,
 }
 
 /// Where the types are that groups are made of.
 #[derive(Debug, Clone, Default)]
-struct Memberships {
+struct MembershipSlots {
     /// The type whose resources have members.
     group: Option<usize>,
     /// The type of members that do not say theirs.
@@ -69,7 +69,7 @@ struct Memberships {
     members: Vec<usize>,
 }
 
-impl Memberships {
+impl MembershipSlots {
     fn of(types: &[Arc<ResourceType>]) -> Self {
         let first = |wanted| {
             types
@@ -79,8 +79,8 @@ impl Memberships {
         let slots = types.iter().enumerate();
         let members = slots.filter(|(_, found)| found.membership.is_some());
         Self {
-            group: first(Membership::Members),
-            default: first(Membership::MemberOf),
+            group: first(MembershipAttribute::Members),
+            default: first(MembershipAttribute::MemberOf),
             members: members.map(|(slot, _)| slot).collect(),
         }
     }
@@ -102,7 +102,7 @@ struct BuiltinType {
 /// What is known of a resource type beside its published form.
 struct Flags {
     indexed: Vec<String>,
-    membership: Option<Membership>,
+    membership: Option<MembershipAttribute>,
     yields: bool,
 }
 
@@ -130,7 +130,7 @@ impl Registry {
             schemas: Vec::new(),
             resource_types: Vec::new(),
             by_endpoint: HashMap::new(),
-            memberships: Memberships::default(),
+            memberships: MembershipSlots::default(),
         };
         for text in BUILTIN_SCHEMAS {
             registry.insert_schema(&serde_json::from_str(text).map_err(Error::internal)?)?;
@@ -139,8 +139,8 @@ impl Registry {
             serde_json::from_str(BUILTIN_RESOURCE_TYPES).map_err(Error::internal)?;
         for entry in types {
             let membership = match entry.membership.as_deref() {
-                Some("members") => Some(Membership::Members),
-                Some("memberOf") => Some(Membership::MemberOf),
+                Some("members") => Some(MembershipAttribute::Members),
+                Some("memberOf") => Some(MembershipAttribute::MemberOf),
                 _ => None,
             };
             let flags = Flags {
@@ -291,7 +291,7 @@ impl Registry {
             published,
         };
         let old = self.place(resource_type)?;
-        self.memberships = Memberships::of(&self.resource_types);
+        self.memberships = MembershipSlots::of(&self.resource_types);
         Ok(old)
     }
 

@@ -24,7 +24,7 @@ pub struct ResourceType {
     /// What can be looked up by key, unique attributes first.
     pub indexes: Vec<Arc<Index>>,
     /// The attribute whose values are kept outside the body, if there is one.
-    pub membership: Option<Membership>,
+    pub membership: Option<MembershipAttribute>,
     /// Whether a tenant's own type may take this one's name and endpoint.
     pub yields: bool,
     /// The published form: what was registered, vendor keywords included.
@@ -33,14 +33,14 @@ pub struct ResourceType {
 
 /// An attribute that the service keeps outside the body, as items of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Membership {
+pub enum MembershipAttribute {
     /// Written by clients: `members` of a Group.
     Members,
     /// Computed from others' members: `groups` of a User.
     MemberOf,
 }
 
-impl Membership {
+impl MembershipAttribute {
     /// The attribute's name.
     #[must_use]
     pub fn attribute(self) -> &'static str {
@@ -150,7 +150,7 @@ impl ResourceType {
     /// entries do not tell when it was changed last.
     #[must_use]
     pub fn changes_by_body(&self) -> bool {
-        self.membership != Some(Membership::Members)
+        self.membership != Some(MembershipAttribute::Members)
     }
 
     /// Whether the attribute is kept outside the body.

@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 use super::patch;
 use super::request;
 use super::user_name;
-use super::{Dialect, Request, View};
+use super::{Dialect, TranslatedRequest, View};
 use crate::bulk::respell;
 use crate::bulk::{BulkEntry, BulkOperation, BulkRequest, Label, Method, OperationTarget};
 use crate::error::Result;
 use crate::profile::Reading;
-use crate::schema::{Membership, Registry};
+use crate::schema::{MembershipAttribute, Registry};
 use crate::urn;
 
 /// How an example of the draft writes references.
@@ -86,7 +86,7 @@ pub fn bulk_request(
 /// The creation of a resource together with what completes it, as the bulk request that does all
 /// of it or nothing.
 #[must_use]
-pub fn creation(view: View<'_>, request: Request, registry: &Registry) -> BulkRequest {
+pub fn creation(view: View<'_>, request: TranslatedRequest, registry: &Registry) -> BulkRequest {
     let name = "new";
     let endpoint = &view.resource_type.endpoint;
     let groups = request.groups.into_iter();
@@ -167,10 +167,11 @@ fn respelled(group: String, names: &HashSet<String>) -> String {
 /// The operation that makes a new user a member of a group, which may itself be new.
 fn membership(registry: &Registry, group: String, user: &str) -> BulkOperation {
     let mut types = registry.resource_types().iter();
-    let groups = types.find(|found| found.membership == Some(Membership::Members));
+    let groups = types.find(|found| found.membership == Some(MembershipAttribute::Members));
     let endpoint = groups.map_or("Groups", |groups| &groups.endpoint);
     let member = json!({ "value": format!("{PREFIX}{user}") });
-    let add = json!({"op": "add", "path": Membership::Members.attribute(), "value": [member]});
+    let add =
+        json!({"op": "add", "path": MembershipAttribute::Members.attribute(), "value": [member]});
     BulkOperation {
         method: Method::Patch,
         endpoint: endpoint.to_owned(),

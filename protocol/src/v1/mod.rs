@@ -26,7 +26,7 @@ pub use discovery::DiscoveryV1;
 pub use filter::filter;
 pub use patch::{merging_put, patch};
 pub use query::{Queried, embeds_user, query, selection};
-pub use request::{Request, request};
+pub use request::{TranslatedRequest, request};
 pub use response::{answer, embed_user, scopes};
 pub use user_name::{explain_conflict, new_resource};
 

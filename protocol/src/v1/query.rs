@@ -120,7 +120,7 @@ pub fn embeds_user(view: View<'_>, parameters: &Parameters) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Page, SortOrder};
+    use crate::message::{PageStart, SortOrder};
     use crate::profile::Rules;
     use crate::schema::Registry;
 
@@ -139,7 +139,7 @@ mod tests {
             let query = queried("User", dialect, text).unwrap().query;
             assert_eq!(
                 (query.page, query.count),
-                (Page::Index(start), count),
+                (PageStart::Index(start), count),
                 "{text}"
             );
         };

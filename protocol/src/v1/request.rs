@@ -9,7 +9,7 @@ use super::{Dialect, View};
 use crate::error::excerpt;
 use crate::error::{Error, Result};
 use crate::json;
-use crate::schema::{Attribute, DataType, Extension, Membership};
+use crate::schema::{Attribute, DataType, Extension, MembershipAttribute};
 use crate::urn;
 
 /// Sub-attributes that are JSON objects in 1.1 and their text in 2.0, which has no such type.
@@ -23,7 +23,7 @@ const OPERATIONS: &str = "Operations";
 
 /// A 1.1 resource translated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct TranslatedRequest {
     /// The 2.0 resource.
     pub body: Map<String, Value>,
     /// The ids of groups that the new user is to be a member of (the Ionic extension's `groups`).
@@ -41,7 +41,7 @@ pub struct Request {
 /// # Errors
 /// `InvalidSyntax` for a message of SCIM 2.0, `InvalidValue` when a group of the Ionic API has a
 /// member that is no user.
-pub fn request(view: View<'_>, body: Map<String, Value>) -> Result<Request> {
+pub fn request(view: View<'_>, body: Map<String, Value>) -> Result<TranslatedRequest> {
     check_no_message(view, &body)?;
     let mut out = Map::new();
     let mut listed = Value::Null;
@@ -72,7 +72,7 @@ pub fn request(view: View<'_>, body: Map<String, Value>) -> Result<Request> {
         }
     }
     out.insert("schemas".into(), schemas_to_v2(view, &listed, &out));
-    Ok(Request {
+    Ok(TranslatedRequest {
         body: out,
         groups,
         name_from: None,
@@ -183,7 +183,7 @@ fn element_to_v2(view: View<'_>, attribute: &Attribute, element: Value) -> Resul
         .map(|(key, value)| part(attribute, &key, value))
         .collect();
     if view.resource_type.is_detached(attribute)
-        && view.resource_type.membership == Some(Membership::Members)
+        && view.resource_type.membership == Some(MembershipAttribute::Members)
     {
         set_member_type(view, attribute, &mut object)?;
     }
@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    fn read(name: &str, dialect: Dialect, body: &Value) -> Result<Request> {
+    fn read(name: &str, dialect: Dialect, body: &Value) -> Result<TranslatedRequest> {
         super::request(view(name, dialect), body.as_object().unwrap().clone())
     }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::request;
-use super::request::Request;
+use super::request::TranslatedRequest;
 use super::{Dialect, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json;
@@ -24,7 +24,7 @@ pub fn new_resource(
     view: View<'_>,
     body: Map<String, Value>,
     reading: &mut Reading<'_>,
-) -> Result<Request> {
+) -> Result<TranslatedRequest> {
     let mut request = request::request(view, body)?;
     let lacks_name = request.body.get(USER_NAME).is_none_or(is_missing);
     if may_lack_name(view) && lacks_name {
@@ -112,7 +112,7 @@ mod tests {
 
     const UPN: &str = "jdoe@corp.example.com";
 
-    fn read(name: &str, dialect: Dialect, body: &Value) -> (Request, String) {
+    fn read(name: &str, dialect: Dialect, body: &Value) -> (TranslatedRequest, String) {
         let view = View {
             dialect,
             resource_type: Registry::builtin().resource_type(name).unwrap(),

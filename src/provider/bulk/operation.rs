@@ -12,7 +12,7 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::profile::GroupPatchAnswers;
 use crate::protocol::resource::ResourceId;
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::scopes::Permission;
 use crate::protocol::version::{Precondition, Version};
 use crate::provider::{Patched, resource_id};
@@ -159,7 +159,7 @@ pub(super) async fn take_back(scope: &Scope, made: &Subject) {
 /// The status of a PATCH that asks for nothing in particular.
 fn patch_status(scope: &Scope, resource_type: &ResourceType) -> u16 {
     let answers = scope.tenant.rules.switches.group_patch_answers;
-    let is_group = resource_type.membership == Some(Membership::Members);
+    let is_group = resource_type.membership == Some(MembershipAttribute::Members);
     if is_group && answers == GroupPatchAnswers::NoContent {
         204
     } else {

@@ -17,7 +17,7 @@ use super::reader::{Reader, is_in};
 use super::search::SearchBranch;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::{BoundFilter, CompareOp};
-use crate::protocol::schema::Membership;
+use crate::protocol::schema::MembershipAttribute;
 use crate::store::Stored;
 
 /// Of one resource: the attribute's value, and the filter that is left where lookups have answered a
@@ -45,8 +45,8 @@ pub(super) async fn look_up(
         return Ok(HashMap::new());
     }
     match membership {
-        Membership::MemberOf => groups(reader.scope, found).await,
-        Membership::Members => members(reader, budget, branch, found, sorts).await,
+        MembershipAttribute::MemberOf => groups(reader.scope, found).await,
+        MembershipAttribute::Members => members(reader, budget, branch, found, sorts).await,
     }
 }
 

@@ -13,8 +13,8 @@ use super::context::QueryContext;
 use super::cursor::trail;
 use super::list::List;
 use crate::protocol::error::{Error, Result};
-use crate::protocol::message::{ListResponse, Page, Paging, Query};
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::message::{ListResponse, PageStart, Paging, Query};
+use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::provider::resource_id;
 
 /// What a cursor holds.
@@ -49,7 +49,7 @@ pub(in super::super) async fn member_page(
     id: &str,
     query: &Query,
 ) -> Result<List<Value>> {
-    if resource_type.membership != Some(Membership::Members) {
+    if resource_type.membership != Some(MembershipAttribute::Members) {
         return Err(Error::not_found("There is no such endpoint"));
     }
     let cursor = cursor_of(query)?;
@@ -136,9 +136,9 @@ fn cursor_of(query: &Query) -> Result<Option<&str>> {
         ));
     }
     match &query.page {
-        Page::Cursor(cursor) => Ok(cursor.as_deref()),
-        Page::Index(1) => Ok(None),
-        Page::Index(_) => Err(Error::invalid_value(
+        PageStart::Cursor(cursor) => Ok(cursor.as_deref()),
+        PageStart::Index(1) => Ok(None),
+        PageStart::Index(_) => Err(Error::invalid_value(
             "The members of a group are listed by `cursor`, not by `startIndex`",
         )),
     }

@@ -38,7 +38,7 @@ pub(super) use member_pages::member_page;
 
 use super::Representation;
 use crate::protocol::error::Result;
-use crate::protocol::message::{Page, Query};
+use crate::protocol::message::{PageStart, Query};
 use crate::protocol::schema::ResourceType;
 use cursor_paging::cursor_page;
 use index_paging::index_page;
@@ -72,7 +72,9 @@ pub(super) async fn list<T>(
     let search = search?;
     tracing::debug!(plan = %search, "planned a query");
     match &query.page {
-        Page::Index(start) => index_page(context, &search, *start, &render).await,
-        Page::Cursor(cursor) => cursor_page(context, &search, cursor.as_deref(), &render).await,
+        PageStart::Index(start) => index_page(context, &search, *start, &render).await,
+        PageStart::Cursor(cursor) => {
+            cursor_page(context, &search, cursor.as_deref(), &render).await
+        }
     }
 }

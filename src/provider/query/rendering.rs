@@ -14,7 +14,7 @@ use super::scan::Match;
 use crate::protocol::error::Result;
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::store::Stored;
 
 /// Groups are rendered together while they have no more members than this to be shown.
@@ -95,7 +95,7 @@ pub(super) async fn rendered_page<T>(
         let shown = resource_type
             .membership
             .filter(|membership| projection.wants(membership.attribute()));
-        let shows_members = shown == Some(Membership::Members);
+        let shows_members = shown == Some(MembershipAttribute::Members);
         let members = |group: &Stored| match shows_members {
             true => members_to_read(scope, group),
             false => 0,
@@ -103,8 +103,8 @@ pub(super) async fn rendered_page<T>(
         let mut room = MEMBERS_AT_A_TIME.saturating_sub(members(&first.stored));
         let (mut positions, mut run) = (vec![first.position], vec![first.stored]);
         let most = match shown {
-            Some(Membership::Members) => GROUPS_AT_A_TIME,
-            Some(Membership::MemberOf) => USERS_AT_A_TIME,
+            Some(MembershipAttribute::Members) => GROUPS_AT_A_TIME,
+            Some(MembershipAttribute::MemberOf) => USERS_AT_A_TIME,
             None => usize::MAX,
         };
         while run.len() < most

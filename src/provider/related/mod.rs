@@ -11,7 +11,7 @@ use super::Scope;
 use crate::protocol::error::Result;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::pick;
-use crate::protocol::schema::{Membership, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::store::Stored;
 use groups::groups_values;
 use members::members_values;
@@ -75,8 +75,8 @@ pub(super) async fn related(
 ) -> Result<ById> {
     match resource_type.membership {
         Some(membership) if !projection.wants(membership.attribute()) => Ok(HashMap::new()),
-        Some(Membership::Members) => members_values(scope, resources, projection).await,
-        Some(Membership::MemberOf) => {
+        Some(MembershipAttribute::Members) => members_values(scope, resources, projection).await,
+        Some(MembershipAttribute::MemberOf) => {
             let ids = resources.iter().map(|stored| stored.id.as_str());
             let groups = groups_values(scope, ids).await?.into_iter();
             let groups = groups.map(|(id, groups)| (id, Related::Value(groups)));

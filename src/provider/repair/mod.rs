@@ -17,7 +17,7 @@ pub(super) use indexes::build_indexes;
 use super::administration::Administration;
 use super::finish::finish;
 use crate::protocol::error::Result;
-use crate::protocol::schema::Membership;
+use crate::protocol::schema::MembershipAttribute;
 use crate::store::StoreError;
 use counts::{mend_member_counts, mend_total};
 use missing::mend_entries;
@@ -53,7 +53,7 @@ pub(super) async fn examine(admin: &Administration<'_>, repair: Repair) -> Resul
         )
         .await?;
         mend_total(admin, resource_type, (said, counted), repair, &mut findings).await?;
-        if resource_type.membership == Some(Membership::Members) {
+        if resource_type.membership == Some(MembershipAttribute::Members) {
             mend_member_counts(admin, resource_type, repair, &mut findings).await?;
         }
     }

@@ -223,10 +223,9 @@ async fn leave_groups(
         .map(|membership| PlainWrite::Delete(membership.member_key(table)));
     batch::write(table, members.collect()).await?;
     let now = table.now_millis();
-    let group_types = types
-        .resource_types()
-        .iter()
-        .filter(|resource_type| resource_type.membership == Some(schema::Membership::Members));
+    let group_types = types.resource_types().iter().filter(|resource_type| {
+        resource_type.membership == Some(schema::MembershipAttribute::Members)
+    });
     for group_type in group_types {
         // Collected first: a stream that still held the closure would not be `Send`.
         let stamps: Vec<_> = memberships

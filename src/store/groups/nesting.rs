@@ -10,7 +10,7 @@ use futures_util::future::try_join_all;
 
 use super::member::Member;
 use super::members::Members;
-use crate::protocol::schema::{Membership, Registry, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, Registry, ResourceType};
 use crate::store::error::StoreError;
 use crate::store::item::{self, Item, Stored, s, yes};
 use crate::store::key_range::KeyRange;
@@ -89,7 +89,7 @@ pub(super) async fn mark(
     members: impl Iterator<Item = &Member>,
 ) -> Result<(), StoreError> {
     let mut types = types.resource_types().iter();
-    let group_type = types.find(|known| known.membership == Some(Membership::Members));
+    let group_type = types.find(|known| known.membership == Some(MembershipAttribute::Members));
     let Some(group_type) = group_type else {
         return Ok(());
     };

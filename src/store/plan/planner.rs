@@ -6,7 +6,7 @@ use super::{Access, Branch, Plan, Range, Total};
 use crate::protocol::filter::{BoundFilter, CompareOp, Comparison};
 use crate::protocol::key::{Bounds, IndexRange};
 use crate::protocol::message::SortOrder;
-use crate::protocol::schema::{BoundPath, Index, Membership, ResourceType};
+use crate::protocol::schema::{BoundPath, Index, MembershipAttribute, ResourceType};
 use crate::protocol::sort::SortBy;
 use crate::store::key_range::KeyRange;
 use crate::store::table::query::Order;
@@ -142,11 +142,11 @@ impl Planner<'_> {
         let membership = self.resource_type.membership;
         match (attribute, comparison.op, membership) {
             ("id", CompareOp::Eq, _) => Choice::one(Access::Ids(vec![operand()]), Rank::Id, true),
-            ("members.value", CompareOp::Eq, Some(Membership::Members)) => {
+            ("members.value", CompareOp::Eq, Some(MembershipAttribute::Members)) => {
                 let access = Access::GroupsOf { member: operand() };
                 Choice::membership(access, Rank::GroupsOf, part)
             }
-            ("groups.value", CompareOp::Eq, Some(Membership::MemberOf)) => {
+            ("groups.value", CompareOp::Eq, Some(MembershipAttribute::MemberOf)) => {
                 let access = Access::MembersOf { group: operand() };
                 Choice::membership(access, Rank::MembersOf, part)
             }
