@@ -6,7 +6,7 @@ use std::fmt::Write;
 use clap::Args;
 
 use super::Failure;
-use super::place::Place;
+use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
 use crate::protocol::datetime::DateTime;
@@ -26,7 +26,7 @@ pub(super) struct Doctor {
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
-    place: Place,
+    place: DeploymentArgs,
 }
 
 /// What was found in one tenant's part of the table.

@@ -4,12 +4,12 @@
 //! answer requests. Answers go to stdout, logs and failures to stderr.
 
 mod demo;
+mod deployment_args;
 mod directory;
 mod doctor;
 mod external;
 mod generate;
 mod local;
-mod place;
 mod register;
 mod rules;
 mod serve;

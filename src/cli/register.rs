@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::Failure;
-use super::place::Place;
+use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
 use crate::http::Service;
@@ -39,7 +39,7 @@ pub(super) struct Add {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    place: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]

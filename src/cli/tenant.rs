@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::place::Place;
+use super::deployment_args::DeploymentArgs;
 use super::rules::{self, RuleArguments};
 use super::serve::print;
 use crate::stack::Stack;
@@ -32,13 +32,13 @@ pub(super) struct Change {
     #[command(flatten)]
     rules: RuleArguments,
     #[command(flatten)]
-    place: Place,
+    place: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
-    place: Place,
+    place: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub(super) struct Show {
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
     #[command(flatten)]
-    place: Place,
+    place: DeploymentArgs,
 }
 
 impl TenantCommand {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use super::place::Place;
+use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
 use crate::protocol::datetime::DateTime;
@@ -57,7 +57,7 @@ pub(super) struct Create {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    place: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ pub(super) struct List {
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
     #[command(flatten)]
-    place: Place,
+    place: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
@@ -78,7 +78,7 @@ pub(super) struct Revoke {
     #[arg(value_parser = credential_id)]
     id: CredentialId,
     #[command(flatten)]
-    place: Place,
+    place: DeploymentArgs,
 }
 
 /// How a credential is presented.

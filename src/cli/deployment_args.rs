@@ -13,7 +13,7 @@ use crate::stack::Stack;
 /// Where a command finds the deployment. Without any of these the environment decides: with
 /// `SCIM_TABLE` set it is the deployment that the environment describes, else the local one.
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(super) struct DeploymentArgs {
     /// Use the local data in this directory; with --table, its secrets only
     #[arg(long, value_name = "DIR", conflicts_with = "stack")]
     data: Option<PathBuf>,
@@ -34,7 +34,7 @@ pub(super) enum Opened {
     External(Box<External>),
 }
 
-impl Place {
+impl DeploymentArgs {
     /// Opens the deployment.
     pub(super) async fn open(&self) -> Result<Opened, Failure> {
         let endpoint = self.endpoint.as_deref();
