@@ -5,13 +5,14 @@ use serde_json::Value;
 
 use super::error::StoreError;
 use super::index_version::IndexVersion;
-use super::item::{self, s};
+use super::item::s;
+use super::items::{self, ConfigurationItem};
 use super::key_range::EVERY_KEY;
 use super::keys::{Key, SEPARATOR};
 use super::table::Table;
 use super::table::batch::{self, PlainWrite};
 use super::table::query::{ProjectedAttributes, Query};
-use super::table::write::Put;
+use super::table::write::Update;
 use crate::protocol::profile::Rules;
 
 /// The largest schema or resource type that is registered, in bytes of its JSON text. DynamoDB takes
@@ -104,11 +105,14 @@ impl<'t> Configuration<'t> {
     /// `Unavailable`, `Backend`.
     pub async fn read(self) -> Result<TenantConfig, StoreError> {
         let partition = self.table.keys().tenant();
-        let items = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All).as_configuration();
+        let all = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All).as_configuration();
         let mut config = TenantConfig::default();
-        for mut item in items.all(self.table).await? {
-            let key = item::take_text(&mut item, "sk")?;
-            let json = item::take_text(&mut item, "body")?;
+        for item in all.all(self.table).await? {
+            let ConfigurationItem {
+                sk: key,
+                body: json,
+                ..
+            } = items::from_item(item)?;
             match key.split_once(SEPARATOR) {
                 Some(("schema", _)) => config.schemas.push(parse(&json)?),
                 Some(("type", _)) => config.resource_types.push(parse(&json)?),
@@ -129,12 +133,14 @@ impl<'t> Configuration<'t> {
     /// # Errors
     /// `Unavailable`, `Backend`.
     pub async fn put(self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
-        let mut item = self.key(entry).to_item();
-        item.extend([
-            ("kind".to_owned(), s("T")),
-            ("body".to_owned(), s(entry.json()?)),
-        ]);
-        Put::new(item).send(self.table).await?;
+        // An update and no put: attributes of a later version stay.
+        let mut update = Update::unnamed(self.key(entry));
+        update
+            .set("#kind = :kind, body = :body")
+            .name("#kind", "kind")
+            .value(":kind", s("T"))
+            .value(":body", s(entry.json()?));
+        update.send_if(self.table).await?;
         Ok(())
     }
 

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::groups::Member;
 use super::groups::set::{self, MemberSet};
-use super::item::{GroupState, Item, n, to_json, token};
-use super::keys::{self, Key};
+use super::item::{GroupState, Item, to_json, token};
+use super::items::{self, CounterItem};
+use super::keys::{self, Partition};
 use super::resources::write::{New, entry_item};
 use super::table::Table;
 use crate::protocol::schema::ResourceType;
@@ -22,7 +23,7 @@ pub type PlainItem = Vec<(String, Value)>;
 pub struct Loading {
     table: Table,
     token: String,
-    totals: BTreeMap<Key, u64>,
+    totals: BTreeMap<(Partition, String), i64>,
     items: Vec<PlainItem>,
 }
 
@@ -46,8 +47,9 @@ impl Loading {
     /// Adds a resource: its own item, its claims and index entries, and one to its counter.
     pub fn resource(&mut self, resource_type: &ResourceType, new: New<'_>) {
         let keys = self.table.keys();
-        let resource = keys.resources(resource_type).key(new.id);
-        let item = new.stored().to_item(resource.to_item(), &self.token);
+        let partition = keys.resources(resource_type);
+        let item = new.stored().to_item(&self.token);
+        let item = items::to_item(partition.as_str(), item);
         self.add(resource_type, new, item);
     }
 
@@ -60,9 +62,9 @@ impl Loading {
     ) -> LoadingGroup {
         let set = set::fresh(members);
         let keys = self.table.keys();
-        let resource = keys.resources(resource_type).key(new.id);
-        let stored = set::first_state(new, &set);
-        let item = stored.to_item(resource.to_item(), &self.token);
+        let partition = keys.resources(resource_type);
+        let item = set::first_state(new, &set).to_item(&self.token);
+        let item = items::to_item(partition.as_str(), item);
         self.add(resource_type, new, item);
         LoadingGroup {
             id: new.id.to_owned(),
@@ -77,9 +79,7 @@ impl Loading {
             let item = entry_item(keys, resource_type, new.id, entry, &self.token);
             self.items.push(to_json(item));
         }
-        let counter = keys
-            .counters(resource_type)
-            .key(keys::counter_shard(new.id));
+        let counter = (keys.counters(resource_type), keys::counter_shard(new.id));
         *self.totals.entry(counter).or_default() += 1;
     }
 
@@ -104,10 +104,9 @@ impl Loading {
     /// Ends the load: the items that were not taken yet, and the counters.
     #[must_use]
     pub fn finish(mut self) -> Vec<PlainItem> {
-        let counter = |(key, total): (Key, u64)| {
-            let mut item = key.to_item();
-            item.insert("n".to_owned(), n(total));
-            item
+        let counter = |((partition, sort), total): ((Partition, String), i64)| {
+            let item = CounterItem { sk: sort, n: total };
+            items::to_item(partition.as_str(), item)
         };
         let counters = self.totals.into_iter().map(counter).map(to_json);
         self.items.extend(counters);

@@ -2,7 +2,8 @@
 //! beginning.
 
 use super::error::StoreError;
-use super::item::{self, Item, n, s};
+use super::item::{self, Item};
+use super::items::{self, MarkItem};
 use super::key_range::KeyRange;
 use super::table::Table;
 use super::table::query::{Order, ProjectedAttributes, Query, Window};
@@ -25,15 +26,14 @@ pub struct PageMark {
 }
 
 impl PageMark {
-    fn read(mut item: Item) -> Result<Self, StoreError> {
-        let start_index = item::take_text(&mut item, "sk")?;
+    fn read(item: Item) -> Result<Self, StoreError> {
+        let item: MarkItem = items::from_item(item)?;
+        let start_index = item.sk.parse();
         Ok(Self {
-            start_index: start_index
-                .parse()
-                .map_err(|error: std::num::ParseIntError| StoreError::Backend(error.into()))?,
-            total: item::number(&item, "total")?,
-            expires: item::number(&item, "expires")?,
-            after: item::take_text(&mut item, "after")?,
+            start_index: start_index.map_err(|_| item::malformed("sk"))?,
+            total: item.total,
+            expires: item.expires,
+            after: item.after,
         })
     }
 }
@@ -79,13 +79,14 @@ impl<'t> Marks<'t> {
     /// `Unavailable`, `Backend`.
     pub async fn put(self, walk: &str, mark: &PageMark) -> Result<(), StoreError> {
         let partition = self.table.keys().page_marks(walk);
-        let mut item = partition.key(sort_key(mark.start_index)).to_item();
-        item.extend([
-            ("kind".to_owned(), s("P")),
-            ("after".to_owned(), s(&mark.after)),
-            ("total".to_owned(), n(mark.total)),
-            ("expires".to_owned(), n(mark.expires)),
-        ]);
+        let item = MarkItem {
+            sk: sort_key(mark.start_index),
+            kind: "P".to_owned(),
+            after: mark.after.clone(),
+            total: mark.total,
+            expires: mark.expires,
+        };
+        let item = items::to_item(partition.as_str(), item);
         Put::new(item).send(self.table).await?;
         Ok(())
     }

@@ -13,6 +13,7 @@ mod error;
 mod groups;
 mod index_version;
 mod item;
+mod items;
 mod journal;
 mod key_range;
 mod keys;

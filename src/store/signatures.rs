@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::item::{n, s};
+use super::item::s;
+use super::items::{self, SignatureItem};
 use super::keys::SEPARATOR;
 use super::table::Table;
 use super::table::write::{Condition, Put};
@@ -33,13 +34,14 @@ impl<'t> Signatures<'t> {
     ) -> Result<bool, StoreError> {
         // An attempt whose answer was lost meets its own item, which it knows by this.
         let token = Uuid::now_v7().to_string();
-        let sort = format!("{}{SEPARATOR}{signature}", credential.as_str());
-        let mut item = self.table.keys().signatures().key(sort).to_item();
-        item.extend([
-            ("kind".to_owned(), s("S")),
-            ("rid".to_owned(), s(&token)),
-            ("expires".to_owned(), n(expires)),
-        ]);
+        let item = SignatureItem {
+            sk: format!("{}{SEPARATOR}{signature}", credential.as_str()),
+            kind: "S".to_owned(),
+            rid: token.clone(),
+            expires,
+        };
+        let partition = self.table.keys().signatures();
+        let item = items::to_item(partition.as_str(), item);
         let is_new = Condition::new("attribute_not_exists(pk) OR rid = :rid");
         let put = Put::new(item).when(is_new.value(":rid", s(&token)));
         put.send(self.table).await

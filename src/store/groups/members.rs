@@ -8,6 +8,7 @@ use super::member::Member;
 use super::set::MemberSet;
 use crate::store::error::StoreError;
 use crate::store::item::{self, GroupState, Item, Stored};
+use crate::store::items::{self, MemberItem};
 use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::{Key, Partition};
 use crate::store::table::allowance::CountLimit;
@@ -90,11 +91,12 @@ impl<'t> Members<'t> {
     ) -> Result<(Vec<Member>, bool), StoreError> {
         let query = Query::new(partition, &EVERY_KEY, ProjectedAttributes::All).within(window);
         let page = query.page(self.table).await?;
-        let member = |mut item: Item| {
+        let member = |item: Item| {
+            let item: MemberItem = items::from_item(item)?;
             Ok(Member {
-                id: item::take_text(&mut item, "sk")?,
-                kind: item::take_text(&mut item, "type")?,
-                display: item::take_text(&mut item, "display").ok(),
+                id: item.sk,
+                kind: item.type_name,
+                display: item.display,
             })
         };
         let members = page.items.into_iter().map(member);

@@ -7,6 +7,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::store::error::StoreError;
 use crate::store::item::{self, Item, Stored};
+use crate::store::items::{self, MembershipItem};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{self, Key, Partition, SEPARATOR};
 use crate::store::table::Table;
@@ -207,10 +208,9 @@ fn range_of(member: &str) -> KeyRange {
 }
 
 /// Reads a membership's item.
-fn read(mut item: Item) -> Result<Membership, StoreError> {
-    let key = item::take_text(&mut item, "sk")?;
-    let shard = item::number(&item, "shard")?;
-    let mut parts = key.splitn(3, SEPARATOR).map(str::to_owned);
+fn read(item: Item) -> Result<Membership, StoreError> {
+    let MembershipItem { sk, shard, .. } = items::from_item(item)?;
+    let mut parts = sk.splitn(3, SEPARATOR).map(str::to_owned);
     match (parts.next(), parts.next(), parts.next()) {
         (Some(member), Some(group), Some(set)) => Ok(Membership {
             member,

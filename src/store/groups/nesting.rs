@@ -12,7 +12,8 @@ use super::member::Member;
 use super::members::Members;
 use crate::protocol::schema::{MembershipAttribute, Registry, ResourceType};
 use crate::store::error::StoreError;
-use crate::store::item::{self, Item, Stored, s, yes};
+use crate::store::item::{self, Item, Stored, yes};
+use crate::store::items::{self, NestingItem};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{self, NESTED, SEPARATOR};
 use crate::store::table::batch::{self, PlainWrite};
@@ -40,9 +41,9 @@ impl<'t> Nesting<'t> {
         let partition = self.table.keys().nesting();
         let edges = Query::new(&partition, &range, ProjectedAttributes::All);
         let edges = edges.all(self.table).await?;
-        let inner = |mut item: Item| {
-            let edge = item::take_text(&mut item, "sk")?;
-            Ok(edge.split_once(SEPARATOR).map(|(_, id)| id.to_owned()))
+        let inner = |item: Item| {
+            let edge: NestingItem = items::from_item(item)?;
+            Ok(edge.sk.split_once(SEPARATOR).map(|(_, id)| id.to_owned()))
         };
         let inner = edges.into_iter().filter_map(|item| inner(item).transpose());
         let marked = inner.collect::<Result<Vec<_>, StoreError>>()?;
@@ -102,9 +103,11 @@ pub(super) async fn mark(
     let nesting = table.keys().nesting();
     let edges = inner.iter().map(|inner| keys::entry(group, inner));
     let item = |sort: String| {
-        let mut item = nesting.key(sort).to_item();
-        item.insert("kind".to_owned(), s("N"));
-        item
+        let item = NestingItem {
+            sk: sort,
+            kind: "N".to_owned(),
+        };
+        items::to_item(nesting.as_str(), item)
     };
     let items = edges.chain([NESTED.to_owned()]).map(item);
     batch::write(table, items.map(PlainWrite::Put).collect()).await

@@ -8,7 +8,8 @@
 
 use super::member::{self, Member};
 use crate::store::error::StoreError;
-use crate::store::item::{GroupState, Item, Stored, n, s, token};
+use crate::store::item::{GroupState, Item, Stored, n, token};
+use crate::store::items::{self, MemberItem, MembershipItem};
 use crate::store::keys::{self, Key, Keys, Partition};
 use crate::store::resources::write::New;
 use crate::store::table::Table;
@@ -112,26 +113,25 @@ impl<'s> MemberSet<'s> {
     /// A member's item. Its stamp is the revision of the members that the writer who added it has
     /// seen: a later revision says that the group has counted the addition.
     pub(in crate::store) fn item(self, member: &Member) -> Item {
-        let mut item = self.key(&member.id).to_item();
-        item.extend([
-            ("kind".to_owned(), s("M")),
-            ("type".to_owned(), s(&member.kind)),
-            ("stamp".to_owned(), n(self.state.member_revision)),
-        ]);
-        if let Some(display) = &member.display {
-            item.insert("display".to_owned(), s(display));
-        }
-        item
+        let item = MemberItem {
+            sk: member.id.clone(),
+            kind: "M".to_owned(),
+            type_name: member.kind.clone(),
+            stamp: Some(self.state.member_revision),
+            display: member.display.clone(),
+        };
+        let partition = self.partition(self.shard(&member.id));
+        items::to_item(partition.as_str(), item)
     }
 
     /// The same membership's item on the member's side.
     pub(in crate::store) fn membership_item(self, id: &str) -> Item {
-        let mut item = self.membership_key(id).to_item();
-        item.extend([
-            ("kind".to_owned(), s("B")),
-            ("shard".to_owned(), n(self.shard(id))),
-        ]);
-        item
+        let item = MembershipItem {
+            sk: keys::membership(id, self.group, &self.state.set),
+            kind: "B".to_owned(),
+            shard: self.shard(id),
+        };
+        items::to_item(self.keys.memberships(id).as_str(), item)
     }
 
     /// Puts the item of a member who is not there.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{LEASE_MILLIS, Lease, Stage, lease_end, lost};
 use crate::store::error::StoreError;
 use crate::store::item::{self, Item, n, s, token};
+use crate::store::items::{self, JournalItem};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{Key, SEPARATOR};
 use crate::store::table::Table;
@@ -24,6 +25,9 @@ const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// The most text in one item of an entry; DynamoDB takes 400 KB.
 const PART_BYTES: usize = 300_000;
+
+/// The `kind` of the head of an entry.
+const HEAD: &str = "J";
 
 /// The `kind` of the further parts of an entry.
 pub(super) const PART: &str = "JP";
@@ -72,20 +76,25 @@ impl NewEntry {
             serde_json::to_string(&text).map_err(|error| StoreError::Backend(error.into()))?;
         let mut texts = split(&text).enumerate();
         let first = texts.next().map_or("", |(_, part)| part);
-        let item = |sort: &str, kind: &str, work: &str| {
-            let mut item = key(table, sort).to_item();
-            item.extend([
-                ("kind".to_owned(), s(kind)),
-                ("work".to_owned(), s(work)),
-                ("leaseUntil".to_owned(), n(lease_until)),
-            ]);
-            item
+        let journal = table.keys().journal();
+        let part = |sk: String, kind: &str, work: &str| JournalItem {
+            sk,
+            kind: kind.to_owned(),
+            work: work.to_owned(),
+            lease_until,
+            step: None,
+            owner: None,
+            rid: None,
         };
-        let mut head = item(&lease.entry, "J", first);
-        head.insert("step".to_owned(), n(Stage::Begun.number()));
-        head.insert("owner".to_owned(), s(&lease.owner));
-        let parts = texts
-            .map(|(number, part)| item(&part_key(&lease.entry, number), PART, part))
+        let head = JournalItem {
+            step: Some(Stage::Begun.number()),
+            owner: Some(lease.owner.clone()),
+            ..part(lease.entry.clone(), HEAD, first)
+        };
+        let head = items::to_item(journal.as_str(), head);
+        let parts = texts.map(|(number, text)| part(part_key(&lease.entry, number), PART, text));
+        let parts = parts
+            .map(|part| items::to_item(journal.as_str(), part))
             .collect();
         Ok(Self {
             lease,

@@ -7,7 +7,8 @@ use super::entry::{Entries, Entry};
 use super::write::{self, Refusal};
 use crate::protocol::schema::{Index, ResourceType};
 use crate::store::error::StoreError;
-use crate::store::item::{self, Item, Stored, n, s, token};
+use crate::store::item::{self, Stored, n, s, token};
+use crate::store::items::{self, IndexItem};
 use crate::store::key_range::{EVERY_KEY, KeyRange};
 use crate::store::keys::{self, Key, Partition};
 use crate::store::table::allowance::CountLimit;
@@ -61,7 +62,7 @@ impl<'t> Indexes<'t> {
         let key = self.partition(resource_type, index).key(keys::claim(text));
         let claim = get::one(self.table, &key).await?;
         claim
-            .map(|mut claim| item::take_text(&mut claim, "id"))
+            .map(|claim| Ok(items::from_item::<IndexItem>(claim)?.id))
             .transpose()
     }
 
@@ -77,11 +78,11 @@ impl<'t> Indexes<'t> {
     ) -> Result<HashMap<String, String>, StoreError> {
         let partition = self.partition(resource_type, index);
         let keys = texts.iter().map(|text| partition.key(keys::claim(text)));
-        let items = get::many(self.table, keys.collect(), ProjectedAttributes::Entry).await?;
-        let claims = items.into_iter().map(|mut item| {
-            let key = item::take_text(&mut item, "sk")?;
-            let text = key.strip_suffix(keys::SEPARATOR).unwrap_or(&key);
-            Ok((text.to_owned(), item::take_text(&mut item, "id")?))
+        let claims = get::many(self.table, keys.collect(), ProjectedAttributes::Entry).await?;
+        let claims = claims.into_iter().map(|item| {
+            let IndexItem { sk, id, .. } = items::from_item(item)?;
+            let text = sk.strip_suffix(keys::SEPARATOR).unwrap_or(&sk);
+            Ok((text.to_owned(), id))
         });
         claims.collect()
     }
@@ -143,10 +144,9 @@ impl<'t> Indexes<'t> {
         let partition = self.partition(resource_type, index);
         let query = Query::new(&partition, range, ProjectedAttributes::Entry);
         let mut ids = HashSet::new();
-        let id = |mut entry: Item| item::take_text(&mut entry, "id");
         let end = query.read(self.table, limit, |page| {
             for entry in page.items {
-                ids.insert(id(entry)?);
+                ids.insert(items::from_item::<IndexItem>(entry)?.id);
             }
             Ok(())
         });
@@ -264,9 +264,9 @@ impl<'t> Indexes<'t> {
     ) -> Result<IndexPage, StoreError> {
         let query = Query::new(partition, range, ProjectedAttributes::Entry).within(window);
         let page = query.page(self.table).await?;
-        let entries = page.items.into_iter().map(|mut item| {
-            let key = item::take_text(&mut item, "sk")?;
-            Ok((key, item::take_text(&mut item, "id")?))
+        let entries = page.items.into_iter().map(|item| {
+            let IndexItem { sk, id, .. } = items::from_item(item)?;
+            Ok((sk, id))
         });
         Ok(IndexPage {
             entries: entries.collect::<Result<_, StoreError>>()?,

@@ -6,6 +6,7 @@ use crate::protocol::schema::ResourceType;
 use crate::store::error::StoreError;
 use crate::store::index_version::INDEX_VERSION;
 use crate::store::item::{self, Item, Stored, n, s, signed, token};
+use crate::store::items::{self, IndexItem};
 use crate::store::keys::{self, Keys};
 use crate::store::table::Table;
 use crate::store::table::transaction::{MAX_STEPS, Refused, Transaction};
@@ -144,8 +145,8 @@ pub(in crate::store) async fn create(
 ) -> Result<Stored, StoreError> {
     let (keys, token) = (table.keys(), token());
     let mut transaction = Transaction::default();
-    let key = keys.resources(resource_type).key(&stored.id);
-    let item = stored.to_item(key.to_item(), &token);
+    let partition = keys.resources(resource_type);
+    let item = items::to_item(partition.as_str(), stored.to_item(&token));
     let is_new = Condition::new("attribute_not_exists(pk)").showing_item();
     transaction.push(Put::new(item).when(is_new), Refusal::Resource);
     for entry in entries.iter() {
@@ -381,12 +382,12 @@ pub(in crate::store) fn entry_item(
     token: &str,
 ) -> Item {
     let partition = keys.index(resource_type, &entry.path);
-    let mut item = partition.key(entry.sort_key(id)).to_item();
-    item.insert("id".to_owned(), s(id));
-    if entry.unique {
-        item.insert("rid".to_owned(), s(token));
-    }
-    item
+    let item = IndexItem {
+        sk: entry.sort_key(id),
+        id: id.to_owned(),
+        rid: entry.unique.then(|| token.to_owned()),
+    };
+    items::to_item(partition.as_str(), item)
 }
 
 /// Removes a claim or an index entry. Only an entry of this resource's can have this key: a plain

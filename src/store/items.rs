@@ -1,0 +1,342 @@
+//! Items, one type for each kind: what `docs/stored-form.md` lists.
+//!
+//! A type has every attribute of its kind but `pk`, by the name that serde gives it. Whole items are
+//! read and put through these types. What is changed later is changed by updates, which name single
+//! attributes, so attributes that only a newer version of the service knows stay as they are.
+//!
+//! What is optional here may be missing in an item: because it does not apply, because an early version
+//! of the service did not write it, or because a read did not ask for it.
+//!
+//! This module must not know what the attributes are for.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+
+/// The item of a resource; a group has those from `mv` on too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ResourceItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    pub(super) body: String,
+    pub(super) v: u64,
+    pub(super) created: u64,
+    pub(super) modified: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ix: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pw: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) del: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mv: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) set: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) n: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) about: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) inner: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) open: Option<u64>,
+}
+
+/// A claim on a unique value, or an index entry, which has no `rid`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IndexItem {
+    pub(super) sk: String,
+    pub(super) id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rid: Option<String>,
+}
+
+/// A member of a set of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct MemberItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    #[serde(rename = "type")]
+    pub(super) type_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stamp: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) display: Option<String>,
+}
+
+/// The same membership under the member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct MembershipItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    pub(super) shard: u64,
+}
+
+/// One of the counters of a type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CounterItem {
+    pub(super) sk: String,
+    pub(super) n: i64,
+}
+
+/// The mark that there are groups in groups, or an edge from one to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NestingItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+}
+
+/// The head of a journal entry, or a further part, which has neither `step` nor `owner`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JournalItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    pub(super) work: String,
+    pub(super) lease_until: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) step: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rid: Option<String>,
+}
+
+/// A page mark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct MarkItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    pub(super) after: String,
+    pub(super) total: u64,
+    pub(super) expires: u64,
+}
+
+/// A signature that was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SignatureItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    pub(super) rid: String,
+    pub(super) expires: u64,
+}
+
+/// A part of a tenant's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ConfigurationItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    pub(super) body: String,
+}
+
+/// An item in this partition, as the SDK has it.
+pub(super) fn to_item(partition: &str, item: impl Serialize) -> HashMap<String, AttributeValue> {
+    let item = serde_dynamo::to_item(item);
+    let mut item: HashMap<String, AttributeValue> =
+        item.expect("the types above hold texts, whole numbers and booleans only");
+    item.insert("pk".to_owned(), AttributeValue::S(partition.to_owned()));
+    item
+}
+
+/// Reads an item; attributes that its type does not have are passed over.
+///
+/// # Errors
+/// `Backend` for an item that lacks an attribute, or that has one of another type.
+pub(super) fn from_item<T: DeserializeOwned>(
+    item: HashMap<String, AttributeValue>,
+) -> Result<T, StoreError> {
+    // What serde says may quote a value, and values do not belong in the log.
+    serde_dynamo::from_item(item).map_err(|_| {
+        let name = std::any::type_name::<T>().rsplit("::").next();
+        StoreError::Backend(format!("an item is no {}", name.unwrap_or_default()).into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fmt;
+
+    use serde::de::{Deserializer, Visitor, value};
+    use serde::forward_to_deserialize_any;
+
+    use super::*;
+    use crate::store::item::Stored;
+
+    type Item = HashMap<String, AttributeValue>;
+
+    /// One table with every kind of item, as the service wrote it before it had these types: requests of
+    /// every kind, and processes that were killed while they changed or deleted a large group.
+    const RECORDED: &str = include_str!("../../tests/data/recorded-table.json");
+    /// One made by hand, with attributes and kinds of items that only a later version knows.
+    const LATER: &str = include_str!("../../tests/data/later-table.json");
+    const STORED_FORM: &str = include_str!("../../docs/stored-form.md");
+
+    fn table(text: &str) -> Vec<Item> {
+        let items: Vec<serde_dynamo::Item> = serde_json::from_str(text).unwrap();
+        items.into_iter().map(Into::into).collect()
+    }
+
+    fn again<T: DeserializeOwned + Serialize>(partition: &str, item: &Item) -> Item {
+        to_item(partition, from_item::<T>(item.clone()).unwrap())
+    }
+
+    /// An item read into its type and written again; nothing for a kind that this version does not know.
+    fn rewritten(item: &Item) -> Option<Item> {
+        let partition = item["pk"].as_s().unwrap();
+        let rewrite = match partition.split('#').nth(2) {
+            None => again::<ConfigurationItem>,
+            Some("R") => again::<ResourceItem>,
+            Some("I") => again::<IndexItem>,
+            Some("M") => again::<MemberItem>,
+            Some("B") => again::<MembershipItem>,
+            Some("C") => again::<CounterItem>,
+            Some("N") => again::<NestingItem>,
+            Some("J") if item.contains_key("work") => again::<JournalItem>,
+            Some("P") => again::<MarkItem>,
+            Some("S") => again::<SignatureItem>,
+            Some(_) => return None,
+        };
+        Some(rewrite(partition, item))
+    }
+
+    #[test]
+    fn what_was_stored_before_is_read_and_written_as_it_is() {
+        let items = table(RECORDED);
+        for item in &items {
+            assert_eq!(rewritten(item).as_ref(), Some(item));
+        }
+        let kind = |item: &Item| {
+            item["pk"]
+                .as_s()
+                .unwrap()
+                .split('#')
+                .nth(2)
+                .map(str::to_owned)
+        };
+        let kinds: BTreeSet<_> = items.iter().map(kind).collect();
+        assert_eq!(kinds.len(), 10, "{kinds:?}");
+    }
+
+    #[test]
+    fn a_resource_is_read_by_hand_as_it_is_by_its_type() {
+        let resources = table(RECORDED).into_iter();
+        let resources = resources.filter(|item| item["pk"].as_s().unwrap().contains("#R#"));
+        for item in resources {
+            let typed: ResourceItem = from_item(item.clone()).unwrap();
+            let stored = Stored::from_item(item).unwrap();
+            let token = typed.rid.clone().unwrap();
+            let group = stored.group.as_ref();
+            assert_eq!(stored.is_inner(), typed.inner.is_some());
+            assert_eq!(group.map_or(0, |group| group.open), typed.open.unwrap_or(0));
+            let again = ResourceItem {
+                del: typed.del.clone(),
+                inner: typed.inner,
+                open: typed.open,
+                ..stored.to_item(&token)
+            };
+            assert_eq!(again, typed);
+        }
+    }
+
+    #[test]
+    fn what_only_a_later_version_knows_is_passed_over() {
+        let mut unknown = 0;
+        for mut item in table(LATER) {
+            let Some(known) = rewritten(&item) else {
+                unknown += 1;
+                continue;
+            };
+            item.retain(|name, _| !name.starts_with("later"));
+            assert_eq!(known, item);
+        }
+        assert_eq!(unknown, 2);
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_not_repeated() {
+        let mut item = table(RECORDED).swap_remove(0);
+        item.insert("body".to_owned(), AttributeValue::N("4711".to_owned()));
+        let StoreError::Backend(error) = from_item::<ConfigurationItem>(item).unwrap_err() else {
+            panic!("it is no fault of the table");
+        };
+        assert_eq!(error.to_string(), "an item is no ConfigurationItem");
+    }
+
+    /// Finds out the names of a type's attributes from what it asks serde for.
+    struct Fields<'f>(&'f mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for Fields<'_> {
+        type Error = value::Error;
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = fields;
+            Err(serde::de::Error::custom("only the names"))
+        }
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(serde::de::Error::custom("only the names"))
+        }
+
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    fn attributes<T: DeserializeOwned + fmt::Debug>() -> BTreeSet<&'static str> {
+        let mut fields: &'static [&'static str] = &[];
+        T::deserialize(Fields(&mut fields)).unwrap_err();
+        fields.iter().copied().chain(["pk"]).collect()
+    }
+
+    /// The attributes that `docs/stored-form.md` lists, by the heading of their kind.
+    fn listed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+        let sections = STORED_FORM.split("\n## ").skip(1);
+        let listed = sections.map(|section| {
+            let (heading, text) = section.split_once('\n').unwrap();
+            let names = text.lines().filter_map(|line| line.strip_prefix("| `"));
+            let names = names.map(|line| line.split_once('`').unwrap().0);
+            (heading, names.collect())
+        });
+        listed.collect()
+    }
+
+    #[test]
+    fn the_page_lists_every_attribute() {
+        let types = BTreeMap::from([
+            ("Resource", attributes::<ResourceItem>()),
+            ("Claim and index entry", attributes::<IndexItem>()),
+            ("Member", attributes::<MemberItem>()),
+            ("Membership", attributes::<MembershipItem>()),
+            ("Counter", attributes::<CounterItem>()),
+            ("Nesting", attributes::<NestingItem>()),
+            ("Journal", attributes::<JournalItem>()),
+            ("Page mark", attributes::<MarkItem>()),
+            ("Used signature", attributes::<SignatureItem>()),
+            ("Configuration", attributes::<ConfigurationItem>()),
+        ]);
+        assert_eq!(listed(), types);
+    }
+}

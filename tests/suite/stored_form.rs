@@ -1,0 +1,116 @@
+//! A table with attributes and kinds of items that only a later version of the service knows: what is
+//! written keeps them.
+//!
+//! `src/store/items.rs` has the tests of single items.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use scim_lambda::http;
+use scim_lambda::provider::Repair;
+use scim_lambda::tenant::TenantId;
+use serde_json::{Value, json};
+
+use crate::support::Server;
+
+type Item = HashMap<String, AttributeValue>;
+
+const LATER: &str = include_str!("../data/later-table.json");
+const ADA: &str = "/scim/v2/Users/01900000-0000-7000-8000-00000000000a";
+const BOB: &str = "01900000-0000-7000-8000-00000000000b";
+const GUIDES: &str = "/scim/v2/Groups/01900000-0000-7000-8000-00000000000c";
+
+/// A service on that table.
+async fn start() -> Server {
+    let mut server = Server::start().await;
+    let items: Vec<serde_dynamo::Item> = serde_json::from_str(LATER).unwrap();
+    for item in items {
+        let put = server.table().put_item();
+        let put = put.table_name(server.stack.store.table());
+        let item: Item = item.into();
+        put.set_item(Some(item)).send().await.unwrap();
+    }
+    server.router = http::router(server.stack.service().unwrap());
+    server
+}
+
+/// What a later version has put into each item that it has put anything into, by key.
+async fn later(server: &Server) -> HashMap<[String; 2], Item> {
+    let items = server.items().await.into_iter();
+    let later = items.map(|mut item| {
+        let key = ["pk", "sk"].map(|name| item[name].as_s().unwrap().clone());
+        item.retain(|name, _| name.starts_with("later"));
+        (key, item)
+    });
+    later.filter(|(_, item)| !item.is_empty()).collect()
+}
+
+async fn send(server: &Server, method: &str, path: &str, body: &Value) {
+    let body = Some(body).filter(|body| !body.is_null());
+    let answer = server.send(method, path, body).await;
+    assert!(answer.status < 300, "{method} {path}: {}", answer.text);
+}
+
+fn patch(operations: &Value) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": operations,
+    })
+}
+
+#[tokio::test]
+async fn requests_keep_what_a_later_version_has_added() {
+    let server = start().await;
+    let before = later(&server).await;
+    assert_eq!(before.len(), 20);
+    let list = server.send("GET", "/scim/v2/Users?filter=userName+eq+%22ADA%22", None);
+    assert_eq!(list.await.json["totalResults"], 1);
+
+    let title = json!([{"op": "add", "path": "title", "value": "Guide"}]);
+    send(&server, "PATCH", ADA, &patch(&title)).await;
+    let bob = format!("/scim/v2/Users/{BOB}");
+    send(
+        &server,
+        "PUT",
+        &bob,
+        &json!({"userName": "bob", "title": "Cook"}),
+    )
+    .await;
+    let v1 = format!("/scim/v1/Users/{BOB}");
+    send(&server, "PATCH", &v1, &json!({"title": "Guide"})).await;
+    let add = json!([{"op": "add", "path": "members", "value": [{"value": BOB}]}]);
+    send(&server, "PATCH", GUIDES, &patch(&add)).await;
+    let body = json!([{"op": "add", "path": "externalId", "value": "g"}]);
+    send(&server, "PATCH", GUIDES, &patch(&body)).await;
+    let large: Vec<Value> = (0..40)
+        .map(|n| json!({"userName": format!("user{n}")}))
+        .collect();
+    let mut members = Vec::new();
+    for user in &large {
+        members.push(json!({"value": server.create("/scim/v2/Users", user).await}));
+    }
+    let add = json!([{"op": "add", "path": "members", "value": members}]);
+    send(&server, "PATCH", GUIDES, &patch(&add)).await;
+    let provider = &server.stack.service().unwrap().provider;
+    let acme = TenantId::parse("acme").unwrap();
+    let mut rules = provider.rules(&acme).await.unwrap();
+    assert_eq!(rules.switches.max_count, 500);
+    rules.switches.max_count = 400;
+    provider.set_rules(&acme, &rules).await.unwrap();
+    provider.finish(&acme).await.unwrap();
+    provider.examine(&acme, Repair::Mend).await.unwrap();
+    assert_eq!(later(&server).await, before);
+
+    // A whole new list puts a new set in the place of the one that is there.
+    let list = json!({"displayName": "Guides", "members": members});
+    send(&server, "PUT", GUIDES, &list).await;
+    // What is deleted takes with it what was added to it, and nothing else.
+    send(&server, "DELETE", ADA, &Value::Null).await;
+    let mut after = before;
+    after.retain(|[pk, sk], _| {
+        let is_of_ada =
+            sk.contains(&ADA[16..]) || (pk.ends_with("userName") && sk.starts_with("ada"));
+        !is_of_ada
+    });
+    assert_eq!(later(&server).await, after);
+}
