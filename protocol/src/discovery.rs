@@ -8,8 +8,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::profile::{Passwords, Profile, Rules};
 use crate::schema::{Registry, ResourceType, Schema};
 use crate::urn;

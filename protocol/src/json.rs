@@ -15,8 +15,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 
 /// How deep arrays and objects may nest; a bulk request of PATCH operations needs ten levels.
 pub const MAX_DEPTH: u8 = 32;

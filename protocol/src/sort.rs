@@ -10,8 +10,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::key::Key;
 use crate::message::SortOrder;
 use crate::path::AttributePath;

@@ -21,8 +21,7 @@ pub use response::{BulkResult, render_response, render_response_v1};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::json;
 use crate::message::check_message;
 use crate::profile::Reading;

@@ -4,8 +4,7 @@
 use super::bound_filter::{BoundFilter, Comparison};
 use super::operand::{check_operator, operand};
 use super::{CompareOp, CompareValue, Filter};
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::key::Key;
 use crate::path::AttributePath;
 use crate::profile::{Reading, UnknownFilterAttributes};

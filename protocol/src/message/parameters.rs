@@ -2,8 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 
 /// The decoded parameters of a query string, in their order.
 ///

@@ -4,8 +4,7 @@ use serde_json::{Map, Value};
 
 use super::place::Place;
 use super::value::{ValueReader, is_unassigned};
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::json::{self, kind_of};
 use crate::profile::Tolerance;
 use crate::schema::{Extension, ResourceType};

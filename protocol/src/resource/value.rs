@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 use super::limit::{MAX_ELEMENTS, too_many_elements};
 use super::place::{Place, mismatch};
 use super::{reference, scalar, tolerance};
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, Mutability, Registry, ResourceType};
 

@@ -5,10 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::patch;
-use super::request;
-use super::user_name;
-use super::{Dialect, TranslatedRequest, View};
+use super::{Dialect, TranslatedRequest, View, patch, request, user_name};
 use crate::bulk::respell;
 use crate::bulk::{BulkEntry, BulkOperation, BulkRequest, Label, Method, OperationTarget};
 use crate::error::Result;

@@ -3,11 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::names;
-use super::{Dialect, View};
+use super::{Dialect, View, names};
 use crate::discovery::Discovery;
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::schema::{Attribute, DataType, Extension, Mutability, ResourceType};
 use crate::urn;
 

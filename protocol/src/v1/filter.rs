@@ -1,9 +1,7 @@
 //! Filters of 1.1 as filters of 2.0 (1.1 API §3.2.2.1, §3.8).
 
-use super::View;
-use super::names;
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use super::{View, names};
+use crate::error::{Error, Result, excerpt};
 use crate::filter::Filter;
 use crate::path::AttributePath;
 use crate::profile::Reading;

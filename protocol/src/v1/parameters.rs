@@ -7,10 +7,8 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 
-use super::View;
-use super::names;
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use super::{View, names};
+use crate::error::{Error, Result, excerpt};
 use crate::filter::{CompareOp, CompareValue, Filter};
 use crate::message::Parameters;
 use crate::path::AttributePath;

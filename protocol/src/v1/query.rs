@@ -1,10 +1,6 @@
 //! What a 1.1 query asks for, as a 2.0 query (1.1 API §3.2.2, §3.7).
 
-use super::filter;
-use super::names;
-use super::parameters;
-use super::request;
-use super::{Dialect, View};
+use super::{Dialect, View, filter, names, parameters, request};
 use crate::error::Result;
 use crate::message::{Parameters, Query, Selection, integer_parameter};
 use crate::profile::Reading;

@@ -6,8 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::names::{self, Destination};
 use super::{Dialect, View};
-use crate::error::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::json;
 use crate::schema::{Attribute, DataType, Extension, MembershipAttribute};
 use crate::urn;

@@ -3,9 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::request;
 use super::request::TranslatedRequest;
-use super::{Dialect, View};
+use super::{Dialect, View, request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json;
 use crate::profile::{Reading, Tolerance};
