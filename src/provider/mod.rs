@@ -113,12 +113,6 @@ impl Provider {
         }
     }
 
-    /// The same with another pool for work that takes long.
-    #[must_use]
-    pub fn with_pool(self, pool: Pool) -> Self {
-        Self { pool, ..self }
-    }
-
     /// The pool for work that takes long.
     #[must_use]
     pub fn pool(&self) -> &Pool {
