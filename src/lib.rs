@@ -1,7 +1,7 @@
 //! A multi-tenant SCIM service provider on AWS Lambda and one DynamoDB table.
 //!
 //! Requests flow one way: `bin → http → provider → store → protocol`, with `tenant` (who is calling)
-//! below all of them but `protocol`. `docs/architecture.md` is the map.
+//! below `http` and `provider`. `docs/architecture.md` is the map.
 
 pub use scim_protocol as protocol;
 
@@ -17,6 +17,8 @@ pub mod clock;
 pub mod embedded;
 #[cfg(feature = "service")]
 pub mod http;
+#[cfg(feature = "service")]
+pub mod identity;
 #[cfg(feature = "service")]
 pub mod logs;
 #[cfg(feature = "service")]

@@ -3,9 +3,10 @@
 
 use super::Failure;
 use super::rules::RuleArguments;
+use crate::identity::TenantId;
 use crate::protocol::{Error, ErrorKind};
 use crate::stack::Stack;
-use crate::tenant::{CredentialKind, NewCredential, Permissions, Secret, TenantId, Token};
+use crate::tenant::{CredentialKind, NewCredential, Permissions, Secret, Token};
 
 /// The name of the demo tenant, and the label of its token.
 const DEMO: &str = "demo";

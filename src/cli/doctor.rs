@@ -9,12 +9,12 @@ use super::Failure;
 use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
+use crate::identity::TenantId;
 use crate::protocol::datetime::DateTime;
 use crate::protocol::{Error, ErrorKind};
 use crate::provider::{Findings, Provider, Repair};
 use crate::stack::Stack;
 use crate::store::{BuildingIndex, IndexEntries, Unfinished};
-use crate::tenant::TenantId;
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {

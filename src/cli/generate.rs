@@ -14,10 +14,10 @@ use super::rules::RuleArguments;
 use super::serve::print;
 use super::tenant::tenant_id;
 use crate::embedded::{EmbeddedError, Importer};
+use crate::identity::TenantId;
 use crate::protocol::{Error, ErrorKind};
 use crate::provider::Loader;
 use crate::store::PlainItem;
-use crate::tenant::TenantId;
 
 /// Parts that may wait for the table to take them.
 const WAITING_PARTS: usize = 4;

@@ -13,10 +13,10 @@ use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
 use crate::http::Service;
+use crate::identity::TenantId;
 use crate::protocol::Error;
 use crate::provider::{ExtensionUse, Provider, Registered};
 use crate::stack::Stack;
-use crate::tenant::TenantId;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SchemaCommand {

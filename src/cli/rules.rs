@@ -6,12 +6,12 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Failure;
+use crate::identity::TenantId;
 use crate::protocol::Error;
 use crate::protocol::profile::{Profile, Rules, Switches};
 use crate::protocol::switch::Switch;
 use crate::stack::Stack;
 use crate::store::{ConfigItem, Meter, TenantStore};
-use crate::tenant::TenantId;
 
 /// How long a command may wait for the table.
 const PATIENCE: Duration = Duration::from_secs(10);

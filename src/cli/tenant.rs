@@ -7,8 +7,8 @@ use super::Failure;
 use super::deployment_args::DeploymentArgs;
 use super::rules::{self, RuleArguments};
 use super::serve::print;
+use crate::identity::TenantId;
 use crate::stack::Stack;
-use crate::tenant::TenantId;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {

@@ -10,11 +10,10 @@ use super::Failure;
 use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
+use crate::identity::{CredentialId, TenantId};
 use crate::protocol::datetime::DateTime;
 use crate::stack::Stack;
-use crate::tenant::{
-    Credential, CredentialId, CredentialKind, Issued, NewCredential, Permissions, TenantId,
-};
+use crate::tenant::{Credential, CredentialKind, Issued, NewCredential, Permissions};
 
 /// Seconds in a day.
 const DAY: u64 = 86_400;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::identity::TenantId;
 use crate::pool::{Turn, Turns};
 use crate::protocol::{Error, Result};
-use crate::tenant::TenantId;
 
 /// The number of requests of one tenant that run at the same time: an identity provider with many
 /// workers sends half as many.

@@ -7,9 +7,9 @@ use axum::http::{HeaderName, Method};
 use axum::response::Response;
 
 use super::answer;
+use crate::identity::TenantId;
 use crate::protocol::Error;
 use crate::protocol::v1::Dialect;
-use crate::tenant::TenantId;
 
 /// The beginning of every path of SCIM 2.0, below the public URL.
 pub(super) const V2_PATH: &str = "/scim/v2";

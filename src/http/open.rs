@@ -12,12 +12,13 @@ use super::api::Api;
 use super::call::Call;
 use super::public_url::Mount;
 use super::{Gateway, Service, observe, signed};
+use crate::identity::TenantId;
 use crate::protocol::Result;
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::Profile;
 use crate::provider::REQUEST_BUDGET;
 use crate::store::Meter;
-use crate::tenant::{CredentialKind, RequestHead, TenantId, refusal};
+use crate::tenant::{CredentialKind, RequestHead, refusal};
 
 /// Authenticates the request, waits for its turn and opens its scope. The body is returned, for the action
 /// to read.

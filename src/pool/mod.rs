@@ -20,8 +20,8 @@ use tokio::time::{Instant, timeout_at};
 
 pub use turns::{Turn, Turns};
 
+use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
-use crate::tenant::TenantId;
 
 /// Work on this many bytes of JSON takes less than 20 ms, whatever is done with them, so it runs
 /// without a place in the pool. `docs/performance.md` has the measurement.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::tenant::TenantId;
+use crate::identity::TenantId;
 
 /// Turns of each tenant, of which only a fixed number can be taken at the same time.
 ///

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::REQUEST_BUDGET;
 use super::tenants::{Tenant, Tenants};
 use crate::clock::Clock;
+use crate::identity::TenantId;
 use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
 use crate::store::{Meter, ResourcePage, Store, TenantConfig, TenantStore, Window};
-use crate::tenant::TenantId;
 
 /// Resources that are looked at in one step.
 const PAGE: usize = 100;

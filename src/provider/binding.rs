@@ -7,12 +7,13 @@ use super::role::{is_active, is_role, listed_scopes};
 use super::{REQUEST_BUDGET, Scope};
 use crate::cache::{Cache, Freshness, Limits};
 use crate::clock::Clock;
+use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Switches;
 use crate::protocol::resource::{Resource, ResourceId};
 use crate::protocol::schema::ResourceType;
 use crate::store::{Meter, Store, TenantStore};
-use crate::tenant::{CredentialKind, NewCredential, TenantId, unauthorized};
+use crate::tenant::{CredentialKind, NewCredential, unauthorized};
 
 /// The resource type that `/Me` is of.
 const USER: &str = "User";

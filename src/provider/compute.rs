@@ -6,11 +6,11 @@
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use crate::identity::TenantId;
 use crate::pool::{Pool, SMALL_BYTES, check_time};
 use crate::protocol::error::Result;
 use crate::protocol::json;
 use crate::store::Stored;
-use crate::tenant::TenantId;
 
 /// Runs the work of one request on data.
 #[derive(Clone)]

@@ -61,6 +61,7 @@ use query::QueryContext;
 use write_context::WriteContext;
 
 use crate::clock::Clock;
+use crate::identity::TenantId;
 use crate::pool::Pool;
 use crate::protocol::bulk::BulkRequest;
 use crate::protocol::error::Result;
@@ -70,7 +71,7 @@ use crate::protocol::resource::ResourceId;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::version::Precondition;
 use crate::store::{Meter, PlainItem, Store, TenantConfig};
-use crate::tenant::{Caller, NewCredential, TenantId};
+use crate::tenant::{Caller, NewCredential};
 
 /// The longest a request may take; API Gateway gives up after 29 seconds.
 pub const REQUEST_BUDGET: Duration = Duration::from_secs(20);

@@ -147,8 +147,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::identity::TenantId;
     use crate::pool::Pool;
-    use crate::tenant::TenantId;
 
     fn password(text: &str) -> Password {
         Password::prepare(text).unwrap()

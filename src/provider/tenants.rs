@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::cache::{Cache, Freshness, Limits};
 use crate::clock::Clock;
+use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Registry};
 use crate::store::{IndexEntries, IndexVersion, Store, StoreError, TenantConfig, TenantStore};
-use crate::tenant::TenantId;
 
 /// How long a process goes on with the configuration it has read, in milliseconds.
 pub(super) const CACHE_MILLIS: u64 = 60_000;

@@ -4,8 +4,8 @@ use std::hash::Hasher;
 
 use super::error::StoreError;
 use super::item::{self, Item, s};
+use crate::identity::TenantId;
 use crate::protocol::schema::ResourceType;
-use crate::tenant::TenantId;
 
 /// Separates the parts of a sort key. It comes before every character of an index text.
 pub(super) use crate::protocol::key::SEPARATOR;

@@ -56,7 +56,7 @@ pub use table::call::Backoff;
 pub use table::meter::{Cost, Meter};
 pub use table::query::{Order, Window};
 
-use crate::tenant::TenantId;
+use crate::identity::TenantId;
 use table::Table;
 
 impl Store {

@@ -8,7 +8,7 @@ use super::items::{self, SignatureItem};
 use super::keys::SEPARATOR;
 use super::table::Table;
 use super::table::write::{Condition, Put};
-use crate::tenant::CredentialId;
+use crate::identity::CredentialId;
 
 /// The used signatures of one tenant.
 #[derive(Clone, Copy)]

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use super::authorization::{Presented, is_misplaced_token};
 use super::cache::CachedSecrets;
 use super::mac::Signature;
-use super::{
-    Credential, CredentialId, CredentialKind, Credentials, Permissions, RequestHead, StackSecret,
-    TenantId,
-};
+use super::{Credential, CredentialKind, Credentials, Permissions, RequestHead, StackSecret};
 use crate::cache::Freshness;
 use crate::clock::Clock;
+use crate::identity::{CredentialId, TenantId};
 use crate::protocol::error::{Error, Result};
 
 /// Tells who is calling.

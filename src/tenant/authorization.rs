@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
 use super::mac::{self, Signature};
-use super::{Credential, CredentialId, CredentialKind, StackSecret, TenantId, Token};
+use super::{Credential, CredentialKind, StackSecret, Token};
+use crate::identity::{CredentialId, TenantId};
 
 /// What authentication looks at in a request.
 #[derive(Clone, Copy)]

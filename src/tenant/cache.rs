@@ -7,11 +7,11 @@
 
 use std::sync::Arc;
 
-use super::TenantId;
 use super::credential::TenantSecret;
 use super::credentials::Credentials;
 use crate::cache::{Cache, Freshness, Limits, Unread};
 use crate::clock::Clock;
+use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 
 /// Early reads come ten at once, so that many new credentials work without delay, and in the long run

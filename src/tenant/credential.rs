@@ -14,8 +14,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::Permissions;
 use super::secrets::broken_json;
-use super::{CredentialId, Permissions};
+use crate::identity::CredentialId;
 use crate::protocol::error::BoxError;
 use crate::protocol::profile::Switches;
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::credential::TenantSecret;
+use super::secrets::SecretVersion;
 use super::secrets::{SecretError, SecretStore};
-use super::{TenantId, secrets::SecretVersion};
+use crate::identity::TenantId;
 
 /// How often a change is made anew after somebody else's came first.
 const MAX_ATTEMPTS: usize = 5;

@@ -12,11 +12,9 @@ use serde_json::Map;
 use super::secrets::SecretError;
 use super::stack_secret::random_bytes;
 use super::token::hex;
-use super::{
-    Credential, CredentialId, CredentialKind, Credentials, Permissions, StackSecret, TenantId,
-    Token, mac,
-};
+use super::{Credential, CredentialKind, Credentials, Permissions, StackSecret, Token, mac};
 use crate::clock::Clock;
+use crate::identity::{CredentialId, TenantId};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::scopes::check_scopes;
 

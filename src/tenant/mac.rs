@@ -21,7 +21,8 @@ use md5::{Digest, Md5};
 use ring::hmac;
 
 use super::token::hex;
-use super::{CredentialId, RequestHead, StackSecret, TenantId};
+use super::{RequestHead, StackSecret};
+use crate::identity::{CredentialId, TenantId};
 
 const KEY_LABEL: &str = "mac credential";
 /// How far `Date` may be off, either way.

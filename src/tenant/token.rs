@@ -15,7 +15,8 @@ use std::fmt::Write;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
-use super::{CredentialId, StackSecret, TenantId};
+use super::StackSecret;
+use crate::identity::{CredentialId, TenantId};
 
 const PREFIX: &str = "scim";
 const CHECK_LABEL: &str = "token check";

@@ -8,8 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use ring::hmac;
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::profile::{Rules, Switches};
-use scim_lambda::tenant::{CredentialKind, Issued, NewCredential, Permissions, TenantId};
+use scim_lambda::tenant::{CredentialKind, Issued, NewCredential, Permissions};
 use serde_json::json;
 
 use crate::support::{Answer, Server};

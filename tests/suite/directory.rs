@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::error::BoxError;
 use scim_lambda::clock::Clock;
 use scim_lambda::embedded::{DataDirectory, Embedded};
 use scim_lambda::http::render;
+use scim_lambda::identity::{CredentialId, TenantId};
 use scim_lambda::protocol::error::Result;
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
@@ -21,7 +22,7 @@ use scim_lambda::provider::{
     Cursors, Over, Provider, Read, ReadBudget, Representation, Scope, resource_id,
 };
 use scim_lambda::store::{ConfigItem, Meter, Store};
-use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
+use scim_lambda::tenant::{Caller, Permissions, StackSecret};
 use serde_json::{Value, json};
 
 /// What every location begins with.

@@ -33,8 +33,9 @@ use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use axum::http;
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::profile::Rules;
-use scim_lambda::tenant::{NewCredential, Permissions, TenantId};
+use scim_lambda::tenant::{NewCredential, Permissions};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

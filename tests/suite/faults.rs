@@ -10,11 +10,12 @@ use axum::http::Request;
 use http_body_util::BodyExt;
 use scim_lambda::aws;
 use scim_lambda::embedded::DataDirectory;
+use scim_lambda::identity::CredentialId;
 use scim_lambda::protocol::error::{ErrorKind, Result};
 use scim_lambda::protocol::version::Version;
 use scim_lambda::stack::{Config, Stack};
 use scim_lambda::store::{ConfigItem, Meter};
-use scim_lambda::tenant::{CredentialId, CredentialKind, NewCredential, Permissions};
+use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 

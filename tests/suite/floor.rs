@@ -26,10 +26,11 @@ use http_body_util::BodyExt;
 use scim_lambda::clock::SystemClock;
 use scim_lambda::embedded::{DataDirectory, Embedded};
 use scim_lambda::http;
+use scim_lambda::identity::TenantId;
 use scim_lambda::provider::Repair;
 use scim_lambda::stack::{Config, Stack};
 use scim_lambda::store::Store;
-use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions, TenantId};
+use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 

@@ -5,8 +5,9 @@ use axum::body::Body;
 use axum::http::Request;
 use futures_util::future::join_all;
 use scim_lambda::http;
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::profile::Rules;
-use scim_lambda::tenant::{NewCredential, Permissions, TenantId};
+use scim_lambda::tenant::{NewCredential, Permissions};
 use serde_json::json;
 
 use crate::support::{self, BASE, Server};

@@ -6,10 +6,10 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use scim_lambda::http;
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::error::ErrorKind;
 use scim_lambda::protocol::key::SEPARATOR;
 use scim_lambda::provider::{Findings, Repair};
-use scim_lambda::tenant::TenantId;
 use serde_json::{Value, json};
 
 use crate::support::Server;

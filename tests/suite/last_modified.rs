@@ -1,10 +1,10 @@
 //! The index that finds resources by the hour of their last change: what it costs to keep, what it
 //! saves, and how it is switched on and off while there are resources.
 
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::error::ErrorKind;
 use scim_lambda::protocol::profile::Rules;
 use scim_lambda::provider::Repair;
-use scim_lambda::tenant::TenantId;
 use serde_json::json;
 
 use crate::directory::{self, Cost, Directory, encoded, ids};

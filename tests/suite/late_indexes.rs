@@ -1,8 +1,8 @@
 //! Indexes on attributes that resources have values of already.
 
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::error::ErrorKind;
 use scim_lambda::provider::{Findings, Registered, Repair};
-use scim_lambda::tenant::TenantId;
 use serde_json::{Value, json};
 
 use crate::directory::{Cost, Directory, encoded, ids, user};

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::ErrorKind;
-use scim_lambda::tenant::TenantId;
 use serde_json::{Value, json};
 
 use crate::support::{self, Answer, Server};

@@ -7,10 +7,10 @@ use std::sync::Once;
 use std::time::Duration;
 
 use axum::body::Body;
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::profile::{Passwords, Rules, Switches};
 use scim_lambda::protocol::schema::Registry;
 use scim_lambda::store::{Meter, Stored};
-use scim_lambda::tenant::TenantId;
 use serde_json::{Value, json};
 use tracing::Level;
 use tracing_subscriber::filter::dynamic_filter_fn;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use aws_sdk_secretsmanager::Client;
 use scim_lambda::aws;
 use scim_lambda::clock::SystemClock;
+use scim_lambda::identity::TenantId;
 use scim_lambda::tenant::{
     Authenticator, CredentialKind, Credentials, Issuer, NewCredential, Permissions, RequestHead,
-    SecretError, SecretStore, SecretsFile, SecretsManager, StackSecret, TenantId,
+    SecretError, SecretStore, SecretsFile, SecretsManager, StackSecret,
 };
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use scim_lambda::aws;
 use scim_lambda::clock::Clock;
 use scim_lambda::embedded::{DataDirectory, Engine};
 use scim_lambda::http::render;
+use scim_lambda::identity::{CredentialId, TenantId};
 use scim_lambda::protocol::error::{ErrorKind, Result};
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
@@ -24,7 +25,7 @@ use scim_lambda::provider::{
     Cursors, Over, Patched, Provider, Read, Representation, Scope, resource_id,
 };
 use scim_lambda::store::{ConfigItem, Cost, Meter, PlainItem, Store};
-use scim_lambda::tenant::{Caller, CredentialId, Permissions, StackSecret, TenantId};
+use scim_lambda::tenant::{Caller, Permissions, StackSecret};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use scim_lambda::http;
+use scim_lambda::identity::TenantId;
 use scim_lambda::provider::Repair;
-use scim_lambda::tenant::TenantId;
 use serde_json::{Value, json};
 
 use crate::support::Server;

@@ -1,11 +1,12 @@
 //! SCIM 1.1 and the Ionic API beside SCIM 2.0: permissions, and one directory through
 //! all views.
 
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::profile::{Profile, Rules};
 use scim_lambda::protocol::schema::{
     Attribute, DataType, MembershipAttribute, Mutability, Registry, ResourceType, Returned,
 };
-use scim_lambda::tenant::{NewCredential, Permissions, TenantId};
+use scim_lambda::tenant::{NewCredential, Permissions};
 use serde_json::{Map, Value, json};
 
 use crate::support::Server;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use aws_lambda_events::dynamodb::Event;
 use lambda_runtime::Error;
 use scim_lambda::clock::{Clock, SystemClock};
+use scim_lambda::identity::TenantId;
 use scim_lambda::provider::Provider;
 use scim_lambda::store::{JournalRecord, LEASE_MILLIS};
-use scim_lambda::tenant::TenantId;
 
 /// Finishes the journals that an event names, after the last lease in it has run out.
 ///

@@ -25,9 +25,9 @@ pub(super) use target::{DiscoveryEndpoint, Target, Within};
 use segments::{Segments, decode, without_format};
 
 use super::api::Api;
+use crate::identity::TenantId;
 use crate::protocol::error::excerpt;
 use crate::protocol::{Error, Result};
-use crate::tenant::TenantId;
 
 /// The number of segments by which the longest base is recognised.
 const LONGEST_ROOT: usize = 3;

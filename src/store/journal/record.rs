@@ -3,8 +3,8 @@
 use aws_lambda_events::dynamodb::StreamRecord;
 use serde_dynamo::{AttributeValue, Item};
 
+use crate::identity::TenantId;
 use crate::store::keys;
-use crate::tenant::TenantId;
 
 /// A record of the table's stream that is about an item of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]

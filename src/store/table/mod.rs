@@ -32,8 +32,8 @@ use tokio::time::{Instant, timeout_at};
 use super::error::StoreError;
 use super::keys::Keys;
 use crate::clock::Clock;
+use crate::identity::TenantId;
 use crate::pool::{Turn, Turns};
-use crate::tenant::TenantId;
 use call::{Backoff, Failure, is_passing_status};
 use meter::{Account, Meter};
 
