@@ -2,12 +2,9 @@
 //!
 //! A file imports another where one of its paths leads there: `crate::store::Stored`, `super::change`,
 //! in a `use` line or in code. What stands under `#[cfg(test)]` does not count. Two rules hold:
-//! - between rooms, an import goes along [`ARROWS`];
+//! - between rooms, an import goes along [`ARROWS`], and each arrow has an import;
 //! - the files and folders of one folder do not import each other in a circle. A folder and what is in
 //!   it may.
-//!
-//! `tests/architecture/exceptions.txt` lists the imports that break a rule today. The test fails on a
-//! new one, and on a line that is not needed any more, so the list can only shrink.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,50 +13,41 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
-/// The rooms, and for each the rooms that it may import.
+/// The rooms, and for each the rooms that it may import. All may import `protocol`, which is a crate of
+/// its own and cannot import any of them.
 const ARROWS: [(&str, &[&str]); 14] = [
     (
         "bin",
         &[
-            "cli", "http", "provider", "stack", "aws", "logs", "store", "tenant", "clock",
+            "cli", "stack", "http", "provider", "store", "identity", "aws", "logs", "clock",
         ],
     ),
     (
         "cli",
         &[
-            "http", "provider", "store", "tenant", "embedded", "stack", "aws", "logs", "clock",
-            "protocol",
+            "stack", "http", "provider", "store", "tenant", "identity", "embedded", "aws", "logs",
+            "clock",
         ],
     ),
-    (
-        "stack",
-        &[
-            "http", "provider", "store", "tenant", "aws", "clock", "protocol",
-        ],
-    ),
-    (
-        "http",
-        &["provider", "store", "tenant", "pool", "clock", "protocol"],
-    ),
+    ("stack", &["http", "provider", "store", "tenant", "clock"]),
+    ("http", &["provider", "store", "tenant", "identity", "pool"]),
     (
         "provider",
-        &["store", "tenant", "pool", "cache", "clock", "protocol"],
+        &["store", "tenant", "identity", "pool", "cache", "clock"],
     ),
-    ("pool", &["tenant", "protocol"]),
-    ("store", &["tenant", "pool", "aws", "clock", "protocol"]),
-    ("tenant", &["cache", "aws", "clock", "protocol"]),
-    ("cache", &["clock", "protocol"]),
-    ("embedded", &["aws", "clock", "protocol"]),
-    ("aws", &["clock", "protocol"]),
-    ("logs", &["protocol"]),
-    ("clock", &["protocol"]),
-    ("protocol", &[]),
+    ("store", &["identity", "pool", "clock"]),
+    ("tenant", &["identity", "cache", "clock"]),
+    ("pool", &["identity"]),
+    ("embedded", &["aws"]),
+    ("cache", &["clock"]),
+    ("identity", &[]),
+    ("aws", &[]),
+    ("logs", &[]),
+    ("clock", &[]),
 ];
 
 /// The sources of each crate, and the room that all of it is in, if it is one room.
 const CRATES: [(&str, Option<&str>); 2] = [("src", None), ("protocol/src", Some("protocol"))];
-
-const EXCEPTIONS: &str = "tests/architecture/exceptions.txt";
 
 /// A module's name from the top of its crate: `store::plan::planner`.
 type Module = Vec<String>;
@@ -69,22 +57,24 @@ fn imports_go_along_the_arrows() {
     let imports = all_imports();
     let mut broken: BTreeSet<String> = imports.iter().filter_map(against_the_arrows).collect();
     broken.extend(in_circles(&imports));
-    let known = fs::read_to_string(root().join(EXCEPTIONS)).unwrap_or_default();
-    let known: BTreeSet<String> = known.lines().map(str::to_owned).collect();
-    if std::env::var_os("UPDATE").is_some() {
-        let kept: Vec<&str> = broken.intersection(&known).map(String::as_str).collect();
-        fs::write(root().join(EXCEPTIONS), kept.join("\n") + "\n").unwrap();
-    }
-    let new: Vec<_> = broken.difference(&known).collect();
-    let gone: Vec<_> = known.difference(&broken).collect();
     assert!(
-        new.is_empty(),
-        "imports against the arrows or in a circle: {new:#?}"
+        broken.is_empty(),
+        "imports against the arrows or in a circle: {broken:#?}"
     );
-    assert!(
-        gone.is_empty(),
-        "these hold now; take them out of {EXCEPTIONS}: {gone:#?}"
-    );
+}
+
+#[test]
+fn every_arrow_has_an_import() {
+    let imports = all_imports();
+    let drawn = ARROWS
+        .iter()
+        .flat_map(|(from, rooms)| rooms.iter().map(move |to| (*from, *to)));
+    let is_used = |(from, to): &(&str, &str)| {
+        let mut imports = imports.iter();
+        imports.any(|import| import.rooms() == Some(((*from).into(), (*to).into())))
+    };
+    let unused: Vec<_> = drawn.filter(|arrow| !is_used(arrow)).collect();
+    assert!(unused.is_empty(), "arrows without an import: {unused:?}");
 }
 
 #[test]
@@ -125,6 +115,17 @@ struct Import {
     room: Option<&'static str>,
     from: Module,
     to: Module,
+}
+
+impl Import {
+    /// The rooms at both ends.
+    fn rooms(&self) -> Option<(String, String)> {
+        let room = |module: &Module| {
+            let first = module.first().map(String::as_str);
+            self.room.or(first).map(str::to_owned)
+        };
+        Some((room(&self.from)?, room(&self.to)?))
+    }
 }
 
 fn all_imports() -> Vec<Import> {
@@ -299,17 +300,13 @@ fn is_test(attributes: &[Attribute]) -> bool {
 
 /// An import between rooms that no arrow allows.
 fn against_the_arrows(import: &Import) -> Option<String> {
-    let room = |module: &Module| {
-        let first = module.first().map(String::as_str);
-        import.room.or(first).map(str::to_owned)
-    };
-    let (from, to) = (room(&import.from)?, room(&import.to)?);
+    let (from, to) = import.rooms()?;
     if from == to {
         return None;
     }
-    let (_, allowed) = ARROWS.iter().find(|(name, _)| *name == from)?;
-    (!allowed.contains(&to.as_str()))
-        .then(|| format!("{} -> {}", import.from.join("::"), import.to.join("::")))
+    let arrows = ARROWS.iter().find(|(name, _)| *name == from);
+    let is_allowed = arrows.is_some_and(|(_, rooms)| rooms.contains(&to.as_str()));
+    (!is_allowed).then(|| format!("{} -> {}", import.from.join("::"), import.to.join("::")))
 }
 
 /// The imports between files or folders of one folder that are part of a circle.
