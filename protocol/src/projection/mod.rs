@@ -10,6 +10,7 @@
 mod text;
 
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
@@ -18,6 +19,8 @@ use crate::path::AttributePath;
 use crate::profile::Reading;
 use crate::resource::body::is_outside;
 use crate::schema::{Attribute, AttributeTarget, Extension, ResourceType, Returned};
+
+use text::Fates;
 
 pub use text::project_text;
 
@@ -31,6 +34,8 @@ pub struct Projection<'r> {
     written: HashSet<String>,
     /// How the attributes that are not returned by default begin in JSON text.
     hidden: Vec<String>,
+    /// What all this means for each attribute, once a text is projected.
+    fates: OnceLock<Fates>,
 }
 
 /// How the name of an extension's container begins in JSON text.
@@ -82,6 +87,7 @@ impl<'r> Projection<'r> {
                 .collect(),
             written: HashSet::new(),
             hidden: hidden_members(resource_type),
+            fates: OnceLock::new(),
         }
     }
 
@@ -92,6 +98,7 @@ impl<'r> Projection<'r> {
     pub fn after_write(self, written: Vec<String>) -> Self {
         Self {
             written: written.into_iter().collect(),
+            fates: OnceLock::new(),
             ..self
         }
     }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::Projection;
 use crate::error::{Error, Result};
 use crate::json;
-use crate::schema::{Attribute, Extension};
+use crate::schema::{Attribute, Extension, ResourceType};
 
 /// What an answer holds of a stored body, as [`Projection::apply`] says it, from text to text.
 ///
@@ -22,8 +22,9 @@ use crate::schema::{Attribute, Extension};
 pub fn project_text(projection: &Projection<'_>, body: &str) -> Result<String> {
     let mut out = String::with_capacity(body.len());
     let object = TextProjector {
-        projection,
-        within: MembersOf::Resource,
+        resource_type: projection.resource_type,
+        kind: ValueKind::Resource,
+        fates: projection.fates.get_or_init(|| Fates::of(projection)),
         opening: "",
         out: &mut out,
     };
@@ -38,86 +39,124 @@ pub fn project_text(projection: &Projection<'_>, body: &str) -> Result<String> {
     Ok(out)
 }
 
-/// Whose members an object has.
-#[derive(Clone, Copy)]
-enum MembersOf<'p> {
-    /// A resource.
-    Resource,
-    /// The container of an extension.
-    Container(&'p Extension),
-    /// A complex attribute, or each of its elements. These parts are shown.
-    Parts(&'p [&'p Attribute]),
-}
-
 /// What becomes of one member of an object.
-enum Fate<'p> {
+#[derive(Debug, Clone)]
+enum Fate {
     /// It is left out.
     Hidden,
     /// It is shown as it is.
     Whole,
     /// `schemas`: the URNs of schemas that the type has are shown.
     Schemas,
-    /// What the extension shows.
-    Container(&'p Extension),
-    /// These parts of a complex attribute are shown.
-    Parts(Vec<&'p Attribute>),
+    /// The container of an extension, and what is shown of it.
+    Container(Fates),
+    /// A complex attribute, and which of its parts are shown.
+    Parts(Fates),
+}
+
+static HIDDEN: Fate = Fate::Hidden;
+
+/// What becomes of the members of an object, by name, in the order of the schema. A member that is not
+/// in the list is hidden.
+#[derive(Debug, Clone)]
+pub(super) struct Fates(Vec<(Box<str>, Fate)>);
+
+impl Fates {
+    fn of(projection: &Projection<'_>) -> Self {
+        let resource_type = projection.resource_type;
+        let attributes = resource_type.common.iter();
+        let attributes = attributes.chain(&resource_type.schema.attributes);
+        let mut fates = Self::of_attributes(projection, None, attributes);
+        for (name, fate) in &mut fates.0 {
+            if **name == *"schemas" && matches!(fate, Fate::Whole) {
+                *fate = Fate::Schemas;
+            }
+        }
+        fates
+            .0
+            .extend(resource_type.extensions.iter().map(|extension| {
+                let attributes = extension.schema.attributes.iter();
+                let shown = Self::of_attributes(projection, Some(extension), attributes);
+                (extension.schema.id.as_str().into(), Fate::Container(shown))
+            }));
+        fates
+    }
+
+    fn of_attributes<'a>(
+        projection: &Projection<'_>,
+        extension: Option<&Extension>,
+        attributes: impl Iterator<Item = &'a Attribute>,
+    ) -> Self {
+        let fate = |attribute: &Attribute| match projection.shows(extension, attribute) {
+            false => Fate::Hidden,
+            true if !attribute.is_complex() => Fate::Whole,
+            true => {
+                let parts = attribute.sub_attributes.iter();
+                let shown = parts
+                    .filter(|part| projection.shows_part(extension, attribute, part))
+                    .map(|part| (part.name().into(), Fate::Whole));
+                Fate::Parts(Self(shown.collect()))
+            }
+        };
+        let fates = attributes.map(|attribute| (attribute.name().into(), fate(attribute)));
+        Self(fates.collect())
+    }
+
+    /// What becomes of the member of that name, in any case. Members come in the order of the schema, so
+    /// the search begins behind the one that was found last, at `next`.
+    fn find(&self, name: &str, next: &mut usize) -> &Fate {
+        let (before, behind) = self.0.split_at_checked(*next).unwrap_or((&self.0, &[]));
+        let behind = (*next..).zip(behind);
+        let mut known = behind.chain((0..).zip(before));
+        let in_any_case = || {
+            let mut known = self.0.iter().enumerate();
+            known.find(|(_, (known, _))| known.eq_ignore_ascii_case(name))
+        };
+        match known
+            .find(|(_, (known, _))| **known == *name)
+            .or_else(in_any_case)
+        {
+            Some((place, (_, fate))) => {
+                *next = place + 1;
+                fate
+            }
+            None => &HIDDEN,
+        }
+    }
+}
+
+/// What a value is, whose members are shown or hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ValueKind {
+    /// A resource.
+    Resource,
+    /// The container of an extension.
+    Container,
+    /// A complex attribute: an object, or an array of objects.
+    Complex,
+    /// An element of such an array.
+    Element,
 }
 
 /// Writes what is shown of one value, and tells whether that is anything.
 struct TextProjector<'p, 'o> {
-    projection: &'p Projection<'p>,
-    within: MembersOf<'p>,
-    /// What is written before an element of an array, if anything of it is shown; empty for a value that
-    /// is none.
+    resource_type: &'p ResourceType,
+    kind: ValueKind,
+    /// What becomes of its members.
+    fates: &'p Fates,
+    /// What is written before an element, if anything of it is shown.
     opening: &'static str,
     out: &'o mut String,
 }
 
 impl<'p> TextProjector<'p, '_> {
-    fn fate(&self, name: &str) -> Fate<'p> {
-        let resource_type = self.projection.resource_type;
-        let of = |extension: Option<&'p Extension>, attribute: &'p Attribute| {
-            if !self.projection.shows(extension, attribute) {
-                return Fate::Hidden;
-            }
-            if !attribute.is_complex() {
-                return Fate::Whole;
-            }
-            let parts = attribute.sub_attributes.iter();
-            let shown = parts.filter(|part| self.projection.shows_part(extension, attribute, part));
-            Fate::Parts(shown.collect())
-        };
-        match self.within {
-            MembersOf::Resource => match resource_type.attribute(name) {
-                Some(attribute) => match of(None, attribute) {
-                    Fate::Whole if attribute.name == "schemas" => Fate::Schemas,
-                    fate => fate,
-                },
-                None => resource_type
-                    .extension(name)
-                    .map_or(Fate::Hidden, Fate::Container),
-            },
-            MembersOf::Container(extension) => extension
-                .schema
-                .attribute(name)
-                .map_or(Fate::Hidden, |attribute| of(Some(extension), attribute)),
-            MembersOf::Parts(shown) => match shown.iter().any(|part| part.name == *name) {
-                true => Fate::Whole,
-                false => Fate::Hidden,
-            },
-        }
-    }
-
     /// The same for a value inside this one.
-    fn inner<'s>(
-        &'s mut self,
-        within: MembersOf<'s>,
-        opening: &'static str,
-    ) -> TextProjector<'s, 's> {
+    fn inner(&mut self, kind: ValueKind, fates: &'p Fates) -> TextProjector<'p, '_> {
         TextProjector {
-            projection: self.projection,
-            within,
-            opening,
+            resource_type: self.resource_type,
+            kind,
+            fates,
+            opening: "",
             out: self.out,
         }
     }
@@ -135,12 +174,12 @@ impl<'p> TextProjector<'p, '_> {
     fn inside<'de, A: MapAccess<'de>>(
         &mut self,
         (start, name): (usize, &RawValue),
-        within: MembersOf<'_>,
+        (kind, fates): (ValueKind, &'p Fates),
         members: &mut A,
     ) -> Result<(), A::Error> {
         let before = self.out.len();
         self.begin(start, name);
-        if !members.next_value_seed(self.inner(within, ""))? {
+        if !members.next_value_seed(self.inner(kind, fates))? {
             self.out.truncate(before);
         }
         Ok(())
@@ -151,9 +190,9 @@ impl<'de> DeserializeSeed<'de> for TextProjector<'_, '_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        match self.within {
-            MembersOf::Resource => deserializer.deserialize_map(self),
-            MembersOf::Container(_) | MembersOf::Parts(_) => deserializer.deserialize_any(self),
+        match self.kind {
+            ValueKind::Resource => deserializer.deserialize_map(self),
+            _ => deserializer.deserialize_any(self),
         }
     }
 }
@@ -166,9 +205,9 @@ impl<'de> Visitor<'de> for TextProjector<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<bool, A::Error> {
-        let start = self.out.len();
+        let (start, mut next) = (self.out.len(), 0);
         while let Some(name) = members.next_key::<&RawValue>()? {
-            match self.fate(&json::string_of(name)) {
+            match self.fates.find(&json::string_of(name), &mut next) {
                 Fate::Hidden => {
                     members.next_value::<IgnoredAny>()?;
                 }
@@ -178,14 +217,15 @@ impl<'de> Visitor<'de> for TextProjector<'_, '_> {
                 }
                 Fate::Schemas => {
                     self.begin(start, name);
-                    push_schemas(members.next_value()?, self.projection, self.out);
+                    push_schemas(members.next_value()?, self.resource_type, self.out);
                 }
-                Fate::Container(extension) => {
-                    let within = MembersOf::Container(extension);
-                    self.inside((start, name), within, &mut members)?;
+                Fate::Container(fates) => {
+                    let inner = (ValueKind::Container, fates);
+                    self.inside((start, name), inner, &mut members)?;
                 }
-                Fate::Parts(shown) => {
-                    self.inside((start, name), MembersOf::Parts(&shown), &mut members)?;
+                Fate::Parts(fates) => {
+                    let inner = (ValueKind::Complex, fates);
+                    self.inside((start, name), inner, &mut members)?;
                 }
             }
         }
@@ -198,17 +238,16 @@ impl<'de> Visitor<'de> for TextProjector<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<bool, A::Error> {
         let (start, mut is_empty) = (self.out.len(), true);
-        let is_element = !self.opening.is_empty();
-        let parts = match self.within {
-            MembersOf::Parts(parts) if !is_element => parts,
-            _ => {
-                while elements.next_element::<IgnoredAny>()?.is_some() {}
-                return Ok(false);
-            }
-        };
+        if self.kind != ValueKind::Complex {
+            while elements.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(false);
+        }
         loop {
             let opening = if self.out.len() == start { "[" } else { "," };
-            let element = self.inner(MembersOf::Parts(parts), opening);
+            let element = TextProjector {
+                opening,
+                ..self.inner(ValueKind::Element, self.fates)
+            };
             if elements.next_element_seed(element)?.is_none() {
                 break;
             }
@@ -249,7 +288,7 @@ impl<'de> Visitor<'de> for TextProjector<'_, '_> {
 }
 
 /// Writes the URNs of schemas that the type has.
-fn push_schemas(schemas: &RawValue, projection: &Projection<'_>, out: &mut String) {
+fn push_schemas(schemas: &RawValue, resource_type: &ResourceType, out: &mut String) {
     let Ok(urns) = serde_json::from_str::<Vec<&RawValue>>(schemas.get()) else {
         // It is no array, so there is nothing to choose from.
         out.push_str(schemas.get());
@@ -257,7 +296,7 @@ fn push_schemas(schemas: &RawValue, projection: &Projection<'_>, out: &mut Strin
     };
     let has = |urn: &&RawValue| {
         let is_text = urn.get().starts_with('"');
-        is_text && projection.resource_type.has_schema(&json::string_of(urn))
+        is_text && resource_type.has_schema(&json::string_of(urn))
     };
     out.push('[');
     for (position, urn) in urns.into_iter().filter(has).enumerate() {
