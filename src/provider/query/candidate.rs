@@ -11,11 +11,12 @@ use super::search::SearchBranch;
 use crate::protocol::error::Result;
 use crate::protocol::message::{Meta, make_absolute};
 use crate::protocol::resource::{location, pick};
-use crate::protocol::schema::ResourceType;
+use crate::protocol::schema::{BoundPath, Index, ResourceType};
+use crate::protocol::sort::SortBy;
 use crate::store::{Access, Stored};
 
 /// The members of resources that are read: attributes and URNs of extensions, in the schema's
-/// spelling. `id` is always one of them.
+/// spelling.
 pub(super) struct ReadMembers<'p>(Vec<&'p str>);
 
 impl<'p> ReadMembers<'p> {
@@ -24,15 +25,27 @@ impl<'p> ReadMembers<'p> {
     pub(super) fn of(branch: &'p SearchBranch<'_>, earlier: &'p [SearchBranch<'_>]) -> Self {
         let by_key = std::iter::once(branch).chain(earlier);
         let by_key = by_key.filter_map(|branch| key_member(&branch.access));
-        let sorted_by = branch.sort.as_ref().and_then(|sort| sort.path());
-        let sorted_by = sorted_by.map(|path| path.member());
+        let sorted_by = branch.sort.as_ref().map(sorting_members);
         let filtered = branch.residual.members().into_iter();
-        Self::named(filtered.chain(by_key).chain(sorted_by))
+        Self::named(
+            filtered
+                .chain(by_key)
+                .chain(sorted_by.into_iter().flatten()),
+        )
     }
 
-    /// The members with these names.
-    pub(super) fn named(names: impl Iterator<Item = &'p str>) -> Self {
-        let mut names: Vec<&str> = names.chain(["id"]).collect();
+    /// What is read to place a resource in a sorted list.
+    pub(super) fn of_sort(sort: &'p SortBy) -> Self {
+        Self::named(sorting_members(sort))
+    }
+
+    /// What is read to place a resource among those of an index.
+    pub(super) fn of_index(index: &'p Index) -> Self {
+        Self::named([index.values.member(), "id"].into_iter())
+    }
+
+    fn named(names: impl Iterator<Item = &'p str>) -> Self {
+        let mut names: Vec<&str> = names.collect();
         names.sort_unstable();
         names.dedup();
         Self(names)
@@ -41,6 +54,11 @@ impl<'p> ReadMembers<'p> {
     fn has(&self, name: &str) -> bool {
         self.0.binary_search(&name).is_ok()
     }
+}
+
+/// Where the value is that a list is sorted by, and the id that decides between equal values.
+fn sorting_members(sort: &SortBy) -> impl Iterator<Item = &str> {
+    sort.path().map(BoundPath::member).into_iter().chain(["id"])
 }
 
 /// The member whose values are the keys that an access finds a resource by, if they are in its body.

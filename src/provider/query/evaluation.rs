@@ -1,7 +1,6 @@
 //! Decides which resources of a batch match, and where they stand in the list.
 
 use std::collections::{HashMap, HashSet};
-use std::iter;
 
 use serde_json::{Map, Value};
 
@@ -125,7 +124,7 @@ pub(super) fn in_order_of_values(
     kept: Vec<Kept>,
     border: Option<&Border>,
 ) -> Result<Vec<(SortKey, Stored)>> {
-    let members = ReadMembers::named(iter::once(range.index.values.member()));
+    let members = ReadMembers::of_index(&range.index);
     let mut placed = Vec::with_capacity(kept.len());
     for Kept { stored, .. } in kept {
         let resource = candidate(scope, (branch.resource_type, &stored), None, &members)?;
@@ -167,7 +166,7 @@ pub(super) async fn exact_key(
         else {
             continue;
         };
-        let members = ReadMembers::named(sort.path().map(|path| path.member()).into_iter());
+        let members = ReadMembers::of_sort(sort);
         let resource = candidate(scope, (resource_type, &stored), None, &members)?;
         return Ok(sort.key(&resource).key.filter(|key| border.is_of(key)));
     }
