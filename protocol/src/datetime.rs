@@ -48,21 +48,43 @@ impl DateTime {
 
     /// The instant as text of fixed width to the nanosecond, ordered as instants are.
     pub(crate) fn key_text(self) -> String {
-        format!("{}.{:09}Z", self.seconds_text(), self.0.nanosecond())
+        let mut text = self.seconds_text();
+        push_digits(&mut text, (self.0.nanosecond(), 9), 'Z');
+        text
     }
 
+    /// The text to the second, and the point behind it.
     fn seconds_text(self) -> String {
         let (year, month, day) = (self.0.year(), self.0.month(), self.0.day());
         let (hour, minute, second) = (self.0.hour(), self.0.minute(), self.0.second());
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+        let year = year.unsigned_abs();
+        // Each page of a list writes two hundred of these, so they are written without `format!`.
+        let mut text = String::with_capacity(32);
+        push_digits(&mut text, (year, 4), '-');
+        push_digits(&mut text, (month, 2), '-');
+        push_digits(&mut text, (day, 2), 'T');
+        push_digits(&mut text, (hour, 2), ':');
+        push_digits(&mut text, (minute, 2), ':');
+        push_digits(&mut text, (second, 2), '.');
+        text
     }
 }
 
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let milliseconds = self.0.and_utc().timestamp_subsec_millis();
-        write!(f, "{}.{milliseconds:03}Z", self.seconds_text())
+        let mut text = self.seconds_text();
+        push_digits(&mut text, (self.0.nanosecond() / 1_000_000, 3), 'Z');
+        f.write_str(&text)
     }
+}
+
+/// Writes a number with this many digits, and what comes behind it.
+fn push_digits(text: &mut String, (number, digits): (u32, u32), behind: char) {
+    for power in (0..digits).rev() {
+        let digit = number / 10_u32.pow(power) % 10;
+        text.extend(char::from_digit(digit, 10));
+    }
+    text.push(behind);
 }
 
 /// `YYYY-MM-DD`.

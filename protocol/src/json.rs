@@ -113,6 +113,41 @@ pub(crate) fn into_object(value: Option<Value>) -> Map<String, Value> {
     }
 }
 
+/// Reads the name of a member, without a copy unless it holds an escape.
+pub(crate) struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+}
+
+/// How long a compact JSON text is inside a JSON string, without the quotes around it: `"` and `\` take
+/// two bytes, and there are no control characters in it.
+#[must_use]
+pub fn length_in_string(json: &[u8]) -> usize {
+    let count = |byte| memchr::memchr_iter(byte, json).count();
+    json.len() + count(b'"') + count(b'\\')
+}
+
 /// The string that a JSON string stands for; the text itself for another value.
 pub(crate) fn string_of(value: &RawValue) -> Cow<'_, str> {
     let json = value.get();
@@ -445,6 +480,20 @@ mod tests {
         assert!(parse_object(nested(usize::from(MAX_DEPTH)).as_bytes()).is_ok());
         assert!(refused(nested(usize::from(MAX_DEPTH) + 1)).contains("deeper than 32"));
         assert!(refused(nested(10_000)).contains("deeper than 32"));
+    }
+
+    #[test]
+    fn a_text_in_a_string_is_as_long_as_counted() {
+        let every_character: String = (0..0x300).filter_map(char::from_u32).collect();
+        for value in ["", "{\"a\":\"b\\\"c\"}", "\u{1f600}", &every_character] {
+            let json = Value::from(value).to_string();
+            let in_string = Value::from(&*json).to_string();
+            assert_eq!(
+                length_in_string(json.as_bytes()),
+                in_string.len() - 2,
+                "{json}"
+            );
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 use super::Projection;
 use crate::error::{Error, Result};
-use crate::json;
+use crate::json::{self, Name};
+use crate::message::push_string;
 use crate::schema::{Attribute, Extension, ResourceType};
 
 /// What an answer holds of a stored body, as [`Projection::apply`] says it, from text to text.
@@ -162,18 +163,19 @@ impl<'p> TextProjector<'p, '_> {
     }
 
     /// Writes the name of a member.
-    fn begin(&mut self, start: usize, name: &RawValue) {
+    fn begin(&mut self, start: usize, name: &str) {
         match self.out.len() == start {
             true => self.out.extend([self.opening, "{"]),
             false => self.out.push(','),
         }
-        self.out.extend([name.get(), ":"]);
+        push_string(self.out, name);
+        self.out.push(':');
     }
 
     /// Writes a member of which something may be shown.
     fn inside<'de, A: MapAccess<'de>>(
         &mut self,
-        (start, name): (usize, &RawValue),
+        (start, name): (usize, &str),
         (kind, fates): (ValueKind, &'p Fates),
         members: &mut A,
     ) -> Result<(), A::Error> {
@@ -206,26 +208,26 @@ impl<'de> Visitor<'de> for TextProjector<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<bool, A::Error> {
         let (start, mut next) = (self.out.len(), 0);
-        while let Some(name) = members.next_key::<&RawValue>()? {
-            match self.fates.find(&json::string_of(name), &mut next) {
+        while let Some(name) = members.next_key_seed(Name)? {
+            match self.fates.find(&name, &mut next) {
                 Fate::Hidden => {
                     members.next_value::<IgnoredAny>()?;
                 }
                 Fate::Whole => {
-                    self.begin(start, name);
+                    self.begin(start, &name);
                     self.out.push_str(members.next_value::<&RawValue>()?.get());
                 }
                 Fate::Schemas => {
-                    self.begin(start, name);
+                    self.begin(start, &name);
                     push_schemas(members.next_value()?, self.resource_type, self.out);
                 }
                 Fate::Container(fates) => {
                     let inner = (ValueKind::Container, fates);
-                    self.inside((start, name), inner, &mut members)?;
+                    self.inside((start, &name), inner, &mut members)?;
                 }
                 Fate::Parts(fates) => {
                     let inner = (ValueKind::Complex, fates);
-                    self.inside((start, name), inner, &mut members)?;
+                    self.inside((start, &name), inner, &mut members)?;
                 }
             }
         }

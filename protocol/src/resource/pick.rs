@@ -3,11 +3,10 @@
 use std::fmt;
 
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::json;
+use crate::json::Name;
 
 /// The members of a stored body with these names, in the order of the body. No value is built of the
 /// others.
@@ -36,8 +35,7 @@ impl<'de, W: Fn(&str) -> bool> Visitor<'de> for Picked<W> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut picked = Map::new();
-        while let Some(name) = members.next_key::<&RawValue>()? {
-            let name = json::string_of(name);
+        while let Some(name) = members.next_key_seed(Name)? {
             match (self.is_wanted)(&name) {
                 true => {
                     picked.insert(name.into_owned(), members.next_value()?);

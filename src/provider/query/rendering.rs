@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::super::related::MAX_ANSWER_BYTES;
 use super::super::related::members::members_to_read;
-use super::super::related::{MAX_ANSWER_BYTES, sent_bytes};
 use super::super::representation::represent_all;
 use super::super::{Representation, Scope};
 use super::position::Position;
 use super::scan::Match;
 use crate::protocol::error::Result;
+use crate::protocol::json::length_in_string;
 use crate::protocol::message::Selection;
 use crate::protocol::projection::Projection;
 use crate::protocol::schema::{MembershipAttribute, ResourceType};
@@ -39,7 +40,7 @@ impl Rendered<String> {
     #[must_use]
     pub fn text(text: String) -> Self {
         Self {
-            bytes: sent_bytes(text.as_bytes()),
+            bytes: length_in_string(text.as_bytes()),
             value: text,
         }
     }
@@ -64,7 +65,7 @@ struct SentBytes(usize);
 
 impl io::Write for SentBytes {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0 += sent_bytes(text);
+        self.0 += length_in_string(text);
         Ok(text.len())
     }
 

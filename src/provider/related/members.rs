@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::super::Scope;
 use super::super::compute::size_of;
-use super::{ById, MAX_ANSWER_BYTES, MEMBER_BYTES, Related, display, sent_bytes};
+use super::{ById, MAX_ANSWER_BYTES, MEMBER_BYTES, Related, display};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
+use crate::protocol::json::length_in_string;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::relative_reference;
 use crate::protocol::schema::Registry;
@@ -108,10 +109,10 @@ fn inline_cap(scope: &Scope) -> usize {
     cap.min(MAX_MEMBERS)
 }
 
-/// About how long a member is in an answer, in bytes as [`sent_bytes`] counts them.
+/// About how long a member is in an answer, in bytes as [`length_in_string`] counts them.
 fn member_bytes(scope: &Scope, member: &Member) -> usize {
     let display = member.display.as_deref().map_or(0, |display| {
-        sent_bytes(format!(r#","display":{}"#, Value::from(display)).as_bytes())
+        length_in_string(format!(r#","display":{}"#, Value::from(display)).as_bytes())
     });
     scope.base_url.len() + 2 * member.id.len() + 2 * member.kind.len() + display + 52
 }

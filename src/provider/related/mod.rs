@@ -16,20 +16,10 @@ use crate::store::Stored;
 use groups::groups_values;
 use members::members_values;
 
-/// The most that an answer holds of resources or of members, in bytes as [`sent_bytes`] counts them;
-/// Lambda sends at most 6 MB.
+/// The most that an answer holds of resources or of members, in bytes inside a JSON string, in which
+/// Lambda hands an answer to the gateway
+/// ([`length_in_string`](crate::protocol::json::length_in_string)). Lambda sends at most 6 MB.
 pub(super) const MAX_ANSWER_BYTES: usize = 4_000_000;
-
-/// The length of a text in the form in which Lambda hands an answer to the gateway, in bytes: inside a
-/// JSON string, where `"`, `\` and some control characters take two bytes, and the others six.
-pub(super) fn sent_bytes(text: &[u8]) -> usize {
-    let sent = |byte: &u8| match *byte {
-        b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' => 2,
-        0..0x20 => 6,
-        _ => 1,
-    };
-    text.iter().map(sent).sum()
-}
 
 /// About as many bytes of JSON is one member or one group of a user.
 pub const MEMBER_BYTES: usize = 150;
@@ -94,18 +84,4 @@ pub(super) fn display(stored: &Stored) -> Result<Option<String>> {
         .iter()
         .filter_map(|name| body.get(*name).and_then(Value::as_str));
     Ok(texts.map(str::to_owned).next())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_counted_as_the_json_string_that_it_is_sent_in() {
-        let every_character: String = (0..0x300).filter_map(char::from_u32).collect();
-        for text in ["", "{\"a\":\"b\\\"c\"}", "\u{1f600}", &every_character] {
-            let sent = Value::from(text).to_string();
-            assert_eq!(sent_bytes(text.as_bytes()), sent.len() - 2, "{text:?}");
-        }
-    }
 }

@@ -49,10 +49,10 @@ pub(in crate::store) async fn many(
     keys: BTreeSet<Key>,
     shown: ProjectedAttributes,
 ) -> Result<Vec<Item>, StoreError> {
-    let keys: Vec<Item> = keys.iter().map(Key::to_item).collect();
+    let keys: Vec<Key> = keys.into_iter().collect();
     let batches = keys
         .chunks(MAX_BATCH)
-        .map(|chunk| batch(table, chunk.to_vec(), shown));
+        .map(|chunk| batch(table, chunk.iter().map(Key::to_item).collect(), shown));
     // Collected first: a stream that still held the closure would not be `Send`.
     let batches: Vec<_> = batches.collect();
     let found = stream::iter(batches).buffer_unordered(PARALLEL);
