@@ -284,7 +284,8 @@ impl Provider {
         query::list(&self.query_context(scope), over, query, render).await
     }
 
-    /// One page of a group's members in order of their ids, without `totalResults`.
+    /// One page of a group's members in order of their ids, without `totalResults`. `has_filter` says
+    /// whether the request has a filter, which is refused.
     ///
     /// **Shape**: a member is `{"value":id,"$ref":"Users/…","type":"User"}`; its `$ref` is relative to
     /// the base URL.
@@ -299,8 +300,10 @@ impl Provider {
         resource_type: &ResourceType,
         id: &str,
         query: &Query,
+        has_filter: bool,
     ) -> Result<List<Value>> {
-        query::member_page(&self.query_context(scope), resource_type, id, query).await
+        let context = &self.query_context(scope);
+        query::member_page(context, resource_type, id, query, has_filter).await
     }
 
     /// Registers a schema, or a later form of one that the tenant has registered. A new one is used by

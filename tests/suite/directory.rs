@@ -226,7 +226,7 @@ impl Directory {
     /// Answers a query string, over one type or, without a name, over all.
     pub(crate) async fn list(&self, scope: &Scope, name: &str, query: &str) -> Result<Value> {
         let parameters = Parameters::parse(query)?;
-        let query = Query::from_parameters(&parameters, &scope.tenant.rules.switches)?;
+        let query = Query::from_parameters(&parameters, &mut scope.reading())?;
         let over = match name {
             "" => Over::All,
             name => Over::Type(resource_type(scope, name)),

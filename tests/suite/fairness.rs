@@ -288,8 +288,7 @@ async fn work_that_would_begin_after_the_deadline_is_not_done() {
         let scope = process.scope().await.unwrap();
         let resource_type = scope.tenant.registry.resource_type("User").unwrap();
         let parameters = Parameters::parse(&format!("{filter}{attributes}cursor=")).unwrap();
-        let switches = &scope.tenant.rules.switches;
-        let query = Query::from_parameters(&parameters, switches).unwrap();
+        let query = Query::from_parameters(&parameters, &mut scope.reading()).unwrap();
         tokio::time::advance(Duration::from_secs(19)).await;
         let is_page = |body: &Value| body.to_string().contains("#R#User#");
         process

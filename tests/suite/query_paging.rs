@@ -705,11 +705,11 @@ async fn a_cursor_of_members_leads_on_in_its_own_list_only() {
     }
     let page = async |scope: &Scope, group: &str, cursor: &str| {
         let parameters = Parameters::parse(&format!("count=2&cursor={cursor}")).unwrap();
-        let query = Query::from_parameters(&parameters, &scope.tenant.rules.switches).unwrap();
+        let query = Query::unfiltered(&parameters, &scope.tenant.rules.switches).unwrap();
         let resource_type = resource_type(scope, "Group");
         let page = directory
             .provider
-            .member_page(scope, resource_type, group, &query);
+            .member_page(scope, resource_type, group, &query, false);
         page.await.map(|list| {
             let texts: Vec<_> = list.resources.iter().map(Value::to_string).collect();
             serde_json::from_str::<Value>(&list.head.render(&texts)).unwrap()

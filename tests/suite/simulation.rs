@@ -340,7 +340,7 @@ impl Process {
     pub(crate) async fn list(&self, kind: &str, query: &str) -> Result<Value> {
         let scope = self.scope().await?;
         let parameters = Parameters::parse(query)?;
-        let query = Query::from_parameters(&parameters, &scope.tenant.rules.switches)?;
+        let query = Query::from_parameters(&parameters, &mut scope.reading())?;
         let over = Over::Type(resource_type(&scope, kind));
         let render = |found: &Representation<'_>| render::listed_text(found, BASE);
         let list = self.provider.query(&scope, over, &query, render).await?;

@@ -22,8 +22,8 @@ use crate::schema::{Attribute, ResourceType};
 
 pub use crate::key::CompareOp;
 pub use bound_filter::{BoundFilter, Comparison};
-pub(crate) use parse::Parser;
 pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_TERMS};
+pub(crate) use parse::{Parser, check_size};
 
 /// A filter as it was written.
 ///

@@ -79,14 +79,7 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
 
     /// Refuses a text beyond [`MAX_LENGTH`].
     pub(crate) fn check_length(&self) -> Result<()> {
-        if self.text.len() <= MAX_LENGTH {
-            return Ok(());
-        }
-        Err(Error::invalid_filter(format!(
-            "The {} has {} bytes; at most {MAX_LENGTH} are allowed",
-            self.called,
-            self.text.len()
-        )))
+        check_length(self.text, self.called)
     }
 
     /// The next byte.
@@ -358,6 +351,65 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
                 self.at = start;
                 self.expected("a string with the escapes of JSON")
             })
+    }
+}
+
+/// Refuses the conjunction of filters that were made otherwise where its text would be refused as too
+/// large.
+///
+/// # Errors
+/// `InvalidFilter`, naming [`MAX_LENGTH`], [`MAX_DEPTH`] or [`MAX_TERMS`].
+pub(crate) fn check_size(parts: &[Filter], text: &str) -> Result<()> {
+    check_length(text, "filter")?;
+    // Several parts stand in brackets of their own.
+    let around = usize::from(parts.len() > 1);
+    if parts
+        .iter()
+        .any(|part| around + levels(part) > usize::from(MAX_DEPTH))
+    {
+        return Err(Error::invalid_filter(format!(
+            "The filter has more than {MAX_DEPTH} levels of brackets"
+        )));
+    }
+    if parts.iter().map(expressions).sum::<usize>() > usize::from(MAX_TERMS) {
+        return Err(Error::invalid_filter(format!(
+            "The filter has more than {MAX_TERMS} expressions"
+        )));
+    }
+    Ok(())
+}
+
+fn check_length(text: &str, called: &str) -> Result<()> {
+    if text.len() <= MAX_LENGTH {
+        return Ok(());
+    }
+    Err(Error::invalid_filter(format!(
+        "The {called} has {} bytes; at most {MAX_LENGTH} are allowed",
+        text.len()
+    )))
+}
+
+/// How deep the brackets nest in the text of a filter.
+fn levels(filter: &Filter) -> usize {
+    match filter {
+        Filter::Compare { .. } | Filter::Present(_) => 0,
+        Filter::ValuePath { filter, .. } | Filter::Not(filter) => 1 + levels(filter),
+        Filter::And(parts) | Filter::Or(parts) => {
+            let within = |part: &Filter| match part {
+                Filter::And(_) | Filter::Or(_) => 1 + levels(part),
+                _ => levels(part),
+            };
+            parts.iter().map(within).max().unwrap_or(0)
+        }
+    }
+}
+
+/// How many attribute expressions the text of a filter has.
+fn expressions(filter: &Filter) -> usize {
+    match filter {
+        Filter::Compare { .. } | Filter::Present(_) => 1,
+        Filter::ValuePath { filter, .. } | Filter::Not(filter) => expressions(filter),
+        Filter::And(parts) | Filter::Or(parts) => parts.iter().map(expressions).sum(),
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Parameters, check_message};
 use crate::error::{Error, Result};
+use crate::filter::{self, Filter};
 use crate::json;
 use crate::profile::{Reading, Switches, Tolerance};
 use crate::urn;
@@ -14,8 +15,8 @@ use crate::urn;
 pub struct Query {
     /// Which attributes the answer shows.
     pub selection: Selection,
-    /// The filter's text, as given.
-    pub filter: Option<String>,
+    /// Which resources are asked for; all of them without a filter.
+    pub filter: Option<QueryFilter>,
     /// Whether the filter stands in the URL, which must not name what is sensitive.
     pub exposed: bool,
     /// The attribute to sort by, as written; never blank.
@@ -27,6 +28,16 @@ pub struct Query {
     /// The largest number of resources of the page, if the request says one; 0 to the tenant's
     /// maximum.
     pub count: Option<u32>,
+}
+
+/// The filter of a query, parsed where the request is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryFilter {
+    /// The text, as given: cursors and page marks hold a hash of it. A 1.1 filter has the text that
+    /// says the same in 2.0.
+    pub text: String,
+    /// The filter that the text says.
+    pub filter: Filter,
 }
 
 /// The largest number of names in `attributes` or `excludedAttributes`, repeated ones included.
@@ -106,19 +117,63 @@ impl Selection {
     }
 }
 
+impl QueryFilter {
+    /// Reads a filter as it was given.
+    ///
+    /// # Errors
+    /// As [`Filter::parse`].
+    pub fn parse(text: String, reading: &mut Reading<'_>) -> Result<Self> {
+        let filter = Filter::parse(&text, reading)?;
+        Ok(Self { text, filter })
+    }
+
+    /// The conjunction of filters that no client wrote like this, with the text that says the same;
+    /// nothing for no filter.
+    ///
+    /// # Errors
+    /// `InvalidFilter` where [`parse`](Self::parse) would refuse the text as too large.
+    pub(crate) fn all_of(mut parts: Vec<Filter>) -> Result<Option<Self>> {
+        let text = match parts.as_slice() {
+            [] => return Ok(None),
+            [single] => single.to_string(),
+            several => {
+                let bracketed = several.iter().map(|part| format!("({part})"));
+                bracketed.collect::<Vec<_>>().join(" and ")
+            }
+        };
+        filter::check_size(&parts, &text)?;
+        let filter = match parts.len() {
+            1 => parts.remove(0),
+            _ => Filter::And(parts),
+        };
+        Ok(Some(Self { text, filter }))
+    }
+}
+
 impl Query {
     /// Reads the parameters of a GET. Unknown ones are ignored, and so is each known one that is
     /// empty, but for `cursor`, which then begins a walk, and `filter`, which is then no filter
     /// (RFC 7644 §3.4.2.2).
     ///
     /// # Errors
+    /// `InvalidValue` naming the parameter and what it may hold; `InvalidFilter`, if nothing else is
+    /// wrong.
+    pub fn from_parameters(parameters: &Parameters, reading: &mut Reading<'_>) -> Result<Self> {
+        let query = Self::unfiltered(parameters, &reading.rules.switches)?;
+        let filter = parameters.get("filter").map(str::to_owned);
+        query.filtered(filter, reading)
+    }
+
+    /// Reads the parameters of a GET but for `filter`: of a list that has none, or whose filter is of
+    /// another version of the protocol.
+    ///
+    /// # Errors
     /// `InvalidValue` naming the parameter and what it may hold.
-    pub fn from_parameters(parameters: &Parameters, switches: &Switches) -> Result<Self> {
+    pub fn unfiltered(parameters: &Parameters, switches: &Switches) -> Result<Self> {
         let text = |name: &str| parameters.get(name).and_then(non_blank);
         let number = |name: &str| integer_parameter(parameters, name);
         Raw {
             selection: Selection::from_parameters(parameters)?,
-            filter: parameters.get("filter").map(str::to_owned),
             exposed: true,
             sort_by: text("sortBy"),
             sort_order: text("sortOrder"),
@@ -135,27 +190,37 @@ impl Query {
     ///
     /// # Errors
     /// `InvalidSyntax` when the body is no SearchRequest, `InvalidValue` naming the member and what
-    /// it may hold.
+    /// it may hold; `InvalidFilter`, if nothing else is wrong.
     pub fn from_search_request(
         request: &Map<String, Value>,
         reading: &mut Reading<'_>,
     ) -> Result<Self> {
         check_message(request, urn::SEARCH_REQUEST, reading)?;
         let text = |name: &str| text(request, name);
-        Raw {
-            selection: Selection::new(
-                names(request, "attributes", reading)?,
-                names(request, "excludedAttributes", reading)?,
-            )?,
-            filter: text("filter")?,
+        let selection = Selection::new(
+            names(request, "attributes", reading)?,
+            names(request, "excludedAttributes", reading)?,
+        )?;
+        let filter = text("filter")?;
+        let raw = Raw {
+            selection,
             exposed: false,
             sort_by: text("sortBy")?.as_deref().and_then(non_blank),
             sort_order: text("sortOrder")?.as_deref().and_then(non_blank),
             start_index: number(request, "startIndex")?,
             count: number(request, "count")?,
             cursor: text("cursor")?,
-        }
-        .check(&reading.rules.switches)
+        };
+        raw.check(&reading.rules.switches)?
+            .filtered(filter, reading)
+    }
+
+    fn filtered(mut self, text: Option<String>, reading: &mut Reading<'_>) -> Result<Self> {
+        self.filter = match text {
+            Some(text) => Some(QueryFilter::parse(text, reading)?),
+            None => None,
+        };
+        Ok(self)
     }
 
     /// The number of resources that the page may hold.
@@ -166,10 +231,9 @@ impl Query {
     }
 }
 
-/// The parts of a query before they are checked against each other.
+/// The parts of a query but its filter, before they are checked against each other.
 struct Raw {
     selection: Selection,
-    filter: Option<String>,
     exposed: bool,
     sort_by: Option<String>,
     sort_order: Option<String>,
@@ -192,7 +256,7 @@ impl Raw {
         let capped = |count: i64| count.clamp(0, i64::from(switches.max_count));
         Ok(Query {
             selection: self.selection,
-            filter: self.filter,
+            filter: None,
             exposed: self.exposed,
             sort_by: self.sort_by,
             sort_order: sort_order(self.sort_order.as_deref())?,
@@ -289,10 +353,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::error::ErrorKind;
     use crate::profile::{Profile, Rules};
 
     fn get(query: &str) -> Result<Query> {
-        Query::from_parameters(&Parameters::parse(query)?, &Switches::default())
+        let rules = Rules::default();
+        Query::from_parameters(&Parameters::parse(query)?, &mut Reading::new(&rules))
     }
 
     fn post(body: &Value, profile: Profile) -> Result<Query> {
@@ -354,12 +420,15 @@ mod tests {
             "aadOptscim062020&filter=userName%20eq%20%22a%2Bb%22&sortBy=name.familyName&sortOrder=Descending&attributes=userName,emails",
         )
         .unwrap();
-        assert_eq!(query.filter.as_deref(), Some("userName eq \"a+b\""));
+        assert_eq!(query.filter.as_ref().unwrap().text, "userName eq \"a+b\"");
         assert_eq!(query.sort_by.as_deref(), Some("name.familyName"));
         assert_eq!(query.sort_order, SortOrder::Descending);
         assert_eq!(query.selection.attributes, ["userName", "emails"]);
         assert_eq!(query.page_size(&Switches::default()), 100);
-        assert_eq!(get("filter=%20").unwrap().filter.as_deref(), Some(" "));
+        assert_eq!(
+            get("filter=%20").unwrap_err().kind(),
+            ErrorKind::InvalidFilter
+        );
     }
 
     /// RFC 7644 §3.4.3.

@@ -6,13 +6,13 @@ use crate::filter::Filter;
 use crate::path::AttributePath;
 use crate::profile::Reading;
 
-/// Translates the text of a filter: the same filter with 2.0 paths.
+/// Reads a filter of 1.1: the same filter with 2.0 paths.
 ///
 /// # Errors
 /// `InvalidFilter` with the byte offset in the text as it was sent.
-pub fn filter(view: View<'_>, text: &str, reading: &mut Reading<'_>) -> Result<String> {
+pub(super) fn filter(view: View<'_>, text: &str, reading: &mut Reading<'_>) -> Result<Filter> {
     let filter = Filter::parse(text, reading)?;
-    renamed(view, filter).map(|filter| filter.to_string())
+    renamed(view, filter)
 }
 
 fn renamed(view: View<'_>, filter: Filter) -> Result<Filter> {
@@ -64,7 +64,7 @@ mod tests {
         let check = |text: &str, expected: &str| {
             let view = view("User", Dialect::General);
             let filter = filter(view, text, &mut Reading::new(&rules));
-            assert_eq!(filter.unwrap(), expected, "{text}");
+            assert_eq!(filter.unwrap().to_string(), expected, "{text}");
         };
         check(r#"USERNAME Eq "john""#, r#"USERNAME eq "john""#);
         check(

@@ -23,7 +23,6 @@ mod user_name;
 
 pub use bulk::{TranslatedBulk, bulk_request, creation};
 pub use discovery::DiscoveryV1;
-pub use filter::filter;
 pub use patch::{merging_put, patch};
 pub use query::{Queried, embeds_user, query, selection};
 pub use request::{TranslatedRequest, request};

@@ -2,7 +2,7 @@
 
 use super::{Dialect, View, filter, names, parameters, request};
 use crate::error::Result;
-use crate::message::{Parameters, Query, Selection, integer_parameter};
+use crate::message::{Parameters, Query, QueryFilter, Selection, integer_parameter};
 use crate::profile::Reading;
 
 /// A 1.1 query translated.
@@ -30,7 +30,7 @@ pub fn query(
     if let Some(path) = parameters.get("sortBy") {
         known.push(("sortBy", names::path_to_v2(view, path)));
     }
-    let mut query = Query::from_parameters(
+    let mut query = Query::unfiltered(
         &known.into_iter().collect::<Parameters>(),
         &reading.rules.switches,
     )?;
@@ -62,7 +62,7 @@ fn whole_filter(
     view: View<'_>,
     parameters: &Parameters,
     reading: &mut Reading<'_>,
-) -> Result<Option<String>> {
+) -> Result<Option<QueryFilter>> {
     let text = parameters.get("filter").map(str::trim);
     let written = match text.filter(|text| !text.is_empty()) {
         Some(text) => Some(filter::filter(view, text, reading)?),
@@ -72,10 +72,7 @@ fn whole_filter(
         Dialect::General => None,
         Dialect::Ionic => parameters::parameter_filter(view, parameters, reading)?,
     };
-    Ok(match (written, spelled) {
-        (Some(written), Some(spelled)) => Some(format!("({written}) and ({spelled})")),
-        (written, spelled) => written.or(spelled.map(|filter| filter.to_string())),
-    })
+    QueryFilter::all_of(written.into_iter().chain(spelled).collect())
 }
 
 /// Which attributes an answer shows: `id` and `meta` always (1.1 API §3.2).
@@ -116,6 +113,7 @@ pub fn embeds_user(view: View<'_>, parameters: &Parameters) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::message::{PageStart, SortOrder};
     use crate::profile::Rules;
     use crate::schema::Registry;
@@ -171,7 +169,10 @@ mod tests {
     fn both_kinds_of_filter_hold_together() {
         let check = |text: &str, expected: Option<&str>| {
             let query = queried("User", Dialect::Ionic, text).unwrap().query;
-            assert_eq!(query.filter.as_deref(), expected, "{text}");
+            let rules = Rules::default();
+            let mut reading = Reading::new(&rules);
+            let parsed = expected.map(|text| QueryFilter::parse(text.to_owned(), &mut reading));
+            assert_eq!(query.filter, parsed.transpose().unwrap(), "{text}");
         };
         check("", None);
         check(
@@ -185,6 +186,47 @@ mod tests {
         );
         let general = queried("User", Dialect::General, "enabled=true&foo__bar=1").unwrap();
         assert_eq!(general.query.filter, None);
+    }
+
+    #[test]
+    fn a_filter_that_is_too_large_as_one_of_2_0_is_refused() {
+        let check = |text: &str, expected: Option<&str>| {
+            let filter = text.replace(' ', "+");
+            let found = queried("User", Dialect::Ionic, &format!("filter={filter}"));
+            match expected {
+                None => assert!(found.is_ok(), "{text}"),
+                Some(part) => {
+                    let error = found.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::InvalidFilter);
+                    assert!(error.detail().contains(part), "{error}");
+                }
+            }
+        };
+        let terms = |number: usize| vec!["title pr"; number].join(" or ");
+        check(&terms(200), None);
+        check(
+            &format!("{}&enabled=true", terms(200)),
+            Some("more than 200 expressions"),
+        );
+        let name = "urn:scim:schemas:extension:enterprise:1.0:department";
+        let long = |length: usize| format!("{name} eq \"{}\"", "x".repeat(length));
+        check(&long(8_192 - 90), None);
+        check(
+            &long(8_192 - name.len() - 6),
+            Some("at most 8192 are allowed"),
+        );
+        let nested = |depth: usize, inner: &str| {
+            format!("{}{inner}{}", "not (".repeat(depth), ")".repeat(depth))
+        };
+        check(&nested(32, "title pr"), None);
+        check(
+            &nested(32, "title pr or title pr and title pr"),
+            Some("more than 32 levels"),
+        );
+        check(
+            &format!("{}&enabled=true", nested(32, "title pr")),
+            Some("more than 32 levels"),
+        );
     }
 
     #[test]

@@ -14,12 +14,14 @@ use crate::provider::{MEMBER_BYTES, Over, Representation, body_size};
 /// Answers a query whose parameters stand in the URL.
 ///
 /// # Errors
-/// `Forbidden` without the permission to list, `InvalidValue` for a parameter, and what the
-/// provider says.
+/// `Forbidden` without the permission to list, `InvalidValue` and `InvalidFilter` for a parameter, and
+/// what the provider says.
 pub(super) async fn list(call: &Call<'_>, over: Over<'_>) -> Result<Response> {
     check_permission(call, over)?;
-    let switches = &call.scope.tenant.rules.switches;
-    let query = Query::from_parameters(&call.parameters, switches)?;
+    let mut reading = call.scope.reading();
+    let query = Query::from_parameters(&call.parameters, &mut reading);
+    call.scope.note(&reading);
+    let query = query?;
     answer_to(call, over, &query).await
 }
 
@@ -34,11 +36,13 @@ pub(super) async fn members(
 ) -> Result<Response> {
     call.scope.grant().check(resource_type, Permission::Read)?;
     let switches = &call.scope.tenant.rules.switches;
-    let query = Query::from_parameters(&call.parameters, switches)?;
+    let query = Query::unfiltered(&call.parameters, switches)?;
+    // The list has no filter: one is refused without being parsed.
+    let has_filter = call.parameters.get("filter").is_some();
     let list = call
         .service
         .provider
-        .member_page(&call.scope, resource_type, id, &query)
+        .member_page(&call.scope, resource_type, id, &query, has_filter)
         .await?;
     let base_url = &call.scope.base_url;
     let texts = || {

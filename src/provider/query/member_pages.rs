@@ -34,7 +34,8 @@ struct MemberCursor {
     expires: u64,
 }
 
-/// One page of a group's members in order of their ids, without `totalResults`.
+/// One page of a group's members in order of their ids, without `totalResults`. `has_filter` says
+/// whether the request has a filter, which is refused.
 ///
 /// **Shape**: a member is `{"value":id,"$ref":"Users/…","type":"User"}`; its `$ref` is relative to the
 /// base URL.
@@ -48,11 +49,12 @@ pub(in super::super) async fn member_page(
     resource_type: &ResourceType,
     id: &str,
     query: &Query,
+    has_filter: bool,
 ) -> Result<List<Value>> {
     if resource_type.membership != Some(MembershipAttribute::Members) {
         return Err(Error::not_found("There is no such endpoint"));
     }
-    let cursor = cursor_of(query)?;
+    let cursor = cursor_of(query, has_filter)?;
     let scope = context.scope;
     let known = resource_id(resource_type, id)?;
     let group = existing(scope, resource_type, &known).await?;
@@ -129,8 +131,8 @@ fn open(
 }
 
 /// The cursor to go on from. A request without one begins the walk, as one with an empty one does.
-fn cursor_of(query: &Query) -> Result<Option<&str>> {
-    if query.filter.is_some() || query.sort_by.is_some() {
+fn cursor_of(query: &Query, has_filter: bool) -> Result<Option<&str>> {
+    if has_filter || query.sort_by.is_some() {
         return Err(Error::invalid_value(
             "The members of a group are listed without `filter` and `sortBy`",
         ));

@@ -9,8 +9,8 @@ use ring::digest::{SHA256, digest};
 use super::super::Scope;
 use super::Over;
 use crate::protocol::error::{Error, Result};
-use crate::protocol::filter::{BoundFilter, Filter};
-use crate::protocol::message::{Query, Selection, SortOrder};
+use crate::protocol::filter::BoundFilter;
+use crate::protocol::message::{Query, QueryFilter, Selection, SortOrder};
 use crate::protocol::profile::Reading;
 use crate::protocol::schema::{IndexState, ResourceType};
 use crate::protocol::sort::SortBy;
@@ -69,8 +69,7 @@ impl<'r> Search<'r> {
         };
         let filters = match &query.filter {
             None => vec![BoundFilter::Constant(true); types.len()],
-            Some(text) => {
-                let filter = Filter::parse(text, reading)?;
+            Some(QueryFilter { filter, .. }) => {
                 if query.exposed {
                     filter.check_exposable(&types, reading)?;
                 }
@@ -140,13 +139,13 @@ impl<'r> Search<'r> {
             Over::Type(resource_type) => resource_type.endpoint.as_str(),
             Over::All => "",
         };
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let filter = query.filter.as_ref().map(|filter| filter.text.clone());
         let parts = [
             scope.tenant.id.as_str().to_owned(),
             scope.caller.credential.as_str().to_owned(),
             endpoint.to_owned(),
-            text(&query.filter),
-            text(&query.sort_by),
+            filter.unwrap_or_default(),
+            query.sort_by.clone().unwrap_or_default(),
             format!("{:?}", query.sort_order),
             self.to_string(),
         ];
