@@ -24,8 +24,6 @@ mod resources;
 mod signatures;
 mod table;
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 pub use configuration::{
@@ -56,26 +54,19 @@ pub use table::call::Backoff;
 pub use table::meter::{Cost, Meter};
 pub use table::query::{Order, Window};
 
-use crate::identity::TenantId;
 use table::Table;
 
-impl Store {
-    /// One tenant's part of the table, for one request that must be over in `budget`.
-    #[must_use]
-    pub fn for_tenant(&self, tenant: &TenantId, meter: Meter, budget: Duration) -> TenantStore {
-        TenantStore {
-            table: self.tenant(tenant, meter, budget),
-        }
-    }
-}
-
-/// One tenant's part of the table during one request, by what is in it.
+/// What the table holds for one tenant: the one way of a request to its resources, groups and settings.
 #[derive(Clone)]
 pub struct TenantStore {
     table: Table,
 }
 
 impl TenantStore {
+    fn new(table: Table) -> Self {
+        Self { table }
+    }
+
     /// The resources of every type.
     #[must_use]
     pub fn resources(&self) -> Resources<'_> {

@@ -2,8 +2,9 @@
 //!
 //! Invariants:
 //! - Only the files of this folder build requests of the SDK.
-//! - Every call goes through [`Table::call`]: it is counted, retried while that can help, and refused
-//!   when the request's deadline or the writer's lease is over.
+//! - Every call of a request goes through [`Table::call`]: it is counted, retried while that can help,
+//!   and refused when the request's deadline or the writer's lease is over. The calls of `create.rs`
+//!   belong to no request: the process makes them before it answers one.
 //!
 //! It must not know what the items mean.
 
@@ -29,6 +30,7 @@ use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::SdkError;
 use tokio::time::{Instant, timeout_at};
 
+use super::TenantStore;
 use super::error::StoreError;
 use super::keys::Keys;
 use crate::clock::Clock;
@@ -37,7 +39,7 @@ use crate::pool::{Turn, Turns};
 use call::{Backoff, Failure, is_passing_status};
 use meter::{Account, Meter};
 
-/// The table, and the connection to it that every request of this process shares.
+/// The whole table of all tenants, and the connection to it that the requests of this process share.
 #[derive(Clone)]
 pub struct Store {
     client: Client,
@@ -110,9 +112,10 @@ impl Store {
         create::warm_up(&self.client, &self.name).await
     }
 
-    /// One tenant's part of the table, for one request that must be over in `budget`.
-    pub(super) fn tenant(&self, tenant: &TenantId, meter: Meter, budget: Duration) -> Table {
-        Table {
+    /// What the table holds for one tenant, for one request that must be over in `budget`.
+    #[must_use]
+    pub fn for_tenant(&self, tenant: &TenantId, meter: Meter, budget: Duration) -> TenantStore {
+        TenantStore::new(Table {
             client: self.client.clone(),
             name: Arc::clone(&self.name),
             keys: Keys::new(tenant),
@@ -122,11 +125,11 @@ impl Store {
             lease_until: None,
             turns: self.turns.clone().map(|turns| (turns, tenant.clone())),
             is_alone: false,
-        }
+        })
     }
 }
 
-/// One tenant's part of the table during one request.
+/// How one request calls DynamoDB: with the keys of its tenant, on its meter and until its deadline.
 #[derive(Clone)]
 pub(super) struct Table {
     client: Client,

@@ -20,7 +20,9 @@ async fn most_at_once(store: &Store, alone: bool) -> usize {
     };
     let tenant = |number: usize| {
         let tenant = TenantId::parse(["a", "b"][number % 2]).unwrap();
-        let store = store.tenant(&tenant, Meter::default(), Duration::from_secs(20));
+        let store = store
+            .for_tenant(&tenant, Meter::default(), Duration::from_secs(20))
+            .table;
         if alone { store.alone() } else { store }
     };
     let tenants: Vec<Table> = (0..20).map(tenant).collect();
@@ -49,7 +51,9 @@ async fn a_call_whose_turn_does_not_come_in_time_is_not_made() {
     let sdk = aws::emulator("http://table.invalid");
     let store = Store::new(&sdk, "scim", Arc::new(SystemClock)).with_calls_per_tenant(1);
     let tenant = TenantId::parse("a").unwrap();
-    let tenant = store.tenant(&tenant, Meter::default(), Duration::from_secs(20));
+    let tenant = store
+        .for_tenant(&tenant, Meter::default(), Duration::from_secs(20))
+        .table;
     let slow = async || {
         tokio::time::sleep(Duration::from_secs(30)).await;
         Ok::<(), SdkError<GetItemError>>(())
