@@ -87,7 +87,7 @@ impl Loader<'_> {
         for member in members {
             let member = Member {
                 id: member,
-                kind: "User".to_owned(),
+                type_name: "User".to_owned(),
                 display: None,
             };
             self.loading.member(&group, &member);

@@ -48,7 +48,8 @@ pub(super) struct GroupState {
     /// Grows by one with each change of the members.
     pub(super) member_revision: u64,
     /// When the members last changed, in milliseconds since the Unix epoch; 0 for never.
-    pub(super) member_stamp: u64,
+    #[serde(rename = "member_stamp")]
+    pub(super) members_modified: u64,
     /// The name of the current member set.
     pub(super) set: String,
     /// The number of partitions the current set is spread over.
@@ -77,9 +78,9 @@ impl Stored {
     /// When anything of the resource last changed, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn last_modified(&self) -> u64 {
-        self.group
-            .as_ref()
-            .map_or(self.modified, |group| self.modified.max(group.member_stamp))
+        self.group.as_ref().map_or(self.modified, |group| {
+            self.modified.max(group.members_modified)
+        })
     }
 
     /// About how many members a group has. A writer that died, or whose answer was lost while others
@@ -146,7 +147,7 @@ impl Stored {
             pw: self.password.clone(),
             del: None,
             mv: group.map(|group| group.member_revision),
-            ms: group.map(|group| group.member_stamp),
+            ms: group.map(|group| group.members_modified),
             set: group.map(|group| group.set.clone()),
             n: group.map(|group| group.shards),
             about: group.map(|group| group.about),
@@ -187,7 +188,7 @@ impl GroupState {
     fn take(item: &mut Item) -> Result<Self, StoreError> {
         Ok(Self {
             member_revision: number(item, "mv")?,
-            member_stamp: number(item, "ms")?,
+            members_modified: number(item, "ms")?,
             set: take_text(item, "set")?,
             shards: u32::try_from(number(item, "n")?)
                 .map_err(|error| StoreError::Backend(error.into()))?,

@@ -624,7 +624,7 @@ async fn spread_group(directory: &Directory, scope: &Scope, users: &[String]) ->
     update.send().await.unwrap();
     let member = |id: &String| Member {
         id: id.clone(),
-        kind: "User".to_owned(),
+        type_name: "User".to_owned(),
         display: None,
     };
     let added = users.iter().map(|id| (id.clone(), member(id)));

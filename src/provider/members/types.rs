@@ -45,14 +45,14 @@ impl MemberTypes {
                 .as_ref()
                 .map(|kind| named_type(&scope.tenant.registry, kind));
             let given = given.transpose()?.map(|kind| &kind.name);
-            let kind = match (self.known.get(id), given) {
-                (Some(kind), Some(given)) if kind != given => {
+            let type_name = match (self.known.get(id), given) {
+                (Some(known), Some(given)) if known != given => {
                     return Err(Error::invalid_value(format!(
-                        "`members` says that `{}` is a {given}, and it is a {kind}",
+                        "`members` says that `{}` is a {given}, and it is a {known}",
                         excerpt(id)
                     )));
                 }
-                (Some(kind), _) => kind.clone(),
+                (Some(known), _) => known.clone(),
                 (None, Some(given)) => given.clone(),
                 (None, None) => default_type(&scope.tenant.registry)?.name.clone(),
             };
@@ -60,7 +60,7 @@ impl MemberTypes {
                 id.to_owned(),
                 Member {
                     id: id.to_owned(),
-                    kind,
+                    type_name,
                     display: kept_display(member),
                 },
             );

@@ -133,7 +133,9 @@ async fn count_members(
         let most = usize::try_from(left).unwrap_or(usize::MAX);
         let (members, more) = scope.store.members().page(group, None, most).await?;
         left = left.saturating_sub(members.len() as u64);
-        let members = members.into_iter().filter(|member| member.kind == kind);
+        let members = members
+            .into_iter()
+            .filter(|member| member.type_name == kind);
         found.extend(members.map(|member| member.id));
         let spent = scope.store.meter().whole_read_units() - before;
         if more || spent > limit.read_units {

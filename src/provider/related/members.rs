@@ -114,7 +114,7 @@ fn member_bytes(scope: &Scope, member: &Member) -> usize {
     let display = member.display.as_deref().map_or(0, |display| {
         length_in_string(format!(r#","display":{}"#, Value::from(display)).as_bytes())
     });
-    scope.base_url.len() + 2 * member.id.len() + 2 * member.kind.len() + display + 52
+    scope.base_url.len() + 2 * member.id.len() + 2 * member.type_name.len() + display + 52
 }
 
 /// The ids of the members that match a filter over `value`, `type` and `display`.
@@ -158,13 +158,13 @@ pub(in crate::provider) fn member_value(
 ) -> Value {
     let mut value = Map::new();
     value.insert("value".to_owned(), json!(member.id));
-    if let Some(resource_type) = registry.resource_type(&member.kind) {
+    if let Some(resource_type) = registry.resource_type(&member.type_name) {
         value.insert(
             "$ref".to_owned(),
             json!(relative_reference(&resource_type.endpoint, &member.id)),
         );
     }
-    value.insert("type".to_owned(), json!(member.kind));
+    value.insert("type".to_owned(), json!(member.type_name));
     if let Some(display) = member.display.as_ref().or(display) {
         value.insert("display".to_owned(), json!(display));
     }
@@ -178,7 +178,10 @@ pub(in crate::provider) async fn displays(
 ) -> Result<HashMap<String, String>> {
     let mut by_kind = BTreeMap::<&str, BTreeSet<&str>>::new();
     for member in members.iter().filter(|member| member.display.is_none()) {
-        by_kind.entry(&member.kind).or_default().insert(&member.id);
+        by_kind
+            .entry(&member.type_name)
+            .or_default()
+            .insert(&member.id);
     }
     let mut displays = HashMap::new();
     for (kind, ids) in by_kind {

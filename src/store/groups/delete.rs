@@ -211,7 +211,7 @@ async fn sweep(table: &Table, lease: &Lease, job: &DeleteJob) -> Result<(), Stor
     lease.end(table).await
 }
 
-/// Takes a resource out of the groups it is in: the members' items, then the stamp of each group, then
+/// Takes a resource out of the groups it is in: the members' items, then the count of each group, then
 /// the memberships. They go last, because a writer that takes over finds the groups by them.
 async fn leave_groups(
     table: &Table,
@@ -228,11 +228,11 @@ async fn leave_groups(
     });
     for group_type in group_types {
         // Collected first: a stream that still held the closure would not be `Send`.
-        let stamps: Vec<_> = memberships
+        let updates: Vec<_> = memberships
             .iter()
-            .map(|membership| stamp(table, group_type, membership, now))
+            .map(|membership| count_removal(table, group_type, membership, now))
             .collect();
-        stream::iter(stamps)
+        stream::iter(updates)
             .buffer_unordered(PARALLEL)
             .try_collect::<Vec<()>>()
             .await?;
@@ -243,8 +243,8 @@ async fn leave_groups(
     batch::write(table, left.collect()).await
 }
 
-/// Says in a group that its members changed, if the set is its current one.
-async fn stamp(
+/// Says in a group that it has one member fewer, if the set is its current one.
+async fn count_removal(
     table: &Table,
     group_type: &ResourceType,
     membership: &Membership,
@@ -263,7 +263,7 @@ async fn stamp(
         .value(":set", s(&membership.set))
         .name("#set", "set");
     match update.send(table, &token).await {
-        // The group is gone, or the set is: there is nothing left to stamp.
+        // The group is gone, or the set is: there is nothing left to count.
         Ok(_) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
         Err(error) => Err(error),
     }

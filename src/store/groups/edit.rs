@@ -90,7 +90,7 @@ async fn edit_alone(
     if !applied.is_change() {
         return Ok(attempt.before.clone());
     }
-    let effect = MemberEffect::Stamp(applied.more());
+    let effect = MemberEffect::Counted(applied.more());
     let updated = update(table, attempt, effect, MemberItems::default()).await;
     if let Err(StoreError::VersionMismatch | StoreError::NotFound) = updated {
         // Another set has taken over, or the group is gone: what was added is in a set that does not
@@ -129,7 +129,7 @@ async fn edit_together(
     };
     let effect = match is_change {
         false => MemberEffect::None,
-        true => MemberEffect::Stamp(count(items.add.len()) - count(items.remove.len())),
+        true => MemberEffect::Counted(count(items.add.len()) - count(items.remove.len())),
     };
     update(table, attempt, effect, items).await
 }

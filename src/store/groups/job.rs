@@ -69,6 +69,8 @@ impl Work for Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::groups::member::Member;
+    use crate::store::item::GroupState;
 
     #[test]
     fn entries_of_earlier_versions_are_read_and_others_are_not() {
@@ -89,6 +91,13 @@ mod tests {
                 "{text}"
             );
         }
+        // An entry of this version can be read by an earlier one.
+        let state: GroupState = serde_json::from_str(set).unwrap();
+        let written = serde_json::to_value(state).unwrap();
+        assert_eq!(written["member_stamp"], 1);
+        let member: Member = serde_json::from_str(r#"{"id":"u","kind":"User"}"#).unwrap();
+        let written = serde_json::to_value(member).unwrap();
+        assert_eq!(written["kind"], "User");
         for text in [&sweep[..40], r#"{"Merge":{}}"#, ""] {
             assert!(parse(text).is_none(), "{text}");
         }

@@ -12,7 +12,8 @@ pub struct Member {
     /// The member's `id`.
     pub id: String,
     /// The name of the member's resource type.
-    pub kind: String,
+    #[serde(rename = "kind")]
+    pub type_name: String,
     /// Its name for people, if the client gave one with it.
     #[serde(default)]
     pub display: Option<String>,

@@ -116,7 +116,7 @@ impl Left {
         let new = self.add.values().map(|member| (member, true));
         let again = self.again.values().map(|member| (member, false));
         for (member, is_new) in new.chain(again) {
-            let Some(resource_type) = types.resource_type(&member.kind) else {
+            let Some(resource_type) = types.resource_type(&member.type_name) else {
                 continue;
             };
             let id = &member.id;

@@ -95,7 +95,7 @@ impl<'t> Members<'t> {
             let item: MemberItem = items::from_item(item)?;
             Ok(Member {
                 id: item.sk,
-                kind: item.type_name,
+                type_name: item.type_name,
                 display: item.display,
             })
         };
@@ -112,14 +112,14 @@ impl<'t> Members<'t> {
     pub async fn count_of_type(
         self,
         group: &Stored,
-        kind: &str,
+        type_name: &str,
         limit: CountLimit,
     ) -> Result<Option<u64>, StoreError> {
         let Some(state) = &group.group else {
             return Ok(Some(0));
         };
         let partitions = MemberSet::new(self.table, &group.id, state).partitions();
-        query::count_of_type(self.table, &partitions, kind, limit).await
+        query::count_of_type(self.table, &partitions, type_name, limit).await
     }
 
     /// The number of all members, in as many calls as DynamoDB needs.

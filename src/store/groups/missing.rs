@@ -36,7 +36,7 @@ pub(super) async fn find(
     let mut by_kind = BTreeMap::<&str, Vec<String>>::new();
     for member in members {
         by_kind
-            .entry(&member.kind)
+            .entry(&member.type_name)
             .or_default()
             .push(member.id.clone());
     }

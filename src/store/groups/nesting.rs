@@ -94,7 +94,7 @@ pub(super) async fn mark(
     let Some(group_type) = group_type else {
         return Ok(());
     };
-    let inner = members.filter(|member| member.kind == group_type.name);
+    let inner = members.filter(|member| member.type_name == group_type.name);
     let inner: Vec<&str> = inner.map(|member| member.id.as_str()).collect();
     if inner.is_empty() {
         return Ok(());

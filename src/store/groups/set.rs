@@ -57,7 +57,7 @@ pub(in crate::store) fn first_state(new: New<'_>, set: &GroupState) -> Stored {
         // addition that the group has not counted.
         group: Some(GroupState {
             member_revision: 1,
-            member_stamp: new.write.now,
+            members_modified: new.write.now,
             ..set.clone()
         }),
         ..new.stored()
@@ -116,7 +116,7 @@ impl<'s> MemberSet<'s> {
         let item = MemberItem {
             sk: member.id.clone(),
             kind: "M".to_owned(),
-            type_name: member.kind.clone(),
+            type_name: member.type_name.clone(),
             stamp: Some(self.state.member_revision),
             display: member.display.clone(),
         };

@@ -45,7 +45,7 @@ pub(super) enum MemberEffect {
     /// Nothing.
     None,
     /// Members of the current set were added and removed: by this many there are more.
-    Stamp(i64),
+    Counted(i64),
     /// Members of the current set are going to be added and removed.
     Open,
     /// That is done: by this many there are more.
@@ -87,7 +87,7 @@ pub(super) fn typed(
     types: &Registry,
 ) -> Vec<(Member, &ResourceType)> {
     let typed = members.into_iter().filter_map(|member| {
-        let resource_type = types.resource_type(&member.kind)?;
+        let resource_type = types.resource_type(&member.type_name)?;
         Some((member, resource_type.as_ref()))
     });
     typed.collect()
@@ -216,10 +216,10 @@ impl MemberEffect {
             return;
         }
         group.member_revision += 1;
-        group.member_stamp = now;
+        group.members_modified = now;
         match self {
             Self::None => {}
-            Self::Stamp(more) => group.about += more,
+            Self::Counted(more) => group.about += more,
             Self::Open => group.open += 1,
             Self::Close(more) => {
                 group.open = group.open.saturating_sub(1);
@@ -236,7 +236,7 @@ impl MemberEffect {
     fn write(&self, update: &mut Update) {
         match self {
             Self::None => {}
-            Self::Stamp(more) => {
+            Self::Counted(more) => {
                 update.add("about :more").value(":more", signed(*more));
             }
             Self::Open => {

@@ -157,7 +157,11 @@ impl<'s> Reader<'s> {
         for group in self.nested(group).await? {
             let (members, further) = scope.store.members().page(group, after, limit).await?;
             more |= further;
-            merged.extend(members.into_iter().map(|member| (member.id, member.kind)));
+            merged.extend(
+                members
+                    .into_iter()
+                    .map(|member| (member.id, member.type_name)),
+            );
         }
         if let Some(cut) = merged.keys().nth(limit).cloned() {
             merged.split_off(&cut);
