@@ -63,14 +63,9 @@ impl Plan {
             Some(sort) => planner.sorted(choice, sort),
         }
     }
-
-    /// What will be read, without any value: `User: claim userName`.
-    #[must_use]
-    pub fn explain(&self) -> String {
-        self.to_string()
-    }
 }
 
+/// What will be read, without any value of the filter: `claim userName`.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.branches.is_empty() {
