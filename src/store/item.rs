@@ -42,6 +42,12 @@ pub struct Stored {
     pub lacks_id: bool,
 }
 
+/// What a walk through the members of a group is bound to: the same while members are added and removed
+/// one by one, and another once a new list has replaced the whole. Serde writes it as one text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MemberListId(String);
+
 /// What a group's own item says of the member items.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct GroupState {
@@ -96,11 +102,11 @@ impl Stored {
         self.group.as_ref().is_some_and(|group| group.open > 0)
     }
 
-    /// The name of a group's current member set, which changes with each whole new list; empty for
-    /// another resource.
+    /// Which list of members a group has; that of a resource without members is always the same.
     #[must_use]
-    pub fn member_set(&self) -> &str {
-        self.group.as_ref().map_or("", |group| &group.set)
+    pub fn member_list_id(&self) -> MemberListId {
+        let group = self.group.as_ref();
+        MemberListId(group.map_or_else(String::new, |group| group.set.clone()))
     }
 
     /// Whether it is a group that has ever been a member of another one.

@@ -35,7 +35,7 @@ pub use groups::{
     Memberships, Nesting,
 };
 pub use index_version::{IndexEntries, IndexVersion};
-pub use item::Stored;
+pub use item::{MemberListId, Stored};
 #[cfg(feature = "worker")]
 pub use journal::JournalRecord;
 pub use journal::{Finished, Journal, LEASE_MILLIS, Unfinished};

@@ -16,6 +16,7 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, PageStart, Paging, Query};
 use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::provider::resource_id;
+use crate::store::MemberListId;
 
 /// What a cursor holds.
 #[derive(Serialize, Deserialize)]
@@ -26,9 +27,9 @@ struct MemberCursor {
     /// The same of the pages behind it, the nearest last.
     #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
     behind: Vec<Option<String>>,
-    /// The set that is walked; when another takes its place the walk is over.
+    /// The list that is walked; the walk is over when another list replaces it.
     #[serde(rename = "s")]
-    set: String,
+    list: MemberListId,
     /// When the cursor stops leading on, in seconds since the Unix epoch.
     #[serde(rename = "e")]
     expires: u64,
@@ -58,13 +59,13 @@ pub(in super::super) async fn member_page(
     let scope = context.scope;
     let known = resource_id(resource_type, id)?;
     let group = existing(scope, resource_type, &known).await?;
-    let set = group.member_set();
+    let list = group.member_list_id();
     let binding = format!(
         "{}\n{}\nmembers of {id}",
         scope.tenant.id, scope.caller.credential
     );
     let from = cursor
-        .map(|cursor| open(context, cursor, &binding, set))
+        .map(|cursor| open(context, cursor, &binding, &list))
         .transpose()?;
     let size = query.page_size(&scope.tenant.rules.switches) as usize;
     let (after, behind) = match &from {
@@ -83,7 +84,7 @@ pub(in super::super) async fn member_page(
         let state = MemberCursor {
             after,
             behind,
-            set: set.to_owned(),
+            list: list.clone(),
             expires,
         };
         let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
@@ -112,7 +113,7 @@ fn open(
     context: &QueryContext<'_>,
     cursor: &str,
     binding: &str,
-    set: &str,
+    list: &MemberListId,
 ) -> Result<MemberCursor> {
     let payload = context.cursors.open(cursor, binding.as_bytes());
     let state: Option<MemberCursor> =
@@ -122,7 +123,7 @@ fn open(
             "The cursor was not given out for this list; begin with an empty cursor",
         )
     })?;
-    if state.expires <= context.clock.now_seconds() || state.set != set {
+    if state.expires <= context.clock.now_seconds() || state.list != *list {
         return Err(Error::expired_cursor(
             "The cursor is too old, or the members were replaced meanwhile; begin with an empty cursor",
         ));

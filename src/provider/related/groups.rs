@@ -145,7 +145,7 @@ struct Known {
 }
 
 impl Known {
-    /// Whether the membership is in the group's current set.
+    /// Whether the membership counts in its group as that was read.
     fn counts(&self, membership: &Membership) -> bool {
         let group = self.groups.get(&membership.group);
         group.is_some_and(|group| membership.counts_in(group))

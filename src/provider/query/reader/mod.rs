@@ -215,7 +215,7 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// Whether one of the memberships is in the group's current set.
+/// Whether one of the memberships counts in the group as it was read.
 pub(super) fn is_in(memberships: &[Membership], group: &Stored) -> bool {
     memberships
         .iter()
