@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::error::StoreError;
 use super::index_version::IndexVersion;
-use super::item::s;
 use super::items::{self, ConfigurationItem};
 use super::key_range::EVERY_KEY;
 use super::keys::{Key, SEPARATOR};
+use super::stored::s;
 use super::table::Table;
 use super::table::batch::{self, PlainWrite};
 use super::table::query::{ProjectedAttributes, Query};

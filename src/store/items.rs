@@ -177,7 +177,7 @@ mod tests {
     use serde::forward_to_deserialize_any;
 
     use super::*;
-    use crate::store::item::Stored;
+    use crate::store::stored::Stored;
 
     type Item = HashMap<String, AttributeValue>;
 

@@ -3,7 +3,7 @@
 use std::hash::Hasher;
 
 use super::error::StoreError;
-use super::item::{self, Item, s};
+use super::stored::{self, Item, s};
 use crate::identity::TenantId;
 use crate::protocol::schema::ResourceType;
 
@@ -45,8 +45,8 @@ pub(super) struct Key {
 impl Key {
     /// The key of an item that was read.
     pub(super) fn of(item: &mut Item) -> Result<Self, StoreError> {
-        let partition = Partition(item::take_text(item, "pk")?);
-        Ok(partition.key(item::take_text(item, "sk")?))
+        let partition = Partition(stored::take_text(item, "pk")?);
+        Ok(partition.key(stored::take_text(item, "sk")?))
     }
 
     /// The two attributes of the key: what a request names the item by, and what the item begins with.

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::groups::Member;
 use super::groups::set::{self, MemberSet};
-use super::item::{GroupState, Item, to_json, token};
 use super::items::{self, CounterItem};
 use super::keys::{self, Partition};
 use super::resources::write::{New, entry_item};
+use super::stored::{GroupState, Item, to_json, token};
 use super::table::Table;
 use crate::protocol::schema::ResourceType;
 

@@ -2,9 +2,9 @@
 //! beginning.
 
 use super::error::StoreError;
-use super::item::{self, Item};
 use super::items::{self, MarkItem};
 use super::key_range::KeyRange;
+use super::stored::{self, Item};
 use super::table::Table;
 use super::table::query::{Order, ProjectedAttributes, Query, Window};
 use super::table::write::Put;
@@ -30,7 +30,7 @@ impl PageMark {
         let item: MarkItem = items::from_item(item)?;
         let start_index = item.sk.parse();
         Ok(Self {
-            start_index: start_index.map_err(|_| item::malformed("sk"))?,
+            start_index: start_index.map_err(|_| stored::malformed("sk"))?,
             total: item.total,
             expires: item.expires,
             after: item.after,

@@ -12,7 +12,6 @@ mod configuration;
 mod error;
 mod groups;
 mod index_version;
-mod item;
 mod items;
 mod journal;
 mod key_range;
@@ -22,6 +21,7 @@ mod marks;
 mod plan;
 mod resources;
 mod signatures;
+mod stored;
 mod table;
 
 use tokio::time::Instant;
@@ -35,7 +35,6 @@ pub use groups::{
     Memberships, Nesting,
 };
 pub use index_version::{IndexEntries, IndexVersion};
-pub use item::{MemberListId, Stored};
 #[cfg(feature = "worker")]
 pub use journal::JournalRecord;
 pub use journal::{Finished, Journal, LEASE_MILLIS, Unfinished};
@@ -48,6 +47,7 @@ pub use resources::index::{IndexPage, Indexes, StrayEntry};
 pub use resources::write::{BodyChange, New, Write};
 pub use resources::{ResourcePage, Resources};
 pub use signatures::Signatures;
+pub use stored::{MemberListId, Stored};
 pub use table::Store;
 pub use table::allowance::CountLimit;
 pub use table::call::Backoff;

@@ -3,9 +3,9 @@
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::item::s;
 use super::items::{self, SignatureItem};
 use super::keys::SEPARATOR;
+use super::stored::s;
 use super::table::Table;
 use super::table::write::{Condition, Put};
 use crate::identity::CredentialId;

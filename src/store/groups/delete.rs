@@ -15,10 +15,10 @@ use super::sweep_set;
 use super::update::Guard;
 use crate::protocol::schema::{self, Registry, ResourceType};
 use crate::store::error::StoreError;
-use crate::store::item::{self, GroupState, Stored, n, s, signed, token};
 use crate::store::journal::{self, Lease, NewEntry, Note, Stage};
 use crate::store::resources::entry::Entries;
 use crate::store::resources::write::{self, Refusal};
+use crate::store::stored::{self, GroupState, Stored, n, s, signed, token};
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::transaction::Transaction;
 use crate::store::table::write::{Delete, Request, Update};
@@ -81,10 +81,10 @@ pub(super) async fn resume(
 ) -> Result<bool, StoreError> {
     let key = table.keys().resources(resource_type).key(id);
     let item = get::one(table, &key).await?;
-    let Some(mut item) = item.filter(item::is_deleted) else {
+    let Some(mut item) = item.filter(stored::is_deleted) else {
         return Ok(false);
     };
-    let entry = item::take_text(&mut item, "del")?;
+    let entry = stored::take_text(&mut item, "del")?;
     let tombstone = Stored::from_item(item)?;
     tombstone.check_write()?;
     let job = DeleteJob {

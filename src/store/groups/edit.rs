@@ -14,7 +14,7 @@ use super::set::{MemberSet, Removal, may_lose};
 use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, typed, update};
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
-use crate::store::item::Stored;
+use crate::store::stored::Stored;
 use crate::store::table::Table;
 
 /// What is left of a change without the members to add who are there already, and those to remove who

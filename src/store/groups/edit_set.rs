@@ -16,9 +16,9 @@ use super::set::{MemberSet, Removal, may_lose};
 use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, update_noted};
 use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::error::StoreError;
-use crate::store::item::{GroupState, Stored};
 use crate::store::journal::{Lease, NewEntry, Note};
 use crate::store::resources::Resources;
+use crate::store::stored::{GroupState, Stored};
 use crate::store::table::Table;
 
 /// Transactions under way at once.

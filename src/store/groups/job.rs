@@ -70,7 +70,7 @@ impl Work for Job {
 mod tests {
     use super::*;
     use crate::store::groups::member::Member;
-    use crate::store::item::GroupState;
+    use crate::store::stored::GroupState;
 
     #[test]
     fn entries_of_earlier_versions_are_read_and_others_are_not() {

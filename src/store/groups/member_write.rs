@@ -11,7 +11,7 @@ use super::set::{MemberSet, Removal};
 use super::update::exists;
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
-use crate::store::item::{self, GroupState, Item, token};
+use crate::store::stored::{self, GroupState, Item, token};
 use crate::store::table::Table;
 use crate::store::table::call::Backoff;
 use crate::store::table::transaction::{Refused, Transaction};
@@ -152,7 +152,7 @@ impl Left {
                     self.again.extend(member.map(|member| (id, member)));
                 } else {
                     // The group has not counted the addition, whose writer may have died before.
-                    let stamp = item.and_then(|item| item::number(item, "stamp").ok());
+                    let stamp = item.and_then(|item| stored::number(item, "stamp").ok());
                     applied.is_owed |= stamp.is_some_and(|stamp| stamp >= state.member_revision);
                 }
             }

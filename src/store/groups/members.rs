@@ -7,10 +7,10 @@ use futures_util::future::try_join_all;
 use super::member::Member;
 use super::set::MemberSet;
 use crate::store::error::StoreError;
-use crate::store::item::{self, GroupState, Item, Stored};
 use crate::store::items::{self, MemberItem};
 use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::{Key, Partition};
+use crate::store::stored::{self, GroupState, Item, Stored};
 use crate::store::table::allowance::CountLimit;
 use crate::store::table::query::{self, ProjectedAttributes, Query, Window};
 use crate::store::table::{Table, get};
@@ -168,7 +168,7 @@ impl<'t> Members<'t> {
         let items = get::many(self.table, keys.collect(), ProjectedAttributes::Keys).await?;
         let ids = items
             .into_iter()
-            .map(|mut item| item::take_text(&mut item, "sk"));
+            .map(|mut item| stored::take_text(&mut item, "sk"));
         ids.collect()
     }
 }
@@ -189,8 +189,8 @@ pub(super) async fn stamps(
         .collect::<std::collections::BTreeSet<Key>>();
     let items = get::many(table, keys, ProjectedAttributes::All).await?;
     let stamps = items.into_iter().map(|mut item| {
-        let id = item::take_text(&mut item, "sk")?;
-        Ok((id, item::number(&item, "stamp")?))
+        let id = stored::take_text(&mut item, "sk")?;
+        Ok((id, stored::number(&item, "stamp")?))
     });
     stamps.collect()
 }

@@ -6,10 +6,10 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::store::error::StoreError;
-use crate::store::item::{self, Item, Stored};
 use crate::store::items::{self, MembershipItem};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{self, Key, Partition, SEPARATOR};
+use crate::store::stored::{self, Item, Stored};
 use crate::store::table::Table;
 use crate::store::table::query::{ProjectedAttributes, Query, Window};
 
@@ -218,6 +218,6 @@ fn read(item: Item) -> Result<Membership, StoreError> {
             set,
             shard,
         }),
-        _ => Err(item::malformed("sk")),
+        _ => Err(stored::malformed("sk")),
     }
 }

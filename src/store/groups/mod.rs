@@ -32,9 +32,9 @@ mod update;
 use std::collections::BTreeMap;
 
 use super::error::StoreError;
-use super::item::{Stored, n, token};
 use super::resources::entry::Entries;
 use super::resources::write::New;
+use super::stored::{Stored, n, token};
 use super::table::Table;
 use super::table::write::Update;
 use crate::protocol::schema::{Registry, ResourceType};

@@ -12,10 +12,10 @@ use super::member::Member;
 use super::members::Members;
 use crate::protocol::schema::{MembershipAttribute, Registry, ResourceType};
 use crate::store::error::StoreError;
-use crate::store::item::{self, Item, Stored, yes};
 use crate::store::items::{self, NestingItem};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{self, NESTED, SEPARATOR};
+use crate::store::stored::{self, Item, Stored, yes};
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::query::{ProjectedAttributes, Query};
 use crate::store::table::write::Update;
@@ -72,7 +72,7 @@ impl<'t> Nesting<'t> {
         let has_nested = items.iter().any(is_mark);
         let group = items
             .into_iter()
-            .find(|item| !is_mark(item) && !item::is_deleted(item));
+            .find(|item| !is_mark(item) && !stored::is_deleted(item));
         Ok((group.map(Stored::from_item).transpose()?, has_nested))
     }
 }

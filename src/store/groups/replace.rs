@@ -13,9 +13,9 @@ use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, keep_member
 use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::error::StoreError;
 use crate::store::index_version::INDEX_VERSION;
-use crate::store::item::{GroupState, Stored};
 use crate::store::resources::entry::Entries;
 use crate::store::resources::write::{self, New};
+use crate::store::stored::{GroupState, Stored};
 use crate::store::table::Table;
 
 /// A whole new list, or nothing if it is the list that is there. A list that differs by one member is a

@@ -19,11 +19,11 @@ use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, update_note
 use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::error::StoreError;
 use crate::store::index_version::{FIRST_INDEX_VERSION, INDEX_VERSION};
-use crate::store::item::{GroupState, Stored};
 use crate::store::journal::{Lease, NewEntry, Note, Stage};
 use crate::store::resources::Resources;
 use crate::store::resources::entry::Entries;
 use crate::store::resources::write::{self, BodyChange, New, Write};
+use crate::store::stored::{GroupState, Stored};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
 

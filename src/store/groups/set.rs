@@ -8,10 +8,10 @@
 
 use super::member::{self, Member};
 use crate::store::error::StoreError;
-use crate::store::item::{GroupState, Item, Stored, n, token};
 use crate::store::items::{self, MemberItem, MembershipItem};
 use crate::store::keys::{self, Key, Keys, Partition};
 use crate::store::resources::write::New;
+use crate::store::stored::{GroupState, Item, Stored, n, token};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::write::{Condition, Delete, Put, Update};

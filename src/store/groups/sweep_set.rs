@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::set::MemberSet;
 use crate::store::error::StoreError;
-use crate::store::item::{self, GroupState, Item};
 use crate::store::journal::{Lease, NewEntry};
 use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::Partition;
+use crate::store::stored::{self, GroupState, Item};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::query::{ProjectedAttributes, Query, Window};
@@ -101,6 +101,6 @@ async fn some_members(table: &Table, partition: &Partition) -> Result<Vec<String
     };
     let query = Query::new(partition, &EVERY_KEY, ProjectedAttributes::Keys).within(window);
     let page = query.page(table).await?;
-    let id = |mut item: Item| item::take_text(&mut item, "sk");
+    let id = |mut item: Item| stored::take_text(&mut item, "sk");
     page.items.into_iter().map(id).collect()
 }

@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::{LEASE_MILLIS, Lease, Stage, lease_end, lost};
 use crate::store::error::StoreError;
-use crate::store::item::{self, Item, n, s, token};
 use crate::store::items::{self, JournalItem};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{Key, SEPARATOR};
+use crate::store::stored::{self, Item, n, s, token};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::query::{ProjectedAttributes, Query};
@@ -206,7 +206,7 @@ impl Lease {
         let items = items(table, &range).await?;
         let parts = items
             .into_iter()
-            .filter_map(|mut item| item::take_text(&mut item, "sk").ok());
+            .filter_map(|mut item| stored::take_text(&mut item, "sk").ok());
         delete(table, parts.collect()).await
     }
 }

@@ -9,9 +9,9 @@ use super::entry::{self, PART, begun};
 use super::{Lease, Stage, Work, lease_end};
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
-use crate::store::item::{self, n, s, token};
 use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::SEPARATOR;
+use crate::store::stored::{self, n, s, token};
 use crate::store::table::write::Update;
 use crate::store::table::{Table, get};
 
@@ -243,14 +243,14 @@ impl<'t> Journal<'t> {
         };
         let key = self.table.keys().resources(resource_type).key(id);
         let item = get::one(self.table, &key).await?;
-        Ok(item.is_some_and(|item| item::is_newer(&item)))
+        Ok(item.is_some_and(|item| stored::is_newer(&item)))
     }
 
     /// Whether an entry is as it was read. One that cannot be parsed may have lost its further parts
     /// because its writer was ending it while it was read.
     async fn is_still_there(self, entry: &StoredEntry) -> Result<bool, StoreError> {
         let head = get::one(self.table, &entry::key(self.table, &entry.key)).await?;
-        Ok(head.is_some_and(|head| item::number(&head, "leaseUntil").ok() == entry.lease_until))
+        Ok(head.is_some_and(|head| stored::number(&head, "leaseUntil").ok() == entry.lease_until))
     }
 
     /// Every entry, the oldest first; and the keys of orphans, which are parts of entries that were
@@ -260,10 +260,10 @@ impl<'t> Journal<'t> {
         let mut orphans = Vec::new();
         let now = self.table.now_millis();
         for mut item in entry::items(self.table, &EVERY_KEY).await? {
-            let key = item::take_text(&mut item, "sk")?;
-            let is_part = item::take_text(&mut item, "kind").is_ok_and(|kind| kind == PART);
-            let text = item::take_text(&mut item, "work").unwrap_or_default();
-            let lease_until = item::number(&item, "leaseUntil").ok();
+            let key = stored::take_text(&mut item, "sk")?;
+            let is_part = stored::take_text(&mut item, "kind").is_ok_and(|kind| kind == PART);
+            let text = stored::take_text(&mut item, "work").unwrap_or_default();
+            let lease_until = stored::number(&item, "leaseUntil").ok();
             match entries.last_mut() {
                 // The parts of an entry follow its head.
                 Some(entry) if is_part_of(&key, entry) => entry.text.push_str(&text),

@@ -15,7 +15,7 @@ mod record;
 use futures_util::future::BoxFuture;
 
 use super::error::StoreError;
-use super::item::{self, Item};
+use super::stored::{self, Item};
 use super::table::Table;
 use crate::protocol::schema::Registry;
 
@@ -76,7 +76,7 @@ impl Stage {
     }
 
     fn read(head: &Item) -> Result<Self, StoreError> {
-        match item::number(head, "step")? {
+        match stored::number(head, "step")? {
             0 => Ok(Self::Begun),
             1 => Ok(Self::Made),
             2 => Ok(Self::Refused),

@@ -7,10 +7,10 @@ use super::entry::{Entries, Entry};
 use super::write::{self, Refusal};
 use crate::protocol::schema::{Index, ResourceType};
 use crate::store::error::StoreError;
-use crate::store::item::{self, Stored, n, s, token};
 use crate::store::items::{self, IndexItem};
 use crate::store::key_range::{EVERY_KEY, KeyRange};
 use crate::store::keys::{self, Key, Partition};
+use crate::store::stored::{self, Stored, n, s, token};
 use crate::store::table::allowance::CountLimit;
 use crate::store::table::query::{ProjectedAttributes, Query, Window};
 use crate::store::table::transaction::Transaction;
@@ -172,7 +172,7 @@ impl<'t> Indexes<'t> {
             .collect();
         let mut found = HashSet::new();
         for mut item in get::many(self.table, wanted, ProjectedAttributes::All).await? {
-            let id = item::take_text(&mut item, "id")?;
+            let id = stored::take_text(&mut item, "id")?;
             found.insert((Key::of(&mut item)?, id));
         }
         let is_missing =

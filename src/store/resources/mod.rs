@@ -11,8 +11,8 @@ use std::collections::HashMap;
 
 use super::error::StoreError;
 use super::index_version::INDEX_VERSION;
-use super::item::{self, Item, Stored, n, s, token};
 use super::key_range::EVERY_KEY;
+use super::stored::{self, Item, Stored, n, s, token};
 use super::table::query::{ProjectedAttributes, Query, Window};
 use super::table::write::{Condition, Delete, Update};
 use super::table::{Table, get};
@@ -51,7 +51,7 @@ impl<'t> Resources<'t> {
     ) -> Result<Option<Stored>, StoreError> {
         let key = self.table.keys().resources(resource_type).key(id);
         let item = get::one(self.table, &key).await?;
-        item.filter(|item| !item::is_deleted(item))
+        item.filter(|item| !stored::is_deleted(item))
             .map(Stored::from_item)
             .transpose()
     }
@@ -90,7 +90,7 @@ impl<'t> Resources<'t> {
             .await?;
         let found = found
             .into_iter()
-            .map(|mut item| item::take_text(&mut item, "sk"));
+            .map(|mut item| stored::take_text(&mut item, "sk"));
         let mut found = found.collect::<Result<Vec<_>, _>>()?;
         found.sort_unstable();
         Ok(found)
@@ -106,7 +106,7 @@ impl<'t> Resources<'t> {
         let partition = self.table.keys().resources(resource_type);
         let keys = ids.iter().map(|id| partition.key(id));
         let mut items = get::many(self.table, keys.collect(), shown).await?;
-        items.retain(|item| !item::is_deleted(item));
+        items.retain(|item| !stored::is_deleted(item));
         Ok(items)
     }
 
@@ -124,7 +124,7 @@ impl<'t> Resources<'t> {
             Query::new(&partition, &EVERY_KEY, ProjectedAttributes::Resource).within(window);
         let page = query.page(self.table).await?;
         let items = page.items.into_iter();
-        let living = items.filter(|item| !item::is_deleted(item));
+        let living = items.filter(|item| !stored::is_deleted(item));
         Ok(ResourcePage {
             resources: living.map(Stored::from_item).collect::<Result<_, _>>()?,
             next: page.next,

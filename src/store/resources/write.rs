@@ -5,9 +5,9 @@ use super::entry::{Entries, Entry};
 use crate::protocol::schema::ResourceType;
 use crate::store::error::StoreError;
 use crate::store::index_version::INDEX_VERSION;
-use crate::store::item::{self, Item, Stored, n, s, signed, token};
 use crate::store::items::{self, IndexItem};
 use crate::store::keys::{self, Keys};
+use crate::store::stored::{self, Item, Stored, n, s, signed, token};
 use crate::store::table::Table;
 use crate::store::table::transaction::{MAX_STEPS, Refused, Transaction};
 use crate::store::table::write::{Check, Condition, Delete, Put, Request, Update};
@@ -413,7 +413,7 @@ impl Refusal {
     /// What the refusal means for a write of a resource that was read before.
     pub(super) fn into_error(self, item: Option<&Item>) -> StoreError {
         match self {
-            Self::Resource => item::mismatch(item),
+            Self::Resource => stored::mismatch(item),
             Self::Is(error) => error,
             Self::NotHeld(_) | Self::Never => StoreError::VersionMismatch,
         }

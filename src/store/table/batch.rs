@@ -7,8 +7,8 @@ use super::call::{Backoff, passes};
 use super::meter::Account;
 use super::{Table, broken};
 use crate::store::error::StoreError;
-use crate::store::item::Item;
 use crate::store::keys::Key;
+use crate::store::stored::Item;
 
 /// The most items that DynamoDB takes in one BatchWriteItem.
 const MAX_ITEMS: usize = 25;

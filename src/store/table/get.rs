@@ -10,8 +10,8 @@ use super::meter::Account;
 use super::query::ProjectedAttributes;
 use super::{Table, broken};
 use crate::store::error::StoreError;
-use crate::store::item::Item;
 use crate::store::keys::Key;
+use crate::store::stored::Item;
 
 /// The most keys that DynamoDB takes in one BatchGetItem.
 const MAX_BATCH: usize = 100;

@@ -10,9 +10,9 @@ use super::allowance::{Allowance, CountLimit};
 use super::call::passes;
 use super::meter::{self, Account};
 use crate::store::error::StoreError;
-use crate::store::item::{Item, s};
 use crate::store::key_range::{EVERY_KEY, KeyRange};
 use crate::store::keys::Partition;
+use crate::store::stored::{Item, s};
 
 /// A page of more items may keep the embedded table busy longer than many other calls together.
 const LONG_PAGE: usize = 200;

@@ -11,7 +11,7 @@ use super::step::step;
 use super::write::Request;
 use crate::protocol::error::BoxError;
 use crate::store::error::StoreError;
-use crate::store::item::{self, Item};
+use crate::store::stored::{self, Item};
 
 /// The most steps that DynamoDB takes in one transaction.
 pub(in crate::store) const MAX_STEPS: usize = 100;
@@ -159,7 +159,7 @@ fn refused<R>(
     // Whichever step is refused first, one item that this write has written says that all are.
     if reasons
         .iter()
-        .any(|reason| is_condition(reason) && item::rid(reason.item()) == Some(token))
+        .any(|reason| is_condition(reason) && stored::rid(reason.item()) == Some(token))
     {
         return Ok(Ok(()));
     }

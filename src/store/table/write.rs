@@ -12,8 +12,8 @@ use super::Table;
 use super::call::{Failure, is_too_large, passes};
 use super::meter::Account;
 use crate::store::error::StoreError;
-use crate::store::item::{self, Item, s};
 use crate::store::keys::Key;
+use crate::store::stored::{self, Item, s};
 
 /// A write of one item, or a check of one that is not written.
 #[derive(Debug)]
@@ -257,8 +257,8 @@ impl Update {
         match self.call(table, ReturnValue::AllNew).await? {
             Ok(item) => Ok(item),
             // An earlier attempt took effect, and its answer was lost.
-            Err(Some(item)) if item::rid(Some(&item)) == Some(token) => Ok(item),
-            Err(item) => Err(item::mismatch(item.as_ref())),
+            Err(Some(item)) if stored::rid(Some(&item)) == Some(token) => Ok(item),
+            Err(item) => Err(stored::mismatch(item.as_ref())),
         }
     }
 
