@@ -112,6 +112,12 @@ impl KeyRange {
             && self.to.as_deref().is_none_or(|to| key < to)
     }
 
+    /// The index text that a sort key stands for, of a claim and of an entry alike.
+    #[must_use]
+    pub fn text_of(key: &str) -> &str {
+        key.split_once(SEPARATOR).map_or(key, |(text, _)| text)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         matches!((&self.from, &self.to), (Some(from), Some(to)) if from >= to)
     }
@@ -140,6 +146,7 @@ mod tests {
                             expected(key),
                             "{key} {name} {operand}"
                         );
+                        assert_eq!(KeyRange::text_of(&sort_key), key);
                     }
                 }
             };

@@ -99,8 +99,7 @@ impl Range {
             Order::Ascending => inside.next(),
             Order::Descending => inside.next_back(),
         };
-        let text = key.split(keys::SEPARATOR).next();
-        first.map(String::as_str) == text
+        first.is_some_and(|text| text == KeyRange::text_of(key))
     }
 
     /// Where a resource stands in the order of the values. It must be complete.

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use super::{Batch, BatchRequest, MAX_BY_ID};
 use crate::protocol::error::{Error, Result};
-use crate::protocol::key::{SEPARATOR, unordered_prefix};
+use crate::protocol::key::unordered_prefix;
 use crate::protocol::schema::{Index, ResourceType};
 use crate::store::{IndexPage, KeyRange, Order, Range, Stored, TenantStore, Window};
 
@@ -263,10 +263,9 @@ pub(in super::super) async fn all_tied(
 /// The first entry whose place an index does not tell, and what the texts of all those begin with that
 /// are in no order together with it.
 fn first_unordered(entries: &[(String, String)]) -> Option<(usize, String)> {
-    let prefixes = entries.iter().map(|(key, _)| {
-        let text = key.split(SEPARATOR).next()?;
-        unordered_prefix(text)
-    });
+    let prefixes = entries
+        .iter()
+        .map(|(key, _)| unordered_prefix(KeyRange::text_of(key)));
     let mut unordered = prefixes
         .enumerate()
         .filter_map(|(position, prefix)| Some((position, prefix?.to_owned())));
