@@ -1,4 +1,5 @@
-//! A stored resource, and its item.
+//! A resource as it is stored, how its item is read, and the values that items are made of.
+//! The types of whole items are in `items.rs`.
 
 use std::collections::HashMap;
 
