@@ -12,13 +12,22 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, excerpt};
 use crate::key::Key;
-use crate::message::SortOrder;
 use crate::path::AttributePath;
 use crate::profile::Reading;
 use crate::schema::{Attribute, BoundPath, Mutability, ResourceType, Returned};
 use crate::work::{Work, steps_to_compare};
 
 pub use border::Border;
+
+/// Which end of a sorted list comes first (RFC 7644 §3.4.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SortOrder {
+    /// Smallest first.
+    #[default]
+    Ascending,
+    /// Largest first.
+    Descending,
+}
 
 /// How the resources of one type are sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]

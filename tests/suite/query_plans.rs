@@ -7,9 +7,8 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::filter::Filter;
-use scim_lambda::protocol::message::SortOrder;
 use scim_lambda::protocol::profile::{Reading, Rules};
-use scim_lambda::protocol::sort::SortBy;
+use scim_lambda::protocol::sort::{SortBy, SortOrder};
 use scim_lambda::provider::Scope;
 use serde_json::{Map, Value, json};
 

@@ -15,7 +15,7 @@ pub use list::{ListResponse, Paging};
 pub use meta::{Meta, make_absolute, render, render_object, with_absolute_references};
 pub use parameters::Parameters;
 pub(crate) use search::integer_parameter;
-pub use search::{MAX_NAMES, PageStart, Query, QueryFilter, Selection, SortOrder};
+pub use search::{MAX_NAMES, PageStart, Query, QueryFilter, Selection};
 
 use serde_json::{Map, Value};
 

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::filter::{self, Filter};
 use crate::json;
 use crate::profile::{Reading, Switches, Tolerance};
+use crate::sort::SortOrder;
 use crate::urn;
 
 /// A query, checked for everything that does not need a resource type.
@@ -52,16 +53,6 @@ pub struct Selection {
     pub attributes: Vec<String>,
     /// The names to leave out.
     pub excluded_attributes: Vec<String>,
-}
-
-/// Which end of a sorted list comes first (RFC 7644 §3.4.2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum SortOrder {
-    /// Smallest first.
-    #[default]
-    Ascending,
-    /// Largest first.
-    Descending,
 }
 
 /// How the page is named.

@@ -14,6 +14,8 @@ pub struct BoundPath {
     /// Member names: an extension's URN, the attribute, the sub-attribute; none for an element that
     /// is the value itself.
     steps: Vec<Box<str>>,
+    /// Whether the last name is that of a sub-attribute.
+    ends_below: bool,
     /// The full notation.
     index_path: Box<str>,
     /// How the values at the end are compared.
@@ -39,6 +41,7 @@ impl BoundPath {
         let is_primary = target.attribute.is_some_and(|parent| parent.multi_valued);
         Self {
             steps: urn.into_iter().chain(names).map(Into::into).collect(),
+            ends_below: target.sub_attribute.is_some(),
             index_path,
             collation: target.leaf().map_or(WHOLE, Collation::from),
             false_if_missing: is_primary && target.sub_attribute.is_some_and(is_primary_flag),
@@ -59,6 +62,7 @@ impl BoundPath {
         let is_primary = sub_attribute.is_some_and(is_primary_flag);
         Self {
             steps: sub_attribute.iter().map(|sub| sub.name().into()).collect(),
+            ends_below: sub_attribute.is_some(),
             index_path: index_path.into(),
             collation: sub_attribute.unwrap_or(attribute).into(),
             false_if_missing: attribute.multi_valued && is_primary,
@@ -77,6 +81,15 @@ impl BoundPath {
     #[must_use]
     pub fn member(&self) -> &str {
         self.steps.first().map_or("", |step| step)
+    }
+
+    /// The sub-attribute that the path ends in; nothing for a path to an attribute, or to an extension.
+    #[must_use]
+    pub fn sub_attribute(&self) -> Option<&str> {
+        self.steps
+            .last()
+            .filter(|_| self.ends_below)
+            .map(AsRef::as_ref)
     }
 
     /// How the values are compared.

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::SortKey;
+use super::SortOrder;
 use crate::key::{Key, unordered_prefix_of};
-use crate::message::SortOrder;
 
 /// The bytes of a key that a border holds. A cursor with a border of this length is accepted in a URL
 /// whatever characters the key has.
@@ -98,12 +98,12 @@ impl Border {
         }
     }
 
-    /// How a key compares with the border's, if that can be told.
+    /// How a key compares with the border's; nothing if the border does not hold enough of its key.
     fn compare(&self, key: &Key<'_>, beginning: &str, exact: Option<&Key<'_>>) -> Option<Ordering> {
         if let Some(exact) = exact {
             return Some(key.cmp(exact));
         }
-        // One more character, which has up to four bytes, or a pair: so a longer key is told.
+        // One more character, which has up to four bytes, or a pair: a longer key is seen to be longer.
         let (other, _) = key.beginning(MAX_BYTES + 4);
         match &self.hash {
             Some(_) if other.starts_with(beginning) => self.is_of(key).then_some(Ordering::Equal),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_exact_key_what_cannot_be_told_is_behind() {
+    fn without_the_exact_key_what_cannot_be_compared_is_behind() {
         let long = "a".repeat(2_000);
         for order in [SortOrder::Ascending, SortOrder::Descending] {
             let here = place(Some(&long), "2", order);

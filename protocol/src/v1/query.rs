@@ -114,9 +114,10 @@ pub fn embeds_user(view: View<'_>, parameters: &Parameters) -> bool {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::message::{PageStart, SortOrder};
+    use crate::message::PageStart;
     use crate::profile::Rules;
     use crate::schema::Registry;
+    use crate::sort::SortOrder;
 
     fn queried(name: &str, dialect: Dialect, text: &str) -> Result<Queried> {
         let view = View {

@@ -10,10 +10,10 @@ use super::super::Scope;
 use super::Over;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
-use crate::protocol::message::{Query, QueryFilter, Selection, SortOrder};
+use crate::protocol::message::{Query, QueryFilter, Selection};
 use crate::protocol::profile::Reading;
 use crate::protocol::schema::{IndexState, ResourceType};
-use crate::protocol::sort::SortBy;
+use crate::protocol::sort::{SortBy, SortOrder};
 use crate::store::{Access, Plan, Total};
 
 /// A query, with everything decided that does not need the table.

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::protocol::filter::CompareOp;
-use crate::protocol::message::SortOrder;
 use crate::protocol::schema::Index;
-use crate::protocol::sort::{SortBy, SortKey};
+use crate::protocol::sort::{SortBy, SortKey, SortOrder};
 use crate::store::key_range::KeyRange;
 use crate::store::keys;
 use crate::store::resources::entry::Entries;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::{Access, Branch, Plan, Range, Total};
 use crate::protocol::filter::{BoundFilter, CompareOp, Comparison};
 use crate::protocol::key::{Bounds, IndexRange};
-use crate::protocol::message::SortOrder;
 use crate::protocol::schema::{BoundPath, Index, MembershipAttribute, ResourceType};
-use crate::protocol::sort::SortBy;
+use crate::protocol::sort::{SortBy, SortOrder};
 use crate::store::key_range::KeyRange;
 use crate::store::table::query::Order;
 
@@ -199,7 +198,7 @@ impl Planner<'_> {
             let BoundFilter::Compare(comparison) = test else {
                 return None;
             };
-            let (_, name) = comparison.path.index_path().rsplit_once('.')?;
+            let name = comparison.path.sub_attribute()?;
             let attribute = format!("{}.{name}", path.index_path());
             Some(self.compare(part, &attribute, comparison))
         });

@@ -1,8 +1,8 @@
 use super::*;
 use crate::protocol::filter::Filter;
-use crate::protocol::message::SortOrder;
 use crate::protocol::profile::{Profile, Reading, Rules};
 use crate::protocol::schema::{Index, Registry};
+use crate::protocol::sort::SortOrder;
 
 fn plan(type_name: &str, filter: &str, sort: &str) -> Plan {
     plan_in(Registry::builtin(), type_name, filter, sort)
