@@ -1,7 +1,8 @@
 //! The switches of a tenant as a table: what each is called, what it takes, what it means.
 //!
-//! The values are members of [`Switches`]; what is said about them is said here once. The README's
-//! table is checked against this one.
+//! The values, and their defaults, are members of [`Switches`] in `profile`. A new switch takes a member
+//! there with its default, a row in [`SWITCHES`], and the same row in the README's table: tests compare
+//! the three.
 
 use std::fmt;
 
@@ -138,37 +139,35 @@ impl Switch {
     }
 }
 
-impl Switches {
-    /// Checks that every number is in its range.
-    ///
-    /// # Errors
-    /// `InvalidValue` naming the switch, its value and its range.
-    pub fn check(&self) -> Result<()> {
-        let members = members(self);
-        for Switch { name, range, .. } in SWITCHES {
-            let number = members[name].as_u64();
-            if number.is_some_and(|number| range.nearest(number) != number) {
-                let value = &members[name];
-                return Err(Error::invalid_value(format!(
-                    "The switch {name} takes {range}, not {value}"
-                )));
-            }
+/// Checks that every number is in its range.
+///
+/// # Errors
+/// `InvalidValue` naming the switch, its value and its range.
+pub fn check(switches: &Switches) -> Result<()> {
+    let members = members(switches);
+    for Switch { name, range, .. } in SWITCHES {
+        let number = members[name].as_u64();
+        if number.is_some_and(|number| range.nearest(number) != number) {
+            let value = &members[name];
+            return Err(Error::invalid_value(format!(
+                "The switch {name} takes {range}, not {value}"
+            )));
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// The same switches with numbers out of range at the nearest value in range, which is how a
-    /// configuration counts that was stored before there was a range.
-    #[must_use]
-    pub fn within_range(&self) -> Self {
-        let mut members = members(self);
-        for Switch { name, range, .. } in SWITCHES {
-            if let Some(number) = members[name].as_u64() {
-                members[name] = range.nearest(number).into();
-            }
+/// The same switches with numbers out of range at the nearest value in range, which is how a
+/// configuration counts that was stored before there was a range.
+#[must_use]
+pub fn within_range(switches: &Switches) -> Switches {
+    let mut members = members(switches);
+    for Switch { name, range, .. } in SWITCHES {
+        if let Some(number) = members[name].as_u64() {
+            members[name] = range.nearest(number).into();
         }
-        serde_json::from_value(members.into()).expect("a switch keeps its kind of value")
     }
+    serde_json::from_value(members.into()).expect("a switch keeps its kind of value")
 }
 
 impl SwitchValues {
@@ -247,11 +246,11 @@ mod tests {
             );
             for value in values {
                 let switches = with(name, value);
-                assert!(switches.check().is_ok(), "{name}");
-                assert_eq!(switches.within_range(), switches, "{name}");
+                assert!(check(&switches).is_ok(), "{name}");
+                assert_eq!(within_range(&switches), switches, "{name}");
             }
         }
-        assert!(Switches::default().check().is_ok());
+        assert!(check(&Switches::default()).is_ok());
     }
 
     #[test]
@@ -267,11 +266,11 @@ mod tests {
                 (u32::MAX, most),
             ] {
                 let switches = with(name, value.into());
-                let refused = switches.check().unwrap_err();
+                let refused = check(&switches).unwrap_err();
                 assert_eq!(refused.status(), 400);
                 let said = format!("The switch {name} takes {range}, not {value}");
                 assert_eq!(refused.detail(), said);
-                assert_eq!(switches.within_range(), with(name, nearest.into()));
+                assert_eq!(within_range(&switches), with(name, nearest.into()));
             }
         }
     }

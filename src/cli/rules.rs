@@ -9,7 +9,7 @@ use super::Failure;
 use crate::identity::TenantId;
 use crate::protocol::Error;
 use crate::protocol::profile::{Profile, Rules, Switches};
-use crate::protocol::switch::Switch;
+use crate::protocol::switch::{self, Switch};
 use crate::stack::Stack;
 use crate::store::{ConfigItem, Meter, TenantStore};
 
@@ -109,7 +109,7 @@ fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches,
         let takes = takes.unwrap_or_default();
         Failure(format!("Switch {name}={value}: {error}{takes}"))
     })?;
-    changed.check()?;
+    switch::check(&changed)?;
     Ok(changed)
 }
 

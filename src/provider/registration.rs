@@ -9,6 +9,7 @@ use super::administration::Administration;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{self, Index, Registry, Schema};
+use crate::protocol::switch;
 use crate::store::{
     BuildingIndex, ConfigItem, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig, TenantStore,
 };
@@ -161,7 +162,7 @@ async fn new_indexes(
 /// says.
 pub(super) async fn set_rules(admin: &Administration<'_>, rules: &Rules) -> Result<Vec<String>> {
     let tenant = admin.tenant;
-    rules.switches.check()?;
+    switch::check(&rules.switches)?;
     let store = admin.store();
     let config = store.configuration().read().await?;
     let turns = rules.switches.last_modified_index != config.rules.switches.last_modified_index;

@@ -14,6 +14,7 @@ use super::table::batch::{self, PlainWrite};
 use super::table::query::{ProjectedAttributes, Query};
 use super::table::write::Update;
 use crate::protocol::profile::Rules;
+use crate::protocol::switch;
 
 /// The largest schema or resource type that is registered, in bytes of its JSON text. DynamoDB takes
 /// items of 400 KB.
@@ -119,7 +120,7 @@ impl<'t> Configuration<'t> {
                 Some(("building", _)) => config.building.push(parse(&json)?),
                 _ if key == "config" => {
                     config.rules = parse(&json)?;
-                    config.rules.switches = config.rules.switches.within_range();
+                    config.rules.switches = switch::within_range(&config.rules.switches);
                 }
                 _ if key == INDEX_VERSION_KEY => config.index_version = parse(&json)?,
                 _ => {}

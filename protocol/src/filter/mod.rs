@@ -6,7 +6,6 @@
 
 mod bind;
 mod bound_filter;
-mod eval;
 mod operand;
 mod parse;
 mod sensitive;
