@@ -33,7 +33,8 @@ impl DateTime {
         Self::of_utc(instant)
     }
 
-    /// The instant so many milliseconds after (or before) 1970, if its year has four digits.
+    /// The instant with this distance from the Unix epoch, in milliseconds and negative before it, if its
+    /// year has four digits.
     #[must_use]
     pub fn from_unix_milliseconds(milliseconds: i64) -> Option<Self> {
         let instant = chrono::DateTime::<Utc>::from_timestamp_millis(milliseconds)?;
@@ -146,7 +147,7 @@ fn split_offset(text: &str) -> Option<(&str, TimeDelta)> {
     ))
 }
 
-/// A number written with exactly so many digits.
+/// A number written with exactly `width` digits.
 fn digits(text: &str, width: usize) -> Option<u32> {
     let fits = text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit());
     fits.then(|| text.parse().ok())?

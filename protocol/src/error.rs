@@ -20,7 +20,7 @@ pub struct Error {
     source: Option<BoxError>,
 }
 
-/// Every cause of failure that a client can be told about.
+/// Every cause of failure that an answer can name.
 ///
 /// [`status`](ErrorKind::status) and [`scim_type`](ErrorKind::scim_type) are the only places that
 /// turn a cause into something on the wire.

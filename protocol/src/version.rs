@@ -6,7 +6,7 @@
 //!
 //! An answer may show what is not part of the stored resource: the groups of a user, the names of a
 //! group's members. Then the tag has a suffix, a hash of that. `If-None-Match` of a read compares the
-//! whole tag, since a client that knows it need not be told anything. Every condition of a write, and
+//! whole tag, since a client that knows it has all that the answer would show. Every condition of a write, and
 //! `If-Match` of a read, compares the first part only: it asks whether the resource itself has changed.
 
 use std::fmt;

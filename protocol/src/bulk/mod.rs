@@ -41,7 +41,7 @@ pub struct BulkRequest {
 pub struct BulkEntry {
     /// What its result repeats.
     pub label: Label,
-    /// What it asks for, or why that cannot be told.
+    /// What it asks for, or why it cannot be read.
     pub operation: Result<BulkOperation>,
     /// Operations that complete the resource that a POST makes, such as those that make it a member
     /// of groups. They have no results of their own: if one fails, that is the result of the POST.

@@ -23,10 +23,10 @@ const EMPTY: &str = " !";
 /// [`escape`], as a hash says nothing of the order.
 const CUT: &str = " #";
 
-/// Texts up to so many bytes are not cut.
+/// The length of the longest text that is not cut, in bytes.
 const WHOLE: usize = 640;
-/// Longer texts are cut to so many, less at most a character and a half of a pair: every head is
-/// longer than every whole text, so the two never tie.
+/// The length to which longer texts are cut, in bytes; at most a character and half of a pair are
+/// missing. Every head is longer than every whole text, so the two never tie.
 const HEAD: usize = WHOLE + 5;
 
 /// The beginning of an instant's key that says the hour: `2026-11-23T03`.

@@ -1,11 +1,14 @@
 //! SCIM 1.1 as a second view on the same data: translation of requests into SCIM 2.0, and of 2.0
 //! resources into answers.
 //!
-//! Nothing else knows that 1.1 exists: a 1.1 body becomes a 2.0 body, a 1.1 PATCH becomes a PatchOp
+//! A 1.1 body becomes a 2.0 body, a 1.1 PATCH becomes a PatchOp
 //! message, a 1.1 query becomes a [`Query`](crate::message::Query), and a 2.0 resource becomes a 1.1
 //! resource. What comes out is meant to be read with the tolerances of the `default` profile, since
-//! a 1.1 client cannot know of a tenant's 2.0 profile. Errors and lists of 1.1 are written by
-//! [`message`](crate::message).
+//! a 1.1 client cannot know of a tenant's 2.0 profile.
+//!
+//! Outside this folder, 1.1 is known where its form is a small variant of the one of 2.0: errors and
+//! lists are written by [`message`](crate::message), results of bulk requests by
+//! [`bulk`](crate::bulk), and the tolerance `managerId` reads a name of 1.1 in a request of 2.0.
 //!
 //! Sources: draft-scim-core-schema-01 and draft-scim-api-01 ("SCIM 1.1"), and for [`Dialect::Ionic`]
 //! what the public clients of the Ionic API send.
