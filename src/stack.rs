@@ -1,6 +1,6 @@
 //! A deployment put together: the table, the secrets, and the service over both.
 //!
-//! It owns what a process is told by its environment:
+//! It owns what a process reads from its environment, but for `SCIM_LOG`, which `logs` reads:
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -10,7 +10,6 @@
 //! | `SCIM_SECRETS_FILE` | a local file to use instead of Secrets Manager |
 //! | `SCIM_PUBLIC_URL` | where clients reach the service, if that is not what the gateway says |
 //! | `SCIM_SERVER_TIMING` | `on` to tell in each answer what it cost |
-//! | `SCIM_LOG` | the least severe level that is logged; `info` if not set |
 //!
 //! Region, credentials and endpoints are the AWS SDK's own variables.
 

@@ -1,7 +1,7 @@
 //! The HTTP side: one router for Lambda, for the local server and for the tests.
 //!
-//! It owns paths, methods, media types, limits and headers, and turns a request into one call of
-//! the provider. It must not know how resources are stored or what a filter means.
+//! It owns paths, methods, media types, limits and headers, and turns requests into calls of
+//! the provider. It must not know the table, or what a filter means.
 //!
 //! A request takes this way: `observe` opens its log line, `dispatch` asks `route` what its path
 //! means, `open` who is calling and `action` what is asked for, and `v2` or `v1` carries the
