@@ -244,8 +244,11 @@ fn shown(reference: &Reference) -> String {
     }
 }
 
-/// The name of the module that a file holds: that of its folder for `mod.rs`.
+/// The name of the module that a file holds: that of its folder for `mod.rs` and for `tests.rs`.
 fn module(file: &str) -> &str {
-    let path = file.trim_end_matches("/mod.rs").trim_end_matches(".rs");
+    let path = file
+        .trim_end_matches("/mod.rs")
+        .trim_end_matches("/tests.rs")
+        .trim_end_matches(".rs");
     path.rsplit('/').next().unwrap_or(path)
 }
