@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// What a request may hold of memory for each byte of its body and of the resource. A parsed element of
-/// 14 bytes takes some 300, its index some 400 more.
-const BYTES_FOR_EACH: usize = 100;
+/// 14 bytes takes some 300, its index some 400 more, and twice that while the index grows.
+const BYTES_FOR_EACH: usize = 128;
 /// What any request holds, however small: tables that are made when they are first used, and the least
 /// room of every map and list.
 const BYTES_FOR_ANY: usize = 256 * 1024;
