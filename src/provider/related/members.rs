@@ -51,7 +51,7 @@ pub(super) async fn members_values(
             .collect()
     };
     let read: usize = visible.iter().flatten().map(Vec::len).sum();
-    // An empty group shows `[]`: there are clients that add nobody to a group without `members`.
+    // An empty group shows `[]`: some clients add no member to a group that is shown without `members`.
     let ids = groups.iter().map(|group| group.id.clone());
     let shown = ids.zip(visible);
     let related = |members: Option<Vec<Member>>| match members {
