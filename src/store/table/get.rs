@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::call::{Backoff, passes};
 use super::meter::Account;
 use super::query::ProjectedAttributes;
-use super::{Table, broken};
+use super::Table;
 use crate::store::error::StoreError;
 use crate::store::keys::Key;
 use crate::store::stored::Item;
@@ -49,10 +49,12 @@ pub(in crate::store) async fn many(
     keys: BTreeSet<Key>,
     shown: ProjectedAttributes,
 ) -> Result<Vec<Item>, StoreError> {
-    let keys: Vec<Key> = keys.into_iter().collect();
-    let batches = keys
-        .chunks(MAX_BATCH)
-        .map(|chunk| batch(table, chunk.iter().map(Key::to_item).collect(), shown));
+    let mut keys = keys.into_iter();
+    let chunks = std::iter::from_fn(|| {
+        let chunk: Vec<Key> = keys.by_ref().take(MAX_BATCH).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    });
+    let batches = chunks.map(|chunk| batch(table, chunk, shown));
     // Collected first: a stream that still held the closure would not be `Send`.
     let batches: Vec<_> = batches.collect();
     let found = stream::iter(batches).buffer_unordered(PARALLEL);
@@ -67,24 +69,25 @@ pub(in crate::store) async fn many(
 /// Reads up to 100 items, asking again for what a call leaves out.
 async fn batch(
     table: &Table,
-    mut wanted: Vec<Item>,
+    mut wanted: Vec<Key>,
     shown: ProjectedAttributes,
 ) -> Result<Vec<Item>, StoreError> {
     let mut found = Vec::with_capacity(wanted.len());
     let mut backoff = Backoff::default();
     loop {
-        let keys = KeysAndAttributes::builder()
-            .set_keys(Some(wanted))
-            .consistent_read(true)
-            .set_projection_expression(shown.expression())
-            .set_expression_attribute_names(shown.names())
-            .build();
-        let keys = keys.map_err(broken)?;
+        // Made for each attempt, because a copy for the next one would cost every read as much again.
         let attempt = || {
+            let keys = KeysAndAttributes::builder()
+                .set_keys(Some(wanted.iter().map(Key::to_item).collect()))
+                .consistent_read(true)
+                .set_projection_expression(shown.expression())
+                .set_expression_attribute_names(shown.names())
+                .build()
+                .expect("the keys are set");
             table
                 .client
                 .batch_get_item()
-                .request_items(&*table.name, keys.clone())
+                .request_items(&*table.name, keys)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
@@ -101,7 +104,10 @@ async fn batch(
         let left = output
             .unprocessed_keys
             .and_then(|mut tables| tables.remove(&*table.name));
-        wanted = left.map(|left| left.keys).unwrap_or_default();
+        let left = left.map(|left| left.keys).unwrap_or_default().into_iter();
+        wanted = left
+            .map(|mut key| Key::of(&mut key))
+            .collect::<Result<_, _>>()?;
         if wanted.is_empty() {
             return Ok(found);
         }
