@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::protocol::datetime::DateTime;
 use crate::protocol::error::{Error, Result};
-use crate::protocol::key::Key;
+use crate::protocol::key::{Key, text_in};
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, MembershipAttribute, ResourceType};
 use crate::store::{Entries, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
@@ -20,12 +20,12 @@ pub(super) fn entries(
     let mut entries = Entries::default();
     for index in &resource_type.indexes {
         if index.is_by_hour() {
-            let text = instant_key(modified).and_then(|key| key.text_in(index));
+            let text = instant_key(modified).and_then(|key| text_in(index, &key));
             entries.add(index, text.into_iter().collect());
             continue;
         }
         let keys = Key::all_of(&index.values, body);
-        let texts: Vec<String> = keys.iter().filter_map(|key| key.text_in(index)).collect();
+        let texts: Vec<String> = keys.iter().filter_map(|key| text_in(index, key)).collect();
         if claims_too(index, resource_type, rules) {
             entries.claim(index, texts.iter().cloned());
         }

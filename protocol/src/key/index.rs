@@ -65,48 +65,41 @@ pub enum Bounds {
     Before(String),
 }
 
-impl Key<'_> {
-    /// The text that the key has in an index; nothing for a key that the index cannot hold.
-    #[must_use]
-    pub fn text_in(&self, index: &Index) -> Option<String> {
-        match index.is_by_hour() {
-            true => self.hour_text().map(str::to_owned),
-            false => Some(self.index_text().text),
-        }
-    }
-
-    /// Where in an index the values are of which `value op key` holds, or nothing if it does not tell.
-    #[must_use]
-    pub fn range_in(&self, index: &Index, op: CompareOp) -> Option<IndexRange> {
-        match index.is_by_hour() {
-            true => self.hour_range(op),
-            false => self.index_range(op),
-        }
-    }
-
+impl IndexText {
     /// The key as text for an index.
-    pub(crate) fn index_text(&self) -> IndexText {
-        let text = escape(self.as_str());
+    pub(crate) fn of(key: &Key<'_>) -> Self {
+        let text = escape(key.as_str());
         if text.is_empty() {
-            return IndexText {
+            return Self {
                 text: EMPTY.to_owned(),
                 cut: false,
             };
         }
         if text.len() <= WHOLE {
-            return IndexText { text, cut: false };
+            return Self { text, cut: false };
         }
-        let text = format!("{}{CUT}{}", head(&text, HEAD), self.digest());
-        IndexText { text, cut: true }
+        let text = format!("{}{CUT}{}", head(&text, HEAD), digest(key));
+        Self { text, cut: true }
+    }
+}
+
+impl IndexRange {
+    /// Where in an index the values are of which `value op key` holds, or nothing if the index does not
+    /// tell.
+    #[must_use]
+    pub fn of(key: &Key<'_>, index: &Index, op: CompareOp) -> Option<Self> {
+        match index.is_by_hour() {
+            true => Self::of_hours(key, op),
+            false => Self::of_texts(key, op),
+        }
     }
 
-    /// Where the values are of which `value op key` holds, or nothing if an index does not tell. Nor
-    /// does it tell what comes before or after a key that is cut.
-    pub(crate) fn index_range(&self, op: CompareOp) -> Option<IndexRange> {
-        let IndexText { text, cut } = self.index_text();
+    /// The same in an index by texts. It does not tell what comes before or after a key that is cut.
+    pub(crate) fn of_texts(key: &Key<'_>, op: CompareOp) -> Option<Self> {
+        let IndexText { text, cut } = IndexText::of(key);
         let bounds = match op {
             CompareOp::Eq => Bounds::Equal(text),
-            CompareOp::Sw => return self.prefix_range(),
+            CompareOp::Sw => return Self::of_prefix(key),
             CompareOp::Ne | CompareOp::Co | CompareOp::Ew => return None,
             CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le if cut => return None,
             CompareOp::Gt => Bounds::From(format!("{text}{ESCAPE}")),
@@ -114,57 +107,65 @@ impl Key<'_> {
             CompareOp::Lt => Bounds::Before(text),
             CompareOp::Le => Bounds::Before(format!("{text}{ESCAPE}")),
         };
-        Some(IndexRange {
+        Some(Self {
             bounds,
             exact: true,
         })
     }
 
-    /// The text of the hour that an instant is in, for an index by hours; nothing for other keys.
-    pub(crate) fn hour_text(&self) -> Option<&str> {
-        let (hour, rest) = self.as_str().split_at_checked(HOUR)?;
-        (hour.as_bytes().get(10) == Some(&b'T') && rest.starts_with(':')).then_some(hour)
-    }
-
-    /// Where the hours are in which instants can be of which `value op key` holds, or nothing if an
-    /// index by hours does not tell.
-    pub(crate) fn hour_range(&self, op: CompareOp) -> Option<IndexRange> {
-        let hour = self.hour_text()?;
+    /// The same in an index by hours.
+    fn of_hours(key: &Key<'_>, op: CompareOp) -> Option<Self> {
+        let hour = hour_text(key)?;
         let bounds = match op {
             CompareOp::Eq => Bounds::Equal(hour.to_owned()),
             CompareOp::Gt | CompareOp::Ge => Bounds::From(hour.to_owned()),
             CompareOp::Lt | CompareOp::Le => Bounds::Before(format!("{hour}{ESCAPE}")),
             CompareOp::Ne | CompareOp::Co | CompareOp::Sw | CompareOp::Ew => return None,
         };
-        Some(IndexRange {
+        Some(Self {
             bounds,
             exact: false,
         })
     }
 
-    /// The first `bytes` bytes, or fewer, of the text that an index would hold if it cut no text, and
-    /// whether the text goes on behind them. These beginnings are ordered as the keys are.
-    pub(crate) fn beginning(&self, bytes: usize) -> (String, bool) {
-        let text = escape(self.as_str());
-        let beginning = head(&text, bytes).to_owned();
-        let is_cut = beginning.len() < text.len();
-        (beginning, is_cut)
-    }
-
-    /// A hash that tells the key apart from every other: that at the end of a cut text.
-    pub(crate) fn digest(&self) -> String {
-        URL_SAFE_NO_PAD.encode(Sha256::digest(self.as_str()))
-    }
-
     /// Where the keys are that begin with this one; every value begins with the empty string.
-    fn prefix_range(&self) -> Option<IndexRange> {
-        let text = escape(self.as_str());
+    fn of_prefix(key: &Key<'_>) -> Option<Self> {
+        let text = escape(key.as_str());
         let prefix = head(&text, WHOLE);
-        (!prefix.is_empty()).then(|| IndexRange {
+        (!prefix.is_empty()).then(|| Self {
             exact: prefix.len() == text.len(),
             bounds: Bounds::Prefix(prefix.to_owned()),
         })
     }
+}
+
+/// The text that a key has in an index; nothing for a key that the index cannot hold.
+#[must_use]
+pub fn text_in(index: &Index, key: &Key<'_>) -> Option<String> {
+    match index.is_by_hour() {
+        true => hour_text(key).map(str::to_owned),
+        false => Some(IndexText::of(key).text),
+    }
+}
+
+/// The text of the hour that an instant is in, for an index by hours; nothing for other keys.
+fn hour_text<'k>(key: &'k Key<'_>) -> Option<&'k str> {
+    let (hour, rest) = key.as_str().split_at_checked(HOUR)?;
+    (hour.as_bytes().get(10) == Some(&b'T') && rest.starts_with(':')).then_some(hour)
+}
+
+/// The first `bytes` bytes, or fewer, of the text that an index would hold if it cut no text, and
+/// whether the text goes on behind them. These beginnings are ordered as the keys are.
+pub(crate) fn beginning_of(key: &Key<'_>, bytes: usize) -> (String, bool) {
+    let text = escape(key.as_str());
+    let beginning = head(&text, bytes).to_owned();
+    let is_cut = beginning.len() < text.len();
+    (beginning, is_cut)
+}
+
+/// A hash that tells a key apart from every other: that at the end of a cut text.
+pub(crate) fn digest(key: &Key<'_>) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(key.as_str()))
 }
 
 /// What all texts begin with whose order an index does not tell, given one of them: texts that are cut
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn short_keys_are_their_own_text() {
         let check = |text: &str, expected: &str| {
-            let found = key(text).index_text();
+            let found = IndexText::of(&key(text));
             assert_eq!((found.text.as_str(), found.cut), (expected, false));
         };
         check("bjensen", "bjensen");
@@ -231,16 +232,16 @@ mod tests {
     #[test]
     fn long_keys_are_cut_and_told_apart() {
         let [one, other] = ["a", "b"].map(|end| "é".repeat(2_000) + end);
-        let [a, b] = [&one, &other].map(|text| key(text).index_text());
+        let [a, b] = [&one, &other].map(|text| IndexText::of(&key(text)));
         assert!(a.cut && b.cut && a.text.len() <= 700);
         assert_ne!(a.text, b.text);
-        assert_eq!(a, key(&one).index_text());
+        assert_eq!(a, IndexText::of(&key(&one)));
     }
 
     #[test]
     fn ranges_bound_the_entries() {
         let check = |op: CompareOp, bounds: Bounds| {
-            let range = key("b").index_range(op).unwrap();
+            let range = IndexRange::of_texts(&key("b"), op).unwrap();
             assert_eq!((range.bounds, range.exact), (bounds, true), "{op}");
         };
         check(CompareOp::Eq, Bounds::Equal("b".into()));
@@ -249,8 +250,8 @@ mod tests {
         check(CompareOp::Ge, Bounds::From("b".into()));
         check(CompareOp::Lt, Bounds::Before("b".into()));
         check(CompareOp::Le, Bounds::Before("b ".into()));
-        assert_eq!(key("b").index_range(CompareOp::Co), None);
-        assert_eq!(key("").index_range(CompareOp::Sw), None);
+        assert_eq!(IndexRange::of_texts(&key("b"), CompareOp::Co), None);
+        assert_eq!(IndexRange::of_texts(&key(""), CompareOp::Sw), None);
     }
 
     #[test]
@@ -261,7 +262,7 @@ mod tests {
                 bounds,
                 exact: false,
             });
-            assert_eq!(noon.hour_range(op), expected, "{op}");
+            assert_eq!(IndexRange::of_hours(&noon, op), expected, "{op}");
         };
         check(CompareOp::Eq, Some(Bounds::Equal("2026-11-23T12".into())));
         check(CompareOp::Gt, Some(Bounds::From("2026-11-23T12".into())));
@@ -271,7 +272,7 @@ mod tests {
         check(CompareOp::Ne, None);
         check(CompareOp::Sw, None);
         for other in ["", "2026-11-23T12", "what is no instant"] {
-            assert_eq!(key(other).hour_text(), None, "{other}");
+            assert_eq!(hour_text(&key(other)), None, "{other}");
         }
     }
 
@@ -304,13 +305,13 @@ mod tests {
         let x = "x".repeat(643);
         // The three bytes of the first one's sign do not fit the head, so its text comes first.
         let [one, other] = ["€", "ab"].map(|end| format!("{x}{end}{x}"));
-        let [a, b] = [&one, &other].map(|text| key(text).index_text().text);
+        let [a, b] = [&one, &other].map(|text| IndexText::of(&key(text)).text);
         assert!(one > other && a < b);
         assert_eq!(unordered_prefix(&a), unordered_prefix(&b));
         assert_eq!(unordered_prefix(&a), Some(&*"x".repeat(640)));
-        assert_eq!(unordered_prefix(&key(&x[..640]).index_text().text), None);
+        assert_eq!(unordered_prefix(&IndexText::of(&key(&x[..640])).text), None);
         assert_eq!(
-            unordered_prefix(&key("a # b \u{0} #").index_text().text),
+            unordered_prefix(&IndexText::of(&key("a # b \u{0} #")).text),
             None
         );
     }
@@ -318,12 +319,12 @@ mod tests {
     proptest! {
         #[test]
         fn ranges_hold_what_satisfies_the_comparison(value in any_key(), operand in any_key()) {
-            let text = key(&value).index_text().text;
+            let text = IndexText::of(&key(&value)).text;
             let entry = format!("{text}{SEPARATOR}0190");
             prop_assert!(text.len() <= 700 && !text.is_empty() && text.chars().all(|c| c > SEPARATOR));
             for op in [CompareOp::Eq, CompareOp::Sw, CompareOp::Gt, CompareOp::Ge, CompareOp::Lt, CompareOp::Le] {
-                let Some(range) = key(&operand).index_range(op) else {
-                    prop_assert!(operand.is_empty() || key(&operand).index_text().cut);
+                let Some(range) = IndexRange::of_texts(&key(&operand), op) else {
+                    prop_assert!(operand.is_empty() || IndexText::of(&key(&operand)).cut);
                     continue;
                 };
                 for stored in [&text, &entry] {
@@ -342,7 +343,7 @@ mod tests {
 
         #[test]
         fn entries_of_whole_keys_are_ordered_as_keys(one in any_key(), other in any_key()) {
-            let (a, b) = (key(&one).index_text(), key(&other).index_text());
+            let (a, b) = (IndexText::of(&key(&one)), IndexText::of(&key(&other)));
             prop_assert_eq!(a.text == b.text, one == other);
             if !(a.cut && b.cut) {
                 let [x, y] = [&a, &b].map(|text| format!("{}{SEPARATOR}id", text.text));
@@ -352,7 +353,7 @@ mod tests {
             }
             for (text, value) in [(&a, &one), (&b, &other)] {
                 prop_assert_eq!(unordered_prefix(&text.text).is_some(), text.cut);
-                let (beginning, _) = key(value).beginning(700);
+                let (beginning, _) = beginning_of(&key(value), 700);
                 if text.cut {
                     prop_assert_eq!(unordered_prefix(&text.text), Some(unordered_prefix_of(&beginning)));
                 }

@@ -21,8 +21,10 @@ use crate::datetime::DateTime;
 use crate::schema::{BoundPath, Collation, DataType, PathRoot};
 
 pub use compare::CompareOp;
-pub(crate) use index::unordered_prefix_of;
-pub use index::{Bounds, IndexRange, SEPARATOR, unordered_prefix};
+#[cfg(test)]
+pub(crate) use index::IndexText;
+pub use index::{Bounds, IndexRange, SEPARATOR, text_in, unordered_prefix};
+pub(crate) use index::{beginning_of, digest, unordered_prefix_of};
 
 /// The comparison key of one value. Keys are comparable only under one [`Collation`].
 ///

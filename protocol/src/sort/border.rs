@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SortKey;
 use super::SortOrder;
-use crate::key::{Key, unordered_prefix_of};
+use crate::key::{Key, beginning_of, digest, unordered_prefix_of};
 
 /// The bytes of a key that a border holds. A cursor with a border of this length is accepted in a URL
 /// whatever characters the key has.
@@ -40,11 +40,11 @@ impl Border {
         let cut = place
             .key
             .as_ref()
-            .map(|key| (key, key.beginning(MAX_BYTES)));
+            .map(|key| (key, beginning_of(key, MAX_BYTES)));
         Self {
             hash: cut
                 .as_ref()
-                .and_then(|(key, (_, is_cut))| is_cut.then(|| key.digest())),
+                .and_then(|(key, (_, is_cut))| is_cut.then(|| digest(key))),
             beginning: cut.map(|(_, (beginning, _))| beginning),
             id: place.id.clone(),
         }
@@ -72,7 +72,7 @@ impl Border {
     /// Whether this is the key that was cut.
     #[must_use]
     pub fn is_of(&self, key: &Key<'_>) -> bool {
-        self.hash.as_ref().is_some_and(|hash| *hash == key.digest())
+        self.hash.as_ref().is_some_and(|hash| *hash == digest(key))
     }
 
     /// Whether a resource comes behind the border, given the exact key if the border is cut and its
@@ -104,7 +104,7 @@ impl Border {
             return Some(key.cmp(exact));
         }
         // One more character, which has up to four bytes, or a pair: a longer key is seen to be longer.
-        let (other, _) = key.beginning(MAX_BYTES + 4);
+        let (other, _) = beginning_of(key, MAX_BYTES + 4);
         match &self.hash {
             Some(_) if other.starts_with(beginning) => self.is_of(key).then_some(Ordering::Equal),
             _ => Some(other.as_str().cmp(beginning)),

@@ -157,7 +157,8 @@ impl Planner<'_> {
 
     fn indexed(&self, attribute: &str, comparison: &Comparison) -> Option<Choice> {
         let index = Arc::clone(self.resource_type.index(attribute)?);
-        let IndexRange { bounds, exact } = comparison.operand.range_in(&index, comparison.op)?;
+        let IndexRange { bounds, exact } =
+            IndexRange::of(&comparison.operand, &index, comparison.op)?;
         let (keys, rank) = match bounds {
             Bounds::Equal(text) if index.unique => {
                 let texts = vec![text];

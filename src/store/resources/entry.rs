@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::protocol::key::Key;
+use crate::protocol::key::{Key, text_in};
 use crate::protocol::schema::Index;
 use crate::store::keys;
 
@@ -153,7 +153,7 @@ impl Entries {
     #[must_use]
     pub fn texts_in(index: &Index, body: &Map<String, Value>) -> BTreeSet<String> {
         let keys = Key::all_of(&index.values, body);
-        kept(keys.iter().filter_map(|key| key.text_in(index)))
+        kept(keys.iter().filter_map(|key| text_in(index, key)))
     }
 
     /// The entries that are here and not there.

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::Table;
 use super::call::{Backoff, passes};
 use super::meter::Account;
 use super::query::ProjectedAttributes;
-use super::Table;
 use crate::store::error::StoreError;
 use crate::store::keys::Key;
 use crate::store::stored::Item;

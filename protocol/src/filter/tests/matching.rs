@@ -3,7 +3,7 @@ use serde_json::json;
 
 use crate::error::ErrorKind;
 use crate::filter::*;
-use crate::key::Key;
+use crate::key::{IndexRange, IndexText, Key};
 use crate::profile::{Profile, Rules, Tolerance, UnknownFilterAttributes};
 use crate::schema::{Registry, ResourceType};
 
@@ -645,8 +645,8 @@ proptest! {
         ) else {
             return Err(TestCaseError::fail("a string has a key"));
         };
-        let Some(range) = operand.index_range(op.0) else { return Ok(()) };
-        let text = key.index_text().text;
+        let Some(range) = IndexRange::of_texts(&operand, op.0) else { return Ok(()) };
+        let text = IndexText::of(&key).text;
         let inside = match &range.bounds {
             crate::key::Bounds::Equal(bound) => text == *bound,
             crate::key::Bounds::Prefix(bound) => text.starts_with(bound),
