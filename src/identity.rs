@@ -1,11 +1,12 @@
-//! The two names a credential consists of: its tenant's and its own.
+//! Who writes and why: the names of tenants, of credentials and of requests, and the cause of a write.
 //!
-//! Neither may contain `_`, which separates the parts of a token, nor anything that a path, a
-//! table key or a secret's name would have to escape.
+//! The names of tenants and of credentials may not contain `_`, which separates the parts of a token, nor
+//! anything that a path, a table key or a secret's name would have to escape.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::protocol::error::{Error, Result};
 
@@ -84,6 +85,98 @@ impl From<CredentialId> for String {
     }
 }
 
+/// The name of one request: 1 to 36 ASCII letters, digits and characters of `-_.:+/=`.
+///
+/// It is stored with what the request writes, so it is no longer than a UUID. It may be chosen by the
+/// client, so two requests can have the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The longest name of a request, in characters: a UUID with its hyphens.
+    pub const MAX_CHARACTERS: usize = 36;
+
+    /// Takes a name; nothing if it is too long or has other characters.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits =
+            (1..=Self::MAX_CHARACTERS).contains(&text.len()) && text.bytes().all(Self::may_contain);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// A new name that no other request has: a UUIDv7, such as `0199c3a7-15be-7aaa-8bbb-0123456789ab`.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Uuid::now_v7().to_string())
+    }
+
+    /// Whether the name of a request may contain this byte.
+    #[must_use]
+    pub fn may_contain(byte: u8) -> bool {
+        byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte)
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a write is made: which request asked for it, with whose credential, and in which way it came.
+///
+/// **Shape**: `{"request":"0199c3a7-15be-7aaa-8bbb-0123456789ab","credential":"5f0c9a1e7d3b2846","kind":"scim2"}`
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Cause {
+    /// The request. All operations of a bulk request have the name of that request: it is what its answer
+    /// and its log line say, and each event names its resource besides.
+    pub request: RequestId,
+    /// The credential that the request was sent with; none for what the service does by itself.
+    pub credential: Option<CredentialId>,
+    /// In which way the request came.
+    pub kind: CauseKind,
+}
+
+/// In which way a request for a write came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CauseKind {
+    /// A request of SCIM 2.0.
+    Scim2,
+    /// A request of SCIM 1.1.
+    Scim1,
+    /// A request of the Ionic API.
+    Ionic,
+    /// An operation of a bulk request, of SCIM 2.0 or 1.1.
+    Bulk,
+    /// A command of the people who run the service.
+    Command,
+    /// `scim doctor --repair`, where it mends what is wrong.
+    Repair,
+    /// The load of a directory into an empty tenant.
+    Import,
+    /// The finisher, where the journal does not say who began the change.
+    Finisher,
+}
+
+impl Cause {
+    /// What the service, or a person who runs it, does without a credential, under a new name.
+    #[must_use]
+    pub fn without_credential(kind: CauseKind) -> Self {
+        Self {
+            request: RequestId::random(),
+            credential: None,
+            kind,
+        }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Display for TenantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -127,5 +220,40 @@ mod tests {
         check("a-b", false);
         check("a_b", false);
         check(&"0".repeat(33), false);
+    }
+
+    #[test]
+    fn request_ids_are_short_and_plain() {
+        fn check(text: &str, allowed: bool) {
+            assert_eq!(RequestId::parse(text).is_some(), allowed, "{text:?}");
+        }
+        check(RequestId::random().as_str(), true);
+        check("Root=1-67891233-abcdef01", true);
+        check(&"a".repeat(36), true);
+        check(&"a".repeat(37), false);
+        check("", false);
+        check("a b", false);
+        check("a~b", false);
+        check("zürich", false);
+    }
+
+    #[test]
+    fn a_cause_is_written_with_all_its_members() {
+        let cause = Cause {
+            request: RequestId::parse("r-1").unwrap(),
+            credential: Some(CredentialId::parse("c1").unwrap()),
+            kind: CauseKind::Scim2,
+        };
+        let json = serde_json::to_string(&cause).unwrap();
+        assert_eq!(
+            json,
+            r#"{"request":"r-1","credential":"c1","kind":"scim2"}"#
+        );
+        let own = Cause::without_credential(CauseKind::Finisher);
+        let json = serde_json::to_value(&own).unwrap();
+        assert_eq!(
+            (&json["credential"], &json["kind"]),
+            (&serde_json::Value::Null, &"finisher".into())
+        );
     }
 }
