@@ -64,6 +64,8 @@ pub enum ErrorKind {
     Uniqueness,
     /// Concurrent changes to one resource could not be ordered.
     Conflict,
+    /// What the request goes on from is kept no longer.
+    Gone,
     /// `If-Match` or `If-None-Match` does not hold.
     VersionMismatch,
     /// The body did not arrive in time.
@@ -109,6 +111,7 @@ impl ErrorKind {
             Self::NotAcceptable => 406,
             Self::RequestTimeout => 408,
             Self::Uniqueness | Self::Conflict => 409,
+            Self::Gone => 410,
             Self::VersionMismatch => 412,
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
@@ -144,6 +147,7 @@ impl ErrorKind {
             | Self::MethodNotAllowed
             | Self::NotAcceptable
             | Self::Conflict
+            | Self::Gone
             | Self::VersionMismatch
             | Self::RequestTimeout
             | Self::PayloadTooLarge
@@ -309,6 +313,7 @@ constructors! {
     not_acceptable => NotAcceptable,
     uniqueness => Uniqueness,
     conflict => Conflict,
+    gone => Gone,
     version_mismatch => VersionMismatch,
     request_timeout => RequestTimeout,
     payload_too_large => PayloadTooLarge,

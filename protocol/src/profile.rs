@@ -58,6 +58,14 @@ pub struct Switches {
     pub bulk_max_operations: u32,
     /// The largest body of a bulk request, in bytes.
     pub bulk_max_payload_size: u32,
+    /// How many days an event stays in the feed.
+    pub event_days: u32,
+    /// Whether events have the values that changed, or only the names of their attributes.
+    pub event_values: EventValues,
+    /// What happens when many users lose their access within an hour.
+    pub brake: Brake,
+    /// How many hours the brake holds the feed, unless it is released before.
+    pub brake_hours: u32,
 }
 
 impl Default for Switches {
@@ -76,6 +84,10 @@ impl Default for Switches {
             mac: false,
             bulk_max_operations: 1_000,
             bulk_max_payload_size: 1_048_576,
+            event_days: 30,
+            event_values: EventValues::All,
+            brake: Brake::Warn,
+            brake_hours: 24,
         }
     }
 }
@@ -109,6 +121,28 @@ pub enum Passwords {
     Discard,
     /// Its argon2id hash is kept.
     Hash,
+}
+
+/// What the events of the feed say about the values of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EventValues {
+    /// The values before and after the change.
+    All,
+    /// The names of the attributes that changed.
+    Names,
+}
+
+/// What happens when many users are deactivated or deleted within an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Brake {
+    /// Nothing.
+    Off,
+    /// The feed and the log say so.
+    Warn,
+    /// The same, and no reader gets the events from there on until the brake is released.
+    Hold,
 }
 
 /// A tenant's profile and switches together.

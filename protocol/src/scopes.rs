@@ -13,7 +13,7 @@ use crate::urn;
 
 /// Every scope, grouped by what it is for. `resources` stands for the types that a tenant registered
 /// itself, so that the catalogue is the same for every tenant.
-const CATALOGUE: [(&str, &[&str]); 8] = [
+const CATALOGUE: [(&str, &[&str]); 9] = [
     (
         "users",
         &[
@@ -65,12 +65,19 @@ const CATALOGUE: [(&str, &[&str]); 8] = [
         ],
     ),
     ("scopes", &["scopes:read"]),
+    ("events", &[READ_EVENTS]),
     ("me", &[READ_ME, UPDATE_ME]),
     ("access", &[ACCESS]),
 ];
 
+/// The endpoints whose scopes begin with their own name; all other endpoints share `resources`.
+const OWN_GROUPS: [&str; 5] = ["users", "groups", "devices", "roles", "scopes"];
+
 /// The scope that a role needs for anything at all.
 const ACCESS: &str = "access:api";
+
+/// The scope for reading the feed of changes.
+const READ_EVENTS: &str = "events:read";
 
 /// The scope for reading `/Me`.
 const READ_ME: &str = "me:read";
@@ -162,7 +169,7 @@ impl Permissions {
     /// `Forbidden` naming the scope that is missing.
     pub fn check(&self, endpoint: &str, permission: Permission) -> Result<()> {
         self.check_access()?;
-        let mut groups = CATALOGUE.iter().map(|(group, _)| *group);
+        let mut groups = OWN_GROUPS.into_iter();
         let group = groups.find(|group| group.eq_ignore_ascii_case(endpoint));
         self.check_scope(&format!(
             "{}:{}",
@@ -185,6 +192,16 @@ impl Permissions {
                 self.check("Users", permission)
             }
         }
+    }
+
+    /// Checks the permission for the feed of changes. It shows which resources change. Their values are
+    /// shown only to who may read resources of their type, which [`check`](Self::check) decides.
+    ///
+    /// # Errors
+    /// `Forbidden` naming the scope that is missing.
+    pub fn check_events(&self) -> Result<()> {
+        self.check_access()?;
+        self.check_scope(READ_EVENTS)
     }
 
     /// Checks that a credential may give all these scopes to others: it has them itself.
@@ -307,6 +324,32 @@ mod tests {
         let mut everything = Permissions::All;
         everything.grant(["users:list"]);
         assert_eq!(everything, Permissions::All);
+    }
+
+    #[test]
+    fn the_feed_has_a_permission_of_its_own() {
+        assert!(Permissions::All.check_events().is_ok());
+        let check = |permissions: Permissions, missing: Option<&str>| {
+            let refused = permissions.check_events().err();
+            let detail = refused.as_ref().map(Error::detail).unwrap_or_default();
+            assert_eq!(refused.is_some(), missing.is_some(), "{detail}");
+            assert!(detail.contains(missing.unwrap_or_default()), "{detail}");
+        };
+        check(Permissions::of_credential(["events:read"]), None);
+        check(Permissions::of_role(["events:read"]), Some(ACCESS));
+        check(Permissions::of_user(), Some("events:read"));
+        let every_other: Vec<_> = scopes().filter(|scope| *scope != READ_EVENTS).collect();
+        check(Permissions::of_credential(every_other), Some("events:read"));
+    }
+
+    #[test]
+    fn an_endpoint_that_a_tenant_named_like_a_group_of_scopes_shares_the_common_ones() {
+        let permissions = Permissions::of_credential(["resources:read"]);
+        for endpoint in ["Events", "Access", "Resources", "Things"] {
+            assert!(permissions.check(endpoint, Permission::Read).is_ok());
+        }
+        let permissions = Permissions::of_credential(["events:read"]);
+        assert!(permissions.check("Events", Permission::Read).is_err());
     }
 
     #[test]

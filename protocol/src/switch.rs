@@ -38,7 +38,7 @@ pub enum SwitchValues {
 }
 
 /// Every switch, in the order of the README.
-pub const SWITCHES: [Switch; 13] = [
+pub const SWITCHES: [Switch; 17] = [
     Switch {
         name: "uniqueGroupDisplayName",
         range: SwitchValues::Flag,
@@ -111,6 +111,29 @@ pub const SWITCHES: [Switch; 13] = [
         name: "bulkMaxPayloadSize",
         range: SwitchValues::Number(1_024, MAX_BODY_BYTES),
         meaning: "the largest body of a bulk request, in bytes",
+    },
+    Switch {
+        name: "eventDays",
+        range: SwitchValues::Number(2, 365),
+        meaning: "how many days an event stays in the feed of changes",
+    },
+    Switch {
+        name: "eventValues",
+        range: SwitchValues::Choice(&["all", "names"]),
+        meaning: "`names` leaves values out of events, which then name the attributes that changed",
+    },
+    Switch {
+        name: "brake",
+        range: SwitchValues::Choice(&["off", "warn", "hold"]),
+        meaning: "when more than a tenth of the active users, and more than 20, are deactivated or \
+                  deleted within an hour: `warn` reports it in the feed and in the log, `hold` also \
+                  stops the feed before them",
+    },
+    Switch {
+        name: "brakeHours",
+        range: SwitchValues::Number(1, 168),
+        meaning: "how many hours `hold` lasts, at most half of `eventDays`, unless it is \
+                  released before",
     },
 ];
 
