@@ -5,13 +5,15 @@
     python3 benches/body_memory.py
 
 Each row is one request to a new server on a table in memory. The objects stand in a member that no
-schema has, 25 in each other: nothing takes more memory for its bytes.
+schema has, 25 in each other: nothing takes more memory for its bytes. `--record` keeps the figures for
+`plots.py`.
 """
 
 import argparse
 import json
 import pathlib
 
+from record import Record
 from service import serve
 
 LEVELS = 25
@@ -21,15 +23,19 @@ PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scim", default="target/release/scim")
+    parser.add_argument("--record", action="store_true", help="keep the figures of this run")
     arguments = parser.parse_args()
+    record = Record("body_memory", "request", "objects", "body_bytes", "status", "mb_before", "mb_at_most")
     print("| request | objects | body, bytes | status | MB before | MB at most |")
     print("|---|---|---|---|---|---|")
     for objects in (99_000, 800_000):
         for base, method in (("/scim/v2", "PUT"), ("/scim/v2", "PATCH"), ("/v2/demo/scim", "PUT")):
-            row(arguments.scim, objects, base, method)
+            row(arguments.scim, objects, base, method, record)
+    if arguments.record:
+        record.write()
 
 
-def row(scim, objects, base, method):
+def row(scim, objects, base, method, record):
     with serve(scim, ":memory:") as (server, _):
         connection = server.connect()
         _, _, text = server.send(connection, "POST", "/Users", {"userName": "ada@example.com"})
@@ -39,11 +45,9 @@ def row(scim, objects, base, method):
         connection.request(method, path, body, server.headers | {"Content-Type": "application/json"})
         answer = connection.getresponse()
         answer.read()
-        print(
-            f"| {method} {base}/Users/… | {objects:,} | {len(body):,} | {answer.status} "
-            f"| {before:.0f} | {most_mb(server.pid):.0f} |",
-            flush=True,
-        )
+        name, megabytes = f"{method} {base}/Users/…", [f"{before:.0f}", f"{most_mb(server.pid):.0f}"]
+        print(f"| {name} | {objects:,} | {len(body):,} | {answer.status} | {' | '.join(megabytes)} |", flush=True)
+        record.add(name, objects, len(body), answer.status, *megabytes)
 
 
 def body_of(method, objects):

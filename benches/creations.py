@@ -6,7 +6,7 @@
 
 The table is in a new directory below --data. Each row is one part of the run. CPU times are per
 creation, as multiples of those of the first part. Other work on the machine makes both dearer at the
-same time, so what tells is the table's cost beside the service's.
+same time, so what tells is the table's cost beside the service's. `--record` keeps that for `plots.py`.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import pathlib
 import tempfile
 
 from load import measure, new_user
+from record import Record
 from service import serve
 
 
@@ -23,7 +24,9 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("target"))
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--parts", type=int, default=10)
+    parser.add_argument("--record", action="store_true", help="keep the figures of this run")
     arguments = parser.parse_args()
+    record = Record("creations", "begin", "end", "ratio")
     part = arguments.users // arguments.parts
     with tempfile.TemporaryDirectory(dir=arguments.data) as folder:
         with serve(arguments.scim, pathlib.Path(folder)) as (server, _):
@@ -35,12 +38,15 @@ def main():
                 users = [("POST", "/Users", new_user(f"user.{n}")) for n in range(begin, end)]
                 result = measure(server, users, seconds=3_600)
                 first = first or result
+                ratio = f"{result.table_ms / result.service_ms:.2f}"
+                record.add(begin, end, ratio)
                 print(
                     f"| {begin:,} to {end:,} | {result.service_ms / first.service_ms:.2f} "
-                    f"| {result.table_ms / first.table_ms:.2f} | {result.table_ms / result.service_ms:.2f} "
-                    f"| {server.resident_mb():.0f} |",
+                    f"| {result.table_ms / first.table_ms:.2f} | {ratio} | {server.resident_mb():.0f} |",
                     flush=True,
                 )
+    if arguments.record:
+        record.write()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@
 
 The quiet tenant looks users up by `userName eq` over one connection, first alone, then beside each kind of
 noise. The figure to keep: its p99 beside a noisy tenant is at most 5 times its own, or 100 ms, whichever is
-more. At the end, the server's memory before and after 200 password hashes.
+more. At the end, the server's memory before and after 200 password hashes. `--record` keeps the figures for
+`plots.py`.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import time
 
 import load
 from load import CORE, PATCH, new_user, query
+from record import Record
 from service import serve
 
 SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
@@ -36,7 +38,9 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("target/directories/fairness"))
     parser.add_argument("--seconds", type=float, default=10, help="how long each kind of noise lasts")
     parser.add_argument("--only", help="play only the kinds of noise whose names hold this")
+    parser.add_argument("--record", action="store_true", help="keep the figures of this run")
     arguments = parser.parse_args()
+    record = Record("fairness", "noise", "answers", "quiet_requests", "p50_ms", "p99_ms", "p99_ratio")
     noisy = prepare(arguments.scim, arguments.data)
     with serve(arguments.scim, arguments.data) as (quiet, _):
         names = fill(quiet)
@@ -50,7 +54,7 @@ def main():
         alone = measure(quiet, names, arguments.seconds)
         print("| noise of the other tenant | answers of the noisy tenant | quiet requests | p50 ms | p99 ms | ratio of p99 |")
         print("|---|---|---|---|---|---|")
-        row("none", "", alone, alone)
+        row(record, "none", "", alone, alone)
         failed = []
         for name, threads, requests in attacks(noise):
             if arguments.only and arguments.only not in name:
@@ -58,19 +62,20 @@ def main():
             with beside(noise, requests, threads) as answers:
                 time.sleep(1)
                 latencies = measure(quiet, names, arguments.seconds)
-            row(name, tally(answers), latencies, alone)
+            row(record, name, tally(answers), latencies, alone)
             if p99(latencies) > max(ALLOWED_RATIO * p99(alone), ALLOWED_MS):
                 failed.append(name)
     print()
     assert not failed, f"the quiet tenant waits too long beside: {', '.join(failed)}"
+    if arguments.record and not arguments.only:
+        record.write()
 
 
-def row(name, answers, latencies, alone):
-    print(
-        f"| {name} | {answers} | {len(latencies)} | {statistics.median(latencies):.1f} | {p99(latencies):.1f} "
-        f"| {p99(latencies) / p99(alone):.1f} |",
-        flush=True,
-    )
+def row(record, name, answers, latencies, alone):
+    times = [statistics.median(latencies), p99(latencies), p99(latencies) / p99(alone)]
+    cells = [name, answers, str(len(latencies)), *(f"{time:.1f}" for time in times)]
+    print(f"| {' | '.join(cells)} |", flush=True)
+    record.add(*cells)
 
 
 def p99(latencies):

@@ -4,7 +4,8 @@
     cargo build --release --features cli --bin scim
     python3 benches/service.py --users 1000 10000 100000
 
-Data is made under --data and kept, so that a second run finds it. With `--against OLD_SCIM` each row is
+Data is made under --data and kept, so that a second run finds it. `--record` keeps the figures for
+`plots.py`. With `--against OLD_SCIM` each row is
 measured with both programs in turns, each on a copy of the same directory, and the table tells the new
 program's time as a multiple of the old one's.
 """
@@ -21,6 +22,7 @@ import time
 
 import load
 from load import measure, new_user, patch, query
+from record import Record
 
 GIVEN = "ada alan amina barbara carlos chinua dorothy edsger farah grace".split()
 FAMILY = "almeida bauer chen dubois eriksen fischer garcia haddad ivanova jensen".split()
@@ -38,17 +40,22 @@ def main():
     parser.add_argument("--users", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--requests", type=int, default=1_000)
     parser.add_argument("--against", metavar="OLD_SCIM", help="another program to compare with")
+    parser.add_argument("--record", action="store_true", help="keep the figures of this run")
     arguments = parser.parse_args()
+    columns = ["operation", "users", "calls", "rru", "wru", "service_ms", "table_ms", "p50_ms", "p99_ms"]
+    record = Record("service", *columns)
     for users in arguments.users:
         data = arguments.data / str(users)
         generate(arguments.scim, data, users)
         if arguments.against:
             compare(arguments, data, users)
         else:
-            report(arguments, data, users)
+            report(arguments, data, users, record)
+    if arguments.record and not arguments.against:
+        record.write()
 
 
-def report(arguments, data, users):
+def report(arguments, data, users, record):
     """What each operation costs."""
     with serve(arguments.scim, data) as (server, started_ms):
         idle = server.resident_mb()
@@ -58,11 +65,10 @@ def report(arguments, data, users):
         print("|---|---|---|---|---|---|---|---|")
         for name, requests, limits in rows(server, arguments.requests):
             result = measure(server, requests, **limits)
-            print(
-                f"| {name} | {result.calls:g} | {result.reads:g} | {result.writes:g} | {result.service_ms:.3f} "
-                f"| {result.table_ms:.3f} | {result.p50:.2f} | {result.p99:.2f} |",
-                flush=True,
-            )
+            costs = [f"{cost:g}" for cost in (result.calls, result.reads, result.writes)]
+            times = [f"{result.service_ms:.3f}", f"{result.table_ms:.3f}", f"{result.p50:.2f}", f"{result.p99:.2f}"]
+            print(f"| {' | '.join([name, *costs, *times])} |", flush=True)
+            record.add(name, users, *costs, *times)
         print(f"\nAfterwards {server.resident_mb():.0f} MB resident.", flush=True)
 
 

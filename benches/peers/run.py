@@ -28,6 +28,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import load
 from load import measure, new_user, patch, query
+from record import Record
 
 TOKEN = "token"
 
@@ -38,12 +39,15 @@ def main():
     parser.add_argument("--python", default="target/peers/bin/scim2-server")
     parser.add_argument("--npm", default="target/peers-npm")
     parser.add_argument("--users", type=int, nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--record", action="store_true", help="keep the figures of this run for plots.py")
     arguments = parser.parse_args()
     servers = {
         "scim serve": lambda: ours(arguments.scim),
         "scim2-server": lambda: scim2_server(arguments.python),
         "scimmy": lambda: scimmy(arguments.npm),
     }
+    columns = ["scim_serve", "scim2_server", "scim2_server_ratio", "scimmy", "scimmy_ratio"]
+    record = Record("peers", "operation", "users", *columns)
     for users in arguments.users:
         results = {}
         for name, start in servers.items():
@@ -57,6 +61,10 @@ def main():
             shown = ["–" if spent is None else f"{spent:.2f}" for spent in times]
             ratios = ["–" if spent is None else f"{spent / own:.1f}×" for spent in times[1:]]
             print(f"| {operation} | " + " | ".join(shown) + " | " + ", ".join(ratios) + " |", flush=True)
+            pairs = [cell.strip("–×") for pair in zip(shown[1:], ratios) for cell in pair]
+            record.add(operation, users, shown[0], *pairs)
+    if arguments.record:
+        record.write()
 
 
 def run(server, users):
