@@ -16,17 +16,22 @@
 use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 
 use crate::clock::SystemClock;
 use crate::http::{Admission, PublicUrl, Service};
+use crate::identity::TenantId;
 use crate::protocol::{Error, Result};
 use crate::provider::{Cursors, Provider};
-use crate::store::Store;
+use crate::store::{Meter, Store};
 use crate::tenant::{
     Authenticator, Credentials, Issuer, SecretStore, SecretsFile, SecretsManager, StackSecret,
 };
+
+/// How long a tenant may take to get on the list.
+const LIST_BUDGET: Duration = Duration::from_secs(10);
 
 /// Which deployment a process belongs to, and how it presents itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +142,18 @@ impl Stack {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.config.stack
+    }
+
+    /// Makes a tenant without credentials, and puts it on the stack's list.
+    ///
+    /// # Errors
+    /// `Conflict` if there is one of this name; `Unavailable` if the table or secrets are out of reach.
+    pub async fn create_tenant(&self, tenant: &TenantId) -> Result<()> {
+        // On the list first: a tenant that is listed and was not made does no harm, and one that was made
+        // and is not listed would be left out by the sweep.
+        let stack = self.store.for_stack(Meter::default(), LIST_BUDGET);
+        stack.list_tenant(tenant).await?;
+        self.issuer().create_tenant(tenant).await
     }
 
     /// What makes and revokes the credentials of this deployment.

@@ -21,7 +21,7 @@ impl Demo {
     /// Finds the demo tenant and its token, or makes them.
     pub(super) async fn prepare(stack: &Stack, rules: &RuleArguments) -> Result<Self, Failure> {
         let tenant = TenantId::parse(DEMO)?;
-        match stack.issuer().create_tenant(&tenant).await {
+        match stack.create_tenant(&tenant).await {
             Ok(()) => rules.apply(stack, &tenant).await?,
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 rules.change(stack, &tenant).await?;

@@ -64,7 +64,7 @@ impl Generate {
 
     async fn load(&self, local: &Local) -> Result<(), Failure> {
         Demo::prepare(&local.stack, &RuleArguments::default()).await?;
-        match local.stack.issuer().create_tenant(&self.tenant).await {
+        match local.stack.create_tenant(&self.tenant).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             outcome => {
                 outcome?;

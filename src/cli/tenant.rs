@@ -70,7 +70,7 @@ impl TenantCommand {
         let issuer = stack.issuer();
         match self {
             Self::Create(Change { tenant, rules, .. }) => {
-                issuer.create_tenant(tenant).await?;
+                stack.create_tenant(tenant).await?;
                 rules.apply(stack, tenant).await?;
                 Ok(format!(
                     "Created tenant {tenant}. Now make its token: scim token create {tenant}\n"

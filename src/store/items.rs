@@ -145,6 +145,37 @@ pub(super) struct ConfigurationItem {
     pub(super) body: String,
 }
 
+/// The name of a tenant, in the stack's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TenantItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+}
+
+/// The heartbeat, which goes through the table's stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HeartbeatItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) at: u64,
+}
+
+/// How far the reader of the table's stream is, and whether it has missed records.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct StreamProgressItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) heard: Option<u64>,
+    #[serde(default)]
+    pub(super) gap: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) raised: Option<u64>,
+}
+
 /// An item in this partition, as the SDK has it.
 pub(super) fn to_item(partition: &str, item: impl Serialize) -> HashMap<String, AttributeValue> {
     let item = serde_dynamo::to_item(item);
@@ -336,6 +367,9 @@ mod tests {
             ("Page mark", attributes::<MarkItem>()),
             ("Used signature", attributes::<SignatureItem>()),
             ("Configuration", attributes::<ConfigurationItem>()),
+            ("Tenant", attributes::<TenantItem>()),
+            ("Heartbeat", attributes::<HeartbeatItem>()),
+            ("Progress of the stream", attributes::<StreamProgressItem>()),
         ]);
         assert_eq!(listed(), types);
     }

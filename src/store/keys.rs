@@ -1,4 +1,4 @@
-//! Partition and sort keys: every key begins with its tenant.
+//! Partition and sort keys: every key begins with its tenant, or says that it is the stack's.
 
 use std::hash::Hasher;
 
@@ -16,7 +16,8 @@ pub(super) const COUNTER_SHARDS: u64 = 64;
 /// Memberships are spread over this many partitions by their member.
 const MEMBERSHIP_PARTITIONS: u64 = 4;
 
-/// A partition of one tenant's. Only [`Keys`] names one, so no key lacks its tenant.
+/// A partition of one tenant, which only [`Keys`] names, or of the stack, which only [`StackKeys`] names:
+/// so no key of a tenant lacks the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Partition(String);
 
@@ -123,6 +124,22 @@ impl Keys {
     }
 }
 
+/// The keys of what belongs to the stack and to no tenant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StackKeys;
+
+impl StackKeys {
+    /// The names of the tenants.
+    pub(super) fn tenants(self) -> Partition {
+        Partition("S#T".to_owned())
+    }
+
+    /// How far the reader of the table's stream and the sweep are.
+    pub(super) fn progress(self) -> Partition {
+        Partition("S#H".to_owned())
+    }
+}
+
 /// The tenant whose journal has this partition key; `None` if it is the key of something else.
 #[cfg(feature = "worker")]
 pub(super) fn tenant_of_journal(partition: &str) -> Option<TenantId> {
@@ -183,6 +200,13 @@ mod tests {
     fn the_hash_is_fnv_1a() {
         assert_eq!(stable_hash(""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(stable_hash("a"), 0xaf63_dc4c_8601_ec8c);
+    }
+
+    #[test]
+    fn no_key_of_the_stack_is_one_of_a_tenant() {
+        for partition in [StackKeys.tenants(), StackKeys.progress()] {
+            assert!(partition.0.starts_with("S#"), "{partition:?}");
+        }
     }
 
     #[test]

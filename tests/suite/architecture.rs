@@ -29,7 +29,10 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "clock",
         ],
     ),
-    ("stack", &["http", "provider", "store", "tenant", "clock"]),
+    (
+        "stack",
+        &["http", "provider", "store", "tenant", "identity", "clock"],
+    ),
     ("http", &["provider", "store", "tenant", "identity", "pool"]),
     (
         "provider",

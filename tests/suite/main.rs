@@ -34,6 +34,7 @@ mod secrecy;
 mod secrets_contract;
 mod secrets_manager_faults;
 mod simulation;
+mod stack_store;
 mod stored_form;
 mod stream_events;
 mod support;

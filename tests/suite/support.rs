@@ -130,7 +130,7 @@ impl Server {
     /// Makes one more tenant.
     pub(crate) async fn add_tenant(&self, name: &str, rules: &Rules) {
         let tenant = TenantId::parse(name).unwrap();
-        self.stack.issuer().create_tenant(&tenant).await.unwrap();
+        self.stack.create_tenant(&tenant).await.unwrap();
         let wait = Duration::from_secs(10);
         let store = self.stack.store.for_tenant(&tenant, Meter::default(), wait);
         store

@@ -22,7 +22,10 @@ const PARALLEL: usize = 32;
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.
-pub(in crate::store) async fn one(table: &Table, key: &Key) -> Result<Option<Item>, StoreError> {
+pub(in crate::store) async fn one<K: Clone>(
+    table: &Table<K>,
+    key: &Key,
+) -> Result<Option<Item>, StoreError> {
     let attempt = || {
         table
             .client

@@ -30,9 +30,9 @@ use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::SdkError;
 use tokio::time::{Instant, timeout_at};
 
-use super::TenantStore;
 use super::error::StoreError;
-use super::keys::Keys;
+use super::keys::{Keys, StackKeys};
+use super::{StackStore, TenantStore};
 use crate::clock::Clock;
 use crate::identity::TenantId;
 use crate::pool::{Turn, Turns};
@@ -115,26 +115,44 @@ impl Store {
     /// What the table holds for one tenant, for one request that must be over in `budget`.
     #[must_use]
     pub fn for_tenant(&self, tenant: &TenantId, meter: Meter, budget: Duration) -> TenantStore {
-        TenantStore::new(Table {
+        let turns = self.turns.clone().map(|turns| (turns, tenant.clone()));
+        TenantStore::new(self.with_keys(Keys::new(tenant), turns, meter, budget))
+    }
+
+    /// What the table holds for the stack and for no tenant, for work that must be over in `budget`.
+    #[must_use]
+    pub fn for_stack(&self, meter: Meter, budget: Duration) -> StackStore {
+        StackStore::new(self.with_keys(StackKeys, None, meter, budget))
+    }
+
+    fn with_keys<K>(
+        &self,
+        keys: K,
+        turns: Option<(Turns, TenantId)>,
+        meter: Meter,
+        budget: Duration,
+    ) -> Table<K> {
+        Table {
             client: self.client.clone(),
             name: Arc::clone(&self.name),
-            keys: Keys::new(tenant),
+            keys,
             meter,
             deadline: Instant::now() + budget,
             clock: Arc::clone(&self.clock),
             lease_until: None,
-            turns: self.turns.clone().map(|turns| (turns, tenant.clone())),
+            turns,
             is_alone: false,
-        })
+        }
     }
 }
 
-/// How one request calls DynamoDB: with the keys of its tenant, on its meter and until its deadline.
+/// How one request calls DynamoDB: with the keys of its tenant or of the stack, on its meter and until its
+/// deadline.
 #[derive(Clone)]
-pub(super) struct Table {
+pub(super) struct Table<K = Keys> {
     client: Client,
     name: Arc<str>,
-    keys: Keys,
+    keys: K,
     meter: Meter,
     deadline: Instant,
     clock: Arc<dyn Clock>,
@@ -147,9 +165,9 @@ pub(super) struct Table {
     is_alone: bool,
 }
 
-impl Table {
-    /// The tenant's keys.
-    pub(super) fn keys(&self) -> &Keys {
+impl<K: Clone> Table<K> {
+    /// The keys of the tenant or of the stack.
+    pub(super) fn keys(&self) -> &K {
         &self.keys
     }
 

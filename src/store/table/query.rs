@@ -152,7 +152,10 @@ impl<'q> Query<'q> {
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub(in crate::store) async fn page(&self, table: &Table) -> Result<Page, StoreError> {
+    pub(in crate::store) async fn page<K: Clone>(
+        &self,
+        table: &Table<K>,
+    ) -> Result<Page, StoreError> {
         let pk = || s(self.partition.as_str());
         let window = self.window;
         let bound = self.values();

@@ -154,7 +154,10 @@ impl Put {
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub(in crate::store) async fn send(self, table: &Table) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn send<K: Clone>(
+        self,
+        table: &Table<K>,
+    ) -> Result<bool, StoreError> {
         let item = self.item;
         let condition = ConditionParts::from(self.condition);
         let attempt = || {
@@ -266,14 +269,17 @@ impl Update {
     ///
     /// # Errors
     /// `Unavailable`, `Backend`, `TooLarge`.
-    pub(in crate::store) async fn send_if(self, table: &Table) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn send_if<K: Clone>(
+        self,
+        table: &Table<K>,
+    ) -> Result<bool, StoreError> {
         Ok(self.call(table, ReturnValue::None).await?.is_ok())
     }
 
     /// The new item, or the one that did not meet the condition.
-    async fn call(
+    async fn call<K: Clone>(
         self,
-        table: &Table,
+        table: &Table<K>,
         returned: ReturnValue,
     ) -> Result<Result<Item, Option<Item>>, StoreError> {
         let (changes, condition) = (self.changes(), self.condition());

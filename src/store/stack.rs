@@ -1,0 +1,200 @@
+//! What the table holds for the stack and for no tenant: the list of tenants, the heartbeat that goes
+//! through the table's stream, and whether the reader of the stream has missed records.
+//!
+//! The stream keeps a record for 24 hours. A reader that was away for longer cannot see that records are
+//! missing, so it is told by the time: each heartbeat that it handles is written down, and a silence of
+//! more than [`MAX_SILENCE_MILLIS`] counts as a gap.
+
+use super::error::StoreError;
+use super::items::{self, HeartbeatItem, StreamProgressItem, TenantItem};
+use super::key_range::EVERY_KEY;
+use super::keys::StackKeys;
+use super::stored::{n, s};
+use super::table::query::{ProjectedAttributes, Query, Window};
+use super::table::write::{Put, Update};
+use super::table::{Table, get};
+use crate::identity::TenantId;
+
+/// Records older than this may be gone from the stream before they are read, in milliseconds. DynamoDB
+/// keeps them for 24 hours, and the times of records are only approximate.
+pub const MAX_SILENCE_MILLIS: u64 = 23 * 60 * 60 * 1000;
+
+/// The sort key of the heartbeat.
+const HEARTBEAT: &str = "heartbeat";
+/// The sort key of how far the reader of the stream is.
+const STREAM: &str = "stream";
+
+/// The `kind` of the heartbeat. The filter of the stream's event source names it.
+const HEARTBEAT_KIND: &str = "H";
+/// The `kind` of how far the reader of the stream is.
+const STREAM_KIND: &str = "HS";
+/// The `kind` of a tenant in the list.
+const TENANT_KIND: &str = "HT";
+
+/// That the reader of the stream has missed records, of whichever tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamGap {
+    /// Which gap of the stack it is, from 1.
+    pub number: u64,
+    /// Records since then may be missing, in milliseconds since the Unix epoch.
+    pub since: u64,
+}
+
+/// Some tenants of the list, in order of their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantPage {
+    /// The tenants.
+    pub tenants: Vec<TenantId>,
+    /// The tenant to go on after, if the list has more.
+    pub next: Option<TenantId>,
+}
+
+/// What the table holds for the stack, for one piece of work.
+#[derive(Clone)]
+pub struct StackStore {
+    table: Table<StackKeys>,
+}
+
+impl StackStore {
+    pub(super) fn new(table: Table<StackKeys>) -> Self {
+        Self { table }
+    }
+
+    /// Puts a tenant on the list, on which it may be already. One call, one write unit.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn list_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let item = TenantItem {
+            sk: tenant.as_str().to_owned(),
+            kind: TENANT_KIND.to_owned(),
+        };
+        let item = items::to_item(self.table.keys().tenants().as_str(), item);
+        Put::new(item).send(&self.table).await?;
+        Ok(())
+    }
+
+    /// The tenants on the list after one, at most `limit`. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn tenants(
+        &self,
+        after: Option<&TenantId>,
+        limit: usize,
+    ) -> Result<TenantPage, StoreError> {
+        let window = Window {
+            after: after.map(TenantId::as_str),
+            limit: Some(limit),
+            ..Window::default()
+        };
+        let partition = self.table.keys().tenants();
+        let query = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All).within(window);
+        let page = query.page(&self.table).await?;
+        let tenants = page.items.into_iter().map(|item| {
+            let item: TenantItem = items::from_item(item)?;
+            tenant(&item.sk)
+        });
+        Ok(TenantPage {
+            tenants: tenants.collect::<Result<_, _>>()?,
+            next: page.next.as_deref().map(tenant).transpose()?,
+        })
+    }
+
+    /// Writes the heartbeat, which the stream then brings to its reader. One call, one write unit.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn beat(&self) -> Result<(), StoreError> {
+        let item = HeartbeatItem {
+            sk: HEARTBEAT.to_owned(),
+            kind: HEARTBEAT_KIND.to_owned(),
+            at: self.table.now_millis(),
+        };
+        let item = items::to_item(self.table.keys().progress().as_str(), item);
+        Put::new(item).send(&self.table).await?;
+        Ok(())
+    }
+
+    /// The last gap of the stream; `None` if there has never been one. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn gap(&self) -> Result<Option<StreamGap>, StoreError> {
+        let progress = self.progress().await?;
+        Ok(progress.since.map(|since| StreamGap {
+            number: progress.gap,
+            since,
+        }))
+    }
+
+    /// Handles the heartbeat that was written at `at`, in milliseconds since the Unix epoch. If the last
+    /// one that was handled is over 23 hours old by now, there is a gap since then. True if this made a
+    /// gap. Two calls, one more for a gap.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`; then the heartbeat has to be handled again.
+    pub async fn hear(&self, at: u64) -> Result<bool, StoreError> {
+        let mut is_gap = false;
+        let heard = self.progress().await?.heard;
+        if heard.is_some_and(|heard| heard >= at) {
+            return Ok(false);
+        }
+        if let Some(heard) = heard.filter(|heard| self.is_too_old(*heard)) {
+            // Before the heartbeat is written down: a reader that dies in between comes here again.
+            is_gap = self.miss_records(heard).await?;
+        }
+        let mut update = self.update_progress();
+        update
+            .require("attribute_not_exists(heard) OR heard < :at")
+            .set("heard = :at")
+            .value(":at", n(at));
+        // A refusal means that a later heartbeat was handled meanwhile.
+        update.send_if(&self.table).await?;
+        Ok(is_gap)
+    }
+
+    /// Whether what was written at `at`, in milliseconds since the Unix epoch, is so old by now that the
+    /// stream may lose it before it is read.
+    #[must_use]
+    pub fn is_too_old(&self, at: u64) -> bool {
+        at.saturating_add(MAX_SILENCE_MILLIS) < self.table.now_millis()
+    }
+
+    /// Writes down that records since `since`, in milliseconds since the Unix epoch, may be missing. False
+    /// if a gap was written down in the last 23 hours: what the stream loses within 23 hours after a gap was
+    /// changed before it, so a reader of the feed that lists the directory at that gap misses nothing.
+    /// One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn miss_records(&self, since: u64) -> Result<bool, StoreError> {
+        let now = self.table.now_millis();
+        let mut update = self.update_progress();
+        update
+            .require("attribute_not_exists(raised) OR raised < :past")
+            .set("since = :since, raised = :now")
+            .add("gap :one")
+            .value(":past", n(now.saturating_sub(MAX_SILENCE_MILLIS)))
+            .value(":since", n(since))
+            .value(":now", n(now))
+            .value(":one", n(1));
+        update.send_if(&self.table).await
+    }
+
+    fn update_progress(&self) -> Update {
+        let mut update = Update::unnamed(self.table.keys().progress().key(STREAM));
+        update.set("kind = :kind").value(":kind", s(STREAM_KIND));
+        update
+    }
+
+    async fn progress(&self) -> Result<StreamProgressItem, StoreError> {
+        let key = self.table.keys().progress().key(STREAM);
+        let item = get::one(&self.table, &key).await?;
+        item.map_or_else(|| Ok(StreamProgressItem::default()), items::from_item)
+    }
+}
+
+fn tenant(name: &str) -> Result<TenantId, StoreError> {
+    TenantId::parse(name).map_err(|error| StoreError::Backend(error.into()))
+}
