@@ -1,8 +1,11 @@
-//! Deletes a resource that is in groups, or is one.
+//! Deletes a resource that is a group or may be a member of groups.
 //!
-//! First it becomes a tombstone and loses its index entries and its count: from here on no reader
-//! sees it, and no writer makes it a member. Only then are its memberships read and swept, so that
-//! all of them are found. The tombstone goes last; until then a repeated DELETE resumes.
+//! 1. One transaction turns the resource into a tombstone and removes its index entries and its part
+//!    in the count. From here on no reader sees the resource, and no writer makes it a member of a
+//!    group.
+//! 2. Its memberships are read and removed. They are read only now, so all of them are found.
+//! 3. The tombstone is removed. Until then a repeated DELETE goes on with the deletion.
+//! 4. If the resource was a group, its own member items are removed.
 
 use std::time::Duration;
 
@@ -24,19 +27,20 @@ use crate::store::table::transaction::Transaction;
 use crate::store::table::write::{Delete, Request, Update};
 use crate::store::table::{Table, get};
 
-/// How long a request goes on removing what no reader sees any more.
+/// How long the request spends on removing a deleted group's member items, which no reader sees any
+/// more. The finisher removes the rest.
 const SWEEP_TIME: Duration = Duration::from_secs(2);
 
-/// Groups that are left before the next ones are looked for.
+/// The number of memberships that are read and removed before the next ones are read.
 const PART: usize = 1_000;
 
-/// Groups updated at once while a member of them is deleted.
+/// The number of groups that are updated at the same time when a member of them is deleted.
 const PARALLEL: usize = 16;
 
 /// The name of the work in the journal.
 const NAME: &str = "Erase";
 
-/// A resource that disappears.
+/// A resource to delete, as the journal holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct DeleteJob {
     /// The resource type, by name.
@@ -92,7 +96,9 @@ pub(super) async fn resume(
         id: id.to_owned(),
         set: tombstone.group,
     };
-    // The writer that holds the entry may be at it too: nothing of this harms when it is done twice.
+    // The writer that holds the journal entry may still be running, so every step may be made twice.
+    // Removals can be repeated. A second count of a removal makes `mv` grow once more, which is
+    // harmless, and `about` is only approximate.
     let owner = token();
     finish(table, &Lease { entry, owner }, &job, types).await?;
     Ok(true)
@@ -110,7 +116,8 @@ async fn bury(
     let tombstone = |token: &str| {
         let key = table.keys().resources(resource_type).key(&before.id);
         let mut update = Update::new(key, token);
-        // The index entries are known from the body, so the body must be the one that was read.
+        // The index entries to remove were derived from the body that was read, so the body must not
+        // have changed since.
         update
             .require("attribute_not_exists(del) AND v = :v")
             .set("del = :op")
@@ -153,7 +160,7 @@ pub(super) async fn resume_job(
     sweep(table, lease, job).await
 }
 
-/// Takes a tombstone out of every group, and removes it.
+/// Removes a tombstone from every group, then removes the tombstone.
 async fn finish(
     table: &Table,
     lease: &Lease,
@@ -163,8 +170,8 @@ async fn finish(
     leave(table, lease, job, types).await?;
     let brief = table.until(Instant::now() + SWEEP_TIME);
     match sweep(&brief, lease, job).await {
-        // No reader sees what is left of a group, so what cannot be removed in good time is left to the
-        // finisher.
+        // The resource is deleted for every reader. The journal entry is still there, so the
+        // finisher removes the member items that this request had no time for.
         Ok(()) | Err(StoreError::Unavailable(_)) => Ok(()),
         Err(error) => Err(error),
     }
@@ -176,8 +183,8 @@ async fn leave(
     job: &DeleteJob,
     types: &Registry,
 ) -> Result<(), StoreError> {
-    // Part by part, so that a writer that takes over goes on where the last one was. A tombstone gets no
-    // new memberships, so the end of a part is the end of all.
+    // Each round removes what it has read, so a finisher that takes over begins with what is left. A
+    // tombstone gets no new memberships, so the last page is the end of all of them.
     loop {
         let memberships = Memberships::new(table).some_of(&job.id, PART);
         let (memberships, more) = memberships.await?;
@@ -187,6 +194,8 @@ async fn leave(
         }
     }
     let Some(resource_type) = types.resource_type(&job.resource_type) else {
+        // The type is not registered any more, so the tombstone's key cannot be made. The tombstone
+        // stays where no request reads it, and a DELETE removes it if the type is registered again.
         return lease.end(table).await;
     };
     let (token, mut transaction) = (token(), Transaction::default());
@@ -197,8 +206,8 @@ async fn leave(
         None => Note::Drop(lease),
     };
     transaction.push(note.request(table, &token), ());
-    // Only the entry has a condition. If it is refused, another writer has removed the tombstone and
-    // the entry.
+    // Only the step of the journal entry has a condition. If it is refused, another process has
+    // already removed both the tombstone and the entry.
     let _removed = transaction.commit(table, &token).await?;
     Ok(())
 }
@@ -211,8 +220,9 @@ async fn sweep(table: &Table, lease: &Lease, job: &DeleteJob) -> Result<(), Stor
     lease.end(table).await
 }
 
-/// Takes a resource out of the groups it is in: the members' items, then the count of each group, then
-/// the memberships. They go last, because a writer that takes over finds the groups by them.
+/// Removes a resource from the groups of these memberships: first the member items, then one from
+/// the count of each group, then the membership items. The membership items go last, because a
+/// finisher that takes over finds the groups by them.
 async fn leave_groups(
     table: &Table,
     memberships: Vec<Membership>,
@@ -243,7 +253,7 @@ async fn leave_groups(
     batch::write(table, left.collect()).await
 }
 
-/// Says in a group that it has one member fewer, if the set is its current one.
+/// Counts one member fewer in the group's own item, if the set is its current one.
 async fn count_removal(
     table: &Table,
     group_type: &ResourceType,
@@ -263,7 +273,8 @@ async fn count_removal(
         .value(":set", s(&membership.set))
         .name("#set", "set");
     match update.send(table, &token).await {
-        // The group is gone, or the set is: there is nothing left to count.
+        // The group is gone, or another set is current, or the group is of another type. There is
+        // nothing to count.
         Ok(_) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
         Err(error) => Err(error),
     }

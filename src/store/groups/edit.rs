@@ -1,8 +1,13 @@
 //! Adds members to a group and removes others.
 //!
-//! What fits one transaction, and comes alone, does not touch the group itself: the update of the group
-//! follows, so that parallel changes of one group do not meet. With a change of the body, or where the
-//! client names a version, the update is part of the transaction. What does not fit is a job.
+//! There are three ways to write the change:
+//!
+//! - A change of members only, without a version from the client: one transaction of the member
+//!   items, and then an update of the group's own item. The transactions do not contain the group's
+//!   own item, so parallel changes of one group do not conflict.
+//! - A change of the body too, or one for a version that the client names: one transaction that also
+//!   contains the update of the group.
+//! - A change that does not fit one transaction: a job of the journal ([`edit_set`]).
 
 use std::collections::HashMap;
 
@@ -17,18 +22,19 @@ use crate::store::error::StoreError;
 use crate::store::stored::Stored;
 use crate::store::table::Table;
 
-/// What is left of a change without the members to add who are there already, and those to remove who
-/// are not there.
+/// A change that has been reduced to what differs from the set: without additions of resources that
+/// are members already, and without removals of resources that are not members.
 pub(super) struct MemberDiff {
     change: MemberChange,
-    /// The stamps of those named who are there. Those of them that are still to be added are those
-    /// whom a removal that is under way would remove.
+    /// The stamps of the named resources that are members, by id. If one of them is still in
+    /// `change.add`, a large removal that is under way could remove it, so it is stamped again.
     stamps: HashMap<String, u64>,
-    /// Whether the group may not have counted an earlier addition yet.
+    /// Whether a named member was added by a writer that may not have counted the addition in the
+    /// group yet.
     is_owed: bool,
 }
 
-/// Adds and removes members, whichever others there are.
+/// Adds and removes members and leaves all other members as they are.
 ///
 /// # Errors
 /// As for [`super::Groups::change`].
@@ -43,7 +49,8 @@ pub(super) async fn edit(
     if is_alone && change.fits_beside(entry_steps) {
         return edit_alone(table, attempt, change, types).await;
     }
-    // Clients send whole lists of members most of whom are there.
+    // Clients often send whole lists of which most members are known already, so the change may
+    // still fit one transaction.
     let diff = diff(table, attempt.before, change).await?;
     match (diff.change.fits_beside(entry_steps), is_alone) {
         (false, _) => edit_large(table, attempt, diff.change, types).await,
@@ -52,7 +59,8 @@ pub(super) async fn edit(
     }
 }
 
-/// Adds or removes one member of those that were read: refused if the members have changed since.
+/// Adds or removes one member. The caller has compared the whole list of members, so the change is
+/// refused if any member has changed since the group was read.
 ///
 /// # Errors
 /// As for [`super::Groups::change`].
@@ -74,7 +82,8 @@ pub(super) async fn edit_one(
     edit_together(table, attempt, diff, types).await
 }
 
-/// Adds and removes in a transaction of the member items, and then updates the group.
+/// Adds and removes members in a transaction of the member items only, and then updates the group's
+/// own item.
 async fn edit_alone(
     table: &Table,
     attempt: ChangeAttempt<'_>,
@@ -93,14 +102,15 @@ async fn edit_alone(
     let effect = MemberEffect::Counted(applied.more());
     let updated = update(table, attempt, effect, MemberItems::default()).await;
     if let Err(StoreError::VersionMismatch | StoreError::NotFound) = updated {
-        // Another set has taken over, or the group is gone: what was added is in a set that does not
-        // count any more, and the attempt that follows adds it to the new one.
+        // Another writer has made another set current, or the group is gone. The members that were
+        // added are in a set that no reader reads any more, so their items are removed. The caller
+        // reads the group again, and its next attempt adds the members to the current set.
         set.remove_items(table, applied.added.iter()).await?;
     }
     updated
 }
 
-/// Adds and removes in one transaction with the group's own update.
+/// Adds and removes members in one transaction with the update of the group's own item.
 async fn edit_together(
     table: &Table,
     attempt: ChangeAttempt<'_>,
@@ -150,7 +160,7 @@ async fn edit_large(
     edit_set::begin(table, attempt, job, types).await
 }
 
-/// Leaves out of a change the members to add who are there already, and those to remove who are not.
+/// Reduces a change to what differs from the set.
 async fn diff(
     table: &Table,
     group: &Stored,
@@ -159,8 +169,9 @@ async fn diff(
     let state = group.group.clone().unwrap_or_default();
     let ids = change.add.keys().chain(&change.remove);
     let stamps = members::stamps(table, &group.id, &state, ids).await?;
-    // The group's revision has not gone beyond the stamp: the writer that added the member may have
-    // died before its update of the group.
+    // The group's `mv` is not greater than the stamp, so no update of the group has followed the
+    // addition yet. The writer that added the member may have died before that update, so this
+    // change counts instead.
     let is_uncounted = |id| {
         let stamp = stamps.get(id);
         stamp.is_some_and(|stamp| *stamp >= state.member_revision)

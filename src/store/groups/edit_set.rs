@@ -1,9 +1,12 @@
-//! A change of more members of a set that is in use than one transaction takes.
+//! A change of a group's current set that has more members than one transaction takes.
 //!
-//! One transaction writes the change down, with the change of the body that belongs to it, on the
-//! condition that the group is still as it has to be: from here on nothing refuses it. Then members
-//! are added and removed by transactions of as many as fit; readers see them come and go. The last
-//! transaction counts the change in the group and removes the journal entry.
+//! 1. One transaction writes the journal entry, the change of the body that belongs to it, and the
+//!    note that a large change is open, if the group meets the conditions of the request. After that
+//!    nothing can refuse the change.
+//! 2. Members are added and removed by transactions of as many as fit. Readers see these members
+//!    come and go one part at a time.
+//! 3. One transaction counts the change in the group's own item, closes the large change, and
+//!    removes the head of the journal entry.
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -21,13 +24,13 @@ use crate::store::resources::Resources;
 use crate::store::stored::{GroupState, Stored};
 use crate::store::table::Table;
 
-/// Transactions under way at once.
+/// The number of transactions that run at the same time.
 const PARALLEL: usize = 8;
 
 /// The name of the work in the journal.
 const NAME: &str = "Delta";
 
-/// A large change of a set that is in use.
+/// A large change of a group's current set, as the journal holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EditSetJob {
     /// The group's resource type, by name.
@@ -36,13 +39,14 @@ pub(super) struct EditSetJob {
     pub(super) group: String,
     /// The set, as the group was read.
     pub(super) set: GroupState,
-    /// Who is added and removed.
+    /// The members to add and to remove.
     pub(super) change: MemberChange,
     /// The time of the change, in milliseconds since the Unix epoch.
     pub(super) now: u64,
 }
 
-/// Writes the job into the journal together with the change of the group's body, and does it.
+/// Writes the job into the journal together with the change of the group's body, and then makes the
+/// change.
 ///
 /// # Errors
 /// `NoMember`, `NotFound`, `VersionMismatch`, `Taken`, with nothing changed; `Unavailable` when the
@@ -60,7 +64,9 @@ pub(super) async fn begin(
     let (effect, items) = (MemberEffect::Open, MemberItems::default());
     let begun = update_noted(&leased, attempt, effect, items, Some(Note::Begin(&entry))).await;
     if let Err(refused) = begun {
-        // Of an unavailable table it is not known whether the entry has begun: then its parts are needed.
+        // After `Unavailable` it is not known whether the transaction took effect. If it did, the
+        // finisher needs the parts, so they stay; if it did not, the finisher removes them as
+        // orphans. After any other error the entry has no head, and its parts can go.
         if !matches!(refused, StoreError::Unavailable(_)) {
             entry.drop_parts(&leased).await?;
         }
@@ -74,8 +80,9 @@ pub(super) async fn begin(
         .ok_or(StoreError::NotFound)
 }
 
-/// Does what is left of a job that another writer began. What that one has done is not written again,
-/// so that each writer gets further than the one before, however slow the partition is.
+/// Makes what is left of a job that another writer began. What that writer has done is read first
+/// and not written again, so every finisher gets further than the process before it, even where the
+/// partition is slow.
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.
@@ -102,7 +109,8 @@ pub(super) async fn resume(
     apply(table, lease, job, left, done, types).await
 }
 
-/// Makes what is left of a change; by `done` there are more members already.
+/// Makes what is left of a change and closes the group. `done` is the number of members that earlier
+/// writers of this job have added, less those they have removed.
 async fn apply(
     table: &Table,
     lease: &Lease,
@@ -124,8 +132,9 @@ async fn apply(
     close(table, lease, job, more, types).await
 }
 
-/// Adds and removes what fits one transaction; returns by how many members there are more. Members that
-/// were deleted since the change began are left out, as if they had been deleted after it.
+/// Makes a part of the change that fits one transaction, and returns the number of members added
+/// less the number removed. Members that were deleted since the change began are left out, as if
+/// they had been deleted after it.
 async fn write_part(
     table: &Table,
     job: &EditSetJob,
@@ -157,9 +166,11 @@ async fn close(
         None => Err(StoreError::NotFound),
     };
     match closed {
+        // The transaction that closed the group has removed the head of the entry; its parts are
+        // left.
         Ok(()) => lease.end_parts(table).await,
-        // The group is gone, or a whole new list came later: what was added is in a set that does not
-        // count any more.
+        // The group is gone, or another writer has made another set current. The members that were
+        // added are in a set that no reader reads any more, so their items are removed.
         Err(StoreError::NotFound | StoreError::VersionMismatch) => {
             let set = MemberSet::new(table, &job.group, &job.set);
             set.remove_items(table, job.change.add.keys()).await?;

@@ -1,4 +1,4 @@
-//! The work that the journal holds for groups, by name.
+//! The kinds of work on groups that the journal holds, by their stored names.
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Deserialize;
@@ -12,16 +12,16 @@ use crate::store::error::StoreError;
 use crate::store::journal::{Lease, Stage, Work};
 use crate::store::table::Table;
 
-/// What an entry of the journal says. The names are stored.
+/// The work of one journal entry. The serialized names are part of the stored form.
 #[derive(Debug, PartialEq, Deserialize)]
 enum Job {
-    /// A set of many members is made, and takes the place of another.
+    /// A set of many members is filled, and then made a group's current set.
     #[serde(rename = "Fill")]
     ReplaceSet(ReplaceSetJob),
-    /// Many members are added to and removed from a set that is in use.
+    /// Many members are added to and removed from a group's current set.
     #[serde(rename = "Delta")]
     EditSet(EditSetJob),
-    /// A resource disappears with all its memberships.
+    /// A resource is deleted with all its memberships.
     #[serde(rename = "Erase")]
     Delete(DeleteJob),
     /// A set that no request reads any more is removed.
@@ -29,7 +29,7 @@ enum Job {
     SweepSet(SweepSetJob),
 }
 
-/// Reads the text of an entry; nothing if it is no work that this version knows.
+/// Reads the text of an entry. Returns `None` if this version of the service cannot finish it.
 pub(in crate::store) fn parse(text: &str) -> Option<Box<dyn Work>> {
     let job: Job = serde_json::from_str(text).ok()?;
     let is_newer = matches!(&job, Job::ReplaceSet(job) if job.is_newer());

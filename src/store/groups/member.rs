@@ -1,4 +1,4 @@
-//! Members, and what a request makes of them.
+//! A member of a group, and a change of members.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,7 +14,7 @@ pub struct Member {
     /// The name of the member's resource type.
     #[serde(rename = "kind")]
     pub type_name: String,
-    /// Its name for people, if the client gave one with it.
+    /// The name for people that the client gave with the member, if it gave one.
     #[serde(default)]
     pub display: Option<String>,
 }
@@ -22,22 +22,22 @@ pub struct Member {
 /// Members to add and to remove; no id is in both.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MemberChange {
-    /// To add, by id.
+    /// The members to add, by id.
     pub add: BTreeMap<String, Member>,
-    /// To remove.
+    /// The ids of the members to remove.
     pub remove: HashSet<String>,
 }
 
-/// The steps of one addition: the check of the member, and the two items.
+/// The steps of one addition in a transaction: the check that the member exists, and its two items.
 const STEPS_TO_ADD: usize = 3;
-/// The steps of one removal: the two items.
+/// The steps of one removal in a transaction: the two items.
 const STEPS_TO_REMOVE: usize = 2;
-/// Steps of a transaction that are about neither members nor index entries: the group, its count, the
-/// journal.
+/// The steps of a transaction that belong neither to members nor to index entries: the group's own
+/// item, the counter of its type, and the journal entry.
 const OTHER_STEPS: usize = 3;
 
 impl MemberChange {
-    /// Removes these ids, which are then not added.
+    /// Adds removals of these ids, and drops their additions.
     pub fn remove_all(&mut self, ids: impl IntoIterator<Item = String>) {
         for id in ids {
             self.add.remove(&id);
@@ -45,25 +45,24 @@ impl MemberChange {
         }
     }
 
-    /// Whether there is nothing to do.
+    /// Whether nothing is added or removed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.add.is_empty() && self.remove.is_empty()
     }
 
-    /// By how many members there are more afterwards, if those to add are new and those to remove
-    /// are there.
+    /// The number of additions less the number of removals.
     pub(super) fn balance(&self) -> i64 {
         count(self.add.len()) - count(self.remove.len())
     }
 
-    /// Whether this fits one transaction with the group's own update and with `entry_steps` steps that
-    /// change index entries.
+    /// Whether the change fits one transaction together with the update of the group's own item and
+    /// with `entry_steps` steps for index entries.
     pub(super) fn fits_beside(&self, entry_steps: usize) -> bool {
         fit_beside(self.add.len(), self.remove.len(), entry_steps)
     }
 
-    /// The same in parts that each fit a transaction.
+    /// The same change in parts, each of which fits one transaction.
     pub(super) fn in_transactions(&self) -> Vec<Self> {
         let (add, remove): (Vec<_>, Vec<_>) =
             (self.add.iter().collect(), self.remove.iter().collect());
@@ -82,13 +81,13 @@ impl MemberChange {
     }
 }
 
-/// Whether these numbers of additions and removals fit one transaction with the group's own update and
-/// with `entry_steps` steps that change index entries.
+/// Whether these numbers of additions and removals fit one transaction together with the update of
+/// the group's own item and with `entry_steps` steps for index entries.
 pub(super) fn fit_beside(add: usize, remove: usize, entry_steps: usize) -> bool {
     add * STEPS_TO_ADD + remove * STEPS_TO_REMOVE + OTHER_STEPS + entry_steps <= MAX_STEPS
 }
 
-/// A number of members that may be added to and taken from.
+/// A number of members, as a signed number.
 pub(super) fn count(members: usize) -> i64 {
     i64::try_from(members).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,10 @@
-//! Adds members to a set that is in use, and removes them: one transaction of their items.
+//! Adds members to a group's current set and removes members from it, in one transaction of their
+//! items.
 //!
-//! Each member is checked in the transaction that adds it, and its two items are written and removed
-//! together, so that parallel changes of one group never leave half of a membership. The group's own
-//! item is not touched, or they would cancel each other.
+//! The transaction checks that each added member exists. It writes and removes the two items of a
+//! membership together, so parallel changes of one group never leave half of a membership. It does
+//! not contain the group's own item: if it did, parallel changes of one group would cancel each
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,41 +18,44 @@ use crate::store::table::Table;
 use crate::store::table::call::Backoff;
 use crate::store::table::transaction::{Refused, Transaction};
 
-/// What became of a change of members.
+/// The result of [`write_members`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Applied {
-    /// The ids of the members that were not there before.
+    /// The ids of the members that this call added.
     pub(super) added: Vec<String>,
-    /// How many members are gone.
+    /// The number of members that this call removed.
     removed: usize,
-    /// The ids that are no resources of the type that was said; if there are any, nothing changed.
+    /// The ids of members to add that do not exist or are being deleted. If there are any, nothing
+    /// was changed.
     pub(super) missing: Vec<String>,
-    /// Whether the group may not have counted an earlier change yet.
+    /// Whether a member to add was there already, added by a writer that may not have counted the
+    /// addition in the group yet.
     is_owed: bool,
 }
 
 impl Applied {
-    /// By how many members there are more.
+    /// The number of members added less the number removed.
     pub(super) fn more(&self) -> i64 {
         count(self.added.len()) - count(self.removed)
     }
 
-    /// Whether the group has to count it.
+    /// Whether the group's own item has to be updated.
     pub(super) fn is_change(&self) -> bool {
         self.is_owed || !self.added.is_empty() || self.removed > 0
     }
 }
 
-/// What is left to do.
+/// The part of the change that the next attempt of the transaction makes.
 struct Left {
-    /// The members to add, as far as they were not seen there.
+    /// The members to add, without those that earlier attempts found in the set.
     add: BTreeMap<String, Member>,
-    /// Members who are there, and whom a removal that is under way must spare.
+    /// Members that earlier attempts found in the set. They are stamped again, so that a large
+    /// removal that is under way does not remove them.
     again: BTreeMap<String, Member>,
     remove: BTreeSet<String>,
 }
 
-/// What a step of the transaction was about.
+/// What a step of the transaction is for.
 enum Part {
     Check(String),
     Addition(String),
@@ -59,8 +64,8 @@ enum Part {
     Membership,
 }
 
-/// Adds and removes members that fit one transaction. Additions of members that are there already, and
-/// removals of members that are not, fall out.
+/// Makes a change that fits one transaction. An addition of a resource that is a member already, and
+/// a removal of one that is not, are dropped, and the rest is tried again.
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.
@@ -92,7 +97,7 @@ pub(super) async fn write_members(
         if !applied.missing.is_empty() {
             return Ok(applied);
         }
-        // Another request removed a member whom this one had just seen there.
+        // Another request has removed a member that this call had found in the set a moment ago.
         if is_back {
             table.pause(&mut backoff).await?;
         }
@@ -134,7 +139,8 @@ impl Left {
         transaction
     }
 
-    /// Takes note of a refused step; says whether a member has disappeared that was there.
+    /// Drops the change of a refused step from the next attempt. Returns whether a member that was
+    /// found in the set has been removed since.
     fn refused(
         &mut self,
         part: Part,
@@ -146,12 +152,13 @@ impl Left {
             Part::Check(id) => applied.missing.push(id),
             Part::Addition(id) => {
                 let member = self.add.remove(&id);
-                // A large removal is under way: it spares those that were added after it began, and
-                // knows them by their stamp.
+                // A large removal is under way. It removes members whose stamp is from before it
+                // began, so a new stamp keeps this member in the set.
                 if state.open > 0 {
                     self.again.extend(member.map(|member| (id, member)));
                 } else {
-                    // The group has not counted the addition, whose writer may have died before.
+                    // With a stamp that the group's `mv` has not passed, the addition may not be
+                    // counted yet: its writer may have died before its update of the group.
                     let stamp = item.and_then(|item| stored::number(item, "stamp").ok());
                     applied.is_owed |= stamp.is_some_and(|stamp| stamp >= state.member_revision);
                 }

@@ -1,4 +1,4 @@
-//! Who is in a group.
+//! Reads the members of groups.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,8 @@ use crate::store::table::allowance::CountLimit;
 use crate::store::table::query::{self, ProjectedAttributes, Query, Window};
 use crate::store::table::{Table, get};
 
-/// What is read of a partition beyond twice its share of a page, for partitions differ in size.
+/// The number of items that are read of each partition in addition to twice its share of a page,
+/// because partitions differ in size.
 const SPARE_SHARE: usize = 16;
 
 /// The members of one tenant's groups.
@@ -32,9 +33,10 @@ impl<'t> Members<'t> {
     /// Up to `limit` members of a group's current set whose ids come after `after`, in order of their
     /// ids, and whether there are more.
     ///
-    /// Each partition gives about its share of a page, and what follows the first end among those
-    /// shares waits for the next round: so a page costs about a page, however many partitions there
-    /// are.
+    /// Each round reads about a page's share of every partition. Only ids up to the smallest last id
+    /// of the partitions that have more are in order for certain, so the rest is left for the next
+    /// round. In this way the cost of a page depends on its size and not on the number of
+    /// partitions.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -83,7 +85,7 @@ impl<'t> Members<'t> {
         }
     }
 
-    /// Some members of one partition, and whether there are more. One call.
+    /// A window of one partition's members, and whether there are more. One call.
     async fn of_partition(
         self,
         partition: &Partition,
@@ -104,8 +106,8 @@ impl<'t> Members<'t> {
         Ok((members, page.next.is_some()))
     }
 
-    /// The number of members of one type; nothing if the members are more, or cost more, than the
-    /// limit.
+    /// The number of members of one type. `None` if the members are more, or cost more to read, than
+    /// the limit.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -122,7 +124,7 @@ impl<'t> Members<'t> {
         query::count_of_type(self.table, &partitions, type_name, limit).await
     }
 
-    /// The number of all members, in as many calls as DynamoDB needs.
+    /// The number of all members. It reads the whole set, in as many calls as DynamoDB needs.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.

@@ -13,33 +13,37 @@ use crate::store::stored::{self, Item, Stored};
 use crate::store::table::Table;
 use crate::store::table::query::{ProjectedAttributes, Query, Window};
 
-/// Lookups under way at once.
+/// The number of lookups that run at the same time.
 const PARALLEL: usize = 32;
 
-/// Up to this many members of one partition are looked up one by one at once.
+/// Up to this number of members of one partition are looked up one by one, without a read of a
+/// range.
 const MAX_SINGLE_LOOKUPS: usize = 2;
-/// Membership items that are read for a quarter of what a lookup costs.
+/// The number of membership items in a read that costs a quarter of what one lookup costs.
 const ITEMS_FOR_A_LOOKUP: usize = 8;
-/// By how much each further read of a range that is worth reading on is longer than the one before.
+/// The factor by which each further read of a range is longer than the one before, while reading on
+/// is worth it.
 const READ_ON: usize = 4;
-/// How often a read of a range passes over what stands between two members.
+/// The number of times that reading a range starts again at a later member, to skip what is between
+/// two members.
 const MAX_JUMPS: usize = 4;
 
-/// A group that a resource is a member of, as the membership item says it.
+/// A membership of a resource in a group, as the membership item says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     /// The member's `id`.
     pub member: String,
     /// The group's `id`.
     pub group: String,
-    /// The set of the group that the item belongs to; it counts only while it is the current one.
+    /// The set of the group that the item belongs to. The membership counts only while this is the
+    /// group's current set.
     pub(super) set: String,
-    /// The partition of the member item.
+    /// The number of the partition that has the member item.
     shard: u64,
 }
 
 impl Membership {
-    /// Whether it is a membership in this group as the group was read: in its current set.
+    /// Whether this is a membership in the current set of this group, as the group was read.
     #[must_use]
     pub fn counts_in(&self, group: &Stored) -> bool {
         let state = group.group.as_ref();
@@ -70,7 +74,7 @@ impl<'t> Memberships<'t> {
         Self { table }
     }
 
-    /// Every membership item of a resource, whether its set still counts or not.
+    /// Every membership item of a resource, also of sets that are not current any more.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -82,7 +86,8 @@ impl<'t> Memberships<'t> {
         items.into_iter().map(read).collect()
     }
 
-    /// Some membership items of a resource, at most `limit`, and whether there may be more. One call.
+    /// The first membership items of a resource, at most `limit`, and whether there may be more. One
+    /// call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -100,11 +105,11 @@ impl<'t> Memberships<'t> {
         Ok((page.0, page.1.is_some()))
     }
 
-    /// Every membership item of these resources, who may be anywhere in the directory.
+    /// Every membership item of these resources, which may be anywhere in the directory.
     ///
-    /// Where they stand close enough together, a partition's are read in one range, which passes over
-    /// others' in between; those that such a range does not reach are looked up one by one, in
-    /// parallel.
+    /// Where the resources' items are close enough together in a partition, one read of a range
+    /// brings them, together with items of other resources in between. Resources that such reads do
+    /// not reach are looked up one by one, in parallel.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -134,12 +139,13 @@ impl<'t> Memberships<'t> {
         Ok(found)
     }
 
-    /// The memberships of those of the members that reads of their partition reach, and the members
-    /// whom these do not reach. The first read costs a quarter of what looking the members up would.
+    /// The memberships that reads of the members' range bring, and the members that these reads did
+    /// not reach. The first read costs a quarter of what looking up all the members would cost.
     ///
-    /// Between two members of a page others may stand, such as groups in groups, any number of them. So
-    /// the range is read on only while half of what a read brings are memberships of these members;
-    /// else the next read begins at the next of them, [`MAX_JUMPS`] times.
+    /// Between two of the members there may be any number of items of other resources, such as
+    /// groups in groups. So reading goes on without a gap only while at least half of the items of a
+    /// read belong to these members. Otherwise the next read begins at the next member that was not
+    /// reached. After [`MAX_JUMPS`] such jumps reading ends.
     async fn near<'m>(
         self,
         partition: &Partition,
@@ -173,7 +179,7 @@ impl<'t> Memberships<'t> {
                 (limit, after) = (limit * READ_ON, Some(next));
                 continue;
             }
-            // Of the last member that was reached there may be more.
+            // The last member that was reached may have more memberships, so it is read again.
             let reached = next.split(SEPARATOR).next().unwrap_or_default();
             found.retain(|membership| membership.member.as_str() < reached);
             let mut rest = members.iter().copied().filter(|member| *member >= reached);
@@ -189,7 +195,8 @@ impl<'t> Memberships<'t> {
         }
     }
 
-    /// One call's worth of membership items, and the sort key to go on after, if there may be more.
+    /// The membership items that one call reads, and the sort key to go on after, if there may be
+    /// more.
     async fn page(
         self,
         partition: &Partition,
@@ -207,7 +214,7 @@ fn range_of(member: &str) -> KeyRange {
     KeyRange::prefix(&format!("{member}{SEPARATOR}"))
 }
 
-/// Reads a membership's item.
+/// Reads a membership item.
 fn read(item: Item) -> Result<Membership, StoreError> {
     let MembershipItem { sk, shard, .. } = items::from_item(item)?;
     let mut parts = sk.splitn(3, SEPARATOR).map(str::to_owned);

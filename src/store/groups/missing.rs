@@ -1,4 +1,4 @@
-//! Which of the members that a request names do not exist.
+//! Finds members to add that do not exist.
 
 use std::collections::BTreeMap;
 

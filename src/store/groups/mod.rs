@@ -1,9 +1,9 @@
-//! The members of groups: who is in which group, and how that changes.
+//! The members of groups, and how they change.
 //!
-//! A change of a few members is one transaction of member and membership items, and then one update of
-//! the group, which is where it becomes part of the group's history: if the group is gone by then, or
-//! has another set, the change is undone or made again. What does not fit one transaction is written
-//! into the journal first.
+//! A change of a few members is one transaction of member and membership items, followed by one
+//! update of the group's own item. The update counts the change in the group's revision. If the
+//! group is gone by then, or another set is current, the change is undone or made again. A change
+//! that does not fit one transaction is written into the journal first.
 //!
 //! | wanted | file | more than one transaction takes |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | a whole new list | `replace` | `replace_set` |
 //! | no group any more | `delete` | `delete` |
 //!
-//! It must not know who may change what, or what a request looks like.
+//! It must not know which caller may change what, or what a request looks like.
 
 mod delete;
 mod edit;
@@ -46,17 +46,17 @@ pub use memberships::{Membership, Memberships};
 pub use nesting::Nesting;
 pub use update::{ChangeAttempt, Guard};
 
-/// What a request makes of the members of a group.
+/// What a request does to the members of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberPlan {
-    /// They stay.
+    /// The members stay as they are.
     Keep,
-    /// Some are added and removed, whichever others there are.
+    /// Some members are added and removed; all others stay as they are.
     Edit(MemberChange),
-    /// These are the members, by id. Where they are the members already, or differ by one, that is
-    /// found out first.
+    /// These become all the members, by id. They are compared with the current members first: if
+    /// they are equal nothing is written, and if they differ by one member only that one is changed.
     Replace(BTreeMap<String, Member>),
-    /// The group has no members any more.
+    /// All members are removed.
     Clear,
 }
 
@@ -71,7 +71,7 @@ impl<'t> Groups<'t> {
         Self { table }
     }
 
-    /// Creates a group with its first members, by id: all of it or nothing.
+    /// Creates a group with its first members, by id. It is created as a whole or not at all.
     ///
     /// # Errors
     /// `Taken` naming the unique attribute whose value belongs to another resource; `NoMember`;
@@ -88,13 +88,13 @@ impl<'t> Groups<'t> {
         replace::create(self.table, resource_type, new, members, types).await
     }
 
-    /// Makes one attempt of a change of a group: body and members together, all of it or nothing. A
-    /// change that changes nothing writes nothing.
+    /// Makes one attempt to change a group's body and members together. The change is made as a
+    /// whole or not at all. Where nothing differs, nothing is written.
     ///
     /// # Errors
-    /// `NotFound` when the group is gone, `VersionMismatch` when what the change guards has changed
-    /// since it was read, `Taken`, `NoMember`, `TooLarge`, `TooManyEntries`. `Unavailable` when the
-    /// deadline passes, in which case the journal finishes a large change.
+    /// `NotFound` when the group is gone, `VersionMismatch` when what the attempt's [`Guard`] covers
+    /// has changed since the group was read, `Taken`, `NoMember`, `TooLarge`, `TooManyEntries`.
+    /// `Unavailable` when the deadline passes, in which case the journal finishes a large change.
     pub async fn change(
         self,
         attempt: ChangeAttempt<'_>,
@@ -116,8 +116,8 @@ impl<'t> Groups<'t> {
         }
     }
 
-    /// Deletes a resource that is in groups, or is one: when this returns it is in no group, list or
-    /// index.
+    /// Deletes a resource that is a group or may be a member of groups. When this returns, the
+    /// resource is in no group, list or index.
     ///
     /// # Errors
     /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read;
@@ -146,8 +146,8 @@ impl<'t> Groups<'t> {
         delete::resume(self.table, resource_type, id, types).await
     }
 
-    /// Says in a group how many members it has, on the condition that it has counted no change of them
-    /// since it was read.
+    /// Writes the counted number of members into the group's own item, on the condition that the
+    /// group has counted no change of members since it was read.
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`, `Unavailable`, `Backend`.

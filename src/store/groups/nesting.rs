@@ -1,8 +1,9 @@
 //! Groups inside groups.
 //!
-//! Which groups were ever made members of which group is written down apart from the members, so that
-//! readers find inner groups without reading all members of a large group. What is written down is
-//! only where to look: whether an inner group is a member is said by the member items.
+//! When a group becomes a member of a group, an item outside the set says so, and this item is never
+//! removed. By these items readers find the inner groups of a large group without reading all of its
+//! members. They are only hints where to look: whether an inner group is a member now is said by the
+//! member items.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -21,7 +22,7 @@ use crate::store::table::query::{ProjectedAttributes, Query};
 use crate::store::table::write::Update;
 use crate::store::table::{Table, get};
 
-/// The groups of one tenant that are in groups.
+/// One tenant's groups inside groups.
 #[derive(Clone, Copy)]
 pub struct Nesting<'t> {
     table: &'t Table,
@@ -51,7 +52,8 @@ impl<'t> Nesting<'t> {
         Members::new(self.table).among(group, &marked).await
     }
 
-    /// The group with this id, if it exists, and whether the tenant has groups in groups: one call.
+    /// The group with this id, if it exists, and whether the tenant has ever had groups inside
+    /// groups. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -77,9 +79,9 @@ impl<'t> Nesting<'t> {
     }
 }
 
-/// Remembers those of the members of a group that are groups, before they become its members: readers
-/// look for indirect membership from now on, and find inner groups without reading all members. It is
-/// never forgotten: that costs readers a look, and forgetting too early would cost truth.
+/// Writes the items that lead readers to inner groups, for those members that are groups. It must
+/// run before they become members: from then on every reader has to find them. The items are never
+/// removed. A needless one costs readers one lookup, and a missing one would make them miss members.
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.
@@ -113,8 +115,8 @@ pub(super) async fn mark(
     batch::write(table, items.map(PlainWrite::Put).collect()).await
 }
 
-/// Says in a group's own item that it is in a group, so that a reader of the item knows. Whether there
-/// is such a group is checked with the membership.
+/// Marks in a group's own item that the group has been a member of a group. The transaction that
+/// adds the member checks that the group exists.
 async fn mark_inner(table: &Table, group_type: &ResourceType, id: &str) -> Result<(), StoreError> {
     let mut update = Update::unnamed(table.keys().resources(group_type).key(id));
     update
@@ -122,7 +124,7 @@ async fn mark_inner(table: &Table, group_type: &ResourceType, id: &str) -> Resul
         .set("#inner = :inner")
         .name("#inner", "inner")
         .value(":inner", yes());
-    // A group that is gone needs no mark: the transaction that adds the member will refuse it.
+    // If the group is gone it needs no mark: the transaction that adds the member is refused for it.
     update.send_if(table).await?;
     Ok(())
 }

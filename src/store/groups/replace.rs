@@ -1,5 +1,5 @@
-//! Gives a group a whole new list of members, as a fresh set that takes the place of the old one in
-//! one write: readers see the old list or the new one, never a mixture.
+//! Replaces all members of a group. The new members go into a fresh set, and one write of the group
+//! makes that set the current one, so readers see the old list or the new one and never a mixture.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,9 +18,10 @@ use crate::store::resources::write::{self, New};
 use crate::store::stored::{GroupState, Stored};
 use crate::store::table::Table;
 
-/// A whole new list, or nothing if it is the list that is there. A list that differs by one member is a
-/// change of that member: no reader sees it half done. While a large change is running the current
-/// members are not final, so a full list always replaces the set.
+/// Compares the wanted list with the current members. If they are equal, no member is written. If
+/// they differ by one member, only that member is changed, which readers cannot see half done.
+/// Otherwise the list replaces the set. While a large change is running the current members are not
+/// final, so a full list always replaces the set.
 ///
 /// # Errors
 /// As for [`super::Groups::change`].
@@ -60,7 +61,7 @@ pub(super) async fn compare_and_replace(
     edit_one(table, attempt, change, types).await
 }
 
-/// A whole new list: one transaction if it fits, a job otherwise.
+/// Replaces the set: in one transaction if the members fit, by a job otherwise.
 ///
 /// # Errors
 /// As for [`super::Groups::change`].
@@ -100,7 +101,8 @@ pub(super) async fn replace(
     update(table, attempt, MemberEffect::Flip(fresh), items).await
 }
 
-/// A new group with its first members: one transaction if they fit, a job otherwise.
+/// Creates a group with its first members: in one transaction if the members fit, by a job
+/// otherwise.
 ///
 /// # Errors
 /// As for [`super::Groups::create`].

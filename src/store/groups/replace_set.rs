@@ -1,10 +1,12 @@
-//! A whole new list of more members than one transaction takes.
+//! Replaces all members of a group by more members than one transaction takes.
 //!
-//! The members go into a set of their own, which nothing reads yet. Then they are read strongly: a
-//! member that is being deleted either shows its tombstone here, or its deletion finds the membership
-//! item. One transaction makes the set that of the group and says so in the journal, so that readers
-//! see the old members or the new ones, never a mixture. The old set is swept later, when no reader
-//! can be in the middle of it.
+//! 1. The journal entry is written.
+//! 2. The members are written into a fresh set, which no request reads yet.
+//! 3. The members are read, strongly consistent. A member that is being deleted shows its tombstone
+//!    here, or else its deletion begins later and finds the membership item.
+//! 4. One transaction makes the set the group's current one and says so in the journal entry. So
+//!    readers see the old members or the new ones and never a mixture.
+//! 5. The finisher removes the old set once no request can be reading it any more.
 
 use std::collections::BTreeMap;
 
@@ -27,24 +29,26 @@ use crate::store::stored::{GroupState, Stored};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
 
-/// The number of members that are written and then checked together: what DynamoDB reads in one call.
+/// The number of members that are written and then checked together: as many as DynamoDB reads in
+/// one call.
 const CHUNK: usize = 100;
-/// Chunks under way at once.
+/// The number of chunks that are written at the same time.
 const PARALLEL: usize = 4;
 
 /// The name of the work in the journal.
 const NAME: &str = "Fill";
 
-/// A whole new list of a group's members, with the change of its body that belongs to it.
+/// A whole new list of a group's members, with the change of its body that belongs to it, as the
+/// journal holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct ReplaceSetJob {
     /// The group's resource type, by name.
     pub(super) resource_type: String,
     /// The group's `id`.
     pub(super) group: String,
-    /// The set that is filled.
+    /// The set to fill.
     pub(super) fresh: GroupState,
-    /// What it takes the place of; nothing for a new group.
+    /// The group whose set is replaced; `None` for a new group.
     pub(super) replaced: Option<Replaced>,
     /// The members, by id.
     pub(super) members: BTreeMap<String, Member>,
@@ -63,16 +67,17 @@ pub(super) struct Replaced {
     pub(super) old: GroupState,
 }
 
-/// The body that is written with the job.
+/// The body that the job writes together with the members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct JobBody {
     /// The canonical JSON text.
     pub(super) text: String,
-    /// The keys the group stood under.
+    /// The index entries that the group had before.
     pub(super) entries_before: Entries,
-    /// The keys it stands under from now on.
+    /// The index entries that the group has from now on.
     pub(super) entries: Entries,
-    /// The version of the index entries that these keys are. The first is not written.
+    /// The version of the index entries. The first version is not written, as in entries of earlier
+    /// versions of the service.
     #[serde(default = "first_index_version", skip_serializing_if = "is_first")]
     pub(super) index_version: u64,
 }
@@ -90,8 +95,8 @@ fn is_first(index_version: &u64) -> bool {
 }
 
 impl ReplaceSetJob {
-    /// Whether a newer version of the service has written the job down, with keys that this one cannot
-    /// write.
+    /// Whether a newer version of the service has written the job, with index entries that this
+    /// version cannot write.
     pub(super) fn is_newer(&self) -> bool {
         self.index_version() > INDEX_VERSION
     }
@@ -125,7 +130,7 @@ impl JobBody {
 }
 
 impl Replaced {
-    /// Whether the group is still as a change under this guard has to find it.
+    /// Whether what the guard covers is still as it was when the job began.
     fn allows(&self, group: &Stored, guard: Guard, has_body: bool) -> bool {
         let Some(state) = &group.group else {
             return false;
@@ -138,7 +143,7 @@ impl Replaced {
     }
 }
 
-/// Writes the job into the journal and does it.
+/// Writes the job into the journal and then makes the change.
 ///
 /// # Errors
 /// `NoMember`, `NotFound`, `VersionMismatch`, `Taken`, with nothing changed; `Unavailable` when the
@@ -157,25 +162,28 @@ pub(super) async fn begin(
     match make(&leased, lease, job, guard, types).await {
         Ok(group) => {
             if job.replaced.is_none() {
-                // The group is there. If the entry stays, the finisher removes it.
+                // The group is created. An error here only leaves the entry in the journal, and the
+                // finisher removes it.
                 let _ = lease.end(&leased).await;
             }
             Ok(group)
         }
-        // It is not known whether the change was made, so the finisher finds out.
+        // It is not known whether the change was made. The entry stays, and the finisher finds out.
         Err(error @ (StoreError::Unavailable(_) | StoreError::Backend(_))) => Err(error),
         Err(refused) => {
-            // Before anything is removed: the finisher must not make a set current that is half gone.
+            // The entry is marked as refused before any item is removed. Otherwise, if this process
+            // died now, the finisher could make a set current of which some items are gone.
             lease.refuse(&leased).await?;
-            // If this fails, the finisher removes the rest.
+            // An error here only leaves items behind. The entry says that they are to be removed,
+            // and the finisher does it.
             let _ = undo(&leased, lease, job).await;
             Err(refused)
         }
     }
 }
 
-/// Finishes a job that another writer began. If the group has changed since, the set is not made
-/// current: the other change came later.
+/// Finishes a job that another writer began. If the group has changed since the job began, the set
+/// is not made current, because the other change came later.
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.
@@ -188,8 +196,8 @@ pub(super) async fn resume(
 ) -> Result<(), StoreError> {
     let stage = match stage {
         Stage::Begun if is_made(table, job, types).await? => Stage::Made,
-        // This version cannot write the group's index entries from the keys that an earlier one wrote
-        // down, so the change will never be made.
+        // An earlier version of the service wrote the job, and its index entries are not those of
+        // this version. They cannot be derived again here, so the change will never be made.
         Stage::Begun if job.index_version() < INDEX_VERSION => {
             lease.refuse(table).await?;
             Stage::Refused
@@ -198,8 +206,8 @@ pub(super) async fn resume(
     };
     match stage {
         Stage::Begun => match make(table, lease, job, Guard::Whole, types).await {
-            // The entry stays until the lease that began with the change is over: then the replaced set
-            // is swept.
+            // The transaction has begun a new lease, during which requests may still read the
+            // replaced set. The entry stays, and a finisher sweeps that set when the lease is over.
             Ok(_) if job.replaced.is_some() => Ok(()),
             Ok(_) => lease.end(table).await,
             Err(error @ (StoreError::Unavailable(_) | StoreError::Backend(_))) => Err(error),
@@ -220,8 +228,8 @@ pub(super) async fn resume(
     }
 }
 
-/// Whether the set is the group's already. The journal says so too; but what it would mean to fill a
-/// set that is in use makes it worth a look.
+/// Whether the set is the group's current one already. The stage of the entry should say so, but
+/// filling a current set could bring removed members back, so the group is read to be certain.
 async fn is_made(table: &Table, job: &ReplaceSetJob, types: &Registry) -> Result<bool, StoreError> {
     let Some(resource_type) = types.resource_type(&job.resource_type) else {
         return Ok(false);
@@ -231,7 +239,7 @@ async fn is_made(table: &Table, job: &ReplaceSetJob, types: &Registry) -> Result
     Ok(state.is_some_and(|state| state.set == job.fresh.set))
 }
 
-/// Fills the set, and makes it that of the group.
+/// Fills the set and makes it the group's current one.
 async fn make(
     table: &Table,
     lease: &Lease,
@@ -261,8 +269,8 @@ async fn make(
     }
 }
 
-/// Writes some members, and takes back those that were deleted meanwhile, as if they had been deleted
-/// afterwards; returns how many are there.
+/// Writes the items of some members. It removes those of members that were deleted meanwhile, as if
+/// they had been deleted afterwards. Returns the number of members that stay.
 async fn fill_chunk(
     table: &Table,
     job: &ReplaceSetJob,
@@ -274,7 +282,8 @@ async fn fill_chunk(
         .iter()
         .flat_map(|member| [set.membership_item(&member.id), set.item(member)]);
     batch::write(table, items.map(PlainWrite::Put).collect()).await?;
-    // Read after the items are written: a deletion that begins later finds the membership item.
+    // The members are checked only after their items are written. A deletion that begins before this
+    // read shows its tombstone here; one that begins later finds the membership item.
     let missing = missing::find(table, chunk.iter().copied(), types).await?;
     if !missing.is_empty() {
         set.remove_items(table, missing.iter()).await?;
@@ -325,7 +334,7 @@ async fn flip(
     update_noted(table, attempt, effect, items, Some(Note::Made(lease))).await
 }
 
-/// Removes what a refused job wrote.
+/// Removes the items that a refused job has written, and then its entry.
 async fn undo(table: &Table, lease: &Lease, job: &ReplaceSetJob) -> Result<(), StoreError> {
     let set = MemberSet::new(table, &job.group, &job.fresh);
     set.remove_items(table, job.members.keys()).await?;

@@ -1,10 +1,11 @@
-//! One set of a group's members, as items in both directions.
+//! One set of a group's members: for each member an item under the group and an item under the
+//! member.
 //!
-//! A member item says that a resource belongs to a set of a group; a membership item says the same
-//! under the member. The group's own item names the set that counts, so a replaced set disappears in
-//! one write, and items of any other set mean nothing.
+//! A member item is under the group and says that a resource belongs to a set; a membership item is
+//! under the resource and says the same. The group's own item names its current set. So one write
+//! replaces all members, and items of any other set mean nothing.
 //!
-//! A set is spread over partitions, because one partition takes 1,000 writes a second.
+//! A large set is spread over several partitions, because one partition takes 1,000 writes a second.
 
 use super::member::{self, Member};
 use crate::store::error::StoreError;
@@ -16,12 +17,13 @@ use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::write::{Condition, Delete, Put, Update};
 
-/// A fresh set has one partition for each of this number of members.
+/// The number of members for which a fresh set gets one more partition.
 const MEMBERS_PER_SHARD: usize = 2_500;
-/// The most partitions of one set.
+/// The largest number of partitions of one set.
 const MAX_SHARDS: u32 = 64;
 
-/// A set of a group, and the items of its members.
+/// A set of a group. It makes the keys and items of the set's members, and the requests that write
+/// them.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct MemberSet<'s> {
     keys: &'s Keys,
@@ -32,17 +34,18 @@ pub(in crate::store) struct MemberSet<'s> {
 /// Which members a removal removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Removal {
-    /// All that are there.
+    /// Every member that is in the set.
     Any,
-    /// Those that were added before the group was as the change saw it, and not again since.
+    /// Only members whose stamp is not later than the revision that the change has seen: those that
+    /// were added before the change began, and not added again since.
     Earlier,
 }
 
-/// A new set, for this number of members.
+/// A new set for this number of members.
 pub(in crate::store) fn fresh(members: usize) -> GroupState {
     let shards = u32::try_from(members / MEMBERS_PER_SHARD + 1).unwrap_or(u32::MAX);
     GroupState {
-        // 11 characters that no other set of the group has.
+        // 11 random characters, so that no other set of the group has the same name.
         set: token().chars().rev().take(11).collect(),
         shards: shards.min(MAX_SHARDS),
         about: member::count(members),
@@ -50,11 +53,11 @@ pub(in crate::store) fn fresh(members: usize) -> GroupState {
     }
 }
 
-/// A new group with its first members in this set.
+/// A new group whose first members are in this set.
 pub(in crate::store) fn first_state(new: New<'_>, set: &GroupState) -> Stored {
     Stored {
-        // The first members are a revision of their own, so that no later change takes one of them for an
-        // addition that the group has not counted.
+        // The first members are stamped with 0, and the group begins with revision 1. So no later
+        // change takes a first member for an addition that the group has not counted.
         group: Some(GroupState {
             member_revision: 1,
             members_modified: new.write.now,
@@ -64,14 +67,14 @@ pub(in crate::store) fn first_state(new: New<'_>, set: &GroupState) -> Stored {
     }
 }
 
-/// Whether a large removal that is under way would remove a member with this stamp: it removes what
-/// was stamped before it began.
+/// Whether a large removal that is under way could remove a member with this stamp. It removes
+/// members that were stamped before it began.
 pub(super) fn may_lose(state: &GroupState, stamp: u64) -> bool {
     state.open > 0 && stamp < state.member_revision
 }
 
 impl<'s> MemberSet<'s> {
-    /// The set of a group that this state names.
+    /// The current set of a group in this state.
     pub(in crate::store) fn new(table: &'s Table, group: &'s str, state: &'s GroupState) -> Self {
         Self {
             keys: table.keys(),
@@ -80,7 +83,7 @@ impl<'s> MemberSet<'s> {
         }
     }
 
-    /// What the group says of the set.
+    /// The state of the group that has this set.
     pub(super) fn state(self) -> &'s GroupState {
         self.state
     }
@@ -104,14 +107,14 @@ impl<'s> MemberSet<'s> {
         self.partition(self.shard(id)).key(id)
     }
 
-    /// The key of the same membership's item on the member's side.
+    /// The key of the membership item, which is under the member.
     pub(super) fn membership_key(self, id: &str) -> Key {
         let sort = keys::membership(id, self.group, &self.state.set);
         self.keys.memberships(id).key(sort)
     }
 
-    /// A member's item. Its stamp is the revision of the members that the writer who added it has
-    /// seen: a later revision says that the group has counted the addition.
+    /// A member's item. Its stamp is the revision `mv` of the group that its writer had read. Once
+    /// the group has a greater `mv`, the addition is counted.
     pub(in crate::store) fn item(self, member: &Member) -> Item {
         let item = MemberItem {
             sk: member.id.clone(),
@@ -124,7 +127,7 @@ impl<'s> MemberSet<'s> {
         items::to_item(partition.as_str(), item)
     }
 
-    /// The same membership's item on the member's side.
+    /// The membership item, which is under the member.
     pub(in crate::store) fn membership_item(self, id: &str) -> Item {
         let item = MembershipItem {
             sk: keys::membership(id, self.group, &self.state.set),
@@ -134,18 +137,18 @@ impl<'s> MemberSet<'s> {
         items::to_item(self.keys.memberships(id).as_str(), item)
     }
 
-    /// Puts the item of a member who is not there.
+    /// Puts a member's item, on the condition that the set does not have it yet.
     pub(super) fn put(self, member: &Member) -> Put {
         let is_new = Condition::new("attribute_not_exists(pk)").showing_item();
         Put::new(self.item(member)).when(is_new)
     }
 
-    /// Puts the item on the member's side.
+    /// Puts the membership item.
     pub(super) fn put_membership(self, id: &str) -> Put {
         Put::new(self.membership_item(id))
     }
 
-    /// Stamps a member anew who is there.
+    /// Gives a member's item a new stamp, on the condition that the set has it.
     pub(super) fn restamp(self, id: &str) -> Update {
         let mut update = Update::unnamed(self.key(id));
         update
@@ -166,12 +169,12 @@ impl<'s> MemberSet<'s> {
         Delete::new(self.key(id)).when(condition)
     }
 
-    /// Deletes the item on the member's side.
+    /// Deletes the membership item.
     pub(super) fn delete_membership(self, id: &str) -> Delete {
         Delete::new(self.membership_key(id))
     }
 
-    /// Removes items of a set that is not the current one, or never was.
+    /// Removes both items of members, without conditions. The set must not be a group's current one.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.

@@ -1,4 +1,4 @@
-//! Removes the items of a member set that no request reads any more.
+//! Removes the items of a set that no request reads any more.
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,10 @@ use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::query::{ProjectedAttributes, Query, Window};
 
-/// Partitions that are swept at once.
+/// The number of partitions that are swept at the same time.
 const PARALLEL: usize = 8;
-/// Members that are read before they are removed: little enough for a request that has little time
-/// left, and for its memory.
+/// The number of members that are read, and then removed, in one round. It is small, because a
+/// request may have little time left for it, and the keys are held in memory.
 const PART: usize = 500;
 
 /// The name of the work in the journal.
@@ -31,8 +31,8 @@ pub(super) struct SweepSetJob {
     pub(super) set: GroupState,
 }
 
-/// The journal entry that leaves the removal of a set to the finisher: a reader may be in the middle
-/// of it.
+/// A journal entry that leaves the removal of a set to the finisher. The set cannot be removed at
+/// once, because another request may be reading it page by page.
 ///
 /// # Errors
 /// `Backend`.
@@ -44,7 +44,7 @@ pub(super) fn entry(table: &Table, group: &str, set: &GroupState) -> Result<NewE
     NewEntry::new(table, NAME, &job)
 }
 
-/// Does what such an entry says.
+/// Removes the set of such an entry, and then the entry.
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.
@@ -57,8 +57,8 @@ pub(super) async fn resume(
     lease.end(table).await
 }
 
-/// Removes every item of a set, membership items first, so that what is left of the work can always be
-/// found.
+/// Removes every item of a set. A member's membership item goes before its member item, because the
+/// next round, or another finisher, finds what is left by the member items.
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.

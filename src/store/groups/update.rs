@@ -1,4 +1,4 @@
-//! The update of a group's own item: its body, and what it says of its members.
+//! The update of a group's own item: of its body, and of its attributes about members.
 
 use super::member::Member;
 use super::set::{MemberSet, Removal};
@@ -21,7 +21,7 @@ pub struct ChangeAttempt<'a> {
     pub before: &'a Stored,
     /// The new body, if it changes.
     pub body: Option<BodyChange<'a>>,
-    /// What must not have changed since.
+    /// What must not have changed since the group was read.
     pub guard: Guard,
     /// The time of the change, in milliseconds since the Unix epoch.
     pub now: u64,
@@ -30,42 +30,46 @@ pub struct ChangeAttempt<'a> {
 /// What must not have changed since a group was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Guard {
-    /// Only what the change itself replaces.
+    /// Only what the change itself replaces: the body if it changes, and the current set if members
+    /// change.
     #[default]
     Changed,
-    /// The members too.
+    /// The same, and all members.
     Members,
-    /// Everything that its version speaks of.
+    /// Body and members: everything that the group's version covers.
     Whole,
 }
 
-/// What a change does to the members of a group.
+/// What a write changes in the attributes about members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum MemberEffect {
     /// Nothing.
     None,
-    /// Members of the current set were added and removed: by this many there are more.
+    /// Members of the current set were added and removed. The number is that of additions less that
+    /// of removals.
     Counted(i64),
-    /// Members of the current set are going to be added and removed.
+    /// A large change of the current set begins.
     Open,
-    /// That is done: by this many there are more.
+    /// A large change of the current set has ended. The number is that of additions less that of
+    /// removals.
     Close(i64),
     /// Another set becomes the current one.
     Flip(GroupState),
 }
 
-/// Member items to write and to remove together with a write of their group.
+/// Member items that are written and removed in one transaction with the group's own item.
 #[derive(Debug, Default)]
 pub(super) struct MemberItems<'c> {
     /// The group's `id`.
     pub(super) group: &'c str,
-    /// The set that they belong to.
+    /// The state that names the set of the items.
     pub(super) set: GroupState,
-    /// The members to add, who are not there, each with its resource type.
+    /// The members to add, which the set does not have, each with its resource type.
     pub(super) add: Vec<(Member, &'c ResourceType)>,
-    /// Members who are there, and whom a removal that is under way must spare.
+    /// Members that the set has. They are stamped again, so that a large removal that is under way
+    /// does not remove them.
     pub(super) again: Vec<(Member, &'c ResourceType)>,
-    /// The ids of the members to remove, who are there.
+    /// The ids of the members to remove, which the set has.
     pub(super) remove: Vec<String>,
 }
 
@@ -93,7 +97,7 @@ pub(super) fn typed(
     typed.collect()
 }
 
-/// A change of the body only, if that changes.
+/// Changes the body only, if there is a new one.
 pub(super) async fn keep_members(
     table: &Table,
     attempt: ChangeAttempt<'_>,
@@ -104,12 +108,12 @@ pub(super) async fn keep_members(
     }
 }
 
-/// Updates a group together with member items: one conditional update, or one transaction. A set that
-/// another takes the place of is left to the finisher: a reader may be in the middle of it.
+/// Updates a group together with member items: one conditional update, or one transaction. A
+/// replaced set is left to the finisher, by a journal entry that is written in the same transaction.
 ///
 /// # Errors
-/// `NotFound` when it is gone, `VersionMismatch` when what the change guards has changed since it was
-/// read, `NoMember`, `Taken`, `TooLarge`, `TooManyEntries`.
+/// `NotFound` when the group is gone, `VersionMismatch` when what the attempt's guard covers has
+/// changed since the group was read, `NoMember`, `Taken`, `TooLarge`, `TooManyEntries`.
 pub(super) async fn update(
     table: &Table,
     attempt: ChangeAttempt<'_>,
@@ -129,7 +133,7 @@ pub(super) async fn update(
 /// The same with a note in the journal.
 ///
 /// # Errors
-/// As for [`update`]; `Unavailable` when the finisher has the journal's entry.
+/// As for [`update`]; `Unavailable` when the finisher has taken over the journal entry.
 pub(super) async fn update_noted(
     table: &Table,
     attempt: ChangeAttempt<'_>,
@@ -152,7 +156,7 @@ pub(super) async fn update_noted(
     write::update(table, resource_type, before, body, &besides).await
 }
 
-/// What an update of a group does besides its body and index entries.
+/// What an update of a group writes in addition to its body and index entries.
 struct GroupUpdate<'u> {
     attempt: ChangeAttempt<'u>,
     effect: MemberEffect,
@@ -210,7 +214,7 @@ impl Besides for GroupUpdate<'_> {
 }
 
 impl MemberEffect {
-    /// Makes the change in what the group says of its members.
+    /// Makes the change in the state of a group as it was read.
     fn apply(&self, group: &mut GroupState, now: u64) {
         if *self == Self::None {
             return;
@@ -270,7 +274,7 @@ impl Besides for Note<'_> {
 impl Besides for MemberItems<'_> {
     fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, _: &str) {
         let set = MemberSet::new(table, self.group, &self.set);
-        // A member was added or removed since the members were read.
+        // Another request has added or removed the member since the members were read.
         let changed = || Refusal::Is(StoreError::VersionMismatch);
         for (member, member_type) in &self.add {
             let check = exists(table, member_type, &member.id);
@@ -290,8 +294,8 @@ impl Besides for MemberItems<'_> {
     }
 }
 
-/// Checks that a member exists and is not being deleted: its deletion removes the memberships that it
-/// finds, so no writer may add one later.
+/// Checks that a member exists and is not being deleted. A deletion removes the memberships that it
+/// finds after it has written its tombstone, so no writer may add one afterwards.
 pub(super) fn exists(table: &Table, resource_type: &ResourceType, id: &str) -> Check {
     let condition = Condition::new("attribute_exists(pk) AND attribute_not_exists(del)");
     Check::new(table.keys().resources(resource_type).key(id), condition)
