@@ -11,12 +11,12 @@ use crate::protocol::Result;
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::Reading;
 use crate::protocol::version::Precondition;
-use crate::provider::Scope;
+use crate::provider::RequestScope;
 
 /// A request whose caller is known.
 pub(super) struct Call<'s> {
     pub(super) service: &'s Service,
-    pub(super) scope: Scope,
+    pub(super) scope: RequestScope,
     pub(super) headers: HeaderMap,
     pub(super) parameters: Parameters,
     /// Counts the request among those of its tenant until it is dropped.

@@ -23,7 +23,7 @@ use super::{Gateway, Refused, Service, answer, media_type, observe, v1, v2};
 use crate::protocol::profile::Tolerance;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::{Error, Result};
-use crate::provider::{REQUEST_BUDGET, Scope};
+use crate::provider::{REQUEST_BUDGET, RequestScope};
 
 /// Answers one request.
 pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Request) -> Response {
@@ -111,7 +111,7 @@ async fn act(
 ///
 /// # Errors
 /// `NotFound` if the tenant has no type there.
-fn type_at<'s>(scope: &'s Scope, endpoint: &str) -> Result<&'s ResourceType> {
+fn type_at<'s>(scope: &'s RequestScope, endpoint: &str) -> Result<&'s ResourceType> {
     let found = scope.at_endpoint(endpoint).ok_or_else(no_such_endpoint)?;
     observe::note_resource_type(&found.name);
     Ok(found)

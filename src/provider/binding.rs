@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::administration::Administration;
 use super::role::{is_active, is_role, listed_scopes};
-use super::{REQUEST_BUDGET, Scope};
+use super::{REQUEST_BUDGET, RequestScope};
 use crate::cache::{Cache, Freshness, Limits};
 use crate::clock::Clock;
 use crate::identity::TenantId;
@@ -42,7 +42,7 @@ pub(super) fn roles(clock: Arc<dyn Clock>) -> Roles {
 ///
 /// # Errors
 /// `Unauthorized`, as for a credential that was revoked; `Unavailable`.
-pub(super) async fn check_user(store: &Store, scope: &Scope) -> Result<()> {
+pub(super) async fn check_user(store: &Store, scope: &RequestScope) -> Result<()> {
     let Some(user) = &scope.caller.user else {
         return Ok(());
     };
@@ -62,7 +62,11 @@ pub(super) async fn check_user(store: &Store, scope: &Scope) -> Result<()> {
 }
 
 /// Gives the caller what its role permits: nothing if the role is gone or out of use.
-pub(super) async fn grant_role(roles: &Roles, store: &Store, scope: &mut Scope) -> Result<()> {
+pub(super) async fn grant_role(
+    roles: &Roles,
+    store: &Store,
+    scope: &mut RequestScope,
+) -> Result<()> {
     let Some(role) = scope.caller.role.clone() else {
         return Ok(());
     };
@@ -75,7 +79,7 @@ pub(super) async fn grant_role(roles: &Roles, store: &Store, scope: &mut Scope) 
 }
 
 /// Reads a role's scopes; what that costs is counted with the tenant's configuration.
-async fn scopes_of(store: &Store, scope: &Scope, role: &str) -> Result<Vec<String>> {
+async fn scopes_of(store: &Store, scope: &RequestScope, role: &str) -> Result<Vec<String>> {
     let types = scope.tenant.registry.resource_types();
     let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
         return Ok(Vec::new());

@@ -1,7 +1,7 @@
 //! A change of an existing resource: read, decide, write on the condition that it is still what was
 //! read; again when it is not.
 
-use super::Scope;
+use super::RequestScope;
 use super::entries::{check_indexed, entries};
 use super::get::{existing, no_such};
 use super::members::{self, MemberRequest, MemberTypes};
@@ -158,7 +158,7 @@ struct Prepared {
 
 /// Works out a change, without any call to the table.
 fn prepare(
-    scope: &Scope,
+    scope: &RequestScope,
     resource_type: &ResourceType,
     (id, before): (&str, &Stored),
     now: u64,

@@ -1,6 +1,6 @@
 //! DELETE (RFC 7644 §3.6).
 
-use super::Scope;
+use super::RequestScope;
 use super::entries::entries;
 use super::get::no_such;
 use crate::protocol::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::store::{Backoff, Guard, StoreError};
 
 /// Deletes a resource, as [`Provider::delete`](super::Provider::delete) says.
 pub(super) async fn delete(
-    scope: &Scope,
+    scope: &RequestScope,
     resource_type: &ResourceType,
     id: &ResourceId,
     precondition: &Precondition,

@@ -6,7 +6,7 @@ use super::related::Related;
 use super::related::groups::groups_of;
 use super::representation::looks_up_more;
 use super::representation::{represent, represent_with};
-use super::{Representation, Scope};
+use super::{Representation, RequestScope};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
@@ -31,7 +31,7 @@ pub enum Read<'r> {
 
 /// Reads a resource, as [`Provider::get`](super::Provider::get) says.
 pub(super) async fn get<'r>(
-    scope: &Scope,
+    scope: &RequestScope,
     resource_type: &'r ResourceType,
     id: &ResourceId,
     selection: &Selection,
@@ -76,7 +76,7 @@ pub(super) async fn get<'r>(
 /// # Errors
 /// `NotFound` naming the id, which is also the answer for an id that belongs to another tenant.
 pub(super) async fn existing(
-    scope: &Scope,
+    scope: &RequestScope,
     resource_type: &ResourceType,
     id: &ResourceId,
 ) -> Result<Stored> {

@@ -26,8 +26,8 @@ mod related;
 mod repair;
 mod replace;
 mod representation;
+mod request_scope;
 mod role;
-mod scope;
 mod tenants;
 mod times;
 mod write_context;
@@ -50,7 +50,7 @@ pub use registration::Registered;
 pub use related::{MEMBER_BYTES, Related};
 pub use repair::{Findings, Repair};
 pub use representation::Representation;
-pub use scope::Scope;
+pub use request_scope::RequestScope;
 pub use tenants::{Tenant, Tenants};
 pub use times::Times;
 
@@ -144,10 +144,15 @@ impl Provider {
     /// `Unavailable` when the tenant's configuration, the caller's role or its user cannot be read;
     /// `Unauthorized` when that user is gone or not active; `Forbidden` when the caller may do nothing
     /// at all.
-    pub async fn scope(&self, caller: Caller, base_url: String, meter: Meter) -> Result<Scope> {
+    pub async fn scope(
+        &self,
+        caller: Caller,
+        base_url: String,
+        meter: Meter,
+    ) -> Result<RequestScope> {
         let store = self.store.for_tenant(&caller.tenant, meter, REQUEST_BUDGET);
         let tenant = self.tenants.get(&caller.tenant, &store).await?;
-        let mut scope = Scope::new(tenant, store, caller, base_url, &self.pool);
+        let mut scope = RequestScope::new(tenant, store, caller, base_url, &self.pool);
         binding::check_user(&self.store, &scope).await?;
         binding::grant_role(&self.roles, &self.store, &mut scope).await?;
         scope.caller.permissions.check_access()?;
@@ -161,7 +166,7 @@ impl Provider {
     /// unique value is taken, `Forbidden` for a role that would permit more than the caller may.
     pub async fn create<'r>(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         resource_type: &'r ResourceType,
         body: Map<String, Value>,
         selection: &Selection,
@@ -176,7 +181,7 @@ impl Provider {
     /// `Forbidden` for what the caller must not change.
     pub async fn replace<'r>(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         resource_type: &'r ResourceType,
         id: &ResourceId,
         body: Map<String, Value>,
@@ -202,7 +207,7 @@ impl Provider {
     /// `Forbidden`.
     pub async fn patch<'r>(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         resource_type: &'r ResourceType,
         id: &ResourceId,
         body: Map<String, Value>,
@@ -228,7 +233,7 @@ impl Provider {
     /// caller is bound to.
     pub async fn delete(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         resource_type: &ResourceType,
         id: &ResourceId,
         precondition: &Precondition,
@@ -242,7 +247,7 @@ impl Provider {
     /// `NotFound`; `VersionMismatch` when `If-Match` does not hold.
     pub async fn get<'r>(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         resource_type: &'r ResourceType,
         id: &ResourceId,
         selection: &Selection,
@@ -261,7 +266,7 @@ impl Provider {
     /// `Unavailable` if the request could not be planned in time; then nothing was done.
     pub async fn bulk(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         request: BulkRequest,
         size: usize,
     ) -> Result<Vec<Performed>> {
@@ -276,7 +281,7 @@ impl Provider {
     /// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
     pub async fn query<T>(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         over: Over<'_>,
         query: &Query,
         render: impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
@@ -296,7 +301,7 @@ impl Provider {
     /// `startIndex`, which this list does not have.
     pub async fn member_page(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         resource_type: &ResourceType,
         id: &str,
         query: &Query,
@@ -457,7 +462,7 @@ impl Provider {
         }
     }
 
-    fn write_context<'w>(&'w self, scope: &'w Scope) -> WriteContext<'w> {
+    fn write_context<'w>(&'w self, scope: &'w RequestScope) -> WriteContext<'w> {
         WriteContext {
             scope,
             hasher: &self.hasher,
@@ -465,7 +470,7 @@ impl Provider {
         }
     }
 
-    fn query_context<'p>(&'p self, scope: &'p Scope) -> QueryContext<'p> {
+    fn query_context<'p>(&'p self, scope: &'p RequestScope) -> QueryContext<'p> {
         QueryContext {
             scope,
             read_budget: self.read_budget,

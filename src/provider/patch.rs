@@ -7,7 +7,7 @@ use super::compute::{body_size, patch_size};
 use super::members::MemberRequest;
 use super::representation::represent;
 use super::write_context::WriteContext;
-use super::{Representation, Scope};
+use super::{Representation, RequestScope};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
 use crate::protocol::patch::PatchRequest;
@@ -93,7 +93,11 @@ pub(super) async fn patch<'r>(
 }
 
 /// Whether a PATCH of this group is answered with its version only.
-fn answers_without_group(scope: &Scope, group: &Stored, projection: &Projection<'_>) -> bool {
+fn answers_without_group(
+    scope: &RequestScope,
+    group: &Stored,
+    projection: &Projection<'_>,
+) -> bool {
     if scope.tenant.rules.switches.group_patch_answers == GroupPatchAnswers::NoContent {
         return true;
     }

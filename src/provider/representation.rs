@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::Scope;
+use super::RequestScope;
 use super::related::members::MAX_DISPLAYS;
 use super::related::{Related, related};
 use crate::protocol::error::Result;
@@ -69,7 +69,7 @@ impl<'r> Representation<'r> {
 
 /// One resource, with what has to be read to show it.
 pub(super) async fn represent<'r>(
-    scope: &Scope,
+    scope: &RequestScope,
     resource_type: &'r ResourceType,
     stored: Stored,
     projection: Projection<'r>,
@@ -82,7 +82,7 @@ pub(super) async fn represent<'r>(
 
 /// The same where what is kept outside the body was read already.
 pub(super) async fn represent_with<'r>(
-    scope: &Scope,
+    scope: &RequestScope,
     resource_type: &'r ResourceType,
     stored: Stored,
     related: Related,
@@ -95,7 +95,7 @@ pub(super) async fn represent_with<'r>(
 
 /// A resource that was just created. It is a member of nothing yet, so its groups are not read.
 pub(super) async fn represent_new<'r>(
-    scope: &Scope,
+    scope: &RequestScope,
     resource_type: &'r ResourceType,
     stored: Stored,
     projection: Projection<'r>,
@@ -114,7 +114,7 @@ pub(super) async fn represent_new<'r>(
 
 /// Many resources of one type in their order, with what has to be read to show them.
 pub(super) async fn represent_all<'r>(
-    scope: &Scope,
+    scope: &RequestScope,
     resource_type: &'r ResourceType,
     resources: Vec<Stored>,
     projection: &Arc<Projection<'r>>,

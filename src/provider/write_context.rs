@@ -1,6 +1,6 @@
 //! What a verb that writes works with.
 
-use super::Scope;
+use super::RequestScope;
 use super::password::Hasher;
 use crate::clock::Clock;
 
@@ -8,7 +8,7 @@ use crate::clock::Clock;
 #[derive(Clone, Copy)]
 pub(super) struct WriteContext<'w> {
     /// Whose request it is.
-    pub(super) scope: &'w Scope,
+    pub(super) scope: &'w RequestScope,
     /// Hashes passwords.
     pub(super) hasher: &'w Hasher,
     /// Tells the time of the change.

@@ -11,7 +11,7 @@ use scim_lambda::protocol::error::{Error, Result};
 use scim_lambda::protocol::message::Selection;
 use scim_lambda::protocol::resource::ResourceId;
 use scim_lambda::protocol::version::{Precondition, Version};
-use scim_lambda::provider::{Patched, Performed, Scope};
+use scim_lambda::provider::{Patched, Performed, RequestScope};
 use scim_lambda::store::Meter;
 use scim_lambda::tenant::Permissions;
 use serde_json::{Map, Value, json};
@@ -26,12 +26,16 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-async fn bulk(directory: &Directory, scope: &Scope, body: Value) -> Vec<Performed> {
+async fn bulk(directory: &Directory, scope: &RequestScope, body: Value) -> Vec<Performed> {
     let request = BulkRequest::parse(&object(body), &mut scope.reading()).unwrap();
     directory.provider.bulk(scope, request, 0).await.unwrap()
 }
 
-async fn operations(directory: &Directory, scope: &Scope, operations: Value) -> Vec<Performed> {
+async fn operations(
+    directory: &Directory,
+    scope: &RequestScope,
+    operations: Value,
+) -> Vec<Performed> {
     bulk(directory, scope, json!({ "Operations": operations })).await
 }
 
@@ -73,7 +77,7 @@ fn new_group(name: &str, members: &[&str]) -> Value {
     )
 }
 
-async fn count(directory: &Directory, scope: &Scope, name: &str) -> u64 {
+async fn count(directory: &Directory, scope: &RequestScope, name: &str) -> u64 {
     let list = directory.list(scope, name, "count=0").await.unwrap();
     list["totalResults"].as_u64().unwrap()
 }
@@ -297,7 +301,7 @@ struct After {
 /// What each name stands for.
 type Ids = BTreeMap<String, String>;
 
-async fn prepare(directory: &Directory, scope: &Scope) -> Ids {
+async fn prepare(directory: &Directory, scope: &RequestScope) -> Ids {
     let mut ids = Ids::new();
     for number in 0..PRIOR {
         let (kind, body) = match number {
@@ -324,7 +328,7 @@ fn with_ids(value: &Value, ids: &Ids) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-async fn at_once(directory: &Directory, scope: &Scope, request: &[Value]) -> After {
+async fn at_once(directory: &Directory, scope: &RequestScope, request: &[Value]) -> After {
     let mut ids = prepare(directory, scope).await;
     let listed: Vec<_> = request.iter().map(|one| with_ids(one, &ids)).collect();
     let done = operations(directory, scope, json!(listed)).await;
@@ -338,7 +342,7 @@ async fn at_once(directory: &Directory, scope: &Scope, request: &[Value]) -> Aft
     after(directory, scope, statuses(&done), &ids).await
 }
 
-async fn one_by_one(directory: &Directory, scope: &Scope, request: &[Value]) -> After {
+async fn one_by_one(directory: &Directory, scope: &RequestScope, request: &[Value]) -> After {
     let mut ids = prepare(directory, scope).await;
     let mut statuses = Vec::new();
     for (position, operation) in request.iter().enumerate() {
@@ -363,7 +367,7 @@ async fn one_by_one(directory: &Directory, scope: &Scope, request: &[Value]) -> 
 
 async fn single(
     directory: &Directory,
-    scope: &Scope,
+    scope: &RequestScope,
     mut operation: Value,
 ) -> Result<(u16, Option<String>)> {
     let path = operation["path"].as_str().unwrap().to_owned();
@@ -421,7 +425,12 @@ async fn single(
     }
 }
 
-async fn after(directory: &Directory, scope: &Scope, statuses: Vec<u16>, ids: &Ids) -> After {
+async fn after(
+    directory: &Directory,
+    scope: &RequestScope,
+    statuses: Vec<u16>,
+    ids: &Ids,
+) -> After {
     let names: BTreeMap<_, _> = ids
         .iter()
         .map(|(name, id)| (id.as_str(), name.as_str()))

@@ -19,7 +19,7 @@ use scim_lambda::protocol::profile::Rules;
 use scim_lambda::protocol::schema::ResourceType;
 use scim_lambda::protocol::version::Precondition;
 use scim_lambda::provider::{
-    Cursors, Over, Provider, Read, ReadBudget, Representation, Scope, resource_id,
+    Cursors, Over, Provider, Read, ReadBudget, Representation, RequestScope, resource_id,
 };
 use scim_lambda::store::{ConfigItem, Meter, Store};
 use scim_lambda::tenant::{Caller, Permissions, StackSecret};
@@ -107,7 +107,7 @@ impl Directory {
     }
 
     /// One credential's view of a tenant.
-    pub(crate) async fn scope_of(&self, tenant: &str, credential: &str) -> Scope {
+    pub(crate) async fn scope_of(&self, tenant: &str, credential: &str) -> RequestScope {
         let caller = Caller {
             tenant: TenantId::parse(tenant).unwrap(),
             credential: CredentialId::parse(credential).unwrap(),
@@ -122,19 +122,19 @@ impl Directory {
         scope.await.unwrap()
     }
 
-    pub(crate) async fn scope(&self) -> Scope {
+    pub(crate) async fn scope(&self) -> RequestScope {
         self.scope_of("acme", "1").await
     }
 
     /// Creates a resource and returns its id.
-    pub(crate) async fn create(&self, scope: &Scope, name: &str, body: Value) -> String {
+    pub(crate) async fn create(&self, scope: &RequestScope, name: &str, body: Value) -> String {
         self.try_create(scope, name, body).await.unwrap()
     }
 
     /// The same where it may be refused.
     pub(crate) async fn try_create(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         name: &str,
         body: Value,
     ) -> Result<String> {
@@ -148,7 +148,7 @@ impl Directory {
     }
 
     /// Creates users `user-000` and so on, and returns their ids.
-    pub(crate) async fn create_users(&self, scope: &Scope, count: usize) -> Vec<String> {
+    pub(crate) async fn create_users(&self, scope: &RequestScope, count: usize) -> Vec<String> {
         let mut ids = Vec::new();
         for number in 0..count {
             ids.push(self.create(scope, "User", user(number)).await);
@@ -156,7 +156,7 @@ impl Directory {
         ids
     }
 
-    pub(crate) async fn get(&self, scope: &Scope, name: &str, id: &str) -> Value {
+    pub(crate) async fn get(&self, scope: &RequestScope, name: &str, id: &str) -> Value {
         let (selection, condition) = (Selection::default(), Precondition::default());
         let resource_type = resource_type(scope, name);
         let id = &resource_id(resource_type, id).unwrap();
@@ -170,7 +170,14 @@ impl Directory {
     }
 
     /// Replaces one attribute.
-    pub(crate) async fn set(&self, scope: &Scope, name: &str, id: &str, path: &str, value: &str) {
+    pub(crate) async fn set(
+        &self,
+        scope: &RequestScope,
+        name: &str,
+        id: &str,
+        path: &str,
+        value: &str,
+    ) {
         let operation = json!({"op": "replace", "path": path, "value": value});
         self.patch(scope, name, id, operation).await.unwrap();
     }
@@ -178,7 +185,7 @@ impl Directory {
     /// Makes one PATCH operation.
     pub(crate) async fn patch(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         name: &str,
         id: &str,
         operation: Value,
@@ -215,7 +222,7 @@ impl Directory {
             .unwrap();
     }
 
-    pub(crate) async fn delete(&self, scope: &Scope, name: &str, id: &str) {
+    pub(crate) async fn delete(&self, scope: &RequestScope, name: &str, id: &str) {
         let resource_type = resource_type(scope, name);
         let id = &resource_id(resource_type, id).unwrap();
         let condition = Precondition::default();
@@ -224,7 +231,12 @@ impl Directory {
     }
 
     /// Answers a query string, over one type or, without a name, over all.
-    pub(crate) async fn list(&self, scope: &Scope, name: &str, query: &str) -> Result<Value> {
+    pub(crate) async fn list(
+        &self,
+        scope: &RequestScope,
+        name: &str,
+        query: &str,
+    ) -> Result<Value> {
         let parameters = Parameters::parse(query)?;
         let query = Query::from_parameters(&parameters, &mut scope.reading())?;
         let over = match name {
@@ -250,7 +262,7 @@ impl Directory {
     }
 
     /// What a request came to, which began after so many attempts.
-    pub(crate) fn cost(&self, scope: &Scope, before: u64) -> Cost {
+    pub(crate) fn cost(&self, scope: &RequestScope, before: u64) -> Cost {
         let cost = scope.store.meter().cost();
         Cost {
             calls: self.calls() - before,
@@ -273,7 +285,7 @@ pub(crate) fn user(number: usize) -> Value {
     })
 }
 
-pub(crate) fn resource_type<'s>(scope: &'s Scope, name: &str) -> &'s ResourceType {
+pub(crate) fn resource_type<'s>(scope: &'s RequestScope, name: &str) -> &'s ResourceType {
     scope.tenant.registry.resource_type(name).unwrap()
 }
 

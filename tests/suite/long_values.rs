@@ -1,7 +1,7 @@
 //! Lists sorted by values that are longer than an index holds, and than a cursor holds.
 
 use scim_lambda::protocol::error::ErrorKind;
-use scim_lambda::provider::{ReadBudget, Scope};
+use scim_lambda::provider::{ReadBudget, RequestScope};
 use serde_json::{Value, json};
 
 use crate::directory::{Directory, encoded, ids};
@@ -36,7 +36,7 @@ fn values(common: usize) -> Vec<String> {
 /// values.
 async fn create(
     directory: &Directory,
-    scope: &Scope,
+    scope: &RequestScope,
     path: &str,
     values: &[String],
 ) -> Vec<String> {
@@ -69,7 +69,7 @@ fn endpoint(path: &str) -> &'static str {
 /// All pages of a walk, one after the other; before each but the first something may happen.
 async fn walk(
     directory: &Directory,
-    scope: &Scope,
+    scope: &RequestScope,
     (path, query): (&str, &str),
     by_cursor: bool,
     mut between: impl AsyncFnMut(&[String]),
@@ -146,7 +146,7 @@ async fn check(path: &str, common: usize) {
 /// The rest of a list from a position on, for which there is no mark.
 async fn page_from(
     directory: &Directory,
-    scope: &Scope,
+    scope: &RequestScope,
     query: &str,
     path: &str,
     start: usize,

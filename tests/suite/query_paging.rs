@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use scim_lambda::protocol::error::ErrorKind;
 use scim_lambda::protocol::message::{Parameters, Query};
-use scim_lambda::provider::{ReadBudget, Scope};
+use scim_lambda::provider::{ReadBudget, RequestScope};
 use scim_lambda::store::{ChangeAttempt, Guard, Member, MemberChange, MemberPlan};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::directory::{self, Directory, encoded, ids, resource_type, user};
 /// Asks for the page after those that were seen; nothing when there is none.
 async fn next_page(
     directory: &Directory,
-    scope: &Scope,
+    scope: &RequestScope,
     query: &str,
     seen: usize,
     last: Option<&Value>,
@@ -265,7 +265,7 @@ async fn walks_of_two_credentials_leave_each_other_alone() {
 }
 
 /// The cursor to the second page of three users.
-async fn second_page(directory: &Directory, scope: &Scope) -> String {
+async fn second_page(directory: &Directory, scope: &RequestScope) -> String {
     let query = "count=3&cursor";
     let first = directory.list(scope, "User", query).await.unwrap();
     first["nextCursor"].as_str().unwrap().to_owned()
@@ -273,7 +273,7 @@ async fn second_page(directory: &Directory, scope: &Scope) -> String {
 
 async fn check_refused(
     directory: &Directory,
-    scope: &Scope,
+    scope: &RequestScope,
     name: &str,
     query: &str,
     expected: ErrorKind,
@@ -605,7 +605,7 @@ async fn members_are_told_through_groups_in_groups() {
 }
 
 /// A group whose members are spread over several partitions, as those of large groups are.
-async fn spread_group(directory: &Directory, scope: &Scope, users: &[String]) -> String {
+async fn spread_group(directory: &Directory, scope: &RequestScope, users: &[String]) -> String {
     let group_type = directory::resource_type(scope, "Group");
     let id = directory
         .create(scope, "Group", json!({"displayName": "g"}))
@@ -703,7 +703,7 @@ async fn a_cursor_of_members_leads_on_in_its_own_list_only() {
         let group = json!({"displayName": name, "members": members});
         groups.push(directory.create(&scope, "Group", group).await);
     }
-    let page = async |scope: &Scope, group: &str, cursor: &str| {
+    let page = async |scope: &RequestScope, group: &str, cursor: &str| {
         let parameters = Parameters::parse(&format!("count=2&cursor={cursor}")).unwrap();
         let query = Query::unfiltered(&parameters, &scope.tenant.rules.switches).unwrap();
         let resource_type = resource_type(scope, "Group");
@@ -715,7 +715,7 @@ async fn a_cursor_of_members_leads_on_in_its_own_list_only() {
             serde_json::from_str::<Value>(&list.head.render(&texts)).unwrap()
         })
     };
-    let refused = async |scope: &Scope, group: &str, cursor: &str| {
+    let refused = async |scope: &RequestScope, group: &str, cursor: &str| {
         page(scope, group, cursor).await.unwrap_err().kind()
     };
     let first = page(&scope, &groups[0], "").await.unwrap();

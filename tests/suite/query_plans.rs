@@ -9,7 +9,7 @@ use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::filter::Filter;
 use scim_lambda::protocol::profile::{Reading, Rules};
 use scim_lambda::protocol::sort::{SortBy, SortOrder};
-use scim_lambda::provider::Scope;
+use scim_lambda::provider::RequestScope;
 use serde_json::{Map, Value, json};
 
 use crate::directory::{Directory, encoded, ids};
@@ -320,7 +320,12 @@ struct Known {
 /// Seconds between two changes: a few of them are in one hour.
 const PACE: u64 = 1_000;
 
-async fn fill(directory: &Directory, scope: &Scope, users: &[Value], groups: &[AnyGroup]) -> Known {
+async fn fill(
+    directory: &Directory,
+    scope: &RequestScope,
+    users: &[Value],
+    groups: &[AnyGroup],
+) -> Known {
     let (mut user_ids, mut group_ids) = (Vec::new(), Vec::<String>::new());
     for (number, user) in users.iter().enumerate() {
         let mut user = user.clone();
@@ -394,7 +399,12 @@ impl Known {
     }
 
     /// The ids that the query has to find, in its order if it has one.
-    fn expected(&self, scope: &Scope, query: &AnyQuery, filter: Option<&str>) -> Vec<String> {
+    fn expected(
+        &self,
+        scope: &RequestScope,
+        query: &AnyQuery,
+        filter: Option<&str>,
+    ) -> Vec<String> {
         let mut reading = Reading::new(&scope.tenant.rules);
         let all = scope
             .tenant
@@ -450,7 +460,7 @@ fn full(path: &str) -> String {
 /// Walks all pages one way or the other.
 async fn walk(
     directory: &Directory,
-    scope: &Scope,
+    scope: &RequestScope,
     query: &AnyQuery,
     filter: Option<&str>,
     by_cursor: bool,
@@ -493,7 +503,7 @@ async fn walk(
     }
 }
 
-async fn check(directory: &Directory, scope: &Scope, known: &Known, query: &AnyQuery) {
+async fn check(directory: &Directory, scope: &RequestScope, known: &Known, query: &AnyQuery) {
     let filter = query.filter.as_deref().map(|filter| known.filter(filter));
     let filter = filter.as_deref();
     let mut reading = Reading::new(&scope.tenant.rules);
@@ -514,7 +524,12 @@ async fn check(directory: &Directory, scope: &Scope, known: &Known, query: &AnyQ
 }
 
 /// Whether the filter does not fit any type that is asked, as one of a group's attributes at the root.
-fn binds_nowhere(scope: &Scope, query: &AnyQuery, text: &str, reading: &mut Reading<'_>) -> bool {
+fn binds_nowhere(
+    scope: &RequestScope,
+    query: &AnyQuery,
+    text: &str,
+    reading: &mut Reading<'_>,
+) -> bool {
     let types = scope
         .tenant
         .registry

@@ -22,7 +22,7 @@ use scim_lambda::protocol::profile::Rules;
 use scim_lambda::protocol::schema::ResourceType;
 use scim_lambda::protocol::version::Precondition;
 use scim_lambda::provider::{
-    Cursors, Over, Patched, Provider, Read, Representation, Scope, resource_id,
+    Cursors, Over, Patched, Provider, Read, Representation, RequestScope, resource_id,
 };
 use scim_lambda::store::{ConfigItem, Cost, Meter, PlainItem, Store};
 use scim_lambda::tenant::{Caller, Permissions, StackSecret};
@@ -205,7 +205,7 @@ pub(crate) fn tenant() -> TenantId {
 }
 
 impl Process {
-    pub(crate) async fn scope(&self) -> Result<Scope> {
+    pub(crate) async fn scope(&self) -> Result<RequestScope> {
         let caller = Caller {
             tenant: tenant(),
             credential: CredentialId::parse("1").unwrap(),
@@ -454,7 +454,7 @@ fn condition(tag: &str) -> Precondition {
     }
 }
 
-fn resource_type<'s>(scope: &'s Scope, kind: &str) -> &'s ResourceType {
+fn resource_type<'s>(scope: &'s RequestScope, kind: &str) -> &'s ResourceType {
     scope.tenant.registry.resource_type(kind).unwrap()
 }
 

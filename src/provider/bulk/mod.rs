@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
-use super::Scope;
+use super::RequestScope;
 use super::write_context::WriteContext;
 use crate::protocol::bulk::{BulkRequest, Label, plan};
 use crate::protocol::error::{Error, ErrorKind, Result};

@@ -5,7 +5,7 @@ use super::super::delete::delete;
 use super::super::patch::patch;
 use super::super::replace::replace;
 use super::super::write_context::WriteContext;
-use super::{Scope, Subject};
+use super::{RequestScope, Subject};
 use crate::protocol::bulk::{BulkOperation, Method, OperationTarget};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
@@ -28,7 +28,7 @@ pub(super) struct Effect {
 }
 
 /// The resource that an operation is about, if that is known before it is performed.
-pub(super) fn subject_of(scope: &Scope, operation: &BulkOperation) -> Option<Subject> {
+pub(super) fn subject_of(scope: &RequestScope, operation: &BulkOperation) -> Option<Subject> {
     let resource_type = scope.at_endpoint(&operation.endpoint)?;
     match &operation.target {
         OperationTarget::Id(id) => Some(Subject::new(resource_type, id)),
@@ -143,7 +143,7 @@ async fn change_one(
 
 /// Deletes what was made by an operation that failed later. Where that fails too, the resource
 /// stays and the log tells.
-pub(super) async fn take_back(scope: &Scope, made: &Subject) {
+pub(super) async fn take_back(scope: &RequestScope, made: &Subject) {
     let registry = &scope.tenant.registry;
     let resource_type = registry.at_endpoint(&made.endpoint);
     let Some((resource_type, id)) = resource_type.zip(ResourceId::parse(&made.id)) else {
@@ -157,7 +157,7 @@ pub(super) async fn take_back(scope: &Scope, made: &Subject) {
 }
 
 /// The status of a PATCH that asks for nothing in particular.
-fn patch_status(scope: &Scope, resource_type: &ResourceType) -> u16 {
+fn patch_status(scope: &RequestScope, resource_type: &ResourceType) -> u16 {
     let answers = scope.tenant.rules.switches.group_patch_answers;
     let is_group = resource_type.membership == Some(MembershipAttribute::Members);
     if is_group && answers == GroupPatchAnswers::NoContent {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::operation::{Effect, subject_of};
-use super::{Performed, Scope, Subject};
+use super::{Performed, RequestScope, Subject};
 use crate::protocol::bulk::{self, BulkOperation, BulkPlan, Label};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::version::Version;
@@ -38,7 +38,7 @@ struct State {
 }
 
 pub(super) struct Progress<'s> {
-    scope: &'s Scope,
+    scope: &'s RequestScope,
     /// By position in the request.
     operations: Vec<(Label, State)>,
     steps: Vec<Step>,
@@ -49,7 +49,7 @@ pub(super) struct Progress<'s> {
 }
 
 impl<'s> Progress<'s> {
-    pub(super) fn new(scope: &'s Scope, plan: BulkPlan) -> Self {
+    pub(super) fn new(scope: &'s RequestScope, plan: BulkPlan) -> Self {
         let labels = plan.labels.into_iter();
         let steps = plan.steps.into_iter().map(|step| Step {
             entry: step.entry,

@@ -5,7 +5,7 @@ mod plan;
 mod request;
 mod types;
 
-use super::Scope;
+use super::RequestScope;
 use crate::protocol::error::Result;
 use crate::protocol::resource;
 use crate::protocol::schema::ResourceType;
@@ -20,7 +20,7 @@ pub(super) use types::MemberTypes;
 /// # Errors
 /// `InvalidValue` for a member that does not exist, `Uniqueness`, `PayloadTooLarge`.
 pub(super) async fn create_group(
-    scope: &Scope,
+    scope: &RequestScope,
     resource_type: &ResourceType,
     new: New<'_>,
     members: Vec<resource::MemberValue>,

@@ -1,6 +1,6 @@
 //! What a request comes to for a group as it is.
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::super::related::members::{MAX_MEMBERS, matching_members, visible_members};
 use super::request::MemberRequest;
 use super::types::MemberTypes;
@@ -14,7 +14,7 @@ use crate::store::{MemberChange, MemberPlan, Stored};
 /// `InvalidValue` for a member that cannot be one, `PayloadTooLarge` for more than [`MAX_MEMBERS`],
 /// `TooMany` for a filter over more members than a group shows.
 pub(in crate::provider) async fn plan(
-    scope: &Scope,
+    scope: &RequestScope,
     group: &Stored,
     request: &MemberRequest,
     types: &MemberTypes,
@@ -37,7 +37,7 @@ pub(in crate::provider) async fn plan(
 
 /// PATCH operations in order, folded into one change (RFC 7644 §3.5.2).
 async fn fold(
-    scope: &Scope,
+    scope: &RequestScope,
     group: &Stored,
     operations: &[MemberOp],
     types: &MemberTypes,

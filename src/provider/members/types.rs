@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::super::related::members::MAX_MEMBERS;
 use super::request::MemberRequest;
 use crate::protocol::error::excerpt;
@@ -25,7 +25,7 @@ impl MemberTypes {
     /// The members to add, by id, each with its type: as given, as found, or else the default.
     pub(super) fn additions<'m>(
         &self,
-        scope: &Scope,
+        scope: &RequestScope,
         group: &str,
         members: impl IntoIterator<Item = &'m resource::MemberValue>,
     ) -> Result<BTreeMap<String, Member>> {
@@ -75,7 +75,7 @@ impl MemberTypes {
     /// another tenant's.
     pub(in crate::provider) async fn infer(
         &mut self,
-        scope: &Scope,
+        scope: &RequestScope,
         missing: &str,
         request: &MemberRequest,
     ) -> Result<()> {
@@ -88,7 +88,7 @@ impl MemberTypes {
 
     pub(super) async fn look_up(
         &mut self,
-        scope: &Scope,
+        scope: &RequestScope,
         missing: &str,
         ids: &[String],
     ) -> Result<()> {

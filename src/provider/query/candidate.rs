@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::super::times::Times;
 use super::search::SearchBranch;
 use crate::protocol::error::Result;
@@ -82,7 +82,7 @@ fn key_member(access: &Access) -> Option<&str> {
 /// # Errors
 /// `Internal` if what is stored is no resource.
 pub(super) fn candidate(
-    scope: &Scope,
+    scope: &RequestScope,
     (resource_type, stored): (&ResourceType, &Stored),
     looked_up: Option<Value>,
     members: &ReadMembers<'_>,
@@ -98,7 +98,7 @@ pub(super) fn candidate(
     Ok(read)
 }
 
-fn meta(scope: &Scope, resource_type: &ResourceType, stored: &Stored) -> Result<Value> {
+fn meta(scope: &RequestScope, resource_type: &ResourceType, stored: &Stored) -> Result<Value> {
     let times = Times::of(stored)?;
     let meta = Meta {
         resource_type: &resource_type.name,

@@ -1,6 +1,6 @@
 //! What it takes to answer a request for a page.
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::budget::ReadBudget;
 use super::cursor::Cursors;
 use crate::clock::Clock;
@@ -9,7 +9,7 @@ use crate::clock::Clock;
 #[derive(Clone, Copy)]
 pub(in super::super) struct QueryContext<'p> {
     /// Whose view of the directory is listed.
-    pub(in super::super) scope: &'p Scope,
+    pub(in super::super) scope: &'p RequestScope,
     /// How much may be read to find a page.
     pub(in super::super) read_budget: ReadBudget,
     /// Seals the cursors that lead to other pages.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::super::compute::size_of;
 use super::budget::ReadBudget;
 use super::candidate::{ReadMembers, candidate};
@@ -61,7 +61,7 @@ pub(super) async fn evaluate(
 }
 
 fn look_at(
-    scope: &Scope,
+    scope: &RequestScope,
     (branch, earlier): (&SearchBranch<'_>, &[SearchBranch<'_>]),
     found: impl Iterator<Item = (String, Stored)>,
     mut looked_up: HashMap<String, LookedUp>,
@@ -119,7 +119,7 @@ fn belongs(access: &Access, key: &str, resource: &Map<String, Value>) -> bool {
 /// The matches behind a border, sorted by their values. The keys of the branch do not put them in
 /// order.
 pub(super) fn in_order_of_values(
-    scope: &Scope,
+    scope: &RequestScope,
     (branch, range): (&SearchBranch<'_>, &Range),
     kept: Vec<Kept>,
     border: Option<&Border>,
@@ -142,7 +142,7 @@ pub(super) fn in_order_of_values(
 
 /// The exact key of a border that holds only its beginning, if the resource still has it.
 pub(super) async fn exact_key(
-    scope: &Scope,
+    scope: &RequestScope,
     branches: &[SearchBranch<'_>],
     border: &Border,
 ) -> Result<Option<Key<'static>>> {

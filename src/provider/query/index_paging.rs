@@ -8,7 +8,7 @@
 //! never lends the end: a page that reaches that total, or begins behind it, looks at what is there
 //! now. So the total grows within a walk if resources are created, and it never shrinks.
 
-use super::super::{Representation, Scope};
+use super::super::{Representation, RequestScope};
 use super::context::QueryContext;
 use super::list::List;
 use super::page::{Count, FoundPage, Missing, PageRequest, has_another, next_page};
@@ -85,7 +85,7 @@ pub(super) async fn index_page<T>(
 }
 
 /// The mark to begin from: this page's own, else the nearest one before it, else the beginning.
-async fn start_of(scope: &Scope, walk_name: &str, start_index: u64) -> Result<StartPoint> {
+async fn start_of(scope: &RequestScope, walk_name: &str, start_index: u64) -> Result<StartPoint> {
     let beginning = StartPoint {
         position: Position::START,
         skip: start_index - 1,

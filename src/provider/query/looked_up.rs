@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::super::related::groups::groups_values;
 use super::super::related::members::MAX_DISPLAYS;
 use super::super::related::members::{displays, member_value};
@@ -50,7 +50,10 @@ pub(super) async fn look_up(
     }
 }
 
-async fn groups(scope: &Scope, found: &[(String, Stored)]) -> Result<HashMap<String, LookedUp>> {
+async fn groups(
+    scope: &RequestScope,
+    found: &[(String, Stored)],
+) -> Result<HashMap<String, LookedUp>> {
     let ids = found.iter().map(|(_, stored)| stored.id.as_str());
     let values = groups_values(scope, ids).await?;
     let looked_up = |value| LookedUp {
@@ -92,7 +95,11 @@ async fn members(
     Ok(looked_up)
 }
 
-async fn members_value(scope: &Scope, budget: &mut ReadBudget, group: &Stored) -> Result<Value> {
+async fn members_value(
+    scope: &RequestScope,
+    budget: &mut ReadBudget,
+    group: &Stored,
+) -> Result<Value> {
     let limit = usize::try_from(budget.keys()).unwrap_or(usize::MAX);
     // The group says roughly how many members it has. Twice too many are not begun to be read.
     let about = group.about_members();

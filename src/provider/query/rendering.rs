@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::super::related::MAX_ANSWER_BYTES;
 use super::super::related::members::members_to_read;
 use super::super::representation::represent_all;
-use super::super::{Representation, Scope};
+use super::super::{Representation, RequestScope};
 use super::position::Position;
 use super::scan::Match;
 use crate::protocol::error::Result;
@@ -82,7 +82,7 @@ pub(super) struct RenderedPage<T> {
 
 /// Renders matches in their order until the page is as large as an answer can be.
 pub(super) async fn rendered_page<T>(
-    scope: &Scope,
+    scope: &RequestScope,
     selection: &Selection,
     matches: Vec<Match<'_>>,
     render: &impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
@@ -144,7 +144,7 @@ pub(super) async fn rendered_page<T>(
 }
 
 fn projection<'t>(
-    scope: &Scope,
+    scope: &RequestScope,
     selection: &Selection,
     resource_type: &'t ResourceType,
 ) -> Projection<'t> {

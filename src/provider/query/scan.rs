@@ -1,6 +1,6 @@
 //! Goes through everything that a search reads, and keeps what matches.
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::budget::ReadBudget;
 use super::evaluation::{evaluate, in_order_of_values};
 use super::position::Position;
@@ -14,7 +14,7 @@ use crate::store::{Access, Stored};
 
 /// A scan of what a search reads, from some position on.
 pub(super) struct Scan<'s, 'r> {
-    pub(super) scope: &'s Scope,
+    pub(super) scope: &'s RequestScope,
     pub(super) reader: Reader<'s>,
     pub(super) budget: ReadBudget,
     branches: &'s [SearchBranch<'r>],
@@ -35,7 +35,7 @@ pub(super) struct Match<'r> {
 
 impl<'s, 'r> Scan<'s, 'r> {
     pub(super) fn new(
-        scope: &'s Scope,
+        scope: &'s RequestScope,
         search: &'s Search<'r>,
         budget: ReadBudget,
         from: &Position,

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::Over;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::filter::BoundFilter;
@@ -55,7 +55,7 @@ impl<'r> Search<'r> {
     /// `InvalidFilter`; `InvalidValue` for a `sortBy` that is no attribute; `Sensitive` for a filter in a
     /// URL that names a sensitive attribute.
     pub(super) fn bind(
-        scope: &'r Scope,
+        scope: &'r RequestScope,
         over: Over<'r>,
         query: &'r Query,
         reading: &mut Reading<'_>,
@@ -91,7 +91,7 @@ impl<'r> Search<'r> {
     }
 
     fn plan(
-        scope: &'r Scope,
+        scope: &'r RequestScope,
         over: Over<'_>,
         query: &'r Query,
         bound: Vec<((&'r ResourceType, BoundFilter), Option<SortBy>)>,
@@ -134,7 +134,7 @@ impl<'r> Search<'r> {
     }
 
     /// Who asks for what; the shape of the plans is part of it, because positions are places in them.
-    fn name(&self, scope: &Scope, over: Over<'_>, query: &Query) -> String {
+    fn name(&self, scope: &RequestScope, over: Over<'_>, query: &Query) -> String {
         let endpoint = match over {
             Over::Type(resource_type) => resource_type.endpoint.as_str(),
             Over::All => "",

@@ -2,7 +2,7 @@
 
 use futures_util::future::try_join_all;
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::count::count;
 use super::scan::Scan;
 use super::search::Search;
@@ -10,7 +10,7 @@ use crate::protocol::error::Result;
 use crate::store::Total;
 
 /// The number of resources of all types of an unfiltered search.
-pub(super) async fn counters(scope: &Scope, search: &Search<'_>) -> Result<u64> {
+pub(super) async fn counters(scope: &RequestScope, search: &Search<'_>) -> Result<u64> {
     let totals = search
         .types()
         .iter()

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::super::compute::size_of;
 use super::display;
 use crate::protocol::error::{Error, Result};
@@ -20,7 +20,7 @@ const MAX_NESTED: usize = 200;
 
 /// `groups` of each of these resources that is in any, by resource id.
 pub(in crate::provider) async fn groups_values(
-    scope: &Scope,
+    scope: &RequestScope,
     ids: impl Iterator<Item = &str>,
 ) -> Result<HashMap<String, Value>> {
     let memberships = scope.store.memberships().of_all(ids).await?;
@@ -29,7 +29,7 @@ pub(in crate::provider) async fn groups_values(
 
 /// `groups` of each member, by its id.
 pub(in crate::provider) async fn groups_of(
-    scope: &Scope,
+    scope: &RequestScope,
     memberships: Vec<Membership>,
 ) -> Result<HashMap<String, Value>> {
     if memberships.is_empty() {
@@ -65,7 +65,7 @@ pub(in crate::provider) async fn groups_of(
 /// # Errors
 /// `TooMany` when there are more than can be looked through.
 pub(in crate::provider) async fn nested_groups(
-    scope: &Scope,
+    scope: &RequestScope,
     group_type: &ResourceType,
     group: &str,
 ) -> Result<Vec<Stored>> {
@@ -98,7 +98,7 @@ pub(in crate::provider) async fn nested_groups(
 /// The groups that the memberships lead to, directly and, where groups are in groups, through
 /// them: one round a level.
 async fn closure(
-    scope: &Scope,
+    scope: &RequestScope,
     group_type: &ResourceType,
     memberships: &[Membership],
 ) -> Result<Known> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::super::compute::size_of;
 use super::{ById, MAX_ANSWER_BYTES, MEMBER_BYTES, Related, display};
 use crate::protocol::error::{Error, Result};
@@ -26,7 +26,7 @@ pub(in crate::provider) const MAX_DISPLAYS: usize = 100;
 /// `members` of each group, `[]` where it has none, unless there are more than the tenant shows
 /// inline. The names of all their members are looked up together.
 pub(super) async fn members_values(
-    scope: &Scope,
+    scope: &RequestScope,
     groups: &[Stored],
     projection: &Projection<'_>,
 ) -> Result<ById> {
@@ -68,7 +68,7 @@ pub(super) async fn members_values(
 /// The members of a group, unless there are more than the tenant shows inline, or than fit an
 /// answer.
 pub(in crate::provider) async fn visible_members(
-    scope: &Scope,
+    scope: &RequestScope,
     group: &Stored,
 ) -> Result<Option<Vec<Member>>> {
     if has_too_many(scope, group) {
@@ -87,7 +87,7 @@ pub(in crate::provider) async fn visible_members(
 }
 
 /// About how many members have to be read to show those of a group.
-pub(in crate::provider) fn members_to_read(scope: &Scope, group: &Stored) -> usize {
+pub(in crate::provider) fn members_to_read(scope: &RequestScope, group: &Stored) -> usize {
     let about = group.about_members();
     match has_too_many(scope, group) {
         true => 0,
@@ -98,19 +98,19 @@ pub(in crate::provider) fn members_to_read(scope: &Scope, group: &Stored) -> usi
 /// Whether a group has too many members to be shown by its own count, so that they need not be read.
 /// The count is off by what writers did that died before they counted it, so it has to be more than
 /// twice the limit.
-fn has_too_many(scope: &Scope, group: &Stored) -> bool {
+fn has_too_many(scope: &RequestScope, group: &Stored) -> bool {
     let about = group.about_members();
     usize::try_from(about).is_ok_and(|about| about > 2 * inline_cap(scope))
 }
 
-fn inline_cap(scope: &Scope) -> usize {
+fn inline_cap(scope: &RequestScope) -> usize {
     let cap = scope.tenant.rules.switches.inline_member_cap as usize;
     // What a group shows can be put back.
     cap.min(MAX_MEMBERS)
 }
 
 /// About how long a member is in an answer, in bytes as [`length_in_string`] counts them.
-fn member_bytes(scope: &Scope, member: &Member) -> usize {
+fn member_bytes(scope: &RequestScope, member: &Member) -> usize {
     let display = member.display.as_deref().map_or(0, |display| {
         length_in_string(format!(r#","display":{}"#, Value::from(display)).as_bytes())
     });
@@ -119,7 +119,7 @@ fn member_bytes(scope: &Scope, member: &Member) -> usize {
 
 /// The ids of the members that match a filter over `value`, `type` and `display`.
 pub(in crate::provider) async fn matching_members(
-    scope: &Scope,
+    scope: &RequestScope,
     group: &Stored,
     filter: &BoundFilter,
 ) -> Result<Vec<String>> {
@@ -173,7 +173,7 @@ pub(in crate::provider) fn member_value(
 
 /// The names for people of those members to which the client gave no name, by id.
 pub(in crate::provider) async fn displays(
-    scope: &Scope,
+    scope: &RequestScope,
     members: &[&Member],
 ) -> Result<HashMap<String, String>> {
     let mut by_kind = BTreeMap::<&str, BTreeSet<&str>>::new();

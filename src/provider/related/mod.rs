@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::Scope;
+use super::RequestScope;
 use crate::protocol::error::Result;
 use crate::protocol::projection::Projection;
 use crate::protocol::resource::pick;
@@ -58,7 +58,7 @@ pub(super) type ById = HashMap<String, Related>;
 
 /// The value of the attribute that is kept outside the bodies.
 pub(super) async fn related(
-    scope: &Scope,
+    scope: &RequestScope,
     resource_type: &ResourceType,
     resources: &[Stored],
     projection: &Projection<'_>,

@@ -4,7 +4,7 @@ mod by_key;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::super::Scope;
+use super::super::RequestScope;
 use super::super::related::groups::nested_groups;
 use super::search::SearchBranch;
 use crate::protocol::error::Result;
@@ -41,13 +41,13 @@ pub(super) struct BatchRequest<'f> {
 
 /// Reads for one request, and remembers what it would read again for each batch.
 pub(super) struct Reader<'s> {
-    pub(super) scope: &'s Scope,
+    pub(super) scope: &'s RequestScope,
     memberships: HashMap<String, Vec<Membership>>,
     nested: HashMap<String, Vec<Stored>>,
 }
 
 impl<'s> Reader<'s> {
-    pub(super) fn new(scope: &'s Scope) -> Self {
+    pub(super) fn new(scope: &'s RequestScope) -> Self {
         Self {
             scope,
             memberships: HashMap::new(),

@@ -14,7 +14,7 @@ use crate::store::TenantStore;
 use crate::tenant::Caller;
 
 /// One caller's view during one request.
-pub struct Scope {
+pub struct RequestScope {
     /// The tenant that everything happens in.
     pub tenant: Arc<Tenant>,
     /// Its part of the table.
@@ -33,7 +33,7 @@ pub struct Scope {
     fired: AtomicU64,
 }
 
-impl Scope {
+impl RequestScope {
     /// The view of this caller. The request has to be over at the store's deadline.
     pub(super) fn new(
         tenant: Arc<Tenant>,
