@@ -1,4 +1,4 @@
-//! A tenant's configuration: its rules and the schemas and resource types it registered.
+//! A tenant's configuration: its rules, and the schemas and resource types that it has registered.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::index_version::IndexVersion;
 use super::items::{self, ConfigurationItem};
 use super::key_range::EVERY_KEY;
-use super::keys::{Key, SEPARATOR};
+use super::keys::{ItemKey, SEPARATOR};
 use super::stored::s;
 use super::table::Table;
 use super::table::batch::{self, PlainWrite};
@@ -16,33 +16,34 @@ use super::table::write::Update;
 use crate::protocol::profile::Rules;
 use crate::protocol::switch;
 
-/// The largest schema or resource type that is registered, in bytes of its JSON text. DynamoDB takes
-/// items of 400 KB.
+/// The largest schema or resource type that can be registered, in bytes of its JSON text. DynamoDB
+/// takes items of 400 KB.
 pub const MAX_CONFIG_ITEM_BYTES: usize = 300_000;
 
-/// The largest configuration of a tenant that a registration may lead to, in bytes of its JSON texts:
-/// what one Query reads. Every process reads all of it once a minute.
+/// The largest configuration that a registration may lead to, in bytes of its JSON texts. One call
+/// of Query reads this much, and every process reads a tenant's whole configuration once a minute.
 pub const MAX_CONFIG_BYTES: usize = 1_000_000;
 
-/// The sort key of what the configuration says of the index entries.
+/// The sort key of the item that says which version of the index entries the tenant's resources
+/// have.
 const INDEX_VERSION_KEY: &str = "indexes";
 
-/// What the table holds of a tenant besides its resources.
+/// Everything that the table holds of a tenant except its resources.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TenantConfig {
     /// The profile and the switches.
     pub rules: Rules,
-    /// Registered Schema resources, as they came.
+    /// Registered Schema resources, as they were sent.
     pub schemas: Vec<Value>,
-    /// Registered ResourceType resources, as they came.
+    /// Registered ResourceType resources, as they were sent.
     pub resource_types: Vec<Value>,
-    /// Indexes that not every resource has its entries in yet.
+    /// Indexes in which some resources may have no entries yet.
     pub building: Vec<BuildingIndex>,
     /// Which version of the index entries the resources have.
     pub index_version: IndexVersion,
 }
 
-/// An index that was registered when there were resources already.
+/// An index that was added to a type that had resources already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildingIndex {
@@ -50,8 +51,8 @@ pub struct BuildingIndex {
     pub resource_type: String,
     /// The index's path.
     pub path: String,
-    /// When it was registered, in milliseconds since the Unix epoch. Processes that read the
-    /// configuration before do not maintain it yet.
+    /// When it was added, in milliseconds since the Unix epoch. Processes that read the
+    /// configuration before that time do not maintain the index yet.
     pub since: u64,
 }
 
@@ -64,7 +65,7 @@ pub enum ConfigItem<'c> {
     Schema(&'c str, &'c Value),
     /// A registered resource type under its name.
     ResourceType(&'c str, &'c Value),
-    /// An index that is being built.
+    /// An index in which some resources may have no entries yet.
     Building(&'c BuildingIndex),
     /// Which version of the index entries the resources have.
     IndexVersion(&'c IndexVersion),
@@ -99,8 +100,8 @@ impl<'t> Configuration<'t> {
         Self { table }
     }
 
-    /// Reads all of it; a tenant without any has the defaults. A switch that was stored before it had a
-    /// range counts as the nearest value in range. Strongly consistent.
+    /// Reads the whole configuration; a tenant without items has the defaults. A switch that was
+    /// stored before it had a range counts as the nearest value in range. Strongly consistent.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -129,12 +130,13 @@ impl<'t> Configuration<'t> {
         Ok(config)
     }
 
-    /// Writes one item, in place of an earlier one. One call.
+    /// Writes one item, or replaces an earlier one. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
     pub async fn put(self, entry: ConfigItem<'_>) -> Result<(), StoreError> {
-        // An update and no put: attributes of a later version stay.
+        // This is an update and not a put, so attributes that a later version of the service has
+        // written stay.
         let mut update = Update::unnamed(self.key(entry));
         update
             .set("#kind = :kind, body = :body")
@@ -145,8 +147,8 @@ impl<'t> Configuration<'t> {
         Ok(())
     }
 
-    /// Says of a new tenant, which has no resources, that its index entries are those of this version of
-    /// the service. A tenant that does not say it has those of the first.
+    /// Marks a new tenant, which has no resources yet, as having the index entries of this version
+    /// of the service. A tenant without this mark has those of the first version.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -166,7 +168,7 @@ impl<'t> Configuration<'t> {
         batch::write(self.table, vec![PlainWrite::Delete(self.key(entry))]).await
     }
 
-    fn key(self, entry: ConfigItem<'_>) -> Key {
+    fn key(self, entry: ConfigItem<'_>) -> ItemKey {
         self.table.keys().tenant().key(entry.key())
     }
 }

@@ -1,4 +1,4 @@
-//! How a call to the table can fail, and the error that the client gets for it.
+//! How a call to the store can fail, and the error that the client gets for it.
 
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{BoxError, Error};
@@ -8,14 +8,14 @@ use crate::protocol::error::{BoxError, Error};
 pub enum StoreError {
     /// There is no such item, or it is being deleted.
     NotFound,
-    /// The item is not in the version that the write was made for.
+    /// The item has changed since it was read, so a write on that condition was refused.
     VersionMismatch,
     /// A unique value belongs to another resource.
     Taken {
         /// The index's path, such as `userName`.
         attribute: String,
     },
-    /// A member is no resource of the type that was said.
+    /// There is no resource of the named type with a member's id.
     NoMember {
         /// The member's id, as the client gave it.
         id: String,
@@ -24,12 +24,12 @@ pub enum StoreError {
     TooLarge,
     /// More index entries would change than one transaction takes.
     TooManyEntries,
-    /// A newer version of the service has written the resource, or the tenant's resources; this one
-    /// leaves it as it is.
+    /// A newer version of the service has written the resource, or the tenant's index entries. This
+    /// version leaves them as they are.
     Newer,
-    /// Throttled, conflicting or out of reach until the deadline.
+    /// The table throttled the call, met conflicts, or could not be reached, until the deadline.
     Unavailable(BoxError),
-    /// Anything else; a fault of ours or of the installation.
+    /// Any other failure: a fault of the service or of its installation.
     Backend(BoxError),
 }
 

@@ -1,50 +1,54 @@
 //! Which version of the index entries a resource has.
 //!
-//! Index entries are what the key function and the set of indexed attributes make of a body. Another
-//! version of the service may make others of it. So each resource says by which version its entries
-//! were written (`ix`), and each tenant by which all of them are:
+//! The key function and the set of indexed attributes decide which index entries a body has. In
+//! another version of the service they may decide otherwise. So each resource has the version of its
+//! entries (`ix`), and each tenant's configuration has the version that all of its resources have:
 //!
-//! - A resource with a higher version than [`INDEX_VERSION`] is left as it is: this version does not
-//!   know all of its entries, so it could neither move nor remove them.
-//! - A resource with a lower version gets all of its entries when it is next written. Until all
-//!   resources of a tenant have them, queries use no index of it.
+//! - A resource with a higher version than [`INDEX_VERSION`] is left as it is. This version of the
+//!   service does not know all of its entries, so it could neither move nor remove them.
+//! - A resource with a lower version gets all entries of this version when it is next written. Until
+//!   all resources of a tenant have them, queries of the tenant use no index.
 
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::key::Key;
 
-/// To be raised when a resource gets other index entries than before by the same key function.
+/// The version of the set of index entries. It must be raised when a resource gets other entries
+/// than before although the key function is the same.
 const ENTRY_SET: u64 = 0;
 
-/// The version of the index entries that this version of the service writes: it grows with the set of
-/// entries and with the key function.
+/// The version of the index entries that this version of the service writes. It grows when the set
+/// of entries or the key function changes.
 pub(super) const INDEX_VERSION: u64 = ENTRY_SET + Key::VERSION as u64;
 
-/// What tenants and resources have that do not say it.
+/// The version of tenants and resources that name none.
 pub(super) const FIRST_INDEX_VERSION: u64 = 1;
 
-/// What a tenant's configuration says of the index entries of its resources.
+/// Which version of the index entries a tenant's resources have, as its configuration holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexVersion {
-    /// The version of the service's that may write: by an earlier one nothing is written any more.
+    /// The version of the entries. A process whose own version is lower writes nothing in this
+    /// tenant.
     version: u64,
-    /// When the entries of this version began to be written for all resources, in milliseconds since
-    /// the Unix epoch. Absent once every resource has them.
+    /// When `scim doctor --repair` began to write the entries of this version for all resources, in
+    /// milliseconds since the Unix epoch. Absent once every resource has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<u64>,
 }
 
-/// What a tenant's index entries are for this version of the service.
+/// The state of a tenant's index entries, as this version of the service sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexEntries {
-    /// Every resource has those of this version.
+    /// Every resource has the entries of this version.
     Complete,
-    /// Resources may have those of an earlier version.
+    /// Resources may have entries of an earlier version.
     Earlier,
-    /// Since then, in milliseconds since the Unix epoch, nothing is written by an earlier version.
-    /// Resources that were not written since may still have earlier ones.
+    /// Entries of this version have been written since this time, in milliseconds since the Unix
+    /// epoch. Resources that were not written since then may still have entries of an earlier
+    /// version.
     Rebuilding(u64),
-    /// They are written by a newer version: this one writes nothing, and reads by no index.
+    /// A newer version writes the entries. This version writes nothing, and its queries use no
+    /// index.
     Newer,
 }
 
@@ -58,7 +62,7 @@ impl Default for IndexVersion {
 }
 
 impl IndexVersion {
-    /// Every resource has the entries of this version, as in a tenant without resources.
+    /// Says that every resource has the entries of this version, as in a tenant without resources.
     #[must_use]
     pub fn complete() -> Self {
         Self {
@@ -67,8 +71,8 @@ impl IndexVersion {
         }
     }
 
-    /// The entries of this version begin to be written for all resources at this time, in milliseconds
-    /// since the Unix epoch.
+    /// Says that entries of this version are written for all resources from this time on, in
+    /// milliseconds since the Unix epoch.
     #[must_use]
     pub fn rebuilding(since: u64) -> Self {
         Self {
@@ -77,7 +81,7 @@ impl IndexVersion {
         }
     }
 
-    /// What this means for this version of the service.
+    /// The state of the entries for this version of the service.
     #[must_use]
     pub fn entries(self) -> IndexEntries {
         match (self.version.cmp(&INDEX_VERSION), self.since) {

@@ -1,11 +1,11 @@
-//! Items, one type for each kind: what `docs/stored-form.md` lists.
+//! The items of the table: one type for each kind of item that `docs/stored-form.md` lists.
 //!
-//! A type has every attribute of its kind but `pk`, by the name that serde gives it. Whole items are
-//! read and put through these types. What is changed later is changed by updates, which name single
-//! attributes, so attributes that only a newer version of the service knows stay as they are.
+//! A type has every attribute of its kind except `pk`, under the name that serde gives it. Whole
+//! items are read and put through these types. Later changes are updates of single attributes, so
+//! attributes that only a newer version of the service knows stay as they are.
 //!
-//! What is optional here may be missing in an item: because it does not apply, because an early version
-//! of the service did not write it, or because a read did not ask for it.
+//! An optional attribute may be missing in an item: because it does not apply, because an early
+//! version of the service did not write it, or because the read did not ask for it.
 //!
 //! This module must not know what the attributes are for.
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 
-/// The item of a resource; a group has those from `mv` on too.
+/// The item of a resource. Only a group has the attributes from `mv` on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ResourceItem {
     pub(super) sk: String,
@@ -60,7 +60,7 @@ pub(super) struct IndexItem {
     pub(super) rid: Option<String>,
 }
 
-/// A member of a set of a group.
+/// A member of a group's set, under the group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MemberItem {
     pub(super) sk: String,
@@ -74,7 +74,7 @@ pub(super) struct MemberItem {
     pub(super) display: Option<String>,
 }
 
-/// The same membership under the member.
+/// A membership in a group's set, under the member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MembershipItem {
     pub(super) sk: String,
@@ -90,7 +90,7 @@ pub(super) struct CounterItem {
     pub(super) n: i64,
 }
 
-/// The mark that there are groups in groups, or an edge from one to another.
+/// The flag that there are groups inside groups, or an edge from one group to a group inside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct NestingItem {
     pub(super) sk: String,
@@ -126,7 +126,7 @@ pub(super) struct MarkItem {
     pub(super) expires: u64,
 }
 
-/// A signature that was used.
+/// A used signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SignatureItem {
     pub(super) sk: String,
@@ -176,7 +176,7 @@ pub(super) struct StreamProgressItem {
     pub(super) raised: Option<u64>,
 }
 
-/// An item in this partition, as the SDK has it.
+/// An item in this partition, in the form of the SDK.
 pub(super) fn to_item(partition: &str, item: impl Serialize) -> HashMap<String, AttributeValue> {
     let item = serde_dynamo::to_item(item);
     let mut item: HashMap<String, AttributeValue> =
@@ -185,14 +185,15 @@ pub(super) fn to_item(partition: &str, item: impl Serialize) -> HashMap<String, 
     item
 }
 
-/// Reads an item; attributes that its type does not have are passed over.
+/// Reads an item. Attributes that its type does not have are ignored.
 ///
 /// # Errors
 /// `Backend` for an item that lacks an attribute, or that has one of another type.
 pub(super) fn from_item<T: DeserializeOwned>(
     item: HashMap<String, AttributeValue>,
 ) -> Result<T, StoreError> {
-    // What serde says may quote a value, and values do not belong in the log.
+    // The error of serde is dropped, because it may quote a value, and values must not reach the
+    // log.
     serde_dynamo::from_item(item).map_err(|_| {
         let name = std::any::type_name::<T>().rsplit("::").next();
         StoreError::Backend(format!("an item is no {}", name.unwrap_or_default()).into())
@@ -212,10 +213,11 @@ mod tests {
 
     type Item = HashMap<String, AttributeValue>;
 
-    /// One table with every kind of item, as the service wrote it before it had these types: requests of
-    /// every kind, and processes that were killed while they changed or deleted a large group.
+    /// A table with every kind of item, as the service wrote it before it had these types. It was
+    /// filled by requests of every kind, and by processes that were killed while they changed or
+    /// deleted a large group.
     const RECORDED: &str = include_str!("../../tests/data/recorded-table.json");
-    /// One made by hand, with attributes and kinds of items that only a later version knows.
+    /// A table made by hand, with attributes and kinds of items that only a later version knows.
     const LATER: &str = include_str!("../../tests/data/later-table.json");
     const STORED_FORM: &str = include_str!("../../docs/stored-form.md");
 
@@ -228,7 +230,8 @@ mod tests {
         to_item(partition, from_item::<T>(item.clone()).unwrap())
     }
 
-    /// An item read into its type and written again; nothing for a kind that this version does not know.
+    /// The item after it was read into its type and written again; `None` for a kind that this
+    /// version does not know.
     fn rewritten(item: &Item) -> Option<Item> {
         let partition = item["pk"].as_s().unwrap();
         let rewrite = match partition.split('#').nth(2) {
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_before_is_read_and_written_as_it_is() {
+    fn items_of_earlier_versions_are_read_and_written_unchanged() {
         let items = table(RECORDED);
         for item in &items {
             assert_eq!(rewritten(item).as_ref(), Some(item));
@@ -266,13 +269,13 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_is_read_by_hand_as_it_is_by_its_type() {
+    fn a_resource_is_read_by_hand_as_serde_reads_it() {
         let resources = table(RECORDED).into_iter();
         let resources = resources.filter(|item| item["pk"].as_s().unwrap().contains("#R#"));
         for item in resources {
             let typed: ResourceItem = from_item(item.clone()).unwrap();
             let stored = Stored::from_item(item).unwrap();
-            let token = typed.rid.clone().unwrap();
+            let rid = typed.rid.clone().unwrap();
             let group = stored.group.as_ref();
             assert_eq!(stored.is_inner(), typed.inner.is_some());
             assert_eq!(group.map_or(0, |group| group.open), typed.open.unwrap_or(0));
@@ -280,14 +283,14 @@ mod tests {
                 del: typed.del.clone(),
                 inner: typed.inner,
                 open: typed.open,
-                ..stored.to_item(&token)
+                ..stored.to_item(&rid)
             };
             assert_eq!(again, typed);
         }
     }
 
     #[test]
-    fn what_only_a_later_version_knows_is_passed_over() {
+    fn attributes_and_items_of_a_later_version_are_ignored() {
         let mut unknown = 0;
         for mut item in table(LATER) {
             let Some(known) = rewritten(&item) else {
@@ -301,16 +304,16 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_read_is_not_repeated() {
+    fn the_error_of_an_unreadable_item_does_not_contain_its_values() {
         let mut item = table(RECORDED).swap_remove(0);
         item.insert("body".to_owned(), AttributeValue::N("4711".to_owned()));
         let StoreError::Backend(error) = from_item::<ConfigurationItem>(item).unwrap_err() else {
-            panic!("it is no fault of the table");
+            panic!("the error is not `Backend`");
         };
         assert_eq!(error.to_string(), "an item is no ConfigurationItem");
     }
 
-    /// Finds out the names of a type's attributes from what it asks serde for.
+    /// Collects the names of a type's attributes: the type hands them to its deserializer.
     struct Fields<'f>(&'f mut &'static [&'static str]);
 
     impl<'de> Deserializer<'de> for Fields<'_> {
@@ -342,7 +345,7 @@ mod tests {
         fields.iter().copied().chain(["pk"]).collect()
     }
 
-    /// The attributes that `docs/stored-form.md` lists, by the heading of their kind.
+    /// The attributes that `docs/stored-form.md` lists, by the heading of each kind.
     fn listed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         let sections = STORED_FORM.split("\n## ").skip(1);
         let listed = sections.map(|section| {

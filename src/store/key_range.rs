@@ -2,13 +2,13 @@
 
 use super::keys::SEPARATOR;
 
-/// No index text is longer.
+/// The longest index text, in bytes.
 const MAX_TEXT_BYTES: usize = 700;
 
-/// A range of sort keys, from a first one (included) up to a last one (not included).
+/// A range of sort keys: from a first key, which is included, up to an end, which is not included.
 ///
-/// Every index text is followed by the separator in a sort key, which comes before every character of
-/// a text: so sort keys order as their texts do, and no sort key equals the end of a range.
+/// In a sort key the separator follows the index text, and it sorts before every character of a
+/// text. So sort keys have the order of their texts, and no sort key equals the end of a range.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyRange {
     pub(super) from: Option<String>,
@@ -37,10 +37,11 @@ impl KeyRange {
     /// The keys that begin with this text.
     #[must_use]
     pub fn prefix(text: &str) -> Self {
-        // Longer than any text of nothing but the greatest character, so after all of them.
+        // Filled with the greatest character to more than the longest text, the end sorts after
+        // every text with this prefix.
         let greater = (MAX_TEXT_BYTES.saturating_sub(text.len())) / char::MAX.len_utf8() + 1;
         Self {
-            // DynamoDB compares no key with the empty string.
+            // DynamoDB does not take the empty string as a key value.
             from: Some(text.to_owned()).filter(|text| !text.is_empty()),
             to: Some(
                 text.chars()
@@ -99,7 +100,7 @@ impl KeyRange {
         }
     }
 
-    /// Whether a sort key comes after the range.
+    /// Whether the range ends before this sort key.
     #[must_use]
     pub fn is_before(&self, key: &str) -> bool {
         self.to.as_deref().is_some_and(|to| key >= to)
@@ -112,7 +113,7 @@ impl KeyRange {
             && self.to.as_deref().is_none_or(|to| key < to)
     }
 
-    /// The index text that a sort key stands for, of a claim and of an entry alike.
+    /// The index text in the sort key of a claim or of an index entry.
     #[must_use]
     pub fn text_of(key: &str) -> &str {
         key.split_once(SEPARATOR).map_or(key, |(text, _)| text)
@@ -123,8 +124,8 @@ impl KeyRange {
     }
 }
 
-/// The end of everything that is `text` or `text`, separator, id; before any longer text, and itself
-/// no sort key.
+/// The end of a range that includes this text: it sorts after the claim and every index entry of the
+/// text, and before those of any greater text. It is itself no sort key.
 fn after(text: &str) -> String {
     format!("{text}{SEPARATOR}{}", char::MAX)
 }

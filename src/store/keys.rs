@@ -7,17 +7,18 @@ use super::stored::{self, Item, s};
 use crate::identity::TenantId;
 use crate::protocol::schema::ResourceType;
 
-/// Separates the parts of a sort key. It comes before every character of an index text.
+/// Separates the parts of a sort key. It sorts before every character of an index text.
 pub(super) use crate::protocol::key::SEPARATOR;
 
-/// Counters of one type are spread over this many items, so that creates do not meet in one.
+/// The number of items over which the counter of one type is spread, so that creations of one type
+/// do not conflict in one item.
 pub(super) const COUNTER_SHARDS: u64 = 64;
 
-/// Memberships are spread over this many partitions by their member.
+/// The number of partitions over which a tenant's memberships are spread, by their member.
 const MEMBERSHIP_PARTITIONS: u64 = 4;
 
-/// A partition of one tenant, which only [`Keys`] names, or of the stack, which only [`StackKeys`] names:
-/// so no key of a tenant lacks the tenant.
+/// A partition of one tenant, which only [`Keys`] and items that were read name, or of the stack, which
+/// only [`StackKeys`] names. So no key of a tenant lacks the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Partition(String);
 
@@ -28,8 +29,8 @@ impl Partition {
     }
 
     /// The key of an item in it.
-    pub(super) fn key(&self, sort: impl Into<String>) -> Key {
-        Key {
+    pub(super) fn key(&self, sort: impl Into<String>) -> ItemKey {
+        ItemKey {
             partition: self.clone(),
             sort: sort.into(),
         }
@@ -38,19 +39,20 @@ impl Partition {
 
 /// The key of one item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key {
+pub(super) struct ItemKey {
     partition: Partition,
     sort: String,
 }
 
-impl Key {
+impl ItemKey {
     /// The key of an item that was read.
     pub(super) fn of(item: &mut Item) -> Result<Self, StoreError> {
         let partition = Partition(stored::take_text(item, "pk")?);
         Ok(partition.key(stored::take_text(item, "sk")?))
     }
 
-    /// The two attributes of the key: what a request names the item by, and what the item begins with.
+    /// The two attributes of the key: a request names the item by them, and the item itself begins
+    /// with them.
     pub(super) fn to_item(&self) -> Item {
         Item::from([
             ("pk".to_owned(), s(self.partition.as_str())),
@@ -77,7 +79,7 @@ impl Keys {
         Partition(self.prefix.clone())
     }
 
-    /// The resources of one type. The shard is there so that a tenant can be split later.
+    /// The resources of one type. The number at the end leaves room for more partitions of a tenant.
     pub(super) fn resources(&self, resource_type: &ResourceType) -> Partition {
         Partition(format!("{}#R#{}#0", self.prefix, resource_type.name))
     }
@@ -87,18 +89,18 @@ impl Keys {
         Partition(format!("{}#I#{}#{path}", self.prefix, resource_type.name))
     }
 
-    /// The members of one set of a group, in one of its partitions.
+    /// One of the partitions of the members of one set of a group.
     pub(super) fn members(&self, group: &str, set: &str, shard: u64) -> Partition {
         Partition(format!("{}#M#{group}#{set}#{shard}", self.prefix))
     }
 
-    /// The memberships of a resource, beside those of others.
+    /// The partition of a resource's memberships, which also has those of other resources.
     pub(super) fn memberships(&self, member: &str) -> Partition {
         let partition = stable_hash(member) % MEMBERSHIP_PARTITIONS;
         Partition(format!("{}#B#{partition}", self.prefix))
     }
 
-    /// Which groups have ever been in which groups.
+    /// The flag and the edges of groups inside groups.
     pub(super) fn nesting(&self) -> Partition {
         Partition(format!("{}#N", self.prefix))
     }
@@ -108,12 +110,12 @@ impl Keys {
         Partition(format!("{}#J", self.prefix))
     }
 
-    /// The page marks of one walk.
+    /// The page marks of one walk through a list.
     pub(super) fn page_marks(&self, walk: &str) -> Partition {
         Partition(format!("{}#P#{walk}", self.prefix))
     }
 
-    /// The signatures that were used.
+    /// The used signatures.
     pub(super) fn signatures(&self) -> Partition {
         Partition(format!("{}#S", self.prefix))
     }
@@ -140,23 +142,23 @@ impl StackKeys {
     }
 }
 
-/// The tenant whose journal has this partition key; `None` if it is the key of something else.
+/// The tenant whose journal has this partition key; `None` if the partition is not a journal.
 #[cfg(feature = "worker")]
 pub(super) fn tenant_of_journal(partition: &str) -> Option<TenantId> {
     let tenant = partition.strip_prefix("T#")?.strip_suffix("#J")?;
     TenantId::parse(tenant).ok()
 }
 
-/// The sort key of the counter item that counts this resource.
+/// The sort key of the counter item in which this resource is counted.
 pub(super) fn counter_shard(id: &str) -> String {
     format!("{:02}", stable_hash(id) % COUNTER_SHARDS)
 }
 
-/// The sort key of the mark that says that groups are members of groups.
+/// The sort key of the flag that there are groups inside groups.
 pub(super) const NESTED: &str = "nested";
 
-/// The sort key of a claim: the same for every resource, so that a second one meets it. The
-/// separator keeps it apart from the ends of ranges.
+/// The sort key of a claim. It is the same for every resource, so a second resource with the value
+/// meets it. It ends with the separator, so that it does not equal the end of a range.
 pub(super) fn claim(key: &str) -> String {
     format!("{key}{SEPARATOR}")
 }

@@ -1,7 +1,7 @@
 //! Items of resources that are loaded in bulk into an empty directory.
 //!
-//! Requests write by transactions on conditions; a loader knows that nothing is there, so it writes
-//! the same items plainly, and the counters once at the end.
+//! Requests write these items in transactions with conditions. A loader knows that the directory is
+//! empty, so it writes the same items without conditions, and the counters once at the end.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use super::groups::set::{self, MemberSet};
 use super::items::{self, CounterItem};
 use super::keys::{self, Partition};
 use super::resources::write::{New, entry_item};
-use super::stored::{GroupState, Item, to_json, token};
+use super::stored::{GroupState, Item, random_id, to_json};
 use super::table::Table;
 use crate::protocol::schema::ResourceType;
 
-/// An item by the names of its attributes, which are texts and whole numbers only.
+/// An item: the names of its attributes with their values, which are texts and whole numbers only.
 pub type PlainItem = Vec<(String, Value)>;
 
-/// Turns resources into the items that stand for them.
+/// Makes the items of the loaded resources.
 pub struct Loading {
     table: Table,
-    token: String,
+    rid: String,
     totals: BTreeMap<(Partition, String), i64>,
     items: Vec<PlainItem>,
 }
@@ -34,11 +34,11 @@ pub struct LoadingGroup {
 }
 
 impl Loading {
-    /// Begins a load. Nothing is written to the table here: the items are for a sink that takes them.
+    /// Begins a load. It writes nothing to the table: the caller takes the items.
     pub(super) fn new(table: Table) -> Self {
         Self {
             table,
-            token: token(),
+            rid: random_id(),
             totals: BTreeMap::new(),
             items: Vec::new(),
         }
@@ -48,12 +48,12 @@ impl Loading {
     pub fn resource(&mut self, resource_type: &ResourceType, new: New<'_>) {
         let keys = self.table.keys();
         let partition = keys.resources(resource_type);
-        let item = new.stored().to_item(&self.token);
+        let item = new.stored().to_item(&self.rid);
         let item = items::to_item(partition.as_str(), item);
         self.add(resource_type, new, item);
     }
 
-    /// Adds a group that is going to have this number of members.
+    /// Adds a group that will get this number of members.
     pub fn group(
         &mut self,
         resource_type: &ResourceType,
@@ -63,7 +63,7 @@ impl Loading {
         let set = set::fresh(members);
         let keys = self.table.keys();
         let partition = keys.resources(resource_type);
-        let item = set::first_state(new, &set).to_item(&self.token);
+        let item = set::first_state(new, &set).to_item(&self.rid);
         let item = items::to_item(partition.as_str(), item);
         self.add(resource_type, new, item);
         LoadingGroup {
@@ -76,7 +76,7 @@ impl Loading {
         self.items.push(to_json(item));
         let keys = self.table.keys();
         for entry in new.write.entries.iter() {
-            let item = entry_item(keys, resource_type, new.id, entry, &self.token);
+            let item = entry_item(keys, resource_type, new.id, entry, &self.rid);
             self.items.push(to_json(item));
         }
         let counter = (keys.counters(resource_type), keys::counter_shard(new.id));
@@ -90,18 +90,18 @@ impl Loading {
         self.items.extend(items.map(to_json));
     }
 
-    /// The number of items that wait to be taken.
+    /// The number of items that are ready to be taken.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.items.len()
     }
 
-    /// The items so far; each is given once.
+    /// Takes the items that are ready.
     pub fn take(&mut self) -> Vec<PlainItem> {
         std::mem::take(&mut self.items)
     }
 
-    /// Ends the load: the items that were not taken yet, and the counters.
+    /// Ends the load. Returns the items that were not taken yet, and the counters.
     #[must_use]
     pub fn finish(mut self) -> Vec<PlainItem> {
         let counter = |((partition, sort), total): ((Partition, String), i64)| {

@@ -1,5 +1,4 @@
-//! Page marks: where a page of a list ended, so that the next one begins there and not at the
-//! beginning.
+//! Page marks: where a page of a list ended, so that the next page can be read from there.
 
 use super::error::StoreError;
 use super::items::{self, MarkItem};
@@ -9,19 +8,20 @@ use super::table::Table;
 use super::table::query::{Order, ProjectedAttributes, Query, Window};
 use super::table::write::Put;
 
-/// The marks that one read looks at; some of the nearest may have expired. They fit one read unit.
+/// The number of marks that one read brings, because some of the nearest may have expired. They fit
+/// one read unit.
 const LOOKED_AT: usize = 8;
 
-/// Where the page before a position ended.
+/// Where the page before `start_index` ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageMark {
     /// The 1-based position of the first resource after the mark.
     pub start_index: u64,
-    /// Where to go on; only who wrote it reads it.
+    /// Where reading goes on, as the provider has written it. The store does not look into it.
     pub after: String,
-    /// The number of all matches, as the last page of the walk gave it.
+    /// The number of all matches, as the walk's last page gave it.
     pub total: u64,
-    /// When the mark stops counting, in seconds since the Unix epoch.
+    /// When the mark expires, in seconds since the Unix epoch.
     pub expires: u64,
 }
 
@@ -49,8 +49,8 @@ impl<'t> Marks<'t> {
         Self { table }
     }
 
-    /// The mark of a walk that is nearest to a position and not behind it. Expired marks, which the
-    /// table keeps for some days, do not count. One call.
+    /// The mark of a walk that is nearest to a position and not after it. Expired marks, which
+    /// DynamoDB may keep for some days, are ignored. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -73,7 +73,7 @@ impl<'t> Marks<'t> {
         Ok(marks.into_iter().find(|mark| mark.expires > now))
     }
 
-    /// Leaves a mark, in place of an earlier one at the same position. One call.
+    /// Writes a mark, or replaces an earlier one at the same position. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -92,7 +92,7 @@ impl<'t> Marks<'t> {
     }
 }
 
-/// Positions as text that is ordered as they are.
+/// The sort key of a position: as texts the keys have the order of the positions.
 fn sort_key(start_index: u64) -> String {
     format!("{start_index:020}")
 }

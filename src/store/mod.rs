@@ -4,7 +4,8 @@
 //! - A tenant's data is reached through a [`TenantStore`] only; no key lacks its tenant.
 //! - Every read that a client can compare with its own write is strongly consistent.
 //! - There is no secondary index: index entries are ordinary items of the same transaction.
-//! - A write that met an ambiguous outcome is sent again with the same token, and recognises itself.
+//! - A write whose outcome is not known is sent again with the same `rid`, by which it recognises
+//!   itself.
 //!
 //! It must not know HTTP, messages, or what a filter looks like as text.
 
@@ -58,7 +59,8 @@ pub use table::query::{Order, Window};
 
 use table::Table;
 
-/// What the table holds for one tenant: the one way of a request to its resources, groups and settings.
+/// One tenant's part of the table. A request reaches the tenant's resources, groups and
+/// configuration only through it.
 #[derive(Clone)]
 pub struct TenantStore {
     table: Table,
@@ -87,43 +89,43 @@ impl TenantStore {
         Groups::new(&self.table)
     }
 
-    /// Who is in a group.
+    /// The members of groups.
     #[must_use]
     pub fn members(&self) -> Members<'_> {
         Members::new(&self.table)
     }
 
-    /// Which groups a resource is in.
+    /// The groups that resources are in.
     #[must_use]
     pub fn memberships(&self) -> Memberships<'_> {
         Memberships::new(&self.table)
     }
 
-    /// Which groups are in groups.
+    /// The groups inside groups.
     #[must_use]
     pub fn nesting(&self) -> Nesting<'_> {
         Nesting::new(&self.table)
     }
 
-    /// What writers have begun and the finisher can finish.
+    /// The changes that writers have begun and a finisher can finish.
     #[must_use]
     pub fn journal(&self) -> Journal<'_> {
         Journal::new(&self.table, groups::parse)
     }
 
-    /// The tenant's rules, and the schemas and resource types that it registered.
+    /// The tenant's rules, and the schemas and resource types that it has registered.
     #[must_use]
     pub fn configuration(&self) -> Configuration<'_> {
         Configuration::new(&self.table)
     }
 
-    /// Where pages of lists ended.
+    /// The page marks of lists.
     #[must_use]
     pub fn marks(&self) -> Marks<'_> {
         Marks::new(&self.table)
     }
 
-    /// The signatures that were used.
+    /// The used signatures.
     #[must_use]
     pub fn signatures(&self) -> Signatures<'_> {
         Signatures::new(&self.table)
@@ -147,7 +149,7 @@ impl TenantStore {
         self.table.meter()
     }
 
-    /// Waits before something that other requests were in the way of is tried again.
+    /// Waits before another attempt of a change that other requests have conflicted with.
     ///
     /// # Errors
     /// `Unavailable` when the deadline would pass meanwhile.

@@ -1,4 +1,4 @@
-//! Signatures that were used, so that each is accepted for one request only, in whichever process.
+//! Used signatures, so that each signature is accepted for one request only, also across processes.
 
 use uuid::Uuid;
 
@@ -21,8 +21,8 @@ impl<'t> Signatures<'t> {
         Self { table }
     }
 
-    /// Remembers that a signature by this credential is used now, until `expires` in seconds since the
-    /// Unix epoch, when the table may forget it. False if it was used before. One call, one write unit.
+    /// Stores that a signature of this credential is used. False if it was used before. The item may
+    /// be removed after `expires`, in seconds since the Unix epoch. One call, one write unit.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -32,18 +32,19 @@ impl<'t> Signatures<'t> {
         signature: &str,
         expires: u64,
     ) -> Result<bool, StoreError> {
-        // An attempt whose answer was lost meets its own item, which it knows by this.
-        let token = Uuid::now_v7().to_string();
+        // If the answer of an attempt was lost, the next attempt meets the item of the first one,
+        // and recognises it by this id.
+        let rid = Uuid::now_v7().to_string();
         let item = SignatureItem {
             sk: format!("{}{SEPARATOR}{signature}", credential.as_str()),
             kind: "S".to_owned(),
-            rid: token.clone(),
+            rid: rid.clone(),
             expires,
         };
         let partition = self.table.keys().signatures();
         let item = items::to_item(partition.as_str(), item);
         let is_new = Condition::new("attribute_not_exists(pk) OR rid = :rid");
-        let put = Put::new(item).when(is_new.value(":rid", s(&token)));
+        let put = Put::new(item).when(is_new.value(":rid", s(&rid)));
         put.send(self.table).await
     }
 }

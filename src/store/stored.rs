@@ -34,22 +34,23 @@ pub struct Stored {
     pub modified: u64,
     /// The argon2 hash of the password, where the tenant keeps one.
     pub password: Option<String>,
-    /// What a group knows of its members.
+    /// The state of a group's members, if the resource is a group.
     pub(super) group: Option<GroupState>,
     /// The version of the service's index entries that the resource has.
     pub(super) index_version: u64,
-    /// Whether the item's text has no `id`, as with roles that earlier versions of `scim tenant
-    /// add-roles` made. `body` has it all the same: the key says it.
+    /// Whether the stored text has no `id`, as in roles that earlier versions of `scim tenant
+    /// add-roles` made. `body` has it nevertheless: it is taken from the key.
     pub lacks_id: bool,
 }
 
-/// What a walk through the members of a group is bound to: the same while members are added and removed
-/// one by one, and another once a new list has replaced the whole. Serde writes it as one text.
+/// Identifies a group's list of members. It stays the same while members are added and removed, and
+/// changes when a new list replaces the whole. A walk through the members is bound to it. Serde
+/// writes it as one text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MemberListId(String);
 
-/// What a group's own item says of the member items.
+/// The attributes of a group's own item that are about its members.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct GroupState {
     /// Grows by one with each change of the members.
@@ -61,7 +62,7 @@ pub(super) struct GroupState {
     pub(super) set: String,
     /// The number of partitions the current set is spread over.
     pub(super) shards: u32,
-    /// About how many members there are.
+    /// Roughly the number of members.
     #[serde(default)]
     pub(super) about: i64,
     /// Whether the group has ever been a member of another one.
@@ -73,7 +74,8 @@ pub(super) struct GroupState {
 }
 
 impl Stored {
-    /// The entity tag: of the body, and of the members where there are any (RFC 7644 §3.14).
+    /// The entity tag: the revision of the body, and for a group that of its members (RFC 7644
+    /// §3.14).
     #[must_use]
     pub fn version(&self) -> Version {
         match &self.group {
@@ -82,7 +84,7 @@ impl Stored {
         }
     }
 
-    /// When anything of the resource last changed, in milliseconds since the Unix epoch.
+    /// When the body or the members last changed, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn last_modified(&self) -> u64 {
         self.group.as_ref().map_or(self.modified, |group| {
@@ -90,27 +92,28 @@ impl Stored {
         })
     }
 
-    /// About how many members a group has. A writer that died, or whose answer was lost while others
-    /// wrote, may leave it wrong, so it may spare a read but must not be shown.
+    /// Roughly the number of members of a group. It is wrong after a writer has died, or has lost an
+    /// answer while other requests wrote. So it may decide whether members are read, but must not be
+    /// shown to clients.
     #[must_use]
     pub fn about_members(&self) -> i64 {
         self.group.as_ref().map_or(0, |group| group.about)
     }
 
-    /// Whether a large change of a group's members is under way, or was when its writer died.
+    /// Whether a large change of a group's members has begun and is not finished.
     #[must_use]
     pub fn members_are_changing(&self) -> bool {
         self.group.as_ref().is_some_and(|group| group.open > 0)
     }
 
-    /// Which list of members a group has; that of a resource without members is always the same.
+    /// The id of a group's list of members; a resource without members always has the same.
     #[must_use]
     pub fn member_list_id(&self) -> MemberListId {
         let group = self.group.as_ref();
         MemberListId(group.map_or_else(String::new, |group| group.set.clone()))
     }
 
-    /// Whether it is a group that has ever been a member of another one.
+    /// Whether it is a group that is or was a member of another group.
     #[must_use]
     pub fn is_inner(&self) -> bool {
         self.group.as_ref().is_some_and(|group| group.is_inner)
@@ -140,7 +143,7 @@ impl Stored {
     }
 
     /// The item of a resource in its first state.
-    pub(super) fn to_item(&self, token: &str) -> ResourceItem {
+    pub(super) fn to_item(&self, rid: &str) -> ResourceItem {
         let group = self.group.as_ref();
         ResourceItem {
             sk: self.id.clone(),
@@ -150,7 +153,7 @@ impl Stored {
             created: self.created,
             modified: self.modified,
             ix: Some(self.index_version),
-            rid: Some(token.to_owned()),
+            rid: Some(rid.to_owned()),
             pw: self.password.clone(),
             del: None,
             mv: group.map(|group| group.member_revision),
@@ -158,14 +161,14 @@ impl Stored {
             set: group.map(|group| group.set.clone()),
             n: group.map(|group| group.shards),
             about: group.map(|group| group.about),
-            // A group that has been in another one, or whose members are changing, is no new one.
+            // A new group has never been in another group, and no large change of it has begun.
             inner: None,
             open: None,
         }
     }
 
-    /// Reads a resource's item. By hand and not through its type: a list reads hundreds of them, and the
-    /// way through serde takes about a microsecond more for each.
+    /// Reads a resource's item. This is written by hand and does not use serde, because a list reads
+    /// hundreds of items and serde takes about a microsecond more for each.
     pub(super) fn from_item(mut item: Item) -> Result<Self, StoreError> {
         let group = item
             .contains_key("set")
@@ -210,7 +213,7 @@ impl GroupState {
     }
 }
 
-/// The body with its `id`, if the text does not have it.
+/// The body with its `id` added; `None` if the text has it already.
 fn with_id(text: &str, id: &str) -> Result<Option<String>, StoreError> {
     // `id` follows `schemas` in a canonical body, so nearly every text need not be parsed.
     let after_schemas = text.split_once(']').map_or("", |(_, rest)| rest);
@@ -232,7 +235,8 @@ pub(super) fn is_newer(item: &Item) -> bool {
     number(item, "ix").is_ok_and(|version| version > INDEX_VERSION)
 }
 
-/// Whether the item that a condition met is gone, going, or only changed.
+/// The error of a refused condition, given the item that did not meet it: `NotFound` if there is no
+/// item or it is a tombstone, `VersionMismatch` otherwise.
 pub(super) fn mismatch(item: Option<&Item>) -> StoreError {
     match item {
         Some(item) if !is_deleted(item) => StoreError::VersionMismatch,
@@ -240,13 +244,14 @@ pub(super) fn mismatch(item: Option<&Item>) -> StoreError {
     }
 }
 
-/// A name for one logical write: random, the same for each of its attempts, 22 characters.
-pub(super) fn token() -> String {
+/// A random id of 22 characters, such as the `rid` of one logical write, which is the same for each
+/// attempt of the write.
+pub(super) fn random_id() -> String {
     URL_SAFE_NO_PAD.encode(Uuid::now_v7().as_bytes())
 }
 
-/// The id of the write that last changed the item.
-pub(super) fn rid(item: Option<&Item>) -> Option<&str> {
+/// The `rid` of the write that last changed the item.
+pub(super) fn rid_of(item: Option<&Item>) -> Option<&str> {
     item?.get("rid")?.as_s().ok().map(String::as_str)
 }
 
@@ -270,7 +275,7 @@ pub(super) fn yes() -> AttributeValue {
     AttributeValue::Bool(true)
 }
 
-/// The texts and numbers of an item in JSON; it has nothing else.
+/// An item in JSON. It may have texts and numbers only.
 pub(super) fn to_json(item: Item) -> Vec<(String, Value)> {
     let json = |value| match value {
         AttributeValue::S(text) => Some(Value::String(text)),
@@ -298,7 +303,7 @@ pub(super) fn number(item: &Item, name: &str) -> Result<u64, StoreError> {
         .ok_or_else(|| malformed(name))
 }
 
-/// An item that this code did not write.
+/// The error of an item that this service cannot have written.
 pub(super) fn malformed(name: &str) -> StoreError {
     StoreError::Backend(format!("an item has no usable `{name}`").into())
 }

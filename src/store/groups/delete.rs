@@ -21,7 +21,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::{self, Lease, NewEntry, Note, Stage};
 use crate::store::resources::entry::Entries;
 use crate::store::resources::write::{self, Refusal};
-use crate::store::stored::{self, GroupState, Stored, n, s, signed, token};
+use crate::store::stored::{self, GroupState, Stored, n, random_id, s, signed};
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::transaction::Transaction;
 use crate::store::table::write::{Delete, Request, Update};
@@ -99,7 +99,7 @@ pub(super) async fn resume(
     // The writer that holds the journal entry may still be running, so every step may be made twice.
     // Removals can be repeated. A second count of a removal makes `mv` grow once more, which is
     // harmless, and `about` is only approximate.
-    let owner = token();
+    let owner = random_id();
     finish(table, &Lease { entry, owner }, &job, types).await?;
     Ok(true)
 }
@@ -113,9 +113,9 @@ async fn bury(
     guard: Guard,
     entry: &NewEntry,
 ) -> Result<(), StoreError> {
-    let tombstone = |token: &str| {
+    let tombstone = |rid: &str| {
         let key = table.keys().resources(resource_type).key(&before.id);
-        let mut update = Update::new(key, token);
+        let mut update = Update::new(key, rid);
         // The index entries to remove were derived from the body that was read, so the body must not
         // have changed since.
         update
@@ -136,9 +136,9 @@ async fn bury(
         }
         Request::Update(update)
     };
-    let note = |transaction: &mut Transaction<Refusal>, token: &str| {
+    let note = |transaction: &mut Transaction<Refusal>, rid: &str| {
         let lost = Refusal::Is(journal::lost());
-        transaction.push(Note::Begin(entry).request(table, token), lost);
+        transaction.push(Note::Begin(entry).request(table, rid), lost);
     };
     write::remove(table, resource_type, before, entries, tombstone, note).await
 }
@@ -198,17 +198,17 @@ async fn leave(
         // stays where no request reads it, and a DELETE removes it if the type is registered again.
         return lease.end(table).await;
     };
-    let (token, mut transaction) = (token(), Transaction::default());
+    let (rid, mut transaction) = (random_id(), Transaction::default());
     let tombstone = table.keys().resources(resource_type).key(&job.id);
     transaction.push(Delete::new(tombstone), ());
     let note = match job.set {
         Some(_) => Note::Gone(lease),
         None => Note::Drop(lease),
     };
-    transaction.push(note.request(table, &token), ());
+    transaction.push(note.request(table, &rid), ());
     // Only the step of the journal entry has a condition. If it is refused, another process has
     // already removed both the tombstone and the entry.
-    let _removed = transaction.commit(table, &token).await?;
+    let _removed = transaction.commit(table, &rid).await?;
     Ok(())
 }
 
@@ -260,9 +260,9 @@ async fn count_removal(
     membership: &Membership,
     now: u64,
 ) -> Result<(), StoreError> {
-    let token = token();
+    let rid = random_id();
     let key = table.keys().resources(group_type).key(&membership.group);
-    let mut update = Update::new(key, &token);
+    let mut update = Update::new(key, &rid);
     update
         .require("attribute_not_exists(del) AND #set = :set AND rid <> :rid")
         .set("ms = :now")
@@ -272,7 +272,7 @@ async fn count_removal(
         .value(":now", n(now))
         .value(":set", s(&membership.set))
         .name("#set", "set");
-    match update.send(table, &token).await {
+    match update.send(table, &rid).await {
         // The group is gone, or another set is current, or the group is of another type. There is
         // nothing to count.
         Ok(_) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),

@@ -9,12 +9,12 @@ use super::replace_set::{self, ReplaceSetJob};
 use super::sweep_set::{self, SweepSetJob};
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
-use crate::store::journal::{Lease, Stage, Work};
+use crate::store::journal::{Job, Lease, Stage};
 use crate::store::table::Table;
 
 /// The work of one journal entry. The serialized names are part of the stored form.
 #[derive(Debug, PartialEq, Deserialize)]
-enum Job {
+enum GroupJob {
     /// A set of many members is filled, and then made a group's current set.
     #[serde(rename = "Fill")]
     ReplaceSet(ReplaceSetJob),
@@ -30,13 +30,13 @@ enum Job {
 }
 
 /// Reads the text of an entry. Returns `None` if this version of the service cannot finish it.
-pub(in crate::store) fn parse(text: &str) -> Option<Box<dyn Work>> {
-    let job: Job = serde_json::from_str(text).ok()?;
-    let is_newer = matches!(&job, Job::ReplaceSet(job) if job.is_newer());
-    (!is_newer).then(|| Box::new(job) as Box<dyn Work>)
+pub(in crate::store) fn parse(text: &str) -> Option<Box<dyn Job>> {
+    let job: GroupJob = serde_json::from_str(text).ok()?;
+    let is_newer = matches!(&job, GroupJob::ReplaceSet(job) if job.is_newer());
+    (!is_newer).then(|| Box::new(job) as Box<dyn Job>)
 }
 
-impl Work for Job {
+impl Job for GroupJob {
     fn is_change(&self) -> bool {
         !matches!(self, Self::SweepSet(_))
     }
@@ -84,9 +84,9 @@ mod tests {
             r#"{{"Fill":{{"resource_type":"Group","group":"g","fresh":{set},"replaced":{{"revision":2,"old":{set}}},"members":{{}},"body":{{"text":"{{}}","entries_before":[],"entries":[{{"path":"displayName","key":"g","unique":false}}]}},"now":7}}}}"#
         );
         for text in [sweep.as_str(), erase, &delta, &fill] {
-            let work = parse(text);
+            let job = parse(text);
             assert_eq!(
-                work.map(|work| work.is_change()),
+                job.map(|job| job.is_change()),
                 Some(text != sweep),
                 "{text}"
             );

@@ -13,7 +13,7 @@ use super::set::{MemberSet, Removal};
 use super::update::exists;
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
-use crate::store::stored::{self, GroupState, Item, token};
+use crate::store::stored::{self, GroupState, Item, random_id};
 use crate::store::table::Table;
 use crate::store::table::call::Backoff;
 use crate::store::table::transaction::{Refused, Transaction};
@@ -85,7 +85,7 @@ pub(super) async fn write_members(
     let mut backoff = Backoff::default();
     while !left.is_empty() {
         let transaction = left.transaction(table, set, removal, types);
-        let Err(refused) = transaction.commit_or_tell_all(table, &token()).await? else {
+        let Err(refused) = transaction.commit_or_tell_all(table, &random_id()).await? else {
             applied.added = left.add.into_keys().collect();
             applied.removed = left.remove.len();
             return Ok(applied);

@@ -9,7 +9,7 @@ use super::set::MemberSet;
 use crate::store::error::StoreError;
 use crate::store::items::{self, MemberItem};
 use crate::store::key_range::EVERY_KEY;
-use crate::store::keys::{Key, Partition};
+use crate::store::keys::{ItemKey, Partition};
 use crate::store::stored::{self, GroupState, Item, Stored};
 use crate::store::table::allowance::CountLimit;
 use crate::store::table::query::{self, ProjectedAttributes, Query, Window};
@@ -188,7 +188,7 @@ pub(super) async fn stamps(
     let set = MemberSet::new(table, group, state);
     let keys = ids
         .map(|id| set.key(id))
-        .collect::<std::collections::BTreeSet<Key>>();
+        .collect::<std::collections::BTreeSet<ItemKey>>();
     let items = get::many(table, keys, ProjectedAttributes::All).await?;
     let stamps = items.into_iter().map(|mut item| {
         let id = stored::take_text(&mut item, "sk")?;

@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use crate::store::error::StoreError;
 use crate::store::items::{self, MembershipItem};
 use crate::store::key_range::KeyRange;
-use crate::store::keys::{self, Key, Partition, SEPARATOR};
+use crate::store::keys::{self, ItemKey, Partition, SEPARATOR};
 use crate::store::stored::{self, Item, Stored};
 use crate::store::table::Table;
 use crate::store::table::query::{ProjectedAttributes, Query, Window};
@@ -51,13 +51,13 @@ impl Membership {
     }
 
     /// The key of the item on the group's side.
-    pub(super) fn member_key(&self, table: &Table) -> Key {
+    pub(super) fn member_key(&self, table: &Table) -> ItemKey {
         let partition = table.keys().members(&self.group, &self.set, self.shard);
         partition.key(&self.member)
     }
 
     /// The key of the item on the member's side.
-    pub(super) fn key(&self, table: &Table) -> Key {
+    pub(super) fn key(&self, table: &Table) -> ItemKey {
         let sort = keys::membership(&self.member, &self.group, &self.set);
         table.keys().memberships(&self.member).key(sort)
     }

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use super::error::StoreError;
 use super::resources::entry::Entries;
 use super::resources::write::New;
-use super::stored::{Stored, n, token};
+use super::stored::{Stored, n, random_id};
 use super::table::Table;
 use super::table::write::Update;
 use crate::protocol::schema::{Registry, ResourceType};
@@ -159,15 +159,15 @@ impl<'t> Groups<'t> {
     ) -> Result<(), StoreError> {
         let read = group.group.as_ref();
         let revision = read.map_or(0, |state| state.member_revision);
-        let token = token();
+        let rid = random_id();
         let key = self.table.keys().resources(resource_type).key(&group.id);
-        let mut update = Update::new(key, &token);
+        let mut update = Update::new(key, &rid);
         update
             .require("attribute_not_exists(del) AND mv = :mv")
             .set("about = :about")
             .value(":mv", n(revision))
             .value(":about", n(counted));
-        update.send(self.table, &token).await?;
+        update.send(self.table, &rid).await?;
         Ok(())
     }
 }

@@ -10,9 +10,9 @@
 use super::member::{self, Member};
 use crate::store::error::StoreError;
 use crate::store::items::{self, MemberItem, MembershipItem};
-use crate::store::keys::{self, Key, Keys, Partition};
+use crate::store::keys::{self, ItemKey, Keys, Partition};
 use crate::store::resources::write::New;
-use crate::store::stored::{GroupState, Item, Stored, n, token};
+use crate::store::stored::{GroupState, Item, Stored, n, random_id};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::write::{Condition, Delete, Put, Update};
@@ -46,7 +46,7 @@ pub(in crate::store) fn fresh(members: usize) -> GroupState {
     let shards = u32::try_from(members / MEMBERS_PER_SHARD + 1).unwrap_or(u32::MAX);
     GroupState {
         // 11 random characters, so that no other set of the group has the same name.
-        set: token().chars().rev().take(11).collect(),
+        set: random_id().chars().rev().take(11).collect(),
         shards: shards.min(MAX_SHARDS),
         about: member::count(members),
         ..GroupState::default()
@@ -103,12 +103,12 @@ impl<'s> MemberSet<'s> {
     }
 
     /// The key of a member's item.
-    pub(super) fn key(self, id: &str) -> Key {
+    pub(super) fn key(self, id: &str) -> ItemKey {
         self.partition(self.shard(id)).key(id)
     }
 
     /// The key of the membership item, which is under the member.
-    pub(super) fn membership_key(self, id: &str) -> Key {
+    pub(super) fn membership_key(self, id: &str) -> ItemKey {
         let sort = keys::membership(id, self.group, &self.state.set);
         self.keys.memberships(id).key(sort)
     }

@@ -199,10 +199,10 @@ impl Besides for GroupUpdate<'_> {
         self.effect.write(update);
     }
 
-    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, token: &str) {
-        self.items.steps(table, transaction, token);
+    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, rid: &str) {
+        self.items.steps(table, transaction, rid);
         if let Some(note) = self.note {
-            note.steps(table, transaction, token);
+            note.steps(table, transaction, rid);
         }
     }
 
@@ -265,9 +265,9 @@ impl MemberEffect {
 }
 
 impl Besides for Note<'_> {
-    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, token: &str) {
+    fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, rid: &str) {
         let lost = Refusal::Is(journal::lost());
-        transaction.push(self.request(table, token), lost);
+        transaction.push(self.request(table, rid), lost);
     }
 }
 

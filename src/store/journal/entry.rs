@@ -1,4 +1,4 @@
-//! One entry: how it is written, advanced and removed.
+//! One journal entry: how it is written, advanced and removed.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use super::{LEASE_MILLIS, Lease, Stage, lease_end, lost};
 use crate::store::error::StoreError;
 use crate::store::items::{self, JournalItem};
 use crate::store::key_range::KeyRange;
-use crate::store::keys::{Key, SEPARATOR};
-use crate::store::stored::{self, Item, n, s, token};
+use crate::store::keys::{ItemKey, SEPARATOR};
+use crate::store::stored::{self, Item, n, random_id, s};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::query::{ProjectedAttributes, Query};
 use crate::store::table::write::{Condition, Delete, Put, Request, Update};
 
-/// A writer stops so long before its lease ends, longer than one call takes: its last call is over
-/// before the finisher begins.
+/// How long before the end of its lease a writer makes its last call. It is longer than one call
+/// takes, so that the call is over before the finisher begins.
 const LAST_CALL: Duration = Duration::from_secs(5);
 
-/// The most text in one item of an entry; DynamoDB takes 400 KB.
+/// The largest text in one item of an entry, in bytes; DynamoDB takes items of 400 KB.
 const PART_BYTES: usize = 300_000;
 
 /// The `kind` of the head of an entry.
@@ -32,7 +32,7 @@ const HEAD: &str = "J";
 /// The `kind` of the further parts of an entry.
 pub(super) const PART: &str = "JP";
 
-/// An entry that is not written yet.
+/// A journal entry that is not written yet.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct NewEntry {
     pub(in crate::store) lease: Lease,
@@ -41,37 +41,39 @@ pub(in crate::store) struct NewEntry {
     parts: Vec<Item>,
 }
 
-/// What a transaction says in the journal.
+/// What a transaction changes in the journal.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) enum Note<'n> {
-    /// A change begins, or something is left to do.
+    /// An entry is written: a change begins, or a set is left to be swept.
     Begin(&'n NewEntry),
-    /// The change is made.
+    /// The transaction makes the change of this lease's entry.
     Made(&'n Lease),
-    /// Nothing is left to do.
+    /// The transaction ends the entry: no work is left.
     End(&'n Lease),
-    /// The tombstone is gone, whichever writer removed it; its set is left.
+    /// The transaction removes a tombstone, and the members' set is left to be swept. Unlike the
+    /// others, this note does not require that the writer holds the lease.
     Gone(&'n Lease),
-    /// The tombstone is gone, whichever writer removed it; nothing is left.
+    /// The transaction removes a tombstone, and no work is left. It does not require that the writer
+    /// holds the lease either.
     Drop(&'n Lease),
 }
 
 impl NewEntry {
-    /// An entry for the work of this name, whose writer's lease begins now.
+    /// An entry for a job of this name. The writer's lease begins now.
     ///
     /// # Errors
-    /// `Backend` for work that cannot be written as JSON.
+    /// `Backend` for a job that cannot be written as JSON.
     pub(in crate::store) fn new(
         table: &Table,
         name: &str,
-        work: &impl Serialize,
+        job: &impl Serialize,
     ) -> Result<Self, StoreError> {
         let lease = Lease {
             entry: entry_key(),
-            owner: token(),
+            owner: random_id(),
         };
         let lease_until = lease_end(table);
-        let text = NamedWork { name, work };
+        let text = NamedJob { name, job };
         let text =
             serde_json::to_string(&text).map_err(|error| StoreError::Backend(error.into()))?;
         let mut texts = split(&text).enumerate();
@@ -104,51 +106,52 @@ impl NewEntry {
         })
     }
 
-    /// The table to go on with under the lease.
+    /// The table for calls under the lease of this entry.
     pub(in crate::store) fn leased(&self, table: &Table) -> Table {
         leased_until(table, self.lease_until)
     }
 
-    /// Writes the entry, all but its head, without which it belongs to no writer and does nothing.
+    /// Writes the parts of the entry without its head. Without a head no finisher acts on them.
     pub(in crate::store) async fn write_parts(&self, table: &Table) -> Result<(), StoreError> {
         let parts = self.parts.iter().cloned().map(PlainWrite::Put);
         batch::write(table, parts.collect()).await
     }
 
-    /// Removes the parts if the head was refused.
+    /// Removes the parts after the head was refused.
     pub(in crate::store) async fn drop_parts(&self, table: &Table) -> Result<(), StoreError> {
         let parts = (1..=self.parts.len()).map(|number| part_key(&self.lease.entry, number));
         delete(table, parts.collect()).await
     }
 
-    /// Writes the entry: the head last, because an entry with a head is complete.
+    /// Writes the whole entry. The head goes last, because a finisher takes an entry with a head for
+    /// complete.
     pub(in crate::store) async fn begin(&self, table: &Table) -> Result<(), StoreError> {
         self.write_parts(table).await?;
         batch::write(table, vec![PlainWrite::Put(self.head.clone())]).await
     }
 }
 
-/// Work under its name, as an entry holds it: `{"Sweep":{…}}`.
-struct NamedWork<'w, W> {
+/// A job under its name, as an entry holds it: `{"Sweep":{…}}`.
+struct NamedJob<'w, J> {
     name: &'w str,
-    work: &'w W,
+    job: &'w J,
 }
 
-impl<W: Serialize> Serialize for NamedWork<'_, W> {
+impl<J: Serialize> Serialize for NamedJob<'_, J> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map([(self.name, self.work)])
+        serializer.collect_map([(self.name, self.job)])
     }
 }
 
 impl Note<'_> {
-    /// The step of the transaction with this token. If it is refused, the entry is [`lost`].
-    pub(in crate::store) fn request(self, table: &Table, token: &str) -> Request {
+    /// The step of the transaction with this rid. If it is refused, the entry is [`lost`].
+    pub(in crate::store) fn request(self, table: &Table, rid: &str) -> Request {
         match self {
             Self::Begin(entry) => Put::new(entry.head.clone()).into(),
             Self::Made(lease) => {
-                let mut update = update_held(table, lease, token);
-                // The lease begins anew: the finisher sweeps the replaced set when it is over, and by
-                // then no request can be in the middle of reading it.
+                let mut update = update_held(table, lease, rid);
+                // A new lease begins here. When it is over, every request that could have begun to
+                // read the replaced set has ended too, and the finisher sweeps that set.
                 update
                     .set("step = :made, leaseUntil = :until")
                     .value(":made", n(Stage::Made.number()))
@@ -156,7 +159,7 @@ impl Note<'_> {
                 update.into()
             }
             Self::Gone(lease) => {
-                let mut update = Update::new(key(table, &lease.entry), token);
+                let mut update = Update::new(key(table, &lease.entry), rid);
                 update
                     .require("attribute_exists(pk)")
                     .set("step = :made")
@@ -175,32 +178,33 @@ impl Note<'_> {
 }
 
 impl Lease {
-    /// Says that the change will not be made, so that the finisher does not make it either.
+    /// Marks the entry as refused: the change will not be made, by the finisher neither.
     ///
     /// # Errors
-    /// `Unavailable` when the finisher has the entry.
+    /// `Unavailable` when a finisher has taken over the entry.
     pub(in crate::store) async fn refuse(&self, table: &Table) -> Result<(), StoreError> {
-        let token = token();
-        let mut update = update_held(table, self, &token);
+        let rid = random_id();
+        let mut update = update_held(table, self, &rid);
         update
             .set("step = :refused")
             .value(":refused", n(Stage::Refused.number()));
-        match update.send(table, &token).await {
+        match update.send(table, &rid).await {
             Ok(_) => Ok(()),
-            // The entry has another owner or another step, or is gone: the finisher decides, or has
-            // decided, about it.
+            // The entry has another owner or another step, or is gone: a finisher has taken it over,
+            // and decides whether the change is made.
             Err(StoreError::NotFound | StoreError::VersionMismatch) => Err(lost()),
             Err(error) => Err(error),
         }
     }
 
-    /// Removes the entry, whose work is done: the head first, so that no finisher reads it in part.
+    /// Removes an entry whose work is done. The head goes first, so that no finisher reads a job of
+    /// which parts are missing.
     pub(in crate::store) async fn end(&self, table: &Table) -> Result<(), StoreError> {
         delete(table, vec![self.entry.clone()]).await?;
         self.end_parts(table).await
     }
 
-    /// Removes what is left of the entry when its head is gone.
+    /// Removes the parts of an entry whose head is gone.
     pub(in crate::store) async fn end_parts(&self, table: &Table) -> Result<(), StoreError> {
         let range = KeyRange::prefix(&format!("{}{SEPARATOR}", self.entry));
         let items = items(table, &range).await?;
@@ -211,9 +215,10 @@ impl Lease {
     }
 }
 
-/// An update of an entry that this writer holds and whose change is not made or refused.
-fn update_held(table: &Table, lease: &Lease, token: &str) -> Update {
-    let mut update = Update::new(key(table, &lease.entry), token);
+/// An update of an entry, on the condition that this writer holds it and that its change is neither
+/// made nor refused.
+fn update_held(table: &Table, lease: &Lease, rid: &str) -> Update {
+    let mut update = Update::new(key(table, &lease.entry), rid);
     update
         .require("#owner = :owner AND step = :begun")
         .value(":owner", s(&lease.owner))
@@ -222,14 +227,14 @@ fn update_held(table: &Table, lease: &Lease, token: &str) -> Update {
     update
 }
 
-/// The table for a writer whose lease ends then, in milliseconds since the Unix epoch.
+/// The table for a writer whose lease ends at this time, in milliseconds since the Unix epoch.
 pub(super) fn leased_until(table: &Table, lease_until: u64) -> Table {
     let longest = Duration::from_millis(LEASE_MILLIS) - LAST_CALL;
     table.until(Instant::now() + longest).leased(lease_until)
 }
 
 /// The key of an item of the journal.
-pub(super) fn key(table: &Table, sort: &str) -> Key {
+pub(super) fn key(table: &Table, sort: &str) -> ItemKey {
     table.keys().journal().key(sort)
 }
 
@@ -247,7 +252,8 @@ pub(super) async fn delete(table: &Table, keys: Vec<String>) -> Result<(), Store
     batch::write(table, deletes.collect()).await
 }
 
-/// The sort key of a new entry: a UUIDv7 in hexadecimal digits, which are in order of time as texts.
+/// The sort key of a new entry: a UUIDv7 in hexadecimal digits. As texts such keys are in order of
+/// time.
 fn entry_key() -> String {
     Uuid::now_v7().simple().to_string()
 }
@@ -293,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_of_a_key_tell_when_the_entry_was_begun() {
+    fn both_forms_of_a_key_hold_the_time_when_the_entry_was_begun() {
         let uuid = Uuid::parse_str("0199c3a7-15be-7aaa-8bbb-0123456789ab").unwrap();
         let millis = Some(0x0199_c3a7_15be);
         assert_eq!(begun(&uuid.simple().to_string()), millis);

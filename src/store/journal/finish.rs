@@ -1,35 +1,35 @@
-//! Finishes what dead writers left in the journal.
+//! Finishes journal entries whose writer has died.
 //!
-//! A finisher takes an entry over on the condition that its lease is the one that was seen, so of two
-//! finishers one has it.
+//! A finisher takes an entry over on the condition that its lease is the one that was read, so of
+//! two finishers only one gets it.
 
 use tokio::time::Instant;
 
 use super::entry::{self, PART, begun};
-use super::{Lease, Stage, Work, lease_end};
+use super::{Job, Lease, Stage, lease_end};
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
 use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::SEPARATOR;
-use crate::store::stored::{self, n, s, token};
+use crate::store::stored::{self, n, random_id, s};
 use crate::store::table::write::Update;
 use crate::store::table::{Table, get};
 
-/// An entry that is overdue has waited for a finisher so long after its lease, in milliseconds: in
-/// AWS the finisher comes within a minute, `scim serve` looks once a minute.
+/// How long after the end of its lease an entry counts as overdue, in milliseconds. In AWS a
+/// finisher comes within a minute, and `scim serve` looks once a minute.
 const OVERDUE_MILLIS: u64 = 5 * 60 * 1000;
 
-/// The longest name of a kind of work that is repeated.
+/// The longest name of a job that is shown to people, in bytes.
 const MAX_NAME: usize = 40;
 
 /// An entry as it is read back.
 struct StoredEntry {
     key: String,
-    /// All its parts. They are complete if they can be parsed.
+    /// The texts of all its parts. If they can be parsed, no part is missing.
     text: String,
-    /// Nothing where the entry is of a form that this version does not know.
+    /// `None` if the entry has a form that this version does not know.
     lease_until: Option<u64>,
-    /// Whether this version knows the step it is at.
+    /// Whether this version knows the entry's `step`.
     has_known_step: bool,
 }
 
@@ -38,34 +38,34 @@ struct StoredEntry {
 pub struct Unfinished {
     /// The entry's key.
     pub key: String,
-    /// What kind of work it is, such as `Erase`; empty if it does not say.
+    /// The name of its job, such as `Erase`; empty if it has none.
     pub work: String,
-    /// Whether this version of the code can finish it.
+    /// Whether this version of the service can finish it.
     pub is_known: bool,
     /// When it was begun, in milliseconds since the Unix epoch.
     pub begun: Option<u64>,
     /// Whether a writer still holds its lease.
     pub is_held: bool,
-    /// Whether it has waited longer than a finisher takes to come.
+    /// Whether it has waited longer after its lease than it takes a finisher to come.
     pub is_overdue: bool,
 }
 
-/// What a look at the journal came to.
+/// The result of [`Journal::finish`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Finished {
-    /// How many changes were made that a dead writer had begun.
+    /// The number of changes that this call made and a dead writer had begun.
     pub changes: usize,
     /// The entries that this version cannot finish; they are left as they are.
     pub unknown: Vec<Unfinished>,
 }
 
-/// What became of one entry.
+/// What the finisher did with one entry.
 enum Outcome {
-    /// A change that a dead writer had begun is made.
+    /// It made a change that a dead writer had begun.
     Changed,
-    /// There was only something to clean up, or another process has the entry.
+    /// It only cleaned up, or another process has the entry.
     Other,
-    /// This version does not know what the entry says.
+    /// It left the entry as it is, because this version does not know the job.
     Unknown,
 }
 
@@ -80,15 +80,12 @@ struct Taken {
 #[derive(Clone, Copy)]
 pub struct Journal<'t> {
     table: &'t Table,
-    /// Reads what an entry says; nothing if it is work that this version does not know.
-    parse: fn(&str) -> Option<Box<dyn Work>>,
+    /// Reads the job of an entry; `None` for a job that this version does not know.
+    parse: fn(&str) -> Option<Box<dyn Job>>,
 }
 
 impl<'t> Journal<'t> {
-    pub(in crate::store) fn new(
-        table: &'t Table,
-        parse: fn(&str) -> Option<Box<dyn Work>>,
-    ) -> Self {
+    pub(in crate::store) fn new(table: &'t Table, parse: fn(&str) -> Option<Box<dyn Job>>) -> Self {
         Self { table, parse }
     }
 
@@ -102,8 +99,8 @@ impl<'t> Journal<'t> {
         Ok(heads.count())
     }
 
-    /// Does what is left of every entry whose lease has run out, the oldest first. Entries of a kind
-    /// that this version does not know are left as they are.
+    /// Finishes every entry whose lease is over, the oldest first. Entries with a job that this
+    /// version does not know are left as they are.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`; what was not finished is left for the next call.
@@ -116,7 +113,8 @@ impl<'t> Journal<'t> {
                 Ok(Outcome::Changed) => finished.changes += 1,
                 Ok(Outcome::Other) => {}
                 Ok(Outcome::Unknown) => finished.unknown.push(self.describe(&entry)),
-                // One entry that cannot be finished must not keep the others.
+                // An entry that cannot be finished must not hold up those after it. The error is
+                // returned at the end.
                 Err(error) => failed = Err(error),
             }
         }
@@ -131,7 +129,7 @@ impl<'t> Journal<'t> {
         let mut unfinished = Vec::new();
         let (entries, _) = self.entries().await?;
         for entry in entries {
-            if self.work(&entry).is_some() || self.is_still_there(&entry).await? {
+            if self.job(&entry).is_some() || self.is_still_there(&entry).await? {
                 unfinished.push(self.describe(&entry));
             }
         }
@@ -144,14 +142,14 @@ impl<'t> Journal<'t> {
         Unfinished {
             key: entry.key.clone(),
             work: entry.name().to_owned(),
-            is_known: self.work(entry).is_some(),
+            is_known: self.job(entry).is_some(),
             begun,
             is_held: lease_until.is_some_and(|until| until >= now),
             is_overdue: lease_until.is_none_or(|until| until + OVERDUE_MILLIS < now),
         }
     }
 
-    /// Finishes one entry, under as many leases as it takes.
+    /// Finishes one entry, under one lease after another if one is too short.
     async fn finish_entry(
         self,
         entry: &StoredEntry,
@@ -161,15 +159,16 @@ impl<'t> Journal<'t> {
         if entry.lease_until.is_some_and(|until| until >= now) {
             return Ok(Outcome::Other);
         }
-        // Read before it is taken over: what cannot be finished must not get another lease, with which
-        // the stream would bring it again and again.
-        let (Some(work), Some(mut seen)) = (self.work(entry), entry.lease_until) else {
+        // The job is parsed before the entry is taken over. An entry that this version cannot finish
+        // must not get a new lease: the stream would bring the changed entry, and the finisher would
+        // come again and again.
+        let (Some(job), Some(mut seen)) = (self.job(entry), entry.lease_until) else {
             return Ok(match self.is_still_there(entry).await? {
                 true => Outcome::Unknown,
                 false => Outcome::Other,
             });
         };
-        if self.is_about_newer(&*work, types).await? {
+        if self.is_about_newer(&*job, types).await? {
             return Ok(Outcome::Unknown);
         }
         loop {
@@ -177,10 +176,10 @@ impl<'t> Journal<'t> {
                 return Ok(Outcome::Other);
             };
             let leased = entry::leased_until(self.table, taken.lease_until);
-            let resumed = work.resume(&leased, &taken.lease, taken.stage, types);
+            let resumed = job.resume(&leased, &taken.lease, taken.stage, types);
             match resumed.await {
-                // The lease was too short for what is left, and the finisher has more time: it takes
-                // the entry over again.
+                // The lease was too short for the rest of the job, and the finisher itself has more
+                // time. So it takes over the entry from itself, with a new lease.
                 Err(StoreError::Unavailable(_))
                     if leased.deadline() <= Instant::now()
                         && Instant::now() < self.table.deadline() =>
@@ -188,7 +187,7 @@ impl<'t> Journal<'t> {
                     seen = taken.lease_until;
                 }
                 result => {
-                    let is_change = taken.stage == Stage::Begun && work.is_change();
+                    let is_change = taken.stage == Stage::Begun && job.is_change();
                     return result.map(|()| match is_change {
                         true => Outcome::Changed,
                         false => Outcome::Other,
@@ -198,12 +197,12 @@ impl<'t> Journal<'t> {
         }
     }
 
-    /// Takes over an entry on the condition that its lease is the one that was seen; `None` when
+    /// Takes over an entry on the condition that its lease is the one that was read. `None` if
     /// another finisher has it.
     async fn take_over(self, key: &str, seen: u64) -> Result<Option<Taken>, StoreError> {
         let lease = Lease {
             entry: key.to_owned(),
-            owner: token(),
+            owner: random_id(),
         };
         let lease_until = lease_end(self.table);
         let mut update = Update::new(entry::key(self.table, key), &lease.owner);
@@ -226,16 +225,16 @@ impl<'t> Journal<'t> {
         }
     }
 
-    /// What is to be done, if this version knows it.
-    fn work(self, entry: &StoredEntry) -> Option<Box<dyn Work>> {
+    /// The job of an entry, if this version can finish it.
+    fn job(self, entry: &StoredEntry) -> Option<Box<dyn Job>> {
         let is_known = entry.has_known_step && entry.lease_until.is_some();
         (self.parse)(&entry.text).filter(|_| is_known)
     }
 
-    /// Whether a newer version of the service has written the resource that the work is about. Then that
-    /// version has to finish the work.
-    async fn is_about_newer(self, work: &dyn Work, types: &Registry) -> Result<bool, StoreError> {
-        let Some((type_name, id)) = work.resource() else {
+    /// Whether a newer version of the service has written the resource that the job changes. Then
+    /// that version has to finish the job.
+    async fn is_about_newer(self, job: &dyn Job, types: &Registry) -> Result<bool, StoreError> {
+        let Some((type_name, id)) = job.resource() else {
             return Ok(false);
         };
         let Some(resource_type) = types.resource_type(type_name) else {
@@ -246,15 +245,15 @@ impl<'t> Journal<'t> {
         Ok(item.is_some_and(|item| stored::is_newer(&item)))
     }
 
-    /// Whether an entry is as it was read. One that cannot be parsed may have lost its further parts
-    /// because its writer was ending it while it was read.
+    /// Whether an entry is still as it was read. If an entry cannot be parsed, the reason may be
+    /// that its writer was removing its parts while it was read.
     async fn is_still_there(self, entry: &StoredEntry) -> Result<bool, StoreError> {
         let head = get::one(self.table, &entry::key(self.table, &entry.key)).await?;
         Ok(head.is_some_and(|head| stored::number(&head, "leaseUntil").ok() == entry.lease_until))
     }
 
-    /// Every entry, the oldest first; and the keys of orphans, which are parts of entries that were
-    /// never written to the end and whose lease is over.
+    /// Every entry, the oldest first; and the keys of orphans: parts without a head whose lease is
+    /// over, because their writer died before it wrote the head.
     async fn entries(self) -> Result<(Vec<StoredEntry>, Vec<String>), StoreError> {
         let mut entries = Vec::<StoredEntry>::new();
         let mut orphans = Vec::new();
@@ -283,8 +282,8 @@ impl<'t> Journal<'t> {
 }
 
 impl StoredEntry {
-    /// The name of the kind of work, which is the one key of its JSON object; empty if there is no
-    /// such name.
+    /// The name of the job, which is the only key of its JSON object; empty if there is no such
+    /// name.
     fn name(&self) -> &str {
         let name = self
             .text
@@ -308,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_named_by_what_it_does_and_by_nothing_else() {
+    fn only_the_name_of_a_job_is_shown_of_its_text() {
         let name = |text: &str| {
             let entry = StoredEntry {
                 key: String::new(),

@@ -1,11 +1,12 @@
-//! The journal: what a writer has begun and the finisher can finish.
+//! The journal: changes that a writer has begun, and that a finisher can finish.
 //!
-//! A change of more than one transaction is written down before it begins. Its writer holds a lease,
-//! and past the lease every call of it is refused ([`Table::leased`]), so that a thawed process cannot
-//! go on with what the finisher has finished meanwhile. The transaction that makes the change part of
-//! the directory says so in the entry too, so that no two processes make the same change.
+//! A change that takes more than one transaction is written into the journal before it begins. Its
+//! writer holds a lease. After the end of the lease every call of the writer is refused
+//! ([`Table::leased`]), so a process that was frozen cannot go on with a change that a finisher has
+//! finished meanwhile. The transaction that makes the change also advances the entry, so no two
+//! processes make the same change.
 //!
-//! It must not know what the work is: that is [`Work`].
+//! It must not know what the jobs do: that is behind [`Job`].
 
 mod entry;
 mod finish;
@@ -24,19 +25,19 @@ pub use finish::{Finished, Journal, Unfinished};
 #[cfg(feature = "worker")]
 pub use record::JournalRecord;
 
-/// How long a writer may go on, in milliseconds: longer than any request.
+/// How long a writer's lease is, in milliseconds: longer than any request takes.
 pub const LEASE_MILLIS: u64 = 25_000;
 
 /// A change that takes more than one transaction, as an entry of the journal holds it.
-pub(super) trait Work: Send + Sync {
+pub(super) trait Job: Send + Sync {
     /// Whether it changes what a client sees, and does not only clean up.
     fn is_change(&self) -> bool;
 
-    /// The resource that it changes: the name of its type, and its `id`. Nothing if it only removes what
-    /// no resource uses any more.
+    /// The resource that it changes: the name of its type, and its `id`. `None` if it only removes
+    /// items that no resource uses any more.
     fn resource(&self) -> Option<(&str, &str)>;
 
-    /// Does what is left of it, and ends the entry.
+    /// Does what is left of the job, and ends the entry.
     fn resume<'w>(
         &'w self,
         table: &'w Table,
@@ -46,23 +47,24 @@ pub(super) trait Work: Send + Sync {
     ) -> BoxFuture<'w, Result<(), StoreError>>;
 }
 
-/// An entry of the journal, and the writer that holds it.
+/// An entry of the journal, and the writer or finisher that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lease {
     /// The entry's key.
     pub(super) entry: String,
-    /// The writer's name.
+    /// The random name of the writer or finisher.
     pub(super) owner: String,
 }
 
-/// How far the change of an entry is.
+/// How far the change of an entry has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It is not part of the directory yet.
+    /// The change is not part of the directory yet.
     Begun,
-    /// It is part of the directory; what is left no client sees.
+    /// The change is part of the directory; no client sees the work that is left.
     Made,
-    /// It never will be part of the directory; what was prepared is to be removed.
+    /// The change will never be part of the directory; the items that were prepared for it are to be
+    /// removed.
     Refused,
 }
 
@@ -87,13 +89,12 @@ impl Stage {
     }
 }
 
-/// The finisher finishes, or has finished, what this writer began.
+/// The error of a writer whose entry a finisher has taken over.
 pub(super) fn lost() -> StoreError {
     StoreError::Unavailable("the lease of a journal entry is lost".into())
 }
 
-/// When the lease of a writer ends that begins or takes over an entry now, in milliseconds since the
-/// Unix epoch.
+/// The end of a lease that begins now, in milliseconds since the Unix epoch.
 fn lease_end(table: &Table) -> u64 {
     table.now_millis() + LEASE_MILLIS
 }

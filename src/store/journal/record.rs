@@ -9,9 +9,9 @@ use crate::store::keys;
 /// A record of the table's stream that is about an item of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalRecord {
-    /// Whose journal it is.
+    /// The tenant whose journal it is.
     pub tenant: TenantId,
-    /// When the writer's lease ends, in milliseconds since 1970; `None` where the item is gone.
+    /// When the lease ends, in milliseconds since the Unix epoch; `None` if the item was removed.
     pub lease_until: Option<u64>,
 }
 

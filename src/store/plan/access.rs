@@ -1,4 +1,4 @@
-//! What a plan reads.
+//! What a plan reads: ranges, lookups of ids and values, memberships.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,31 +14,31 @@ use crate::store::keys;
 use crate::store::resources::entry::Entries;
 use crate::store::table::query::Order;
 
-/// A set of keys, and the order they are read in.
+/// A set of keys, and the order in which they are read.
 ///
-/// Ids in it can be ids of resources: a filter that compares ids with anything else is bound to a
-/// constant.
+/// Its ids have the form of resource ids, because a filter that compares an id with any other text
+/// is bound to a constant.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Access {
-    /// The resources with these ids; no id twice.
+    /// The resources with these ids. No id occurs twice.
     Ids(Vec<String>),
-    /// The holders of these unique values; no text twice.
+    /// The resources that hold these unique values. No text occurs twice.
     Claims {
         /// The index of the claims.
         index: Arc<Index>,
         /// The index texts.
         texts: Vec<String>,
     },
-    /// A part of an index.
+    /// A range of an index.
     Range(Range),
-    /// The parts of an index with these values; no text twice, in order.
+    /// The entries of an index for these values. The texts are in order and none occurs twice.
     Values {
         /// The index.
         index: Arc<Index>,
         /// The index texts.
         texts: Vec<String>,
     },
-    /// The resources that an index does not hold, in order of creation.
+    /// The resources without an entry in an index, in order of creation.
     Without(Arc<Index>, Order),
     /// The groups that a resource is a member of.
     GroupsOf {
@@ -50,7 +50,7 @@ pub enum Access {
         /// The group's `id`.
         group: String,
     },
-    /// A group, if it has a certain member.
+    /// A group, if it has this member.
     GroupWith {
         /// The group's `id`.
         group: String,
@@ -61,35 +61,35 @@ pub enum Access {
     All,
 }
 
-/// A part of an index.
+/// A range of an index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Range {
     /// The index.
     pub index: Arc<Index>,
     /// The keys to read.
     pub keys: KeyRange,
-    /// Which way.
+    /// The order in which to read them.
     pub order: Order,
-    /// The operators that made the range, for people.
+    /// The operators of the filter that made the range, for the plan's text.
     pub(super) words: String,
-    /// Whether a resource can stand in it only once.
+    /// Whether a resource can have only one entry in it.
     pub distinct: bool,
-    /// Whether the list is to have the order of the values. The order of the keys is another one where
-    /// keys are cut.
+    /// Whether the list must have the order of the values. The order of the keys may differ from it,
+    /// because the keys of long values are cut.
     pub by_value: bool,
-    /// The index text, if it is the range of one value.
+    /// The index text, if this is the range of a single value.
     pub(super) text: Option<String>,
 }
 
 impl Range {
-    /// Whether it is all of the index.
+    /// Whether it is the whole index.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// Whether a sort key is the first one, of all that the resource has in the range, that a read
-    /// comes to.
+    /// Whether a sort key is the first of a resource's keys in the range, in the order in which the
+    /// range is read.
     #[must_use]
     pub fn begins_with(&self, key: &str, body: &Map<String, Value>) -> bool {
         let texts = Entries::texts_in(&self.index, body);
@@ -101,7 +101,8 @@ impl Range {
         first.is_some_and(|text| text == KeyRange::text_of(key))
     }
 
-    /// Where a resource stands in the order of the values. It must be complete.
+    /// The resource's sort key in the order of the values. `resource` must have all of its
+    /// attributes.
     #[must_use]
     pub fn place(&self, resource: &Map<String, Value>) -> SortKey {
         let order = match self.order {
@@ -111,7 +112,7 @@ impl Range {
         SortBy::of_path(self.index.values.clone(), order).key(resource)
     }
 
-    /// The part of the range with these beginnings.
+    /// The keys of the range that begin with this prefix.
     #[must_use]
     pub fn with_prefix(&self, prefix: &str) -> KeyRange {
         self.keys.clone().and(KeyRange::prefix(prefix))
@@ -121,7 +122,7 @@ impl Range {
         self.keys.contains(&keys::claim(text))
     }
 
-    /// The range of one value in the order of the index.
+    /// The range of a single value.
     pub(super) fn of_value(index: Arc<Index>, text: String) -> Self {
         Self {
             index,
@@ -136,8 +137,9 @@ impl Range {
 }
 
 impl Access {
-    /// Takes another range of the same attribute into account; not of a multi-valued one, where each
-    /// range may hold of another value.
+    /// Narrows a range by another range of the same attribute. Returns false if that is not
+    /// possible. Ranges of a multi-valued attribute are not narrowed, because each may match another
+    /// value of it.
     pub(super) fn narrow(&mut self, other: &Self) -> bool {
         let (Self::Range(range), Self::Range(other)) = (self, other) else {
             return false;
@@ -151,7 +153,8 @@ impl Access {
         true
     }
 
-    /// Whether a resource is found here, as far as its body says: memberships are not in it.
+    /// Whether the access finds a resource with this id and body. It is false for accesses by
+    /// memberships, which the body does not contain.
     #[must_use]
     pub fn finds(&self, id: &str, body: &Map<String, Value>) -> bool {
         match self {
@@ -169,14 +172,15 @@ impl Access {
         }
     }
 
-    /// Takes lookups of the same kind in, so that they are made together.
+    /// Joins another lookup of the same kind, so that both are made together. Returns false if that
+    /// is not possible.
     pub(super) fn join(&mut self, other: &Self) -> bool {
         if let (Some((index, own)), Some((same, more))) = (self.values(), other.values())
             && index == same
         {
             let texts = BTreeSet::from_iter(own.iter().chain(more).cloned());
             *self = match texts.len() {
-                // The same value once more.
+                // Both look up the same value.
                 1 => return true,
                 _ => Self::Values {
                     index: index.clone(),
@@ -202,7 +206,7 @@ impl Access {
         true
     }
 
-    /// The values of an index that are looked up, if that is what this is.
+    /// The index and the texts, if this is a lookup of single values of an index.
     fn values(&self) -> Option<(&Arc<Index>, &[String])> {
         match self {
             Self::Values { index, texts } => Some((index, texts.as_slice())),

@@ -1,7 +1,9 @@
-//! Which keys answer a filter.
+//! Plans: which keys have to be read to answer a filter.
 //!
-//! A plan names the items that every matching resource is found by. It may find more: a query evaluates
-//! the filter on what it reads by a plan, so that reading by keys is never a second semantics.
+//! A plan finds every resource that matches the filter, and may find others too. A query therefore
+//! evaluates the filter on each resource that it reads by a plan, and a filter has one meaning
+//! however its matches are found.
+//!
 //! It must not know how pages are cut.
 
 mod access;
@@ -19,38 +21,38 @@ use planner::Planner;
 /// How to find every resource of one type that matches a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// What to read, one after the other.
+    /// What to read, in this order.
     pub branches: Vec<Branch>,
     /// Whether a resource may be found in more than one branch.
     pub overlapping: bool,
-    /// Whether reading the branches in order gives the order that was asked for.
+    /// Whether reading the branches in order returns the resources in the requested order.
     pub in_order: bool,
     /// How the number of matches is found.
     pub total: Total,
 }
 
-/// One thing to read.
+/// A part of what a plan reads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Branch {
-    /// Where the resources are.
+    /// Which resources it reads.
     pub access: Access,
-    /// What is left to be evaluated of the filter.
+    /// The part of the filter that is still to be evaluated.
     pub residual: BoundFilter,
 }
 
 /// How the number of matches is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Total {
-    /// Every resource of the type matches, and they are counted already.
+    /// Every resource of the type matches, so the counters have the number.
     Counter,
-    /// There are as many matches as resources with keys in the only branch.
+    /// Every resource with a key in the only branch matches, so the keys are counted.
     Keys,
-    /// By looking at every resource that the branches find.
+    /// Every resource that the branches find has to be read.
     Resources,
 }
 
 impl Plan {
-    /// The cheapest way to find what matches a filter, in an order if there is one.
+    /// The cheapest way to find the resources that match a filter, in this order if there is one.
     #[must_use]
     pub fn new(filter: &BoundFilter, resource_type: &ResourceType, sort: Option<&SortBy>) -> Self {
         let planner = Planner {
@@ -65,7 +67,7 @@ impl Plan {
     }
 }
 
-/// What will be read, without any value of the filter: `claim userName`.
+/// The accesses of the plan, without any value of the filter: `claim userName 1`.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.branches.is_empty() {

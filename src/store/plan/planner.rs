@@ -1,4 +1,4 @@
-//! Chooses among the ways to find what matches a filter.
+//! Chooses among the ways to find the resources that match a filter.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::protocol::sort::{SortBy, SortOrder};
 use crate::store::key_range::KeyRange;
 use crate::store::table::query::Order;
 
-/// How much there is to read, least first.
+/// How much has to be read, least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Nothing,
@@ -25,16 +25,17 @@ enum Rank {
     Everything,
 }
 
-/// A way to find what matches a part of the filter.
+/// A way to find the resources that match a part of the filter.
 #[derive(Debug, Clone)]
 pub(super) struct Choice {
     branches: Vec<Found>,
     rank: Rank,
-    /// Whether everything that is found matches that part.
+    /// Whether every resource that is found matches that part.
     exact: bool,
 }
 
-/// One access, and the part of the filter that holds of everything it finds, if that is so.
+/// An access, and the part of the filter that is known to hold for every resource it finds, if any
+/// is.
 #[derive(Debug, Clone)]
 struct Found {
     access: Access,
@@ -51,8 +52,8 @@ impl Choice {
         }
     }
 
-    /// A lookup of memberships. They are what the filter asks about, so that part needs no second
-    /// look, for which the members would have to be read.
+    /// A lookup of memberships. It answers the part of the filter by itself, so that part need not
+    /// be evaluated again, for which all members would have to be read.
     fn membership(access: Access, rank: Rank, part: &BoundFilter) -> Self {
         let known = Some(part.clone());
         Self {
@@ -98,7 +99,7 @@ impl Choice {
     }
 }
 
-/// The filter where it is known that a part of it holds.
+/// The filter simplified by a part of it that is known to hold.
 fn assume(filter: &BoundFilter, known: &BoundFilter) -> BoundFilter {
     let parts = |parts: &[BoundFilter]| parts.iter().map(|part| assume(part, known)).collect();
     match filter {
@@ -135,7 +136,8 @@ impl Planner<'_> {
         }
     }
 
-    /// A comparison with the attribute of that full notation; `part` is all of it.
+    /// A comparison of the attribute with this full path. `part` is the part of the filter that the
+    /// comparison is.
     fn compare(&self, part: &BoundFilter, attribute: &str, comparison: &Comparison) -> Choice {
         let operand = || comparison.operand.as_str().to_owned();
         let membership = self.resource_type.membership;
@@ -189,7 +191,8 @@ impl Planner<'_> {
         Some(Choice::one(Access::Range(range), rank, exact))
     }
 
-    /// `emails[value eq "x" and …]`: by the best comparison that the element must satisfy.
+    /// `emails[value eq "x" and …]`: uses the comparison of the element that leaves the least to
+    /// read.
     fn elements(&self, part: &BoundFilter, path: &BoundPath, test: &BoundFilter) -> Choice {
         let tests = match test {
             BoundFilter::And(tests) => tests.as_slice(),
@@ -261,8 +264,8 @@ impl Planner<'_> {
         }
     }
 
-    /// The plan for a sorted list: few resources are sorted as they are; many are read in the order
-    /// of an index, if the attribute sorted by has one.
+    /// The plan for a sorted list. If few resources are to be read, they are sorted in memory. Many
+    /// are read in the order of an index, if the attribute to sort by has one.
     pub(super) fn sorted(&self, choice: Choice, sort: &SortBy) -> Plan {
         let index = sort
             .path()
@@ -293,8 +296,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Everything in the order of an index: those without a value come last, or first in descending
-    /// order.
+    /// All resources in the order of an index. Resources without a value come last, or first in
+    /// descending order.
     fn by_index(&self, choice: Choice, index: Arc<Index>, order: Order) -> Plan {
         let mut accesses = vec![Access::Range(Range {
             index: index.clone(),
@@ -329,7 +332,7 @@ impl Planner<'_> {
     }
 }
 
-/// `id eq "g" and members eq "u"`: two lookups whatever the size of the group.
+/// `id eq "g" and members eq "u"`: two lookups, however large the group is.
 fn group_with(choices: &[Choice]) -> Option<Choice> {
     let group = choices.iter().find_map(|choice| match choice.only() {
         Some(Access::Ids(ids)) => match ids.as_slice() {
@@ -355,7 +358,7 @@ fn group_with(choices: &[Choice]) -> Option<Choice> {
     })
 }
 
-/// Whether every resource has a value there.
+/// Whether every resource has a value at this path.
 fn is_always_present(path: &BoundPath) -> bool {
     matches!(path.member(), "id" | "schemas" | "meta")
 }

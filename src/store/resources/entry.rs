@@ -1,4 +1,4 @@
-//! Index entries: which keys a resource stands under.
+//! Index entries: the keys by which a resource is found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,41 +9,43 @@ use crate::protocol::key::{Key, text_in};
 use crate::protocol::schema::Index;
 use crate::store::keys;
 
-/// The most entries that one resource has in one index: all of them can be replaced in one
-/// transaction, which takes 100 steps.
+/// The largest number of entries that one resource has in one index. All of them can be replaced in
+/// one transaction, which takes 100 steps.
 pub const MAX_ENTRIES: usize = 40;
 
-/// The most entries that one resource has in all indexes: all of them are made or removed in one
-/// transaction with the resource.
+/// The largest number of entries that one resource has in all indexes together. All of them are
+/// written or removed in one transaction with the resource.
 pub const MAX_ENTRIES_IN_ALL: usize = 90;
 
-/// Claims on the values of an index that is not unique by itself stand in a partition of their own.
+/// The prefix of a path whose claims are in a partition of their own: claims on the values of an
+/// index that is not unique by itself.
 const CLAIMS: &str = "!";
 
-/// One key in one index.
+/// One key of a resource in one index: a claim or an index entry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Entry {
     /// The index's path, such as `emails.value`.
     pub path: String,
     /// The index text of the value.
     pub key: String,
-    /// Whether the key is a claim that no other resource may hold.
+    /// Whether the entry is a claim: no other resource may have the same key.
     pub unique: bool,
 }
 
 impl Entry {
-    /// The attribute that the key is of.
+    /// The path of the attribute whose value the key is.
     pub(in crate::store) fn attribute(&self) -> &str {
         self.path.strip_prefix(CLAIMS).unwrap_or(&self.path)
     }
 
-    /// Whether the entry is in this index, or is a claim on its values.
+    /// Whether this is an entry of the index or a claim on its values.
     #[must_use]
     pub fn is_of(&self, index: &Index) -> bool {
         self.attribute() == index.path()
     }
 
-    /// The sort key: with the id, unless it is a claim.
+    /// The sort key. That of an index entry ends with the resource's id; that of a claim is the same
+    /// for every resource.
     pub(in crate::store) fn sort_key(&self, id: &str) -> String {
         if self.unique {
             keys::claim(&self.key)
@@ -53,18 +55,19 @@ impl Entry {
     }
 }
 
-/// All keys that a resource stands under, each once.
+/// All entries of a resource, each once.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Entries {
     entries: BTreeSet<Entry>,
-    /// Of each index that does not hold all values of the resource, by its path: how many there are.
+    /// The number of values of the resource, for each index that does not hold all of them, by the
+    /// index's path.
     #[serde(skip)]
     crowded: BTreeMap<String, usize>,
 }
 
 impl Entries {
-    /// Adds the keys of one index: the first [`MAX_ENTRIES`], if there are more.
+    /// Adds the keys of one index; if there are more than [`MAX_ENTRIES`], only the first ones.
     pub fn add(&mut self, index: &Index, keys: Vec<String>) {
         if keys.len() > MAX_ENTRIES {
             let distinct: BTreeSet<&String> = keys.iter().collect();
@@ -80,14 +83,15 @@ impl Entries {
         self.entries.extend(kept(keys).into_iter().map(entry));
     }
 
-    /// The indexes that do not hold all values of the resource, and how many there are.
+    /// The paths of the indexes that do not hold all values of the resource, each with the number of
+    /// values.
     pub fn crowded(&self) -> impl Iterator<Item = (&str, usize)> {
         let crowded = self.crowded.iter();
         crowded.map(|(path, values)| (path.as_str(), *values))
     }
 
-    /// The first index that cannot hold all values, and held more of them before: the index's path, and
-    /// how many values there are now.
+    /// The first index that does not hold all values of the resource, and has more values now than
+    /// in `before`: its path and the number of values now.
     #[must_use]
     pub fn crowded_since(&self, before: &Self) -> Option<(&str, usize)> {
         let had = |path: &str| before.crowded.get(path).copied().unwrap_or(0);
@@ -104,13 +108,13 @@ impl Entries {
         self.entries.extend(keys.into_iter().map(claim));
     }
 
-    /// How many there are.
+    /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -129,7 +133,7 @@ impl Entries {
             .any(|entry| entry.path == partition && entry.sort_key(id) == sort_key)
     }
 
-    /// Only those entries.
+    /// The entries that `keep` accepts.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&Entry) -> bool) -> Self {
         Self {
@@ -138,25 +142,26 @@ impl Entries {
         }
     }
 
-    /// All of them but one.
+    /// All entries but this one.
     pub(super) fn without(&self, entry: &Entry) -> Self {
         self.filtered(|other| other != entry)
     }
 
-    /// The partitions in which this index keeps its entries and claims.
+    /// The partitions of this index, by path: that of its entries, and that of the claims on its
+    /// values.
     #[must_use]
     pub fn partitions(index: &Index) -> [String; 2] {
         [index.path().to_owned(), format!("{CLAIMS}{}", index.path())]
     }
 
-    /// The texts that a resource with this body stands under in an index, in order.
+    /// The index texts that a resource with this body has in an index, in order.
     #[must_use]
     pub fn texts_in(index: &Index, body: &Map<String, Value>) -> BTreeSet<String> {
         let keys = Key::all_of(&index.values, body);
         kept(keys.iter().filter_map(|key| text_in(index, key)))
     }
 
-    /// The entries that are here and not there.
+    /// The entries that are in these and not in `other`.
     pub(in crate::store) fn minus<'e>(
         &'e self,
         other: &'e Self,
@@ -165,7 +170,8 @@ impl Entries {
     }
 }
 
-/// The texts that one resource has in one index: those of its first values.
+/// The texts that an index holds of one resource: those of its first [`MAX_ENTRIES`] distinct
+/// values.
 fn kept(texts: impl IntoIterator<Item = String>) -> BTreeSet<String> {
     let mut kept = BTreeSet::new();
     for text in texts {
@@ -192,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn values_beyond_what_an_index_holds_are_told() {
+    fn values_beyond_those_an_index_holds_are_counted() {
         let (full, more) = (emails(MAX_ENTRIES), emails(MAX_ENTRIES + 2));
         assert_eq!((full.iter().count(), full.crowded().next()), (40, None));
         assert_eq!(more.iter().count(), MAX_ENTRIES);

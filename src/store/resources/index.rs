@@ -1,5 +1,5 @@
-//! The indexes of a type: whose a unique value is, which resources have entries in a range, and
-//! whether the entries are those that the resources ask for.
+//! The indexes of a type: which resource holds a unique value, which resources have entries in a
+//! range, and which entries are missing or stray.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -9,15 +9,15 @@ use crate::protocol::schema::{Index, ResourceType};
 use crate::store::error::StoreError;
 use crate::store::items::{self, IndexItem};
 use crate::store::key_range::{EVERY_KEY, KeyRange};
-use crate::store::keys::{self, Key, Partition};
-use crate::store::stored::{self, Stored, n, s, token};
+use crate::store::keys::{self, ItemKey, Partition};
+use crate::store::stored::{self, Stored, n, random_id, s};
 use crate::store::table::allowance::CountLimit;
 use crate::store::table::query::{ProjectedAttributes, Query, Window};
 use crate::store::table::transaction::Transaction;
 use crate::store::table::write::{Check, Condition, Delete};
 use crate::store::table::{Table, get};
 
-/// The index entries that one look at an index reads.
+/// The number of index entries that one call of [`Indexes::look`] reads.
 const LOOK: usize = 100;
 
 /// The indexes of one tenant.
@@ -35,12 +35,12 @@ pub struct IndexPage {
     pub next: Option<String>,
 }
 
-/// An index entry, as it is found in the table.
+/// An index entry that was found in the table and may belong to no resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StrayEntry {
     /// The sort key.
     pub key: String,
-    /// The resource that the entry speaks of.
+    /// The id of the resource that the entry names.
     pub id: String,
 }
 
@@ -49,7 +49,7 @@ impl<'t> Indexes<'t> {
         Self { table }
     }
 
-    /// The id of the resource that holds this unique value, if one does. One call.
+    /// The id of the resource that holds this unique value, if there is one. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -66,7 +66,8 @@ impl<'t> Indexes<'t> {
             .transpose()
     }
 
-    /// The same for many values, by text, in as many calls as they take batches.
+    /// The ids of the resources that hold these unique values, by value. One call for each batch of
+    /// values.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -87,7 +88,7 @@ impl<'t> Indexes<'t> {
         claims.collect()
     }
 
-    /// One call's worth of an index.
+    /// A page of an index: what one call reads.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -105,8 +106,8 @@ impl<'t> Indexes<'t> {
         self.entries(&partition, range, window).await
     }
 
-    /// The number of entries in a range of an index, from a key on if there is one; nothing if they
-    /// are more, or cost more, than the limit.
+    /// The number of entries in a range of an index, after the window's key if it has one. `None` if
+    /// the entries are more, or cost more to read, than the limit.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -126,8 +127,8 @@ impl<'t> Indexes<'t> {
         query.count(self.table, limit).await
     }
 
-    /// The number of resources that have entries in a range of an index, however many each has;
-    /// nothing if that costs more than the limit.
+    /// The number of resources that have at least one entry in a range of an index. `None` if that
+    /// costs more to read than the limit.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -153,7 +154,8 @@ impl<'t> Indexes<'t> {
         Ok(end.await?.then_some(ids.len() as u64))
     }
 
-    /// Those of the resources' entries that are not in the table, by the resource's position.
+    /// The entries of these resources that are not in the table, each with the position of the
+    /// resource.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -166,14 +168,14 @@ impl<'t> Indexes<'t> {
             let partition = self.table.keys().index(resource_type, &entry.path);
             partition.key(entry.sort_key(id))
         };
-        let wanted: BTreeSet<Key> = resources
+        let wanted: BTreeSet<ItemKey> = resources
             .iter()
             .flat_map(|(stored, entries)| entries.iter().map(|entry| key(entry, &stored.id)))
             .collect();
         let mut found = HashSet::new();
         for mut item in get::many(self.table, wanted, ProjectedAttributes::All).await? {
             let id = stored::take_text(&mut item, "id")?;
-            found.insert((Key::of(&mut item)?, id));
+            found.insert((ItemKey::of(&mut item)?, id));
         }
         let is_missing =
             |entry: &Entry, id: &str| !found.contains(&(key(entry, id), id.to_owned()));
@@ -187,7 +189,8 @@ impl<'t> Indexes<'t> {
         Ok(missing.filter(|(_, entries)| !entries.is_empty()).collect())
     }
 
-    /// Writes entries of a resource, on the condition that it is still as it was read.
+    /// Writes entries of a resource, on the condition that the resource has not changed since it was
+    /// read.
     ///
     /// # Errors
     /// `Taken` when a claim belongs to another resource; `NotFound` or `VersionMismatch` when the
@@ -201,7 +204,7 @@ impl<'t> Indexes<'t> {
         write::put_entries(self.table, resource_type, stored, entries).await
     }
 
-    /// A page of a partition of an index as it is in the table: of its entries or of a switch's claims.
+    /// A page of one of the partitions of an index ([`Entries::partitions`]), as it is in the table.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -223,8 +226,8 @@ impl<'t> Indexes<'t> {
         Ok((entries.collect(), page.next))
     }
 
-    /// Removes an entry that its resource does not have, on the condition that the resource is still
-    /// as it was read, or still missing.
+    /// Removes an entry that its resource does not have, on the condition that the resource has not
+    /// changed since it was read, or is still missing.
     ///
     /// # Errors
     /// `VersionMismatch` or `NotFound` when the resource has changed.
@@ -246,10 +249,10 @@ impl<'t> Indexes<'t> {
         let mut transaction = Transaction::default();
         let check = Check::new(resource, is_as_seen.showing_item());
         transaction.push(check, Refusal::Resource);
-        // The key is a claim of another resource by now.
+        // The key has become a claim of another resource since it was read.
         let gone = Refusal::Is(StoreError::NotFound);
         transaction.push(Delete::new(entry).when(is_same), gone);
-        write::commit(self.table, transaction, &token()).await
+        write::commit(self.table, transaction, &random_id()).await
     }
 
     fn partition(self, resource_type: &ResourceType, index: &Index) -> Partition {

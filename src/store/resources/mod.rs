@@ -1,4 +1,4 @@
-//! Resources, each with its index entries, its claims on unique values, and its part in the count of
+//! Resources, each with its index entries, its claims on unique values, and one in the counters of
 //! its type.
 //!
 //! It must not know what the members of a group are.
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use super::error::StoreError;
 use super::index_version::INDEX_VERSION;
 use super::key_range::EVERY_KEY;
-use super::stored::{self, Item, Stored, n, s, token};
+use super::stored::{self, Item, Stored, n, random_id, s};
 use super::table::query::{ProjectedAttributes, Query, Window};
 use super::table::write::{Condition, Delete, Update};
 use super::table::{Table, get};
@@ -96,7 +96,7 @@ impl<'t> Resources<'t> {
         Ok(found)
     }
 
-    /// The items of these resources, but for those that are being deleted.
+    /// The items of these resources, without those that are being deleted.
     async fn living(
         self,
         resource_type: &ResourceType,
@@ -110,7 +110,8 @@ impl<'t> Resources<'t> {
         Ok(items)
     }
 
-    /// One call's worth of a type's resources in order of creation; those being deleted are left out.
+    /// A page of a type's resources in order of creation: what one call reads. Resources that are
+    /// being deleted are left out.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -163,8 +164,8 @@ impl<'t> Resources<'t> {
         .await
     }
 
-    /// Changes a resource's body from the state that was read: one conditional update, or one
-    /// transaction when an index entry changes.
+    /// Changes a resource's body, on the condition that it has not changed since it was read. It is
+    /// one conditional update, or one transaction if an index entry changes.
     ///
     /// # Errors
     /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read, `Taken`,
@@ -178,7 +179,7 @@ impl<'t> Resources<'t> {
         write::update(self.table, resource_type, before, Some(body), &()).await
     }
 
-    /// Removes a resource that can be in no group: one transaction.
+    /// Removes a resource of a type that cannot be a member of groups: one transaction.
     ///
     /// # Errors
     /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read.
@@ -208,14 +209,14 @@ impl<'t> Resources<'t> {
         resource_type: &ResourceType,
         stored: &Stored,
     ) -> Result<(), StoreError> {
-        let (token, keys) = (token(), self.table.keys());
-        let mut update = Update::new(keys.resources(resource_type).key(&stored.id), &token);
+        let (rid, keys) = (random_id(), self.table.keys());
+        let mut update = Update::new(keys.resources(resource_type).key(&stored.id), &rid);
         update
             .require("attribute_not_exists(del) AND v = :v")
             .set("body = :body")
             .value(":v", n(stored.revision))
             .value(":body", s(&stored.body));
-        update.send(self.table, &token).await?;
+        update.send(self.table, &rid).await?;
         Ok(())
     }
 
@@ -230,14 +231,14 @@ impl<'t> Resources<'t> {
         resource_type: &ResourceType,
         stored: &Stored,
     ) -> Result<(), StoreError> {
-        let (token, keys) = (token(), self.table.keys());
-        let mut update = Update::new(keys.resources(resource_type).key(&stored.id), &token);
+        let (rid, keys) = (random_id(), self.table.keys());
+        let mut update = Update::new(keys.resources(resource_type).key(&stored.id), &rid);
         update
             .require("attribute_not_exists(del) AND v = :v")
             .set("ix = :ix")
             .value(":v", n(stored.revision))
             .value(":ix", n(INDEX_VERSION));
-        update.send(self.table, &token).await?;
+        update.send(self.table, &rid).await?;
         Ok(())
     }
 
@@ -250,7 +251,7 @@ impl<'t> Resources<'t> {
         resource_type: &ResourceType,
         by: i64,
     ) -> Result<(), StoreError> {
-        // Any of the counters will do: only their sum means anything.
+        // Any of the counters can be corrected, because only their sum is read.
         let update = write::count(self.table.keys(), resource_type, "", by);
         update.send_if(self.table).await?;
         Ok(())

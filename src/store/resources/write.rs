@@ -1,5 +1,5 @@
-//! How a resource is written: one transaction of its item, its index entries and claims, and its part
-//! in the count; one conditional update where only its body changes.
+//! How a resource is written: one transaction of its item, its index entries and claims, and a
+//! counter; one conditional update where only its body changes.
 
 use super::entry::{Entries, Entry};
 use crate::protocol::schema::ResourceType;
@@ -7,17 +7,17 @@ use crate::store::error::StoreError;
 use crate::store::index_version::INDEX_VERSION;
 use crate::store::items::{self, IndexItem};
 use crate::store::keys::{self, Keys};
-use crate::store::stored::{self, Item, Stored, n, s, signed, token};
+use crate::store::stored::{self, Item, Stored, n, random_id, s, signed};
 use crate::store::table::Table;
 use crate::store::table::transaction::{MAX_STEPS, Refused, Transaction};
 use crate::store::table::write::{Check, Condition, Delete, Put, Request, Update};
 
-/// What a write makes of a resource.
+/// The new state of a resource's body, with what is stored beside it.
 #[derive(Debug, Clone, Copy)]
 pub struct Write<'w> {
     /// The canonical JSON text without `meta`.
     pub body: &'w str,
-    /// Every key the resource stands under from now on.
+    /// All index entries and claims of the resource from now on.
     pub entries: &'w Entries,
     /// The argon2 hash of the password, where there is one.
     pub password: Option<&'w str>,
@@ -37,33 +37,33 @@ pub struct New<'n> {
 /// A change of a resource's body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyChange<'c> {
-    /// Every key the resource stood under.
+    /// All index entries and claims of the resource before.
     pub entries_before: &'c Entries,
-    /// The new body and keys.
+    /// The new body and entries.
     pub write: Write<'c>,
 }
 
-/// What belongs to a write of a resource besides its body, its index entries and its count.
+/// What a write of a resource contains besides its body, its index entries and its counter.
 pub(in crate::store) trait Besides: Sync {
-    /// Adds what else changes in the resource's own item, and what has to hold of it.
+    /// Adds further changes of the resource's own item, and further conditions on it.
     fn update(&self, _update: &mut Update) {}
 
-    /// Adds further steps to the transaction of the write. It may be called again with another token.
+    /// Adds further steps to the transaction of the write. It may be called again with another rid.
     fn steps(&self, _table: &Table, _transaction: &mut Transaction<Refusal>, _token: &str) {}
 
-    /// Makes the same changes in the resource as it will be.
+    /// Makes the same changes in `after`, the resource as it will be after the write.
     fn apply(&self, _after: &mut Stored) {}
 }
 
-/// Nothing else.
+/// A write that contains nothing else.
 impl Besides for () {}
 
-/// What it means that a step's condition did not hold.
+/// What it means for the write if a step's condition does not hold.
 #[derive(Debug)]
 pub(in crate::store) enum Refusal {
-    /// The resource is missing, deleted or in another version.
+    /// The resource is gone, is being deleted, or has changed since it was read.
     Resource,
-    /// The claim that the resource would give up belongs to another.
+    /// The claim to remove belongs to another resource.
     NotHeld(Entry),
     /// Something else.
     Is(StoreError),
@@ -88,7 +88,7 @@ impl New<'_> {
 }
 
 impl BodyChange<'_> {
-    /// The steps that this takes in a transaction beside the resource itself.
+    /// The number of steps that change index entries and claims in the transaction.
     pub(in crate::store) fn steps(&self) -> usize {
         let (before, after) = (self.entries_before, self.write.entries);
         before.minus(after).count() + after.minus(before).count()
@@ -143,10 +143,10 @@ pub(in crate::store) async fn create(
     entries: &Entries,
     besides: &impl Besides,
 ) -> Result<Stored, StoreError> {
-    let (keys, token) = (table.keys(), token());
+    let (keys, rid) = (table.keys(), random_id());
     let mut transaction = Transaction::default();
     let partition = keys.resources(resource_type);
-    let item = items::to_item(partition.as_str(), stored.to_item(&token));
+    let item = items::to_item(partition.as_str(), stored.to_item(&rid));
     let is_new = Condition::new("attribute_not_exists(pk)").showing_item();
     transaction.push(Put::new(item).when(is_new), Refusal::Resource);
     for entry in entries.iter() {
@@ -156,16 +156,16 @@ pub(in crate::store) async fn create(
             resource_type,
             &stored.id,
             entry,
-            &token,
+            &rid,
         );
     }
     transaction.push(count(keys, resource_type, &stored.id, 1), Refusal::Never);
-    besides.steps(table, &mut transaction, &token);
-    match transaction.commit(table, &token).await? {
+    besides.steps(table, &mut transaction, &rid);
+    match transaction.commit(table, &rid).await? {
         Ok(()) => Ok(stored),
         Err(Refused { refusal, .. }) => Err(match refusal {
             Refusal::Is(error) => error,
-            // A new id that exists already: two random numbers are the same.
+            // The new id exists already. Ids are random, so this happens practically never.
             Refusal::Resource | Refusal::NotHeld(_) | Refusal::Never => StoreError::VersionMismatch,
         }),
     }
@@ -199,8 +199,9 @@ pub(in crate::store) async fn update(
             Err(refused) => refused,
         };
         match (refused.refusal, body) {
-            // The claim is another resource's: both held the value when the values were made unique. So
-            // there is nothing to give up, and the write is made without that.
+            // The claim belongs to another resource. Both resources had the value before a switch
+            // made the values unique, and only one got the claim. So this one has no claim to
+            // remove, and the write is tried again without that step.
             (Refusal::NotHeld(entry), Some(body)) => {
                 held = Some(body.entries_before.without(&entry));
             }
@@ -216,36 +217,37 @@ async fn update_once(
     body: Option<BodyChange<'_>>,
     besides: &impl Besides,
 ) -> Result<Result<Stored, Refused<Refusal>>, StoreError> {
-    let (keys, token, id) = (table.keys(), token(), &before.id);
+    let (keys, rid, id) = (table.keys(), random_id(), &before.id);
     let mut transaction = Transaction::default();
     let mut after = before.clone();
-    let mut update = Update::new(keys.resources(resource_type).key(id), &token);
-    // An attempt that took effect, and whose answer was lost, must not take effect again.
+    let mut update = Update::new(keys.resources(resource_type).key(id), &rid);
+    // If an earlier attempt took effect and its answer was lost, this attempt must not take effect
+    // again.
     update.require("attribute_not_exists(del) AND rid <> :rid");
     if let Some(body) = body {
         for entry in body.entries_before.minus(body.write.entries) {
             remove_entry(&mut transaction, keys, resource_type, id, entry);
         }
         for entry in body.write.entries.minus(body.entries_before) {
-            add_entry(&mut transaction, keys, resource_type, id, entry, &token);
+            add_entry(&mut transaction, keys, resource_type, id, entry, &rid);
         }
         body.apply(&mut after);
         BodyChange::write(&mut update, before, &after);
     }
     besides.apply(&mut after);
     besides.update(&mut update);
-    besides.steps(table, &mut transaction, &token);
+    besides.steps(table, &mut transaction, &rid);
     if transaction.is_empty() {
-        let item = update.send(table, &token).await?;
+        let item = update.send(table, &rid).await?;
         return Stored::from_item(item).map(Ok);
     }
     transaction.push(update, Refusal::Resource);
-    let committed = transaction.commit(table, &token).await?;
+    let committed = transaction.commit(table, &rid).await?;
     Ok(committed.map(|()| after))
 }
 
-/// Takes a resource's index entries, its claims and its count away, and makes of its item what `item`
-/// says: one transaction.
+/// Removes a resource's index entries, its claims and its part in the count, in one transaction with
+/// the request that `item` makes for the resource's own item.
 ///
 /// # Errors
 /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read,
@@ -262,17 +264,17 @@ pub(in crate::store) async fn remove(
     let (keys, id) = (table.keys(), &before.id);
     let mut held = entries.clone();
     loop {
-        let token = token();
+        let rid = random_id();
         let mut transaction = Transaction::default();
-        transaction.push(item(&token), Refusal::Resource);
+        transaction.push(item(&rid), Refusal::Resource);
         for entry in held.iter() {
             remove_entry(&mut transaction, keys, resource_type, id, entry);
         }
         transaction.push(count(keys, resource_type, id, -1), Refusal::Never);
-        besides(&mut transaction, &token);
-        match transaction.commit(table, &token).await? {
+        besides(&mut transaction, &rid);
+        match transaction.commit(table, &rid).await? {
             Ok(()) => return Ok(()),
-            // As in an update: the claim is another resource's and stays.
+            // As in an update, the claim belongs to another resource and stays.
             Err(Refused {
                 refusal: Refusal::NotHeld(entry),
                 ..
@@ -282,7 +284,8 @@ pub(in crate::store) async fn remove(
     }
 }
 
-/// Writes entries of a resource, on the condition that it is still as it was read.
+/// Writes entries of a resource, on the condition that the resource has not changed since it was
+/// read.
 ///
 /// # Errors
 /// `Taken` when a claim belongs to another resource; `NotFound` or `VersionMismatch` when the resource
@@ -296,7 +299,7 @@ pub(super) async fn put_entries(
     let (keys, id) = (table.keys(), &stored.id);
     let entries: Vec<&Entry> = entries.iter().collect();
     for part in entries.chunks(MAX_STEPS - 1) {
-        let token = token();
+        let rid = random_id();
         let mut transaction = Transaction::default();
         let is_as_read = Condition::new("v = :v AND attribute_not_exists(del)")
             .value(":v", n(stored.revision))
@@ -304,14 +307,16 @@ pub(super) async fn put_entries(
         let check = Check::new(keys.resources(resource_type).key(id), is_as_read);
         transaction.push(check, Refusal::Resource);
         for entry in part {
-            add_entry(&mut transaction, keys, resource_type, id, entry, &token);
+            add_entry(&mut transaction, keys, resource_type, id, entry, &rid);
         }
-        commit(table, transaction, &token).await?;
+        commit(table, transaction, &rid).await?;
     }
     Ok(())
 }
 
 /// Writes all entries of a resource whose entries may be those of an earlier version of the service.
+/// It runs before the update that raises the resource's `ix`: a resource must never have an `ix`
+/// whose entries are incomplete.
 async fn renew_entries(
     table: &Table,
     resource_type: &ResourceType,
@@ -321,8 +326,9 @@ async fn renew_entries(
     let mut wanted = entries.clone();
     loop {
         match put_entries(table, resource_type, stored, &wanted).await {
-            // The two resources had different keys in the earlier version. The client did not ask for
-            // the value, so its change is not refused; `scim doctor` names the two.
+            // Another resource holds the claim, because the two values had different keys in the
+            // earlier version. The client does not change this value, so its request is not refused
+            // and the claim is left out. `scim doctor` names the two resources.
             Err(StoreError::Taken { attribute }) => {
                 wanted = wanted.filtered(|entry| !entry.unique || entry.attribute() != attribute);
             }
@@ -331,19 +337,19 @@ async fn renew_entries(
     }
 }
 
-/// Commits a transaction about a resource that was read before.
+/// Commits a transaction on a resource that was read before.
 pub(super) async fn commit(
     table: &Table,
     transaction: Transaction<Refusal>,
-    token: &str,
+    rid: &str,
 ) -> Result<(), StoreError> {
-    match transaction.commit(table, token).await? {
+    match transaction.commit(table, rid).await? {
         Ok(()) => Ok(()),
         Err(Refused { refusal, item }) => Err(refusal.into_error(item.as_ref())),
     }
 }
 
-/// The step that counts resources in or out, in the counter of this id.
+/// The step that adds `by` to the counter of this resource.
 pub(super) fn count(keys: &Keys, resource_type: &ResourceType, id: &str, by: i64) -> Update {
     let counter = keys.counters(resource_type).key(keys::counter_shard(id));
     let mut update = Update::unnamed(counter);
@@ -351,16 +357,16 @@ pub(super) fn count(keys: &Keys, resource_type: &ResourceType, id: &str, by: i64
     update
 }
 
-/// Puts a claim or an index entry.
+/// Adds the step that puts a claim or an index entry.
 pub(super) fn add_entry(
     transaction: &mut Transaction<Refusal>,
     keys: &Keys,
     resource_type: &ResourceType,
     id: &str,
     entry: &Entry,
-    token: &str,
+    rid: &str,
 ) {
-    let put = Put::new(entry_item(keys, resource_type, id, entry, token));
+    let put = Put::new(entry_item(keys, resource_type, id, entry, rid));
     if !entry.unique {
         transaction.push(put, Refusal::Never);
         return;
@@ -379,19 +385,20 @@ pub(in crate::store) fn entry_item(
     resource_type: &ResourceType,
     id: &str,
     entry: &Entry,
-    token: &str,
+    rid: &str,
 ) -> Item {
     let partition = keys.index(resource_type, &entry.path);
     let item = IndexItem {
         sk: entry.sort_key(id),
         id: id.to_owned(),
-        rid: entry.unique.then(|| token.to_owned()),
+        rid: entry.unique.then(|| rid.to_owned()),
     };
     items::to_item(partition.as_str(), item)
 }
 
-/// Removes a claim or an index entry. Only an entry of this resource's can have this key: a plain
-/// entry's key ends with the id, and a claim is checked.
+/// Adds the step that removes a claim or an index entry. It cannot remove an entry of another
+/// resource: the key of an index entry ends with the resource's id, and a claim is removed on the
+/// condition that the resource holds it.
 fn remove_entry(
     transaction: &mut Transaction<Refusal>,
     keys: &Keys,
@@ -410,11 +417,14 @@ fn remove_entry(
 }
 
 impl Refusal {
-    /// What the refusal means for a write of a resource that was read before.
+    /// The error of a refused write of a resource that was read before.
     pub(super) fn into_error(self, item: Option<&Item>) -> StoreError {
         match self {
             Self::Resource => stored::mismatch(item),
             Self::Is(error) => error,
+            // The callers that can be refused for a claim handle it themselves, and a step without a
+            // condition is never refused. If either comes here after all, reading the resource again
+            // is always right.
             Self::NotHeld(_) | Self::Never => StoreError::VersionMismatch,
         }
     }

@@ -1,20 +1,20 @@
-//! How much counting may cost, and what is left of that.
+//! A limit on what counting may read, and how much of it is left.
 
-/// How many items one read unit holds as long as it is not known: index entries and member items are
-/// shorter than 1 KB.
+/// The number of items that one read unit is assumed to read before a call has shown it: index
+/// entries and member items are shorter than 1 KB, and a unit reads 4 KB.
 const ITEMS_PER_UNIT: u64 = 4;
 
 /// Limits on what counting may read; it stops at whichever is reached first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CountLimit {
-    /// The most items that are counted.
+    /// The largest number of items that are counted.
     pub items: u64,
-    /// The most read units that this may take. The last call may take a few more.
+    /// The largest number of read units. The last call may exceed it by a few.
     pub read_units: u64,
 }
 
 impl CountLimit {
-    /// Counts to the end.
+    /// No limit.
     pub const NONE: Self = Self {
         items: u64::MAX,
         read_units: u64::MAX,
@@ -25,7 +25,7 @@ impl CountLimit {
 #[derive(Debug)]
 pub(super) struct Allowance {
     items: u64,
-    /// In thousandths of a read unit, as what was spent.
+    /// In thousandths of a read unit, like `spent`.
     left: u64,
     seen: u64,
     spent: u64,
@@ -41,13 +41,13 @@ impl Allowance {
         }
     }
 
-    /// How many items each of `calls` calls may read; nothing if the limit is reached.
+    /// The number of items that each of `calls` calls may read; `None` if the limit is reached.
     pub(super) fn share(&self, calls: usize) -> Option<usize> {
         let affordable = match self.spent {
             0 => self.left.saturating_mul(ITEMS_PER_UNIT) / 1_000,
             spent => self.left.saturating_mul(self.seen) / spent,
         };
-        // One more than may be counted, to see that there are more.
+        // One more than may be counted, which shows that there are more.
         let wanted = self.items.saturating_add(1).saturating_sub(self.seen);
         let calls = calls.max(1) as u64;
         let share = affordable.min(wanted.max(1)) / calls;
@@ -55,10 +55,10 @@ impl Allowance {
         (is_left && share > 0).then(|| usize::try_from(share).unwrap_or(usize::MAX))
     }
 
-    /// Takes off what a call has read: the number of items, and what they cost in thousandths of a read
-    /// unit if the table reports that.
+    /// Subtracts what a call has read: the number of items, and their cost in thousandths of a read
+    /// unit if the table reports it.
     pub(super) fn spend(&mut self, items: u64, milliunits: Option<u64>) {
-        // A table that does not report capacity is counted with the same guess as before.
+        // If the table reports no capacity, the assumption about the items of a unit is used.
         let guess = || items.saturating_mul(1_000) / ITEMS_PER_UNIT;
         let units = milliunits.unwrap_or_else(guess);
         self.seen = self.seen.saturating_add(items);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn later_calls_go_by_what_earlier_ones_have_shown() {
+    fn later_calls_use_the_cost_that_earlier_calls_had() {
         let mut allowance = Allowance::new(CountLimit {
             items: 10_000,
             read_units: 100,
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_reports_nothing_is_read_with_care() {
+    fn the_limit_holds_without_reports_of_capacity() {
         let mut allowance = Allowance::new(CountLimit {
             items: u64::MAX,
             read_units: 100,

@@ -1,4 +1,4 @@
-//! Plain writes of many items, several calls at a time.
+//! Writes of many items without conditions, in several calls at a time.
 
 use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, ReturnConsumedCapacity, WriteRequest};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -7,25 +7,25 @@ use super::call::{Backoff, passes};
 use super::meter::Account;
 use super::{Table, broken};
 use crate::store::error::StoreError;
-use crate::store::keys::Key;
+use crate::store::keys::ItemKey;
 use crate::store::stored::Item;
 
-/// The most items that DynamoDB takes in one BatchWriteItem.
+/// The largest number of items in one BatchWriteItem.
 const MAX_ITEMS: usize = 25;
-/// Calls under way at once; one partition takes about 1,000 writes a second.
+/// The number of calls that run at the same time. One partition takes about 1,000 writes a second.
 const PARALLEL: usize = 8;
 
-/// One plain write.
+/// A write without a condition.
 #[derive(Debug, Clone)]
 pub(in crate::store) enum PlainWrite {
     Put(Item),
-    Delete(Key),
+    Delete(ItemKey),
 }
 
-/// Writes all items, in no order, and returns when every one is written.
+/// Makes all writes, in no order, and returns when every one is made.
 ///
 /// # Errors
-/// `Unavailable`, `Backend`; some of the items may be written then.
+/// `Unavailable`, `Backend`; then some of the writes may be made.
 pub(in crate::store) async fn write(
     table: &Table,
     writes: Vec<PlainWrite>,
@@ -58,7 +58,7 @@ fn request(write: PlainWrite) -> Result<WriteRequest, StoreError> {
     Ok(request.build())
 }
 
-/// Writes up to 25 items, sending again what a call leaves out.
+/// Makes up to [`MAX_ITEMS`] writes. Those that a call leaves out are sent again.
 async fn write_chunk(table: &Table, mut left: Vec<WriteRequest>) -> Result<(), StoreError> {
     let mut backoff = Backoff::default();
     loop {

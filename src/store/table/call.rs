@@ -1,4 +1,4 @@
-//! How a call can fail, and which failures another attempt may help.
+//! How a call can fail, and which failures another attempt may overcome.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use crate::protocol::error::BoxError;
 use crate::store::error::StoreError;
 
-/// The wait before the second attempt is at most this, and doubles from there.
+/// The longest wait before the second attempt. It doubles with each further attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
-/// No single wait is longer than this.
+/// The longest wait before any attempt.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// A call that did not succeed, after every attempt that made sense.
+/// A call that failed, after all attempts that could have helped.
 #[derive(Debug)]
 pub(super) enum Failure<E> {
     /// DynamoDB answered with an error that another attempt would not change.
     Refused(E),
-    /// Attempts were still refused or lost at the deadline.
+    /// At the deadline attempts still failed for reasons that may pass.
     GaveUp(BoxError),
-    /// The call could not even be made.
+    /// The request could not be built.
     Broken(BoxError),
 }
 
@@ -33,7 +33,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<Failure<E>> for StoreErr
     }
 }
 
-/// How long to wait before trying again: twice as long each time, with full jitter.
+/// The waits between attempts: each at most twice as long as the one before, with full jitter.
 #[derive(Debug)]
 pub struct Backoff(Duration);
 
@@ -51,30 +51,32 @@ impl Backoff {
     }
 }
 
-/// Whether DynamoDB refuses an item for its size before it looks at any condition.
+/// Whether DynamoDB has refused a write for the size of the item. It does so before it checks any
+/// condition.
 pub(super) fn is_too_large(error: &impl ProvideErrorMetadata) -> bool {
     error.code() == Some("ValidationException") && error.message().is_some_and(is_about_item_size)
 }
 
-/// Whether a refusal is for the size of an item.
+/// Whether the message of a refusal is about the size of an item.
 pub(super) fn is_about_item_size(message: &str) -> bool {
     message.starts_with("Item size")
 }
 
-/// Whether the status of a failed call alone says that another attempt may succeed, whatever the body
-/// is: a proxy or a load balancer in front of DynamoDB answers with HTML or with nothing. A success
-/// whose body could not be read counts too: the call may have taken effect, and every write recognises
-/// itself when it is repeated.
+/// Whether another attempt may succeed, by the status of a failed call alone. The body does not
+/// matter, because a proxy or a load balancer in front of DynamoDB answers with HTML or with
+/// nothing. A success whose body could not be read is one of these: the call may have taken effect,
+/// and every write recognises itself when it is repeated.
 pub(super) fn is_passing_status(status: u16) -> bool {
     matches!(status, 200..=299 | 408 | 429 | 500..=599)
 }
 
-/// Whether a refusal speaks of a moment and not of the request, so that another attempt may succeed.
+/// Whether a refusal has a reason that may pass, so that another attempt may succeed.
 pub(super) fn passes(error: &impl ProvideErrorMetadata) -> bool {
     error.code().is_some_and(is_passing)
 }
 
-/// Whether DynamoDB's error code speaks of a moment and not of the request.
+/// Whether DynamoDB's error code names a reason that may pass: one that does not lie in the request
+/// itself.
 pub(super) fn is_passing(code: &str) -> bool {
     matches!(
         code,

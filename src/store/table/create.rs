@@ -1,4 +1,5 @@
-//! Makes the table in places without a template, `scim serve` and tests, and looks at all of it.
+//! Calls that belong to no request and no tenant: they create the table for `scim serve` and tests,
+//! check whether it is empty, and open a connection.
 
 use std::time::Duration;
 
@@ -14,16 +15,16 @@ use aws_sdk_dynamodb::types::{
 use super::broken;
 use crate::store::error::StoreError;
 
-/// A table that is being made is looked at this often.
+/// The interval at which a table that is being created is checked.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// This often at the most; DynamoDB takes some ten seconds to make a table.
+/// The largest number of these checks. DynamoDB takes some ten seconds to create a table.
 const MAX_LOOKS: usize = 60;
 
-/// Makes the table as `template.yaml` does, unless it is there, and waits until it can be used.
+/// Creates the table as `template.yaml` does, unless it exists, and waits until it can be used.
 ///
 /// # Errors
-/// `Unavailable` if it cannot be used within a minute, `Backend` if it is another kind of table or
-/// cannot be made.
+/// `Unavailable` if it cannot be used within a minute, `Backend` if it has another key or cannot be
+/// created.
 pub(super) async fn create_if_missing(client: &Client, name: &str) -> Result<(), StoreError> {
     if describe_table(client, name).await?.is_none() && create_table(client, name).await? {
         wait_for_table(client, name).await?;
@@ -44,7 +45,7 @@ async fn wait_for_table(client: &Client, name: &str) -> Result<(), StoreError> {
     Err(StoreError::Unavailable(text.into()))
 }
 
-/// The state of the table, if there is one.
+/// The status of the table; `None` if it does not exist.
 async fn describe_table(client: &Client, name: &str) -> Result<Option<TableStatus>, StoreError> {
     let described = client.describe_table().table_name(name);
     let described = described.send().await.map_err(SdkError::into_service_error);
@@ -70,7 +71,7 @@ async fn describe_table(client: &Client, name: &str) -> Result<Option<TableStatu
     Err(StoreError::Backend(text.into()))
 }
 
-/// Makes the table; false if another process is making it.
+/// Creates the table; false if another process is creating it.
 async fn create_table(client: &Client, name: &str) -> Result<bool, StoreError> {
     let key = |name: &str, kind: KeyType| {
         KeySchemaElement::builder()
@@ -104,6 +105,7 @@ async fn create_table(client: &Client, name: &str) -> Result<bool, StoreError> {
         .await;
     match created.map_err(SdkError::into_service_error) {
         Ok(_) => Ok(true),
+        // Another process has created the table since it was looked for, and sets its time to live.
         Err(CreateTableError::ResourceInUseException(_)) => Ok(false),
         Err(error) => Err(StoreError::Backend(error.into())),
     }
@@ -136,7 +138,7 @@ pub(super) async fn is_empty(client: &Client, name: &str) -> Result<bool, StoreE
     Ok(scanned.items().is_empty())
 }
 
-/// Makes one cheap call, so that the connection is up before the first request needs it.
+/// Makes one cheap call, so that the connection is open before the first request needs it.
 ///
 /// # Errors
 /// `Backend`.

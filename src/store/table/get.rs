@@ -10,12 +10,12 @@ use super::call::{Backoff, passes};
 use super::meter::Account;
 use super::query::ProjectedAttributes;
 use crate::store::error::StoreError;
-use crate::store::keys::Key;
+use crate::store::keys::ItemKey;
 use crate::store::stored::Item;
 
-/// The most keys that DynamoDB takes in one BatchGetItem.
+/// The largest number of keys in one BatchGetItem.
 const MAX_BATCH: usize = 100;
-/// Batches under way at once.
+/// The number of batches that are read at the same time.
 const PARALLEL: usize = 32;
 
 /// The item with this key, if there is one. Strongly consistent; one call.
@@ -24,7 +24,7 @@ const PARALLEL: usize = 32;
 /// `Unavailable`, `Backend`.
 pub(in crate::store) async fn one<K: Clone>(
     table: &Table<K>,
-    key: &Key,
+    key: &ItemKey,
 ) -> Result<Option<Item>, StoreError> {
     let attempt = || {
         table
@@ -49,12 +49,12 @@ pub(in crate::store) async fn one<K: Clone>(
 /// `Unavailable`, `Backend`.
 pub(in crate::store) async fn many(
     table: &Table,
-    keys: BTreeSet<Key>,
+    keys: BTreeSet<ItemKey>,
     shown: ProjectedAttributes,
 ) -> Result<Vec<Item>, StoreError> {
     let mut keys = keys.into_iter();
     let chunks = std::iter::from_fn(|| {
-        let chunk: Vec<Key> = keys.by_ref().take(MAX_BATCH).collect();
+        let chunk: Vec<ItemKey> = keys.by_ref().take(MAX_BATCH).collect();
         (!chunk.is_empty()).then_some(chunk)
     });
     let batches = chunks.map(|chunk| batch(table, chunk, shown));
@@ -69,19 +69,20 @@ pub(in crate::store) async fn many(
         .collect())
 }
 
-/// Reads up to 100 items, asking again for what a call leaves out.
+/// Reads up to [`MAX_BATCH`] items. Keys that a call leaves out are asked for again.
 async fn batch(
     table: &Table,
-    mut wanted: Vec<Key>,
+    mut wanted: Vec<ItemKey>,
     shown: ProjectedAttributes,
 ) -> Result<Vec<Item>, StoreError> {
     let mut found = Vec::with_capacity(wanted.len());
     let mut backoff = Backoff::default();
     loop {
-        // Made for each attempt, because a copy for the next one would cost every read as much again.
+        // The request is built for each attempt. A copy of it for a possible second attempt would
+        // cost every first attempt as much again.
         let attempt = || {
             let keys = KeysAndAttributes::builder()
-                .set_keys(Some(wanted.iter().map(Key::to_item).collect()))
+                .set_keys(Some(wanted.iter().map(ItemKey::to_item).collect()))
                 .consistent_read(true)
                 .set_projection_expression(shown.expression())
                 .set_expression_attribute_names(shown.names())
@@ -109,7 +110,7 @@ async fn batch(
             .and_then(|mut tables| tables.remove(&*table.name));
         let left = left.map(|left| left.keys).unwrap_or_default().into_iter();
         wanted = left
-            .map(|mut key| Key::of(&mut key))
+            .map(|mut key| ItemKey::of(&mut key))
             .collect::<Result<_, _>>()?;
         if wanted.is_empty() {
             return Ok(found);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 
-/// Counts the calls of one request; clones count together.
+/// Counts the calls of one request. Clones share their counts.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Counts>);
 
@@ -21,22 +21,24 @@ struct Counts {
     micros: AtomicU64,
 }
 
-/// What was counted. Displays as `calls=2 rru=1 wru=0`, with `cfg=1` when configuration was read.
+/// What a meter has counted. It displays as `calls=2 rru=1 wru=0`, with `cfg=1` if configuration was
+/// read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost {
-    /// Attempts of calls to the table.
+    /// The number of calls to the table, each attempt counted.
     pub calls: u64,
-    /// Attempts that read the tenant's configuration, which is cached.
+    /// The number of calls that read the tenant's configuration, which is cached; each attempt
+    /// counted.
     pub config_calls: u64,
     /// Read request units.
     pub read_units: f64,
     /// Write request units.
     pub write_units: f64,
-    /// Time spent waiting for the table; calls in parallel add up.
+    /// The time spent waiting for the table. The times of parallel calls are added up.
     pub waited: Duration,
 }
 
-/// What a call is counted as.
+/// The account on which a call is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Account {
     Read,
@@ -45,7 +47,7 @@ pub(in crate::store) enum Account {
 }
 
 impl Meter {
-    /// What was counted so far.
+    /// What has been counted so far.
     #[must_use]
     pub fn cost(&self) -> Cost {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);

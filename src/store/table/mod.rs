@@ -1,10 +1,10 @@
-//! How DynamoDB is reached: requests as plain values, and one way to send each.
+//! How DynamoDB is called: requests as plain values, and one way to send each.
 //!
 //! Invariants:
 //! - Only the files of this folder build requests of the SDK.
-//! - Every call of a request goes through [`Table::call`]: it is counted, retried while that can help,
-//!   and refused when the request's deadline or the writer's lease is over. The calls of `create.rs`
-//!   belong to no request: the process makes them before it answers one.
+//! - Every call of a request goes through [`Table::call`], which counts it, retries it while that
+//!   can help, and refuses it after the request's deadline or the writer's lease. The calls of
+//!   `create.rs` belong to no request: the process makes them before it answers the first one.
 //!
 //! It must not know what the items mean.
 
@@ -39,26 +39,26 @@ use crate::pool::{Turn, Turns};
 use call::{Backoff, Failure, is_passing_status};
 use meter::{Account, Meter};
 
-/// The whole table of all tenants, and the connection to it that the requests of this process share.
+/// The table of all tenants, and the connection to it that all requests of this process share.
 #[derive(Clone)]
 pub struct Store {
     client: Client,
     name: Arc<str>,
     clock: Arc<dyn Clock>,
-    /// Turns at a table that does one thing at a time.
+    /// Turns at a table that makes one call at a time.
     turns: Option<Turns>,
 }
 
 impl Store {
     /// Uses `table` at the endpoint, region and credentials of `config`.
     ///
-    /// The SDK's own retries are off: the store retries by what it knows of each call.
+    /// The SDK's own retries are off, because the store itself decides which calls are retried.
     #[must_use]
     pub fn new(config: &SdkConfig, table: &str, clock: Arc<dyn Clock>) -> Self {
         Self::with_config(Builder::from(config), table, clock)
     }
 
-    /// The same for a prepared client configuration, which is how tests add interceptors.
+    /// The same with a prepared client configuration. Tests use it to add interceptors.
     #[must_use]
     pub fn with_config(config: Builder, table: &str, clock: Arc<dyn Clock>) -> Self {
         let config = config.retry_config(RetryConfig::disabled()).build();
@@ -70,9 +70,9 @@ impl Store {
         }
     }
 
-    /// The same for a table that does one thing at a time, as the embedded one does: each tenant has at
-    /// most this many calls under way, or one that reads a long page, so that another tenant's call is
-    /// never far from the front.
+    /// The same for a table that makes one call at a time, as the embedded one does. Each tenant has
+    /// at most this number of calls under way, or a single one that reads a long page, so that a
+    /// call of another tenant never waits behind many of them.
     #[must_use]
     pub fn with_calls_per_tenant(self, calls: usize) -> Self {
         Self {
@@ -87,11 +87,11 @@ impl Store {
         &self.name
     }
 
-    /// Makes the table as `template.yaml` does, unless it is there, and waits until it can be used.
+    /// Creates the table as `template.yaml` does, unless it exists, and waits until it can be used.
     ///
     /// # Errors
-    /// `Unavailable` if it cannot be used within a minute, `Backend` if it is another kind of table or
-    /// cannot be made.
+    /// `Unavailable` if it cannot be used within a minute, `Backend` if it has another key or cannot
+    /// be created.
     pub async fn create_table_if_missing(&self) -> Result<(), StoreError> {
         create::create_if_missing(&self.client, &self.name).await
     }
@@ -104,7 +104,7 @@ impl Store {
         create::is_empty(&self.client, &self.name).await
     }
 
-    /// Makes one cheap call, so that the connection is up before the first request needs it.
+    /// Makes one cheap call, so that the connection is open before the first request needs it.
     ///
     /// # Errors
     /// `Backend`.
@@ -112,7 +112,7 @@ impl Store {
         create::warm_up(&self.client, &self.name).await
     }
 
-    /// What the table holds for one tenant, for one request that must be over in `budget`.
+    /// One tenant's part of the table, for one request that must be over in `budget`.
     #[must_use]
     pub fn for_tenant(&self, tenant: &TenantId, meter: Meter, budget: Duration) -> TenantStore {
         let turns = self.turns.clone().map(|turns| (turns, tenant.clone()));
@@ -146,8 +146,8 @@ impl Store {
     }
 }
 
-/// How one request calls DynamoDB: with the keys of its tenant or of the stack, on its meter and until its
-/// deadline.
+/// The table as one request uses it: with the keys of the request's tenant or of the stack, the request's
+/// meter and the request's deadline.
 #[derive(Clone)]
 pub(super) struct Table<K = Keys> {
     client: Client,
@@ -156,10 +156,10 @@ pub(super) struct Table<K = Keys> {
     meter: Meter,
     deadline: Instant,
     clock: Arc<dyn Clock>,
-    /// Milliseconds since the Unix epoch after which this writer must not write any more, because
-    /// the finisher may have taken its journal entry over.
+    /// When the writer's lease ends, in milliseconds since the Unix epoch. After that it must make
+    /// no call, because a finisher may have taken over its journal entry.
     lease_until: Option<u64>,
-    /// The tenant's turns at a table that does one thing at a time.
+    /// The tenant's turns at a table that makes one call at a time.
     turns: Option<(Turns, TenantId)>,
     /// Whether a call takes all turns of the tenant.
     is_alone: bool,
@@ -191,7 +191,7 @@ impl<K: Clone> Table<K> {
         self.clock.now_seconds()
     }
 
-    /// The same part of the table, where every call has to be over by an earlier time.
+    /// The same part of the table with an earlier deadline for every call.
     pub(super) fn until(&self, deadline: Instant) -> Self {
         Self {
             deadline: self.deadline.min(deadline),
@@ -199,8 +199,8 @@ impl<K: Clone> Table<K> {
         }
     }
 
-    /// The same part of the table for a writer whose lease ends then, in milliseconds since the Unix
-    /// epoch: past it, every call is refused before it is made.
+    /// The same part of the table for a writer whose lease ends at this time, in milliseconds since
+    /// the Unix epoch. After that every call is refused before it is made.
     pub(super) fn leased(&self, lease_until: u64) -> Self {
         Self {
             lease_until: Some(lease_until),
@@ -208,8 +208,8 @@ impl<K: Clone> Table<K> {
         }
     }
 
-    /// The same part of the table, for calls that read so much that the tenant has no other under way
-    /// meanwhile.
+    /// The same part of the table for calls that read a long page: meanwhile no other call of the
+    /// tenant runs.
     fn alone(&self) -> Self {
         Self {
             is_alone: true,
@@ -217,8 +217,8 @@ impl<K: Clone> Table<K> {
         }
     }
 
-    /// Waits before something that other requests were in the way of, or that DynamoDB left out, is
-    /// tried again.
+    /// Waits before another attempt of a change that other requests have conflicted with, or of the
+    /// part of a batch that DynamoDB has left out.
     ///
     /// # Errors
     /// `Unavailable` when the deadline would pass meanwhile.
@@ -226,15 +226,15 @@ impl<K: Clone> Table<K> {
         let wait = backoff.next();
         if Instant::now() + wait >= self.deadline {
             return Err(StoreError::Unavailable(
-                "others were in the way until the deadline".into(),
+                "other requests conflicted with this one until the deadline".into(),
             ));
         }
         tokio::time::sleep(wait).await;
         Ok(())
     }
 
-    /// Makes a call, again if it fails on the way, if its status speaks of a moment, or if `passing`
-    /// says that the refusal passes.
+    /// Makes a call. It is repeated if it got no answer, if its status is a passing one
+    /// ([`is_passing_status`]), or if `passing` says that its refusal may pass.
     async fn call<O, E, F>(
         &self,
         account: Account,
@@ -258,9 +258,11 @@ impl<K: Clone> Table<K> {
             if begun >= self.deadline {
                 return Err(over());
             }
-            // The SDK's futures are deep, and the compiler limits how deep futures may be nested.
+            // Boxed, because the compiler limits how deep futures may be nested, and those of the
+            // SDK are deep.
             let result = Box::pin(attempt()).await;
-            // Another call of the tenant goes on while this one waits for its next attempt.
+            // The turn is given back before the wait, so that another call of the tenant can run
+            // meanwhile.
             drop(turn);
             self.meter.attempt(account, begun.elapsed());
             let error = match result {
@@ -289,8 +291,8 @@ impl<K: Clone> Table<K> {
             .is_some_and(|until| self.clock.now_millis() >= until)
     }
 
-    /// The tenant's turn at the table, where there are turns. `None` if it has not come before the
-    /// deadline.
+    /// Waits for the tenant's turn, if the table has turns. `None` if the turn did not come before
+    /// the deadline.
     async fn turn(&self) -> Option<Option<Turn>> {
         let Some((turns, tenant)) = &self.turns else {
             return Some(None);
@@ -306,7 +308,7 @@ impl<K: Clone> Table<K> {
     }
 }
 
-/// A request that could not be built: a fault of ours.
+/// The error of a request that could not be built: a fault of the service.
 fn broken(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
     StoreError::Backend(error.into())
 }

@@ -14,7 +14,8 @@ use crate::store::key_range::{EVERY_KEY, KeyRange};
 use crate::store::keys::Partition;
 use crate::store::stored::{Item, s};
 
-/// A page of more items may keep the embedded table busy longer than many other calls together.
+/// A page of more items than this is long: it may keep the embedded table busy for longer than many
+/// other calls together.
 const LONG_PAGE: usize = 200;
 
 /// Which way an index is read.
@@ -30,29 +31,30 @@ pub enum Order {
 /// Where in a range to read, and how much.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Window<'w> {
-    /// The sort key after which to go on; `None` begins.
+    /// The sort key after which to go on; `None` begins at the start of the range.
     pub after: Option<&'w str>,
-    /// The most items to read; `None` reads as much as one call gives.
+    /// The largest number of items to read; `None` reads as many as one call returns.
     pub limit: Option<usize>,
     /// Which way to read.
     pub order: Order,
 }
 
-/// What is shown of items that are read. It costs the same capacity; what is not shown need not be
-/// sent and decoded.
+/// Which attributes a read returns. It costs the same capacity in each case, but attributes that are
+/// not returned need not be sent and decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum ProjectedAttributes {
-    /// Everything.
+    /// All attributes.
     All,
     /// The sort key, and whether it is a tombstone.
     Keys,
-    /// What readers need of a resource: not its password, nor what only the table knows it by.
+    /// What readers need of a resource: not its password hash, and no attributes that only the table
+    /// needs.
     Resource,
-    /// The sort key and the resource of an index entry.
+    /// The sort key of a claim or an index entry, and the id of its resource.
     Entry,
     /// The number of a counter.
     Number,
-    /// Nothing: the items are only counted.
+    /// No attributes: the items are only counted.
     Count,
 }
 
@@ -83,30 +85,30 @@ impl ProjectedAttributes {
     }
 }
 
-/// A read of one partition. Strongly consistent.
+/// A read of a range of one partition. Strongly consistent.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Query<'q> {
     partition: &'q Partition,
     range: &'q KeyRange,
     window: Window<'q>,
     shown: ProjectedAttributes,
-    /// Only items whose `type` is this. What is left out costs the same.
+    /// The `type` of the items to return. Items of other types are left out, but cost the same.
     of_type: Option<&'q str>,
     account: Account,
 }
 
-/// What one Query call gave.
+/// What one call of Query returned.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Page {
     /// The items, in order; empty if they were only counted.
     pub(in crate::store) items: Vec<Item>,
-    /// The sort key to go on after, when the end was not reached.
+    /// The sort key to go on after, if the call did not reach the end.
     pub(in crate::store) next: Option<String>,
-    /// How many items matched.
+    /// The number of items that matched.
     pub(in crate::store) count: u64,
-    /// How many items were looked at.
+    /// The number of items that were read.
     scanned: u64,
-    /// What the call has consumed, in thousandths of a read unit, if the table reports that.
+    /// What the call has consumed, in thousandths of a read unit, if the table reports it.
     milliunits: Option<u64>,
 }
 
@@ -127,12 +129,12 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// The same from another key on, in the other order, or with a limit.
+    /// The same within a window: after a key, in the other order, or with a limit.
     pub(in crate::store) fn within(self, window: Window<'q>) -> Self {
         Self { window, ..self }
     }
 
-    /// The same for the items whose `type` is this.
+    /// The same for items of this `type`.
     pub(in crate::store) fn of_type(self, name: &'q str) -> Self {
         Self {
             of_type: Some(name),
@@ -140,7 +142,7 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// The same counted as a read of configuration.
+    /// The same, counted as a read of configuration.
     pub(in crate::store) fn as_configuration(self) -> Self {
         Self {
             account: Account::Config,
@@ -148,7 +150,7 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// Reads one page: as many items as the window says, at most 1 MB. One call.
+    /// Reads one page: as many items as the window allows, at most 1 MB. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -228,8 +230,8 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// The number of items from the window's key on; nothing if they are more, or cost more, than the
-    /// limit.
+    /// The number of items after the window's key. `None` if the items are more, or cost more to
+    /// read, than the limit.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -246,11 +248,11 @@ impl<'q> Query<'q> {
         Ok(end.await?.then_some(total))
     }
 
-    /// Reads page after page from the window's key on; false if the items are more, or cost more, than
-    /// the limit.
+    /// Reads page after page after the window's key, and calls `each` with every page. False if the
+    /// items are more, or cost more to read, than the limit.
     ///
     /// # Errors
-    /// `Unavailable`, `Backend`, and what `each` says.
+    /// `Unavailable`, `Backend`, and the errors of `each`.
     pub(in crate::store) async fn read(
         &self,
         table: &Table,
@@ -281,12 +283,12 @@ impl<'q> Query<'q> {
             (None, None) => "pk = :pk",
             (Some(_), None) => "pk = :pk AND sk >= :from",
             (None, Some(_)) => "pk = :pk AND sk < :to",
-            // Both ends are included here, and no sort key equals `to`.
+            // BETWEEN includes both ends. That is right here too, because no sort key equals `to`.
             (Some(_), Some(_)) => "pk = :pk AND sk BETWEEN :from AND :to",
         }
     }
 
-    /// What the expressions' placeholders stand for.
+    /// The values of the placeholders in the expressions.
     fn values(&self) -> HashMap<String, AttributeValue> {
         let values = [
             (":pk", Some(self.partition.as_str())),
@@ -301,16 +303,16 @@ impl<'q> Query<'q> {
     }
 }
 
-/// Where a Query stopped, when it did not reach the end.
+/// The sort key at which a Query stopped before the end.
 fn last_key(key: Option<&Item>) -> Option<String> {
     key?.get("sk")?.as_s().ok().cloned()
 }
 
-/// The number of items in several partitions whose `type` is this; nothing if all items together are
-/// more, or cost more, than the limit.
+/// The number of items of this `type` in several partitions. `None` if all items together are more,
+/// or cost more to read, than the limit.
 ///
-/// The partitions are read side by side, in rounds. Each call of a round reads its share of what may
-/// still be read.
+/// The partitions are read in parallel, in rounds. Each call of a round reads an equal share of what
+/// the limit still allows.
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.

@@ -8,7 +8,7 @@ use super::write::{Check, ConditionParts, Delete, Put, Request, Update, WITH_OLD
 /// The request as a step of a transaction.
 ///
 /// # Errors
-/// A request that lacks a part: a fault of ours.
+/// The error of a request that lacks a part: a fault of the service.
 pub(super) fn step(request: Request, table: &str) -> Result<TransactWriteItem, BuildError> {
     let step = TransactWriteItem::builder();
     let step = match request {

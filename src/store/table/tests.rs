@@ -1,4 +1,4 @@
-//! Turns of tenants at a table that does one thing at a time.
+//! Turns of tenants at a table that makes one call at a time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,7 @@ use super::*;
 use crate::aws;
 use crate::clock::SystemClock;
 
-/// The most calls that were under way at the same time, of two tenants with ten each.
+/// The largest number of calls that ran at the same time, of two tenants with ten calls each.
 async fn most_at_once(store: &Store, alone: bool) -> usize {
     let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let call = async || {

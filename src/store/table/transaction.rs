@@ -1,4 +1,4 @@
-//! A transaction whose every step says what its refusal means.
+//! Transactions. Each step comes with a value that says what its refusal means.
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -13,18 +13,18 @@ use crate::protocol::error::BoxError;
 use crate::store::error::StoreError;
 use crate::store::stored::{self, Item};
 
-/// The most steps that DynamoDB takes in one transaction.
+/// The largest number of steps in one transaction.
 pub(in crate::store) const MAX_STEPS: usize = 100;
 
-/// The steps of one transaction, in order, each with what it means that its condition does not hold.
+/// The steps of one transaction, in order. Each has a value of `R` that says what it means if the
+/// step's condition does not hold.
 #[derive(Debug)]
 pub(in crate::store) struct Transaction<R> {
     requests: Vec<Request>,
     refusals: Vec<R>,
 }
 
-/// A refused transaction: the step that was refused, and the item that did not meet its condition, if
-/// the step shows it.
+/// A refused step of a transaction.
 #[derive(Debug)]
 pub(in crate::store) struct Refused<R> {
     pub(in crate::store) refusal: R,
@@ -52,40 +52,43 @@ impl<R> Transaction<R> {
         self.requests.is_empty()
     }
 
-    /// Commits the steps, or says which of them was refused.
+    /// Commits the steps, or returns the first that was refused.
     ///
-    /// `token` makes a repeated attempt the same transaction for DynamoDB; where it cannot help any
-    /// more, a refusing item that carries `token` as its `rid` is our own success.
+    /// `rid` is sent as the `ClientRequestToken`, so for ten minutes DynamoDB takes a repeated
+    /// attempt for the same transaction. After that the items say it: if an item that refuses a step
+    /// has this `rid`, an earlier attempt was committed.
     ///
     /// # Errors
     /// `TooManyEntries` for more steps than DynamoDB takes, `TooLarge`, `Unavailable`, `Backend`.
     pub(in crate::store) async fn commit(
         self,
         table: &Table,
-        token: &str,
+        rid: &str,
     ) -> Result<Result<(), Refused<R>>, StoreError> {
         if self.requests.len() > MAX_STEPS {
-            // A change of members is made in parts that fit, so the index entries are what is too much.
+            // A change of members is made in parts that fit, so it is the index entries that are too
+            // many.
             return Err(StoreError::TooManyEntries);
         }
-        match send(table, self.requests, token).await {
+        match send(table, self.requests, rid).await {
             Ok(()) => Ok(Ok(())),
             Err(Failure::Refused(error)) if is_too_large(&error) => Err(StoreError::TooLarge),
-            Err(Failure::Refused(error)) => refused(error, self.refusals, token),
+            Err(Failure::Refused(error)) => refused(error, self.refusals, rid),
             Err(failure) => Err(failure.into()),
         }
     }
 
-    /// Commits the steps, or says which of them were refused: all of them, and nothing is done.
+    /// Commits the steps, or returns all that were refused; then nothing was changed. The caller
+    /// must be able to repeat the transaction after an attempt whose answer was lost.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
     pub(in crate::store) async fn commit_or_tell_all(
         self,
         table: &Table,
-        token: &str,
+        rid: &str,
     ) -> Result<Result<(), Vec<Refused<R>>>, StoreError> {
-        let error = match send(table, self.requests, token).await {
+        let error = match send(table, self.requests, rid).await {
             Ok(()) => return Ok(Ok(())),
             Err(Failure::Refused(error)) => error,
             Err(failure) => return Err(failure.into()),
@@ -108,7 +111,7 @@ impl<R> Transaction<R> {
 async fn send(
     table: &Table,
     requests: Vec<Request>,
-    token: &str,
+    rid: &str,
 ) -> Result<(), Failure<TransactWriteItemsError>> {
     let steps = requests
         .into_iter()
@@ -121,7 +124,7 @@ async fn send(
             .client
             .transact_write_items()
             .set_transact_items(Some(steps.clone()))
-            .client_request_token(token)
+            .client_request_token(rid)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
     };
@@ -132,7 +135,8 @@ async fn send(
     Ok(())
 }
 
-/// A cancelled transaction is worth another attempt only if every reason passes by itself.
+/// Whether another attempt may succeed. A cancelled transaction has a reason for each step, and all
+/// of them must be such that they may pass.
 fn passes(error: &TransactWriteItemsError) -> bool {
     match error {
         TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled
@@ -153,13 +157,14 @@ fn reason_passes(code: &str) -> bool {
 fn refused<R>(
     error: TransactWriteItemsError,
     refusals: Vec<R>,
-    token: &str,
+    rid: &str,
 ) -> Result<Result<(), Refused<R>>, StoreError> {
     let reasons = reasons(&error);
-    // Whichever step is refused first, one item that this write has written says that all are.
+    // An earlier attempt was committed if any of the items that refuse a step has this write's
+    // `rid`: a transaction writes all of its items or none.
     if reasons
         .iter()
-        .any(|reason| is_condition(reason) && stored::rid(reason.item()) == Some(token))
+        .any(|reason| is_condition(reason) && stored::rid_of(reason.item()) == Some(rid))
     {
         return Ok(Ok(()));
     }

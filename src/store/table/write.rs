@@ -1,4 +1,4 @@
-//! Writes of one item: what a request to put, update or delete it says, and on which condition.
+//! Writes of one item as plain values: puts, updates and deletes, each with its condition.
 
 use std::collections::HashMap;
 
@@ -12,23 +12,23 @@ use super::Table;
 use super::call::{Failure, is_too_large, passes};
 use super::meter::Account;
 use crate::store::error::StoreError;
-use crate::store::keys::Key;
+use crate::store::keys::ItemKey;
 use crate::store::stored::{self, Item, s};
 
-/// A write of one item, or a check of one that is not written.
+/// A write or a check of one item.
 #[derive(Debug)]
 pub(in crate::store) enum Request {
-    /// Puts an item in place of whatever has its key.
+    /// Writes a whole item. It replaces an item with the same key.
     Put(Put),
     /// Changes attributes of an item, which need not exist.
     Update(Update),
     /// Removes an item, which need not exist.
     Delete(Delete),
-    /// Only checks an item.
+    /// Checks a condition on an item, without a write.
     Check(Check),
 }
 
-/// What has to hold of an item for a request to do anything.
+/// A condition on an item. If it does not hold, the request changes nothing.
 #[derive(Debug)]
 pub(in crate::store) struct Condition {
     pub(super) text: &'static str,
@@ -44,10 +44,10 @@ pub(in crate::store) struct Put {
     pub(super) condition: Option<Condition>,
 }
 
-/// An update of an item, from the parts of its expressions that apply.
+/// An update of an item, built from the parts of its expressions.
 #[derive(Debug)]
 pub(in crate::store) struct Update {
-    pub(super) key: Key,
+    pub(super) key: ItemKey,
     pub(super) conditions: Vec<&'static str>,
     pub(super) sets: Vec<&'static str>,
     pub(super) adds: Vec<&'static str>,
@@ -59,23 +59,23 @@ pub(in crate::store) struct Update {
 /// A removal of an item.
 #[derive(Debug)]
 pub(in crate::store) struct Delete {
-    pub(super) key: Key,
+    pub(super) key: ItemKey,
     pub(super) condition: Option<Condition>,
 }
 
 /// A check of an item.
 #[derive(Debug)]
 pub(in crate::store) struct Check {
-    pub(super) key: Key,
+    pub(super) key: ItemKey,
     pub(super) condition: Condition,
 }
 
-/// A refused request answers with the item that did not meet its condition.
+/// Asks DynamoDB to answer a refused request with the item that did not meet the condition.
 pub(super) const WITH_OLD_ITEM: ReturnValuesOnConditionCheckFailure =
     ReturnValuesOnConditionCheckFailure::AllOld;
 
 impl Condition {
-    /// A condition as DynamoDB reads it.
+    /// A condition, in DynamoDB's syntax.
     pub(in crate::store) fn new(text: &'static str) -> Self {
         Self {
             text,
@@ -85,27 +85,27 @@ impl Condition {
         }
     }
 
-    /// The same with what a placeholder such as `:v` stands for.
+    /// The same with the value of a placeholder such as `:v`.
     pub(in crate::store) fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
         self.values.insert(placeholder.to_owned(), value);
         self
     }
 
-    /// The same with the attribute that a placeholder such as `#owner` stands for.
+    /// The same with the attribute of a placeholder such as `#owner`.
     pub(in crate::store) fn name(mut self, placeholder: &str, attribute: &str) -> Self {
         self.names
             .insert(placeholder.to_owned(), attribute.to_owned());
         self
     }
 
-    /// The same, and its refusal brings the item that did not meet it.
+    /// The same, and a refusal returns the item that did not meet it.
     pub(in crate::store) fn showing_item(mut self) -> Self {
         self.shows_item = true;
         self
     }
 }
 
-/// A condition as the SDK's builders take it.
+/// A condition in the form that the SDK's builders take.
 #[derive(Default)]
 pub(super) struct ConditionParts {
     pub(super) text: Option<String>,
@@ -134,7 +134,7 @@ pub(super) fn filled<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
 }
 
 impl Put {
-    /// Puts an item without a condition.
+    /// A put of an item without a condition.
     pub(in crate::store) fn new(item: Item) -> Self {
         Self {
             item,
@@ -186,15 +186,15 @@ impl Put {
 }
 
 impl Update {
-    /// An update that recognises itself when it is repeated: the item keeps `token` as its `rid`.
-    pub(in crate::store) fn new(key: Key, token: &str) -> Self {
+    /// An update that stores `rid` in the item, by which it recognises itself when it is repeated.
+    pub(in crate::store) fn new(key: ItemKey, rid: &str) -> Self {
         let mut update = Self::unnamed(key);
-        update.set("rid = :rid").value(":rid", s(token));
+        update.set("rid = :rid").value(":rid", s(rid));
         update
     }
 
     /// An update that may take effect twice.
-    pub(in crate::store) fn unnamed(key: Key) -> Self {
+    pub(in crate::store) fn unnamed(key: ItemKey) -> Self {
         Self {
             key,
             conditions: Vec::new(),
@@ -206,7 +206,7 @@ impl Update {
         }
     }
 
-    /// Adds a condition; all of them have to hold.
+    /// Adds a condition. All conditions of an update have to hold.
     pub(in crate::store) fn require(&mut self, condition: &'static str) -> &mut Self {
         self.conditions.push(condition);
         self
@@ -230,7 +230,7 @@ impl Update {
         self
     }
 
-    /// Says what a placeholder such as `:v` stands for.
+    /// Sets the value of a placeholder such as `:v`.
     pub(in crate::store) fn value(
         &mut self,
         placeholder: &str,
@@ -240,27 +240,23 @@ impl Update {
         self
     }
 
-    /// Says which attribute a placeholder such as `#set` stands for.
+    /// Sets the attribute of a placeholder such as `#set`.
     pub(in crate::store) fn name(&mut self, placeholder: &str, attribute: &str) -> &mut Self {
         self.names
             .insert(placeholder.to_owned(), attribute.to_owned());
         self
     }
 
-    /// Makes the update and returns the item as it is then. One call.
+    /// Makes the update and returns the updated item. One call.
     ///
     /// # Errors
-    /// `NotFound` when its condition meets no item or a tombstone, `VersionMismatch` when it meets
-    /// another item than it wants, `TooLarge`.
-    pub(in crate::store) async fn send(
-        self,
-        table: &Table,
-        token: &str,
-    ) -> Result<Item, StoreError> {
+    /// `NotFound` if the condition does not hold because there is no item or it is a tombstone,
+    /// `VersionMismatch` if it does not hold for another item, `TooLarge`.
+    pub(in crate::store) async fn send(self, table: &Table, rid: &str) -> Result<Item, StoreError> {
         match self.call(table, ReturnValue::AllNew).await? {
             Ok(item) => Ok(item),
             // An earlier attempt took effect, and its answer was lost.
-            Err(Some(item)) if stored::rid(Some(&item)) == Some(token) => Ok(item),
+            Err(Some(item)) if stored::rid_of(Some(&item)) == Some(rid) => Ok(item),
             Err(item) => Err(stored::mismatch(item.as_ref())),
         }
     }
@@ -276,7 +272,7 @@ impl Update {
         Ok(self.call(table, ReturnValue::None).await?.is_ok())
     }
 
-    /// The new item, or the one that did not meet the condition.
+    /// Makes the update. Returns the updated item, or the item that did not meet the condition.
     async fn call<K: Clone>(
         self,
         table: &Table<K>,
@@ -333,8 +329,8 @@ impl Update {
 }
 
 impl Delete {
-    /// Removes an item without a condition.
-    pub(in crate::store) fn new(key: Key) -> Self {
+    /// A removal of an item without a condition.
+    pub(in crate::store) fn new(key: ItemKey) -> Self {
         Self {
             key,
             condition: None,
@@ -351,8 +347,8 @@ impl Delete {
 }
 
 impl Check {
-    /// Checks an item.
-    pub(in crate::store) fn new(key: Key, condition: Condition) -> Self {
+    /// A check of this condition on the item with this key.
+    pub(in crate::store) fn new(key: ItemKey, condition: Condition) -> Self {
         Self { key, condition }
     }
 }
