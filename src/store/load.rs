@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::groups::Member;
-use super::groups::set::{self, MemberSet};
+use super::groups::set::{self, Filling, MemberSet};
 use super::items::{self, CounterItem};
 use super::keys::{self, Partition};
 use super::resources::write::{New, entry_item};
@@ -60,7 +60,7 @@ impl Loading {
         new: New<'_>,
         members: usize,
     ) -> LoadingGroup {
-        let set = set::fresh(members);
+        let set = set::fresh(members, Filling::BeforeGroup);
         let keys = self.table.keys();
         let partition = keys.resources(resource_type);
         let item = set::first_state(new, &set).to_item(&self.rid);

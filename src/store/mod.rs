@@ -33,8 +33,9 @@ pub use configuration::{
 };
 pub use error::StoreError;
 pub use groups::{
-    ChangeAttempt, Groups, Guard, Member, MemberChange, MemberPlan, Members, Membership,
-    Memberships, Nesting,
+    Announcement, Announcements, ChangeAttempt, Groups, Guard, HeldAnnouncement, Look, Member,
+    MemberChange, MemberPlan, Members, Membership, Memberships, Nesting, Pair, Part,
+    WaitingAnnouncement,
 };
 pub use index_version::{IndexEntries, IndexVersion};
 #[cfg(feature = "worker")]
@@ -105,6 +106,12 @@ impl TenantStore {
     #[must_use]
     pub fn nesting(&self) -> Nesting<'_> {
         Nesting::new(&self.table)
+    }
+
+    /// The members of sets that the feed has still to announce.
+    #[must_use]
+    pub fn announcements(&self) -> Announcements<'_> {
+        Announcements::new(&self.table, self.journal())
     }
 
     /// The changes that writers have begun and a finisher can finish.

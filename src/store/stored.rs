@@ -195,13 +195,20 @@ impl Stored {
 }
 
 impl GroupState {
+    /// The current set, of an item of which nothing else was read.
+    pub(super) fn take_set(item: &mut Item) -> Result<Self, StoreError> {
+        Ok(Self {
+            set: take_text(item, "set")?,
+            shards: u32::try_from(number(item, "n")?)
+                .map_err(|error| StoreError::Backend(error.into()))?,
+            ..Self::default()
+        })
+    }
+
     fn take(item: &mut Item) -> Result<Self, StoreError> {
         Ok(Self {
             member_revision: number(item, "mv")?,
             members_modified: number(item, "ms")?,
-            set: take_text(item, "set")?,
-            shards: u32::try_from(number(item, "n")?)
-                .map_err(|error| StoreError::Backend(error.into()))?,
             about: item
                 .get("about")
                 .and_then(|value| value.as_n().ok())
@@ -209,6 +216,7 @@ impl GroupState {
                 .unwrap_or(0),
             is_inner: item.contains_key("inner"),
             open: number(item, "open").unwrap_or(0),
+            ..Self::take_set(item)?
         })
     }
 }

@@ -3,6 +3,7 @@
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Deserialize;
 
+use super::announcement::Announcement;
 use super::delete::{self, DeleteJob};
 use super::edit_set::{self, EditSetJob};
 use super::replace_set::{self, ReplaceSetJob};
@@ -10,6 +11,7 @@ use super::sweep_set::{self, SweepSetJob};
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
 use crate::store::journal::{Job, Lease, Stage};
+use crate::store::stored;
 use crate::store::table::Table;
 
 /// The work of one journal entry. The serialized names are part of the stored form.
@@ -27,6 +29,9 @@ enum GroupJob {
     /// A set that no request reads any more is removed.
     #[serde(rename = "Sweep")]
     SweepSet(SweepSetJob),
+    /// The members of a set become known to those who follow the feed.
+    #[serde(rename = "Announce")]
+    Announce(Announcement),
 }
 
 /// Reads the text of an entry. Returns `None` if this version of the service cannot finish it.
@@ -36,9 +41,25 @@ pub(in crate::store) fn parse(text: &str) -> Option<Box<dyn Job>> {
     (!is_newer).then(|| Box::new(job) as Box<dyn Job>)
 }
 
+/// Reads the text of an entry that holds an announcement.
+///
+/// # Errors
+/// `Backend` if it holds something else.
+pub(super) fn announcement(text: &str) -> Result<Announcement, StoreError> {
+    match serde_json::from_str(text) {
+        Ok(GroupJob::Announce(announcement)) => Ok(announcement),
+        // What serde says may quote the text, and that names members.
+        _ => Err(stored::malformed("work")),
+    }
+}
+
 impl Job for GroupJob {
     fn is_change(&self) -> bool {
-        !matches!(self, Self::SweepSet(_))
+        !matches!(self, Self::SweepSet(_) | Self::Announce(_))
+    }
+
+    fn is_for_feed(&self) -> bool {
+        matches!(self, Self::Announce(_))
     }
 
     fn resource(&self) -> Option<(&str, &str)> {
@@ -46,7 +67,7 @@ impl Job for GroupJob {
             Self::ReplaceSet(job) => Some((&job.resource_type, &job.group)),
             Self::EditSet(job) => Some((&job.resource_type, &job.group)),
             Self::Delete(job) => Some((&job.resource_type, &job.id)),
-            Self::SweepSet(_) => None,
+            Self::SweepSet(_) | Self::Announce(_) => None,
         }
     }
 
@@ -62,6 +83,8 @@ impl Job for GroupJob {
             Self::EditSet(job) => edit_set::resume(table, lease, job, types).boxed(),
             Self::Delete(job) => delete::resume_job(table, lease, stage, job, types).boxed(),
             Self::SweepSet(job) => sweep_set::resume(table, lease, job).boxed(),
+            // The finisher leaves it to the feed, and never takes it over.
+            Self::Announce(_) => std::future::ready(Ok(())).boxed(),
         }
     }
 }
@@ -98,6 +121,10 @@ mod tests {
         let member: Member = serde_json::from_str(r#"{"id":"u","kind":"User"}"#).unwrap();
         let written = serde_json::to_value(member).unwrap();
         assert_eq!(written["kind"], "User");
+        // The feed does it, and the finisher does not count it as a change of the directory.
+        let announce = format!(r#"{{"Announce":{{"group":"g","set":{set}}}}}"#);
+        let work = parse(&announce).unwrap();
+        assert!(work.is_for_feed() && !work.is_change());
         for text in [&sweep[..40], r#"{"Merge":{}}"#, ""] {
             assert!(parse(text).is_none(), "{text}");
         }

@@ -1,11 +1,13 @@
 //! Reads the members of groups.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 
+use super::look::{self, Look, Pair};
 use super::member::Member;
 use super::set::MemberSet;
+use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
 use crate::store::items::{self, MemberItem};
 use crate::store::key_range::EVERY_KEY;
@@ -153,6 +155,18 @@ impl<'t> Members<'t> {
         Ok(get::one(self.table, &key).await?.is_some())
     }
 
+    /// Whether each of these pairs is a membership now. Two rounds of calls, of a hundred items each.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn look(
+        self,
+        pairs: BTreeSet<Pair>,
+        types: &Registry,
+    ) -> Result<BTreeMap<Pair, Look>, StoreError> {
+        look::look(self.table, pairs, types).await
+    }
+
     /// Those of the ids that are members of at least one of the groups.
     ///
     /// # Errors
@@ -186,9 +200,7 @@ pub(super) async fn stamps(
     ids: impl Iterator<Item = &String>,
 ) -> Result<HashMap<String, u64>, StoreError> {
     let set = MemberSet::new(table, group, state);
-    let keys = ids
-        .map(|id| set.key(id))
-        .collect::<std::collections::BTreeSet<ItemKey>>();
+    let keys = ids.map(|id| set.key(id)).collect::<BTreeSet<ItemKey>>();
     let items = get::many(table, keys, ProjectedAttributes::All).await?;
     let stamps = items.into_iter().map(|mut item| {
         let id = stored::take_text(&mut item, "sk")?;

@@ -13,10 +13,12 @@
 //!
 //! It must not know which caller may change what, or what a request looks like.
 
+mod announcement;
 mod delete;
 mod edit;
 mod edit_set;
 mod job;
+mod look;
 mod member;
 mod member_write;
 mod members;
@@ -39,7 +41,9 @@ use super::table::Table;
 use super::table::write::Update;
 use crate::protocol::schema::{Registry, ResourceType};
 
+pub use announcement::{Announcement, Announcements, HeldAnnouncement, Part, WaitingAnnouncement};
 pub(super) use job::parse;
+pub use look::{Look, Pair};
 pub use member::{Member, MemberChange};
 pub use members::Members;
 pub use memberships::{Membership, Memberships};

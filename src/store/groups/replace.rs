@@ -8,7 +8,7 @@ use super::member::{Member, MemberChange, fit_beside};
 use super::members::Members;
 use super::nesting;
 use super::replace_set::{self, JobBody, ReplaceSetJob, Replaced};
-use super::set;
+use super::set::{self, Filling};
 use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, keep_members, typed, update};
 use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::error::StoreError;
@@ -73,11 +73,12 @@ pub(super) async fn replace(
 ) -> Result<Stored, StoreError> {
     nesting::mark(table, types, &attempt.before.id, members.values()).await?;
     let current = attempt.state();
+    let filling = filling(members.len(), attempt.entry_steps());
     let fresh = GroupState {
         member_revision: current.member_revision,
-        ..set::fresh(members.len())
+        ..set::fresh(members.len(), filling)
     };
-    if !fit_beside(members.len(), 0, attempt.entry_steps()) {
+    if filling == Filling::BeforeGroup {
         let job = ReplaceSetJob {
             resource_type: attempt.resource_type.name.clone(),
             group: attempt.before.id.clone(),
@@ -101,6 +102,14 @@ pub(super) async fn replace(
     update(table, attempt, MemberEffect::Flip(fresh), items).await
 }
 
+/// How so many members are written beside so many steps that change index entries.
+fn filling(members: usize, entry_steps: usize) -> Filling {
+    match fit_beside(members, 0, entry_steps) {
+        true => Filling::WithGroup,
+        false => Filling::BeforeGroup,
+    }
+}
+
 /// Creates a group with its first members: in one transaction if the members fit, by a job
 /// otherwise.
 ///
@@ -113,8 +122,9 @@ pub(super) async fn create(
     members: BTreeMap<String, Member>,
     types: &Registry,
 ) -> Result<Stored, StoreError> {
-    let fresh = set::fresh(members.len());
-    if !fit_beside(members.len(), 0, new.write.entries.len()) {
+    let filling = filling(members.len(), new.write.entries.len());
+    let fresh = set::fresh(members.len(), filling);
+    if filling == Filling::BeforeGroup {
         let job = ReplaceSetJob {
             resource_type: resource_type.name.clone(),
             group: new.id.to_owned(),

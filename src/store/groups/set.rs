@@ -31,6 +31,25 @@ pub(in crate::store) struct MemberSet<'s> {
     state: &'s GroupState,
 }
 
+/// How the members of a new set are written. The name of the set says it, because a reader of the
+/// table's stream has to know which sets had members before they became current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Filling {
+    /// In the transaction that makes the set the current one.
+    WithGroup,
+    /// By plain writes, before the set becomes the current one.
+    BeforeGroup,
+}
+
+/// What the names of the sets begin with that are filled in one transaction with their group. Names
+/// that earlier versions made have no dot.
+const FILLED_WITH_GROUP: &str = "t.";
+/// What the names of the sets begin with that are filled before they become current.
+const FILLED_BEFORE_GROUP: &str = "f.";
+/// Random characters of a set's name. They keep it apart from the other sets of its group: 9 characters
+/// of the end of a random id hold 50 random bits.
+const NAME_CHARACTERS: usize = 9;
+
 /// Which members a removal removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Removal {
@@ -42,15 +61,25 @@ pub(super) enum Removal {
 }
 
 /// A new set for this number of members.
-pub(in crate::store) fn fresh(members: usize) -> GroupState {
+pub(in crate::store) fn fresh(members: usize, filling: Filling) -> GroupState {
     let shards = u32::try_from(members / MEMBERS_PER_SHARD + 1).unwrap_or(u32::MAX);
+    let mut set = match filling {
+        Filling::WithGroup => FILLED_WITH_GROUP.to_owned(),
+        Filling::BeforeGroup => FILLED_BEFORE_GROUP.to_owned(),
+    };
+    set.extend(random_id().chars().rev().take(NAME_CHARACTERS));
     GroupState {
-        // 11 random characters, so that no other set of the group has the same name.
-        set: random_id().chars().rev().take(11).collect(),
+        set,
         shards: shards.min(MAX_SHARDS),
         about: member::count(members),
         ..GroupState::default()
     }
+}
+
+/// Whether a set of this name may have had members before it became the current one: all but those that
+/// are known to be written in one transaction with their group.
+pub(in crate::store) fn is_filled_before(set: &str) -> bool {
+    !set.starts_with(FILLED_WITH_GROUP)
 }
 
 /// A new group whose first members are in this set.
@@ -185,5 +214,24 @@ impl<'s> MemberSet<'s> {
     ) -> Result<(), StoreError> {
         let keys = ids.flat_map(|id| [self.key(id), self.membership_key(id)]);
         batch::write(table, keys.map(PlainWrite::Delete).collect()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_set_says_how_it_was_filled() {
+        let with_group = fresh(2, Filling::WithGroup).set;
+        let before_group = fresh(2, Filling::BeforeGroup).set;
+        assert!(!is_filled_before(&with_group), "{with_group}");
+        assert!(is_filled_before(&before_group), "{before_group}");
+        // What earlier versions wrote: the end of a token in base64url.
+        for earlier in ["t5yxkZc9RQF", "f0AbCd_-xYz"] {
+            assert!(is_filled_before(earlier), "{earlier}");
+        }
+        assert_ne!(fresh(2, Filling::WithGroup).set, with_group);
+        assert_eq!(with_group.len(), 11);
     }
 }

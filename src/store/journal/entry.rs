@@ -12,7 +12,7 @@ use super::{LEASE_MILLIS, Lease, Stage, lease_end, lost};
 use crate::store::error::StoreError;
 use crate::store::items::{self, JournalItem};
 use crate::store::key_range::KeyRange;
-use crate::store::keys::{ItemKey, SEPARATOR};
+use crate::store::keys::{ItemKey, SEPARATOR, stable_hash};
 use crate::store::stored::{self, Item, n, random_id, s};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
@@ -68,14 +68,36 @@ impl NewEntry {
         name: &str,
         job: &impl Serialize,
     ) -> Result<Self, StoreError> {
-        let lease = Lease {
-            entry: entry_key(),
-            owner: random_id(),
-        };
-        let lease_until = lease_end(table);
-        let text = NamedJob { name, job };
-        let text =
-            serde_json::to_string(&text).map_err(|error| StoreError::Backend(error.into()))?;
+        Self::with(table, name, job, entry_key(), lease_end(table))
+    }
+
+    /// An entry for a job that a record of the table's stream leads to, held by no writer. The same record
+    /// gives the same key. `time` is when the record was written, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub(in crate::store) fn of_record(
+        table: &Table,
+        name: &str,
+        job: &impl Serialize,
+        record: &str,
+        time: u64,
+    ) -> Result<Self, StoreError> {
+        // A lease that has run out before the entry is written.
+        let lease_until = table.now_millis().saturating_sub(1);
+        Self::with(table, name, job, record_key(record, time), lease_until)
+    }
+
+    fn with(
+        table: &Table,
+        name: &str,
+        job: &impl Serialize,
+        entry: String,
+        lease_until: u64,
+    ) -> Result<Self, StoreError> {
+        let owner = random_id();
+        let lease = Lease { entry, owner };
+        let text = named(name, job)?;
         let mut texts = split(&text).enumerate();
         let first = texts.next().map_or("", |(_, part)| part);
         let journal = table.keys().journal();
@@ -129,6 +151,20 @@ impl NewEntry {
         self.write_parts(table).await?;
         batch::write(table, vec![PlainWrite::Put(self.head.clone())]).await
     }
+
+    /// Writes an entry that fits one item, unless there is one with its key. One call.
+    pub(in crate::store) async fn begin_once(self, table: &Table) -> Result<(), StoreError> {
+        let is_new = Condition::new("attribute_not_exists(pk)");
+        // A put that is refused found what an earlier delivery of the same record has written.
+        let _is_first = Put::new(self.head).when(is_new).send(table).await?;
+        Ok(())
+    }
+}
+
+/// The text of an entry for this job.
+fn named(name: &str, job: &impl Serialize) -> Result<String, StoreError> {
+    let text = serde_json::to_string(&NamedJob { name, job });
+    text.map_err(|error| StoreError::Backend(error.into()))
 }
 
 /// A job under its name, as an entry holds it: `{"Sweep":{…}}`.
@@ -197,6 +233,30 @@ impl Lease {
         }
     }
 
+    /// Writes another job in place of what is done, in an entry that fits one item.
+    ///
+    /// # Errors
+    /// `Unavailable`, also when another process has the entry.
+    pub(in crate::store) async fn rewrite(
+        &self,
+        table: &Table,
+        name: &str,
+        job: &impl Serialize,
+    ) -> Result<(), StoreError> {
+        let token = random_id();
+        let mut update = update_held(table, self, &token);
+        update
+            .set("#work = :work")
+            .name("#work", "work")
+            .value(":work", s(named(name, job)?));
+        match update.send(table, &token).await {
+            Ok(_) => Ok(()),
+            // Another process has taken the entry over, and may have removed it.
+            Err(StoreError::NotFound | StoreError::VersionMismatch) => Err(lost()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes an entry whose work is done. The head goes first, so that no finisher reads a job of
     /// which parts are missing.
     pub(in crate::store) async fn end(&self, table: &Table) -> Result<(), StoreError> {
@@ -258,6 +318,15 @@ fn entry_key() -> String {
     Uuid::now_v7().simple().to_string()
 }
 
+/// The sort key of an entry that a record of the stream leads to: as [`entry_key`] would make it when the
+/// record was written, with a hash of the record's id in place of random bits.
+fn record_key(record: &str, time: u64) -> String {
+    let mut bits = [0; 10];
+    bits[2..].copy_from_slice(&stable_hash(record).to_be_bytes());
+    let uuid = uuid::Builder::from_unix_timestamp_millis(time, &bits).into_uuid();
+    uuid.simple().to_string()
+}
+
 /// When the entry with this key was begun, in milliseconds since the Unix epoch. Earlier versions wrote
 /// the UUID in base64url, in which texts are in no order of time.
 pub(in crate::store) fn begun(key: &str) -> Option<u64> {
@@ -306,5 +375,14 @@ mod tests {
         let earlier = URL_SAFE_NO_PAD.encode(uuid.as_bytes());
         assert_eq!((earlier.len(), begun(&earlier)), (22, millis));
         assert_eq!(begun("no key of an entry"), None);
+    }
+
+    #[test]
+    fn a_record_has_one_key_that_tells_its_time() {
+        let key = record_key("a", 1_700_000_000_000);
+        assert_eq!(record_key("a", 1_700_000_000_000), key);
+        assert_ne!(record_key("b", 1_700_000_000_000), key);
+        assert_eq!(begun(&key), Some(1_700_000_000_000));
+        assert_eq!(key.len(), entry_key().len());
     }
 }

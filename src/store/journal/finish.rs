@@ -70,8 +70,10 @@ enum Outcome {
 }
 
 /// An entry that was taken over.
-struct Taken {
-    lease: Lease,
+pub(in crate::store) struct Taken {
+    pub(in crate::store) lease: Lease,
+    /// The text of its head.
+    pub(in crate::store) text: String,
     stage: Stage,
     lease_until: u64,
 }
@@ -136,6 +138,24 @@ impl<'t> Journal<'t> {
         Ok(unfinished)
     }
 
+    /// The keys and leases of the entries with a job of this name whose lease is over, the oldest first.
+    /// Entries that this version cannot read are left out. No process may take them over: with each new
+    /// lease the stream would bring them once more.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub(in crate::store) async fn waiting(
+        self,
+        name: &str,
+    ) -> Result<Vec<(String, u64)>, StoreError> {
+        let now = self.table.now_millis();
+        let (entries, _) = self.entries().await?;
+        let is_known = |entry: &StoredEntry| entry.name() == name && self.job(entry).is_some();
+        let waiting = entries.into_iter().filter(is_known);
+        let waiting = waiting.filter_map(|entry| Some((entry.key, entry.lease_until?)));
+        Ok(waiting.filter(|(_, until)| *until < now).collect())
+    }
+
     fn describe(self, entry: &StoredEntry) -> Unfinished {
         let (begun, now) = (begun(&entry.key), self.table.now_millis());
         let lease_until = entry.lease_until.or(begun);
@@ -168,6 +188,9 @@ impl<'t> Journal<'t> {
                 false => Outcome::Other,
             });
         };
+        if job.is_for_feed() {
+            return Ok(Outcome::Other);
+        }
         if self.is_about_newer(&*job, types).await? {
             return Ok(Outcome::Unknown);
         }
@@ -175,7 +198,7 @@ impl<'t> Journal<'t> {
             let Some(taken) = self.take_over(&entry.key, seen).await? else {
                 return Ok(Outcome::Other);
             };
-            let leased = entry::leased_until(self.table, taken.lease_until);
+            let leased = taken.leased(self.table);
             let resumed = job.resume(&leased, &taken.lease, taken.stage, types);
             match resumed.await {
                 // The lease was too short for the rest of the job, and the finisher itself has more
@@ -199,7 +222,14 @@ impl<'t> Journal<'t> {
 
     /// Takes over an entry on the condition that its lease is the one that was read. `None` if
     /// another finisher has it.
-    async fn take_over(self, key: &str, seen: u64) -> Result<Option<Taken>, StoreError> {
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub(in crate::store) async fn take_over(
+        self,
+        key: &str,
+        seen: u64,
+    ) -> Result<Option<Taken>, StoreError> {
         let lease = Lease {
             entry: key.to_owned(),
             owner: random_id(),
@@ -214,9 +244,10 @@ impl<'t> Journal<'t> {
             .value(":until", n(lease_until))
             .value(":seen", n(seen));
         match update.send(self.table, &lease.owner).await {
-            Ok(head) => Ok(Some(Taken {
+            Ok(mut head) => Ok(Some(Taken {
                 lease,
                 stage: Stage::read(&head)?,
+                text: stored::take_text(&mut head, "work")?,
                 lease_until,
             })),
             // Another finisher has taken the entry over, or has finished it.
@@ -278,6 +309,13 @@ impl<'t> Journal<'t> {
         }
         entries.sort_by_cached_key(|entry| begun(&entry.key));
         Ok((entries, orphans))
+    }
+}
+
+impl Taken {
+    /// The table to go on with under the lease.
+    pub(in crate::store) fn leased(&self, table: &Table) -> Table {
+        entry::leased_until(table, self.lease_until)
     }
 }
 

@@ -33,6 +33,9 @@ pub(super) trait Job: Send + Sync {
     /// Whether it changes what a client sees, and does not only clean up.
     fn is_change(&self) -> bool;
 
+    /// Whether the feed does it, and the finisher leaves it alone.
+    fn is_for_feed(&self) -> bool;
+
     /// The resource that it changes: the name of its type, and its `id`. `None` if it only removes
     /// items that no resource uses any more.
     fn resource(&self) -> Option<(&str, &str)>;

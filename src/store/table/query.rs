@@ -54,6 +54,8 @@ pub(in crate::store) enum ProjectedAttributes {
     Entry,
     /// The number of a counter.
     Number,
+    /// The key, whether it is a tombstone, and the current set of a group.
+    Membership,
     /// No attributes: the items are only counted.
     Count,
 }
@@ -71,13 +73,21 @@ impl ProjectedAttributes {
             }
             Self::Entry => "sk, id",
             Self::Number => "n",
+            Self::Membership => "pk, sk, del, n, #set",
         };
         Some(names.to_owned())
     }
 
     pub(super) fn names(self) -> Option<HashMap<String, String>> {
-        let names = RESERVED.map(|(name, of)| (name.to_owned(), of.to_owned()));
-        (self == Self::Resource).then(|| HashMap::from(names))
+        // DynamoDB refuses names that the expression does not use.
+        let names = match self {
+            Self::Resource => &RESERVED[..],
+            Self::Membership => &RESERVED[..1],
+            _ => return None,
+        };
+        let names = names.iter();
+        let names = names.map(|(name, of)| ((*name).to_owned(), (*of).to_owned()));
+        Some(names.collect())
     }
 
     fn select(self) -> Option<Select> {
