@@ -89,7 +89,8 @@ impl From<CredentialId> for String {
 ///
 /// It is stored with what the request writes, so it is no longer than a UUID. It may be chosen by the
 /// client, so two requests can have the same one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct RequestId(String);
 
 impl RequestId {
@@ -126,7 +127,7 @@ impl RequestId {
 /// Why a write is made: which request asked for it, with whose credential, and in which way it came.
 ///
 /// **Shape**: `{"request":"0199c3a7-15be-7aaa-8bbb-0123456789ab","credential":"5f0c9a1e7d3b2846","kind":"scim2"}`
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cause {
     /// The request. All operations of a bulk request have the name of that request: it is what its answer
     /// and its log line say, and each event names its resource besides.
@@ -138,7 +139,7 @@ pub struct Cause {
 }
 
 /// In which way a request for a write came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CauseKind {
     /// A request of SCIM 2.0.
@@ -168,6 +169,14 @@ impl Cause {
             credential: None,
             kind,
         }
+    }
+}
+
+impl TryFrom<String> for RequestId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("no name of a request")
     }
 }
 

@@ -16,6 +16,8 @@ pub mod clock;
 #[cfg(feature = "cli")]
 pub mod embedded;
 #[cfg(feature = "service")]
+pub mod feed;
+#[cfg(feature = "service")]
 pub mod http;
 #[cfg(feature = "service")]
 pub mod identity;

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use super::error::StoreError;
 
@@ -176,11 +177,42 @@ pub(super) struct StreamProgressItem {
     pub(super) raised: Option<u64>,
 }
 
+/// What a tenant's feed is: the head of its partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FeedHeadItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    pub(super) state: String,
+    pub(super) generation: u64,
+    pub(super) since: u64,
+    pub(super) epoch: String,
+    pub(super) complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream: Option<String>,
+}
+
+/// A page of a feed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FeedPageItem {
+    pub(super) sk: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    pub(super) last: u64,
+    pub(super) time: u64,
+    pub(super) ids: Vec<String>,
+    pub(super) events: ByteBuf,
+    pub(super) gap: u64,
+    pub(super) expires: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rewritten: Option<u64>,
+}
+
 /// An item in this partition, in the form of the SDK.
 pub(super) fn to_item(partition: &str, item: impl Serialize) -> HashMap<String, AttributeValue> {
     let item = serde_dynamo::to_item(item);
     let mut item: HashMap<String, AttributeValue> =
-        item.expect("the types above hold texts, whole numbers and booleans only");
+        item.expect("serde_dynamo writes every type of the fields above");
     item.insert("pk".to_owned(), AttributeValue::S(partition.to_owned()));
     item
 }
@@ -245,6 +277,8 @@ mod tests {
             Some("J") if item.contains_key("work") => again::<JournalItem>,
             Some("P") => again::<MarkItem>,
             Some("S") => again::<SignatureItem>,
+            Some("E") if item.contains_key("events") => again::<FeedPageItem>,
+            Some("E") => again::<FeedHeadItem>,
             Some(_) => return None,
         };
         Some(rewrite(partition, item))
@@ -373,6 +407,8 @@ mod tests {
             ("Tenant", attributes::<TenantItem>()),
             ("Heartbeat", attributes::<HeartbeatItem>()),
             ("Progress of the stream", attributes::<StreamProgressItem>()),
+            ("Feed head", attributes::<FeedHeadItem>()),
+            ("Feed page", attributes::<FeedPageItem>()),
         ]);
         assert_eq!(listed(), types);
     }

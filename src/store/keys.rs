@@ -120,6 +120,11 @@ impl Keys {
         Partition(format!("{}#S", self.prefix))
     }
 
+    /// The pages of the feed, and its head.
+    pub(super) fn feed(&self) -> Partition {
+        Partition(format!("{}#E", self.prefix))
+    }
+
     /// The counters of one type.
     pub(super) fn counters(&self, resource_type: &ResourceType) -> Partition {
         Partition(format!("{}#C#{}", self.prefix, resource_type.name))
@@ -147,6 +152,47 @@ impl StackKeys {
 pub(super) fn tenant_of_journal(partition: &str) -> Option<TenantId> {
     let tenant = partition.strip_prefix("T#")?.strip_suffix("#J")?;
     TenantId::parse(tenant).ok()
+}
+
+/// What the items of a partition are to the reader of the table's stream.
+#[cfg(feature = "worker")]
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum StreamKey<'k> {
+    /// Resources of one type.
+    Resource {
+        tenant: TenantId,
+        type_name: &'k str,
+    },
+    /// Members of one set of a group.
+    Member {
+        tenant: TenantId,
+        group: &'k str,
+        set: &'k str,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// What the items of the partition with this key are.
+#[cfg(feature = "worker")]
+pub(super) fn stream_key(partition: &str) -> StreamKey<'_> {
+    let read = || {
+        let (tenant, rest) = partition.strip_prefix("T#")?.split_once('#')?;
+        let (tenant, (kind, rest)) = (TenantId::parse(tenant).ok()?, rest.split_once('#')?);
+        match kind {
+            "R" => {
+                let (type_name, _shard) = rest.rsplit_once('#')?;
+                Some(StreamKey::Resource { tenant, type_name })
+            }
+            "M" => {
+                let (rest, _shard) = rest.rsplit_once('#')?;
+                let (group, set) = rest.rsplit_once('#')?;
+                Some(StreamKey::Member { tenant, group, set })
+            }
+            _ => None,
+        }
+    };
+    read().unwrap_or(StreamKey::Other)
 }
 
 /// The sort key of the counter item in which this resource is counted.

@@ -11,8 +11,11 @@
 
 mod configuration;
 mod error;
+mod feed;
 mod groups;
 mod index_version;
+#[cfg(feature = "worker")]
+mod item_change;
 mod items;
 mod journal;
 mod key_range;
@@ -32,12 +35,17 @@ pub use configuration::{
     BuildingIndex, ConfigItem, Configuration, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig,
 };
 pub use error::StoreError;
+pub use feed::{Epoch, Feed, FeedHead, FeedPage, FeedState, PageKey};
 pub use groups::{
     Announcement, Announcements, ChangeAttempt, Groups, Guard, HeldAnnouncement, Look, Member,
     MemberChange, MemberPlan, Members, Membership, Memberships, Nesting, Pair, Part,
     WaitingAnnouncement,
 };
 pub use index_version::{IndexEntries, IndexVersion};
+#[cfg(feature = "worker")]
+pub use item_change::{
+    ItemChange, MemberItemChange, ResourceChange, ResourceImage, UnreadableChange,
+};
 #[cfg(feature = "worker")]
 pub use journal::JournalRecord;
 pub use journal::{Finished, Journal, LEASE_MILLIS, Unfinished};
@@ -136,6 +144,12 @@ impl TenantStore {
     #[must_use]
     pub fn signatures(&self) -> Signatures<'_> {
         Signatures::new(&self.table)
+    }
+
+    /// The log of what has changed.
+    #[must_use]
+    pub fn feed(&self) -> Feed<'_> {
+        Feed::new(&self.table)
     }
 
     /// Begins to load an empty directory in bulk.

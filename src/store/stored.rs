@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -281,6 +282,16 @@ pub(super) fn signed(number: i64) -> AttributeValue {
 /// A true attribute value.
 pub(super) fn yes() -> AttributeValue {
     AttributeValue::Bool(true)
+}
+
+/// An attribute value that is true or false.
+pub(super) fn boolean(value: bool) -> AttributeValue {
+    AttributeValue::Bool(value)
+}
+
+/// A binary attribute value.
+pub(super) fn bytes(bytes: Vec<u8>) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
 }
 
 /// An item in JSON. It may have texts and numbers only.

@@ -15,7 +15,7 @@ use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// The rooms, and for each the rooms that it may import. All may import `protocol`, which is a crate of
 /// its own and cannot import any of them.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     (
         "bin",
         &[
@@ -29,6 +29,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "clock",
         ],
     ),
+    ("feed", &["provider", "store", "identity", "clock"]),
     (
         "stack",
         &["http", "provider", "store", "tenant", "identity", "clock"],

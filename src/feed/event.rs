@@ -1,0 +1,247 @@
+//! An event: what a change is to those who follow the feed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::identity::{Cause, TenantId};
+use crate::protocol::datetime::DateTime;
+
+/// What has happened, such as `user.created`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventType(String);
+
+/// What has happened to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// It is new.
+    Created,
+    /// It has changed in a way that has no word of its own.
+    Updated,
+    /// It was not active and is now.
+    Activated,
+    /// It was active and is not any more.
+    Deactivated,
+    /// Its naming attribute has changed.
+    Renamed,
+    /// It is deleted.
+    Deleted,
+    /// It has a member.
+    MemberAdded,
+    /// It does not have a member.
+    MemberRemoved,
+}
+
+impl EventType {
+    /// The first event of every epoch.
+    pub const FEED_STARTED: &str = "feed.started";
+    /// Changes may be missing before it.
+    pub const FEED_GAP: &str = "feed.gap";
+    /// Nothing has changed for so long that the newest page would expire.
+    pub const FEED_IDLE: &str = "feed.idle";
+
+    /// The type of events about resources of this type: its name in lower case and the verb.
+    #[must_use]
+    pub fn of(resource_type: &str, verb: Verb) -> Self {
+        Self(format!("{}.{}", resource_type.to_lowercase(), verb.word()))
+    }
+
+    /// One of the types that are about no type of resource.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    /// The type as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Activated => "activated",
+            Self::Deactivated => "deactivated",
+            Self::Renamed => "renamed",
+            Self::Deleted => "deleted",
+            Self::MemberAdded => "member.added",
+            Self::MemberRemoved => "member.removed",
+        }
+    }
+}
+
+/// The resource that an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// The name of its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Its `id`.
+    pub id: String,
+    /// Its revision after the change: the number that `meta.version` begins with. `None` if the event
+    /// does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Its `externalId`, if it has one and the feed has values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+}
+
+/// The member that an event about a group names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberName {
+    /// The name of its resource type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Its `id`.
+    pub id: String,
+}
+
+/// The changed attributes by their full names: `active`, and of an extension
+/// `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department`.
+pub type Changes = BTreeMap<String, Changed>;
+
+/// A changed attribute, whole. With neither value the event only says that it has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Changed {
+    /// Its value before the change; `None` if it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// Its value after the change; `None` if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+/// What an event says, apart from its place in the feed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventBody {
+    /// What has happened.
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    /// When, in milliseconds since the Unix epoch. The table's stream tells it to the second.
+    pub time: u64,
+    /// The resource that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Subject>,
+    /// The member, where the event is about a membership.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<MemberName>,
+    /// What has changed, as far as it may be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
+    /// Whether `changes` has no values because the event would be too long.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub truncated: bool,
+    /// What events say that are about no change of a resource, such as `{"complete":true}`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub detail: Map<String, Value>,
+    /// Who made the change and why, if that is known.
+    #[serde(
+        default,
+        deserialize_with = "known_cause",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cause: Option<Cause>,
+}
+
+/// An event that is not in the feed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Its id: that of the record that it comes from, or made of its subject and occasion. No other event
+    /// of the epoch has it.
+    pub id: String,
+    /// What it says.
+    pub body: EventBody,
+}
+
+/// An event of the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its id.
+    pub id: String,
+    /// Its number: one more than that of the event before it in the epoch.
+    pub seq: u64,
+    /// Whose feed it is in.
+    pub tenant: TenantId,
+    /// What it says.
+    pub body: EventBody,
+}
+
+impl EventBody {
+    /// An event of this type and time that says nothing else yet.
+    #[must_use]
+    pub fn new(event_type: EventType, time: u64) -> Self {
+        Self {
+            event_type,
+            time,
+            resource: None,
+            member: None,
+            changes: None,
+            truncated: false,
+            detail: Map::new(),
+            cause: None,
+        }
+    }
+}
+
+impl Event {
+    /// The event as its readers get it.
+    ///
+    /// **Shape**: `{"id":…,"seq":…,"type":"user.updated","time":"2024-03-12T17:04:05.000Z","tenant":…,
+    /// "resource":{"type","id","version","externalId"},"changes":{"active":{"before":true,"after":false}},
+    /// "cause":{"request","credential","kind"}}`; `cause` is null if it is not known, and what does not
+    /// apply is left out.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let body = &self.body;
+        let mut json = Map::new();
+        let mut put = |name: &str, value: Value| json.insert(name.to_owned(), value);
+        put("id", json!(self.id));
+        put("seq", json!(self.seq));
+        put("type", json!(body.event_type));
+        put("time", json!(time_text(body.time)));
+        put("tenant", json!(self.tenant.as_str()));
+        if let Some(resource) = &body.resource {
+            put("resource", json!(resource));
+        }
+        if let Some(member) = &body.member {
+            put("member", json!(member));
+        }
+        if let Some(changes) = &body.changes {
+            put("changes", json!(changes));
+        }
+        if body.truncated {
+            put("truncated", json!(true));
+        }
+        if !body.detail.is_empty() {
+            put("detail", json!(body.detail));
+        }
+        put("cause", json!(body.cause));
+        Value::Object(json)
+    }
+}
+
+/// A time in milliseconds since the Unix epoch as text.
+fn time_text(millis: u64) -> String {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    let time = DateTime::from_unix_milliseconds(millis);
+    time.map_or_else(String::new, |time| time.to_string())
+}
+
+/// The cause, if this version knows its kind: a later one may have written the page.
+fn known_cause<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cause>, D::Error> {
+    let cause = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(cause).ok())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(value: &bool) -> bool {
+    !value
+}

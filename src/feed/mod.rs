@@ -1,0 +1,32 @@
+//! The feed: every change of a tenant's directory as an event, in one order.
+//!
+//! The table's stream brings each change of an item as a record. [`stream::handle`] makes events of the
+//! records and appends them to the log of their tenant, page by page. Readers follow the log from a
+//! [`Position`] on.
+//!
+//! - An event has the id of its record, and a page has the ids of its events. So a record that comes twice
+//!   gives one event.
+//! - A page is appended on the condition that no other process has appended one since the tail was read.
+//!   Whatever was derived or read for a page that was refused is derived and read again.
+//!
+//! It must not know HTTP, keys, or attributes of items.
+
+#[cfg(feature = "worker")]
+pub mod append;
+mod event;
+#[cfg(feature = "worker")]
+mod members;
+mod page;
+mod position;
+pub mod read;
+#[cfg(feature = "worker")]
+pub mod record;
+#[cfg(feature = "worker")]
+mod resource_events;
+#[cfg(feature = "worker")]
+pub mod stream;
+
+pub use event::{
+    Changed, Changes, Event, EventBody, EventType, MemberName, NewEvent, Subject, Verb,
+};
+pub use position::Position;

@@ -1,0 +1,90 @@
+//! A position in a feed: where a reader goes on.
+
+use std::fmt;
+
+use crate::store::{Epoch, FeedPage, PageKey};
+
+/// How many hexadecimal digits of a page's mark are in a position.
+const MARK_DIGITS: usize = 6;
+
+/// A place between two events. Readers get it as text and give it back; its parts are no promise.
+///
+/// **Shape**: `{epoch}.{number of the first event of its page}.{events of the page before it}.{mark}`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The page.
+    pub(super) page: PageKey,
+    /// How many events of the page come before the position.
+    pub(super) index: u64,
+    /// What tells the page from another one that has the same key in another copy of the table.
+    pub(super) mark: String,
+}
+
+impl Position {
+    /// The position behind this number of events of a page.
+    pub(super) fn within(page: &FeedPage, index: u64) -> Self {
+        Self {
+            page: page.key.clone(),
+            index,
+            mark: mark_of(page),
+        }
+    }
+
+    /// Reads a position; nothing if the text is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let (epoch, first) = (parts.next()?, parts.next()?);
+        let (index, mark) = (parts.next()?, parts.next()?);
+        let is_mark =
+            mark.len() == MARK_DIGITS && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if parts.next().is_some() || !is_mark {
+            return None;
+        }
+        let page = PageKey {
+            epoch: Epoch::parse(epoch)?,
+            first: number(first)?,
+        };
+        Some(Self {
+            page,
+            index: number(index)?,
+            mark: mark.to_owned(),
+        })
+    }
+
+    /// The number of the event behind the position.
+    pub(super) fn next_seq(&self) -> u64 {
+        self.page.first.saturating_add(self.index)
+    }
+
+    /// Whether this is the page that the position was made for.
+    pub(super) fn is_in(&self, page: &FeedPage) -> bool {
+        self.page == page.key && self.mark == mark_of(page)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PageKey { epoch, first } = &self.page;
+        write!(f, "{}.{first}.{}.{}", epoch.as_str(), self.index, self.mark)
+    }
+}
+
+/// A number in its one spelling.
+fn number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+/// Two tables that were one, until one of them was copied, have the same epoch, and may come to have
+/// different pages under the same key. The id of the first event tells them apart.
+fn mark_of(page: &FeedPage) -> String {
+    let id = page.ids.first().map_or("", String::as_str);
+    let mut hash: u32 = 0x811c_9dc5;
+    for byte in id.bytes() {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    let mut mark = format!("{hash:08x}");
+    mark.truncate(MARK_DIGITS);
+    mark
+}

@@ -1,0 +1,1 @@
+//! The event of a resource's record.

@@ -1,0 +1,221 @@
+//! The feed of one tenant: a log of pages, each one item, and the head that says what the feed is.
+//!
+//! - A page is put on the condition that no page has its key, and the key has the number of the page's
+//!   first event. So of two processes that append behind the same page, one is refused.
+//! - The head comes after every page in the order of the keys. So one Query gives the head and the
+//!   newest pages.
+//!
+//! It must not know what an event is.
+
+mod epoch;
+mod page;
+
+use super::error::StoreError;
+use super::items::{self, FeedHeadItem};
+use super::key_range::{EVERY_KEY, KeyRange};
+use super::stored::{self, Item, n, s};
+use super::table::Table;
+use super::table::query::{Order, ProjectedAttributes, Query, Window};
+use super::table::write::{Condition, Put, Update};
+
+pub use epoch::Epoch;
+pub use page::{FeedPage, PageKey};
+
+/// The sort key of the head. It comes after every epoch, which consists of hexadecimal digits.
+const HEAD: &str = "head";
+/// The `kind` of the head.
+const HEAD_KIND: &str = "EH";
+
+/// Whether a tenant's changes go into its feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedState {
+    /// They do.
+    Live,
+    /// The tenant is deleted. Records of the stream that are still on their way give no events.
+    Deleted,
+}
+
+/// What a feed is. There is one for each tenant that has ever had a feed, and it is never removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedHead {
+    /// Whether the tenant's changes go into the feed.
+    pub state: FeedState,
+    /// How often a tenant of this name was created, from 1.
+    pub generation: u64,
+    /// When this generation began, in milliseconds since the Unix epoch.
+    pub since: u64,
+    /// The current epoch. Positions of other epochs lead nowhere.
+    pub epoch: Epoch,
+    /// Whether the epoch has every change since the tenant was created.
+    pub is_complete: bool,
+    /// The label of the table's stream whose records the epoch began with, if one is known.
+    pub stream: Option<String>,
+}
+
+/// The feed of one tenant.
+#[derive(Clone, Copy)]
+pub struct Feed<'t> {
+    table: &'t Table,
+}
+
+impl<'t> Feed<'t> {
+    pub(super) fn new(table: &'t Table) -> Self {
+        Self { table }
+    }
+
+    /// The head, and the newest pages, at most `limit` and the newest first. Pages of earlier epochs may
+    /// follow those of the current one. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn tail(self, limit: usize) -> Result<(Option<FeedHead>, Vec<FeedPage>), StoreError> {
+        let mut items = self.items(&EVERY_KEY, limit + 1, Order::Descending).await?;
+        let is_head = |item: &Item| item.get("sk") == Some(&s(HEAD));
+        let head = match items.first().is_some_and(is_head) {
+            true => Some(FeedHead::read(items.remove(0))?),
+            false => None,
+        };
+        let mut pages = pages(items)?;
+        pages.truncate(limit);
+        Ok((head, pages))
+    }
+
+    /// The pages before this one, of its epoch and earlier ones: at most `limit` and the newest first.
+    /// One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn before(self, key: &PageKey, limit: usize) -> Result<Vec<FeedPage>, StoreError> {
+        let range = KeyRange::less(&key.sort_key());
+        pages(self.items(&range, limit, Order::Descending).await?)
+    }
+
+    /// The pages of one epoch from this key on: at most `limit` and the oldest first. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn from(self, key: &PageKey, limit: usize) -> Result<Vec<FeedPage>, StoreError> {
+        let range = KeyRange::at_least(&key.sort_key()).and(key.epoch.range());
+        pages(self.items(&range, limit, Order::Ascending).await?)
+    }
+
+    /// Appends a page. False if there is a page with its key, which may be this one: an attempt whose
+    /// answer was lost meets its own page. One call, one write unit for each KB of the page.
+    ///
+    /// # Errors
+    /// `Unavailable`, after which the page may be there or not; `Backend`.
+    pub async fn append(self, page: &FeedPage) -> Result<bool, StoreError> {
+        let partition = self.table.keys().feed();
+        let put = Put::new(items::to_item(partition.as_str(), page.to_item()));
+        let is_new = Condition::new("attribute_not_exists(pk)");
+        put.when(is_new).send(self.table).await
+    }
+
+    /// Writes other events into a page, which keeps its numbers and ids. False if the page is gone, or
+    /// was rewritten since it was read. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, after which the page may be rewritten or not; `Backend`.
+    pub async fn rewrite(self, page: &FeedPage, events: Vec<u8>) -> Result<bool, StoreError> {
+        let key = self.table.keys().feed().key(page.key.sort_key());
+        let mut update = Update::unnamed(key);
+        update
+            .require("attribute_exists(pk)")
+            .set("events = :events, rewritten = :next")
+            .value(":events", stored::bytes(events))
+            .value(":next", n(page.rewritten + 1));
+        match page.rewritten {
+            0 => update.require("attribute_not_exists(rewritten)"),
+            seen => update.require("rewritten = :seen").value(":seen", n(seen)),
+        };
+        update.send_if(self.table).await
+    }
+
+    /// Writes the head in place of the one that was read; `None` if there was none. False if another
+    /// process has written it since. One call, one write unit.
+    ///
+    /// # Errors
+    /// `Unavailable`, after which the head may be written or not; `Backend`.
+    pub async fn put_head(
+        self,
+        seen: Option<&FeedHead>,
+        head: &FeedHead,
+    ) -> Result<bool, StoreError> {
+        let mut update = Update::unnamed(self.table.keys().feed().key(HEAD));
+        update
+            .set("#kind = :kind, #state = :state, #generation = :generation, since = :since")
+            .set("epoch = :epoch, complete = :complete")
+            .name("#kind", "kind")
+            .name("#state", "state")
+            .name("#generation", "generation")
+            .value(":kind", s(HEAD_KIND))
+            .value(":state", s(head.state.name()))
+            .value(":generation", n(head.generation))
+            .value(":since", n(head.since))
+            .value(":epoch", s(head.epoch.as_str()))
+            .value(":complete", stored::boolean(head.is_complete));
+        match &head.stream {
+            Some(stream) => update
+                .set("#stream = :stream")
+                .name("#stream", "stream")
+                .value(":stream", s(stream)),
+            None => &mut update,
+        };
+        match seen {
+            None => update.require("attribute_not_exists(pk)"),
+            Some(seen) => update
+                .require("epoch = :seenEpoch AND #state = :seenState")
+                .value(":seenEpoch", s(seen.epoch.as_str()))
+                .value(":seenState", s(seen.state.name())),
+        };
+        update.send_if(self.table).await
+    }
+
+    async fn items(
+        self,
+        range: &KeyRange,
+        limit: usize,
+        order: Order,
+    ) -> Result<Vec<Item>, StoreError> {
+        let partition = self.table.keys().feed();
+        let window = Window {
+            limit: Some(limit),
+            order,
+            ..Window::default()
+        };
+        let query = Query::new(&partition, range, ProjectedAttributes::All).within(window);
+        Ok(query.page(self.table).await?.items)
+    }
+}
+
+fn pages(items: Vec<Item>) -> Result<Vec<FeedPage>, StoreError> {
+    items.into_iter().map(FeedPage::read).collect()
+}
+
+impl FeedHead {
+    fn read(item: Item) -> Result<Self, StoreError> {
+        let item: FeedHeadItem = items::from_item(item)?;
+        Ok(Self {
+            state: FeedState::named(&item.state).ok_or_else(|| stored::malformed("state"))?,
+            generation: item.generation,
+            since: item.since,
+            epoch: Epoch::parse(&item.epoch).ok_or_else(|| stored::malformed("epoch"))?,
+            is_complete: item.complete,
+            stream: item.stream,
+        })
+    }
+}
+
+impl FeedState {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let states = [Self::Live, Self::Deleted];
+        states.into_iter().find(|state| state.name() == name)
+    }
+}

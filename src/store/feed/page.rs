@@ -1,0 +1,87 @@
+//! A page of a feed as an item.
+
+use serde_bytes::ByteBuf;
+
+use super::Epoch;
+use crate::store::error::StoreError;
+use crate::store::items::{self, FeedPageItem};
+use crate::store::keys::SEPARATOR;
+use crate::store::stored::{self, Item};
+
+/// The `kind` of a page.
+const PAGE_KIND: &str = "E";
+
+/// Which page of a feed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageKey {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The number of the page's first event.
+    pub first: u64,
+}
+
+/// A page of a feed: the events of one append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedPage {
+    /// Which one it is.
+    pub key: PageKey,
+    /// The number of its last event.
+    pub last: u64,
+    /// When it was made, in milliseconds since the Unix epoch; never before the page before it.
+    pub time: u64,
+    /// The ids of its events, in order.
+    pub ids: Vec<String>,
+    /// Its events, as the feed packs them.
+    pub events: Vec<u8>,
+    /// The number of the stack's last gap that the feed has reported, up to and with this page.
+    pub gap: u64,
+    /// When it stops counting, in seconds since the Unix epoch. The table removes it some time later.
+    pub expires: u64,
+    /// How often its events were rewritten.
+    pub rewritten: u64,
+}
+
+impl PageKey {
+    /// The sort key: of fixed width, so that keys are in the order of the numbers.
+    pub(super) fn sort_key(&self) -> String {
+        format!("{}{SEPARATOR}{:020}", self.epoch.as_str(), self.first)
+    }
+
+    fn read(sort_key: &str) -> Option<Self> {
+        let (epoch, first) = sort_key.split_once(SEPARATOR)?;
+        Some(Self {
+            epoch: Epoch::parse(epoch)?,
+            first: first.parse().ok()?,
+        })
+    }
+}
+
+impl FeedPage {
+    pub(super) fn to_item(&self) -> FeedPageItem {
+        FeedPageItem {
+            sk: self.key.sort_key(),
+            kind: PAGE_KIND.to_owned(),
+            last: self.last,
+            time: self.time,
+            ids: self.ids.clone(),
+            events: ByteBuf::from(self.events.clone()),
+            gap: self.gap,
+            expires: self.expires,
+            rewritten: Some(self.rewritten).filter(|&times| times > 0),
+        }
+    }
+
+    pub(super) fn read(item: Item) -> Result<Self, StoreError> {
+        let item: FeedPageItem = items::from_item(item)?;
+        Ok(Self {
+            key: PageKey::read(&item.sk).ok_or_else(|| stored::malformed("sk"))?,
+            last: item.last,
+            time: item.time,
+            ids: item.ids,
+            events: item.events.into_vec(),
+            gap: item.gap,
+            expires: item.expires,
+            rewritten: item.rewritten.unwrap_or(0),
+        })
+    }
+}
