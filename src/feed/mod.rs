@@ -29,4 +29,6 @@ pub mod stream;
 pub use event::{
     Changed, Changes, Event, EventBody, EventType, MemberName, NewEvent, Subject, Verb,
 };
+#[cfg(feature = "worker")]
+pub use members::Announcer;
 pub use position::Position;

@@ -1,1 +1,169 @@
-//! Memberships: who is in which group, reported as it is and not as it came about.
+//! Memberships: which resources are in which groups, reported as it is and not as it came about.
+//!
+//! The items of one membership move between sets, partitions and shards of the stream, so the order in
+//! which their records come says nothing. For each record the stream function looks at the table, and the
+//! event says what the table says. A look counts only for a page that is put behind the page that was the
+//! newest one before the look. So the last event about a membership is true.
+//!
+//! A set that was filled before it became the current one has records that gave no events. When the record
+//! of its group comes, an announcement is written into the journal, and then the members of the set are
+//! gone through ([`announce`]).
+
+mod announce;
+
+use std::collections::BTreeMap;
+
+pub use announce::Announcer;
+pub(super) use announce::begin;
+
+use super::event::{EventBody, EventType, MemberName, NewEvent, Subject, Verb};
+use crate::protocol::schema::Registry;
+use crate::store::{Look, MemberItemChange, Pair, StoreError, TenantStore};
+
+/// What the table said of the memberships that some records are about.
+pub(super) struct Looks {
+    /// The name of the tenant's type of groups.
+    group_type: String,
+    looks: BTreeMap<Pair, Look>,
+}
+
+impl Looks {
+    /// Looks at the memberships that these changes are about, two rounds of calls in all.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub(super) async fn at(
+        store: &TenantStore,
+        changes: impl Iterator<Item = &MemberItemChange>,
+        types: &Registry,
+    ) -> Result<Self, StoreError> {
+        let told = changes.filter(|change| change.was_there != change.is_there);
+        Self::at_pairs(store, told.map(pair), types).await
+    }
+
+    /// Looks at these memberships.
+    async fn at_pairs(
+        store: &TenantStore,
+        pairs: impl Iterator<Item = Pair>,
+        types: &Registry,
+    ) -> Result<Self, StoreError> {
+        let group_type = types.group_type().map(|found| found.name.clone());
+        Ok(Self {
+            group_type: group_type.unwrap_or_default(),
+            looks: store.members().look(pairs.collect(), types).await?,
+        })
+    }
+
+    /// The event of a change of a member's item, whose record has this id and time; `None` if there is
+    /// nothing to say. The change must be one of those that were looked at.
+    pub(super) fn event(&self, id: &str, time: u64, change: &MemberItemChange) -> Option<NewEvent> {
+        let pair = pair(change);
+        let verb = verb(change, self.looks.get(&pair)?)?;
+        let mut event = self.event_of(&pair, verb, id.to_owned(), time);
+        if verb == Verb::MemberAdded && change.is_there {
+            // Only the item of a member says who wrote it. What is left of a removed one says who once
+            // added the member.
+            event.body.cause.clone_from(&change.cause);
+        }
+        Some(event)
+    }
+
+    /// The event that says this of a membership.
+    fn event_of(&self, pair: &Pair, verb: Verb, id: String, time: u64) -> NewEvent {
+        let event_type = EventType::of(&self.group_type, verb);
+        NewEvent {
+            id,
+            body: EventBody {
+                resource: Some(Subject {
+                    type_name: self.group_type.clone(),
+                    id: pair.group.clone(),
+                    version: None,
+                    external_id: None,
+                }),
+                member: Some(MemberName {
+                    type_name: pair.member_type.clone(),
+                    id: pair.member.clone(),
+                }),
+                ..EventBody::new(event_type, time)
+            },
+        }
+    }
+}
+
+/// The membership that a change of a member's item is about.
+fn pair(change: &MemberItemChange) -> Pair {
+    Pair {
+        group: change.group.clone(),
+        member: change.member.clone(),
+        member_type: change.member_type.clone(),
+    }
+}
+
+/// What there is to say of a membership after a change of a member's item.
+///
+/// | the table now | the item is new | the item is gone |
+/// |---|---|---|
+/// | the group is gone | - | - |
+/// | the item's set is the current one | what is true now | what is true now |
+/// | it is another set, and the resource is a member | - | - |
+/// | it is another set, and the resource is no member | - | removed |
+///
+/// An item of another set that is new may be of a set that never becomes the current one. If it does
+/// become the current one, its group's record leads to an announcement. An item of another set that is
+/// gone may be the last trace of a member of a set that was replaced.
+fn verb(change: &MemberItemChange, look: &Look) -> Option<Verb> {
+    let Look::Group { set, is_member } = look else {
+        // The event that says that the group is deleted ends all its memberships.
+        return None;
+    };
+    match (change.was_there, change.is_there) {
+        // A stamp or a display name has changed.
+        (true, true) | (false, false) => None,
+        _ if *set == change.set => Some(match is_member {
+            true => Verb::MemberAdded,
+            false => Verb::MemberRemoved,
+        }),
+        (true, false) if !is_member => Some(Verb::MemberRemoved),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::TenantId;
+
+    fn change(set: &str, was_there: bool, is_there: bool) -> MemberItemChange {
+        MemberItemChange {
+            tenant: TenantId::parse("acme").unwrap(),
+            group: "g".to_owned(),
+            set: set.to_owned(),
+            member: "u".to_owned(),
+            member_type: "User".to_owned(),
+            was_there,
+            is_there,
+            cause: None,
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_table_holds() {
+        let look = |is_member| Look::Group {
+            set: "current".to_owned(),
+            is_member,
+        };
+        let (added, removed) = (Some(Verb::MemberAdded), Some(Verb::MemberRemoved));
+        for (set, look, when_new, when_gone) in [
+            ("current", Look::NoGroup, None, None),
+            ("current", look(true), added, added),
+            ("current", look(false), removed, removed),
+            ("other", look(true), None, None),
+            ("other", look(false), None, removed),
+        ] {
+            let told = |was, is| verb(&change(set, was, is), &look);
+            assert_eq!(told(false, true), when_new, "{set} {look:?} new");
+            assert_eq!(told(true, false), when_gone, "{set} {look:?} gone");
+            assert_eq!(told(true, true), None, "{set} {look:?} stamped anew");
+        }
+    }
+}

@@ -6,10 +6,12 @@
 //! gives it the members part by part.
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::job;
 use super::look::Pair;
 use super::set::{MemberSet, is_filled_before};
+use crate::identity::Cause;
 use crate::store::TenantStore;
 use crate::store::error::StoreError;
 use crate::store::items::{self, MemberItem};
@@ -43,6 +45,9 @@ pub struct Announcement {
     /// The member in that partition after which to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<String>,
+    /// Who made the set the current one and why, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// How many processes have begun this part.
     #[serde(default)]
     pub attempts: u32,
@@ -73,6 +78,7 @@ impl Announcement {
             replaced: replaced.filter(|old| old.about <= MAX_COMPARED).cloned(),
             shard: 0,
             after: None,
+            cause: None,
             attempts: 0,
         })
     }
@@ -161,9 +167,10 @@ pub struct HeldAnnouncement {
     pub announcement: Announcement,
     table: Table,
     lease: Lease,
+    lease_until: u64,
 }
 
-/// An announcement that no process holds.
+/// An announcement that no process holds, or whose holder takes it over from itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingAnnouncement {
     entry: String,
@@ -217,6 +224,7 @@ impl<'t> Announcements<'t> {
         let announcement = job::announcement(&taken.text)?;
         let mut held = HeldAnnouncement {
             table: taken.leased(self.table),
+            lease_until: taken.lease_until,
             lease: taken.lease,
             announcement,
         };
@@ -235,6 +243,21 @@ impl HeldAnnouncement {
     #[must_use]
     pub fn store(&self) -> TenantStore {
         TenantStore::new(self.table.clone())
+    }
+
+    /// Whether the lease, or the time of this process, is too short for another call.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.table.deadline() <= Instant::now()
+    }
+
+    /// The same announcement, to be taken over with a new lease.
+    #[must_use]
+    pub fn waiting(self) -> WaitingAnnouncement {
+        WaitingAnnouncement {
+            entry: self.lease.entry,
+            lease_until: self.lease_until,
+        }
     }
 
     /// Writes down what is left.

@@ -75,7 +75,7 @@ pub(in crate::store) struct Taken {
     /// The text of its head.
     pub(in crate::store) text: String,
     stage: Stage,
-    lease_until: u64,
+    pub(in crate::store) lease_until: u64,
 }
 
 /// The journal of one tenant.
