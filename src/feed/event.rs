@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::brake::Access;
 use crate::identity::{Cause, TenantId};
 use crate::protocol::datetime::DateTime;
 
@@ -41,6 +42,8 @@ impl EventType {
     pub const FEED_GAP: &str = "feed.gap";
     /// Nothing has changed for so long that the newest page would expire.
     pub const FEED_IDLE: &str = "feed.idle";
+    /// More users than usual have lost their access.
+    pub const TENANT_BRAKE: &str = "tenant.brake";
 
     /// The type of events about resources of this type: its name in lower case and the verb.
     #[must_use]
@@ -62,6 +65,18 @@ impl EventType {
 }
 
 impl Verb {
+    /// Every verb.
+    pub const ALL: [Self; 8] = [
+        Self::Created,
+        Self::Updated,
+        Self::Activated,
+        Self::Deactivated,
+        Self::Renamed,
+        Self::Deleted,
+        Self::MemberAdded,
+        Self::MemberRemoved,
+    ];
+
     fn word(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -159,6 +174,8 @@ pub struct NewEvent {
     pub id: String,
     /// What it says.
     pub body: EventBody,
+    /// What it does to who has access, which the brake counts. The feed does not keep it.
+    pub access: Option<Access>,
 }
 
 /// An event of the feed.

@@ -13,6 +13,7 @@
 
 #[cfg(feature = "worker")]
 pub mod append;
+pub mod brake;
 mod event;
 #[cfg(feature = "worker")]
 mod members;
@@ -25,6 +26,7 @@ pub mod record;
 mod resource_events;
 #[cfg(feature = "worker")]
 pub mod stream;
+mod wanted;
 
 pub use event::{
     Changed, Changes, Event, EventBody, EventType, MemberName, NewEvent, Subject, Verb,
@@ -32,3 +34,4 @@ pub use event::{
 #[cfg(feature = "worker")]
 pub use members::Announcer;
 pub use position::Position;
+pub use wanted::Wanted;

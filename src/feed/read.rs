@@ -1,9 +1,13 @@
 //! Reads a feed from a position on.
 
+use std::fmt;
+
+use super::brake::Hold;
 use super::event::{Event, EventType};
 use super::position::Position;
 use crate::identity::TenantId;
 use crate::protocol::error::Error;
+use crate::protocol::profile::Switches;
 use crate::store::TenantStore;
 
 /// Where a reader begins.
@@ -15,6 +19,61 @@ pub enum After {
     Beginning,
     /// Behind the newest event.
     Now,
+}
+
+impl After {
+    /// The name of [`After::Beginning`].
+    const BEGINNING: &str = "beginning";
+    /// The name of [`After::Now`].
+    const NOW: &str = "now";
+
+    /// Reads what a reader sends; nothing if it is neither a position nor a name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            Self::BEGINNING => Some(Self::Beginning),
+            Self::NOW => Some(Self::Now),
+            position => Position::parse(position).map(Self::Position),
+        }
+    }
+}
+
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Position(position) => position.fmt(f),
+            Self::Beginning => f.write_str(Self::BEGINNING),
+            Self::Now => f.write_str(Self::NOW),
+        }
+    }
+}
+
+impl From<ReadError> for Error {
+    /// What to do about a position that leads nowhere any more is the same in each case. The reasons differ.
+    fn from(error: ReadError) -> Self {
+        let reason = match error {
+            ReadError::Failed(error) => return error,
+            ReadError::Gone(gone) => gone.reason(),
+        };
+        Self::gone(format!(
+            "{reason}. Get the position of `after=now`, list all resources again, then go on from there"
+        ))
+    }
+}
+
+impl Gone {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::OtherEpoch => {
+                "The feed has begun anew since this position, because the table was restored or the \
+                 tenant was made again"
+            }
+            Self::Expired => {
+                "The events behind this position are older than the feed keeps them (eventDays)"
+            }
+            Self::NoSuchPlace => "There is no such position in this feed",
+        }
+    }
 }
 
 /// How much a reader gets at once; reading stops at whichever is reached first.
@@ -37,6 +96,8 @@ pub struct Part {
     pub behind: u64,
     /// The number of the stack's last gap that the feed has reported.
     pub gap: u64,
+    /// What the brake holds back, if it does. Those events are among the ones behind `next`.
+    pub held: Option<Hold>,
 }
 
 /// Why there is nothing to read.
@@ -60,7 +121,8 @@ pub enum Gone {
 }
 
 /// Reads a part of a tenant's feed: the events of the types that `wanted` takes. One call where the reader
-/// is at the newest page, otherwise two.
+/// is at the newest page, otherwise two. `brake` has the tenant's switches. Without it the
+/// reader gets what the brake holds back, too.
 ///
 /// # Errors
 /// [`ReadError`].
@@ -70,12 +132,14 @@ pub async fn read(
     after: &After,
     limits: Limits,
     wanted: impl Fn(&EventType) -> bool,
+    brake: Option<&Switches>,
 ) -> Result<Part, ReadError> {
-    let _ = (tenant, store, after, limits, wanted);
+    let _ = (tenant, store, after, limits, wanted, brake);
     Ok(Part {
         events: Vec::new(),
         next: After::Beginning,
         behind: 0,
         gap: 0,
+        held: None,
     })
 }

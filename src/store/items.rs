@@ -190,6 +190,8 @@ pub(super) struct FeedHeadItem {
     pub(super) complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stream: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) released: Option<u64>,
 }
 
 /// A page of a feed.
@@ -203,6 +205,7 @@ pub(super) struct FeedPageItem {
     pub(super) ids: Vec<String>,
     pub(super) events: ByteBuf,
     pub(super) gap: u64,
+    pub(super) tally: String,
     pub(super) expires: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rewritten: Option<u64>,

@@ -253,6 +253,10 @@ impl Source for Gap<'_> {
             ..EventBody::new(event_type, self.now)
         };
         let id = Uuid::now_v7().simple().to_string();
-        Ok(vec![NewEvent { id, body }])
+        Ok(vec![NewEvent {
+            id,
+            body,
+            access: None,
+        }])
     }
 }

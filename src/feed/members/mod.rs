@@ -86,6 +86,7 @@ impl Looks {
                 }),
                 ..EventBody::new(event_type, time)
             },
+            access: None,
         }
     }
 }

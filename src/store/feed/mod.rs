@@ -50,6 +50,8 @@ pub struct FeedHead {
     pub is_complete: bool,
     /// The label of the table's stream whose records the epoch began with, if one is known.
     pub stream: Option<String>,
+    /// The time of the newest page, in milliseconds since the Unix epoch, whose hold is released.
+    pub released: Option<u64>,
 }
 
 /// The feed of one tenant.
@@ -171,6 +173,26 @@ impl<'t> Feed<'t> {
         update.send_if(self.table).await
     }
 
+    /// Writes down that what was held at this time, in milliseconds since the Unix epoch, is released. False
+    /// if there is no feed. One call, one write unit.
+    ///
+    /// # Errors
+    /// `Unavailable`, after which it may be released or not; `Backend`.
+    pub async fn release(self, held: u64) -> Result<bool, StoreError> {
+        let mut update = Update::unnamed(self.table.keys().feed().key(HEAD));
+        update
+            .require("attribute_exists(pk)")
+            .set("released = :held")
+            .value(":held", n(held));
+        update.send_if(self.table).await
+    }
+
+    /// The time by the clock of this process, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now(self) -> u64 {
+        self.table.now_millis()
+    }
+
     async fn items(
         self,
         range: &KeyRange,
@@ -202,6 +224,7 @@ impl FeedHead {
             epoch: Epoch::parse(&item.epoch).ok_or_else(|| stored::malformed("epoch"))?,
             is_complete: item.complete,
             stream: item.stream,
+            released: item.released,
         })
     }
 }

@@ -35,6 +35,8 @@ pub struct FeedPage {
     pub events: Vec<u8>,
     /// The number of the stack's last gap that the feed has reported, up to and with this page.
     pub gap: u64,
+    /// What the feed has counted up to and with this page, as the feed writes it.
+    pub tally: String,
     /// When it stops counting, in seconds since the Unix epoch. The table removes it some time later.
     pub expires: u64,
     /// How often its events were rewritten.
@@ -66,6 +68,7 @@ impl FeedPage {
             ids: self.ids.clone(),
             events: ByteBuf::from(self.events.clone()),
             gap: self.gap,
+            tally: self.tally.clone(),
             expires: self.expires,
             rewritten: Some(self.rewritten).filter(|&times| times > 0),
         }
@@ -80,6 +83,7 @@ impl FeedPage {
             ids: item.ids,
             events: item.events.into_vec(),
             gap: item.gap,
+            tally: item.tally,
             expires: item.expires,
             rewritten: item.rewritten.unwrap_or(0),
         })
