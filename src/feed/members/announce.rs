@@ -57,11 +57,9 @@ pub(in crate::feed) async fn begin(
 fn announcement_of(change: &ResourceChange) -> Option<Announcement> {
     let after = change.after.as_ref().filter(|after| !after.is_deleted)?;
     let before = change.before.as_ref().map(|before| &before.stored);
-    let announcement = Announcement::of_change(before, &after.stored)?;
-    Some(Announcement {
-        cause: after.cause.clone(),
-        ..announcement
-    })
+    let mut announcement = Announcement::of_change(before, &after.stored)?;
+    announcement.cause.clone_from(&after.cause);
+    Some(announcement)
 }
 
 /// Makes the announcements that the journal of a tenant holds.
