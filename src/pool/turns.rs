@@ -20,14 +20,14 @@ pub struct Turns {
 type Tenants = HashMap<TenantId, Arc<Semaphore>>;
 
 /// A turn that was taken; it ends when this value is dropped.
-// The fields are dropped in this order: `Place` must see that the permit's reference is gone.
+// The fields are dropped in this order: `SemaphoreUse` must see that the permit's reference is gone.
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
-    _place: Place,
+    _semaphore_use: SemaphoreUse,
 }
 
 /// The use of a tenant's semaphore, by a turn or by a request that waits for one.
-struct Place {
+struct SemaphoreUse {
     tenants: Arc<Mutex<Tenants>>,
     tenant: TenantId,
     semaphore: Arc<Semaphore>,
@@ -66,17 +66,19 @@ impl Turns {
     }
 
     async fn take_some(&self, tenant: &TenantId, count: usize) -> Turn {
-        let place = self.place(tenant);
+        let semaphore_use = self.semaphore(tenant);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&place.semaphore).acquire_many_owned(count).await;
+        let permit = Arc::clone(&semaphore_use.semaphore)
+            .acquire_many_owned(count)
+            .await;
         Turn {
             // An error means that the semaphore was closed, which nothing does.
             _permit: permit.ok(),
-            _place: place,
+            _semaphore_use: semaphore_use,
         }
     }
 
-    fn place(&self, tenant: &TenantId) -> Place {
+    fn semaphore(&self, tenant: &TenantId) -> SemaphoreUse {
         let mut tenants = lock(&self.tenants);
         let semaphore = match tenants.get(tenant) {
             Some(semaphore) => Arc::clone(semaphore),
@@ -86,7 +88,7 @@ impl Turns {
                 semaphore
             }
         };
-        Place {
+        SemaphoreUse {
             tenants: Arc::clone(&self.tenants),
             tenant: tenant.clone(),
             semaphore,
@@ -94,7 +96,7 @@ impl Turns {
     }
 }
 
-impl Drop for Place {
+impl Drop for SemaphoreUse {
     fn drop(&mut self) {
         let mut tenants = lock(&self.tenants);
         // Every reference but the map's and this one belongs to another place or its permit. New ones

@@ -101,8 +101,8 @@ async fn closure(
     scope: &RequestScope,
     group_type: &ResourceType,
     memberships: &[Membership],
-) -> Result<Known> {
-    let mut known = Known::default();
+) -> Result<ReachedGroups> {
+    let mut known = ReachedGroups::default();
     let mut wanted: HashSet<String> = memberships
         .iter()
         .map(|membership| membership.group.clone())
@@ -139,12 +139,12 @@ async fn closure(
 
 /// Groups that were read, and the groups they are members of, by the inner group.
 #[derive(Default)]
-struct Known {
+struct ReachedGroups {
     groups: HashMap<String, Stored>,
     parents: HashMap<String, Vec<Membership>>,
 }
 
-impl Known {
+impl ReachedGroups {
     /// Whether the membership counts in its group as that was read.
     fn counts(&self, membership: &Membership) -> bool {
         let group = self.groups.get(&membership.group);
