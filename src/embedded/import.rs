@@ -1,5 +1,5 @@
 //! Writes items in bulk: in transactions of thousands, without a stream record for each, and without
-//! waiting for the disk in between. After a crash the table is not usable.
+//! waiting for the disk in between. After a crash the table must be discarded.
 
 use dynoxide::{AttributeValue, Database, ImportOptions, Item};
 use serde_json::Value;
