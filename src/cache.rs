@@ -1,11 +1,9 @@
-//! A cache of values that are read from a source, by key, so that requests seldom wait for the
-//! source.
+//! Values that were read from a source, kept by key, so that a request seldom waits for one.
 //!
-//! A value is used for some time and is then read again. Only one request at a time reads it, and
-//! other requests wait for that read. While the source is out of reach, the last value may be used
-//! longer. Each user of the cache sets these times and the number of values ([`Limits`]).
-//!
-//! It must not know what the values are.
+//! A value serves for a while and is then read again, by one request at a time: the others wait for
+//! that read. While the source is out of reach the last value may go on serving. How long, and how
+//! many values are kept, is for each use to say ([`Limits`]). What the values are, this module must
+//! not know.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -15,45 +13,42 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Clock;
 use crate::protocol::error::Error;
 
-/// How long values are used, how often they are read, and how many are kept.
+/// How long values serve, how often they are read, and how many are kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// The name of a value at the beginning of a sentence, for the log.
+    /// What a value is, at the beginning of a sentence in the log.
     pub(crate) what: &'static str,
-    /// How long a value is used before it is read again, in milliseconds since the beginning of its
-    /// read.
+    /// How long a value serves before it is read again, in milliseconds from the beginning of the
+    /// read that brought it.
     pub(crate) fresh_millis: u64,
-    /// How long a value is used if it cannot be read again, in milliseconds since the beginning of
-    /// its read.
+    /// How long a value serves if it cannot be read again, counted in the same way.
     pub(crate) stale_millis: u64,
-    /// How long after a failed read no other read is tried, in milliseconds.
+    /// How long after a failed read the source is left alone, in milliseconds.
     pub(crate) retry_millis: u64,
-    /// The number of early reads of one value ([`Freshness::Since`]) that may follow each other
-    /// without a pause.
+    /// How many early reads of one value ([`Freshness::Since`]) may follow each other at once.
     pub(crate) early_reads: u64,
-    /// The pause between further early reads of one value, in milliseconds.
+    /// After that many, how far apart early reads of one value are, in milliseconds.
     pub(crate) early_interval_millis: u64,
-    /// The largest number of values. If there is no room for another one, the value that was used
-    /// longest ago is removed.
+    /// How many values are kept; the one that was asked for longest ago makes room.
     pub(crate) max_keys: usize,
 }
 
 /// How recent a value has to be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Freshness {
-    /// Its read must be no older than [`Limits::fresh_millis`].
+    /// As recent as [`Limits::fresh_millis`] says.
     Usual,
-    /// Its read must not have begun before this time, in milliseconds since the Unix epoch. After
-    /// too many early reads an older value is returned nevertheless.
+    /// Read no earlier than this, in milliseconds since the Unix epoch, unless there were too many
+    /// early reads already.
     Since(u64),
 }
 
-/// Why there is no value to return.
+/// Why there is no value to serve.
 #[derive(Debug)]
 pub(crate) enum Unread<E> {
     /// The read failed.
     Failed(E),
-    /// A read has failed less than [`Limits::retry_millis`] ago, so no other was tried.
+    /// Another read failed less than [`Limits::retry_millis`] ago, so no read was tried.
     Resting,
 }
 
@@ -66,14 +61,14 @@ impl From<Unread<Error>> for Error {
     }
 }
 
-/// A cache of values by key.
+/// Values of one kind by key.
 pub(crate) struct Cache<K, V> {
     limits: Limits,
     clock: Arc<dyn Clock>,
     slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
 }
 
-/// The value of one key, and its reads.
+/// What is known of one key.
 struct Slot<V> {
     state: Mutex<State<V>>,
     /// Held while the value is read.
@@ -87,12 +82,11 @@ struct State<V> {
     read_millis: u64,
     /// When the last read failed, unless one has succeeded since.
     failed_millis: Option<u64>,
-    /// The time up to which the early reads so far would reach if each took
-    /// [`Limits::early_interval_millis`].
+    /// Until when the early reads so far are spread out at their interval.
     early_until_millis: u64,
 }
 
-/// What the cache does about a value that is asked for.
+/// What can be said of a value without reading it.
 enum Answer<V> {
     Serve(Arc<V>),
     Refuse,
@@ -108,11 +102,11 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
         }
     }
 
-    /// The value of `key`. If it has to be read, `read` reads it; otherwise `read` is dropped before
-    /// it has begun.
+    /// The value of `key`, which `read` brings if it has to be read. Otherwise `read` is dropped
+    /// before it has begun.
     ///
     /// # Errors
-    /// If the value has to be read and cannot, and there is no earlier value that may still be used.
+    /// If it has to be read and cannot, and no value is left that is recent enough.
     pub(crate) async fn get<E: std::error::Error + 'static>(
         &self,
         key: &K,
@@ -127,7 +121,7 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
             Answer::Read => {}
         }
         let _flight = slot.flight.lock().await;
-        // Another request may have read the value while this one waited for the lock.
+        // The request that was in flight before this one may have brought the value.
         let began = self.clock.now_millis();
         match lock(&slot.state).answer_or_permit(&self.limits, freshness, began) {
             Answer::Serve(value) => return Ok(value),
@@ -143,7 +137,7 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
         }
     }
 
-    /// Removes the value of `key`. A read that is under way does not put it back.
+    /// Forgets the value of `key`. A read that is under way does not bring it back.
     pub(crate) fn forget(&self, key: &K) {
         lock(&self.slots).remove(key);
     }
@@ -192,8 +186,8 @@ impl<V> State<V> {
         }
     }
 
-    /// Like [`answer`](Self::answer), but it also counts early reads. After too many of them it
-    /// returns the last value.
+    /// As [`answer`](Self::answer), and counts an early read, or serves the last value if there were
+    /// too many of those.
     fn answer_or_permit(&mut self, limits: &Limits, freshness: Freshness, now: u64) -> Answer<V> {
         let answer = self.answer(limits, freshness, now);
         if let (Answer::Read, Freshness::Since(_), Some(value)) = (&answer, freshness, &self.value)
@@ -215,7 +209,7 @@ impl<V> State<V> {
         value
     }
 
-    /// Records a failed read, and returns the last value if it may still be used.
+    /// Takes note of a failed read, and answers with the last value if it may still serve.
     fn fail<E: std::error::Error + 'static>(
         &mut self,
         limits: &Limits,
@@ -228,15 +222,15 @@ impl<V> State<V> {
         if last.is_some() {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "{} cannot be read; the last one is used for longer",
+                "{} cannot be read; the last one goes on serving",
                 limits.what
             );
         }
         last.ok_or(Unread::Failed(error))
     }
 
-    /// The last value, if it may still be used without another read. A caller that asks for a value
-    /// read since some time gets none, because the last value may have changed since.
+    /// The last value while it may serve without another read. It does not tell what has changed
+    /// since, so it is no answer to a caller that needs the latest.
     fn last(&self, limits: &Limits, freshness: Freshness, now: u64) -> Option<Arc<V>> {
         let serves = now.saturating_sub(self.read_millis) < limits.stale_millis;
         match freshness {
@@ -256,7 +250,7 @@ fn remove_least_used<K: Hash + Eq + Clone, V>(slots: &mut HashMap<K, Arc<Slot<V>
     }
 }
 
-/// A poisoned lock can be used, because no change that is made under these locks can panic half-way.
+/// Nothing that is done under these locks can panic half-way, so a poisoned one is sound.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -314,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_is_used_until_it_is_old() {
+    async fn a_value_serves_until_it_is_old() {
         let fixture = Fixture::new(LIMITS);
         for (seconds, read) in [(0, 1), (9, 1), (1, 2), (9, 2)] {
             fixture.clock.advance_seconds(seconds);
@@ -331,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_pause_after_failures_each_request_tries_its_own_read() {
+    async fn each_request_tries_for_itself_where_a_source_is_not_left_alone() {
         let fixture = Fixture::new(LIMITS);
         fixture.is_down.set(true);
         let all = tokio::join!(fixture.get("a"), fixture.get("a"));
@@ -341,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_value_is_used_no_longer_than_its_limit() {
+    async fn the_last_value_serves_no_longer_than_it_may() {
         let fixture = Fixture::new(Limits {
             stale_millis: 20_000,
             ..LIMITS
@@ -364,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_value_that_was_used_longest_ago_is_removed_first() {
+    async fn the_value_that_was_asked_for_longest_ago_makes_room() {
         let fixture = Fixture::new(LIMITS);
         for key in ["a", "b", "c", "a", "d"] {
             fixture.get(key).await;

@@ -156,8 +156,8 @@ pub enum CauseKind {
     Repair,
     /// The load of a directory into an empty tenant.
     Import,
-    /// The finisher, where the journal does not say who began the change.
-    Finisher,
+    /// The service by itself, such as the finisher where the journal does not say who began a change.
+    Service,
 }
 
 impl Cause {
@@ -258,11 +258,11 @@ mod tests {
             json,
             r#"{"request":"r-1","credential":"c1","kind":"scim2"}"#
         );
-        let own = Cause::without_credential(CauseKind::Finisher);
+        let own = Cause::without_credential(CauseKind::Service);
         let json = serde_json::to_value(&own).unwrap();
         assert_eq!(
             (&json["credential"], &json["kind"]),
-            (&serde_json::Value::Null, &"finisher".into())
+            (&serde_json::Value::Null, &"service".into())
         );
     }
 }

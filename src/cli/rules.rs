@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Failure;
-use crate::identity::TenantId;
+use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::Error;
 use crate::protocol::profile::{Profile, Rules, Switches};
 use crate::protocol::switch::{self, Switch};
@@ -88,7 +88,10 @@ pub(super) async fn read(stack: &Stack, tenant: &TenantId) -> Result<Rules, Fail
 }
 
 fn tenant_store(stack: &Stack, tenant: &TenantId) -> TenantStore {
-    stack.store.for_tenant(tenant, Meter::default(), PATIENCE)
+    let cause = Cause::without_credential(CauseKind::Command);
+    stack
+        .store
+        .for_tenant(tenant, cause, Meter::default(), PATIENCE)
 }
 
 /// The switches with one changed. A value is tried as JSON first, then as the text it is, because

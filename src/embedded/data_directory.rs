@@ -1,7 +1,7 @@
-//! The directory of a local deployment, with the table's files and the secrets file.
+//! The directory of a local deployment: the table's files, and the secrets file beside them.
 //!
-//! Its files have the data and the secrets of every tenant, so only their owner may read them, even
-//! in an existing directory with other permissions.
+//! Its files hold the data and the secrets of every tenant, so only their owner may read them,
+//! whatever the permissions of a directory that was there before.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -15,29 +15,28 @@ use super::{EmbeddedError, stream_records};
 
 /// The file of the table inside a data directory.
 const TABLE_FILE: &str = "table.sqlite";
-/// The suffixes of further files that SQLite keeps for the table's file.
+/// What SQLite adds to the name of the table's file for the files that it keeps beside it.
 const SQLITE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// The file of the secrets inside a data directory.
 const SECRETS_FILE: &str = "secrets.json";
-/// The suffixes of further files that writes of the secrets file use.
+/// What is added to the name of the secrets file for the files that a write of it leaves beside it.
 const SECRETS_SUFFIXES: [&str; 2] = [".lock", ".new"];
 
-/// The directory of a local deployment.
+/// Where the data of a local deployment is kept.
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
-    /// Whether the table is in memory, and the directory is removed when this value is dropped.
+    /// The table is in memory, and the directory is removed with this value.
     in_memory: bool,
 }
 
 impl DataDirectory {
-    /// Uses a directory. If it does not exist, it is created with mode 0700.
+    /// Uses a directory, which is made if it is missing, with mode 0700.
     ///
-    /// Existing data files get mode 0600.
+    /// The data files that are there get mode 0600.
     ///
     /// # Errors
-    /// `Directory` if it cannot be created or written, or if one of its files belongs to another
-    /// user.
+    /// `Directory` if it cannot be made or written, or if one of its files belongs to another user.
     pub fn at(path: &Path) -> Result<Self, EmbeddedError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self::open(path, false)
@@ -46,7 +45,7 @@ impl DataDirectory {
     /// Uses memory for the table and a temporary directory for the secrets.
     ///
     /// # Errors
-    /// `Directory` if the temporary directory cannot be created.
+    /// `Directory` if the temporary directory cannot be made.
     pub fn in_memory() -> Result<Self, EmbeddedError> {
         let path = std::env::temp_dir().join(format!("scim-{}", Uuid::now_v7()));
         Self::open(path, true)
@@ -66,7 +65,7 @@ impl DataDirectory {
         self.path.join(SECRETS_FILE)
     }
 
-    /// Whether this directory has a table, which an earlier start has created.
+    /// Whether there is a table in this directory, of a deployment that was here before.
     #[must_use]
     pub fn has_table(&self) -> bool {
         self.path.join(TABLE_FILE).exists()
@@ -75,18 +74,17 @@ impl DataDirectory {
     /// Opens the table of this directory.
     ///
     /// # Errors
-    /// `Table` if the file is damaged or is no table.
+    /// `Table` if the file is damaged or no table.
     pub fn open_table(&self) -> Result<Database, EmbeddedError> {
         let path = self.path.join(TABLE_FILE);
         let broken = |error| EmbeddedError::Table(path.clone(), error);
-        // The file is created here with the right mode, because SQLite gives its further files the
-        // mode of this one.
+        // SQLite gives the files that it makes beside the table's file the mode of that file.
         private()
             .create(true)
             .open(&path)
             .map_err(|error| broken(error.into()))?;
         let open = || Database::new(&path.to_string_lossy()).map_err(|error| broken(error.into()));
-        // The first opening creates the SQL tables that `tend` works on.
+        // The first opening makes the tables that `tend` works on.
         drop(open()?);
         stream_records::tend(&path).map_err(|error| broken(error.into()))?;
         if !self.in_memory {
@@ -98,7 +96,7 @@ impl DataDirectory {
         Ok(database)
     }
 
-    /// Removes the permissions of other users from existing data files.
+    /// Takes the data files that are there from everyone but their owner.
     fn close_to_others(&self) -> Result<(), EmbeddedError> {
         let beside = |file: &str, suffixes: &[&str]| -> Vec<String> {
             let names = suffixes.iter().map(|suffix| format!("{file}{suffix}"));
@@ -131,14 +129,13 @@ impl fmt::Display for DataDirectory {
 impl Drop for DataDirectory {
     fn drop(&mut self) {
         if self.in_memory {
-            // If the directory cannot be removed, it stays until the system cleans its temporary
-            // files.
+            // A directory that cannot be removed stays until the temporary directory is cleaned.
             let _ = fs::remove_dir_all(&self.path);
         }
     }
 }
 
-/// Creates the directory if it does not exist, and checks that it can be written to.
+/// Makes the directory if it is missing, and checks that it can be written to.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -150,7 +147,7 @@ fn make_private(path: &Path) -> io::Result<()> {
     fs::remove_file(&probe)
 }
 
-/// Options to open a file for writing. A file that is created has mode 0600.
+/// Opens a file for writing, one that it makes with mode 0600.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -159,7 +156,7 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Gives a file mode 0600, unless other users have no access to it already.
+/// Gives a file mode 0600, unless others have no access to it already.
 #[cfg(unix)]
 fn set_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -172,7 +169,7 @@ fn set_private(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, permissions)
 }
 
-/// Files have no mode on this system. They are in a directory of the user.
+/// Files have no mode here; the directory is the user's.
 #[cfg(not(unix))]
 fn set_private(_: &Path) -> io::Result<()> {
     Ok(())
@@ -199,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_owner_can_read_new_files_in_an_open_directory() {
+    fn new_files_in_an_open_directory_are_for_their_owner() {
         let folder = tempfile::tempdir().unwrap();
         set_mode(folder.path(), 0o777);
         let data = DataDirectory::at(folder.path()).unwrap();
@@ -214,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn other_users_lose_access_to_existing_files() {
+    fn files_that_others_could_read_are_taken_from_them() {
         let folder = tempfile::tempdir().unwrap();
         drop(
             DataDirectory::at(folder.path())
@@ -243,10 +240,6 @@ mod tests {
         for name in names {
             assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
         }
-        assert_eq!(
-            mode(&other),
-            0o644,
-            "the mode of a file that is no data file changes"
-        );
+        assert_eq!(mode(&other), 0o644, "it is no data file");
     }
 }

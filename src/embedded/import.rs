@@ -1,13 +1,12 @@
-//! Writes items in bulk: in transactions of thousands, without a stream record for each, and without
-//! waiting for the disk in between. After a crash the table must be discarded.
+//! Writing items in bulk: in transactions of thousands, without a stream record for each, and without
+//! waiting for the disk in between. What a crash leaves of it is to be thrown away.
 
 use dynoxide::{AttributeValue, Database, ImportOptions, Item};
 use serde_json::Value;
 
 use super::EmbeddedError;
 
-/// Writes items in bulk to a table in this process. The mode of bulk loading ends when this value is
-/// dropped.
+/// Writes items to a table of an endpoint in this process, until it is dropped.
 pub struct Importer {
     database: Database,
     table: String,
@@ -20,8 +19,8 @@ impl Importer {
         Ok(Self { database, table })
     }
 
-    /// Writes all items or none, and replaces items with the same keys. An item is given as the
-    /// names of its attributes with their values, which are texts and numbers.
+    /// Writes all items or none, over any that have the same keys. An item is given by the names of its
+    /// attributes, which are texts and numbers.
     ///
     /// # Errors
     /// `Import`.
@@ -36,7 +35,7 @@ impl Importer {
 
 impl Drop for Importer {
     fn drop(&mut self) {
-        // If this fails the mode ends with the process, which is the end of a load.
+        // The settings go with the process; whoever cannot have them back loses nothing.
         let _ = self.database.disable_bulk_loading();
     }
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderName, Method};
 use axum::response::Response;
 
 use super::answer;
-use crate::identity::TenantId;
+use crate::identity::{CauseKind, TenantId};
 use crate::protocol::Error;
 use crate::protocol::v1::Dialect;
 
@@ -37,6 +37,15 @@ impl Api {
             Self::V2 => None,
             Self::V1 => Some(Dialect::General),
             Self::Ionic(_) => Some(Dialect::Ionic),
+        }
+    }
+
+    /// In which way its requests come, as what they write says it.
+    pub(super) fn cause_kind(&self) -> CauseKind {
+        match self {
+            Self::V2 => CauseKind::Scim2,
+            Self::V1 => CauseKind::Scim1,
+            Self::Ionic(_) => CauseKind::Ionic,
         }
     }
 

@@ -9,7 +9,7 @@ use super::{answer, body, render};
 use crate::protocol::bulk::BulkResult;
 use crate::protocol::version::Version;
 use crate::protocol::{ErrorKind, Result};
-use crate::provider::{Performed, body_size};
+use crate::provider::{Performed, Subject, body_size};
 
 /// The body, and its size as [`Compute::run`](crate::provider::Compute::run) takes it.
 pub(super) async fn read(call: &Call<'_>, body: Body) -> Result<(Map<String, Value>, usize)> {
@@ -25,8 +25,7 @@ pub(super) fn answer(
     performed: &[Performed],
     write: fn(&[BulkResult<'_>]) -> String,
 ) -> Response {
-    let failed = performed.iter().filter_map(|one| one.status.as_ref().err());
-    failed.for_each(answer::log);
+    performed.iter().for_each(log);
     let named = |one: &Performed| {
         let version = one.version.as_ref().map(Version::to_string);
         (
@@ -54,5 +53,23 @@ pub(super) fn answer(
     match performed.iter().any(is_unavailable) {
         true => answer::asking_to_retry(response),
         false => response,
+    }
+}
+
+/// Logs what became of an operation. The line of the request cannot name all resources, so each operation
+/// has a line of its own.
+fn log(one: &Performed) {
+    match (&one.status, &one.subject) {
+        (Err(error), _) => answer::log(error),
+        // The operation has found its resource by this id, so it is no other text that a client sent.
+        (Ok(status), Some(Subject { endpoint, id })) => {
+            tracing::info!(
+                endpoint,
+                resource.id = id,
+                status,
+                "an operation ended with {status}"
+            );
+        }
+        (Ok(_), None) => {}
     }
 }

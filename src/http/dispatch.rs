@@ -71,8 +71,18 @@ async fn carry_out(
     let method = route.api.method(&parts);
     observe::note_route(shown(&method), route.api.name(), target.template());
     let (mut call, body) = open_call(service, parts, body, &route.api).await?;
-    if *target == Target::Me {
-        call.scope = call.scope.at_me();
+    match target {
+        Target::Me => {
+            call.scope
+                .caller
+                .user
+                .iter()
+                .for_each(observe::note_resource);
+            call.scope = call.scope.at_me();
+        }
+        Target::Bulk => call.scope = call.scope.in_bulk(),
+        Target::Resource { id, .. } | Target::Members { id, .. } => observe::note_resource(id),
+        Target::Discovery(_) | Target::Collection(_) | Target::Search(_) => {}
     }
     let is_found = route.is_exact || call.scope.tolerates(Tolerance::EndpointCase);
     let answered = match is_found {

@@ -2,8 +2,11 @@
 //!
 //! A log line holds ids, names that this service defines, and numbers. It never holds a token, a query
 //! string, a path, or anything from a body.
+//!
+//! What the request writes has the same id as the answer, so that an event leads to the log line and to
+//! what the client remembers. It is the client's own id if that is short enough to be stored; of a longer
+//! one the log line names both.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +20,7 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::{Service, answer};
+use crate::identity::{CredentialId, RequestId, TenantId};
 use crate::protocol::profile::Fired;
 use crate::store::{Cost, Meter};
 
@@ -33,19 +37,24 @@ pub(super) async fn observe(
 ) -> Response {
     let begun = Instant::now();
     let meter = Meter::default();
-    let id = Uuid::now_v7().to_string();
+    let own_id = RequestId::random();
     let client_id = client_id(request.headers()).map(str::to_owned);
     let span = tracing::info_span!(
         "request",
-        request.id = id,
+        request.id = own_id.as_str(),
         request.client_id = client_id,
         tenant.id = Empty,
+        credential.id = Empty,
         route = Empty,
         resource.r#type = Empty,
+        resource.id = Empty,
         tolerances = Empty,
     );
-    let shown_id = client_id.unwrap_or(id);
+    let stored_id = client_id.as_deref().and_then(RequestId::parse);
+    let stored_id = stored_id.unwrap_or_else(|| own_id.clone());
+    let shown_id = client_id.unwrap_or_else(|| own_id.to_string());
     request.extensions_mut().insert(meter.clone());
+    request.extensions_mut().insert(stored_id);
     let mut response = next.run(request).instrument(span.clone()).await;
     let cost = meter.cost();
     answer::set(&mut response, X_REQUEST_ID, &shown_id);
@@ -63,14 +72,24 @@ pub(super) fn note_route(method: &str, api: &str, template: &str) {
     Span::current().record("route", format!("{method} {api}{template}"));
 }
 
-/// Adds the tenant to the log line.
-pub(super) fn note_tenant(tenant: &impl fmt::Display) {
-    Span::current().record("tenant.id", tracing::field::display(tenant));
+/// Adds the tenant and the credential to the log line.
+pub(super) fn note_caller(tenant: &TenantId, credential: &CredentialId) {
+    Span::current().record("tenant.id", tenant.as_str());
+    Span::current().record("credential.id", credential.as_str());
 }
 
 /// Adds the type of resource that the request is about to its log line.
 pub(super) fn note_resource_type(name: &str) {
     Span::current().record("resource.type", name);
+}
+
+/// Adds the resource that the request is about to its log line, if the text is such an id as this service
+/// makes. A path may hold any other text, and that must not reach the log.
+pub(super) fn note_resource(id: impl AsRef<str>) {
+    let id = id.as_ref();
+    if Uuid::try_parse(id).is_ok_and(|uuid| uuid.to_string() == id) {
+        Span::current().record("resource.id", id);
+    }
 }
 
 /// Adds the tolerances that the request needed to its log line.
@@ -102,8 +121,8 @@ fn server_timing(cost: &Cost) -> String {
 /// The id that the client gave the request, if it can be repeated in a header and in the log.
 fn client_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte);
-    ((1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(fits)).then_some(id)
+    let fits = (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(RequestId::may_contain);
+    fits.then_some(id)
 }
 
 #[cfg(test)]

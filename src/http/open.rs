@@ -12,7 +12,7 @@ use super::api::Api;
 use super::call::Call;
 use super::public_url::Mount;
 use super::{Gateway, Service, observe, signed};
-use crate::identity::TenantId;
+use crate::identity::{Cause, RequestId, TenantId};
 use crate::protocol::Result;
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::Profile;
@@ -34,6 +34,7 @@ pub(super) async fn open_call<'s>(
 ) -> Result<(Call<'s>, Body)> {
     let extensions = &mut parts.extensions;
     let meter = extensions.remove::<Meter>().unwrap_or_default();
+    let request = extensions.remove::<RequestId>();
     let gateway = extensions.remove::<Gateway>();
     let mount = Mount {
         configured: service.public_url.as_ref(),
@@ -42,16 +43,31 @@ pub(super) async fn open_call<'s>(
     let path = mount.public_path(parts.uri.path());
     let method = api.method(&parts);
     let head = request_head(&parts, api, method.as_str(), &path)?;
-    let is_enabled = |tenant, kind| is_enabled(service, meter.clone(), tenant, kind);
+    let cause = Cause {
+        request: request.unwrap_or_else(RequestId::random),
+        credential: None,
+        kind: api.cause_kind(),
+    };
+    let is_enabled = |tenant, kind| is_enabled(service, cause.clone(), meter.clone(), tenant, kind);
     let caller = service
         .authenticator
         .authenticate(&head, is_enabled)
         .await?;
-    observe::note_tenant(&caller.tenant);
+    observe::note_caller(&caller.tenant, &caller.credential);
+    let cause = Cause {
+        credential: Some(caller.credential.clone()),
+        ..cause
+    };
     let turn = service.admission.admit(&caller.tenant).await?;
-    let body = signed::admit(service, &caller, &parts.headers, body, &meter).await?;
+    let store = service.provider.store();
+    let budget = REQUEST_BUDGET;
+    let store = store.for_tenant(&caller.tenant, cause.clone(), meter.clone(), budget);
+    let body = signed::admit(&store, &caller, &parts.headers, body).await?;
     let base_url = mount.base_url(&api.base_path());
-    let scope = service.provider.scope(caller, base_url, meter).await?;
+    let scope = service
+        .provider
+        .scope(caller, cause, base_url, meter)
+        .await?;
     let scope = match api.dialect() {
         // A client of SCIM 1.1 cannot know of a profile of 2.0.
         Some(_) => scope.with_profile(Profile::Default),
@@ -102,12 +118,15 @@ fn request_head<'p>(
 /// Whether the tenant has switched on credentials of this kind.
 async fn is_enabled(
     service: &Service,
+    cause: Cause,
     meter: Meter,
     tenant: TenantId,
     kind: CredentialKind,
 ) -> Result<bool> {
     let provider = &service.provider;
-    let store = provider.store().for_tenant(&tenant, meter, REQUEST_BUDGET);
+    let store = provider
+        .store()
+        .for_tenant(&tenant, cause, meter, REQUEST_BUDGET);
     let tenant = provider.tenants().get(&tenant, &store).await?;
     Ok(kind.is_enabled(&tenant.rules.switches))
 }

@@ -4,11 +4,9 @@
 use axum::body::Body;
 use axum::http::HeaderMap;
 
-use super::Service;
 use super::body::{MAX_RESOURCE_BYTES, read};
 use crate::protocol::Result;
-use crate::provider::REQUEST_BUDGET;
-use crate::store::Meter;
+use crate::store::TenantStore;
 use crate::tenant::{Caller, unauthorized};
 
 /// Returns the body. The body of a signed request is read first and compared with the signature, and then
@@ -19,11 +17,10 @@ use crate::tenant::{Caller, unauthorized};
 /// `Unauthorized` for another body than the signed one and for a signature that was used before;
 /// `PayloadTooLarge` naming the limit; `Unavailable`.
 pub(super) async fn admit(
-    service: &Service,
+    store: &TenantStore,
     caller: &Caller,
     headers: &HeaderMap,
     body: Body,
-    meter: &Meter,
 ) -> Result<Body> {
     let Some(signature) = &caller.signature else {
         return Ok(body);
@@ -32,8 +29,6 @@ pub(super) async fn admit(
     if !signature.covers(&bytes) {
         return Err(unauthorized());
     }
-    let store = service.provider.store();
-    let store = store.for_tenant(&caller.tenant, meter.clone(), REQUEST_BUDGET);
     let (text, until) = (signature.as_str(), signature.remembered_until());
     let is_first = store
         .signatures()

@@ -1,26 +1,28 @@
-//! One tenant as the operators' commands see it: without a caller and without a request.
+//! One tenant, as a command of the people who run the service works on it.
 
 use std::time::Duration;
 
 use super::REQUEST_BUDGET;
 use super::tenants::{Tenant, Tenants};
 use crate::clock::Clock;
-use crate::identity::TenantId;
+use crate::identity::{Cause, TenantId};
 use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
 use crate::store::{Meter, ResourcePage, Store, TenantConfig, TenantStore, Window};
 
-/// The number of resources that are read at a time.
+/// Resources that are looked at in one step.
 const PAGE: usize = 100;
 
-/// One tenant as the operators' commands see it.
-#[derive(Clone, Copy)]
+/// One tenant, as a command works on it.
+#[derive(Clone)]
 pub(super) struct Administration<'a> {
     /// The tenant.
     pub(super) tenant: &'a TenantId,
     /// The table of all tenants.
     pub(super) table: &'a Store,
-    /// The cached configurations of this process.
+    /// Why something is written.
+    pub(super) cause: Cause,
+    /// The configurations that this process remembers.
     pub(super) tenants: &'a Tenants,
     /// Tells the time of a change.
     pub(super) clock: &'a dyn Clock,
@@ -34,20 +36,22 @@ impl Administration<'_> {
 
     /// The tenant's part of the table, for this long.
     pub(super) fn store_for(&self, budget: Duration) -> TenantStore {
-        self.table.for_tenant(self.tenant, Meter::default(), budget)
+        let cause = self.cause.clone();
+        self.table
+            .for_tenant(self.tenant, cause, Meter::default(), budget)
     }
 
-    /// Reads everything that the table holds of the tenant except its resources.
+    /// What the table holds of the tenant besides its resources, as it is now.
     pub(super) async fn config(&self) -> Result<TenantConfig> {
         Ok(self.store().configuration().read().await?)
     }
 
-    /// Reads the tenant from the table.
+    /// The tenant, as the table has it now.
     pub(super) async fn view(&self) -> Result<Tenant> {
         Tenant::new(self.tenant.clone(), self.config().await?)
     }
 
-    /// Drops the tenant's configuration from the cache, so that this process reads it again.
+    /// Makes this process read the tenant's configuration again.
     pub(super) fn forget(&self) {
         self.tenants.forget(self.tenant);
     }
@@ -57,9 +61,8 @@ impl Administration<'_> {
         self.clock.now_millis()
     }
 
-    /// The page of resources after an id, and a store for the work on that page. Each page gets its
-    /// own store, because a store has the deadline of one request and all pages together may take
-    /// longer.
+    /// The page of resources after an id, and a store for what is done with it: a store is for one
+    /// request, and all pages may take as long as the directory is large.
     pub(super) async fn page(
         &self,
         resource_type: &ResourceType,

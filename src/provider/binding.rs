@@ -1,4 +1,4 @@
-//! What a credential refers to: its role, its user, and the switch that allows its kind.
+//! What a credential refers to: its role, its user, and the switch of its kind.
 
 use std::sync::Arc;
 
@@ -15,11 +15,10 @@ use crate::protocol::schema::ResourceType;
 use crate::store::{Meter, Store, TenantStore};
 use crate::tenant::{CredentialKind, NewCredential, unauthorized};
 
-/// The resource type at `/Me`.
+/// The resource type that `/Me` is of.
 const USER: &str = "User";
 
-/// A role's scopes are cached for ten seconds and never longer, so a role that loses scopes has lost
-/// them everywhere after that time.
+/// Scopes never serve longer than ten seconds: a role that loses some has lost them by then.
 const LIMITS: Limits = Limits {
     what: "A role",
     fresh_millis: 10_000,
@@ -33,16 +32,16 @@ const LIMITS: Limits = Limits {
 /// Scopes by tenant and role.
 pub(super) type Roles = Cache<(TenantId, String), Vec<String>>;
 
-/// An empty cache of roles.
+/// No scopes of any role yet.
 pub(super) fn roles(clock: Arc<dyn Clock>) -> Roles {
     Cache::new(LIMITS, clock)
 }
 
-/// If the credential belongs to a user, checks that the user exists and is active. This takes one
-/// call, which is counted with the tenant's configuration.
+/// Checks that the user that the credential belongs to, if it belongs to one, exists and is active.
+/// This takes one call for such a caller, which is counted with the tenant's configuration.
 ///
 /// # Errors
-/// `Unauthorized`, as for a revoked credential; `Unavailable`.
+/// `Unauthorized`, as for a credential that was revoked; `Unavailable`.
 pub(super) async fn check_user(store: &Store, scope: &RequestScope) -> Result<()> {
     let Some(user) = &scope.caller.user else {
         return Ok(());
@@ -52,7 +51,8 @@ pub(super) async fn check_user(store: &Store, scope: &RequestScope) -> Result<()
     let users = users.ok_or_else(unauthorized)?;
     let meter = Meter::default();
     let tenant = &scope.tenant.id;
-    let store = store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
+    let cause = scope.store.cause().clone();
+    let store = store.for_tenant(tenant, cause, meter.clone(), REQUEST_BUDGET);
     let found = store.resources().get(users, user).await;
     scope.store.meter().add_configuration(&meter.cost());
     let stored = found?.ok_or_else(unauthorized)?;
@@ -62,7 +62,7 @@ pub(super) async fn check_user(store: &Store, scope: &RequestScope) -> Result<()
     }
 }
 
-/// Grants the caller the scopes of its role; none if the role does not exist or is not active.
+/// Gives the caller what its role permits: nothing if the role is gone or out of use.
 pub(super) async fn grant_role(
     roles: &Roles,
     store: &Store,
@@ -79,7 +79,7 @@ pub(super) async fn grant_role(
     Ok(())
 }
 
-/// Reads a role's scopes. The cost is counted with the tenant's configuration.
+/// Reads a role's scopes; what that costs is counted with the tenant's configuration.
 async fn scopes_of(store: &Store, scope: &RequestScope, role: &str) -> Result<Vec<String>> {
     let types = scope.tenant.registry.resource_types();
     let Some(resource_type) = types.iter().find(|found| is_role(found)) else {
@@ -87,7 +87,8 @@ async fn scopes_of(store: &Store, scope: &RequestScope, role: &str) -> Result<Ve
     };
     let meter = Meter::default();
     let tenant = &scope.tenant.id;
-    let store = store.for_tenant(tenant, meter.clone(), REQUEST_BUDGET);
+    let cause = scope.store.cause().clone();
+    let store = store.for_tenant(tenant, cause, meter.clone(), REQUEST_BUDGET);
     let found = store.resources().get(resource_type, role).await;
     scope.store.meter().add_configuration(&meter.cost());
     let Some(stored) = found? else {

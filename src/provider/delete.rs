@@ -45,20 +45,9 @@ pub(super) async fn delete(
             Ok::<_, Error>(entries(body, before.modified, resource_type, rules))
         };
         let entries = scope.compute.run(before.body.len(), entries).await??;
-        let store = &scope.store;
-        let deleted = match resource_type.membership {
-            None => {
-                let resources = store.resources();
-                resources.remove(resource_type, &before, &entries).await
-            }
-            Some(_) => {
-                let groups = store.groups();
-                groups
-                    .delete(resource_type, &before, &entries, guard, registry)
-                    .await
-            }
-        };
-        match deleted {
+        let groups = scope.store.groups();
+        let deleted = groups.delete(resource_type, &before, &entries, guard, registry);
+        match deleted.await {
             Ok(()) => return Ok(()),
             // The client has named the version that it wants to delete.
             Err(StoreError::VersionMismatch) if guard == Guard::Whole => {

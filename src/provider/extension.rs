@@ -1,4 +1,4 @@
-//! Extensions that a new form of a resource type leaves out, and how much resources use them.
+//! Extensions that a resource type is to lose, and what its resources lose with them.
 
 use serde_json::Value;
 
@@ -9,21 +9,20 @@ use crate::protocol::error::Result;
 use crate::protocol::resource::Resource;
 use crate::protocol::schema::{Registry, ResourceType};
 
-/// How much the resources of a type use an extension.
+/// What resources of a type have of an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionUse {
     /// The resource type's name.
     pub resource_type: String,
     /// The extension's URN.
     pub extension: String,
-    /// The number of resources that have attributes of it.
+    /// The resources that have attributes of it.
     pub resources: u64,
-    /// The number of these attributes in all resources.
+    /// The attributes that they have in all.
     pub attributes: u64,
 }
 
-/// The use of the extensions that would be lost, as
-/// [`Provider::omitted_extensions`](super::Provider::omitted_extensions) says.
+/// What would be lost, as [`Provider::omitted_extensions`](super::Provider::omitted_extensions) says.
 pub(super) async fn uses_of_omitted(
     admin: &Administration<'_>,
     value: &Value,

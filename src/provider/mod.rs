@@ -1,9 +1,8 @@
 //! The service provider's operations, each for every resource type (RFC 7644 §3.2).
 //!
-//! Each verb has a file. A verb reads a request into the canonical form, checks it against the
-//! tenant's schemas and rules, and asks the store for one atomic change.
-//!
-//! It must not know HTTP, which product the client is, or how the table is laid out.
+//! One verb, one file. A verb reads a request into the canonical form, decides with the tenant's
+//! schemas and rules, and asks the store for one atomic change. It must not know HTTP, which client
+//! is calling, or how the table is laid out.
 
 mod administration;
 mod binding;
@@ -62,7 +61,7 @@ use query::QueryContext;
 use write_context::WriteContext;
 
 use crate::clock::Clock;
-use crate::identity::TenantId;
+use crate::identity::{Cause, CauseKind, TenantId};
 use crate::pool::Pool;
 use crate::protocol::bulk::BulkRequest;
 use crate::protocol::error::Result;
@@ -74,7 +73,7 @@ use crate::protocol::version::Precondition;
 use crate::store::{Meter, PlainItem, Store, TenantConfig};
 use crate::tenant::{Caller, NewCredential};
 
-/// The longest time that a request may take. API Gateway gives up after 29 seconds.
+/// The longest a request may take; API Gateway gives up after 29 seconds.
 pub const REQUEST_BUDGET: Duration = Duration::from_secs(20);
 
 /// Performs the operations of SCIM on the table.
@@ -90,7 +89,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// A provider on this table that seals its cursors with this key.
+    /// A provider on this table, whose cursors are sealed with these keys.
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, cursors: Cursors) -> Self {
         let tenants = Tenants::new(store.clone(), Arc::clone(&clock));
@@ -106,7 +105,7 @@ impl Provider {
         }
     }
 
-    /// The same with another limit on what a query may read.
+    /// The same with another budget for what a query may read.
     #[must_use]
     pub fn with_read_budget(self, read_budget: ReadBudget) -> Self {
         Self {
@@ -115,13 +114,13 @@ impl Provider {
         }
     }
 
-    /// The pool for long work.
+    /// The pool for work that takes long.
     #[must_use]
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
-    /// The number of memory blocks for password hashes in this process, each of 19 MiB.
+    /// The number of memory blocks for password hashes that exist, each of 19 MiB.
     #[must_use]
     pub fn hash_buffers(&self) -> usize {
         self.hasher.buffers()
@@ -139,19 +138,22 @@ impl Provider {
         &self.store
     }
 
-    /// Begins a request of an authenticated caller.
+    /// Begins a request of an authenticated caller. What it writes says that `cause` is why.
     ///
     /// # Errors
     /// `Unavailable` when the tenant's configuration, the caller's role or its user cannot be read;
-    /// `Unauthorized` when that user does not exist or is not active; `Forbidden` when the caller
-    /// has no permission at all.
+    /// `Unauthorized` when that user is gone or not active; `Forbidden` when the caller may do nothing
+    /// at all.
     pub async fn scope(
         &self,
         caller: Caller,
+        cause: Cause,
         base_url: String,
         meter: Meter,
     ) -> Result<RequestScope> {
-        let store = self.store.for_tenant(&caller.tenant, meter, REQUEST_BUDGET);
+        let store = self
+            .store
+            .for_tenant(&caller.tenant, cause, meter, REQUEST_BUDGET);
         let tenant = self.tenants.get(&caller.tenant, &store).await?;
         let mut scope = RequestScope::new(tenant, store, caller, base_url, &self.pool);
         binding::check_user(&self.store, &scope).await?;
@@ -175,8 +177,7 @@ impl Provider {
         create::create(&self.write_context(scope), resource_type, body, selection).await
     }
 
-    /// Replaces a resource. Attributes that the body leaves out are cleared, except those that no
-    /// client can read.
+    /// Replaces a resource. What the body leaves out is cleared, apart from what no client can read.
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`, `InvalidValue`, `InvalidSyntax`, `Mutability`, `Uniqueness`;
@@ -201,7 +202,7 @@ impl Provider {
         .await
     }
 
-    /// Applies a PatchOp message as a whole or not at all.
+    /// Applies a PatchOp message, all of it or nothing.
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`, and whatever an operation is refused for: `InvalidSyntax`,
@@ -227,8 +228,8 @@ impl Provider {
         .await
     }
 
-    /// Deletes a resource: afterwards it is in no group, list or index. If an earlier DELETE was
-    /// interrupted, this finishes it.
+    /// Deletes a resource: afterwards it is in no group, list or index. A DELETE of what an earlier
+    /// one left half deleted finishes that.
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`; `Forbidden` for a role that belongs to the service or that the
@@ -258,15 +259,14 @@ impl Provider {
         get::get(scope, resource_type, id, selection, precondition).await
     }
 
-    /// Carries out a bulk request. Returns one result for each operation that was tried, in the
-    /// order of the request. With `failOnErrors` no operation is tried after that number of errors.
-    /// Without it all are tried; an operation that the time did not suffice for has `Unavailable` as
-    /// its result.
+    /// Carries out a bulk request: one result for each operation that was tried, in the order of the
+    /// request. With `failOnErrors` nothing is tried after that number of errors; otherwise everything is,
+    /// as far as there is time, and what is not has `Unavailable` as its result.
     ///
     /// `size` is the size of the request's body in bytes.
     ///
     /// # Errors
-    /// `Unavailable` if the request could not be planned in time; then nothing was changed.
+    /// `Unavailable` if the request could not be planned in time; then nothing was done.
     pub async fn bulk(
         &self,
         scope: &RequestScope,
@@ -276,13 +276,12 @@ impl Provider {
         bulk::bulk(&self.write_context(scope), request, size).await
     }
 
-    /// Lists one page of the resources that match a query, each as `render` writes it. A page ends
-    /// where the answer would be too long, so that nothing is read for the resources after it.
+    /// Lists the resources that match a query, one page of them, each as `render` writes it. A page
+    /// ends where the answer would be too long, so what belongs to further resources is not read.
     ///
     /// # Errors
-    /// `InvalidFilter`; `InvalidValue` for a `sortBy` that is no attribute; `TooMany` when finding
-    /// the page would read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount`
-    /// for a cursor.
+    /// `InvalidFilter`; `InvalidValue` for a sort that is none; `TooMany` when finding the page would
+    /// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
     pub async fn query<T>(
         &self,
         scope: &RequestScope,
@@ -293,16 +292,16 @@ impl Provider {
         query::list(&self.query_context(scope), over, query, render).await
     }
 
-    /// One page of a group's members in order of their ids, without `totalResults`. `has_filter` is
-    /// whether the request has a filter, for which it is refused.
+    /// One page of a group's members in order of their ids, without `totalResults`. `has_filter` says
+    /// whether the request has a filter, which is refused.
     ///
     /// **Shape**: a member is `{"value":id,"$ref":"Users/…","type":"User"}`; its `$ref` is relative to
     /// the base URL.
     ///
     /// # Errors
-    /// `NotFound`; `InvalidCursor` for a cursor of another list, `ExpiredCursor` for one that is too
+    /// `NotFound`; `InvalidCursor` for a cursor of something else, `ExpiredCursor` for one that is too
     /// old or whose members were replaced meanwhile; `InvalidValue` for a filter, a sort or
-    /// `startIndex`, which this list does not support.
+    /// `startIndex`, which this list does not have.
     pub async fn member_page(
         &self,
         scope: &RequestScope,
@@ -315,32 +314,31 @@ impl Provider {
         query::member_page(context, resource_type, id, query, has_filter).await
     }
 
-    /// Registers a schema, or a later form of one that the tenant has registered. No resource uses a
-    /// new schema until a resource type names it.
+    /// Registers a schema, or a later form of one that the tenant has registered. A new one is used by
+    /// no resource until a resource type names it.
     ///
-    /// If it is one of the service's own schemas, it may only add keywords that RFC 7643 does not
-    /// define. The schema is then published for this tenant with these keywords.
+    /// One of the service's own schemas is published for this tenant with the keywords that RFC 7643
+    /// does not define; nothing else of it changes.
     ///
     /// # Errors
-    /// `InvalidValue` when it breaks RFC 7643 §7, when existing resources might not fit the later
-    /// form, or when more than such keywords would change in a schema of the service;
-    /// `PayloadTooLarge` when it, or the tenant's whole configuration, would be too large to be read
-    /// at once.
+    /// `InvalidValue` when it breaks RFC 7643 §7, when resources would not fit a later form, or when
+    /// more than such keywords would change in a schema of the service; `PayloadTooLarge` when it, or
+    /// the tenant's whole configuration, would be too large to be read at once.
     pub async fn add_schema(&self, tenant: &TenantId, schema: &Value) -> Result<Registered> {
-        registration::add_schema(&self.administration(tenant), schema).await
+        registration::add_schema(&self.administration(tenant, CauseKind::Command), schema).await
     }
 
-    /// Registers a resource type, or further extensions of one that exists.
+    /// Registers a resource type, or more extensions for one that is there.
     ///
     /// # Errors
     /// `InvalidValue` naming what is missing, unknown or reserved, or an extension that the type has
-    /// and the new form leaves out; `Uniqueness` when the name or the endpoint belongs to another
-    /// type, or to a built-in type that has resources; `PayloadTooLarge` as for a schema.
+    /// and the new list leaves out; `Uniqueness` when the name or the endpoint belongs to another type,
+    /// or to a built-in one that has resources; `PayloadTooLarge` as for a schema.
     pub async fn add_resource_type(&self, tenant: &TenantId, value: &Value) -> Result<Registered> {
         self.replace_resource_type(tenant, value, &[]).await
     }
 
-    /// The same, but the new form may leave out the extensions with these URNs.
+    /// The same, but the type may lose the extensions with these URNs.
     ///
     /// # Errors
     /// As [`add_resource_type`](Self::add_resource_type).
@@ -350,7 +348,12 @@ impl Provider {
         value: &Value,
         removed: &[String],
     ) -> Result<Registered> {
-        registration::replace_resource_type(&self.administration(tenant), value, removed).await
+        registration::replace_resource_type(
+            &self.administration(tenant, CauseKind::Command),
+            value,
+            removed,
+        )
+        .await
     }
 
     /// A tenant's profile and switches.
@@ -358,33 +361,38 @@ impl Provider {
     /// # Errors
     /// `Unavailable` when the table is out of reach.
     pub async fn rules(&self, tenant: &TenantId) -> Result<Rules> {
-        Ok(self.administration(tenant).config().await?.rules)
+        Ok(self
+            .administration(tenant, CauseKind::Command)
+            .config()
+            .await?
+            .rules)
     }
 
-    /// Changes a tenant's profile and switches. Returns the resource types whose index on the times
-    /// of changes is switched on or off by it.
+    /// Changes a tenant's profile and switches, and tells the resource types whose index on the times
+    /// of changes comes or goes.
     ///
-    /// Other processes read the change within a minute, one after the other. Until
-    /// [`build_indexes`](Self::build_indexes) has ended, all processes maintain that index and no
-    /// query uses it, both when it is switched on and when it is switched off.
+    /// Other processes learn of it one after the other. Until [`build_indexes`](Self::build_indexes)
+    /// is through, all of them maintain that index and no query uses it, whether it comes or goes.
     ///
     /// # Errors
     /// `InvalidValue` naming the switch that is out of its range; `Unavailable` when the table is out
     /// of reach.
     pub async fn set_rules(&self, tenant: &TenantId, rules: &Rules) -> Result<Vec<String>> {
-        registration::set_rules(&self.administration(tenant), rules).await
+        registration::set_rules(&self.administration(tenant, CauseKind::Command), rules).await
     }
 
-    /// Everything that the table holds of a tenant except its resources.
+    /// Everything that the table holds of a tenant besides its resources.
     ///
     /// # Errors
     /// `Unavailable` when the table is out of reach.
     pub async fn config(&self, tenant: &TenantId) -> Result<TenantConfig> {
-        self.administration(tenant).config().await
+        self.administration(tenant, CauseKind::Command)
+            .config()
+            .await
     }
 
-    /// The extensions that this form of a resource type would leave out, with their use by the
-    /// resources of the type. If there is such an extension, every resource of the type is read.
+    /// The extensions that a registered form of a resource type would leave out, with what the
+    /// resources of the type have of each. Reads every resource of the type if there is one.
     ///
     /// # Errors
     /// As [`add_resource_type`](Self::add_resource_type), apart from the extensions.
@@ -393,11 +401,11 @@ impl Provider {
         tenant: &TenantId,
         value: &Value,
     ) -> Result<Vec<ExtensionUse>> {
-        extension::uses_of_omitted(&self.administration(tenant), value).await
+        extension::uses_of_omitted(&self.administration(tenant, CauseKind::Command), value).await
     }
 
-    /// Begins to load a tenant's directory. It must be empty, because counters and unique values are
-    /// written without a look at existing ones.
+    /// Begins to load a tenant's directory, which must be empty: counters and unique values are not
+    /// compared with what is there.
     ///
     /// # Errors
     /// `Conflict` when the tenant has resources already.
@@ -406,64 +414,63 @@ impl Provider {
         tenant: &TenantId,
         sink: impl FnMut(Vec<PlainItem>) -> Result<()> + Send + 's,
     ) -> Result<Loader<'s>> {
-        load::loader(&self.administration(tenant), sink).await
+        load::loader(&self.administration(tenant, CauseKind::Import), sink).await
     }
 
-    /// Finishes every change of a tenant whose writer's lease is over, and returns their number. A
-    /// change that only a newer version of the service can finish is named in the log and left as it
-    /// is.
+    /// Finishes every change of a tenant whose writer's lease has run out; returns how many. What
+    /// only a newer version of the service can finish is named in the log and left as it is.
     ///
     /// # Errors
-    /// `Unavailable` when the table is out of reach; changes that were not finished are left for the
-    /// next call.
+    /// `Unavailable` when the table is out of reach; what was not finished is left for the next time.
     pub async fn finish(&self, tenant: &TenantId) -> Result<usize> {
-        finish::finish(&self.administration(tenant)).await
+        finish::finish(&self.administration(tenant, CauseKind::Service)).await
     }
 
-    /// Checks that a new credential could be used: the tenant accepts its kind, and its role and its
-    /// user exist. The tenant's configuration is read anew, so a switch counts as soon as it is set.
+    /// Checks that a credential could be used: the tenant takes its kind, and has its role and its
+    /// user. The tenant's configuration is read anew, so a switch counts as soon as it is set.
     ///
     /// # Errors
-    /// `InvalidValue` naming the switch that is off; `NotFound` naming the role or the user that
-    /// does not exist; `Unavailable` when the table is out of reach.
+    /// `InvalidValue` naming the switch that is off; `NotFound` naming the role or the user that is
+    /// not there; `Unavailable` when the table is out of reach.
     pub async fn check_new_credential(&self, tenant: &TenantId, new: &NewCredential) -> Result<()> {
-        binding::check_new_credential(&self.administration(tenant), new).await
+        binding::check_new_credential(&self.administration(tenant, CauseKind::Command), new).await
     }
 
-    /// Creates the service's own roles in a tenant, except those whose names the tenant has already.
-    /// Returns the names and ids of the created roles.
+    /// Gives a tenant the service's own roles, as far as it does not have roles of these names.
+    /// Returns the names and ids of those that were made.
     ///
     /// # Errors
     /// `Unavailable` when the table is out of reach.
     pub async fn add_own_roles(&self, tenant: &TenantId) -> Result<Vec<(String, String)>> {
-        role::add_own_roles(&self.administration(tenant)).await
+        role::add_own_roles(&self.administration(tenant, CauseKind::Command)).await
     }
 
-    /// Writes the entries of every index that is being built, and lets queries use the complete
-    /// ones. The entries of an index that was switched off are removed. If the tenant's entries may
-    /// be those of an earlier version of the service, all of them are written anew.
+    /// Writes the entries of every index that is being built, and lets queries use those that are
+    /// complete. The entries of an index that was switched off are removed. Where the tenant's entries
+    /// may be those of an earlier version of the service, all of them are written anew.
     ///
     /// # Errors
-    /// `Conflict` naming the time to wait, while processes may still run that do not know the index
-    /// or write entries of an earlier version; `Unavailable` when a newer version has written the
-    /// entries, or the table is out of reach. After any error it can be called again.
+    /// `Conflict` saying how long to wait when processes may still run that do not know the index, or
+    /// that write entries of an earlier version; `Unavailable` when a newer version has written the
+    /// entries, or the table is out of reach: nothing is lost by beginning again.
     pub async fn build_indexes(&self, tenant: &TenantId) -> Result<Findings> {
-        repair::build_indexes(&self.administration(tenant)).await
+        repair::build_indexes(&self.administration(tenant, CauseKind::Repair)).await
     }
 
-    /// Looks for unfinished changes, and compares index entries and counters with the resources.
-    /// With [`Repair`] it also finishes the changes and corrects what is wrong.
+    /// Looks for what dead writers left half done, compares index entries and counters with the
+    /// resources, and finishes and mends if asked to.
     ///
     /// # Errors
     /// `Unavailable` when a newer version of the service has written the tenant's index entries, or the
     /// table is out of reach.
     pub async fn examine(&self, tenant: &TenantId, repair: Repair) -> Result<Findings> {
-        repair::examine(&self.administration(tenant), repair).await
+        repair::examine(&self.administration(tenant, CauseKind::Repair), repair).await
     }
 
-    fn administration<'a>(&'a self, tenant: &'a TenantId) -> Administration<'a> {
+    fn administration<'a>(&'a self, tenant: &'a TenantId, kind: CauseKind) -> Administration<'a> {
         Administration {
             tenant,
+            cause: Cause::without_credential(kind),
             table: &self.store,
             tenants: &self.tenants,
             clock: &*self.clock,

@@ -1,4 +1,4 @@
-//! One caller's view of its tenant during one request.
+//! One caller's view during one request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::compute::Compute;
 use super::grant::Grant;
 use super::tenants::Tenant;
+use crate::identity::{Cause, CauseKind};
 use crate::pool::Pool;
 use crate::protocol::profile::{Fired, Profile, Reading, Tolerance};
 use crate::protocol::schema::ResourceType;
@@ -13,27 +14,28 @@ use crate::protocol::work::Work;
 use crate::store::TenantStore;
 use crate::tenant::Caller;
 
-/// One caller's view of its tenant during one request.
+/// One caller's view during one request.
 pub struct RequestScope {
-    /// The caller's tenant.
+    /// The tenant that everything happens in.
     pub tenant: Arc<Tenant>,
-    /// The tenant's part of the table.
+    /// Its part of the table.
     pub store: TenantStore,
-    /// The authenticated caller.
+    /// Who is calling.
     pub caller: Caller,
-    /// The public URL below which the resources are, without a trailing slash.
+    /// The public URL below which resources live, without a trailing slash.
     pub base_url: String,
-    /// Runs work of this request whose time grows with the data.
+    /// Runs the request's work on data.
     pub compute: Compute,
-    /// The steps of work that the request has left. All operations of a bulk request share them.
+    /// What the request may still make the service compare and change, all operations of a bulk
+    /// request together.
     pub(super) work: Work,
-    /// Whether the target is `/Me`.
+    /// The target is `/Me`.
     is_me: bool,
     fired: AtomicU64,
 }
 
 impl RequestScope {
-    /// The scope of a request of this caller. The request has to be over at the store's deadline.
+    /// The view of this caller. The request has to be over at the store's deadline.
     pub(super) fn new(
         tenant: Arc<Tenant>,
         store: TenantStore,
@@ -53,11 +55,20 @@ impl RequestScope {
         }
     }
 
-    /// The same scope at `/Me`: permissions and changes are checked as those of a user's own
-    /// resource.
+    /// The same caller at `/Me`: permissions and changes are those of a user's own resource.
     #[must_use]
     pub fn at_me(mut self) -> Self {
         self.is_me = true;
+        self
+    }
+
+    /// The same caller in a bulk request: what each operation writes says so.
+    #[must_use]
+    pub fn in_bulk(mut self) -> Self {
+        self.store = self.store.caused_by(Cause {
+            kind: CauseKind::Bulk,
+            ..self.store.cause().clone()
+        });
         self
     }
 
@@ -71,7 +82,7 @@ impl RequestScope {
         }
     }
 
-    /// The same scope under another profile, for clients that cannot know the tenant's own.
+    /// The same view read by another profile, for clients that cannot know of the tenant's own.
     #[must_use]
     pub fn with_profile(mut self, profile: Profile) -> Self {
         if self.tenant.rules.profile != profile {
@@ -88,8 +99,8 @@ impl RequestScope {
         Reading::within(&self.tenant.rules, self.work.clone())
     }
 
-    /// The resource type at an endpoint. The name may be in another case if the profile tolerates
-    /// that.
+    /// The resource type at an endpoint, whose name may be written in another case where the profile
+    /// tolerates that.
     #[must_use]
     pub fn at_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
         let found = self.tenant.registry.at_endpoint(endpoint)?;
@@ -97,7 +108,7 @@ impl RequestScope {
         (is_exact || self.tolerates(Tolerance::EndpointCase)).then_some(found)
     }
 
-    /// Whether the profile has this tolerance. If it has, the tolerance is recorded as needed.
+    /// Whether the profile allows this leniency, which is then noted as used.
     #[must_use]
     pub fn tolerates(&self, tolerance: Tolerance) -> bool {
         let mut reading = self.reading();
@@ -106,13 +117,13 @@ impl RequestScope {
         tolerated
     }
 
-    /// Records which tolerances a reading needed.
+    /// Remembers which tolerances a reading needed.
     pub fn note(&self, reading: &Reading<'_>) {
         self.fired
             .fetch_or(reading.fired().bits(), Ordering::Relaxed);
     }
 
-    /// The tolerances that the request has needed so far.
+    /// The tolerances that the request needed so far.
     #[must_use]
     pub fn fired(&self) -> Fired {
         Fired::from_bits(self.fired.load(Ordering::Relaxed))

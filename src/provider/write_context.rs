@@ -7,7 +7,7 @@ use crate::clock::Clock;
 /// What a verb that writes works with.
 #[derive(Clone, Copy)]
 pub(super) struct WriteContext<'w> {
-    /// The request.
+    /// Whose request it is.
     pub(super) scope: &'w RequestScope,
     /// Hashes passwords.
     pub(super) hasher: &'w Hasher,

@@ -3,6 +3,7 @@
 use aws_lambda_events::dynamodb::StreamRecord;
 use serde_dynamo::AttributeValue;
 
+use super::cause;
 use super::journal::JournalRecord;
 use super::keys::{self, StreamKey};
 use super::stored::{self, Stored};
@@ -66,7 +67,7 @@ pub struct MemberItemChange {
     pub was_there: bool,
     /// Whether the item is there after the change.
     pub is_there: bool,
-    /// Who wrote it and why, if the item says it.
+    /// Who has added the member and why, if the item says it; `None` after a removal.
     pub cause: Option<Cause>,
 }
 
@@ -122,10 +123,10 @@ fn image(image: &serde_dynamo::Item) -> Result<Option<ResourceImage>, ()> {
     let item: stored::Item = image.clone().into();
     let is_deleted = stored::is_deleted(&item);
     Ok(Some(ResourceImage {
+        cause: stored::cause(&item),
         // What is wrong with the item is not repeated, because it may be a value.
         stored: Stored::from_item(item).map_err(drop)?,
         is_deleted,
-        cause: None,
     }))
 }
 
@@ -154,8 +155,16 @@ fn member(
         member_type: member_type.clone(),
         was_there: !record.old_image.is_empty(),
         is_there: !record.new_image.is_empty(),
-        cause: None,
+        // What was removed says who had added the member, and not who has removed it.
+        cause: by(&record.new_image).and_then(cause::member_cause),
     })
+}
+
+fn by(image: &serde_dynamo::Item) -> Option<&str> {
+    match image.get("by")? {
+        AttributeValue::S(text) => Some(text),
+        _ => None,
+    }
 }
 
 fn text<'r>(record: &'r StreamRecord, name: &str) -> Option<&'r str> {

@@ -33,6 +33,8 @@ pub(super) struct ResourceItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pw: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) del: Option<String>,
@@ -71,6 +73,8 @@ pub(super) struct MemberItem {
     pub(super) type_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stamp: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) display: Option<String>,
 }
@@ -112,6 +116,8 @@ pub(super) struct JournalItem {
     pub(super) step: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rid: Option<String>,
 }
@@ -244,6 +250,7 @@ mod tests {
     use serde::forward_to_deserialize_any;
 
     use super::*;
+    use crate::identity::{Cause, CauseKind};
     use crate::store::stored::Stored;
 
     type Item = HashMap<String, AttributeValue>;
@@ -317,10 +324,11 @@ mod tests {
             assert_eq!(stored.is_inner(), typed.inner.is_some());
             assert_eq!(group.map_or(0, |group| group.open), typed.open.unwrap_or(0));
             let again = ResourceItem {
+                by: typed.by.clone(),
                 del: typed.del.clone(),
                 inner: typed.inner,
                 open: typed.open,
-                ..stored.to_item(&rid)
+                ..stored.to_item(&rid, &Cause::without_credential(CauseKind::Import))
             };
             assert_eq!(again, typed);
         }

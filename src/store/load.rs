@@ -48,7 +48,7 @@ impl Loading {
     pub fn resource(&mut self, resource_type: &ResourceType, new: New<'_>) {
         let keys = self.table.keys();
         let partition = keys.resources(resource_type);
-        let item = new.stored().to_item(&self.rid);
+        let item = new.stored().to_item(&self.rid, self.table.cause());
         let item = items::to_item(partition.as_str(), item);
         self.add(resource_type, new, item);
     }
@@ -63,7 +63,7 @@ impl Loading {
         let set = set::fresh(members, Filling::BeforeGroup);
         let keys = self.table.keys();
         let partition = keys.resources(resource_type);
-        let item = set::first_state(new, &set).to_item(&self.rid);
+        let item = set::first_state(new, &set).to_item(&self.rid, self.table.cause());
         let item = items::to_item(partition.as_str(), item);
         self.add(resource_type, new, item);
         LoadingGroup {

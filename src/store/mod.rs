@@ -9,6 +9,7 @@
 //!
 //! It must not know HTTP, messages, or what a filter looks like as text.
 
+mod cause;
 mod configuration;
 mod error;
 mod feed;
@@ -31,6 +32,9 @@ mod table;
 
 use tokio::time::Instant;
 
+use crate::identity::Cause;
+
+pub use cause::{member_cause, resource_cause};
 pub use configuration::{
     BuildingIndex, ConfigItem, Configuration, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig,
 };
@@ -156,6 +160,18 @@ impl TenantStore {
     #[must_use]
     pub fn loading(&self) -> Loading {
         Loading::new(self.table.clone())
+    }
+
+    /// Why the request writes what it writes.
+    #[must_use]
+    pub fn cause(&self) -> &Cause {
+        self.table.cause()
+    }
+
+    /// The same part of the table, where this is why something is written.
+    #[must_use]
+    pub fn caused_by(&self, cause: Cause) -> Self {
+        Self::new(self.table.caused_by(cause))
     }
 
     /// When the request has to be over.

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::cause;
 use super::error::StoreError;
 use super::index_version::{FIRST_INDEX_VERSION, INDEX_VERSION};
 use super::items::ResourceItem;
+use crate::identity::Cause;
 use crate::protocol::resource::Resource;
 use crate::protocol::version::Version;
 
@@ -143,8 +145,8 @@ impl Stored {
         }
     }
 
-    /// The item of a resource in its first state.
-    pub(super) fn to_item(&self, rid: &str) -> ResourceItem {
+    /// The item of a resource in its first state, as the write with this `rid` puts it.
+    pub(super) fn to_item(&self, rid: &str, cause: &Cause) -> ResourceItem {
         let group = self.group.as_ref();
         ResourceItem {
             sk: self.id.clone(),
@@ -155,6 +157,7 @@ impl Stored {
             modified: self.modified,
             ix: Some(self.index_version),
             rid: Some(rid.to_owned()),
+            by: Some(cause::of_resource(rid, cause)),
             pw: self.password.clone(),
             del: None,
             mv: group.map(|group| group.member_revision),
@@ -253,15 +256,27 @@ pub(super) fn mismatch(item: Option<&Item>) -> StoreError {
     }
 }
 
-/// A random id of 22 characters, such as the `rid` of one logical write, which is the same for each
+/// A random id of 12 characters, such as the `rid` of one logical write, which is the same for each
 /// attempt of the write.
+///
+/// It has 70 random bits. A `rid` is compared with those of earlier writes of the same item. It is also
+/// the token of a transaction, which DynamoDB remembers for ten minutes. Another transaction with the
+/// same token is refused, and answered with 500 while nothing has changed. At 1,000 transactions a second
+/// this happens once in some 60,000 years.
 pub(super) fn random_id() -> String {
-    URL_SAFE_NO_PAD.encode(Uuid::now_v7().as_bytes())
+    // The last 9 of the 16 bytes of a UUIDv4: random but for two bits, which mark its form.
+    URL_SAFE_NO_PAD.encode(&Uuid::new_v4().as_bytes()[7..])
 }
 
 /// The `rid` of the write that last changed the item.
 pub(super) fn rid_of(item: Option<&Item>) -> Option<&str> {
     item?.get("rid")?.as_s().ok().map(String::as_str)
+}
+
+/// Why the item of a resource was last written, if the process that wrote it has said so.
+pub(super) fn cause(item: &Item) -> Option<Cause> {
+    let by = item.get("by")?.as_s().ok()?;
+    cause::resource_cause(rid_of(Some(item))?, by)
 }
 
 /// A string attribute value.

@@ -1,8 +1,8 @@
 //! Secrets in AWS Secrets Manager.
 //!
-//! Secrets Manager has no conditional write. So a new value is first put under a stage that no
-//! reader asks for. Then `AWSCURRENT` is moved to it from exactly the version that was read, which
-//! fails if that version is not current any more.
+//! Secrets Manager has no conditional write. A new value is therefore put under a stage of our own,
+//! where nobody reads it, and then made current by moving `AWSCURRENT` away from the very version
+//! that was read, which fails if it is no longer there.
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Config;
@@ -16,11 +16,10 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::secrets::{Secret, SecretError, SecretStore, SecretVersion};
 
-/// The stage that readers ask for.
+/// The stage that readers see.
 const CURRENT: &str = "AWSCURRENT";
-/// The stage of a value that is about to become current. All writers use the same name, because the
-/// number of stages is limited. A writer that dies leaves at most this stage behind, and the next
-/// writer takes it over.
+/// The stage of a value that is about to become current. There is one name for all writers because
+/// stages are scarce: a writer that dies leaves at most this one behind, and the next takes it over.
 const NEXT: &str = "SCIM_NEXT";
 
 /// A [`SecretStore`] in AWS Secrets Manager.
@@ -29,9 +28,8 @@ pub struct SecretsManager {
     client: Client,
 }
 
-/// Lets the SDK retry by the status alone. The body does not matter, because a proxy in front of
-/// Secrets Manager answers with HTML or with nothing. By itself the SDK retries for only four of
-/// these statuses.
+/// Has the SDK try again by the status alone, whatever the body is: a proxy in front of Secrets
+/// Manager answers with HTML or with nothing. By itself the SDK knows four of the statuses.
 #[derive(Debug)]
 struct PassingStatus;
 
@@ -52,7 +50,7 @@ impl ClassifyRetry for PassingStatus {
 }
 
 impl SecretsManager {
-    /// The store at the endpoint of `config`.
+    /// The store that `config` leads to.
     #[must_use]
     pub fn new(config: impl Into<Config>) -> Self {
         let config = config.into().to_builder();
@@ -66,7 +64,7 @@ impl SecretsManager {
         let get = self.client.get_secret_value().secret_id(name);
         let answer = match get.version_stage(CURRENT).send().await {
             Ok(answer) => answer,
-            // To read a secret that is scheduled for deletion is an `InvalidRequestException`.
+            // A secret that is scheduled for deletion is an invalid request.
             Err(SdkError::ServiceError(error))
                 if matches!(
                     error.err(),
@@ -129,8 +127,8 @@ impl SecretsManager {
         }
     }
 
-    /// Finds out whether a failed move took effect. The answer of the first attempt may have been
-    /// lost. Then the retry has failed because `expected` was not current any more.
+    /// Finds out what a failed move has done. The call may have been carried out although its
+    /// answer was lost, and a retry of it then fails because `expected` is no longer current.
     async fn settle(
         &self,
         name: &str,
@@ -142,8 +140,6 @@ impl SecretsManager {
             Ok(Some(current)) if current.version == next => Ok(next),
             Ok(Some(current)) if current.version == *expected => Err(failure),
             Ok(_) => Err(SecretError::Conflict),
-            // It is not known whether the move took effect. The error of the move is returned, not
-            // that of this read.
             Err(_) => Err(failure),
         }
     }
@@ -160,7 +156,7 @@ impl SecretsManager {
             let page = page.map_err(|error| SecretError::backend(prefix, error))?;
             let found = page.secret_list.unwrap_or_default();
             let found = found.into_iter().filter_map(|secret| secret.name);
-            // The filter of Secrets Manager ignores case, and names do not.
+            // Secrets Manager ignores case here.
             names.extend(found.filter(|name| name.starts_with(prefix)));
         }
         Ok(names)

@@ -17,6 +17,8 @@ use scim_lambda::tenant::Permissions;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
+use crate::support::cause;
+
 use crate::directory::{BASE, Directory, resource_type, user};
 
 fn object(value: Value) -> Map<String, Value> {
@@ -188,7 +190,7 @@ async fn near_the_deadline_nothing_begins_and_everything_is_told() {
     scope.store = directory
         .provider
         .store()
-        .for_tenant(&tenant, Meter::default(), budget);
+        .for_tenant(&tenant, cause(), Meter::default(), budget);
     let listed: Vec<_> = (0..1000).map(|n| new_user(&format!("u{n}"))).collect();
     let done = operations(&directory, &scope, json!(listed)).await;
     assert_eq!(done.len(), 1000);
@@ -208,7 +210,7 @@ async fn a_thousand_users_are_made_in_time() {
         // The embedded table is several times slower without optimisation.
         let (tenant, budget) = (scope.caller.tenant.clone(), Duration::from_secs(100));
         let store = directory.provider.store();
-        scope.store = store.for_tenant(&tenant, Meter::default(), budget);
+        scope.store = store.for_tenant(&tenant, cause(), Meter::default(), budget);
     }
     let begun = Instant::now();
     let listed: Vec<_> = (0..1000)

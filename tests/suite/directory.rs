@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::error::BoxError;
 use scim_lambda::clock::Clock;
 use scim_lambda::embedded::{DataDirectory, Embedded};
 use scim_lambda::http::render;
-use scim_lambda::identity::{CredentialId, TenantId};
+use scim_lambda::identity::{Cause, CauseKind, CredentialId, TenantId};
 use scim_lambda::protocol::error::Result;
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
@@ -24,6 +24,8 @@ use scim_lambda::provider::{
 use scim_lambda::store::{ConfigItem, Meter, Store};
 use scim_lambda::tenant::{Caller, Permissions, StackSecret};
 use serde_json::{Value, json};
+
+use crate::support::cause;
 
 /// What every location begins with.
 pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
@@ -116,9 +118,15 @@ impl Directory {
             user: None,
             signature: None,
         };
+        let cause = Cause {
+            credential: Some(caller.credential.clone()),
+            kind: CauseKind::Scim2,
+            ..cause()
+        };
+        let base_url = BASE.to_owned();
         let scope = self
             .provider
-            .scope(caller, BASE.to_owned(), Meter::default());
+            .scope(caller, cause, base_url, Meter::default());
         scope.await.unwrap()
     }
 
@@ -214,7 +222,7 @@ impl Directory {
         let tenant = TenantId::parse(tenant).unwrap();
         let patience = Duration::from_secs(10);
         let store = self.provider.store();
-        let store = store.for_tenant(&tenant, Meter::default(), patience);
+        let store = store.for_tenant(&tenant, cause(), Meter::default(), patience);
         store
             .configuration()
             .put(ConfigItem::Rules(rules))

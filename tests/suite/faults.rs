@@ -19,6 +19,8 @@ use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::support::cause;
+
 use crate::simulation::{
     Call, Fault, Process, World, add, group, id, kind, remove, replace, tenant, user, values,
 };
@@ -316,7 +318,12 @@ async fn a_configuration_of_many_pages_is_read_to_its_end() {
     let world = World::new().await;
     let process = world.process();
     let store = process.provider.store();
-    let store = store.for_tenant(&tenant(), Meter::default(), Duration::from_secs(10));
+    let store = store.for_tenant(
+        &tenant(),
+        cause(),
+        Meter::default(),
+        Duration::from_secs(10),
+    );
     // Five of them are more than one call reads.
     let schema = |number: usize| {
         json!({
@@ -459,7 +466,12 @@ async fn a_signature_is_used_by_the_request_whose_answer_was_lost() {
     for fault in [Fault::LoseAnswer, Fault::LoseRequest, Fault::Throttle] {
         let process = world.process();
         let store = process.provider.store();
-        let store = store.for_tenant(&tenant(), Meter::default(), Duration::from_secs(10));
+        let store = store.for_tenant(
+            &tenant(),
+            cause(),
+            Meter::default(),
+            Duration::from_secs(10),
+        );
         let signature = format!("{fault:?}");
         let mut is_first = true;
         let plan = move |_: &Call| std::mem::take(&mut is_first).then_some(fault);

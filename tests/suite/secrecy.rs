@@ -17,7 +17,7 @@ use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
-use crate::support::Server;
+use crate::support::{Server, cause};
 
 const USERS: &str = "/scim/v2/Users";
 const PASSWORD: &str = "t1meMa$heen";
@@ -50,7 +50,7 @@ async fn stored(passwords: Passwords) -> Stored {
     let store = server
         .stack
         .store
-        .for_tenant(&tenant, Meter::default(), wait);
+        .for_tenant(&tenant, cause(), Meter::default(), wait);
     let users = Registry::builtin().resource_type("User").unwrap();
     store.resources().get(users, &id).await.unwrap().unwrap()
 }

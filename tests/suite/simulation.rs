@@ -15,7 +15,7 @@ use scim_lambda::aws;
 use scim_lambda::clock::Clock;
 use scim_lambda::embedded::{DataDirectory, Engine};
 use scim_lambda::http::render;
-use scim_lambda::identity::{CredentialId, TenantId};
+use scim_lambda::identity::{Cause, CauseKind, CredentialId, TenantId};
 use scim_lambda::protocol::error::{ErrorKind, Result};
 use scim_lambda::protocol::message::{Parameters, Query, Selection};
 use scim_lambda::protocol::profile::Rules;
@@ -28,6 +28,8 @@ use scim_lambda::store::{ConfigItem, Cost, Meter, PlainItem, Store};
 use scim_lambda::tenant::{Caller, Permissions, StackSecret};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
+
+use crate::support::cause;
 
 pub(crate) use budget::Budget;
 pub(crate) use network::{Call, Fault, Line};
@@ -46,6 +48,8 @@ pub(crate) struct World {
 pub(crate) struct Process {
     pub(crate) provider: Provider,
     pub(crate) line: Arc<Line>,
+    /// Why it writes: one request for all that it is asked for.
+    pub(crate) cause: Cause,
 }
 
 /// Wall-clock time that goes with tokio's, which is what processes measure time by; it goes on while
@@ -156,7 +160,7 @@ impl World {
         let process = self.process();
         let wait = Duration::from_secs(10);
         let store = process.provider.store();
-        let store = store.for_tenant(&tenant(), Meter::default(), wait);
+        let store = store.for_tenant(&tenant(), cause(), Meter::default(), wait);
         store
             .configuration()
             .put(ConfigItem::Rules(&rules))
@@ -171,7 +175,16 @@ impl World {
         let store = Store::with_config(config, "scim", self.clock.clone());
         let cursors = Cursors::new(&StackSecret::from_bytes(&[7; 32]).unwrap()).unwrap();
         let provider = Provider::new(store, self.clock.clone(), cursors);
-        Process { provider, line }
+        let cause = Cause {
+            credential: Some(CredentialId::parse("1").unwrap()),
+            kind: CauseKind::Scim2,
+            ..cause()
+        };
+        Process {
+            provider,
+            line,
+            cause,
+        }
     }
 
     /// Lets dead writers' leases run out and finishes what they left, until nothing is left.
@@ -216,7 +229,7 @@ impl Process {
         };
         let base_url = BASE.to_owned();
         self.provider
-            .scope(caller, base_url, Meter::default())
+            .scope(caller, self.cause.clone(), base_url, Meter::default())
             .await
     }
 

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use scim_lambda::aws;
 use scim_lambda::embedded::{DataDirectory, Embedded};
 use scim_lambda::http::{self, PublicUrl};
-use scim_lambda::identity::TenantId;
+use scim_lambda::identity::{Cause, CauseKind, TenantId};
 use scim_lambda::protocol::profile::Rules;
 use scim_lambda::stack::{Config, Stack};
 use scim_lambda::store::{ConfigItem, Meter};
@@ -132,7 +132,10 @@ impl Server {
         let tenant = TenantId::parse(name).unwrap();
         self.stack.create_tenant(&tenant).await.unwrap();
         let wait = Duration::from_secs(10);
-        let store = self.stack.store.for_tenant(&tenant, Meter::default(), wait);
+        let store = self
+            .stack
+            .store
+            .for_tenant(&tenant, cause(), Meter::default(), wait);
         store
             .configuration()
             .put(ConfigItem::Rules(rules))
@@ -247,4 +250,9 @@ impl Answer {
         assert!(self.json["Errors"][0]["description"].is_string());
         assert_eq!(self.json["detail"], self.json["Errors"][0]["description"]);
     }
+}
+
+/// Why a test writes something itself.
+pub(crate) fn cause() -> Cause {
+    Cause::without_credential(CauseKind::Command)
 }

@@ -10,7 +10,7 @@ use super::Looks;
 use crate::feed::append::{Appended, Appender, Source, Tail};
 use crate::feed::event::{EventBody, EventType, NewEvent, Subject, Verb};
 use crate::feed::record::Record;
-use crate::identity::TenantId;
+use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::Result;
 use crate::protocol::schema::Registry;
 use crate::store::{
@@ -94,7 +94,8 @@ impl<'a> Announcer<'a> {
     /// `Unavailable`; what was not finished is left in the journal, with how far it is.
     pub async fn announce(&self, tenant: &TenantId) -> Result<usize> {
         let store = self.appender.store();
-        let store = store.for_tenant(tenant, Meter::default(), BUDGET);
+        let cause = Cause::without_credential(CauseKind::Service);
+        let store = store.for_tenant(tenant, cause, Meter::default(), BUDGET);
         let (mut made, mut outcome) = (0, Ok(()));
         for waiting in store.announcements().waiting().await? {
             match self.make(tenant, &store, waiting).await {

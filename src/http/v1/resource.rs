@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::device;
 use super::representation::RepresentationV1;
 use crate::http::call::Call;
-use crate::http::{answer, body, render};
+use crate::http::{answer, body, observe, render};
 use crate::protocol::message::Selection;
 use crate::protocol::profile::Reading;
 use crate::protocol::resource::ResourceId;
@@ -40,6 +40,7 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
             .create(scope, view.resource_type, request.body, &selection)
             .await
             .map_err(explain)?;
+        observe::note_resource(created.id());
         return answer_with(call, view, StatusCode::CREATED, created).await;
     }
     let plan = || v1::creation(view, request, &scope.tenant.registry);
@@ -49,6 +50,7 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
     performed.status.map_err(explain)?;
     let made = performed.subject;
     let made = made.ok_or_else(|| Error::internal("a bulk request made no resource"))?;
+    observe::note_resource(&made.id);
     let id = resource_id(view.resource_type, &made.id)?;
     let created = current(call, view, &id, &selection).await?;
     answer_with(call, view, StatusCode::CREATED, created).await

@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use crate::http::call::Call;
-use crate::http::{answer, body, render};
+use crate::http::{answer, body, observe, render};
 use crate::protocol::Result;
 use crate::protocol::message::Selection;
 use crate::protocol::schema::ResourceType;
@@ -33,6 +33,7 @@ pub(super) async fn create(
     let created = provider
         .create(&call.scope, resource_type, body, &selection)
         .await?;
+    observe::note_resource(created.id());
     with_resource(call, StatusCode::CREATED, &created).await
 }
 

@@ -1,5 +1,4 @@
-//! The progress of a bulk request: created ids, results so far, and whether further operations
-//! begin.
+//! How far a bulk request has come: ids that were made, results, and whether it goes on.
 
 use std::collections::HashMap;
 
@@ -11,28 +10,28 @@ use crate::protocol::version::Version;
 
 /// A step that begins.
 pub(super) struct Begun {
-    /// What to perform, or why it cannot be performed.
+    /// What to perform, or why that cannot be.
     pub(super) operation: Result<BulkOperation>,
-    /// The new resource to delete if the step fails.
+    /// What to take back if it fails.
     pub(super) made: Option<Subject>,
 }
 
 /// A step of the plan.
-struct PlannedStep {
+struct Step {
     entry: usize,
     completes: bool,
-    /// `None` once the step has begun.
+    /// Absent once the step has begun.
     operation: Option<Result<BulkOperation>>,
     has_ended: bool,
 }
 
-/// The state of one operation of the request.
+/// What is known of one operation of the request.
 #[derive(Default)]
-struct OperationState {
+struct State {
     has_begun: bool,
-    /// The resource that it has created.
+    /// The resource that it has made.
     made: Option<Subject>,
-    /// The resource of the operation.
+    /// The resource that it is about.
     subject: Option<Subject>,
     version: Option<Version>,
     status: Option<Result<u16>>,
@@ -41,9 +40,9 @@ struct OperationState {
 pub(super) struct Progress<'s> {
     scope: &'s RequestScope,
     /// By position in the request.
-    operations: Vec<(Label, OperationState)>,
-    steps: Vec<PlannedStep>,
-    /// The ids of created resources, by the client's `bulkId`.
+    operations: Vec<(Label, State)>,
+    steps: Vec<Step>,
+    /// The ids of resources by the names that the client gave them.
     ids: HashMap<String, String>,
     errors_left: Option<u32>,
     is_out_of_time: bool,
@@ -52,7 +51,7 @@ pub(super) struct Progress<'s> {
 impl<'s> Progress<'s> {
     pub(super) fn new(scope: &'s RequestScope, plan: BulkPlan) -> Self {
         let labels = plan.labels.into_iter();
-        let steps = plan.steps.into_iter().map(|step| PlannedStep {
+        let steps = plan.steps.into_iter().map(|step| Step {
             entry: step.entry,
             completes: step.completes,
             operation: Some(step.operation),
@@ -60,9 +59,7 @@ impl<'s> Progress<'s> {
         });
         Self {
             scope,
-            operations: labels
-                .map(|label| (label, OperationState::default()))
-                .collect(),
+            operations: labels.map(|label| (label, State::default())).collect(),
             steps: steps.collect(),
             ids: HashMap::new(),
             errors_left: plan.fail_on_errors,
@@ -70,7 +67,7 @@ impl<'s> Progress<'s> {
         }
     }
 
-    /// From now on no step begins, except steps that complete resources which are created already.
+    /// From now on nothing begins, except what completes resources that are there already.
     pub(super) fn run_out_of_time(&mut self) {
         self.is_out_of_time = true;
     }
@@ -79,7 +76,7 @@ impl<'s> Progress<'s> {
         self.errors_left == Some(0)
     }
 
-    /// Begins a step whose predecessors have ended. `None` if the step must not begin any more.
+    /// Begins a step whose predecessors have ended, unless it is not to be tried any more.
     pub(super) fn begin(&mut self, step: usize) -> Option<Begun> {
         let is_over = self.is_out_of_time || self.has_too_many_errors();
         let step = self.steps.get_mut(step)?;
@@ -108,7 +105,7 @@ impl<'s> Progress<'s> {
         Some(Begun { operation, made })
     }
 
-    /// Records the result of a step.
+    /// Takes the result of a step.
     pub(super) fn end(&mut self, step: usize, result: Result<Effect>) {
         let Some(step) = self.steps.get_mut(step) else {
             return;
@@ -119,8 +116,7 @@ impl<'s> Progress<'s> {
         };
         match result {
             Ok(effect) if step.completes => {
-                // A step that completes a resource may also change another resource, such as a
-                // group.
+                // What completes a resource may also be a change of another one.
                 if state.subject.as_ref() == Some(&effect.subject) {
                     state.version = effect.version;
                 }
@@ -130,7 +126,7 @@ impl<'s> Progress<'s> {
                 if let (Some(made), Some(name)) = (&made, &label.bulk_id) {
                     self.ids.insert(name.clone(), made.id.clone());
                 }
-                *state = OperationState {
+                *state = State {
                     has_begun: true,
                     made,
                     subject: Some(effect.subject),
@@ -144,11 +140,11 @@ impl<'s> Progress<'s> {
                 {
                     self.ids.remove(name);
                 }
-                *state = OperationState {
+                *state = State {
                     has_begun: true,
                     subject: state.subject.take(),
                     status: Some(Err(error)),
-                    ..OperationState::default()
+                    ..State::default()
                 };
                 let left = self.errors_left.as_mut();
                 left.into_iter()
@@ -157,9 +153,8 @@ impl<'s> Progress<'s> {
         }
     }
 
-    /// The results in the order of the request. An operation that was not tried because of
-    /// `failOnErrors` has no result. One that did not begin or end in time has an error as its
-    /// result.
+    /// The results in the order of the request. Operations that were not tried because of too many
+    /// errors have no result; those that did not start in time are refused.
     pub(super) fn into_results(self) -> Vec<Performed> {
         let lists_all = !self.has_too_many_errors();
         let unfinished: Vec<usize> = self

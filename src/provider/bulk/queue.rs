@@ -1,19 +1,18 @@
-//! The queue of steps. A step can begin when its predecessors have ended; of those that can, the one
-//! that is earliest in the request begins first.
+//! Which steps can begin: those whose predecessors have ended, the earlier in the request the sooner.
 
 use std::collections::BTreeSet;
 
 use crate::protocol::bulk::BulkStep;
 
-/// The steps that have not begun yet.
+/// The steps that have not begun.
 pub(super) struct Queue {
-    /// By step: the position of its operation in the request.
+    /// By step: the position in the request of the operation that it belongs to.
     entries: Vec<usize>,
-    /// By step: the number of steps that it still waits for.
+    /// By step: how many others it still waits for.
     waits: Vec<usize>,
-    /// By step: the steps that wait for it.
+    /// By step: those that wait for it.
     waiting: Vec<Vec<usize>>,
-    /// The steps that can begin, in the order of their operations.
+    /// Steps that wait for nothing, by operation.
     ready: BTreeSet<(usize, usize)>,
 }
 
@@ -48,7 +47,7 @@ impl Queue {
         self.ready.pop_first().map(|(_, step)| step)
     }
 
-    /// Records that a step has ended, or will not begin.
+    /// A step has ended, or is not going to begin.
     pub(super) fn end(&mut self, step: usize) {
         let waiting = self.waiting.get_mut(step).map(std::mem::take);
         for next in waiting.unwrap_or_default() {
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_operations_of_the_request_begin_first() {
+    fn what_comes_first_in_the_request_begins_first() {
         let mut queue = queue(&[(2, &[]), (0, &[]), (1, &[])]);
         assert_eq!(ready(&mut queue), [1, 2, 0]);
     }

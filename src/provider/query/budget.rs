@@ -1,21 +1,20 @@
-//! Limits on what a request may read to find a page.
+//! How much a request may read to find a page.
 
 use crate::store::{CountLimit, Stored};
 
-/// The bytes of a resource's item that are not its body: other attributes, and what DynamoDB adds to
-/// each item.
+/// What DynamoDB adds to the attributes of an item, and our own beside the body, in bytes.
 const ITEM_OVERHEAD: usize = 250;
-/// The average size of an index entry or a member item, in bytes.
+/// What an index entry or a member item has on average, in bytes.
 const KEY_BYTES: usize = 130;
 
 /// Limits on what one request may read to fill a page; reading stops at whichever is reached first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadBudget {
-    /// The number of resources.
+    /// Resources that are looked at.
     pub resources: usize,
-    /// The number of bytes.
+    /// Bytes that are read.
     pub bytes: usize,
-    /// The number of read units that `totalResults` may take in addition to the page itself.
+    /// Read units that `totalResults` may take beyond the page itself.
     pub total_units: u64,
 }
 
@@ -30,12 +29,12 @@ impl Default for ReadBudget {
 }
 
 impl ReadBudget {
-    /// The number of index entries and member items that may be read.
+    /// The index entries and member items that may be read.
     pub(super) fn keys(&self) -> u64 {
         (self.bytes / KEY_BYTES) as u64
     }
 
-    /// The limit on counting keys for the total.
+    /// How far keys are counted to tell the total.
     pub(super) fn total(&self) -> CountLimit {
         CountLimit {
             items: u64::MAX,
@@ -43,7 +42,7 @@ impl ReadBudget {
         }
     }
 
-    /// The limit on counting keys to find out whether reading their resources is within the budget.
+    /// How far keys are counted to see whether the resources that they lead to may be looked at.
     pub(super) fn size(&self) -> CountLimit {
         CountLimit {
             items: self.resources as u64,

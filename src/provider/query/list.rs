@@ -1,11 +1,11 @@
-//! A page of a list, whose resources are rendered.
+//! A page of a list, whose resources the door has written.
 
 use crate::protocol::message::ListResponse;
 
 /// A page of a list.
 #[derive(Debug)]
 pub struct List<T> {
-    /// Everything in the answer except the resources.
+    /// What the answer says besides its resources.
     pub head: ListResponse,
     /// The resources.
     pub resources: Vec<T>,

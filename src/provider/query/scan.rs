@@ -1,4 +1,4 @@
-//! Goes through the branches of a search, and returns the matches.
+//! Goes through everything that a search reads, and keeps what matches.
 
 use super::super::RequestScope;
 use super::budget::ReadBudget;
@@ -12,7 +12,7 @@ use crate::protocol::schema::ResourceType;
 use crate::protocol::sort::{Border, SortKey};
 use crate::store::{Access, Stored};
 
-/// A scan of the branches of a search, from a position on.
+/// A scan of what a search reads, from some position on.
 pub(super) struct Scan<'s, 'r> {
     pub(super) scope: &'s RequestScope,
     pub(super) reader: Reader<'s>,
@@ -20,8 +20,7 @@ pub(super) struct Scan<'s, 'r> {
     branches: &'s [SearchBranch<'r>],
     branch: usize,
     after: Option<String>,
-    /// Where to go on, if the position is among resources that the keys of the branch do not put in
-    /// order.
+    /// Where to go on among resources that the keys of the branch do not put in order.
     tied: Option<Border>,
 }
 
@@ -30,7 +29,7 @@ pub(super) struct Match<'r> {
     pub(super) resource_type: &'r ResourceType,
     pub(super) stored: Stored,
     pub(super) position: Position,
-    /// Its sort key, in a list that is sorted in memory.
+    /// Its place in a list that is sorted in memory.
     pub(super) sort_key: Option<SortKey>,
 }
 
@@ -62,36 +61,36 @@ impl<'s, 'r> Scan<'s, 'r> {
         self.branch >= self.branches.len()
     }
 
-    /// Ends the scan without reading the rest.
+    /// Leaves the rest unread.
     pub(super) fn finish(&mut self) {
         self.branch = self.branches.len();
         self.after = None;
         self.tied = None;
     }
 
-    /// The current branch and the key up to which it has been read, if any of it has been read.
+    /// What is left to be read of the branch that is read now, unless nothing of it was read yet.
     pub(super) fn rest(&self) -> Option<(&'s SearchBranch<'r>, Option<String>)> {
         let branch = self.branches.get(self.branch)?;
         self.after.is_some().then(|| (branch, self.after.clone()))
     }
 
-    /// All branches, in the order in which they are read.
+    /// Everything that is read, in order.
     pub(super) fn branches(&self) -> &'s [SearchBranch<'r>] {
         self.branches
     }
 
-    /// The number of the current branch.
+    /// Which branch is read now.
     pub(super) fn branch(&self) -> usize {
         self.branch
     }
 
-    /// Whether the current branch reads resources in order of creation, and not by keys.
+    /// Whether resources are read one after the other now, and not each by its key.
     pub(super) fn is_sequential(&self) -> bool {
         let branch = self.branches.get(self.branch);
         branch.is_some_and(|branch| matches!(branch.access, Access::All | Access::Without(..)))
     }
 
-    /// Whether the current branch is read by keys that can be counted.
+    /// Whether the branch that is read now is read by keys that can be counted.
     pub(super) fn goes_by_keys(&self) -> bool {
         let branch = self.branches.get(self.branch);
         branch.is_some_and(|branch| match &branch.access {
@@ -100,7 +99,7 @@ impl<'s, 'r> Scan<'s, 'r> {
         })
     }
 
-    /// The position up to which the scan has read.
+    /// The place up to which everything has been looked at.
     pub(super) fn position(&self) -> Position {
         match &self.tied {
             Some(border) => Position::Tied(self.branch, border.clone()),
@@ -108,7 +107,7 @@ impl<'s, 'r> Scan<'s, 'r> {
         }
     }
 
-    /// Whether most resources of the current branch will match.
+    /// Whether most of what is read now will match.
     pub(super) fn is_dense(&self) -> bool {
         self.branches
             .get(self.branch)
@@ -122,7 +121,7 @@ impl<'s, 'r> Scan<'s, 'r> {
             })
     }
 
-    /// Whether only resources without a value, which an index does not hold, are left.
+    /// Whether nothing is left but the resources without a value, which an index does not hold.
     pub(super) fn has_only_valueless(&self) -> bool {
         let rest = self.branches.get(self.branch..).unwrap_or_default();
         let is_without = |branch: &SearchBranch<'_>| matches!(branch.access, Access::Without(..));

@@ -1,8 +1,8 @@
-//! Builds indexes, and examines and corrects index entries and counters.
+//! Builds indexes that were registered late, and mends index entries and counters.
 //!
-//! Both read all resources of a type, page by page, while requests go on. Each write is made on the
-//! condition that the resource has not changed since it was read. If it has, the request that
-//! changed it knows the index and has written the entries.
+//! Both read all resources of a type, page by page, while requests go on. Each write is conditional on
+//! the resource being as it was read. A resource that changed in between was written by a request that
+//! knows the index.
 
 mod counts;
 mod findings;
@@ -23,12 +23,12 @@ use counts::{mend_member_counts, mend_total};
 use missing::mend_entries;
 use stray::{partitions, sweep_entries};
 
-/// Whether an examination also corrects what is wrong.
+/// Whether what is wrong is mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
-    /// It only counts.
+    /// It is only counted.
     Look,
-    /// It corrects.
+    /// It is mended.
     Mend,
 }
 
@@ -60,8 +60,7 @@ pub(super) async fn examine(admin: &Administration<'_>, repair: Repair) -> Resul
     Ok(findings)
 }
 
-/// Lists the unfinished entries of the journal. With `Repair::Mend` it first finishes those whose
-/// lease is over.
+/// Lists what the journal holds; first finishes what no writer holds any more, if asked to.
 async fn examine_journal(
     admin: &Administration<'_>,
     repair: Repair,
@@ -71,11 +70,10 @@ async fn examine_journal(
     if repair == Repair::Mend {
         match finish(admin).await {
             Ok(finished) => findings.finished = finished,
-            // A change that could not be finished is in the list of unfinished entries below, and
-            // the rest can be corrected nevertheless.
+            // What could not be finished is in the list below; everything else can be mended.
             Err(error) => {
                 let cause = error.causes();
-                tracing::warn!(tenant.id = %tenant, cause, "could not finish all unfinished changes");
+                tracing::warn!(tenant.id = %tenant, cause, "could not finish half-done changes");
             }
         }
     }
@@ -83,12 +81,10 @@ async fn examine_journal(
     Ok(())
 }
 
-/// The result of correcting a resource, without the refusals after which there is nothing left to
-/// correct.
+/// The result of mending a resource, without the refusals that mean that there is nothing to mend.
 fn ignore_changed(result: Result<(), StoreError>) -> Result<()> {
     match result {
-        // Another request has changed or deleted the resource, and has written its entries and
-        // counts with it.
+        // Another request has changed or deleted the resource, and its entries and counts with it.
         Ok(()) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
         Err(error) => Err(error.into()),
     }

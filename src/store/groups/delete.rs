@@ -1,11 +1,15 @@
-//! Deletes a resource that is a group or may be a member of groups.
+//! Deletes a resource, which may be a group or a member of groups.
 //!
-//! 1. One transaction turns the resource into a tombstone and removes its index entries and its part
-//!    in the count. From here on no reader sees the resource, and no writer makes it a member of a
-//!    group.
-//! 2. Its memberships are read and removed. They are read only now, so all of them are found.
+//! 1. One transaction turns the resource into a tombstone and removes its index entries, its claims and
+//!    its part in the count. From here on no reader sees the resource, no writer makes it a member of a
+//!    group, and another resource may have its unique values.
+//! 2. Its memberships are read and removed. They are read only now, so all of them are found. A type
+//!    that cannot be a member of groups has none.
 //! 3. The tombstone is removed. Until then a repeated DELETE goes on with the deletion.
 //! 4. If the resource was a group, its own member items are removed.
+//!
+//! Every type is deleted in this way. The tombstone says in the table's stream which request has deleted
+//! the resource, and as which version; the removal of an item could not say either.
 
 use std::time::Duration;
 
@@ -24,7 +28,7 @@ use crate::store::resources::write::{self, Refusal};
 use crate::store::stored::{self, GroupState, Stored, n, random_id, s, signed};
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::transaction::Transaction;
-use crate::store::table::write::{Delete, Request, Update};
+use crate::store::table::write::{Delete, Request};
 use crate::store::table::{Table, get};
 
 /// How long the request spends on removing a deleted group's member items, which no reader sees any
@@ -89,6 +93,11 @@ pub(super) async fn resume(
         return Ok(false);
     };
     let entry = stored::take_text(&mut item, "del")?;
+    // The rest of the deletion has the deletion's cause, not that of the request that goes on with it.
+    let table = &match stored::cause(&item) {
+        Some(cause) => table.caused_by(cause),
+        None => table.clone(),
+    };
     let tombstone = Stored::from_item(item)?;
     tombstone.check_write()?;
     let job = DeleteJob {
@@ -114,14 +123,14 @@ async fn bury(
     entry: &NewEntry,
 ) -> Result<(), StoreError> {
     let tombstone = |rid: &str| {
-        let key = table.keys().resources(resource_type).key(&before.id);
-        let mut update = Update::new(key, rid);
+        let mut update = write::update_item(table, resource_type, &before.id, rid);
         // The index entries to remove were derived from the body that was read, so the body must not
         // have changed since.
         update
             .require("attribute_not_exists(del) AND v = :v")
-            .set("del = :op")
+            .set("del = :op, v = :tombstone")
             .value(":v", n(before.revision))
+            .value(":tombstone", n(before.revision + 1))
             .value(":op", s(&entry.lease.entry));
         if let Some(group) = &before.group {
             update
@@ -183,17 +192,11 @@ async fn leave(
     job: &DeleteJob,
     types: &Registry,
 ) -> Result<(), StoreError> {
-    // Each round removes what it has read, so a finisher that takes over begins with what is left. A
-    // tombstone gets no new memberships, so the last page is the end of all of them.
-    loop {
-        let memberships = Memberships::new(table).some_of(&job.id, PART);
-        let (memberships, more) = memberships.await?;
-        leave_groups(table, memberships, types).await?;
-        if !more {
-            break;
-        }
+    let resource_type = types.resource_type(&job.resource_type);
+    if resource_type.is_none_or(|resource_type| resource_type.membership.is_some()) {
+        leave_all_groups(table, &job.id, types).await?;
     }
-    let Some(resource_type) = types.resource_type(&job.resource_type) else {
+    let Some(resource_type) = resource_type else {
         // The type is not registered any more, so the tombstone's key cannot be made. The tombstone
         // stays where no request reads it, and a DELETE removes it if the type is registered again.
         return lease.end(table).await;
@@ -210,6 +213,19 @@ async fn leave(
     // already removed both the tombstone and the entry.
     let _removed = transaction.commit(table, &rid).await?;
     Ok(())
+}
+
+/// Takes a tombstone out of every group that it is a member of.
+async fn leave_all_groups(table: &Table, id: &str, types: &Registry) -> Result<(), StoreError> {
+    // Each round removes what it has read, so a finisher that takes over begins with what is left. A
+    // tombstone gets no new memberships, so the last page is the end of all of them.
+    loop {
+        let (memberships, more) = Memberships::new(table).some_of(id, PART).await?;
+        leave_groups(table, memberships, types).await?;
+        if !more {
+            return Ok(());
+        }
+    }
 }
 
 async fn sweep(table: &Table, lease: &Lease, job: &DeleteJob) -> Result<(), StoreError> {
@@ -261,8 +277,7 @@ async fn count_removal(
     now: u64,
 ) -> Result<(), StoreError> {
     let rid = random_id();
-    let key = table.keys().resources(group_type).key(&membership.group);
-    let mut update = Update::new(key, &rid);
+    let mut update = write::update_item(table, group_type, &membership.group, &rid);
     update
         .require("attribute_not_exists(del) AND #set = :set AND rid <> :rid")
         .set("ms = :now")

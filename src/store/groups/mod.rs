@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | members to add and to remove | `edit` | `edit_set` |
 //! | a whole new list | `replace` | `replace_set` |
-//! | no group any more | `delete` | `delete` |
+//! | no resource any more, of whichever type | `delete` | `delete` |
 //!
 //! It must not know which caller may change what, or what a request looks like.
 
@@ -35,10 +35,9 @@ use std::collections::BTreeMap;
 
 use super::error::StoreError;
 use super::resources::entry::Entries;
-use super::resources::write::New;
+use super::resources::write::{self, New};
 use super::stored::{Stored, n, random_id};
 use super::table::Table;
-use super::table::write::Update;
 use crate::protocol::schema::{Registry, ResourceType};
 
 pub use announcement::{Announcement, Announcements, HeldAnnouncement, Part, WaitingAnnouncement};
@@ -120,8 +119,8 @@ impl<'t> Groups<'t> {
         }
     }
 
-    /// Deletes a resource that is a group or may be a member of groups. When this returns, the
-    /// resource is in no group, list or index.
+    /// Deletes a resource of any type. When this returns, the resource is in no group, list or index, and
+    /// its unique values are free.
     ///
     /// # Errors
     /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read;
@@ -164,8 +163,7 @@ impl<'t> Groups<'t> {
         let read = group.group.as_ref();
         let revision = read.map_or(0, |state| state.member_revision);
         let rid = random_id();
-        let key = self.table.keys().resources(resource_type).key(&group.id);
-        let mut update = Update::new(key, &rid);
+        let mut update = write::update_item(self.table, resource_type, &group.id, &rid);
         update
             .require("attribute_not_exists(del) AND mv = :mv")
             .set("about = :about")

@@ -8,6 +8,8 @@
 //! A large set is spread over several partitions, because one partition takes 1,000 writes a second.
 
 use super::member::{self, Member};
+use crate::identity::Cause;
+use crate::store::cause;
 use crate::store::error::StoreError;
 use crate::store::items::{self, MemberItem, MembershipItem};
 use crate::store::keys::{self, ItemKey, Keys, Partition};
@@ -27,6 +29,7 @@ const MAX_SHARDS: u32 = 64;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct MemberSet<'s> {
     keys: &'s Keys,
+    cause: &'s Cause,
     group: &'s str,
     state: &'s GroupState,
 }
@@ -107,6 +110,7 @@ impl<'s> MemberSet<'s> {
     pub(in crate::store) fn new(table: &'s Table, group: &'s str, state: &'s GroupState) -> Self {
         Self {
             keys: table.keys(),
+            cause: table.cause(),
             group,
             state,
         }
@@ -150,6 +154,7 @@ impl<'s> MemberSet<'s> {
             kind: "M".to_owned(),
             type_name: member.type_name.clone(),
             stamp: Some(self.state.member_revision),
+            by: Some(cause::of_member(self.cause)),
             display: member.display.clone(),
         };
         let partition = self.partition(self.shard(&member.id));
@@ -177,7 +182,8 @@ impl<'s> MemberSet<'s> {
         Put::new(self.membership_item(id))
     }
 
-    /// Gives a member's item a new stamp, on the condition that the set has it.
+    /// Gives a member's item a new stamp, on the condition that the set has it. `by` stays: it says who
+    /// has added the member.
     pub(super) fn restamp(self, id: &str) -> Update {
         let mut update = Update::unnamed(self.key(id));
         update

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{LEASE_MILLIS, Lease, Stage, lease_end, lost};
+use crate::store::cause;
 use crate::store::error::StoreError;
 use crate::store::items::{self, JournalItem};
 use crate::store::key_range::KeyRange;
@@ -108,11 +109,13 @@ impl NewEntry {
             lease_until,
             step: None,
             owner: None,
+            by: None,
             rid: None,
         };
         let head = JournalItem {
             step: Some(Stage::Begun.number()),
             owner: Some(lease.owner.clone()),
+            by: Some(cause::of_member(table.cause())),
             ..part(lease.entry.clone(), HEAD, first)
         };
         let head = items::to_item(journal.as_str(), head);

@@ -7,7 +7,9 @@ use tokio::time::Instant;
 
 use super::entry::{self, PART, begun};
 use super::{Job, Lease, Stage, lease_end};
+use crate::identity::Cause;
 use crate::protocol::schema::Registry;
+use crate::store::cause;
 use crate::store::error::StoreError;
 use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::SEPARATOR;
@@ -27,6 +29,8 @@ struct StoredEntry {
     key: String,
     /// The texts of all its parts. If they can be parsed, no part is missing.
     text: String,
+    /// Why the entry was begun; `None` if its writer did not say.
+    cause: Option<Cause>,
     /// `None` if the entry has a form that this version does not know.
     lease_until: Option<u64>,
     /// Whether this version knows the entry's `step`.
@@ -194,11 +198,16 @@ impl<'t> Journal<'t> {
         if self.is_about_newer(&*job, types).await? {
             return Ok(Outcome::Unknown);
         }
+        // The rest of the job has the cause that the job began with, not the finisher's own.
+        let table = match &entry.cause {
+            Some(cause) => self.table.caused_by(cause.clone()),
+            None => self.table.clone(),
+        };
         loop {
             let Some(taken) = self.take_over(&entry.key, seen).await? else {
                 return Ok(Outcome::Other);
             };
-            let leased = taken.leased(self.table);
+            let leased = taken.leased(&table);
             let resumed = job.resume(&leased, &taken.lease, taken.stage, types);
             match resumed.await {
                 // The lease was too short for the rest of the job, and the finisher itself has more
@@ -294,12 +303,14 @@ impl<'t> Journal<'t> {
             let is_part = stored::take_text(&mut item, "kind").is_ok_and(|kind| kind == PART);
             let text = stored::take_text(&mut item, "work").unwrap_or_default();
             let lease_until = stored::number(&item, "leaseUntil").ok();
+            let by = stored::take_text(&mut item, "by").ok();
             match entries.last_mut() {
                 // The parts of an entry follow its head.
                 Some(entry) if is_part_of(&key, entry) => entry.text.push_str(&text),
                 _ if !is_part => entries.push(StoredEntry {
                     key,
                     text,
+                    cause: by.and_then(|by| cause::member_cause(&by)),
                     lease_until,
                     has_known_step: Stage::read(&item).is_ok(),
                 }),
@@ -350,6 +361,7 @@ mod tests {
             let entry = StoredEntry {
                 key: String::new(),
                 text: text.to_owned(),
+                cause: None,
                 lease_until: Some(0),
                 has_known_step: true,
             };

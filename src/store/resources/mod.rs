@@ -14,10 +14,8 @@ use super::index_version::INDEX_VERSION;
 use super::key_range::EVERY_KEY;
 use super::stored::{self, Item, Stored, n, random_id, s};
 use super::table::query::{ProjectedAttributes, Query, Window};
-use super::table::write::{Condition, Delete, Update};
 use super::table::{Table, get};
 use crate::protocol::schema::ResourceType;
-use entry::Entries;
 use write::{BodyChange, New};
 
 /// The resources of one tenant.
@@ -179,26 +177,6 @@ impl<'t> Resources<'t> {
         write::update(self.table, resource_type, before, Some(body), &()).await
     }
 
-    /// Removes a resource of a type that cannot be a member of groups: one transaction.
-    ///
-    /// # Errors
-    /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read.
-    pub async fn remove(
-        self,
-        resource_type: &ResourceType,
-        before: &Stored,
-        entries: &Entries,
-    ) -> Result<(), StoreError> {
-        let key = self.table.keys().resources(resource_type).key(&before.id);
-        let item = |_: &str| {
-            let is_as_read = Condition::new("v = :v AND attribute_not_exists(del)")
-                .value(":v", n(before.revision))
-                .showing_item();
-            Delete::new(key.clone()).when(is_as_read).into()
-        };
-        write::remove(self.table, resource_type, before, entries, item, |_, _| {}).await
-    }
-
     /// Writes the `id` into a body whose text does not have it, on the condition that the body is still
     /// as it was read. What clients see does not change, so neither do version and time.
     ///
@@ -209,8 +187,8 @@ impl<'t> Resources<'t> {
         resource_type: &ResourceType,
         stored: &Stored,
     ) -> Result<(), StoreError> {
-        let (rid, keys) = (random_id(), self.table.keys());
-        let mut update = Update::new(keys.resources(resource_type).key(&stored.id), &rid);
+        let rid = random_id();
+        let mut update = write::update_item(self.table, resource_type, &stored.id, &rid);
         update
             .require("attribute_not_exists(del) AND v = :v")
             .set("body = :body")
@@ -231,8 +209,8 @@ impl<'t> Resources<'t> {
         resource_type: &ResourceType,
         stored: &Stored,
     ) -> Result<(), StoreError> {
-        let (rid, keys) = (random_id(), self.table.keys());
-        let mut update = Update::new(keys.resources(resource_type).key(&stored.id), &rid);
+        let rid = random_id();
+        let mut update = write::update_item(self.table, resource_type, &stored.id, &rid);
         update
             .require("attribute_not_exists(del) AND v = :v")
             .set("ix = :ix")

@@ -3,6 +3,7 @@
 
 use super::entry::{Entries, Entry};
 use crate::protocol::schema::ResourceType;
+use crate::store::cause;
 use crate::store::error::StoreError;
 use crate::store::index_version::INDEX_VERSION;
 use crate::store::items::{self, IndexItem};
@@ -146,7 +147,8 @@ pub(in crate::store) async fn create(
     let (keys, rid) = (table.keys(), random_id());
     let mut transaction = Transaction::default();
     let partition = keys.resources(resource_type);
-    let item = items::to_item(partition.as_str(), stored.to_item(&rid));
+    let item = stored.to_item(&rid, table.cause());
+    let item = items::to_item(partition.as_str(), item);
     let is_new = Condition::new("attribute_not_exists(pk)").showing_item();
     transaction.push(Put::new(item).when(is_new), Refusal::Resource);
     for entry in entries.iter() {
@@ -220,7 +222,7 @@ async fn update_once(
     let (keys, rid, id) = (table.keys(), random_id(), &before.id);
     let mut transaction = Transaction::default();
     let mut after = before.clone();
-    let mut update = Update::new(keys.resources(resource_type).key(id), &rid);
+    let mut update = update_item(table, resource_type, id, &rid);
     // If an earlier attempt took effect and its answer was lost, this attempt must not take effect
     // again.
     update.require("attribute_not_exists(del) AND rid <> :rid");
@@ -335,6 +337,22 @@ async fn renew_entries(
             outcome => return outcome,
         }
     }
+}
+
+/// An update of a resource's own item, which says why it is made: `rid` and `by` are always written
+/// together.
+pub(in crate::store) fn update_item(
+    table: &Table,
+    resource_type: &ResourceType,
+    id: &str,
+    rid: &str,
+) -> Update {
+    let mut update = Update::new(table.keys().resources(resource_type).key(id), rid);
+    update
+        .set("#by = :by")
+        .name("#by", "by")
+        .value(":by", s(cause::of_resource(rid, table.cause())));
+    update
 }
 
 /// Commits a transaction on a resource that was read before.

@@ -34,7 +34,7 @@ use super::error::StoreError;
 use super::keys::{Keys, StackKeys};
 use super::{StackStore, TenantStore};
 use crate::clock::Clock;
-use crate::identity::TenantId;
+use crate::identity::{Cause, CauseKind, TenantId};
 use crate::pool::{Turn, Turns};
 use call::{Backoff, Failure, is_passing_status};
 use meter::{Account, Meter};
@@ -112,23 +112,32 @@ impl Store {
         create::warm_up(&self.client, &self.name).await
     }
 
-    /// One tenant's part of the table, for one request that must be over in `budget`.
+    /// One tenant's part of the table, for one request that must be over in `budget`. `cause` is why the
+    /// request writes: every resource and member that it writes says so.
     #[must_use]
-    pub fn for_tenant(&self, tenant: &TenantId, meter: Meter, budget: Duration) -> TenantStore {
+    pub fn for_tenant(
+        &self,
+        tenant: &TenantId,
+        cause: Cause,
+        meter: Meter,
+        budget: Duration,
+    ) -> TenantStore {
         let turns = self.turns.clone().map(|turns| (turns, tenant.clone()));
-        TenantStore::new(self.with_keys(Keys::new(tenant), turns, meter, budget))
+        TenantStore::new(self.with_keys(Keys::new(tenant), turns, cause, meter, budget))
     }
 
     /// What the table holds for the stack and for no tenant, for work that must be over in `budget`.
     #[must_use]
     pub fn for_stack(&self, meter: Meter, budget: Duration) -> StackStore {
-        StackStore::new(self.with_keys(StackKeys, None, meter, budget))
+        let cause = Cause::without_credential(CauseKind::Service);
+        StackStore::new(self.with_keys(StackKeys, None, cause, meter, budget))
     }
 
     fn with_keys<K>(
         &self,
         keys: K,
         turns: Option<(Turns, TenantId)>,
+        cause: Cause,
         meter: Meter,
         budget: Duration,
     ) -> Table<K> {
@@ -136,6 +145,7 @@ impl Store {
             client: self.client.clone(),
             name: Arc::clone(&self.name),
             keys,
+            cause: Arc::new(cause),
             meter,
             deadline: Instant::now() + budget,
             clock: Arc::clone(&self.clock),
@@ -153,6 +163,8 @@ pub(super) struct Table<K = Keys> {
     client: Client,
     name: Arc<str>,
     keys: K,
+    /// Why the request writes.
+    cause: Arc<Cause>,
     meter: Meter,
     deadline: Instant,
     clock: Arc<dyn Clock>,
@@ -169,6 +181,11 @@ impl<K: Clone> Table<K> {
     /// The keys of the tenant or of the stack.
     pub(super) fn keys(&self) -> &K {
         &self.keys
+    }
+
+    /// Why the request writes what it writes.
+    pub(super) fn cause(&self) -> &Cause {
+        &self.cause
     }
 
     /// What the request has cost so far.
@@ -189,6 +206,14 @@ impl<K: Clone> Table<K> {
     /// The time, in seconds since the Unix epoch.
     pub(super) fn now_seconds(&self) -> u64 {
         self.clock.now_seconds()
+    }
+
+    /// The same part of the table with another cause for what is written.
+    pub(super) fn caused_by(&self, cause: Cause) -> Self {
+        Self {
+            cause: Arc::new(cause),
+            ..self.clone()
+        }
     }
 
     /// The same part of the table with an earlier deadline for every call.

@@ -8,6 +8,11 @@ use futures_util::future::join_all;
 use super::*;
 use crate::aws;
 use crate::clock::SystemClock;
+use crate::identity::CauseKind;
+
+fn cause() -> Cause {
+    Cause::without_credential(CauseKind::Command)
+}
 
 /// The largest number of calls that ran at the same time, of two tenants with ten calls each.
 async fn most_at_once(store: &Store, alone: bool) -> usize {
@@ -21,7 +26,7 @@ async fn most_at_once(store: &Store, alone: bool) -> usize {
     let tenant = |number: usize| {
         let tenant = TenantId::parse(["a", "b"][number % 2]).unwrap();
         let store = store
-            .for_tenant(&tenant, Meter::default(), Duration::from_secs(20))
+            .for_tenant(&tenant, cause(), Meter::default(), Duration::from_secs(20))
             .table;
         if alone { store.alone() } else { store }
     };
@@ -52,7 +57,7 @@ async fn a_call_whose_turn_does_not_come_in_time_is_not_made() {
     let store = Store::new(&sdk, "scim", Arc::new(SystemClock)).with_calls_per_tenant(1);
     let tenant = TenantId::parse("a").unwrap();
     let tenant = store
-        .for_tenant(&tenant, Meter::default(), Duration::from_secs(20))
+        .for_tenant(&tenant, cause(), Meter::default(), Duration::from_secs(20))
         .table;
     let slow = async || {
         tokio::time::sleep(Duration::from_secs(30)).await;

@@ -12,36 +12,35 @@ use crate::protocol::error::Result;
 
 pub(super) use in_order::has_another;
 
-/// The size of the first batch of a search whose matches may be few among many resources.
+/// The first batch of a search whose matches may be few and far between.
 const FIRST_BATCH: usize = 64;
 
-/// What a page asks of a scan.
+/// What is asked of a scan.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageRequest {
-    /// The number of matches to skip.
+    /// Matches to pass over.
     pub(super) skip: usize,
-    /// The largest number of matches on the page.
+    /// The most matches of the page.
     pub(super) size: usize,
-    /// Whether to go on after the page.
+    /// Whether to go on behind the page.
     pub(super) count: Count,
-    /// The number of matches that there can be, if it is known. Once all are found, resources
-    /// without a value are not searched.
+    /// As many matches as there can be; then no match is looked for among those without a value.
     pub(super) enough: Option<u64>,
 }
 
-/// Whether to count the matches after the page.
+/// Whether to look at the matches behind the page, to know how many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Count {
-    /// Stop when the page is full.
+    /// Stop where the page is full.
     No,
-    /// Go on if the rest is within the budget. The page is wanted in any case.
+    /// Go on if the rest is affordable; a page is wanted in any case.
     IfAffordable,
-    /// Go on, or stop without a page if the rest is not within the budget.
+    /// Go on, and stop at once, without a page, if the rest is not affordable.
     Always,
 }
 
 impl PageRequest {
-    /// A request for the next matches, without counting.
+    /// The next matches, and no more than those.
     pub(super) fn first(size: usize) -> Self {
         Self {
             skip: 0,
@@ -57,11 +56,11 @@ pub(super) struct FoundPage<'r> {
     pub(super) matches: Vec<Match<'r>>,
     /// Where to go on, if there may be more.
     pub(super) next: Option<Position>,
-    /// Whether a match after the page was found.
+    /// Whether a match behind the page was seen.
     pub(super) more: bool,
-    /// The number of matches from the beginning of the scan to its end, if it got there.
+    /// The matches from where the scan began to its end, if it got there.
     pub(super) counted: Option<u64>,
-    /// What could not be found within the budget, if anything.
+    /// What is missing.
     pub(super) missing: Option<Missing>,
 }
 
@@ -75,7 +74,7 @@ pub(super) enum Missing {
 }
 
 impl FoundPage<'_> {
-    /// A page after the last match.
+    /// A page behind the last match.
     pub(super) fn nothing() -> Self {
         Self {
             matches: Vec::new(),
@@ -90,8 +89,8 @@ impl FoundPage<'_> {
 /// The next page, in the order of the search.
 ///
 /// # Errors
-/// `TooMany` for a list that has to be sorted in memory and is too large for it, because it must be
-/// read to its end for that.
+/// `TooMany` for a list that has to be sorted in memory and is too large for that: it cannot be
+/// sorted unless it is read to its end.
 pub(super) async fn next_page<'r>(
     scan: &mut Scan<'_, 'r>,
     search: &Search<'_>,
