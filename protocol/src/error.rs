@@ -1,22 +1,24 @@
-//! The one error type of the project, and its two translations to the wire.
+//! The one error type of the project, and its two translations to the wire (RFC 7644 §3.12).
 //!
-//! An [`Error`] carries what the client may read (`detail`) apart from what only we may read
-//! (`source`). It is made where the fault is found, travels unchanged through every layer and is
-//! logged once, where the response is built (RFC 7644 §3.12).
+//! An [`Error`] keeps the text that the client reads (`detail`) apart from the cause that only the log
+//! shows (`source`). It is made where the fault is found, travels unchanged through every layer, and
+//! is logged once, where the response is built.
 
 use std::fmt::{self, Write as _};
 
-/// A cause that is only ever logged.
+/// The cause of an error. It is logged and never sent to a client.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The result of anything that can fail towards a client.
+/// The result of everything that can fail with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong: a cause for the program, a sentence for the client, and a source for the log.
+/// A failed request: its kind for the program, a sentence for the client, and a cause for the log.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     detail: String,
+    /// How many bytes at the beginning of the detail name the place of the fault.
+    place_bytes: usize,
     source: Option<BoxError>,
 }
 
@@ -42,27 +44,27 @@ pub enum ErrorKind {
     InvalidVers,
     /// The change would break an attribute's mutability.
     Mutability,
-    /// A GET filter names an attribute that must not stand in a URL.
+    /// The filter of a GET names an attribute whose values must not appear in a URL.
     Sensitive,
-    /// A cursor that this service did not give out for this very query (RFC 9865 §2.1).
+    /// The cursor was not issued by this service for this query (RFC 9865 §2.1).
     InvalidCursor,
-    /// A cursor that has outlived its time (RFC 9865 §2.1).
+    /// The cursor is older than cursors may get (RFC 9865 §2.1).
     ExpiredCursor,
-    /// A `count` that does not fit the cursor (RFC 9865 §2.1).
+    /// The `count` differs from the one that the cursor was issued for (RFC 9865 §2.1).
     InvalidCount,
     /// No credential, or none that is valid.
     Unauthorized,
     /// The credential does not permit the operation.
     Forbidden,
-    /// No such resource or endpoint, or none that the caller may know of.
+    /// The resource or endpoint does not exist, or the caller may not learn that it exists.
     NotFound,
-    /// The endpoint exists and does not take this method.
+    /// The endpoint exists but does not take this method.
     MethodNotAllowed,
     /// No representation fits the `Accept` header.
     NotAcceptable,
     /// A unique value is taken.
     Uniqueness,
-    /// Concurrent changes to one resource could not be ordered.
+    /// Other requests kept changing the same resource until this one gave up.
     Conflict,
     /// What the request goes on from is kept no longer.
     Gone,
@@ -74,15 +76,15 @@ pub enum ErrorKind {
     PayloadTooLarge,
     /// Path and query are longer than a limit.
     UriTooLong,
-    /// The headers are more, or larger, than a limit (RFC 6585 §5).
+    /// There are more headers, or larger ones, than a limit allows (RFC 6585 §5).
     HeadersTooLarge,
     /// The body's media type is not JSON.
     UnsupportedMediaType,
     /// The caller sends more requests than it may.
     TooManyRequests,
-    /// A fault of ours.
+    /// The service itself is at fault.
     Internal,
-    /// The service does not do this at all.
+    /// The service does not support the operation.
     NotImplemented,
     /// The store is overloaded or out of reach; the same request may succeed later.
     Unavailable,
@@ -163,26 +165,45 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// An error of any kind; `detail` is read by the client.
+    /// An error of any kind. The client reads `detail`.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self {
             kind,
             detail: detail.into(),
+            place_bytes: 0,
             source: None,
         }
     }
 
-    /// The same error with the cause that belongs in the log.
+    /// The same error with a cause for the log.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The same error with where it is in front of its sentence: `Operations[2]: …`.
+    /// The same error, its sentence preceded by the place of the fault: `Operations[2]: …`.
     #[must_use]
     pub fn at(mut self, place: &str) -> Self {
-        self.detail = format!("{place}: {}", self.detail);
+        let place = format!("{place}: ");
+        self.detail.insert_str(0, &place);
+        self.place_bytes += place.len();
+        self
+    }
+
+    /// The same error without the places that [`at`](Self::at) has put before its sentence.
+    #[must_use]
+    pub(crate) fn without_place(mut self) -> Self {
+        self.detail.drain(..self.place_bytes);
+        self.place_bytes = 0;
+        self
+    }
+
+    /// The same error with its detail rewritten.
+    #[must_use]
+    pub(crate) fn reworded(mut self, reword: impl FnOnce(String) -> String) -> Self {
+        let place = self.detail.drain(..self.place_bytes).collect::<String>();
+        self.detail = place + &reword(self.detail);
         self
     }
 
@@ -192,7 +213,7 @@ impl Error {
         self.kind
     }
 
-    /// The sentence for the client.
+    /// The sentence that the client reads.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
@@ -204,8 +225,8 @@ impl Error {
         self.kind.status()
     }
 
-    /// What caused the error, for the log: the messages of the chain of sources and no more, for their
-    /// debug forms may hold whole items.
+    /// The messages of the chain of causes, for the log. Debug forms are left out, because they may
+    /// hold whole items.
     #[must_use]
     pub fn causes(&self) -> String {
         let mut chain = Vec::new();
@@ -227,16 +248,16 @@ impl Error {
     }
 }
 
-/// The number of characters that an error repeats of a client's text.
+/// The number of characters of a client's text that an error repeats at most.
 pub const EXCERPT: usize = 100;
 
-/// The beginning of a client's text as an error may repeat it: [`EXCERPT`] characters, and `…` where
-/// there are more. Control characters are replaced, so that a text cannot forge a line of a log.
+/// The beginning of a client's text for use in an error: [`EXCERPT`] characters, followed by `…` if
+/// the text is longer. Control characters are replaced, so that a text cannot forge a line of a log.
 pub fn excerpt<T: fmt::Display>(text: T) -> Excerpt<T> {
     Excerpt(text)
 }
 
-/// What [`excerpt`] shows.
+/// The text that [`excerpt`] displays.
 #[derive(Debug, Clone, Copy)]
 pub struct Excerpt<T>(T);
 
@@ -255,7 +276,7 @@ impl<T: fmt::Display> fmt::Display for Excerpt<T> {
     }
 }
 
-/// Writes up to a number of characters and then fails, so that no more is formatted.
+/// Writes up to a number of characters and then fails, which ends the formatting of a longer text.
 struct ExcerptWriter<'o, 'f> {
     out: &'o mut fmt::Formatter<'f>,
     left: usize,
@@ -279,7 +300,7 @@ impl fmt::Write for ExcerptWriter<'_, '_> {
     }
 }
 
-/// Makes a named constructor for each kind whose detail the caller writes.
+/// Defines a constructor for each kind of error whose detail the caller writes.
 macro_rules! constructors {
     ($($name:ident => $kind:ident),* $(,)?) => {
         impl Error {

@@ -1,5 +1,6 @@
-//! Bulk requests of 1.1 (API §3.5). What comes out is planned, done and limited like a bulk request of
-//! 2.0; its answer is written by [`render_response_v1`](crate::bulk::render_response_v1).
+//! Bulk requests of 1.1 (API §3.5). The result is a bulk request of 2.0 and is planned, carried out
+//! and limited like one; its answer is written by
+//! [`render_response_v1`](crate::bulk::render_response_v1).
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,32 +14,32 @@ use crate::profile::Reading;
 use crate::schema::{MembershipAttribute, Registry};
 use crate::urn;
 
-/// How an example of the draft writes references.
+/// The spelling of references in one example of the draft.
 const MISSPELLED: &str = "batchId:";
 
-/// How references are written otherwise.
+/// The spelling of references everywhere else.
 const PREFIX: &str = "bulkId:";
 
-/// A bulk request of 1.1 translated.
+/// A bulk request of 1.1 after translation.
 #[derive(Debug)]
 pub struct TranslatedBulk {
     /// The request of 2.0.
     pub request: BulkRequest,
-    /// By the client's name for a new user: the attribute that its `userName` was taken from.
+    /// For each new user, by the client's name for it: the attribute that its `userName` was taken from.
     pub names_from: HashMap<String, &'static str>,
 }
 
 /// Translates the body of a POST to `/Bulk` into the request of 2.0.
 ///
-/// The labels stay those of 1.1: in the Ionic dialect a PUT has become a PATCH and is still called PUT
-/// in its result. The groups that a new user is to join (`groups` in the Ionic extension) become
+/// The labels stay those of 1.1: a PUT of the Ionic dialect becomes a PATCH, but its result is still
+/// called PUT. The groups that a new user is to join (`groups` in the Ionic extension) become
 /// completions of its POST.
 ///
 /// **Shape**: `{"schemas":["urn:scim:schemas:core:1.0"],"Operations":[{"method":"PATCH",
 /// "path":"/Users/7","data":{"nickName":"B"}}]}`.
 ///
 /// # Errors
-/// As [`BulkRequest::parse`]; a fault in one operation is that operation's.
+/// As [`BulkRequest::parse`]. A fault in one operation becomes the result of that operation.
 pub fn bulk_request(
     mut body: Map<String, Value>,
     registry: &Registry,
@@ -80,8 +81,8 @@ pub fn bulk_request(
     })
 }
 
-/// The creation of a resource together with what completes it, as the bulk request that does all
-/// of it or nothing.
+/// The creation of a resource and everything that completes it, as one bulk request. It takes effect
+/// as a whole or not at all.
 #[must_use]
 pub fn creation(view: View<'_>, request: TranslatedRequest, registry: &Registry) -> BulkRequest {
     let name = "new";
@@ -110,14 +111,15 @@ pub fn creation(view: View<'_>, request: TranslatedRequest, registry: &Registry)
     }
 }
 
-/// What a new resource comes with beside its body.
+/// The parts of a new resource that are not in its body.
 #[derive(Default)]
 struct Extras {
     groups: Vec<String>,
     name_from: Option<&'static str>,
 }
 
-/// The operation with a body of 2.0; one on an unknown endpoint stays as it is, to fail there.
+/// The operation with a body of 2.0. An operation on an unknown endpoint is left as it is; it fails
+/// later.
 fn translated(
     mut operation: BulkOperation,
     registry: &Registry,
@@ -153,7 +155,7 @@ fn translated(
     Ok(operation)
 }
 
-/// A group's id, or a reference to a new group as 2.0 writes it.
+/// The id of a group, or a reference to a new group in the spelling of 2.0.
 fn respelled(group: String, names: &HashSet<String>) -> String {
     match group.strip_prefix(MISSPELLED) {
         Some(name) if names.contains(name) => format!("{PREFIX}{name}"),
@@ -161,7 +163,7 @@ fn respelled(group: String, names: &HashSet<String>) -> String {
     }
 }
 
-/// The operation that makes a new user a member of a group, which may itself be new.
+/// The operation that makes a new user a member of a group. The group may be new too.
 fn membership(registry: &Registry, group: String, user: &str) -> BulkOperation {
     let mut types = registry.resource_types().iter();
     let groups = types.find(|found| found.membership == Some(MembershipAttribute::Members));

@@ -1,5 +1,5 @@
-//! What the service says about itself in 1.1: `/ServiceProviderConfigs` and `/Schemas`
-//! (1.1 core §9, §10).
+//! The documents in which the service describes itself in 1.1: `/ServiceProviderConfigs` and
+//! `/Schemas` (1.1 core §9, §10).
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ const RENAMED: [(&str, &str); 2] = [
     ("specUri", "specUrl"),
 ];
 
-/// What the attributes are for that no schema of 2.0 describes.
+/// Descriptions of the attributes that no schema of 2.0 describes.
 const COMMON: [(&str, &str); 7] = [
     ("id", "The identifier that the service gave the resource."),
     (
@@ -32,9 +32,9 @@ const COMMON: [(&str, &str); 7] = [
 /// The discovery endpoints of one tenant under a 1.1 base URL.
 #[derive(Debug, Clone, Copy)]
 pub struct DiscoveryV1<'a> {
-    /// What is announced in 2.0, with the 1.1 base URL.
+    /// The documents of 2.0, with the 1.1 base URL.
     pub discovery: Discovery<'a>,
-    /// Which clients are served.
+    /// The clients that are served.
     pub dialect: Dialect,
 }
 
@@ -88,9 +88,9 @@ impl DiscoveryV1<'_> {
             .collect()
     }
 
-    /// One resource of `/Schemas`, by its id (`urn:scim:schemas:core:1.0:User`), by a schema's URN, by
-    /// the resource's name (`User`) or by its endpoint's (`Users`), in any case. A URN that several
-    /// types have stands for the first.
+    /// One resource of `/Schemas`, found by its id (`urn:scim:schemas:core:1.0:User`), by the URN of a
+    /// schema, by the resource's name (`User`) or by its endpoint (`Users`), in any case. If several
+    /// types have the URN, the first is returned.
     ///
     /// # Errors
     /// `NotFound`.
@@ -151,7 +151,8 @@ fn renamed(name: &str) -> &str {
         .map_or(name, |(_, old)| old)
 }
 
-/// The core schema is one URN for several resources, so the resource's name is part of the id.
+/// The id of a schema. The core schema has one URN for several resources, so the id also has the
+/// resource's name.
 fn schema_id(resource_type: &ResourceType) -> String {
     let base = names::schema_to_v1(&resource_type.schema.id);
     if base == urn::CORE_1_1 {
@@ -161,7 +162,7 @@ fn schema_id(resource_type: &ResourceType) -> String {
     }
 }
 
-/// An attribute of 2.0 by the characteristics of 1.1.
+/// An attribute of 2.0 with the characteristics that 1.1 has.
 fn described(view: View<'_>, extension: Option<&Extension>, attribute: &Attribute) -> Value {
     let own = extension.filter(|extension| {
         let flattened = names::flattened(view);
@@ -179,7 +180,7 @@ fn described(view: View<'_>, extension: Option<&Extension>, attribute: &Attribut
     out.insert("schema".into(), json!(names::schema_to_v1(urn)));
     let listed = published.and_then(|published| published.get("subAttributes"));
     let parts = attribute.sub_attributes.iter();
-    // References and the resource type are new in 2.0.
+    // References and the resource type do not exist in 1.1.
     let parts = parts.filter(|part| part.name != "$ref" && part.name != "resourceType");
     let mut parts: Vec<_> = parts
         .map(|part| {
@@ -202,7 +203,7 @@ fn named<'v>(attributes: Option<&'v Value>, name: &str) -> Option<&'v Value> {
     listed.find(|published| published["name"] == name)
 }
 
-/// `meta.attributes`, which 2.0 does not have: only a PATCH holds it.
+/// `meta.attributes`, which 2.0 does not have: only a PATCH may send it.
 fn removed_names() -> Value {
     json!({
         "name": "attributes", "type": "string", "multiValued": true,
@@ -247,7 +248,7 @@ fn characteristics(
     out
 }
 
-/// What one of several is called: `email` of `emails`, `address` of `addresses`.
+/// The name of a single value: `email` for `emails`, `address` for `addresses`.
 fn singular(name: &str) -> &str {
     name.strip_suffix("sses")
         .and_then(|_| name.strip_suffix("es"))

@@ -6,10 +6,10 @@ use crate::filter::Filter;
 use crate::path::AttributePath;
 use crate::profile::Reading;
 
-/// Reads a filter of 1.1: the same filter with 2.0 paths.
+/// Reads a filter of 1.1 and returns it with 2.0 paths.
 ///
 /// # Errors
-/// `InvalidFilter` with the byte offset in the text as it was sent.
+/// `InvalidFilter` with the byte offset in the text that was sent.
 pub(super) fn filter(view: View<'_>, text: &str, reading: &mut Reading<'_>) -> Result<Filter> {
     let filter = Filter::parse(text, reading)?;
     renamed(view, filter)
@@ -27,7 +27,7 @@ fn renamed(view: View<'_>, filter: Filter) -> Result<Filter> {
             value,
         },
         Filter::Present(path) => Filter::Present(renamed_path(view, &path)?),
-        // Names inside the brackets are sub-attributes, which have the same names.
+        // Names inside the brackets are sub-attributes, which have the same names in 2.0.
         Filter::ValuePath { path, filter } => Filter::ValuePath {
             path: renamed_path(view, &path)?,
             filter,
@@ -41,7 +41,7 @@ fn renamed(view: View<'_>, filter: Filter) -> Result<Filter> {
 fn renamed_path(view: View<'_>, path: &AttributePath) -> Result<AttributePath> {
     let renamed = names::path_to_v2(view, path.as_str());
     AttributePath::parse(&renamed)
-        .ok_or_else(|| Error::invalid_filter(format!("`{}` is no attribute", excerpt(path))))
+        .ok_or_else(|| Error::invalid_filter(format!("`{}` is not an attribute", excerpt(path))))
 }
 
 #[cfg(test)]

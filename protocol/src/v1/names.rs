@@ -6,19 +6,19 @@ use super::{Dialect, View};
 use crate::schema::{Attribute, Extension};
 use crate::urn;
 
-/// Extensions with another URN in 1.1, and that URN.
+/// Extensions whose URN differs in 1.1, and that URN.
 const RENAMED: [(&str, &str); 2] = [
     (urn::ENTERPRISE_USER, urn::ENTERPRISE_1_1),
     (urn::IONIC_USER, urn::IONIC_1_1),
 ];
 
-/// Base schemas that are the one core schema in 1.1.
+/// Base schemas that 1.1 has as one core schema.
 const CORE: [&str; 4] = [urn::USER, urn::GROUP, urn::DEVICE, urn::ROLE];
 
-/// Sub-attributes with another name in 1.1: of which attribute, the 2.0 name, the 1.1 name.
+/// Sub-attributes whose name differs in 1.1: the attribute, the 2.0 name, the 1.1 name.
 const RENAMED_PARTS: [(&str, &str, &str); 1] = [("manager", "value", "managerId")];
 
-/// Where a member of a 1.1 resource belongs in SCIM 2.0.
+/// The place in a SCIM 2.0 resource for a member of a 1.1 resource.
 pub(super) enum Destination<'a> {
     /// `schemas`.
     Schemas,
@@ -26,13 +26,13 @@ pub(super) enum Destination<'a> {
     Meta,
     /// The container of an extension.
     Extension(&'a Extension),
-    /// An attribute, inside that extension if there is one.
+    /// An attribute, of an extension if there is one.
     Attribute(Option<&'a Extension>, &'a Attribute),
-    /// Nowhere that this service knows of.
+    /// No place: the service does not know the member.
     Unknown,
 }
 
-/// A schema URN of 2.0 as 1.1 spells it.
+/// A schema URN of 2.0 in the spelling of 1.1.
 pub(super) fn schema_to_v1(urn: &str) -> &str {
     if CORE.iter().any(|core| core.eq_ignore_ascii_case(urn)) {
         return urn::CORE_1_1;
@@ -60,7 +60,26 @@ pub(super) fn part_to_v2<'n>(attribute: &str, part: &'n str) -> &'n str {
     found.map_or(part, |(_, new, _)| new)
 }
 
-/// What follows a URN and its separator in a path; empty for the bare URN.
+/// A text for people in which names of 2.0 have become those of 1.1.
+pub(super) fn text_to_v1(mut text: String) -> String {
+    // The attributes of this extension appear among the core ones in 1.1, so they have no URN there.
+    text = text.replace(&format!("{}:", urn::DESCRIBED_GROUP), "");
+    for (attribute, new, old) in RENAMED_PARTS {
+        text = text.replace(
+            &format!(":{attribute}.{new}`"),
+            &format!(":{attribute}.{old}`"),
+        );
+    }
+    for core in CORE {
+        text = text.replace(core, urn::CORE_1_1);
+    }
+    for (new, old) in RENAMED {
+        text = text.replace(new, old);
+    }
+    text
+}
+
+/// The text after a URN and its separator in a path; empty for the bare URN.
 fn after<'t>(text: &'t str, urn: &str) -> Option<&'t str> {
     let head = text.get(..urn.len())?;
     let rest = text.get(urn.len()..)?;
@@ -68,8 +87,8 @@ fn after<'t>(text: &'t str, urn: &str) -> Option<&'t str> {
     (ends && head.eq_ignore_ascii_case(urn)).then(|| rest.get(1..).unwrap_or(""))
 }
 
-/// A schema URN of 1.1 as 2.0 spells it; nothing for one that means nothing to this type, as
-/// clients of the Ionic API list its URN with every kind of resource.
+/// A schema URN of 1.1 in the spelling of 2.0; `None` if the type does not have it. Clients of the
+/// Ionic API list its URN with every kind of resource.
 pub(super) fn schema_to_v2(view: View<'_>, urn: &str) -> Option<String> {
     if urn.eq_ignore_ascii_case(urn::CORE_1_1) {
         return Some(view.resource_type.schema.id.clone());
@@ -81,7 +100,7 @@ pub(super) fn schema_to_v2(view: View<'_>, urn: &str) -> Option<String> {
     (!is_foreign).then(|| urn.to_owned())
 }
 
-/// An attribute path of 1.1 as 2.0 spells it.
+/// An attribute path of 1.1 in the spelling of 2.0.
 ///
 /// **Shape**: `userName`, `urn:scim:schemas:core:1.0:name.givenName`,
 /// `urn:scim:schemas:extension:enterprise:1.0:manager.managerId`.
@@ -106,7 +125,7 @@ pub(super) fn path_to_v2(view: View<'_>, path: &str) -> String {
     }
 }
 
-/// Where a member of a 1.1 resource belongs.
+/// The place in a 2.0 resource for a member of a 1.1 resource.
 pub(super) fn destination<'a>(view: View<'a>, key: &str) -> Destination<'a> {
     if key.eq_ignore_ascii_case("schemas") {
         return Destination::Schemas;
@@ -130,7 +149,7 @@ pub(super) fn destination<'a>(view: View<'a>, key: &str) -> Destination<'a> {
     })
 }
 
-/// The extension whose attributes stand among the core ones in this view.
+/// The extension whose attributes appear among the core ones in this view.
 pub(super) fn flattened<'a>(view: View<'a>) -> Option<&'a Extension> {
     match view.dialect {
         Dialect::General => None,
@@ -138,7 +157,7 @@ pub(super) fn flattened<'a>(view: View<'a>) -> Option<&'a Extension> {
     }
 }
 
-/// A path without URN, its sub-attribute named as in 2.0.
+/// A path without URN, its sub-attribute renamed to that of 2.0.
 fn renamed_part(path: &str) -> Cow<'_, str> {
     match path.split_once('.') {
         Some((attribute, part)) => {

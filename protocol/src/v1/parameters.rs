@@ -1,7 +1,7 @@
-//! The filters that the Ionic API spells as query parameters.
+//! Filters that the Ionic API writes as query parameters.
 //!
-//! `email=a@example.com&enabled=true&createdTs__gte=1546300800` is the same tree of comparisons as a
-//! filter text, so the same evaluation and the same indexes serve it.
+//! `email=a@example.com&enabled=true&createdTs__gte=1546300800` becomes the same tree of comparisons
+//! as the text of a filter, so that it is evaluated and indexed the same way.
 
 use std::collections::HashSet;
 
@@ -15,18 +15,18 @@ use crate::path::AttributePath;
 use crate::profile::{Reading, Tolerance};
 use crate::urn;
 
-/// What a query parameter of the Ionic API compares.
+/// The kind of value that a query parameter of the Ionic API is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ParameterKind {
     Text,
     Boolean,
     /// A boolean that is true where the attribute is absent.
     BooleanOrAbsent,
-    /// Seconds since 1970, compared with a time of day to the millisecond.
+    /// Seconds since 1970, compared with an instant to the millisecond.
     Timestamp,
 }
 
-/// A parameter that filters: its name, the 2.0 attribute, and what that holds.
+/// A parameter that filters: its name, the 2.0 attribute, and the kind of its value.
 type FilterParameter = (&'static str, &'static str, ParameterKind);
 
 /// The parameters by endpoint.
@@ -74,7 +74,7 @@ const PARAMETERS: [(&str, &[FilterParameter]); 4] = [
     ),
 ];
 
-/// What a query parameter's name says after the attribute.
+/// The operator that follows the attribute in a query parameter's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
     Equal,
@@ -87,7 +87,7 @@ enum Operator {
     All,
 }
 
-/// The suffixes; each but `empty` may be followed by `__ne`, which negates it.
+/// The suffixes. Each but `empty` may be followed by `__ne`, which negates it.
 const OPERATORS: [(&str, Operator); 7] = [
     ("contains", Operator::Contains),
     ("startswith", Operator::StartsWith),
@@ -98,16 +98,16 @@ const OPERATORS: [(&str, Operator); 7] = [
     ("all", Operator::All),
 ];
 
-/// The filter that the query parameters of the Ionic API spell, if they spell one.
+/// The filter that is written as query parameters of the Ionic API; `None` if no parameter filters.
 ///
-/// **Shape**: `email=a@example.com&enabled=true&createdTs__gte=1546300800`; a repeated parameter
-/// means any of its values, and `or=true` means that one parameter is enough.
+/// **Shape**: `email=a@example.com&enabled=true&createdTs__gte=1546300800`. A repeated parameter
+/// matches any of its values. All parameters must match, or with `or=true` one of them.
 ///
 /// `enabled=true` finds the users whose `active` is true or absent.
 ///
 /// # Errors
-/// `InvalidFilter` naming the parameter, when its name has `__` and is unknown, or its value does
-/// not fit.
+/// `InvalidFilter` naming the parameter, when its name has `__` and is unknown, or its value does not
+/// fit.
 pub(super) fn parameter_filter(
     view: View<'_>,
     parameters: &Parameters,
@@ -133,7 +133,7 @@ pub(super) fn parameter_filter(
     Ok(joined(terms, if either { Filter::Or } else { Filter::And }))
 }
 
-/// What a parameter's name means; nothing for a parameter that is no filter.
+/// Reads a parameter's name; `None` for a parameter that does not filter.
 fn find_parameter<'n>(view: View<'_>, name: &'n str) -> Result<Option<Parameter<'n>>> {
     let (attribute, suffix) = match name.split_once("__") {
         Some((attribute, suffix)) => (attribute, Some(suffix)),
@@ -148,13 +148,13 @@ fn find_parameter<'n>(view: View<'_>, name: &'n str) -> Result<Option<Parameter<
         return match suffix {
             None => Ok(None),
             Some(_) => Err(Error::invalid_filter(format!(
-                "Query parameter `{}` is no filter of this endpoint",
+                "Query parameter `{}` is not a filter of this endpoint",
                 excerpt(name)
             ))),
         };
     };
     let path = AttributePath::parse(&qualified(view, path))
-        .ok_or_else(|| Error::invalid_filter(format!("`{path}` is no attribute")))?;
+        .ok_or_else(|| Error::invalid_filter(format!("`{path}` is not an attribute")))?;
     Ok(Some(Parameter {
         name,
         path,
@@ -164,7 +164,7 @@ fn find_parameter<'n>(view: View<'_>, name: &'n str) -> Result<Option<Parameter<
     }))
 }
 
-/// A path of the table with the URN of the extension that has the attribute.
+/// A path of the table, with the URN of the extension that has the attribute.
 fn qualified(view: View<'_>, path: &str) -> String {
     let urn = match path {
         "domainUpn" => urn::IONIC_USER,
@@ -247,7 +247,7 @@ impl Parameter<'_> {
             }
             ParameterKind::Timestamp => self.timestamp(value),
             ParameterKind::Boolean | ParameterKind::BooleanOrAbsent => {
-                Err(self.unfit("no such comparison"))
+                Err(self.unfit("no comparison of this kind"))
             }
         }
     }
@@ -285,7 +285,7 @@ impl Parameter<'_> {
                 bound(CompareOp::Ge, begin),
                 bound(CompareOp::Lt, end),
             ])),
-            _ => Err(self.unfit("no such comparison")),
+            _ => Err(self.unfit("no comparison of this kind")),
         }
     }
 
@@ -313,14 +313,14 @@ impl Parameter<'_> {
     }
 }
 
-/// The beginning of a second since 1970 as a `dateTime`, if its year has four digits.
+/// The beginning of a second since 1970 as a `dateTime`; `None` if its year does not have four digits.
 fn second_text(seconds: i64) -> Option<String> {
     let begin = DateTime::<Utc>::from_timestamp(seconds, 0)?;
     let text = || begin.to_rfc3339_opts(SecondsFormat::Secs, true);
     (0..=9_999).contains(&begin.year()).then(text)
 }
 
-/// All terms in one filter; a single one stands alone.
+/// Joins the terms to one filter. A single term is returned as it is.
 fn joined(mut terms: Vec<Filter>, join: fn(Vec<Filter>) -> Filter) -> Option<Filter> {
     if terms.len() > 1 {
         return Some(join(terms));
@@ -469,15 +469,18 @@ mod tests {
             assert_eq!(error.status(), 400);
             assert!(error.detail().contains(part), "{}", error.detail());
         };
-        check("foo__contains=x", "`foo__contains` is no filter");
-        check("email__regex=x", "`email__regex` is no filter");
-        check("email__empty__ne=true", "`email__empty__ne` is no filter");
-        check("email__contains__not=x", "is no filter");
+        check("foo__contains=x", "`foo__contains` is not a filter");
+        check("email__regex=x", "`email__regex` is not a filter");
+        check(
+            "email__empty__ne=true",
+            "`email__empty__ne` is not a filter",
+        );
+        check("email__contains__not=x", "is not a filter");
         check("enabled=yes", "takes `true` or `false`");
-        check("enabled__contains=t", "no such comparison");
+        check("enabled__contains=t", "no comparison of this kind");
         check("createdTs=yesterday", "seconds since 1970");
         check("createdTs=99999999999999999999", "seconds since 1970");
         check("createdTs=253402300799", "seconds since 1970");
-        check("createdTs__contains=1", "no such comparison");
+        check("createdTs__contains=1", "no comparison of this kind");
     }
 }

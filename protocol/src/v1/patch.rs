@@ -1,11 +1,12 @@
-//! The PATCH of 1.1 as a PatchOp message: attributes listed in `meta.attributes` go first, then the
-//! partial resource is merged in (1.1 API §3.3.2); and the PUT of the Ionic API, which merges too.
+//! Translates the PATCH of 1.1 into a PatchOp message: first the attributes listed in
+//! `meta.attributes` are removed, then the partial resource is merged (1.1 API §3.3.2). The PUT of the
+//! Ionic API merges too.
 //!
-//! Elements are matched by `value` where they have one. A delete that also names a `type` deletes
-//! only the element of that type, which tells elements with one value apart; elements without `value`
-//! are matched by everything that is given. The operations count on tolerances of the `default`
-//! profile: one through a value filter that matches nothing makes the element, a `remove` that matches
-//! nothing succeeds, and one that has values removes those.
+//! Elements are matched by `value` if they have one. A delete that also names a `type` deletes only
+//! the element of that type, because several elements may have the same value. Elements without
+//! `value` are matched by all given sub-attributes. The operations rely on tolerances of the `default`
+//! profile: a write through a value filter that matches nothing creates the element, a `remove` that
+//! matches nothing succeeds, and a `remove` with values removes only those.
 
 use serde_json::{Map, Value, json};
 
@@ -31,10 +32,10 @@ struct PartialAttribute<'a> {
 /// "displayName":"E"}`. Read-only attributes in it are left out.
 ///
 /// # Errors
-/// `InvalidSyntax` for a message of SCIM 2.0;
-/// `InvalidValue` when an element to delete names nothing to find it by, or a group of the Ionic
-/// API gets a member that is no user; `InvalidPath` for an unknown attribute, where the profile
-/// does not tolerate it; `PayloadTooLarge` for more than [`MAX_OPERATIONS`] listed attributes.
+/// `InvalidSyntax` for a message of SCIM 2.0; `InvalidValue` when an element to delete has no
+/// sub-attribute to find it by, or a group of the Ionic API gets a member that is not a user;
+/// `InvalidPath` for an unknown attribute, where the profile does not tolerate it; `PayloadTooLarge`
+/// for more than [`MAX_OPERATIONS`] listed attributes or changes.
 pub fn patch(
     view: View<'_>,
     body: Map<String, Value>,
@@ -73,11 +74,11 @@ pub fn patch(
             part.merge(&mut operations)?;
         }
     }
-    Ok(message(operations))
+    message(operations)
 }
 
-/// Translates the body of a PUT that merges: each attribute that is given takes the place of what
-/// was there, null and empty ones are cleared, and all others stay.
+/// Translates the body of a PUT that merges: each given attribute replaces the stored one, null and
+/// empty ones are cleared, and all others stay.
 ///
 /// # Errors
 /// As [`patch`].
@@ -90,7 +91,7 @@ pub fn merging_put(
     for part in partial_attributes(view, body, reading)? {
         part.replace(&mut operations);
     }
-    Ok(message(operations))
+    message(operations)
 }
 
 /// The attributes of a partial resource that a client may write.
@@ -113,7 +114,7 @@ fn partial_attributes<'a>(
                         Some(attribute) => {
                             parts.push(partial_attribute(view, Some(extension), attribute, value)?);
                         }
-                        // Orders for the creation of a user; later they say nothing.
+                        // It asks for an action when a user is created. In a change it has no meaning.
                         None if is_group_order(extension, &key) => {}
                         None if is_mail_order(extension, &key) => {}
                         None => check_unknown(&key, reading)?,
@@ -155,7 +156,7 @@ impl PartialAttribute<'_> {
         }
     }
 
-    /// Whether the body gives a new value for what a listed path removes.
+    /// Whether the body gives a new value for a part of a listed path that is removed.
     fn replaces(&self, listed: &str) -> bool {
         let path = self.path();
         if listed.eq_ignore_ascii_case(&path) || listed.eq_ignore_ascii_case(self.attribute.name())
@@ -172,7 +173,7 @@ impl PartialAttribute<'_> {
         })
     }
 
-    /// The operations after which the attribute has this value and nothing of an old one.
+    /// The operations that set the attribute to this value, with nothing left of the old one.
     fn replace(&self, operations: &mut Vec<Value>) {
         let path = self.path();
         let value = match &self.value {
@@ -187,13 +188,14 @@ impl PartialAttribute<'_> {
             return;
         }
         if value.is_object() {
-            // A replace of a complex value merges (RFC 7644 §3.5.2.3).
+            // A `replace` of a complex value merges (RFC 7644 §3.5.2.3), so the old value is removed
+            // first.
             operations.push(json!({"op": "remove", "path": path}));
         }
         operations.push(json!({"op": "replace", "path": path, "value": value}));
     }
 
-    /// The operations that merge the value into what is there.
+    /// The operations that merge the value into the stored one.
     fn merge(&self, operations: &mut Vec<Value>) -> Result<()> {
         let path = self.path();
         match &self.value {
@@ -212,7 +214,7 @@ impl PartialAttribute<'_> {
         Ok(())
     }
 
-    /// Deletes come first, so that an element can be deleted and added again changed.
+    /// Deletes come first, so that a request can delete an element and add it again with changes.
     fn merge_elements(&self, elements: &[Value], operations: &mut Vec<Value>) -> Result<()> {
         let path = self.path();
         let deleted = elements.iter().filter(|element| is_delete(element));
@@ -236,13 +238,13 @@ impl PartialAttribute<'_> {
         Ok(())
     }
 
-    /// Whether elements are what their `value` is, and cannot be edited: members.
+    /// Whether the elements cannot be edited and are identified by `value`: members.
     fn is_immutable(&self) -> bool {
         let value = self.attribute.sub_attribute("value");
         value.is_some_and(|value| value.mutability == Mutability::Immutable)
     }
 
-    /// One operation that removes all these elements, as they may be many.
+    /// One operation that removes all these elements, because there may be many.
     fn remove_all<'v>(
         &self,
         elements: impl Iterator<Item = &'v Value>,
@@ -259,15 +261,15 @@ impl PartialAttribute<'_> {
         Ok(())
     }
 
-    /// Whether an element is merged into one of the same `value`, instead of being added unless it is
-    /// there. Parts of an immutable element cannot be merged.
+    /// Whether an element is merged into the stored one with the same `value`. Otherwise it is added
+    /// if it is new. An immutable element cannot be merged.
     fn is_matched(&self, element: &Value) -> bool {
         is_value_list(self.attribute)
             && !self.is_immutable()
             && element.get("value").is_some_and(Value::is_string)
     }
 
-    /// One operation for each part; the first one makes the element if it is not there.
+    /// One operation for each sub-attribute. The first one creates the element if it does not exist.
     fn merge_element(&self, element: &Value, operations: &mut Vec<Value>) {
         let path = self.path();
         let filter = format!("value eq {}", element["value"]);
@@ -309,13 +311,13 @@ impl PartialAttribute<'_> {
 
     fn names_nothing(&self) -> Error {
         Error::invalid_value(format!(
-            "An element of `{}` with `operation` `delete` names no value to delete",
+            "An element of `{}` with `operation` `delete` needs a value to find the element to delete",
             self.attribute.name()
         ))
     }
 }
 
-/// What a container holds; a null one holds a null for each of its attributes.
+/// The members of a container. A container of null has null for each attribute.
 fn members(extension: &Extension, value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,
@@ -341,7 +343,7 @@ fn check_unknown(key: &str, reading: &mut Reading<'_>) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid_path(format!(
-        "`{}` is no attribute",
+        "`{}` is not an attribute",
         excerpt(key)
     )))
 }
@@ -359,7 +361,7 @@ fn without_operation(element: &Value) -> Value {
     element
 }
 
-/// Whether a value means "unassigned"; the Ionic API clears a text by an empty one.
+/// Whether a value means "unassigned". The Ionic API clears a text by an empty one.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -370,15 +372,26 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// A PatchOp message, which has one operation at least: one that adds nothing, if need be.
-fn message(mut operations: Vec<Value>) -> Map<String, Value> {
+/// A PatchOp message. It needs at least one operation, so without any it gets one that adds nothing.
+///
+/// # Errors
+/// `PayloadTooLarge` for more than [`MAX_OPERATIONS`]. It is refused here because a client of 1.1 has
+/// sent no operations: it would not understand the error of [`PatchRequest::parse`](crate::patch::PatchRequest::parse).
+fn message(mut operations: Vec<Value>) -> Result<Map<String, Value>> {
+    if operations.len() > MAX_OPERATIONS {
+        return Err(Error::payload_too_large(format!(
+            "The request makes {} changes; at most {MAX_OPERATIONS} are allowed (an attribute, or a \
+             sub-attribute of an element with a `value`, is one change)",
+            operations.len()
+        )));
+    }
     if operations.is_empty() {
         operations.push(json!({"op": "add", "value": {}}));
     }
-    Map::from_iter([
+    Ok(Map::from_iter([
         ("schemas".to_owned(), json!([urn::PATCH_OP])),
         ("Operations".to_owned(), Value::Array(operations)),
-    ])
+    ]))
 }
 
 #[cfg(test)]

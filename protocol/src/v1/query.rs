@@ -1,16 +1,16 @@
-//! What a 1.1 query asks for, as a 2.0 query (1.1 API §3.2.2, §3.7).
+//! Translates a 1.1 query into a 2.0 query (1.1 API §3.2.2, §3.7).
 
 use super::{Dialect, View, filter, names, parameters, request};
 use crate::error::Result;
 use crate::message::{Parameters, Query, QueryFilter, Selection, integer_parameter};
 use crate::profile::Reading;
 
-/// A 1.1 query translated.
+/// A 1.1 query after translation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queried {
     /// The 2.0 query.
     pub query: Query,
-    /// Whether each device is to hold its user (the Ionic API's `attributes=user`).
+    /// Whether each device is to show its user (the Ionic API's `attributes=user`).
     pub embeds_user: bool,
 }
 
@@ -50,14 +50,14 @@ fn page_parameters(view: View<'_>, parameters: &Parameters) -> Result<Vec<(&'sta
             known.push(("count", limit.to_string()));
         }
     }
-    // The last of a repeated parameter counts, so these win over `skip` and `limit`.
+    // Of a repeated parameter the last one counts, so these take precedence over `skip` and `limit`.
     for name in ["sortOrder", "startIndex", "count"] {
         known.extend(parameters.get(name).map(|value| (name, value.to_owned())));
     }
     Ok(known)
 }
 
-/// Both ways to filter together.
+/// The filter of `filter` and of the parameters that filter, joined by `and`.
 fn whole_filter(
     view: View<'_>,
     parameters: &Parameters,
@@ -75,7 +75,7 @@ fn whole_filter(
     QueryFilter::all_of(written.into_iter().chain(spelled).collect())
 }
 
-/// Which attributes an answer shows: `id` and `meta` always (1.1 API §3.2).
+/// The attributes that an answer shows; always including `id` and `meta` (1.1 API §3.2).
 ///
 /// # Errors
 /// `InvalidValue` when `attributes` and `excludedAttributes` are both given.

@@ -1,4 +1,4 @@
-//! A 1.1 resource in a request as a 2.0 resource (1.1 core §3–§8; API §3.1, §3.3.1).
+//! Translates a 1.1 resource in a request into a 2.0 resource (1.1 core §3–§8; API §3.1, §3.3.1).
 
 use std::collections::HashSet;
 
@@ -11,35 +11,37 @@ use crate::json;
 use crate::schema::{Attribute, DataType, Extension, MembershipAttribute};
 use crate::urn;
 
-/// Sub-attributes that are JSON objects in 1.1 and their text in 2.0, which has no such type.
+/// Sub-attributes that are JSON objects in 1.1. 2.0 has no such type, so they become text.
 const JSON_TEXTS: [&str; 1] = ["userAttributes"];
 
-/// What the Ionic API embeds in a device on request; an echo of it in a PUT means nothing.
+/// The member that the Ionic API adds to a device on request. A client may send it back; it is
+/// ignored.
 const EMBEDDED: &str = "user";
 
-/// The member that every message with changes of SCIM 2.0 has.
+/// The member that every SCIM 2.0 message with changes has.
 const OPERATIONS: &str = "Operations";
 
-/// A 1.1 resource translated.
+/// A 1.1 resource after translation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TranslatedRequest {
     /// The 2.0 resource.
     pub body: Map<String, Value>,
-    /// The ids of groups that the new user is to be a member of (the Ionic extension's `groups`).
+    /// The ids of the groups that the new user is to join (the Ionic extension's `groups`).
     pub groups: Vec<String>,
-    /// The attribute that the new user's `userName` was taken from, if the client gave no `userName`.
+    /// The attribute that the new user's `userName` was taken from; `None` if the client gave a
+    /// `userName`.
     pub name_from: Option<&'static str>,
 }
 
 /// Translates the body of a POST, or of a PUT that replaces.
 ///
 /// **Shape**: `{"userName":"a","urn:scim:schemas:extension:enterprise:1.0":{"manager":
-/// {"managerId":"2819"}}}`; `schemas` may be missing, elements of multi-valued attributes may be
-/// plain strings, and `meta` is left out, as nothing in it is the client's.
+/// {"managerId":"2819"}}}`; `schemas` may be missing, and elements of multi-valued attributes may be
+/// plain strings. `meta` is ignored, because the service alone writes it.
 ///
 /// # Errors
-/// `InvalidSyntax` for a message of SCIM 2.0, `InvalidValue` when a group of the Ionic API has a
-/// member that is no user.
+/// `InvalidSyntax` for a message of SCIM 2.0; `InvalidValue` when a group of the Ionic API has a
+/// member that is not a user.
 pub fn request(view: View<'_>, body: Map<String, Value>) -> Result<TranslatedRequest> {
     check_no_message(view, &body)?;
     let mut out = Map::new();
@@ -78,9 +80,9 @@ pub fn request(view: View<'_>, body: Map<String, Value>) -> Result<TranslatedReq
     })
 }
 
-/// Refuses a message of SCIM 2.0, such as a PatchOp. As a resource of 1.1 it would have no attribute
-/// that this service knows, and the answer would be a success without any effect. A resource of 2.0
-/// is read: its attributes have the same names.
+/// Refuses a message of SCIM 2.0, such as a PatchOp. Read as a resource of 1.1 it would have no known
+/// attribute, so the answer would be a success without any effect. A resource of 2.0 is accepted,
+/// because its attributes have the same names.
 ///
 /// # Errors
 /// `InvalidSyntax`, naming the base URL of SCIM 2.0.
@@ -102,12 +104,12 @@ pub(super) fn check_no_message(view: View<'_>, body: &Map<String, Value>) -> Res
     ))
 }
 
-/// Whether a member is what this service itself put into the answer.
+/// Whether a member is one that the service itself has put into an answer.
 pub(super) fn is_embedded(view: View<'_>, key: &str) -> bool {
     view.dialect == Dialect::Ionic && key == EMBEDDED
 }
 
-/// The 2.0 `schemas`: the base, what was listed, and every extension that has a container.
+/// The 2.0 `schemas`: the base, the listed ones, and every extension that has a container.
 fn schemas_to_v2(view: View<'_>, listed: &Value, body: &Map<String, Value>) -> Value {
     let base = view.resource_type.schema.id.clone();
     let mut seen = HashSet::from([base.to_ascii_lowercase()]);
@@ -126,7 +128,7 @@ fn schemas_to_v2(view: View<'_>, listed: &Value, body: &Map<String, Value>) -> V
     json!(all)
 }
 
-/// An extension's container, without what is only an order to the service.
+/// An extension's container, without the members that only ask for an action.
 fn container_to_v2(
     view: View<'_>,
     extension: &Extension,
@@ -153,7 +155,7 @@ fn container_to_v2(
     Ok(Value::Object(out))
 }
 
-/// An attribute's value as 2.0 writes it.
+/// An attribute's value in the form of 2.0.
 pub(super) fn value_to_v2(view: View<'_>, attribute: &Attribute, value: Value) -> Result<Value> {
     match value {
         Value::Array(elements) => {
@@ -189,7 +191,7 @@ fn element_to_v2(view: View<'_>, attribute: &Attribute, element: Value) -> Resul
     Ok(Value::Object(object))
 }
 
-/// Spells a member's type as 2.0 does; a group of the Ionic API has users only.
+/// Spells a member's type as in 2.0. A group of the Ionic API may have only users.
 fn set_member_type(
     view: View<'_>,
     members: &Attribute,
@@ -217,7 +219,7 @@ fn set_member_type(
     Ok(())
 }
 
-/// Whether the elements of an attribute are known by their `value`.
+/// Whether the elements of an attribute are identified by their `value`.
 pub(super) fn is_value_list(attribute: &Attribute) -> bool {
     attribute.multi_valued && attribute.sub_attribute("value").is_some()
 }
@@ -227,8 +229,8 @@ pub(super) fn is_group_order(extension: &Extension, key: &str) -> bool {
     extension.schema.id == urn::IONIC_USER && key.eq_ignore_ascii_case("groups")
 }
 
-/// Whether a member of an extension's container says whether to mail the user, which this service
-/// never does.
+/// Whether a member of an extension's container asks whether to mail the user. The service never
+/// mails.
 pub(super) fn is_mail_order(extension: &Extension, key: &str) -> bool {
     extension.schema.id == urn::IONIC_USER && key.eq_ignore_ascii_case("sendEmail")
 }
@@ -246,7 +248,7 @@ fn part(attribute: &Attribute, key: &str, value: Value) -> (String, Value) {
     (sub.name().to_owned(), value)
 }
 
-/// Turns the text of a JSON object back into it, where 1.1 has an object.
+/// Parses the text of a JSON object where 1.1 has an object.
 pub(super) fn json_from_text(name: &str, value: Value) -> Value {
     let parsed = value
         .as_str()
@@ -408,7 +410,7 @@ mod tests {
         );
     }
 
-    /// What goes in as 1.1 comes out as the same 1.1.
+    /// A resource translated from 1.1 and back is the same.
     #[test]
     fn the_examples_survive_both_ways() {
         let check = |name: &str, dialect: Dialect, text: &str| {

@@ -1,4 +1,4 @@
-//! A 2.0 resource as a 1.1 answer (1.1 core §5–§8, API §3.2, §3.7).
+//! Translates a 2.0 resource into a 1.1 answer (1.1 core §5–§8, API §3.2, §3.7).
 
 use serde_json::{Map, Value};
 
@@ -7,8 +7,8 @@ use super::{Dialect, View, names};
 use crate::urn;
 use crate::version::Version;
 
-/// Translates a 2.0 resource, rendered with the 1.1 base URL: URNs and names of 1.1, and nothing
-/// that 1.1 does not have.
+/// Translates a 2.0 resource that was rendered with the 1.1 base URL. URNs and names become those of
+/// 1.1; attributes that 1.1 does not have are left out.
 #[must_use]
 pub fn answer(view: View<'_>, resource: Map<String, Value>) -> Map<String, Value> {
     let mut out = Map::new();
@@ -90,10 +90,10 @@ fn part_to_v1(view: View<'_>, attribute: &str, part: &str, value: Value) -> (Str
     (name, value)
 }
 
-/// Puts a user into a device of this version, which the Ionic API does when `attributes` names `user`.
+/// Puts a user into a device of this version. The Ionic API does so when `attributes` names `user`.
 ///
-/// Both are 1.1 resources already. Returns the version that covers the user too, which is the device's
-/// `meta.version` now.
+/// Both are 1.1 resources already. Returns the version that covers the user too; it is now the
+/// device's `meta.version`.
 #[must_use]
 pub fn embed_user(
     device: &mut Map<String, Value>,

@@ -1,4 +1,4 @@
-//! Users of the Ionic API that have no `userName`, which SCIM requires: its clients know users by their
+//! Users of the Ionic API without `userName`. SCIM requires it, but these clients know users by their
 //! name in the directory, their e-mail address or their external id.
 
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use crate::profile::{Reading, Tolerance};
 use crate::resource::value::is_unassigned;
 use crate::urn;
 
-/// The name of a user, which is required and unique.
+/// The attribute that every user must have, and that is unique.
 const USER_NAME: &str = "userName";
 
 /// Translates the body of a POST. In the Ionic dialect a new user without `userName` gets one: its
@@ -37,8 +37,8 @@ pub fn new_resource(
     Ok(request)
 }
 
-/// Whether a change would take from a user the name that clients of this dialect need not know.
-/// Such a change leaves the name as it is.
+/// Whether a change would clear `userName`, which clients of this dialect need not know. Such a change
+/// leaves the name as it is.
 pub(super) fn clears_name(
     view: View<'_>,
     attribute: &str,
@@ -53,8 +53,8 @@ fn may_lack_name(view: View<'_>) -> bool {
     view.dialect == Dialect::Ionic && view.resource_type.attribute(USER_NAME).is_some()
 }
 
-/// The error of a creation, which says where a `userName` came from that another user has and that
-/// the client never sent.
+/// The error of a creation whose `userName` is taken although the client never sent one: it says which
+/// attribute the name came from.
 #[must_use]
 pub fn explain_conflict(error: Error, name_from: Option<&str>) -> Error {
     match name_from {
@@ -66,7 +66,7 @@ pub fn explain_conflict(error: Error, name_from: Option<&str>) -> Error {
     }
 }
 
-/// What a new user's `userName` is taken from, and that name.
+/// The name of a new user, and the attribute that it is taken from.
 fn name_for(body: &Map<String, Value>) -> Option<(&'static str, Value)> {
     let upn = |container: &Map<String, Value>| json::present(container, "domainUpn").cloned();
     let extended = body.get(urn::IONIC_USER).and_then(Value::as_object);
@@ -88,12 +88,12 @@ fn name_for(body: &Map<String, Value>) -> Option<(&'static str, Value)> {
     })
 }
 
-/// Whether a value says that there is no name. A text of blanks is a name that is refused.
+/// Whether a value means that there is no name. A blank text is a name, and is refused later.
 fn is_missing(value: &Value) -> bool {
     is_unassigned(value) || value.as_str() == Some("")
 }
 
-/// Whether a value is unassigned, or a text of blanks, which is no name.
+/// Whether a value is unassigned or a blank text, from which no name can be taken.
 fn is_blank(value: &Value) -> bool {
     match value {
         Value::String(text) => text.trim().is_empty(),
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_given_stays() {
-        // One of blanks stays as well, to be refused.
+        // A blank name stays too, to be refused.
         for name in ["a", "  "] {
             let body = json!({"userName": name, "externalId": "7"});
             let (request, fired) = read("User", Dialect::Ionic, &body);

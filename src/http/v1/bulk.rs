@@ -33,7 +33,7 @@ pub(super) async fn bulk(call: &Call<'_>, dialect: Dialect, body: Body) -> Resul
         Performed {
             status: one
                 .status
-                .map_err(|error| v1::explain_conflict(error, name_from)),
+                .map_err(|error| v1::explain_conflict(v1::error_to_v1(error), name_from)),
             ..one
         }
     };

@@ -1,7 +1,7 @@
 //! SCIM 1.1 and the Ionic API: requests are translated into those of SCIM 2.0, and answers back.
 //!
-//! This folder decides which answers have a body, and what the groups of a new user and the user of a
-//! device mean. [`protocol::v1`](crate::protocol::v1) translates bodies, filters and resources.
+//! This folder decides which answers have a body, and handles the groups of a new user and the user of
+//! a device. [`protocol::v1`](crate::protocol::v1) translates bodies, filters and resources.
 
 mod bulk;
 mod device;
@@ -17,13 +17,13 @@ use super::action::Action;
 use super::call::Call;
 use super::route::no_such_endpoint;
 use crate::protocol::Result;
-use crate::protocol::v1::{Dialect, View};
+use crate::protocol::v1::{Dialect, View, error_to_v1};
 use crate::provider::Over;
 
 /// Carries out a request of SCIM 1.1.
 ///
 /// # Errors
-/// What the single actions say; `NotFound` for what 1.1 does not have.
+/// Those of the actions; `NotFound` for targets that 1.1 does not have.
 pub(super) async fn act(
     call: &Call<'_>,
     dialect: Dialect,
@@ -34,7 +34,7 @@ pub(super) async fn act(
         dialect,
         resource_type,
     };
-    match action {
+    let answered = match action {
         Action::Describe(endpoint) => discovery::describe(call, dialect, endpoint),
         Action::Bulk => bulk::bulk(call, dialect, body).await,
         Action::List(Over::Type(listed)) => list::list(call, view(listed)).await,
@@ -51,5 +51,6 @@ pub(super) async fn act(
         Action::Me(_) | Action::List(Over::All) | Action::Search(_) | Action::Members(..) => {
             Err(no_such_endpoint())
         }
-    }
+    };
+    answered.map_err(error_to_v1)
 }

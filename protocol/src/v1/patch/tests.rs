@@ -281,7 +281,22 @@ fn the_number_of_listed_attributes_is_bounded() {
 }
 
 #[test]
-fn a_patch_of_nothing_is_a_message_all_the_same() {
+fn the_number_of_changes_is_bounded_in_words_of_1_1() {
+    let user = view("User", Dialect::General);
+    let body = |count: usize| {
+        let emails: Vec<_> = (0..count)
+            .map(|number| json!({"value": format!("{number}@example.com")}))
+            .collect();
+        json!({"emails": emails})
+    };
+    let error = patched(user, &body(MAX_OPERATIONS + 1), Profile::Default).unwrap_err();
+    assert_eq!(error.status(), 413);
+    assert!(error.detail().contains("makes 1001 changes"), "{error}");
+    assert!(patched(user, &body(MAX_OPERATIONS), Profile::Default).is_ok());
+}
+
+#[test]
+fn a_patch_of_nothing_becomes_a_message_that_adds_nothing() {
     for body in [json!({}), json!({"id": "8", "emails": []})] {
         check("User", &body, &json!([{"op": "add", "value": {}}]));
     }
