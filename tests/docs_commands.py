@@ -205,7 +205,7 @@ class Session:
         server = self.start(command, ["bash", "-c", f"exec {command}"])
         if "lambda watch" in command:
             return self.wait_for_port(server, 9001)
-        text = self.wait_for(server, r"Ctrl-C ends it")
+        text = self.wait_for(server, r"Press Ctrl-C to stop")
         if text is None:
             return f"did not start: {self.log(server)[-600:]}"
         exports = dict(re.findall(r"export (\w+)='(.*)'", text))

@@ -1,8 +1,8 @@
 //! Instants: the values of `dateTime` attributes (RFC 7643 §2.3.5, XML Schema Part 2 §3.2.7).
 //!
-//! Two texts that name one instant are equal whatever their offsets, so instants are compared, never
-//! texts. What this service writes itself is UTC, with milliseconds, always 24 characters, so that the
-//! order of the texts is the order of the instants.
+//! Two texts with different offsets may name one instant. So instants are compared, never texts. The
+//! service writes UTC with milliseconds, always 24 characters: texts of this form are ordered as their
+//! instants are.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl DateTime {
     /// The texts that [`parse`](Self::parse) takes, for error messages.
     pub const SHAPE: &str = "a dateTime such as 2011-05-13T04:42:34Z";
 
-    /// Reads an `xsd:dateTime`, or nothing if the text is none.
+    /// Reads an `xsd:dateTime`; `None` for any other text.
     ///
     /// **Shape**: `YYYY-MM-DDThh:mm:ss[.fraction][Z|(+|-)hh:mm]`. `24:00:00` is the midnight that
     /// begins the next day. A text without offset is read as UTC. Digits beyond nanoseconds are
@@ -33,8 +33,8 @@ impl DateTime {
         Self::of_utc(instant)
     }
 
-    /// The instant with this distance from the Unix epoch, in milliseconds and negative before it, if its
-    /// year has four digits.
+    /// The instant this many milliseconds after the Unix epoch, or before it if the number is
+    /// negative; `None` if its year does not have four digits.
     #[must_use]
     pub fn from_unix_milliseconds(milliseconds: i64) -> Option<Self> {
         let instant = chrono::DateTime::<Utc>::from_timestamp_millis(milliseconds)?;
@@ -54,12 +54,12 @@ impl DateTime {
         text
     }
 
-    /// The text to the second, and the point behind it.
+    /// The text up to the second, and a point.
     fn seconds_text(self) -> String {
         let (year, month, day) = (self.0.year(), self.0.month(), self.0.day());
         let (hour, minute, second) = (self.0.hour(), self.0.minute(), self.0.second());
         let year = year.unsigned_abs();
-        // Each page of a list writes two hundred of these, so they are written without `format!`.
+        // A page of a list holds two hundred of these, so they are written without `format!`.
         let mut text = String::with_capacity(32);
         push_digits(&mut text, (year, 4), '-');
         push_digits(&mut text, (month, 2), '-');
@@ -79,7 +79,7 @@ impl fmt::Display for DateTime {
     }
 }
 
-/// Writes a number with this many digits, and what comes behind it.
+/// Writes a number with this many digits, and the character that follows it.
 fn push_digits(text: &mut String, (number, digits): (u32, u32), behind: char) {
     for power in (0..digits).rev() {
         let digit = number / 10_u32.pow(power) % 10;
@@ -96,7 +96,7 @@ fn parse_date(text: &str) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(year, digits(month, 2)?, digits(day, 2)?)
 }
 
-/// `hh:mm:ss[.fraction]`, and the day to add when it is `24:00:00`.
+/// `hh:mm:ss[.fraction]`, and the time to add: one day for `24:00:00`.
 fn parse_time(text: &str) -> Option<(NaiveTime, TimeDelta)> {
     let (clock, nanosecond) = match text.split_once('.') {
         Some((clock, fraction)) => (clock, parse_fraction(fraction)?),
@@ -122,7 +122,7 @@ fn parse_fraction(text: &str) -> Option<u32> {
     Some(digits.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')))
 }
 
-/// What stands before the offset, and how far the offset's clock is ahead of UTC.
+/// The text before the offset, and how far the offset's clock is ahead of UTC.
 fn split_offset(text: &str) -> Option<(&str, TimeDelta)> {
     if let Some(clock) = text.strip_suffix('Z') {
         return Some((clock, TimeDelta::zero()));

@@ -1,8 +1,8 @@
-//! What the service says about itself: `/ServiceProviderConfig`, `/Schemas`, `/ResourceTypes`
-//! (RFC 7644 §4, RFC 7643 §5–§7, RFC 9865 §4).
+//! The documents in which the service describes itself: `/ServiceProviderConfig`, `/Schemas`,
+//! `/ResourceTypes` (RFC 7644 §4, RFC 7643 §5–§7, RFC 9865 §4).
 //!
-//! Everything comes from the tenant's registry, rules and [`Capabilities`], so that what is announced
-//! is what works. Message URNs are never listed, as the registry takes none.
+//! They are derived from the tenant's registry, rules and [`Capabilities`], so that they announce
+//! exactly what works. Message URNs are never listed, because the registry refuses them.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use crate::profile::{Passwords, Profile, Rules};
 use crate::schema::{Registry, ResourceType, Schema};
 use crate::urn;
 
-/// What this build of the service can do at all, whatever a tenant has switched on.
+/// What this build of the service supports, independent of a tenant's switches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// PATCH works.
@@ -24,15 +24,15 @@ pub struct Capabilities {
     pub filter: bool,
     /// `sortBy` works.
     pub sort: bool,
-    /// Entity tags are sent, and obeyed in conditional requests.
+    /// Entity tags are sent, and conditional requests are honoured.
     pub etag: bool,
-    /// For how many seconds a cursor is valid; `None` when there is no cursor paging.
+    /// The number of seconds for which a cursor is valid; `None` without cursor paging.
     pub cursor_timeout_seconds: Option<u32>,
-    /// Where the documentation for people is.
+    /// The URL of documentation for people.
     pub documentation_uri: Option<String>,
 }
 
-/// What a discovery endpoint holds.
+/// The discovery endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Described {
     /// `/ServiceProviderConfig`.
@@ -64,7 +64,7 @@ static DESCRIBED: LazyLock<[ResourceType; 4]> = LazyLock::new(|| {
 
 impl Described {
     /// The resource type by which `attributes` is read at this endpoint. It is not one of the
-    /// tenant's, and nothing of it can be written.
+    /// tenant's, and no client can write a resource of it.
     #[must_use]
     pub fn resource_type(self) -> &'static ResourceType {
         &DESCRIBED[self as usize]
@@ -226,7 +226,7 @@ impl Discovery<'_> {
     }
 }
 
-/// The refusal of a filter on any discovery endpoint (RFC 7644 §4).
+/// The error of a filter on a discovery endpoint (RFC 7644 §4).
 #[must_use]
 pub fn filter_refused() -> Error {
     Error::forbidden("Schemas, resource types and the service's configuration cannot be filtered")
@@ -237,7 +237,7 @@ fn with_meta(
     resource_type: &str,
     location: &str,
 ) -> Map<String, Value> {
-    // Removed first, so that it stands last as in every other resource.
+    // Removed first, so that it becomes the last member, as in every other resource.
     resource.remove("meta");
     resource.insert(
         "meta".into(),

@@ -1,8 +1,9 @@
-//! Request bodies: bytes to one JSON object (RFC 8259), refused with a place where they are broken.
+//! Request bodies: bytes to one JSON object (RFC 8259). A broken body is refused with the place of the
+//! fault.
 //!
-//! serde_json alone keeps the last of two members with one name and lets nesting grow to its own
-//! limit. SCIM names compare without case (RFC 7643 §2.1), so `userName` beside `USERNAME` is one
-//! attribute given twice, and a body says nothing legal below [`MAX_DEPTH`].
+//! serde_json alone would keep the last of two members with one name, and has its own limit of
+//! nesting. SCIM names compare without case (RFC 7643 §2.1), so `userName` beside `USERNAME` is one
+//! attribute given twice. No legal message is nested deeper than [`MAX_DEPTH`].
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -17,30 +18,31 @@ use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, Result, excerpt};
 
-/// How deep arrays and objects may nest; a bulk request of PATCH operations needs ten levels.
+/// The number of levels to which arrays and objects may nest; a bulk request of PATCH operations needs
+/// ten.
 pub const MAX_DEPTH: u8 = 32;
 
-/// The largest number of values of a body, those inside other values included.
+/// The largest number of values in a body, including those inside other values.
 pub const MAX_VALUES: usize = 400_000;
 
-/// The largest number of values of a body that are objects or arrays.
+/// The largest number of objects and arrays in a body.
 pub const MAX_CONTAINERS: usize = 100_000;
 
 /// The largest number of members of one object.
 pub const MAX_NAMES: usize = 10_000;
 
-/// Up to this many members an object is searched rather than hashed.
+/// In an object with up to this many members a name is searched for; in a larger one it is hashed.
 const SEARCHED_MEMBERS: usize = 16;
 
 /// Reads a request body that must be a JSON object.
 ///
-/// **Shape**: UTF-8, with or without a byte order mark; [`MAX_DEPTH`] levels at the most; no object
-/// with more than [`MAX_NAMES`] members, or with two whose names differ only in ASCII case; no more
-/// than [`MAX_VALUES`] values, of which [`MAX_CONTAINERS`] are objects or arrays.
+/// **Shape**: UTF-8, with or without a byte order mark; at most [`MAX_DEPTH`] levels; in each object
+/// at most [`MAX_NAMES`] members, and no two whose names differ only in ASCII case; at most
+/// [`MAX_VALUES`] values, of which at most [`MAX_CONTAINERS`] are objects or arrays.
 ///
 /// # Errors
-/// `InvalidSyntax` with the line and column of the fault, and the member given twice;
-/// `PayloadTooLarge` for too many values, as soon as there is one too many.
+/// `InvalidSyntax` with the line and column of the fault, or with the name of the member that is given
+/// twice; `PayloadTooLarge` at the first value beyond a limit.
 pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>> {
     match parse(body)? {
         Value::Object(object) => Ok(object),
@@ -80,7 +82,7 @@ fn parse(body: &[u8]) -> Result<Value> {
         })
 }
 
-/// The value under that name, in any case (RFC 7643 §2.1).
+/// The value of the member with this name, in any case (RFC 7643 §2.1).
 #[must_use]
 pub fn get<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
     object.get(name).or_else(|| {
@@ -91,12 +93,12 @@ pub fn get<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m Value> 
     })
 }
 
-/// The same, where null counts as absent (RFC 7643 §2.5).
+/// The value of the member with this name, in any case. Null counts as absent (RFC 7643 §2.5).
 pub(crate) fn present<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
     get(object, name).filter(|value| !value.is_null())
 }
 
-/// Takes the value under that name, in any case, out of the object.
+/// Removes the member with this name, in any case, and returns its value.
 pub fn take(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
     let key = object
         .keys()
@@ -105,7 +107,7 @@ pub fn take(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
     object.shift_remove(&key)
 }
 
-/// The object that a value is; an empty one for any other value, or for none.
+/// The value if it is an object, else an empty object.
 pub(crate) fn into_object(value: Option<Value>) -> Map<String, Value> {
     match value {
         Some(Value::Object(object)) => object,
@@ -113,7 +115,7 @@ pub(crate) fn into_object(value: Option<Value>) -> Map<String, Value> {
     }
 }
 
-/// Reads the name of a member, without a copy unless it holds an escape.
+/// Reads the name of a member, without a copy unless the name holds an escape.
 pub(crate) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -140,15 +142,15 @@ impl<'de> Visitor<'de> for Name {
     }
 }
 
-/// How long a compact JSON text is inside a JSON string, without the quotes around it: `"` and `\` take
-/// two bytes, and there are no control characters in it.
+/// The length that a compact JSON text has inside a JSON string, without the quotes around it: `"` and
+/// `\` take two bytes. A compact text holds no control characters.
 #[must_use]
 pub fn length_in_string(json: &[u8]) -> usize {
     let count = |byte| memchr::memchr_iter(byte, json).count();
     json.len() + count(b'"') + count(b'\\')
 }
 
-/// The string that a JSON string stands for; the text itself for another value.
+/// The content of a JSON string; the text itself for any other value.
 pub(crate) fn string_of(value: &RawValue) -> Cow<'_, str> {
     let json = value.get();
     let inner = json
@@ -160,7 +162,7 @@ pub(crate) fn string_of(value: &RawValue) -> Cow<'_, str> {
     }
 }
 
-/// A value's JSON type with its article, for messages.
+/// The JSON type of a value with its article, for error messages.
 pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -213,8 +215,8 @@ fn escape_length(byte: u8) -> usize {
     }
 }
 
-/// Roughly how many bytes of JSON an object is. Counting ends once it is past `limit`, so that it takes
-/// no longer for a larger object.
+/// The approximate size of an object as JSON, in bytes. Counting ends once it is past `limit`, so that
+/// a larger object takes no longer.
 #[must_use]
 pub fn size_up_to(object: &Map<String, Value>, limit: usize) -> usize {
     let mut size = 2;
@@ -245,8 +247,8 @@ fn value_size_up_to(value: &Value, limit: usize) -> usize {
     }
 }
 
-/// How many more values a body may hold. A value in memory is many times larger than its text can be: an
-/// object of two bytes takes some 400.
+/// How many more values a body may hold. A value takes far more memory than text: an empty object, two
+/// bytes of text, takes some 400.
 struct ValueAllowance {
     values: Cell<usize>,
     containers: Cell<usize>,
@@ -276,7 +278,7 @@ impl ValueAllowance {
     }
 }
 
-/// Reads one value that may nest this many levels.
+/// Reads one value that may nest to the level that is left.
 #[derive(Clone, Copy)]
 struct Level<'a> {
     depth: u8,
@@ -284,7 +286,7 @@ struct Level<'a> {
 }
 
 impl Level<'_> {
-    /// What the values inside an array or an object are read with.
+    /// The reader of the values inside an array or an object.
     fn below<E: serde::de::Error>(self) -> Result<Self, E> {
         self.allowance.take(&self.allowance.containers)?;
         let depth = self
@@ -372,8 +374,8 @@ impl<'de> Visitor<'de> for Level<'_> {
     }
 }
 
-/// The names of an object so far, once there are too many to search: a hash of each, folded. Where two
-/// hashes are equal the names themselves decide.
+/// The names that an object has so far, once they are too many to be searched. It holds a hash of each
+/// folded name. Where two hashes are equal, the names themselves are compared.
 #[derive(Default)]
 struct NameSet {
     hashes: HashSet<u64>,
@@ -381,7 +383,7 @@ struct NameSet {
 }
 
 impl NameSet {
-    /// Tells whether the name is new.
+    /// Adds a name; returns whether it is new.
     fn insert(&mut self, object: &Map<String, Value>, name: &str) -> bool {
         let is_new = || !object.keys().any(|key| key.eq_ignore_ascii_case(name));
         if object.len() < SEARCHED_MEMBERS {

@@ -11,7 +11,7 @@ use std::hash::{Hash, Hasher};
 pub struct AttributeName(Box<str>);
 
 impl AttributeName {
-    /// Takes a name as it is spelled, or nothing if it is not an `ATTRNAME`.
+    /// Reads a name and keeps its spelling; `None` if the text is not an `ATTRNAME`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         is_attribute_name(text).then(|| Self(text.into()))
@@ -24,7 +24,7 @@ impl AttributeName {
     }
 }
 
-/// Tells whether `text` may name an attribute.
+/// Whether `text` has the form of an attribute name.
 pub(crate) fn is_attribute_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     let first = bytes
@@ -33,7 +33,7 @@ pub(crate) fn is_attribute_name(text: &str) -> bool {
     first && text.len() > usize::from(text.starts_with('$')) && bytes.all(is_name_byte)
 }
 
-/// Tells whether a byte may stand inside an attribute name.
+/// Whether a byte may appear in an attribute name after its first character.
 pub(crate) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'$' | b'-' | b'_')
 }

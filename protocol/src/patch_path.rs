@@ -4,7 +4,7 @@
 //! PATH = attrPath / valuePath [subAttr]
 //! ```
 //!
-//! Like a filter, a path is read here without a schema; what its names mean is decided where the
+//! Like a filter, a path is read here without a schema. What its names mean is decided where the
 //! operation is applied.
 
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::profile::Reading;
 /// What a PATCH operation points at.
 ///
 /// **Shape**: `name.familyName`, `emails[type eq "work"].value`, `urn:…:User:manager.value`.
-/// Without brackets a sub-attribute is part of `attribute`.
+/// Without brackets, `attribute` includes the sub-attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PatchPath {
     /// The attribute.
@@ -33,8 +33,9 @@ impl PatchPath {
     /// Reads a path; blanks around it are ignored.
     ///
     /// # Errors
-    /// `InvalidPath` when it is no path, with the byte offset, also for array positions (`[0]`);
-    /// `InvalidFilter` when it is one whose brackets hold no filter.
+    /// `InvalidPath` with the byte offset when the text is not a path, such as one with an array
+    /// position (`[0]`); `InvalidFilter` when the brackets of a path hold something that is not a
+    /// filter.
     pub fn parse(text: &str, reading: &mut Reading<'_>) -> Result<Self> {
         let mut parser = Parser::new(text, "path", reading);
         parser
@@ -72,7 +73,7 @@ impl PatchPath {
     }
 }
 
-/// Refuses brackets that are no attempt at a filter: empty, a position, or never closed.
+/// Refuses brackets that cannot hold a filter: empty, with an array position, or never closed.
 fn check_brackets(text: &str, parser: &Parser<'_, '_, '_>) -> Result<()> {
     let inner = text.split_once('[').map_or("", |(_, rest)| rest);
     let closed = inner.split_once(']').map(|(content, _)| content.trim());

@@ -12,15 +12,15 @@ use crate::name::is_attribute_name;
 use crate::profile::{Reading, Tolerance};
 use crate::schema::{AttributeTarget, ResourceType};
 
-/// An attribute path as written, checked for its characters and not yet for its meaning.
+/// An attribute path as written. Its characters are checked; what it names is not known yet.
 ///
-/// A URN holds colons and dots itself, so where it ends is known only to a resource type:
-/// [`resolve`](AttributePath::resolve) decides, by the longest registered URN.
+/// A URN holds colons and dots itself, so only a resource type knows where it ends:
+/// [`resolve`](AttributePath::resolve) takes the longest registered URN.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AttributePath(Box<str>);
 
 impl AttributePath {
-    /// Takes a path, or nothing if no path could look like this.
+    /// Reads a path; `None` if no attribute path has this form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let plain = || {
@@ -41,10 +41,10 @@ impl AttributePath {
         &self.0
     }
 
-    /// Where the path leads in this resource type, or nothing if nowhere.
+    /// The attribute of this resource type that the path names; `None` if it names none.
     ///
-    /// A bare name that no core attribute has, and exactly one extension has, is taken for that
-    /// extension's attribute where the profile tolerates it.
+    /// A bare name that no core attribute has, but exactly one extension has, names that extension's
+    /// attribute where the profile tolerates it.
     pub fn resolve<'r>(
         &self,
         resource_type: &'r ResourceType,
@@ -78,7 +78,7 @@ impl AttributePath {
     }
 }
 
-/// Tells whether a byte may stand in an attribute path, with or without a URN.
+/// Whether a byte may appear in an attribute path, with or without a URN.
 pub(crate) fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'[' | b']' | b'(' | b')' | b'"' | b',')
 }

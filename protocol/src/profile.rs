@@ -1,8 +1,8 @@
-//! How strictly a tenant's clients are read: profiles, switches, and the tolerances that fire.
+//! How strictly a tenant's clients are read: profiles, switches and tolerances.
 //!
 //! RFC 7644 alone refuses a good part of what identity providers send. Each leniency is one
-//! [`Tolerance`] with a name; code at the edge asks [`Reading::tolerates`], which answers by the
-//! tenant's profile and remembers that it was needed, so that a log line can tell.
+//! [`Tolerance`] with a name. Code that reads a request asks [`Reading::tolerates`], which answers by
+//! the tenant's profile and records that the tolerance was used, for the log line of the request.
 
 mod tolerance;
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::work::{self, Work};
 
-/// The reading of a tenant's requests as a whole.
+/// How a tenant's requests are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Profile {
@@ -28,25 +28,25 @@ pub enum Profile {
     Interop,
 }
 
-/// What a tenant may decide on top of its profile.
+/// What a tenant may choose in addition to its profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Switches {
     /// Two groups may not share a `displayName` (409 `uniqueness`).
     pub unique_group_display_name: bool,
-    /// What a PATCH of a group answers.
+    /// How a PATCH of a group is answered.
     pub group_patch_answers: GroupPatchAnswers,
-    /// What a filter on an attribute that does not exist answers.
+    /// How a filter on an attribute that does not exist is answered.
     pub unknown_filter_attributes: UnknownFilterAttributes,
-    /// Resources other than groups are found by the hour of their last change.
+    /// There is an index that finds resources other than groups by the hour of their last change.
     pub last_modified_index: bool,
     /// The number of members up to which a group shows them inline.
     pub inline_member_cap: u32,
     /// A PUT that does not list an extension's URN leaves that extension alone.
     pub put_keeps_unnamed_extensions: bool,
-    /// What becomes of a password that a client sends.
+    /// What happens to a password that a client sends.
     pub passwords: Passwords,
-    /// The page size of a list that names none.
+    /// The page size of a list whose request names none.
     pub default_count: u32,
     /// The largest page.
     pub max_count: u32,
@@ -92,18 +92,18 @@ impl Default for Switches {
     }
 }
 
-/// What a PATCH of a group answers (RFC 7644 §3.5.2 allows both).
+/// How a PATCH of a group is answered (RFC 7644 §3.5.2 allows both).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GroupPatchAnswers {
     /// 200 with the resource, for groups small enough to show.
     #[serde(rename = "200")]
     Resource,
-    /// 204, unless `attributes` asks for something.
+    /// 204, unless the request names `attributes`.
     #[serde(rename = "204")]
     NoContent,
 }
 
-/// What a filter on an attribute that does not exist answers.
+/// How a filter on an attribute that does not exist is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UnknownFilterAttributes {
@@ -113,7 +113,7 @@ pub enum UnknownFilterAttributes {
     Empty,
 }
 
-/// What becomes of a password that a client sends.
+/// What happens to a password that a client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Passwords {
@@ -155,15 +155,15 @@ pub struct Rules {
     pub switches: Switches,
 }
 
-/// One request being read: the tenant's rules, the tolerances it needed so far, and the work it may
-/// still cause.
+/// The reading of one request: the tenant's rules, the tolerances used so far, and the work that the
+/// request may still cause.
 #[derive(Debug, Clone)]
 pub struct Reading<'a> {
     /// The tenant's rules.
     pub rules: &'a Rules,
     fired: Fired,
     work: Work,
-    /// The steps that this reading has taken since it began, or began again.
+    /// The steps that this reading has taken since it began, or since it began again.
     taken: u64,
 }
 
@@ -174,7 +174,8 @@ impl<'a> Reading<'a> {
         Self::within(rules, Work::default())
     }
 
-    /// The same as part of a request that does more than this, such as a bulk request.
+    /// Begins to read a part of a request, such as an operation of a bulk request. Its work is counted
+    /// with that of the other parts.
     #[must_use]
     pub fn within(rules: &'a Rules, work: Work) -> Self {
         Self {
@@ -203,14 +204,14 @@ impl<'a> Reading<'a> {
         Err(work::too_much())
     }
 
-    /// Reads the same request again, because the resource has changed in between: what was counted for
-    /// the attempt before counts no more.
+    /// Begins to read the same request again, because the resource has changed in between. The steps
+    /// that the attempt before has taken are given back.
     pub fn begin_again(&mut self) {
         self.work.give_back(std::mem::take(&mut self.taken));
     }
 
-    /// Whether the profile allows this leniency; if so it is noted as used, so ask only when the
-    /// request needs it.
+    /// Whether the profile allows this leniency. If it does, the tolerance is recorded as used, so
+    /// code asks only when the request needs it.
     pub fn tolerates(&mut self, tolerance: Tolerance) -> bool {
         let allowed = self.rules.profile == Profile::Default;
         if allowed {
@@ -226,18 +227,18 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A set of tolerances, of which there are at most 64; displays as their names, comma separated.
+/// A set of tolerances, of which there are at most 64. Displays their names, separated by commas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Fired(u64);
 
 impl Fired {
-    /// The set as a number, to be kept where a set cannot be.
+    /// The set as a number, for places that cannot hold a set.
     #[must_use]
     pub fn bits(self) -> u64 {
         self.0
     }
 
-    /// The set that a number stands for.
+    /// The set that [`bits`](Self::bits) has made this number of.
     #[must_use]
     pub fn from_bits(bits: u64) -> Self {
         Self(bits)

@@ -1,8 +1,8 @@
-//! Permissions: the catalogue of scopes, and what a credential that has some of them may do.
+//! Permissions: the catalogue of scopes, and what a credential with some of them may do.
 //!
-//! A Role lists scopes (`users:read`), a credential may be bound to a role or given scopes of its
-//! own, and a credential with neither may do everything in its tenant, or at `/Me` alone if it
-//! stands for a user. Which credential has what is not known here.
+//! A Role lists scopes (`users:read`). A credential may be bound to a role, or be given scopes of its
+//! own. A credential with neither may do everything in its tenant; if it belongs to a user, it may use
+//! `/Me` alone. Which credential has which scopes is not known here.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result, excerpt};
 use crate::urn;
 
-/// Every scope, grouped by what it is for. `resources` stands for the types that a tenant registered
+/// Every scope, grouped by the type it is for. `resources` is for all types that a tenant registered
 /// itself, so that the catalogue is the same for every tenant.
 const CATALOGUE: [(&str, &[&str]); 9] = [
     (
@@ -73,7 +73,7 @@ const CATALOGUE: [(&str, &[&str]); 9] = [
 /// The endpoints whose scopes begin with their own name; all other endpoints share `resources`.
 const OWN_GROUPS: [&str; 5] = ["users", "groups", "devices", "roles", "scopes"];
 
-/// The scope that a role needs for anything at all.
+/// The scope without which a role permits nothing.
 const ACCESS: &str = "access:api";
 
 /// The scope for reading the feed of changes.
@@ -85,12 +85,12 @@ const READ_ME: &str = "me:read";
 /// The scope for changing `/Me`.
 const UPDATE_ME: &str = "me:update";
 
-/// Scopes that another one includes: who may read or change every user may do so with the user that
-/// the credential stands for.
+/// Scopes that another one includes: a credential that may read or change every user may also read or
+/// change the user it belongs to.
 const INCLUDED: [(&str, &str); 2] = [(READ_ME, "users:read"), (UPDATE_ME, "users:update")];
 
-/// What a caller may be permitted to do with resources of one type. With the name of the type it is a scope:
-/// `users:create`.
+/// What a caller may be permitted to do with the resources of a type. Together with the name of the
+/// type it is a scope: `users:create`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
     /// POST.
@@ -128,34 +128,33 @@ pub enum Permissions {
 }
 
 impl Permissions {
-    /// The permissions of a credential that is bound to a role with these scopes. Without
-    /// `access:api` among them it may do nothing.
+    /// The permissions of a credential that is bound to a role with these scopes. It may do nothing
+    /// unless `access:api` is among them.
     pub fn of_role<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Self {
         Self::Only(scopes.into_iter().map(str::to_owned).collect())
     }
 
-    /// The permissions of a credential that was given these scopes itself, which is what it needs to
-    /// get in: `access:api` is implied.
+    /// The permissions of a credential that was given these scopes itself. They imply `access:api`.
     pub fn of_credential<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Self {
         Self::of_role(scopes.into_iter().chain([ACCESS]))
     }
 
-    /// The permissions of a credential that stands for a user and was given no others: to read and
+    /// The permissions of a credential that belongs to a user and was given no others: to read and
     /// change that user at `/Me`.
     #[must_use]
     pub fn of_user() -> Self {
         Self::of_credential([READ_ME, UPDATE_ME])
     }
 
-    /// Adds the scopes of the role that a credential is bound to. Where there are none of its own, the
-    /// role has to allow access.
+    /// Adds the scopes of the role that a credential is bound to. If the credential has no scopes of
+    /// its own, the role must have `access:api`.
     pub fn grant<'s>(&mut self, scopes: impl IntoIterator<Item = &'s str>) {
         if let Self::Only(own) = self {
             own.extend(scopes.into_iter().map(str::to_owned));
         }
     }
 
-    /// Checks that the service may be used at all.
+    /// Checks that the credential may use the service at all.
     ///
     /// # Errors
     /// `Forbidden` naming `access:api`.
@@ -178,8 +177,8 @@ impl Permissions {
         ))
     }
 
-    /// Checks a permission for the user that the credential stands for (RFC 7644 §3.11). There is no
-    /// scope for deleting only this user, so that takes `users:delete`.
+    /// Checks a permission on the user that the credential belongs to (RFC 7644 §3.11). No scope is
+    /// for deleting this user alone, so that takes `users:delete`.
     ///
     /// # Errors
     /// `Forbidden` naming the scope that is missing.
@@ -194,8 +193,9 @@ impl Permissions {
         }
     }
 
-    /// Checks the permission for the feed of changes. It shows which resources change. Their values are
-    /// shown only to who may read resources of their type, which [`check`](Self::check) decides.
+    /// Checks the permission for the feed of changes. The feed shows which resources change. It shows
+    /// values only to callers that may read resources of the type, which [`check`](Self::check)
+    /// decides.
     ///
     /// # Errors
     /// `Forbidden` naming the scope that is missing.
@@ -204,7 +204,7 @@ impl Permissions {
         self.check_scope(READ_EVENTS)
     }
 
-    /// Checks that a credential may give all these scopes to others: it has them itself.
+    /// Checks that a credential may give these scopes to others, which it may if it has them itself.
     ///
     /// # Errors
     /// `Forbidden` naming the first scope that it does not have.
@@ -238,7 +238,7 @@ impl Permissions {
 /// Checks that all scopes are in the catalogue, as those of a Role must be.
 ///
 /// # Errors
-/// `InvalidValue` naming the first that is not, and those that are.
+/// `InvalidValue` naming the first that is not in the catalogue, and the whole catalogue.
 pub fn check_scopes<'s>(given: impl IntoIterator<Item = &'s str>) -> Result<()> {
     let mut unknown = given.into_iter().filter(|scope| !is_scope(scope));
     unknown.next().map_or(Ok(()), |scope| {
@@ -262,7 +262,7 @@ pub fn scopes() -> impl Iterator<Item = &'static str> {
         .flat_map(|(_, scopes)| scopes.iter().copied())
 }
 
-/// The resource of `/Scopes`: every scope, grouped by what it is for.
+/// The resource of `/Scopes`: every scope, grouped by the type it is for.
 ///
 /// **Shape**: `{"schemas":[URN],"scopes":{"users":["users:create",…],…,"access":["access:api"]}}`.
 #[must_use]

@@ -1,8 +1,9 @@
 //! The order of a sorted list (RFC 7644 §3.4.2.3).
 //!
-//! Resources are ordered by the comparison key of one attribute, then by id, so that no two of them
-//! are equal and pages do not overlap. Resources without a value come last. Descending is exactly the
-//! reverse of ascending: so they come first there, and an index serves both directions.
+//! Resources are ordered by the comparison key of one attribute, then by id. So no two of them are
+//! equal, and pages do not overlap. In ascending order, resources without a value come last.
+//! Descending order is exactly the reverse, with these first, so that one index serves both
+//! directions.
 
 mod border;
 
@@ -36,10 +37,10 @@ pub struct SortBy {
     order: SortOrder,
 }
 
-/// Where one resource stands in a sorted list; smaller ones come first.
+/// The position of one resource in a sorted list. Smaller ones come first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SortKey {
-    /// The key of the value sorted by, if there is one.
+    /// The key of the value that the list is sorted by, if the resource has one.
     pub key: Option<Key<'static>>,
     /// The resource's id.
     pub id: Box<str>,
@@ -53,8 +54,8 @@ impl SortBy {
     /// **Shape**: `userName`, `name.familyName`, `emails` for `emails.value`, `urn:…:User:department`.
     ///
     /// # Errors
-    /// `InvalidValue` when it is no attribute of the type, has parts and no `value`, or is never
-    /// returned.
+    /// `InvalidValue` when the type has no such attribute, or the attribute is never returned, or is
+    /// complex and has no `value`.
     pub fn bind(
         text: &str,
         order: SortOrder,
@@ -65,7 +66,7 @@ impl SortBy {
         Ok(Self { path, order })
     }
 
-    /// The order by an attribute whose path is known.
+    /// The order by an attribute whose path is resolved.
     #[must_use]
     pub fn of_path(path: BoundPath, order: SortOrder) -> Self {
         let path = Some(path);
@@ -73,7 +74,7 @@ impl SortBy {
     }
 
     /// Reads `sortBy` for a query across several types, in order. In a type that cannot be sorted by
-    /// it no resource has a value.
+    /// this attribute, the resources count as having no value.
     ///
     /// # Errors
     /// As [`bind`](Self::bind), when no type can be sorted by it.
@@ -99,7 +100,7 @@ impl SortBy {
         Ok(sorts.collect())
     }
 
-    /// The attribute, unless the type has none of that name.
+    /// The path of the attribute; `None` if the type has no attribute of this name.
     #[must_use]
     pub fn path(&self) -> Option<&BoundPath> {
         self.path.as_ref()
@@ -111,7 +112,7 @@ impl SortBy {
         self.order
     }
 
-    /// Where a resource stands, counted as work of a request.
+    /// The position of a resource; the steps are taken from those of the request.
     ///
     /// # Errors
     /// `TooMany` when the request has used up its steps.
@@ -126,9 +127,9 @@ impl SortBy {
         Ok(self.key(resource))
     }
 
-    /// Where a resource stands. It must be complete and in the schema's spelling.
+    /// The position of a resource. It must be complete and in the spelling of the schema.
     ///
-    /// Of a multi-valued attribute the primary element counts, else the first.
+    /// A multi-valued attribute is sorted by its primary element, or by its first if none is primary.
     #[must_use]
     pub fn key(&self, resource: &Map<String, Value>) -> SortKey {
         let key = self
@@ -151,7 +152,7 @@ fn bind(text: &str, resource_type: &ResourceType, reading: &mut Reading<'_>) -> 
     let path = AttributePath::parse(text.trim());
     let mut target = path
         .and_then(|path| path.resolve(resource_type, reading))
-        .ok_or_else(|| refuse(&format!("is no attribute of {}", resource_type.name)))?;
+        .ok_or_else(|| refuse(&format!("is not an attribute of {}", resource_type.name)))?;
     if target.sub_attribute.is_none() {
         target.sub_attribute = target
             .attribute

@@ -1,8 +1,8 @@
-//! The switches of a tenant as a table: what each is called, what it takes, what it means.
+//! The switches of a tenant as a table: the name, the allowed values and the meaning of each.
 //!
-//! The values, and their defaults, are members of [`Switches`] in `profile`. A new switch takes a member
-//! there with its default, a row in [`SWITCHES`], and the same row in the README's table: tests compare
-//! the three.
+//! Their values and defaults are fields of [`Switches`] in `profile`. A new switch takes a field there
+//! with its default, a row in [`SWITCHES`], and the same row in the README's table. Tests compare the
+//! three.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::profile::Switches;
 
-/// The largest body of any request, in bytes: a group can be put back as it was read, and Lambda takes
-/// 6 MB of which a third is spent on base64.
+/// The largest body of any request, in bytes. It lets a client put a group back as it read it. Lambda
+/// takes 6 MB, of which base64 uses a third.
 pub const MAX_BODY_BYTES: u32 = 4 * 1024 * 1024;
 
 /// One switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Switch {
-    /// The name, as it stands in `--set NAME=VALUE` and in the stored configuration.
+    /// The name, as in `--set NAME=VALUE` and in the stored configuration.
     pub name: &'static str,
     /// The values that it takes.
     pub range: SwitchValues,
@@ -26,14 +26,14 @@ pub struct Switch {
     pub meaning: &'static str,
 }
 
-/// The values that a switch takes. Displays as people read it: `1 to 10,000`.
+/// The values that a switch takes. Displays them for people: `1 to 10,000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwitchValues {
     /// `true` or `false`.
     Flag,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A whole number, both ends included.
+    /// A whole number from the first to the second, both included.
     Number(u32, u32),
 }
 
@@ -65,7 +65,8 @@ pub const SWITCHES: [Switch; 17] = [
     },
     Switch {
         name: "inlineMemberCap",
-        // As many as a request can name, so that a group that is shown whole can be put back.
+        // The number of members that a request can name, so that a group that is shown whole can be
+        // put back.
         range: SwitchValues::Number(1, 20_000),
         meaning: "larger groups, and those whose members would not fit an answer of 4 MB, are \
                   answered without `members` and with a `Link` to \
@@ -88,7 +89,7 @@ pub const SWITCHES: [Switch; 17] = [
     },
     Switch {
         name: "maxCount",
-        // As many resources as one list may read.
+        // The number of resources that one list may read.
         range: SwitchValues::Number(1, 10_000),
         meaning: "the largest page",
     },
@@ -144,7 +145,7 @@ impl Switch {
         SWITCHES.iter().find(|switch| switch.name == name)
     }
 
-    /// The value that it has unless it is set, as people read it.
+    /// The default value, as people read it.
     pub(crate) fn default_text(&self) -> String {
         match &members(&Switches::default())[self.name] {
             Value::String(word) => format!("`{word}`"),
@@ -180,8 +181,8 @@ pub fn check(switches: &Switches) -> Result<()> {
     Ok(())
 }
 
-/// The same switches with numbers out of range at the nearest value in range, which is how a
-/// configuration counts that was stored before there was a range.
+/// The same switches, each number out of range replaced by the nearest one in range. A configuration
+/// that was stored before its switch had a range is read this way.
 #[must_use]
 pub fn within_range(switches: &Switches) -> Switches {
     let mut members = members(switches);
@@ -194,7 +195,7 @@ pub fn within_range(switches: &Switches) -> Switches {
 }
 
 impl SwitchValues {
-    /// The number itself if it is in range, or if this is no range of numbers.
+    /// The nearest number in the range; the number itself if the range is not one of numbers.
     fn nearest(self, number: u64) -> u64 {
         match self {
             Self::Number(least, most) => number.clamp(least.into(), most.into()),

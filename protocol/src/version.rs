@@ -1,13 +1,14 @@
 //! Entity tags and the conditions that name them (RFC 7644 §3.14, RFC 9110 §8.8.3 and §13.1).
 //!
-//! Every tag is weak: one version of a resource has as many bodies as there are projections. A weak
-//! tag never satisfies `If-Match` by the letter of RFC 9110, yet RFC 7644 shows exactly that, so
-//! only what stands between the quotes is compared.
+//! Every tag is weak, because one version of a resource has a different body for each projection. By
+//! the letter of RFC 9110 a weak tag never satisfies `If-Match`, yet RFC 7644 shows exactly that. So
+//! only the text between the quotes is compared.
 //!
-//! An answer may show what is not part of the stored resource: the groups of a user, the names of a
-//! group's members. Then the tag has a suffix, a hash of that. `If-None-Match` of a read compares the
-//! whole tag, since a client that knows it has all that the answer would show. Every condition of a write, and
-//! `If-Match` of a read, compares the first part only: it asks whether the resource itself has changed.
+//! An answer may show more than the stored resource: the groups of a user, or the names of a group's
+//! members. Then the tag has a suffix, which is a hash of those additions. `If-None-Match` of a read
+//! compares the whole tag, because 304 promises the client that nothing in the answer has changed.
+//! Every condition of a write, and `If-Match` of a read, compares the first part only: it asks whether
+//! the stored resource itself has changed.
 
 use std::fmt;
 
@@ -17,10 +18,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 
-/// Stands between the two parts of a tag; it is not part of the first one.
+/// Separates the two parts of a tag. The first part never holds it.
 const SUFFIX: char = '-';
 
-/// The bytes of a hash that are the suffix of a tag.
+/// The number of bytes of the hash that becomes the suffix of a tag.
 const HASH_BYTES: usize = 9;
 
 /// The version of a resource; displays as the weak tag `W/"…"` of `meta.version` and `ETag`.
@@ -28,13 +29,12 @@ const HASH_BYTES: usize = 9;
 pub struct Version {
     /// The version of the stored resource.
     stored: String,
-    /// A hash of what is shown beside it, if anything is.
+    /// A hash of what the answer shows beside it, if it shows anything.
     shown: Option<String>,
 }
 
 impl Version {
-    /// The version of a stored resource with this opaque part, which holds no quote, no `-` and no
-    /// control character.
+    /// The version of a stored resource. `opaque` holds no quote, no `-` and no control character.
     #[must_use]
     pub fn new(opaque: impl Into<String>) -> Self {
         let stored = opaque.into();
@@ -48,7 +48,8 @@ impl Version {
         }
     }
 
-    /// The version that a tag names, such as the `meta.version` of an answer: `W/"3-x"`, `"3"` or `3`.
+    /// The version that a tag names. A tag is such as the `meta.version` of an answer: `W/"3-x"`,
+    /// `"3"` or `3`.
     #[must_use]
     pub fn of_tag(tag: &str) -> Self {
         let (opaque, _) = split_tag(tag);
@@ -64,7 +65,7 @@ impl Version {
         }
     }
 
-    /// The version of an answer that also shows `text`, which is not part of the stored resource.
+    /// The version of an answer that shows `text` beside the stored resource.
     #[must_use]
     pub fn showing(&self, text: &str) -> Self {
         let mut hash = Sha256::new();
@@ -113,19 +114,19 @@ impl fmt::Display for Version {
     }
 }
 
-/// The conditions under which a request is to be carried out.
+/// The conditions of a request: it is carried out only if they hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Precondition {
     if_match: Option<Tags>,
     if_none_match: Option<Tags>,
 }
 
-/// How a read goes on once its condition is checked.
+/// How a read continues after its condition was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadDecision {
     /// Answer with the representation.
     Representation,
-    /// The client has it already: 304 without a body.
+    /// The client's copy is current: answer 304 without a body.
     NotModified,
 }
 
@@ -137,10 +138,10 @@ enum Tags {
 }
 
 impl Precondition {
-    /// Takes the two header values as they came; several lines of one header are joined by commas.
+    /// Reads the two header values; several lines of one header are joined by commas.
     ///
-    /// **Shape**: `*`, or a list of `W/"x"`, `"x"` or, because clients forget the quotes, `x`.
-    /// Whatever else stands there is a tag that no version has.
+    /// **Shape**: `*`, or a list of `W/"x"`, `"x"` or, because clients forget the quotes, `x`. Any
+    /// other text is read as a tag that no version has.
     #[must_use]
     pub fn parse(if_match: Option<&str>, if_none_match: Option<&str>) -> Self {
         Self {
@@ -155,13 +156,15 @@ impl Precondition {
         self.if_match.is_none() && self.if_none_match.is_none()
     }
 
-    /// Whether `If-Match` is there, so that a version conflict must not be resolved by trying again.
+    /// Whether the request has `If-Match`. Then a version conflict is an error, and the write must not
+    /// be tried again.
     #[must_use]
     pub fn has_if_match(&self) -> bool {
         self.if_match.is_some()
     }
 
-    /// The same without `If-None-Match`, for a read whose answer is not known as a whole yet.
+    /// The same conditions without `If-None-Match`, for a read that does not know its whole answer
+    /// yet.
     #[must_use]
     pub fn without_if_none_match(&self) -> Self {
         Self {
@@ -170,8 +173,8 @@ impl Precondition {
         }
     }
 
-    /// Checks a read whose answer has this version: `If-None-Match` compares all of it, `If-Match` the
-    /// stored resource's part.
+    /// Checks a read whose answer has this version. `If-None-Match` compares the whole tag, `If-Match`
+    /// the part of the stored resource.
     ///
     /// # Errors
     /// `VersionMismatch` when `If-Match` does not hold.
@@ -188,8 +191,8 @@ impl Precondition {
         })
     }
 
-    /// Checks a PUT, PATCH or DELETE of a resource that has this version now. What answers show beside
-    /// the stored resource does not count.
+    /// Checks a PUT, PATCH or DELETE of a resource whose version is now `current`. Only the part of
+    /// the stored resource is compared.
     ///
     /// # Errors
     /// `VersionMismatch` when `If-Match` or `If-None-Match` does not hold.
@@ -219,8 +222,8 @@ impl Precondition {
     }
 }
 
-/// The refusal of a write whose `If-Match` held when the resource was read, and no longer when it was
-/// written: another request was faster.
+/// The error of a write whose `If-Match` held when the resource was read, but not when it was written,
+/// because another request had changed the resource in between.
 #[must_use]
 pub fn changed_since_read() -> Error {
     Error::version_mismatch("The resource has changed since it was read")
@@ -242,7 +245,7 @@ impl Tags {
         Self::Listed(tags)
     }
 
-    /// Whether one of the opaque parts is such; `*` is whatever there is.
+    /// Whether `is_such` holds for one of the opaque parts. For `*` it holds always.
     fn any(&self, is_such: impl Fn(&str) -> bool) -> bool {
         match self {
             Self::Any => true,
@@ -251,7 +254,7 @@ impl Tags {
     }
 }
 
-/// Splits the first tag's opaque part from a non-empty list; a comma inside quotes does not separate.
+/// Splits the first tag's opaque part from a non-empty list. A comma inside quotes does not separate.
 fn split_tag(list: &str) -> (&str, &str) {
     let list = list.trim_ascii_start();
     let tag = list

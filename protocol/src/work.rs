@@ -1,8 +1,9 @@
-//! How much a request may make the service compare and change, counted before it is done.
+//! How much a request may make the service compare and change, counted before the work is done.
 //!
-//! A request that is small can ask for work that is not: operations times elements, terms of a filter
-//! times values. Code that does such work says how much before it begins, in steps, and a request that
-//! has used up its steps is refused. Steps are counted and not timed, so the same request ends in the
+//! A small request can ask for a large amount of work: operations times elements, or terms of a filter
+//! times values. Code that does such work takes the steps for it before it begins, and a request that
+//! has no steps left is refused. Steps are counted, not timed, so the same request ends at the same
+//! place on every machine.
 //! same place on every machine.
 
 use std::cell::Cell;
@@ -13,16 +14,16 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// The steps of one request. A step is about what it costs to compare two short texts.
+/// The number of steps that one request has. A step is about the cost of comparing two short texts.
 pub const MAX_STEPS: u64 = 8_000_000;
 
 /// The steps of changing, indexing or copying one element of a multi-valued attribute.
 pub(crate) const ELEMENT: u64 = 16;
 
-/// This many bytes of text that is compared, copied or measured are one more step.
+/// Each this many bytes of text that is compared, copied or measured take one more step.
 const BYTES: usize = 64;
 
-/// The steps that a request has left. Clones share them, as do the operations of a bulk request.
+/// The steps that a request has left. Clones share one count, so the operations of a bulk request do.
 #[derive(Debug, Clone)]
 pub struct Work(Arc<AtomicI64>);
 
@@ -33,17 +34,17 @@ impl Default for Work {
 }
 
 impl Work {
-    /// Work of this many steps.
+    /// A request that has this many steps.
     #[must_use]
     pub fn of(steps: u64) -> Self {
         let steps = i64::try_from(steps).unwrap_or(i64::MAX);
         Self(Arc::new(AtomicI64::new(steps)))
     }
 
-    /// Takes steps; tells whether there were that many left.
+    /// Takes steps; returns whether that many were left.
     pub fn takes(&self, steps: u64) -> bool {
         let steps = i64::try_from(steps).unwrap_or(i64::MAX);
-        // Never below the smallest number, however many are taken from what is used up.
+        // Saturated, so that the count never wraps around, however much a refused request still takes.
         let before = self.0.fetch_sub(steps, Ordering::Relaxed);
         if before < 0 {
             self.0.store(-1, Ordering::Relaxed);
@@ -51,7 +52,7 @@ impl Work {
         before >= steps
     }
 
-    /// Whether more steps were taken than there were.
+    /// Whether the request asked for more steps than it had.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         self.0.load(Ordering::Relaxed) < 0
@@ -63,14 +64,14 @@ impl Work {
         u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Gives steps back, of work that is done again from its beginning.
+    /// Gives steps back, for work that is done again from its beginning.
     pub(crate) fn give_back(&self, steps: u64) {
         let steps = i64::try_from(steps).unwrap_or(i64::MAX);
         self.0.fetch_add(steps, Ordering::Relaxed);
     }
 }
 
-/// The steps of one computation, counted without sharing until it is over.
+/// The steps of one computation. They are counted without sharing until the computation is over.
 #[derive(Debug)]
 pub(crate) struct Steps {
     limit: u64,
@@ -78,7 +79,7 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// As many as the request has left.
+    /// The steps that the request has left.
     pub(crate) fn of(work: &Work) -> Self {
         Self {
             limit: work.left(),
@@ -86,7 +87,7 @@ impl Steps {
         }
     }
 
-    /// More than there can be.
+    /// An unlimited number of steps.
     pub(crate) fn unlimited() -> Self {
         Self {
             limit: u64::MAX,
@@ -94,14 +95,14 @@ impl Steps {
         }
     }
 
-    /// Takes steps; tells whether there were that many left.
+    /// Takes steps; returns whether that many were left.
     pub(crate) fn takes(&self, steps: u64) -> bool {
         let taken = self.taken.get().saturating_add(steps);
         self.taken.set(taken);
         taken <= self.limit
     }
 
-    /// The steps that were taken.
+    /// The number of steps taken so far.
     pub(crate) fn taken(&self) -> u64 {
         self.taken.get()
     }
@@ -112,7 +113,7 @@ pub(crate) fn steps_of_bytes(bytes: usize) -> u64 {
     (bytes / BYTES) as u64
 }
 
-/// The steps of comparing a value: text beyond ASCII is folded character by character.
+/// The steps of comparing a value. Text beyond ASCII takes more, because each character is folded.
 pub(crate) fn steps_to_compare(value: Option<&Value>) -> u64 {
     match value.and_then(Value::as_str) {
         Some(text) if text.is_ascii() => 1 + steps_of_bytes(text.len()),
@@ -129,7 +130,7 @@ pub(crate) fn too_much() -> Error {
     )
 }
 
-/// The error of a filter that would compare more than a request may.
+/// Refuses a filter that has compared more than a request may.
 ///
 /// # Errors
 /// Always `TooMany`.

@@ -1,5 +1,5 @@
-//! Random large bodies against the bounds on work and memory. This program's allocator counts, so it
-//! holds one test: others beside it would count, too.
+//! Random large bodies against the bounds on work and memory. The allocator of this program counts, so
+//! it holds one test only: others running beside it would be counted too.
 
 use peak_alloc::PeakAlloc;
 use proptest::collection::vec;
@@ -22,7 +22,7 @@ const BYTES_FOR_EACH: usize = 128;
 /// room of every map and list.
 const BYTES_FOR_ANY: usize = 256 * 1024;
 
-/// A resource, and the operations of a PATCH that make much of little.
+/// A resource, and PATCH operations that make a large result of a small request.
 #[derive(Debug, Clone)]
 struct Attack {
     elements: usize,

@@ -11,7 +11,7 @@ use scim_protocol::resource::{DraftKind, Resource};
 use scim_protocol::schema::Registry;
 use serde_json::{Map, Value, json};
 
-/// Read-only attributes, which the examples hold as answers and a request leaves out.
+/// Read-only attributes. The examples show them as answers do; a request leaves them out.
 const READ_ONLY: [&str; 3] = [
     "applicationType",
     "deviceControlEnterpriseEndpoint",
@@ -62,8 +62,8 @@ fn registry() -> Registry {
     registry
 }
 
-/// What of a value with a schema's names the stored value lacks. Null is no value, and an object
-/// inside an extension that is no attribute of it is left out.
+/// The parts of a given value that the stored value lacks. Null counts as no value. An object inside
+/// an extension that has no such attribute is ignored.
 fn missing(given: &Map<String, Value>, stored: &Map<String, Value>) -> Vec<String> {
     let members = given
         .iter()

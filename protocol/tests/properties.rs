@@ -1,4 +1,4 @@
-//! What holds for every resource and every request.
+//! Properties of every resource and every request.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
@@ -53,8 +53,8 @@ fn profile() -> impl Strategy<Value = Profile> {
     ]
 }
 
-/// The profiles that a body is read in first and second. What only the default profile translates, it
-/// translates in a body that another profile has let pass, too.
+/// The profiles in which a body is read the first and the second time. The default profile translates,
+/// on the second reading, what another profile let pass on the first.
 fn profiles() -> impl Strategy<Value = (Profile, Profile)> {
     (profile(), profile()).prop_map(|(first, second)| match first {
         Profile::Default => (first, second),
@@ -97,7 +97,7 @@ fn single(attribute: &Attribute) -> BoxedStrategy<Value> {
             .prop_map(Value::Object)
             .boxed()
     } else if attribute.name() == "country" {
-        // The one value that the default profile stores and a stricter one would not take back.
+        // The only value that the default profile stores and a stricter one would refuse.
         "[A-Za-z]{2}".prop_map(Value::from).boxed()
     } else {
         scalar(attribute.kind)
@@ -120,7 +120,7 @@ fn value(attribute: &Attribute) -> BoxedStrategy<Value> {
     }
 }
 
-/// Some of these attributes, the required ones always.
+/// Some of these attributes, and always the required ones.
 fn members(attributes: &[Attribute]) -> BoxedStrategy<Map<String, Value>> {
     let each: Vec<_> = attributes
         .iter()
@@ -182,7 +182,7 @@ fn read(
     Resource::from_request(body, resource_type, registry, &mut reading, verb)
 }
 
-/// Any JSON, with names that mean something among its names.
+/// Any JSON, with some names that have a meaning.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -246,8 +246,8 @@ fn any_path() -> impl Strategy<Value = String> {
     prop_oneof![8 => known.prop_map(str::to_owned), 1 => "[ -~]{0,12}"]
 }
 
-/// An operation that mostly fits the type: a client's attribute, a part of it or some of its
-/// elements, and a value of its kind.
+/// An operation that mostly fits the type: an attribute that clients may write, a sub-attribute or
+/// some elements of it, and a value of its kind.
 fn fitting_operation(resource_type: &ResourceType) -> BoxedStrategy<Value> {
     let writable = resource_type
         .attributes()
@@ -341,7 +341,8 @@ proptest! {
             existing.body().clone(), resource_type, &registry, &rules(second),
             DraftKind::Replace { existing },
         );
-        // What only the default profile keeps, such as a reference that is no URI, another refuses.
+        // A value that only the default profile accepts, such as a reference that is not a URI, is
+        // refused.
         if first != second && again.is_err() {
             return Ok(());
         }

@@ -44,7 +44,7 @@ impl From<StoreError> for Error {
                 "The value of `{attribute}` already belongs to another resource"
             )),
             StoreError::NoMember { id } => Self::invalid_value(format!(
-                "`members` names `{}`, which is no resource of this tenant",
+                "`members` names `{}`, which is not the id of a resource",
                 excerpt(id)
             )),
             StoreError::TooLarge => Self::payload_too_large(

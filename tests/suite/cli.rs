@@ -780,7 +780,7 @@ fn a_tenant_registers_what_it_stores() {
         failure(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     };
     let line = refused("resource-type", &types);
-    assert!(line.contains("no registered schema"), "{line}");
+    assert!(line.contains("not a registered schema"), "{line}");
     let text = registered("schema", &schemas);
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(

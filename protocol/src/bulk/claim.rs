@@ -1,10 +1,11 @@
-//! What an operation touches, so far as its text tells: two operations that touch the same thing keep
-//! their order.
+//! The resources and values that an operation touches, as far as its text shows. Two operations that
+//! touch the same one keep their order.
 //!
-//! The answer may be too large, which costs only time. It is never too small for operations on types
-//! of the registry: ids and members are compared as they are written, unique values by a folding that
-//! is coarser than any index's, and where a value is given up that the request does not name (DELETE,
-//! PUT, a PATCH of it), the operation keeps its order with all that take a value of that kind.
+//! The result may name too much, which only makes operations wait for each other. It never names too
+//! little for operations on types of the registry. Ids and members are compared as they are written.
+//! Unique values are folded more coarsely than any index folds them. A DELETE, a PUT or a PATCH can
+//! give up a value that the request does not show; such an operation keeps its order with all
+//! operations that take a value of the same type.
 
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
@@ -15,27 +16,27 @@ use crate::json;
 use crate::profile::Switches;
 use crate::schema::{MembershipAttribute, Registry, ResourceType};
 
-/// What one operation touches.
+/// The resources and values that one operation touches.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// Ids, members and values: of two operations with one of them in common the first goes first.
+    /// Ids, members and values. Of two operations with one of them in common, the earlier runs first.
     pub(super) keys: Vec<String>,
-    /// What it does to the unique values of its type.
+    /// Its effect on the unique values of its type.
     pub(super) effect: Option<UniqueEffect>,
 }
 
-/// What an operation does to the unique values of its type.
+/// The effect of an operation on the unique values of its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UniqueEffect {
-    /// It takes those among its keys.
+    /// It takes the values among its keys.
     Takes,
-    /// It gives some up.
+    /// It gives values up.
     Frees,
-    /// It may do both.
+    /// It may take values and give values up.
     Both,
 }
 
-/// What an operation touches.
+/// Finds the resources and values that an operation touches.
 pub(super) fn claims(
     operation: &BulkOperation,
     registry: &Registry,
@@ -112,7 +113,7 @@ fn patch_operations(operation: &BulkOperation) -> impl Iterator<Item = &Map<Stri
     listed.into_iter().flatten().filter_map(Value::as_object)
 }
 
-/// The names of the attributes whose values belong to one resource only.
+/// The names of the attributes whose values are unique.
 fn unique_attributes(resource_type: &ResourceType, switches: &Switches) -> Vec<String> {
     let unique = resource_type.indexes.iter().filter(|index| index.unique);
     let names = unique.filter_map(|index| {
@@ -124,7 +125,7 @@ fn unique_attributes(resource_type: &ResourceType, switches: &Switches) -> Vec<S
     names.chain(switched).collect()
 }
 
-/// The values of unique attributes, those of extensions too.
+/// Adds the values of unique attributes, including those of extensions.
 fn push_values(
     keys: &mut Vec<String>,
     data: &Map<String, Value>,
@@ -146,7 +147,7 @@ fn push_values(
     }
 }
 
-/// Equal for values that are equal in any index.
+/// Folds a text. Values that are equal in any index have equal results.
 fn fold(text: &str) -> String {
     text.trim()
         .nfkc()

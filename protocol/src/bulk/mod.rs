@@ -1,9 +1,9 @@
-//! Bulk requests without the doing: parsing, references between operations, and an order that keeps
-//! the client's intent (RFC 7644 §3.7).
+//! Bulk requests, without carrying them out: parsing, references between operations, and an order that
+//! keeps the client's intent (RFC 7644 §3.7).
 //!
-//! [`BulkRequest::parse`] reads the envelope; a fault in one operation is that operation's result and
-//! no fault of the request. [`plan`](plan()) says which operation waits for which. The limit on
-//! the size of the body, permissions and the operations themselves are the caller's.
+//! [`BulkRequest::parse`] reads the envelope. A fault in one operation becomes the result of that
+//! operation; the request as a whole goes on. [`plan`](plan()) decides which operation waits for
+//! which. The caller limits the size of the body, checks permissions and carries the operations out.
 
 mod claim;
 mod plan;
@@ -30,43 +30,43 @@ use crate::urn;
 /// A bulk request as it was sent.
 #[derive(Debug)]
 pub struct BulkRequest {
-    /// After how many errors to stop; 1 or more.
+    /// The number of errors after which the request stops; 1 or more.
     pub fail_on_errors: Option<u32>,
-    /// The operations in their order.
+    /// The operations, in the order of the request.
     pub entries: Vec<BulkEntry>,
 }
 
 /// One operation of a bulk request.
 #[derive(Debug)]
 pub struct BulkEntry {
-    /// What its result repeats.
+    /// The parts of the operation that its result repeats.
     pub label: Label,
-    /// What it asks for, or why it cannot be read.
+    /// The operation, or why it cannot be read.
     pub operation: Result<BulkOperation>,
-    /// Operations that complete the resource that a POST makes, such as those that make it a member
-    /// of groups. They have no results of their own: if one fails, that is the result of the POST.
+    /// Operations that complete the resource which a POST creates, such as those that make it a member
+    /// of groups. They have no results of their own: if one fails, its error is the result of the POST.
     pub completions: Vec<BulkOperation>,
 }
 
-/// What the result of an operation repeats.
+/// The parts of an operation that its result repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
-    /// The method in capitals; as it was sent if there is no such method.
+    /// The method in capitals, or as it was sent if no method has this name.
     pub method: String,
-    /// The client's name for the resource that a POST makes.
+    /// The client's name for the resource that a POST creates.
     pub bulk_id: Option<String>,
     /// The path as it was sent.
     pub path: String,
 }
 
-/// What one operation asks for.
+/// One operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BulkOperation {
-    /// What to do.
+    /// The method.
     pub method: Method,
-    /// The endpoint: `Users`. Whether there is one of that name is not known here.
+    /// The endpoint: `Users`. Whether it exists is not known here.
     pub endpoint: String,
-    /// To which resource.
+    /// The resource that the operation is on.
     pub target: OperationTarget,
     /// The entity tag that the resource must have: `W/"…"`.
     pub version: Option<String>,
@@ -108,14 +108,14 @@ impl Method {
     }
 }
 
-/// The resource that an operation is about.
+/// The resource that an operation is on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum OperationTarget {
-    /// The one that it makes, with the client's name for it.
+    /// The resource that it creates; the client calls it by this name.
     New(String),
-    /// The one with this id.
+    /// The existing resource with this id.
     Id(String),
-    /// The one that another operation makes under this name.
+    /// The resource that another operation creates under this name.
     BulkId(String),
 }
 
@@ -127,14 +127,14 @@ impl BulkRequest {
     ///
     /// # Errors
     /// `PayloadTooLarge` naming the limit when there are more operations than the tenant's switch
-    /// allows, `InvalidSyntax` when the body is no BulkRequest, `InvalidValue` when `failOnErrors` is
-    /// no positive integer.
+    /// allows; `InvalidSyntax` when the body is not a BulkRequest; `InvalidValue` when `failOnErrors`
+    /// is not a positive integer.
     pub fn parse(body: &Map<String, Value>, reading: &mut Reading<'_>) -> Result<Self> {
         let operations = json::present(body, "Operations").and_then(Value::as_array);
         check_count(operations.map_or(0, Vec::len), reading)?;
         check_message(body, urn::BULK_REQUEST, reading)?;
-        let operations = operations
-            .ok_or_else(|| Error::invalid_syntax("The body has no array `Operations`"))?;
+        let operations =
+            operations.ok_or_else(|| Error::invalid_syntax("`Operations` must be an array"))?;
         let mut entries = Vec::<BulkEntry>::with_capacity(operations.len());
         let mut names = std::collections::HashSet::new();
         for operation in operations {
@@ -158,12 +158,12 @@ impl BulkRequest {
     }
 }
 
-/// The limit comes before everything else that could be wrong (RFC 7644 §3.7.4).
+/// Refuses too many operations. This comes before every other check (RFC 7644 §3.7.4).
 fn check_count(operations: usize, reading: &Reading<'_>) -> Result<()> {
     let limit = reading.rules.switches.bulk_max_operations;
     if usize::try_from(limit).is_ok_and(|limit| operations > limit) {
         return Err(Error::payload_too_large(format!(
-            "The request has {operations} operations, and the limit is {limit}"
+            "The request has {operations} operations; at most {limit} are allowed"
         )));
     }
     Ok(())
@@ -175,7 +175,7 @@ fn fail_on_errors(body: &Map<String, Value>) -> Result<Option<u32>> {
     };
     let number = value.as_u64().filter(|number| *number > 0);
     let number =
-        number.ok_or_else(|| Error::invalid_value("`failOnErrors` is no positive integer"))?;
+        number.ok_or_else(|| Error::invalid_value("`failOnErrors` must be a positive integer"))?;
     Ok(Some(u32::try_from(number).unwrap_or(u32::MAX)))
 }
 
@@ -203,7 +203,7 @@ impl BulkEntry {
 }
 
 impl BulkOperation {
-    /// The name of the resource that it makes.
+    /// The name of the resource that the operation creates.
     pub(crate) fn made_name(&self) -> Option<&str> {
         match &self.target {
             OperationTarget::New(name) => Some(name),
@@ -217,21 +217,20 @@ impl BulkOperation {
         bulk_id: Option<&str>,
         path: &str,
     ) -> Result<Self> {
-        let method = method.ok_or_else(|| {
-            Error::invalid_syntax("`method` is none of POST, PUT, PATCH and DELETE")
-        })?;
+        let method = method
+            .ok_or_else(|| Error::invalid_syntax("`method` must be POST, PUT, PATCH or DELETE"))?;
         let (endpoint, id) = split_path(path)?;
         let target = match (method, id) {
             (Method::Post, Some(_)) => {
                 return Err(Error::invalid_value(format!(
-                    "`path` {} of a POST is not an endpoint",
+                    "The `path` of a POST must be an endpoint such as `/Users`, not `{}`",
                     excerpt(path)
                 )));
             }
             (Method::Post, None) => OperationTarget::New(
                 bulk_id
                     .filter(|name| !name.is_empty())
-                    .ok_or_else(|| Error::invalid_value("A POST has no `bulkId`"))?
+                    .ok_or_else(|| Error::invalid_value("A POST needs a `bulkId`"))?
                     .to_owned(),
             ),
             (_, Some(id)) => match id.strip_prefix(reference::PREFIX) {
@@ -240,7 +239,7 @@ impl BulkOperation {
             },
             (_, None) => {
                 return Err(Error::invalid_value(format!(
-                    "`path` {} does not name one resource",
+                    "`path` must name one resource, such as `/Users/ID`, not `{}`",
                     excerpt(path)
                 )));
             }
@@ -251,7 +250,11 @@ impl BulkOperation {
         let data = match (method, data) {
             (Method::Delete, _) => Map::new(),
             (_, Some(data)) => data,
-            (_, None) => return Err(Error::invalid_syntax("The operation has no object `data`")),
+            (_, None) => {
+                return Err(Error::invalid_syntax(
+                    "The operation needs an object `data`",
+                ));
+            }
         };
         let version = json::present(source, "version").and_then(Value::as_str);
         Ok(Self {
@@ -264,11 +267,11 @@ impl BulkOperation {
     }
 }
 
-/// The endpoint, and the id where there is one.
+/// The endpoint, and the id if there is one.
 fn split_path(path: &str) -> Result<(String, Option<String>)> {
     let unfit = || {
         Error::invalid_value(format!(
-            "`path` `{}` is neither `/Endpoint` nor `/Endpoint/id`",
+            "`path` must have the form `/Users` or `/Users/ID`, not `{}`",
             excerpt(path)
         ))
     };
@@ -351,15 +354,15 @@ mod tests {
         check(json!({"method": "GET", "path": "/Users/7"}), "`method`");
         check(
             json!({"method": "POST", "path": "/Users", "data": data}),
-            "no `bulkId`",
+            "needs a `bulkId`",
         );
         check(
             json!({"method": "POST", "path": "/Users/7", "bulkId": "a", "data": data}),
-            "is not an endpoint",
+            "must be an endpoint",
         );
         check(
             json!({"method": "POST", "path": "/Users", "bulkId": "a"}),
-            "no object `data`",
+            "needs an object `data`",
         );
         check(
             json!({"method": "PUT", "path": "/Users", "data": data}),
@@ -408,7 +411,7 @@ mod tests {
         assert_eq!(parse(2).status(), 400);
         let error = parse(3);
         assert_eq!(error.status(), 413);
-        assert!(error.detail().contains("limit is 2"), "{}", error.detail());
+        assert!(error.detail().contains("at most 2"), "{}", error.detail());
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! The order of a bulk request's operations: which waits for which, and how circles of references are
+//! The order of a bulk request's operations: which waits for which, and how circular references are
 //! cut (RFC 7644 §3.7.1).
 //!
-//! An operation waits for those that make what it refers to, wherever they stand in the request, and
-//! for earlier ones that touch what it touches. All others may run at the same time. Where POSTs refer
-//! to each other in a circle, one is made without the reference, and a PATCH puts the reference in
-//! once the other is there.
+//! An operation waits for those that create the resources it refers to, before or after it in the
+//! request, and for earlier ones that touch the same resources and values. All others may run at the
+//! same time. Where POSTs refer to each other in a circle, one resource is created without the
+//! reference, and a PATCH adds the reference once the other resource exists.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,30 +18,30 @@ use crate::profile::Switches;
 use crate::schema::Registry;
 use crate::urn;
 
-/// What to do for a bulk request, and in which order.
+/// The steps of a bulk request, and their order.
 #[derive(Debug)]
 pub struct BulkPlan {
-    /// After how many errors to stop.
+    /// The number of errors after which to stop.
     pub fail_on_errors: Option<u32>,
-    /// What the results repeat, by position in the request.
+    /// The parts of the operations that the results repeat, by position in the request.
     pub labels: Vec<Label>,
-    /// The steps; each stands behind all that it waits for.
+    /// The steps. Each comes after all steps that it waits for.
     pub steps: Vec<BulkStep>,
 }
 
-/// One thing to do.
+/// One step: an operation of the request, or a part of one.
 #[derive(Debug)]
 pub struct BulkStep {
-    /// The position in the request of the operation that this is, or is a part of.
+    /// The position of that operation in the request.
     pub entry: usize,
-    /// What to do once its references are [resolved](super::resolve); an error is the result of
-    /// an operation that could not be read.
+    /// The operation to carry out once its references are [resolved](super::resolve). An error is the
+    /// result of an operation that could not be read.
     pub operation: Result<BulkOperation>,
-    /// The steps that must have ended before, whatever became of them. With `failOnErrors` that is
-    /// always the step before, since nothing may happen behind the last error.
+    /// The steps that must have ended before, with success or not. With `failOnErrors` that is always
+    /// the step before, because nothing may happen after the last allowed error.
     pub after: Vec<usize>,
-    /// Whether this completes the resource that its entry's first step has made. If it fails, that is
-    /// the entry's result.
+    /// Whether this step completes the resource that the first step of its operation has created. If
+    /// it fails, its error is the operation's result.
     pub completes: bool,
 }
 
@@ -70,9 +70,9 @@ pub fn plan(request: BulkRequest, registry: &Registry, switches: &Switches) -> B
     }
 }
 
-/// An operation with the names that it refers to, which are looked for once.
+/// An operation with the names that it refers to, so that they are searched for once.
 struct Planned {
-    /// Nothing once it has become a step.
+    /// `None` once it has become a step.
     operation: Option<Result<BulkOperation>>,
     names: Vec<String>,
 }
@@ -91,24 +91,25 @@ impl Planned {
     }
 }
 
-/// An operation that completes a resource and waits until everything that it refers to is made.
+/// An operation that completes a resource. It waits until everything that it refers to is created.
 struct Open {
     entry: usize,
     planned: Planned,
-    /// How many of its names nothing makes so far.
+    /// The number of its names that no step creates so far.
     missing: usize,
 }
 
-/// Operations in an order in which references lead back, except those that close a circle.
+/// The operations in an order in which references lead back, except for those that close a circle.
 struct ReferenceOrder {
-    /// Positions in the request.
+    /// The operations, as positions in the request.
     entries: Vec<usize>,
-    /// By operation: the operations that it refers to and that come later.
+    /// For an operation, the operations that it refers to and that come later.
     later: HashMap<usize, Vec<usize>>,
 }
 
 impl ReferenceOrder {
-    /// Goes through the request in order, and before each operation through what it refers to.
+    /// Visits the operations in the order of the request, and before each the operations that it
+    /// refers to.
     fn of(operations: &[Planned]) -> Self {
         let makers = makers(operations);
         let references: Vec<Vec<usize>> = operations
@@ -134,12 +135,13 @@ impl ReferenceOrder {
     /// The names of later operations that an operation refers to.
     fn names_to_cut(&self, operations: &[Planned], entry: usize) -> HashSet<String> {
         let later = self.later.get(&entry).into_iter().flatten();
-        // A resource may refer to itself, too.
+        // A resource may also refer to itself.
         let names = later.filter_map(|target| operations.get(*target)?.made_name());
         names.map(str::to_owned).collect()
     }
 
-    /// A walk in depth with a stack of its own, as a request may be one long chain.
+    /// Visits an operation after those that it refers to. It keeps a stack of its own, because the
+    /// references of a request may form one long chain.
     fn visit(&mut self, root: usize, references: &[Vec<usize>], state: &mut [Mark]) {
         if state[root] != Mark::New {
             return;
@@ -172,7 +174,7 @@ enum Mark {
     Done,
 }
 
-/// Which operation makes the resource of each name.
+/// The operation that creates the resource of each name.
 fn makers(operations: &[Planned]) -> HashMap<&str, usize> {
     let named = operations.iter().enumerate();
     named
@@ -180,28 +182,28 @@ fn makers(operations: &[Planned]) -> HashMap<&str, usize> {
         .collect()
 }
 
-/// The steps so far, and who touched what last.
+/// The steps so far, and which step touched a resource or value last.
 struct Scheduler<'a> {
     registry: &'a Registry,
     switches: &'a Switches,
     one_by_one: bool,
     steps: Vec<BulkStep>,
-    /// The step that makes a resource, by name.
+    /// The step that creates a resource, by its name.
     makers: HashMap<String, usize>,
-    /// The last step that touched something, by key.
+    /// The last step that touched a resource or value, by its key.
     last: HashMap<String, usize>,
     /// The latest steps that touched unique values, by endpoint.
     runs: HashMap<String, Runs>,
-    /// Operations that complete resources, in the order in which they were cut off; nothing where one
+    /// Operations that complete resources, in the order in which they were cut off; `None` once one
     /// has become a step.
     open: Vec<Option<Open>>,
-    /// The positions of those that wait for a name.
+    /// The positions in `open` of those that wait for a name.
     waiting: HashMap<String, Vec<usize>>,
-    /// The positions of those that wait for nothing any more.
+    /// The positions in `open` of those that no longer wait.
     ready: Vec<usize>,
 }
 
-/// Steps of one effect on unique values, and those of another effect before them.
+/// The latest steps with one effect on unique values, and the steps of another effect before them.
 #[derive(Default)]
 struct Runs {
     effect: Option<UniqueEffect>,
@@ -253,13 +255,14 @@ impl<'a> Scheduler<'a> {
             }
             self.close();
         }
-        // What refers to a resource that nothing makes has to fail, and say so.
+        // An operation that refers to a resource which no step creates becomes a step, so that it
+        // fails.
         for open in std::mem::take(&mut self.open).into_iter().flatten() {
             self.complete(open);
         }
     }
 
-    /// Keeps an operation until everything that it refers to is made.
+    /// Keeps an operation until everything that it refers to is created.
     fn open(&mut self, entry: usize, operation: BulkOperation) {
         let planned = Planned::new(Ok(operation), self.registry);
         let position = self.open.len();
@@ -281,7 +284,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Notes that a resource of this name is made now.
+    /// Records that a step creates the resource of this name.
     fn made(&mut self, name: &str, position: usize) {
         self.makers.insert(name.to_owned(), position);
         for waiting in self.waiting.remove(name).unwrap_or_default() {
@@ -294,7 +297,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Adds the steps that complete resources whose references are all made by now.
+    /// Adds the steps that complete resources, if all their references are created by now.
     fn close(&mut self) {
         let mut ready = std::mem::take(&mut self.ready);
         ready.sort_unstable();
@@ -336,7 +339,8 @@ impl<'a> Scheduler<'a> {
         });
     }
 
-    /// The steps before that this one must wait for; it is noted as the last to touch what it touches.
+    /// The earlier steps that this one must wait for. It is recorded as the last that touched its
+    /// keys.
     fn predecessors(
         &mut self,
         position: usize,
@@ -368,7 +372,7 @@ impl<'a> Scheduler<'a> {
 }
 
 impl Runs {
-    /// Takes part in the current run if that has the same effect, else begins another.
+    /// Adds a step to the current run if it has the same effect, else begins another run.
     fn join(&mut self, position: usize, effect: UniqueEffect) {
         if self.effect != Some(effect) || effect == UniqueEffect::Both {
             self.previous = std::mem::take(&mut self.current);
@@ -378,8 +382,8 @@ impl Runs {
     }
 }
 
-/// Takes everything that refers to one of these names out of the body of a POST, and gives the
-/// PATCH that puts it back.
+/// Removes everything that refers to one of these names from the body of a POST, and returns the PATCH
+/// that adds it again.
 fn cut(
     whole: &mut BulkOperation,
     names: &HashSet<String>,
@@ -427,14 +431,15 @@ fn cut(
     })
 }
 
-/// Divides the body of a POST into what refers to names that are not made yet, and the rest.
+/// Divides the body of a POST into the part that refers to names not created yet, and the rest.
 struct Cutting<'a> {
     sites: NameFinder<'a>,
     names: &'a HashSet<String>,
 }
 
 impl Cutting<'_> {
-    /// What of an attribute's value refers to none of the names; the rest becomes an operation.
+    /// The part of an attribute's value that refers to none of the names. The rest becomes an
+    /// operation.
     fn keep(&self, mut value: Value, path: &str, operations: &mut Vec<Value>) -> Option<Value> {
         if !self.sites.refer(path, &mut value, self.names) {
             return Some(value);

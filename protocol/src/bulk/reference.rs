@@ -1,9 +1,9 @@
-//! References to resources that another operation of the request makes: `bulkId:qwerty`
-//! (RFC 7644 §3.7.2).
+//! References to resources that another operation of the request creates: `bulkId:qwerty` (RFC 7644
+//! §3.7.2).
 //!
-//! A text that is a reference from end to end, or in a URI one whose last path segment is one
-//! (`../Users/bulkId:qwerty` in a `$ref`), stands for the id, where the schema has a reference. So
-//! does one inside the filter of a PATCH path, and the id in the path of an operation.
+//! Where the schema has a reference, a text that is `bulkId:` and a name means the id of that
+//! resource. In a URI, the last path segment may be such a text (`../Users/bulkId:qwerty` in a
+//! `$ref`). So may a constant in the filter of a PATCH path, and the id in the path of an operation.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result, excerpt};
 use crate::profile::{Reading, Rules};
 use crate::schema::{Registry, ResourceType};
 
-/// What a reference begins with.
+/// The beginning of every reference.
 pub(super) const PREFIX: &str = "bulkId:";
 
 /// The text before a reference, and the name that it refers to.
@@ -29,8 +29,8 @@ fn split<'t>(text: &'t str, form: Form, prefix: &str) -> Option<(&'t str, &'t st
     (!name.is_empty()).then_some((before, name))
 }
 
-/// The names that this operation refers to, each once, in order of appearance. It is not changed:
-/// the places are found by the same walk that [resolves](resolve) them.
+/// The names that this operation refers to, each once, in order of appearance. They are found by the
+/// walk that also [resolves](resolve) them, which needs `&mut`; the operation is not changed.
 pub(crate) fn references(operation: &mut BulkOperation, registry: &Registry) -> Vec<String> {
     let (mut names, mut seen) = (Vec::new(), HashSet::new());
     let mut note = |name: &str| {
@@ -41,7 +41,7 @@ pub(crate) fn references(operation: &mut BulkOperation, registry: &Registry) -> 
     if let OperationTarget::BulkId(name) = &operation.target {
         note(name);
     }
-    // Noting a name cannot fail.
+    // The closure never fails, so there is no error to return.
     let _ = visit_texts(operation, registry, &mut |text, form| {
         if let Some((_, name)) = split(text, form, PREFIX) {
             note(name);
@@ -61,11 +61,11 @@ pub(crate) fn references(operation: &mut BulkOperation, registry: &Registry) -> 
     names
 }
 
-/// Puts ids in the place of all references.
+/// Replaces all references by ids.
 ///
 /// # Errors
-/// `InvalidValue` naming a reference that `id_of` has no id for: nothing in the request makes
-/// such a resource, or what should have made it failed.
+/// `InvalidValue` naming a reference without an id: no operation of the request creates this resource,
+/// or the one that should have created it failed.
 pub fn resolve(
     operation: &mut BulkOperation,
     registry: &Registry,
@@ -76,7 +76,7 @@ pub fn resolve(
         Some((before, name)) => match id_of(name) {
             Some(id) => Ok(Some(format!("{before}{id}"))),
             None => Err(Error::invalid_value(format!(
-                "`bulkId:{}` refers to no resource that this request has made",
+                "`bulkId:{}` does not name a resource that this request has created",
                 excerpt(name)
             ))),
         },
@@ -100,14 +100,14 @@ pub fn resolve(
     Ok(())
 }
 
-/// Writes references that begin with another prefix as references.
+/// Rewrites references that begin with another prefix to begin with `bulkId:`.
 pub(crate) fn respell(
     operation: &mut BulkOperation,
     registry: &Registry,
     prefix: &str,
     names: &HashSet<String>,
 ) {
-    // Changing a text cannot fail.
+    // The closure never fails, so there is no error to return.
     let _ = visit_texts(operation, registry, &mut |text, form| {
         if let Some((before, name)) = split(text, form, prefix)
             && names.contains(name)
@@ -118,20 +118,20 @@ pub(crate) fn respell(
     });
 }
 
-/// Finds the names that the members of a resource refer to.
+/// Finds out which members of a resource refer to given names.
 pub(super) struct NameFinder<'r> {
     pub(super) resource_type: &'r ResourceType,
     pub(super) registry: &'r Registry,
 }
 
 impl NameFinder<'_> {
-    /// Whether a member of the resource refers to one of these.
+    /// Whether a member of the resource refers to one of these names.
     pub(super) fn refer(&self, key: &str, value: &mut Value, names: &HashSet<String>) -> bool {
         let rules = Rules::default();
         let mut reading = Reading::new(&rules);
         let mut found = false;
         let mut sites = Sites::of(self.resource_type, self.registry, &mut reading);
-        // Looking for a name cannot fail.
+        // The closure never fails, so there is no error to return.
         let _ = sites.member(key, value, &mut |text, form| {
             found |= split(text, form, PREFIX).is_some_and(|(_, name)| names.contains(name));
             Ok(())
@@ -140,7 +140,7 @@ impl NameFinder<'_> {
     }
 }
 
-/// Puts ids into the filter of a PATCH's path.
+/// Replaces the references in the filter of a PATCH's path by ids.
 fn resolve_path(
     operation: &mut Map<String, Value>,
     resolved: &impl Fn(&str) -> Result<Option<String>>,
@@ -169,15 +169,15 @@ fn path_of(operation: &mut Map<String, Value>) -> Option<&mut Value> {
 
 /// A JSON string inside a path.
 pub(super) struct Literal {
-    /// Where it begins, its quote included, in bytes.
+    /// The byte at which it begins, with its quote.
     start: usize,
-    /// Where it ends, its quote included, in bytes.
+    /// The byte after its last one, which is a quote.
     end: usize,
-    /// What it says.
+    /// The text between the quotes, without escapes.
     pub(super) text: String,
 }
 
-/// The JSON strings inside a path; what is no string has none.
+/// The JSON strings inside a path.
 pub(super) fn literals(path: &str) -> Vec<Literal> {
     let mut found = Vec::new();
     let mut start = None;

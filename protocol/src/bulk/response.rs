@@ -11,11 +11,11 @@ pub struct BulkResult<'a> {
     pub method: &'a str,
     /// The client's name for the resource, if it gave one.
     pub bulk_id: Option<&'a str>,
-    /// The resource's URL; there is none for a POST that failed.
+    /// The resource's URL; `None` for a POST that failed.
     pub location: Option<&'a str>,
     /// The resource's entity tag after the operation.
     pub version: Option<&'a str>,
-    /// The status that the single request would have had, or why it failed.
+    /// The status that the same request would have had outside a bulk request, or the error.
     pub status: Result<u16, &'a Error>,
 }
 
@@ -37,7 +37,7 @@ pub fn render_response(outcomes: &[BulkResult<'_>]) -> String {
     })
 }
 
-/// The SCIM 1.1 message, where `status` is an object and a deletion answers 200.
+/// The SCIM 1.1 message, in which `status` is an object and a deletion has the status 200.
 #[must_use]
 pub fn render_response_v1(outcomes: &[BulkResult<'_>]) -> String {
     render(urn::CORE_1_1, outcomes, |outcome, out| {

@@ -1,6 +1,6 @@
-//! The texts of an operation that may be references: the `value` of a complex attribute and its
-//! `$ref`, attributes that refer to resources, and the constants in a PATCH's paths. A text anywhere
-//! else, such as a `title`, is no reference whatever it looks like (RFC 7644 §3.7.2).
+//! The texts of an operation that may be references: the `value` and `$ref` of a complex attribute,
+//! attributes that refer to resources, and the constants in a PATCH's paths. A text anywhere else,
+//! such as a `title`, is never a reference, even if it looks like one (RFC 7644 §3.7.2).
 
 use serde_json::{Map, Value};
 
@@ -15,19 +15,19 @@ use crate::resource::tolerance::MANAGER_ID;
 use crate::resource::value::ValueReader;
 use crate::schema::{Attribute, AttributeTarget, DataType, Extension, Registry, ResourceType};
 
-/// How much of a text a reference is.
+/// Which part of a text may be a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// All of it, as of an id.
+    /// The whole text, as in an id.
     Whole,
-    /// All of it or its last path segment, as of a URI.
+    /// The whole text or its last path segment, as in a URI.
     Segment,
 }
 
-/// What is done with each text that may be a reference.
+/// A function that is called with each text that may be a reference.
 pub(super) type Visit<'v> = dyn FnMut(&mut String, Form) -> Result<()> + 'v;
 
-/// Visits each text of the body that may be a reference, apart from paths.
+/// Visits each text of the body that may be a reference, except those in paths.
 pub(super) fn visit_texts(
     operation: &mut BulkOperation,
     registry: &Registry,
@@ -77,7 +77,7 @@ impl<'a, 'r> Sites<'a, 'r> {
         })
     }
 
-    /// Visits the members of a resource or of a PATCH's value.
+    /// Visits the members of a resource, or of the value of a PATCH operation.
     fn members(&mut self, members: &mut Map<String, Value>, visit: &mut Visit<'_>) -> Result<()> {
         for (key, value) in members {
             self.member(key, value, visit)?;
@@ -85,7 +85,7 @@ impl<'a, 'r> Sites<'a, 'r> {
         Ok(())
     }
 
-    /// Visits what a member of a resource holds.
+    /// Visits the value of one member of a resource.
     pub(super) fn member(
         &mut self,
         key: &str,
@@ -140,7 +140,7 @@ impl<'a, 'r> Sites<'a, 'r> {
         }
     }
 
-    /// Where a path with a filter leads.
+    /// The attribute that a path with a filter leads to.
     fn path(&mut self, text: &str) -> Option<AttributeTarget<'a>> {
         let path = PatchPath::parse(text, self.0.reading).ok()?;
         let target = path
@@ -157,7 +157,7 @@ impl<'a, 'r> Sites<'a, 'r> {
     }
 }
 
-/// Visits the value of an attribute or of a part of it.
+/// Visits the value of an attribute or sub-attribute.
 fn value_of(target: AttributeTarget<'_>, value: &mut Value, visit: &mut Visit<'_>) -> Result<()> {
     let Some(attribute) = target.attribute else {
         return Ok(());
@@ -167,7 +167,7 @@ fn value_of(target: AttributeTarget<'_>, value: &mut Value, visit: &mut Visit<'_
             .iter_mut()
             .try_for_each(|element| value_of(target, element, visit)),
         (Value::String(text), Some(part)) => visit_form(form(part), text, visit),
-        // A bare text stands for the `value` of a complex attribute.
+        // A string may be sent for a complex attribute; it is the `value`.
         (Value::String(text), None) => {
             let leaf = attribute.sub_attribute("value").unwrap_or(attribute);
             visit_form(form(leaf), text, visit)
@@ -197,7 +197,7 @@ fn visit_form(
     }
 }
 
-/// How an attribute or a part of one holds references, if it may.
+/// The form in which an attribute or sub-attribute holds references; `None` if it holds none.
 fn form(attribute: &Attribute) -> Option<Form> {
     let refers = || {
         attribute

@@ -1,5 +1,4 @@
-//! Gives the names and constants of a filter their meaning in a resource type
-//! (RFC 7644 §3.4.2.2, §3.4.2.1).
+//! Resolves the names and constants of a filter in a resource type (RFC 7644 §3.4.2.2, §3.4.2.1).
 
 use super::bound_filter::{BoundFilter, Comparison};
 use super::operand::{check_operator, operand};
@@ -17,7 +16,7 @@ use crate::version::Version;
 enum Fault {
     /// It names an attribute that the type does not have.
     Unknown(Error),
-    /// It asks of an attribute what cannot be asked.
+    /// The attribute does not support the comparison.
     Unfit(Error),
 }
 
@@ -25,7 +24,7 @@ fn unfit(detail: String) -> Fault {
     Fault::Unfit(Error::invalid_filter(detail))
 }
 
-/// What became of a term in the types so far; nothing when no type came to it.
+/// The result of a term in the types so far; `None` while no type was asked about it.
 type TermResult = Option<Result<(), Fault>>;
 
 /// See [`Filter::bind_each`].
@@ -68,7 +67,8 @@ pub(super) fn bind_element(
     }
 }
 
-/// The first fault of a term that no type took; what cannot be asked comes before what is unknown.
+/// The error of a term that no type accepts. An unsupported comparison is reported before an unknown
+/// name.
 fn into_error(outcomes: Vec<TermResult>) -> Option<Fault> {
     let mut faults = outcomes.into_iter().flatten().filter_map(Result::err);
     let first = faults.next()?;
@@ -84,29 +84,29 @@ fn is_empty_instead(reading: &Reading<'_>) -> bool {
     reading.rules.switches.unknown_filter_attributes == UnknownFilterAttributes::Empty
 }
 
-/// What the names of a filter are looked up in.
+/// The scope in which the names of a filter are resolved.
 #[derive(Clone, Copy)]
 enum NameScope<'s> {
     Resource(&'s ResourceType),
     Element(&'s Attribute),
 }
 
-/// How the references that the service maintains stand in what a filter is evaluated on.
+/// The form that the service's own references have in the data that the filter is evaluated on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum References {
-    /// As answers show them: absolute.
+    /// Absolute, as answers show them.
     Shown,
-    /// As bodies are stored: relative, `Users/2819c223`.
+    /// Relative, as bodies are stored: `Users/2819c223`.
     Stored,
 }
 
-/// Binds one filter in one scope, noting the outcome of each term by its position.
+/// Binds one filter in one scope, and records the result of each term by its position.
 struct Binder<'s, 'o, 'p, 'r> {
     scope: NameScope<'s>,
-    /// The full notation of the attribute whose elements are the scope; empty for a resource.
+    /// The full name of the attribute whose elements are the scope; empty for a resource.
     parent: Box<str>,
     references: References,
-    /// Whether those elements are kept as items of their own.
+    /// Whether these elements are stored as items of their own.
     is_detached: bool,
     position: usize,
     outcomes: &'o mut [TermResult],
@@ -155,7 +155,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         parts.iter().map(|part| self.filter(part)).collect()
     }
 
-    /// Keeps the best outcome of the term at hand and goes on to the next.
+    /// Keeps the best result of the current term and goes on to the next.
     fn note<T>(&mut self, bound: Result<T, Fault>) -> Option<T> {
         let outcome = self.outcomes.get_mut(self.position);
         self.position += 1;
@@ -197,7 +197,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         }
     }
 
-    /// The attribute before a bracket: multi-valued, or at least complex.
+    /// The attribute before a bracket. It must be multi-valued, or at least complex.
     fn elements(&mut self, path: &AttributePath) -> Option<(BoundPath, &'s Attribute)> {
         let found = self.target(path).and_then(|(bound, target)| {
             let attribute = match target.attribute {
@@ -215,7 +215,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         self.note(found)
     }
 
-    /// Where a path leads; refuses what must not be asked about.
+    /// The attribute that a path leads to. An attribute that must not be filtered on is refused.
     fn target(&mut self, path: &AttributePath) -> Result<(BoundPath, AttributeTarget<'s>), Fault> {
         let found = match self.scope {
             NameScope::Resource(resource_type) => {
@@ -253,7 +253,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         }))
     }
 
-    /// The constant that a maintained `$ref` equals in a stored body, for one that is written as
+    /// The constant to compare with the `$ref` of a stored body. A client writes the reference as
     /// answers show it.
     fn stored_reference(
         &self,
@@ -272,8 +272,8 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         relative(shown).map(|stored| CompareValue::String(stored.to_owned()))
     }
 
-    /// The constant that a `meta.version` equals in what a filter is evaluated on, for one that is
-    /// written as answers show it: without what stands for things beside the stored resource.
+    /// The constant to compare with `meta.version`. A client writes the version as answers show it;
+    /// the filter is evaluated on the version of the stored resource, which has no suffix.
     fn stored_version(
         bound: &BoundPath,
         op: CompareOp,
@@ -288,7 +288,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
             .then(|| CompareValue::String(Version::of_tag(shown).stored().to_string()))
     }
 
-    /// Whether the target's values are ids that items are looked up by: `members`, `groups`.
+    /// Whether the target is `members` or `groups`, whose values are ids that items are looked up by.
     fn keeps_elsewhere(&self, target: &AttributeTarget<'_>) -> bool {
         let NameScope::Resource(resource_type) = self.scope else {
             return false;
@@ -351,7 +351,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
     }
 }
 
-/// Refuses to look for a member by what cannot be an id.
+/// Refuses to look for a member by a text that cannot be an id.
 fn check_id(path: &AttributePath, leaf: &Attribute, value: &CompareValue) -> Result<(), Fault> {
     let CompareValue::String(id) = value else {
         return Ok(());
@@ -365,8 +365,8 @@ fn check_id(path: &AttributePath, leaf: &Attribute, value: &CompareValue) -> Res
     )))
 }
 
-/// Whether a resource can have this id. What else is compared with ids matches nothing, and no key may
-/// be made of it.
+/// Whether a resource can have this id. A comparison with any other text matches nothing, and the text
+/// must not become part of a key.
 fn can_be_id(value: &CompareValue) -> bool {
     match value {
         CompareValue::String(id) => ResourceId::parse(id).is_some(),
@@ -374,14 +374,14 @@ fn can_be_id(value: &CompareValue) -> bool {
     }
 }
 
-/// The reference to a resource as it is stored, for one that an answer showed: its last two segments.
+/// The stored form of a reference that an answer showed: its last two path segments.
 fn relative(reference: &str) -> Option<&str> {
     let mut segments = reference.rmatch_indices('/').map(|(position, _)| position);
     let (_, before_endpoint) = (segments.next()?, segments.next());
     reference.get(before_endpoint.map_or(0, |position| position + 1)..)
 }
 
-/// Where a name leads inside an element of the attribute that is written `parent`.
+/// The attribute that a name leads to inside an element of the attribute that is written `parent`.
 fn element_target<'s>(
     attribute: &'s Attribute,
     parent: &str,
@@ -401,7 +401,7 @@ fn element_target<'s>(
     Some((bound, target))
 }
 
-/// `eq null` asks for an unassigned attribute, `ne null` for an assigned one (RFC 7643 §2.5).
+/// `eq null` selects an unassigned attribute, `ne null` an assigned one (RFC 7643 §2.5).
 fn compare_null(
     path: &AttributePath,
     op: CompareOp,
@@ -416,8 +416,8 @@ fn compare_null(
     }
 }
 
-/// The `value` that stands for a complex attribute in a comparison: `emails co "x"`,
-/// `members eq "id"`, `manager eq "id"`.
+/// The `value` that a comparison with a complex attribute is about: `emails co "x"`, `members eq
+/// "id"`, `manager eq "id"`.
 fn implied_value<'s>(target: &AttributeTarget<'s>) -> Option<&'s Attribute> {
     match (target.attribute, target.sub_attribute) {
         (Some(attribute), None) => attribute.sub_attribute("value"),

@@ -1,9 +1,9 @@
-//! The filter that plans are made from and that decides what matches: the one semantics of filters, in
-//! queries and in PATCH paths (RFC 7644 §3.4.2.2).
+//! Filters with resolved names. This is the only semantics of filters: query plans are made from it,
+//! and it decides what matches in queries and in PATCH paths (RFC 7644 §3.4.2.2).
 //!
-//! - A multi-valued attribute matches when any of its values does; inside brackets all parts are
-//!   about the same element.
-//! - Without a value every comparison is false but `ne`, which is true. `not` turns either round.
+//! - A multi-valued attribute matches when any of its values does; inside brackets all terms are about
+//!   the same element.
+//! - Without a value every comparison is false except `ne`, which is true. `not` inverts either.
 //! - `primary` that is missing from an element is false (RFC 7643 §2.4).
 //! - `null`, `[]`, `""`, and complex values of nothing else, are not present (RFC 7643 §2.5).
 
@@ -15,24 +15,24 @@ use crate::key::Key;
 use crate::schema::{BoundPath, PathRoot};
 use crate::work::{Steps, Work, check_filtering, steps_to_compare};
 
-/// A filter over one resource type: every path leads somewhere, every constant is a key.
+/// A filter over one resource type: every path names an attribute, every constant is a key.
 ///
-/// `And` and `Or` hold at least two parts, none of them an `And` or `Or` again, respectively, and no
-/// part but the whole is a `Constant`; so a plan finds `userName eq "x"` at the top or directly below
-/// an `And`.
+/// `And` and `Or` hold at least two parts. No part of an `And` is an `And`, no part of an `Or` is an
+/// `Or`, and only the filter as a whole can be a `Constant`. So a planner finds `userName eq "x"` at
+/// the top or directly below an `And`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BoundFilter {
-    /// Every resource, or none.
+    /// Matches every resource, or none.
     Constant(bool),
-    /// Some value compares so.
+    /// Some value satisfies the comparison.
     Compare(Comparison),
-    /// There is a value that is not empty.
+    /// Some value is not empty.
     Present(BoundPath),
-    /// One element satisfies all of the filter, whose paths start at the element.
+    /// One element satisfies the inner filter, whose paths start at the element.
     ValuePath {
-        /// The attribute whose elements are looked at.
+        /// The attribute with these elements.
         path: BoundPath,
-        /// What one element must satisfy.
+        /// The inner filter.
         filter: Box<BoundFilter>,
     },
     /// Every part holds.
@@ -46,7 +46,7 @@ pub enum BoundFilter {
 /// `path op operand`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
-    /// The attribute; of a complex one its `value`.
+    /// The attribute; for a complex one, its `value`.
     pub path: BoundPath,
     /// The operator.
     pub op: CompareOp,
@@ -102,8 +102,8 @@ impl BoundFilter {
         }
     }
 
-    /// The members of a resource that an answer to the filter depends on, as [`reads`](Self::reads)
-    /// says; one can come several times.
+    /// The members of a resource that [`reads`](Self::reads) is true for. One may appear several
+    /// times.
     #[must_use]
     pub fn members(&self) -> Vec<&str> {
         match self {
@@ -115,8 +115,8 @@ impl BoundFilter {
         }
     }
 
-    /// Whether an answer to the filter depends on this member of the resource: an attribute, or an
-    /// extension's URN, in the schema's spelling.
+    /// Whether the result of the filter depends on this member of the resource: an attribute, or the
+    /// URN of an extension, in the spelling of the schema.
     #[must_use]
     pub fn reads(&self, member: &str) -> bool {
         match self {
@@ -128,15 +128,15 @@ impl BoundFilter {
         }
     }
 
-    /// Whether a resource matches. It must be complete and in the schema's spelling, with `id`,
-    /// `meta` and whatever [`reads`](Self::reads) says of attributes that are kept elsewhere.
+    /// Whether a resource matches. It must be complete and in the spelling of the schema. It must have
+    /// `id`, `meta`, and those attributes stored elsewhere that the filter [reads](Self::reads).
     #[must_use]
     pub fn matches(&self, resource: &Map<String, Value>) -> bool {
         self.holds(PathRoot::Resource(resource), &Steps::unlimited())
     }
 
-    /// The same, counted as work of a request. The steps are known only afterwards, so one resource may
-    /// use up what is left; then every further comparison is skipped.
+    /// Whether a resource matches; the steps are taken from those of the request. They are known only
+    /// afterwards, so one resource may use up all that are left; further comparisons are then skipped.
     ///
     /// # Errors
     /// `TooMany` when the request has used up its steps.
@@ -149,7 +149,7 @@ impl BoundFilter {
         self.holds_in(element, &Steps::unlimited())
     }
 
-    /// The same for one element, counted as work of a request.
+    /// Whether one element matches; the steps are taken from those of the request.
     ///
     /// # Errors
     /// As [`matches_within`](Self::matches_within).
@@ -164,7 +164,7 @@ impl BoundFilter {
         check_filtering(work).map(|()| holds)
     }
 
-    /// Whether one element matches. When the steps are used up the answer means nothing.
+    /// Whether one element matches. The result is meaningless once the steps are used up.
     pub(crate) fn holds_in(&self, element: &Value, steps: &Steps) -> bool {
         self.holds(PathRoot::Element(element), steps)
     }
@@ -198,7 +198,7 @@ impl Comparison {
     }
 }
 
-/// Whether a value is one that `pr` sees.
+/// Whether a value counts as present for `pr`.
 fn is_assigned(value: &Value) -> bool {
     match value {
         Value::Null => false,

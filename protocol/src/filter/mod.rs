@@ -1,8 +1,8 @@
-//! Filters: the tree a filter text stands for, and that text again (RFC 7644 §3.4.2.2).
+//! Filters: from the text to a tree, and from the tree to the text (RFC 7644 §3.4.2.2).
 //!
-//! [`Filter::parse`] knows the grammar and no schema. [`Filter::bind`] gives the names their meaning
-//! in one resource type, and the [`BoundFilter`] that comes out is what plans are made from and what
-//! decides, in one place for the whole project, whether a resource matches.
+//! [`Filter::parse`] knows the grammar and no schema. [`Filter::bind`] resolves the names in one
+//! resource type. The result is a [`BoundFilter`], from which query plans are made. It alone decides,
+//! in the whole project, whether a resource matches.
 
 mod bind;
 mod bound_filter;
@@ -41,12 +41,12 @@ pub enum Filter {
     },
     /// `title pr`.
     Present(AttributePath),
-    /// `emails[type eq "work"]`: one element satisfies all of the inner filter, in which names are
+    /// `emails[type eq "work"]`: one element satisfies the inner filter, in which names are
     /// sub-attributes of `path`.
     ValuePath {
-        /// The attribute whose elements are looked at.
+        /// The attribute with these elements.
         path: AttributePath,
-        /// What one element must satisfy; it holds no further value path.
+        /// The inner filter. It holds no further value path.
         filter: Box<Filter>,
     },
     /// Every part holds.
@@ -95,14 +95,14 @@ impl Filter {
         parse::filter(text, reading)
     }
 
-    /// Gives the names their meaning in one resource type.
+    /// Resolves the names in one resource type.
     ///
     /// Where the tenant's `unknownFilterAttributes` says `empty`, a filter that names an unknown
     /// attribute matches nothing.
     ///
     /// # Errors
-    /// `InvalidFilter` naming the attribute that is unknown, must not be filtered on, or is of a type
-    /// that the operator or the constant does not fit.
+    /// `InvalidFilter` naming the attribute that is unknown, cannot be filtered on, or does not fit
+    /// the operator or the constant.
     pub fn bind(
         &self,
         resource_type: &ResourceType,
@@ -112,12 +112,12 @@ impl Filter {
         Ok(BoundFilter::any_of(bound))
     }
 
-    /// Gives the names their meaning in each of several types, in order, for a query across them
-    /// (RFC 7644 §3.4.2.1).
+    /// Resolves the names in each of several types, in order, for a query across them (RFC 7644
+    /// §3.4.2.1).
     ///
-    /// What one type does not know has no value there: every comparison with it is false, `ne`
-    /// included, and `not` of such a comparison is true. What no type knows is an error as in
-    /// [`bind`](Self::bind).
+    /// An attribute that one of the types does not have has no value there: every comparison with it
+    /// is false, including `ne`, and `not` of such a comparison is true. An attribute that none of the
+    /// types has is an error, as in [`bind`](Self::bind).
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
@@ -129,7 +129,7 @@ impl Filter {
         bind::bind_each(self, resource_types, reading)
     }
 
-    /// Checks that the filter may stand in a URL: it names no sensitive attribute of these types.
+    /// Checks that the filter may appear in a URL: it names no sensitive attribute of these types.
     ///
     /// # Errors
     /// `Sensitive`, naming the attribute.
@@ -141,12 +141,12 @@ impl Filter {
         sensitive::check_exposable(self, resource_types, reading)
     }
 
-    /// Gives the names their meaning inside the elements of one attribute: a PATCH path's filter.
+    /// Resolves the names inside the elements of one attribute, for the filter of a PATCH path.
     ///
     /// The elements of an attribute that is not complex are called `value`: `[value eq "x"]`.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind), whatever the tenant's `unknownFilterAttributes` says.
+    /// As [`bind`](Self::bind) without the switch `unknownFilterAttributes`, which has no effect here.
     pub(crate) fn bind_element(
         &self,
         attribute: &Attribute,
@@ -155,7 +155,7 @@ impl Filter {
         bind::bind_element(self, attribute, reading)
     }
 
-    /// How many attribute expressions and value paths the filter has.
+    /// The number of attribute expressions and value paths.
     fn terms(&self) -> usize {
         match self {
             Self::Compare { .. } | Self::Present(_) => 1,
@@ -165,8 +165,8 @@ impl Filter {
         }
     }
 
-    /// The terms of a filter that is one `eq` or a conjunction of them, in order: what a value must
-    /// hold to satisfy it. Nothing for every other filter.
+    /// The terms of a filter that is one `eq` or a conjunction of them, in order: these are the values
+    /// that an element must have to match. `None` for every other filter.
     pub(crate) fn equalities(&self) -> Option<Vec<(&AttributePath, &CompareValue)>> {
         match self {
             Self::Compare {
@@ -196,7 +196,7 @@ impl fmt::Display for Filter {
     }
 }
 
-/// Writes the parts of an `And` or `Or`; a part that is one itself goes into brackets.
+/// Writes the parts of an `And` or `Or`. A part that is itself an `And` or `Or` goes into brackets.
 fn write_parts(f: &mut fmt::Formatter<'_>, parts: &[Filter], word: &str) -> fmt::Result {
     for (position, part) in parts.iter().enumerate() {
         if position > 0 {

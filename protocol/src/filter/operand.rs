@@ -1,4 +1,4 @@
-//! Which operators and constants go with which type (RFC 7644 §3.4.2.2, Table 3).
+//! Which operators and constants each type allows (RFC 7644 §3.4.2.2, Table 3).
 
 use super::{CompareOp, CompareValue};
 use crate::datetime::DateTime;
@@ -73,8 +73,9 @@ fn boolean_word(text: &str, reading: &mut Reading<'_>) -> Option<Key<'static>> {
     tolerated.then(|| Key::of_boolean(boolean))
 }
 
-/// A string without quotes that happened to spell a number or a boolean: `externalId eq 701984`.
-/// A number with a fraction or an exponent is not given back as it was spelled, so it stays one.
+/// The text of a constant without quotes that the parser read as a number or a boolean: `externalId eq
+/// 701984`. A number with a fraction or an exponent cannot be turned back into its spelling, so it
+/// stays a number.
 fn unquoted_word(value: &CompareValue, reading: &mut Reading<'_>) -> Option<String> {
     let keeps_spelling = match value {
         CompareValue::Number(number) => !number.is_f64(),
@@ -85,7 +86,7 @@ fn unquoted_word(value: &CompareValue, reading: &mut Reading<'_>) -> Option<Stri
     tolerated.then(|| value.to_string())
 }
 
-/// The constants that a type is compared with.
+/// The constants that a type can be compared with.
 fn constant(kind: DataType) -> &'static str {
     match kind {
         DataType::Boolean => "true or false",

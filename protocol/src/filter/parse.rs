@@ -15,10 +15,10 @@
 //! ATTRNAME  = ( ALPHA / "$" ) *( ALPHA / DIGIT / "-" / "_" / "$" )
 //! ```
 //!
-//! Figure 1 lacks two of these. `emails[type eq "work"].value eq "x"` is what real clients send; it
-//! means, and is read as, `emails[type eq "work" and value eq "x"]`. The blank before a quote may be
-//! missing because an example of the RFC itself leaves it out (§3.5.2.2); before any other constant
-//! the operator would not end.
+//! Two of these rules are not in Figure 1. Clients send `emails[type eq "work"].value eq "x"`; it is
+//! read as `emails[type eq "work" and value eq "x"]`. And the blank before a quote may be missing,
+//! because an example of the RFC itself leaves it out (§3.5.2.2). Before any other constant it is
+//! needed to end the operator.
 
 use serde_json::Number;
 
@@ -30,12 +30,12 @@ use crate::profile::{Reading, Tolerance};
 
 /// The longest filter, in bytes.
 pub const MAX_LENGTH: usize = 8_192;
-/// How deep brackets of both kinds may nest.
+/// The number of levels to which brackets of both kinds may nest.
 pub const MAX_DEPTH: u8 = 32;
-/// How many attribute expressions a filter may have.
+/// The largest number of attribute expressions of a filter.
 pub const MAX_TERMS: u16 = 200;
 
-/// How many characters of a text an error repeats.
+/// The number of characters of a text that an error repeats.
 const EXCERPT: usize = 20;
 
 /// See [`Filter::parse`].
@@ -51,10 +51,10 @@ pub(super) fn filter(text: &str, reading: &mut Reading<'_>) -> Result<Filter> {
     }
 }
 
-/// A place in a text that is, or holds, a filter.
+/// A position in a text that is a filter or holds one.
 pub(crate) struct Parser<'t, 'p, 'r> {
     text: &'t str,
-    /// What errors call the text.
+    /// The name of the text in error messages.
     called: &'static str,
     at: usize,
     depth: u8,
@@ -87,20 +87,20 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// The next byte, if it is this one, is passed.
+    /// Passes the next byte if it is this one; returns whether it is.
     pub(crate) fn takes(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
-    /// Passes blanks; tells whether there were any.
+    /// Passes blanks; returns whether there were any.
     pub(crate) fn skip_blanks(&mut self) -> bool {
         !self.take_while(|byte| byte == b' ').is_empty()
     }
 
-    /// Passes and returns the longest run of such bytes. `wanted` decides alike for every byte of a
-    /// character beyond ASCII.
+    /// Passes and returns the longest run of bytes for which `wanted` is true. `wanted` must give the
+    /// same result for all bytes of a character beyond ASCII.
     pub(crate) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'t str {
         let rest = self.rest();
         let length = rest.bytes().position(|byte| !wanted(byte));
@@ -109,7 +109,7 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         run
     }
 
-    /// The longest run of such bytes as what it names; if it names nothing, it is not passed.
+    /// Parses the longest run of wanted bytes. If `parse` refuses it, the run is not passed.
     pub(crate) fn take_as<T>(
         &mut self,
         wanted: fn(u8) -> bool,
@@ -127,7 +127,7 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         self.text.get(self.at..).unwrap_or("")
     }
 
-    /// The error of something else standing here.
+    /// The error at the current position, where something else was expected.
     pub(crate) fn expected(&self, what: &str) -> Error {
         Error::invalid_filter(self.explain(what))
     }
@@ -147,7 +147,7 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         )
     }
 
-    /// `orExpr`; blanks before it are passed already.
+    /// `orExpr`; blanks before it have been passed.
     fn disjunction(&mut self) -> Result<Filter> {
         let first = self.conjunction()?;
         if !self.takes_word("or")? {
@@ -173,7 +173,7 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         Ok(Filter::And(parts))
     }
 
-    /// `1*SP word 1*SP`, if that word comes next.
+    /// `1*SP word 1*SP`; passed only if this word comes next.
     fn takes_word(&mut self, word: &str) -> Result<bool> {
         if self.peek() != Some(b' ') {
             return Ok(false);
@@ -208,7 +208,8 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         }
     }
 
-    /// `"not" *SP`, if it comes next and a bracket follows: `not` may also name an attribute.
+    /// `"not" *SP`; passed only if a bracket follows, because `not` may also be the name of an
+    /// attribute.
     fn takes_not(&mut self) -> bool {
         if !matches!(self.peek(), Some(b'n' | b'N')) {
             return false;
@@ -230,7 +231,7 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         self.enclosed(b')', "`and`, `or` or `)`")
     }
 
-    /// A filter between brackets, of which the opening one comes next.
+    /// A filter between brackets. The opening bracket comes next.
     fn enclosed(&mut self, close: u8, expected: &str) -> Result<Filter> {
         if self.depth == MAX_DEPTH {
             return Err(self.expected(&format!("at most {MAX_DEPTH} levels of brackets")));
@@ -247,10 +248,10 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         Ok(filter)
     }
 
-    /// `"[" valFilter "]"`, the opening bracket coming next.
+    /// `"[" valFilter "]"`. The opening bracket comes next.
     pub(crate) fn value_filter(&mut self) -> Result<Filter> {
         if self.in_value_path {
-            return Err(self.expected("an operator, for brackets do not nest"));
+            return Err(self.expected("an operator (value filters do not nest)"));
         }
         self.in_value_path = true;
         let filter = self.enclosed(b']', "`and`, `or` or `]`")?;
@@ -278,7 +279,7 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         Ok(Filter::ValuePath { path, filter })
     }
 
-    /// What follows the path of an `attrExp`.
+    /// The part of an `attrExp` after its path.
     fn expression(&mut self, path: AttributePath) -> Result<Filter> {
         self.terms += 1;
         if self.terms > MAX_TERMS {
@@ -328,7 +329,7 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
         Err(self.expected("a string in double quotes, a number, true, false or null"))
     }
 
-    /// A JSON string, the opening quote coming next.
+    /// A JSON string. The opening quote comes next.
     fn string(&mut self) -> Result<CompareValue> {
         let start = self.at;
         self.at += 1;
@@ -337,7 +338,8 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
             return Ok(CompareValue::String(plain.to_owned()));
         }
         while self.takes(b'\\') {
-            // The escaped character is passed with its backslash, so a `"` there ends nothing.
+            // The character after a backslash is passed too, so an escaped `"` does not end the
+            // string.
             self.at += self.rest().chars().next().map_or(0, char::len_utf8);
             self.take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f));
         }
@@ -354,14 +356,14 @@ impl<'t, 'p, 'r> Parser<'t, 'p, 'r> {
     }
 }
 
-/// Refuses the conjunction of filters that were made otherwise where its text would be refused as too
-/// large.
+/// Refuses the conjunction of filters that were built from other requests, if its text would be
+/// refused as too large.
 ///
 /// # Errors
 /// `InvalidFilter`, naming [`MAX_LENGTH`], [`MAX_DEPTH`] or [`MAX_TERMS`].
 pub(crate) fn check_size(parts: &[Filter], text: &str) -> Result<()> {
     check_length(text, "filter")?;
-    // Several parts stand in brackets of their own.
+    // Several parts are each put into brackets.
     let around = usize::from(parts.len() > 1);
     if parts
         .iter()
@@ -389,7 +391,7 @@ fn check_length(text: &str, called: &str) -> Result<()> {
     )))
 }
 
-/// How deep the brackets nest in the text of a filter.
+/// The depth to which brackets nest in the text of a filter.
 fn levels(filter: &Filter) -> usize {
     match filter {
         Filter::Compare { .. } | Filter::Present(_) => 0,
@@ -404,7 +406,7 @@ fn levels(filter: &Filter) -> usize {
     }
 }
 
-/// How many attribute expressions the text of a filter has.
+/// The number of attribute expressions in the text of a filter.
 fn expressions(filter: &Filter) -> usize {
     match filter {
         Filter::Compare { .. } | Filter::Present(_) => 1,
@@ -413,7 +415,7 @@ fn expressions(filter: &Filter) -> usize {
     }
 }
 
-/// The operator of that spelling, in any case.
+/// The operator with this name, in any case.
 fn operator(word: &str) -> Option<CompareOp> {
     let &[first, second] = word.as_bytes() else {
         return None;
@@ -432,14 +434,15 @@ fn operator(word: &str) -> Option<CompareOp> {
     })
 }
 
-/// The JSON number a word is, if it is one that fits 64 bits.
+/// The JSON number that a word spells, if it fits 64 bits.
 fn number(word: &str) -> Option<Number> {
     let starts = word
         .bytes()
         .next()
         .is_some_and(|byte| byte == b'-' || byte.is_ascii_digit());
     let number: Number = starts.then(|| serde_json::from_str(word).ok()).flatten()?;
-    // An integer beyond 64 bits would be rounded; unquoted ids may be that long.
+    // An integer beyond 64 bits would be rounded. Unquoted ids may be that long, so it is not a
+    // number.
     let is_rounded = number.is_f64() && !word.contains(['.', 'e', 'E']);
     (!is_rounded).then_some(number)
 }

@@ -1,4 +1,4 @@
-//! Which filters must not stand in a URL, where logs and histories keep them (RFC 7644 §7.5.2).
+//! Filters that must not appear in a URL, because logs and histories keep URLs (RFC 7644 §7.5.2).
 
 use super::Filter;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ pub(super) fn check_exposable(
             let inner = within.map(|_| path.as_str());
             if target.is_some_and(|target| is_sensitive(&target, inner)) {
                 return Err(Error::sensitive(format!(
-                    "`{path}` is sensitive; send this filter in a POST to /.search"
+                    "`{path}` is sensitive and must not appear in a URL; send the filter in a POST to /.search of SCIM 2.0"
                 )));
             }
         }
@@ -28,7 +28,7 @@ pub(super) fn check_exposable(
     Ok(())
 }
 
-/// A name in a filter, and the attribute in whose brackets it stands.
+/// A name in a filter, and the attribute in whose brackets it appears.
 struct Named<'f> {
     path: &'f AttributePath,
     within: Option<&'f AttributePath>,
@@ -45,8 +45,8 @@ fn collect<'f>(filter: &'f Filter, within: Option<&'f AttributePath>, named: &mu
     }
 }
 
-/// Whether the attribute or the part that is named is sensitive; an attribute named as a whole
-/// stands for its parts.
+/// Whether the named attribute or sub-attribute is sensitive. The name of a complex attribute counts
+/// as sensitive if one of its sub-attributes is.
 fn is_sensitive(target: &AttributeTarget<'_>, inner: Option<&str>) -> bool {
     let Some(attribute) = target.attribute else {
         return false;

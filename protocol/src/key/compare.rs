@@ -28,7 +28,7 @@ pub enum CompareOp {
 }
 
 impl CompareOp {
-    /// Every operator with its spelling.
+    /// Every operator with its name in filters.
     pub const ALL: [(Self, &'static str); 9] = [
         (Self::Eq, "eq"),
         (Self::Ne, "ne"),
@@ -41,13 +41,13 @@ impl CompareOp {
         (Self::Le, "le"),
     ];
 
-    /// The spelling in filters.
+    /// The name in filters.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 
-    /// Whether a value, or the lack of one, compares so with an operand.
+    /// Whether the comparison of a value, or of no value, with an operand is true.
     #[must_use]
     pub fn holds(self, value: Option<&Key<'_>>, operand: &Key<'_>) -> bool {
         let Some(value) = value.map(Key::as_str) else {
@@ -72,7 +72,7 @@ impl CompareOp {
         matches!(self, Self::Eq | Self::Ne)
     }
 
-    /// Whether it asks for an order.
+    /// Whether it compares by order.
     pub(crate) fn is_ordering(self) -> bool {
         matches!(self, Self::Gt | Self::Ge | Self::Lt | Self::Le)
     }

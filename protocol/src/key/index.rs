@@ -1,9 +1,9 @@
 //! Keys as text for a sorted index: bounded, and without control characters.
 //!
-//! An index entry is written as text, [`SEPARATOR`], id. The separator sorts before everything that a
-//! text may hold, so entries are ordered by key first and `a` comes before `ab`. A key may hold any
-//! character, so control characters are written as pairs that begin with a blank, and so that this
-//! keeps the order, the blank itself is too.
+//! An index entry is this text, then [`SEPARATOR`], then an id. The separator sorts before every
+//! character of a text, so entries are ordered by key first, and `a` comes before `ab`. A key may hold
+//! any character, so control characters are written as pairs that begin with a blank. The blank itself
+//! is written as a pair too, because the order would change otherwise.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,50 +12,51 @@ use sha2::{Digest as _, Sha256};
 use super::{CompareOp, Key};
 use crate::schema::Index;
 
-/// Stands between the text of a key and what follows it; no text holds a character up to this one.
+/// Separates the text of a key from what follows it. No text holds a character up to this one.
 pub const SEPARATOR: char = '\u{1f}';
-/// Begins a pair that stands for one character up to this one, for the empty key, or for the rest of
-/// a cut key.
+/// The first character of a pair. A pair is written for one character up to this one, for the empty
+/// key, or for the rest of a cut key.
 const ESCAPE: char = ' ';
-/// The key without any character: a stored key must not be empty. It sorts before all others.
+/// The text of the empty key: a stored key must not be empty. It sorts before all others.
 const EMPTY: &str = " !";
-/// Stands between the head of a cut key and the hash of all of it. It sorts before the pairs of
-/// [`escape`], as a hash says nothing of the order.
+/// Separates the head of a cut key from the hash of the whole key. It sorts before the pairs of
+/// [`escape`], because the hash has no order.
 const CUT: &str = " #";
 
 /// The length of the longest text that is not cut, in bytes.
 const WHOLE: usize = 640;
-/// The length to which longer texts are cut, in bytes; at most a character and half of a pair are
-/// missing. Every head is longer than every whole text, so the two never tie.
+/// The length to which longer texts are cut, in bytes; up to a character and half a pair less. Every
+/// head is longer than every whole text, so the two are never equal.
 const HEAD: usize = WHOLE + 5;
 
-/// The beginning of an instant's key that says the hour: `2026-11-23T03`.
+/// The length of the beginning of an instant's key up to the hour: `2026-11-23T03`.
 const HOUR: usize = 13;
 
 /// The text of a key in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct IndexText {
-    /// At most 700 bytes, never empty; equal for equal keys, and different for different ones.
+    /// At most 700 bytes, never empty. Equal keys have equal texts, and different keys different ones.
     pub(crate) text: String,
-    /// Whether the key was too long. Then the text ends in a hash, and keys with the same head are
-    /// in no order.
+    /// Whether the key was too long. Then the text ends in a hash, and keys with the same head are not
+    /// in order.
     pub(crate) cut: bool,
 }
 
-/// The part of an index in which all values are that satisfy a comparison.
+/// The part of an index that holds all values which satisfy a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IndexRange {
     /// The texts to read.
     pub bounds: Bounds,
-    /// Whether every value there satisfies the comparison; otherwise, as for a prefix that is too long,
-    /// each has to be looked at.
+    /// Whether every value in it satisfies the comparison. Otherwise, as for a prefix that is too
+    /// long, each value must be compared.
     pub exact: bool,
 }
 
-/// Bounds on an index key: on text, separator, id for an entry, on the text alone for a claim.
+/// Bounds on an index key: on text, separator and id for an entry, on the text alone for a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Bounds {
-    /// The text of exactly one key: a claim equal to it, entries that begin with it and the separator.
+    /// The text of exactly one key: a claim that equals it, or entries that begin with it and the
+    /// separator.
     Equal(String),
     /// Everything that begins with this.
     Prefix(String),
@@ -84,8 +85,8 @@ impl IndexText {
 }
 
 impl IndexRange {
-    /// Where in an index the values are of which `value op key` holds, or nothing if the index does not
-    /// tell.
+    /// The part of an index with all values for which `value op key` is true; `None` if that cannot be
+    /// told.
     #[must_use]
     pub fn of(key: &Key<'_>, index: &Index, op: CompareOp) -> Option<Self> {
         match index.is_by_hour() {
@@ -94,7 +95,7 @@ impl IndexRange {
         }
     }
 
-    /// The same in an index by texts. It does not tell what comes before or after a key that is cut.
+    /// The same for an index by texts. It cannot be told for an order relative to a key that is cut.
     pub(crate) fn of_texts(key: &Key<'_>, op: CompareOp) -> Option<Self> {
         let IndexText { text, cut } = IndexText::of(key);
         let bounds = match op {
@@ -113,7 +114,7 @@ impl IndexRange {
         })
     }
 
-    /// The same in an index by hours.
+    /// The same for an index by hours.
     fn of_hours(key: &Key<'_>, op: CompareOp) -> Option<Self> {
         let hour = hour_text(key)?;
         let bounds = match op {
@@ -128,7 +129,8 @@ impl IndexRange {
         })
     }
 
-    /// Where the keys are that begin with this one; every value begins with the empty string.
+    /// The part of an index with all keys that begin with this one. Every key begins with the empty
+    /// key.
     fn of_prefix(key: &Key<'_>) -> Option<Self> {
         let text = escape(key.as_str());
         let prefix = head(&text, WHOLE);
@@ -139,7 +141,7 @@ impl IndexRange {
     }
 }
 
-/// The text that a key has in an index; nothing for a key that the index cannot hold.
+/// The text that a key has in an index; `None` for a key that the index does not hold.
 #[must_use]
 pub fn text_in(index: &Index, key: &Key<'_>) -> Option<String> {
     match index.is_by_hour() {
@@ -148,14 +150,14 @@ pub fn text_in(index: &Index, key: &Key<'_>) -> Option<String> {
     }
 }
 
-/// The text of the hour that an instant is in, for an index by hours; nothing for other keys.
+/// The text of the hour that an instant is in, for an index by hours; `None` for other keys.
 fn hour_text<'k>(key: &'k Key<'_>) -> Option<&'k str> {
     let (hour, rest) = key.as_str().split_at_checked(HOUR)?;
     (hour.as_bytes().get(10) == Some(&b'T') && rest.starts_with(':')).then_some(hour)
 }
 
 /// The first `bytes` bytes, or fewer, of the text that an index would hold if it cut no text, and
-/// whether the text goes on behind them. These beginnings are ordered as the keys are.
+/// whether the text is longer. These beginnings are ordered as the keys are.
 pub(crate) fn beginning_of(key: &Key<'_>, bytes: usize) -> (String, bool) {
     let text = escape(key.as_str());
     let beginning = head(&text, bytes).to_owned();
@@ -163,27 +165,28 @@ pub(crate) fn beginning_of(key: &Key<'_>, bytes: usize) -> (String, bool) {
     (beginning, is_cut)
 }
 
-/// A hash that tells a key apart from every other: that at the end of a cut text.
+/// The hash at the end of a cut text. Different keys have different hashes.
 pub(crate) fn digest(key: &Key<'_>) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(key.as_str()))
 }
 
-/// What all texts begin with whose order an index does not tell, given one of them: texts that are cut
-/// and have the same first 640 bytes. Nothing for a text that is not cut, which is always in its place.
+/// The common beginning of all texts that an index does not hold in the order of their keys, given one
+/// of them: texts that are cut and share their first 640 bytes. `None` for a text that is not cut,
+/// because it is always in order.
 ///
-/// Among cut texts with this beginning there may be texts that are not cut. A text that is not cut
-/// stands rightly between others, so sorting all that begin with this gives the order of the keys.
+/// Texts that are not cut may have this beginning too. They are in order with the others, so sorting
+/// all texts that have this beginning gives the order of the keys.
 #[must_use]
 pub fn unordered_prefix(text: &str) -> Option<&str> {
     text.contains(CUT).then(|| head(text, WHOLE))
 }
 
-/// The same, given the beginning of a key that is longer than any text which is not cut.
+/// The same, for the beginning of a key that is too long to be written whole.
 pub(crate) fn unordered_prefix_of(beginning: &str) -> &str {
     head(beginning, WHOLE)
 }
 
-/// Replaces each character up to [`ESCAPE`] by a pair, which keeps the order.
+/// Replaces each character up to [`ESCAPE`] by a pair, in a way that keeps the order.
 fn escape(key: &str) -> String {
     let mut text = String::with_capacity(key.len());
     for character in key.chars() {
@@ -303,7 +306,7 @@ mod tests {
     #[test]
     fn texts_that_an_index_misorders_share_a_beginning() {
         let x = "x".repeat(643);
-        // The three bytes of the first one's sign do not fit the head, so its text comes first.
+        // The three bytes of the first one's `€` do not fit the head, so its text comes first.
         let [one, other] = ["€", "ab"].map(|end| format!("{x}{end}{x}"));
         let [a, b] = [&one, &other].map(|text| IndexText::of(&key(text)).text);
         assert!(one > other && a < b);

@@ -1,9 +1,9 @@
-//! The comparison key of a value: the one function behind uniqueness, filters, sorting and indexes
+//! The comparison key of a value. Uniqueness, filters, sorting and indexes all use this one function
 //! (RFC 7643 §2.2 `caseExact`, RFC 7644 §3.4.2.2, §3.4.2.3, §5).
 //!
-//! Values of one attribute are equal when their keys are, and ordered as their keys are. Every key is
-//! text whose order by code points is the order of the values, so the same key serves in memory and
-//! in a sorted index. Values themselves are stored and answered as they were sent.
+//! Two values of an attribute are equal when their keys are equal, and ordered as their keys are. A
+//! key is a text whose order by code points is the order of the values, so the same key serves in
+//! memory and in a sorted index. The values themselves are stored and answered as they were sent.
 
 mod compare;
 mod index;
@@ -37,9 +37,9 @@ pub(crate) use index::{beginning_of, digest, unordered_prefix_of};
 /// | integer, decimal | sign, exponent and digits, ordered as the numbers are |
 /// | boolean | `false` before `true` |
 ///
-/// The mapping of strings is that of PRECIS UsernameCaseMapped (RFC 8265 §3.3) with two differences:
-/// nothing is refused, since a userName may well hold blanks, and case is folded instead of lowered,
-/// so that `STRASSE` equals `straße`.
+/// The mapping of strings is that of PRECIS UsernameCaseMapped (RFC 8265 §3.3) with two differences.
+/// No string is refused, because a userName may hold blanks. And case is folded instead of lowered, so
+/// that `STRASSE` equals `straße`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key<'a>(Cow<'a, str>);
 
@@ -47,7 +47,7 @@ impl<'a> Key<'a> {
     /// The version of this function. Index entries written under another one have to be rebuilt.
     pub const VERSION: u32 = 1;
 
-    /// The key of a JSON scalar, or nothing for a value that an attribute of this type cannot hold.
+    /// The key of a JSON scalar; `None` for a value that an attribute of this type cannot hold.
     #[must_use]
     pub fn of(value: &'a Value, collation: Collation) -> Option<Self> {
         match (collation.kind, value) {
@@ -74,7 +74,7 @@ impl<'a> Key<'a> {
         Some(Self(key))
     }
 
-    /// The keys of the values that a resource has at the end of a path, each once and in their order.
+    /// The keys of the values that a path finds in a resource, in their order, each once.
     #[must_use]
     pub fn all_of(path: &BoundPath, resource: &'a Map<String, Value>) -> Vec<Self> {
         let mut keys = Vec::new();
@@ -87,7 +87,7 @@ impl<'a> Key<'a> {
         keys
     }
 
-    /// The key of the value that a sorted list goes by, see [`BoundPath::first`].
+    /// The key of the value that a list is sorted by, see [`BoundPath::first`].
     pub(crate) fn first_of(path: &BoundPath, resource: &'a Map<String, Value>) -> Option<Self> {
         Self::of(path.first(resource)?, path.collation())
     }
@@ -103,12 +103,12 @@ impl<'a> Key<'a> {
         Self(Cow::Borrowed(if boolean { "true" } else { "false" }))
     }
 
-    /// The key of a number; `1`, `1.0` and `1e0` have the same.
+    /// The key of a number; `1`, `1.0` and `1e0` have the same key.
     pub(crate) fn of_number(number: &Number) -> Self {
         Self(Cow::Owned(number::ordered_text(&number.to_string())))
     }
 
-    /// The key whose text this is: one that was kept in a cursor or an index.
+    /// The key with this text, which was kept in a cursor or an index.
     #[must_use]
     pub fn from_text(text: String) -> Key<'static> {
         Key(Cow::Owned(text))
@@ -120,16 +120,16 @@ impl<'a> Key<'a> {
         &self.0
     }
 
-    /// The same key, independent of the value it was made from.
+    /// The same key, without borrowing from the value.
     #[must_use]
     pub fn into_owned(self) -> Key<'static> {
         Key(Cow::Owned(self.0.into_owned()))
     }
 }
 
-/// Width mapping, full case folding and NFC; most names are ASCII in lower case and stay as they are.
+/// Width mapping, full case folding and NFC. Most texts are ASCII in lower case and stay as they are.
 ///
-/// NFD comes before the folding for the sake of U+0345, which folds to a letter (The Unicode Standard
+/// NFD comes before the folding because of U+0345, which folds to a letter (The Unicode Standard
 /// §3.13, D145).
 fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
@@ -139,7 +139,7 @@ fn fold(text: &str) -> Cow<'_, str> {
             Cow::Borrowed(text)
         };
     }
-    // The rule fails only if its own table holds what is no character.
+    // The rule fails only if its own table holds a code point that is not a character.
     let mapped = UsernameCaseMapped::new()
         .width_mapping_rule(text)
         .unwrap_or(Cow::Borrowed(text));

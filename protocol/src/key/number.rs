@@ -1,8 +1,8 @@
-//! Numbers as text that is ordered as they are.
+//! Numbers as texts that are ordered as the numbers are.
 //!
-//! A number is ±0.d₁d₂d₃… × 10ᵉ with d₁ ≠ 0. Among positive numbers the greater exponent wins, then
-//! the digits from the left; among negative ones it is the other way round, so there every digit is
-//! replaced by its difference to nine and the end is marked by what sorts after all digits.
+//! A number is ±0.d₁d₂d₃… × 10ᵉ with d₁ ≠ 0. Positive numbers are ordered by exponent, then by digits
+//! from the left. Negative numbers are ordered the other way round: every digit is replaced by its
+//! difference to nine, and a character that sorts after all digits marks the end.
 
 /// Larger than any exponent of a 64-bit number, so that a shifted exponent has four digits.
 const SHIFT: i32 = 5_000;
@@ -26,7 +26,7 @@ pub(super) fn ordered_text(number: &str) -> String {
     }
 }
 
-/// The digits without zeros at either end, none for zero, and the exponent that goes with them.
+/// The digits without zeros at either end (no digits for zero), and the exponent that belongs to them.
 fn normalise(magnitude: &str) -> (String, i32) {
     let (mantissa, exponent) = magnitude
         .split_once(['e', 'E'])

@@ -6,8 +6,8 @@ use crate::urn;
 
 /// The SCIM 2.0 error message.
 ///
-/// **Shape**: `{"schemas":[…],"status":"400","scimType":"invalidFilter","detail":"…"}`; the status is
-/// a string, and `scimType` is there only for causes that have one.
+/// **Shape**: `{"schemas":[…],"status":"400","scimType":"invalidFilter","detail":"…"}`. The status is
+/// a string. `scimType` is present only for causes that have one.
 #[must_use]
 pub fn error_response(error: &Error) -> String {
     let mut out = format!(
@@ -29,7 +29,7 @@ pub fn error_response(error: &Error) -> String {
 /// The SCIM 1.1 error message.
 ///
 /// **Shape**: `{"Errors":[{"description":"…","code":"404"}],"detail":"…"}`. `detail` repeats the
-/// description: SCIM 1.1 does not have it, and Okta's test of a 1.1 service reads it.
+/// description: SCIM 1.1 does not define it, but Okta's test of a 1.1 service reads it.
 #[must_use]
 pub fn error_response_v1(error: &Error) -> String {
     let mut out = String::from(r#"{"Errors":[{"description":"#);

@@ -1,25 +1,25 @@
-//! The answer to a query: resources that are rendered already, and where the page lies
-//! (RFC 7644 §3.4.2, RFC 9865 §2; SCIM 1.1 API §3.2.2).
+//! The answer to a query: rendered resources, and the position of the page (RFC 7644 §3.4.2, RFC 9865
+//! §2; SCIM 1.1 API §3.2.2).
 
 use std::fmt::Write as _;
 
 use super::push_string;
 use crate::urn;
 
-/// What a list answer says besides its resources.
+/// The members of a list answer other than its resources.
 ///
 /// **Shape**: `{"schemas":[…],"totalResults":2,"startIndex":1,"itemsPerPage":2,"Resources":[…]}`;
-/// `Resources` is always there. A page that was asked for by cursor has `nextCursor` and
+/// `Resources` is always present. A page that was asked for by cursor has `nextCursor` and
 /// `previousCursor` instead of `startIndex`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListResponse {
-    /// The number of all matches; may be left out in cursor paging, where it can be unknown.
+    /// The number of all matches. In cursor paging it may be unknown, and is then left out.
     pub total_results: Option<u64>,
-    /// Where the page lies.
+    /// The position of the page.
     pub paging: Paging,
 }
 
-/// Where a page lies in its list.
+/// The position of a page in its list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paging {
     /// By the 1-based position of the first resource.
@@ -27,11 +27,11 @@ pub enum Paging {
         /// The position of the first resource of this page.
         start_index: u64,
     },
-    /// By opaque marks (RFC 9865).
+    /// By opaque cursors (RFC 9865).
     Cursor {
-        /// Leads to the next page; absent on the last one only.
+        /// Leads to the next page; absent only on the last page.
         next: Option<String>,
-        /// Leads to the page before; never on the first one.
+        /// Leads to the previous page; always absent on the first page.
         previous: Option<String>,
     },
 }
@@ -46,12 +46,12 @@ impl ListResponse {
         }
     }
 
-    /// The SCIM 2.0 message around these resource texts, each a JSON object.
+    /// The SCIM 2.0 message with these resources, each the text of a JSON object.
     pub fn render<T: AsRef<str>>(&self, resources: &[T]) -> String {
         self.write(urn::LIST_RESPONSE, resources)
     }
 
-    /// The SCIM 1.1 message around these resource texts.
+    /// The SCIM 1.1 message with these resources, each the text of a JSON object.
     pub fn render_v1<T: AsRef<str>>(&self, resources: &[T]) -> String {
         self.write(urn::CORE_1_1, resources)
     }

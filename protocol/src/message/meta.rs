@@ -1,8 +1,9 @@
-//! What an answer adds to a stored body: `meta`, and the base URL of references (RFC 7643 §3.1).
+//! The parts that an answer adds to a stored body: `meta`, and the base URL of references (RFC 7643
+//! §3.1).
 //!
-//! A stored body is compact JSON without `meta`, and its server-made references are relative to the
-//! base URL (`"$ref":"Users/2819"`), so that the same body serves every public URL. Both are added
-//! here to the text, without parsing it.
+//! A stored body is compact JSON without `meta`. References made by the service are relative to the
+//! base URL (`"$ref":"Users/2819"`), so that the same body serves every public URL. Both parts are
+//! added here to the text, without parsing it.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +17,7 @@ const REFERENCE: &str = r#""$ref":""#;
 pub struct Meta<'a> {
     /// The resource type's name.
     pub resource_type: &'a str,
-    /// When the resource was made, as an `xsd:dateTime`.
+    /// When the resource was created, as an `xsd:dateTime`.
     pub created: &'a str,
     /// When it was last changed, as an `xsd:dateTime`.
     pub last_modified: &'a str,
@@ -39,7 +40,7 @@ impl<'a> Meta<'a> {
         .into_iter()
     }
 
-    /// The object.
+    /// The JSON object.
     #[must_use]
     pub fn object(&self) -> Map<String, Value> {
         let parts = self.parts();
@@ -50,7 +51,8 @@ impl<'a> Meta<'a> {
 }
 
 /// The text of a resource as a client reads it: the body with its references made absolute, then the
-/// attribute that is kept outside the body, then `meta` with these members, unless there are none.
+/// attribute that is stored outside the body, then `meta` with these members. Without members, there
+/// is no `meta`.
 ///
 /// **Shape**: `body` is a compact JSON object as `serde_json` writes it; `base_url` has no trailing
 /// slash. A reference is made absolute if it is relative and begins with a path segment
@@ -78,7 +80,7 @@ pub fn render<'m>(
     out
 }
 
-/// Appends the member of an object that is not closed yet, unless `meta` would be empty.
+/// Appends `meta` to an object that is not closed yet, unless it would be empty.
 fn push_meta<'m>(out: &mut String, parts: impl Iterator<Item = (&'static str, &'m str)>) {
     let end = out.len();
     push_separator(out);
@@ -96,7 +98,7 @@ fn push_meta<'m>(out: &mut String, parts: impl Iterator<Item = (&'static str, &'
     }
 }
 
-/// The same as [`render`], as an object.
+/// The result of [`render`] as an object.
 #[must_use]
 pub fn render_object(
     mut body: Map<String, Value>,
@@ -112,8 +114,7 @@ pub fn render_object(
     body
 }
 
-/// The compact text of a JSON value with its relative references made absolute, as [`render`] makes
-/// them.
+/// The compact text of a JSON value with its relative references made absolute, as in [`render`].
 #[must_use]
 pub fn with_absolute_references(value: &Value, base_url: &str) -> String {
     let text = value.to_string();
@@ -122,14 +123,14 @@ pub fn with_absolute_references(value: &Value, base_url: &str) -> String {
     out
 }
 
-/// Separates the next member of an object that is not closed yet from the one before.
+/// Appends a comma if the object that is not closed yet has a member.
 fn push_separator(out: &mut String) {
     if !out.ends_with('{') {
         out.push(',');
     }
 }
 
-/// Puts the base URL in front of each relative reference of an object and of what is inside it, as
+/// Prepends the base URL to each relative reference of an object and of everything inside it, as
 /// [`render`] does.
 pub fn make_absolute(object: &mut Map<String, Value>, base_url: &str) {
     for (name, value) in object {
@@ -153,11 +154,11 @@ fn make_absolute_inside(value: &mut Value, base_url: &str) {
     }
 }
 
-/// Copies compact JSON and puts the base URL in front of each relative reference.
+/// Copies compact JSON and prepends the base URL to each relative reference.
 ///
-/// The search is by bytes. `"$ref":"` after `{` or `,` is always a key: a quote inside a JSON string
-/// is written `\"`, so the first quote delimits a string, and it cannot end one, since `$` would then
-/// stand outside of any string.
+/// The search is by bytes. `"$ref":"` after `{` or `,` is always the name of a member: a quote inside
+/// a JSON string is written `\"`, so the first quote begins or ends a string. It cannot end one,
+/// because then `$` would be outside of any string.
 fn push_with_references(out: &mut String, json: &str, base_url: &str) {
     let mut copied = 0;
     for (position, _) in json.match_indices(REFERENCE) {

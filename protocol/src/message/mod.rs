@@ -1,8 +1,8 @@
 //! The messages of the protocol as texts: errors, lists, searches and `meta` (RFC 7644 §3).
 //!
-//! Writers here splice texts that are already JSON and never parse what they splice. Readers take a
-//! parsed body or a raw query string and give typed requests. Nothing here knows of HTTP types, of
-//! storage or of one resource type beside another.
+//! Code that writes messages splices texts that are already JSON, without parsing them. Code that
+//! reads them takes a parsed body or a raw query string and returns typed requests. This module knows
+//! no HTTP types, no storage, and no single resource type.
 
 mod error;
 mod list;
@@ -26,7 +26,7 @@ use crate::profile::{Reading, Tolerance};
 /// Checks that the `schemas` of a body lists the message URN.
 ///
 /// # Errors
-/// `InvalidSyntax` when it does not and the profile insists on it.
+/// `InvalidSyntax` when it does not and the profile requires it.
 pub(crate) fn check_message(
     body: &Map<String, Value>,
     urn: &str,
@@ -52,6 +52,6 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
         out.extend(["\"", text, "\""]);
         return;
     }
-    // Writing a string into a string cannot fail, and a JSON string is UTF-8.
+    // Writing JSON into a string cannot fail.
     out.push_str(&Value::from(text).to_string());
 }

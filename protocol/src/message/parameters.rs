@@ -1,4 +1,4 @@
-//! A URL's query string as names and values (RFC 7644 §3.4.2, RFC 3986 §3.4).
+//! The query string of a URL as names and values (RFC 7644 §3.4.2, RFC 3986 §3.4).
 
 use percent_encoding::percent_decode_str;
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Result, excerpt};
 
 /// The decoded parameters of a query string, in their order.
 ///
-/// `+` is a blank and `%2B` a plus; a `%` that begins no escape is itself.
+/// `+` is decoded to a blank, and `%2B` to a plus. A `%` that begins no escape stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters(Vec<(String, String)>);
 
@@ -29,13 +29,14 @@ impl Parameters {
         decoded.collect::<Result<_>>().map(Self)
     }
 
-    /// The value of a parameter, its name in any case. Of a repeated parameter the last one counts.
+    /// The value of a parameter; its name is compared without case. If it is repeated, the last one
+    /// counts.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values(name).last()
     }
 
-    /// All values of a parameter, its name in any case.
+    /// All values of a parameter; its name is compared without case.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         self.iter()
             .filter(move |(key, _)| key.eq_ignore_ascii_case(name))

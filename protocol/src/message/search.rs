@@ -1,5 +1,5 @@
-//! What a query asks for: the one form of GET parameters and of a SearchRequest
-//! (RFC 7644 §3.4.2, §3.4.3; RFC 9865 §2, §3).
+//! Queries: the parameters of a GET and a SearchRequest in one form (RFC 7644 §3.4.2, §3.4.3; RFC 9865
+//! §2, §3).
 
 use serde_json::{Map, Value};
 
@@ -11,22 +11,22 @@ use crate::profile::{Reading, Switches, Tolerance};
 use crate::sort::SortOrder;
 use crate::urn;
 
-/// A query, checked for everything that does not need a resource type.
+/// A query. All that can be checked without a resource type has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// Which attributes the answer shows.
     pub selection: Selection,
-    /// Which resources are asked for; all of them without a filter.
+    /// The resources that are asked for; without a filter, all.
     pub filter: Option<QueryFilter>,
-    /// Whether the filter stands in the URL, which must not name what is sensitive.
+    /// Whether the filter came in the URL, where it must not name sensitive attributes.
     pub exposed: bool,
     /// The attribute to sort by, as written; never blank.
     pub sort_by: Option<String>,
-    /// Which end comes first.
+    /// Which end of the order comes first.
     pub sort_order: SortOrder,
-    /// Which page.
+    /// Where the page begins.
     pub page: PageStart,
-    /// The largest number of resources of the page, if the request says one; 0 to the tenant's
+    /// The number of resources that the page may hold, if the request names one; 0 to the tenant's
     /// maximum.
     pub count: Option<u32>,
 }
@@ -34,10 +34,10 @@ pub struct Query {
 /// The filter of a query, parsed where the request is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryFilter {
-    /// The text, as given: cursors and page marks hold a hash of it. A 1.1 filter has the text that
-    /// says the same in 2.0.
+    /// The text as it was given. Cursors and page marks hold a hash of it. For a 1.1 filter, the text
+    /// of the equal 2.0 filter.
     pub text: String,
-    /// The filter that the text says.
+    /// The parsed filter.
     pub filter: Filter,
 }
 
@@ -46,7 +46,7 @@ pub const MAX_NAMES: usize = 1_000;
 
 /// The attributes that an answer shows, as the request names them (RFC 7644 §3.4.2.5, §3.9).
 ///
-/// One of the two lists is empty; when both are, the default set is meant.
+/// One of the two lists is empty. When both are, the default set is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// The names to return.
@@ -55,18 +55,18 @@ pub struct Selection {
     pub excluded_attributes: Vec<String>,
 }
 
-/// How the page is named.
+/// How a request says where its page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PageStart {
     /// By the position of its first resource: 1 or more, never larger than `i64::MAX`.
     Index(u64),
-    /// By a cursor; `None` begins a walk (RFC 9865 §2).
+    /// By a cursor; `None` for the first page (RFC 9865 §2).
     Cursor(Option<String>),
 }
 
 impl Selection {
-    /// The selection of an answer that is not shown: what has to be looked up elsewhere, such as members
-    /// and groups, is not read for it.
+    /// The selection for an answer that does not show the resource. With it, attributes that are
+    /// stored elsewhere, such as members and groups, are not read.
     #[must_use]
     pub fn id_only() -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Selection {
         }
     }
 
-    /// Reads the two parameters of any request that answers with resources.
+    /// Reads the two parameters of any request that is answered with resources.
     ///
     /// # Errors
     /// `InvalidValue` when both are given, or one has more than [`MAX_NAMES`] names.
@@ -89,7 +89,7 @@ impl Selection {
     fn new(attributes: Vec<String>, excluded_attributes: Vec<String>) -> Result<Self> {
         if !attributes.is_empty() && !excluded_attributes.is_empty() {
             return Err(Error::invalid_value(
-                "`attributes` and `excludedAttributes` exclude each other",
+                "`attributes` and `excludedAttributes` cannot be used together",
             ));
         }
         let names = [
@@ -109,7 +109,7 @@ impl Selection {
 }
 
 impl QueryFilter {
-    /// Reads a filter as it was given.
+    /// Reads the text of a filter.
     ///
     /// # Errors
     /// As [`Filter::parse`].
@@ -118,11 +118,11 @@ impl QueryFilter {
         Ok(Self { text, filter })
     }
 
-    /// The conjunction of filters that no client wrote like this, with the text that says the same;
-    /// nothing for no filter.
+    /// The conjunction of filters that were built from other parameters, with its text; `None` for no
+    /// filters.
     ///
     /// # Errors
-    /// `InvalidFilter` where [`parse`](Self::parse) would refuse the text as too large.
+    /// `InvalidFilter` where [`parse`](Self::parse) would refuse the text because of its size.
     pub(crate) fn all_of(mut parts: Vec<Filter>) -> Result<Option<Self>> {
         let text = match parts.as_slice() {
             [] => return Ok(None),
@@ -142,12 +142,12 @@ impl QueryFilter {
 }
 
 impl Query {
-    /// Reads the parameters of a GET. Unknown ones are ignored, and so is each known one that is
-    /// empty, but for `cursor`, which then begins a walk, and `filter`, which is then no filter
-    /// (RFC 7644 §3.4.2.2).
+    /// Reads the parameters of a GET. Unknown parameters are ignored. An empty `cursor` asks for the
+    /// first page, an empty `filter` is an error (RFC 7644 §3.4.2.2); other empty parameters are
+    /// ignored.
     ///
     /// # Errors
-    /// `InvalidValue` naming the parameter and what it may hold; `InvalidFilter`, if nothing else is
+    /// `InvalidValue` naming the parameter and what it may hold; `InvalidFilter` if nothing else is
     /// wrong.
     pub fn from_parameters(parameters: &Parameters, reading: &mut Reading<'_>) -> Result<Self> {
         let query = Self::unfiltered(parameters, &reading.rules.switches)?;
@@ -155,8 +155,8 @@ impl Query {
         query.filtered(filter, reading)
     }
 
-    /// Reads the parameters of a GET but for `filter`: of a list that has none, or whose filter is of
-    /// another version of the protocol.
+    /// Reads the parameters of a GET except `filter`: for a list that takes no filter, or whose filter
+    /// is of another version of the protocol.
     ///
     /// # Errors
     /// `InvalidValue` naming the parameter and what it may hold.
@@ -180,8 +180,8 @@ impl Query {
     /// **Shape**: `{"schemas":["urn:…:SearchRequest"],"filter":"…","attributes":["a"],"count":10}`.
     ///
     /// # Errors
-    /// `InvalidSyntax` when the body is no SearchRequest, `InvalidValue` naming the member and what
-    /// it may hold; `InvalidFilter`, if nothing else is wrong.
+    /// `InvalidSyntax` when the body is not a SearchRequest; `InvalidValue` naming the member and what
+    /// it may hold; `InvalidFilter` if nothing else is wrong.
     pub fn from_search_request(
         request: &Map<String, Value>,
         reading: &mut Reading<'_>,
@@ -222,7 +222,7 @@ impl Query {
     }
 }
 
-/// The parts of a query but its filter, before they are checked against each other.
+/// A query without its filter, before its parts are checked against each other.
 struct Raw {
     selection: Selection,
     exposed: bool,
@@ -238,7 +238,7 @@ impl Raw {
         let page = match (self.cursor, self.start_index) {
             (Some(_), Some(_)) => {
                 return Err(Error::invalid_value(
-                    "`cursor` and `startIndex` exclude each other (RFC 9865 section 2.4)",
+                    "`cursor` and `startIndex` cannot be used together (RFC 9865 section 2.4)",
                 ));
             }
             (Some(cursor), None) => PageStart::Cursor(non_blank(&cursor)),
@@ -265,7 +265,7 @@ fn sort_order(text: Option<&str>) -> Result<SortOrder> {
         Some(text) if text.eq_ignore_ascii_case("ascending") => Ok(SortOrder::Ascending),
         Some(text) if text.eq_ignore_ascii_case("descending") => Ok(SortOrder::Descending),
         Some(_) => Err(Error::invalid_value(
-            "`sortOrder` is neither `ascending` nor `descending`",
+            "`sortOrder` must be `ascending` or `descending`",
         )),
     }
 }
@@ -275,7 +275,7 @@ fn non_blank(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The value of a numeric parameter; an empty one counts as absent.
+/// The value of a numeric parameter; `None` if it is absent or empty.
 pub(crate) fn integer_parameter(parameters: &Parameters, name: &str) -> Result<Option<i64>> {
     let text = parameters.get(name).and_then(non_blank);
     text.map(|text| integer(&text).ok_or_else(|| not_an_integer(name)))
@@ -286,7 +286,7 @@ fn not_an_integer(name: &str) -> Error {
     Error::invalid_value(format!("`{name}` is not an integer"))
 }
 
-/// A decimal integer of any length; what does not fit is the largest or smallest that does.
+/// A decimal integer of any length. One that does not fit becomes the largest or smallest that does.
 fn integer(text: &str) -> Option<i64> {
     let text = text.trim();
     let (negative, digits) = match text.strip_prefix('-') {
@@ -313,14 +313,15 @@ fn number(request: &Map<String, Value>, name: &str) -> Result<Option<i64>> {
         return Ok(None);
     };
     let whole = value.as_i64().or_else(|| {
-        // Integers beyond 64 bits arrive as floating point; anything smaller had a fraction.
+        // Integers beyond 64 bits arrive as floating point. A smaller floating point number had a
+        // fraction.
         let huge = value.as_f64().filter(|number| number.abs() >= 9.2e18)?;
         Some(if huge > 0.0 { i64::MAX } else { -i64::MAX })
     });
     whole.map(Some).ok_or_else(|| not_an_integer(name))
 }
 
-/// An array of attribute names; where tolerated, one string with commas as in a URL.
+/// An array of attribute names. Where tolerated, also one string with commas, as in a URL.
 fn names(
     request: &Map<String, Value>,
     name: &str,
@@ -389,9 +390,12 @@ mod tests {
             check(&format!("count={number}"), "`count`");
             check(&format!("startIndex={number}"), "`startIndex`");
         }
-        check("sortOrder=up", "`ascending` nor `descending`");
-        check("attributes=a&excludedAttributes=b", "exclude each other");
-        check("cursor=&startIndex=1", "exclude each other");
+        check("sortOrder=up", "`ascending` or `descending`");
+        check(
+            "attributes=a&excludedAttributes=b",
+            "cannot be used together",
+        );
+        check("cursor=&startIndex=1", "cannot be used together");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Operations, one after the other on a copy of the body.
+//! Applies operations, one after the other, to a copy of the body.
 
 use std::collections::BTreeSet;
 
@@ -89,7 +89,7 @@ impl Patching<'_, '_> {
         }
     }
 
-    /// An operation without path: each member of the value names its own target.
+    /// An operation without path: the name of each member of the value is a target of its own.
     fn members_of_value(&mut self, op: Op, members: Map<String, Value>) -> Result<()> {
         for (key, value) in members {
             if key.contains('[') && self.values.reading.tolerates(Tolerance::PathKeys) {
@@ -107,7 +107,7 @@ impl Patching<'_, '_> {
         Ok(())
     }
 
-    /// A member of a value whose key is a path with a filter: `emails[type eq "work"].value`.
+    /// A member of a value whose name is a path with a filter: `emails[type eq "work"].value`.
     fn filter_key(&mut self, op: Op, key: &str, value: Value) -> Result<()> {
         let path = PatchPath::parse(key, self.values.reading)?;
         match PatchTarget::of_path(op, &path, &mut self.values)? {
@@ -130,7 +130,7 @@ impl Patching<'_, '_> {
         }
     }
 
-    /// An extension as a whole: the members of its container, or all of it.
+    /// An extension as a whole: the members that the value names, or all of it.
     fn extension(&mut self, op: Op, extension: &Extension, value: Option<Value>) -> Result<()> {
         let value = value.unwrap_or_default();
         let clears = op == Op::Remove || (op == Op::Replace && is_unassigned(&value));

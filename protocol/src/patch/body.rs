@@ -1,7 +1,7 @@
 //! The body of a resource while the operations of one PATCH change it.
 //!
-//! The length of its text is known at every moment, so an operation that makes it too long ends where
-//! it does.
+//! The length of its text is known at every moment, so an operation that makes the body too long is
+//! refused at the element that does so.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use crate::json;
 use crate::resource::{MAX_BYTES, body, too_large};
 use crate::schema::{Attribute, Extension, Mutability, ResourceType};
 
-/// A body between two operations.
+/// A body while operations change it.
 pub(super) struct EditedBody<'a> {
     resource_type: &'a ResourceType,
     body: Map<String, Value>,
@@ -29,7 +29,7 @@ struct OpenList<'a> {
 }
 
 impl<'a> EditedBody<'a> {
-    /// A body of that length.
+    /// A body whose text has this length.
     pub(super) fn new(
         body: Map<String, Value>,
         length: usize,
@@ -55,11 +55,11 @@ impl<'a> EditedBody<'a> {
         self.body
     }
 
-    /// Puts another value in the place of a single-valued attribute's. `edit` gets the old value and the
-    /// length of its text.
+    /// Replaces the value of a single-valued attribute. `edit` gets the old value and the length of
+    /// its text.
     ///
     /// # Errors
-    /// What `edit` fails with, and `PayloadTooLarge` when the resource grows beyond what can be stored.
+    /// Those of `edit`, and `PayloadTooLarge` when the resource grows beyond what can be stored.
     pub(super) fn edit_value(
         &mut self,
         extension: Option<&Extension>,
@@ -78,7 +78,7 @@ impl<'a> EditedBody<'a> {
     /// Changes the elements of a multi-valued attribute.
     ///
     /// # Errors
-    /// What `edit` fails with, and `PayloadTooLarge` when the resource grows beyond what can be stored.
+    /// Those of `edit`, and `PayloadTooLarge` when the resource grows beyond what can be stored.
     pub(super) fn edit_elements(
         &mut self,
         attribute: &Attribute,
@@ -94,8 +94,8 @@ impl<'a> EditedBody<'a> {
         self.size.change(before, list.bytes())
     }
 
-    /// Takes a multi-valued attribute out of the body, if an earlier operation has not; returns where
-    /// its list is.
+    /// Moves a multi-valued attribute from the body to the lists, unless an earlier operation did;
+    /// returns its position there.
     fn open_list(&mut self, attribute: &Attribute) -> Option<usize> {
         let mut open = self.lists.iter();
         if let Some(found) = open.position(|open| std::ptr::eq(open.attribute, attribute)) {
@@ -113,7 +113,7 @@ impl<'a> EditedBody<'a> {
         Some(self.lists.len() - 1)
     }
 
-    /// Puts all lists back into the body, for what looks at it as a whole.
+    /// Puts all lists back into the body, for code that looks at the whole body.
     fn close_lists(&mut self) {
         for open in std::mem::take(&mut self.lists) {
             let elements = open.list.into_elements();
@@ -122,7 +122,7 @@ impl<'a> EditedBody<'a> {
         }
     }
 
-    /// Drops an extension's data, unless some of it must stay.
+    /// Removes an extension's data, unless the schema forbids it.
     ///
     /// # Errors
     /// `Mutability` when the extension is required or holds an immutable value.
@@ -159,8 +159,8 @@ struct BodySize {
 }
 
 impl BodySize {
-    /// Begins with the length that the text has. It may grow to [`MAX_BYTES`], and a resource that is
-    /// larger already may at least not grow.
+    /// Begins with this length. The text may grow to [`MAX_BYTES`]; a resource that is already longer
+    /// may not grow at all.
     fn of(bytes: usize) -> Self {
         Self {
             bytes,
@@ -168,16 +168,16 @@ impl BodySize {
         }
     }
 
-    /// What a part of this length may grow to.
+    /// The length that a part, now of this length, may grow to.
     fn room_of(&self, part: usize) -> usize {
         let others = self.bytes.saturating_sub(part);
         self.most.saturating_sub(others)
     }
 
-    /// Notes that a part has another length.
+    /// Records that a part has changed its length.
     ///
     /// # Errors
-    /// `PayloadTooLarge` when the whole is longer than it may be.
+    /// `PayloadTooLarge` when the part has grown and the whole is too long.
     fn change(&mut self, before: usize, after: usize) -> Result<()> {
         self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
         if after > before && self.bytes > self.most {

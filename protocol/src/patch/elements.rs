@@ -1,4 +1,5 @@
-//! Operations on multi-valued attributes: all elements, those that a filter matches, or parts of them.
+//! Operations on multi-valued attributes: on all elements, on those that match a filter, or on a
+//! sub-attribute of them.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +17,8 @@ use crate::resource::value::{ValueReader, is_unassigned};
 use crate::resource::{kept_element, kept_elements};
 use crate::work::{ELEMENT, Steps, steps_of_bytes};
 
-/// A `remove` may carry this many values that are compared part by part.
+/// The number of values without `value` that a `remove` may carry. Each of them is compared with every
+/// element.
 const MAX_PARTIAL_VALUES: usize = 100;
 
 /// Changes the elements of a multi-valued attribute by one operation.
@@ -49,7 +51,7 @@ pub(super) fn write(
     writing.settle_primary()
 }
 
-/// One operation at work on an attribute's elements.
+/// One operation on an attribute's elements.
 struct Writing<'w, 'a, 'r> {
     values: &'w mut ValueReader<'a, 'r>,
     selected: Selected<'w>,
@@ -59,7 +61,7 @@ struct Writing<'w, 'a, 'r> {
 }
 
 impl Writing<'_, '_, '_> {
-    /// `add` without filter: what is there already is brought up to date, the rest is appended.
+    /// `add` without filter: an element that exists is updated, the others are appended.
     fn append(&mut self, value: Value) -> Result<()> {
         let Selected { attribute, .. } = self.selected;
         // RFC 7644 §3.5.2.1 lets a value be one element or an array.
@@ -100,14 +102,14 @@ impl Writing<'_, '_, '_> {
         self.list.replace_all(new)
     }
 
-    /// `remove` without filter: everything, or the values that the operation carries.
+    /// `remove` without filter: all elements, or those that the operation's value names.
     fn remove_values(&mut self, value: Option<Value>) -> Result<()> {
         let Selected { attribute, .. } = self.selected;
         let Some(value) = value.filter(|value| !value.is_null()) else {
             return self.list.replace_all(Vec::new());
         };
-        // The RFC gives the value no meaning, but to remove everything when asked to remove something
-        // would destroy data, so every profile honours it.
+        // The RFC gives the value no meaning. But removing all elements of a client that names a few
+        // would destroy data, so every profile honours the value.
         self.values.reading.tolerates(Tolerance::RemovedValues);
         let listed = match value {
             Value::Array(_) => value,
@@ -132,7 +134,7 @@ impl Writing<'_, '_, '_> {
         self.remove_partial(&partial)
     }
 
-    /// Removes the elements that have all parts of one of these.
+    /// Removes each element that has all the sub-attributes of one of these.
     fn remove_partial(&mut self, partial: &[Value]) -> Result<()> {
         self.count(partial.len() as u64 * self.list.positions() as u64)?;
         let elements = self.list.iter();
@@ -141,7 +143,7 @@ impl Writing<'_, '_, '_> {
         self.remove_positions(&found)
     }
 
-    /// `remove` of the selected elements, or of a part of them.
+    /// `remove` of the selected elements, or of a sub-attribute of them.
     fn remove(&mut self) -> Result<()> {
         let matches = self.matches()?;
         if matches.is_empty() {
@@ -174,7 +176,8 @@ impl Writing<'_, '_, '_> {
         Ok(())
     }
 
-    /// `replace` by `null` or `[]`, which clears what is there and makes nothing.
+    /// `replace` by `null` or `[]`, which clears the selected elements or sub-attribute and creates
+    /// nothing.
     fn remove_for_replace(&mut self, whole: bool) -> Result<()> {
         if whole {
             return self.list.replace_all(Vec::new());
@@ -186,7 +189,7 @@ impl Writing<'_, '_, '_> {
         self.remove_at(&matches)
     }
 
-    /// `add` or `replace` of the selected elements, or of a part of them.
+    /// `add` or `replace` of the selected elements, or of a sub-attribute of them.
     fn write_selected(&mut self, op: Op, value: Value) -> Result<()> {
         let matches = self.matches()?;
         if matches.is_empty() {
@@ -227,7 +230,7 @@ impl Writing<'_, '_, '_> {
         self.list.put(attribute, position, element)
     }
 
-    /// Whether a `replace` leaves the parts of an element that its value does not name
+    /// Whether a `replace` leaves the sub-attributes of an element that its value does not name
     /// ([`Tolerance::MergedElements`]).
     fn merges(&mut self, position: usize, value: &Value) -> bool {
         let old = self.list.get(position).as_object();
@@ -262,7 +265,7 @@ impl Writing<'_, '_, '_> {
         Ok(())
     }
 
-    /// Makes the element that a filter describes and does not find ([`Tolerance::CreatedElements`]).
+    /// Creates the element that a filter describes but does not find ([`Tolerance::CreatedElements`]).
     fn create(&mut self, value: Value) -> Result<()> {
         let terms = self.check_created()?;
         let Selected { attribute, sub, .. } = self.selected;
@@ -289,7 +292,8 @@ impl Writing<'_, '_, '_> {
         Ok(())
     }
 
-    /// What a new element holds because of the filter; `NoTarget` when none may be made.
+    /// The sub-attributes that a new element takes from the filter; `NoTarget` when none may be
+    /// created.
     fn check_created(&mut self) -> Result<Map<String, Value>> {
         let terms = match self.selected.filter {
             Some(filter) => filter.equalities(),
@@ -342,7 +346,7 @@ impl Writing<'_, '_, '_> {
         Error::no_target(format!("`{}` matches no element", excerpt(target)))
     }
 
-    /// One element that becomes primary takes that from the others (RFC 7644 §3.5.2).
+    /// When one element becomes primary, the others no longer are (RFC 7644 §3.5.2).
     fn settle_primary(&mut self) -> Result<()> {
         let Some(&chosen) = self.primaries.first() else {
             return Ok(());

@@ -1,8 +1,8 @@
 //! The elements of a multi-valued attribute while the operations of one PATCH change them.
 //!
-//! Elements keep their positions from the first operation to the last, so that what is known of them
-//! (where a value is, which are primary, how long their text is) follows each change and is never
-//! worked out again for all of them.
+//! Elements keep their positions from the first operation to the last. So the facts about them (where
+//! a value is, which are primary, how long their text is) are updated with each change and never
+//! computed again for all of them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,15 +19,15 @@ use crate::schema::{Attribute, Mutability};
 pub(super) struct ElementList {
     /// The elements by position; null where one was removed.
     slots: Vec<Value>,
-    /// How many there are.
+    /// The number of elements.
     len: usize,
-    /// The positions of those whose `primary` is true.
+    /// The positions of the elements whose `primary` is true.
     primaries: BTreeSet<usize>,
-    /// Made when an operation first asks for it.
+    /// Built when an operation first asks for it.
     index: Option<ElementIndex>,
-    /// The length of their text with a comma each, in bytes.
+    /// The length of the elements' text, with a comma for each, in bytes.
     bytes: usize,
-    /// What that may grow to.
+    /// The length that `bytes` may grow to.
     room: usize,
 }
 
@@ -63,17 +63,18 @@ impl ElementList {
         self.len == 0
     }
 
-    /// The length of the elements' text with a comma each, in bytes.
+    /// The length of the elements' text, with a comma for each, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Sets what [`bytes`](Self::bytes) may grow to.
+    /// Sets the length that [`bytes`](Self::bytes) may grow to.
     pub(super) fn set_room(&mut self, room: usize) {
         self.room = room;
     }
 
-    /// How many positions a look at all elements visits: removed ones are passed over.
+    /// The number of positions that a scan of all elements visits, including those of removed
+    /// elements.
     pub(super) fn positions(&self) -> usize {
         self.slots.len()
     }
@@ -94,7 +95,7 @@ impl ElementList {
         self.slots.get(position).unwrap_or(&Value::Null)
     }
 
-    /// Takes an element out, to be [put](Self::put) back changed.
+    /// Takes an element out, to be changed and [put](Self::put) back.
     pub(super) fn take(&mut self, attribute: &Attribute, position: usize) -> Value {
         let Some(slot) = self.slots.get_mut(position) else {
             return Value::Null;
@@ -112,7 +113,7 @@ impl ElementList {
         element
     }
 
-    /// Puts an element in its place; an empty one is no element.
+    /// Puts an element back at its position. An element without sub-attributes is removed.
     ///
     /// # Errors
     /// `PayloadTooLarge` when the resource grows beyond what can be stored.
@@ -157,7 +158,7 @@ impl ElementList {
         self.put(attribute, position, element).map(|()| position)
     }
 
-    /// Puts other elements in the place of all.
+    /// Replaces all elements.
     ///
     /// # Errors
     /// `PayloadTooLarge` as for [`put`](Self::put).
@@ -171,7 +172,7 @@ impl ElementList {
         Ok(())
     }
 
-    /// The steps that the first call of [`index`](Self::index) still has to take.
+    /// The steps that the next call of [`index`](Self::index) takes: none once the index is built.
     pub(super) fn steps_to_index(&self) -> u64 {
         match self.index {
             Some(_) => 0,
@@ -179,7 +180,7 @@ impl ElementList {
         }
     }
 
-    /// Where the elements are by what they are known by.
+    /// The positions of the elements by `value` and `type`.
     pub(super) fn index(&mut self, attribute: &Attribute) -> &ElementIndex {
         let slots = &self.slots;
         self.index.get_or_insert_with(|| {
@@ -193,7 +194,7 @@ impl ElementList {
     }
 }
 
-/// The length of an element's text and a comma; a removed one has none.
+/// The length of an element's text and a comma; 0 for a removed element.
 fn bytes_of(element: &Value) -> usize {
     match element {
         Value::Null => 0,
@@ -208,7 +209,7 @@ fn is_nothing(element: &Value) -> bool {
     }
 }
 
-/// Positions of elements, by what the elements are known by.
+/// The positions of elements by their `value` and `type`, which identify them.
 #[derive(Default)]
 pub(super) struct ElementIndex {
     by_identity: HashMap<String, BTreeSet<usize>>,
@@ -238,14 +239,14 @@ impl ElementIndex {
         }
     }
 
-    /// The element that a given one means: the one with its `value` and `type`, of several the first; a
-    /// missing `type` differs from a given one.
+    /// The first element with the `value` and `type` of a given one. A missing `type` equals only a
+    /// missing one.
     pub(super) fn find(&self, attribute: &Attribute, given: &Value) -> Option<usize> {
         let found = self.by_identity.get(&identity(attribute, given))?;
         found.first().copied()
     }
 
-    /// All elements that a given one means: with its `type` and `value`, or without `type` all with its
+    /// All elements with the `value` and `type` of a given one. If it has no `type`, all with its
     /// `value`.
     pub(super) fn all(&self, attribute: &Attribute, given: &Value) -> Vec<usize> {
         let found = match given.get("type") {
@@ -256,8 +257,8 @@ impl ElementIndex {
     }
 }
 
-/// An element with what a later `add` of it says. What it is known by stays as it is, so that an
-/// `add` of what is there changes nothing, and so does what must not change.
+/// An element updated by a later `add` of the same element. `value`, `type` and what is immutable
+/// stay, so that an `add` of an element that exists changes nothing.
 pub(super) fn joined(attribute: &Attribute, old: Value, new: Value) -> Value {
     let (mut old, new) = match (old, new) {
         (Value::Null, new) => return new,
@@ -268,7 +269,7 @@ pub(super) fn joined(attribute: &Attribute, old: Value, new: Value) -> Value {
         let stays = attribute.sub_attribute(&name).is_some_and(|sub| {
             sub.mutability == Mutability::Immutable || sub.name == "value" || sub.name == "type"
         });
-        // An `add` of nothing changes nothing.
+        // An `add` of null changes nothing.
         if !value.is_null() && (!stays || !old.contains_key(&name)) {
             old.insert(name, value);
         }
@@ -276,7 +277,7 @@ pub(super) fn joined(attribute: &Attribute, old: Value, new: Value) -> Value {
     Value::Object(old)
 }
 
-/// Whether an element has all that a part of it says.
+/// Whether an element has all the sub-attributes of `part`, with equal values.
 pub(super) fn holds(element: &Value, part: &Value) -> bool {
     let part = part.as_object().into_iter().flatten();
     part.into_iter()

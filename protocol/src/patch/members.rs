@@ -1,7 +1,7 @@
-//! Operations on members, which are kept as items of their own (RFC 7643 §4.2).
+//! Operations on the members of a group, which are stored as items of their own (RFC 7643 §4.2).
 //!
-//! The members need not be read to tell what an operation does to them, so a group of a million is
-//! changed at the cost of a group of one.
+//! What an operation does to the members is known without reading them. So changing a group costs the
+//! same whether it has one member or a million.
 
 use serde_json::Value;
 
@@ -15,22 +15,22 @@ use crate::resource::reference::referred_id;
 use crate::resource::value::{ValueReader, is_unassigned};
 use crate::resource::{MemberValue, ResourceId, check_member_id, member_ids, members, tolerance};
 
-/// What happens to the members of a group.
+/// A change of the members of a group.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MemberOp {
-    /// These join, if they are not there.
+    /// Adds these, unless they are members already.
     Add(Vec<MemberValue>),
-    /// Those with these ids leave, if they are there.
+    /// Removes the members with these ids.
     Remove(Vec<ResourceId>),
-    /// Those that match leave; the filter is over elements with `value`, `type` and `display`.
+    /// Removes the members that match. The filter sees elements with `value`, `type` and `display`.
     RemoveMatching(BoundFilter),
-    /// All leave.
+    /// Removes all members.
     Clear,
-    /// These are the members now, and no others.
+    /// Makes these the only members.
     ReplaceAll(Vec<MemberValue>),
 }
 
-/// Reads what an operation does to the members; nothing if it changes none.
+/// Reads what an operation does to the members; `None` if it changes nothing.
 pub(super) fn member_op(
     values: &mut ValueReader<'_, '_>,
     op: Op,
@@ -59,7 +59,7 @@ fn unfiltered(
     let Some(value) = value else {
         return Ok((op != Op::Add).then_some(MemberOp::Clear));
     };
-    // One member may stand without its array where members are added or removed.
+    // Clients may send one member without an array where members are added or removed.
     let value = match value {
         single @ (Value::Object(_) | Value::String(_)) if op != Op::Replace => {
             Value::Array(vec![single])
@@ -95,7 +95,7 @@ fn filtered(
     let clears = op == Op::Replace && value.as_ref().is_none_or(is_unassigned);
     if op == Op::Remove || clears {
         return Ok(Some(match ids {
-            // No resource can have another id, so no such member has to be removed.
+            // An id that cannot exist is not a member, so it is left out of the removal.
             Some(ids) => {
                 MemberOp::Remove(ids.iter().filter_map(|id| ResourceId::parse(id)).collect())
             }
@@ -105,7 +105,7 @@ fn filtered(
     same_member(values, selected, ids.as_deref(), value.unwrap_or_default())
 }
 
-/// `add` or `replace` of `members[value eq "id"]`, which can only say that the member is there.
+/// `add` or `replace` of `members[value eq "id"]`. Members cannot be edited, so this adds the member.
 fn same_member(
     values: &mut ValueReader<'_, '_>,
     selected: Selected<'_>,
@@ -142,8 +142,8 @@ fn same_member(
     Ok(Some(MemberOp::Add(member)))
 }
 
-/// The ids that a filter asks for: `value eq "a"`, `$ref eq "…/Users/a"`, or several of them joined by
-/// `or`.
+/// The ids that a filter selects, if it has the form `value eq "a"`, `$ref eq "…/Users/a"`, or several
+/// of these joined by `or`.
 fn ids_of(filter: &Filter) -> Option<Vec<String>> {
     match filter {
         Filter::Compare {

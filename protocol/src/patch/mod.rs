@@ -1,4 +1,4 @@
-//! PATCH: a request's operations, and what they make of a resource (RFC 7644 §3.5.2).
+//! PATCH: the operations of a request, and the changes they make to a resource (RFC 7644 §3.5.2).
 //!
 //! | target | `add` | `replace` | `remove` |
 //! |---|---|---|---|
@@ -8,11 +8,12 @@
 //! | multi-valued | appends what is new | replaces all | clears, or removes the values it carries |
 //! | `a[filter]` | merges into each match | replaces each match | removes each match |
 //! | `a[filter].sub`, `a.sub` | sets in each | sets in each | clears in each |
-//! | an extension's URN, no path | each member of the value by its own row | the same | clears; no path: `noTarget` |
+//! | an extension's URN, or no path | each member of the value by the row of its target | the same | clears; without path: `noTarget` |
 //!
-//! `null` and `[]` clear where a `replace` has them and do nothing where an `add` has them. Operations
-//! run in order on a copy; the first error is the answer and nothing has happened. `members` of a
-//! group is not part of the body: what is to happen to it leaves as [`MemberOp`]s, in order.
+//! A value of `null` or `[]` clears the target of a `replace`; as the value of an `add` it changes
+//! nothing. Operations run in order on a copy, so nothing is changed when one of them fails. The
+//! members of a group are not part of the body: the changes to them are returned as [`MemberOp`]s, in
+//! order.
 
 mod apply;
 mod body;
@@ -39,7 +40,7 @@ use crate::profile::Reading;
 use crate::resource::{PasswordChange, Resource};
 use crate::schema::{Registry, ResourceType};
 
-/// A PATCH request, checked for everything that does not need a resource type.
+/// A PATCH request. All that can be checked without a resource type has been checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchRequest {
     /// The operations in order; at least one.
@@ -51,9 +52,10 @@ pub struct PatchRequest {
 pub struct Operation {
     /// What to do.
     pub op: Op,
-    /// Where; `None` for the members of the value. A `remove` has one.
+    /// The target; `None` if the members of the value name their own targets. A `remove` always has
+    /// one.
     pub path: Option<PatchPath>,
-    /// With what; an `add` or `replace` has one, which without path is an object.
+    /// The value. An `add` or `replace` always has one, and without path it is an object.
     pub value: Option<Value>,
 }
 
@@ -68,18 +70,18 @@ pub enum Op {
     Replace,
 }
 
-/// What a PATCH makes of a resource.
+/// The result of applying a PATCH to a resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchOutcome {
     /// The resource to store.
     pub resource: Resource,
-    /// Whether it differs from what it was; says nothing about members and password.
+    /// Whether the body differs from the old one. Members and password are not considered.
     pub changed: bool,
-    /// What happens to the members, in order.
+    /// The changes of the members, in order.
     pub members: Vec<MemberOp>,
-    /// What becomes of the password; `None` when the request does not speak of it.
+    /// The change of the password; `None` when the request does not name it.
     pub password: Option<PasswordChange>,
-    /// The attributes with `returned: request` that the request gave, for the answer
+    /// The attributes with `returned: request` that the request named, which the answer shows
     /// ([`Projection::after_write`](crate::projection::Projection::after_write)).
     pub written: Vec<String>,
 }
@@ -98,15 +100,15 @@ impl PatchRequest {
         parse::request(body, reading)
     }
 
-    /// Applies the operations to a resource; the registry tells the endpoints of referenced types.
+    /// Applies the operations to a resource. The registry knows the endpoints of referenced types.
     ///
     /// # Errors
-    /// `InvalidPath` for a path that leads nowhere, `InvalidFilter`, `NoTarget` for a filter that
-    /// matches nothing where that is not tolerated, `Mutability` for a change that is not allowed,
-    /// `InvalidValue` for a value that does not fit, `InvalidSyntax` for an attribute that the type
-    /// does not have, `PayloadTooLarge` for a resource that grows beyond
-    /// [`MAX_BYTES`](crate::resource::MAX_BYTES) or operations that take more steps than the request
-    /// has left.
+    /// `InvalidPath` for a path that names nothing in the type; `InvalidFilter`; `NoTarget` for a
+    /// filter that matches nothing where that is not tolerated; `Mutability` for a change that the
+    /// schema forbids; `InvalidValue` for a value that does not fit; `InvalidSyntax` for an attribute
+    /// that the type does not have; `PayloadTooLarge` for a resource that grows beyond
+    /// [`MAX_BYTES`](crate::resource::MAX_BYTES), or for operations that take more steps than the
+    /// request has left.
     pub fn apply(
         &self,
         resource: &Resource,
@@ -119,7 +121,7 @@ impl PatchRequest {
 }
 
 impl Op {
-    /// Every operation with its spelling.
+    /// Every operation with its name in a request.
     pub const ALL: [(Self, &'static str); 3] = [
         (Self::Add, "add"),
         (Self::Remove, "remove"),

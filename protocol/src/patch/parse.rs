@@ -29,7 +29,7 @@ pub(super) fn request(
     };
     if listed.len() > MAX_OPERATIONS {
         return Err(Error::payload_too_large(format!(
-            "`Operations` holds {}; at most {MAX_OPERATIONS} are allowed",
+            "`Operations` has {} elements; at most {MAX_OPERATIONS} are allowed",
             listed.len()
         )));
     }
@@ -41,7 +41,7 @@ pub(super) fn request(
     })
 }
 
-/// The name of an operation in messages.
+/// The place of an operation, for error messages.
 pub(super) fn place(position: usize) -> String {
     format!("Operations[{position}]")
 }
@@ -67,7 +67,7 @@ fn operation(listed: &Value, reading: &mut Reading<'_>) -> Result<Operation> {
     Ok(Operation { op, path, value })
 }
 
-/// [`Tolerance::BlankPath`]: a blank path says that there is none.
+/// Whether a path is blank and the profile reads it as no path ([`Tolerance::BlankPath`]).
 fn is_no_path(text: &str, reading: &mut Reading<'_>) -> bool {
     text.trim().is_empty() && reading.tolerates(Tolerance::BlankPath)
 }

@@ -11,8 +11,8 @@ use crate::resource::schemas::{listed, lists, of_body};
 use crate::resource::value::ValueReader;
 use crate::schema::{Extension, ResourceType};
 
-/// Does an operation on `schemas`. Adding a URN changes nothing, because `schemas` follows from what the
-/// body holds.
+/// Applies an operation to `schemas`. Adding a URN changes nothing, because `schemas` is derived from
+/// the body.
 pub(super) fn write<'a>(
     values: &mut ValueReader<'a, '_>,
     body: &mut EditedBody<'a>,
@@ -38,7 +38,7 @@ pub(super) fn write<'a>(
         .try_for_each(|extension| body.remove_extension(extension))
 }
 
-/// The extensions that a replacement does not list and that may go.
+/// The extensions that a new value of `schemas` leaves out and that may be removed.
 fn left_out<'a>(values: &mut ValueReader<'a, '_>, value: Value) -> Result<Vec<&'a Extension>> {
     let (has_base, kept) = listed(values, value)?;
     if !has_base {

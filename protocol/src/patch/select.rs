@@ -13,7 +13,7 @@ use crate::resource::tolerance::MANAGER_ID;
 use crate::resource::value::ValueReader;
 use crate::schema::{Attribute, AttributeTarget, Extension, Mutability};
 
-/// An attribute, some of its elements, or a part of them.
+/// A selected attribute, some of its elements, or a sub-attribute of them.
 #[derive(Clone, Copy)]
 pub(super) struct Selected<'a> {
     pub(super) extension: Option<&'a Extension>,
@@ -22,19 +22,19 @@ pub(super) struct Selected<'a> {
     pub(super) sub: Option<&'a Attribute>,
 }
 
-/// What a path leads to.
+/// The target that a path leads to.
 pub(super) enum PatchTarget<'a> {
     /// All of an extension.
     Extension(&'a Extension),
-    /// Something of an attribute.
+    /// An attribute or a part of it.
     Attribute(Selected<'a>),
 }
 
 impl<'a> PatchTarget<'a> {
-    /// Resolves the path of an operation; nothing when the resource type does not have what it names.
+    /// Resolves the path of an operation; `None` when the resource type has no such attribute.
     ///
     /// # Errors
-    /// `InvalidPath` when the attribute is there and the rest does not fit it.
+    /// `InvalidPath` when the attribute exists but the rest of the path does not fit it.
     pub(super) fn of_path<'t: 'a>(
         op: Op,
         path: &'a PatchPath,
@@ -63,9 +63,9 @@ impl<'a> PatchTarget<'a> {
     }
 }
 
-/// What a path without a filter means where no attribute has its name, by the names that clients use
-/// instead: `givenName` for `name.givenName` ([`Tolerance::BareSubAttributes`]), `manager.managerId`
-/// for `manager.value` ([`Tolerance::ManagerId`]).
+/// The target of a path without filter by another name that clients use: `givenName` for
+/// `name.givenName` ([`Tolerance::BareSubAttributes`]), `manager.managerId` for `manager.value`
+/// ([`Tolerance::ManagerId`]). It is tried where no attribute has the name of the path.
 fn other_name<'t>(
     path: &PatchPath,
     values: &mut ValueReader<'t, '_>,
@@ -128,10 +128,10 @@ fn filtered<'a>(
                 excerpt(name)
             ))
         })?),
-        // The interop profile lets whole elements be removed and not be written.
+        // In the interop profile, whole elements can be removed but not written.
         None if reading.rules.profile == Profile::Interop && op != Op::Remove => {
             return Err(Error::invalid_path(format!(
-                "`{}` must name a sub-attribute behind its filter",
+                "`{}` must name a sub-attribute after its filter",
                 excerpt(path)
             )));
         }
@@ -151,7 +151,7 @@ impl<'a> Selected<'a> {
         Place::new(urn, self.attribute)
     }
 
-    /// The attribute without filter, for the parts of a write that concern all of it.
+    /// The attribute without its filter, for the part of a write that concerns all elements.
     pub(super) fn target(&self) -> AttributeTarget<'a> {
         AttributeTarget {
             extension: self.extension,
@@ -160,7 +160,7 @@ impl<'a> Selected<'a> {
         }
     }
 
-    /// Whether no client may write it.
+    /// Whether clients may not write it.
     pub(super) fn is_read_only(&self) -> bool {
         self.attribute.mutability == Mutability::ReadOnly
             || self
@@ -168,7 +168,7 @@ impl<'a> Selected<'a> {
                 .is_some_and(|sub| sub.mutability == Mutability::ReadOnly)
     }
 
-    /// Refuses to clear a required part that the value has.
+    /// Refuses to clear a required sub-attribute that has a value.
     ///
     /// # Errors
     /// `Mutability`.
@@ -194,7 +194,7 @@ impl<'a> Selected<'a> {
         )))
     }
 
-    /// The error of a write to what only the service writes.
+    /// The error of writing a value that only the service writes.
     pub(super) fn read_only(&self) -> Error {
         Error::mutability(format!(
             "`{}` is read-only and cannot be written",
@@ -202,7 +202,7 @@ impl<'a> Selected<'a> {
         ))
     }
 
-    /// The error of clearing what must have a value.
+    /// The error of clearing a value that is required.
     pub(super) fn required(&self) -> Error {
         Error::mutability(format!(
             "`{}` is required and cannot be removed",

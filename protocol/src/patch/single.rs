@@ -1,4 +1,4 @@
-//! Operations on single-valued attributes: the whole value, or a part of a complex one.
+//! Operations on single-valued attributes: on the whole value, or on a sub-attribute of it.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use crate::resource::tolerance;
 use crate::resource::value::{ValueReader, is_unassigned};
 use crate::schema::{Attribute, Mutability};
 
-/// Writes a single-valued attribute or a part of it.
+/// Writes a single-valued attribute or a sub-attribute of it.
 pub(super) fn write(
     values: &mut ValueReader<'_, '_>,
     op: Op,
@@ -42,7 +42,7 @@ pub(super) fn write(
     };
     if !attribute.is_complex() {
         let new = values.value(attribute, value, selected.place())?;
-        // Blank text can mean that there is no value, which an `add` does not add.
+        // A blank text can mean that there is no value. An `add` of no value keeps the old one.
         return Ok(new.or(old.filter(|_| op == Op::Add)));
     }
     let value = tolerance::unwrapped_single(values.reading, attribute, value);
@@ -56,7 +56,7 @@ pub(super) fn write(
     Ok(Some(Value::Object(complex)))
 }
 
-/// Whether a sub-attribute is not a client's to replace along with the others.
+/// Whether a `replace` of the whole value leaves this sub-attribute as it is.
 fn stays(sub: &Attribute) -> bool {
     matches!(
         sub.mutability,

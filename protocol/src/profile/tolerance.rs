@@ -1,39 +1,40 @@
-//! The catalogue of tolerances: each with its name in logs, what is sent, by which clients, how it is
-//! read, and where the `strict` profile refuses it. `docs/tolerances.md` is written from it.
+//! The catalogue of tolerances. Each has its name in logs, what clients send, which clients send it,
+//! how it is read, and where the `strict` profile refuses it. `docs/tolerances.md` is written from it.
 
-/// One leniency towards what real clients send. Each is there in the `default` profile only.
+/// One leniency towards what clients send. Each applies in the `default` profile only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tolerance {
-    /// `"True"` and `"false"` strings stand for booleans.
+    /// The strings `"True"` and `"false"` are read as booleans.
     StringBooleans,
-    /// `[{"value": x}]` or `[x]` stands for a single value.
+    /// `[{"value": x}]` or `[x]` is read as a single value.
     WrappedSingleValue,
-    /// A single object or string stands for an array of one.
+    /// A single object or string is read as an array of one.
     UnwrappedMultiValue,
-    /// A bare string stands for a complex value's `value`: members, emails, manager.
+    /// A bare string is read as the `value` of a complex value: members, emails, manager.
     BareComplexValue,
-    /// Attributes and schema URNs that no schema defines are left out.
+    /// Attributes and schema URNs that no schema defines are ignored.
     UnknownAttributes,
     /// The base URN, or all of `schemas`, is missing from a body.
     MissingSchemas,
     /// An extension's attribute is named without its URN.
     BareExtensionNames,
-    /// Keys of a body or a PATCH value are paths: `name.givenName`, `urn:…:User:department`.
+    /// Members of a body or of a PATCH value are paths: `name.givenName`, `urn:…:User:department`.
     PathKeys,
-    /// Words in filters stand without quotes.
+    /// Strings in filters have no quotes.
     UnquotedFilterValues,
-    /// A PATCH through a value filter that matches nothing makes the element.
+    /// A PATCH whose value filter matches nothing creates the element.
     CreatedElements,
     /// A `remove` whose filter matches nothing succeeds.
     RemovedNothing,
-    /// A `remove` of a multi-valued attribute carries the values to remove. Every profile honours them,
-    /// since to remove everything instead would destroy data; it is noted in the default profile.
+    /// A `remove` of a multi-valued attribute names the values to remove. Every profile honours them,
+    /// because removing everything instead would destroy data. The use is recorded in the default
+    /// profile.
     RemovedValues,
-    /// Read-only attributes inside a path-less PATCH value are ignored.
+    /// Read-only attributes in the value of a PATCH without path are ignored.
     ReadOnlyInPatchValue,
-    /// A `displayName` stands for the `display` of a multi-valued attribute's element.
+    /// A `displayName` is read as the `display` of a multi-valued attribute's element.
     DisplayNameForDisplay,
-    /// A JSON document in a string stands for the complex value it spells.
+    /// A JSON document in a string is read as the complex value it spells.
     JsonInString,
     /// A read-only name beside a reference, `manager.displayName`, is kept as the client gave it.
     ReferenceDisplay,
@@ -41,41 +42,42 @@ pub enum Tolerance {
     OperationCase,
     /// A PATCH, search or bulk body lacks its message URN.
     MissingMessageUrn,
-    /// An address names its country by more than a code of two letters.
+    /// An address names its country by something other than a code of two letters.
     CountryNames,
-    /// Several elements are marked `primary`; the first one stays it.
+    /// Several elements are marked `primary`; only the first one stays primary.
     SeveralPrimaries,
-    /// Blank text stands for no value: references, `manager`, e-mail addresses, passwords.
+    /// Blank text is read as no value: in references, `manager`, e-mail addresses and passwords.
     BlankText,
-    /// The text of a reference is no URI.
+    /// The text of a reference is not a URI.
     ReferenceText,
-    /// A number or a boolean stands for the text that spells it.
+    /// A number or a boolean is read as the text that spells it.
     NumberForText,
-    /// `managerId`, the name of SCIM 1.1, stands for the manager's `value`.
+    /// `managerId`, the name in SCIM 1.1, is read as the manager's `value`.
     ManagerId,
     /// `type` of a member is blank or `direct`.
     MemberType,
-    /// The `path` of a PATCH operation is blank, which is to say that there is none.
+    /// The `path` of a PATCH operation is blank and is read as absent.
     BlankPath,
-    /// A PATCH path names a part of a complex attribute without it: `givenName`.
+    /// A PATCH path names a sub-attribute without its attribute: `givenName`.
     BareSubAttributes,
-    /// A PATCH path has a filter behind a single-valued attribute: `manager[value eq "x"]`.
+    /// A PATCH path has a filter after a single-valued attribute: `manager[value eq "x"]`.
     FilteredSingleValue,
-    /// A `replace` of elements that a filter finds leaves what its value does not name.
+    /// A `replace` of elements that a filter finds keeps the sub-attributes that its value does not
+    /// name.
     MergedElements,
-    /// A `Content-Type` names another charset than UTF-8, which the body is in nevertheless.
+    /// A `Content-Type` names a charset other than UTF-8; the body is read as UTF-8.
     ContentCharset,
-    /// A body of JSON says that it is `text/plain`.
+    /// A JSON body is labelled `text/plain`.
     TextPlain,
-    /// The words of a path are written in another case: `/users`, `/bulk`.
+    /// The fixed words of a path are written in another case: `/users`, `/bulk`.
     EndpointCase,
     /// A new user of the Ionic API has no `userName`.
     DerivedUserName,
-    /// The Ionic API's `enabled` asks about users that have no `active`.
+    /// The Ionic API's `enabled` is asked about users without `active`.
     EnabledByDefault,
 }
 
-/// What a tolerance is, for people. The texts are Markdown.
+/// The description of a tolerance for people. The texts are Markdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
     /// The tolerance.
@@ -339,7 +341,7 @@ impl Tolerance {
             tolerance: Self::TextPlain,
             name: "textPlain",
             sent: "JSON with `Content-Type: text/plain`",
-            by: "DummyIDP, and what else posts text with `fetch`",
+            by: "DummyIDP, and other web pages that post text with `fetch`",
             read: "as JSON, except with Basic credentials: a browser that remembers those can be made to send such a body by any web page",
             strict: "415",
         },
@@ -369,7 +371,7 @@ impl Tolerance {
         },
     ];
 
-    /// What it is, for people.
+    /// The description for people.
     #[must_use]
     pub fn description(self) -> &'static Description {
         &CATALOGUE[self as usize]

@@ -1,4 +1,4 @@
-//! Which attributes an answer holds (RFC 7643 §7 `returned`, RFC 7644 §3.4.2.5 and §3.9).
+//! The attributes that an answer shows (RFC 7643 §7 `returned`, RFC 7644 §3.4.2.5 and §3.9).
 //!
 //! | `returned` | nothing asked | `attributes` | `excludedAttributes` |
 //! |---|---|---|---|
@@ -24,38 +24,40 @@ use text::Fates;
 
 pub use text::project_text;
 
-/// The choice of attributes for resources of one type.
+/// The attributes that answers show of resources of one type.
 #[derive(Debug, Clone)]
 pub struct Projection<'r> {
     resource_type: &'r ResourceType,
     mode: Mode,
-    /// What the names mean, each attribute once: never more than the type has attributes and parts.
+    /// The attributes that the names mean, each once: never more than the type has attributes and
+    /// sub-attributes.
     named: Vec<AttributeTarget<'r>>,
     written: HashSet<String>,
-    /// How the attributes that are not returned by default begin in JSON text.
+    /// The first bytes, in JSON text, of the attributes that are not returned by default.
     hidden: Vec<String>,
-    /// What all this means for each attribute, once a text is projected.
+    /// What the projection does to each attribute. It is computed when the first text is projected.
     fates: OnceLock<Fates>,
 }
 
-/// How the name of an extension's container begins in JSON text.
+/// The first bytes, in JSON text, of the name of an extension's container.
 const URN_KEY: &[u8] = b"\"urn:";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// The request does not choose.
+    /// The request names no attributes.
     Default,
-    /// `attributes`: the named ones and no others.
+    /// `attributes`: only the named ones are shown.
     Only,
-    /// `excludedAttributes`: all but the named ones.
+    /// `excludedAttributes`: all but the named ones are shown.
     Without,
 }
 
 impl<'r> Projection<'r> {
-    /// Gives the names of a selection their meaning in one resource type.
+    /// Resolves the names of a selection in one resource type.
     ///
-    /// **Shape**: `userName`, `name.givenName`, `urn:…:User:manager.value`, the bare URN of the base
-    /// schema or of an extension for all of it. Names that no schema defines choose nothing; a filter in brackets is passed over.
+    /// **Shape**: `userName`, `name.givenName`, `urn:…:User:manager.value`, or the bare URN of the
+    /// base schema or of an extension for all of it. A name that no schema defines selects nothing. A
+    /// filter in brackets is ignored.
     #[must_use]
     pub fn new(
         selection: &Selection,
@@ -91,8 +93,8 @@ impl<'r> Projection<'r> {
         }
     }
 
-    /// The same for the answer to a write: what the client has just given is returned although it is
-    /// otherwise only on request. Takes [`Draft::written`](crate::resource::Draft::written) or
+    /// The projection for the answer to a write. It also shows the attributes with `returned: request`
+    /// that the client has just written. Takes [`Draft::written`](crate::resource::Draft::written) or
     /// [`PatchOutcome::written`](crate::patch::PatchOutcome::written).
     #[must_use]
     pub fn after_write(self, written: Vec<String>) -> Self {
@@ -103,12 +105,13 @@ impl<'r> Projection<'r> {
         }
     }
 
-    /// Whether the answer to a stored body is its text as it is, so that it can be spliced unparsed.
+    /// Whether the answer shows all of a stored body, so that its text can be spliced without parsing.
     ///
-    /// The request must not choose, or must leave out only what no body holds (`members`, `groups`),
-    /// and the text must not hold what is not returned by default. A name
-    /// in a string has its quotes escaped, so what is found is a member; if it is the member of some
-    /// other object, the body is parsed for nothing.
+    /// The request must name no attributes, or exclude only those that no body holds (`members`,
+    /// `groups`). And the text must hold no attribute that is not returned by default. The search in
+    /// the text finds only names of members, because quotes inside a string are escaped. If the name
+    /// belongs to a member of some inner object, the result is `false` although the text could have
+    /// been spliced.
     #[must_use]
     pub fn shows_all_of(&self, stored: &str) -> bool {
         let chooses = match self.mode {
@@ -121,26 +124,26 @@ impl<'r> Projection<'r> {
             && !self.holds_undefined(stored)
     }
 
-    /// Whether a stored body holds the container of a schema that the type does not have any more.
+    /// Whether a stored body holds the container of a schema that the type no longer has.
     fn holds_undefined(&self, stored: &str) -> bool {
         let mut starts = memchr::memmem::find_iter(stored.as_bytes(), URN_KEY);
         starts.any(|start| {
             let text = stored.get(start + 1..).unwrap_or_default();
             let name = text.split_once("\":").map(|(name, _)| name);
-            // Where the next quote is not the end of a name, the URN is a value.
+            // A URN that is not followed by a quote and a colon is a value, not a name.
             let name = name.filter(|name| !name.contains('"'));
             name.is_some_and(|name| self.resource_type.extension(name).is_none())
         })
     }
 
-    /// Whether the target is all of the attribute that is kept outside the bodies.
+    /// Whether the target is the whole attribute that is stored outside the body.
     fn is_elsewhere(&self, target: &AttributeTarget<'_>) -> bool {
         let is_whole = target.sub_attribute.is_none() && target.extension.is_none();
         let attribute = target.attribute.filter(|_| is_whole);
         attribute.is_some_and(|attribute| self.resource_type.is_detached(attribute))
     }
 
-    /// Whether the answer holds anything of this core attribute: `members`, `groups`, `meta`.
+    /// Whether the answer shows any part of this core attribute: `members`, `groups`, `meta`.
     #[must_use]
     pub fn wants(&self, attribute: &str) -> bool {
         self.resource_type
@@ -148,7 +151,7 @@ impl<'r> Projection<'r> {
             .is_some_and(|attribute| self.shows(None, attribute))
     }
 
-    /// Whether the answer holds this sub-attribute of a core attribute: `display` of `members`.
+    /// Whether the answer shows this sub-attribute of a core attribute: `display` of `members`.
     #[must_use]
     pub fn wants_part(&self, attribute: &str, sub: &str) -> bool {
         let attribute = self.resource_type.attribute(attribute);
@@ -159,7 +162,8 @@ impl<'r> Projection<'r> {
         })
     }
 
-    /// What the answer holds of a body, which may have `meta`, `members` and `groups` added to it.
+    /// The part of a body that the answer shows. The body may have `meta`, `members` and `groups`
+    /// added to it.
     #[must_use]
     pub fn apply(&self, body: Map<String, Value>) -> Map<String, Value> {
         let mut shown = Map::with_capacity(body.len());
@@ -176,7 +180,7 @@ impl<'r> Projection<'r> {
         shown
     }
 
-    /// The URNs of schemas that the type has.
+    /// The URNs in `schemas` that the type has.
     fn schemas(&self, attribute: &Attribute, value: Value) -> Option<Value> {
         let value = match value {
             Value::Array(mut urns) => {
@@ -232,7 +236,7 @@ impl<'r> Projection<'r> {
         };
         match value {
             Value::Array(elements) => {
-                // An empty array is an answer: a group without members shows it.
+                // An empty array is shown: a group without members has one.
                 let was_empty = elements.is_empty();
                 let elements: Vec<_> = elements.into_iter().filter_map(parts).collect();
                 (was_empty || !elements.is_empty()).then_some(Value::Array(elements))
@@ -252,7 +256,7 @@ impl<'r> Projection<'r> {
             (Returned::Never, _) => false,
             (Returned::Default, Mode::Without) => !named(false),
             (Returned::Default, Mode::Only) => named(true),
-            // Naming all of an extension asks for what it shows by default.
+            // The URN of an extension selects the attributes of it that are shown by default.
             (Returned::Request, Mode::Only) => self
                 .named
                 .iter()
@@ -288,7 +292,8 @@ impl<'r> Projection<'r> {
         }
     }
 
-    /// Whether `attributes` means all of the attribute: named whole, or there without being named.
+    /// Whether all of the attribute is shown under `attributes`: it was named itself, or is always
+    /// shown.
     fn shows_whole(&self, extension: Option<&Extension>, attribute: &Attribute) -> bool {
         let mut named = self
             .named
@@ -316,14 +321,14 @@ impl<'r> Projection<'r> {
     }
 }
 
-/// What the bare URN of the base schema names: all attributes that are in no extension.
+/// The target of the base schema's bare URN: all attributes that belong to no extension.
 const WHOLE_BASE: AttributeTarget<'static> = AttributeTarget {
     extension: None,
     attribute: None,
     sub_attribute: None,
 };
 
-/// Whether the target is this attribute, a part of it, or all of its extension.
+/// Whether the target is this attribute, a sub-attribute of it, or all of its extension.
 fn is_within(
     target: &AttributeTarget<'_>,
     extension: Option<&Extension>,
@@ -339,7 +344,7 @@ fn is_within(
     }
 }
 
-/// How the attributes that a body can hold and an answer does not show by default begin.
+/// The first bytes of each attribute that a body can hold but an answer does not show by default.
 fn hidden_members(resource_type: &ResourceType) -> Vec<String> {
     let is_hidden =
         |attribute: &&Attribute| matches!(attribute.returned, Returned::Never | Returned::Request);
@@ -352,7 +357,7 @@ fn hidden_members(resource_type: &ResourceType) -> Vec<String> {
         .collect()
 }
 
-/// The name without a value filter: `emails[type eq "work"].value` chooses `emails.value`.
+/// The name without a value filter: `emails[type eq "work"].value` selects `emails.value`.
 fn without_filter(name: &str) -> String {
     match (name.find('['), name.rfind(']')) {
         (Some(open), Some(close)) if open < close => {

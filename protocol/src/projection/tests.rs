@@ -148,7 +148,7 @@ fn stored_text_is_spliced_unless_it_holds_what_is_hidden() {
         Value::Object(body()),
         false,
     );
-    // What no body holds need not be cut out of one.
+    // An attribute that no body holds does not have to be cut out of one.
     for (excluded, expected) in [
         (&["groups"][..], true),
         (
@@ -175,7 +175,7 @@ fn stored_text_is_spliced_unless_it_holds_what_is_hidden() {
     );
 }
 
-/// What is shown of a resource with one attribute of each kind, without `schemas` and `id`.
+/// The shown part of a resource with one attribute of each kind, without `schemas` and `id`.
 fn everything(attributes: &[&str], excluded: &[&str], written: &[&str]) -> Value {
     let registry = crate::resource::tests::registry();
     let resource_type = registry.resource_type("Everything").unwrap();
@@ -193,7 +193,7 @@ fn everything(attributes: &[&str], excluded: &[&str], written: &[&str]) -> Value
     Value::Object(shown)
 }
 
-/// What is always shown, and this.
+/// The attributes that are always shown, and these.
 fn always_and(more: Value) -> Value {
     let mut shown = json!({"always": "a", EXTENSION: {"shown": "s"}});
     let more = more.as_object().unwrap().clone();
@@ -268,7 +268,7 @@ proptest! {
     }
 }
 
-/// A stored body with data of a schema that the type has lost is not spliced as it is.
+/// A stored body with data of a schema that the type has lost is not spliced.
 #[test]
 fn what_no_schema_defines_is_not_shown() {
     let mut stored = body();
@@ -290,7 +290,7 @@ fn what_no_schema_defines_is_not_shown() {
     assert_eq!(projection.apply(stored), expected);
 }
 
-/// However many names there are, an attribute is looked for among the type's own.
+/// The cost of a projection grows with the attributes of the type, not with the names of the request.
 #[test]
 fn names_are_resolved_once() {
     let names: Vec<_> = ["emails.type", "EMAILS.TYPE", "nosuch", "name"].repeat(200);
@@ -326,7 +326,7 @@ fn an_array_that_is_empty_is_shown_and_one_that_becomes_empty_is_not() {
     );
 }
 
-/// A value of some shape under some name, whether or not the schema allows it.
+/// A value of any shape under any name, allowed by the schema or not.
 fn any_member() -> impl Strategy<Value = (String, Value)> {
     let name = prop_oneof![
         Just("schemas"),

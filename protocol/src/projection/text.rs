@@ -1,7 +1,7 @@
-//! Projection from text to text: what an answer shows whole is copied as it stands in the stored body.
+//! Projection from text to text: a member that is shown whole is copied from the stored body.
 //!
-//! A page of a hundred resources is projected in one pass over each body. No value is built of what is
-//! copied or left out.
+//! A page of a hundred resources is projected in one pass over each body. No value is built for
+//! members that are copied or left out.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ use crate::json::{self, Name};
 use crate::message::push_string;
 use crate::schema::{Attribute, Extension, ResourceType};
 
-/// What an answer holds of a stored body, as [`Projection::apply`] says it, from text to text.
+/// Projects the text of a stored body, with the same result as [`Projection::apply`].
 ///
 /// **Shape**: `body` is a compact JSON object as `serde_json` writes it, and so is the result.
 ///
 /// # Errors
-/// `Internal`: a stored body that is no JSON object is a fault of ours.
+/// `Internal` if the stored body is not a JSON object, which is a fault of the service.
 pub fn project_text(projection: &Projection<'_>, body: &str) -> Result<String> {
     let mut out = String::with_capacity(body.len());
     let object = TextProjector {
@@ -40,25 +40,25 @@ pub fn project_text(projection: &Projection<'_>, body: &str) -> Result<String> {
     Ok(out)
 }
 
-/// What becomes of one member of an object.
+/// What the projection does to one member of an object.
 #[derive(Debug, Clone)]
 enum Fate {
-    /// It is left out.
+    /// The member is left out.
     Hidden,
-    /// It is shown as it is.
+    /// The member is copied.
     Whole,
     /// `schemas`: the URNs of schemas that the type has are shown.
     Schemas,
-    /// The container of an extension, and what is shown of it.
+    /// The container of an extension; only some of its members may be shown.
     Container(Fates),
-    /// A complex attribute, and which of its parts are shown.
+    /// A complex attribute; only some of its sub-attributes may be shown.
     Parts(Fates),
 }
 
 static HIDDEN: Fate = Fate::Hidden;
 
-/// What becomes of the members of an object, by name, in the order of the schema. A member that is not
-/// in the list is hidden.
+/// What the projection does to the members of an object, by name, in the order of the schema. A member
+/// that is not in the list is hidden.
 #[derive(Debug, Clone)]
 pub(super) struct Fates(Vec<(Box<str>, Fate)>);
 
@@ -103,8 +103,8 @@ impl Fates {
         Self(fates.collect())
     }
 
-    /// What becomes of the member of that name, in any case. Members come in the order of the schema, so
-    /// the search begins behind the one that was found last, at `next`.
+    /// What the projection does to the member of this name, in any case. Members come in the order of
+    /// the schema, so the search begins after `next`, where the last one was found.
     fn find(&self, name: &str, next: &mut usize) -> &Fate {
         let (before, behind) = self.0.split_at_checked(*next).unwrap_or((&self.0, &[]));
         let behind = (*next..).zip(behind);
@@ -126,7 +126,7 @@ impl Fates {
     }
 }
 
-/// What a value is, whose members are shown or hidden.
+/// The kind of a value whose members are shown or hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ValueKind {
     /// A resource.
@@ -139,19 +139,19 @@ enum ValueKind {
     Element,
 }
 
-/// Writes what is shown of one value, and tells whether that is anything.
+/// Writes the shown part of one value. The result says whether anything was written.
 struct TextProjector<'p, 'o> {
     resource_type: &'p ResourceType,
     kind: ValueKind,
-    /// What becomes of its members.
+    /// What the projection does to its members.
     fates: &'p Fates,
-    /// What is written before an element, if anything of it is shown.
+    /// The text that is written before the first shown member.
     opening: &'static str,
     out: &'o mut String,
 }
 
 impl<'p> TextProjector<'p, '_> {
-    /// The same for a value inside this one.
+    /// The projector of a value inside this one.
     fn inner(&mut self, kind: ValueKind, fates: &'p Fates) -> TextProjector<'p, '_> {
         TextProjector {
             resource_type: self.resource_type,
@@ -172,7 +172,7 @@ impl<'p> TextProjector<'p, '_> {
         self.out.push(':');
     }
 
-    /// Writes a member of which something may be shown.
+    /// Writes a member that may be shown in part.
     fn inside<'de, A: MapAccess<'de>>(
         &mut self,
         (start, name): (usize, &str),
@@ -257,7 +257,7 @@ impl<'de> Visitor<'de> for TextProjector<'_, '_> {
         }
         match (self.out.len() > start, is_empty) {
             (true, _) => self.out.push(']'),
-            // An empty array is an answer: a group without members shows it.
+            // An empty array is shown: a group without members has one.
             (false, true) => self.out.push_str("[]"),
             (false, false) => return Ok(false),
         }
@@ -292,7 +292,7 @@ impl<'de> Visitor<'de> for TextProjector<'_, '_> {
 /// Writes the URNs of schemas that the type has.
 fn push_schemas(schemas: &RawValue, resource_type: &ResourceType, out: &mut String) {
     let Ok(urns) = serde_json::from_str::<Vec<&RawValue>>(schemas.get()) else {
-        // It is no array, so there is nothing to choose from.
+        // It is not an array of URNs, so nothing can be left out.
         out.push_str(schemas.get());
         return;
     };

@@ -1,5 +1,5 @@
-//! Where an attribute's value stands in a canonical body: beside the others, or in the container of
-//! its extension (RFC 7643 §3.3).
+//! Where a canonical body holds an attribute's value: at the top, or in the container of its extension
+//! (RFC 7643 §3.3).
 
 use serde_json::{Map, Value};
 
@@ -22,7 +22,7 @@ pub(crate) fn scope<'b>(
     }
 }
 
-/// The same to write to; an extension's container is made when it is not there.
+/// The same object, to be changed. The container of an extension is created if it is missing.
 pub(crate) fn scope_mut<'b>(
     body: &'b mut Map<String, Value>,
     extension: Option<&Extension>,
@@ -51,7 +51,7 @@ pub(crate) fn get<'b>(
     scope(body, extension)?.get(attribute.name())
 }
 
-/// The value of an attribute, to be changed where it stands.
+/// The value of an attribute, to be changed in place.
 pub(crate) fn get_mut<'b>(
     body: &'b mut Map<String, Value>,
     extension: Option<&Extension>,
@@ -64,7 +64,7 @@ pub(crate) fn get_mut<'b>(
     scope.get_mut(attribute.name())
 }
 
-/// Takes the value of an attribute out, to be put back.
+/// Takes the value of an attribute out of the body, to be put back later.
 pub(crate) fn take(
     body: &mut Map<String, Value>,
     extension: Option<&Extension>,

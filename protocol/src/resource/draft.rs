@@ -1,4 +1,5 @@
-//! What a POST or PUT body says, split into the body to store and what is stored elsewhere.
+//! Reads the body of a POST or PUT and divides it into the body to store and the parts stored
+//! elsewhere.
 
 use std::collections::BTreeSet;
 
@@ -19,31 +20,31 @@ use crate::schema::{
     Attribute, AttributeTarget, Extension, Mutability, Registry, ResourceType, Returned,
 };
 
-/// What the body is for.
+/// The operation that the body belongs to.
 #[derive(Debug, Clone, Copy)]
 pub enum DraftKind<'a> {
-    /// A new resource, with the id that it gets.
+    /// A new resource.
     Create {
-        /// The id.
+        /// The id that it gets.
         id: &'a str,
     },
-    /// The new state of a resource.
+    /// The replacement of a resource.
     Replace {
-        /// Its present state.
+        /// The resource as it is stored now.
         existing: &'a Resource,
     },
 }
 
-/// A request body, read.
+/// The content of a request body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
     /// The resource to store.
     pub resource: Resource,
-    /// The members that the body lists; `None` when it does not speak of them.
+    /// The members that the body lists; `None` when it does not name `members`.
     pub members: Option<Vec<MemberValue>>,
-    /// What becomes of the password; `None` when the body does not speak of it.
+    /// The change of the password; `None` when the body does not name it.
     pub password: Option<PasswordChange>,
-    /// The attributes with `returned: request` that the body gave, for the answer
+    /// The attributes with `returned: request` that the body names, which the answer shows
     /// ([`Projection::after_write`](crate::projection::Projection::after_write)).
     pub written: Vec<String>,
 }
@@ -104,11 +105,11 @@ pub(super) fn read(
     })
 }
 
-/// A draft in the making.
+/// A draft while the body is read.
 struct Drafting<'a, 'r> {
     values: ValueReader<'a, 'r>,
     body: Map<String, Value>,
-    /// The attributes that the request speaks of, with a value or without.
+    /// The attributes that the request names, with or without a value.
     given: Vec<&'a Attribute>,
     members: Option<Vec<MemberValue>>,
     password: Option<PasswordChange>,
@@ -154,7 +155,7 @@ impl<'a> Drafting<'a, '_> {
         self.given.push(attribute);
         self.written.extend(requested_paths(target));
         if self.values.resource_type.is_detached(attribute) {
-            // A client that read no members may send null for them, which is to say nothing.
+            // A client that did not read the members may send null for them, so null changes nothing.
             if !value.is_null() {
                 self.members = Some(members(&mut self.values, attribute, value, place)?);
             }
@@ -169,7 +170,7 @@ impl<'a> Drafting<'a, '_> {
         Ok(())
     }
 
-    /// A member such as `name.givenName`.
+    /// A member whose name is a path, such as `name.givenName`.
     fn part(
         &mut self,
         extension: Option<&Extension>,
@@ -193,7 +194,7 @@ impl<'a> Drafting<'a, '_> {
         Ok(())
     }
 
-    /// A required attribute that is not part of the body is there all the same.
+    /// Checks that a required attribute that is stored outside the body has a value.
     fn check_outside(&self) -> Result<()> {
         let resource_type = self.values.resource_type;
         let missing = resource_type.attributes().find(|(_, attribute)| {
@@ -212,7 +213,7 @@ impl<'a> Drafting<'a, '_> {
     }
 }
 
-/// The full notation of what the target has that is returned on request only.
+/// The full names of those attributes of the target that are returned on request only.
 pub(crate) fn requested_paths(target: AttributeTarget<'_>) -> Vec<String> {
     let Some(attribute) = target.attribute else {
         return Vec::new();

@@ -10,10 +10,11 @@ use crate::error::{Error, Result};
 use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, DataType, Extension, Mutability, ResourceType};
 
-/// Orders a body, drops what is empty, sets `schemas`, and checks what must hold for the whole.
+/// Puts a body into canonical order, drops empty values, sets `schemas`, and checks the rules for the
+/// resource as a whole.
 ///
-/// What the type does not define stays, behind everything else. A request cannot have brought it, so
-/// it was stored when the type still had the schema or the attribute.
+/// Members that the type does not define stay, after all others. No request can have brought them:
+/// they were stored while the type still had the schema or the attribute.
 ///
 /// # Errors
 /// `InvalidValue` for a required attribute without value, or for two primary elements where the
@@ -66,13 +67,13 @@ fn move_in_order<'a>(
     }
 }
 
-/// Moves what the type does not define, in the order of its names so that it stays the same text.
+/// Moves the members that the type does not define, ordered by name, so that the text stays the same.
 fn move_rest(mut rest: Map<String, Value>, to: &mut Map<String, Value>) {
     rest.sort_keys();
     to.append(&mut rest);
 }
 
-/// A value with its elements once and its sub-attributes in order, or nothing if there is nothing in it.
+/// A value with each element once and its sub-attributes in order; `None` if nothing is left.
 fn tidy(attribute: &Attribute, value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
@@ -129,7 +130,8 @@ fn check_sub_attributes(attribute: &Attribute, element: &Value, place: Place<'_>
         .try_for_each(|sub| check_required(sub, element.get(sub.name()), place.sub(sub.name())))
 }
 
-/// A required attribute has a value, and a required string is not empty (RFC 7643 §2.2, §4.1.1).
+/// Checks that a required attribute has a value, and that a required string is not empty (RFC 7643
+/// §2.2, §4.1.1).
 fn check_required(attribute: &Attribute, value: Option<&Value>, place: Place<'_>) -> Result<()> {
     if !attribute.required || attribute.mutability == Mutability::ReadOnly {
         return Ok(());
@@ -145,8 +147,8 @@ fn check_required(attribute: &Attribute, value: Option<&Value>, place: Place<'_>
     }
 }
 
-/// One element of a multi-valued attribute is the primary one (RFC 7643 §2.4): of several the first,
-/// where the profile tolerates that there are several ([`Tolerance::SeveralPrimaries`]).
+/// Leaves at most one element primary (RFC 7643 §2.4). Of several it is the first, if the profile
+/// tolerates several ([`Tolerance::SeveralPrimaries`]).
 fn settle_primaries(
     body: &mut Map<String, Value>,
     resource_type: &ResourceType,
@@ -178,7 +180,7 @@ fn settle_primaries(
     Ok(())
 }
 
-/// `InvalidValue` for a request that marks more than one element as primary.
+/// The error of a request that marks more than one element as primary: `InvalidValue`.
 pub(crate) fn several_primaries(place: Place<'_>) -> Error {
     Error::invalid_value(format!(
         "`{place}` has more than one element with `primary` true; one is allowed"

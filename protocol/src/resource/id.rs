@@ -4,20 +4,20 @@ use std::fmt;
 
 /// A text that can be the `id` of a resource: 1 to 256 bytes.
 ///
-/// A key can be made of it. That says nothing about whether such a resource exists.
+/// A key can be made of it. Whether such a resource exists is not known here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId(String);
 
 impl ResourceId {
     const MAX_BYTES: usize = 256;
 
-    /// Takes an id; nothing if no resource can have it.
+    /// Reads an id; `None` if no resource can have it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::of(text.to_owned()).ok()
     }
 
-    /// Takes an id, or gives back the text if no resource can have it.
+    /// Takes an id, or returns the text if no resource can have it.
     ///
     /// # Errors
     /// The text.

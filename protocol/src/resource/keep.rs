@@ -1,4 +1,4 @@
-//! What a PUT leaves as it was (RFC 7644 §3.5.1).
+//! The parts of a resource that a PUT keeps (RFC 7644 §3.5.1).
 
 use std::collections::HashMap;
 
@@ -10,21 +10,21 @@ use super::{body, repeated, schemas};
 use crate::error::{Error, Result};
 use crate::schema::{Attribute, Extension, Mutability, ResourceType};
 
-/// A PUT as seen by what was there before.
+/// A PUT, and the body that it replaces.
 pub(super) struct Replacing<'a> {
-    /// The present body.
+    /// The body as it is stored now.
     pub(super) existing: &'a Map<String, Value>,
-    /// The attributes that the request speaks of.
+    /// The attributes that the request names.
     pub(super) given: &'a [&'a Attribute],
-    /// The extensions whose URN the request lists, where naming one decides whether it is replaced
+    /// The extensions that the request lists, if only listed extensions are replaced
     /// ([`put_keeps_unnamed_extensions`](crate::profile::Switches::put_keeps_unnamed_extensions)).
     pub(super) named: Option<&'a [&'a Extension]>,
 }
 
 impl Replacing<'_> {
-    /// Carries over what a PUT does not replace: read-only values, immutable ones, those that answers
-    /// do not show unless asked (write-only, `returned` `never` or `request`), extensions that the
-    /// client may not know, and what the type does not define.
+    /// Carries over the parts that a PUT does not replace: read-only and immutable values, values that
+    /// answers do not show by default (write-only, `returned` `never` or `request`), extensions that
+    /// the client may not know, and members that the type does not define.
     ///
     /// # Errors
     /// `Mutability` when the new body differs in an immutable value.
@@ -49,8 +49,8 @@ impl Replacing<'_> {
         Ok(())
     }
 
-    /// Carries over what the type does not define any more. The client cannot have read it, and it
-    /// counts again when the schema comes back.
+    /// Carries over the members that the type no longer defines. The client cannot have read them, and
+    /// they become visible again when the schema is registered again.
     fn keep_undefined(&self, replacement: &mut Map<String, Value>, resource_type: &ResourceType) {
         for (name, value) in self.existing {
             match (resource_type.extension(name), value) {
@@ -70,7 +70,7 @@ impl Replacing<'_> {
         }
     }
 
-    /// The value that stands in place of the new one, if another does.
+    /// The value that is stored instead of the new one; `None` if the new one is stored.
     fn kept(
         &self,
         extension: Option<&Extension>,
@@ -111,7 +111,7 @@ impl Replacing<'_> {
     }
 }
 
-/// Whether an answer shows nothing of a complex value, because no part of it is shown by default.
+/// Whether answers show nothing of a complex value by default.
 fn is_unseen(attribute: &Attribute, value: &Value) -> bool {
     let parts = value.as_object().filter(|_| attribute.is_complex());
     parts.is_some_and(|parts| {
@@ -120,7 +120,7 @@ fn is_unseen(attribute: &Attribute, value: &Value) -> bool {
     })
 }
 
-/// The elements of which an answer shows nothing.
+/// The elements of which answers show nothing.
 fn unseen_elements(attribute: &Attribute, old: &[Value]) -> impl Iterator<Item = Value> {
     let elements = old.iter();
     elements
@@ -128,7 +128,7 @@ fn unseen_elements(attribute: &Attribute, old: &[Value]) -> impl Iterator<Item =
         .cloned()
 }
 
-/// What a PUT that leaves out the attribute keeps of its value.
+/// The part of the old value that stays when a PUT leaves the attribute out.
 fn unseen(attribute: &Attribute, old: &Value) -> Option<Value> {
     match old {
         Value::Array(elements) => {
@@ -148,7 +148,7 @@ fn unchanged(old: &Value, new: Option<&Value>, place: Place<'_>) -> Result<()> {
     )))
 }
 
-/// The new complex value with what it keeps of the old one; nothing if that is nothing.
+/// The new complex value, with the sub-attributes that it keeps of the old one; `None` if it is empty.
 fn kept_parts(
     attribute: &Attribute,
     old: &Value,
@@ -162,16 +162,16 @@ fn kept_parts(
             all.extend(unseen_elements(attribute, old));
             Ok(Some(Value::Array(all)))
         }
-        // A single value that names another resource is another value.
+        // A single value that refers to another resource keeps nothing of the old one.
         _ if old.get("value") != new.get("value") => Ok(None),
         _ => kept_element(attribute, old, new.clone(), place).map(Some),
     }
 }
 
-/// New elements with what they keep of the old ones that they mean.
+/// New elements, each with the sub-attributes that it keeps of the old element that it means.
 ///
-/// Elements that are the same element are joined first, so that each old value is copied once at the
-/// most.
+/// New elements that are the same element are joined first, so that each old value is copied at most
+/// once.
 pub(crate) fn kept_elements(
     attribute: &Attribute,
     old: &[&Value],
@@ -194,12 +194,13 @@ pub(crate) fn kept_elements(
     elements.collect()
 }
 
-/// Whether a part that a client leaves out stays: it need not know it, or must not change it.
+/// Whether a sub-attribute that a client leaves out stays: the client may not know it, or may not
+/// change it.
 fn keeps(sub: &Attribute) -> bool {
     sub.mutability != Mutability::ReadWrite || !sub.is_shown_by_default()
 }
 
-/// A new element in place of an old one, with what it keeps of it.
+/// A new element in place of an old one, with the sub-attributes that it keeps.
 pub(crate) fn kept_element(
     attribute: &Attribute,
     old: &Value,

@@ -1,4 +1,4 @@
-//! How large a resource may be. What is larger is refused while it is read or changed, before it is
+//! How large a resource may be. A larger one is refused while it is read or changed, before it is
 //! written as text or sent anywhere.
 
 use serde_json::{Map, Value};
@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::json;
 
-/// The longest text of a resource, in bytes. DynamoDB stores items of up to 409,600 bytes; the rest is
-/// for what an item holds beside the text.
+/// The longest text of a resource, in bytes. DynamoDB stores items of up to 409,600 bytes; the
+/// difference is for the other attributes of the item.
 pub const MAX_BYTES: usize = 400_000;
 
-/// The largest number of values of one multi-valued attribute. Members of groups are not kept in the
-/// resource and have limits of their own.
+/// The largest number of values of one multi-valued attribute. Members of groups are stored elsewhere
+/// and have limits of their own.
 pub const MAX_ELEMENTS: usize = 20_000;
 
-/// Refuses a body that is longer than it may be. One that was longer before may stay as long as it was.
+/// Refuses a body that is too long. A body that was too long before may keep its length.
 ///
 /// # Errors
 /// `PayloadTooLarge` naming the limit.

@@ -11,21 +11,21 @@ use super::value::ValueReader;
 use crate::error::{Error, Result, excerpt};
 use crate::schema::Attribute;
 
-/// One member; the service computes its `$ref`, and `display` where it can.
+/// One member. The service computes its `$ref`, and its `display` where it can.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MemberValue {
-    /// The id of the resource that is a member.
+    /// The id of the member.
     pub value: ResourceId,
-    /// The name of its resource type, as the client gave it.
+    /// The name of the member's resource type, as the client gave it.
     pub kind: Option<String>,
-    /// Its name, as the client gave it.
+    /// The member's name, as the client gave it.
     pub display: Option<String>,
 }
 
 /// Reads a list of members, each id once.
 ///
-/// **Shape**: `[{"value": id, "type": …, "display": …}, …]`; a `$ref` may stand for the `value`, and
-/// where the profile tolerates it a bare string for the object.
+/// **Shape**: `[{"value": id, "type": …, "display": …}, …]`. A `$ref` may take the place of `value`.
+/// Where the profile tolerates it, a bare string may take the place of the object.
 pub(crate) fn members(
     reader: &mut ValueReader<'_, '_>,
     attribute: &Attribute,
@@ -49,7 +49,7 @@ pub(crate) fn members(
     Ok(members)
 }
 
-/// The ids of the members that a list names, without those that no resource can have.
+/// The ids of the members that a list names. Ids that no resource can have are left out.
 pub(crate) fn member_ids(
     reader: &mut ValueReader<'_, '_>,
     attribute: &Attribute,
@@ -74,25 +74,25 @@ fn listed(reader: &mut ValueReader<'_, '_>, value: Value, place: Place<'_>) -> R
     }
 }
 
-/// The error of a member that is no resource of the tenant.
+/// The error of a member that does not exist in the tenant.
 fn no_such_member(id: &str) -> Error {
     Error::invalid_value(format!(
-        "`members` names `{}`, which is no resource of this tenant",
+        "`members` names `{}`, which is not the id of a resource",
         excerpt(id)
     ))
 }
 
-/// The longest id of a resource that a request may name, in bytes: what the key of an item holds.
+/// The longest id that a request may name, in bytes. The key of an item holds no longer one.
 pub(crate) const MAX_ID_BYTES: usize = 1_024;
 
-/// Checks that a text could be the id of a member.
+/// Checks the length of a text that a request names as the id of a member.
 ///
 /// # Errors
-/// `InvalidValue` when it is empty or longer than any id.
+/// `InvalidValue` when it is empty or longer than [`MAX_ID_BYTES`].
 pub(crate) fn check_member_id(id: &str, place: Place<'_>) -> Result<()> {
     if id.is_empty() {
         return Err(Error::invalid_value(format!(
-            "An element of `{place}` has no `value`, the id of a resource"
+            "An element of `{place}` needs a `value`, which is the id of a resource"
         )));
     }
     if id.len() > MAX_ID_BYTES {
@@ -104,7 +104,7 @@ pub(crate) fn check_member_id(id: &str, place: Place<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What an element says of a member.
+/// The parts of one listed member.
 struct Parts {
     id: String,
     kind: Option<String>,

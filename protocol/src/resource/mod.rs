@@ -1,10 +1,10 @@
 //! Resources as they are stored: one canonical JSON object each (RFC 7643 §2, §3).
 //!
 //! A request body becomes canonical here: names in the schema's spelling, values of the schema's
-//! types, nothing unassigned, members in the order `schemas`, `id`, `externalId`, then the schemas'.
-//! The object holds no `meta`, no password and nothing that is kept as items of its own (`members`,
-//! `groups`); what a request says about those leaves through the [`Draft`]. Nothing in it depends on
-//! the public URL, see [`message::render`](crate::message::render).
+//! types, no unassigned values, members in the order `schemas`, `id`, `externalId`, then that of the
+//! schemas. The object holds no `meta`, no password, and no attribute that is stored as items of its
+//! own (`members`, `groups`); the [`Draft`] returns these parts of a request separately. The object
+//! does not depend on the public URL, see [`message::render`](crate::message::render).
 
 pub(crate) mod body;
 mod draft;
@@ -55,8 +55,8 @@ pub struct Resource(Map<String, Value>);
 impl Resource {
     /// Reads a POST or PUT body.
     ///
-    /// **Shape**: `{"schemas": [URN, …], "userName": …, "urn:…:User": {…}}`; read-only attributes in
-    /// it are ignored (RFC 7644 §3.3, §3.5.1). The registry tells the endpoints of referenced types.
+    /// **Shape**: `{"schemas": [URN, …], "userName": …, "urn:…:User": {…}}`. Read-only attributes in
+    /// it are ignored (RFC 7644 §3.3, §3.5.1). The registry knows the endpoints of referenced types.
     ///
     /// # Errors
     /// `InvalidValue` for a value that does not fit its attribute or a required one that is missing,
@@ -76,14 +76,14 @@ impl Resource {
     /// Reads the text that [`to_text`](Self::to_text) made.
     ///
     /// # Errors
-    /// `Internal`: stored text that is no JSON object is a fault of ours.
+    /// `Internal` if the stored text is not a JSON object, which is a fault of the service.
     pub fn from_text(text: &str) -> Result<Self> {
         serde_json::from_str(text)
             .map(Self)
             .map_err(Error::internal)
     }
 
-    /// Takes an object that is canonical already.
+    /// A resource from an object that is canonical already.
     #[must_use]
     pub fn from_canonical(body: Map<String, Value>) -> Self {
         Self(body)

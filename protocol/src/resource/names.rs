@@ -1,4 +1,4 @@
-//! The names that a request body gives its values: attributes, extension URNs, and paths.
+//! The names that a request body may give its values: attributes, extension URNs, and paths.
 
 use serde_json::{Map, Value};
 
@@ -9,10 +9,10 @@ use crate::path::AttributePath;
 use crate::profile::Tolerance;
 use crate::schema::{AttributeTarget, Extension};
 
-/// What a member of a resource body names, or nothing if the type does not define it.
+/// The target that a member of a resource body names; `None` if the type does not define it.
 ///
-/// A name with its URN in front and a name with a sub-attribute behind are for PATCH paths; as
-/// keys they are tolerated ([`Tolerance::PathKeys`]).
+/// A name that begins with a URN or ends in a sub-attribute is meant for PATCH paths. As the name of a
+/// member it is tolerated ([`Tolerance::PathKeys`]).
 pub(crate) fn target<'a>(
     values: &mut ValueReader<'a, '_>,
     key: &str,
@@ -32,7 +32,7 @@ pub(crate) fn target<'a>(
     (!is_path || values.reading.tolerates(Tolerance::PathKeys)).then_some(target)
 }
 
-/// What a member of an extension's container names.
+/// The attribute that a member of an extension's container names.
 pub(crate) fn target_within<'e>(
     values: &mut ValueReader<'_, '_>,
     extension: &'e Extension,

@@ -1,4 +1,4 @@
-//! Passwords, which never join the body.
+//! Passwords, which are never part of the body.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::schema::{Attribute, Mutability};
 
-/// A client's password, prepared as RFC 8265 §4.2 (OpaqueString) wants; it shows itself nowhere.
+/// A client's password, prepared as RFC 8265 §4.2 (OpaqueString) demands. Its debug form hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
@@ -17,11 +17,11 @@ impl Password {
     /// Prepares a password.
     ///
     /// # Errors
-    /// `InvalidValue` when it is empty or holds what no password may hold.
+    /// `InvalidValue` when it is empty or holds a character that passwords may not hold.
     pub fn prepare(text: &str) -> Result<Self> {
         match OpaqueString::enforce(text) {
             Ok(prepared) => Ok(Self(prepared.into_owned())),
-            // The cause may quote the password, so it goes nowhere.
+            // The cause may quote the password, so it is dropped.
             Err(_) => Err(Error::invalid_value(
                 "`password` is empty or holds a control or unassigned character (RFC 8265 section 4.2)",
             )),
@@ -41,17 +41,17 @@ impl fmt::Debug for Password {
     }
 }
 
-/// What a request does to a resource's password.
+/// The change of a resource's password by a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PasswordChange {
-    /// It is this one now.
+    /// The resource gets this password.
     Set(Password),
-    /// There is none any more.
+    /// The resource has no password any more.
     Clear,
 }
 
 impl PasswordChange {
-    /// Reads the value of a `password`, canonical or unassigned.
+    /// Reads the value of `password`, which is canonical or unassigned.
     pub(crate) fn read(value: Option<Value>) -> Result<Self> {
         match value {
             Some(Value::String(text)) => Password::prepare(&text).map(Self::Set),

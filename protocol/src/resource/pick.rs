@@ -1,4 +1,4 @@
-//! Some members of a stored body.
+//! Reads a few members of a stored body.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::json::Name;
 
-/// The members of a stored body with these names, in the order of the body. No value is built of the
-/// others.
+/// The members of a stored body whose names are wanted, in the order of the body. No values are built
+/// for the others.
 ///
 /// # Errors
-/// `Internal`: stored text that is no JSON object is a fault of ours.
+/// `Internal` if the stored text is not a JSON object, which is a fault of the service.
 pub fn pick(body: &str, is_wanted: impl Fn(&str) -> bool) -> Result<Map<String, Value>> {
     let mut deserializer = serde_json::Deserializer::from_str(body);
     deserializer

@@ -26,7 +26,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A place that has only a name.
+    /// A place with only a name.
     pub(crate) fn named(name: &'a str) -> Self {
         Self {
             urn: None,
@@ -35,7 +35,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Whether this is that part of a core attribute, both in the schema's spelling.
+    /// Whether this is that sub-attribute of that core attribute, both in the schema's spelling.
     pub(super) fn is_part(self, outer: &str, name: &str) -> bool {
         self.urn.is_none() && self.outer == Some(outer) && self.name == name
     }

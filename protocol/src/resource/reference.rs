@@ -1,8 +1,8 @@
 //! References that the service maintains: the `$ref` beside a `value` that names a resource.
 //!
-//! A body is stored without anything that depends on the public URL, so its references are relative
-//! to the SCIM root, `Users/2819c223` (RFC 7643 §2.3.7), and made absolute where an answer is
-//! rendered ([`message::render`](crate::message::render)).
+//! A stored body does not depend on the public URL. So its references are relative to the SCIM root,
+//! `Users/2819c223` (RFC 7643 §2.3.7), and become absolute where an answer is rendered
+//! ([`message::render`](crate::message::render)).
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -10,14 +10,14 @@ use serde_json::{Map, Value};
 use crate::json;
 use crate::schema::{Attribute, DataType, Mutability, Registry};
 
-/// Everything but the unreserved characters of RFC 3986 §2.3.
+/// All characters but the unreserved ones of RFC 3986 §2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// The reference to a resource as it is stored: its endpoint and id.
+/// The stored form of a reference to a resource: its endpoint and id.
 #[must_use]
 pub fn relative_reference(endpoint: &str, id: &str) -> String {
     format!("{endpoint}/{}", utf8_percent_encode(id, SEGMENT))
@@ -29,7 +29,7 @@ pub fn location(base_url: &str, endpoint: &str, id: &str) -> String {
     format!("{base_url}/{}", relative_reference(endpoint, id))
 }
 
-/// Whether the service maintains this sub-attribute: a `$ref` to resources beside their `value`.
+/// Whether the service maintains this sub-attribute: a `$ref` to a resource, beside a `value`.
 pub(crate) fn is_maintained(attribute: &Attribute, sub: &Attribute) -> bool {
     sub.name == "$ref"
         && sub.kind == DataType::Reference
@@ -37,7 +37,7 @@ pub(crate) fn is_maintained(attribute: &Attribute, sub: &Attribute) -> bool {
         && attribute.sub_attribute("value").is_some()
 }
 
-/// Whether a reference of this type leads to resources.
+/// Whether a reference of this type refers to resources.
 pub(crate) fn names_resources(reference_type: &str) -> bool {
     !reference_type.eq_ignore_ascii_case("external") && !reference_type.eq_ignore_ascii_case("uri")
 }
@@ -53,8 +53,8 @@ fn maintained(attribute: &Attribute) -> Option<&Attribute> {
         .filter(|sub| is_maintained(attribute, sub))
 }
 
-/// Takes a maintained `$ref` out of a client's object: the `value` sub-attribute and the id that the
-/// reference ends in.
+/// Takes a maintained `$ref` out of a client's object; returns the `value` sub-attribute, and the id
+/// at the end of the reference.
 pub(crate) fn take_referred<'a>(
     attribute: &'a Attribute,
     object: &mut Map<String, Value>,
@@ -65,7 +65,7 @@ pub(crate) fn take_referred<'a>(
     Some((attribute.sub_attribute("value")?, id))
 }
 
-/// The id that a reference's path ends in, whatever its root and version segment.
+/// The id at the end of a reference's path, with any root and version segment before it.
 pub(crate) fn referred_id(reference: &str) -> Option<String> {
     let path = reference.split(['?', '#']).next()?;
     let segment = path.trim_end_matches('/').rsplit('/').next()?;
@@ -73,7 +73,7 @@ pub(crate) fn referred_id(reference: &str) -> Option<String> {
     (!id.is_empty()).then(|| id.into_owned())
 }
 
-/// Sets the maintained `$ref` by the object's `value`, or takes it away when there is none.
+/// Sets the maintained `$ref` according to the object's `value`, or removes it if there is no `value`.
 pub(crate) fn settle(attribute: &Attribute, object: &mut Map<String, Value>, registry: &Registry) {
     let Some(sub) = maintained(attribute) else {
         return;
@@ -89,7 +89,7 @@ pub(crate) fn settle(attribute: &Attribute, object: &mut Map<String, Value>, reg
         Some(reference) => {
             object.insert(sub.name().to_owned(), Value::String(reference));
         }
-        // A read-only name is the name of what `value` names; alone it says nothing.
+        // A read-only name is the name of the resource in `value`. Without `value` it means nothing.
         None => {
             object.shift_remove(sub.name());
             drop_read_only(attribute, object);
@@ -97,7 +97,7 @@ pub(crate) fn settle(attribute: &Attribute, object: &mut Map<String, Value>, reg
     }
 }
 
-/// Drops what the service or a client said about the resource that the object named.
+/// Drops the read-only sub-attributes, which describe the resource that the object referred to before.
 pub(crate) fn drop_read_only(attribute: &Attribute, object: &mut Map<String, Value>) {
     object.retain(|name, _| {
         let sub = attribute.sub_attribute(name);
@@ -105,7 +105,7 @@ pub(crate) fn drop_read_only(attribute: &Attribute, object: &mut Map<String, Val
     });
 }
 
-/// The endpoint of the type that the object's `type` names, else of the first reference type.
+/// The endpoint of the type that the object's `type` names, or of the first reference type.
 fn endpoint<'r>(
     sub: &Attribute,
     object: &Map<String, Value>,

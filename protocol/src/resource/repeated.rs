@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::schema::Attribute;
 
-/// What an element is known by: its `type` and `value`, else all of it.
+/// A text that identifies an element: its `type` and `value`, or all of it if it has no `value`.
 ///
-/// Case counts where the schema says so. An element without `type` is not the same as one with.
+/// Case counts where the schema says so. An element without `type` differs from one with a `type`.
 pub(crate) fn identity(attribute: &Attribute, element: &Value) -> String {
     let kind = element
         .get("type")
@@ -21,7 +21,7 @@ pub(crate) fn identity(attribute: &Attribute, element: &Value) -> String {
     )
 }
 
-/// What an element is known by whatever its `type`: its `value`, else all of it.
+/// A text that identifies an element regardless of its `type`: its `value`, or all of it.
 pub(crate) fn value_identity(attribute: &Attribute, element: &Value) -> String {
     match element.get("value") {
         Some(value) => folded(attribute.sub_attribute("value"), value),
@@ -29,7 +29,7 @@ pub(crate) fn value_identity(attribute: &Attribute, element: &Value) -> String {
     }
 }
 
-/// The text of a value, in one case where case does not count.
+/// The text of a value, folded where case does not count.
 fn folded(attribute: Option<&Attribute>, value: &Value) -> String {
     let text = value.to_string();
     match attribute {
@@ -38,7 +38,7 @@ fn folded(attribute: Option<&Attribute>, value: &Value) -> String {
     }
 }
 
-/// Each element once; what a later copy has in addition joins the first.
+/// Keeps each element once. The first copy gains what only a later copy has.
 pub(crate) fn collapse(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value> {
     if elements.len() < 2 {
         return elements;
@@ -58,7 +58,7 @@ pub(crate) fn collapse(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value
     collapsed
 }
 
-/// Adds what only the copy has, and keeps the sub-attributes in the schema's order.
+/// Adds the sub-attributes that only the copy has, and keeps them in the schema's order.
 fn fill_gaps(attribute: &Attribute, first: &mut Map<String, Value>, copy: Map<String, Value>) {
     for (name, value) in copy {
         first.entry(name).or_insert(value);

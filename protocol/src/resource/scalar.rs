@@ -18,8 +18,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The value as it is stored, which is as it was sent but for booleans in strings, and for numbers and
-/// booleans where text belongs.
+/// The value as it is stored. It is stored as it was sent, except for booleans in strings, and for
+/// numbers and booleans in place of text.
 ///
 /// `canonicalValues` are suggestions and not checked (RFC 7643 §7).
 pub(super) fn read(
@@ -92,8 +92,8 @@ fn check_text(
 /// The longest unique text, in bytes.
 const MAX_NAME_BYTES: usize = 1_024;
 
-/// A text that only one resource may have, such as `userName`, is a name that people read and type: it
-/// holds no control characters, not only blanks, and ends somewhere.
+/// Checks a text that only one resource may have, such as `userName`. People read and type such a
+/// name, so it has no control characters, is not blank, and has a bounded length.
 fn check_name(attribute: &Attribute, text: &str, place: Place<'_>) -> Result<()> {
     if attribute.uniqueness == Uniqueness::None || attribute.kind != DataType::String {
         return Ok(());
@@ -106,15 +106,15 @@ fn check_name(attribute: &Attribute, text: &str, place: Place<'_>) -> Result<()>
     } else if text.chars().any(char::is_control) {
         "holds a control character, which is not allowed".to_owned()
     } else if !text.is_empty() && text.trim().is_empty() {
-        "holds nothing but blanks; another character is required".to_owned()
+        "holds only blanks; another character is required".to_owned()
     } else {
         return Ok(());
     };
     Err(Error::invalid_value(format!("`{place}` {fault}")))
 }
 
-/// The country of an address is a code of two letters (RFC 7643 §4.1.2, ISO 3166-1), where the profile
-/// holds to that.
+/// Checks that the country of an address is a code of two letters (RFC 7643 §4.1.2, ISO 3166-1),
+/// unless the profile tolerates more.
 fn check_country(text: &str, place: Place<'_>, reading: &mut Reading<'_>) -> Result<()> {
     let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
     let is_country = place.is_part("addresses", "country");
@@ -126,7 +126,7 @@ fn check_country(text: &str, place: Place<'_>, reading: &mut Reading<'_>) -> Res
     )))
 }
 
-/// Whether the text may be an absolute or relative URI, letters beyond ASCII included (RFC 3987).
+/// Whether the text can be an absolute or relative URI; letters beyond ASCII are allowed (RFC 3987).
 fn is_reference(text: &str) -> bool {
     let bytes = text.as_bytes();
     let escapes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%');

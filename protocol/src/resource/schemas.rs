@@ -1,4 +1,4 @@
-//! `schemas`: which URNs a request may list, and which a resource does list (RFC 7643 §3, §3.3).
+//! `schemas`: the URNs that a request may list, and those that a resource has (RFC 7643 §3, §3.3).
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::json::{self, kind_of};
 use crate::profile::Tolerance;
 use crate::schema::{Extension, ResourceType};
 
-/// Takes `schemas` out of a request body and checks it; the answer is the extensions it lists.
+/// Takes `schemas` out of a request body and checks it; returns the extensions that it lists.
 pub(crate) fn take<'a>(
     values: &mut ValueReader<'a, '_>,
     body: &mut Map<String, Value>,
@@ -25,7 +25,7 @@ pub(crate) fn take<'a>(
     Ok(extensions)
 }
 
-/// Whether a list of URNs names the base schema, and the extensions it names, each once.
+/// Whether a list of URNs has the base schema, and the extensions in it, each once.
 pub(crate) fn listed<'a>(
     values: &mut ValueReader<'a, '_>,
     value: Value,
@@ -59,7 +59,7 @@ fn unknown_schema(values: &mut ValueReader<'_, '_>, urn: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid_syntax(format!(
-        "`schemas` lists `{}`, which is no schema of {}; allowed are {}",
+        "`schemas` lists `{}`, which is not a schema of {}; allowed are {}",
         excerpt(urn),
         values.resource_type.name,
         allowed(values.resource_type).join(", ")

@@ -220,7 +220,8 @@ fn every_shape_is_checked() {
     );
 }
 
-/// The default profile reads this as that, by these tolerances; the others refuse it.
+/// The default profile reads `more` as `expected`, using these tolerances; the other profiles refuse
+/// it.
 fn tolerated(more: Value, expected: Value, fired: &str) {
     let case = Case::new("User", Profile::Default);
     let (draft, used) = case.read(user(more.clone()), DraftKind::Create { id: "1" });
@@ -493,7 +494,7 @@ fn blank_text_is_no_value() {
         strict.unwrap().password,
         Some(PasswordChange::Set(_))
     ));
-    // Other text is what it is, blank or not.
+    // Other attributes keep their text, blank or not.
     let draft = case.create(user(json!({"displayName": " "}))).unwrap();
     assert_eq!(draft.resource.body()["displayName"], json!(" "));
 }
@@ -539,7 +540,7 @@ fn references_may_be_any_text_and_text_may_be_a_number() {
         let draft = case.create(user(json!({"title": "t", "userName": lost})));
         assert!(draft.is_err(), "{lost}");
     }
-    // What is no text stays what it is.
+    // A number where binary belongs is not read as text.
     refused(
         case.create(user(json!({"x509Certificates": [{"value": 7}]}))),
         ErrorKind::InvalidValue,
@@ -721,7 +722,7 @@ fn a_put_replaces_what_the_client_can_know() {
     assert_eq!(with("request", json!("s")).unwrap().written, ["request"]);
 }
 
-/// What an answer does not show unless it is asked for survives a PUT of that answer.
+/// Attributes that answers show only on request survive a PUT of an answer.
 #[test]
 fn a_put_of_what_a_get_showed_changes_nothing() {
     let case = Case::new("Everything", Profile::Default);
@@ -752,7 +753,7 @@ fn a_put_of_what_a_get_showed_changes_nothing() {
     }
 }
 
-/// A type that has lost a schema: what was stored under it stays, unseen, until it comes back.
+/// When a type has lost a schema, the data under it stays, unseen, until the schema comes back.
 #[test]
 fn data_of_a_schema_that_is_gone_stays() {
     const GONE: &str = "urn:example:schemas:extension:Gone";

@@ -1,7 +1,8 @@
-//! What real clients write where a value belongs: one function for each tolerance.
+//! The values that real clients send in place of the right ones: one function for each tolerance.
 //!
-//! Each asks the profile only when the request needs it, so that the log tells which clients depend
-//! on which leniency. Without the tolerance the value is left as it is, and refused where it is read.
+//! Each function asks the profile only when the request needs the tolerance, so that the log shows
+//! which clients depend on it. Without the tolerance the value is left as it is, and refused where it
+//! is read.
 
 use std::collections::HashSet;
 
@@ -14,11 +15,11 @@ use crate::json;
 use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, DataType};
 
-/// Entra ID writes app role assignments as JSON documents inside strings; nothing else does, and
-/// entitlements may rightly hold such text.
+/// The attribute in which Entra ID writes app role assignments as JSON documents inside strings. Other
+/// attributes, such as entitlements, may rightly hold such text.
 const JSON_IN_STRING_ATTRIBUTE: &str = "roles";
 
-/// What SCIM 1.1 calls the `value` of a manager.
+/// The name that SCIM 1.1 gives to the `value` of a manager.
 pub(crate) const MANAGER_ID: &str = "managerId";
 
 /// [`Tolerance::StringBooleans`]: `"True"` is `true`.
@@ -56,15 +57,16 @@ pub(crate) fn unwrapped_single(
     }
 }
 
-/// [`Tolerance::UnwrappedMultiValue`]: a single value stands for an array of one.
+/// [`Tolerance::UnwrappedMultiValue`]: a single value is read as an array of one.
 pub(super) fn single_for_many(reading: &mut Reading<'_>) -> bool {
     reading.tolerates(Tolerance::UnwrappedMultiValue)
 }
 
-/// [`Tolerance::NumberForText`]: a number or a boolean where text belongs is the text that spells it.
+/// [`Tolerance::NumberForText`]: a number or a boolean in place of text is read as the text that
+/// spells it.
 ///
-/// A number with a fraction, an exponent or more than 64 bits is not given back as the client wrote
-/// it, so it is no text.
+/// A number with a fraction, an exponent or more than 64 bits is refused, because its spelling is not
+/// known any more.
 pub(super) fn spelled_text(
     reading: &mut Reading<'_>,
     kind: DataType,
@@ -79,7 +81,7 @@ pub(super) fn spelled_text(
     (takes_text && reading.tolerates(Tolerance::NumberForText)).then_some(text)
 }
 
-/// [`Tolerance::BlankText`]: blank text for a reference or a password is no value.
+/// [`Tolerance::BlankText`]: blank text for a reference or a password is read as no value.
 ///
 /// # Errors
 /// `InvalidValue` where the profile does not tolerate it.
@@ -93,7 +95,8 @@ pub(super) fn is_blank(
         return Ok(false);
     }
     if is_password(attribute) {
-        // RFC 8265 lets a password be blanks, so what is not tolerated is left to its own check.
+        // RFC 8265 allows a password of blanks, so without the tolerance the check of passwords
+        // decides.
         return Ok(reading.tolerates(Tolerance::BlankText));
     }
     if attribute.kind != DataType::Reference {
@@ -103,7 +106,7 @@ pub(super) fn is_blank(
 }
 
 /// [`Tolerance::BlankText`]: a blank `value` of a complex attribute, such as `manager.value` or
-/// `emails.value`, is no value.
+/// `emails.value`, is read as no value.
 ///
 /// # Errors
 /// `InvalidValue` where the profile does not tolerate it.
@@ -136,8 +139,8 @@ fn check_blank_tolerated(reading: &mut Reading<'_>, place: Place<'_>) -> Result<
     )))
 }
 
-/// [`Tolerance::JsonInString`] and [`Tolerance::BareComplexValue`]: a string, or a number that spells
-/// one ([`Tolerance::NumberForText`]), where an object belongs.
+/// [`Tolerance::JsonInString`] and [`Tolerance::BareComplexValue`]: a string in place of an object, or
+/// a number that spells a string ([`Tolerance::NumberForText`]).
 pub(super) fn spelled_out(reading: &mut Reading<'_>, attribute: &Attribute, value: Value) -> Value {
     match value {
         Value::String(text) => match json_object(reading, attribute, &text) {
@@ -173,14 +176,14 @@ fn takes_text(attribute: &Attribute) -> bool {
     })
 }
 
-/// [`Tolerance::JsonInString`] inside `value`: what the document spells out wins over what stands
-/// beside it, and what it leaves out stays.
+/// [`Tolerance::JsonInString`] inside `value`: the members of the document replace those of the
+/// object; members that only the object has stay.
 pub(super) fn decode_value(
     reading: &mut Reading<'_>,
     attribute: &Attribute,
     object: &mut Map<String, Value>,
 ) {
-    // Each round replaces a string by a part of itself, so this ends.
+    // Each round replaces a string by a part of itself, so the loop ends.
     while let Some(decoded) = json::get(object, "value")
         .and_then(Value::as_str)
         .and_then(|text| json_object(reading, attribute, text))
@@ -191,7 +194,7 @@ pub(super) fn decode_value(
     }
 }
 
-/// The JSON object with a `value` that a string of app role assignments spells out.
+/// The JSON object with a `value` that is written in a string of app role assignments.
 fn json_object(
     reading: &mut Reading<'_>,
     attribute: &Attribute,
@@ -245,14 +248,14 @@ pub(super) fn rename_manager_id(
     }
 }
 
-/// [`Tolerance::MemberType`]: a `type` that names no resource type is as if it were not there.
+/// [`Tolerance::MemberType`]: a `type` that names no resource type is ignored.
 pub(super) fn member_type(reading: &mut Reading<'_>, name: String) -> Option<String> {
     let says_nothing = name.trim().is_empty() || name.eq_ignore_ascii_case("direct");
     (!says_nothing || !reading.tolerates(Tolerance::MemberType)).then_some(name)
 }
 
 /// [`Tolerance::ReferenceDisplay`]: the read-only name beside a reference, such as
-/// `manager.displayName`, is what the client gave until a lookup knows better.
+/// `manager.displayName`, keeps the client's text until the service looks the name up.
 pub(super) fn keeps_reference_display(
     reading: &mut Reading<'_>,
     attribute: &Attribute,

@@ -1,4 +1,4 @@
-//! Values as an attribute's definition wants them: spelling, types and shape (RFC 7643 §2.3–§2.5).
+//! Reads values by their attribute's definition: spelling, types and shape (RFC 7643 §2.3–§2.5).
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::error::{Error, Result, excerpt};
 use crate::profile::{Reading, Tolerance};
 use crate::schema::{Attribute, Mutability, Registry, ResourceType};
 
-/// Reads the values of one request; unassigned comes back as `None` (RFC 7643 §2.5).
+/// Reads the values of one request. An unassigned value becomes `None` (RFC 7643 §2.5).
 pub(crate) struct ValueReader<'a, 'r> {
     pub(crate) resource_type: &'a ResourceType,
     pub(crate) registry: &'a Registry,
     pub(crate) reading: &'a mut Reading<'r>,
 }
 
-/// The sub-attributes that one object names, in its order, each with its value or unassigned.
+/// The sub-attributes that one object names, in its order, each with its value; `None` for unassigned.
 pub(crate) type SubValues<'a> = Vec<(&'a Attribute, Option<Value>)>;
 
 impl ValueReader<'_, '_> {
@@ -67,7 +67,7 @@ impl ValueReader<'_, '_> {
         Ok(elements)
     }
 
-    /// A single value where an array belongs.
+    /// Reads a single value in place of an array.
     pub(crate) fn single_for_many(&mut self, value: Value, place: Place<'_>) -> Result<Value> {
         if tolerance::single_for_many(self.reading) {
             return Ok(value);
@@ -96,7 +96,8 @@ impl ValueReader<'_, '_> {
         for (sub, value) in self.sub_values(attribute, object, place)? {
             match value {
                 Some(value) => complex.insert(sub.name().to_owned(), value),
-                // Left out, such a part keeps its value; the null is dropped when the write is finished.
+                // If the null were dropped here, the sub-attribute would keep its value. It is dropped
+                // when the write is finished.
                 None if !sub.is_shown_by_default() => {
                     complex.insert(sub.name().to_owned(), Value::Null)
                 }
@@ -107,7 +108,7 @@ impl ValueReader<'_, '_> {
         Ok((!complex.is_empty()).then_some(Value::Object(complex)))
     }
 
-    /// The object that a complex value is written as.
+    /// Reads the object of a complex value.
     pub(crate) fn object(
         &mut self,
         attribute: &Attribute,
@@ -121,10 +122,11 @@ impl ValueReader<'_, '_> {
         }
     }
 
-    /// The sub-attributes that an object gives a client's value for.
+    /// The sub-attributes of an object that the client may set.
     ///
-    /// Read-only ones are left out (RFC 7644 §3.5.1), as is the `$ref` that the service maintains; of
-    /// a `$ref` that stands alone the last segment is the `value`.
+    /// Read-only ones are left out (RFC 7644 §3.5.1), and so is the `$ref` that the service maintains.
+    /// If the object has `$ref` without `value`, the last segment of the reference becomes the
+    /// `value`.
     pub(crate) fn sub_values<'a>(
         &mut self,
         attribute: &'a Attribute,
@@ -156,8 +158,8 @@ impl ValueReader<'_, '_> {
 
     /// Puts the sub-attributes that an object names into a complex value; the others stay.
     ///
-    /// What the service or a client said about the resource that `value` named before goes when
-    /// `value` changes.
+    /// When `value` changes, the read-only sub-attributes are dropped, because they describe the
+    /// resource that `value` named before.
     pub(crate) fn merge(
         &mut self,
         attribute: &Attribute,
@@ -184,7 +186,7 @@ impl ValueReader<'_, '_> {
         Ok(())
     }
 
-    /// Passes over a name that nobody defined, or refuses it.
+    /// Ignores a name that no schema defines where that is tolerated, or refuses it.
     pub(crate) fn unknown(&mut self, name: &dyn fmt::Display) -> Result<()> {
         if self.reading.tolerates(Tolerance::UnknownAttributes) {
             return Ok(());
@@ -197,7 +199,7 @@ impl ValueReader<'_, '_> {
     }
 }
 
-/// Whether a client's value for this sub-attribute counts.
+/// Whether a client may set this sub-attribute.
 fn is_given_by_client(
     reading: &mut Reading<'_>,
     attribute: &Attribute,
@@ -227,7 +229,7 @@ fn check_immutable(
     Ok(())
 }
 
-/// Whether the value means that there is none: `null` or `[]` (RFC 7643 §2.5).
+/// Whether the value means that the attribute is unassigned: `null` or `[]` (RFC 7643 §2.5).
 pub(crate) fn is_unassigned(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -13,23 +13,25 @@ pub struct Attribute {
     pub multi_valued: bool,
     /// Whether a resource must have a value.
     pub required: bool,
-    /// Suggested values (RFC 7643 §7: a provider may restrict to them; this one does not).
+    /// Suggested values. RFC 7643 §7 allows a provider to restrict values to them; this one does not.
     pub canonical_values: Vec<String>,
-    /// Whether case matters in comparisons.
+    /// Whether comparisons consider case.
     pub case_exact: bool,
-    /// Who may write it and when.
+    /// Who may write the attribute, and when.
     pub mutability: Mutability,
-    /// When answers hold it.
+    /// When answers show the attribute.
     pub returned: Returned,
     /// Whether two resources may share a value.
     pub uniqueness: Uniqueness,
-    /// What a reference may point at: resource type names, `external` or `uri`.
+    /// The targets that a reference may have: names of resource types, `external` or `uri`.
     pub reference_types: Vec<String>,
-    /// The parts of a complex attribute; empty for every other kind.
+    /// The sub-attributes of a complex attribute; empty for other types.
     pub sub_attributes: Vec<Attribute>,
-    /// Whether a query on it has an index (our keyword `indexed` in a registered schema).
+    /// Whether queries have an index on it (the keyword `indexed` of this service in a registered
+    /// schema).
     pub indexed: bool,
-    /// Whether a filter on it must stay out of URLs (our keyword `sensitive`; RFC 7644 §7.5.2).
+    /// Whether a filter on it must not appear in a URL (the keyword `sensitive` of this service; RFC
+    /// 7644 §7.5.2).
     pub sensitive: bool,
 }
 
@@ -52,8 +54,8 @@ impl Attribute {
         self.kind == DataType::Complex
     }
 
-    /// Whether an answer shows the value if the request does not name the attribute. A client cannot
-    /// know any other value, so a PUT that leaves it out does not clear it.
+    /// Whether answers show the value if the request does not name the attribute. A client does not
+    /// know a value that is not shown, so a PUT that leaves it out does not clear it.
     #[must_use]
     pub fn is_shown_by_default(&self) -> bool {
         self.mutability != Mutability::WriteOnly
@@ -92,7 +94,7 @@ impl DataType {
         ("binary", Self::Binary),
         ("reference", Self::Reference),
         ("complex", Self::Complex),
-        // The spelling in a schema of RFC 9944.
+        // The name in the schemas of RFC 9944.
         ("bool", Self::Boolean),
     ];
 
@@ -108,7 +110,7 @@ impl DataType {
 pub struct Collation {
     /// The data type.
     pub kind: DataType,
-    /// Whether case matters; only strings ask.
+    /// Whether case counts; it matters for strings only.
     pub case_exact: bool,
 }
 
@@ -121,7 +123,7 @@ impl From<&Attribute> for Collation {
     }
 }
 
-/// Who may write an attribute and when (RFC 7643 §7).
+/// Who may write an attribute, and when (RFC 7643 §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mutability {
     /// Only the service.
@@ -130,7 +132,7 @@ pub enum Mutability {
     ReadWrite,
     /// The client, once.
     Immutable,
-    /// The client, at any time; nobody reads it.
+    /// The client, at any time; it is never read.
     WriteOnly,
 }
 
@@ -149,14 +151,14 @@ impl Mutability {
     }
 }
 
-/// When an answer holds an attribute (RFC 7643 §7).
+/// When answers show an attribute (RFC 7643 §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Returned {
-    /// In every answer, whatever was asked for.
+    /// In every answer, whatever the request names.
     Always,
-    /// In none.
+    /// In no answer.
     Never,
-    /// Unless the request asks otherwise.
+    /// Unless the request excludes it or names others.
     Default,
     /// Only when the request names it, or has just written it.
     Request,
@@ -178,7 +180,7 @@ pub enum Uniqueness {
     None,
     /// Not inside one tenant.
     Server,
-    /// Not anywhere; kept inside one tenant, which is as far as this service can tell.
+    /// Nowhere. It is enforced inside one tenant, since this service knows no other provider's values.
     Global,
 }
 
@@ -187,7 +189,7 @@ impl Uniqueness {
         ("none", Self::None),
         ("server", Self::Server),
         ("global", Self::Global),
-        // In schemas of RFC 9944: of one maker or one enterprise, which this service knows nothing of.
+        // RFC 9944: unique for one maker or one enterprise, which this service does not know.
         ("manufacturer", Self::None),
         ("enterprise", Self::None),
     ];

@@ -1,4 +1,4 @@
-//! Paths whose meaning is known: the member names that lead from a resource to a value.
+//! Resolved paths: the names of the members that lead from a resource to a value.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use serde_json::{Map, Value};
 use super::attribute::{Attribute, Collation, DataType};
 use super::target::AttributeTarget;
 
-/// A way from a resource, or from an element of a multi-valued attribute, to the values of one
-/// attribute, in the schema's spelling. Arrays on the way stand for each of their elements.
+/// A path from a resource, or from an element of a multi-valued attribute, to the values of one
+/// attribute, in the schema's spelling. An array on the path means each of its elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundPath {
-    /// Member names: an extension's URN, the attribute, the sub-attribute; none for an element that
-    /// is the value itself.
+    /// The names of the members: an extension's URN, the attribute, the sub-attribute. Empty for an
+    /// element that is the value itself.
     steps: Vec<Box<str>>,
     /// Whether the last name is that of a sub-attribute.
     ends_below: bool,
-    /// The full notation.
+    /// The full name.
     index_path: Box<str>,
     /// How the values at the end are compared.
     collation: Collation,
@@ -48,8 +48,8 @@ impl BoundPath {
         }
     }
 
-    /// The path inside an element of an attribute whose full notation is `parent`: to the
-    /// sub-attribute, or to the element itself where that is no object.
+    /// The path inside an element of an attribute whose full name is `parent`: to the sub-attribute,
+    /// or to the element itself if it is not an object.
     pub(crate) fn in_element(
         attribute: &Attribute,
         parent: &str,
@@ -69,21 +69,20 @@ impl BoundPath {
         }
     }
 
-    /// The attribute in full notation, equal to the `path` of its [`Index`](super::Index) if it has
-    /// one:
-    /// `userName`, `emails.value`, `urn:…:User:employeeNumber`.
+    /// The full name of the attribute: `userName`, `emails.value`, `urn:…:User:employeeNumber`. If it
+    /// has an [`Index`](super::Index), the index has the same `path`.
     #[must_use]
     pub fn index_path(&self) -> &str {
         &self.index_path
     }
 
-    /// The member of the resource in which the path begins: an attribute, or an extension's URN.
+    /// The member of the resource that the path begins with: an attribute, or an extension's URN.
     #[must_use]
     pub fn member(&self) -> &str {
         self.steps.first().map_or("", |step| step)
     }
 
-    /// The sub-attribute that the path ends in; nothing for a path to an attribute, or to an extension.
+    /// The sub-attribute that the path ends in; `None` if it ends in an attribute or an extension.
     #[must_use]
     pub fn sub_attribute(&self) -> Option<&str> {
         self.steps
@@ -98,8 +97,8 @@ impl BoundPath {
         self.collation
     }
 
-    /// The value that a sorted list goes by: at every array on the way, of the element whose `primary`
-    /// is true, else of the first.
+    /// The value that a list is sorted by: at every array on the path, that of the element whose
+    /// `primary` is true, or else of the first element.
     pub(crate) fn first<'v>(&self, resource: &'v Map<String, Value>) -> Option<&'v Value> {
         let (step, rest) = self.steps.split_first()?;
         let mut value = preferred(resource.get(&**step)?)?;
@@ -109,13 +108,13 @@ impl BoundPath {
         Some(value)
     }
 
-    /// Whether a test holds for any value at the end. Where there is none, because a parent, the
-    /// member or all elements are missing, it is asked with nothing.
+    /// Whether a test is true for any value at the end of the path. If there is no value, because a
+    /// parent, the member or all elements are missing, the test is called with `None`.
     pub(crate) fn any<'v>(&self, start: PathRoot<'v>, test: &mut Test<'v, '_>) -> bool {
         any_from(start, &self.steps, test)
     }
 
-    /// As [`any`](Self::any), with what a missing value stands for.
+    /// As [`any`](Self::any), but a missing `primary` counts as `false`.
     pub(crate) fn any_or_default<'v>(&self, start: PathRoot<'v>, test: &mut Test<'v, '_>) -> bool {
         let (false_if_missing, steps) = (self.false_if_missing, self.steps.split_last());
         let (true, Some((last, parents))) = (false_if_missing, steps) else {
@@ -131,7 +130,7 @@ impl BoundPath {
     }
 }
 
-/// What a path starts from.
+/// The value that a path starts from.
 #[derive(Clone, Copy)]
 pub(crate) enum PathRoot<'v> {
     /// A resource.
@@ -140,7 +139,7 @@ pub(crate) enum PathRoot<'v> {
     Element(&'v Value),
 }
 
-/// A question about a value, or about its absence.
+/// A test of a value, or of its absence.
 pub(crate) type Test<'v, 't> = dyn FnMut(Option<&'v Value>) -> bool + 't;
 
 fn any_from<'v>(start: PathRoot<'v>, steps: &[Box<str>], test: &mut Test<'v, '_>) -> bool {
@@ -171,7 +170,7 @@ const WHOLE: Collation = Collation {
     case_exact: false,
 };
 
-/// The element of an array that stands for all of them; any other value is its own.
+/// The element of an array to sort by; any other value itself.
 fn preferred(value: &Value) -> Option<&Value> {
     let Value::Array(elements) = value else {
         return Some(value);

@@ -1,4 +1,4 @@
-//! The indexes of a resource type: which attributes its resources are found by.
+//! The indexes of a resource type: the attributes by which its resources can be looked up.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use super::bound_path::BoundPath;
 use super::target::AttributeTarget;
 use super::{Extension, Schema};
 
-/// An attribute whose values the store keeps as keys beside the resource.
+/// An attribute whose values the store keeps as index entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// The way to the values.
+    /// The path to the values.
     pub values: BoundPath,
-    /// Whether a value belongs to one resource at the most.
+    /// Whether at most one resource may have a value.
     pub unique: bool,
-    /// Whether every resource has its entries, so that queries can rely on them.
+    /// Whether every resource has its entries, so that queries may use them.
     pub state: IndexState,
     /// Whether a resource can have more than one value.
     pub multi_valued: bool,
@@ -23,8 +23,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// The path of the index that a tenant's switch adds: one entry for each resource, under the hour
-    /// of its last change, so that it moves once an hour at the most.
+    /// The path of the index that a tenant's switch adds. A resource has one entry, under the hour of
+    /// its last change, so its entry moves at most once an hour.
     pub const LAST_MODIFIED: &str = "meta.lastModified";
 
     /// The index on the attribute that a target leads to.
@@ -41,37 +41,37 @@ impl Index {
         }
     }
 
-    /// The attribute's full notation, with the URN for extension attributes: `emails.value`.
+    /// The full name of the attribute, with the URN for extension attributes: `emails.value`.
     #[must_use]
     pub fn path(&self) -> &str {
         self.values.index_path()
     }
 
-    /// Whether the keys are the hours in which the values are, which have no finer order.
+    /// Whether the keys are the hours of the values. Inside an hour the entries have no order.
     #[must_use]
     pub fn is_by_hour(&self) -> bool {
         self.path() == Self::LAST_MODIFIED
     }
 
-    /// Whether reads can go by the index: it holds every resource, and its values tell resources apart.
-    /// Booleans tell so little apart that reading by them saves nothing.
+    /// Whether queries use the index: it must hold every resource, and must not be on a boolean, whose
+    /// two values select too little to save anything.
     pub(super) fn serves_reads(&self) -> bool {
         self.state == IndexState::Active && self.values.collation().kind != DataType::Boolean
     }
 }
 
-/// How far an index is.
+/// Whether an index is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum IndexState {
-    /// Writers maintain it, but resources from before it was registered may lack entries.
+    /// Writers maintain it, but resources that are older than the index may lack entries.
     Building,
     /// Every resource has its entries.
     #[default]
     Active,
 }
 
-/// What resources are looked up by, unique attributes first: what the schemas make unique or mark as
-/// `indexed`, and the attributes with these paths, if the type has them.
+/// The indexes of a type, unique attributes first: the attributes that the schemas make unique or mark
+/// as `indexed`, and those with these paths.
 pub(super) fn indexes(
     common: &[Attribute],
     schema: &Schema,
@@ -101,7 +101,7 @@ pub(super) fn common_index(common: &[Attribute], path: &str) -> Option<Arc<Index
     found.map(|target| Arc::new(Index::of(&target, false)))
 }
 
-/// The index that an attribute's definition asks for.
+/// The index on an attribute, if its definition asks for one.
 fn by_schema(target: &AttributeTarget<'_>) -> Option<Index> {
     let leaf = target.leaf()?;
     let unique = leaf.uniqueness != Uniqueness::None && !leaf.is_complex();

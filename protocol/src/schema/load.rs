@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::name::AttributeName;
 use crate::urn;
 
-/// A schema describes real things; these bounds keep one from describing a denial of service.
+/// The largest number of attributes of a schema. Without a bound, a schema could be made to exhaust
+/// the service.
 const MAX_ATTRIBUTES: usize = 500;
 
 /// See [`Schema::from_json`].
@@ -23,7 +24,7 @@ pub(super) fn schema(value: &Value) -> Result<Schema> {
     published
         .entry("schemas")
         .or_insert_with(|| json!([urn::SCHEMA]));
-    // RFC 9944 has an extension that only marks a resource and leaves them out.
+    // RFC 9944 has an extension without attributes, which only marks a resource.
     let listed = published.entry("attributes").or_insert_with(|| json!([]));
     let listed = listed
         .as_array_mut()
@@ -43,7 +44,7 @@ pub(super) fn schema(value: &Value) -> Result<Schema> {
     })
 }
 
-/// Reads a list of attributes in which complex ones may nest `levels` deep.
+/// Reads a list of attributes; complex ones may nest `levels` deep.
 fn attributes(listed: &mut [Value], within: &str, levels: u8) -> Result<Vec<Attribute>> {
     if listed.len() > MAX_ATTRIBUTES {
         return Err(Error::invalid_value(format!(
@@ -65,7 +66,8 @@ fn attributes(listed: &mut [Value], within: &str, levels: u8) -> Result<Vec<Attr
     Ok(attributes)
 }
 
-/// Reads one attribute and fills in, in place, each characteristic that was left out (RFC 7643 §2.2).
+/// Reads one attribute, and adds to its definition each characteristic that was left out (RFC 7643
+/// §2.2).
 fn attribute(value: &mut Value, within: &str, levels: u8) -> Result<Attribute> {
     let source = value.as_object_mut().ok_or_else(|| {
         Error::invalid_value(format!("An attribute of {within} is not a JSON object"))
@@ -73,7 +75,7 @@ fn attribute(value: &mut Value, within: &str, levels: u8) -> Result<Attribute> {
     let name = text(source, "name", &format!("An attribute of {within}"))?;
     let name = AttributeName::parse(&name).ok_or_else(|| {
         Error::invalid_value(format!(
-            "`{name}` in {within} is no attribute name (RFC 7643 section 2.1)"
+            "`{name}` in {within} is not an attribute name (RFC 7643 section 2.1)"
         ))
     })?;
     let within = format!("`{name}` in {within}");
@@ -108,7 +110,8 @@ fn attribute(value: &mut Value, within: &str, levels: u8) -> Result<Attribute> {
         multi_valued,
         required,
         canonical_values,
-        // Binary values and references are case exact whatever a schema says (RFC 7643 §2.3.6, §2.3.7).
+        // Binary values and references are case exact, whatever a schema says (RFC 7643 §2.3.6,
+        // §2.3.7).
         case_exact: case_exact || exact_by_kind,
         mutability,
         returned,
@@ -179,7 +182,7 @@ fn flag(source: &mut Map<String, Value>, key: &str, default: bool, owner: &str) 
         .ok_or_else(|| Error::invalid_value(format!("`{key}` of {owner} is not true or false")))
 }
 
-/// A keyword in any case; what is published is the keyword as the service reads it.
+/// Reads a keyword in any case, and replaces it by the spelling of the service.
 fn choice<T: Copy + PartialEq>(
     source: &mut Map<String, Value>,
     key: &str,

@@ -1,8 +1,8 @@
 //! Schemas and resource types as data (RFC 7643 §2.2, §6, §7).
 //!
-//! Everything that the rest of the project knows about `User`, `Group` or a tenant's own type it
-//! reads from here: names, types, mutability, visibility, uniqueness, indexes. There is no code for
-//! one resource type beside the code for all.
+//! All that the rest of the project knows about `User`, `Group` or a tenant's own type is read from
+//! here: names, types, mutability, visibility, uniqueness, indexes. The code is the same for every
+//! resource type.
 
 mod attribute;
 mod bound_path;
@@ -36,19 +36,19 @@ pub struct Schema {
     pub id: String,
     /// The name for people.
     pub name: String,
-    /// The attributes in published order.
+    /// The attributes, in the order in which they are published.
     pub attributes: Vec<Attribute>,
-    /// The published form: what was registered, vendor keywords included, with every characteristic
-    /// that was left out filled in.
+    /// The published form: the registered document with the keywords of its vendor, and with every
+    /// characteristic that it left out.
     pub published: Map<String, Value>,
 }
 
 /// An extension of a resource type (RFC 7643 §3.3, §6).
 #[derive(Debug, Clone)]
 pub struct Extension {
-    /// The extension's schema; its URN keys the container in the resource.
+    /// The schema of the extension. Its URN is the name of the container in the resource.
     pub schema: Arc<Schema>,
-    /// Whether every resource of the type must carry it.
+    /// Whether every resource of the type must have the extension.
     pub required: bool,
 }
 
@@ -58,7 +58,7 @@ impl Schema {
     /// **Shape**: `{"id": URN, "name": …, "attributes": [{"name": …, "type": …}, …]}`.
     ///
     /// # Errors
-    /// `InvalidValue` naming the attribute and the characteristic that breaks RFC 7643 §7.
+    /// `InvalidValue` naming the attribute and the characteristic that violates RFC 7643 §7.
     pub fn from_json(value: &Value) -> crate::Result<Self> {
         load::schema(value)
     }

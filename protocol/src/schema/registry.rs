@@ -33,8 +33,8 @@ const BUILTIN_SCHEMAS: [&str; 11] = [
 /// The resource types that every tenant has, with their storage flags.
 const BUILTIN_RESOURCE_TYPES: &str = include_str!("builtin/resource-types.json");
 
-/// The definitions of `schemas`, `id`, `externalId` and `meta` (RFC 7643 §3.1), which win over what
-/// any schema says of these names.
+/// The definitions of `schemas`, `id`, `externalId` and `meta` (RFC 7643 §3.1). They replace the
+/// definitions that a schema has for these names.
 const COMMON_ATTRIBUTES: &str = include_str!("builtin/common.json");
 
 /// Endpoints that belong to the protocol (RFC 7644 §3.2, Table 2).
@@ -49,7 +49,7 @@ const RESERVED_ENDPOINTS: [&str; 8] = [
     ".search",
 ];
 
-/// Everything that can be stored and how: schemas by URN and resource types by endpoint.
+/// The schemas by URN and the resource types by endpoint that a tenant can store.
 #[derive(Debug, Clone)]
 pub struct Registry {
     schemas: Vec<Arc<Schema>>,
@@ -58,12 +58,12 @@ pub struct Registry {
     memberships: MembershipSlots,
 }
 
-/// Where the types are that groups are made of.
+/// The positions of the types that groups and their members have.
 #[derive(Debug, Clone, Default)]
 struct MembershipSlots {
     /// The type whose resources have members.
     group: Option<usize>,
-    /// The type of members that do not say theirs.
+    /// The type of members whose `type` the client leaves out.
     default: Option<usize>,
     /// The types whose resources can be members, in order of registration.
     members: Vec<usize>,
@@ -86,7 +86,8 @@ impl MembershipSlots {
     }
 }
 
-/// One entry of `builtin/resource-types.json`: the published form, and what it does not say.
+/// One entry of `builtin/resource-types.json`: the published form, and the flags that it does not
+/// publish.
 #[derive(Deserialize)]
 struct BuiltinType {
     #[serde(rename = "resourceType")]
@@ -99,7 +100,7 @@ struct BuiltinType {
     yields: bool,
 }
 
-/// What is known of a resource type beside its published form.
+/// The properties of a resource type that its published form does not show.
 struct Flags {
     indexed: Vec<String>,
     membership: Option<MembershipAttribute>,
@@ -119,7 +120,7 @@ static COMMON: LazyLock<Arc<[Attribute]>> = LazyLock::new(|| {
 });
 
 impl Registry {
-    /// What every tenant starts with: User, Group, Device and Role with their extensions.
+    /// The registry that every tenant starts with: User, Group, Device and Role with their extensions.
     #[must_use]
     pub fn builtin() -> &'static Self {
         &BUILTIN
@@ -153,7 +154,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// A type that is described by one of the built-in schemas and is not among the resource types.
+    /// A type that is described by a built-in schema but is not one of the resource types.
     pub(crate) fn described_type(name: &str, endpoint: &str, urn: &str) -> Option<ResourceType> {
         let schema = Self::builtin().schema(urn)?;
         Some(ResourceType {
@@ -169,17 +170,17 @@ impl Registry {
         })
     }
 
-    /// The built-in schema that a Schema resource publishes again, if it does that.
+    /// The built-in schema that a Schema resource publishes again, if it does.
     #[must_use]
     pub fn republished(value: &Value) -> Option<&'static Schema> {
         let id = value.get("id").and_then(Value::as_str)?;
         Self::builtin().schema(id).map(Arc::as_ref)
     }
 
-    /// Adds a schema. A built-in one that is published again gains the keywords of its publisher.
+    /// Adds a schema. A built-in schema that is published again gains the keywords of its publisher.
     ///
     /// # Errors
-    /// `InvalidValue` when it breaks RFC 7643 §7, or when a built-in schema would change; `Uniqueness`
+    /// `InvalidValue` when it violates RFC 7643 §7, or would change a built-in schema; `Uniqueness`
     /// when the URN is taken.
     pub fn add_schema(&mut self, value: &Value) -> Result<()> {
         match Self::republished(value) {
@@ -201,7 +202,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Puts another publication of a schema into its place, also in the resource types that have it.
+    /// Replaces a schema by another publication of it, also in the resource types that have it.
     fn publish(&mut self, schema: Schema) {
         let schema = Arc::new(schema);
         let known = self.schemas.iter_mut();
@@ -223,13 +224,13 @@ impl Registry {
         }
     }
 
-    /// Adds a resource type of the tenant's own; its schemas must be there already. A type with the
-    /// name, endpoint and base schema of a registered one replaces it, which is how an extension joins
-    /// `User`.
+    /// Adds a resource type of the tenant. Its schemas must be registered before. A type with the
+    /// name, endpoint and base schema of a registered one replaces it; this is how `User` gets another
+    /// extension.
     ///
-    /// The built-in Device also gives way to a type of that name and endpoint with another base schema,
-    /// such as RFC 9944's; the answer is then the type that went. A resource of the old type would not
-    /// fit the new one, so the caller must see that the tenant has none.
+    /// The built-in Device may also be replaced by a type of its name and endpoint with another base
+    /// schema, such as that of RFC 9944. The replaced type is then returned. Its resources would not
+    /// fit the new one, so the caller must check that the tenant has none.
     ///
     /// **Shape**: `{"name": …, "endpoint": "/…", "schema": URN, "schemaExtensions": [{"schema": URN,
     /// "required": false}]}` (RFC 7643 §6).
@@ -295,8 +296,8 @@ impl Registry {
         Ok(old)
     }
 
-    /// Puts a type into its slot: the slot of the type it replaces, or a new one. The answer is the
-    /// type that gave way to another base schema.
+    /// Puts a type into the slot of the type that it replaces, or into a new one. Returns the replaced
+    /// type if that had another base schema.
     fn place(&mut self, resource_type: ResourceType) -> Result<Option<Arc<ResourceType>>> {
         let taken = self.resource_types.iter().position(|other| {
             other.endpoint.eq_ignore_ascii_case(&resource_type.endpoint)
@@ -327,8 +328,8 @@ impl Registry {
         Ok(Some(old))
     }
 
-    /// Adds the index on the times of the last changes to those types that `wanted` says. Types
-    /// whose resources change beside their bodies never have it.
+    /// Adds the index on the times of the last changes to the types for which `wanted` is true. A type
+    /// whose resources change without a change of their bodies never has it.
     pub fn index_last_modified(&mut self, wanted: impl Fn(&ResourceType) -> bool) {
         for slot in &mut self.resource_types {
             let has_it = slot.indexes.iter().any(|index| index.is_by_hour());
@@ -339,8 +340,8 @@ impl Registry {
         }
     }
 
-    /// Says of an index that not every resource has its entries yet. An index that does not exist is
-    /// passed over.
+    /// Marks an index as incomplete: not every resource has its entries yet. An index that does not
+    /// exist is ignored.
     pub fn mark_building(&mut self, resource_type: &str, path: &str) {
         let Some(slot) = self
             .resource_types
@@ -358,7 +359,7 @@ impl Registry {
         }
     }
 
-    /// Says of every index that not every resource has its entries yet.
+    /// Marks every index as incomplete.
     pub fn mark_all_building(&mut self) {
         for slot in &mut self.resource_types {
             for index in &mut Arc::make_mut(slot).indexes {
@@ -376,7 +377,7 @@ impl Registry {
         let urn = source.get(key).and_then(Value::as_str).unwrap_or_default();
         self.schema(urn).cloned().ok_or_else(|| {
             Error::invalid_value(format!(
-                "`{key}` of {owner} is `{urn}`, which is no registered schema"
+                "`{key}` of {owner} is `{urn}`, which is not a registered schema"
             ))
         })
     }
@@ -430,8 +431,8 @@ impl Registry {
             .find(|resource_type| resource_type.name == name)
     }
 
-    /// The resource type served at that path segment, in any case: no two endpoints differ by case
-    /// alone. Whether another case than the endpoint's own is tolerated is for the caller to ask.
+    /// The resource type at this path segment, in any case: no two endpoints differ by case alone. The
+    /// caller decides whether another spelling than the endpoint's own is tolerated.
     #[must_use]
     pub fn at_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
         let exact = self.by_endpoint.get(endpoint);
@@ -452,7 +453,7 @@ impl Registry {
         slots.filter_map(|slot| self.in_slot(*slot))
     }
 
-    /// The type of members that do not say theirs.
+    /// The type of members whose `type` the client leaves out.
     #[must_use]
     pub fn default_member_type(&self) -> Option<&ResourceType> {
         self.in_slot(self.memberships.default?)
@@ -501,7 +502,7 @@ fn endpoint(source: &Map<String, Value>, owner: &str) -> Result<String> {
     Ok(endpoint.to_owned())
 }
 
-/// The published form with what RFC 7643 §6 requires of a ResourceType resource.
+/// The published form, with everything that RFC 7643 §6 requires of a ResourceType resource.
 fn complete(source: &Map<String, Value>, name: &str, endpoint: &str) -> Map<String, Value> {
     let mut published = Map::new();
     published.insert("schemas".into(), json!([urn::RESOURCE_TYPE]));

@@ -1,4 +1,4 @@
-//! A resource type: a base schema, its extensions, and what the service keeps beside the body.
+//! A resource type: a base schema, its extensions, and how the service stores its resources.
 
 use std::sync::Arc;
 
@@ -21,22 +21,22 @@ pub struct ResourceType {
     pub extensions: Vec<Extension>,
     /// `schemas`, `id`, `externalId` and `meta` (RFC 7643 §3.1), the same for every type.
     pub common: Arc<[Attribute]>,
-    /// What can be looked up by key, unique attributes first.
+    /// The indexes, those on unique attributes first.
     pub indexes: Vec<Arc<Index>>,
-    /// The attribute whose values are kept outside the body, if there is one.
+    /// The attribute whose values are stored outside the body, if the type has one.
     pub membership: Option<MembershipAttribute>,
-    /// Whether a tenant's own type may take this one's name and endpoint.
+    /// Whether a tenant's own type may replace this one, although its base schema is another.
     pub yields: bool,
-    /// The published form: what was registered, vendor keywords included.
+    /// The published form: the registered document with the keywords of its vendor.
     pub published: Map<String, Value>,
 }
 
-/// An attribute that the service keeps outside the body, as items of its own.
+/// An attribute that the service stores outside the body, as items of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MembershipAttribute {
     /// Written by clients: `members` of a Group.
     Members,
-    /// Computed from others' members: `groups` of a User.
+    /// Computed from the members of groups: `groups` of a User.
     MemberOf,
 }
 
@@ -74,7 +74,7 @@ impl ResourceType {
         self.schema.id.eq_ignore_ascii_case(urn) || self.extension(urn).is_some()
     }
 
-    /// The one extension that has an attribute of this name, if exactly one has.
+    /// The extension and attribute of this name, if exactly one extension has one.
     pub(crate) fn sole_extension_with(&self, name: &str) -> Option<(&Extension, &Attribute)> {
         let mut found = self
             .extensions
@@ -84,8 +84,8 @@ impl ResourceType {
         found.next().is_none().then_some(first)
     }
 
-    /// The one single-valued complex attribute of the base schema that has a sub-attribute of this name,
-    /// with that sub-attribute, if exactly one has.
+    /// The attribute and sub-attribute of this name, if exactly one single-valued complex attribute of
+    /// the base schema has a sub-attribute of this name.
     pub(crate) fn sole_part(&self, name: &str) -> Option<(&Attribute, &Attribute)> {
         let mut found = self
             .schema
@@ -114,11 +114,11 @@ impl ResourceType {
         core.chain(extended)
     }
 
-    /// Splits a path's text at the longest registered URN it begins with: that extension (or none for
-    /// the base schema), and what follows the separator.
+    /// Splits the text of a path at the longest registered URN that it begins with. Returns the
+    /// extension (`None` for the base schema) and the text after the separator.
     ///
-    /// `urn:…:enterprise:2.0:User:manager.value` gives the extension and `manager.value`; the bare
-    /// URN gives an empty rest. A dot instead of the last colon is accepted, as some clients send it.
+    /// `urn:…:enterprise:2.0:User:manager.value` gives the extension and `manager.value`; the bare URN
+    /// gives an empty text. A dot is accepted in place of the last colon, as some clients send it.
     pub(crate) fn split_urn<'t>(&self, text: &'t str) -> Option<(Option<&Extension>, &'t str)> {
         let base = std::iter::once((None, &self.schema.id));
         let extended = self
@@ -137,8 +137,8 @@ impl ResourceType {
             .map(|(extension, _, rest)| (extension, rest))
     }
 
-    /// The index of the attribute with that full notation, if it has one that reads can go by: one that
-    /// holds every resource, and whose values are not booleans.
+    /// The index on the attribute with this full name, if queries may use it: it holds every resource,
+    /// and its values are not booleans.
     #[must_use]
     pub fn index(&self, path: &str) -> Option<&Arc<Index>> {
         self.indexes
@@ -146,14 +146,14 @@ impl ResourceType {
             .find(|index| index.path() == path && index.serves_reads())
     }
 
-    /// Whether a resource changes with its body only. Where members change beside it, its index
-    /// entries do not tell when it was changed last.
+    /// Whether every change of a resource is a change of its body. The members of a group change
+    /// without it, so the group's index entries do not show when it was changed last.
     #[must_use]
     pub fn changes_by_body(&self) -> bool {
         self.membership != Some(MembershipAttribute::Members)
     }
 
-    /// Whether the attribute is kept outside the body.
+    /// Whether the attribute is stored outside the body.
     #[must_use]
     pub fn is_detached(&self, attribute: &Attribute) -> bool {
         self.membership

@@ -1,14 +1,14 @@
-//! Later forms of a registered schema: what may change while there are resources.
+//! Changes of a registered schema that are allowed while there are resources.
 
 use super::{Attribute, Schema};
 use crate::error::{Error, Result};
 
-/// Checks that every resource that fits a schema fits `next`, and is found as before. Attributes
-/// may come, an index may come, and what is said of an attribute to people and in answers may
-/// change.
+/// Checks that every resource that fits a schema also fits `next`, and is still found by its indexes.
+/// Attributes and indexes may be added. Descriptions, and the characteristics that only concern
+/// answers, may change.
 ///
 /// # Errors
-/// `InvalidValue` naming the attribute and the characteristic that has to stay.
+/// `InvalidValue` naming the attribute and the characteristic that must not change.
 pub fn check_successor(schema: &Schema, next: &Schema) -> Result<()> {
     check_list("", &schema.attributes, &next.attributes)
 }
@@ -21,7 +21,7 @@ fn check_list(parent: &str, before: &[Attribute], after: &[Attribute]) -> Result
             None => {
                 return Err(refused(
                     &path,
-                    "is missing; resources may have a value of it",
+                    "is missing, but resources may have a value of it",
                 ));
             }
         }
@@ -32,7 +32,7 @@ fn check_list(parent: &str, before: &[Attribute], after: &[Attribute]) -> Result
             let path = format!("{parent}{}", new.name());
             Err(refused(
                 &path,
-                "is new and `required`; resources have no value of it",
+                "is new and `required`, but resources have no value of it",
             ))
         }
         None => Ok(()),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_resources_do_not_feel_may_change() {
+    fn a_change_that_keeps_resources_valid_is_allowed() {
         check(|_| {}, None);
         check(|after| after[0]["indexed"] = json!(true), None);
         check(
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_resources_would_feel_may_not() {
+    fn a_change_that_could_invalidate_resources_is_refused() {
         check(|after| after[0]["name"] = json!("Number"), Some("`name`"));
         check(
             |after| after[0]["mutability"] = json!("readOnly"),

@@ -1,23 +1,23 @@
-//! Where a path leads inside a resource type.
+//! The attribute that a path leads to in a resource type.
 
 use std::fmt;
 
 use super::Extension;
 use super::attribute::Attribute;
 
-/// Where an attribute path leads inside a resource type.
+/// The attribute or sub-attribute that a path leads to in a resource type.
 #[derive(Debug, Clone, Copy)]
 pub struct AttributeTarget<'r> {
     /// The extension whose container holds the attribute; `None` for core and common attributes.
     pub extension: Option<&'r Extension>,
-    /// The attribute; `None` when the path is an extension's bare URN, which means all of it.
+    /// The attribute; `None` when the path is the bare URN of an extension, which means all of it.
     pub attribute: Option<&'r Attribute>,
     /// The sub-attribute, when the path names one.
     pub sub_attribute: Option<&'r Attribute>,
 }
 
 impl<'r> AttributeTarget<'r> {
-    /// The definition of what the path names last: sub-attribute, else attribute.
+    /// The definition of the last name in the path: of the sub-attribute, or else of the attribute.
     #[must_use]
     pub fn leaf(&self) -> Option<&'r Attribute> {
         self.sub_attribute.or(self.attribute)
@@ -25,7 +25,7 @@ impl<'r> AttributeTarget<'r> {
 }
 
 impl fmt::Display for AttributeTarget<'_> {
-    /// The full notation: `urn:…:attribute.sub`, without a URN for core attributes.
+    /// Writes the full name: `urn:…:attribute.sub`, without URN for core attributes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(extension) = self.extension {
             f.write_str(&extension.schema.id)?;

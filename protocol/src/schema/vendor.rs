@@ -1,26 +1,26 @@
 //! A built-in schema registered again: the service's own definition with a vendor's keywords.
 //!
-//! Some APIs publish keywords of their own in the standard schemas, such as Ironclad's
-//! `"mapping": {"type": "direct", "key": "employeeNumber"}`. They say nothing to this service, so they
-//! are kept and given back, and everything that RFC 7643 §7 defines stays as it is.
+//! Some APIs publish keywords of their own in the standard schemas, such as Ironclad's `"mapping":
+//! {"type": "direct", "key": "employeeNumber"}`. They have no meaning for this service. It keeps them
+//! and publishes them again. Everything that RFC 7643 §7 defines stays as it is.
 
 use serde_json::{Map, Value};
 
 use super::Schema;
 use crate::error::{Error, Result};
 
-/// Members of a published definition that lead to further definitions.
+/// Members of a published definition that hold further definitions.
 const LISTS: [&str; 2] = ["attributes", "subAttributes"];
 
-/// Keywords of an attribute that mean something to this service, besides those of RFC 7643 §7.
+/// Keywords of an attribute, besides those of RFC 7643 §7, that have a meaning for this service.
 const OWN_KEYWORDS: [&str; 2] = ["indexed", "sensitive"];
 
 /// Members of a Schema resource that the service writes itself.
 const WRITTEN: [&str; 2] = ["schemas", "meta"];
 
-/// A built-in schema with the keywords of another publication of it. What that leaves out stays, and so
-/// do characteristics: one that it gives has to be what it is already. Descriptions and the schema's
-/// name, which are for people, may differ.
+/// A built-in schema with the keywords of another publication of it. Members and characteristics that
+/// the publication leaves out stay. A characteristic that it gives must equal that of the built-in
+/// schema. Descriptions and the schema's name are for people, and may differ.
 ///
 /// **Shape**: `{"id": URN, "attributes": [{"name": "employeeNumber", "mapping": {…}}]}`.
 ///
@@ -36,21 +36,21 @@ pub fn with_vendor_keywords(builtin: &Schema, value: &Value) -> Result<Schema> {
     Ok(schema)
 }
 
-/// Merges what a vendor publishes of a schema, an attribute or a sub-attribute.
+/// Merges a vendor's publication of a schema, an attribute or a sub-attribute.
 fn merge(ours: &mut Map<String, Value>, theirs: &Map<String, Value>, path: &str) -> Result<()> {
     let is_schema = path.is_empty();
     for (key, value) in theirs {
         match key.as_str() {
             key if is_schema && WRITTEN.contains(&key) => {}
             list if LISTS.contains(&list) => merge_list(ours, list, value, path)?,
-            // Both are for people; the name of an attribute is what it is found by.
+            // Both are for people. The name of an attribute is not: attributes are found by it.
             "description" => {
                 ours.insert(key.clone(), value.clone());
             }
             "name" if is_schema => {
                 ours.insert(key.clone(), value.clone());
             }
-            // Absent means that the service does not do it.
+            // An attribute without the keyword does not have the property, and must not get it here.
             own if OWN_KEYWORDS.contains(&own) && !ours.contains_key(own) => {
                 if *value != Value::Bool(false) {
                     return Err(differs(path, own));
@@ -103,7 +103,7 @@ fn named(definition: &Value) -> Option<(&str, &Map<String, Value>)> {
     Some((members.get("name")?.as_str()?, members))
 }
 
-/// Whether a keyword says what an attribute is, so that it has to stay absent where it is absent.
+/// Whether a keyword is a characteristic that must stay absent where it is absent.
 fn is_characteristic(key: &str) -> bool {
     matches!(key, "canonicalValues" | "referenceTypes")
 }
@@ -112,7 +112,7 @@ fn is_empty(value: &Value) -> bool {
     value.as_array().is_some_and(Vec::is_empty)
 }
 
-/// Whether two values of a characteristic are the same; keywords of the RFC are found in any case.
+/// Whether two values of a characteristic are equal. Keywords of the RFC are compared without case.
 fn is_same(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::String(ours), Value::String(theirs)) => ours.eq_ignore_ascii_case(theirs),
@@ -174,7 +174,7 @@ mod tests {
         let parts = manager.unwrap()["subAttributes"].as_array().unwrap();
         let value = parts.iter().find(|part| part["name"] == "value").unwrap();
         assert_eq!(value["mapping"], mapping("boss"));
-        // Read as a schema, it means what it meant.
+        // Read as a schema, its meaning is unchanged.
         let read = Schema::from_json(&published).unwrap();
         assert_eq!(
             format!("{:?}", read.attributes),

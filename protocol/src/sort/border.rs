@@ -1,4 +1,4 @@
-//! Where a page of a sorted list ends, in a form of bounded length.
+//! The end of a page of a sorted list, in a form of bounded length.
 
 use std::cmp::Ordering;
 
@@ -8,15 +8,15 @@ use super::SortKey;
 use super::SortOrder;
 use crate::key::{Key, beginning_of, digest, unordered_prefix_of};
 
-/// The bytes of a key that a border holds. A cursor with a border of this length is accepted in a URL
+/// The number of bytes of a key that a border holds. A cursor with such a border fits into a URL,
 /// whatever characters the key has.
 const MAX_BYTES: usize = 1_200;
 
-/// The place of one resource in a sorted list, for a later request to go on from.
+/// The position of one resource in a sorted list, from which a later request continues.
 ///
-/// A value may have several hundred kilobytes, a border has at most about 2.5 KB as JSON. Of a longer
-/// key it holds the beginning and a hash of all of it. While the resource keeps its value, the exact
-/// key can be read from there.
+/// A value may have several hundred kilobytes; a border has at most about 2.5 KB as JSON. Of a longer
+/// key it holds the beginning and a hash of the whole. While the resource keeps its value, the whole
+/// key can be read from the resource.
 ///
 /// **Shape**: `{"k":"bjensen","i":"0192…"}`, with `h` if the key is cut, without `k` if the resource
 /// has no value.
@@ -25,7 +25,7 @@ pub struct Border {
     /// The beginning of the key, without control characters.
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     beginning: Option<String>,
-    /// The hash of the whole key, if the beginning is not all of it.
+    /// The hash of the whole key, if it is longer than the beginning.
     #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
     /// The resource's id.
@@ -34,7 +34,7 @@ pub struct Border {
 }
 
 impl Border {
-    /// The place of a resource.
+    /// The border at a resource.
     #[must_use]
     pub fn of(place: &SortKey) -> Self {
         let cut = place
@@ -56,14 +56,14 @@ impl Border {
         &self.id
     }
 
-    /// Whether it takes the exact key to tell the order of all others.
+    /// Whether the whole key is needed to compare the border with every other resource.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.hash.is_some()
     }
 
-    /// What all index texts begin with that an index holds in no order together with this key's.
-    /// Only for a key that is too long for an index.
+    /// The beginning of all index texts that an index cannot put in order with this key. Only for a
+    /// key that is too long for an index.
     #[must_use]
     pub fn unordered_prefix(&self) -> &str {
         unordered_prefix_of(self.beginning.as_deref().unwrap_or_default())
@@ -75,11 +75,11 @@ impl Border {
         self.hash.as_ref().is_some_and(|hash| *hash == digest(key))
     }
 
-    /// Whether a resource comes behind the border, given the exact key if the border is cut and its
-    /// key is known.
+    /// Whether a resource comes after the border. `exact` is the whole key, if the border is cut and
+    /// the key is known.
     ///
-    /// Without the exact key, what shares the beginning of a cut key counts as behind: a list then
-    /// repeats some resources and passes over no resource.
+    /// Without it, every resource that shares the beginning of a cut key counts as after the border: a
+    /// list then repeats some resources and skips none.
     #[must_use]
     pub fn is_before(&self, place: &SortKey, exact: Option<&Key<'_>>) -> bool {
         let by_value = match (&place.key, &self.beginning) {
@@ -98,12 +98,12 @@ impl Border {
         }
     }
 
-    /// How a key compares with the border's; nothing if the border does not hold enough of its key.
+    /// Compares a key with that of the border; `None` if the border holds too little of its key.
     fn compare(&self, key: &Key<'_>, beginning: &str, exact: Option<&Key<'_>>) -> Option<Ordering> {
         if let Some(exact) = exact {
             return Some(key.cmp(exact));
         }
-        // One more character, which has up to four bytes, or a pair: a longer key is seen to be longer.
+        // One more character (up to four bytes) or pair, so that a longer key is seen to be longer.
         let (other, _) = beginning_of(key, MAX_BYTES + 4);
         match &self.hash {
             Some(_) if other.starts_with(beginning) => self.is_of(key).then_some(Ordering::Equal),
@@ -133,7 +133,7 @@ mod tests {
             let here = place(Some(&long), "2", order);
             let border = Border::of(&here);
             let [before, same, behind] = ["1", "2", "3"].map(|id| place(Some(&long), id, order));
-            // Of equal keys the hash is equal, so ids decide.
+            // Equal keys have equal hashes, so the ids decide.
             let found = [before, same, behind].map(|other| border.is_before(&other, None));
             let expected = match order {
                 SortOrder::Ascending => [false, false, true],
@@ -193,7 +193,7 @@ mod tests {
                 serde_json::from_str(&serde_json::to_string(&border).unwrap_or_default()).unwrap_or(border);
             let exact = here.key.as_ref().filter(|_| border.is_cut());
             prop_assert_eq!(border.is_before(&there, exact), here < there);
-            // Nothing is passed over where the exact key is not known any more.
+            // Resources are not skipped where the whole key is no longer known.
             prop_assert!(border.is_before(&there, None) || here >= there);
             if let Some(key) = &here.key {
                 prop_assert_eq!(border.is_of(key), border.is_cut());

@@ -25,7 +25,7 @@ use crate::store::{PageMark, Total};
 /// How long a mark counts, in seconds.
 const MARK_SECONDS: u64 = 3_600;
 /// What to do instead of a query that reads too much.
-const WAY_OUT: &str = ", or page with `cursor`";
+const WAY_OUT: &str = ", or page with `cursor` in SCIM 2.0";
 
 /// Where a page is read from, and what an earlier page has found out.
 struct StartPoint {

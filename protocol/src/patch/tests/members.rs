@@ -145,7 +145,7 @@ fn what_can_be_no_id_is_not_added_and_need_not_be_removed() {
     assert!(
         error
             .detail()
-            .ends_with("which is no resource of this tenant"),
+            .ends_with("which is not the id of a resource"),
         "{error}"
     );
     check(

@@ -156,7 +156,7 @@ fn a_bad_schema_is_refused_with_its_place() {
         with(json!({"name": "a", "type": "money"})),
         "allowed are string",
     );
-    check(with(json!({"name": "1a"})), "no attribute name");
+    check(with(json!({"name": "1a"})), "not an attribute name");
     check(
         with(json!({"name": "a", "type": "complex"})),
         "subAttributes",
