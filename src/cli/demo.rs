@@ -1,8 +1,8 @@
-//! The demo tenant of a local deployment, and its token, which is kept so that a restart shows the
-//! same one.
+//! The demo tenant of a local deployment, and its token. The token is stored, so that it is the same after a
+//! restart.
 
-use super::Failure;
-use super::rules::RuleArguments;
+use super::CommandError;
+use super::rules::RuleArgs;
 use crate::identity::TenantId;
 use crate::protocol::{Error, ErrorKind};
 use crate::stack::Stack;
@@ -18,8 +18,8 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    /// Finds the demo tenant and its token, or makes them.
-    pub(super) async fn prepare(stack: &Stack, rules: &RuleArguments) -> Result<Self, Failure> {
+    /// Finds the demo tenant and its token, or creates them.
+    pub(super) async fn prepare(stack: &Stack, rules: &RuleArgs) -> Result<Self, CommandError> {
         let tenant = TenantId::parse(DEMO)?;
         match stack.create_tenant(&tenant).await {
             Ok(()) => rules.apply(stack, &tenant).await?,
@@ -33,8 +33,8 @@ impl Demo {
     }
 }
 
-/// The kept token, unless it was revoked; else a new one.
-async fn token(stack: &Stack, tenant: &TenantId) -> Result<String, Failure> {
+/// The stored token, or a new one if that was revoked.
+async fn token(stack: &Stack, tenant: &TenantId) -> Result<String, CommandError> {
     let name = format!("{}/{DEMO}-token", stack.name());
     let kept = stack.secrets.get(&name).await.map_err(Error::from)?;
     if let Some(kept) = &kept
@@ -57,7 +57,7 @@ async fn token(stack: &Stack, tenant: &TenantId) -> Result<String, Failure> {
     Ok(issued.secret)
 }
 
-async fn is_valid(stack: &Stack, tenant: &TenantId, kept: &Secret) -> Result<bool, Failure> {
+async fn is_valid(stack: &Stack, tenant: &TenantId, kept: &Secret) -> Result<bool, CommandError> {
     let Some(token) = Token::parse(&stack.secret, &kept.value) else {
         return Ok(false);
     };

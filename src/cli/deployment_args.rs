@@ -1,17 +1,17 @@
-//! Which deployment a command is about: one on this machine, or one in AWS.
+//! The deployment that a command works on: one on this machine, or one in AWS.
 
 use std::env;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
+use super::CommandError;
 use super::external::{self, External};
 use super::local::{DEFAULT_DATA, Local};
 use crate::stack::Stack;
 
-/// Where a command finds the deployment. Without any of these the environment decides: with
-/// `SCIM_TABLE` set it is the deployment that the environment describes, else the local one.
+/// The arguments that choose the deployment. Without any of them, it is the deployment that the environment
+/// describes if `SCIM_TABLE` is set, else the local one.
 #[derive(Debug, Args)]
 pub(super) struct DeploymentArgs {
     /// Use the local data in this directory; with --table, its secrets only
@@ -20,7 +20,7 @@ pub(super) struct DeploymentArgs {
     /// Use the deployment with this stack name, in the account and region of the AWS settings
     #[arg(long, value_name = "NAME")]
     stack: Option<String>,
-    /// Use this table, where SCIM_TABLE is not set
+    /// Use this table instead of the one in SCIM_TABLE
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
     /// Reach the table at this DynamoDB endpoint, not where the AWS settings lead
@@ -36,7 +36,7 @@ pub(super) enum Opened {
 
 impl DeploymentArgs {
     /// Opens the deployment.
-    pub(super) async fn open(&self) -> Result<Opened, Failure> {
+    pub(super) async fn open(&self) -> Result<Opened, CommandError> {
         let endpoint = self.endpoint.as_deref();
         if let (Some(data), Some(table)) = (&self.data, &self.table) {
             let external = External::with_data(table, endpoint, data, None).await?;
@@ -49,8 +49,8 @@ impl DeploymentArgs {
             return Ok(Opened::External(Box::new(external)));
         }
         if endpoint.is_some() {
-            let text = "--endpoint is for a table; name it with --table or SCIM_TABLE";
-            return Err(Failure(text.to_owned()));
+            let text = "--endpoint needs a table: name it with --table or SCIM_TABLE";
+            return Err(CommandError(text.to_owned()));
         }
         let data = self
             .data

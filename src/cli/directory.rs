@@ -1,4 +1,4 @@
-//! A made-up directory: the same people each time, in order of their number.
+//! A made-up directory. A number always gives the same user, so the directory is the same each time.
 
 use serde_json::{Map, Value, json};
 use uuid::Builder;
@@ -7,10 +7,10 @@ const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const ENTERPRISE_USER: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 
-/// The first one joined at this time, in milliseconds since the Unix epoch; the others a second
-/// apart.
+/// The time at which the first user was created, in milliseconds since the Unix epoch. Each further user was
+/// created a second later.
 const FIRST: u64 = 1_735_689_600_000;
-/// Each manager has this many reports.
+/// The number of users that each manager has.
 const REPORTS: u64 = 8;
 
 const GIVEN: [&str; 20] = [
@@ -116,7 +116,7 @@ pub(super) fn user(number: u64) -> Map<String, Value> {
     }))
 }
 
-/// The group of everybody.
+/// The group that the users are members of.
 pub(super) fn everyone() -> Map<String, Value> {
     object(json!({ "schemas": [GROUP], "displayName": "Everyone" }))
 }
@@ -133,7 +133,7 @@ fn pick<T: Copy, const N: usize>(from: &[T; N], chosen: u64) -> T {
     from[position]
 }
 
-/// Spreads numbers over all of `u64`, each to another one: the finaliser of SplitMix64.
+/// Maps each number to a different one, spread over all of `u64`: the finaliser of SplitMix64.
 fn mix(number: u64) -> u64 {
     let mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,11 +1,11 @@
-//! `scim doctor`: whether index entries and counters say what the resources say, and whether anything
-//! was left half done.
+//! `scim doctor`: checks index entries and counters against the resources, and finds changes that are
+//! unfinished.
 
 use std::fmt::Write;
 
 use clap::Args;
 
-use super::Failure;
+use super::CommandError;
 use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
@@ -17,41 +17,41 @@ use crate::stack::Stack;
 use crate::store::{BuildingIndex, IndexEntries, Unfinished};
 
 #[derive(Debug, Args)]
-pub(super) struct Doctor {
-    /// The tenant to look at; every one if left out
+pub(super) struct DoctorArgs {
+    /// The tenant to check; without it, all tenants
     #[arg(value_parser = tenant_id)]
     tenant: Option<TenantId>,
-    /// Finish what was left half done, complete new indexes, write what is missing and remove what is
-    /// left over
+    /// Finish unfinished changes, complete new indexes, write missing entries and remove entries that are left
+    /// over
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
-/// What was found in one tenant's part of the table.
+/// The findings in one tenant's part of the table.
 #[derive(Debug, Default)]
 struct Examined {
-    /// What building new indexes wrote and removed.
+    /// The entries that completing new indexes wrote and removed.
     built: Findings,
-    /// Why new indexes could not be completed.
+    /// The reason why indexes could not be completed.
     waiting: Option<String>,
-    /// Whatever else there was.
+    /// All other findings.
     found: Findings,
 }
 
-impl Doctor {
-    /// Prints what was found, tenant by tenant, and fails if something remains to be done.
-    pub(super) async fn run(self) -> Result<(), Failure> {
-        let opened = self.place.open().await?;
+impl DoctorArgs {
+    /// Prints the findings tenant by tenant, and fails if something remains to be repaired.
+    pub(super) async fn run(self) -> Result<(), CommandError> {
+        let opened = self.deployment.open().await?;
         self.run_on(opened.stack()).await
     }
 
-    async fn run_on(&self, stack: &Stack) -> Result<(), Failure> {
+    async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
         let service = stack.service()?;
         let tenants = match &self.tenant {
             Some(tenant) => {
-                // Only a tenant that exists has credentials to list, be it none.
+                // This fails if the tenant does not exist.
                 stack.issuer().credentials(tenant).await?;
                 vec![tenant.clone()]
             }
@@ -65,10 +65,12 @@ impl Doctor {
         }
         match (ill, self.repair) {
             (0, _) => Ok(()),
-            (_, false) => Err(Failure(format!(
-                "Tenants with something to mend: {ill}; scim doctor --repair mends it"
+            (_, false) => Err(CommandError(format!(
+                "Tenants that need repair: {ill}; run scim doctor --repair"
             ))),
-            (_, true) => Err(Failure(format!("Tenants that could not be mended: {ill}"))),
+            (_, true) => Err(CommandError(format!(
+                "Tenants that could not be repaired: {ill}"
+            ))),
         }
     }
 
@@ -89,14 +91,14 @@ impl Doctor {
         examined.waiting = match config.index_version.entries() {
             IndexEntries::Complete | IndexEntries::Newer => to_complete(&config.building),
             IndexEntries::Earlier | IndexEntries::Rebuilding(_) => {
-                Some("All index entries are to be written anew".to_owned())
+                Some("All index entries have to be rewritten".to_owned())
             }
         };
         examined.found = provider.examine(tenant, Repair::Look).await?;
         Ok(examined)
     }
 
-    /// Whether nothing remains to be done.
+    /// Whether nothing remains to be repaired.
     fn is_well(&self, examined: &Examined) -> bool {
         let is_mended = match self.repair {
             true => examined.found.is_mendable(),
@@ -146,18 +148,21 @@ impl Examined {
             );
         }
         if *finished > 0 {
-            let _ = writeln!(text, "  half-done changes finished: {finished}");
+            let _ = writeln!(text, "  unfinished changes that were finished: {finished}");
         }
         for entry in unfinished {
             let _ = writeln!(text, "  {}", describe_entry(entry));
         }
         for (name, said, counted) in totals {
-            let _ = writeln!(text, "  the counter of {name} said {said} for {counted}");
+            let _ = writeln!(
+                text,
+                "  the counter of {name} had {said} instead of {counted}"
+            );
         }
         for (group, said, counted) in members {
             let _ = writeln!(
                 text,
-                "  the group {group} said that it has about {said} members and has {counted}"
+                "  the group {group} has {counted} members; it had stored about {said}"
             );
         }
         for crowd in crowded {
@@ -173,14 +178,14 @@ impl Examined {
     }
 }
 
-/// Which indexes have to be completed, if there are any.
+/// The indexes that have to be completed; `None` if all are complete.
 fn to_complete(building: &[BuildingIndex]) -> Option<String> {
     let name = |index: &BuildingIndex| format!("{} {}", index.resource_type, index.path);
     let names: Vec<_> = building.iter().map(name).collect();
     (!names.is_empty()).then(|| format!("Indexes to complete: {}", names.join(", ")))
 }
 
-/// An entry of the journal: its key, what it does, since when, and what it waits for.
+/// An entry of the journal: its work, its key, when it began, and its state.
 fn describe_entry(entry: &Unfinished) -> String {
     let work = match entry.work.as_str() {
         "" => "work without a name",
@@ -190,12 +195,12 @@ fn describe_entry(entry: &Unfinished) -> String {
     let begun = begun.and_then(DateTime::from_unix_milliseconds);
     let begun = begun.map_or("an unknown time".to_owned(), |time| time.to_string());
     let waits_for = match (entry.is_held, entry.is_known, entry.is_overdue) {
-        (true, _, _) => "its writer is at it",
-        (false, false, _) => "of a kind that this version cannot finish",
-        (false, true, false) => "waits to be finished",
-        (false, true, true) => "should have been finished long ago",
+        (true, _, _) => "its writer is still working on it",
+        (false, false, _) => "this version does not know how to finish it",
+        (false, true, false) => "it will be finished soon",
+        (false, true, true) => "overdue",
     };
-    format!("unfinished: {work} {} of {begun}, {waits_for}", entry.key)
+    format!("unfinished: {work} {} of {begun}: {waits_for}", entry.key)
 }
 
 #[cfg(test)]
@@ -214,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_told_in_numbers_and_by_name() {
+    fn findings_are_printed_as_numbers_and_names() {
         let found = Findings {
             resources: 12,
             without_id: 3,
@@ -245,12 +250,12 @@ mod tests {
              resources stored without their id: 3\n  \
              resources with index entries of an earlier version: 6\n  \
              resources of a newer version, left as they are: 7\n  \
-             half-done changes finished: 4\n  \
-             unfinished: Erase 7 of 2026-11-24T00:00:00.000Z, should have been finished long ago\n  \
-             unfinished: work without a name 7 of 2026-11-24T00:00:00.000Z, \
-             of a kind that this version cannot finish\n  \
-             the counter of User said 9 for 8\n  \
-             the group 5 said that it has about 3 members and has 2\n  \
+             unfinished changes that were finished: 4\n  \
+             unfinished: Erase 7 of 2026-11-24T00:00:00.000Z: overdue\n  \
+             unfinished: work without a name 7 of 2026-11-24T00:00:00.000Z: \
+             this version does not know how to finish it\n  \
+             the counter of User had 9 instead of 8\n  \
+             the group 5 has 2 members; it had stored about 3\n  \
              more values than an index holds: User emails.value 4\n  \
              a unique value is held twice: Group displayName 7\n  \
              Other processes may not know yet\n"

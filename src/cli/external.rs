@@ -4,7 +4,7 @@ use std::env;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Failure;
+use super::CommandError;
 use super::local;
 use crate::aws;
 use crate::clock::SystemClock;
@@ -15,23 +15,23 @@ use crate::stack::{Config, Stack, default_stack_secret};
 use crate::store::Store;
 use crate::tenant::{SecretStore, SecretsFile};
 
-/// A deployment on such a table.
+/// A deployment on a table that is not embedded.
 pub(super) struct External {
     pub(super) stack: Stack,
-    /// Where its secrets are, if not where its environment says.
+    /// The data directory with its secrets; `None` if they are where the environment says.
     pub(super) data: Option<DataDirectory>,
 }
 
 impl External {
-    /// The table `table`, which is made if it is missing, with the secrets of a data directory.
+    /// A deployment on `table`, which is created if it is missing, with the secrets of a data directory.
     ///
-    /// The secrets of each table are apart from those of others in the same directory.
+    /// A directory may hold the secrets of several tables, each under its own names.
     pub(super) async fn with_data(
         table: &str,
         endpoint: Option<&str>,
         data: &Path,
         public_url: Option<PublicUrl>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let data = local::data_directory(data)?;
         let stack = format!("table-{table}");
         let config = Config {
@@ -55,9 +55,12 @@ impl External {
         Ok(Self { stack, data })
     }
 
-    /// The deployment that `config` describes, with its table at `endpoint` if there is one. The
-    /// table is not made: the deployment's template has made it.
-    pub(super) async fn deployed(config: Config, endpoint: Option<&str>) -> Result<Self, Failure> {
+    /// The deployment that `config` describes, with its table at `endpoint` if one is given. The table is
+    /// not created, because the template of the deployment has created it.
+    pub(super) async fn deployed(
+        config: Config,
+        endpoint: Option<&str>,
+    ) -> Result<Self, CommandError> {
         let table = config.table.clone();
         let sdk = aws::from_environment().await;
         let mut stack = Stack::open(config, &sdk).await?;
@@ -70,13 +73,13 @@ impl External {
     }
 }
 
-/// Checks that a table which is in use has secrets in the data directory: new ones would not be those
-/// of its tenants' credentials, and every client would be told that its token is wrong.
+/// Checks that the data directory has the secrets of a table that holds items. With new secrets, every token
+/// that was issued for the table would be refused.
 async fn check_secrets(
     store: &Store,
     data: &DataDirectory,
     config: &Config,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let secrets = SecretsFile::new(data.secrets_file());
     secrets.create_if_missing().map_err(Error::from)?;
     let found = secrets
@@ -86,7 +89,7 @@ async fn check_secrets(
     if found.is_some() || store.is_empty().await.map_err(Error::from)? {
         return Ok(());
     }
-    Err(Failure(format!(
+    Err(CommandError(format!(
         "The table {} is in use, but its secrets are not in {}: name the directory that has them with \
          --data, or the deployment with SCIM_STACK",
         config.table,
@@ -94,7 +97,7 @@ async fn check_secrets(
     )))
 }
 
-/// The environment, with what arguments say in place of it.
+/// The configuration from the environment. Arguments take precedence.
 pub(super) fn config(stack: Option<&str>, table: Option<&str>) -> Result<Config, Error> {
     Config::read(|name| {
         let argument = match name {

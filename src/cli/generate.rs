@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::Failure;
+use super::CommandError;
 use super::demo::Demo;
 use super::directory;
 use super::local::{DEFAULT_DATA, Local, TABLE};
-use super::rules::RuleArguments;
+use super::rules::RuleArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
 use crate::embedded::{EmbeddedError, Importer};
@@ -19,31 +19,31 @@ use crate::protocol::{Error, ErrorKind};
 use crate::provider::Loader;
 use crate::store::PlainItem;
 
-/// Parts that may wait for the table to take them.
+/// The number of parts that may wait until the table takes them.
 const WAITING_PARTS: usize = 4;
 
 #[derive(Debug, Args)]
-pub(super) struct Generate {
-    /// How many users to make
+pub(super) struct GenerateArgs {
+    /// The number of users to create
     #[arg(long, value_name = "N")]
     users: u64,
-    /// Make a group of the first M users too
+    /// Also create a group of the first M users
     #[arg(long, value_name = "M", default_value_t = 0)]
     group_members: u64,
-    /// Load into this data directory, which no server has open
+    /// Load into this data directory; no server may have it open
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
     data: PathBuf,
-    /// Load into this tenant, which must be empty; it is made if it is missing
+    /// Load into this tenant, which must be empty; it is created if it is missing
     #[arg(long, value_name = "TENANT", default_value = "demo", value_parser = tenant_id)]
     tenant: TenantId,
 }
 
-impl Generate {
-    /// Loads the directory and says how long it took.
-    pub(super) async fn run(self) -> Result<(), Failure> {
+impl GenerateArgs {
+    /// Loads the directory and prints how long it took.
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         if self.group_members > self.users {
-            let detail = "--group-members is more than --users; a group has users as members";
-            return Err(Failure(detail.to_owned()));
+            let detail = "--group-members must not be larger than --users, because the members are these users";
+            return Err(CommandError(detail.to_owned()));
         }
         let begun = Instant::now();
         let local = Local::open(&self.data, None).await?;
@@ -62,13 +62,13 @@ impl Generate {
         Ok(())
     }
 
-    async fn load(&self, local: &Local) -> Result<(), Failure> {
-        Demo::prepare(&local.stack, &RuleArguments::default()).await?;
+    async fn load(&self, local: &Local) -> Result<(), CommandError> {
+        Demo::prepare(&local.stack, &RuleArgs::default()).await?;
         match local.stack.create_tenant(&self.tenant).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             outcome => {
                 outcome?;
-                RuleArguments::default()
+                RuleArgs::default()
                     .apply(&local.stack, &self.tenant)
                     .await?;
             }
@@ -83,7 +83,7 @@ impl Generate {
         let importer = local.table.importer(TABLE)?;
         let writer = tokio::task::spawn_blocking(move || write(&importer, &parts));
         let filled = tokio::task::block_in_place(|| self.fill(loader));
-        // Why the table took no more says more than that it did not.
+        // The writer's error comes first: it is the reason why `fill` failed.
         writer.await.map_err(Error::internal)??;
         Ok(filled?)
     }

@@ -2,25 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Failure;
+use super::CommandError;
 use crate::embedded::{DataDirectory, Embedded};
 use crate::http::PublicUrl;
 use crate::protocol::Error;
 use crate::stack::{Config, Stack, default_stack_secret};
 use crate::tenant::SecretsFile;
 
-/// The data directory of commands that are told none.
+/// The data directory of commands without `--data`.
 pub(super) const DEFAULT_DATA: &str = ".scim";
-/// What `--data` says for a table in memory.
+/// The value of `--data` for a table in memory.
 const MEMORY: &str = ":memory:";
 /// The name of the local table.
 pub(super) const TABLE: &str = "scim";
 /// The name of the local stack.
 const STACK: &str = "local";
 
-/// The calls of one tenant that are under way at the embedded table. SQLite does one thing at a time; with
-/// this many calls the table always has the next one while the answers of earlier ones are read. With two,
-/// eight connections waited half as long again for lists.
+/// The number of calls of one tenant that run at the same time on the embedded table. SQLite runs one call
+/// at a time. With this number, the next call is ready while the answers of earlier ones are read. With two,
+/// lists on eight connections took 1.5 times as long.
 const CALLS_PER_TENANT: usize = 4;
 
 /// A running local deployment.
@@ -32,8 +32,11 @@ pub(super) struct Local {
 }
 
 impl Local {
-    /// Opens the data at `data`, making what is missing.
-    pub(super) async fn open(data: &Path, public_url: Option<PublicUrl>) -> Result<Self, Failure> {
+    /// Opens the data at `data`, and creates what is missing.
+    pub(super) async fn open(
+        data: &Path,
+        public_url: Option<PublicUrl>,
+    ) -> Result<Self, CommandError> {
         let data = data_directory(data)?;
         prepare_secrets(&data)?;
         let table = Embedded::open(&data)?;
@@ -55,13 +58,13 @@ impl Local {
     }
 }
 
-/// Makes the secrets file of a new deployment, before its table: a table without secrets is always one
-/// that has lost them.
-fn prepare_secrets(data: &DataDirectory) -> Result<(), Failure> {
+/// Creates the secrets file of a new deployment. This comes before the table is created, so that a table
+/// without secrets is always one whose secrets were lost.
+fn prepare_secrets(data: &DataDirectory) -> Result<(), CommandError> {
     let path = data.secrets_file();
     if data.has_table() && !path.exists() {
-        return Err(Failure(format!(
-            "The table in {data} is there, but its secrets are not: put {} back, or use another \
+        return Err(CommandError(format!(
+            "The table in {data} exists, but its secrets do not: restore {}, or use another \
              directory",
             path.display()
         )));
@@ -70,8 +73,8 @@ fn prepare_secrets(data: &DataDirectory) -> Result<(), Failure> {
     Ok(created.map_err(Error::from)?)
 }
 
-/// The directory at `data`, which is made if it is missing, or a temporary one for `:memory:`.
-pub(super) fn data_directory(data: &Path) -> Result<DataDirectory, Failure> {
+/// The directory at `data`, which is created if it is missing; a temporary one for `:memory:`.
+pub(super) fn data_directory(data: &Path) -> Result<DataDirectory, CommandError> {
     Ok(match data.to_str() {
         Some(MEMORY) => DataDirectory::in_memory()?,
         _ => DataDirectory::at(data)?,

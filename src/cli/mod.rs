@@ -1,7 +1,7 @@
 //! The `scim` command for people: a local server, tenants, their tokens and what they store.
 //!
-//! It owns arguments and what is printed. Everything it does it does through the same modules that
-//! answer requests. Answers go to stdout, logs and failures to stderr.
+//! It owns the arguments and the printed texts. The work is done by the modules that also answer
+//! requests. Results go to stdout, logs and errors to stderr.
 
 mod demo;
 mod deployment_args;
@@ -37,32 +37,32 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service on this machine, on an embedded table with a demo tenant
-    Serve(serve::Serve),
-    /// Run the embedded table alone, for the Lambda binary to be tried against
-    Table(table::Table),
-    /// Fill a local table with made-up users, to see how the service does with many
-    Generate(generate::Generate),
+    Serve(serve::ServeArgs),
+    /// Run the embedded table alone, to try the Lambda binary on it
+    Table(table::TableArgs),
+    /// Fill a local table with made-up users, to try the service with many
+    Generate(generate::GenerateArgs),
     /// Create, list, show and change tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
     /// Create, list and revoke the tokens of a tenant
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Register schemas of a tenant's own
+    /// Register a tenant's own schemas
     #[command(subcommand)]
     Schema(register::SchemaCommand),
-    /// Register resource types of a tenant's own
+    /// Register a tenant's own resource types
     #[command(subcommand)]
     ResourceType(register::ResourceTypeCommand),
-    /// Compare index entries and counters with the resources, and mend them
-    Doctor(doctor::Doctor),
+    /// Compare index entries and counters with the resources, and repair them
+    Doctor(doctor::DoctorArgs),
 }
 
-/// Why a command did not do what it was asked; one line for the person who asked.
+/// The reason why a command failed, as one line for people.
 #[derive(Debug)]
-struct Failure(String);
+struct CommandError(String);
 
-/// Runs the command that the process was started with: 0 when it did it, 2 when it could not.
+/// Runs the command that the process was started with. The exit code is 0 for success and 2 for a failure.
 pub async fn run() -> ExitCode {
     let arguments = Arguments::parse();
     logs::to_people();
@@ -85,13 +85,13 @@ pub async fn run() -> ExitCode {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for CommandError {
     fn from(error: Error) -> Self {
         let mut text = error.detail().to_owned();
         let mut cause = std::error::Error::source(&error);
@@ -103,7 +103,7 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<EmbeddedError> for Failure {
+impl From<EmbeddedError> for CommandError {
     fn from(error: EmbeddedError) -> Self {
         Self(error.to_string().replace('\n', " "))
     }

@@ -1,4 +1,4 @@
-//! `scim schema add` and `scim resource-type add`: what a tenant stores besides users and groups.
+//! `scim schema add` and `scim resource-type add`: types that a tenant stores besides users and groups.
 
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::Failure;
+use super::CommandError;
 use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
@@ -20,34 +20,33 @@ use crate::stack::Stack;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SchemaCommand {
-    /// Register schemas for a tenant, to be used by its resource types, or later forms of them
-    Add(Add),
+    /// Register schemas for a tenant's resource types, or register them again with more attributes
+    Add(AddArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ResourceTypeCommand {
-    /// Register resource types for a tenant, or more extensions for those that are there
-    Add(AddType),
+    /// Register resource types for a tenant, or register them again with more extensions
+    Add(AddTypeArgs),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Add {
+pub(super) struct AddArgs {
     /// The tenant
     #[arg(long, value_name = "TENANT", value_parser = tenant_id)]
     tenant: TenantId,
-    /// Files of JSON, each with one object or an array of them
+    /// JSON files, each with one object or an array of objects
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct AddType {
+pub(super) struct AddTypeArgs {
     #[command(flatten)]
-    add: Add,
-    /// Take this extension away from the type that has it and whose new list leaves it out; may be
-    /// repeated
+    add: AddArgs,
+    /// Remove this extension from its type; the new `schemaExtensions` must leave it out; may be repeated
     #[arg(long = "remove-extension", value_name = "URN")]
     removed: Vec<String>,
     /// Remove extensions without asking
@@ -56,23 +55,23 @@ pub(super) struct AddType {
 }
 
 impl SchemaCommand {
-    pub(super) async fn run(self) -> Result<(), Failure> {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         let Self::Add(add) = self;
         add.run().await
     }
 }
 
 impl ResourceTypeCommand {
-    pub(super) async fn run(self) -> Result<(), Failure> {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         let Self::Add(add) = self;
         add.run().await
     }
 }
 
-impl AddType {
-    async fn run(self) -> Result<(), Failure> {
+impl AddTypeArgs {
+    async fn run(self) -> Result<(), CommandError> {
         let objects = self.add.read()?;
-        let opened = self.add.place.open().await?;
+        let opened = self.add.deployment.open().await?;
         let provider = &self.add.service(opened.stack()).await?.provider;
         let tenant = &self.add.tenant;
         if !self.removed.is_empty() {
@@ -87,12 +86,12 @@ impl AddType {
         Ok(())
     }
 
-    /// What is lost with each of the extensions to remove, as sentences.
+    /// The losses with each extension to remove, as sentences.
     async fn losses(
         &self,
         provider: &Provider,
         objects: &[(&Path, Value)],
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<String>, CommandError> {
         let mut omitted = Vec::new();
         for (file, object) in objects {
             let found = provider.omitted_extensions(&self.add.tenant, object);
@@ -102,8 +101,8 @@ impl AddType {
         for urn in &self.removed {
             let is_it = |found: &&ExtensionUse| found.extension.eq_ignore_ascii_case(urn);
             let found = omitted.iter().find(is_it).ok_or_else(|| {
-                Failure(format!(
-                    "No type of these files has the extension {urn} and leaves it out now"
+                CommandError(format!(
+                    "None of these types has the extension {urn} and leaves it out of its new list"
                 ))
             })?;
             losses.push(loss(found));
@@ -111,24 +110,26 @@ impl AddType {
         Ok(losses)
     }
 
-    /// Asks on a terminal whether that may be lost; anywhere else it has to be said beforehand.
-    fn confirm(&self, losses: &[String]) -> Result<(), Failure> {
+    /// Asks on a terminal whether to go on. Without a terminal, `--yes` must be given.
+    fn confirm(&self, losses: &[String]) -> Result<(), CommandError> {
         let text = losses.join(". ");
         if self.yes {
             print(&format!("{text}\n"));
             return Ok(());
         }
         if !io::stdin().is_terminal() {
-            return Err(Failure(format!("{text}. Nothing is changed without --yes")));
+            return Err(CommandError(format!(
+                "{text}. Nothing was changed; to go on, add --yes"
+            )));
         }
         if is_agreed(&text, &mut io::stderr(), &mut io::stdin().lock()) {
             return Ok(());
         }
-        Err(Failure("Nothing is changed".to_owned()))
+        Err(CommandError("Nothing was changed".to_owned()))
     }
 }
 
-/// Asks, and reads the answer; anything but yes, and no answer at all, is a no.
+/// Asks, and reads the answer. Only `y` and `yes` agree.
 fn is_agreed(text: &str, asks: &mut impl Write, answers: &mut impl BufRead) -> bool {
     let mut answer = String::new();
     let asked = write!(asks, "{text}. Go on? [y/N] ").and_then(|()| asks.flush());
@@ -145,18 +146,18 @@ fn loss(found: &ExtensionUse) -> String {
     } = found;
     format!(
         "{resource_type} without {extension}: {resources} resources lose {attributes} attributes, \
-         which stay stored and are not shown"
+         which stay stored but are not shown"
     )
 }
 
-fn at(file: &Path, error: Error) -> Failure {
+fn at(file: &Path, error: Error) -> CommandError {
     error.at(&file.display().to_string()).into()
 }
 
-impl Add {
-    async fn run(self) -> Result<(), Failure> {
+impl AddArgs {
+    async fn run(self) -> Result<(), CommandError> {
         let objects = self.read()?;
-        let opened = self.place.open().await?;
+        let opened = self.deployment.open().await?;
         let service = self.service(opened.stack()).await?;
         for (file, object) in &objects {
             let registered = service.provider.add_schema(&self.tenant, object).await;
@@ -166,19 +167,20 @@ impl Add {
         Ok(())
     }
 
-    /// The service of the deployment, which has to have the tenant.
-    async fn service(&self, stack: &Stack) -> Result<Arc<Service>, Failure> {
-        // Only a tenant that exists has credentials to list, be it none.
+    /// The service of the deployment. It fails if the tenant does not exist.
+    async fn service(&self, stack: &Stack) -> Result<Arc<Service>, CommandError> {
+        // This fails if the tenant does not exist.
         stack.issuer().credentials(&self.tenant).await?;
         Ok(stack.service()?)
     }
 
-    /// Every object of the files with the file it is in, before anything is registered.
-    fn read(&self) -> Result<Vec<(&Path, Value)>, Failure> {
+    /// Reads the objects of all files, each with its file. Nothing is registered before all are read.
+    fn read(&self) -> Result<Vec<(&Path, Value)>, CommandError> {
         let mut objects = Vec::new();
         for file in &self.files {
-            let fail =
-                |error: &dyn std::fmt::Display| Failure(format!("{}: {error}", file.display()));
+            let fail = |error: &dyn std::fmt::Display| {
+                CommandError(format!("{}: {error}", file.display()))
+            };
             let text = fs::read_to_string(file).map_err(|error| fail(&error))?;
             match serde_json::from_str(&text).map_err(|error| fail(&error))? {
                 Value::Array(listed) => {
@@ -197,8 +199,8 @@ fn describe(kind: &str, registered: &Registered, tenant: &TenantId) -> String {
     if !building.is_empty() {
         let paths = building.join(", ");
         text.push_str(&format!(
-            "  Queries do without the new indexes on {paths} until they are built: \
-             wait two minutes, then scim doctor {tenant} --repair\n"
+            "  The new indexes on {paths} are not used until they are complete: \
+             wait two minutes, then run scim doctor {tenant} --repair\n"
         ));
     }
     text
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_yes_is_one() {
+    fn only_yes_agrees() {
         fn check(answer: &str, expected: bool) {
             let mut asked = Vec::new();
             let agreed = is_agreed("User loses all", &mut asked, &mut answer.as_bytes());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::Failure;
+use super::CommandError;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::Error;
 use crate::protocol::profile::{Profile, Rules, Switches};
@@ -13,12 +13,12 @@ use crate::protocol::switch::{self, Switch};
 use crate::stack::Stack;
 use crate::store::{ConfigItem, Meter, TenantStore};
 
-/// How long a command may wait for the table.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time that a command may wait for the table.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// What to change of a tenant's rules.
+/// The changes to a tenant's rules.
 #[derive(Debug, Default, Args)]
-pub(super) struct RuleArguments {
+pub(super) struct RuleArgs {
     /// Read requests by this profile: default, strict or interop
     #[arg(long, value_parser = profile)]
     profile: Option<Profile>,
@@ -27,14 +27,18 @@ pub(super) struct RuleArguments {
     switches: Vec<String>,
 }
 
-impl RuleArguments {
-    /// Whether they say nothing.
+impl RuleArgs {
+    /// Whether there are no changes.
     pub(super) fn is_empty(&self) -> bool {
         self.profile.is_none() && self.switches.is_empty()
     }
 
     /// Changes the rules of a tenant that is in use, if there is anything to change.
-    pub(super) async fn change(&self, stack: &Stack, tenant: &TenantId) -> Result<(), Failure> {
+    pub(super) async fn change(
+        &self,
+        stack: &Stack,
+        tenant: &TenantId,
+    ) -> Result<(), CommandError> {
         if self.is_empty() {
             return Ok(());
         }
@@ -43,15 +47,15 @@ impl RuleArguments {
         let turned = service.provider.set_rules(tenant, &changed).await?;
         if !turned.is_empty() {
             eprintln!(
-                "Run scim doctor --repair in two minutes: the index on meta.lastModified is not used \
-                 before"
+                "Wait two minutes, then run scim doctor --repair: until then, the index on meta.lastModified \
+                 is not used"
             );
         }
         Ok(())
     }
 
-    /// Gives a new tenant, which no process knows yet, its rules.
-    pub(super) async fn apply(&self, stack: &Stack, tenant: &TenantId) -> Result<(), Failure> {
+    /// Sets the rules of a new tenant, which no other process has read yet.
+    pub(super) async fn apply(&self, stack: &Stack, tenant: &TenantId) -> Result<(), CommandError> {
         let store = tenant_store(stack, tenant);
         let begun = store.configuration().begin_index_version().await;
         begun.map_err(Error::from)?;
@@ -65,16 +69,16 @@ impl RuleArguments {
     }
 
     /// Checks the arguments by themselves, before anything is done.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    pub(super) fn check(&self) -> Result<(), CommandError> {
         self.changed(Rules::default()).map(|_| ())
     }
 
-    fn changed(&self, mut rules: Rules) -> Result<Rules, Failure> {
+    fn changed(&self, mut rules: Rules) -> Result<Rules, CommandError> {
         rules.profile = self.profile.unwrap_or(rules.profile);
         for switch in &self.switches {
             let (name, value) = switch
                 .split_once('=')
-                .ok_or_else(|| Failure(format!("`{switch}` is not SWITCH=VALUE")))?;
+                .ok_or_else(|| CommandError(format!("`{switch}` is not SWITCH=VALUE")))?;
             rules.switches = with_switch(&rules.switches, name, value)?;
         }
         Ok(rules)
@@ -82,7 +86,7 @@ impl RuleArguments {
 }
 
 /// The tenant's rules as they are kept.
-pub(super) async fn read(stack: &Stack, tenant: &TenantId) -> Result<Rules, Failure> {
+pub(super) async fn read(stack: &Stack, tenant: &TenantId) -> Result<Rules, CommandError> {
     let config = tenant_store(stack, tenant).configuration().read().await;
     Ok(config.map_err(Error::from)?.rules)
 }
@@ -91,12 +95,12 @@ fn tenant_store(stack: &Stack, tenant: &TenantId) -> TenantStore {
     let cause = Cause::without_credential(CauseKind::Command);
     stack
         .store
-        .for_tenant(tenant, cause, Meter::default(), PATIENCE)
+        .for_tenant(tenant, cause, Meter::default(), MAX_WAIT)
 }
 
 /// The switches with one changed. A value is tried as JSON first, then as the text it is, because
 /// `204` is the name of a choice. What is JSON and refused either way is refused as JSON.
-fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches, Failure> {
+fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches, CommandError> {
     let set = |new: Value| -> Result<Switches, serde_json::Error> {
         let mut all = serde_json::to_value(switches)?;
         all[name] = new;
@@ -110,7 +114,7 @@ fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches,
     let changed = changed.map_err(|error| {
         let takes = Switch::named(name).map(|switch| format!("; it takes {}", switch.range));
         let takes = takes.unwrap_or_default();
-        Failure(format!("Switch {name}={value}: {error}{takes}"))
+        CommandError(format!("Switch {name}={value}: {error}{takes}"))
     })?;
     switch::check(&changed)?;
     Ok(changed)
@@ -125,9 +129,9 @@ mod tests {
     use super::*;
     use crate::protocol::profile::GroupPatchAnswers;
 
-    fn changed(switches: &[&str]) -> Result<Rules, Failure> {
+    fn changed(switches: &[&str]) -> Result<Rules, CommandError> {
         let switches = switches.iter().map(|&switch| switch.to_owned()).collect();
-        RuleArguments {
+        RuleArgs {
             profile: None,
             switches,
         }

@@ -12,23 +12,23 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::Failure;
+use super::CommandError;
 use super::demo::Demo;
 use super::external::{self, External};
 use super::local::{DEFAULT_DATA, Local};
-use super::rules::RuleArguments;
-use crate::http::server::{self, Patience};
+use super::rules::RuleArgs;
+use crate::http::server::{self, Timeouts};
 use crate::http::{self, PublicUrl, Service};
 use crate::protocol::error;
 use crate::stack::Stack;
 
-/// How long requests that are running at the end may take.
+/// The time that running requests get when the server ends.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-/// How often half-done changes are looked for.
+/// The interval at which unfinished changes are looked for.
 const FINISH_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
-pub(super) struct Serve {
+pub(super) struct ServeArgs {
     /// Listen on this address and port; port 0 picks a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9000")]
     listen: String,
@@ -36,7 +36,7 @@ pub(super) struct Serve {
     /// .scim]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Serve over this DynamoDB table, made if it is missing, and not over the embedded one
+    /// Serve this DynamoDB table instead of the embedded one; it is created if it is missing
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
     /// Reach the table at this DynamoDB endpoint, not where the AWS settings lead
@@ -45,16 +45,16 @@ pub(super) struct Serve {
     /// Print one line of JSON when ready, instead of text for people
     #[arg(long)]
     json: bool,
-    /// Where clients reach this server, if not at the address it listens on
+    /// The URL at which clients reach this server, if it is not the address it listens on
     #[arg(long, value_name = "URL", value_parser = public_url)]
     public_url: Option<PublicUrl>,
     #[command(flatten)]
-    rules: RuleArguments,
+    rules: RuleArgs,
 }
 
-impl Serve {
-    /// Serves until the process is told to end.
-    pub(super) async fn run(self) -> Result<(), Failure> {
+impl ServeArgs {
+    /// Serves until the process gets a signal to end.
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         self.rules.check()?;
         let listener = listen(&self.listen).await?;
         let address = listener
@@ -75,24 +75,24 @@ impl Serve {
         let (stop, stopped) = oneshot::channel::<()>();
         let router = http::router(Arc::clone(&service));
         let stopped = async {
-            // A dropped sender means the same as a message.
+            // A dropped sender ends the server like a message would.
             let _ = stopped.await;
         };
-        let patience = Patience::default();
-        let serving = tokio::spawn(server::serve(listener, router, patience, stopped));
+        let timeouts = Timeouts::default();
+        let serving = tokio::spawn(server::serve(listener, router, timeouts, stopped));
         self.announce(&announced, demo.as_ref(), &deployment.to_string());
         tokio::select! {
-            () = told_to_end() => {}
+            () = end_signal() => {}
             () = finish_regularly(stack, &service) => {}
         }
         drop(stop);
-        // A client that keeps a request open does not keep the process.
+        // A client that keeps a request open does not keep the process running.
         let _ = tokio::time::timeout(GRACE, serving).await;
         Ok(())
     }
 
-    /// Opens what is served.
-    async fn open(&self, public_url: PublicUrl) -> Result<Deployment, Failure> {
+    /// Opens the deployment to serve.
+    async fn open(&self, public_url: PublicUrl) -> Result<Deployment, CommandError> {
         let default = Path::new(DEFAULT_DATA);
         let data = self.data.as_deref().unwrap_or(default);
         let Some(table) = &self.table else {
@@ -107,14 +107,14 @@ impl Serve {
             return Ok(Deployment::External(Box::new(external)));
         }
         if !self.rules.is_empty() {
-            let text = "--profile and --set are for the demo tenant, which a deployment does not \
-                        get; change its tenants with scim tenant set";
-            return Err(Failure(text.to_owned()));
+            let text = "--profile and --set change the demo tenant, which this deployment does not have; \
+                        change its tenants with scim tenant set";
+            return Err(CommandError(text.to_owned()));
         }
         let mut config = external::config(None, Some(table))?;
         config.public_url = Some(public_url);
         let external = External::deployed(config, endpoint).await?;
-        // A name that is wrong is told at once, and not to each client.
+        // A wrong name is reported now, and not in the answer to each request.
         let found = external.stack.store.warm_up().await;
         found.map_err(error::Error::from)?;
         Ok(Deployment::External(Box::new(external)))
@@ -136,7 +136,7 @@ impl Serve {
     }
 }
 
-/// What is served.
+/// The deployment that is served.
 enum Deployment {
     Local(Box<Local>),
     External(Box<External>),
@@ -150,8 +150,8 @@ impl Deployment {
         }
     }
 
-    /// Whether it gets a demo tenant. A deployment that the environment describes has tenants of its
-    /// own, so it does not get one with a token that is printed at each start.
+    /// Whether it gets a demo tenant. A deployment that the environment describes does not: it has its own
+    /// tenants, and a working token must not be printed at each start.
     fn has_demo(&self) -> bool {
         match self {
             Self::Local(_) => true,
@@ -160,7 +160,7 @@ impl Deployment {
     }
 }
 
-/// Where the data is.
+/// Displays where the data is stored.
 impl fmt::Display for Deployment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -180,24 +180,24 @@ impl fmt::Display for Deployment {
     }
 }
 
-/// Says on stderr that an endpoint in the environment is not used.
+/// Prints to stderr that an endpoint in the environment is not used.
 fn note_unused_endpoint() {
     let names = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
     if let Some(name) = names.iter().find(|name| env::var_os(name).is_some()) {
         eprintln!(
-            "{name} is set, but the embedded table is served; --table NAME serves a table at that \
-             endpoint"
+            "{name} is set but not used, because the embedded table is served; to serve a table at \
+             that endpoint, add --table NAME"
         );
     }
 }
 
-/// Finishes, now and every minute, what a process that died left half done. It has no end.
+/// Finishes unfinished changes, now and every [`FINISH_INTERVAL`]. It never returns.
 async fn finish_regularly(stack: &Stack, service: &Service) {
     let mut ticks = tokio::time::interval(FINISH_INTERVAL);
     loop {
         ticks.tick().await;
         if let Err(error) = finish(stack, service).await {
-            tracing::warn!(%error, cause = error.causes(), "could not finish what was left half done");
+            tracing::warn!(%error, cause = error.causes(), "could not finish unfinished changes");
         }
     }
 }
@@ -208,7 +208,7 @@ async fn finish(stack: &Stack, service: &Service) -> error::Result<()> {
         match service.provider.finish(&tenant).await {
             Ok(0) => {}
             Ok(finished) => {
-                tracing::info!(tenant.id = %tenant, finished, "finished {finished} half-done changes");
+                tracing::info!(tenant.id = %tenant, finished, "finished {finished} unfinished changes");
             }
             // The other tenants do not wait for this one.
             Err(error) => failed = Err(error),
@@ -217,20 +217,20 @@ async fn finish(stack: &Stack, service: &Service) -> error::Result<()> {
     failed
 }
 
-/// Listens, or says in one line why not.
-pub(super) async fn listen(address: &str) -> Result<TcpListener, Failure> {
+/// Listens on an address. The error is one line for people.
+pub(super) async fn listen(address: &str) -> Result<TcpListener, CommandError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| cannot_listen(address, &error))
 }
 
-/// Prints an answer. A reader that has gone away ends nothing.
+/// Prints to stdout. A closed pipe is not an error.
 pub(super) fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Waits for Ctrl-C or, where there are signals, SIGTERM.
-pub(super) async fn told_to_end() {
+/// Waits for Ctrl-C or, on Unix, SIGTERM.
+pub(super) async fn end_signal() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {
@@ -246,8 +246,8 @@ pub(super) async fn told_to_end() {
     let _ = interrupted.await;
 }
 
-fn cannot_listen(address: &str, error: &io::Error) -> Failure {
-    Failure(format!("Cannot listen on {address}: {error}"))
+fn cannot_listen(address: &str, error: &io::Error) -> CommandError {
+    CommandError(format!("Cannot listen on {address}: {error}"))
 }
 
 fn for_people(public_url: &PublicUrl, demo: Option<&Demo>, data: &str) -> String {
@@ -255,7 +255,7 @@ fn for_people(public_url: &PublicUrl, demo: Option<&Demo>, data: &str) -> String
     let Some(Demo { tenant, token }) = demo else {
         return format!(
             "\n  SCIM base URL  {base_url}\n  SCIM 1.1       {v1_base_url}\n  Data           {data}\n\n  \
-             Tenants and tokens are those of the deployment.\n\n  Ctrl-C ends it.\n\n"
+             Tenants and tokens are those of the deployment.\n\n  Press Ctrl-C to stop.\n\n"
         );
     };
     let authorization = format!("-H 'Authorization: Bearer {token}'");
@@ -272,7 +272,7 @@ fn for_people(public_url: &PublicUrl, demo: Option<&Demo>, data: &str) -> String
     curl {authorization} -H 'Content-Type: application/scim+json' -d '{{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ada@example.com"}}' {base_url}/Users
     curl {authorization} -G --data-urlencode 'filter=userName eq "ada@example.com"' {base_url}/Users
 
-  Ctrl-C ends it.
+  Press Ctrl-C to stop.
 
 "#
     )

@@ -1,4 +1,4 @@
-//! `scim table`: the embedded table alone, for the Lambda binary to be tried against.
+//! `scim table`: the embedded table alone, to try the Lambda binary on it.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::Failure;
+use super::CommandError;
 use super::demo::Demo;
 use super::local::{DEFAULT_DATA, Local};
-use super::rules::RuleArguments;
-use super::serve::{GRACE, print, told_to_end};
+use super::rules::RuleArgs;
+use super::serve::{GRACE, end_signal, print};
 use crate::embedded::Port;
 
 #[derive(Debug, Args)]
-pub(super) struct Table {
+pub(super) struct TableArgs {
     /// Listen on this address and port; port 0 picks a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8000")]
     listen: String,
@@ -25,12 +25,12 @@ pub(super) struct Table {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    rules: RuleArguments,
+    rules: RuleArgs,
 }
 
-impl Table {
-    /// Offers the table until the process is told to end.
-    pub(super) async fn run(self) -> Result<(), Failure> {
+impl TableArgs {
+    /// Runs the table until the process gets a signal to end.
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         self.rules.check()?;
         let local = Local::open(&self.data, None).await?;
         let port = local.table.listen(&self.listen).await?;
@@ -41,14 +41,14 @@ impl Table {
         } else {
             for_people(&local, &port, &demo, &environment)
         });
-        told_to_end().await;
-        // A client that keeps a call open does not keep the process.
+        end_signal().await;
+        // A client that keeps a call open does not keep the process running.
         let _ = tokio::time::timeout(GRACE, port.close()).await;
         Ok(())
     }
 }
 
-/// What the Lambda binary needs to find in its environment.
+/// The environment variables that the Lambda binary needs.
 fn environment(local: &Local, port: &Port) -> Map<String, Value> {
     let config = &local.config;
     let secrets_file = local.data.secrets_file();
@@ -91,6 +91,6 @@ fn for_people(local: &Local, port: &Port, demo: &Demo, environment: &Map<String,
         // Writing to a string does not fail.
         let _ = writeln!(text, "export {name}='{}'", value.replace('\'', r"'\''"));
     }
-    text.push_str("\n  Ctrl-C ends it.\n\n");
+    text.push_str("\n  Press Ctrl-C to stop.\n\n");
     text
 }

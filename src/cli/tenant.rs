@@ -3,62 +3,62 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::CommandError;
 use super::deployment_args::DeploymentArgs;
-use super::rules::{self, RuleArguments};
+use super::rules::{self, RuleArgs};
 use super::serve::print;
 use crate::identity::TenantId;
 use crate::stack::Stack;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
-    /// Create a tenant; it can be used once it has a token
-    Create(Change),
-    /// List every tenant
-    List(List),
+    /// Create a tenant; clients can use it once it has a token
+    Create(ChangeArgs),
+    /// List all tenants
+    List(ListArgs),
     /// Show a tenant's profile, switches and credentials
-    Show(Show),
+    Show(ShowArgs),
     /// Change a tenant's profile and switches
-    Set(Change),
+    Set(ChangeArgs),
     /// Give a tenant the service's own roles: Administrator, Provisioner and Reader
-    AddRoles(Show),
+    AddRoles(ShowArgs),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Change {
+pub(super) struct ChangeArgs {
     /// The tenant: 1 to 40 of the characters a-z, 0-9 and -
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
     #[command(flatten)]
-    rules: RuleArguments,
+    rules: RuleArgs,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(super) struct ListArgs {
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Show {
+pub(super) struct ShowArgs {
     /// The tenant
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
 impl TenantCommand {
-    pub(super) async fn run(self) -> Result<(), Failure> {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         let place = match &self {
             Self::Create(change) | Self::Set(change) => {
                 change.rules.check()?;
-                &change.place
+                &change.deployment
             }
-            Self::List(list) => &list.place,
-            Self::Show(show) | Self::AddRoles(show) => &show.place,
+            Self::List(list) => &list.deployment,
+            Self::Show(show) | Self::AddRoles(show) => &show.deployment,
         };
         let opened = place.open().await?;
         let answer = self.run_on(opened.stack()).await?;
@@ -66,35 +66,35 @@ impl TenantCommand {
         Ok(())
     }
 
-    async fn run_on(&self, stack: &Stack) -> Result<String, Failure> {
+    async fn run_on(&self, stack: &Stack) -> Result<String, CommandError> {
         let issuer = stack.issuer();
         match self {
-            Self::Create(Change { tenant, rules, .. }) => {
+            Self::Create(ChangeArgs { tenant, rules, .. }) => {
                 stack.create_tenant(tenant).await?;
                 rules.apply(stack, tenant).await?;
                 Ok(format!(
-                    "Created tenant {tenant}. Now make its token: scim token create {tenant}\n"
+                    "Created tenant {tenant}. Next, create a token: scim token create {tenant}\n"
                 ))
             }
             Self::List(_) => {
                 let tenants = issuer.tenants().await?;
                 Ok(tenants.iter().map(|tenant| format!("{tenant}\n")).collect())
             }
-            Self::Show(Show { tenant, .. }) => show(stack, tenant).await,
-            Self::AddRoles(Show { tenant, .. }) => {
+            Self::Show(ShowArgs { tenant, .. }) => show(stack, tenant).await,
+            Self::AddRoles(ShowArgs { tenant, .. }) => {
                 issuer.credentials(tenant).await?;
                 let service = stack.service()?;
                 let made = service.provider.add_own_roles(tenant).await?;
                 let line = |(name, id): &(String, String)| format!("{name}  {id}\n");
                 Ok(made.iter().map(line).collect())
             }
-            Self::Set(Change { tenant, rules, .. }) => {
+            Self::Set(ChangeArgs { tenant, rules, .. }) => {
                 if rules.is_empty() {
-                    return Err(Failure(
+                    return Err(CommandError(
                         "Nothing to set: give --profile or --set".to_owned(),
                     ));
                 }
-                // Only a tenant that exists has credentials to list, be it none.
+                // This fails if the tenant does not exist.
                 issuer.credentials(tenant).await?;
                 rules.change(stack, tenant).await?;
                 show(stack, tenant).await
@@ -108,7 +108,7 @@ pub(super) fn tenant_id(text: &str) -> Result<TenantId, String> {
     TenantId::parse(text).map_err(|error| error.detail().to_owned())
 }
 
-async fn show(stack: &Stack, tenant: &TenantId) -> Result<String, Failure> {
+async fn show(stack: &Stack, tenant: &TenantId) -> Result<String, CommandError> {
     let credentials = stack.issuer().credentials(tenant).await?.len();
     let rules = rules::read(stack, tenant).await?;
     let rules = serde_json::to_value(&rules).unwrap_or(Value::Null);

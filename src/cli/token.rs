@@ -6,7 +6,7 @@ use std::fmt::Write;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::Failure;
+use super::CommandError;
 use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
@@ -20,56 +20,56 @@ const DAY: u64 = 86_400;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
-    /// Create a token and print it, once
-    Create(Create),
+    /// Create a token and print it; it is not shown again
+    Create(CreateArgs),
     /// List a tenant's tokens
-    List(List),
-    /// Revoke a token for good
-    Revoke(Revoke),
+    List(ListArgs),
+    /// Revoke a token; it cannot be restored
+    Revoke(RevokeArgs),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Create {
+pub(super) struct CreateArgs {
     /// The tenant
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
-    /// What people call the token
+    /// A name for people, 1 to 100 bytes
     #[arg(long, default_value = "token")]
     label: String,
-    /// How it is presented
-    #[arg(long, value_enum, default_value_t = Kind::Bearer)]
-    kind: Kind,
-    /// How many days it is valid, up to a hundred years; for ever if left out
+    /// How clients send it
+    #[arg(long, value_enum, default_value_t = KindArg::Bearer)]
+    kind: KindArg,
+    /// The number of days that it is valid, up to 36500; without it, it never expires
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=36_500))]
     days: Option<u64>,
-    /// Permit this only, such as users:read; may be repeated
+    /// Permit only this, such as users:read; may be repeated
     #[arg(long = "permission", value_name = "PERMISSION")]
     permissions: Vec<String>,
     /// Permit what the role with this id permits
     #[arg(long, value_name = "ID")]
     role: Option<String>,
-    /// The id of the user that /Me stands for; without --permission and --role the token may read and
-    /// change this user at /Me, and nothing else
+    /// The id of the user that the token belongs to; without --permission and --role it may read and change
+    /// this user at /Me, and nothing else
     #[arg(long, value_name = "ID")]
     user: Option<String>,
     /// Print JSON instead of text for people
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(super) struct ListArgs {
     /// The tenant
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Revoke {
+pub(super) struct RevokeArgs {
     /// The tenant
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
@@ -77,12 +77,12 @@ pub(super) struct Revoke {
     #[arg(value_parser = credential_id)]
     id: CredentialId,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
-/// How a credential is presented.
+/// How clients send a credential.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+enum KindArg {
     /// As a bearer token
     Bearer,
     /// As user name and password
@@ -92,11 +92,11 @@ enum Kind {
 }
 
 impl TokenCommand {
-    pub(super) async fn run(self) -> Result<(), Failure> {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         let place = match &self {
-            Self::Create(create) => &create.place,
-            Self::List(list) => &list.place,
-            Self::Revoke(revoke) => &revoke.place,
+            Self::Create(create) => &create.deployment,
+            Self::List(list) => &list.deployment,
+            Self::Revoke(revoke) => &revoke.deployment,
         };
         let opened = place.open().await?;
         let answer = self.run_on(opened.stack()).await?;
@@ -104,11 +104,11 @@ impl TokenCommand {
         Ok(())
     }
 
-    async fn run_on(&self, stack: &Stack) -> Result<String, Failure> {
+    async fn run_on(&self, stack: &Stack) -> Result<String, CommandError> {
         let issuer = stack.issuer();
         match self {
             Self::Create(create) => {
-                // Only a tenant that exists has credentials to list, be it none.
+                // This fails if the tenant does not exist.
                 issuer.credentials(&create.tenant).await?;
                 let new = create.credential();
                 let service = stack.service()?;
@@ -121,10 +121,10 @@ impl TokenCommand {
                     for_people(&issued)
                 })
             }
-            Self::List(List { tenant, .. }) => {
+            Self::List(ListArgs { tenant, .. }) => {
                 Ok(issuer.credentials(tenant).await?.iter().map(line).collect())
             }
-            Self::Revoke(Revoke { tenant, id, .. }) => {
+            Self::Revoke(RevokeArgs { tenant, id, .. }) => {
                 issuer.revoke(tenant, id).await?;
                 Ok(format!("Revoked token {id} of tenant {tenant}\n"))
             }
@@ -132,14 +132,14 @@ impl TokenCommand {
     }
 }
 
-impl Create {
+impl CreateArgs {
     fn credential(&self) -> NewCredential {
         let listed: BTreeSet<String> = self.permissions.iter().cloned().collect();
         NewCredential {
             kind: match self.kind {
-                Kind::Bearer => CredentialKind::Bearer,
-                Kind::Basic => CredentialKind::Basic,
-                Kind::Mac => CredentialKind::Mac,
+                KindArg::Bearer => CredentialKind::Bearer,
+                KindArg::Basic => CredentialKind::Basic,
+                KindArg::Mac => CredentialKind::Mac,
             },
             label: self.label.clone(),
             lifetime_seconds: self.days.map(|days| days * DAY),
@@ -175,7 +175,7 @@ fn for_people(issued: &Issued) -> String {
         let _ = writeln!(text, "  User name  {user_name}");
     }
     let _ = writeln!(text, "  Token      {}", issued.secret);
-    text.push_str("\n  The token is shown this once and kept nowhere.\n");
+    text.push_str("\n  Copy the token now. It is not stored and cannot be shown again.\n");
     text
 }
 

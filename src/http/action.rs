@@ -1,7 +1,7 @@
-//! What a request asks for: the target of its path, with the type that the tenant has there, and its
-//! method.
+//! The action that a request asks for. It follows from the target of the path, the type that the
+//! tenant has there, and the method.
 //!
-//! It must not know how a request is read or answered in one protocol version or the other.
+//! It must not know how a protocol version reads requests or renders answers.
 
 use axum::http::Method;
 
@@ -11,37 +11,37 @@ use crate::protocol::Result;
 use crate::protocol::schema::ResourceType;
 use crate::provider::Over;
 
-/// What a request asks for. Types are those of the tenant's registry, ids are decoded.
+/// The action that a request asks for. Types are those of the tenant's registry, ids are decoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Action<'a> {
     /// A description of the service itself (RFC 7644 §4).
     Describe(&'a DiscoveryEndpoint),
     /// Many operations (RFC 7644 §3.7).
     Bulk,
-    /// A request for the resource of the caller, of which only the caller is known (RFC 7644 §3.11).
+    /// A request to `/Me`, with the method only: the resource is that of the caller (RFC 7644 §3.11).
     Me(Verb),
-    /// A query whose parameters stand in the URL (RFC 7644 §3.4.2).
+    /// A query with its parameters in the URL (RFC 7644 §3.4.2).
     List(Over<'a>),
-    /// A query whose parameters stand in the body (RFC 7644 §3.4.3).
+    /// A query with its parameters in the body (RFC 7644 §3.4.3).
     Search(Over<'a>),
-    /// A new resource (RFC 7644 §3.3).
+    /// Creates a resource (RFC 7644 §3.3).
     Create(&'a ResourceType),
-    /// One resource (RFC 7644 §3.4.1).
+    /// Reads one resource (RFC 7644 §3.4.1).
     Get(&'a ResourceType, &'a str),
-    /// Another content for one resource (RFC 7644 §3.5.1).
+    /// Replaces one resource (RFC 7644 §3.5.1).
     Replace(&'a ResourceType, &'a str),
-    /// Changes of one resource (RFC 7644 §3.5.2).
+    /// Changes one resource (RFC 7644 §3.5.2).
     Patch(&'a ResourceType, &'a str),
-    /// The end of one resource (RFC 7644 §3.6).
+    /// Deletes one resource (RFC 7644 §3.6).
     Delete(&'a ResourceType, &'a str),
-    /// The members of a group page by page, which is this service's own.
+    /// Lists the members of a group page by page, which is an extension of this service.
     Members(&'a ResourceType, &'a str),
 }
 
-/// A method that some action has.
+/// A method that actions have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
-    /// GET, and HEAD, which differs only in that its answer's body stays behind.
+    /// GET, and HEAD, whose answer is the same without its body.
     Get,
     /// POST.
     Post,
@@ -53,13 +53,12 @@ pub(super) enum Verb {
     Delete,
 }
 
-/// Everything that can be asked of one target, in the order of an `Allow` header.
+/// The actions of one target, in the order of an `Allow` header.
 #[derive(Debug)]
 pub(super) struct Actions<'a>(Vec<Action<'a>>);
 
 impl<'a> Actions<'a> {
-    /// Everything that can be asked of a target of this protocol. `find` returns the tenant's type at an
-    /// endpoint.
+    /// The actions of a target in this protocol. `find` returns the tenant's type at an endpoint.
     ///
     /// # Errors
     /// Those of `find`.
@@ -101,7 +100,7 @@ impl<'a> Actions<'a> {
         Ok(Self(actions))
     }
 
-    /// The action that a request with this method asks for, if there is one.
+    /// The action of a request with this method; `None` if the target does not take it.
     pub(super) fn by_method(&self, method: &Method) -> Option<Action<'a>> {
         let name = method.as_str();
         let mut actions = self.0.iter().copied();
@@ -130,8 +129,8 @@ impl Action<'_> {
         }
     }
 
-    /// Whether the Ionic API has the action: devices come into being by enrolment, and devices and roles
-    /// are changed by PUT alone.
+    /// Whether the Ionic API has the action. Its devices are created by enrolment only, and its
+    /// devices and roles are changed by PUT only.
     fn is_in_ionic(&self) -> bool {
         let is_at = |resource_type: &ResourceType, endpoint: &str| {
             resource_type.endpoint.eq_ignore_ascii_case(endpoint)
@@ -149,7 +148,7 @@ impl Action<'_> {
 impl Verb {
     const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
 
-    /// The methods of HTTP that it stands for.
+    /// The HTTP methods, as they appear in an `Allow` header.
     fn names(self) -> &'static str {
         match self {
             Self::Get => "GET, HEAD",

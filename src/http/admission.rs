@@ -1,8 +1,8 @@
-//! How many requests of one tenant are carried out at the same time.
+//! Limits how many requests of one tenant run at the same time.
 //!
-//! A request beyond the limit waits a short time for an earlier one to end, before its body is read. Then
-//! it is refused with 429. Lambda gives a process one request at a time, so this matters where one
-//! process serves many connections.
+//! A request beyond the limit waits a short time for an earlier one to end, before its body is read.
+//! Then it is refused with 429. This matters where one process serves many connections: Lambda gives a
+//! process one request at a time.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::identity::TenantId;
 use crate::pool::{Turn, Turns};
 use crate::protocol::{Error, Result};
 
-/// The number of requests of one tenant that run at the same time: an identity provider with many
+/// The number of requests of one tenant that run at the same time. An identity provider with many
 /// workers sends half as many.
 const MAX_RUNNING: usize = 64;
 /// How long a request beyond [`MAX_RUNNING`] waits.
@@ -31,7 +31,8 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// Admits `running` requests of each tenant at the same time. Further ones wait up to `longest_wait`.
+    /// Lets `running` requests of each tenant run at the same time. Further ones wait up to
+    /// `longest_wait`.
     #[must_use]
     pub fn new(running: usize, longest_wait: Duration) -> Self {
         Self {
@@ -40,7 +41,7 @@ impl Admission {
         }
     }
 
-    /// Admits a request of the tenant; it is running until the turn is dropped.
+    /// Admits a request of the tenant. It counts as running until the turn is dropped.
     ///
     /// # Errors
     /// `TooManyRequests` with the limit, if no earlier request ended in time.
@@ -48,7 +49,7 @@ impl Admission {
         let turn = timeout(self.longest_wait, self.turns.take(tenant)).await;
         turn.map_err(|_| {
             Error::too_many_requests(format!(
-                "{} requests of this tenant are running, which is the limit; send this one again later",
+                "{} requests of this tenant are running, and no more are allowed at the same time; send this one again later",
                 self.turns.size()
             ))
         })

@@ -1,4 +1,4 @@
-//! Responses: every one of them SCIM JSON, or without a body (RFC 7644 §3.1, §3.12, §3.14).
+//! Responses. Each is SCIM JSON or has no body (RFC 7644 §3.1, §3.12, §3.14).
 
 use axum::body::Body;
 use axum::http::header::{
@@ -15,10 +15,10 @@ use crate::protocol::{Error, ErrorKind};
 
 /// The challenge of every 401 (RFC 6750 §3).
 const CHALLENGE: &str = "Bearer realm=\"scim\"";
-/// After how many seconds a client should repeat a request that met an overload.
+/// The number of seconds after which a client should repeat a request that failed because of overload.
 const RETRY_AFTER_SECONDS: &str = "2";
 
-/// A message other than a single resource.
+/// A message that is not a single resource.
 pub(super) fn message(json: String) -> Response {
     with_body(StatusCode::OK, json)
 }
@@ -45,20 +45,20 @@ pub(super) fn deleted(status: StatusCode) -> Response {
     empty(status)
 }
 
-/// The client has this version already. The headers are those that the resource would have been sent with
-/// (RFC 9110 §15.4.5).
+/// The client has this version already. The headers are those that the resource would have (RFC 9110
+/// §15.4.5).
 pub(super) fn not_modified(location: &str, version: &Version) -> Response {
     let mut response = empty(StatusCode::NOT_MODIFIED);
     set(&mut response, CONTENT_LOCATION, location);
     about(response, location, Some(version))
 }
 
-/// The SCIM error message. The error's cause goes to the log alone.
+/// The SCIM error message. The cause of the error is logged and not sent.
 pub(super) fn error(error: &Error) -> Response {
     refusal(error, error_response(error))
 }
 
-/// The error message of SCIM 1.1. The error's cause goes to the log alone.
+/// The error message of SCIM 1.1. The cause of the error is logged and not sent.
 pub(super) fn error_v1(error: &Error) -> Response {
     refusal(error, error_response_v1(error))
 }
@@ -71,7 +71,7 @@ pub(super) fn in_v1(mut response: Response) -> Response {
     response
 }
 
-/// Adds when to repeat what could not be done now (RFC 9110 §10.2.3).
+/// Adds the time after which to repeat the request (RFC 9110 §10.2.3).
 pub(super) fn asking_to_retry(mut response: Response) -> Response {
     set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
     response
@@ -97,7 +97,7 @@ pub(super) fn allowing(mut response: Response, allow: &str) -> Response {
     response
 }
 
-/// The answer to HEAD, from that to GET: everything but the body (RFC 9110 §9.3.2).
+/// The answer to a HEAD, made from that to a GET: the same without the body (RFC 9110 §9.3.2).
 pub(super) fn head_of(mut response: Response) -> Response {
     use axum::body::HttpBody;
     let length = response.body().size_hint().exact();
@@ -108,7 +108,7 @@ pub(super) fn head_of(mut response: Response) -> Response {
     response
 }
 
-/// Sets a header. A value that no header can have is left out; the callers' values are always valid.
+/// Sets a header. An invalid value is left out; callers only pass valid ones.
 pub(super) fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);

@@ -1,4 +1,4 @@
-//! Which protocol a path speaks: SCIM 2.0, SCIM 1.1, or the Ionic API, which is a dialect of 1.1.
+//! The protocols: SCIM 2.0, SCIM 1.1, and the Ionic API, which is a dialect of 1.1.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ pub(super) const V2_PATH: &str = "/scim/v2";
 /// The beginning of every path of SCIM 1.1, below the public URL.
 pub(super) const V1_PATH: &str = "/scim/v1";
 
-/// The header by which a POST stands for another method (SCIM 1.1 API §3.12).
+/// The header that gives a POST another method (SCIM 1.1 API §3.12).
 const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
 
 /// A protocol.
@@ -31,7 +31,7 @@ pub(super) enum Api {
 }
 
 impl Api {
-    /// The dialect of SCIM 1.1, if it is one.
+    /// The dialect, if the protocol is SCIM 1.1.
     pub(super) fn dialect(&self) -> Option<Dialect> {
         match self {
             Self::V2 => None,
@@ -61,7 +61,7 @@ impl Api {
         }
     }
 
-    /// Its name in logs, in front of a target.
+    /// The name that comes before a target in logs.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::V2 => "",
@@ -70,13 +70,13 @@ impl Api {
         }
     }
 
-    /// The method that a request stands for.
+    /// The method of a request, or the one that a header replaces it by.
     pub(super) fn method(&self, parts: &Parts) -> Method {
         let overriding = parts.headers.get(METHOD_OVERRIDE);
         match overriding.filter(|_| *self != Self::V2 && parts.method == Method::POST) {
             Some(name) => {
                 let name = name.as_bytes().to_ascii_uppercase();
-                // A name that cannot be a method becomes one that no target takes.
+                // A name that cannot be a method becomes a method that no target takes.
                 Method::from_bytes(&name).unwrap_or(Method::TRACE)
             }
             None => parts.method.clone(),

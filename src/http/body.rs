@@ -14,8 +14,8 @@ use crate::protocol::{Error, Result, json};
 
 /// The largest body of a request, in bytes.
 pub(super) const MAX_RESOURCE_BYTES: usize = MAX_BODY_BYTES as usize;
-/// How much of a body that is too large is read and dropped, in bytes. If the connection closed while the
-/// client was still sending, the client would lose the answer that says why.
+/// The number of bytes of a body beyond the limit that are read and dropped. If the connection closed
+/// while the client was still sending, the client would lose the answer with the reason.
 const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reads the JSON object in a request's body.
@@ -78,11 +78,11 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     Ok(kept.freeze())
 }
 
-/// Why a body could not be read to its end.
+/// The error of a body that could not be read to its end.
 fn broken(error: axum::Error) -> Error {
     #[cfg(feature = "cli")]
-    if let Some(patience) = super::server::patience_that_ended(&error) {
-        let seconds = patience.as_secs_f64();
+    if let Some(timeout) = super::server::body_timeout_of(&error) {
+        let seconds = timeout.as_secs_f64();
         return Error::request_timeout(format!(
             "The request body did not arrive within {seconds} seconds"
         ));

@@ -1,4 +1,5 @@
-//! What bulk requests of both protocol versions share: the body's limit, and when to ask for a retry.
+//! The parts of bulk requests that both protocol versions share: the limit of the body, and when to
+//! ask the client to retry.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -20,6 +21,8 @@ pub(super) async fn read(call: &Call<'_>, body: Body) -> Result<(Map<String, Val
     Ok((body, size))
 }
 
+/// The answer to a bulk request, in the form that `write` gives it. It asks the client to retry if an
+/// operation failed with 503.
 pub(super) fn answer(
     call: &Call<'_>,
     performed: &[Performed],

@@ -1,4 +1,4 @@
-//! A request whose caller is known, which is what both protocol versions work with.
+//! A request whose caller is known. Both protocol versions work with it.
 //!
 //! It must not know what the request asks for.
 
@@ -24,11 +24,11 @@ pub(super) struct Call<'s> {
 }
 
 impl Call<'_> {
-    /// What `If-Match` and `If-None-Match` demand of the resource's version (RFC 7644 §3.14).
+    /// The conditions of `If-Match` and `If-None-Match` on the resource's version (RFC 7644 §3.14).
     pub(super) fn precondition(&self) -> Precondition {
         let joined = |name: HeaderName| {
             let values = self.headers.get_all(name).iter();
-            // A value that is not text stands for a tag that no version has.
+            // A value that is not text is read as a tag that no version has.
             let texts: Vec<_> = values
                 .map(|value| value.to_str().unwrap_or("\u{fffd}"))
                 .collect();
@@ -38,11 +38,11 @@ impl Call<'_> {
         Precondition::parse(if_match.as_deref(), if_none_match.as_deref())
     }
 
-    /// Reads a body or parameters of this size, in bytes, under the tenant's rules, and notes which
-    /// tolerances that needed.
+    /// Reads a body or parameters of this size, in bytes, under the tenant's rules, and notes the
+    /// tolerances that were used.
     ///
     /// # Errors
-    /// `Unavailable` when there is no time left to read them. What `read` itself refuses is in the value.
+    /// `Unavailable` when there is no time left to read them. The result of `read` is the value.
     pub(super) async fn read<T>(
         &self,
         size: usize,

@@ -1,4 +1,4 @@
-//! What both protocol versions say about the service itself, and who may ask for it.
+//! The parts of discovery that both protocol versions share, and the permission that it takes.
 
 use super::call::Call;
 use crate::protocol::Result;
@@ -6,7 +6,7 @@ use crate::protocol::discovery::{Capabilities, Discovery};
 use crate::protocol::scopes::Permission;
 use crate::provider::CURSOR_TIMEOUT_SECONDS;
 
-/// What this service can do, which [`v2`](super::v2) and [`v1`](super::v1) make true.
+/// What this service supports. [`v2`](super::v2) and [`v1`](super::v1) implement it.
 const CAPABILITIES: Capabilities = Capabilities {
     patch: true,
     bulk: true,
@@ -17,7 +17,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     documentation_uri: None,
 };
 
-/// The service as the caller's tenant has it.
+/// The description of the service for the caller's tenant.
 pub(super) fn discovery<'c>(call: &'c Call<'_>) -> Discovery<'c> {
     Discovery {
         registry: &call.scope.tenant.registry,

@@ -1,5 +1,4 @@
-//! The way of a request: its target, its caller, its action, and the protocol version that carries it
-//! out.
+//! Carries out a request: finds its target, its caller and its action, and calls the protocol version.
 //!
 //! The order decides what a client without a credential can learn. A path that leads nowhere for any
 //! tenant is refused at once. Everything else needs a credential first, because each tenant has
@@ -19,7 +18,7 @@ use super::call::Call;
 use super::open::open_call;
 use super::public_url::Mount;
 use super::route::{Route, Target, no_such_endpoint};
-use super::{Gateway, Refused, Service, answer, media_type, observe, v1, v2};
+use super::{Gateway, RefusedRequest, Service, answer, media_type, observe, v1, v2};
 use crate::protocol::profile::Tolerance;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::{Error, Result};
@@ -34,7 +33,7 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
         gateway: parts.extensions.get::<Gateway>(),
     };
     let route = Route::parse(mount.local_path(parts.uri.path()));
-    if let Some(Refused(error)) = parts.extensions.get::<Refused>() {
+    if let Some(RefusedRequest(error)) = parts.extensions.get::<RefusedRequest>() {
         return route.api.finish(route.api.error(error));
     }
     let answered = answer_to(&service, parts, body, &route);
@@ -96,9 +95,9 @@ async fn carry_out(
 /// Finds what the request asks for, and carries it out.
 ///
 /// # Errors
-/// In this order: `NotFound` for a target that the tenant does not have; the answer to a method that the
-/// target does not take, which is no error here because it has a header of its own; `NotAcceptable`; what
-/// the action says.
+/// In this order: `NotFound` for a target that the tenant does not have; `NotAcceptable`; those of the
+/// action. A method that the target does not take is answered before `NotAcceptable`, as a response
+/// and not as an error, because it has a header of its own.
 async fn act(
     call: &Call<'_>,
     body: Body,
@@ -133,7 +132,8 @@ fn not_allowed(api: &Api, allow: &str) -> Response {
     answer::allowing(api.error(&error), allow)
 }
 
-/// A method as the log shows it. One that HTTP does not define is text of the client, so it is not shown.
+/// A method as the log shows it. A method that HTTP does not define is text of the client, so it is
+/// not shown.
 fn shown(method: &Method) -> &str {
     match method.as_str() {
         name @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => name,

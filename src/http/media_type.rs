@@ -1,7 +1,7 @@
-//! Which media types come in and go out (RFC 7644 §3.8; RFC 9110 §12.5.1).
+//! The media types of requests and answers (RFC 7644 §3.8; RFC 9110 §12.5.1).
 //!
 //! Every answer of SCIM 2.0 is `application/scim+json`, and of SCIM 1.1 `application/json`. A client
-//! that asks for JSON by either of its names, or by a wildcard, is content with that.
+//! that accepts one of the two, or a wildcard, gets that.
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
@@ -11,11 +11,11 @@ use crate::protocol::{Error, Result};
 
 /// The media type of every answer with a body in SCIM 2.0.
 pub(super) const SCIM_JSON: &str = "application/scim+json";
-/// The media type of every answer with a body in SCIM 1.1, where clients insist on the charset.
+/// The media type of every answer with a body in SCIM 1.1. Its clients require the charset.
 pub(super) const JSON_UTF_8: &str = "application/json; charset=utf-8";
 /// The other media type of JSON that clients use.
 const JSON: &str = "application/json";
-/// The media type of clients that set no other.
+/// The media type that clients send when they set none.
 const TEXT_PLAIN: &str = "text/plain";
 
 /// Checks that the `Accept` header allows one of the two media types of answers.
@@ -27,22 +27,23 @@ pub(super) fn check_accept(headers: &HeaderMap) -> Result<()> {
     let ranges: Vec<_> = listed
         .flat_map(|value| value.to_str().unwrap_or_default().split(','))
         .filter(|range| !range.trim().is_empty())
-        .map(Range::parse)
+        .map(MediaRange::parse)
         .collect();
     if ranges.is_empty() || is_wanted(SCIM_JSON, &ranges) || is_wanted(JSON, &ranges) {
         return Ok(());
     }
     Err(Error::not_acceptable(format!(
-        "Answers are {SCIM_JSON} or {JSON}, which the Accept header excludes"
+        "The Accept header must allow {SCIM_JSON} or {JSON}"
     )))
 }
 
-/// Checks that a body is JSON without an encoding by what its headers say; saying nothing is fine.
+/// Checks that the headers of a body say JSON without an encoding, or say nothing.
 ///
-/// JSON is in UTF-8 (RFC 8259 §8.1), so another charset is tolerated as a label that means nothing
-/// ([`Tolerance::ContentCharset`]), and so is `text/plain` ([`Tolerance::TextPlain`]). With Basic
-/// credentials the type has to be JSON's: a browser adds those that it remembers to what any web page
-/// makes it send, but asks this service first before it sends a type other than those of forms.
+/// JSON is in UTF-8 (RFC 8259 §8.1), so the label of another charset is ignored where that is
+/// tolerated ([`Tolerance::ContentCharset`]). `text/plain` may be tolerated as well
+/// ([`Tolerance::TextPlain`]). With Basic credentials the type must be one of JSON. A browser adds
+/// remembered Basic credentials to any request that a web page makes it send, but it asks this service
+/// first before it sends a type other than those of forms.
 ///
 /// # Errors
 /// `UnsupportedMediaType` for any other type or encoding.
@@ -50,7 +51,7 @@ pub(super) fn check_content_type(headers: &HeaderMap, reading: &mut Reading<'_>)
     let encoding = headers.get(CONTENT_ENCODING);
     if encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Error::unsupported_media_type(
-            "Bodies are taken without a Content-Encoding only",
+            "A body must not have a Content-Encoding",
         ));
     }
     let value = headers.get(CONTENT_TYPE);
@@ -76,8 +77,8 @@ pub(super) fn check_content_type(headers: &HeaderMap, reading: &mut Reading<'_>)
     )))
 }
 
-/// Whether a parameter leaves the body in UTF-8: any but a charset that is neither UTF-8 nor a part of
-/// it.
+/// Whether the body is in UTF-8 in spite of a parameter. It is not if the parameter is a charset other
+/// than UTF-8 and its subset ASCII.
 fn is_utf_8(parameter: &str) -> bool {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
     let value = value.trim().trim_matches('"');
@@ -97,12 +98,12 @@ fn has_basic_credentials(headers: &HeaderMap) -> bool {
 }
 
 /// One element of an `Accept` header.
-struct Range<'h> {
+struct MediaRange<'h> {
     name: &'h str,
     quality: f32,
 }
 
-impl<'h> Range<'h> {
+impl<'h> MediaRange<'h> {
     fn parse(text: &'h str) -> Self {
         let mut parts = text.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
@@ -110,12 +111,13 @@ impl<'h> Range<'h> {
             let (key, value) = part.split_once('=')?;
             key.trim().eq_ignore_ascii_case("q").then(|| value.trim())
         });
-        // A weight that is not a number counts like a missing one.
+        // A weight that is not a number is ignored.
         let quality = weight.and_then(|text| text.parse().ok()).unwrap_or(1.0);
         Self { name, quality }
     }
 
-    /// How closely the range names the media type: not at all, by `*/*`, by `application/*`, by name.
+    /// How closely the range matches the media type: not at all, as `*/*`, as `application/*`, or by
+    /// name.
     fn specificity(&self, media_type: &str) -> Option<u8> {
         match self.name {
             "*/*" | "*" => Some(0),
@@ -127,7 +129,7 @@ impl<'h> Range<'h> {
 }
 
 /// Whether the closest range for the media type gives it any weight (RFC 9110 §12.5.1).
-fn is_wanted(media_type: &str, ranges: &[Range<'_>]) -> bool {
+fn is_wanted(media_type: &str, ranges: &[MediaRange<'_>]) -> bool {
     let fitting = ranges
         .iter()
         .filter_map(|range| Some((range.specificity(media_type)?, range.quality)));
@@ -175,7 +177,7 @@ mod tests {
         check(&["application/json;q=nonsense"], true);
     }
 
-    /// Checks a body's headers, and which tolerances they needed; nothing where they are refused.
+    /// Checks the headers of a body, and which tolerances they needed; `None` if they are refused.
     #[track_caller]
     fn check_body(profile: Profile, headers: &HeaderMap, expected: Option<&str>) {
         let rules = Rules {

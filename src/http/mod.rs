@@ -1,15 +1,15 @@
 //! The HTTP side: one router for Lambda, for the local server and for the tests.
 //!
-//! It owns paths, methods, media types, limits and headers, and turns requests into calls of
-//! the provider. It must not know the table, or what a filter means.
+//! It owns paths, methods, media types, limits and headers, and turns requests into calls of the
+//! provider. It must not know the table, or the meaning of a filter.
 //!
-//! A request takes this way: `observe` opens its log line, `dispatch` asks `route` what its path
-//! means, `open` who is calling and `action` what is asked for, and `v2` or `v1` carries the
-//! action out: it reads the body, calls the provider and renders the answer.
+//! The way of a request: `observe` opens its log line; `dispatch` asks `route` for the target of the
+//! path, `open` for the caller, and `action` for the action; `v2` or `v1` reads the body, calls the
+//! provider and renders the answer.
 //!
 //! Invariants:
 //! - Every answer on every path is SCIM JSON or has no body, whatever went wrong.
-//! - No location is made from a header that the client wrote.
+//! - No location is built from a header that the client wrote.
 //! - Nothing that a client sent reaches the log, except a well-formed `X-Request-Id`.
 //!
 //! RFC 7644 §3; draft-scim-api-01 for SCIM 1.1.
@@ -46,7 +46,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use admission::Admission;
 pub use public_url::{Gateway, Origin, PublicUrl};
-pub use uri::{Refused, origin_form};
+pub use uri::{RefusedRequest, origin_form};
 
 use crate::protocol::Error;
 use crate::provider::Provider;
@@ -60,9 +60,9 @@ pub struct Service {
     pub authenticator: Authenticator,
     /// Limits how many requests of one tenant run at the same time.
     pub admission: Admission,
-    /// Where clients reach the service; where this is unknown, the [`Gateway`] may know it.
+    /// The URL of the service for clients. Without it, the URL of the [`Gateway`] is used.
     pub public_url: Option<PublicUrl>,
-    /// Whether answers carry `Server-Timing` with what they cost.
+    /// Whether answers have a `Server-Timing` header with what they cost.
     pub server_timing: bool,
 }
 
@@ -76,8 +76,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(observe)
 }
 
-/// The answer to a request whose code panicked. The panic's message may hold data of the client, so it is
-/// not used. The panic hook has logged the place.
+/// The answer to a request whose code panicked. The message of the panic may hold data of the client,
+/// so it is not used. The panic hook has logged the place.
 fn panicked(_payload: Box<dyn Any + Send + 'static>) -> Response {
     answer::error(&Error::internal("a panic"))
 }

@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, its log line, and the headers that every answer has.
+//! The parts that every request has: its id, its log line, and the headers of every answer.
 //!
 //! A log line holds ids, names that this service defines, and numbers. It never holds a token, a query
 //! string, a path, or anything from a body.
@@ -26,10 +26,10 @@ use crate::store::{Cost, Meter};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-/// The longest request id of a client that is repeated, in characters.
+/// The length of the longest request id that is taken over from a client, in characters.
 const MAX_REQUEST_ID: usize = 128;
 
-/// Surrounds a request with its span, its closing log line and the common headers.
+/// Wraps a request in its span, its log line and the common headers.
 pub(super) async fn observe(
     State(service): State<Arc<Service>>,
     mut request: Request,
@@ -118,7 +118,7 @@ fn server_timing(cost: &Cost) -> String {
     format!("db;dur={waited:.1};desc=\"{cost}\"")
 }
 
-/// The id that the client gave the request, if it can be repeated in a header and in the log.
+/// The id that the client gave the request, if it may be repeated in a header and in the log.
 fn client_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
     let fits = (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(RequestId::may_contain);

@@ -1,5 +1,5 @@
-//! From the head of a request to a [`Call`]: who is calling, and whether one more request of that tenant
-//! may run.
+//! From the head of a request to a [`Call`]: finds out who is calling, and whether one more request of
+//! the tenant may run.
 //!
 //! It must not know what the request asks for.
 
@@ -20,8 +20,8 @@ use crate::provider::REQUEST_BUDGET;
 use crate::store::Meter;
 use crate::tenant::{CredentialKind, RequestHead, refusal};
 
-/// Authenticates the request, waits for its turn and opens its scope. The body is returned, for the action
-/// to read.
+/// Authenticates the request, waits until it may run, and opens its scope. The body is returned, for
+/// the action to read.
 ///
 /// # Errors
 /// `Unauthorized`, `Forbidden` and `TooManyRequests`; `InvalidValue` for parameters that cannot be read;
@@ -69,7 +69,7 @@ pub(super) async fn open_call<'s>(
         .scope(caller, cause, base_url, meter)
         .await?;
     let scope = match api.dialect() {
-        // A client of SCIM 1.1 cannot know of a profile of 2.0.
+        // A client of SCIM 1.1 does not know about profiles of 2.0.
         Some(_) => scope.with_profile(Profile::Default),
         None => scope,
     };
@@ -85,10 +85,10 @@ pub(super) async fn open_call<'s>(
     Ok((call, body))
 }
 
-/// The parts of a request by which its caller is recognised.
+/// The parts of a request that identify its caller.
 ///
 /// # Errors
-/// `Unauthorized` if the path names a tenant by a name that no tenant can have.
+/// `Unauthorized` if the name in the path is one that no tenant can have.
 fn request_head<'p>(
     parts: &'p Parts,
     api: &'p Api,
@@ -97,7 +97,7 @@ fn request_head<'p>(
 ) -> Result<RequestHead<'p>> {
     let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
     let is_sole = parts.headers.get_all(AUTHORIZATION).iter().count() == 1;
-    // With two credentials it is unknown which one is meant.
+    // Of two credentials it is unknown which one is meant.
     let authorization = text(AUTHORIZATION).filter(|_| is_sole);
     let tenant = match api {
         Api::V2 | Api::V1 => None,

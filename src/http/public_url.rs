@@ -1,8 +1,8 @@
-//! Under which URL clients reach the service.
+//! The URL at which clients reach the service.
 //!
-//! It is configured, or the gateway in front of the function names it, or it is that of the local
-//! listener. The `Host` header is never used: a client writes it, and would decide where other clients are
-//! sent.
+//! It is configured, or known from the gateway in front of the function, or that of the local
+//! listener. The `Host` header is never used, because a client could use it to send other clients
+//! elsewhere.
 
 use axum::http::Uri;
 
@@ -10,7 +10,7 @@ use super::api::{V1_PATH, V2_PATH};
 use super::route::Route;
 use crate::protocol::{Error, Result};
 
-/// A public origin, with the path prefix under which the service is mounted there.
+/// A public origin, with the path prefix of the service there.
 ///
 /// **Shape**: `https://directory.example.com` or `https://example.com/identity`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,23 +19,23 @@ pub struct PublicUrl {
     prefix: String,
 }
 
-/// What the gateway in front of the function knows of a request; an extension of the request.
+/// What the gateway in front of the function says about a request. It is an extension of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
-    /// How the gateway itself is reached, if it says so.
+    /// The URL of the gateway itself, if it says so.
     public_url: Option<PublicUrl>,
     /// The stage as a path prefix, such as `/prod`; empty for the default stage.
     stage: String,
-    /// Whether paths begin with the stage, so that what follows it is looked at first.
+    /// Whether paths begin with the stage. Then prefixes with the stage are tried first.
     stage_leads: bool,
 }
 
-/// What an event of API Gateway says about where the request came to.
+/// What an event of API Gateway says about the URL of the request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Origin<'e> {
     /// The domain that the client used.
     pub domain: Option<&'e str>,
-    /// The API's id, which the domain that AWS gave it begins with.
+    /// The API's id, with which the domain that AWS gave it begins.
     pub api_id: Option<&'e str>,
     /// The stage.
     pub stage: Option<&'e str>,
@@ -44,7 +44,7 @@ pub struct Origin<'e> {
 }
 
 impl Gateway {
-    /// Reads what an HTTP API or a function URL says: `url_path` is also the path of the request.
+    /// Reads the event of an HTTP API or a function URL: `url_path` is also the path of the request.
     ///
     /// On the domain that AWS gave the API, the path begins with the stage, unless it is `$default`.
     #[must_use]
@@ -63,8 +63,8 @@ impl Gateway {
         }
     }
 
-    /// Reads what a REST API says of a request for `path`, from which it has taken the stage. It is in
-    /// `url_path` only on the domain that AWS gave the API.
+    /// Reads the event of a REST API for `path`, from which the gateway has removed the stage.
+    /// `url_path` has the stage only on the domain that AWS gave the API.
     #[must_use]
     pub fn of_rest_api(origin: Origin<'_>, path: &str) -> Self {
         let stage = stage_prefix(origin.stage);
@@ -134,10 +134,10 @@ impl PublicUrl {
     }
 }
 
-/// Under which URL one request came in: what is configured, and what the gateway says.
+/// The URL prefixes of one request: those of the configured URL, and those of the gateway.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mount<'r> {
-    /// The configured URL, which comes before the gateway's.
+    /// The configured URL, which takes precedence over the gateway's.
     pub(super) configured: Option<&'r PublicUrl>,
     /// The gateway, if there is one.
     pub(super) gateway: Option<&'r Gateway>,
@@ -146,22 +146,23 @@ pub(super) struct Mount<'r> {
 impl<'r> Mount<'r> {
     /// The base URL of a protocol whose paths begin with `base_path`.
     ///
-    /// If no public URL is known, it is a path alone, which a client resolves against the URL that it used.
+    /// If no public URL is known, it is a path only, which a client resolves against the URL that it
+    /// used.
     pub(super) fn base_url(self, base_path: &str) -> String {
         self.public_url()
             .map_or_else(|| base_path.to_owned(), |url| url.at(base_path))
     }
 
-    /// The path in the URL that the client used, which is what it signed.
+    /// The path in the URL that the client used. This is the path that it signed.
     pub(super) fn public_path(self, path: &str) -> String {
         let prefix = self.public_url().map_or("", |url| url.prefix.as_str());
         format!("{prefix}{}", self.local_path(path))
     }
 
-    /// The request's path without the prefixes that belong to the gateway and to the public URL.
+    /// The path without the prefixes of the gateway and of the public URL.
     ///
-    /// Prefixes are removed only if a path of this service is left: a stage or an API mapping may be named
-    /// `scim` or `v2` too, and gateways differ in what they have removed already.
+    /// A prefix is removed only if a path of this service is left. A stage or an API mapping may also
+    /// be named `scim` or `v2`, and gateways differ in which prefixes they have removed already.
     pub(super) fn local_path(self, path: &str) -> &str {
         let stage = self.gateway.map_or("", |gateway| gateway.stage.as_str());
         let mount = self.configured.map_or("", |url| url.prefix.as_str());
@@ -182,7 +183,7 @@ impl<'r> Mount<'r> {
     }
 }
 
-/// What follows a prefix of whole segments.
+/// The rest of a path after a prefix of whole segments.
 fn without<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     let rest = path.strip_prefix(prefix)?;
     (prefix.is_empty() || rest.starts_with('/')).then_some(rest)

@@ -1,5 +1,5 @@
-//! Writes what a verb returned: the stored body with `meta`, what is kept outside the body, absolute
-//! URLs, and only the attributes that the client is shown.
+//! Writes what a verb returned: the stored body, the attributes stored outside it, and `meta`, with
+//! absolute URLs and only the attributes that the client is shown.
 
 use std::iter;
 
@@ -19,14 +19,14 @@ pub fn location(base_url: &str, resource_type: &ResourceType, id: &str) -> Strin
     resource::location(base_url, &resource_type.endpoint, id)
 }
 
-/// The URL of the list of a group's members, if they are too many for the answer to show.
+/// The URL of the list of a group's members, if the group has too many for the answer to show.
 pub(super) fn members_location(base_url: &str, found: &Representation<'_>) -> Option<String> {
     let location = || location(base_url, found.resource_type, found.id());
     (found.related == Related::TooMany).then(|| format!("{}/members", location()))
 }
 
-/// The URL of the resource that an operation of a bulk request is about (RFC 7644 §3.7.3): none if it
-/// was to be made and was not, and the path of the operation if that leads to no resource.
+/// The URL of the resource that an operation of a bulk request is on (RFC 7644 §3.7.3). `None` for a
+/// failed creation. If the operation has no resource, the URL has the operation's path.
 #[must_use]
 pub fn operation_location(base_url: &str, performed: &Performed) -> Option<String> {
     let label = &performed.label;
@@ -39,10 +39,10 @@ pub fn operation_location(base_url: &str, performed: &Performed) -> Option<Strin
     })
 }
 
-/// The JSON text of a resource. What the answer shows whole of the body is copied and not parsed.
+/// The JSON text of a resource. A part of the body that is shown whole is copied without parsing.
 ///
 /// # Errors
-/// `Internal` if what is stored is no resource.
+/// `Internal` if the stored text is not a resource.
 pub fn text(found: &Representation<'_>, base_url: &str) -> Result<String> {
     let (body, projection) = (&found.stored.body, &found.projection);
     if projection.shows_all_of(body) {

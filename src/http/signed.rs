@@ -1,5 +1,5 @@
-//! What the head of a signed request does not show: whether the body is the one that was signed, and
-//! whether the signature was used before.
+//! The checks of a signed request that its head alone does not allow: whether the body is the signed
+//! one, and whether the signature was used before.
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -9,12 +9,12 @@ use crate::protocol::Result;
 use crate::store::TenantStore;
 use crate::tenant::{Caller, unauthorized};
 
-/// Returns the body. The body of a signed request is read first and compared with the signature, and then
-/// the signature is remembered as used. In this order a request with another body does not use up a
+/// Returns the body. The body of a signed request is first read and compared with the signature. Then
+/// the signature is recorded as used. In this order, a request with a wrong body does not use up a
 /// signature.
 ///
 /// # Errors
-/// `Unauthorized` for another body than the signed one and for a signature that was used before;
+/// `Unauthorized` for a body that was not signed, and for a signature that was used before;
 /// `PayloadTooLarge` naming the limit; `Unavailable`.
 pub(super) async fn admit(
     store: &TenantStore,

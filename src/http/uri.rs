@@ -1,9 +1,9 @@
-//! URIs as clients and gateways really write them, made into URIs that parse.
+//! Turns the URIs that clients and gateways send into URIs that parse.
 //!
 //! RFC 3986 allows no blank, quotation mark, angle bracket, backslash, caret, backtick, brace, bar or
-//! non-ASCII character in a path or query, yet filters are sent with them. Each of them has one
-//! meaning there, itself, so it is percent-encoded. A `%` is left alone: it begins what a client has
-//! encoded already.
+//! non-ASCII character in a path or query, yet filters are sent with them. None of them has a special
+//! meaning there, so they are percent-encoded. A `%` is left alone, because it begins a character that
+//! the client has encoded.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::protocol::{Error, Result};
 
-/// The longest path and query together, in bytes, once encoded: what the `http` crate can hold.
+/// The longest path and query together, encoded, in bytes: the `http` crate holds no more.
 pub(super) const MAX_URI_BYTES: usize = 65_534;
 
-/// What neither a path nor a query may hold, beside non-ASCII characters.
+/// The ASCII characters that neither a path nor a query may hold.
 const RAW: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -28,18 +28,18 @@ const RAW: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'|')
     .add(b'}');
-/// A fragment never travels, so a `#` in a query is data that was not encoded.
+/// A fragment is never sent, so a `#` in a query is a character that was not encoded.
 const RAW_IN_QUERY: &AsciiSet = &RAW.add(b'#');
-/// A gateway decodes some paths before it hands them over; in those a `?` does not begin a query.
+/// Gateways decode some paths before they pass them on. In those paths a `?` does not begin a query.
 const RAW_IN_DECODED_PATH: &AsciiSet = &RAW.add(b'#').add(b'?');
 
-/// An extension of a request that cannot be carried out, whatever it asks for. The router answers it
-/// with this error, in the form of the protocol that its path speaks.
+/// An extension of a request that cannot be carried out. The router answers with this error, in the
+/// form of the protocol that the path belongs to.
 #[derive(Debug, Clone)]
-pub struct Refused(pub Arc<Error>);
+pub struct RefusedRequest(pub Arc<Error>);
 
 /// The URI of a request in origin form (RFC 9112 §3.2.1), from a path and a query that may hold
-/// characters that a URI may not hold. In the path, a `?` and a `#` stand for themselves.
+/// characters that a URI may not hold. A `?` or `#` in the path is encoded.
 ///
 /// # Errors
 /// `UriTooLong` if both together are longer than 65,534 bytes once encoded.
@@ -58,8 +58,7 @@ pub fn origin_form(path: &str, query: &str) -> Result<Uri> {
     }
     let uri = PathAndQuery::try_from(text).map(Uri::from);
     uri.map_err(|error| {
-        Error::invalid_syntax("The URI cannot be read, RFC 3986 says how it is written")
-            .with_source(error)
+        Error::invalid_syntax("The URI must have the form of RFC 3986").with_source(error)
     })
 }
 
@@ -75,7 +74,7 @@ pub(super) fn encoded_target(target: &[u8]) -> String {
 
 pub(super) fn uri_too_long() -> Error {
     Error::uri_too_long(format!(
-        "The URI is longer than the limit of {MAX_URI_BYTES} bytes; send the query as a POST to /.search"
+        "The URI is longer than the limit of {MAX_URI_BYTES} bytes; send the query as a POST to /.search of SCIM 2.0"
     ))
 }
 

@@ -1,13 +1,13 @@
-//! Requests as API Gateway and function URLs hand them over, given to the router, which does not know
+//! Turns the events of API Gateway and function URLs into requests for the router, which does not know
 //! Lambda.
 //!
-//! `lambda_http` makes a URL out of the host, the forwarded scheme, the stage, the path and the query
-//! of an event, and panics where they make no URL; it also panics where a body is not base64. So these
+//! `lambda_http` builds a URL from the host, the forwarded scheme, the stage, the path and the query of
+//! an event, and panics if the result is not a URL. It also panics if a body is not base64. So these
 //! parts are taken out of the event first, and put into the request that `lambda_http` has built. The
-//! router needs no more of the URL than path and query, and asks no header for its own address.
+//! router needs only path and query of the URL, and never learns its own address from a header.
 //!
-//! `lambda_http` would decode an answer by the charset that its media type names. Answers of the router
-//! are UTF-8, so they are handed over as they are, and the tables of all charsets stay out of the binary.
+//! `lambda_http` would encode an answer by the charset of its media type. Answers of the router are always
+//! UTF-8, so they are passed on as they are, and the tables of all charsets stay out of the binary.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -26,37 +26,37 @@ use lambda_http::lambda_runtime::LambdaEvent;
 use lambda_http::request::LambdaRequest;
 use lambda_http::tower::{ServiceBuilder, ServiceExt};
 use lambda_http::{Adapter, IntoResponse};
-use scim_lambda::http::{Gateway, Origin, Refused, origin_form};
+use scim_lambda::http::{Gateway, Origin, RefusedRequest, origin_form};
 use scim_lambda::protocol::{Error, Result};
 use serde::Serialize;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// The host that `lambda_http` makes its URL with.
+/// The host from which `lambda_http` builds its URL.
 const STAND_IN: HeaderValue = HeaderValue::from_static("localhost");
 
-/// Answers an event with what the router answers the request in it.
+/// Answers an event with the router's answer to the request in it.
 pub(crate) async fn answer(
     router: Router,
     mut event: LambdaEvent<LambdaRequest>,
 ) -> Result<impl Serialize + fmt::Debug, Infallible> {
-    let taken = match &mut event.payload {
-        LambdaRequest::ApiGatewayV1(request) => Some(Taken::from_rest_api(request)),
-        LambdaRequest::ApiGatewayV2(request) => Some(Taken::from_http_api(request)),
-        // Other events are not those of a gateway that `template.yaml` knows.
+    let parts = match &mut event.payload {
+        LambdaRequest::ApiGatewayV1(request) => Some(EventParts::from_rest_api(request)),
+        LambdaRequest::ApiGatewayV2(request) => Some(EventParts::from_http_api(request)),
+        // `template.yaml` has no gateway that sends other events.
         _ => None,
     };
-    let mut taken = taken.unwrap_or_default();
+    let mut parts = parts.unwrap_or_default();
     let requests = ServiceBuilder::new()
-        .map_request(move |request: lambda_http::Request| taken.put_into(request))
-        .map_response(Answer)
+        .map_request(move |request: lambda_http::Request| parts.put_into(request))
+        .map_response(RouterResponse)
         .service(router);
     Adapter::from(requests).oneshot(event).await
 }
 
 /// An answer of the router.
-struct Answer(Response<Body>);
+struct RouterResponse(Response<Body>);
 
-impl IntoResponse for Answer {
+impl IntoResponse for RouterResponse {
     fn into_response(self) -> Pin<Box<dyn Future<Output = Response<lambda_http::Body>> + Send>> {
         let (parts, body) = self.0.into_parts();
         Box::pin(async {
@@ -71,19 +71,19 @@ impl IntoResponse for Answer {
     }
 }
 
-/// What is taken out of an event before `lambda_http` builds a request of it.
+/// The parts that are taken out of an event before `lambda_http` builds a request from it.
 #[derive(Debug, Clone, Default)]
-struct Taken {
+struct EventParts {
     gateway: Option<Gateway>,
     uri: Uri,
     body: Bytes,
-    /// Why the event holds no request that could be carried out.
-    refused: Option<Refused>,
+    /// The error of an event whose request cannot be carried out.
+    refused: Option<RefusedRequest>,
 }
 
-impl Taken {
-    /// Takes from an event in format 2.0, which HTTP APIs and function URLs send: the path may arrive
-    /// decoded, the query arrives as the client wrote it.
+impl EventParts {
+    /// The parts of an event in format 2.0, which HTTP APIs and function URLs send. The path may be decoded;
+    /// the query is as the client wrote it.
     fn from_http_api(event: &mut ApiGatewayV2httpRequest) -> Self {
         disguise(&mut event.headers);
         let context = &mut event.request_context;
@@ -101,11 +101,11 @@ impl Taken {
         Self::new(gateway, (&path, &query), body, is_base64)
     }
 
-    /// Takes from an event in format 1.0, which REST APIs send: the path arrives as the client wrote
-    /// it, without the stage, and the parameters of the query arrive decoded.
+    /// The parts of an event in format 1.0, which REST APIs send. The path is as the client wrote it, without
+    /// the stage; the parameters of the query are decoded.
     fn from_rest_api(event: &mut ApiGatewayProxyRequest) -> Self {
-        // The event has the headers twice, with all their values and with the last one only, and
-        // `lambda_http` would let the latter win.
+        // The event has the headers twice: with all values, and with the last value only. `lambda_http`
+        // would prefer the latter.
         if !event.multi_value_headers.is_empty() {
             event.headers.clear();
         }
@@ -137,7 +137,7 @@ impl Taken {
     ) -> Self {
         let (uri, too_long) = match origin_form(path, query) {
             Ok(uri) => (uri, None),
-            // The path alone tells in which form the client reads the refusal.
+            // The path decides which protocol the error is written for.
             Err(error) => (origin_form(path, "").unwrap_or_default(), Some(error)),
         };
         let (body, unreadable) = match decoded(body.unwrap_or_default(), is_base64) {
@@ -150,28 +150,28 @@ impl Taken {
             body,
             refused: too_long
                 .or(unreadable)
-                .map(|error| Refused(Arc::new(error))),
+                .map(|error| RefusedRequest(Arc::new(error))),
         }
     }
 
-    /// Completes the request that `lambda_http` has built of the rest.
+    /// Completes the request that `lambda_http` has built from the rest.
     fn put_into(&mut self, request: lambda_http::Request) -> Request<Body> {
-        let taken = mem::take(self);
-        let mut request = request.map(|_| Body::from(taken.body));
-        *request.uri_mut() = taken.uri;
+        let parts = mem::take(self);
+        let mut request = request.map(|_| Body::from(parts.body));
+        *request.uri_mut() = parts.uri;
         request.headers_mut().remove(HOST);
         let extensions = request.extensions_mut();
-        if let Some(gateway) = taken.gateway {
+        if let Some(gateway) = parts.gateway {
             extensions.insert(gateway);
         }
-        if let Some(refused) = taken.refused {
+        if let Some(refused) = parts.refused {
             extensions.insert(refused);
         }
         request
     }
 }
 
-/// Puts a host in the headers that makes a URL whatever the client wrote.
+/// Replaces the host by one from which a URL can always be built.
 fn disguise(headers: &mut HeaderMap) {
     headers.remove(X_FORWARDED_PROTO);
     headers.insert(HOST, STAND_IN);

@@ -1,4 +1,4 @@
-//! The Lambda binary behind API Gateway, for HTTP APIs and for REST APIs. What is not HTTP is in
+//! The Lambda binary behind API Gateway, for HTTP APIs and REST APIs. Everything that is not HTTP is in
 //! `scim-worker`.
 
 mod gateway;
@@ -14,8 +14,8 @@ async fn main() -> Result<(), Error> {
     logs::to_machines();
     let sdk = aws::in_lambda().await;
     let stack = Stack::open(Config::from_environment()?, &sdk).await?;
-    // The connection with its TLS session is made now, so that the first request finds it. If the
-    // table is out of reach, the requests will say so.
+    // This opens the connection and its TLS session, so that the first request does not wait for it. If the
+    // table is unreachable, the requests fail with the reason.
     let _ = stack.store.warm_up().await;
     let router = http::router(stack.service()?);
     let events = service_fn(|event| gateway::answer(router.clone(), event));

@@ -1,8 +1,8 @@
-//! Finishes what a dead process left half done.
+//! The finisher: finishes changes whose writer died.
 //!
-//! The table's stream brings every journal entry, new or with another lease. Almost all of them are
-//! finished by their writers within the second; this function waits until their leases have run out
-//! and then finishes what is still there. A failure makes Lambda bring the same records again.
+//! The table's stream delivers every journal entry that is new or has a new lease. The writers finish
+//! almost all of them within a second. The finisher waits until their leases are over, and then finishes
+//! the entries that still exist. If it fails, Lambda delivers the same records again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use scim_lambda::identity::TenantId;
 use scim_lambda::provider::Provider;
 use scim_lambda::store::{JournalRecord, LEASE_MILLIS};
 
-/// Finishes the journals that an event names, after the last lease in it has run out.
+/// Finishes the journals of the tenants in an event, after the last lease in it is over.
 ///
 /// # Errors
-/// If a journal could not be finished; the journals of the other tenants are finished before.
+/// If a journal could not be finished. The journals of all other tenants are finished before it returns.
 pub(crate) async fn finish(provider: &Provider, event: &Event) -> Result<(), Error> {
     let records: Vec<JournalRecord> = event
         .records
@@ -29,7 +29,7 @@ pub(crate) async fn finish(provider: &Provider, event: &Event) -> Result<(), Err
         .unwrap_or(0)
         .saturating_add(1)
         .saturating_sub(SystemClock.now_millis());
-    // A lease is never longer; a clock that says otherwise is wrong.
+    // A lease is never longer. If the clocks differ, this bounds the wait.
     tokio::time::sleep(Duration::from_millis(wait.min(LEASE_MILLIS))).await;
     let tenants: BTreeSet<TenantId> = records.into_iter().map(|record| record.tenant).collect();
     let mut outcome = Ok(());
@@ -37,13 +37,13 @@ pub(crate) async fn finish(provider: &Provider, event: &Event) -> Result<(), Err
         match provider.finish(&tenant).await {
             Ok(0) => {}
             Ok(finished) => {
-                tracing::warn!(tenant.id = %tenant, finished, "finished {finished} half-done changes");
+                tracing::warn!(tenant.id = %tenant, finished, "finished {finished} unfinished changes");
             }
-            // The records come again for it; the other tenants do not wait.
+            // Lambda delivers the records again for this tenant. The other tenants do not wait for it.
             Err(error) => {
                 let cause = error.causes();
-                tracing::error!(tenant.id = %tenant, cause, "could not finish half-done changes");
-                outcome = Err("a tenant's half-done changes could not be finished".into());
+                tracing::error!(tenant.id = %tenant, cause, "could not finish unfinished changes");
+                outcome = Err("a tenant's unfinished changes could not be finished".into());
             }
         }
     }

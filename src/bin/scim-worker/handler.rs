@@ -1,12 +1,12 @@
-//! What a function does, by the name of its handler in `template.yaml`.
+//! The functions of this binary, by the name of their handler in `template.yaml`.
 
 use std::env;
 use std::fmt;
 
-/// What a function of this binary does.
+/// A function of this binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handler {
-    /// Reads the table's stream, and finishes what a dead process left half done.
+    /// Reads the table's stream, and finishes changes whose writer died.
     Stream,
 }
 
@@ -17,7 +17,7 @@ impl Handler {
     /// The handler that Lambda names in `_HANDLER`.
     ///
     /// # Errors
-    /// [`UnknownHandler`] if there is none of that name, or no name.
+    /// [`UnknownHandler`] if the variable is not set or names no handler.
     pub(crate) fn from_environment() -> Result<Self, UnknownHandler> {
         Self::named(&env::var("_HANDLER").unwrap_or_default())
     }

@@ -1,5 +1,4 @@
-//! The Lambda binary for everything that is not HTTP. The name of the handler says what a function
-//! does.
+//! The Lambda binary for everything that is not HTTP. The name of the handler chooses the function.
 
 mod finisher;
 mod handler;
@@ -16,7 +15,7 @@ async fn main() -> Result<(), Error> {
     let handler = Handler::from_environment().inspect_err(|error| tracing::error!("{error}"))?;
     let sdk = aws::in_lambda().await;
     let stack = Stack::open(Config::from_environment()?, &sdk).await?;
-    // If the table is out of reach, the work will say so.
+    // If the table is unreachable, the first event fails with the reason.
     let _ = stack.store.warm_up().await;
     let provider = &stack.provider()?;
     match handler {

@@ -1,4 +1,4 @@
-//! Where a request goes: its path, read once at the door (RFC 7644 §3.2, §3.13).
+//! The path of a request, read once when the request comes in (RFC 7644 §3.2, §3.13).
 //!
 //! ```abnf
 //! path     = "/scim" [ "/v2" ] [ "/" target ] [ "/" ]
@@ -10,11 +10,11 @@
 //!          / endpoint [ "/" id ]
 //! ```
 //!
-//! The words of a target are found in any case, and the route records whether they are spelled as above;
-//! the tenant's profile decides whether that matters. The base is found only in its own case: clients paste
-//! it whole, and a gateway's own routes begin with it.
+//! The fixed words of a target are matched in any case. The route records whether they are spelled as
+//! above, and the tenant's profile decides whether another case is tolerated. The base is matched in its
+//! own case only, because clients paste it whole, and the routes of a gateway begin with it.
 //!
-//! It must not know any tenant: which endpoints exist is decided by the tenant's registry, in
+//! It must not know any tenant: the tenant's registry decides which endpoints exist, in
 //! [`action`](super::action).
 
 mod segments;
@@ -32,14 +32,14 @@ use crate::protocol::{Error, Result};
 /// The number of segments by which the longest base is recognised.
 const LONGEST_ROOT: usize = 3;
 
-/// A request's path, read.
+/// The meaning of a request's path.
 #[derive(Debug)]
 pub(super) struct Route {
-    /// The protocol; 2.0 where the path leads nowhere.
+    /// The protocol; 2.0 for a path that leads nowhere.
     pub(super) api: Api,
-    /// What the path stands for.
+    /// The target of the path.
     pub(super) target: Result<Target>,
-    /// Whether the words of the protocol in it are in their own case.
+    /// Whether the fixed words in the path have their own case.
     pub(super) is_exact: bool,
 }
 
@@ -90,7 +90,7 @@ impl Route {
     }
 }
 
-/// The protocol that a path speaks, by how the path begins, and what follows.
+/// The protocol that a path belongs to, and the segments after its base; `None` for no protocol.
 fn root<'p>(segments: &'p [&'p str]) -> Option<(Api, &'p [&'p str])> {
     match segments {
         ["scim", "v1", rest @ ..] => Some((Api::V1, rest)),
@@ -100,7 +100,7 @@ fn root<'p>(segments: &'p [&'p str]) -> Option<(Api, &'p [&'p str])> {
     }
 }
 
-/// What follows the protocol version, which may be left out (RFC 7644 §3.13).
+/// The segments after the protocol version, which may be left out (RFC 7644 §3.13).
 fn below_version<'p>(segments: &'p [&'p str]) -> Result<&'p [&'p str]> {
     match segments {
         ["v2", rest @ ..] => Ok(rest),

@@ -1,14 +1,14 @@
-//! The segments of a path: decoded, and with the protocol's own words in their own case.
+//! The segments of a path: decoded, and with the fixed words of the protocol in their own case.
 
 use percent_encoding::percent_decode_str;
 
 use super::no_such_endpoint;
 use crate::protocol::{Error, Result};
 
-/// The longest id that can exist, in characters; a longer one is refused without a read.
+/// The length of the longest id that can exist, in characters. A longer one is refused without a read.
 const MAX_ID_CHARACTERS: usize = 256;
 
-/// The protocol's words by the position of the segment in which they have a meaning.
+/// The fixed words of the protocol, by the position of the segment in which they may appear.
 const WORDS: [&[&str]; 3] = [
     &[
         ".search",
@@ -24,7 +24,7 @@ const WORDS: [&[&str]; 3] = [
     &["members"],
 ];
 
-/// The segments below a base, with the words of the protocol in their own case.
+/// The segments below a base, with the fixed words of the protocol in their own case.
 pub(super) struct Segments<'p> {
     pub(super) words: Vec<&'p str>,
     pub(super) is_exact: bool,
@@ -56,7 +56,7 @@ pub(super) fn without_format<'p>(segments: &[&'p str]) -> Result<Vec<&'p str>> {
     Ok(segments)
 }
 
-/// One decoded path segment; `None` if no name or id can look like it.
+/// One decoded path segment; `None` if no name or id has this form.
 pub(super) fn decode(segment: &str) -> Option<String> {
     let decoded = percent_decode_str(segment).decode_utf8().ok()?;
     let fits = !decoded.is_empty()

@@ -1,9 +1,9 @@
-//! What paths stand for.
+//! The targets that paths lead to.
 
 use super::no_such_endpoint;
 use crate::protocol::Result;
 
-/// What a path stands for.
+/// The target that a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum Target {
     /// A description of the service itself.
@@ -23,7 +23,7 @@ pub(in crate::http) enum Target {
         /// The decoded id.
         id: String,
     },
-    /// `/members` below a group: its members page by page, which is this service's own.
+    /// `/members` below a group: its members page by page, an extension of this service.
     Members {
         /// The segment that names the type.
         endpoint: String,
@@ -49,7 +49,7 @@ pub(in crate::http) enum DiscoveryEndpoint {
     Scopes,
 }
 
-/// How far a query reaches.
+/// The resource types that a query covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum Within {
     /// Every resource type (RFC 7644 §3.4.2.1).
@@ -110,7 +110,7 @@ impl Target {
         })
     }
 
-    /// The target with names instead of values, for logs.
+    /// The form of the target for logs, with `{type}` and `{id}` in place of values.
     pub(in crate::http) fn template(&self) -> &'static str {
         match self {
             Self::Discovery(DiscoveryEndpoint::ServiceProviderConfig) => "/ServiceProviderConfig",

@@ -1,4 +1,4 @@
-//! One request and its answer: bodies have a time limit, and the connection goes on only if the whole
+//! One request and its answer. The body has a time limit, and the connection is kept only if the whole
 //! body was read.
 
 use std::convert::Infallible;
@@ -19,27 +19,27 @@ use hyper::service::Service;
 use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
 
-use super::wire::Turn;
+use super::wire::RequestBoundary;
 
-/// The most of a body that the router did not read which is read and dropped to keep the connection, in
-/// bytes.
+/// The number of bytes that the router left unread and that are read and dropped to keep the
+/// connection.
 const MAX_DRAINED_BYTES: usize = 64 * 1024;
-/// How long an answer waits while the rest of a body is read and dropped.
+/// The time that an answer waits while the rest of a body is read and dropped.
 const DRAIN_TIME: Duration = Duration::from_millis(100);
 
 /// Answers the requests of one connection.
 pub(super) struct Exchanges {
     router: Router,
-    turn: Turn,
-    body_patience: Duration,
+    boundary: RequestBoundary,
+    body_timeout: Duration,
 }
 
 impl Exchanges {
-    pub(super) fn new(router: Router, turn: Turn, body_patience: Duration) -> Self {
+    pub(super) fn new(router: Router, boundary: RequestBoundary, body_timeout: Duration) -> Self {
         Self {
             router,
-            turn,
-            body_patience,
+            boundary,
+            body_timeout,
         }
     }
 }
@@ -50,22 +50,22 @@ impl Service<Request<Incoming>> for Exchanges {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (router, turn) = (self.router.clone(), self.turn.clone());
-        // Until the body has ended, what follows on the connection belongs to it.
-        turn.set(false);
+        let (router, boundary) = (self.router.clone(), self.boundary.clone());
+        // Until the body has ended, the bytes that follow on the connection belong to it.
+        boundary.set(false);
         let awaits_go_ahead = request.headers().contains_key(EXPECT);
         let (parts, body) = request.into_parts();
-        let body = Timed::new(body, self.body_patience);
+        let body = Timed::new(body, self.body_timeout);
         let rest = Arc::clone(&body.0);
         let request = Request::from_parts(parts, Body::new(body));
         Box::pin(async move {
             let answered = router.oneshot(request).await;
-            // Reading on would make `hyper` ask the client for a body that is refused already.
+            // Reading on would make `hyper` ask the client for a body that is already refused.
             let is_whole = match awaits_go_ahead {
                 true => lock(&rest).is_over(),
                 false => drain(&rest).await,
             };
-            turn.set(is_whole);
+            boundary.set(is_whole);
             answered.map(|mut response| {
                 if !is_whole {
                     let close = HeaderValue::from_static("close");
@@ -77,39 +77,39 @@ impl Service<Request<Incoming>> for Exchanges {
     }
 }
 
-/// The time in which a body has to arrive is over.
+/// The body did not arrive in time.
 #[derive(Debug)]
 pub(in crate::http) struct BodyTooSlow {
-    /// How long the client had.
-    pub(in crate::http) patience: Duration,
+    /// The time that the client had.
+    pub(in crate::http) timeout: Duration,
 }
 
 impl fmt::Display for BodyTooSlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the body did not arrive within {:?}", self.patience)
+        write!(f, "the body did not arrive within {:?}", self.timeout)
     }
 }
 
 impl Error for BodyTooSlow {}
 
-/// A body with a time limit, which stays in the hands of the exchange.
+/// A body with a time limit. The exchange keeps the other handle of it.
 struct Timed(Arc<Mutex<Arriving>>);
 
 struct Arriving {
     body: Incoming,
-    patience: Duration,
+    timeout: Duration,
     deadline: Instant,
-    /// Set once there was something to wait for.
+    /// Set when the body has to be waited for.
     timer: Option<Pin<Box<Sleep>>>,
     has_ended: bool,
 }
 
 impl Timed {
-    fn new(body: Incoming, patience: Duration) -> Self {
+    fn new(body: Incoming, timeout: Duration) -> Self {
         Self(Arc::new(Mutex::new(Arriving {
             body,
-            patience,
-            deadline: Instant::now() + patience,
+            timeout,
+            deadline: Instant::now() + timeout,
             timer: None,
             has_ended: false,
         })))
@@ -117,7 +117,7 @@ impl Timed {
 }
 
 fn lock(arriving: &Mutex<Arriving>) -> MutexGuard<'_, Arriving> {
-    // A panic of another holder leaves a body that can still be read.
+    // A panic of another holder leaves the body readable.
     arriving.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -138,13 +138,13 @@ impl Arriving {
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         timer.as_mut().poll(cx).map(|()| {
-            let patience = self.patience;
-            Some(Err(BodyTooSlow { patience }.into()))
+            let timeout = self.timeout;
+            Some(Err(BodyTooSlow { timeout }.into()))
         })
     }
 }
 
-/// Reads and drops the rest of a body that is about to end; says whether it has ended.
+/// Reads and drops the rest of a body that is about to end; returns whether it has ended.
 async fn drain(arriving: &Mutex<Arriving>) -> bool {
     let mut left = MAX_DRAINED_BYTES;
     let ended = poll_fn(|cx| {

@@ -1,8 +1,8 @@
 //! The server of `scim serve`: connections in front of the router, HTTP/1.1 only.
 //!
-//! What reaches the router is the router's to answer. Here is what comes before: how long a head and a
-//! body may take, requests whose target holds characters that a URI may not hold, and requests that
-//! are no HTTP at all. Their answers are SCIM errors too.
+//! The router answers what reaches it. This module handles what comes before: how long a head and a
+//! body may take, targets with characters that a URI may not hold, and requests that are not HTTP. Its
+//! answers are SCIM errors too.
 
 mod exchange;
 mod refusal;
@@ -22,26 +22,26 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use exchange::{BodyTooSlow, Exchanges};
-use wire::{Turn, Wire};
+use wire::{RequestBoundary, Wire};
 
-/// The most headers of a request.
+/// The largest number of headers of a request.
 const MAX_HEADERS: usize = 100;
 /// The longest head of a request: its first line and all headers, in bytes.
 const MAX_HEAD_BYTES: usize = 128 * 1024;
 
-/// How long a client may take to send a request, and to take its answer.
+/// The time that a client may take to send a request and to take its answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// From the connection, or the end of the answer before, to the end of the head; then the
-    /// connection is closed.
+pub struct Timeouts {
+    /// From the beginning of the connection, or the end of the previous answer, to the end of the
+    /// head. Then the connection is closed.
     pub head: Duration,
-    /// From the head to the end of the body; then the answer is 408.
+    /// From the head to the end of the body. Then the answer is 408.
     pub body: Duration,
-    /// Without taking anything of an answer that is ready; then the connection is closed.
+    /// Without taking anything of an answer that is ready. Then the connection is closed.
     pub answer: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(10),
@@ -51,12 +51,12 @@ impl Default for Patience {
     }
 }
 
-/// Serves until `stop` ends, and then until every answer that was begun has been sent. Connections that
-/// wait for a request are closed at once.
+/// Serves until `stop` ends, and then until every answer that was begun has been sent. Connections
+/// that wait for a request are closed at once.
 pub async fn serve<L: Listener>(
     mut listener: L,
     router: Router,
-    patience: Patience,
+    timeouts: Timeouts,
     stop: impl Future<Output = ()>,
 ) {
     let (told, stopped) = watch::channel(());
@@ -65,7 +65,7 @@ pub async fn serve<L: Listener>(
     loop {
         tokio::select! {
             (socket, _) = listener.accept() => {
-                let connection = connection(socket, router.clone(), patience, stopped.clone());
+                let connection = connection(socket, router.clone(), timeouts, stopped.clone());
                 connections.spawn(connection);
             }
             Some(_) = connections.join_next() => {}
@@ -73,17 +73,17 @@ pub async fn serve<L: Listener>(
         }
     }
     drop(listener);
-    // The receivers learn of it by the sender's end.
+    // Dropping the sender notifies the receivers.
     drop(told);
     while connections.join_next().await.is_some() {}
 }
 
-/// How long the client had for a body, if that it took longer is why it could not be read.
-pub(super) fn patience_that_ended(error: &axum::Error) -> Option<Duration> {
+/// The time that the client had for a body, if the body could not be read because it took longer.
+pub(super) fn body_timeout_of(error: &axum::Error) -> Option<Duration> {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(BodyTooSlow { patience }) = error.downcast_ref() {
-            return Some(*patience);
+        if let Some(BodyTooSlow { timeout }) = error.downcast_ref() {
+            return Some(*timeout);
         }
         cause = error.source();
     }
@@ -94,15 +94,15 @@ pub(super) fn patience_that_ended(error: &axum::Error) -> Option<Duration> {
 async fn connection(
     socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     router: Router,
-    patience: Patience,
+    timeouts: Timeouts,
     mut stopped: watch::Receiver<()>,
 ) {
-    let turn = Turn::default();
-    let exchanges = Exchanges::new(router, turn.clone(), patience.body);
-    let wire = Wire::new(socket, turn, patience.answer);
+    let boundary = RequestBoundary::default();
+    let exchanges = Exchanges::new(router, boundary.clone(), timeouts.body);
+    let wire = Wire::new(socket, boundary, timeouts.answer);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience.head)
+        .header_read_timeout(timeouts.head)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(wire), exchanges);
@@ -115,7 +115,8 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        // The client went away, was too slow, or sent what is not HTTP. It has its answer.
+        // The client closed the connection, was too slow, or did not send HTTP. Its answer has been
+        // sent.
         tracing::debug!(%error, "a connection ended early");
     }
 }

@@ -1,9 +1,9 @@
 //! Requests that `hyper` itself refuses: its bare answer is replaced by a SCIM error.
 //!
-//! A head that `hyper` cannot parse never reaches the router: it answers with a status and no body, and
-//! closes the connection. There is no hook in between. So its answer is recognised on its way out: it
-//! is the only one with a status of 4xx, an empty body and no `X-Request-Id`, which the router puts
-//! into every answer of its own.
+//! A head that `hyper` cannot parse never reaches the router. `hyper` answers with a status and no
+//! body, and closes the connection, and it has no hook in between. So its answer is recognised when it
+//! is sent: it is the only one with a 4xx status, an empty body and no `X-Request-Id`, because the
+//! router puts that header into every answer.
 
 use std::fmt::Write;
 
@@ -15,13 +15,13 @@ use crate::http::media_type::SCIM_JSON;
 use crate::protocol::Error;
 use crate::protocol::message::error_response;
 
-/// Longer than any answer that `hyper` makes by itself, in bytes.
+/// A length in bytes that no answer made by `hyper` itself has.
 const MAX_OWN_ANSWER: usize = 512;
 const BEGINNING: &[u8] = b"HTTP/1.1 4";
 const END: &[u8] = b"\r\n\r\n";
 
-/// Where in these bytes an answer of `hyper`'s own begins that refuses a request, if they end with
-/// one. Other answers that are ready to be sent may stand before it.
+/// The position at which an answer of `hyper` itself begins, if the bytes end with one that refuses a
+/// request. Other answers that are ready to be sent may precede it.
 pub(super) fn beginning(bytes: &[u8]) -> Option<usize> {
     if !bytes.ends_with(END) {
         return None;
@@ -38,7 +38,7 @@ pub(super) fn beginning(bytes: &[u8]) -> Option<usize> {
     (is_whole && is_own).then_some(at)
 }
 
-/// The answer to send in place of `hyper`'s own, which is known to be one.
+/// The SCIM answer to send instead of one that `hyper` made itself.
 pub(super) fn in_place_of(own: &[u8]) -> Vec<u8> {
     let own = String::from_utf8_lossy(own);
     let mut lines = own.split("\r\n");

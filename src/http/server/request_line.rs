@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use super::super::uri::encoded_target;
 
-/// How a target begins that is a path, alone or in a whole URL (RFC 9112 §3.2).
+/// The beginnings of a target that has a path, alone or in a whole URL (RFC 9112 §3.2).
 const FORMS: [&[u8]; 3] = [b"/", b"http://", b"https://"];
 
 /// A request line (RFC 9112 §3) whose target holds only what a URI may hold.
 ///
-/// A blank in the target is one too: the method ends at the first blank, and the version begins behind
-/// the last. What does not look like a request line is returned as it is, and so is a target with
-/// control characters, which mean nothing in a URI.
+/// Blanks in the target are encoded too: the method ends at the first blank, and the version begins
+/// after the last. A line that does not look like a request line is returned as it is. So is a target
+/// with control characters, which have no meaning in a URI.
 pub(super) fn repaired(line: &[u8]) -> Cow<'_, [u8]> {
     encoded(line).map_or(Cow::Borrowed(line), Cow::Owned)
 }

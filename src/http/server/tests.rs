@@ -52,7 +52,7 @@ fn start() -> Running {
     let stopped = async {
         let _ = stopped.await;
     };
-    let server = serve(Pipes(accepted), router, Patience::default(), stopped);
+    let server = serve(Pipes(accepted), router, Timeouts::default(), stopped);
     Running {
         pipes,
         stop,
@@ -335,7 +335,8 @@ async fn requests_that_are_sent_ahead_are_answered_in_turn() {
     assert_eq!(client.answer().await.body, body);
     client.send(get("/echo?3") + &get("/echo?\"")).await;
     assert_eq!(client.answer().await.body, "/echo?3");
-    // It was read before its turn, so it is not repaired, but its refusal is still SCIM.
+    // It was read before the answer to the request before it, so it is not repaired. Its refusal is
+    // still a SCIM error.
     check_refusal(&client.answer().await, 400);
 }
 

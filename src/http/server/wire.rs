@@ -1,9 +1,9 @@
-//! A connection's bytes between the socket and `hyper`: request lines are repaired on their way in,
-//! and what `hyper` refuses gets a SCIM error on its way out.
+//! The bytes of a connection between the socket and `hyper`. Request lines are repaired on their way
+//! in, and a refusal of `hyper` becomes a SCIM error on its way out.
 //!
-//! Where a request begins is known without a parser of our own: the connection begins with one, and
-//! [`Turn`] says when the one before has been read to its end. Bytes that `hyper` has read by then
-//! already (pipelined requests) are not repaired.
+//! No parser is needed to find the beginning of a request: the connection begins with one, and
+//! [`RequestBoundary`] says when the previous request has been read to its end. Bytes that `hyper` has read
+//! before that (pipelined requests) are not repaired.
 
 use std::io;
 use std::pin::Pin;
@@ -19,26 +19,26 @@ use tokio::time::Sleep;
 use super::request_line::repaired;
 use super::{MAX_HEAD_BYTES, refusal};
 
-/// How much of what a refused client still sends is read and dropped, in bytes. A client whose data is
-/// not read when the connection closes loses the answer.
+/// The number of bytes from a refused client that are read and dropped. A client whose data is not
+/// read when the connection closes loses the answer.
 const MAX_DRAINED_BYTES: usize = 1024 * 1024;
-/// How long data of a refused client is read and dropped.
+/// The time for which data of a refused client is read and dropped.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-/// How much is read from the socket at once while a request line is collected, in bytes.
+/// The number of bytes that are read from the socket at once while a request line is collected.
 const CHUNK: usize = 8 * 1024;
 
-/// Whether the next byte from the client begins a request; shared with what answers the requests.
+/// Whether the next byte from the client begins a request. It is shared with the code that answers.
 #[derive(Debug, Clone)]
-pub(super) struct Turn(Arc<AtomicBool>);
+pub(super) struct RequestBoundary(Arc<AtomicBool>);
 
-impl Default for Turn {
+impl Default for RequestBoundary {
     fn default() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
     }
 }
 
-impl Turn {
-    /// Says whether what follows is a request, or still belongs to one.
+impl RequestBoundary {
+    /// Sets whether the next byte begins a request or belongs to the current one.
     pub(super) fn set(&self, is_request: bool) {
         self.0.store(is_request, Ordering::Release);
     }
@@ -51,18 +51,19 @@ impl Turn {
 /// A socket whose requests are repaired and whose refusals are SCIM errors.
 pub(super) struct Wire<S> {
     socket: S,
-    turn: Turn,
-    /// What was read and `hyper` has not got yet: the beginning of a request line, or what is ready.
+    boundary: RequestBoundary,
+    /// Bytes that were read but not given to `hyper` yet: the beginning of a request line, or a
+    /// repaired one.
     incoming: BytesMut,
     /// Whether `incoming` is ready for `hyper`.
     is_ready: bool,
-    /// What is written in place of an answer of `hyper`'s own.
+    /// The bytes that are written instead of an answer of `hyper` itself.
     outgoing: BytesMut,
-    /// Set once a request was refused: until when the client may go on sending.
+    /// Set once a request was refused: how long the client may go on sending.
     drain: Option<Drain>,
-    /// For how long the client may take nothing of an answer.
-    patience: Duration,
-    /// Set while it takes nothing: when that has been too long.
+    /// The time for which the client may take nothing of an answer.
+    timeout: Duration,
+    /// Set while the client takes nothing: the end of that time.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -72,20 +73,20 @@ struct Drain {
 }
 
 impl<S> Wire<S> {
-    pub(super) fn new(socket: S, turn: Turn, patience: Duration) -> Self {
+    pub(super) fn new(socket: S, boundary: RequestBoundary, timeout: Duration) -> Self {
         Self {
             socket,
-            turn,
+            boundary,
             incoming: BytesMut::new(),
             is_ready: false,
             outgoing: BytesMut::new(),
             drain: None,
-            patience,
+            timeout,
             stalled: None,
         }
     }
 
-    /// The outcome of a write, or a failure where the client has taken nothing for too long.
+    /// The result of a write, or an error if the client has taken nothing for too long.
     fn unless_stalled<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -95,17 +96,17 @@ impl<S> Wire<S> {
             self.stalled = None;
             return written;
         }
-        let patience = self.patience;
+        let timeout = self.timeout;
         let timer = self
             .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl<S: AsyncRead + Unpin> Wire<S> {
-    /// Collects the first line of a request and repairs it. Empty lines may stand before it.
+    /// Collects the first line of a request and repairs it. Empty lines may precede it.
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut searched = 0;
         loop {
@@ -123,12 +124,12 @@ impl<S: AsyncRead + Unpin> Wire<S> {
                 break;
             }
             searched = self.incoming.len();
-            // Longer than `hyper` takes a head, which says so.
+            // A head of this length is refused by `hyper`.
             if searched > MAX_HEAD_BYTES || ready!(self.poll_more(cx))? == 0 {
                 break;
             }
         }
-        self.turn.set(false);
+        self.boundary.set(false);
         self.is_ready = true;
         Poll::Ready(Ok(()))
     }
@@ -168,7 +169,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        if !wire.is_ready && wire.turn.is_request() {
+        if !wire.is_ready && wire.boundary.is_request() {
             ready!(wire.poll_line(cx))?;
         }
         if !wire.is_ready || wire.incoming.is_empty() {

@@ -1,4 +1,4 @@
-//! The users that the Ionic API shows inside of devices, on request.
+//! The users that the Ionic API shows inside devices, on request.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,7 +18,7 @@ use crate::provider::Read;
 /// The number of users that are read at the same time.
 const MAX_READING: usize = 8;
 
-/// Puts into each device its user. A device whose user is gone stays as it is.
+/// Puts its user into each device. A device whose user no longer exists stays as it is.
 ///
 /// # Errors
 /// `Forbidden` without the permission to read users, `Unavailable`.
@@ -70,9 +70,9 @@ async fn read(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Option<Map<St
         .await;
     let user = match found {
         Ok(Read::Found(user)) => user,
-        // A read without a condition never ends here.
+        // A read without a condition is never answered with this.
         Ok(Read::NotModified(_)) => return Ok(None),
-        // The device outlives its user, and is then shown alone.
+        // The user was deleted and the device still exists, so the device is shown alone.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };

@@ -14,8 +14,8 @@ use crate::provider::{List, Over, Rendered, Representation, body_size};
 /// Answers a list.
 ///
 /// # Errors
-/// `Forbidden` without the permission to list, `InvalidFilter` and `InvalidValue` for a parameter, and
-/// what the provider says.
+/// `Forbidden` without the permission to list; `InvalidFilter` and `InvalidValue` for a parameter;
+/// those of the provider.
 pub(super) async fn list(call: &Call<'_>, view: View<'_>) -> Result<Response> {
     call.scope
         .grant()

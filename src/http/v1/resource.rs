@@ -21,7 +21,7 @@ use crate::provider::{Patched, Read, Representation, body_size, resource_id};
 /// POST to a collection.
 ///
 /// # Errors
-/// `Forbidden` without the permission to create; what reading the body and the provider say.
+/// `Forbidden` without the permission to create; those of reading the body and of the provider.
 pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Result<Response> {
     call.scope
         .grant()
@@ -59,7 +59,7 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
 /// GET of one resource.
 ///
 /// # Errors
-/// `Forbidden` without the permission to read; what the provider says.
+/// `Forbidden` without the permission to read; those of the provider.
 pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.scope
         .grant()
@@ -67,7 +67,7 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
     let selection = v1::selection(view, &call.parameters)?;
     let whole = call.precondition();
     let id = &resource_id(view.resource_type, id)?;
-    // The provider does not know that this view may also show a user.
+    // The provider does not know that this answer may also show a user.
     let condition = match v1::embeds_user(view, &call.parameters) {
         true => whole.without_if_none_match(),
         false => whole.clone(),
@@ -95,7 +95,7 @@ pub(super) async fn get(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Res
 /// PUT of one resource: SCIM 1.1 replaces it, the Ionic API keeps what the body does not name.
 ///
 /// # Errors
-/// `Forbidden` without the permission to update; what reading the body and the provider say.
+/// `Forbidden` without the permission to update; those of reading the body and of the provider.
 pub(super) async fn put(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<Response> {
     match view.dialect {
         Dialect::General => replace(call, view, id, body).await,
@@ -130,8 +130,8 @@ async fn merge(call: &Call<'_>, view: View<'_>, id: &str, body: Body) -> Result<
     answer_with(call, view, StatusCode::OK, merged).await
 }
 
-/// PATCH of one resource. It always answers with the resource, which clients of SCIM 1.1 read; clients of
-/// the Ionic API get it if they ask for attributes.
+/// PATCH of one resource. In SCIM 1.1 the answer always shows the resource, because clients read it.
+/// In the Ionic API it does if the client asks for attributes.
 ///
 /// # Errors
 /// As [`put`].
@@ -160,10 +160,10 @@ pub(super) async fn patch(
     answer_with(call, view, StatusCode::OK, patched).await
 }
 
-/// DELETE of one resource. Many clients of SCIM 1.1 wait for a 200; those of the Ionic API know both.
+/// DELETE of one resource. Many clients of SCIM 1.1 expect a 200; those of the Ionic API accept 204.
 ///
 /// # Errors
-/// `Forbidden` without the permission to delete; what the provider says.
+/// `Forbidden` without the permission to delete; those of the provider.
 pub(super) async fn delete(call: &Call<'_>, view: View<'_>, id: &str) -> Result<Response> {
     call.scope
         .grant()
@@ -194,8 +194,8 @@ async fn read_change(
     Ok((body, size))
 }
 
-/// The translated body. If the body is wrong and the resource does not exist, the answer is 404, as it is
-/// in SCIM 2.0.
+/// The translated body. If the body is wrong and the resource does not exist, the answer is 404, as in
+/// SCIM 2.0.
 async fn or_missing(
     call: &Call<'_>,
     view: View<'_>,
@@ -222,7 +222,7 @@ async fn apply<'v>(
         .await
 }
 
-/// The resource after a change, read where the change itself did not show it.
+/// The resource after a change. It is read if the change itself did not return it.
 async fn or_current<'v>(
     call: &Call<'_>,
     view: View<'v>,
@@ -265,16 +265,20 @@ async fn answer_with(
 }
 
 /// A resource as it is sent.
-struct Written {
+struct RenderedResource {
     text: String,
     location: String,
-    /// The version of all that is shown.
+    /// The version of everything that is shown.
     version: Version,
 }
 
-/// Translates a resource. A device contains its user if that was asked for; its version then covers the
-/// user too.
-async fn written(call: &Call<'_>, view: View<'_>, found: Representation<'_>) -> Result<Written> {
+/// Translates a resource. A device contains its user if the request asks for it; its version then
+/// covers the user too.
+async fn written(
+    call: &Call<'_>,
+    view: View<'_>,
+    found: Representation<'_>,
+) -> Result<RenderedResource> {
     let (scope, size) = (&call.scope, found.size());
     let base_url = &scope.base_url;
     let location = render::location(base_url, view.resource_type, found.id());
@@ -291,14 +295,14 @@ async fn written(call: &Call<'_>, view: View<'_>, found: Representation<'_>) -> 
     } else {
         scope.compute.run(size, || translate().map(write)).await??
     };
-    Ok(Written {
+    Ok(RenderedResource {
         text,
         location,
         version,
     })
 }
 
-fn with_resource(status: StatusCode, written: Written) -> Response {
+fn with_resource(status: StatusCode, written: RenderedResource) -> Response {
     let (location, version) = (&written.location, Some(&written.version));
     answer::resource(status, written.text, location, version)
 }

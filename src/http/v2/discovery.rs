@@ -49,8 +49,8 @@ fn described(endpoint: &DiscoveryEndpoint) -> Described {
     }
 }
 
-/// The part of the resource that the request asks for. A request that selects nothing gets all of it,
-/// including attributes that no registered schema defines.
+/// The selected part of a resource. A request that selects nothing gets all of it, including
+/// attributes that no registered schema defines.
 fn shown(call: &Call<'_>, described: Described, selection: &Selection, resource: Value) -> String {
     let resource = match resource {
         Value::Object(members) if *selection != Selection::default() => {

@@ -11,11 +11,11 @@ use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::Permission;
 use crate::provider::{MEMBER_BYTES, Over, Representation, body_size};
 
-/// Answers a query whose parameters stand in the URL.
+/// Answers a query with its parameters in the URL.
 ///
 /// # Errors
-/// `Forbidden` without the permission to list, `InvalidValue` and `InvalidFilter` for a parameter, and
-/// what the provider says.
+/// `Forbidden` without the permission to list; `InvalidValue` and `InvalidFilter` for a parameter;
+/// those of the provider.
 pub(super) async fn list(call: &Call<'_>, over: Over<'_>) -> Result<Response> {
     check_permission(call, over)?;
     let mut reading = call.scope.reading();
@@ -28,7 +28,7 @@ pub(super) async fn list(call: &Call<'_>, over: Over<'_>) -> Result<Response> {
 /// Answers with a page of a group's members.
 ///
 /// # Errors
-/// `Forbidden` without the permission to read the group, and what the provider says.
+/// `Forbidden` without the permission to read the group; those of the provider.
 pub(super) async fn members(
     call: &Call<'_>,
     resource_type: &ResourceType,
@@ -37,7 +37,7 @@ pub(super) async fn members(
     call.scope.grant().check(resource_type, Permission::Read)?;
     let switches = &call.scope.tenant.rules.switches;
     let query = Query::unfiltered(&call.parameters, switches)?;
-    // The list has no filter: one is refused without being parsed.
+    // The list takes no filter, so a filter is refused without being parsed.
     let has_filter = call.parameters.get("filter").is_some();
     let list = call
         .service
@@ -56,10 +56,10 @@ pub(super) async fn members(
     Ok(answer::message(call.scope.compute.run(size, texts).await?))
 }
 
-/// Answers a query whose parameters stand in a SearchRequest.
+/// Answers a query with its parameters in a SearchRequest.
 ///
 /// # Errors
-/// As [`list`], and `InvalidSyntax` for a body that is no SearchRequest.
+/// As [`list`], and `InvalidSyntax` for a body that is not a SearchRequest.
 pub(super) async fn search(call: &Call<'_>, over: Over<'_>, body: Body) -> Result<Response> {
     check_permission(call, over)?;
     let body = body::read_object(call, body).await?;

@@ -1,4 +1,4 @@
-//! `/Me`: the resource that the caller's credential stands for (RFC 7644 §3.11).
+//! `/Me`: the user that the caller's credential belongs to (RFC 7644 §3.11).
 
 use axum::body::Body;
 use axum::response::Response;
@@ -9,16 +9,16 @@ use crate::http::call::Call;
 use crate::http::route::no_such_endpoint;
 use crate::protocol::{Error, Result};
 
-/// Does to the caller's user what the same method does at the user's own URL.
+/// Does what the same method does at the user's own URL.
 ///
-/// For a credential without a user there is no `/Me`, which RFC 7644 §3.11 answers with 501; one that
-/// has a user cannot create it again.
+/// A credential that does not belong to a user has no `/Me`, which RFC 7644 §3.11 answers with 501. A
+/// credential that does cannot create its user again.
 ///
 /// # Errors
-/// `NotImplemented` without a user, `Conflict` for a POST; else what the verb says.
+/// `NotImplemented` without a user; `Conflict` for a POST; those of the verb.
 pub(super) async fn act(call: &Call<'_>, verb: Verb, body: Body) -> Result<Response> {
     let id = call.scope.caller.user.as_ref().ok_or_else(|| {
-        Error::not_implemented("This credential stands for no user, so there is no /Me")
+        Error::not_implemented("This credential does not belong to a user, so it has no /Me")
     })?;
     let registry = &call.scope.tenant.registry;
     let users = || registry.resource_type("User").ok_or_else(no_such_endpoint);

@@ -16,7 +16,7 @@ use crate::protocol::Result;
 /// Carries out a request of SCIM 2.0.
 ///
 /// # Errors
-/// What the single actions say.
+/// Those of the actions.
 pub(super) async fn act(call: &Call<'_>, action: Action<'_>, body: Body) -> Result<Response> {
     match action {
         Action::Describe(endpoint) => discovery::describe(call, endpoint),

@@ -18,7 +18,7 @@ use crate::provider::{Patched, Read, Representation, resource_id};
 /// POST to a collection.
 ///
 /// # Errors
-/// `Forbidden` without the permission to create; what reading the body and the provider say.
+/// `Forbidden` without the permission to create; those of reading the body and of the provider.
 pub(super) async fn create(
     call: &Call<'_>,
     resource_type: &ResourceType,
@@ -40,7 +40,7 @@ pub(super) async fn create(
 /// GET of one resource.
 ///
 /// # Errors
-/// `Forbidden` without the permission to read; what the provider says.
+/// `Forbidden` without the permission to read; those of the provider.
 pub(super) async fn get(
     call: &Call<'_>,
     resource_type: &ResourceType,
@@ -66,14 +66,14 @@ pub(super) async fn get(
 /// PUT of one resource.
 ///
 /// # Errors
-/// `Forbidden` without the permission to update; what reading the body and the provider say.
+/// `Forbidden` without the permission to update; those of reading the body and of the provider.
 pub(super) async fn replace(
     call: &Call<'_>,
     resource_type: &ResourceType,
     id: &str,
     body: Body,
 ) -> Result<Response> {
-    let Change {
+    let ChangeRequest {
         body,
         selection,
         condition,
@@ -96,7 +96,7 @@ pub(super) async fn patch(
     id: &str,
     body: Body,
 ) -> Result<Response> {
-    let Change {
+    let ChangeRequest {
         body,
         selection,
         condition,
@@ -118,7 +118,7 @@ pub(super) async fn patch(
 /// DELETE of one resource.
 ///
 /// # Errors
-/// `Forbidden` without the permission to delete; what the provider says.
+/// `Forbidden` without the permission to delete; those of the provider.
 pub(super) async fn delete(
     call: &Call<'_>,
     resource_type: &ResourceType,
@@ -136,22 +136,26 @@ pub(super) async fn delete(
     Ok(answer::deleted(StatusCode::NO_CONTENT))
 }
 
-/// The relation type of the link from a group to the list of its members (RFC 8288 §2.1.2): the name of the
-/// attribute that the answer leaves out.
+/// The relation type of the link from a group to the list of its members (RFC 8288 §2.1.2): the name
+/// of the attribute that the answer leaves out.
 const MEMBERS: &str = "urn:ietf:params:scim:schemas:core:2.0:Group:members";
 
-/// What a PUT or PATCH asks for.
-struct Change {
+/// The request of a PUT or PATCH.
+struct ChangeRequest {
     body: Map<String, Value>,
     selection: Selection,
     condition: Precondition,
 }
 
-async fn change(call: &Call<'_>, resource_type: &ResourceType, body: Body) -> Result<Change> {
+async fn change(
+    call: &Call<'_>,
+    resource_type: &ResourceType,
+    body: Body,
+) -> Result<ChangeRequest> {
     call.scope
         .grant()
         .check(resource_type, Permission::Update)?;
-    Ok(Change {
+    Ok(ChangeRequest {
         selection: Selection::from_parameters(&call.parameters)?,
         condition: call.precondition(),
         body: body::read_object(call, body).await?,
