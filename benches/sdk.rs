@@ -1,4 +1,4 @@
-//! What the AWS SDK itself costs: the calls that operations make, without the service around them.
+//! The cost of the AWS SDK itself: the calls that operations make, without the service around them.
 //!
 //! `cargo bench --features cli --bench sdk -- DIRECTORY`, where the directory is one that
 //! `scim generate` has filled; `benches/service.py` keeps some. The table runs in this process, on
@@ -89,7 +89,7 @@ fn s(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// Reads as many users, and returns their ids.
+/// Reads this many users, and returns their ids.
 async fn page(client: &Client, limit: i32) -> Vec<String> {
     let query = client.query().table_name("scim").consistent_read(true);
     let output = query
@@ -105,7 +105,7 @@ async fn page(client: &Client, limit: i32) -> Vec<String> {
     ids.map(|item| item["sk"].as_s().unwrap().clone()).collect()
 }
 
-/// As large as the creation of a user.
+/// A transaction as large as the creation of a user.
 async fn transact(client: &Client, number: u64) {
     let item = |part: usize| {
         let body = if part == 0 {
@@ -131,7 +131,8 @@ async fn transact(client: &Client, number: u64) {
     let _ = sent.await;
 }
 
-/// Makes calls over several connections, and prints what each costs outside the table's threads.
+/// Makes calls over several connections, and prints the cost of each, without that of the table's
+/// threads.
 async fn measure<F, C>(name: &str, calls: u64, call: C)
 where
     F: Future<Output = ()> + Send,

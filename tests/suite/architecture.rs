@@ -1,7 +1,7 @@
 //! Holds the modules to the arrows of `docs/architecture.md`: what imports what, read from the code.
 //!
-//! A file imports another where one of its paths leads there: `crate::store::Stored`, `super::change`,
-//! in a `use` line or in code. What stands under `#[cfg(test)]` does not count. Two rules hold:
+//! A file imports another if one of its paths leads there: `crate::store::Stored`, `super::change`, in
+//! a `use` line or in code. Paths under `#[cfg(test)]` do not count. Two rules hold:
 //! - between rooms, an import goes along [`ARROWS`], and each arrow has an import;
 //! - the files and folders of one folder do not import each other in a circle. A folder and what is in
 //!   it may.
@@ -50,7 +50,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("clock", &[]),
 ];
 
-/// The sources of each crate, and the room that all of it is in, if it is one room.
+/// The sources of each crate, and the room of the whole crate if it is one room.
 const CRATES: [(&str, Option<&str>); 2] = [("src", None), ("protocol/src", Some("protocol"))];
 
 /// A module's name from the top of its crate: `store::plan::planner`.
@@ -114,7 +114,7 @@ fn module(name: &str) -> Module {
         .collect()
 }
 
-/// One import: from which module of which crate to which.
+/// One import, from a module of a crate to another module.
 struct Import {
     room: Option<&'static str>,
     from: Module,
@@ -151,7 +151,7 @@ fn all_imports() -> Vec<Import> {
     imports
 }
 
-/// The files below a folder by the module that each is. Files of tests do not count.
+/// The files below a folder, by module. Files of tests do not count.
 fn files_of(sources: &Path) -> BTreeMap<Module, PathBuf> {
     let mut files = BTreeMap::new();
     let mut folders = vec![sources.to_owned()];
@@ -180,7 +180,7 @@ fn files_of(sources: &Path) -> BTreeMap<Module, PathBuf> {
     files
 }
 
-/// The modules that a file's paths lead to, itself apart.
+/// The modules that the paths of a file lead to, without the module of the file itself.
 fn imports_of(from: &Module, file: &syn::File, modules: &BTreeSet<Module>) -> BTreeSet<Module> {
     let mut reader = Reader {
         place: from.clone(),
@@ -192,7 +192,7 @@ fn imports_of(from: &Module, file: &syn::File, modules: &BTreeSet<Module>) -> BT
     reader.found
 }
 
-/// Reads the paths of one file. The place is the module that a path stands in.
+/// Reads the paths of one file. `place` is the module that a path is in.
 struct Reader<'m> {
     place: Module,
     modules: &'m BTreeSet<Module>,
@@ -200,7 +200,7 @@ struct Reader<'m> {
 }
 
 impl Reader<'_> {
-    /// Notes the module that a path leads to, if it begins in the crate.
+    /// Records the module that a path leads to, if the path begins in the crate.
     fn note(&mut self, path: &[String]) {
         let mut target = match path.first().map(String::as_str) {
             Some("crate" | "scim_lambda") => Module::new(),
@@ -347,7 +347,7 @@ fn in_circles(imports: &[Import]) -> Vec<String> {
     circles
 }
 
-/// Whether a way of imports leads from one name to another.
+/// Whether a chain of imports leads from one name to another.
 fn leads(edges: &BTreeSet<(String, String)>, from: &str, to: &str) -> bool {
     let (mut seen, mut open) = (BTreeSet::from([from]), vec![from]);
     while let Some(name) = open.pop() {

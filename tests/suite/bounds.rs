@@ -1,5 +1,5 @@
-//! Requests that ask for more than can be stored, looked up or told: refused with the status that says
-//! so, by every door, and nothing of them is done.
+//! Requests that ask for more than can be stored, looked up or sent. Each is refused with the right
+//! status, in every form of request, and changes nothing.
 
 #![expect(clippy::needless_pass_by_value, reason = "literals read best by value")]
 
@@ -22,7 +22,7 @@ fn op(op: &str, path: &str, value: &Value) -> Value {
     patch(json!([{"op": op, "path": path, "value": value}]))
 }
 
-/// One request in each form that a body can come in.
+/// The same request in each form that a body can have.
 struct Form {
     method: &'static str,
     path: String,
@@ -34,7 +34,7 @@ fn form(method: &'static str, path: impl Into<String>, body: Value) -> Form {
     Form { method, path, body }
 }
 
-/// The same request as the only operation of a bulk request of that door.
+/// The same request as the only operation of a bulk request.
 fn in_bulk(door: &str, form: &Form) -> Form {
     let path = form.path.strip_prefix(door).unwrap();
     let operation = json!({"method": form.method, "path": path, "bulkId": "b", "data": form.body});
@@ -51,7 +51,7 @@ fn bulk_status(answer: &Answer) -> String {
     code.unwrap_or_else(|| panic!("{}", answer.text)).to_owned()
 }
 
-/// Each form alone and in bulk gets this status.
+/// Each form gets this status, alone and in a bulk request.
 async fn refused(server: &Server, door: &str, forms: Vec<Form>, status: u16) {
     for form in forms {
         let answer = server.send(form.method, &form.path, Some(&form.body)).await;
@@ -151,8 +151,8 @@ async fn operations_times_elements_are_a_413() {
     );
 }
 
-/// Waits for the end of a request while no time passes for it, so that no deadline of the service ends
-/// it on a slow machine.
+/// Waits for the end of a request while time does not pass, so that a slow machine does not reach a
+/// deadline of the service.
 async fn without_time<T>(request: impl Future<Output = T>) -> T {
     let (end, ended) = std::sync::mpsc::channel::<()>();
     tokio::time::pause();
@@ -166,7 +166,7 @@ async fn without_time<T>(request: impl Future<Output = T>) -> T {
     outcome
 }
 
-/// All operations of a bulk request share what one request may look at.
+/// All operations of a bulk request share one count of steps.
 #[tokio::test]
 async fn a_bulk_request_is_bounded_as_a_whole() {
     let server = Server::start().await;
@@ -219,7 +219,7 @@ async fn a_filter_that_compares_too_much_is_a_400() {
     answer.check_error(400, Some("invalidValue"));
 }
 
-/// A value takes many times the memory of its text, whether an attribute has it or not.
+/// A value takes many times the memory of its text, even if no attribute has its name.
 #[tokio::test]
 async fn too_many_values_are_a_413_by_every_door() {
     let server = Server::start().await;
@@ -309,7 +309,7 @@ async fn members_that_cannot_be_ids_are_a_400_in_every_form() {
     answer.check_error(400, Some("invalidFilter"));
 }
 
-/// What is no longer than a key and still no id is a member that is not there.
+/// An id that fits a key but that no resource can have is answered like a member that does not exist.
 #[tokio::test]
 async fn long_ids_that_do_not_exist_are_told_as_such() {
     let server = Server::start().await;
@@ -460,7 +460,7 @@ fn bulks(long: &str) -> Vec<Form> {
     .into()
 }
 
-/// The answer repeats no more than a hundred characters of a text.
+/// The answer repeats at most a hundred characters of a text.
 fn check_excerpts(form: &Form, answer: &Answer) {
     let mut told = answer.json.clone();
     for operation in told["Operations"].as_array_mut().into_iter().flatten() {
@@ -478,7 +478,7 @@ fn check_excerpts(form: &Form, answer: &Answer) {
     );
 }
 
-/// Wherever a client's text is told back, it is a hundred characters at the most.
+/// Every error that repeats a client's text repeats at most a hundred characters.
 #[tokio::test]
 async fn errors_repeat_little_of_what_the_client_sent() {
     let server = Server::start().await;
@@ -516,7 +516,7 @@ async fn errors_repeat_little_of_what_the_client_sent() {
     assert_eq!(answer.status, 400);
 }
 
-/// What is let through fits an item of the table, with all that the item holds besides.
+/// The largest resource that is accepted fits an item of the table, with the item's other attributes.
 #[tokio::test]
 async fn the_largest_resource_can_be_stored() {
     let server = Server::start().await;

@@ -224,11 +224,11 @@ async fn a_thousand_users_are_made_in_time() {
 
 // --- any request equals its operations one by one ----------------------------------------------
 
-/// Resources that are there before: users `@0` to `@2`, groups `@3` and `@4`.
+/// The resources that exist before the request: users `@0` to `@2`, groups `@3` and `@4`.
 const PRIOR: usize = 5;
 
-/// One operation; resources are called `@n` if they were there before, `bulkId:n` if the operation
-/// at position `n` makes them.
+/// One operation. `@n` is a resource that exists before, `bulkId:n` one that the operation at position
+/// `n` creates.
 fn any_operation(position: usize) -> impl Strategy<Value = Value> {
     let users = || reference(position, 0..3);
     let groups = || reference(position, 3..5);
@@ -292,15 +292,15 @@ fn any_request() -> impl Strategy<Value = Vec<Value>> {
     })
 }
 
-/// A directory after a request: the status of each operation, and everything that is there with names
-/// in the place of ids.
+/// A directory after a request: the status of each operation, and all resources with names in place of
+/// ids.
 #[derive(Debug, PartialEq)]
 struct After {
     statuses: Vec<u16>,
     resources: BTreeMap<String, Value>,
 }
 
-/// What each name stands for.
+/// The id of each name.
 type Ids = BTreeMap<String, String>;
 
 async fn prepare(directory: &Directory, scope: &RequestScope) -> Ids {
@@ -319,7 +319,7 @@ async fn prepare(directory: &Directory, scope: &RequestScope) -> Ids {
     ids
 }
 
-/// Puts ids in the place of names, the longest names first.
+/// Replaces names by ids, the longest names first.
 fn with_ids(value: &Value, ids: &Ids) -> Value {
     let text = ids
         .iter()
@@ -352,7 +352,7 @@ async fn one_by_one(directory: &Directory, scope: &RequestScope, request: &[Valu
         if operation.to_string().contains("\"bulkId:")
             || operation["path"].as_str().unwrap().contains("bulkId:")
         {
-            // It refers to something that could not be made.
+            // It refers to a resource that could not be created.
             statuses.push(400);
             continue;
         }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// A `scim serve` or `scim table` that has said that it is ready.
+/// A `scim serve` or `scim table` that has printed that it is ready.
 struct Running {
     child: Child,
     ready: Value,
@@ -101,7 +101,7 @@ impl Running {
         ))
     }
 
-    /// Sends bytes and returns what comes until the server closes the connection.
+    /// Sends bytes and returns everything until the server closes the connection.
     fn send(&self, bytes: &str) -> String {
         let base = self.text("baseUrl");
         let host = base.strip_prefix("http://").unwrap();
@@ -113,7 +113,8 @@ impl Running {
         text
     }
 
-    /// Ends it as a process supervisor would, and returns its exit code and the rest of its stdout.
+    /// Ends the process like a process supervisor, and returns its exit code and the rest of its
+    /// stdout.
     #[cfg(unix)]
     fn end(mut self) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
@@ -200,7 +201,7 @@ fn what_the_data_directory_holds_is_for_its_owner() {
     let (_guard, data) = data();
     check(&data);
     assert_eq!(mode(&data), 0o700);
-    // A directory and files that were made with other modes.
+    // A directory and files that were created with other modes.
     fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
     for entry in fs::read_dir(&data).unwrap() {
         let path = entry.unwrap().path();
@@ -302,7 +303,7 @@ fn raw_queries_are_understood_and_what_is_no_http_is_a_scim_error() {
         let body: Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["status"], status.to_string());
     }
-    // Headers that say where the service is are not believed.
+    // Headers that name another address of the service are ignored.
     let forwarded = format!(
         "GET /scim/v2/ServiceProviderConfig HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer {token}\r\n\
          X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Prefix: /evil\r\n\
@@ -384,7 +385,7 @@ fn the_table_alone_says_what_to_export() {
             .text("token")
             .starts_with(&format!("scim_{}_", table.text("tenant")))
     );
-    // The environment is enough for the other commands, and its access key is needed.
+    // The other commands need only this environment, and its access key.
     let show = |key: Option<&str>| {
         let mut show = scim(&["tenant", "show", "demo"]);
         let pairs = environment.as_object().unwrap().iter();
@@ -474,7 +475,7 @@ fn a_table_at_an_endpoint_is_made_and_served() {
     let second = serve();
     assert_eq!(second.text("token"), token, "the table was not made anew");
 
-    // Where the AWS settings lead is good enough.
+    // Without `--endpoint`, the AWS settings decide.
     drop(second);
     let from_settings = [&serve_arguments()[..], &place[..]].concat();
     let mut from_settings = endpoint.scim(&from_settings);
@@ -484,7 +485,7 @@ fn a_table_at_an_endpoint_is_made_and_served() {
     assert_eq!(third.get("/Users", &token), 200);
 }
 
-/// New secrets would make every token of the table wrong.
+/// With new secrets, every token of the table would be refused.
 #[test]
 #[cfg(unix)]
 fn a_table_at_an_endpoint_is_not_served_with_new_secrets() {
@@ -534,7 +535,7 @@ fn a_deployment_that_the_environment_describes_is_served_as_it_is() {
     let serve = Running::run(with_environment(&arguments));
     assert_eq!(serve.ready["token"], Value::Null, "its tenants are its own");
     assert_eq!(serve.get("/Users", &endpoint.table.text("token")), 200);
-    // Its table is there already, or the name is wrong.
+    // The table must exist already, or its name is wrong.
     let mut wrong = with_environment(&["tenant", "show", "demo"]);
     let wrong = wrong.env("SCIM_TABLE", "missing").output().unwrap();
     assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
@@ -740,7 +741,7 @@ fn the_doctor_tells_what_is_missing_and_completes_an_index_when_every_process_kn
     assert!(told.contains("3 index entries missing"), "{told}");
     assert!(told.contains("User meta.lastModified"), "{told}");
     assert!(err(&looked).contains("--repair"), "{looked:?}");
-    // Entries are written at once, but no query reads by them yet.
+    // Entries are written at once, but queries do not use them yet.
     let early = scim(&["doctor", "--repair"]);
     assert_eq!(early.status.code(), Some(2));
     assert!(out(&early).contains("seconds"), "{early:?}");
@@ -948,7 +949,7 @@ fn a_secrets_file_that_is_not_there_is_named() {
     assert!(!missing.exists());
 }
 
-/// Takes a file away and returns what was in it.
+/// Removes a file and returns its content.
 fn taken(file: &Path) -> Vec<u8> {
     let kept = fs::read(file).unwrap();
     fs::remove_file(file).unwrap();

@@ -1,5 +1,5 @@
-//! Many clients at the same groups at the same time, each with a process of its own: what they were
-//! told is what there is in the end.
+//! Many clients that change the same groups at the same time, each with a process of its own. The
+//! result is what their answers said.
 
 use futures_util::future::{join, join_all};
 use scim_lambda::protocol::error::{ErrorKind, Result};
@@ -10,10 +10,10 @@ use crate::simulation::{
     values,
 };
 
-/// As many clients as a provider with many workers has.
+/// The number of clients: that of an identity provider with many workers.
 const CLIENTS: usize = 32;
 
-/// Does something as every client at the same time.
+/// Runs something for every client at the same time.
 async fn at_once<T>(world: &World, each: impl AsyncFn(usize, &Process) -> T) -> Vec<T> {
     let processes: Vec<Process> = (0..CLIENTS).map(|_| world.process()).collect();
     let clients = processes.iter().enumerate();
@@ -51,7 +51,7 @@ async fn removals_and_additions_at_once_all_count() {
     let (inside, outside) = users.split_at(CLIENTS);
     let group = process.group("Guides", inside).await;
     at_once(&world, async |client, process| {
-        // Half of them say it in one request, half in two, in both ways to name who goes.
+        // Half of the clients use one request, half two, and both ways to name the members.
         let (goes, comes) = (&inside[client], &outside[client..=client]);
         if client % 2 == 0 {
             let both = json!([
@@ -91,7 +91,7 @@ async fn large_changes_at_once_all_count() {
     let process = world.process();
     let users = process.users("user", 240).await;
     let group = process.group("Guides", &users[..60]).await;
-    // Each takes more than one transaction, and some members are in two of them.
+    // Each change takes more than one transaction, and some members are in two of them.
     let changes = [
         add(&users[60..130]),
         add(&users[100..180]),
@@ -160,7 +160,7 @@ async fn members_added_while_the_list_is_replaced_are_there_or_were_replaced() {
         let may_be = |id: &String| new.contains(id) || joining.contains(id);
         assert!(new.iter().all(|id| members.contains(id)));
         assert!(members.iter().all(may_be), "{members:?}");
-        // Whoever is not there was replaced, and does not think otherwise.
+        // A member that is missing was replaced, and knows no group.
         for user in &joining {
             let groups = process.groups(user).await;
             assert_eq!(groups.is_empty(), !members.contains(user));
@@ -191,7 +191,7 @@ async fn who_is_deleted_while_being_added_is_in_no_group() {
             }
         };
         let (deleted, ()) = join(other.delete("User", &users[client]), adding).await;
-        // From here on it is nowhere, whatever the other client was told.
+        // From here on the user is in no group, whatever answer the other client got.
         for group in &groups {
             assert!(!other.members(group).await.contains(&users[client]));
         }
@@ -269,7 +269,7 @@ async fn groups_made_members_of_each_other_at_once_are_a_circle() {
     }
     let writers: Vec<Process> = circle.iter().map(|_| world.process()).collect();
     let joins = writers.iter().enumerate().map(|(number, writer)| {
-        // Each is in the next one; nobody says that they are groups.
+        // Each is in the next one; no request says that they are groups.
         let next = &circle[(number + 1) % circle.len()];
         writer.patch("Group", next, add(&circle[number..=number]))
     });
@@ -315,7 +315,7 @@ async fn names_and_members_changed_at_once_are_both_changed() {
     world.check().await;
 }
 
-/// What a client does in the storm to users that only it names.
+/// The changes that a client makes to users that only this client names.
 #[derive(Clone, Copy)]
 enum Deed {
     Join,
@@ -323,7 +323,7 @@ enum Deed {
     Delete,
 }
 
-/// A network on which every fifth call goes wrong in some way that a retry helps against.
+/// A network on which every fifth call fails in a way that a retry can correct.
 fn trouble(call: &Call) -> Option<Fault> {
     let is_write = !matches!(
         call.operation.as_str(),
@@ -341,7 +341,8 @@ fn trouble(call: &Call) -> Option<Fault> {
     Some(fault)
 }
 
-/// Each client's users are where its last request put them, whatever the others and the network did.
+/// The users of each client are in the group or not as its last request said, in spite of other
+/// clients and of the network.
 #[tokio::test(start_paused = true)]
 async fn in_a_storm_every_answer_is_true() {
     for seed in 0..4 {
@@ -391,7 +392,7 @@ async fn in_a_storm_every_answer_is_true() {
             }
         }
         world.finish().await;
-        // Where an answer was lost and others wrote meanwhile, a group may have counted twice.
+        // Where an answer was lost and others wrote in between, a group may have counted twice.
         assert_eq!(world.audit().await.garbage, 0);
     }
 }

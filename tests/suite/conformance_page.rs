@@ -1,16 +1,16 @@
-//! Holds `docs/conformance.md` to `requirements.tsv`, and that to the tests it names.
+//! Compares `docs/conformance.md` with `requirements.tsv`, and that with the tests it names.
 //!
-//! Each line of `requirements.tsv` is one requirement: its id, where it stands, what holds, and how
-//! that is known: `exchange:` with a path below `tests/exchanges/`, `test:` with a file and the name
-//! of a test in it, both as often as needed, or else `documented:` or `not met:` with a sentence.
-//! `UPDATE=1 cargo test --test suite conformance_page::` writes the page anew.
+//! Each line of `requirements.tsv` is one requirement: its id, its source, the requirement, and how it
+//! is shown. It is shown by `exchange:` with a path below `tests/exchanges/`, and by `test:` with a
+//! file and the name of a test in it, each as often as needed; or else by `documented:` or `not met:`
+//! with a sentence. `UPDATE=1 cargo test --test suite conformance_page::` writes the page anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{env, fs};
 
-/// The documents: what ids begin with, how many there are, and the name.
+/// The documents: the beginning of their ids, the number of requirements, and the name.
 const DOCUMENTS: [(&str, usize, &str); 8] = [
     ("7643", 119, "RFC 7643: schemas"),
     ("7644", 223, "RFC 7644: protocol"),
@@ -36,11 +36,11 @@ struct Requirement {
 }
 
 enum How {
-    /// By these exchanges and tests.
+    /// It is met, as these exchanges and tests show.
     Shown(Vec<Reference>),
-    /// By nothing that a test could show.
+    /// It is met, but no test can show it.
     Documented(String),
-    /// It is not, for this reason.
+    /// It is not met, for this reason.
     NotMet(String),
 }
 
@@ -135,7 +135,7 @@ fn every_reference_leads_to_an_exchange_or_a_test() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
-/// Whether a function of that name follows an attribute that makes it a test.
+/// Whether a function of this name has an attribute that makes it a test.
 fn has_test(source: &str, name: &str) -> bool {
     let function = format!("fn {name}(");
     let mut is_test = false;
@@ -230,7 +230,7 @@ fn write_row(page: &mut String, requirement: &Requirement) {
     writeln!(page, "| {id} | {section} | {statement} | {how} |").unwrap();
 }
 
-/// A link from the page to what shows it.
+/// A link from the page to an exchange or a test.
 fn shown(reference: &Reference) -> String {
     match reference {
         Reference::Exchange(path) => {
@@ -244,7 +244,7 @@ fn shown(reference: &Reference) -> String {
     }
 }
 
-/// The name of the module that a file holds: that of its folder for `mod.rs` and for `tests.rs`.
+/// The name of the module in a file; for `mod.rs` and `tests.rs` that of the folder.
 fn module(file: &str) -> &str {
     let path = file
         .trim_end_matches("/mod.rs")

@@ -1,4 +1,4 @@
-//! Credentials other than tokens: logins, and requests that are signed.
+//! Credentials other than bearer tokens: HTTP Basic, and signed requests.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -49,14 +49,14 @@ fn basic(user_name: &str, password: &str) -> [(&'static str, String); 1] {
     [("Authorization", format!("Basic {text}"))]
 }
 
-/// The headers of a GET that is signed so many seconds off the present.
+/// The headers of a GET that is signed this many seconds from now.
 fn signed(key: &Issued, key_id: &str, path: &str, seconds_off: i64) -> [(&'static str, String); 2] {
     let date = date(seconds_off);
     let authorization = sign(key, key_id, &format!("GET\n\n\n{date}\n{path}"));
     [("Authorization", authorization), ("Date", date)]
 }
 
-/// The time so many seconds off the present as a header has it.
+/// The time this many seconds from now, as a header has it.
 fn date(seconds_off: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seconds = i64::try_from(now.as_secs()).unwrap() + seconds_off;
@@ -184,7 +184,7 @@ struct Signing<'s> {
     overriding: Option<&'s str>,
     signed_method: &'s str,
     signed_path: &'s str,
-    /// Another second for each request, since each signature is good once.
+    /// Another second for each request, because each signature is valid once.
     seconds_off: i64,
 }
 
@@ -250,7 +250,7 @@ async fn a_signed_body_is_the_one_of_its_content_md5() {
         server.send("GET", "/scim/v2/Users", None).await.json["totalResults"],
         0
     );
-    // What was refused for its body did not use the signature up.
+    // The requests that were refused for their body did not use the signature up.
     let good = Signing {
         seconds_off: 1,
         ..CREATION
@@ -340,7 +340,7 @@ async fn a_signature_is_good_once_in_every_process() {
     // It costs one write unit to remember it.
     let timing = taken.header("server-timing");
     assert!(timing.contains("wru=1"), "{timing}");
-    // Another process shares nothing with this one but the table and the secrets.
+    // The other process shares only the table and the secrets with this one.
     let other = scim_lambda::http::router(server.stack.service().unwrap());
     let mut request = Request::builder().uri(path);
     for (name, value) in &headers {
@@ -349,7 +349,7 @@ async fn a_signature_is_good_once_in_every_process() {
     let request = request.body(Body::empty()).unwrap();
     let answer = tower::ServiceExt::oneshot(other, request).await.unwrap();
     assert_eq!(answer.status(), 401);
-    // The same base64 with an end that says the same is no other signature.
+    // The same base64 with another ending of the same meaning is the same signature.
     let [(_, authorization), date] = headers;
     let unpadded = authorization.trim_end_matches('=').to_owned();
     let again = server.get(path, &[("Authorization", unpadded), date]).await;

@@ -1,5 +1,5 @@
-//! A directory on an embedded table in memory, with every call to the table counted where the SDK
-//! makes it.
+//! A directory on an embedded table in memory. Every call to the table is counted where the SDK makes
+//! it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use crate::support::cause;
 
-/// What every location begins with.
+/// The beginning of every location.
 pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
 
 /// A provider on a table of its own.
@@ -39,7 +39,7 @@ pub(crate) struct Directory {
     calls: Arc<AtomicU64>,
 }
 
-/// What a request came to.
+/// The result of a request and its cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cost {
     /// Attempts, counted by the SDK.
@@ -48,7 +48,7 @@ pub(crate) struct Cost {
     pub(crate) write_units: f64,
 }
 
-/// A clock that stands still until a test moves it.
+/// A clock that only moves when a test moves it.
 pub(crate) struct TestClock(AtomicU64);
 
 impl TestClock {
@@ -89,7 +89,7 @@ impl Directory {
         Self::with_budget(ReadBudget::default()).await
     }
 
-    /// An empty directory whose queries may read so much.
+    /// An empty directory whose queries may read this much.
     pub(crate) async fn with_budget(budget: ReadBudget) -> Self {
         let table = Embedded::open(&DataDirectory::in_memory().unwrap()).unwrap();
         let clock = Arc::new(TestClock(AtomicU64::new(1_700_000_000_000)));
@@ -139,7 +139,7 @@ impl Directory {
         self.try_create(scope, name, body).await.unwrap()
     }
 
-    /// The same where it may be refused.
+    /// Creates a resource, or returns the error.
     pub(crate) async fn try_create(
         &self,
         scope: &RequestScope,
@@ -217,7 +217,7 @@ impl Directory {
         patched.await.map(|_| ())
     }
 
-    /// Gives a tenant its rules before anybody knows it.
+    /// Sets a tenant's rules before any process has read them.
     pub(crate) async fn begin(&self, tenant: &str, rules: &Rules) {
         let tenant = TenantId::parse(tenant).unwrap();
         let patience = Duration::from_secs(10);
@@ -238,7 +238,7 @@ impl Directory {
         deleted.await.unwrap();
     }
 
-    /// Answers a query string, over one type or, without a name, over all.
+    /// Answers a query string over one type, or over all types if none is named.
     pub(crate) async fn list(
         &self,
         scope: &RequestScope,
@@ -256,7 +256,7 @@ impl Directory {
         Ok(serde_json::from_str(&list.head.render(&list.resources)).unwrap())
     }
 
-    /// The same with what it cost, in a request of its own.
+    /// Answers a query string in a request of its own, and returns its cost.
     pub(crate) async fn priced(&self, name: &str, query: &str) -> (Value, Cost) {
         let scope = self.scope().await;
         let before = self.calls();
@@ -264,12 +264,12 @@ impl Directory {
         (list, self.cost(&scope, before))
     }
 
-    /// The attempts so far.
+    /// The number of attempts so far.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// What a request came to, which began after so many attempts.
+    /// The cost of a request that began after this many attempts.
     pub(crate) fn cost(&self, scope: &RequestScope, before: u64) -> Cost {
         let cost = scope.store.meter().cost();
         Cost {
@@ -280,7 +280,7 @@ impl Directory {
     }
 }
 
-/// A user like those that identity providers make: below 1 KB with its keys.
+/// A user like those of identity providers: below 1 KB with its keys.
 pub(crate) fn user(number: usize) -> Value {
     json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],

@@ -1,4 +1,4 @@
-//! What is not as it should be in a table is found, and mended.
+//! Faults in a table that the doctor finds and repairs.
 
 use scim_lambda::protocol::error::ErrorKind;
 use scim_lambda::provider::{Findings, Repair};
@@ -37,7 +37,7 @@ async fn entries_and_counts_are_mended() {
 
     let group = json!({"pk": {"S": "T#acme#R#Group#0"}, "sk": {"S": guides}});
     set(&world, &group, "SET about = :v", "7");
-    // The number of members is approximate by design: it is told, and it is no fault.
+    // The number of members is approximate by design, so a difference is reported but is no fault.
     let approximate = examine(&world, Repair::Look).await;
     assert_eq!(approximate.members, [(guides.clone(), 7, 3)]);
     assert!(approximate.is_clean());
@@ -86,7 +86,7 @@ async fn names_that_exist_are_claimed_and_those_that_two_have_are_told() {
         kind(taken),
         scim_lambda::protocol::error::ErrorKind::Uniqueness
     );
-    // Those who do not hold the name can give it up, and it stays taken.
+    // The resources that do not hold the name can give it up, and it stays taken.
     let rename = json!([{"op": "replace", "path": "displayName", "value": "Three"}]);
     process.patch("Group", &others[0], rename).await.unwrap();
     process.delete("Group", &others[1]).await.unwrap();
@@ -96,7 +96,7 @@ async fn names_that_exist_are_claimed_and_those_that_two_have_are_told() {
     assert!(examine(&world, Repair::Look).await.is_clean());
 }
 
-/// A role as `tenant add-roles` made it in earlier versions.
+/// A role in the form in which `tenant add-roles` created it in earlier versions.
 #[tokio::test(start_paused = true)]
 async fn a_role_without_id_has_one_and_gets_it() {
     let world = World::new().await;
@@ -130,6 +130,6 @@ async fn a_role_without_id_has_one_and_gets_it() {
     assert_eq!(examine(&world, Repair::Mend).await, looked);
     assert!(examine(&world, Repair::Look).await.is_clean());
     assert_eq!(text(), whole);
-    // Nothing that a client sees has changed.
+    // Clients see no change.
     assert_eq!(process.list("Role", &query).await.unwrap(), before);
 }

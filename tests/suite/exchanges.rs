@@ -1,4 +1,4 @@
-//! Exchanges kept as data: what a client sends, and what it must get.
+//! Exchanges kept as data: the requests of a client, and the answers it must get.
 //!
 //! Each file below `tests/exchanges/` is one exchange:
 //! ```json
@@ -13,19 +13,19 @@
 //!  "expect": {"status": 200, "headers": {"ETag": "*"}, "body": {}, "absent": ["/password"]},
 //!  "then": [{"request": {}, "expect": {}}]}
 //! ```
-//! The tenant, one for each exchange, has these `rules` and, besides the built-in ones, these
-//! `schemas` and `resourceTypes`, each an object or the name of a file below `tests/`. Requests carry
-//! a token that may do everything, the one of `tokens` that `as` names, which is made when it is
-//! first used, or none `as` `nobody`. Instead of a `body` there may be a `text` that is no JSON. Paths
-//! are those of SCIM 2.0; one of another base is written in full: `/scim/v1/Users`,
-//! `/v2/{{tenant}}/scim/Users`, or a whole URL.
+//! Each exchange has a tenant of its own with these `rules`. In addition to the built-in ones, it has
+//! these `schemas` and `resourceTypes`, each an object or the name of a file below `tests/`. A request
+//! carries a token that may do everything. With `as` it carries the one of `tokens` with that name,
+//! which is created at its first use; `"as": "anonymous"` sends no token. Instead of a `body`, a
+//! request may have a `text` that is not JSON. Paths are those of SCIM 2.0. A path of another base is
+//! written in full: `/scim/v1/Users`, `/v2/{{tenant}}/scim/Users`, or a whole URL.
 //!
-//! `given` must succeed. `save` keeps values of an answer under names, `{{name}}` puts them in;
-//! `{{base}}`, `{{v1}}` and `{{ionic}}` are the base URLs. A `body` that is expected names the members
-//! that must be there; arrays must be equal in length and order. `{"$any": true}` stands for anything,
-//! `{"$not": x}` for anything else, `{"$holds": "x"}` for text with `x` in it, and
-//! `{"$contains": [x]}` for an array with these elements among others. A header of `*` may be
-//! anything, and null must be absent.
+//! The requests of `given` must succeed. `save` stores values of an answer under names, and `{{name}}`
+//! inserts them; `{{base}}`, `{{v1}}` and `{{ionic}}` are the base URLs. An expected `body` lists
+//! members that the answer must have; it may have others. Arrays must be equal in length and order.
+//! `{"$any": true}` matches any value, `{"$not": x}` any other value, `{"$holds": "x"}` a text that
+//! contains `x`, and `{"$contains": [x]}` an array that contains these elements. A header of `*` may
+//! have any value, and a header of null must be absent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -61,7 +61,7 @@ struct Exchange {
     then: Vec<Step>,
 }
 
-/// Whose token it is and what it may do; without permissions, role and user, everything.
+/// The tenant of a token, and what it may do: everything, unless permissions, role or user are given.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokenOf {
@@ -104,7 +104,7 @@ struct Expectation {
     absent: Vec<String>,
 }
 
-/// What earlier answers of the exchange said.
+/// Values of earlier answers of the exchange.
 type Saved = BTreeMap<String, String>;
 
 #[tokio::test]
@@ -155,14 +155,14 @@ struct Play<'e> {
     server: &'e Server,
     tenant: String,
     saved: Saved,
-    /// By the name that `as` has for them.
+    /// The tokens by the names that `as` uses.
     tokens: BTreeMap<String, String>,
 }
 
-/// The caller of a request that names none.
+/// The caller of a request without `as`.
 const ANYONE: &str = "anyone";
 
-/// The objects that stand there or in the named files, each of which holds one or an array.
+/// The objects that are given directly or in the named files. A file has one object or an array.
 fn in_files(values: &[Value]) -> Vec<Value> {
     let objects = |value: &Value| match value {
         Value::String(name) => {
@@ -260,10 +260,10 @@ impl<'e> Play<'e> {
         answer
     }
 
-    /// The token of a caller, made when it is first used.
+    /// The token of a caller, created at its first use.
     async fn token(&mut self, caller: Option<&str>) -> Option<String> {
         let name = match caller.unwrap_or(ANYONE) {
-            "nobody" => return None,
+            "anonymous" => return None,
             name => name,
         };
         if !self.tokens.contains_key(name) {
@@ -330,7 +330,7 @@ impl Expectation {
     }
 }
 
-/// The path of a URL, or one below some base.
+/// The URL of a path, which may be below another base or a whole URL.
 fn whole(path: &str) -> String {
     match path.strip_prefix(ORIGIN) {
         Some(path) => path.to_owned(),

@@ -1,5 +1,5 @@
-//! No request starves a neighbour: what runs in the pool, how many requests of a tenant run, and what a
-//! request does when its time is over.
+//! One tenant's work does not keep others waiting: the work in the pool, the limit of running
+//! requests, and requests whose time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 use crate::simulation::{Fault, World};
 use crate::support::{Answer, Server};
 
-/// More than a text may have to be worked on outside the pool.
+/// A length beyond which text is processed in the pool.
 const LARGE: usize = 140_000;
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
@@ -43,7 +43,7 @@ fn patch(operations: &Value) -> Value {
     json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations})
 }
 
-/// What a request of each kind adds to the number of jobs.
+/// The number of jobs that a request of each kind adds.
 struct Counted<'s> {
     server: &'s Server,
     service: &'s Service,
@@ -99,7 +99,7 @@ async fn work_on_large_data_is_a_job_of_the_pool_and_other_work_is_not() {
             json!({"method": "PUT", "path": format!("/Users/{id}"), "data": user(&name, size)});
         let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
             "Operations": [operation]});
-        // Parsed, read, planned; the operation is carried out, and its resource is not shown.
+        // Parsed, read, planned. The operation is carried out, but its resource is not shown.
         counted
             .send(4 * is_large, "POST", "/scim/v2/Bulk", Some(&bulk))
             .await;
@@ -133,7 +133,7 @@ async fn translating_large_data_of_1_1_is_a_job_of_the_pool() {
         for base in ["/scim/v1", "/v2/acme/scim"] {
             let is_ionic = u64::from(base == "/v2/acme/scim");
             let name = format!("user-{size}");
-            // Parsed, translated, read, rendered as 1.1 has it.
+            // Parsed, translated, read, rendered in the form of 1.1.
             let id = counted
                 .create(4 * is_large, &format!("{base}/Users"), &user(&name, size))
                 .await;
@@ -180,7 +180,7 @@ async fn groups_of_large_lists_are_worked_out_in_the_pool() {
         .await;
 }
 
-/// A request whose body never ends, and what tells when reading it has begun.
+/// A request whose body never ends, and a signal that reading it has begun.
 fn endless(server: &Server) -> (Request<Body>, oneshot::Receiver<()>) {
     let (begun, is_read) = oneshot::channel();
     let first = stream::once(async move {

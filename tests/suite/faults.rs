@@ -1,5 +1,5 @@
-//! Every kind of write, with every fault that passes, at every call in turn: the request succeeds, and
-//! has been made once.
+//! Every kind of write, with every temporary fault, at every call in turn. The request succeeds, and
+//! takes effect once.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,10 +25,10 @@ use crate::simulation::{
     Call, Fault, Process, World, add, group, id, kind, remove, replace, tenant, user, values,
 };
 
-/// More members than one transaction takes, whatever is done with them.
+/// More members than any change puts into one transaction.
 const MANY: usize = 55;
 
-/// The kinds of write. Those of many members are journalled.
+/// The kinds of write. Those of many members use the journal.
 #[derive(Debug, Clone, Copy)]
 enum Write {
     CreateUser,
@@ -78,7 +78,7 @@ const WRITES: [Write; 21] = [
     Write::DeleteGroup,
 ];
 
-/// A tenant with a group, which is in another one, and users who are in it or not.
+/// A tenant with a group, which is in another group, and users, some of them members.
 struct Directory {
     world: World,
     inside: Vec<String>,
@@ -170,7 +170,7 @@ impl Directory {
         }
     }
 
-    /// Everything that a reader can tell, but for times and for ids that nobody can know.
+    /// Everything that a reader can see, except for times and random ids.
     async fn told(&self) -> Vec<Value> {
         let reader = self.world.process();
         let mut told = Vec::new();
@@ -183,7 +183,7 @@ impl Directory {
                     .iter()
                     .all(|ids| !ids.contains(&id(resource)));
                 let groups = values(&resource["groups"]);
-                // What is shown beside the stored resource has ids that nobody can know.
+                // The answer also shows random ids.
                 let version = Version::of_tag(resource["meta"]["version"].as_str().unwrap());
                 json!({
                     "id": if is_new { Value::Null } else { resource["id"].clone() },
@@ -199,12 +199,12 @@ impl Directory {
     }
 }
 
-/// Makes one fault of this kind, at every call in turn at which it can be.
+/// Makes one fault of this kind, at every call in turn at which it is possible.
 async fn one_fault_anywhere(fault: Fault, can_be: fn(&Call) -> bool) {
     one_of_the_faults_anywhere(&[fault], can_be).await;
 }
 
-/// Makes one fault at every call in turn at which it can be; the faults take turns.
+/// Makes one fault at every call in turn at which it is possible; the faults alternate.
 async fn one_of_the_faults_anywhere(faults: &[Fault], can_be: fn(&Call) -> bool) {
     let template = Directory::new().await;
     for write in WRITES {
@@ -307,7 +307,7 @@ async fn a_status_that_stays_is_unavailable_and_never_internal() {
         assert_eq!(kind(list), ErrorKind::Unavailable, "{status}");
         assert!(writer.line.calls() > 4, "it is tried again");
     }
-    // What something on the way refuses for good is a fault of the installation.
+    // A status that something on the way keeps sending is a fault of the installation.
     let writer = directory.world.process();
     writer.line.plan(|_| Some(Fault::Status(403)));
     assert_eq!(kind(writer.list("User", "").await), ErrorKind::Internal);

@@ -1,7 +1,7 @@
-//! What each operation costs on DynamoDB: calls, counted as attempts in the SDK, and capacity, as
-//! DynamoDB reports it. The same in a small directory and in a large one.
+//! The cost of each operation on DynamoDB: calls, counted as attempts in the SDK, and capacity, as
+//! DynamoDB reports it. It is the same in a small and in a large directory.
 //!
-//! Both directories are made by `scim generate`. Authentication and configuration are cached before
+//! Both directories are loaded by `scim generate`. Credentials and configuration are cached before
 //! anything is counted.
 
 use std::path::Path;
@@ -91,7 +91,7 @@ fn size(value: &AttributeValue) -> usize {
     }
 }
 
-/// What some calls cost.
+/// The cost of some calls.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Cost {
     calls: u32,
@@ -159,7 +159,7 @@ struct Directory {
     ledger: Ledger,
     stack: Stack,
     client: Client,
-    /// Where the floor was missed.
+    /// The operations that did not have the expected cost.
     missed: Mutex<Vec<String>>,
     _table: Embedded,
     _folder: tempfile::TempDir,
@@ -236,7 +236,7 @@ impl Directory {
         let bytes = body.collect().await.unwrap().to_bytes();
         let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let cost = *self.ledger.0.lock().unwrap();
-        // What the service says of itself is the same; reading configuration it counts apart.
+        // `Server-Timing` says the same. It counts the reading of the configuration separately.
         let said = parts.headers["server-timing"].to_str().unwrap();
         let expected = format!(
             "calls={} rru={} wru={}",
@@ -270,7 +270,7 @@ impl Directory {
         query.send().await.unwrap()
     }
 
-    /// The units that it takes to read the first hundred items of a partition, and the next.
+    /// The units for reading the first hundred items of a partition, and the next hundred.
     async fn pages(&self, pk: &str) -> (f64, f64) {
         let first = self.items(pk, None).await;
         let second = self.items(pk, first.last_evaluated_key.clone()).await;
@@ -368,13 +368,13 @@ async fn check_lists(directory: &Directory) {
     directory.expect("list with groups", spent, floor);
 }
 
-/// Lists that would read much: refused before that, or bounded.
+/// Lists that would read much: refused before they do, or bounded.
 async fn check_large_lists(directory: &Directory, users: u64) {
     let ask = async |filter: &str, rest: &str| {
         let path = format!("/Users?count=1&{LEAN}&filter={filter}{rest}");
         directory.ask("GET", &path, None).await
     };
-    // The entries of the index are counted, not what they lead to: some 25 fit a read unit.
+    // The entries of the index are counted, not the resources they lead to: some 25 fit a read unit.
     let all = "emails.value ge \"a\"";
     let (status, list, spent) = ask(all, "").await;
     assert_eq!(
@@ -412,7 +412,7 @@ async fn check_large_lists(directory: &Directory, users: u64) {
         assert_eq!(searched.0, StatusCode::BAD_REQUEST);
         directory.expect("sort without an index", searched.2, cost(1, 1.0, 0.0));
     }
-    // Each resource that is looked at by its key is a read unit: keys are counted before.
+    // Each resource that is looked up by its key is a read unit, so keys are counted before.
     let (status, _, spent) = ask("userName ge \"a\" and title co \"e\"", "").await;
     if is_large {
         assert_eq!(status, StatusCode::BAD_REQUEST);
@@ -464,7 +464,7 @@ async fn check_groups(directory: &Directory, members: u64) {
     let (shown, spent) = directory.send("GET", &path, None).await;
     let shown = shown["members"].as_array().map_or(0, Vec::len) as u64;
     match members {
-        // Their items are not looked at, nor is anybody's name.
+        // Their items are not read, and no names are.
         20_001.. => {
             assert_eq!(shown, 0);
             directory.expect("group too large to be shown", spent, cost(1, 1.0, 0.0));

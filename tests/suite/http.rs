@@ -1,4 +1,4 @@
-//! What the router answers whatever the resources are: paths, methods, media types, limits,
+//! The answers of the router that do not depend on the resources: paths, methods, media types, limits,
 //! credentials and headers.
 
 use axum::body::Body;
@@ -557,7 +557,7 @@ async fn answers_tell_what_they_cost() {
     let timing = read.header("server-timing");
     assert!(timing.ends_with("desc=\"calls=1 rru=1 wru=0\""), "{timing}");
 
-    // The user that a credential stands for is read at each of its requests.
+    // The user that a credential belongs to is read for each of its requests.
     let of_ada = server.issue("acme", |new| new.user = Some(id)).await;
     for _ in 0..2 {
         let of_ada = [("Authorization", format!("Bearer {of_ada}"))];

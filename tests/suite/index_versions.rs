@@ -1,8 +1,8 @@
-//! Two versions of the service on one table: what a newer one has written is left as it is, and no
-//! query misses a resource because an earlier one has written its index entries.
+//! Two versions of the service on one table. What a newer version has written is not changed, and
+//! queries find resources whose index entries an earlier version has written.
 //!
-//! Each resource says in `ix` which version of the index entries it has, and each tenant in the item
-//! `indexes` of its configuration.
+//! The attribute `ix` of a resource is the version of its index entries. A tenant has a version in the
+//! item `indexes` of its configuration.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use scim_lambda::http;
@@ -25,8 +25,8 @@ fn number(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// Says in the tenant's configuration which version of the index entries its resources have, and goes
-/// on with a process that has read that.
+/// Sets the version of the index entries in the tenant's configuration, and continues with a process
+/// that has read it.
 async fn set_version(server: &mut Server, version: &Value) {
     let text = AttributeValue::S(version.to_string());
     server
@@ -48,7 +48,7 @@ async fn examine(server: &Server, repair: Repair) -> Findings {
     service.provider.examine(&acme(), repair).await.unwrap()
 }
 
-/// Who has this user name, and the calls that it took to find out.
+/// The resources with this user name, and the calls that it took to find them.
 async fn found(server: &Server, user_name: &str) -> (Vec<String>, String) {
     let path =
         format!("/scim/v2/Users?attributes=userName&filter=userName%20eq%20%22{user_name}%22");
@@ -104,7 +104,7 @@ async fn check_left(server: &Server, (method, path): (&str, &str), body: &Value)
     }
 }
 
-/// Checks that a resource of a newer version is read as ever, and that others can be changed and made.
+/// Checks that a resource of a newer version can be read, and that others can be changed and created.
 async fn check_others(server: &Server, newer: &str, other: &str, change: &Value) {
     assert_eq!(server.send("GET", newer, None).await.status, 200);
     let other = format!("/scim/v2/Users/{other}");
@@ -216,8 +216,8 @@ async fn a_tenant_of_a_newer_version_is_read_without_its_indexes_and_not_written
     assert!(server.items().await == before);
 }
 
-/// Makes the index entries of a user what an earlier version of the service would have made of the
-/// name that the user has: the name itself, without folding.
+/// Replaces the index entries of a user by those that an earlier version would have written: with the
+/// name itself, without folding.
 async fn make_earlier(server: &Server, id: &str, user_name: &str) {
     let pk = "T#acme#I#User#userName";
     let key = |name: &str| AttributeValue::S(format!("{name}{SEPARATOR}"));
@@ -254,14 +254,14 @@ async fn resources_of_an_earlier_version_are_found_and_get_their_entries() {
     assert_eq!((looked.earlier, looked.missing, looked.stray), (3, 3, 3));
     assert!(!looked.is_clean() && looked.is_mendable());
 
-    // A change of something else writes all entries of its resource.
+    // A change of another attribute writes all entries of its resource.
     let title = patch(&json!({"op": "add", "path": "title", "value": "Guide"}));
     let path = format!("/scim/v2/Users/{}", users[0]);
     assert_eq!(server.send("PATCH", &path, Some(&title)).await.status, 200);
     let looked = examine(&server, Repair::Look).await;
     assert_eq!((looked.earlier, looked.missing, looked.stray), (2, 2, 3));
 
-    // Before everything is written anew, no earlier version may write any more.
+    // Earlier versions may not write any more before all entries are rewritten.
     let service = server.stack.service().unwrap();
     let provider = &service.provider;
     let early = provider.build_indexes(&acme()).await.unwrap_err();
@@ -308,7 +308,7 @@ async fn a_name_that_two_resources_of_an_earlier_version_share_keeps_queries_fro
         users.push(user);
     }
     set_version(&mut server, &json!({"version": 1, "since": 1_000})).await;
-    // Neither loses its other values because of the name.
+    // Each keeps its other values.
     let title = patch(&json!({"op": "add", "path": "title", "value": "Guide"}));
     for user in &users {
         let path = format!("/scim/v2/Users/{user}");

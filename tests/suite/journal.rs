@@ -1,5 +1,5 @@
-//! Writers that die between any two calls: what is read afterwards is before or after, and after in
-//! the end.
+//! Writers that die between any two calls. Readers see the state before or after the change, and after
+//! it in the end.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::simulation::{
     self, Fault, Process, World, add, group, id, kind, listed, remove, replace, sorted, values,
 };
 
-/// More members than one transaction takes, whatever is done with them.
+/// More members than any change puts into one transaction.
 const MANY: usize = 40;
 
-/// A tenant with a group, and users who are in it or not.
+/// A tenant with a group, and users, some of them members.
 struct Directory {
     world: World,
-    /// Who is in the group.
+    /// The members of the group.
     inside: Vec<String>,
     outside: Vec<String>,
     group: String,
@@ -68,7 +68,7 @@ impl Directory {
     }
 }
 
-/// What a reader sees.
+/// The state that a reader sees.
 #[derive(Debug)]
 struct Seen {
     groups: Vec<Value>,
@@ -77,7 +77,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Members know their groups as the groups know them.
+    /// Checks that members have the groups that have them as members.
     fn check(&self) {
         for user in &self.users {
             let knows = values(&user["groups"]);
@@ -91,7 +91,7 @@ impl Seen {
         self.users.iter().any(|found| found["id"] == user)
     }
 
-    /// Whether there is one group of this name, which has these members.
+    /// Whether there is one group of this name, with these members.
     fn has(&self, name: &str, members: &[String]) -> bool {
         self.members(name)
             .is_some_and(|found| found == sorted(members))
@@ -110,9 +110,9 @@ impl Seen {
 /// When a writer dies at a call: before it is sent, or after it has taken effect.
 const DEATHS: [Fault; 2] = [Fault::Kill, Fault::KillAfter];
 
-/// What a request does, and what may be seen of it.
+/// A request, and the states that a reader may see.
 struct Story<Request, Before, During, After> {
-    /// How many users are in the group at first, and how many not.
+    /// The numbers of users who are members of the group at first, and who are not.
     users: (usize, usize),
     request: Request,
     before: Before,
@@ -127,7 +127,7 @@ where
     During: Fn(&Directory, &Seen) -> bool,
     After: Fn(&Directory, &Seen) -> bool,
 {
-    /// Makes the request die at every call in turn, until it lives to its end.
+    /// Lets the request die at every call in turn, until it reaches its end.
     async fn die_everywhere(self) {
         let template = Directory::new(self.users.0, self.users.1).await;
         for death in DEATHS {
@@ -140,7 +140,7 @@ where
         }
     }
 
-    /// Makes the request die at one call; tells whether it lived to its end.
+    /// Lets the request die at one call; returns whether it reached its end.
     async fn die_at(
         &self,
         template: &Directory,
@@ -175,7 +175,8 @@ where
             is_done || (self.before)(&directory, &end),
             "{place}: {end:?}"
         );
-        // What was seen, or written down, is done in the end; and so is what dies later.
+        // A change that was seen or written down takes effect in the end, also if the finisher dies
+        // later.
         assert!(is_done || is_before && seen.journal == 0, "{place}");
         assert!(is_done || !*was_done, "{place}");
         *was_done = is_done;
@@ -184,7 +185,7 @@ where
     }
 }
 
-/// Nothing between before and after is ever seen.
+/// No state between before and after is ever seen.
 fn never(_: &Directory, _: &Seen) -> bool {
     false
 }
@@ -406,7 +407,7 @@ async fn a_repeated_delete_resumes_what_a_dead_writer_began() {
     }
 }
 
-/// A writer that dies when it has written down a large change and has done a part of it.
+/// A writer that dies after it has written down a large change and made a part of it.
 async fn half_done(directory: &Directory, operations: Value) -> Process {
     let writer = directory.world.process();
     let mut transactions = 0;
@@ -460,7 +461,7 @@ async fn a_list_that_is_put_while_a_removal_is_half_done_stays() {
         let process = directory.world.process();
         let left = process.members(&directory.group).await;
         assert!(differs < left.len() && left.len() < directory.inside.len());
-        // What is there now, or all but one of it: not what the finisher would leave.
+        // The current members, or all but one of them: not what the finisher would leave.
         let list = &left[differs..];
         let put = process.put("Group", &directory.group, group("Guides", list));
         put.await.unwrap();
@@ -484,7 +485,7 @@ async fn who_is_added_again_with_a_new_name_survives_as_what_it_is() {
         let patched = process.patch("Group", &directory.group, add(one)).await;
         patched.unwrap();
     }
-    // Nobody says that it is a group.
+    // No request says that it is a group.
     let operations = json!([
         {"op": "replace", "path": "displayName", "value": "Rangers"},
         {"op": "add", "path": "members", "value": listed(one)},
@@ -577,7 +578,7 @@ async fn what_a_finisher_that_dies_began_is_finished_by_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn an_inner_group_joins_and_goes_whole() {
-    // Of users, what a group shows of itself is checked with each look; of groups it is checked here.
+    // For users, each look checks what a group shows of itself; for groups it is checked here.
     let template = Directory::new(2, 0).await;
     let outer = template.world.process().group("Staff", &[]).await;
     let inner = std::slice::from_ref(&template.group);
@@ -638,7 +639,7 @@ async fn a_writer_that_wakes_up_after_its_lease_changes_nothing() {
     let directory = Directory::new(2 * MANY, 0).await;
     let sleeper = directory.world.process();
     let mut transactions = 0;
-    // The answer to its first part finds it frozen.
+    // The answer to the first part arrives while the writer is frozen.
     sleeper.line.plan(move |call| {
         transactions += u64::from(call.operation == "TransactWriteItems");
         (transactions == 2).then_some(Fault::Freeze)
@@ -739,7 +740,8 @@ async fn entries_that_this_version_does_not_know_are_named_and_block_nothing() {
     half_done(&directory, add(&directory.outside)).await;
     let world = &directory.world;
     let known = r#"{"Sweep":{"group":"g","set":{"member_revision":1,"member_stamp":1,"set":"s","shards":1}}}"#;
-    // A kind of a later version, in two parts; a step of one; and what has none of the attributes.
+    // A kind of a later version, in two parts; a step of a later version; and one without any
+    // attribute.
     put(world, &head("0199", r#"{"Merge":{"from":"a","#));
     let mut part = head("0199\u{1f}001", r#""into":"b"}}"#);
     part["kind"] = json!({"S": "JP"});
@@ -761,7 +763,7 @@ async fn entries_that_this_version_does_not_know_are_named_and_block_nothing() {
     for changes in [1, 0] {
         let finished = process.provider.finish(&simulation::tenant()).await;
         assert_eq!(finished.unwrap(), changes);
-        // Not even a lease is taken, which the stream would bring again.
+        // Not even a lease is taken, because the stream would deliver it again.
         assert_eq!(journal(world), unknown);
     }
     let members = process.members(&directory.group).await;
@@ -786,7 +788,7 @@ async fn entries_that_this_version_does_not_know_are_named_and_block_nothing() {
     assert_eq!(journal(world), unknown);
 }
 
-/// Says by which version a resource's index entries are.
+/// Sets the version of a resource's index entries.
 fn set_index_version(world: &World, (type_name, id): (&str, &str), version: u64) {
     let key = json!({"pk": {"S": format!("T#acme#R#{type_name}#0")}, "sk": {"S": id}});
     world.tamper(
@@ -878,7 +880,7 @@ async fn the_doctor_lists_what_is_half_done_and_finishes_what_is_past_its_lease(
         let tenant = simulation::tenant();
         process.provider.examine(&tenant, repair).await.unwrap()
     };
-    // Within the lease its writer may still be at it.
+    // Within the lease, its writer may still be working on it.
     for repair in [Repair::Look, Repair::Mend] {
         let found = examine(repair).await;
         let [entry] = found.unfinished.as_slice() else {
@@ -888,7 +890,7 @@ async fn the_doctor_lists_what_is_half_done_and_finishes_what_is_past_its_lease(
         assert!(entry.is_held && !entry.is_overdue && found.is_clean());
         assert!(entry.begun.is_some());
     }
-    // Soon after it the finisher comes, so nothing is wrong yet; later something is.
+    // Soon after the lease the finisher comes, so nothing is wrong yet. Later it is overdue.
     for (seconds, is_overdue) in [(30, false), (400, true)] {
         tokio::time::advance(Duration::from_secs(seconds)).await;
         let found = examine(Repair::Look).await;

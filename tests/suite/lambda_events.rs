@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{self, Server};
 
-/// What the function answered to the gateway.
+/// The answer of the function to the gateway.
 #[derive(Debug)]
 struct Answered {
     status: u64,
@@ -25,7 +25,7 @@ struct Answered {
     json: Value,
 }
 
-/// Answers an event as the function does.
+/// Answers an event like the function.
 async fn answer(server: &Server, event: Value, context: Context) -> Answered {
     let event: LambdaRequest = serde_json::from_value(event).unwrap();
     let event = LambdaEvent::new(event, context);
@@ -161,7 +161,7 @@ async fn a_configured_url_wins_over_the_gateways() {
     }
 }
 
-/// Sets the query of an event, as each kind of API hands it over.
+/// Sets the query of an event in the form of each kind of API.
 fn set_query(event: &mut Value, raw: &str, decoded: Value) {
     if event.get("rawPath").is_some() {
         event["rawQueryString"] = raw.into();
@@ -243,7 +243,7 @@ async fn a_query_may_hold_what_a_uri_may_not() {
     }
 }
 
-/// What is no host, no scheme, no path and no stage.
+/// Texts that are not a host, a scheme, a path or a stage.
 const ODD: [&str; 14] = [
     "",
     " ",
@@ -371,7 +371,7 @@ async fn a_page_fits_what_lambda_sends_however_many_quotation_marks_it_holds() {
         let list = list.await;
         let shown = list.json["Resources"].as_array().unwrap().len();
         assert_eq!(list.json["totalResults"], 20);
-        // 400 KB each as part of the function's JSON answer, of which 4 MB are filled.
+        // 400 KB each in the function's JSON answer, of which 4 MB are filled.
         assert_eq!(shown, 9);
         assert_eq!(list.json["itemsPerPage"], shown);
         let sent = Value::from(list.text).to_string().len();

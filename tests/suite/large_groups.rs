@@ -1,4 +1,4 @@
-//! Groups of thousands of members and their bad relatives, through the shipped router.
+//! Groups of thousands of members, and requests that misuse them, through the shipped router.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::support::Server;
 
-/// So many members in one request are within what clients send.
+/// The number of members that clients send in one request.
 const MEMBERS: usize = 10_000;
-/// As many clients as a provider with many workers has.
+/// The number of clients: that of an identity provider with many workers.
 const CLIENTS: usize = 32;
 
 /// Creates users in bulk and returns their ids.
@@ -98,13 +98,13 @@ async fn ten_thousand_members_come_and_go_in_one_request() {
     );
     assert_eq!(send("PATCH", patch("replace", &users)).await, users);
 
-    // What was read can be put back, and changes nothing.
+    // A group can be put back as it was read, and nothing changes.
     let shown = server.send("GET", &path, None).await;
     assert_eq!(ids(&shown.json["members"]), users);
     let echoed = server.send("PUT", &path, Some(&shown.json)).await;
     assert_eq!(echoed.status, 200, "{}", echoed.text);
     assert_eq!(echoed.json["meta"], shown.json["meta"]);
-    // One more is more than a group shows; nobody is lost by that.
+    // One more member is more than a group shows. The group keeps all members.
     let one = server
         .create("/scim/v2/Users", &json!({"userName": "one more"}))
         .await;
@@ -157,7 +157,7 @@ async fn members_too_long_for_an_answer_are_left_out_of_it() {
     assert_eq!(shown.json["members"], Value::Null);
     let list = server.send("GET", "/scim/v2/Groups", None).await;
     assert_eq!(list.json["Resources"], json!([shown.json]));
-    // Nor does a client that could not read them clear them.
+    // A client that could not read the members does not clear them either.
     let renamed = server.send("PUT", &path, Some(&group(&Value::Null))).await;
     assert_eq!(renamed.status, 200, "{}", renamed.text);
     assert_eq!(walk(&server, &id).await.len(), MEMBERS);

@@ -1,5 +1,5 @@
-//! The index that finds resources by the hour of their last change: what it costs to keep, what it
-//! saves, and how it is switched on and off while there are resources.
+//! The index that finds resources by the hour of their last change: the cost of maintaining it, what
+//! it saves, and how it is switched on and off while there are resources.
 
 use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::error::ErrorKind;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::directory::{self, Cost, Directory, encoded, ids};
 
 const HOUR: u64 = 3_600;
-/// Longer than any process goes on by an earlier configuration.
+/// Longer than any process works with an earlier configuration.
 const FOR_ALL_TO_KNOW: u64 = 81;
 
 fn indexed(on: bool) -> Rules {
@@ -23,7 +23,7 @@ fn acme() -> TenantId {
     TenantId::parse("acme").unwrap()
 }
 
-/// A directory with the index, and eight users made one in an hour.
+/// A directory with the index, and eight users who were created one in each hour.
 async fn by_hours() -> (Directory, Vec<String>) {
     let directory = Directory::start().await;
     directory.begin("acme", &indexed(true)).await;
@@ -51,7 +51,7 @@ async fn changed_at(directory: &Directory, id: &str) -> String {
     user["meta"]["lastModified"].as_str().unwrap().to_owned()
 }
 
-/// Changes a user, and tells what that cost.
+/// Changes a user, and returns the cost.
 async fn change(directory: &Directory, id: &str, title: &str) -> Cost {
     let scope = directory.scope().await;
     let before = directory.calls();
@@ -59,7 +59,7 @@ async fn change(directory: &Directory, id: &str, title: &str) -> Cost {
     directory.cost(&scope, before)
 }
 
-/// Who has changed after a time, and what it cost to find out.
+/// The users who have changed after a time, and the cost of finding them.
 async fn changed_after(directory: &Directory, time: &str) -> (Vec<String>, Cost) {
     let filter = encoded(&format!("meta.lastModified gt \"{time}\""));
     let query = format!("attributes=userName&count=100&filter={filter}");
@@ -160,7 +160,7 @@ async fn switched_off_it_is_kept_until_nobody_reads_by_it_and_then_swept() {
     let since = changed_at(&directory, &users[5]).await;
     let turned = directory.provider.set_rules(&acme(), &indexed(false)).await;
     assert!(!turned.unwrap().is_empty());
-    // Another process may still read by it.
+    // Another process may still use it.
     let kept = change(&directory, &users[0], "New").await;
     assert_eq!(kept.write_units, 6.0);
     assert_eq!(changed_after(&directory, &since).await.0.len(), 3);
@@ -181,7 +181,7 @@ async fn what_a_late_process_left_behind_is_found_by_an_examination() {
     let directory = Directory::start().await;
     directory.begin("acme", &indexed(true)).await;
     let users = hourly(&directory).await;
-    // The rules as they are when an operator writes them past every process.
+    // An operator writes the rules directly, without going through a process.
     directory.begin("acme", &indexed(false)).await;
     directory.provider.tenants().forget(&acme());
     change(&directory, &users[0], "New").await;

@@ -1,4 +1,4 @@
-//! Indexes on attributes that resources have values of already.
+//! Indexes on attributes for which resources already have values.
 
 use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::error::ErrorKind;
@@ -53,7 +53,7 @@ async fn create(directory: &Directory, number: usize, doors: usize) -> String {
     directory.create(&scope, "User", body).await
 }
 
-/// Who matches a filter on an attribute of the badge, and what it cost to find out.
+/// The users who match a filter on an attribute of the badge, and the cost of finding them.
 async fn found(directory: &Directory, test: &str) -> (Vec<String>, Cost) {
     let filter = encoded(&format!("{BADGE}:{test}"));
     let query = format!("excludedAttributes=groups&filter={filter}");
@@ -82,7 +82,7 @@ async fn an_index_is_used_when_it_holds_every_resource() {
     assert_eq!(registered.building, paths);
     assert_eq!(examine(&directory).await.missing, 30 * 3);
 
-    // Nobody reads by it yet; who is written now is in it.
+    // Queries do not use it yet. A user who is written now is in it.
     users.push(create(&directory, 30, 2).await);
     for number in [7, 30] {
         let (ids, _) = found(&directory, &format!("number eq \"n{number}\"")).await;
@@ -114,7 +114,7 @@ async fn an_index_that_cannot_hold_a_resource_is_never_read_by() {
     let built = build(&directory).await;
     assert_eq!(built.crowded, [format!("User {BADGE}:doors {opener}")]);
     assert!(!examine(&directory).await.is_mendable());
-    // It is found by every door all the same, and can be changed, but not made worse.
+    // The resource is still found by every query. It can be changed, but not made worse.
     let (ids, _) = found(&directory, "doors eq \"d49\"").await;
     assert_eq!(ids, std::slice::from_ref(&opener));
     let scope = directory.scope().await;

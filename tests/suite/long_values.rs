@@ -1,4 +1,4 @@
-//! Lists sorted by values that are longer than an index holds, and than a cursor holds.
+//! Lists that are sorted by values longer than an index or a cursor holds.
 
 use scim_lambda::protocol::error::ErrorKind;
 use scim_lambda::provider::{ReadBudget, RequestScope};
@@ -9,9 +9,9 @@ use crate::directory::{Directory, encoded, ids};
 /// The longest cursor that is accepted.
 const MAX_CURSOR: usize = 6_000;
 
-/// Values in their order, with common beginnings of so many bytes: the hashes in an index have another
-/// order. Among them are some that are short enough not to be cut, and some that differ in the
-/// character at which they are cut.
+/// Values in their order, with common beginnings of this many bytes. The hashes in an index have
+/// another order. Some values are short enough not to be cut, and some differ in the character at
+/// which they are cut.
 fn values(common: usize) -> Vec<String> {
     let shared = "x".repeat(common);
     let tail = |end: &str| format!("{shared}{end}");
@@ -32,7 +32,7 @@ fn values(common: usize) -> Vec<String> {
     values
 }
 
-/// Creates a resource for each value, in no order of the values, and returns ids in the order of the
+/// Creates a resource for each value, in an unrelated order, and returns ids in the order of the
 /// values.
 async fn create(
     directory: &Directory,
@@ -66,7 +66,7 @@ fn endpoint(path: &str) -> &'static str {
     }
 }
 
-/// All pages of a walk, one after the other; before each but the first something may happen.
+/// All pages of a walk, one after the other. Before each page but the first, `between` is called.
 async fn walk(
     directory: &Directory,
     scope: &RequestScope,
@@ -252,8 +252,7 @@ async fn cursors_and_marks_are_short_whatever_is_sorted_by() {
     }
 }
 
-/// A walk that ends among values that no key puts in order has shown all there were, and no more is
-/// expected behind them.
+/// A walk that ends among values that no key puts in order has shown all of them, and expects no more.
 #[tokio::test]
 async fn a_walk_by_cursor_ends_with_the_last_of_values_that_no_index_puts_in_order() {
     let directory = Directory::start().await;

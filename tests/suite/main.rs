@@ -1,4 +1,5 @@
-//! The integration tests: one binary, so that the service and what it is built of are linked once.
+//! The integration tests. They are one binary, so that the service and its dependencies are linked
+//! once.
 //!
 //! `cargo test --test suite MODULE::` runs one module.
 

@@ -1,5 +1,5 @@
-//! Large changes against partitions that give what DynamoDB's give: 1,000 write and 3,000 read units a
-//! second. What fits the deadline is done within it; what does not, the journal finishes.
+//! Large changes against partitions with the limits of DynamoDB: 1,000 write and 3,000 read units a
+//! second. A change that fits the deadline ends within it; the journal finishes the others.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::simulation::{Fault, World, add, group, id, kind, remove, replace, sorted};
 
-/// So many members in one request are within what clients send.
+/// The number of members that clients send in one request.
 const MEMBERS: usize = 10_000;
 
-/// How long something takes in the time of the network.
+/// The time that something takes, in the time of the network.
 async fn timed<T>(what: impl Future<Output = T>) -> (T, Duration) {
     let begun = Instant::now();
     let outcome = what.await;
@@ -87,7 +87,7 @@ async fn a_user_of_thousands_of_groups_leaves_them_all() {
     let filter = format!("count=1&filter=members+eq+%22{}%22", users[0]);
     let found = process.list("Group", &filter).await.unwrap();
     assert_eq!(found["totalResults"], 0);
-    // One whose writer dies in the middle is out of them all in the end.
+    // A user whose deletion dies in the middle leaves all groups in the end.
     let writer = world.process();
     let mut batches = 0;
     writer.line.plan(move |call| {

@@ -1,4 +1,4 @@
-//! What queries cost: calls counted where the SDK makes them, capacity as the table reports it.
+//! The cost of queries: calls counted where the SDK makes them, and capacity as the table reports it.
 
 use scim_lambda::protocol::error::{Error, ErrorKind};
 use scim_lambda::provider::ReadBudget;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::directory::{Cost, Directory, encoded, ids, user};
 
-/// The attributes of a user that its own item tells.
+/// The attributes of a user that its own item has.
 const PLAIN: &str = "excludedAttributes=groups";
 
 fn cost(calls: u64, read_units: f64, write_units: f64) -> Cost {
@@ -97,7 +97,7 @@ async fn a_page_is_three_calls_and_a_page_by_cursor_one() {
         .await;
     assert_eq!(ids(&second), users[20..40]);
     assert_eq!(found, cost(3, page + 1.0, 1.0));
-    // The last page looks at what there is now, and leaves a mark for a client that comes back.
+    // The last page reads the present state, and leaves a mark for a client that comes back.
     let (last, found) = directory
         .priced("User", &format!("{base}&startIndex=41"))
         .await;
@@ -115,7 +115,7 @@ async fn a_page_is_three_calls_and_a_page_by_cursor_one() {
     assert!(found.read_units <= 3.0, "{found:?}");
 }
 
-/// What a query is refused with, and what that cost.
+/// The error of a query, and its cost.
 async fn refused(directory: &Directory, name: &str, query: &str) -> (Error, Cost) {
     let (scope, before) = (directory.scope().await, directory.calls());
     let Err(error) = directory.list(&scope, name, query).await else {
@@ -153,11 +153,11 @@ async fn what_is_too_large_to_be_looked_at_is_refused_before_it_is_read() {
             assert!(error.detail().contains("userName, externalId"), "{error}");
         }
     }
-    // In the order of an index each resource is looked at, too.
+    // With the order of an index, each resource has to be read as well.
     let query = format!("sortBy=externalId&filter={}", encoded("title pr"));
     let (_, found) = refused(&directory, "User", &query).await;
     assert_eq!(found, cost(1, 1.0, 0.0));
-    // Over all types their counters are asked, one call for each.
+    // Over all types the counters of each type are read, one call for each.
     let types = scope.tenant.registry.resource_types().iter().count() as u64;
     for query in [
         format!("filter={}", encoded("externalId ew \"3\"")),
@@ -167,14 +167,14 @@ async fn what_is_too_large_to_be_looked_at_is_refused_before_it_is_read() {
         assert_eq!(found.calls, types, "{query}");
         assert!(found.read_units <= types as f64, "{query}: {found:?}");
     }
-    // By cursor the page is looked for, and nothing behind it.
+    // By cursor the page is searched for, and nothing after it.
     let query = format!("{PLAIN}&count=2&cursor&filter={}", encoded("title pr"));
     let (list, found) = directory.priced("User", &query).await;
     assert_eq!((ids(&list).len(), list.get("totalResults")), (2, None));
     assert!(found.calls == 2 && found.read_units <= 6.0, "{found:?}");
     let (error, found) = refused(&directory, "User", "sortBy=title&cursor").await;
     assert_eq!(found, cost(1, 1.0, 0.0));
-    // An index of several values finds resources and puts them in no order.
+    // An index of several values finds resources but gives no order.
     let sortable = "sort by one with a single value (User: userName, externalId)";
     assert!(error.detail().ends_with(sortable), "{error}");
 }
@@ -220,7 +220,7 @@ async fn what_keys_lead_to_is_counted_before_it_is_looked_at() {
         let (list, _) = directory.priced("User", &query).await;
         assert_eq!(list.get("totalResults"), None, "{filter}");
     }
-    // What is few by its keys is counted on the way, with no call more.
+    // A small number of keys is counted in passing, without a further call.
     let filter = encoded("externalId eq \"other\" and title pr");
     let (list, found) = directory
         .priced("User", &format!("{PLAIN}&filter={filter}"))
@@ -260,7 +260,7 @@ async fn a_total_that_costs_too_much_is_refused_or_left_out() {
             let query = format!("{PLAIN}&count={count}&filter={filter}");
             let (error, found) = refused(&directory, "User", &query).await;
             assert!(error.detail().contains("totalResults"), "{error}");
-            // Where a match is looked for among others, a first batch is read. The rest is not.
+            // Where matches have to be searched for among others, a first batch is read, and no more.
             let most = if count == 1 { 68.0 } else { 10.0 };
             assert!(found.read_units <= most, "{filter}: {found:?}");
             let (list, found) = directory.priced("User", &format!("{query}&cursor")).await;
@@ -325,7 +325,7 @@ async fn what_matches_nothing_by_its_words_is_not_looked_for() {
     );
 }
 
-/// A filter of so many values, one of which nobody has.
+/// A filter of this many values, one of which no resource has.
 fn any_of(path: &str, values: impl Iterator<Item = String>) -> String {
     let tests: Vec<String> = values
         .map(|value| format!("{path} eq \"{value}\""))
@@ -344,7 +344,7 @@ async fn many_values_are_looked_up_together() {
         // Two batches of claims, two of users.
         ("userName", any_of("userName", (0..190).map(names)), 4),
         ("id", any_of("id", users.iter().cloned()), 2),
-        // One lookup a value, in parallel, and two batches of users.
+        // One lookup for each value, in parallel, and two batches of users.
         (
             "externalId",
             any_of("externalId", (0..190).map(externals)),
@@ -380,7 +380,7 @@ async fn groups_of_users_who_stand_together_are_read_together() {
     // An index and a batch of users, a range in each of four partitions, one batch of groups.
     let named = format!("filter={}", encoded("userName sw \"user-0\""));
     assert_eq!(shown(&named).await, (60, 7));
-    // Where few stand in a partition, and others in between, some are looked up one by one.
+    // Where few memberships are in a partition, with others in between, some are looked up one by one.
     let title = "title eq \"Title 3\" or title eq \"Title 4\"";
     let (users, calls) = shown(&format!("filter={}", encoded(title))).await;
     assert!(users == 17 && calls < 17, "{calls}");
@@ -428,8 +428,8 @@ async fn members_of_groups_that_are_too_large_are_not_read() {
     assert!(error.detail().contains("too many members"), "{error}");
 }
 
-/// Groups that are made between the users of a page have ids between theirs, and stand among them as
-/// members of other groups.
+/// Groups that are created between the users of a page have ids between theirs, and are in the same
+/// partitions as members of other groups.
 #[tokio::test]
 async fn groups_between_the_users_of_a_page_cost_it_little() {
     let directory = Directory::start().await;
@@ -460,12 +460,12 @@ async fn groups_between_the_users_of_a_page_cost_it_little() {
     let [alone, among] = found.as_slice() else {
         panic!("{found:?}");
     };
-    // In each of the four partitions a read may meet memberships of groups once before it passes them.
+    // In each of the four partitions, a read may meet memberships of groups once before it skips them.
     assert!(among.calls <= alone.calls + 4, "{found:?}");
     assert!(among.read_units <= alone.read_units + 8.0, "{found:?}");
 }
 
-/// A page ends where the answer is full; the groups of the users behind that are not looked up.
+/// A page ends where the answer is full. The groups of the users after that are not looked up.
 #[tokio::test]
 async fn groups_of_users_behind_the_end_of_an_answer_are_not_read() {
     let directory = Directory::start().await;

@@ -1,4 +1,4 @@
-//! Walks through lists while they change, and cursors that are not what they should be.
+//! Walks through lists while they change, and cursors that are not valid.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::directory::{self, Directory, encoded, ids, resource_type, user};
 
-/// Asks for the page after those that were seen; nothing when there is none.
+/// Asks for the page after those that were seen; `None` when there is none.
 async fn next_page(
     directory: &Directory,
     scope: &RequestScope,
@@ -49,7 +49,7 @@ async fn who_was_there_throughout_is_seen_exactly_once() {
             );
             total = now;
             seen.extend(ids(&list));
-            // One that has been seen goes, one that has not goes, and one comes.
+            // One user that was seen is deleted, one that was not seen is deleted, and one is created.
             let unseen = there
                 .iter()
                 .rev()
@@ -59,7 +59,7 @@ async fn who_was_there_throughout_is_seen_exactly_once() {
                     directory.delete(&scope, "User", id).await;
                 }
             }
-            // A walk goes on to those who come later, so it ends when no more come.
+            // A walk also shows later users, so it ends when no more are created.
             if seen.len() < 50 {
                 let newcomer = json!({"userName": format!("newcomer-{}", seen.len())});
                 gone.insert(directory.create(&scope, "User", newcomer).await);
@@ -110,7 +110,7 @@ async fn a_walk_by_index_goes_on_to_those_who_came_later() {
         for number in 15..35 {
             users.push(directory.create(&scope, "User", user(number)).await);
         }
-        // Behind the walk's end, at its end, and where it reaches the end.
+        // After the walk's end, at its end, and where it reaches the end.
         assert_eq!(page(21).await, (users[20..30].to_vec(), 35), "{query}");
         assert_eq!(page(16).await, (users[15..25].to_vec(), 35), "{query}");
         assert_eq!(page(11).await, (users[10..20].to_vec(), 35), "{query}");
@@ -166,7 +166,7 @@ async fn a_total_never_shrinks_within_a_walk() {
         let rest = [users[5..7].to_vec(), users[29..].to_vec()].concat();
         assert_eq!(page(6).await, (rest, 30), "{query}");
         assert_eq!(page(9).await, (Vec::new(), 30), "{query}");
-        // A new walk begins with what there is.
+        // A new walk begins with the present state.
         assert_eq!(page(1).await.1, 8, "{query}");
     }
 }
@@ -328,7 +328,7 @@ async fn cursors_that_were_changed_or_kept_too_long_are_refused() {
         let query = format!("count={count}&cursor={cursor}");
         check_refused(&directory, &scope, "User", &query, ErrorKind::InvalidCount).await;
     }
-    // A count that is left out stays what it was.
+    // Without a count, that of the first request applies.
     let query = format!("cursor={cursor}");
     let second = directory.list(&scope, "User", &query).await.unwrap();
     assert_eq!(second["itemsPerPage"], 3);
@@ -396,7 +396,7 @@ async fn a_walk_back_gives_the_pages_that_were() {
             assert!(previous.len() < 2_000);
             back.push(page(previous).await);
         }
-        // A cursor has room for some pages, and from there it goes forth as before.
+        // A cursor has room for some pages. From there the walk leads forward again.
         assert!(back.len() > 8, "{query}: {}", back.len());
         let shown: Vec<_> = back.iter().rev().map(ids).collect();
         let expected: Vec<_> = forth[30 - back.len()..].iter().map(ids).collect();
@@ -440,7 +440,7 @@ async fn what_would_read_too_much_is_refused_and_says_what_would_not() {
         let (scope, before) = (directory.scope().await, directory.calls());
         let error = directory.list(&scope, "User", query).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooMany, "{query}");
-        // The counter, and for a later page its mark, are all that is read.
+        // Only the counter is read, and for a later page its mark.
         let cost = directory.cost(&scope, before);
         let calls = if query.contains("startIndex") { 2 } else { 1 };
         assert_eq!(
@@ -456,7 +456,7 @@ async fn what_would_read_too_much_is_refused_and_says_what_would_not() {
             error.detail()
         );
     }
-    // What goes by keys goes on.
+    // Queries that use keys are answered.
     for query in [
         "count=15",
         "filter=userName%20sw%20%22user-00%22",
@@ -469,7 +469,7 @@ async fn what_would_read_too_much_is_refused_and_says_what_would_not() {
         .await
         .unwrap();
     assert_eq!(ids(&list), users[15..30]);
-    // By cursor a page is shorter instead, and leads on.
+    // By cursor a page is shorter instead, and the walk continues.
     let (mut found, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
     let filter = encoded("title eq \"Title 3\"");
     loop {
@@ -803,7 +803,7 @@ async fn keys_that_cannot_exist_find_nothing() {
             for op in ["eq", "ge", "lt", "sw"] {
                 let query = format!("filter={}", encoded(&format!("{path} {op} \"{text}\"")));
                 let list = directory.list(&scope, "User", &query).await;
-                // A member's id that no member can have is refused.
+                // A member's id that no resource can have is refused.
                 match (path, op) == ("groups.value", "eq") && !could_be_an_id {
                     true => assert_eq!(list.unwrap_err().kind(), ErrorKind::InvalidFilter),
                     false => drop(list.unwrap()),

@@ -1,4 +1,4 @@
-//! Every plan finds what looking at every resource finds: random directories, random filters.
+//! Every plan finds the same resources as a scan of all resources: random directories, random filters.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::directory::{Directory, encoded, ids};
 
-/// Values that filters and resources share, so that they meet.
+/// Values that filters and resources share, so that some match.
 const WORDS: [&str; 9] = [
     "a",
     "ab",
@@ -27,7 +27,7 @@ const WORDS: [&str; 9] = [
     "\u{10ffff}",
 ];
 
-/// What some words begin with: more than an index holds, so that it does not order them.
+/// The beginning of some words: longer than an index holds, so that the index does not order them.
 const LONG: usize = 643;
 
 fn word() -> impl Strategy<Value = String> {
@@ -38,7 +38,7 @@ fn word() -> impl Strategy<Value = String> {
     })
 }
 
-/// An extension of users with an index on an attribute of every kind.
+/// An extension of users with an index on an attribute of each type.
 const PROBE: &str = "urn:example:params:scim:schemas:extension:Probe";
 
 fn probe() -> Value {
@@ -70,7 +70,7 @@ fn probed_users() -> Value {
     ]})
 }
 
-/// What a user has of the extension.
+/// The values of a user's extension.
 fn any_probe() -> impl Strategy<Value = Value> {
     let number = || prop::option::of(-2_i64..8);
     let words = || prop::collection::vec(word(), 0..4);
@@ -80,7 +80,7 @@ fn any_probe() -> impl Strategy<Value = Value> {
         (prop::option::of(any::<bool>()), words(), prop::option::of(word()), seats),
     )
         .prop_map(|((level, ratio, since, code), (vip, tags, room, seats))| {
-            // In the time that the directory is filled in.
+            // In the time in which the directory is filled.
             let since = since.map(|hours| format!("2023-11-14T{:02}:30:00Z", 15 + hours));
             let seats: Vec<Value> = seats
                 .into_iter()
@@ -93,7 +93,7 @@ fn any_probe() -> impl Strategy<Value = Value> {
         })
 }
 
-/// A user but for its `userName`, which is told apart by a number.
+/// A user without its `userName`, which gets a number.
 fn any_user() -> impl Strategy<Value = Value> {
     let email = (
         word(),
@@ -144,7 +144,7 @@ fn any_group() -> impl Strategy<Value = AnyGroup> {
     )
 }
 
-/// What filters over one type are made of; `#` is the number of a resource.
+/// The terms of filters over one type; `#` is the number of a resource.
 struct Vocabulary {
     texts: &'static [&'static str],
     facts: &'static [&'static str],
@@ -310,14 +310,14 @@ fn any_query() -> impl Strategy<Value = AnyQuery> {
     ]
 }
 
-/// Everything in a tenant, as clients read it.
+/// All resources of a tenant, as clients read them.
 struct Known {
     users: Vec<String>,
     groups: Vec<String>,
     resources: Vec<(&'static str, Map<String, Value>)>,
 }
 
-/// Seconds between two changes: a few of them are in one hour.
+/// Seconds between two changes, so that a few changes are in one hour.
 const PACE: u64 = 1_000;
 
 async fn fill(
@@ -332,7 +332,7 @@ async fn fill(
         user["userName"] = json!(format!("{}{number}", user["userName"].as_str().unwrap()));
         user_ids.push(directory.create(scope, "User", user).await);
         directory.clock.advance_seconds(PACE);
-        // Some change again, in the same hour or in a later one.
+        // Some are changed again, in the same hour or in a later one.
         if let Some(earlier) = number.checked_sub(2).filter(|_| number % 3 == 0) {
             let (id, value) = (&user_ids[earlier], format!("Title {number}"));
             directory.set(scope, "User", id, "title", &value).await;
@@ -375,7 +375,7 @@ async fn fill(
 }
 
 impl Known {
-    /// The filter with real ids; a number without a resource stands for an id that nobody has.
+    /// The filter with real ids. A number without a resource becomes an id that no resource has.
     fn filter(&self, filter: &str) -> String {
         let mut text = filter.replace("P:", &format!("{PROBE}:"));
         for number in (0..20).rev() {
@@ -457,7 +457,7 @@ fn full(path: &str) -> String {
     path.replace("P:", &format!("{PROBE}:"))
 }
 
-/// Walks all pages one way or the other.
+/// Reads all pages, by index or by cursor.
 async fn walk(
     directory: &Directory,
     scope: &RequestScope,
@@ -523,7 +523,7 @@ async fn check(directory: &Directory, scope: &RequestScope, known: &Known, query
     }
 }
 
-/// Whether the filter does not fit any type that is asked, as one of a group's attributes at the root.
+/// Whether the filter fits none of the types, such as one on a group's attribute at the root.
 fn binds_nowhere(
     scope: &RequestScope,
     query: &AnyQuery,

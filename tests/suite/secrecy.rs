@@ -1,5 +1,5 @@
-//! What must be found nowhere: passwords in the table, what clients send in the log
-//! (RFC 7643 §4.1.1, §9.2; RFC 7644 §7.5.2).
+//! Data that must not appear anywhere: passwords in the table, values of clients in the log (RFC 7643
+//! §4.1.1, §9.2; RFC 7644 §7.5.2).
 
 use std::cell::RefCell;
 use std::io;
@@ -70,8 +70,8 @@ async fn a_discarded_password_leaves_no_trace() {
 }
 
 thread_local! {
-    /// What this thread has logged since it first asked for it. A test has a thread of its own, and
-    /// all of the service runs on it.
+    /// The lines that this thread has logged since it first asked for them. Each test has its own
+    /// thread, and the service runs on it.
     static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
@@ -93,7 +93,7 @@ impl io::Write for ThreadLog {
     }
 }
 
-/// Keeps what this thread logs from now on.
+/// Keeps the lines that this thread logs from now on.
 ///
 /// The subscriber is one for the whole process. With a subscriber for each thread, `tracing` could
 /// remember from another thread that a place in the code does not log at all.
@@ -115,7 +115,7 @@ fn logged() -> String {
     LOG.with_borrow(|log| String::from_utf8(log.clone().unwrap()).unwrap())
 }
 
-/// What is found at the door is noted like what is found in a body.
+/// Tolerances in headers and paths are recorded like those in a body.
 #[tokio::test]
 async fn the_log_line_of_a_request_names_the_tolerances_that_it_needed() {
     keep_log();
@@ -199,7 +199,7 @@ async fn no_log_line_holds_what_a_client_sent() {
     assert_eq!(statuses, [409, 400, 200, 400, 404]);
     let text = logged();
     assert!(text.contains("answered 409"), "{text}");
-    // How a query is answered is told without its values.
+    // The log says how a query is answered, without its values.
     assert!(text.contains(r#""plan":"User: all filter""#), "{text}");
     for sent in [PASSWORD, "bjensen", "Babs", "xx", server.token.as_str()] {
         let line = text.lines().find(|line| line.contains(sent));

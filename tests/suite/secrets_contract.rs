@@ -1,4 +1,4 @@
-//! One contract for every place that secrets are kept in.
+//! One contract for every store of secrets.
 //!
 //! It runs on the secrets file, and on any Secrets Manager endpoint that `SECRETS_MANAGER_ENDPOINT`
 //! names, such as `http://127.0.0.1:5000` of `moto_server`.
@@ -27,7 +27,7 @@ async fn the_secrets_file_keeps_the_contract() {
 #[tokio::test]
 async fn secrets_manager_keeps_the_contract() {
     let Ok(endpoint) = std::env::var("SECRETS_MANAGER_ENDPOINT") else {
-        // Written past the test harness, which keeps what a passing test prints to itself.
+        // Written past the test harness, which hides the output of a passing test.
         let _ = writeln!(
             std::io::stderr(),
             "skipped: Secrets Manager was not tested, SECRETS_MANAGER_ENDPOINT is not set"
@@ -42,7 +42,7 @@ async fn secrets_manager_keeps_the_contract() {
     check_deletion(&*one, &Client::new(&config), &format!("{stack}/stack")).await;
 }
 
-/// A secret that someone has marked for deletion is gone for its readers at once.
+/// A secret that was marked for deletion is gone for its readers at once.
 async fn check_deletion(store: &dyn SecretStore, client: &Client, name: &str) {
     assert!(store.get(name).await.unwrap().is_some());
     let delete = client.delete_secret().secret_id(name);
@@ -50,7 +50,7 @@ async fn check_deletion(store: &dyn SecretStore, client: &Client, name: &str) {
     assert!(store.get(name).await.unwrap().is_none());
 }
 
-/// `one` and `two` are the same place seen by two processes.
+/// `one` and `two` are the same store in two processes.
 async fn check_contract(one: Arc<dyn SecretStore>, two: Arc<dyn SecretStore>, stack: &str) {
     check_creation(&*one, &*two, &format!("{stack}/tenants/created")).await;
     check_replacement(&*one, &*two, &format!("{stack}/tenants/replaced")).await;
@@ -79,7 +79,7 @@ async fn check_replacement(one: &dyn SecretStore, two: &dyn SecretStore, name: &
     let found = one.get(name).await.unwrap().unwrap();
     assert_eq!(found.value, "second");
     assert_eq!(found.version, second);
-    // The loser reads again and gets its turn; equal values are no obstacle.
+    // The loser reads again and succeeds then, even with an equal value.
     let third = one.put(name, "late", Some(&second)).await.unwrap();
     one.put(name, "late", Some(&third)).await.unwrap();
     assert_eq!(two.get(name).await.unwrap().unwrap().value, "late");

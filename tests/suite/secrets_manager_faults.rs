@@ -1,4 +1,4 @@
-//! What Secrets Manager does in production and no emulator will do.
+//! Faults of Secrets Manager in production that no emulator has.
 //!
 //! A few lines of HTTP stand in for Secrets Manager: its JSON protocol is one POST with the
 //! operation in `X-Amz-Target`.
@@ -16,10 +16,10 @@ use scim_lambda::protocol::{Error, ErrorKind};
 use scim_lambda::tenant::{SecretError, SecretStore, SecretsManager};
 use serde_json::{Value, json};
 
-/// What the stand-in does with the call that moves `AWSCURRENT`.
+/// The behaviour of the stand-in at the call that moves `AWSCURRENT`.
 #[derive(Clone, Copy, PartialEq)]
 enum Move {
-    /// Carries it out and loses the answer; the retry is then refused.
+    /// Carries it out and loses the answer. The retry is then refused.
     LosesAnswer,
     /// Finds that another writer came first.
     FindsOther,
@@ -111,8 +111,7 @@ impl StandIn {
     }
 }
 
-/// Something between here and Secrets Manager that answers with a page for people, as often as it is
-/// told to, before calls come through.
+/// A proxy that answers a number of calls with a page for people before it lets calls pass.
 struct InTheWay {
     status: u16,
     left: Mutex<u32>,

@@ -1,5 +1,5 @@
-//! Processes that serve one table over a network that fails as it is told, in a time that passes only
-//! while everybody waits.
+//! Processes that serve one table over a network with planned faults, in a time that passes only while
+//! all tasks wait.
 
 mod audit;
 mod budget;
@@ -35,7 +35,7 @@ pub(crate) use budget::Budget;
 pub(crate) use network::{Call, Fault, Line};
 use network::{Network, Plug, execute};
 
-/// What every location begins with.
+/// The beginning of every location.
 pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
 
 /// A table, its network and its time.
@@ -44,7 +44,7 @@ pub(crate) struct World {
     clock: Arc<SimulatedClock>,
 }
 
-/// One process that serves the table, and what became of its last request.
+/// One process that serves the table, and the result of its last request.
 pub(crate) struct Process {
     pub(crate) provider: Provider,
     pub(crate) line: Arc<Line>,
@@ -52,8 +52,8 @@ pub(crate) struct Process {
     pub(crate) cause: Cause,
 }
 
-/// Wall-clock time that goes with tokio's, which is what processes measure time by; it goes on while
-/// a process stands still.
+/// The wall clock. It follows tokio's time, by which processes measure, and also goes on while a
+/// process is frozen.
 struct SimulatedClock {
     begin: Instant,
     jumped: AtomicU64,
@@ -81,8 +81,8 @@ impl World {
         world
     }
 
-    /// A directory of so many users, loaded and not created, behind partitions with limits; and the
-    /// ids of the users, in order.
+    /// A directory of this many users, loaded and not created, on partitions with limits; and the ids
+    /// of the users, in order.
     pub(crate) async fn loaded(users: usize) -> (Self, Vec<String>) {
         let world = Self::with(5, Some(Mutex::new(Budget::new()))).await;
         let database = world.network.table.database().clone();
@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    /// Another table that holds the same.
+    /// Another table with the same items.
     pub(crate) fn copy(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("table.sqlite");
@@ -129,13 +129,13 @@ impl World {
         Self::over(database, self.network.latency, None)
     }
 
-    /// Writes to the table past every process.
+    /// Writes to the table directly, without a process.
     pub(crate) fn tamper(&self, operation: &str, request: &Value) {
         let (status, text) = execute(&self.network.table, operation, request);
         assert_eq!(status, 200, "{text}");
     }
 
-    /// Everything in the table.
+    /// All items of the table.
     pub(crate) fn items(&self) -> Vec<Value> {
         let (mut items, mut start) = (Vec::new(), Value::Null);
         loop {
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// Lets dead writers' leases run out and finishes what they left, until nothing is left.
+    /// Lets the leases of dead writers run out, and finishes their changes until none is left.
     pub(crate) async fn finish(&self) {
         let process = self.process();
         for _ in 0..5 {
@@ -200,13 +200,13 @@ impl World {
         panic!("the journal does not become empty");
     }
 
-    /// Lets time pass of which no process knows but by the clock on the wall.
+    /// Lets time pass that processes see only on the wall clock.
     pub(crate) fn jump(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).unwrap();
         self.clock.jumped.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// Calls that a partition refused.
+    /// The number of calls that a partition refused.
     pub(crate) fn throttled(&self) -> u64 {
         let budget = self.network.budget.as_ref().unwrap();
         budget.lock().unwrap().throttled
@@ -310,7 +310,7 @@ impl Process {
             .map(|(version, _)| version)
     }
 
-    /// The same with what it cost.
+    /// Answers a query and returns its cost.
     pub(crate) async fn priced_patch(
         &self,
         kind: &str,
@@ -444,13 +444,13 @@ pub(crate) fn sorted(ids: &[String]) -> Vec<String> {
     ids
 }
 
-/// The kind of error that a request came to.
+/// The kind of a request's error.
 #[track_caller]
 pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
     result.unwrap_err().kind()
 }
 
-/// An item as the table in this process takes it.
+/// An item in the form that the table in this process takes.
 fn item(plain: PlainItem) -> Item {
     let value = |value| match value {
         Value::String(text) => AttributeValue::S(text),

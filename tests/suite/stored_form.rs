@@ -1,5 +1,5 @@
-//! A table with attributes and kinds of items that only a later version of the service knows: what is
-//! written keeps them.
+//! A table with attributes and kinds of items that only a later version of the service knows. Writes
+//! keep them.
 //!
 //! `src/store/items.rs` has the tests of single items.
 
@@ -34,7 +34,7 @@ async fn start() -> Server {
     server
 }
 
-/// What a later version has put into each item that it has put anything into, by key.
+/// The attributes that a later version has added to items, by key.
 async fn later(server: &Server) -> HashMap<[String; 2], Item> {
     let items = server.items().await.into_iter();
     let later = items.map(|mut item| {
@@ -101,10 +101,10 @@ async fn requests_keep_what_a_later_version_has_added() {
     provider.examine(&acme, Repair::Mend).await.unwrap();
     assert_eq!(later(&server).await, before);
 
-    // A whole new list puts a new set in the place of the one that is there.
+    // A whole new list replaces the current set by a new one.
     let list = json!({"displayName": "Guides", "members": members});
     send(&server, "PUT", GUIDES, &list).await;
-    // What is deleted takes with it what was added to it, and nothing else.
+    // A deletion removes what was added to the deleted items, and nothing else.
     send(&server, "DELETE", ADA, &Value::Null).await;
     let mut after = before;
     after.retain(|[pk, sk], _| {

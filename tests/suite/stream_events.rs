@@ -1,4 +1,4 @@
-//! Events of the table's stream, worked off as the worker does.
+//! Events of the table's stream, processed like in the worker.
 
 #[path = "../../src/bin/scim-worker/finisher.rs"]
 mod finisher;
@@ -14,7 +14,7 @@ use crate::simulation::{Fault, World, kind};
 /// More members than one transaction takes.
 const MANY: usize = 120;
 
-/// The event that brings these items as they were put.
+/// The event of a stream for items that were put.
 fn event(items: &[Value]) -> Event {
     let record = |item: &Value| {
         json!({

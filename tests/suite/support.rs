@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 /// The public origin of every service under test.
 pub(crate) const ORIGIN: &str = "https://directory.example.com";
-/// What every location begins with.
+/// The beginning of every location.
 pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
 
 /// A service with one tenant, `acme`.
@@ -37,7 +37,7 @@ pub(crate) struct Server {
     pub(crate) data: DataDirectory,
 }
 
-/// What the service answered.
+/// The answer of the service.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -58,7 +58,7 @@ impl Server {
         Self::with(rules, Some(PublicUrl::parse(ORIGIN).unwrap())).await
     }
 
-    /// A service at this public URL; without one, only the gateway can tell where it is.
+    /// A service at this public URL. Without one, only the gateway knows the URL.
     pub(crate) async fn at(public_url: Option<&str>) -> Self {
         let public_url = public_url.map(|url| PublicUrl::parse(url).unwrap());
         Self::with(&Rules::default(), public_url).await
@@ -67,7 +67,7 @@ impl Server {
     async fn with(rules: &Rules, public_url: Option<PublicUrl>) -> Self {
         let data = DataDirectory::in_memory().unwrap();
         let table = Embedded::open(&data).unwrap();
-        // With `DYNAMODB_ENDPOINT` the same is asked of another engine, on a table of its own.
+        // With `DYNAMODB_ENDPOINT` the tests run on another engine, each on a table of its own.
         let endpoint = std::env::var("DYNAMODB_ENDPOINT");
         let config = Config {
             table: match &endpoint {
@@ -99,12 +99,12 @@ impl Server {
         server
     }
 
-    /// The table, past the service.
+    /// The table, without going through the service.
     pub(crate) fn table(&self) -> Client {
         Client::new(&self.sdk)
     }
 
-    /// Everything in the table, in order.
+    /// All items of the table, in order.
     pub(crate) async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
         let scan = self.table().scan().table_name(self.stack.store.table());
         let pages = scan.consistent_read(true).into_paginator().items().send();
@@ -113,7 +113,7 @@ impl Server {
         items
     }
 
-    /// Changes one item past the service.
+    /// Changes one item without going through the service.
     pub(crate) async fn tamper(&self, pk: &str, sk: &str, change: &str, value: AttributeValue) {
         let update = self.table().update_item();
         update
@@ -127,7 +127,7 @@ impl Server {
             .unwrap();
     }
 
-    /// Makes one more tenant.
+    /// Creates one more tenant.
     pub(crate) async fn add_tenant(&self, name: &str, rules: &Rules) {
         let tenant = TenantId::parse(name).unwrap();
         self.stack.create_tenant(&tenant).await.unwrap();
@@ -143,8 +143,8 @@ impl Server {
             .unwrap();
     }
 
-    /// Makes a bearer token of a tenant; `change` says how it differs from one that may do
-    /// everything for ever.
+    /// Creates a bearer token of a tenant. `change` modifies a token that may do everything and never
+    /// expires.
     pub(crate) async fn issue(
         &self,
         tenant: &str,

@@ -1,5 +1,4 @@
-//! SCIM 1.1 and the Ionic API beside SCIM 2.0: permissions, and one directory through
-//! all views.
+//! SCIM 1.1 and the Ionic API beside SCIM 2.0: permissions, and one directory in all views.
 
 use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::profile::{Profile, Rules};
@@ -22,7 +21,7 @@ async fn the_tenant_in_the_path_has_to_be_the_credentials() {
     for path in ["/v2/acme/scim/Users", "/v2/acme/scim/USERS"] {
         assert_eq!(server.get(path, &bearer).await.status, 200, "{path}");
     }
-    // A token in the wrong form is told so, in words that say as little of the tenant.
+    // A token in the wrong form gets an error about the form, which says nothing about the tenant.
     for prefix in ["Bearer ", "", "Bearer Bearer "] {
         let mut texts = Vec::new();
         for tenant in ["other", "nobody", "No_Tenant", "%20", "acme"] {
@@ -224,7 +223,7 @@ fn sample(attribute: &Attribute) -> Option<(String, Value)> {
     Some((attribute.name().to_owned(), value))
 }
 
-/// What a resource is apart from where it is.
+/// The parts of a resource that do not depend on its URL.
 fn content(mut resource: Value) -> Value {
     let members = resource.as_object_mut().unwrap();
     members.remove("id");
@@ -270,7 +269,7 @@ async fn every_attribute_is_the_same_through_every_view() {
             server.token = server.issue(&other, |_| {}).await;
             let path = format!("{}/{endpoint}", base.replace("TENANT", &other));
             let id = if dialect == "ionic" && endpoint == "Devices" {
-                // Devices are not made here; a PUT writes every attribute all the same.
+                // Devices are not created here, but a PUT writes every attribute too.
                 let id = server.create(&new, &json!({"name": "first"})).await;
                 let put = server
                     .send("PUT", &format!("{path}/{id}"), Some(&read))

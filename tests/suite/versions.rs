@@ -1,5 +1,5 @@
-//! Conditions hold at the moment of the write, versions stand for all that an answer shows, and names
-//! of resources are exact (RFC 7644 §3.14, RFC 7643 §3.1).
+//! Conditions hold at the moment of the write, versions cover everything that an answer shows, and
+//! names of resources are exact (RFC 7644 §3.14, RFC 7643 §3.1).
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn replace(path: &str, value: &str) -> Value {
     })
 }
 
-/// Eight changes at the same time, all of the version that the resource has.
+/// Eight changes at the same time, each on the condition of the current version.
 async fn change_at_once(server: &Server, path: &str, attribute: &str) -> Vec<Answer> {
     let version = server.send("GET", path, None).await;
     let version = version.header("etag").to_owned();
@@ -116,8 +116,8 @@ impl Directory {
             .await
     }
 
-    /// Reads a resource whose shown parts are changed by `change`: the same tag is known until then,
-    /// and another one afterwards.
+    /// Reads a resource before and after `change` changes what it shows: the tag is the same before,
+    /// and another one after it.
     async fn check(&self, path: &str, change: impl AsyncFnOnce()) {
         let before = self.server.send("GET", path, None).await;
         let tag = before.header("etag").to_owned();
@@ -137,7 +137,7 @@ impl Directory {
         let plain = self.server.send("GET", path, None).await;
         assert_eq!(plain.header("etag"), after.header("etag"), "{path}");
         assert_eq!(calls(&after), calls(&plain), "{path}");
-        // The stored resource is what it was.
+        // The stored resource is unchanged.
         let read = self.send_if("GET", path, "If-Match", &tag).await;
         assert_eq!(read.status, 200, "{path}");
         let first = |tag: &str| tag.split(['-', '"']).nth(1).unwrap().to_owned();
@@ -145,7 +145,7 @@ impl Directory {
     }
 }
 
-/// What an answer cost: `calls=2 rru=1 wru=0`.
+/// The cost of an answer: `calls=2 rru=1 wru=0`.
 fn calls(answer: &Answer) -> &str {
     let timing = answer.header("server-timing");
     timing.split('"').nth(1).unwrap()
@@ -169,7 +169,7 @@ async fn the_groups_of_a_user_are_part_of_what_its_tag_stands_for() {
             directory.check(&path, change).await;
         }
     }
-    // Who joins and leaves.
+    // Users who join and leave.
     let path = format!("{USERS}/{}", directory.user);
     let before = directory.server.send("GET", &path, None).await;
     let other = json!({"displayName": "Staff", "members": [{"value": directory.user}]});
@@ -291,7 +291,7 @@ async fn lists_and_writes_tell_the_same_version_as_a_read() {
             assert_eq!(found.json["totalResults"], 1, "{}", found.text);
             assert_eq!(found.json["Resources"][0]["meta"]["version"], *tag);
         }
-        // A tag that was read before what is shown has changed still names the resource.
+        // A tag that was read before a shown part has changed still names the resource.
         match endpoint {
             "Users" => directory.rename("Groups", group, "Renamed").await,
             _ => directory.rename("Users", user, "Renamed").await,
@@ -305,7 +305,7 @@ async fn lists_and_writes_tell_the_same_version_as_a_read() {
             assert_eq!(answer.header("etag"), read.header("etag"));
             assert_eq!(answer.json["meta"]["version"], *read.header("etag"));
         }
-        // And no longer once the resource itself has changed.
+        // But not after the resource itself has changed.
         let stale = directory.send_if("DELETE", &path, "If-Match", &tag).await;
         stale.check_error(412, None);
     }

@@ -1,5 +1,5 @@
 //! Every kind of gateway, with every stage and API mapping, leads every root path of the service to
-//! its answer, and the answer says where the client finds the resource.
+//! its answer. The answer has the URL at which the client finds the resource.
 
 use lambda_http::lambda_runtime::Context;
 use serde_json::{Value, json};
@@ -53,14 +53,14 @@ enum Kind {
     FunctionUrl,
 }
 
-/// By which domain a request comes, and what the gateway says of its path.
+/// The domain of a request, and how the gateway passes its path on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
-    /// By the domain that AWS gave the API: the stage is in the URL.
+    /// The domain that AWS gave the API; the stage is in the URL.
     AwsDomain,
-    /// By a domain of the operator's own; the path comes with the mapping.
+    /// A domain of the operator; the path includes the mapping.
     OwnDomain,
-    /// By the same, but something in front has taken the mapping off the path.
+    /// A domain of the operator, and a proxy that has removed the mapping from the path.
     OwnDomainUnmapped,
 }
 
@@ -91,7 +91,7 @@ impl Case {
         }
     }
 
-    /// Where the service is for its clients.
+    /// The URL of the service for its clients.
     fn public_url(&self) -> String {
         match self.mapping {
             "" if self.way == Way::AwsDomain => {

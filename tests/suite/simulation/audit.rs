@@ -1,4 +1,4 @@
-//! Looks through the whole table, and checks that everything in it fits together.
+//! Reads the whole table, and checks that its items are consistent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,31 +10,31 @@ use super::{World, tenant};
 /// Separates the parts of a sort key.
 const SEPARATOR: char = '\u{1f}';
 
-/// What the table holds of groups and their members.
+/// The items of groups and their members.
 #[derive(Default)]
 struct Table {
-    /// Of every resource: whether it is a tombstone.
+    /// For every resource, whether it is a tombstone.
     resources: BTreeMap<String, bool>,
-    /// Of every group: its current set.
+    /// For every group, its current set.
     groups: BTreeMap<String, String>,
-    /// Group, set and member of every member item, with its partition.
+    /// For the group, set and member of every member item, its partition.
     members: BTreeMap<(String, String, String), String>,
-    /// The same of every membership item.
+    /// The same for every membership item.
     memberships: BTreeMap<(String, String, String), String>,
     journal: Vec<String>,
 }
 
-/// What an audit found besides errors.
+/// The findings of an audit other than errors.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Audit {
-    /// Items of sets that nobody reads.
+    /// Items of sets that no request reads.
     pub(crate) garbage: usize,
-    /// Groups that count another number of members than they have.
+    /// Groups whose stored number of members differs from the real one.
     pub(crate) miscounted: usize,
 }
 
 impl World {
-    /// Checks the table when nobody is at work.
+    /// Checks the table while no process is working.
     pub(crate) async fn audit(&self) -> Audit {
         let process = self.process();
         let findings = process.provider.examine(&tenant(), Repair::Look).await;
@@ -79,7 +79,7 @@ impl World {
         }
     }
 
-    /// The same, and there is no garbage and no wrong count.
+    /// Checks the table, and that it has no garbage and no wrong count.
     pub(crate) async fn check(&self) {
         let clean = Audit {
             garbage: 0,

@@ -1,4 +1,4 @@
-//! What one partition of DynamoDB gives: 1,000 write and 3,000 read units a second.
+//! The capacity of one partition of DynamoDB: 1,000 write and 3,000 read units a second.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Budget {
         self.reads.entry(pk.to_owned()).or_insert_with(bucket)
     }
 
-    /// Spends what a call needs, if every partition has it.
+    /// Spends the units of a call, if every partition has them.
     pub(crate) fn spend(&mut self, operation: &str, body: &Value) -> bool {
         let mut writes = HashMap::<String, f64>::new();
         let mut reads = HashMap::<String, f64>::new();
@@ -106,7 +106,7 @@ impl Budget {
         fits
     }
 
-    /// How many of the first items of a batch of writes fit; they are spent.
+    /// The number of the first items of a batch of writes that fit; their units are spent.
     pub(crate) fn fitting(&mut self, body: &Value) -> usize {
         let items = body["RequestItems"]["scim"].as_array().unwrap();
         for (number, item) in items.iter().enumerate() {
@@ -121,7 +121,7 @@ impl Budget {
         items.len()
     }
 
-    /// What a query read is known afterwards, and may leave a debt.
+    /// The units of a query are known only afterwards, and may leave a debt.
     pub(crate) fn charge_query(&mut self, operation: &str, body: &Value, answer: &str) {
         if operation == "Query" {
             let answer: Value = serde_json::from_str(answer).unwrap();

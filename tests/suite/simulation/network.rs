@@ -1,7 +1,7 @@
-//! A network between the SDK and a table in this process, which fails as it is told.
+//! A network between the SDK and a table in this process, with planned faults.
 //!
-//! Every call takes some time in each direction, so that parallel writers meet in every order; the
-//! time is tokio's, which tests let stand still, so that waiting costs nothing.
+//! Every call takes some time in each direction, so that parallel writers meet in every order. The
+//! time is that of tokio, which tests pause, so waiting costs nothing.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 use super::budget::Budget;
 
-/// The table and the way to it, shared by all processes.
+/// The table and the network to it, shared by all processes.
 pub(crate) struct Network {
     pub(crate) table: Engine,
     /// The longest time that a call takes in one direction, in milliseconds.
@@ -44,37 +44,37 @@ type Plan = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
 /// A call that the SDK makes.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// Its number on this line, from 0.
+    /// Its number on this connection, from 0.
     pub(crate) number: u64,
-    /// Such as `PutItem`.
+    /// The operation, such as `PutItem`.
     pub(crate) operation: String,
     pub(crate) body: Value,
 }
 
-/// What goes wrong with a call.
+/// A fault of a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
-    /// Another transaction is at the same items.
+    /// Another transaction works on the same items.
     Conflict,
-    /// The partition has had enough.
+    /// The partition has no capacity left.
     Throttle,
-    /// Something on the way answers with this status and with no JSON; it is never sent.
+    /// A proxy answers with this status and without JSON; the call is never sent.
     Status(u16),
-    /// It takes effect, and then something on the way answers with this status and with no JSON.
+    /// The call takes effect, and then a proxy answers with this status and without JSON.
     StatusAfter(u16),
-    /// It is never sent.
+    /// The call is never sent.
     LoseRequest,
-    /// It takes effect, and nobody hears of it.
+    /// The call takes effect, and its answer is lost.
     LoseAnswer,
-    /// The process dies before it is sent.
+    /// The process dies before the call is sent.
     Kill,
-    /// The process dies after it has taken effect.
+    /// The process dies after the call has taken effect.
     KillAfter,
-    /// A page holds no more than so many items.
+    /// A page holds at most this many items.
     ShortPage(u64),
-    /// So many of the items of a batch are done, the others are left.
+    /// This many of the items of a batch are processed, the others are left.
     Unprocessed(usize),
-    /// It takes effect, and then the whole process stands still until it is thawed.
+    /// The call takes effect, and then the whole process is frozen until it is thawed.
     Freeze,
 }
 
@@ -96,7 +96,7 @@ impl Line {
         self.calls.store(0, Ordering::SeqCst);
     }
 
-    /// Calls made since the plan, attempts that failed included.
+    /// The number of calls since the plan, including failed attempts.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
@@ -105,7 +105,7 @@ impl Line {
         self.is_dead.load(Ordering::SeqCst)
     }
 
-    /// Waits until the process stands still.
+    /// Waits until the process is frozen.
     pub(crate) async fn frozen(&self) {
         self.frozen.notified().await;
     }
@@ -139,7 +139,7 @@ impl Line {
         }
     }
 
-    /// Nothing else happens during a call itself, only on the way there and back.
+    /// Other things happen only on the way of a call, never during the call itself.
     async fn travel(&self) {
         let longest = self.network.latency;
         if longest > 0 {
@@ -192,7 +192,7 @@ impl Line {
 
 type Answer = Result<(u16, String), ConnectorError>;
 
-/// What proxies and load balancers send with a status: a page for people, or nothing.
+/// The page that proxies and load balancers send with a status: one for people, or an empty one.
 fn page(status: u16) -> String {
     match status % 2 {
         0 => "<html><body>The service is out of reach</body></html>".to_owned(),
@@ -205,7 +205,7 @@ fn lost() -> ConnectorError {
 }
 
 impl Network {
-    /// What the table answers, if the partitions have capacity.
+    /// The answer of the table, if the partitions have capacity.
     fn answer(&self, operation: &str, body: &Value) -> (u16, String) {
         let Some(budget) = &self.budget else {
             return execute(&self.table, operation, body);
@@ -224,7 +224,7 @@ impl Network {
         refusal(operation, body, "ThrottlingError")
     }
 
-    /// Does the first items of a batch, and answers that the others are left.
+    /// Processes the first items of a batch, and answers that the others are left.
     fn partly(&self, operation: &str, mut body: Value, done: usize) -> (u16, String) {
         let name = match operation {
             "BatchWriteItem" => "UnprocessedItems",
@@ -260,7 +260,7 @@ impl Network {
     }
 }
 
-/// DynamoDB's answer to a call that it refuses for a passing reason.
+/// DynamoDB's answer to a call that it refuses for a temporary reason.
 fn refusal(operation: &str, body: &Value, reason: &str) -> (u16, String) {
     let kind = |name: &str| format!("com.amazonaws.dynamodb.v20120810#{name}");
     let answer = match (operation, reason) {
@@ -297,7 +297,7 @@ pub(crate) fn execute(table: &Engine, operation: &str, body: &Value) -> (u16, St
     (status, body)
 }
 
-/// The SDK's end of a line.
+/// The SDK's end of a connection.
 #[derive(Clone)]
 pub(crate) struct Plug(pub(crate) Arc<Line>);
 
