@@ -15,7 +15,7 @@ use scim_protocol::resource::{DraftKind, Resource};
 use scim_protocol::schema::{Registry, ResourceType};
 use scim_protocol::sort::{SortBy, SortOrder};
 use scim_protocol::v1::{self, Dialect, View};
-use scim_protocol::work::Work;
+use scim_protocol::work::WorkBudget;
 use serde_json::{Map, Value, json};
 
 /// The largest body of a request, in bytes.
@@ -362,7 +362,7 @@ fn querying() {
             user(),
             &mut Reading::new(&rules),
         )?;
-        let work = Work::default();
+        let work = WorkBudget::default();
         let keys = (0..resources).map(|_| sort.key_within(long.body(), &work));
         let mut keys: Vec<_> = keys.collect::<Result<_, _>>()?;
         keys.sort();

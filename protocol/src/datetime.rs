@@ -15,7 +15,7 @@ pub struct DateTime(NaiveDateTime);
 
 impl DateTime {
     /// The texts that [`parse`](Self::parse) takes, for error messages.
-    pub const SHAPE: &str = "a dateTime such as 2011-05-13T04:42:34Z";
+    pub(crate) const SHAPE: &str = "a dateTime such as 2011-05-13T04:42:34Z";
 
     /// Reads an `xsd:dateTime`; `None` for any other text.
     ///

@@ -249,17 +249,16 @@ impl Error {
 }
 
 /// The number of characters of a client's text that an error repeats at most.
-pub const EXCERPT: usize = 100;
+const EXCERPT: usize = 100;
 
-/// The beginning of a client's text for use in an error: [`EXCERPT`] characters, followed by `…` if
-/// the text is longer. Control characters are replaced, so that a text cannot forge a line of a log.
-pub fn excerpt<T: fmt::Display>(text: T) -> Excerpt<T> {
+/// The beginning of a client's text for use in an error: 100 characters, followed by `…` if the text
+/// is longer. Control characters are replaced, so that a text cannot forge a line of a log.
+pub fn excerpt(text: impl fmt::Display) -> impl fmt::Display {
     Excerpt(text)
 }
 
 /// The text that [`excerpt`] displays.
-#[derive(Debug, Clone, Copy)]
-pub struct Excerpt<T>(T);
+struct Excerpt<T>(T);
 
 impl<T: fmt::Display> fmt::Display for Excerpt<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,8 +14,8 @@ use crate::schema::{AttributeTarget, ResourceType};
 
 /// An attribute path as written. Its characters are checked; what it names is not known yet.
 ///
-/// A URN holds colons and dots itself, so only a resource type knows where it ends:
-/// [`resolve`](AttributePath::resolve) takes the longest registered URN.
+/// A URN holds colons and dots itself, so only a resource type knows where it ends: at the end of the
+/// longest registered URN.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AttributePath(Box<str>);
 
@@ -45,7 +45,7 @@ impl AttributePath {
     ///
     /// A bare name that no core attribute has, but exactly one extension has, names that extension's
     /// attribute where the profile tolerates it.
-    pub fn resolve<'r>(
+    pub(crate) fn resolve<'r>(
         &self,
         resource_type: &'r ResourceType,
         reading: &mut Reading<'_>,

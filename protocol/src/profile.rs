@@ -6,14 +6,14 @@
 
 mod tolerance;
 
-pub use tolerance::{Description, Tolerance};
+pub use tolerance::{Tolerance, ToleranceDescription};
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::work::{self, Work};
+use crate::work::{self, WorkBudget};
 
 /// How a tenant's requests are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -161,8 +161,8 @@ pub struct Rules {
 pub struct Reading<'a> {
     /// The tenant's rules.
     pub rules: &'a Rules,
-    fired: Fired,
-    work: Work,
+    fired: UsedTolerances,
+    work: WorkBudget,
     /// The steps that this reading has taken since it began, or since it began again.
     taken: u64,
 }
@@ -171,16 +171,16 @@ impl<'a> Reading<'a> {
     /// Begins to read a request under these rules.
     #[must_use]
     pub fn new(rules: &'a Rules) -> Self {
-        Self::within(rules, Work::default())
+        Self::within(rules, WorkBudget::default())
     }
 
     /// Begins to read a part of a request, such as an operation of a bulk request. Its work is counted
     /// with that of the other parts.
     #[must_use]
-    pub fn within(rules: &'a Rules, work: Work) -> Self {
+    pub fn within(rules: &'a Rules, work: WorkBudget) -> Self {
         Self {
             rules,
-            fired: Fired::default(),
+            fired: UsedTolerances::default(),
             work,
             taken: 0,
         }
@@ -188,7 +188,7 @@ impl<'a> Reading<'a> {
 
     /// The work that the request may still cause.
     #[must_use]
-    pub fn work(&self) -> &Work {
+    pub fn work(&self) -> &WorkBudget {
         &self.work
     }
 
@@ -222,16 +222,16 @@ impl<'a> Reading<'a> {
 
     /// The tolerances that were used.
     #[must_use]
-    pub fn fired(&self) -> Fired {
+    pub fn used_tolerances(&self) -> UsedTolerances {
         self.fired
     }
 }
 
 /// A set of tolerances, of which there are at most 64. Displays their names, separated by commas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Fired(u64);
+pub struct UsedTolerances(u64);
 
-impl Fired {
+impl UsedTolerances {
     /// The set as a number, for places that cannot hold a set.
     #[must_use]
     pub fn bits(self) -> u64 {
@@ -257,7 +257,7 @@ impl Fired {
     }
 }
 
-impl fmt::Display for Fired {
+impl fmt::Display for UsedTolerances {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = Tolerance::ALL.iter();
         let used = all.filter(|described| self.contains(described.tolerance));
@@ -277,7 +277,7 @@ mod tests {
         assert!(reading.tolerates(Tolerance::StringBooleans));
         assert!(reading.tolerates(Tolerance::MissingMessageUrn));
         assert_eq!(
-            reading.fired().to_string(),
+            reading.used_tolerances().to_string(),
             "stringBooleans,missingMessageUrn"
         );
         for profile in [Profile::Strict, Profile::Interop] {
@@ -287,7 +287,7 @@ mod tests {
             };
             let mut reading = Reading::new(&rules);
             assert!(!reading.tolerates(Tolerance::StringBooleans));
-            assert!(reading.fired().is_empty());
+            assert!(reading.used_tolerances().is_empty());
         }
     }
 
@@ -297,7 +297,7 @@ mod tests {
         for described in Tolerance::ALL {
             let mut reading = Reading::new(&rules);
             assert!(reading.tolerates(described.tolerance));
-            let fired = Fired::from_bits(reading.fired().bits());
+            let fired = UsedTolerances::from_bits(reading.used_tolerances().bits());
             assert_eq!(fired.to_string(), described.name);
         }
     }

@@ -265,8 +265,7 @@ pub fn scopes() -> impl Iterator<Item = &'static str> {
 /// The resource of `/Scopes`: every scope, grouped by the type it is for.
 ///
 /// **Shape**: `{"schemas":[URN],"scopes":{"users":["users:create",…],…,"access":["access:api"]}}`.
-#[must_use]
-pub fn catalogue() -> Map<String, Value> {
+pub(crate) fn catalogue() -> Map<String, Value> {
     let groups: Map<_, _> = CATALOGUE
         .iter()
         .map(|(group, scopes)| ((*group).to_owned(), json!(scopes)))

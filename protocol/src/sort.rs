@@ -16,7 +16,7 @@ use crate::key::Key;
 use crate::path::AttributePath;
 use crate::profile::Reading;
 use crate::schema::{Attribute, BoundPath, Mutability, ResourceType, Returned};
-use crate::work::{Work, steps_to_compare};
+use crate::work::{WorkBudget, steps_to_compare};
 
 pub use border::Border;
 
@@ -116,7 +116,7 @@ impl SortBy {
     ///
     /// # Errors
     /// `TooMany` when the request has used up its steps.
-    pub fn key_within(&self, resource: &Map<String, Value>, work: &Work) -> Result<SortKey> {
+    pub fn key_within(&self, resource: &Map<String, Value>, work: &WorkBudget) -> Result<SortKey> {
         let value = self.path.as_ref().and_then(|path| path.first(resource));
         if !work.takes(steps_to_compare(value)) {
             return Err(Error::too_many(
@@ -292,7 +292,7 @@ mod tests {
         let mut reading = Reading::new(&rules);
         let sort = SortBy::bind("title", SortOrder::Ascending, user, &mut reading).unwrap();
         let body = json!({"id": "1", "title": "\u{c9}".repeat(50)});
-        let work = Work::of(101);
+        let work = WorkBudget::of(101);
         assert!(sort.key_within(body.as_object().unwrap(), &work).is_ok());
         let error = sort.key_within(body.as_object().unwrap(), &work);
         assert_eq!(error.unwrap_err().kind(), ErrorKind::TooMany);

@@ -1,7 +1,7 @@
 //! The switches of a tenant as a table: the name, the allowed values and the meaning of each.
 //!
 //! Their values and defaults are fields of [`Switches`] in `profile`. A new switch takes a field there
-//! with its default, a row in [`SWITCHES`], and the same row in the README's table. Tests compare the
+//! with its default, a row in `SWITCHES`, and the same row in the README's table. Tests compare the
 //! three.
 
 use std::fmt;
@@ -38,7 +38,7 @@ pub enum SwitchValues {
 }
 
 /// Every switch, in the order of the README.
-pub const SWITCHES: [Switch; 17] = [
+pub(crate) const SWITCHES: [Switch; 17] = [
     Switch {
         name: "uniqueGroupDisplayName",
         range: SwitchValues::Flag,

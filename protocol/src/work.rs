@@ -25,15 +25,15 @@ const BYTES: usize = 64;
 
 /// The steps that a request has left. Clones share one count, so the operations of a bulk request do.
 #[derive(Debug, Clone)]
-pub struct Work(Arc<AtomicI64>);
+pub struct WorkBudget(Arc<AtomicI64>);
 
-impl Default for Work {
+impl Default for WorkBudget {
     fn default() -> Self {
         Self::of(MAX_STEPS)
     }
 }
 
-impl Work {
+impl WorkBudget {
     /// A request that has this many steps.
     #[must_use]
     pub fn of(steps: u64) -> Self {
@@ -42,7 +42,7 @@ impl Work {
     }
 
     /// Takes steps; returns whether that many were left.
-    pub fn takes(&self, steps: u64) -> bool {
+    pub(crate) fn takes(&self, steps: u64) -> bool {
         let steps = i64::try_from(steps).unwrap_or(i64::MAX);
         // Saturated, so that the count never wraps around, however much a refused request still takes.
         let before = self.0.fetch_sub(steps, Ordering::Relaxed);
@@ -80,7 +80,7 @@ pub(crate) struct Steps {
 
 impl Steps {
     /// The steps that the request has left.
-    pub(crate) fn of(work: &Work) -> Self {
+    pub(crate) fn of(work: &WorkBudget) -> Self {
         Self {
             limit: work.left(),
             taken: Cell::new(0),
@@ -134,7 +134,7 @@ pub(crate) fn too_much() -> Error {
 ///
 /// # Errors
 /// Always `TooMany`.
-pub(crate) fn check_filtering(work: &Work) -> Result<()> {
+pub(crate) fn check_filtering(work: &WorkBudget) -> Result<()> {
     if !work.is_used_up() {
         return Ok(());
     }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn steps_are_taken_until_there_are_no_more() {
-        let work = Work::of(10);
+        let work = WorkBudget::of(10);
         assert!(work.takes(10));
         assert!(!work.is_used_up());
         assert!(!work.clone().takes(1));
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_is_done_again_counts_once() {
-        let work = Work::of(10);
+        let work = WorkBudget::of(10);
         assert!(work.takes(10));
         work.give_back(10);
         assert!(work.takes(10));

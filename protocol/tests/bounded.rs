@@ -9,7 +9,7 @@ use scim_protocol::patch::PatchRequest;
 use scim_protocol::profile::{Reading, Rules};
 use scim_protocol::resource::{DraftKind, MAX_BYTES, Resource};
 use scim_protocol::schema::Registry;
-use scim_protocol::work::{MAX_STEPS, Work};
+use scim_protocol::work::{MAX_STEPS, WorkBudget};
 use serde_json::{Value, json};
 
 #[global_allocator]
@@ -70,7 +70,7 @@ proptest! {
         drop(emails);
         ALLOCATOR.reset_peak_usage();
         let before = ALLOCATOR.current_usage();
-        let work = Work::default();
+        let work = WorkBudget::default();
         let mut reading = Reading::within(&rules, work.clone());
         let resource = Resource::from_text(&body).unwrap();
         let parsed = parse_object(message.as_bytes()).unwrap();

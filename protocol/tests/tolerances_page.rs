@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use scim_protocol::profile::{Description, Tolerance};
+use scim_protocol::profile::{Tolerance, ToleranceDescription};
 
 const PAGE: &str = "docs/tolerances.md";
 
@@ -30,7 +30,7 @@ fn the_page_says_what_the_catalogue_says() {
 #[test]
 fn every_tolerance_is_described_in_full() {
     for described in Tolerance::ALL {
-        let Description {
+        let ToleranceDescription {
             name,
             sent,
             by,
@@ -56,7 +56,7 @@ fn page() -> String {
          | name | what is sent | by | how it is read | where `strict` refuses it |\n|---|---|---|---|---|\n",
     );
     for described in Tolerance::ALL {
-        let Description {
+        let ToleranceDescription {
             name,
             sent,
             by,

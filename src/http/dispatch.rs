@@ -88,7 +88,7 @@ async fn carry_out(
         true => act(&call, body, &route.api, target, &method).await,
         false => Err(no_such_endpoint()),
     };
-    observe::note_tolerances(call.scope.fired());
+    observe::note_tolerances(call.scope.used_tolerances());
     answered
 }
 

@@ -186,7 +186,7 @@ mod tests {
         };
         let mut reading = Reading::new(&rules);
         let result = check_content_type(headers, &mut reading);
-        let fired = reading.fired().to_string();
+        let fired = reading.used_tolerances().to_string();
         let found = result.is_ok().then_some(fired.as_str());
         assert_eq!(found, expected, "{profile:?} {headers:?}");
     }

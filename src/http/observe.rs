@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{Service, answer};
 use crate::identity::{CredentialId, RequestId, TenantId};
-use crate::protocol::profile::Fired;
+use crate::protocol::profile::UsedTolerances;
 use crate::store::{Cost, Meter};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -93,7 +93,7 @@ pub(super) fn note_resource(id: impl AsRef<str>) {
 }
 
 /// Adds the tolerances that the request needed to its log line.
-pub(super) fn note_tolerances(fired: Fired) {
+pub(super) fn note_tolerances(fired: UsedTolerances) {
     if !fired.is_empty() {
         Span::current().record("tolerances", tracing::field::display(fired));
     }

@@ -8,9 +8,9 @@ use super::grant::Grant;
 use super::tenants::Tenant;
 use crate::identity::{Cause, CauseKind};
 use crate::pool::Pool;
-use crate::protocol::profile::{Fired, Profile, Reading, Tolerance};
+use crate::protocol::profile::{Profile, Reading, Tolerance, UsedTolerances};
 use crate::protocol::schema::ResourceType;
-use crate::protocol::work::Work;
+use crate::protocol::work::WorkBudget;
 use crate::store::TenantStore;
 use crate::tenant::Caller;
 
@@ -28,7 +28,7 @@ pub struct RequestScope {
     pub compute: Compute,
     /// What the request may still make the service compare and change, all operations of a bulk
     /// request together.
-    pub(super) work: Work,
+    pub(super) work: WorkBudget,
     /// The target is `/Me`.
     is_me: bool,
     fired: AtomicU64,
@@ -49,7 +49,7 @@ impl RequestScope {
             store,
             caller,
             base_url,
-            work: Work::default(),
+            work: WorkBudget::default(),
             is_me: false,
             fired: AtomicU64::new(0),
         }
@@ -120,12 +120,12 @@ impl RequestScope {
     /// Remembers which tolerances a reading needed.
     pub fn note(&self, reading: &Reading<'_>) {
         self.fired
-            .fetch_or(reading.fired().bits(), Ordering::Relaxed);
+            .fetch_or(reading.used_tolerances().bits(), Ordering::Relaxed);
     }
 
     /// The tolerances that the request needed so far.
     #[must_use]
-    pub fn fired(&self) -> Fired {
-        Fired::from_bits(self.fired.load(Ordering::Relaxed))
+    pub fn used_tolerances(&self) -> UsedTolerances {
+        UsedTolerances::from_bits(self.fired.load(Ordering::Relaxed))
     }
 }

@@ -40,7 +40,7 @@ pub struct BulkRequest {
 #[derive(Debug)]
 pub struct BulkEntry {
     /// The parts of the operation that its result repeats.
-    pub label: Label,
+    pub label: OperationLabel,
     /// The operation, or why it cannot be read.
     pub operation: Result<BulkOperation>,
     /// Operations that complete the resource which a POST creates, such as those that make it a member
@@ -50,7 +50,7 @@ pub struct BulkEntry {
 
 /// The parts of an operation that its result repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Label {
+pub struct OperationLabel {
     /// The method in capitals, or as it was sent if no method has this name.
     pub method: String,
     /// The client's name for the resource that a POST creates.
@@ -189,7 +189,7 @@ impl BulkEntry {
         let bulk_id = text("bulkId");
         let path = text("path").unwrap_or_default();
         let operation = BulkOperation::parse(operation, method, bulk_id.as_deref(), &path);
-        let label = Label {
+        let label = OperationLabel {
             method: method.map_or(sent, |method| method.name().to_owned()),
             bulk_id,
             path,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::claim::{UniqueEffect, claims};
 use super::reference::{NameFinder, references};
-use super::{BulkOperation, BulkRequest, Label, Method, OperationTarget};
+use super::{BulkOperation, BulkRequest, Method, OperationLabel, OperationTarget};
 use crate::error::Result;
 use crate::profile::Switches;
 use crate::schema::Registry;
@@ -24,7 +24,7 @@ pub struct BulkPlan {
     /// The number of errors after which to stop.
     pub fail_on_errors: Option<u32>,
     /// The parts of the operations that the results repeat, by position in the request.
-    pub labels: Vec<Label>,
+    pub labels: Vec<OperationLabel>,
     /// The steps. Each comes after all steps that it waits for.
     pub steps: Vec<BulkStep>,
 }
@@ -58,7 +58,7 @@ pub fn plan(request: BulkRequest, registry: &Registry, switches: &Switches) -> B
     }
     let mut planned: Vec<_> = operations
         .into_iter()
-        .map(|operation| Planned::new(operation, registry))
+        .map(|operation| LinkedOperation::new(operation, registry))
         .collect();
     let order = ReferenceOrder::of(&planned);
     let mut steps = Scheduler::new(registry, switches, request.fail_on_errors.is_some());
@@ -71,13 +71,13 @@ pub fn plan(request: BulkRequest, registry: &Registry, switches: &Switches) -> B
 }
 
 /// An operation with the names that it refers to, so that they are searched for once.
-struct Planned {
+struct LinkedOperation {
     /// `None` once it has become a step.
     operation: Option<Result<BulkOperation>>,
     names: Vec<String>,
 }
 
-impl Planned {
+impl LinkedOperation {
     fn new(mut operation: Result<BulkOperation>, registry: &Registry) -> Self {
         let names = operation.as_mut().map(|it| references(it, registry));
         Self {
@@ -92,9 +92,9 @@ impl Planned {
 }
 
 /// An operation that completes a resource. It waits until everything that it refers to is created.
-struct Open {
+struct Completion {
     entry: usize,
-    planned: Planned,
+    planned: LinkedOperation,
     /// The number of its names that no step creates so far.
     missing: usize,
 }
@@ -110,7 +110,7 @@ struct ReferenceOrder {
 impl ReferenceOrder {
     /// Visits the operations in the order of the request, and before each the operations that it
     /// refers to.
-    fn of(operations: &[Planned]) -> Self {
+    fn of(operations: &[LinkedOperation]) -> Self {
         let makers = makers(operations);
         let references: Vec<Vec<usize>> = operations
             .iter()
@@ -125,7 +125,7 @@ impl ReferenceOrder {
             entries: Vec::with_capacity(operations.len()),
             later: HashMap::new(),
         };
-        let mut state = vec![Mark::New; operations.len()];
+        let mut state = vec![VisitState::New; operations.len()];
         for root in 0..operations.len() {
             order.visit(root, &references, &mut state);
         }
@@ -133,7 +133,7 @@ impl ReferenceOrder {
     }
 
     /// The names of later operations that an operation refers to.
-    fn names_to_cut(&self, operations: &[Planned], entry: usize) -> HashSet<String> {
+    fn names_to_cut(&self, operations: &[LinkedOperation], entry: usize) -> HashSet<String> {
         let later = self.later.get(&entry).into_iter().flatten();
         // A resource may also refer to itself.
         let names = later.filter_map(|target| operations.get(*target)?.made_name());
@@ -142,40 +142,40 @@ impl ReferenceOrder {
 
     /// Visits an operation after those that it refers to. It keeps a stack of its own, because the
     /// references of a request may form one long chain.
-    fn visit(&mut self, root: usize, references: &[Vec<usize>], state: &mut [Mark]) {
-        if state[root] != Mark::New {
+    fn visit(&mut self, root: usize, references: &[Vec<usize>], state: &mut [VisitState]) {
+        if state[root] != VisitState::New {
             return;
         }
-        state[root] = Mark::Open;
+        state[root] = VisitState::Open;
         let mut stack = vec![(root, 0)];
         while let Some((entry, next)) = stack.pop() {
             let Some(&target) = references[entry].get(next) else {
-                state[entry] = Mark::Done;
+                state[entry] = VisitState::Done;
                 self.entries.push(entry);
                 continue;
             };
             stack.push((entry, next + 1));
             match state[target] {
-                Mark::New => {
-                    state[target] = Mark::Open;
+                VisitState::New => {
+                    state[target] = VisitState::Open;
                     stack.push((target, 0));
                 }
-                Mark::Open => self.later.entry(entry).or_default().push(target),
-                Mark::Done => {}
+                VisitState::Open => self.later.entry(entry).or_default().push(target),
+                VisitState::Done => {}
             }
         }
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mark {
+enum VisitState {
     New,
     Open,
     Done,
 }
 
 /// The operation that creates the resource of each name.
-fn makers(operations: &[Planned]) -> HashMap<&str, usize> {
+fn makers(operations: &[LinkedOperation]) -> HashMap<&str, usize> {
     let named = operations.iter().enumerate();
     named
         .filter_map(|(entry, planned)| Some((planned.made_name()?, entry)))
@@ -196,7 +196,7 @@ struct Scheduler<'a> {
     runs: HashMap<String, Runs>,
     /// Operations that complete resources, in the order in which they were cut off; `None` once one
     /// has become a step.
-    open: Vec<Option<Open>>,
+    open: Vec<Option<Completion>>,
     /// The positions in `open` of those that wait for a name.
     waiting: HashMap<String, Vec<usize>>,
     /// The positions in `open` of those that no longer wait.
@@ -229,7 +229,7 @@ impl<'a> Scheduler<'a> {
 
     fn take(
         &mut self,
-        operations: &mut [Planned],
+        operations: &mut [LinkedOperation],
         mut completions: HashMap<usize, Vec<BulkOperation>>,
         order: &ReferenceOrder,
     ) {
@@ -264,7 +264,7 @@ impl<'a> Scheduler<'a> {
 
     /// Keeps an operation until everything that it refers to is created.
     fn open(&mut self, entry: usize, operation: BulkOperation) {
-        let planned = Planned::new(Ok(operation), self.registry);
+        let planned = LinkedOperation::new(Ok(operation), self.registry);
         let position = self.open.len();
         let missing = planned.names.iter();
         let missing: Vec<_> = missing
@@ -274,7 +274,7 @@ impl<'a> Scheduler<'a> {
         if missing.is_empty() {
             self.ready.push(position);
         }
-        self.open.push(Some(Open {
+        self.open.push(Some(Completion {
             entry,
             planned,
             missing: missing.len(),
@@ -308,7 +308,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn complete(&mut self, open: Open) {
+    fn complete(&mut self, open: Completion) {
         if let Some(operation) = open.planned.operation {
             self.push(open.entry, operation, &open.planned.names, true);
         }
@@ -392,7 +392,7 @@ fn cut(
     let OperationTarget::New(name) = &whole.target else {
         return None;
     };
-    let cutting = Cutting {
+    let cutting = BodyDivision {
         sites: NameFinder {
             resource_type: registry.at_endpoint(&whole.endpoint)?,
             registry,
@@ -432,12 +432,12 @@ fn cut(
 }
 
 /// Divides the body of a POST into the part that refers to names not created yet, and the rest.
-struct Cutting<'a> {
+struct BodyDivision<'a> {
     sites: NameFinder<'a>,
     names: &'a HashSet<String>,
 }
 
-impl Cutting<'_> {
+impl BodyDivision<'_> {
     /// The part of an attribute's value that refers to none of the names. The rest becomes an
     /// operation.
     fn keep(&self, mut value: Value, path: &str, operations: &mut Vec<Value>) -> Option<Value> {

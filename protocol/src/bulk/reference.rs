@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::site::{Form, Sites, patch_operations, visit_texts};
+use super::site::{ReferenceForm, ReferenceSites, patch_operations, visit_texts};
 use super::{BulkOperation, Method, OperationTarget};
 use crate::error::{Error, Result, excerpt};
 use crate::profile::{Reading, Rules};
@@ -19,10 +19,10 @@ use crate::schema::{Registry, ResourceType};
 pub(super) const PREFIX: &str = "bulkId:";
 
 /// The text before a reference, and the name that it refers to.
-fn split<'t>(text: &'t str, form: Form, prefix: &str) -> Option<(&'t str, &'t str)> {
+fn split<'t>(text: &'t str, form: ReferenceForm, prefix: &str) -> Option<(&'t str, &'t str)> {
     let start = match form {
-        Form::Whole => 0,
-        Form::Segment => text.rfind('/').map_or(0, |slash| slash + 1),
+        ReferenceForm::Whole => 0,
+        ReferenceForm::Segment => text.rfind('/').map_or(0, |slash| slash + 1),
     };
     let (before, last) = text.split_at(start);
     let name = last.strip_prefix(prefix)?;
@@ -52,7 +52,7 @@ pub(crate) fn references(operation: &mut BulkOperation, registry: &Registry) -> 
         for listed in patch_operations(&mut operation.data) {
             let path = path_of(listed).and_then(|path| path.as_str());
             for literal in path.map(literals).into_iter().flatten() {
-                if let Some((_, name)) = split(&literal.text, Form::Segment, PREFIX) {
+                if let Some((_, name)) = split(&literal.text, ReferenceForm::Segment, PREFIX) {
                     note(name);
                 }
             }
@@ -71,7 +71,7 @@ pub fn resolve(
     registry: &Registry,
     id_of: &impl Fn(&str) -> Option<String>,
 ) -> Result<()> {
-    let resolved = |text: &str, form: Form| match split(text, form, PREFIX) {
+    let resolved = |text: &str, form: ReferenceForm| match split(text, form, PREFIX) {
         None => Ok(None),
         Some((before, name)) => match id_of(name) {
             Some(id) => Ok(Some(format!("{before}{id}"))),
@@ -82,7 +82,7 @@ pub fn resolve(
         },
     };
     if let OperationTarget::BulkId(name) = &operation.target
-        && let Some(id) = resolved(&format!("{PREFIX}{name}"), Form::Whole)?
+        && let Some(id) = resolved(&format!("{PREFIX}{name}"), ReferenceForm::Whole)?
     {
         operation.target = OperationTarget::Id(id);
     }
@@ -94,7 +94,7 @@ pub fn resolve(
     })?;
     if operation.method == Method::Patch && registry.at_endpoint(&operation.endpoint).is_some() {
         for listed in patch_operations(&mut operation.data) {
-            resolve_path(listed, &|text| resolved(text, Form::Segment))?;
+            resolve_path(listed, &|text| resolved(text, ReferenceForm::Segment))?;
         }
     }
     Ok(())
@@ -130,7 +130,7 @@ impl NameFinder<'_> {
         let rules = Rules::default();
         let mut reading = Reading::new(&rules);
         let mut found = false;
-        let mut sites = Sites::of(self.resource_type, self.registry, &mut reading);
+        let mut sites = ReferenceSites::of(self.resource_type, self.registry, &mut reading);
         // The closure never fails, so there is no error to return.
         let _ = sites.member(key, value, &mut |text, form| {
             found |= split(text, form, PREFIX).is_some_and(|(_, name)| names.contains(name));

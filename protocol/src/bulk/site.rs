@@ -17,7 +17,7 @@ use crate::schema::{Attribute, AttributeTarget, DataType, Extension, Registry, R
 
 /// Which part of a text may be a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ReferenceForm {
     /// The whole text, as in an id.
     Whole,
     /// The whole text or its last path segment, as in a URI.
@@ -25,7 +25,7 @@ pub(super) enum Form {
 }
 
 /// A function that is called with each text that may be a reference.
-pub(super) type Visit<'v> = dyn FnMut(&mut String, Form) -> Result<()> + 'v;
+pub(super) type Visit<'v> = dyn FnMut(&mut String, ReferenceForm) -> Result<()> + 'v;
 
 /// Visits each text of the body that may be a reference, except those in paths.
 pub(super) fn visit_texts(
@@ -38,7 +38,7 @@ pub(super) fn visit_texts(
     };
     let rules = Rules::default();
     let mut reading = Reading::new(&rules);
-    let mut sites = Sites::of(resource_type, registry, &mut reading);
+    let mut sites = ReferenceSites::of(resource_type, registry, &mut reading);
     if operation.method != Method::Patch {
         return sites.members(&mut operation.data, visit);
     }
@@ -62,9 +62,9 @@ pub(super) fn patch_operations(
 }
 
 /// Finds the places where the bodies of one resource type hold references.
-pub(super) struct Sites<'a, 'r>(ValueReader<'a, 'r>);
+pub(super) struct ReferenceSites<'a, 'r>(ValueReader<'a, 'r>);
 
-impl<'a, 'r> Sites<'a, 'r> {
+impl<'a, 'r> ReferenceSites<'a, 'r> {
     pub(super) fn of(
         resource_type: &'a ResourceType,
         registry: &'a Registry,
@@ -187,7 +187,7 @@ fn value_of(target: AttributeTarget<'_>, value: &mut Value, visit: &mut Visit<'_
 }
 
 fn visit_form(
-    form: impl Into<Option<Form>>,
+    form: impl Into<Option<ReferenceForm>>,
     text: &mut String,
     visit: &mut Visit<'_>,
 ) -> Result<()> {
@@ -198,7 +198,7 @@ fn visit_form(
 }
 
 /// The form in which an attribute or sub-attribute holds references; `None` if it holds none.
-fn form(attribute: &Attribute) -> Option<Form> {
+fn form(attribute: &Attribute) -> Option<ReferenceForm> {
     let refers = || {
         attribute
             .reference_types
@@ -206,8 +206,8 @@ fn form(attribute: &Attribute) -> Option<Form> {
             .any(|name| names_resources(name))
     };
     match attribute.kind {
-        DataType::Reference if refers() => Some(Form::Segment),
-        DataType::String if attribute.name == "value" => Some(Form::Whole),
+        DataType::Reference if refers() => Some(ReferenceForm::Segment),
+        DataType::String if attribute.name == "value" => Some(ReferenceForm::Whole),
         _ => None,
     }
 }

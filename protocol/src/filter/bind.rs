@@ -13,19 +13,19 @@ use crate::schema::{Attribute, AttributeTarget, BoundPath, Mutability, ResourceT
 use crate::version::Version;
 
 /// Why a term does not fit a type.
-enum Fault {
+enum BindError {
     /// It names an attribute that the type does not have.
     Unknown(Error),
     /// The attribute does not support the comparison.
     Unfit(Error),
 }
 
-fn unfit(detail: String) -> Fault {
-    Fault::Unfit(Error::invalid_filter(detail))
+fn unfit(detail: String) -> BindError {
+    BindError::Unfit(Error::invalid_filter(detail))
 }
 
 /// The result of a term in the types so far; `None` while no type was asked about it.
-type TermResult = Option<Result<(), Fault>>;
+type TermResult = Option<Result<(), BindError>>;
 
 /// See [`Filter::bind_each`].
 pub(super) fn bind_each(
@@ -42,10 +42,10 @@ pub(super) fn bind_each(
     let bound: Vec<_> = bound.collect();
     match into_error(outcomes) {
         None => Ok(bound),
-        Some(Fault::Unknown(_)) if is_empty_instead(reading) => {
+        Some(BindError::Unknown(_)) if is_empty_instead(reading) => {
             Ok(vec![BoundFilter::Constant(false); bound.len()])
         }
-        Some(Fault::Unknown(error) | Fault::Unfit(error)) => Err(error),
+        Some(BindError::Unknown(error) | BindError::Unfit(error)) => Err(error),
     }
 }
 
@@ -63,19 +63,19 @@ pub(super) fn bind_element(
     let bound = binder.filter(filter);
     match into_error(outcomes) {
         None => Ok(bound),
-        Some(Fault::Unknown(error) | Fault::Unfit(error)) => Err(error),
+        Some(BindError::Unknown(error) | BindError::Unfit(error)) => Err(error),
     }
 }
 
 /// The error of a term that no type accepts. An unsupported comparison is reported before an unknown
 /// name.
-fn into_error(outcomes: Vec<TermResult>) -> Option<Fault> {
+fn into_error(outcomes: Vec<TermResult>) -> Option<BindError> {
     let mut faults = outcomes.into_iter().flatten().filter_map(Result::err);
     let first = faults.next()?;
     match first {
-        Fault::Unfit(_) => Some(first),
-        Fault::Unknown(_) => faults
-            .find(|fault| matches!(fault, Fault::Unfit(_)))
+        BindError::Unfit(_) => Some(first),
+        BindError::Unknown(_) => faults
+            .find(|fault| matches!(fault, BindError::Unfit(_)))
             .or(Some(first)),
     }
 }
@@ -156,7 +156,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
     }
 
     /// Keeps the best result of the current term and goes on to the next.
-    fn note<T>(&mut self, bound: Result<T, Fault>) -> Option<T> {
+    fn note<T>(&mut self, bound: Result<T, BindError>) -> Option<T> {
         let outcome = self.outcomes.get_mut(self.position);
         self.position += 1;
         let (bound, noted) = match bound {
@@ -216,7 +216,10 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
     }
 
     /// The attribute that a path leads to. An attribute that must not be filtered on is refused.
-    fn target(&mut self, path: &AttributePath) -> Result<(BoundPath, AttributeTarget<'s>), Fault> {
+    fn target(
+        &mut self,
+        path: &AttributePath,
+    ) -> Result<(BoundPath, AttributeTarget<'s>), BindError> {
         let found = match self.scope {
             NameScope::Resource(resource_type) => {
                 let target = path.resolve(resource_type, self.reading);
@@ -236,10 +239,10 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         Ok((bound, target))
     }
 
-    fn unknown(&self, path: &AttributePath) -> Fault {
+    fn unknown(&self, path: &AttributePath) -> BindError {
         let path = path.as_str();
         let path = excerpt(path);
-        Fault::Unknown(Error::invalid_filter(match self.scope {
+        BindError::Unknown(Error::invalid_filter(match self.scope {
             NameScope::Resource(kind) => format!("{} has no attribute `{path}`", kind.name),
             NameScope::Element(attribute) if attribute.is_complex() => format!(
                 "`{}` has no sub-attribute `{path}`; it has {}",
@@ -297,7 +300,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         attribute.is_some_and(|attribute| resource_type.is_detached(attribute))
     }
 
-    fn present(&mut self, path: &AttributePath) -> Result<BoundFilter, Fault> {
+    fn present(&mut self, path: &AttributePath) -> Result<BoundFilter, BindError> {
         let (bound, _) = self.target(path)?;
         Ok(BoundFilter::Present(bound))
     }
@@ -307,7 +310,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         path: &AttributePath,
         op: CompareOp,
         value: &CompareValue,
-    ) -> Result<BoundFilter, Fault> {
+    ) -> Result<BoundFilter, BindError> {
         let (mut bound, mut target) = self.target(path)?;
         if *value == CompareValue::Null {
             return compare_null(path, op, bound);
@@ -323,7 +326,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         }
         let leaf = target.leaf().filter(|leaf| !leaf.is_complex());
         let leaf = leaf.ok_or_else(|| needs_sub_attribute(path, &target))?;
-        check_operator(path, op, leaf).map_err(Fault::Unfit)?;
+        check_operator(path, op, leaf).map_err(BindError::Unfit)?;
         let stored = self
             .stored_reference(&target, op, value)
             .or_else(|| Self::stored_version(&bound, op, value));
@@ -336,7 +339,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
         if op == CompareOp::Eq && is_id && !can_be_id(value) {
             return Ok(BoundFilter::Constant(false));
         }
-        let operand = operand(path, value, leaf, self.reading).map_err(Fault::Unfit)?;
+        let operand = operand(path, value, leaf, self.reading).map_err(BindError::Unfit)?;
         if let NameScope::Resource(resource_type) = self.scope
             && bound.index_path() == "meta.resourceType"
         {
@@ -352,7 +355,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
 }
 
 /// Refuses to look for a member by a text that cannot be an id.
-fn check_id(path: &AttributePath, leaf: &Attribute, value: &CompareValue) -> Result<(), Fault> {
+fn check_id(path: &AttributePath, leaf: &Attribute, value: &CompareValue) -> Result<(), BindError> {
     let CompareValue::String(id) = value else {
         return Ok(());
     };
@@ -406,7 +409,7 @@ fn compare_null(
     path: &AttributePath,
     op: CompareOp,
     bound: BoundPath,
-) -> Result<BoundFilter, Fault> {
+) -> Result<BoundFilter, BindError> {
     match op {
         CompareOp::Eq => Ok(BoundFilter::Present(bound).negated()),
         CompareOp::Ne => Ok(BoundFilter::Present(bound)),
@@ -425,7 +428,7 @@ fn implied_value<'s>(target: &AttributeTarget<'s>) -> Option<&'s Attribute> {
     }
 }
 
-fn needs_sub_attribute(path: &AttributePath, target: &AttributeTarget<'_>) -> Fault {
+fn needs_sub_attribute(path: &AttributePath, target: &AttributeTarget<'_>) -> BindError {
     let Some(attribute) = target.leaf() else {
         return unfit(format!(
             "`{path}` is an extension; name one of its attributes"

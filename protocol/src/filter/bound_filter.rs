@@ -13,7 +13,7 @@ use super::CompareOp;
 use crate::error::Result;
 use crate::key::Key;
 use crate::schema::{BoundPath, PathRoot};
-use crate::work::{Steps, Work, check_filtering, steps_to_compare};
+use crate::work::{Steps, WorkBudget, check_filtering, steps_to_compare};
 
 /// A filter over one resource type: every path names an attribute, every constant is a key.
 ///
@@ -140,7 +140,7 @@ impl BoundFilter {
     ///
     /// # Errors
     /// `TooMany` when the request has used up its steps.
-    pub fn matches_within(&self, resource: &Map<String, Value>, work: &Work) -> Result<bool> {
+    pub fn matches_within(&self, resource: &Map<String, Value>, work: &WorkBudget) -> Result<bool> {
         self.decide(PathRoot::Resource(resource), work)
     }
 
@@ -153,11 +153,11 @@ impl BoundFilter {
     ///
     /// # Errors
     /// As [`matches_within`](Self::matches_within).
-    pub fn matches_element_within(&self, element: &Value, work: &Work) -> Result<bool> {
+    pub fn matches_element_within(&self, element: &Value, work: &WorkBudget) -> Result<bool> {
         self.decide(PathRoot::Element(element), work)
     }
 
-    fn decide(&self, start: PathRoot<'_>, work: &Work) -> Result<bool> {
+    fn decide(&self, start: PathRoot<'_>, work: &WorkBudget) -> Result<bool> {
         let steps = Steps::of(work);
         let holds = self.holds(start, &steps);
         work.takes(steps.taken());

@@ -15,7 +15,7 @@ pub(super) fn check_exposable(
     let mut named = Vec::new();
     collect(filter, None, &mut named);
     for resource_type in resource_types {
-        for Named { path, within } in &named {
+        for NamedAttribute { path, within } in &named {
             let target = within.unwrap_or(path).resolve(resource_type, reading);
             let inner = within.map(|_| path.as_str());
             if target.is_some_and(|target| is_sensitive(&target, inner)) {
@@ -29,14 +29,20 @@ pub(super) fn check_exposable(
 }
 
 /// A name in a filter, and the attribute in whose brackets it appears.
-struct Named<'f> {
+struct NamedAttribute<'f> {
     path: &'f AttributePath,
     within: Option<&'f AttributePath>,
 }
 
-fn collect<'f>(filter: &'f Filter, within: Option<&'f AttributePath>, named: &mut Vec<Named<'f>>) {
+fn collect<'f>(
+    filter: &'f Filter,
+    within: Option<&'f AttributePath>,
+    named: &mut Vec<NamedAttribute<'f>>,
+) {
     match filter {
-        Filter::Compare { path, .. } | Filter::Present(path) => named.push(Named { path, within }),
+        Filter::Compare { path, .. } | Filter::Present(path) => {
+            named.push(NamedAttribute { path, within })
+        }
         Filter::ValuePath { path, filter } => collect(filter, Some(path), named),
         Filter::And(parts) | Filter::Or(parts) => {
             parts.iter().for_each(|part| collect(part, within, named));

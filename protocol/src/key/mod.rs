@@ -26,7 +26,8 @@ pub(crate) use index::IndexText;
 pub use index::{Bounds, IndexRange, SEPARATOR, text_in, unordered_prefix};
 pub(crate) use index::{beginning_of, digest, unordered_prefix_of};
 
-/// The comparison key of one value. Keys are comparable only under one [`Collation`].
+/// The comparison key of one value. Only keys of one attribute, or of attributes with the same type and
+/// `caseExact`, can be compared.
 ///
 /// | type | key |
 /// |---|---|
@@ -48,8 +49,7 @@ impl<'a> Key<'a> {
     pub const VERSION: u32 = 1;
 
     /// The key of a JSON scalar; `None` for a value that an attribute of this type cannot hold.
-    #[must_use]
-    pub fn of(value: &'a Value, collation: Collation) -> Option<Self> {
+    pub(crate) fn of(value: &'a Value, collation: Collation) -> Option<Self> {
         match (collation.kind, value) {
             (DataType::Boolean, Value::Bool(boolean)) => Some(Self::of_boolean(*boolean)),
             (DataType::Integer | DataType::Decimal, Value::Number(number)) => {

@@ -163,7 +163,7 @@ impl Query {
     pub fn unfiltered(parameters: &Parameters, switches: &Switches) -> Result<Self> {
         let text = |name: &str| parameters.get(name).and_then(non_blank);
         let number = |name: &str| integer_parameter(parameters, name);
-        Raw {
+        RawQuery {
             selection: Selection::from_parameters(parameters)?,
             exposed: true,
             sort_by: text("sortBy"),
@@ -193,7 +193,7 @@ impl Query {
             names(request, "excludedAttributes", reading)?,
         )?;
         let filter = text("filter")?;
-        let raw = Raw {
+        let raw = RawQuery {
             selection,
             exposed: false,
             sort_by: text("sortBy")?.as_deref().and_then(non_blank),
@@ -223,7 +223,7 @@ impl Query {
 }
 
 /// A query without its filter, before its parts are checked against each other.
-struct Raw {
+struct RawQuery {
     selection: Selection,
     exposed: bool,
     sort_by: Option<String>,
@@ -233,7 +233,7 @@ struct Raw {
     cursor: Option<String>,
 }
 
-impl Raw {
+impl RawQuery {
     fn check(self, switches: &Switches) -> Result<Query> {
         let page = match (self.cursor, self.start_index) {
             (Some(_), Some(_)) => {

@@ -79,7 +79,7 @@ pub enum Tolerance {
 
 /// The description of a tolerance for people. The texts are Markdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Description {
+pub struct ToleranceDescription {
     /// The tolerance.
     pub tolerance: Tolerance,
     /// Its name in logs.
@@ -96,8 +96,8 @@ pub struct Description {
 
 impl Tolerance {
     /// Every tolerance, in the order of the variants.
-    pub const ALL: [Description; 34] = [
-        Description {
+    pub const ALL: [ToleranceDescription; 34] = [
+        ToleranceDescription {
             tolerance: Self::StringBooleans,
             name: "stringBooleans",
             sent: "`\"True\"` or `\"false\"` for a boolean, in a body, a PATCH value or a filter",
@@ -105,7 +105,7 @@ impl Tolerance {
             read: "as that boolean; it is stored and answered as a JSON boolean",
             strict: "400 `invalidValue`, in a filter 400 `invalidFilter`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::WrappedSingleValue,
             name: "wrappedSingleValue",
             sent: "`[{\"$ref\":null,\"value\":\"X\"}]` or `[\"X\"]` for a single-valued attribute",
@@ -113,7 +113,7 @@ impl Tolerance {
             read: "as the one value in it",
             strict: "400 `invalidValue`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::UnwrappedMultiValue,
             name: "unwrappedMultiValue",
             sent: "one object or string for a multi-valued attribute; in `.search` one string for a list of names",
@@ -121,7 +121,7 @@ impl Tolerance {
             read: "as an array of one",
             strict: "400 `invalidValue`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::BareComplexValue,
             name: "bareComplexValue",
             sent: "a string for an object that has a `value`: an e-mail address, a member's id, a manager's id",
@@ -129,7 +129,7 @@ impl Tolerance {
             read: "as the object's `value`",
             strict: "400 `invalidValue`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::UnknownAttributes,
             name: "unknownAttributes",
             sent: "attributes, and URNs in `schemas`, that no schema of the tenant defines",
@@ -137,7 +137,7 @@ impl Tolerance {
             read: "they are left out, and never stored",
             strict: "400 `invalidSyntax`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::MissingSchemas,
             name: "missingSchemas",
             sent: "a body whose `schemas` is missing, empty, or lacks the URN of the base schema",
@@ -145,7 +145,7 @@ impl Tolerance {
             read: "as the base schema of the endpoint, and the extensions whose attributes are given",
             strict: "400 `invalidValue`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::BareExtensionNames,
             name: "bareExtensionNames",
             sent: "`department` or `manager` without the URN of its extension, in a body, a path, a filter or `attributes`",
@@ -153,7 +153,7 @@ impl Tolerance {
             read: "as the attribute of the one extension that has it; a core attribute of that name wins",
             strict: "400 `invalidSyntax`, as a PATCH path 400 `invalidPath`, in a filter 400 `invalidFilter`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::PathKeys,
             name: "pathKeys",
             sent: "members that are paths: `name.givenName`, `urn:…:User:department`, `emails[type eq \"work\"].value`",
@@ -161,7 +161,7 @@ impl Tolerance {
             read: "as the attribute that the path names",
             strict: "400 `invalidSyntax`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::UnquotedFilterValues,
             name: "unquotedFilterValues",
             sent: "`externalId eq jyoung`, a filter with a word instead of a string",
@@ -169,7 +169,7 @@ impl Tolerance {
             read: "as that string",
             strict: "400 `invalidFilter`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::CreatedElements,
             name: "createdElements",
             sent: "a PATCH `add` or `replace` of `emails[type eq \"work\"].value` where no element matches",
@@ -177,7 +177,7 @@ impl Tolerance {
             read: "one element is made of the filter's `eq` terms and the value",
             strict: "400 `noTarget`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::RemovedNothing,
             name: "removedNothing",
             sent: "a PATCH `remove` whose filter matches no element",
@@ -185,7 +185,7 @@ impl Tolerance {
             read: "it succeeds and changes nothing",
             strict: "400 `noTarget`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::RemovedValues,
             name: "removedValues",
             sent: "a PATCH `remove` of `members` with the members to remove in `value`",
@@ -193,7 +193,7 @@ impl Tolerance {
             read: "just those are removed, and nothing where the list is empty",
             strict: "nowhere: to remove all members instead would destroy data",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::ReadOnlyInPatchValue,
             name: "readOnlyInPatchValue",
             sent: "`id`, `meta` or `groups` inside the value of a PATCH without path",
@@ -201,7 +201,7 @@ impl Tolerance {
             read: "they are ignored, also with another id",
             strict: "400 `mutability`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::DisplayNameForDisplay,
             name: "displayNameForDisplay",
             sent: "`displayName` inside an element of `roles`, `entitlements` and others",
@@ -209,7 +209,7 @@ impl Tolerance {
             read: "as the element's `display`",
             strict: "400 `invalidSyntax`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::JsonInString,
             name: "jsonInString",
             sent: "a role whose value is a JSON document in a string",
@@ -217,7 +217,7 @@ impl Tolerance {
             read: "as the sub-attributes that the document spells out",
             strict: "nowhere: it is kept as the text it is",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::ReferenceDisplay,
             name: "referenceDisplay",
             sent: "the read-only name beside a reference: `manager.displayName`",
@@ -225,7 +225,7 @@ impl Tolerance {
             read: "it is kept as given",
             strict: "nowhere: it is ignored, like everything read-only in a body",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::OperationCase,
             name: "operationCase",
             sent: "`\"op\":\"Replace\"`",
@@ -233,7 +233,7 @@ impl Tolerance {
             read: "as `replace`",
             strict: "400 `invalidSyntax`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::MissingMessageUrn,
             name: "missingMessageUrn",
             sent: "a PATCH, `.search` or bulk body whose `schemas` lacks the message's URN",
@@ -241,7 +241,7 @@ impl Tolerance {
             read: "as the message that belongs to the URL and method",
             strict: "400 `invalidSyntax`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::CountryNames,
             name: "countryNames",
             sent: "a country's name, or a code of three letters, in `addresses.country`",
@@ -249,7 +249,7 @@ impl Tolerance {
             read: "it is kept as given",
             strict: "400 `invalidValue`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::SeveralPrimaries,
             name: "severalPrimaries",
             sent: "`\"primary\":true` on several values of one attribute",
@@ -257,7 +257,7 @@ impl Tolerance {
             read: "the first of them stays primary, and the others become false",
             strict: "400 `invalidValue`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::BlankText,
             name: "blankText",
             sent: "blank text for a reference such as `profileUrl`, for `manager`, an e-mail address or `password`",
@@ -265,7 +265,7 @@ impl Tolerance {
             read: "as no value; in a PATCH `replace` it clears the attribute",
             strict: "400 `invalidValue`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::ReferenceText,
             name: "referenceText",
             sent: "text that is no URI for a reference such as `profileUrl`",
@@ -273,7 +273,7 @@ impl Tolerance {
             read: "it is kept as given",
             strict: "400 `invalidValue`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::NumberForText,
             name: "numberForText",
             sent: "a JSON number or boolean for a text attribute: `\"employeeNumber\":701984`",
@@ -281,7 +281,7 @@ impl Tolerance {
             read: "as the text that spells it",
             strict: "400 `invalidValue`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::ManagerId,
             name: "managerId",
             sent: "`managerId`, the name of SCIM 1.1, inside `manager`, in a body or a PATCH path",
@@ -289,7 +289,7 @@ impl Tolerance {
             read: "as the manager's `value`",
             strict: "400 `invalidSyntax`, as a PATCH path 400 `invalidPath`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::MemberType,
             name: "memberType",
             sent: "a member whose `type` is blank or `direct`",
@@ -297,7 +297,7 @@ impl Tolerance {
             read: "as a member without `type`",
             strict: "400 `invalidValue`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::BlankPath,
             name: "blankPath",
             sent: "`\"path\":\"\"` in a PATCH operation",
@@ -305,7 +305,7 @@ impl Tolerance {
             read: "as an operation without path",
             strict: "400 `invalidPath`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::BareSubAttributes,
             name: "bareSubAttributes",
             sent: "a PATCH path that names a part of `name` alone: `givenName`",
@@ -313,7 +313,7 @@ impl Tolerance {
             read: "as `name.givenName`: the part of the one single-valued attribute of the base schema that has it; an attribute of that name wins",
             strict: "400 `invalidPath`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::FilteredSingleValue,
             name: "filteredSingleValue",
             sent: "a PATCH path with a filter behind a single value: `manager[value eq \"26118915\"]`",
@@ -321,7 +321,7 @@ impl Tolerance {
             read: "as the value if it matches; otherwise there is nothing to do",
             strict: "400 `invalidPath`",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::MergedElements,
             name: "mergedElements",
             sent: "a PATCH `replace` of `emails[type eq \"work\"]` with some of an element's parts, or with a string",
@@ -329,7 +329,7 @@ impl Tolerance {
             read: "the parts that it does not name stay; a string is the `value`",
             strict: "the element is replaced as a whole, as RFC 7644 §3.5.2.3 says",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::ContentCharset,
             name: "contentCharset",
             sent: "`Content-Type: application/scim+json; charset=ISO-8859-1`, or any other charset",
@@ -337,7 +337,7 @@ impl Tolerance {
             read: "the charset is ignored and the body is read as UTF-8, which JSON is in",
             strict: "415",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::TextPlain,
             name: "textPlain",
             sent: "JSON with `Content-Type: text/plain`",
@@ -345,7 +345,7 @@ impl Tolerance {
             read: "as JSON, except with Basic credentials: a browser that remembers those can be made to send such a body by any web page",
             strict: "415",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::EndpointCase,
             name: "endpointCase",
             sent: "`/users`, `/bulk`, `/serviceproviderconfig`: a path below the base URL in another case, also in a bulk operation",
@@ -353,7 +353,7 @@ impl Tolerance {
             read: "as the endpoint of that name; answers show the canonical spelling",
             strict: "404",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::DerivedUserName,
             name: "derivedUserName",
             sent: "a new user without `userName`, on the Ionic base",
@@ -361,7 +361,7 @@ impl Tolerance {
             read: "its `userName` is `domainUpn`, else the first e-mail address, else `externalId`; a later PUT or PATCH that clears `userName` leaves it as it is",
             strict: "nowhere: the Ionic base is read by the `default` profile",
         },
-        Description {
+        ToleranceDescription {
             tolerance: Self::EnabledByDefault,
             name: "enabledByDefault",
             sent: "`enabled=true`, the Ionic API's filter for who may work, where users have no `active`",
@@ -370,15 +370,7 @@ impl Tolerance {
             strict: "nowhere: the Ionic base is read by the `default` profile",
         },
     ];
-
-    /// The description for people.
-    #[must_use]
-    pub fn description(self) -> &'static Description {
-        &CATALOGUE[self as usize]
-    }
 }
-
-static CATALOGUE: [Description; Tolerance::ALL.len()] = Tolerance::ALL;
 
 #[cfg(test)]
 mod tests {
@@ -390,7 +382,6 @@ mod tests {
     fn every_tolerance_is_listed_once_and_in_order() {
         for (position, described) in Tolerance::ALL.iter().enumerate() {
             assert_eq!(described.tolerance as usize, position, "{}", described.name);
-            assert_eq!(described.tolerance.description().name, described.name);
         }
         let names: BTreeSet<_> = Tolerance::ALL.iter().map(|one| one.name).collect();
         assert_eq!(names.len(), Tolerance::ALL.len());

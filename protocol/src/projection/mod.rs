@@ -20,7 +20,7 @@ use crate::profile::Reading;
 use crate::resource::body::is_outside;
 use crate::schema::{Attribute, AttributeTarget, Extension, ResourceType, Returned};
 
-use text::Fates;
+use text::Visibilities;
 
 pub use text::project_text;
 
@@ -28,7 +28,7 @@ pub use text::project_text;
 #[derive(Debug, Clone)]
 pub struct Projection<'r> {
     resource_type: &'r ResourceType,
-    mode: Mode,
+    mode: ProjectionMode,
     /// The attributes that the names mean, each once: never more than the type has attributes and
     /// sub-attributes.
     named: Vec<AttributeTarget<'r>>,
@@ -36,14 +36,14 @@ pub struct Projection<'r> {
     /// The first bytes, in JSON text, of the attributes that are not returned by default.
     hidden: Vec<String>,
     /// What the projection does to each attribute. It is computed when the first text is projected.
-    fates: OnceLock<Fates>,
+    visibilities: OnceLock<Visibilities>,
 }
 
 /// The first bytes, in JSON text, of the name of an extension's container.
 const URN_KEY: &[u8] = b"\"urn:";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum ProjectionMode {
     /// The request names no attributes.
     Default,
     /// `attributes`: only the named ones are shown.
@@ -65,11 +65,11 @@ impl<'r> Projection<'r> {
         reading: &mut Reading<'_>,
     ) -> Self {
         let (mode, names) = if !selection.attributes.is_empty() {
-            (Mode::Only, &selection.attributes)
+            (ProjectionMode::Only, &selection.attributes)
         } else if !selection.excluded_attributes.is_empty() {
-            (Mode::Without, &selection.excluded_attributes)
+            (ProjectionMode::Without, &selection.excluded_attributes)
         } else {
-            (Mode::Default, &selection.attributes)
+            (ProjectionMode::Default, &selection.attributes)
         };
         let resolve = |name: &String| {
             let path = AttributePath::parse(&without_filter(name))?;
@@ -89,7 +89,7 @@ impl<'r> Projection<'r> {
                 .collect(),
             written: HashSet::new(),
             hidden: hidden_members(resource_type),
-            fates: OnceLock::new(),
+            visibilities: OnceLock::new(),
         }
     }
 
@@ -100,7 +100,7 @@ impl<'r> Projection<'r> {
     pub fn after_write(self, written: Vec<String>) -> Self {
         Self {
             written: written.into_iter().collect(),
-            fates: OnceLock::new(),
+            visibilities: OnceLock::new(),
             ..self
         }
     }
@@ -115,9 +115,9 @@ impl<'r> Projection<'r> {
     #[must_use]
     pub fn shows_all_of(&self, stored: &str) -> bool {
         let chooses = match self.mode {
-            Mode::Default => false,
-            Mode::Only => true,
-            Mode::Without => !self.named.iter().all(|target| self.is_elsewhere(target)),
+            ProjectionMode::Default => false,
+            ProjectionMode::Only => true,
+            ProjectionMode::Without => !self.named.iter().all(|target| self.is_elsewhere(target)),
         };
         !chooses
             && !self.hidden.iter().any(|member| stored.contains(member))
@@ -252,16 +252,16 @@ impl<'r> Projection<'r> {
             })
         };
         match (attribute.returned, self.mode) {
-            (Returned::Always, _) | (Returned::Default, Mode::Default) => true,
+            (Returned::Always, _) | (Returned::Default, ProjectionMode::Default) => true,
             (Returned::Never, _) => false,
-            (Returned::Default, Mode::Without) => !named(false),
-            (Returned::Default, Mode::Only) => named(true),
+            (Returned::Default, ProjectionMode::Without) => !named(false),
+            (Returned::Default, ProjectionMode::Only) => named(true),
             // The URN of an extension selects the attributes of it that are shown by default.
-            (Returned::Request, Mode::Only) => self
+            (Returned::Request, ProjectionMode::Only) => self
                 .named
                 .iter()
                 .any(|target| target.attribute.is_some_and(|a| std::ptr::eq(a, attribute))),
-            (Returned::Request, Mode::Default | Mode::Without) => {
+            (Returned::Request, ProjectionMode::Default | ProjectionMode::Without) => {
                 self.was_written(extension, attribute, None)
             }
         }
@@ -281,12 +281,14 @@ impl<'r> Projection<'r> {
                     .is_some_and(|named| std::ptr::eq(named, sub))
         });
         match (sub.returned, self.mode) {
-            (Returned::Always, _) | (Returned::Default, Mode::Default) => true,
+            (Returned::Always, _) | (Returned::Default, ProjectionMode::Default) => true,
             (Returned::Never, _) => false,
-            (Returned::Default, Mode::Without) => !by_name,
-            (Returned::Default, Mode::Only) => by_name || self.shows_whole(extension, attribute),
-            (Returned::Request, Mode::Only) => by_name,
-            (Returned::Request, Mode::Default | Mode::Without) => {
+            (Returned::Default, ProjectionMode::Without) => !by_name,
+            (Returned::Default, ProjectionMode::Only) => {
+                by_name || self.shows_whole(extension, attribute)
+            }
+            (Returned::Request, ProjectionMode::Only) => by_name,
+            (Returned::Request, ProjectionMode::Default | ProjectionMode::Without) => {
                 self.was_written(extension, attribute, Some(sub))
             }
         }

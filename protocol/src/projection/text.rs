@@ -25,7 +25,9 @@ pub fn project_text(projection: &Projection<'_>, body: &str) -> Result<String> {
     let object = TextProjector {
         resource_type: projection.resource_type,
         kind: ValueKind::Resource,
-        fates: projection.fates.get_or_init(|| Fates::of(projection)),
+        visibilities: projection
+            .visibilities
+            .get_or_init(|| Visibilities::of(projection)),
         opening: "",
         out: &mut out,
     };
@@ -42,7 +44,7 @@ pub fn project_text(projection: &Projection<'_>, body: &str) -> Result<String> {
 
 /// What the projection does to one member of an object.
 #[derive(Debug, Clone)]
-enum Fate {
+enum Visibility {
     /// The member is left out.
     Hidden,
     /// The member is copied.
@@ -50,37 +52,40 @@ enum Fate {
     /// `schemas`: the URNs of schemas that the type has are shown.
     Schemas,
     /// The container of an extension; only some of its members may be shown.
-    Container(Fates),
+    Container(Visibilities),
     /// A complex attribute; only some of its sub-attributes may be shown.
-    Parts(Fates),
+    Parts(Visibilities),
 }
 
-static HIDDEN: Fate = Fate::Hidden;
+static HIDDEN: Visibility = Visibility::Hidden;
 
 /// What the projection does to the members of an object, by name, in the order of the schema. A member
 /// that is not in the list is hidden.
 #[derive(Debug, Clone)]
-pub(super) struct Fates(Vec<(Box<str>, Fate)>);
+pub(super) struct Visibilities(Vec<(Box<str>, Visibility)>);
 
-impl Fates {
+impl Visibilities {
     fn of(projection: &Projection<'_>) -> Self {
         let resource_type = projection.resource_type;
         let attributes = resource_type.common.iter();
         let attributes = attributes.chain(&resource_type.schema.attributes);
-        let mut fates = Self::of_attributes(projection, None, attributes);
-        for (name, fate) in &mut fates.0 {
-            if **name == *"schemas" && matches!(fate, Fate::Whole) {
-                *fate = Fate::Schemas;
+        let mut visibilities = Self::of_attributes(projection, None, attributes);
+        for (name, visibility) in &mut visibilities.0 {
+            if **name == *"schemas" && matches!(visibility, Visibility::Whole) {
+                *visibility = Visibility::Schemas;
             }
         }
-        fates
+        visibilities
             .0
             .extend(resource_type.extensions.iter().map(|extension| {
                 let attributes = extension.schema.attributes.iter();
                 let shown = Self::of_attributes(projection, Some(extension), attributes);
-                (extension.schema.id.as_str().into(), Fate::Container(shown))
+                (
+                    extension.schema.id.as_str().into(),
+                    Visibility::Container(shown),
+                )
             }));
-        fates
+        visibilities
     }
 
     fn of_attributes<'a>(
@@ -88,24 +93,25 @@ impl Fates {
         extension: Option<&Extension>,
         attributes: impl Iterator<Item = &'a Attribute>,
     ) -> Self {
-        let fate = |attribute: &Attribute| match projection.shows(extension, attribute) {
-            false => Fate::Hidden,
-            true if !attribute.is_complex() => Fate::Whole,
+        let visibility = |attribute: &Attribute| match projection.shows(extension, attribute) {
+            false => Visibility::Hidden,
+            true if !attribute.is_complex() => Visibility::Whole,
             true => {
                 let parts = attribute.sub_attributes.iter();
                 let shown = parts
                     .filter(|part| projection.shows_part(extension, attribute, part))
-                    .map(|part| (part.name().into(), Fate::Whole));
-                Fate::Parts(Self(shown.collect()))
+                    .map(|part| (part.name().into(), Visibility::Whole));
+                Visibility::Parts(Self(shown.collect()))
             }
         };
-        let fates = attributes.map(|attribute| (attribute.name().into(), fate(attribute)));
-        Self(fates.collect())
+        let visibilities =
+            attributes.map(|attribute| (attribute.name().into(), visibility(attribute)));
+        Self(visibilities.collect())
     }
 
     /// What the projection does to the member of this name, in any case. Members come in the order of
     /// the schema, so the search begins after `next`, where the last one was found.
-    fn find(&self, name: &str, next: &mut usize) -> &Fate {
+    fn find(&self, name: &str, next: &mut usize) -> &Visibility {
         let (before, behind) = self.0.split_at_checked(*next).unwrap_or((&self.0, &[]));
         let behind = (*next..).zip(behind);
         let mut known = behind.chain((0..).zip(before));
@@ -117,9 +123,9 @@ impl Fates {
             .find(|(_, (known, _))| **known == *name)
             .or_else(in_any_case)
         {
-            Some((place, (_, fate))) => {
+            Some((place, (_, visibility))) => {
                 *next = place + 1;
-                fate
+                visibility
             }
             None => &HIDDEN,
         }
@@ -144,7 +150,7 @@ struct TextProjector<'p, 'o> {
     resource_type: &'p ResourceType,
     kind: ValueKind,
     /// What the projection does to its members.
-    fates: &'p Fates,
+    visibilities: &'p Visibilities,
     /// The text that is written before the first shown member.
     opening: &'static str,
     out: &'o mut String,
@@ -152,11 +158,11 @@ struct TextProjector<'p, 'o> {
 
 impl<'p> TextProjector<'p, '_> {
     /// The projector of a value inside this one.
-    fn inner(&mut self, kind: ValueKind, fates: &'p Fates) -> TextProjector<'p, '_> {
+    fn inner(&mut self, kind: ValueKind, visibilities: &'p Visibilities) -> TextProjector<'p, '_> {
         TextProjector {
             resource_type: self.resource_type,
             kind,
-            fates,
+            visibilities,
             opening: "",
             out: self.out,
         }
@@ -176,12 +182,12 @@ impl<'p> TextProjector<'p, '_> {
     fn inside<'de, A: MapAccess<'de>>(
         &mut self,
         (start, name): (usize, &str),
-        (kind, fates): (ValueKind, &'p Fates),
+        (kind, visibilities): (ValueKind, &'p Visibilities),
         members: &mut A,
     ) -> Result<(), A::Error> {
         let before = self.out.len();
         self.begin(start, name);
-        if !members.next_value_seed(self.inner(kind, fates))? {
+        if !members.next_value_seed(self.inner(kind, visibilities))? {
             self.out.truncate(before);
         }
         Ok(())
@@ -209,24 +215,24 @@ impl<'de> Visitor<'de> for TextProjector<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<bool, A::Error> {
         let (start, mut next) = (self.out.len(), 0);
         while let Some(name) = members.next_key_seed(Name)? {
-            match self.fates.find(&name, &mut next) {
-                Fate::Hidden => {
+            match self.visibilities.find(&name, &mut next) {
+                Visibility::Hidden => {
                     members.next_value::<IgnoredAny>()?;
                 }
-                Fate::Whole => {
+                Visibility::Whole => {
                     self.begin(start, &name);
                     self.out.push_str(members.next_value::<&RawValue>()?.get());
                 }
-                Fate::Schemas => {
+                Visibility::Schemas => {
                     self.begin(start, &name);
                     push_schemas(members.next_value()?, self.resource_type, self.out);
                 }
-                Fate::Container(fates) => {
-                    let inner = (ValueKind::Container, fates);
+                Visibility::Container(visibilities) => {
+                    let inner = (ValueKind::Container, visibilities);
                     self.inside((start, &name), inner, &mut members)?;
                 }
-                Fate::Parts(fates) => {
-                    let inner = (ValueKind::Complex, fates);
+                Visibility::Parts(visibilities) => {
+                    let inner = (ValueKind::Complex, visibilities);
                     self.inside((start, &name), inner, &mut members)?;
                 }
             }
@@ -248,7 +254,7 @@ impl<'de> Visitor<'de> for TextProjector<'_, '_> {
             let opening = if self.out.len() == start { "[" } else { "," };
             let element = TextProjector {
                 opening,
-                ..self.inner(ValueKind::Element, self.fates)
+                ..self.inner(ValueKind::Element, self.visibilities)
             };
             if elements.next_element_seed(element)?.is_none() {
                 break;

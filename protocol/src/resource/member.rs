@@ -36,7 +36,7 @@ pub(crate) fn members(
     let mut seen = HashSet::with_capacity(listed.len());
     let mut members = Vec::with_capacity(listed.len());
     for value in listed {
-        let Parts { id, kind, display } = parts(reader, attribute, value, place)?;
+        let MemberParts { id, kind, display } = parts(reader, attribute, value, place)?;
         let value = ResourceId::of(id).map_err(|id| no_such_member(&id))?;
         if seen.insert(value.clone()) {
             members.push(MemberValue {
@@ -60,7 +60,7 @@ pub(crate) fn member_ids(
     let mut seen = HashSet::with_capacity(listed.len());
     let mut ids = Vec::with_capacity(listed.len());
     for value in listed {
-        let Parts { id, .. } = parts(reader, attribute, value, place)?;
+        let MemberParts { id, .. } = parts(reader, attribute, value, place)?;
         ids.extend(ResourceId::of(id).ok().filter(|id| seen.insert(id.clone())));
     }
     Ok(ids)
@@ -105,7 +105,7 @@ pub(crate) fn check_member_id(id: &str, place: Place<'_>) -> Result<()> {
 }
 
 /// The parts of one listed member.
-struct Parts {
+struct MemberParts {
     id: String,
     kind: Option<String>,
     display: Option<String>,
@@ -116,7 +116,7 @@ fn parts(
     attribute: &Attribute,
     value: Value,
     place: Place<'_>,
-) -> Result<Parts> {
+) -> Result<MemberParts> {
     let object = reader.object(attribute, value, place)?;
     let (mut id, mut kind, mut display) = (None, None, None);
     for (sub, value) in reader.sub_values(attribute, object, place)? {
@@ -132,5 +132,5 @@ fn parts(
     }
     let id = id.unwrap_or_default();
     check_member_id(&id, place)?;
-    Ok(Parts { id, kind, display })
+    Ok(MemberParts { id, kind, display })
 }

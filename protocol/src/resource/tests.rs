@@ -62,7 +62,7 @@ impl Case {
             &mut reading,
             verb,
         );
-        (draft, reading.fired().to_string())
+        (draft, reading.used_tolerances().to_string())
     }
 
     fn create(&self, body: Value) -> Result<Draft> {

@@ -56,8 +56,7 @@ impl Attribute {
 
     /// Whether answers show the value if the request does not name the attribute. A client does not
     /// know a value that is not shown, so a PUT that leaves it out does not clear it.
-    #[must_use]
-    pub fn is_shown_by_default(&self) -> bool {
+    pub(crate) fn is_shown_by_default(&self) -> bool {
         self.mutability != Mutability::WriteOnly
             && matches!(self.returned, Returned::Always | Returned::Default)
     }
@@ -107,11 +106,11 @@ impl DataType {
 
 /// How the values of an attribute are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Collation {
+pub(crate) struct Collation {
     /// The data type.
-    pub kind: DataType,
+    pub(crate) kind: DataType,
     /// Whether case counts; it matters for strings only.
-    pub case_exact: bool,
+    pub(crate) case_exact: bool,
 }
 
 impl From<&Attribute> for Collation {

@@ -26,8 +26,7 @@ pub struct BoundPath {
 
 impl BoundPath {
     /// The path of a target.
-    #[must_use]
-    pub fn of(target: &AttributeTarget<'_>) -> Self {
+    pub(crate) fn of(target: &AttributeTarget<'_>) -> Self {
         let urn = target.extension.map(|extension| &*extension.schema.id);
         let attribute = target.attribute.map(Attribute::name);
         let sub_attribute = target.sub_attribute.map(Attribute::name);
@@ -92,8 +91,7 @@ impl BoundPath {
     }
 
     /// How the values are compared.
-    #[must_use]
-    pub fn collation(&self) -> Collation {
+    pub(crate) fn collation(&self) -> Collation {
         self.collation
     }
 

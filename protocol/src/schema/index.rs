@@ -28,8 +28,7 @@ impl Index {
     pub const LAST_MODIFIED: &str = "meta.lastModified";
 
     /// The index on the attribute that a target leads to.
-    #[must_use]
-    pub fn of(target: &AttributeTarget<'_>, unique: bool) -> Self {
+    pub(crate) fn of(target: &AttributeTarget<'_>, unique: bool) -> Self {
         let is_whole = target.sub_attribute.is_none() && target.extension.is_none();
         let attributes = target.attribute.into_iter().chain(target.leaf());
         Self {

@@ -14,13 +14,14 @@ mod successor;
 mod target;
 mod vendor;
 
-pub use attribute::{Attribute, Collation, DataType, Mutability, Returned, Uniqueness};
+pub(crate) use attribute::Collation;
+pub use attribute::{Attribute, DataType, Mutability, Returned, Uniqueness};
 pub use bound_path::BoundPath;
 pub use index::{Index, IndexState};
 pub use registry::Registry;
 pub use resource_type::{MembershipAttribute, ResourceType};
 pub use successor::check_successor;
-pub use target::AttributeTarget;
+pub(crate) use target::AttributeTarget;
 pub use vendor::with_vendor_keywords;
 
 pub(crate) use bound_path::PathRoot;

@@ -7,19 +7,18 @@ use super::attribute::Attribute;
 
 /// The attribute or sub-attribute that a path leads to in a resource type.
 #[derive(Debug, Clone, Copy)]
-pub struct AttributeTarget<'r> {
+pub(crate) struct AttributeTarget<'r> {
     /// The extension whose container holds the attribute; `None` for core and common attributes.
-    pub extension: Option<&'r Extension>,
+    pub(crate) extension: Option<&'r Extension>,
     /// The attribute; `None` when the path is the bare URN of an extension, which means all of it.
-    pub attribute: Option<&'r Attribute>,
+    pub(crate) attribute: Option<&'r Attribute>,
     /// The sub-attribute, when the path names one.
-    pub sub_attribute: Option<&'r Attribute>,
+    pub(crate) sub_attribute: Option<&'r Attribute>,
 }
 
 impl<'r> AttributeTarget<'r> {
     /// The definition of the last name in the path: of the sub-attribute, or else of the attribute.
-    #[must_use]
-    pub fn leaf(&self) -> Option<&'r Attribute> {
+    pub(crate) fn leaf(&self) -> Option<&'r Attribute> {
         self.sub_attribute.or(self.attribute)
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Dialect, TranslatedRequest, View, patch, request, user_name};
 use crate::bulk::respell;
-use crate::bulk::{BulkEntry, BulkOperation, BulkRequest, Label, Method, OperationTarget};
+use crate::bulk::{BulkEntry, BulkOperation, BulkRequest, Method, OperationLabel, OperationTarget};
 use crate::error::Result;
 use crate::profile::Reading;
 use crate::schema::{MembershipAttribute, Registry};
@@ -89,7 +89,7 @@ pub fn creation(view: View<'_>, request: TranslatedRequest, registry: &Registry)
     let endpoint = &view.resource_type.endpoint;
     let groups = request.groups.into_iter();
     let entry = BulkEntry {
-        label: Label {
+        label: OperationLabel {
             method: Method::Post.name().to_owned(),
             bulk_id: Some(name.to_owned()),
             path: format!("/{endpoint}"),

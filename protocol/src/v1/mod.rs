@@ -30,7 +30,7 @@ pub use bulk::{TranslatedBulk, bulk_request, creation};
 pub use discovery::DiscoveryV1;
 pub use error::error_to_v1;
 pub use patch::{merging_put, patch};
-pub use query::{Queried, embeds_user, query, selection};
+pub use query::{TranslatedQuery, embeds_user, query, selection};
 pub use request::{TranslatedRequest, request};
 pub use response::{answer, embed_user, scopes};
 pub use user_name::{explain_conflict, new_resource};

@@ -7,7 +7,7 @@ use crate::profile::Reading;
 
 /// A 1.1 query after translation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Queried {
+pub struct TranslatedQuery {
     /// The 2.0 query.
     pub query: Query,
     /// Whether each device is to show its user (the Ionic API's `attributes=user`).
@@ -24,7 +24,7 @@ pub fn query(
     view: View<'_>,
     parameters: &Parameters,
     reading: &mut Reading<'_>,
-) -> Result<Queried> {
+) -> Result<TranslatedQuery> {
     let mut known = page_parameters(view, parameters)?;
     let embeds_user = embeds_user(view, parameters);
     if let Some(path) = parameters.get("sortBy") {
@@ -36,7 +36,7 @@ pub fn query(
     )?;
     query.selection = selection(view, parameters)?;
     query.filter = whole_filter(view, parameters, reading)?;
-    Ok(Queried { query, embeds_user })
+    Ok(TranslatedQuery { query, embeds_user })
 }
 
 /// The parameters that need no translation, and the Ionic API's own names of two of them.
@@ -119,7 +119,7 @@ mod tests {
     use crate::schema::Registry;
     use crate::sort::SortOrder;
 
-    fn queried(name: &str, dialect: Dialect, text: &str) -> Result<Queried> {
+    fn queried(name: &str, dialect: Dialect, text: &str) -> Result<TranslatedQuery> {
         let view = View {
             dialect,
             resource_type: Registry::builtin().resource_type(name).unwrap(),

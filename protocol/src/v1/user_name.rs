@@ -120,7 +120,7 @@ mod tests {
         let mut reading = Reading::new(&rules);
         let body = body.as_object().unwrap().clone();
         let request = new_resource(view, body, &mut reading).unwrap();
-        (request, reading.fired().to_string())
+        (request, reading.used_tolerances().to_string())
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::RequestScope;
 use super::write_context::WriteContext;
-use crate::protocol::bulk::{BulkRequest, Label, plan};
+use crate::protocol::bulk::{BulkRequest, OperationLabel, plan};
 use crate::protocol::error::{Error, ErrorKind, Result};
 use crate::protocol::version::Version;
 use operation::{Effect, perform, take_back};
@@ -38,7 +38,7 @@ const LEFT_TO_ANSWER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Performed {
     /// What its result repeats.
-    pub label: Label,
+    pub label: OperationLabel,
     /// The resource that it is about, as far as that is known: a POST that failed made none, and the
     /// path of an operation may lead nowhere.
     pub subject: Option<Subject>,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::operation::{Effect, subject_of};
 use super::{Performed, RequestScope, Subject};
-use crate::protocol::bulk::{self, BulkOperation, BulkPlan, Label};
+use crate::protocol::bulk::{self, BulkOperation, BulkPlan, OperationLabel};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::version::Version;
 
@@ -40,7 +40,7 @@ struct State {
 pub(super) struct Progress<'s> {
     scope: &'s RequestScope,
     /// By position in the request.
-    operations: Vec<(Label, State)>,
+    operations: Vec<(OperationLabel, State)>,
     steps: Vec<Step>,
     /// The ids of resources by the names that the client gave them.
     ids: HashMap<String, String>,

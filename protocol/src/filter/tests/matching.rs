@@ -376,7 +376,7 @@ fn tolerances_read_what_providers_send() {
         let filter = Filter::parse(text, &mut reading).unwrap();
         let bound = filter.bind(resource_type("User"), &mut reading).unwrap();
         assert!(bound.matches(barbara.as_object().unwrap()), "{text}");
-        assert!(reading.fired().contains(tolerance), "{text}");
+        assert!(reading.used_tolerances().contains(tolerance), "{text}");
         assert!(bind(text, Profile::Strict, resource_type("User")).is_err());
     };
     check(r#"active eq "True""#, Tolerance::StringBooleans);

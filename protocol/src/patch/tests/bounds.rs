@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::resource::{MAX_BYTES, MAX_ELEMENTS};
-use crate::work::{MAX_STEPS, Work};
+use crate::work::{MAX_STEPS, WorkBudget};
 
 /// A user with this many phone numbers.
 fn with_phones(count: usize) -> Case {
@@ -20,7 +20,7 @@ fn with_phones(count: usize) -> Case {
 impl Case {
     /// The steps that operations take, or why they are refused.
     fn steps(&self, operations: &Value) -> Result<u64> {
-        let work = Work::default();
+        let work = WorkBudget::default();
         let mut reading = Reading::within(&self.rules, work.clone());
         let body = json!({"schemas": [PATCH_OP], "Operations": operations});
         let request = PatchRequest::parse(&object(body), &mut reading)?;

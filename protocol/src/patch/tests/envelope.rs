@@ -95,7 +95,7 @@ fn names_operations_and_extra_members_are_read_as_clients_write_them() {
     let request = PatchRequest::parse(&object(body), &mut reading).unwrap();
     assert_eq!(request.operations.len(), 1);
     assert_eq!(
-        reading.fired().to_string(),
+        reading.used_tolerances().to_string(),
         "operationCase,missingMessageUrn"
     );
 }

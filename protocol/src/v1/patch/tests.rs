@@ -86,7 +86,7 @@ fn a_change_of_the_ionic_api_does_not_clear_a_name_that_it_need_not_know() {
         };
         (
             message.unwrap()["Operations"].clone(),
-            reading.fired().to_string(),
+            reading.used_tolerances().to_string(),
         )
     };
     let title = json!({"op": "replace", "path": "title", "value": "T"});
