@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
-/// The rooms, and for each the rooms that it may import. All may import `protocol`, which is a crate of
-/// its own and cannot import any of them.
+/// The rooms, and the rooms that each may import. All may import `protocol`, which is a crate of its
+/// own and cannot import any of them.
 const ARROWS: [(&str, &[&str]); 15] = [
     (
         "bin",
