@@ -8,7 +8,6 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::job;
 use super::look::Pair;
 use super::set::{MemberSet, is_filled_before};
 use crate::identity::Cause;
@@ -17,12 +16,12 @@ use crate::store::error::StoreError;
 use crate::store::items::{self, MemberItem};
 use crate::store::journal::{Journal, Lease, NewEntry};
 use crate::store::key_range::EVERY_KEY;
-use crate::store::stored::{GroupState, Stored};
+use crate::store::stored::{self, GroupState, Stored};
 use crate::store::table::Table;
 use crate::store::table::query::{ProjectedAttributes, Query, Window};
 
 /// The name of the work in the journal.
-pub(super) const NAME: &str = "Announce";
+const NAME: &str = "Announce";
 
 /// A larger set that was replaced is not compared with the new one. Those of its members who are not in
 /// the new set become known when the finisher removes their items.
@@ -51,6 +50,13 @@ pub struct Announcement {
     /// How many processes have begun this part.
     #[serde(default)]
     pub attempts: u32,
+}
+
+/// The text of an entry of the journal with an announcement.
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(rename = "Announce")]
+    announcement: Announcement,
 }
 
 /// Some members of a set, and what is left to announce after them.
@@ -221,7 +227,9 @@ impl<'t> Announcements<'t> {
         let Some(taken) = self.journal.take_over(entry, *lease_until).await? else {
             return Ok(None);
         };
-        let announcement = job::announcement(&taken.text)?;
+        let entry = serde_json::from_str(&taken.text);
+        // What serde says may quote the text, and the text names members.
+        let Entry { announcement } = entry.map_err(|_| stored::malformed("work"))?;
         let mut held = HeldAnnouncement {
             table: taken.leased(self.table),
             lease_until: taken.lease_until,

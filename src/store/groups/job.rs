@@ -11,7 +11,6 @@ use super::sweep_set::{self, SweepSetJob};
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
 use crate::store::journal::{Job, Lease, Stage};
-use crate::store::stored;
 use crate::store::table::Table;
 
 /// The work of one journal entry. The serialized names are part of the stored form.
@@ -39,18 +38,6 @@ pub(in crate::store) fn parse(text: &str) -> Option<Box<dyn Job>> {
     let job: GroupJob = serde_json::from_str(text).ok()?;
     let is_newer = matches!(&job, GroupJob::ReplaceSet(job) if job.is_newer());
     (!is_newer).then(|| Box::new(job) as Box<dyn Job>)
-}
-
-/// Reads the text of an entry that holds an announcement.
-///
-/// # Errors
-/// `Backend` if it holds something else.
-pub(super) fn announcement(text: &str) -> Result<Announcement, StoreError> {
-    match serde_json::from_str(text) {
-        Ok(GroupJob::Announce(announcement)) => Ok(announcement),
-        // What serde says may quote the text, and that names members.
-        _ => Err(stored::malformed("work")),
-    }
 }
 
 impl Job for GroupJob {
