@@ -1,15 +1,44 @@
 //! Appends to a feed: reads the tail, makes the events, and puts the next page behind the newest one.
+//!
+//! A page is put on the condition that no page has its key. If there is one, or no answer comes, the append
+//! starts again from the tail: its own page may be there by now, then its records are known and give no
+//! second event. The events are made again too, since what was read for them may have changed.
 
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::event::NewEvent;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::brake::{BrakeRules, Tally};
+use super::event::{EventBody, EventType, NewEvent, time_text};
+use super::page;
+use super::tail::{FeedEnd, Memory, PageSummary};
 use crate::clock::Clock;
-use crate::identity::TenantId;
-use crate::protocol::error::Result;
-use crate::provider::Tenants;
-use crate::store::{Store, TenantStore};
+use crate::identity::{Cause, CauseKind, TenantId};
+use crate::protocol::error::{Error, Result};
+use crate::protocol::profile::Switches;
+use crate::provider::{Tenant, Tenants};
+use crate::store::{
+    Backoff, Epoch, FeedHead, FeedPage, FeedState, Meter, PageKey, Store, StoreError, StreamGap,
+    TenantStore,
+};
+
+/// How long one append may take, with all its attempts: well below the time that a function may run.
+const BUDGET: Duration = Duration::from_secs(40);
+/// How long one attempt may take. What is not answered by then counts as lost.
+const ATTEMPT_BUDGET: Duration = Duration::from_secs(10);
+/// How often an append starts again from the tail. Of several processes that append to one feed, one is
+/// done with each page.
+const MAX_ATTEMPTS: usize = 50;
+
+/// The name of the type whose resources the brake counts.
+const USER: &str = "User";
+
+/// The number of seconds in a day.
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// What appends to the feeds of a table. One serves a whole process, because it remembers the newest pages
 /// that it has read or put.
@@ -17,6 +46,88 @@ pub struct Appender<'a> {
     store: &'a Store,
     tenants: &'a Tenants,
     clock: Arc<dyn Clock>,
+    memory: Memory,
+}
+
+/// Where the events of an append come from. They are made anew for each attempt, because whatever was read
+/// for an attempt that was refused does not count any more.
+pub trait Source: Send + Sync {
+    /// The ids of the records that it makes events of. Those that are in the feed already give none.
+    fn ids(&self) -> Vec<&str>;
+
+    /// When the oldest of those records was made, in milliseconds since the Unix epoch; `None` if there
+    /// are no records.
+    fn oldest(&self) -> Option<u64>;
+
+    /// The events, in order, for an attempt that has read this tail.
+    fn events(&self, tail: &Tail<'_>) -> impl Future<Output = Result<Vec<NewEvent>>> + Send;
+
+    /// The stack's last gap, if the source knows it. A feed that has not reported it does so first.
+    fn gap(&self) -> Option<StreamGap> {
+        None
+    }
+
+    /// The label of the stream that the records come from, if they say it. A later one than that of the
+    /// feed begins a new epoch: the table was restored, and the feed may go on from an earlier moment.
+    fn stream(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether it begins a feed where there is none.
+    fn begins_feed(&self) -> bool {
+        true
+    }
+}
+
+/// The end of a feed, as an attempt to append has read it.
+pub struct Tail<'t> {
+    /// The tenant's part of the table, for as long as the attempt may take.
+    pub store: &'t TenantStore,
+    /// The tenant.
+    pub tenant: &'t Tenant,
+    /// When the tenant was created, in milliseconds since the Unix epoch; 0 if that is not known.
+    pub since: u64,
+    /// When the newest page expires, in seconds since the Unix epoch; `None` if there is no page.
+    pub expires: Option<u64>,
+    known: &'t HashSet<String>,
+}
+
+/// What an append came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// Every event is in the feed; how many events the last attempt has put there.
+    Events(usize),
+    /// The tenant is deleted, or has no feed and the source begins none. Nothing was appended.
+    NoFeed,
+}
+
+/// What the next page of a feed begins with.
+struct Next {
+    epoch: Epoch,
+    /// Of the page before it: the number of its last event, its time, and when it expires.
+    last: u64,
+    time: u64,
+    expires: u64,
+    /// The number of the last gap that the feed has reported with the next page.
+    gap: u64,
+    tally: Tally,
+    /// The tripping of the brake up to which holds are released.
+    released: Option<u64>,
+}
+
+/// What an attempt came to that did not fail.
+enum Attempt {
+    Done(Appended),
+    /// Another process was first, or there was no answer.
+    Again,
+}
+
+impl Tail<'_> {
+    /// Whether the event with this id is in the feed.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        self.known.contains(id)
+    }
 }
 
 impl<'a> Appender<'a> {
@@ -27,16 +138,181 @@ impl<'a> Appender<'a> {
             store,
             tenants,
             clock,
+            memory: Memory::default(),
         }
     }
 
-    /// Appends the events of a source to a tenant's feed.
+    /// Appends the events of a source to a tenant's feed. A single event takes one read of the tail and one
+    /// write unit for each KB of its page.
     ///
     /// # Errors
-    /// `Unavailable` after too many attempts that other appends came in front of.
+    /// `Unavailable` if the table is out of reach, or other processes were in front of every attempt.
+    /// Some of the events may be in the feed then.
     pub async fn append(&self, tenant: &TenantId, source: &impl Source) -> Result<Appended> {
-        let _ = (tenant, source);
-        Ok(Appended::Deleted)
+        let end = Instant::now() + BUDGET;
+        let mut backoff = Backoff::default();
+        for _ in 0..MAX_ATTEMPTS {
+            let budget = ATTEMPT_BUDGET.min(end.saturating_duration_since(Instant::now()));
+            let store = self.store_for(tenant, budget);
+            if let Attempt::Done(appended) = self.attempt(tenant, &store, source).await? {
+                return Ok(appended);
+            }
+            let rest = end.saturating_duration_since(Instant::now());
+            self.store_for(tenant, rest).pause(&mut backoff).await?;
+        }
+        Err(Error::unavailable(
+            "Others appended to the feed in front of every attempt",
+        ))
+    }
+
+    async fn attempt(
+        &self,
+        id: &TenantId,
+        store: &TenantStore,
+        source: &impl Source,
+    ) -> Result<Attempt> {
+        let ids = source.ids();
+        let end = self.memory.read(id, store, &ids, source.oldest()).await?;
+        let Some(head) = &end.head else {
+            if !source.begins_feed() {
+                return Ok(Attempt::Done(Appended::NoFeed));
+            }
+            let head = self.new_head(source.stream());
+            return again(store.feed().put_head(None, &head).await);
+        };
+        if head.state == FeedState::Deleted {
+            return Ok(Attempt::Done(Appended::NoFeed));
+        }
+        if let Some(next) = self.next_head(head, source.stream()) {
+            return again(store.feed().put_head(Some(head), &next).await);
+        }
+        let tenant = self.tenants.get(id, store).await?;
+        let tail = Tail {
+            store,
+            tenant: &tenant,
+            since: head.since,
+            expires: end.newest.as_ref().map(|page| page.expires),
+            known: &end.known,
+        };
+        let mut events = source.events(&tail).await?;
+        if events.is_empty() {
+            return Ok(Attempt::Done(Appended::Events(0)));
+        }
+        if let Some(first) = self.first_event(head, &end, source.gap()) {
+            events.insert(0, first);
+        }
+        let newest = end.newest.as_deref();
+        let next = Next {
+            epoch: head.epoch.clone(),
+            last: newest.map_or(0, |page| page.last),
+            time: newest.map_or(0, |page| page.time),
+            expires: newest.map_or(0, |page| page.expires),
+            gap: source
+                .gap()
+                .map_or(0, |gap| gap.number)
+                .max(newest.map_or(0, |page| page.gap)),
+            tally: tally_before(&tail, head, newest).await?,
+            released: head.released,
+        };
+        self.put_pages(&tail, next, &events).await
+    }
+
+    /// Puts events behind the newest page, as many pages as they take.
+    async fn put_pages(
+        &self,
+        tail: &Tail<'_>,
+        mut next: Next,
+        events: &[NewEvent],
+    ) -> Result<Attempt> {
+        let mut rest = events;
+        while !rest.is_empty() {
+            let page = next.page(&mut rest, &tail.tenant.rules.switches, self.now())?;
+            match tail.store.feed().append(&page).await {
+                Ok(true) => {}
+                // Another process has put a page with this key, or an attempt whose answer was lost has.
+                // No answer at all may mean that the page is there. The tail will tell.
+                Ok(false) | Err(StoreError::Unavailable(_)) => return Ok(Attempt::Again),
+                Err(error) => return Err(error.into()),
+            }
+            // Only after the answer: a page that is not there must not count as one that has the records.
+            let summary = Arc::new(PageSummary::of(&page));
+            self.memory.add(&tail.tenant.id, &summary);
+        }
+        Ok(Attempt::Done(Appended::Events(events.len())))
+    }
+
+    /// What a page begins with that is the first one of its epoch, or behind a gap.
+    fn first_event(
+        &self,
+        head: &FeedHead,
+        end: &FeedEnd,
+        gap: Option<StreamGap>,
+    ) -> Option<NewEvent> {
+        let event = |id, event_type, detail: Value| {
+            let mut body = EventBody::new(EventType::named(event_type), self.now());
+            body.detail = detail.as_object().map_or_else(Map::new, Map::clone);
+            Some(NewEvent {
+                id,
+                body,
+                access: None,
+            })
+        };
+        let Some(newest) = &end.newest else {
+            let id = format!("started-{}", head.epoch.as_str());
+            let detail = json!({"complete": head.is_complete});
+            return event(id, EventType::FEED_STARTED, detail);
+        };
+        let gap = gap.filter(|gap| gap.number > newest.gap)?;
+        let id = format!("gap-{}", gap.number);
+        let detail = json!({"since": time_text(gap.since)});
+        event(id, EventType::FEED_GAP, detail)
+    }
+
+    /// The head of a feed that begins now. Nothing says that it has every change of its tenant, nor when the
+    /// tenant was created.
+    fn new_head(&self, stream: Option<&str>) -> FeedHead {
+        FeedHead {
+            state: FeedState::Live,
+            generation: 1,
+            since: 0,
+            epoch: Epoch::after(None, self.now()),
+            is_complete: false,
+            stream: stream.map(str::to_owned),
+            released: None,
+        }
+    }
+
+    /// The head that a feed has to have before records of this stream are appended, if it is another one.
+    fn next_head(&self, head: &FeedHead, stream: Option<&str>) -> Option<FeedHead> {
+        let stream = stream?;
+        let next = match head.stream.as_deref() {
+            // The feed has no record yet: the tenant was created before this stream brought one.
+            None => head.clone(),
+            Some(known) if stream > known => FeedHead {
+                epoch: Epoch::after(Some(&head.epoch), self.now()),
+                is_complete: false,
+                released: None,
+                ..head.clone()
+            },
+            // Late records of a stream that was replaced tell nothing new of the order.
+            Some(_) => return None,
+        };
+        Some(FeedHead {
+            stream: Some(stream.to_owned()),
+            ..next
+        })
+    }
+
+    /// The tenant's part of the table, for as long as one attempt may take.
+    pub(super) fn store_for_attempt(&self, tenant: &TenantId) -> TenantStore {
+        self.store_for(tenant, ATTEMPT_BUDGET)
+    }
+
+    fn store_for(&self, tenant: &TenantId, budget: Duration) -> TenantStore {
+        // The feed writes nothing that keeps a cause.
+        let cause = Cause::without_credential(CauseKind::Service);
+        self.store
+            .for_tenant(tenant, cause, Meter::default(), budget)
     }
 
     /// The table.
@@ -55,41 +331,65 @@ impl<'a> Appender<'a> {
     }
 }
 
-/// The end of a feed, as an attempt to append has read it.
-pub struct Tail<'t> {
-    /// The tenant's part of the table, for as long as the attempt may take.
-    pub store: &'t TenantStore,
-    /// Which of the ids that were asked for are those of events in the feed.
-    known: HashSet<&'t str>,
+impl Next {
+    /// Makes the next page of the first events of `rest`, as many as fit, takes them off, and goes on behind
+    /// it. `now` is in milliseconds since the Unix epoch.
+    fn page(&mut self, rest: &mut &[NewEvent], switches: &Switches, now: u64) -> Result<FeedPage> {
+        let first = self.last + 1;
+        let mut packed = page::pack_first(rest)?;
+        let (events, after) = rest.split_at(packed.ids.len());
+        let rules = BrakeRules::new(switches, now);
+        let (tally, report) = self.tally.with_page(first, events, &rules, self.released);
+        if let Some(report) = report {
+            packed = page::pack(std::iter::once(&report).chain(events))?;
+        }
+        *rest = after;
+        self.tally = tally;
+        self.last += packed.ids.len() as u64;
+        // Neither goes back, whatever the clock and the tenant's switches do: readers and appends rely on
+        // the order.
+        self.time = self.time.max(now);
+        let days = u64::from(switches.event_days);
+        self.expires = self.expires.max(self.time / 1000 + days * DAY_SECONDS);
+        Ok(FeedPage {
+            key: PageKey {
+                epoch: self.epoch.clone(),
+                first,
+            },
+            last: self.last,
+            time: self.time,
+            ids: packed.ids,
+            events: packed.events,
+            gap: self.gap,
+            tally: self.tally.to_text(),
+            expires: self.expires,
+            rewritten: 0,
+        })
+    }
 }
 
-/// Where the events of an append come from. They are made anew for each attempt, because whatever was read
-/// for an attempt that was refused does not count any more.
-pub trait Source: Send + Sync {
-    /// The ids of the records that it makes events of. Those that are in the feed already give none.
-    fn ids(&self) -> Vec<&str>;
-
-    /// When the oldest of those records was made, in milliseconds since the Unix epoch; `None` if there
-    /// are no records.
-    fn oldest(&self) -> Option<u64>;
-
-    /// The events, in order, for an attempt that has read this tail.
-    fn events(&self, tail: &Tail<'_>) -> impl Future<Output = Result<Vec<NewEvent>>> + Send;
+/// What the brake has counted before the next page. A feed that began after its tenant takes every user for
+/// an active one.
+async fn tally_before(
+    tail: &Tail<'_>,
+    head: &FeedHead,
+    newest: Option<&PageSummary>,
+) -> Result<Tally> {
+    if let Some(newest) = newest {
+        return Tally::parse(&newest.tally);
+    }
+    let users = tail.tenant.registry.resource_type(USER);
+    let users = match users.filter(|_| !head.is_complete) {
+        Some(users) => tail.store.resources().total(users).await?,
+        None => 0,
+    };
+    Ok(Tally::starting_with(users))
 }
 
-/// What an append came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Appended {
-    /// Every event is in the feed; how many of them this append has put there.
-    Events(usize),
-    /// The tenant is deleted, and nothing was appended.
-    Deleted,
-}
-
-impl Tail<'_> {
-    /// Whether the event with this id is in the feed.
-    #[must_use]
-    pub fn has(&self, id: &str) -> bool {
-        self.known.contains(id)
+/// Whatever became of a write of the head, the tail tells how to go on.
+fn again(written: std::result::Result<bool, StoreError>) -> Result<Attempt> {
+    match written {
+        Ok(_) | Err(StoreError::Unavailable(_)) => Ok(Attempt::Again),
+        Err(error) => Err(error.into()),
     }
 }

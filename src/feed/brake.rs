@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "worker")]
 use serde_json::json;
 
 #[cfg(feature = "worker")]
@@ -155,14 +156,24 @@ impl Tally {
         (tally, report)
     }
 
-    /// The tally of the newest page of a feed; that of a feed without pages counts nothing.
+    /// Reads the tally of a page.
     ///
     /// # Errors
     /// `Internal` for a page that this code did not write.
-    pub fn of(newest: Option<&FeedPage>) -> Result<Self> {
-        newest.map_or(Ok(Self::default()), |page| {
-            serde_json::from_str(&page.tally).map_err(Error::internal)
-        })
+    pub fn parse(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(Error::internal)
+    }
+
+    /// The tally as a page has it.
+    #[cfg(feature = "worker")]
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The tally of the newest page of a feed; that of a feed without pages counts nothing.
+    fn of(newest: Option<&FeedPage>) -> Result<Self> {
+        newest.map_or(Ok(Self::default()), |page| Self::parse(&page.tally))
     }
 
     /// Counts a change.
@@ -183,6 +194,7 @@ impl Tally {
     }
 
     /// Whether the brake trips with the page that begins with this number.
+    #[cfg(feature = "worker")]
     fn trip(&mut self, first: u64, rules: &BrakeRules, released: Option<u64>) -> bool {
         let (leavers, limit) = (self.leavers(), self.limit());
         if self.is_in_wave {

@@ -206,6 +206,23 @@ impl EventBody {
             cause: None,
         }
     }
+
+    /// Takes out every value of an attribute, and leaves the names of those that have changed.
+    #[cfg(feature = "worker")]
+    pub(super) fn forget_values(&mut self) {
+        for changed in self.changes.iter_mut().flat_map(BTreeMap::values_mut) {
+            *changed = Changed::default();
+        }
+        if let Some(resource) = &mut self.resource {
+            resource.external_id = None;
+        }
+    }
+
+    /// The length of its JSON text in a page, in bytes.
+    #[cfg(feature = "worker")]
+    pub(super) fn json_bytes(&self) -> usize {
+        serde_json::to_string(self).map_or(usize::MAX, |text| text.len())
+    }
 }
 
 impl Event {
@@ -246,7 +263,7 @@ impl Event {
 }
 
 /// A time in milliseconds since the Unix epoch as text.
-fn time_text(millis: u64) -> String {
+pub(super) fn time_text(millis: u64) -> String {
     let millis = i64::try_from(millis).unwrap_or(i64::MAX);
     let time = DateTime::from_unix_milliseconds(millis);
     time.map_or_else(String::new, |time| time.to_string())

@@ -26,6 +26,8 @@ pub mod record;
 mod resource_events;
 #[cfg(feature = "worker")]
 pub mod stream;
+#[cfg(feature = "worker")]
+mod tail;
 mod wanted;
 
 pub use event::{

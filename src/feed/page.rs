@@ -1,11 +1,17 @@
 //! Pages: events packed together, as many as fit an item.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
+#[cfg(feature = "worker")]
+use std::io::Write as _;
 
+#[cfg(feature = "worker")]
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
+#[cfg(feature = "worker")]
 use flate2::write::DeflateEncoder;
 
+#[cfg(feature = "worker")]
+use super::event::NewEvent;
 use super::event::{Event, EventBody};
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
@@ -13,18 +19,102 @@ use crate::store::FeedPage;
 
 /// The largest JSON text of a page's events, in bytes. A page that is longer when it is unpacked was not
 /// written by this code.
-pub(super) const MAX_JSON_BYTES: u64 = 1_000_000;
+const MAX_JSON_BYTES: usize = 1_000_000;
+/// A page is filled with events up to this length of their JSON texts, in bytes. What is left is for an
+/// event that the brake adds.
+#[cfg(feature = "worker")]
+const MAX_FILLED_BYTES: usize = 950_000;
+/// The most events of a page.
+#[cfg(feature = "worker")]
+const MAX_EVENTS: usize = 1_000;
+/// The largest page, in bytes; DynamoDB takes 400 KB.
+#[cfg(feature = "worker")]
+const MAX_PAGE_BYTES: usize = 300_000;
+/// What a page takes besides its events and their ids: the key, and the names and values of the other
+/// attributes, and an event that the brake adds.
+#[cfg(feature = "worker")]
+const OTHER_BYTES: usize = 4_000;
+/// The longest JSON text of one event, in bytes. An event that would be longer has no values.
+#[cfg(feature = "worker")]
+pub(super) const MAX_EVENT_BYTES: usize = 200_000;
 
-/// The events as a page holds them.
+/// The events of one page.
+#[cfg(feature = "worker")]
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Packed {
+    /// The ids of the events, in order.
+    pub(super) ids: Vec<String>,
+    /// What the events say, compressed.
+    pub(super) events: Vec<u8>,
+}
+
+/// Packs the first of these events, as many as fit a page and at least one.
+///
+/// # Errors
+/// `Internal` for an event that alone does not fit, which none of at most [`MAX_EVENT_BYTES`] is.
+#[cfg(feature = "worker")]
+pub(super) fn pack_first(events: &[NewEvent]) -> Result<Packed> {
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    for event in events.iter().take(MAX_EVENTS) {
+        let text = serde_json::to_string(&event.body).map_err(Error::internal)?;
+        bytes += text.len();
+        if bytes > MAX_FILLED_BYTES && !texts.is_empty() {
+            break;
+        }
+        texts.push(text);
+    }
+    loop {
+        let ids = events[..texts.len()].iter().map(|event| event.id.clone());
+        let packed = Packed {
+            ids: ids.collect(),
+            events: compress(&texts)?,
+        };
+        if packed.bytes() <= MAX_PAGE_BYTES {
+            return Ok(packed);
+        }
+        if texts.len() <= 1 {
+            return Err(Error::internal("an event does not fit a page"));
+        }
+        // Such text hardly compresses. A part of it fits.
+        texts.truncate(texts.len() / 2);
+    }
+}
+
+/// Packs events of which is known that they fit a page.
 ///
 /// # Errors
 /// `Internal`, which no event leads to.
 #[cfg(feature = "worker")]
-pub(super) fn pack(events: &[&EventBody]) -> Result<Vec<u8>> {
-    let json = serde_json::to_vec(events).map_err(Error::internal)?;
+pub(super) fn pack<'e>(events: impl Iterator<Item = &'e NewEvent> + Clone) -> Result<Packed> {
+    let texts = events
+        .clone()
+        .map(|event| serde_json::to_string(&event.body));
+    let texts = texts.collect::<std::result::Result<Vec<_>, _>>();
+    Ok(Packed {
+        ids: events.map(|event| event.id.clone()).collect(),
+        events: compress(&texts.map_err(Error::internal)?)?,
+    })
+}
+
+/// The form in which a page holds the JSON texts of its events.
+#[cfg(feature = "worker")]
+pub(super) fn compress(texts: &[String]) -> Result<Vec<u8>> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&json).map_err(Error::internal)?;
+    let json = format!("[{}]", texts.join(","));
+    encoder
+        .write_all(json.as_bytes())
+        .map_err(Error::internal)?;
     encoder.finish().map_err(Error::internal)
+}
+
+#[cfg(feature = "worker")]
+impl Packed {
+    /// What a page of it takes, in bytes and rather too many.
+    fn bytes(&self) -> usize {
+        // An element of a list takes a byte more than its text.
+        let ids = self.ids.iter().map(|id| id.len() + 1);
+        self.events.len() + ids.sum::<usize>() + OTHER_BYTES
+    }
 }
 
 /// The events of a page.
@@ -34,7 +124,7 @@ pub(super) fn pack(events: &[&EventBody]) -> Result<Vec<u8>> {
 pub(super) fn unpack(tenant: &TenantId, page: &FeedPage) -> Result<Vec<Event>> {
     let mut json = Vec::new();
     let decoder = DeflateDecoder::new(page.events.as_slice());
-    let mut bounded = decoder.take(MAX_JSON_BYTES + 1);
+    let mut bounded = decoder.take(MAX_JSON_BYTES as u64 + 1);
     bounded.read_to_end(&mut json).map_err(Error::internal)?;
     // Cut text is no JSON, so a page that is too long is refused here.
     let bodies: Vec<EventBody> = serde_json::from_slice(&json).map_err(Error::internal)?;

@@ -7,7 +7,7 @@ use crate::identity::TenantId;
 use crate::store::ItemChange;
 
 /// One change of one item, as the stream brings it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// The record's id, which no other record of the stream has.
     pub id: String,

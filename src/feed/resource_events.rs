@@ -1,1 +1,240 @@
 //! The event of a resource's record.
+//!
+//! | the record says | the event |
+//! |---|---|
+//! | the item is new | `created` |
+//! | the body has changed | the most specific of `deactivated`, `activated`, `renamed`, `updated` |
+//! | only `v` has gone up: a password | `updated`, without changes |
+//! | neither has changed: bookkeeping | none |
+//! | it is a tombstone now | `deleted`, with the last state |
+//! | the item of a tombstone is gone | none |
+//! | an item is gone that was no tombstone | `deleted`: earlier versions of the service removed it at once |
+//!
+//! No event has a value that no client may read, or whose attribute the tenant's schemas do not have.
+
+use serde_json::{Map, Value};
+
+use super::brake::Access;
+use super::event::{Changed, Changes, EventBody, EventType, NewEvent, Subject, Verb};
+use super::page::MAX_EVENT_BYTES;
+use super::record::Record;
+use crate::protocol::profile::EventValues;
+use crate::protocol::schema::{Attribute, Mutability, Registry, ResourceType, Returned};
+use crate::store::{ResourceChange, ResourceImage};
+
+/// The attributes that name a resource, for people. The first one that a type has is its naming attribute.
+const NAMING: [&str; 2] = ["userName", "displayName"];
+/// The attribute that says whether a resource is in use.
+const ACTIVE: &str = "active";
+
+/// The name of the type whose resources the brake counts.
+const USER: &str = "User";
+
+/// The event of a change of a resource; `None` if there is nothing to tell.
+pub(super) fn event(
+    record: &Record,
+    change: &ResourceChange,
+    types: &Registry,
+    values: EventValues,
+) -> Option<NewEvent> {
+    let (before, after) = (living(&change.before), living(&change.after));
+    if change.before.is_some() && before.is_none() {
+        // It was told when the tombstone came.
+        return None;
+    }
+    let resource_type = types.resource_type(&change.type_name).map(AsRef::as_ref);
+    let revision = |image: &ResourceImage| image.stored.revision;
+    let (verb, version, cause) = match (before, after) {
+        (None, None) => return None,
+        (None, Some(after)) => (Verb::Created, revision(after), &after.cause),
+        (Some(before), Some(after)) => {
+            let is_same = before.body == after.body;
+            if is_same && revision(after) <= revision(before) {
+                return None;
+            }
+            let verb = verb(before, after, resource_type);
+            (verb, revision(after), &after.cause)
+        }
+        (Some(before), None) => {
+            let tombstone = change.after.as_ref();
+            // Earlier versions of the service did not count it up.
+            let version = tombstone.map_or(0, revision).max(revision(before) + 1);
+            let cause = tombstone.map_or(&None, |tombstone| &tombstone.cause);
+            (Verb::Deleted, version, cause)
+        }
+    };
+    let access = match change.type_name == USER {
+        true => Access::between(
+            before.is_some_and(has_access),
+            after.is_some_and(has_access),
+        ),
+        false => None,
+    };
+    let last = after.or(before)?;
+    let external_id = last.body.body().get("externalId").and_then(Value::as_str);
+    let mut body = EventBody {
+        resource: Some(Subject {
+            type_name: change.type_name.clone(),
+            id: change.id.clone(),
+            version: Some(version),
+            external_id: external_id
+                .filter(|_| values == EventValues::All)
+                .map(str::to_owned),
+        }),
+        changes: resource_type.and_then(|found| changes(before, after, found)),
+        cause: cause.clone(),
+        ..EventBody::new(EventType::of(&change.type_name, verb), record.time)
+    };
+    match values {
+        EventValues::Names => body.forget_values(),
+        EventValues::All => shorten(&mut body),
+    }
+    Some(NewEvent {
+        id: record.id.clone(),
+        body,
+        access,
+    })
+}
+
+/// Whether the tenant's schemas have the type of a resource and every attribute of its images.
+pub(super) fn is_known(change: &ResourceChange, types: &Registry) -> bool {
+    let Some(resource_type) = types.resource_type(&change.type_name) else {
+        return false;
+    };
+    let images = change.before.iter().chain(&change.after);
+    let mut members = images.flat_map(|image| image.body.body());
+    members.all(|(name, value)| match resource_type.extension(name) {
+        Some(extension) => {
+            let Value::Object(parts) = value else {
+                return false;
+            };
+            let mut parts = parts.keys();
+            parts.all(|part| extension.schema.attribute(part).is_some())
+        }
+        None => resource_type.attribute(name).is_some(),
+    })
+}
+
+/// The image of a resource that exists.
+fn living(image: &Option<ResourceImage>) -> Option<&ResourceImage> {
+    image.as_ref().filter(|image| !image.is_deleted)
+}
+
+/// Whether a resource is active. One that does not say that it is not is active.
+fn has_access(image: &ResourceImage) -> bool {
+    image.body.body().get(ACTIVE) != Some(&Value::Bool(false))
+}
+
+/// The most specific word for a change of the body.
+fn verb(
+    before: &ResourceImage,
+    after: &ResourceImage,
+    resource_type: Option<&ResourceType>,
+) -> Verb {
+    let has = |name: &str| resource_type.is_some_and(|found| found.attribute(name).is_some());
+    if has(ACTIVE) && has_access(before) != has_access(after) {
+        return match has_access(after) {
+            true => Verb::Activated,
+            false => Verb::Deactivated,
+        };
+    }
+    let naming = NAMING.into_iter().find(|name| has(name));
+    let is_renamed =
+        naming.is_some_and(|name| before.body.body().get(name) != after.body.body().get(name));
+    match is_renamed {
+        true => Verb::Renamed,
+        false => Verb::Updated,
+    }
+}
+
+/// The attributes that differ, as far as clients may read them; `None` if there are none.
+fn changes(
+    before: Option<&ResourceImage>,
+    after: Option<&ResourceImage>,
+    resource_type: &ResourceType,
+) -> Option<Changes> {
+    let before = before.map(|image| readable(image, resource_type));
+    let mut after = after
+        .map(|image| readable(image, resource_type))
+        .unwrap_or_default();
+    let mut changes = Changes::new();
+    for (name, value) in before.unwrap_or_default() {
+        let next = after.remove(&name);
+        if next.as_ref() != Some(&value) {
+            let changed = Changed {
+                before: Some(value),
+                after: next,
+            };
+            changes.insert(name, changed);
+        }
+    }
+    for (name, value) in after {
+        let changed = Changed {
+            before: None,
+            after: Some(value),
+        };
+        changes.insert(name, changed);
+    }
+    (!changes.is_empty()).then_some(changes)
+}
+
+/// The attributes of a body that clients may read, by their full names. The `id` is in the event anyway.
+fn readable(image: &ResourceImage, resource_type: &ResourceType) -> Map<String, Value> {
+    let mut found = Map::new();
+    let mut put = |name: String, value: &Value, attribute: Option<&Attribute>| {
+        if let Some(value) = attribute.and_then(|attribute| readable_value(value, attribute)) {
+            found.insert(name, value);
+        }
+    };
+    for (name, value) in image.body.body() {
+        match (resource_type.extension(name), value) {
+            (Some(extension), Value::Object(parts)) => {
+                let urn = &extension.schema.id;
+                for (part, value) in parts {
+                    let attribute = extension.schema.attribute(part);
+                    put(format!("{urn}:{part}"), value, attribute);
+                }
+            }
+            _ if name == "id" => {}
+            _ => put(name.clone(), value, resource_type.attribute(name)),
+        }
+    }
+    found
+}
+
+/// What clients may read of a value; `None` if it is nothing.
+fn readable_value(value: &Value, attribute: &Attribute) -> Option<Value> {
+    if attribute.returned == Returned::Never || attribute.mutability == Mutability::WriteOnly {
+        return None;
+    }
+    if !attribute.is_complex() {
+        return Some(value.clone());
+    }
+    match value {
+        Value::Array(elements) => {
+            let elements = elements.iter();
+            let readable = elements.filter_map(|element| readable_value(element, attribute));
+            Some(Value::Array(readable.collect()))
+        }
+        Value::Object(parts) => {
+            let readable = parts.iter().filter_map(|(name, value)| {
+                let value = readable_value(value, attribute.sub_attribute(name)?)?;
+                Some((name.clone(), value))
+            });
+            Some(Value::Object(readable.collect()))
+        }
+        // A complex attribute has no other values.
+        _ => None,
+    }
+}
+
+/// Takes the values out of an event that would be too long, and the names if it still is.
+fn shorten(body: &mut EventBody) {
+    if body.json_bytes() > MAX_EVENT_BYTES {
+        body.truncated = true;
+        body.forget_values();
+        if body.json_bytes() > MAX_EVENT_BYTES {
+            body.changes = None;
+        }
+    }
+}

@@ -102,11 +102,33 @@ impl Tenants {
     /// # Errors
     /// `Unavailable` when it has to be read and cannot.
     pub async fn get(&self, id: &TenantId, store: &TenantStore) -> Result<Arc<Tenant>> {
+        self.read(id, store, Freshness::Usual).await
+    }
+
+    /// The tenant, as this process read it no earlier than `since`, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_since(
+        &self,
+        id: &TenantId,
+        store: &TenantStore,
+        since: u64,
+    ) -> Result<Arc<Tenant>> {
+        self.read(id, store, Freshness::Since(since)).await
+    }
+
+    async fn read(
+        &self,
+        id: &TenantId,
+        store: &TenantStore,
+        freshness: Freshness,
+    ) -> Result<Arc<Tenant>> {
         let read = async {
             let config = store.configuration().read().await?;
             Tenant::new(id.clone(), config).map_err(Error::internal)
         };
-        Ok(self.cached.get(id, Freshness::Usual, read).await?)
+        Ok(self.cached.get(id, freshness, read).await?)
     }
 
     /// Forgets a tenant, so that a change of its configuration counts at once in this process.

@@ -8,9 +8,10 @@ use super::journal::JournalRecord;
 use super::keys::{self, StreamKey};
 use super::stored::{self, Stored};
 use crate::identity::{Cause, TenantId};
+use crate::protocol::resource::Resource;
 
 /// A change of an item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ItemChange {
     /// Of a resource.
     Resource(Box<ResourceChange>),
@@ -25,7 +26,7 @@ pub enum ItemChange {
 }
 
 /// A change of a resource's item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ResourceChange {
     /// Whose resource it is.
     pub tenant: TenantId,
@@ -40,10 +41,12 @@ pub struct ResourceChange {
 }
 
 /// A resource's item at one time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ResourceImage {
     /// The resource.
     pub stored: Stored,
+    /// Its body, read.
+    pub body: Resource,
     /// Whether it is a tombstone.
     pub is_deleted: bool,
     /// Who wrote it and why, if the write that made this image said it.
@@ -122,10 +125,13 @@ fn image(image: &serde_dynamo::Item) -> Result<Option<ResourceImage>, ()> {
     }
     let item: stored::Item = image.clone().into();
     let is_deleted = stored::is_deleted(&item);
+    let cause = stored::cause(&item);
+    // What is wrong with the item is not repeated, because it may be a value.
+    let stored = Stored::from_item(item).map_err(drop)?;
     Ok(Some(ResourceImage {
-        cause: stored::cause(&item),
-        // What is wrong with the item is not repeated, because it may be a value.
-        stored: Stored::from_item(item).map_err(drop)?,
+        cause,
+        body: Resource::from_text(&stored.body).map_err(drop)?,
+        stored,
         is_deleted,
     }))
 }

@@ -17,6 +17,7 @@ mod doctor;
 mod exchanges;
 mod fairness;
 mod faults;
+mod feed;
 mod floor;
 mod http;
 mod index_versions;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_lambda_events::dynamodb::EventRecord;
 use aws_sdk_dynamodb::config::Builder;
 use dynoxide::{AttributeValue, Database, ImportOptions, Item};
 use scim_lambda::aws;
@@ -38,6 +39,9 @@ use network::{Network, Plug, execute};
 /// The beginning of every location.
 pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
 
+/// When every world begins, in milliseconds since the Unix epoch.
+const BEGAN_MILLIS: i64 = 1_700_000_000_000;
+
 /// A table, its network and its time.
 pub(crate) struct World {
     network: Arc<Network>,
@@ -62,7 +66,7 @@ struct SimulatedClock {
 impl Clock for SimulatedClock {
     fn now_millis(&self) -> u64 {
         let passed = u64::try_from(self.begin.elapsed().as_millis()).unwrap();
-        1_700_000_000_000 + passed + self.jumped.load(Ordering::SeqCst)
+        BEGAN_MILLIS.unsigned_abs() + passed + self.jumped.load(Ordering::SeqCst)
     }
 }
 
@@ -150,6 +154,42 @@ impl World {
             if start.is_null() {
                 return items;
             }
+        }
+    }
+
+    /// The time of the world.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    /// Every record of the table's stream, the oldest first. All have the time at which the world began,
+    /// because the embedded table takes their times from the clock of the machine.
+    pub(crate) fn records(&self) -> Vec<EventRecord> {
+        let ask = |operation: &str, request: Value| -> Value {
+            let (status, text) = execute(&self.network.table, operation, &request);
+            assert_eq!(status, 200, "{text}");
+            serde_json::from_str(&text).unwrap()
+        };
+        let streams = ask("ListStreams", json!({"TableName": "scim"}));
+        let arn = &streams["Streams"][0]["StreamArn"];
+        let stream = ask("DescribeStream", json!({"StreamArn": arn}));
+        let shard = &stream["StreamDescription"]["Shards"][0]["ShardId"];
+        let from = json!({"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
+        let mut iterator = ask("GetShardIterator", from)["ShardIterator"].take();
+        let mut records = Vec::new();
+        loop {
+            let mut page = ask("GetRecords", json!({"ShardIterator": iterator}));
+            let part = page["Records"].take();
+            let mut part: Vec<EventRecord> = serde_json::from_value(part).unwrap();
+            for record in &mut part {
+                let began = chrono::DateTime::from_timestamp_millis(BEGAN_MILLIS).unwrap();
+                record.change.approximate_creation_date_time = began;
+            }
+            if part.is_empty() {
+                return records;
+            }
+            records.extend(part);
+            iterator = page["NextShardIterator"].take();
         }
     }
 

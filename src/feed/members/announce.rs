@@ -150,7 +150,7 @@ impl<'a> Announcer<'a> {
                 rest: Mutex::new(None),
             };
             // A deleted tenant's feed says no more about its groups.
-            if self.appender.append(tenant, &part).await? == Appended::Deleted {
+            if self.appender.append(tenant, &part).await? == Appended::NoFeed {
                 return Ok(true);
             }
             let rest = part.rest.into_inner();

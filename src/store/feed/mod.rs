@@ -42,7 +42,7 @@ pub struct FeedHead {
     pub state: FeedState,
     /// How often a tenant of this name was created, from 1.
     pub generation: u64,
-    /// When this generation began, in milliseconds since the Unix epoch.
+    /// When this generation began, in milliseconds since the Unix epoch; 0 if that is not known.
     pub since: u64,
     /// The current epoch. Positions of other epochs lead nowhere.
     pub epoch: Epoch,

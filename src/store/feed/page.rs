@@ -59,6 +59,18 @@ impl PageKey {
 }
 
 impl FeedPage {
+    /// The number of its events.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        (self.last + 1).saturating_sub(self.key.first)
+    }
+
+    /// Whether it does not count any more, at this time in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn is_expired(&self, now: u64) -> bool {
+        self.expires * 1000 <= now
+    }
+
     pub(super) fn to_item(&self) -> FeedPageItem {
         FeedPageItem {
             sk: self.key.sort_key(),
