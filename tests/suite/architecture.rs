@@ -50,6 +50,9 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("clock", &[]),
 ];
 
+/// The rooms that are no layers: several layers use them, and the picture of the layers leaves them out.
+const BESIDE: [&str; 6] = ["stack", "embedded", "cache", "aws", "logs", "clock"];
+
 /// The sources of each crate, and the room of the whole crate if it is one room.
 const CRATES: [(&str, Option<&str>); 2] = [("src", None), ("protocol/src", Some("protocol"))];
 
@@ -79,6 +82,30 @@ fn every_arrow_has_an_import() {
     };
     let unused: Vec<_> = drawn.filter(|arrow| !is_used(arrow)).collect();
     assert!(unused.is_empty(), "arrows without an import: {unused:?}");
+}
+
+#[test]
+fn the_picture_shows_every_layer_and_no_arrow_of_its_own() {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let picture = page.split("```").find(|block| block.starts_with("mermaid"));
+    let lines = picture.unwrap().lines();
+    let node = |end: &str| end.trim().split('[').next().unwrap().to_owned();
+    let drawn: BTreeSet<(String, String)> = lines
+        .filter_map(|line| line.split_once("-->"))
+        .map(|(from, to)| (node(from), node(to)))
+        .collect();
+    for (from, to) in &drawn {
+        let rooms = ARROWS.iter().find(|(room, _)| room == from);
+        let allows = |(_, rooms): &(&str, &[&str])| rooms.contains(&to.as_str());
+        assert!(
+            to == "protocol" || rooms.is_some_and(allows),
+            "{from} --> {to}"
+        );
+    }
+    let shown = |room: &str| drawn.iter().any(|(from, to)| from == room || to == room);
+    for (room, _) in ARROWS {
+        assert_ne!(shown(room), BESIDE.contains(&room), "{room}");
+    }
 }
 
 #[test]
