@@ -13,10 +13,11 @@ use std::collections::HashMap;
 
 use super::edit_set::{self, EditSetJob};
 use super::member::{Member, MemberChange, count};
+use super::member_steps::typed;
 use super::member_write::write_members;
 use super::members;
 use super::set::{MemberSet, Removal, may_lose};
-use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, typed, update};
+use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, update};
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
 use crate::store::stored::Stored;

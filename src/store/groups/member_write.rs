@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::member::{Member, MemberChange, count};
+use super::member_steps::{MemberStep, MemberSteps, typed};
 use super::set::{MemberSet, Removal};
-use super::update::exists;
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
 use crate::store::stored::{self, GroupState, Item, random_id};
@@ -55,13 +55,12 @@ struct Left {
     remove: BTreeSet<String>,
 }
 
-/// What a step of the transaction is for.
-enum Part {
+/// A step of the transaction that has a condition, with the member's id.
+enum Conditional {
     Check(String),
-    Addition(String),
+    Add(String),
     Restamp(String),
-    Removal(String),
-    Membership,
+    Remove(String),
 }
 
 /// Makes a change that fits one transaction. An addition of a resource that is a member already, and
@@ -92,7 +91,9 @@ pub(super) async fn write_members(
         };
         let mut is_back = false;
         for Refused { refusal, item } in refused {
-            is_back |= left.refused(refusal, item.as_ref(), set.state(), &mut applied);
+            // A step without a condition is never refused.
+            let Some(step) = refusal else { continue };
+            is_back |= left.refused(step, item.as_ref(), set.state(), &mut applied);
         }
         if !applied.missing.is_empty() {
             return Ok(applied);
@@ -116,26 +117,21 @@ impl Left {
         set: MemberSet<'_>,
         removal: Removal,
         types: &Registry,
-    ) -> Transaction<Part> {
+    ) -> Transaction<Option<Conditional>> {
+        let steps = MemberSteps {
+            add: typed(self.add.values(), types),
+            again: typed(self.again.values(), types),
+            remove: self.remove.iter().map(String::as_str).collect(),
+            removal,
+        };
         let mut transaction = Transaction::default();
-        let new = self.add.values().map(|member| (member, true));
-        let again = self.again.values().map(|member| (member, false));
-        for (member, is_new) in new.chain(again) {
-            let Some(resource_type) = types.resource_type(&member.type_name) else {
-                continue;
-            };
-            let id = &member.id;
-            transaction.push(exists(table, resource_type, id), Part::Check(id.clone()));
-            match is_new {
-                true => transaction.push(set.put(member), Part::Addition(id.clone())),
-                false => transaction.push(set.restamp(id), Part::Restamp(id.clone())),
-            }
-            transaction.push(set.put_membership(id), Part::Membership);
-        }
-        for id in &self.remove {
-            transaction.push(set.delete(id, removal), Part::Removal(id.clone()));
-            transaction.push(set.delete_membership(id), Part::Membership);
-        }
+        steps.push(table, set, &mut transaction, |step| match step {
+            MemberStep::Check(member) => Some(Conditional::Check(member.id.clone())),
+            MemberStep::Add(member) => Some(Conditional::Add(member.id.clone())),
+            MemberStep::Restamp(member) => Some(Conditional::Restamp(member.id.clone())),
+            MemberStep::Remove(id) => Some(Conditional::Remove(id.to_owned())),
+            MemberStep::Membership => None,
+        });
         transaction
     }
 
@@ -143,14 +139,14 @@ impl Left {
     /// found in the set has been removed since.
     fn refused(
         &mut self,
-        part: Part,
+        step: Conditional,
         item: Option<&Item>,
         state: &GroupState,
         applied: &mut Applied,
     ) -> bool {
-        match part {
-            Part::Check(id) => applied.missing.push(id),
-            Part::Addition(id) => {
+        match step {
+            Conditional::Check(id) => applied.missing.push(id),
+            Conditional::Add(id) => {
                 let member = self.add.remove(&id);
                 // A large removal is under way. It removes members whose stamp is from before it
                 // began, so a new stamp keeps this member in the set.
@@ -163,15 +159,14 @@ impl Left {
                     applied.is_owed |= stamp.is_some_and(|stamp| stamp >= state.member_revision);
                 }
             }
-            Part::Restamp(id) => {
+            Conditional::Restamp(id) => {
                 let member = self.again.remove(&id);
                 self.add.extend(member.map(|member| (id, member)));
                 return true;
             }
-            Part::Removal(id) => {
+            Conditional::Remove(id) => {
                 self.remove.remove(&id);
             }
-            Part::Membership => {}
         }
         false
     }

@@ -20,6 +20,7 @@ mod edit_set;
 mod job;
 mod look;
 mod member;
+mod member_steps;
 mod member_write;
 mod members;
 mod memberships;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::edit::edit_one;
 use super::member::{Member, MemberChange, fit_beside};
+use super::member_steps::typed;
 use super::members::Members;
 use super::nesting;
 use super::replace_set::{self, JobBody, ReplaceSetJob, Replaced};
 use super::set::{self, Filling};
-use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, keep_members, typed, update};
+use super::update::{ChangeAttempt, Guard, MemberEffect, MemberItems, keep_members, update};
 use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::error::StoreError;
 use crate::store::index_version::INDEX_VERSION;
@@ -102,7 +103,7 @@ pub(super) async fn replace(
     update(table, attempt, MemberEffect::Flip(fresh), items).await
 }
 
-/// How so many members are written beside so many steps that change index entries.
+/// How this number of members is written, with this number of steps that change index entries.
 fn filling(members: usize, entry_steps: usize) -> Filling {
     match fit_beside(members, 0, entry_steps) {
         true => Filling::WithGroup,

@@ -1,16 +1,17 @@
 //! The update of a group's own item: of its body, and of its attributes about members.
 
 use super::member::Member;
+use super::member_steps::{MemberStep, MemberSteps};
 use super::set::{MemberSet, Removal};
 use super::sweep_set;
-use crate::protocol::schema::{Registry, ResourceType};
+use crate::protocol::schema::ResourceType;
 use crate::store::error::StoreError;
 use crate::store::journal::{self, Note};
 use crate::store::resources::write::{self, Besides, BodyChange, Refusal};
 use crate::store::stored::{GroupState, Stored, n, s, signed};
 use crate::store::table::Table;
 use crate::store::table::transaction::Transaction;
-use crate::store::table::write::{Check, Condition, Update};
+use crate::store::table::write::Update;
 
 /// One attempt to write a change of a group.
 #[derive(Debug, Clone, Copy)]
@@ -66,8 +67,8 @@ pub(super) struct MemberItems<'c> {
     pub(super) set: GroupState,
     /// The members to add, which the set does not have, each with its resource type.
     pub(super) add: Vec<(Member, &'c ResourceType)>,
-    /// Members that the set has. They are stamped again, so that a large removal that is under way
-    /// does not remove them.
+    /// Members that the set has, each with its resource type. They are stamped again, so that a large
+    /// removal that is under way does not remove them.
     pub(super) again: Vec<(Member, &'c ResourceType)>,
     /// The ids of the members to remove, which the set has.
     pub(super) remove: Vec<String>,
@@ -83,18 +84,6 @@ impl ChangeAttempt<'_> {
     pub(super) fn entry_steps(&self) -> usize {
         self.body.map_or(0, |body| body.steps())
     }
-}
-
-/// Members with their resource types.
-pub(super) fn typed(
-    members: impl IntoIterator<Item = Member>,
-    types: &Registry,
-) -> Vec<(Member, &ResourceType)> {
-    let typed = members.into_iter().filter_map(|member| {
-        let resource_type = types.resource_type(&member.type_name)?;
-        Some((member, resource_type.as_ref()))
-    });
-    typed.collect()
 }
 
 /// Changes the body only, if there is a new one.
@@ -273,32 +262,29 @@ impl Besides for Note<'_> {
 
 impl Besides for MemberItems<'_> {
     fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, _: &str) {
+        let steps = MemberSteps {
+            add: borrowed(&self.add),
+            again: borrowed(&self.again),
+            remove: self.remove.iter().map(String::as_str).collect(),
+            removal: Removal::Any,
+        };
         let set = MemberSet::new(table, self.group, &self.set);
-        // Another request has added or removed the member since the members were read.
-        let changed = || Refusal::Is(StoreError::VersionMismatch);
-        for (member, member_type) in &self.add {
-            let check = exists(table, member_type, &member.id);
-            transaction.push(check, Refusal::Is(no_member(member)));
-            transaction.push(set.put(member), changed());
-            transaction.push(set.put_membership(&member.id), Refusal::Never);
-        }
-        for (member, member_type) in &self.again {
-            let check = exists(table, member_type, &member.id);
-            transaction.push(check, Refusal::Is(no_member(member)));
-            transaction.push(set.restamp(&member.id), changed());
-        }
-        for id in &self.remove {
-            transaction.push(set.delete(id, Removal::Any), changed());
-            transaction.push(set.delete_membership(id), Refusal::Never);
-        }
+        steps.push(table, set, transaction, |step| match step {
+            MemberStep::Check(member) => Refusal::Is(no_member(member)),
+            // Another request has added or removed the member since the members were read.
+            MemberStep::Add(_) | MemberStep::Restamp(_) | MemberStep::Remove(_) => {
+                Refusal::Is(StoreError::VersionMismatch)
+            }
+            MemberStep::Membership => Refusal::Never,
+        });
     }
 }
 
-/// Checks that a member exists and is not being deleted. A deletion removes the memberships that it
-/// finds after it has written its tombstone, so no writer may add one afterwards.
-pub(super) fn exists(table: &Table, resource_type: &ResourceType, id: &str) -> Check {
-    let condition = Condition::new("attribute_exists(pk) AND attribute_not_exists(del)");
-    Check::new(table.keys().resources(resource_type).key(id), condition)
+fn borrowed<'m>(typed: &'m [(Member, &'m ResourceType)]) -> Vec<(&'m Member, &'m ResourceType)> {
+    let typed = typed.iter();
+    typed
+        .map(|(member, member_type)| (member, *member_type))
+        .collect()
 }
 
 fn no_member(member: &Member) -> StoreError {
