@@ -3,9 +3,10 @@
 use super::error::StoreError;
 use super::items::{self, MarkItem};
 use super::key_range::KeyRange;
+use super::projected_attributes::ProjectedAttributes;
 use super::stored::{self, Item};
 use super::table::Table;
-use super::table::query::{Order, ProjectedAttributes, Query, Window};
+use super::table::query::{Order, Query, Window};
 use super::table::write::Put;
 
 /// The number of marks that one read brings, because some of the nearest may have expired. They fit

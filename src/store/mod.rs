@@ -24,6 +24,7 @@ mod keys;
 mod load;
 mod marks;
 mod plan;
+mod projected_attributes;
 mod resources;
 mod signatures;
 mod stack;

@@ -13,9 +13,10 @@ mod page;
 use super::error::StoreError;
 use super::items::{self, FeedHeadItem};
 use super::key_range::{EVERY_KEY, KeyRange};
+use super::projected_attributes::ProjectedAttributes;
 use super::stored::{self, Item, n, s};
 use super::table::Table;
-use super::table::query::{Order, ProjectedAttributes, Query, Window};
+use super::table::query::{Order, Query, Window};
 use super::table::write::{Condition, Put, Update};
 
 pub use epoch::Epoch;

@@ -16,9 +16,10 @@ use crate::store::error::StoreError;
 use crate::store::items::{self, MemberItem};
 use crate::store::journal::{Journal, Lease, NewEntry};
 use crate::store::key_range::EVERY_KEY;
+use crate::store::projected_attributes::ProjectedAttributes;
 use crate::store::stored::{self, GroupState, Stored};
 use crate::store::table::Table;
-use crate::store::table::query::{ProjectedAttributes, Query, Window};
+use crate::store::table::query::{Query, Window};
 
 /// The name of the work in the journal.
 const NAME: &str = "Announce";

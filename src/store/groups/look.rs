@@ -9,8 +9,8 @@ use super::set::MemberSet;
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
 use crate::store::keys::ItemKey;
+use crate::store::projected_attributes::ProjectedAttributes;
 use crate::store::stored::{self, GroupState, Item};
-use crate::store::table::query::ProjectedAttributes;
 use crate::store::table::{Table, get};
 
 /// A group and a resource that may be a member of it.

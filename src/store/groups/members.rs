@@ -12,9 +12,10 @@ use crate::store::error::StoreError;
 use crate::store::items::{self, MemberItem};
 use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::{ItemKey, Partition};
+use crate::store::projected_attributes::ProjectedAttributes;
 use crate::store::stored::{self, GroupState, Item, Stored};
 use crate::store::table::allowance::CountLimit;
-use crate::store::table::query::{self, ProjectedAttributes, Query, Window};
+use crate::store::table::query::{self, Query, Window};
 use crate::store::table::{Table, get};
 
 /// The number of items that are read of each partition in addition to twice its share of a page,

@@ -9,9 +9,10 @@ use crate::store::error::StoreError;
 use crate::store::items::{self, MembershipItem};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{self, ItemKey, Partition, SEPARATOR};
+use crate::store::projected_attributes::ProjectedAttributes;
 use crate::store::stored::{self, Item, Stored};
 use crate::store::table::Table;
-use crate::store::table::query::{ProjectedAttributes, Query, Window};
+use crate::store::table::query::{Query, Window};
 
 /// The number of lookups that run at the same time.
 const PARALLEL: usize = 32;

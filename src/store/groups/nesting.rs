@@ -16,9 +16,10 @@ use crate::store::error::StoreError;
 use crate::store::items::{self, NestingItem};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{self, NESTED, SEPARATOR};
+use crate::store::projected_attributes::ProjectedAttributes;
 use crate::store::stored::{self, Item, Stored, yes};
 use crate::store::table::batch::{self, PlainWrite};
-use crate::store::table::query::{ProjectedAttributes, Query};
+use crate::store::table::query::Query;
 use crate::store::table::write::Update;
 use crate::store::table::{Table, get};
 

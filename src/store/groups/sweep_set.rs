@@ -8,10 +8,11 @@ use crate::store::error::StoreError;
 use crate::store::journal::{Lease, NewEntry};
 use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::Partition;
+use crate::store::projected_attributes::ProjectedAttributes;
 use crate::store::stored::{self, GroupState, Item};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
-use crate::store::table::query::{ProjectedAttributes, Query, Window};
+use crate::store::table::query::{Query, Window};
 
 /// The number of partitions that are swept at the same time.
 const PARALLEL: usize = 8;

@@ -14,10 +14,11 @@ use crate::store::error::StoreError;
 use crate::store::items::{self, JournalItem};
 use crate::store::key_range::KeyRange;
 use crate::store::keys::{ItemKey, SEPARATOR, stable_hash};
+use crate::store::projected_attributes::ProjectedAttributes;
 use crate::store::stored::{self, Item, n, random_id, s};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
-use crate::store::table::query::{ProjectedAttributes, Query};
+use crate::store::table::query::Query;
 use crate::store::table::write::{Condition, Delete, Put, Request, Update};
 
 /// How long before the end of its lease a writer makes its last call. It is longer than one call

@@ -8,9 +8,9 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::Table;
 use super::call::{Backoff, passes};
 use super::meter::Account;
-use super::query::ProjectedAttributes;
 use crate::store::error::StoreError;
 use crate::store::keys::ItemKey;
+use crate::store::projected_attributes::ProjectedAttributes;
 use crate::store::stored::Item;
 
 /// The largest number of keys in one BatchGetItem.

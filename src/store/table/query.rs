@@ -12,6 +12,7 @@ use super::meter::{self, Account};
 use crate::store::error::StoreError;
 use crate::store::key_range::{EVERY_KEY, KeyRange};
 use crate::store::keys::Partition;
+use crate::store::projected_attributes::ProjectedAttributes;
 use crate::store::stored::{Item, s};
 
 /// A page of more items than this is long: it may keep the embedded table busy for longer than many
@@ -37,62 +38,6 @@ pub struct Window<'w> {
     pub limit: Option<usize>,
     /// Which way to read.
     pub order: Order,
-}
-
-/// Which attributes a read returns. It costs the same capacity in each case, but attributes that are
-/// not returned need not be sent and decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum ProjectedAttributes {
-    /// All attributes.
-    All,
-    /// The sort key, and whether it is a tombstone.
-    Keys,
-    /// What readers need of a resource: not its password hash, and no attributes that only the table
-    /// needs.
-    Resource,
-    /// The sort key of a claim or an index entry, and the id of its resource.
-    Entry,
-    /// The number of a counter.
-    Number,
-    /// The key, whether it is a tombstone, and the current set of a group.
-    Membership,
-    /// No attributes: the items are only counted.
-    Count,
-}
-
-/// The names of attributes that DynamoDB reserves.
-const RESERVED: [(&str, &str); 3] = [("#set", "set"), ("#inner", "inner"), ("#open", "open")];
-
-impl ProjectedAttributes {
-    pub(super) fn expression(self) -> Option<String> {
-        let names = match self {
-            Self::All | Self::Count => return None,
-            Self::Keys => "sk, del",
-            Self::Resource => {
-                "sk, body, v, ix, created, modified, del, mv, ms, n, about, #set, #inner, #open"
-            }
-            Self::Entry => "sk, id",
-            Self::Number => "n",
-            Self::Membership => "pk, sk, del, n, #set",
-        };
-        Some(names.to_owned())
-    }
-
-    pub(super) fn names(self) -> Option<HashMap<String, String>> {
-        // DynamoDB refuses names that the expression does not use.
-        let names = match self {
-            Self::Resource => &RESERVED[..],
-            Self::Membership => &RESERVED[..1],
-            _ => return None,
-        };
-        let names = names.iter();
-        let names = names.map(|(name, of)| ((*name).to_owned(), (*of).to_owned()));
-        Some(names.collect())
-    }
-
-    fn select(self) -> Option<Select> {
-        (self == Self::Count).then_some(Select::Count)
-    }
 }
 
 /// A read of a range of one partition. Strongly consistent.
@@ -186,7 +131,7 @@ impl<'q> Query<'q> {
                 .set_expression_attribute_values(Some(bound.clone()))
                 .set_exclusive_start_key(start.clone())
                 .set_limit(limit)
-                .set_select(self.shown.select())
+                .set_select(self.shown.is_count().then_some(Select::Count))
                 .set_projection_expression(self.shown.expression())
                 .set_expression_attribute_names(self.shown.names())
                 .scan_index_forward(window.order == Order::Ascending)
