@@ -2,7 +2,7 @@
 
 deny.toml is written for cargo-deny, which the hosted workflow runs; this reads the part of it that needs no
 database of advisories, so that a checkout can be checked without compiling a tool. A part of deny.toml that
-it does not know is an error, so that none is believed to be checked here and is not.
+it does not know is an error, so that no part is believed to be checked although it is not.
 """
 
 import json

@@ -10,7 +10,7 @@ WIDTH = 800
 ROW = 22
 MARGIN = 16
 
-# Dark pages are told by the reader's system, as a page cannot tell an image.
+# Dark or light is what the reader's system says, as a page cannot say it to an image.
 STYLE = """
 text{font:13px system-ui,-apple-system,"Segoe UI",sans-serif;fill:#1f2328}
 .title{font-weight:600;font-size:15px}.small{font-size:12px;fill:#59636e}

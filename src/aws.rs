@@ -1,8 +1,10 @@
 //! The SDK configuration that every AWS client of this process shares.
 //!
-//! It owns region, credentials, endpoints, the HTTP client and its time limits, and must not know
-//! any service. The HTTP client is built once with ring, so that every service client draws on one
-//! connection pool and one TLS stack.
+//! It owns region, credentials, endpoints, the HTTP client and its time limits. The HTTP client is
+//! built once, with ring, so that the clients of all services share one connection pool and one TLS
+//! stack.
+//!
+//! It must not know any service.
 
 use std::env;
 use std::net::IpAddr;
@@ -21,20 +23,21 @@ use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-/// A connection that takes longer than this is not going to be made.
+/// The longest time to make a connection. One that takes longer will not be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// One attempt of one call, the answer read included.
+/// The longest time of one attempt of a call, until its answer is read.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
-/// One call with all its attempts; well inside the 20 seconds that a request may take.
+/// The longest time of one call with all its attempts; well within the 20 seconds that a request may
+/// take.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
-/// The region of an emulator, to which it means nothing.
+/// A region for emulators, which ignore it.
 const MADE_UP_REGION: &str = "us-east-1";
 
-/// Reads region, credentials and endpoints from variables, which is where Lambda puts them.
+/// Reads region, credentials and endpoints from the variables that Lambda sets.
 ///
-/// `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL_SECRETS_MANAGER` redirect one service.
-/// The files, and the services, that an AWS tool asks besides are not there in Lambda. What asks them
-/// is a large part of the SDK's configuration, so a function that starts cold does without it.
+/// `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL_SECRETS_MANAGER` redirect one service. Other
+/// AWS tools also read files and ask services that do not exist in Lambda. The code for that is a
+/// large part of the SDK's configuration, so a function leaves it out to start faster.
 pub async fn in_lambda() -> SdkConfig {
     let is_on = |name: &str| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     SdkConfig::builder()
@@ -57,8 +60,8 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What variables say for one service, or else for every service: `AWS_ENDPOINT_URL_DYNAMODB`, or else
-/// `AWS_ENDPOINT_URL`.
+/// Reads a variable of one service, or otherwise the variable of all services:
+/// `AWS_ENDPOINT_URL_DYNAMODB`, or otherwise `AWS_ENDPOINT_URL`.
 #[derive(Debug)]
 struct ServiceVariables(fn(&str) -> Option<String>);
 
@@ -82,10 +85,10 @@ pub async fn from_environment() -> SdkConfig {
         .await
 }
 
-/// The same with every service at `endpoint`, whatever the environment says of endpoints.
+/// The same with every service at `endpoint`; endpoints in the environment are ignored.
 ///
-/// An emulator on this machine asks for some region and credentials: where neither a profile nor
-/// variables say which, it gets made-up ones.
+/// An emulator on this machine needs some region and some credentials. If neither a profile nor
+/// variables set them, it gets made-up ones.
 pub async fn at(endpoint: &str) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())
@@ -120,18 +123,17 @@ fn made_up_credentials() -> SharedCredentialsProvider {
 
 /// The configuration for an emulator at `endpoint`, such as `http://127.0.0.1:8000`.
 ///
-/// It reads nothing from the environment: what is meant for an emulator must not reach an account
-/// that happens to be configured there. It speaks plain HTTP, which spares a local command the time
-/// and memory that reading the machine's certificates takes.
+/// It reads nothing from the environment, because calls that are meant for an emulator must not
+/// reach an account that is configured there. It uses plain HTTP, so a local command need not spend
+/// time and memory on reading the machine's certificates.
 #[must_use]
 pub fn emulator(endpoint: &str) -> SdkConfig {
     local(endpoint, plain_http_client())
 }
 
-/// The configuration for a service in this process, which answers the requests that `client` is
-/// given.
+/// The configuration for a service in this process, which answers the requests that `client` gets.
 ///
-/// Like that of an [`emulator`], it reads nothing from the environment.
+/// Like the configuration of an [`emulator`], it reads nothing from the environment.
 #[must_use]
 pub fn in_process(client: impl HttpClient + 'static) -> SdkConfig {
     // The name can never be resolved (RFC 2606 §2), so a request that left the process would fail.
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emulator_on_this_machine_is_told_from_other_endpoints() {
+    fn an_emulator_on_this_machine_is_recognised() {
         for url in [
             "http://localhost:8000",
             "http://127.0.0.1:4566/",

@@ -1,9 +1,11 @@
-//! Values that were read from a source, kept by key, so that a request seldom waits for one.
+//! A cache of values that are read from a source, by key, so that requests seldom wait for the
+//! source.
 //!
-//! A value serves for a while and is then read again, by one request at a time: the others wait for
-//! that read. While the source is out of reach the last value may go on serving. How long, and how
-//! many values are kept, is for each use to say ([`Limits`]). What the values are, this module must
-//! not know.
+//! A value is used for some time and is then read again. Only one request at a time reads it, and
+//! other requests wait for that read. While the source is out of reach, the last value may be used
+//! longer. Each user of the cache sets these times and the number of values ([`Limits`]).
+//!
+//! It must not know what the values are.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,42 +15,45 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Clock;
 use crate::protocol::error::Error;
 
-/// How long values serve, how often they are read, and how many are kept.
+/// How long values are used, how often they are read, and how many are kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// What a value is, at the beginning of a sentence in the log.
+    /// The name of a value at the beginning of a sentence, for the log.
     pub(crate) what: &'static str,
-    /// How long a value serves before it is read again, in milliseconds from the beginning of the
-    /// read that brought it.
+    /// How long a value is used before it is read again, in milliseconds since the beginning of its
+    /// read.
     pub(crate) fresh_millis: u64,
-    /// How long a value serves if it cannot be read again, counted in the same way.
+    /// How long a value is used if it cannot be read again, in milliseconds since the beginning of
+    /// its read.
     pub(crate) stale_millis: u64,
-    /// How long after a failed read the source is left alone, in milliseconds.
+    /// How long after a failed read no other read is tried, in milliseconds.
     pub(crate) retry_millis: u64,
-    /// How many early reads of one value ([`Freshness::Since`]) may follow each other at once.
+    /// The number of early reads of one value ([`Freshness::Since`]) that may follow each other
+    /// without a pause.
     pub(crate) early_reads: u64,
-    /// After that many, how far apart early reads of one value are, in milliseconds.
+    /// The pause between further early reads of one value, in milliseconds.
     pub(crate) early_interval_millis: u64,
-    /// How many values are kept; the one that was asked for longest ago makes room.
+    /// The largest number of values. If there is no room for another one, the value that was used
+    /// longest ago is removed.
     pub(crate) max_keys: usize,
 }
 
 /// How recent a value has to be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Freshness {
-    /// As recent as [`Limits::fresh_millis`] says.
+    /// Its read must be no older than [`Limits::fresh_millis`].
     Usual,
-    /// Read no earlier than this, in milliseconds since the Unix epoch, unless there were too many
-    /// early reads already.
+    /// Its read must not have begun before this time, in milliseconds since the Unix epoch. After
+    /// too many early reads an older value is returned nevertheless.
     Since(u64),
 }
 
-/// Why there is no value to serve.
+/// Why there is no value to return.
 #[derive(Debug)]
 pub(crate) enum Unread<E> {
     /// The read failed.
     Failed(E),
-    /// Another read failed less than [`Limits::retry_millis`] ago, so no read was tried.
+    /// A read has failed less than [`Limits::retry_millis`] ago, so no other was tried.
     Resting,
 }
 
@@ -61,14 +66,14 @@ impl From<Unread<Error>> for Error {
     }
 }
 
-/// Values of one kind by key.
+/// A cache of values by key.
 pub(crate) struct Cache<K, V> {
     limits: Limits,
     clock: Arc<dyn Clock>,
     slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
 }
 
-/// What is known of one key.
+/// The value of one key, and its reads.
 struct Slot<V> {
     state: Mutex<State<V>>,
     /// Held while the value is read.
@@ -82,11 +87,12 @@ struct State<V> {
     read_millis: u64,
     /// When the last read failed, unless one has succeeded since.
     failed_millis: Option<u64>,
-    /// Until when the early reads so far are spread out at their interval.
+    /// The time up to which the early reads so far would reach if each took
+    /// [`Limits::early_interval_millis`].
     early_until_millis: u64,
 }
 
-/// What can be said of a value without reading it.
+/// What the cache does about a value that is asked for.
 enum Answer<V> {
     Serve(Arc<V>),
     Refuse,
@@ -102,11 +108,11 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
         }
     }
 
-    /// The value of `key`, which `read` brings if it has to be read. Otherwise `read` is dropped
-    /// before it has begun.
+    /// The value of `key`. If it has to be read, `read` reads it; otherwise `read` is dropped before
+    /// it has begun.
     ///
     /// # Errors
-    /// If it has to be read and cannot, and no value is left that is recent enough.
+    /// If the value has to be read and cannot, and there is no earlier value that may still be used.
     pub(crate) async fn get<E: std::error::Error + 'static>(
         &self,
         key: &K,
@@ -121,7 +127,7 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
             Answer::Read => {}
         }
         let _flight = slot.flight.lock().await;
-        // The request that was in flight before this one may have brought the value.
+        // Another request may have read the value while this one waited for the lock.
         let began = self.clock.now_millis();
         match lock(&slot.state).answer_or_permit(&self.limits, freshness, began) {
             Answer::Serve(value) => return Ok(value),
@@ -137,7 +143,7 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
         }
     }
 
-    /// Forgets the value of `key`. A read that is under way does not bring it back.
+    /// Removes the value of `key`. A read that is under way does not put it back.
     pub(crate) fn forget(&self, key: &K) {
         lock(&self.slots).remove(key);
     }
@@ -186,8 +192,8 @@ impl<V> State<V> {
         }
     }
 
-    /// As [`answer`](Self::answer), and counts an early read, or serves the last value if there were
-    /// too many of those.
+    /// Like [`answer`](Self::answer), but it also counts early reads. After too many of them it
+    /// returns the last value.
     fn answer_or_permit(&mut self, limits: &Limits, freshness: Freshness, now: u64) -> Answer<V> {
         let answer = self.answer(limits, freshness, now);
         if let (Answer::Read, Freshness::Since(_), Some(value)) = (&answer, freshness, &self.value)
@@ -209,7 +215,7 @@ impl<V> State<V> {
         value
     }
 
-    /// Takes note of a failed read, and answers with the last value if it may still serve.
+    /// Records a failed read, and returns the last value if it may still be used.
     fn fail<E: std::error::Error + 'static>(
         &mut self,
         limits: &Limits,
@@ -222,15 +228,15 @@ impl<V> State<V> {
         if last.is_some() {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "{} cannot be read; the last one goes on serving",
+                "{} cannot be read; the last one is used for longer",
                 limits.what
             );
         }
         last.ok_or(Unread::Failed(error))
     }
 
-    /// The last value while it may serve without another read. It does not tell what has changed
-    /// since, so it is no answer to a caller that needs the latest.
+    /// The last value, if it may still be used without another read. A caller that asks for a value
+    /// read since some time gets none, because the last value may have changed since.
     fn last(&self, limits: &Limits, freshness: Freshness, now: u64) -> Option<Arc<V>> {
         let serves = now.saturating_sub(self.read_millis) < limits.stale_millis;
         match freshness {
@@ -250,7 +256,7 @@ fn remove_least_used<K: Hash + Eq + Clone, V>(slots: &mut HashMap<K, Arc<Slot<V>
     }
 }
 
-/// Nothing that is done under these locks can panic half-way, so a poisoned one is sound.
+/// A poisoned lock can be used, because no change that is made under these locks can panic half-way.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -308,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_serves_until_it_is_old() {
+    async fn a_value_is_used_until_it_is_old() {
         let fixture = Fixture::new(LIMITS);
         for (seconds, read) in [(0, 1), (9, 1), (1, 2), (9, 2)] {
             fixture.clock.advance_seconds(seconds);
@@ -325,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_request_tries_for_itself_where_a_source_is_not_left_alone() {
+    async fn without_a_pause_after_failures_each_request_tries_its_own_read() {
         let fixture = Fixture::new(LIMITS);
         fixture.is_down.set(true);
         let all = tokio::join!(fixture.get("a"), fixture.get("a"));
@@ -335,7 +341,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_value_serves_no_longer_than_it_may() {
+    async fn the_last_value_is_used_no_longer_than_its_limit() {
         let fixture = Fixture::new(Limits {
             stale_millis: 20_000,
             ..LIMITS
@@ -358,7 +364,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_value_that_was_asked_for_longest_ago_makes_room() {
+    async fn the_value_that_was_used_longest_ago_is_removed_first() {
         let fixture = Fixture::new(LIMITS);
         for key in ["a", "b", "c", "a", "d"] {
             fixture.get(key).await;

@@ -1,6 +1,6 @@
 //! Where the service reads the time.
 //!
-//! Everything that depends on the time takes a [`Clock`], so that tests decide what time it is.
+//! Code that depends on the time takes a [`Clock`], so that tests can set the time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,8 +1,8 @@
 //! The embedded table: DynamoDB's API inside this process, on a file or in memory.
 //!
-//! The store reaches it with the SDK, like any other DynamoDB, so there is one implementation of the
-//! store and what works here works against AWS. In `scim serve` and in tests nothing listens: the
-//! SDK's HTTP client hands each request to the table. Only `scim table` opens a port.
+//! The store calls it with the SDK, as it calls DynamoDB in AWS, so there is one implementation of
+//! the store. In `scim serve` and in tests no port is open: the SDK's HTTP client hands each request
+//! to the table. Only `scim table` opens a port.
 
 use std::fmt;
 use std::io;
@@ -30,24 +30,25 @@ use crate::aws;
 use crate::protocol::BoxError;
 use threads::Threads;
 
-/// A table in this process; it is open as long as this or one of its SDK configurations is kept.
+/// A table in this process. It stays open until this value and all of its SDK configurations are
+/// dropped.
 ///
-/// It works on threads of its own, all with the same name, so that its costs can be told from those
-/// of the service.
+/// It works on threads of its own, which all have the same name, so that a profile shows its costs
+/// apart from those of the service.
 pub struct Embedded {
     calls: InProcess,
 }
 
-/// Why local data cannot be used.
+/// Why the embedded table cannot be used.
 #[derive(Debug)]
 pub enum EmbeddedError {
-    /// The directory, or a file in it, cannot be made or written.
+    /// The directory, or a file in it, cannot be created or written.
     Directory(PathBuf, io::Error),
     /// The table's file cannot be opened as a table.
     Table(PathBuf, BoxError),
-    /// The threads of the table could not be prepared.
+    /// The threads of the table could not be started.
     Threads(io::Error),
-    /// The address could not be listened on.
+    /// The port at this address could not be opened.
     Listen(String, io::Error),
     /// Items could not be written in bulk.
     Import(BoxError),
@@ -57,12 +58,12 @@ impl Embedded {
     /// Opens the table of `data`.
     ///
     /// # Errors
-    /// `Table` if the file is damaged or no table, `Threads`.
+    /// `Table` if the file is damaged or is no table, `Threads`.
     pub fn open(data: &DataDirectory) -> Result<Self, EmbeddedError> {
         Self::over(data.open_table()?)
     }
 
-    /// Offers a table that is open.
+    /// Uses an open table.
     ///
     /// # Errors
     /// `Threads`.
@@ -78,8 +79,8 @@ impl Embedded {
         aws::in_process(self.calls.clone())
     }
 
-    /// Answers the calls of other processes at an address such as `127.0.0.1:8000`; port 0 picks a
-    /// free one.
+    /// Opens a port for the calls of other processes, at an address such as `127.0.0.1:8000`. Port 0
+    /// picks a free one.
     ///
     /// # Errors
     /// `Listen` if the port is taken.
@@ -87,7 +88,7 @@ impl Embedded {
         Port::open(self.calls.clone(), address).await
     }
 
-    /// Begins to write items in bulk to a table, past the SDK.
+    /// Begins to write items to a table in bulk, without the SDK.
     ///
     /// # Errors
     /// `Import`.

@@ -1,7 +1,8 @@
 //! How the process writes its log: JSON for machines, text for people.
 //!
-//! Our own events are written from the level in `SCIM_LOG` on, everybody else's only as warnings.
-//! A panic is logged by its place alone, because its message may quote a client's data.
+//! Events of this service are written from the level in `SCIM_LOG` on, events of libraries only from
+//! the level `warn` on. Of a panic only the place in the code is logged, because its message may
+//! quote a client's data.
 
 use std::env;
 use std::io;
@@ -13,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
 
-/// Writes JSON lines to stdout, where Lambda picks them up.
+/// Writes JSON lines to stdout, from where Lambda takes them.
 pub fn to_machines() {
     let layer = fmt::layer()
         .json()
@@ -22,7 +23,7 @@ pub fn to_machines() {
     start(layer);
 }
 
-/// Writes text to stderr, so that stdout is left for what a command answers.
+/// Writes text to stderr, because stdout is for the output of commands.
 pub fn to_people() {
     let layer = fmt::layer()
         .compact()
@@ -37,7 +38,7 @@ fn start(layer: impl tracing_subscriber::Layer<Registry> + Send + Sync) {
     let targets = Targets::new()
         .with_default(own.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), own);
-    // A second start, as in tests, keeps the first.
+    // A second start fails and leaves the first one in place. That happens in tests only.
     let _ = tracing_subscriber::registry()
         .with(layer)
         .with(targets)

@@ -1,6 +1,6 @@
-//! A deployment put together: the table, the secrets, and the service over both.
+//! Puts a deployment together: the table, the secrets, and the service that uses both.
 //!
-//! It owns what a process reads from its environment, but for `SCIM_LOG`, which `logs` reads:
+//! It reads all variables of the environment, except `SCIM_LOG`, which `logs` reads:
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | `SCIM_PUBLIC_URL` | where clients reach the service, if that is not what the gateway says |
 //! | `SCIM_SERVER_TIMING` | `on` to tell in each answer what it cost |
 //!
-//! Region, credentials and endpoints are the AWS SDK's own variables.
+//! Region, credentials and endpoints come from the AWS SDK's own variables.
 
 use std::env;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ use crate::tenant::{
 /// How long a tenant may take to get on the list.
 const LIST_BUDGET: Duration = Duration::from_secs(10);
 
-/// Which deployment a process belongs to, and how it presents itself.
+/// Which deployment a process belongs to, and how clients reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The table's name.
@@ -42,7 +42,7 @@ pub struct Config {
     pub stack: String,
     /// The name or ARN of the stack secret.
     pub stack_secret: String,
-    /// The local file that takes the place of Secrets Manager.
+    /// The local file that is used instead of Secrets Manager.
     pub secrets_file: Option<PathBuf>,
     /// Where clients reach the service.
     pub public_url: Option<PublicUrl>,
@@ -59,7 +59,7 @@ impl Config {
         Self::read(|name| env::var(name).ok())
     }
 
-    /// The same from any other source of variables.
+    /// The same from another source of variables.
     ///
     /// # Errors
     /// As [`from_environment`](Self::from_environment).
@@ -82,25 +82,25 @@ impl Config {
     }
 }
 
-/// The name of the stack secret where none is given.
+/// The name of the stack secret if none is given.
 #[must_use]
 pub fn default_stack_secret(stack: &str) -> String {
     format!("{stack}/stack")
 }
 
-/// One deployment, opened.
+/// An opened deployment.
 pub struct Stack {
     /// The table.
     pub store: Store,
     /// Where secrets are kept.
     pub secrets: Arc<dyn SecretStore>,
-    /// What every credential of the deployment is signed with.
+    /// The secret with which every credential of the deployment is signed.
     pub secret: Arc<StackSecret>,
     config: Config,
 }
 
 impl Stack {
-    /// Opens the deployment that `config` names, at the endpoints that `sdk` leads to.
+    /// Opens the deployment that `config` names, at the endpoints of `sdk`.
     ///
     /// # Errors
     /// `Internal` if there is no usable stack secret, `Unavailable` if it cannot be read.
@@ -110,8 +110,8 @@ impl Stack {
         Ok(Self::with(config, sdk, secrets, secret))
     }
 
-    /// The same for a local deployment, which makes its secrets file and its stack secret when it has
-    /// none.
+    /// The same for a local deployment. Its secrets file and its stack secret are created if they do
+    /// not exist.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -138,7 +138,7 @@ impl Stack {
         }
     }
 
-    /// The stack's name, which the names of its secrets begin with.
+    /// The stack's name, with which the names of its secrets begin.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.config.stack
@@ -156,17 +156,17 @@ impl Stack {
         self.issuer().create_tenant(tenant).await
     }
 
-    /// What makes and revokes the credentials of this deployment.
+    /// Issues and revokes credentials of this deployment.
     #[must_use]
     pub fn issuer(&self) -> Issuer {
         let (secret, credentials) = (Arc::clone(&self.secret), self.credentials());
         Issuer::new(secret, credentials, Arc::new(SystemClock))
     }
 
-    /// The verbs over this deployment.
+    /// The provider of this deployment.
     ///
     /// # Errors
-    /// `Internal` if the stack secret gives no usable key.
+    /// `Internal` if no usable key can be derived from the stack secret.
     pub fn provider(&self) -> Result<Provider> {
         let cursors = Cursors::new(&self.secret)?;
         Ok(Provider::new(
@@ -176,7 +176,7 @@ impl Stack {
         ))
     }
 
-    /// The service over this deployment.
+    /// The HTTP service of this deployment.
     ///
     /// # Errors
     /// As [`provider`](Self::provider).

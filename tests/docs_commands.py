@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs every command of README.md and of docs/ as it is printed.
+"""Runs every command of the pages beside README.md and of docs/ as it is printed.
 
     docs_commands.py --scim PATH --bootstrap PATH
 
@@ -33,8 +33,9 @@ START_SECONDS = 60
 COMMAND_SECONDS = 120
 TABLE, STACK = "my-table-name", "my-stack"
 
-# How commands are run: as printed, as a server that goes on, with --help, or by another step.
-RUN, SERVER, HELP, STEP = "run", "server", "help", "step"
+# How commands are run: as printed, as a server that goes on, with --help, or by another step. For .ci/run
+# itself it is enough that it has the groups.
+RUN, SERVER, HELP, STEP, GROUP = "run", "server", "help", "step", "group"
 RULES = [
     (r"cargo scim (serve|table)( .+)?", SERVER),
     (r"cargo lambda watch .+", SERVER),
@@ -48,6 +49,7 @@ RULES = [
     (r"pip install .+", HELP),
     (r"cargo bench .+", HELP),
     (r"(UPDATE=1 )?cargo test( .+)?", STEP),
+    (r"bash \.ci/run( .+)?", GROUP),
 ]
 # What a reader fills in.
 PLACEHOLDERS = {"ID": "token_id"}
@@ -79,7 +81,8 @@ else:
 
 def commands():
     """Every command with its place, in the order of the text."""
-    for file in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for file in [*pages, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]:
         block = None
         for number, line in enumerate(file.read_text().splitlines(), 1):
             place = f"{file.relative_to(ROOT)}:{number}"
@@ -158,6 +161,8 @@ class Session:
     def play(self, command, how):
         if how == STEP:
             return None if is_in_steps(command) else "no step of .ci/run does this"
+        if how == GROUP:
+            return None if are_groups(command.split(" ")[2:]) else "no group of .ci/run"
         if how == SERVER:
             return self.serve(command)
         words = [self.values[PLACEHOLDERS[word]] if word in PLACEHOLDERS else word for word in command.split(" ")]
@@ -280,6 +285,11 @@ def is_in_steps(command):
     named = re.search(r"--test (\w+)(?: (\w+)::)?", command)
     exists = named is None or test_file(*named.groups()).exists()
     return exists and re.search(rf"^\s.*\b{program}\b", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+def are_groups(names):
+    groups = re.search(r"^readonly groups='(.+)'$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    return set(names) <= set(groups[1].split(" "))
 
 
 def badge_schema():

@@ -1,7 +1,7 @@
-//! The directory of a local deployment: the table's files, and the secrets file beside them.
+//! The directory of a local deployment, with the table's files and the secrets file.
 //!
-//! Its files hold the data and the secrets of every tenant, so only their owner may read them,
-//! whatever the permissions of a directory that was there before.
+//! Its files have the data and the secrets of every tenant, so only their owner may read them, even
+//! in an existing directory with other permissions.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -15,28 +15,29 @@ use super::{EmbeddedError, stream_records};
 
 /// The file of the table inside a data directory.
 const TABLE_FILE: &str = "table.sqlite";
-/// What SQLite adds to the name of the table's file for the files that it keeps beside it.
+/// The suffixes of further files that SQLite keeps for the table's file.
 const SQLITE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// The file of the secrets inside a data directory.
 const SECRETS_FILE: &str = "secrets.json";
-/// What is added to the name of the secrets file for the files that a write of it leaves beside it.
+/// The suffixes of further files that writes of the secrets file use.
 const SECRETS_SUFFIXES: [&str; 2] = [".lock", ".new"];
 
-/// Where the data of a local deployment is kept.
+/// The directory of a local deployment.
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
-    /// The table is in memory, and the directory is removed with this value.
+    /// Whether the table is in memory, and the directory is removed when this value is dropped.
     in_memory: bool,
 }
 
 impl DataDirectory {
-    /// Uses a directory, which is made if it is missing, with mode 0700.
+    /// Uses a directory. If it does not exist, it is created with mode 0700.
     ///
-    /// The data files that are there get mode 0600.
+    /// Existing data files get mode 0600.
     ///
     /// # Errors
-    /// `Directory` if it cannot be made or written, or if one of its files belongs to another user.
+    /// `Directory` if it cannot be created or written, or if one of its files belongs to another
+    /// user.
     pub fn at(path: &Path) -> Result<Self, EmbeddedError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self::open(path, false)
@@ -45,7 +46,7 @@ impl DataDirectory {
     /// Uses memory for the table and a temporary directory for the secrets.
     ///
     /// # Errors
-    /// `Directory` if the temporary directory cannot be made.
+    /// `Directory` if the temporary directory cannot be created.
     pub fn in_memory() -> Result<Self, EmbeddedError> {
         let path = std::env::temp_dir().join(format!("scim-{}", Uuid::now_v7()));
         Self::open(path, true)
@@ -65,7 +66,7 @@ impl DataDirectory {
         self.path.join(SECRETS_FILE)
     }
 
-    /// Whether there is a table in this directory, of a deployment that was here before.
+    /// Whether this directory has a table, which an earlier start has created.
     #[must_use]
     pub fn has_table(&self) -> bool {
         self.path.join(TABLE_FILE).exists()
@@ -74,17 +75,18 @@ impl DataDirectory {
     /// Opens the table of this directory.
     ///
     /// # Errors
-    /// `Table` if the file is damaged or no table.
+    /// `Table` if the file is damaged or is no table.
     pub fn open_table(&self) -> Result<Database, EmbeddedError> {
         let path = self.path.join(TABLE_FILE);
         let broken = |error| EmbeddedError::Table(path.clone(), error);
-        // SQLite gives the files that it makes beside the table's file the mode of that file.
+        // The file is created here with the right mode, because SQLite gives its further files the
+        // mode of this one.
         private()
             .create(true)
             .open(&path)
             .map_err(|error| broken(error.into()))?;
         let open = || Database::new(&path.to_string_lossy()).map_err(|error| broken(error.into()));
-        // The first opening makes the tables that `tend` works on.
+        // The first opening creates the SQL tables that `tend` works on.
         drop(open()?);
         stream_records::tend(&path).map_err(|error| broken(error.into()))?;
         if !self.in_memory {
@@ -96,7 +98,7 @@ impl DataDirectory {
         Ok(database)
     }
 
-    /// Takes the data files that are there from everyone but their owner.
+    /// Removes the permissions of other users from existing data files.
     fn close_to_others(&self) -> Result<(), EmbeddedError> {
         let beside = |file: &str, suffixes: &[&str]| -> Vec<String> {
             let names = suffixes.iter().map(|suffix| format!("{file}{suffix}"));
@@ -129,13 +131,14 @@ impl fmt::Display for DataDirectory {
 impl Drop for DataDirectory {
     fn drop(&mut self) {
         if self.in_memory {
-            // A directory that cannot be removed stays until the temporary directory is cleaned.
+            // If the directory cannot be removed, it stays until the system cleans its temporary
+            // files.
             let _ = fs::remove_dir_all(&self.path);
         }
     }
 }
 
-/// Makes the directory if it is missing, and checks that it can be written to.
+/// Creates the directory if it does not exist, and checks that it can be written to.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -147,7 +150,7 @@ fn make_private(path: &Path) -> io::Result<()> {
     fs::remove_file(&probe)
 }
 
-/// Opens a file for writing, one that it makes with mode 0600.
+/// Options to open a file for writing. A file that is created has mode 0600.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -156,7 +159,7 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Gives a file mode 0600, unless others have no access to it already.
+/// Gives a file mode 0600, unless other users have no access to it already.
 #[cfg(unix)]
 fn set_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -169,7 +172,7 @@ fn set_private(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, permissions)
 }
 
-/// Files have no mode here; the directory is the user's.
+/// Files have no mode on this system. They are in a directory of the user.
 #[cfg(not(unix))]
 fn set_private(_: &Path) -> io::Result<()> {
     Ok(())
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn new_files_in_an_open_directory_are_for_their_owner() {
+    fn only_the_owner_can_read_new_files_in_an_open_directory() {
         let folder = tempfile::tempdir().unwrap();
         set_mode(folder.path(), 0o777);
         let data = DataDirectory::at(folder.path()).unwrap();
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_others_could_read_are_taken_from_them() {
+    fn other_users_lose_access_to_existing_files() {
         let folder = tempfile::tempdir().unwrap();
         drop(
             DataDirectory::at(folder.path())
@@ -240,6 +243,10 @@ mod tests {
         for name in names {
             assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
         }
-        assert_eq!(mode(&other), 0o644, "it is no data file");
+        assert_eq!(
+            mode(&other),
+            0o644,
+            "the mode of a file that is no data file changes"
+        );
     }
 }

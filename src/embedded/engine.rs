@@ -1,7 +1,7 @@
-//! The calls of DynamoDB's API on a table in this process: the name of an operation and the body of
-//! its request go in, a status and the body of the answer come out.
+//! Makes the calls of DynamoDB's API on a table in this process. A call has the name of an operation
+//! and the body of a request, and its answer a status and a body.
 //!
-//! A call waits for SQLite, so asynchronous code makes it on a thread that may block.
+//! A call waits for SQLite, so asynchronous code has to make it on a thread that may block.
 
 use std::time::Instant;
 
@@ -17,14 +17,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::request_tokens::{Known, Parameters, RequestTokens};
+use super::request_tokens::{KnownTransaction, Parameters, RequestTokens};
 
-/// The most characters that DynamoDB takes in a `ClientRequestToken`.
+/// The largest number of characters of a `ClientRequestToken`, as in DynamoDB.
 const MAX_TOKEN_CHARACTERS: usize = 36;
 
-/// A table, and the tokens of its transactions.
+/// A table, and the request tokens of its transactions.
 ///
-/// dynoxide remembers tokens too, but looks at all of them at every transaction; it is not told any.
+/// dynoxide can remember request tokens too, but it goes through all of them at every transaction.
+/// So they are kept here, and dynoxide is given none.
 pub struct Engine {
     database: Database,
     tokens: RequestTokens,
@@ -41,11 +42,11 @@ pub struct Reply {
 
 /// Why a call was refused.
 enum Refusal {
-    /// The database refuses it.
+    /// The database refuses the call.
     Database(DynoxideError),
-    /// There is no such operation, or it is none that this table offers.
+    /// The operation does not exist, or is not supported here.
     UnknownOperation,
-    /// The same transaction is being made.
+    /// Another call is making the same transaction.
     TransactionInProgress,
 }
 
@@ -59,7 +60,7 @@ impl Engine {
         Self { database, tokens }
     }
 
-    /// What the calls are answered from.
+    /// The table's database.
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.database
@@ -101,7 +102,7 @@ impl Engine {
         }
     }
 
-    /// Makes a transaction, or answers for one that has been made with the same token.
+    /// Makes a transaction, unless one with the same request token has been made.
     fn transact(&self, body: &[u8]) -> Result<String> {
         let body: Value = serde_json::from_slice(body).map_err(unreadable)?;
         let parameters = Parameters::of(&body["TransactItems"]);
@@ -112,22 +113,22 @@ impl Engine {
         };
         check_token(&token)?;
         match self.tokens.claim(&token, parameters, Instant::now()) {
-            Known::New(claim) => {
+            KnownTransaction::New(claim) => {
                 let response = self.database.transact_write_items(request)?;
                 claim.complete(Instant::now());
                 written(&response)
             }
-            Known::Completed => written(&self.repeated(request)?),
-            Known::Running => Err(Refusal::TransactionInProgress),
-            Known::Different => {
+            KnownTransaction::Completed => written(&self.repeated(request)?),
+            KnownTransaction::Running => Err(Refusal::TransactionInProgress),
+            KnownTransaction::Different => {
                 let text = "The token was used with other parameters";
                 Err(DynoxideError::IdempotentParameterMismatchException(text.to_owned()).into())
             }
         }
     }
 
-    /// The answer for a transaction that has been made: nothing is written, and it costs what reading
-    /// the items costs, as DynamoDB documents it.
+    /// The answer for a transaction that has been made already. Nothing is written, and it costs as
+    /// much as reading the items, as DynamoDB documents it.
     fn repeated(&self, request: TransactWriteItemsRequest) -> Result<TransactWriteItemsResponse> {
         let reads = request
             .transact_items
@@ -143,7 +144,7 @@ impl Engine {
         })
     }
 
-    /// The read of the item that a step of a transaction is about.
+    /// The read of the item of one step of a transaction.
     fn read(&self, step: TransactWriteItem) -> Result<TransactGetItem> {
         let (table_name, key) = match step {
             TransactWriteItem { put: Some(put), .. } => {
@@ -214,7 +215,7 @@ impl From<Refusal> for Reply {
 }
 
 impl Reply {
-    /// A refusal in the form that DynamoDB gives it.
+    /// A refusal in DynamoDB's form.
     pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Self {
         let body = json!({"__type": kind, "message": message}).to_string();
         Self { status, body }
@@ -236,11 +237,11 @@ fn written<A: Serialize>(answer: &A) -> Result<String> {
     text.map_err(|error| DynoxideError::InternalServerError(error.to_string()).into())
 }
 
-/// A body that is no request of its operation. dynoxide puts the name of the error that DynamoDB
-/// answers with in front of the messages of its own checks.
+/// The refusal of a body that is no request of its operation. The messages of dynoxide's own checks
+/// begin with the name of the error that DynamoDB would answer with.
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "it stands where errors are mapped"
+    reason = "`map_err` passes the error by value"
 )]
 fn unreadable(error: serde_json::Error) -> Refusal {
     let text = error.to_string();
@@ -325,7 +326,7 @@ mod tests {
         assert_eq!(first["ConsumedCapacity"][0]["CapacityUnits"], 18.0);
         let (status, again) = ask(&engine, "TransactWriteItems", &transaction("token"));
         assert_eq!(status, 200, "{again}");
-        // Two units for each 4 KB of each item.
+        // A transactional read costs two units for each 4 KB of each item.
         assert_eq!(again["ConsumedCapacity"][0]["CapacityUnits"], 10.0);
         assert_eq!(count(&engine), "1");
         ask(&engine, "TransactWriteItems", &transaction("another"));
@@ -346,7 +347,7 @@ mod tests {
             "{kind}"
         );
         assert_eq!(count(&engine), "1");
-        // How much of the capacity is reported is no parameter.
+        // Whether the capacity is reported is no parameter of the transaction.
         let mut silent = transaction("token");
         silent["ReturnConsumedCapacity"] = "NONE".into();
         assert_eq!(
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_transaction_does_not_use_its_token_up() {
+    fn the_token_of_a_refused_transaction_can_be_used_again() {
         let engine = engine();
         let key = json!({"pk": {"S": "a"}, "sk": {"S": "check"}});
         let put = json!({"TableName": "scim", "Item": key});
@@ -375,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_answered_is_refused_in_dynamodbs_form() {
+    fn a_call_that_cannot_be_made_is_refused_in_dynamodbs_form() {
         fn check(operation: &str, body: &str, kind: &str) {
             let reply = engine().answer(operation, body.as_bytes());
             let answer: Value = serde_json::from_str(&reply.body).unwrap();

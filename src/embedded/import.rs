@@ -1,12 +1,13 @@
-//! Writing items in bulk: in transactions of thousands, without a stream record for each, and without
-//! waiting for the disk in between. What a crash leaves of it is to be thrown away.
+//! Writes items in bulk: in transactions of thousands, without a stream record for each, and without
+//! waiting for the disk in between. After a crash the table must be discarded.
 
 use dynoxide::{AttributeValue, Database, ImportOptions, Item};
 use serde_json::Value;
 
 use super::EmbeddedError;
 
-/// Writes items to a table of an endpoint in this process, until it is dropped.
+/// Writes items in bulk to a table in this process. The mode of bulk loading ends when this value is
+/// dropped.
 pub struct Importer {
     database: Database,
     table: String,
@@ -19,8 +20,8 @@ impl Importer {
         Ok(Self { database, table })
     }
 
-    /// Writes all items or none, over any that have the same keys. An item is given by the names of its
-    /// attributes, which are texts and numbers.
+    /// Writes all items or none, and replaces items with the same keys. An item is given as the
+    /// names of its attributes with their values, which are texts and numbers.
     ///
     /// # Errors
     /// `Import`.
@@ -35,7 +36,7 @@ impl Importer {
 
 impl Drop for Importer {
     fn drop(&mut self) {
-        // The settings go with the process; whoever cannot have them back loses nothing.
+        // If this fails the mode ends with the process, which is the end of a load.
         let _ = self.database.disable_bulk_loading();
     }
 }

@@ -1,8 +1,8 @@
-//! The way from the SDK to the embedded table: an HTTP client that makes no connection.
+//! The HTTP client that hands the SDK's requests to the embedded table, without a connection.
 //!
 //! The SDK builds, signs and reads its messages as it does for AWS, so the store has one
-//! implementation. Nothing listens, so no other process can reach the table this way, and there is no
-//! signature to check.
+//! implementation. No port is open, so no other process can reach the table this way, and no
+//! signature has to be checked.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::protocol::BoxError;
 /// The header that names the operation.
 pub(super) const TARGET: &str = "x-amz-target";
 
-/// Calls to a table in this process; clones reach the same table.
+/// Makes calls to a table in this process. Clones call the same table.
 #[derive(Clone)]
 pub struct InProcess {
     engine: Arc<Engine>,
@@ -42,8 +42,8 @@ impl InProcess {
         &self.engine
     }
 
-    /// Makes a call on one of the table's threads. It is made to its end, also if the caller stops
-    /// waiting.
+    /// Makes a call on one of the table's threads. The call goes on to its end, even if the caller
+    /// stops waiting.
     ///
     /// # Errors
     /// If the call panicked.

@@ -1,8 +1,8 @@
-//! The table on a port, for `scim table`: another process, such as the Lambda binary, reaches it.
+//! The table on a port, for `scim table`: other processes, such as the Lambda binary, can call it.
 //!
-//! Other users of the machine can connect to the port, and so can every web page that is open in a
-//! browser on it. A call is made only for the access key id of this start, which serves as a password.
-//! The signature that comes with it is not checked: both sides know the key that it would be made with.
+//! Other users of the machine, and every web page in a browser on it, can connect to the port. So a
+//! call is made only with the access key id of this start, which is random and works as a password.
+//! Its signature is not checked, because the key for it is not secret.
 
 use std::io;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use super::EmbeddedError;
 use super::engine::Reply;
 use super::in_process::{InProcess, TARGET, operation};
 
-/// The largest body of a request; it is DynamoDB's limit.
+/// The largest body of a request, in bytes, as in DynamoDB.
 const MAX_BODY_BYTES: usize = 16 << 20;
 /// The media type of requests and answers.
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 /// Headers that browsers send and AWS SDKs do not.
 const BROWSER_HEADERS: [&str; 3] = ["origin", "sec-fetch-site", "sec-fetch-mode"];
 
-/// A table that listens.
+/// A table with an open port.
 #[derive(Debug)]
 pub struct Port {
     endpoint: String,
@@ -38,7 +38,7 @@ pub struct Port {
     server: JoinHandle<io::Result<()>>,
 }
 
-/// What a request is answered from.
+/// What it takes to answer a request.
 #[derive(Clone)]
 struct Table {
     calls: InProcess,
@@ -46,7 +46,7 @@ struct Table {
 }
 
 impl Port {
-    /// Listens at an address such as `127.0.0.1:8000`; port 0 picks a free one.
+    /// Opens a port at an address such as `127.0.0.1:8000`. Port 0 picks a free one.
     pub(super) async fn open(calls: InProcess, address: &str) -> Result<Self, EmbeddedError> {
         let refused = |error| EmbeddedError::Listen(address.to_owned(), error);
         let listener = TcpListener::bind(address).await.map_err(refused)?;
@@ -58,7 +58,7 @@ impl Port {
         };
         let (stop, stopped) = oneshot::channel();
         let server = axum::serve(listener, router(table)).with_graceful_shutdown(async {
-            // A dropped sender means the same as a message.
+            // An error means that the sender was dropped, which `close` does to stop the server.
             let _ = stopped.await;
         });
         Ok(Self {
@@ -75,17 +75,17 @@ impl Port {
         &self.endpoint
     }
 
-    /// The access key id that calls have to come with: 128 random bits in hexadecimal digits, made
-    /// when the port was opened.
+    /// The access key id that calls must have: 128 random bits in hexadecimal digits, made when the
+    /// port was opened.
     #[must_use]
     pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
 
-    /// Stops listening, and waits until the calls that are running have been answered.
+    /// Closes the port, and waits until the running calls have been answered.
     pub async fn close(self) {
         drop(self.stop);
-        // Everything that was answered is kept; how the server ended changes nothing.
+        // Every answered call has been made, so an error of the server changes nothing.
         let _ = self.server.await;
     }
 }
@@ -111,7 +111,7 @@ async fn answer(State(table): State<Table>, request: Request) -> Response {
 }
 
 impl Table {
-    /// Refuses what no SDK with the access key id would send.
+    /// Refuses requests that an SDK with the access key id would not send.
     fn check(&self, request: &Request) -> Result<(), Reply> {
         let headers = request.headers();
         if BROWSER_HEADERS
@@ -184,7 +184,7 @@ mod tests {
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-    /// A call that is answered, for tests to break.
+    /// A call that is answered. The tests change a part of it.
     fn call() -> axum::http::request::Builder {
         let credential = format!("AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/dynamodb");
         Request::builder()
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn web_pages_are_refused_and_told_nothing_of_origins() {
+    async fn web_pages_are_refused_without_cors_headers() {
         for origin in ["https://example.com", "http://127.0.0.1:8000", "null"] {
             check_refused(
                 call().header("origin", origin),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_call_is_refused() {
+    async fn a_request_that_is_no_call_is_refused() {
         check_refused(call().method("GET"), 404, "UnknownOperationException").await;
         check_refused(call().uri("/other"), 404, "UnknownOperationException").await;
         for content_type in ["text/plain", "application/json"] {

@@ -1,7 +1,8 @@
-//! The `ClientRequestToken`s of transactions: a transaction that is sent again is not made again.
+//! Keeps the `ClientRequestToken`s of transactions, so that a transaction that is sent again is not
+//! made again.
 //!
-//! A token is remembered for ten minutes. Tokens are found by name, and expire in a queue by age, so
-//! a transaction costs the same however many tokens are remembered.
+//! A token is kept for ten minutes. Tokens are found by name, and expire from a queue in the order
+//! of their age, so a transaction costs the same however many tokens are kept.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,17 +11,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// For this long after a transaction is completed, DynamoDB remembers its token.
+/// How long a token is kept after its transaction was completed, as in DynamoDB.
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// The tokens of transactions that run, and of those completed in the last ten minutes.
+/// The tokens of running transactions, and of those completed in the last ten minutes.
 #[derive(Debug, Default)]
 pub(super) struct RequestTokens(Mutex<Remembered>);
 
 #[derive(Debug, Default)]
 struct Remembered {
     transactions: HashMap<Arc<str>, Transaction>,
-    /// When each completed transaction was completed, the earliest first.
+    /// The completed transactions with the time of their completion, the earliest first.
     completed: VecDeque<(Instant, Arc<str>)>,
 }
 
@@ -30,17 +31,17 @@ enum Transaction {
     Completed(Parameters),
 }
 
-/// A hash of what a transaction does. Two requests that differ only in the order of the members of
-/// objects have the same.
+/// A hash of what a transaction does. Requests that differ only in the order of the members of
+/// objects have the same hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Parameters(u64);
 
-/// What a token says of the transaction that it comes with.
+/// What is known of a transaction by its token.
 #[derive(Debug)]
-pub(super) enum Known<'t> {
-    /// It has not been made; it is to be made now.
-    New(Claim<'t>),
-    /// Another request is making it.
+pub(super) enum KnownTransaction<'t> {
+    /// It has not been made, and the caller has to make it now.
+    New(TokenClaim<'t>),
+    /// Another call is making it.
     Running,
     /// It has been made.
     Completed,
@@ -48,10 +49,10 @@ pub(super) enum Known<'t> {
     Different,
 }
 
-/// The right to make a transaction. It is given up if it is dropped, so that a transaction that was
-/// refused can be sent again.
+/// The right to make a transaction. If it is dropped without completion, the token is free again, so
+/// a refused transaction can be sent again.
 #[derive(Debug)]
-pub(super) struct Claim<'t> {
+pub(super) struct TokenClaim<'t> {
     tokens: &'t RequestTokens,
     token: Arc<str>,
     parameters: Parameters,
@@ -59,19 +60,26 @@ pub(super) struct Claim<'t> {
 }
 
 impl RequestTokens {
-    /// Looks a token up, and claims it if it is new. `now` never goes backwards.
-    pub(super) fn claim(&self, token: &str, parameters: Parameters, now: Instant) -> Known<'_> {
+    /// Looks up a token, and claims it if it is new. `now` must never go back.
+    pub(super) fn claim(
+        &self,
+        token: &str,
+        parameters: Parameters,
+        now: Instant,
+    ) -> KnownTransaction<'_> {
         let mut remembered = self.lock();
         remembered.forget(now);
         match remembered.transactions.get(token) {
-            Some(Transaction::Running) => Known::Running,
-            Some(Transaction::Completed(made)) if *made == parameters => Known::Completed,
-            Some(Transaction::Completed(_)) => Known::Different,
+            Some(Transaction::Running) => KnownTransaction::Running,
+            Some(Transaction::Completed(made)) if *made == parameters => {
+                KnownTransaction::Completed
+            }
+            Some(Transaction::Completed(_)) => KnownTransaction::Different,
             None => {
                 let token: Arc<str> = token.into();
                 let running = Transaction::Running;
                 remembered.transactions.insert(Arc::clone(&token), running);
-                Known::New(Claim {
+                KnownTransaction::New(TokenClaim {
                     tokens: self,
                     token,
                     parameters,
@@ -81,14 +89,15 @@ impl RequestTokens {
         }
     }
 
-    /// The tokens are whole at every moment, so a panic elsewhere does not make them unusable.
+    /// A poisoned lock can be used: every statement under it leaves the tokens complete.
     fn lock(&self) -> MutexGuard<'_, Remembered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Remembered {
-    /// Forgets the tokens that are too old, and returns how many entries of the queue it looked at.
+    /// Removes the tokens that are too old. Returns the number of entries of the queue that it has
+    /// read, for a test.
     fn forget(&mut self, now: Instant) -> usize {
         let mut looked_at = 0;
         while let Some((completed, token)) = self.completed.front() {
@@ -103,8 +112,8 @@ impl Remembered {
     }
 }
 
-impl Claim<'_> {
-    /// The transaction has been made, at `now`.
+impl TokenClaim<'_> {
+    /// Records that the transaction was made, at `now`.
     pub(super) fn complete(mut self, now: Instant) {
         self.is_completed = true;
         let mut remembered = self.tokens.lock();
@@ -118,7 +127,7 @@ impl Claim<'_> {
     }
 }
 
-impl Drop for Claim<'_> {
+impl Drop for TokenClaim<'_> {
     fn drop(&mut self) {
         if !self.is_completed {
             self.tokens.lock().transactions.remove(&self.token);
@@ -169,31 +178,31 @@ mod tests {
     #[track_caller]
     fn make(tokens: &RequestTokens, token: &str, now: Instant) {
         match tokens.claim(token, parameters("1"), now) {
-            Known::New(claim) => claim.complete(now),
+            KnownTransaction::New(claim) => claim.complete(now),
             known => panic!("{token} is {known:?}"),
         }
     }
 
     #[test]
-    fn a_token_stands_for_one_transaction() {
+    fn a_token_names_one_transaction() {
         let (tokens, now) = (RequestTokens::default(), Instant::now());
         let first = tokens.claim("a", parameters("1"), now);
         assert!(matches!(
             tokens.claim("a", parameters("1"), now),
-            Known::Running
+            KnownTransaction::Running
         ));
         assert!(matches!(
             tokens.claim("b", parameters("1"), now),
-            Known::New(_)
+            KnownTransaction::New(_)
         ));
-        let Known::New(first) = first else {
+        let KnownTransaction::New(first) = first else {
             panic!("{first:?}")
         };
         first.complete(now);
         let again = tokens.claim("a", parameters("1"), now);
-        assert!(matches!(again, Known::Completed), "{again:?}");
+        assert!(matches!(again, KnownTransaction::Completed), "{again:?}");
         let other = tokens.claim("a", parameters("2"), now);
-        assert!(matches!(other, Known::Different), "{other:?}");
+        assert!(matches!(other, KnownTransaction::Different), "{other:?}");
     }
 
     #[test]
@@ -210,12 +219,12 @@ mod tests {
         let soon = begin + LIFETIME - Duration::from_millis(1);
         assert!(matches!(
             tokens.claim("a", parameters("1"), soon),
-            Known::Completed
+            KnownTransaction::Completed
         ));
         make(&tokens, "a", begin + LIFETIME);
     }
 
-    /// dynoxide looks at every token of the last ten minutes at each transaction.
+    /// dynoxide itself would read every token of the last ten minutes at each transaction.
     #[test]
     fn a_transaction_looks_at_two_tokens_after_a_hundred_thousand() {
         let (tokens, begin) = (RequestTokens::default(), Instant::now());

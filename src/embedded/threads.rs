@@ -1,7 +1,7 @@
-//! The threads on which the embedded table works.
+//! The threads on which the embedded table makes its calls.
 //!
-//! Its calls wait for SQLite, so they must not run on the threads that answer requests. Their threads
-//! share one name, which tells a profile what the table costs beside the service.
+//! Its calls wait for SQLite, so they must not run on the threads that answer requests. All of these
+//! threads have one name, by which a profile shows what the table costs apart from the service.
 
 use std::io;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinError;
 
-/// SQLite writes one thing at a time; the second thread reads and writes JSON meanwhile.
+/// SQLite makes one write at a time. Meanwhile the second thread can read and write JSON.
 const THREADS: usize = 2;
-/// The name of each of them; `benches/load.py` and `benches/sdk.rs` look for it.
+/// The name of each thread. `benches/load.py` and `benches/sdk.rs` look for it.
 const THREAD_NAME: &str = "table";
 
-/// An idle thread is kept, because what it cost can be read only as long as it is there.
+/// An idle thread is kept, because its processor time can be read only while it exists.
 const KEEP_ALIVE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Threads that may block.
@@ -25,7 +25,7 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// Threads that begin when there is work for them.
+    /// Threads that start when there is work for them.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -40,7 +40,7 @@ impl Threads {
         Ok(Self { handle, runtime })
     }
 
-    /// Does something that may block. It is done to its end, also if the caller stops waiting.
+    /// Does work that may block. It goes on to its end, even if the caller stops waiting.
     ///
     /// # Errors
     /// `JoinError` if it panicked.
@@ -54,7 +54,7 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // The last owner may be asynchronous code, which must not wait for the threads.
+        // The last owner may be asynchronous code, which must not wait for the threads to end.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

@@ -1,11 +1,11 @@
-//! Whose work runs when: a pool for work that takes long, and turns by tenant.
+//! A pool for long work, and turns of tenants.
 //!
-//! A time-out ends a request where it waits. Work that never waits, such as reading a body of 4 MiB,
-//! cannot be ended that way, and it keeps other requests from the thread that it runs on. Such work is
-//! a job of the [`Pool`]: at most `cores - 1` jobs run at the same time, at most one of each tenant.
-//! Requests that need no job always find a thread.
+//! A time-out can end a request only where the request waits. Work that never waits, such as parsing
+//! a body of 4 MiB, cannot be ended that way, and meanwhile no other request can use its thread.
+//! Such work is a job of the [`Pool`]. At most `cores - 1` jobs run at the same time, and at most
+//! one of each tenant, so requests without a job always find a thread.
 //!
-//! This module must not know what a job does.
+//! It must not know what a job does.
 
 mod turns;
 
@@ -23,11 +23,11 @@ pub use turns::{Turn, Turns};
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 
-/// Work on this many bytes of JSON takes less than 20 ms, whatever is done with them, so it runs
-/// without a place in the pool. `docs/performance.md` has the measurement.
+/// Work on up to this number of bytes of JSON takes less than 20 ms, whatever the work is, so it
+/// need not be a job. `docs/performance.md` has the measurement.
 pub const SMALL_BYTES: usize = 128 * 1024;
 
-/// The threads that work which takes long may use, shared by all tenants.
+/// A bound on the jobs that run at the same time. All tenants share it.
 #[derive(Clone)]
 pub struct Pool(Arc<Shared>);
 
@@ -39,7 +39,7 @@ struct Shared {
 }
 
 impl Pool {
-    /// A pool of this many threads, and at least one.
+    /// A pool of this number of threads, and at least one.
     #[must_use]
     pub fn new(threads: usize) -> Self {
         let size = threads.clamp(1, Semaphore::MAX_PERMITS);
@@ -51,7 +51,7 @@ impl Pool {
         }))
     }
 
-    /// A pool that leaves one core of this machine to everything else.
+    /// A pool that leaves one core of this machine to all other work.
     #[must_use]
     pub fn of_machine() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
@@ -70,10 +70,10 @@ impl Pool {
         self.0.jobs.load(Ordering::Relaxed)
     }
 
-    /// Runs a job once the tenant's earlier jobs have ended and a thread is free.
+    /// Runs a job as soon as the tenant's earlier jobs have ended and a thread is free.
     ///
-    /// Jobs of one tenant begin in the order of their calls. Of several tenants that wait for a thread,
-    /// each has one job in the queue, so a tenant with many jobs does not hold up the others.
+    /// Jobs of one tenant begin in the order of the calls. Each tenant has at most one job in the
+    /// queue for a thread, so a tenant with many jobs does not hold up the others.
     ///
     /// # Errors
     /// `Unavailable` if the job could not begin before `deadline`; then it is not run at all.
@@ -85,6 +85,8 @@ impl Pool {
     ) -> Result<T> {
         let shared = &self.0;
         let places = async {
+            // The turn is taken before the thread: a job that waits for its tenant's turn must not
+            // hold a thread.
             let turn = shared.turns.take(tenant).await;
             (turn, shared.threads.acquire().await)
         };
@@ -96,7 +98,8 @@ impl Pool {
     }
 }
 
-/// Checks that a request still has time; a job that works on many things asks before each of them.
+/// Checks that a request still has time. A job that works on many resources calls it before each of
+/// them.
 ///
 /// # Errors
 /// `Unavailable` at and after the deadline.
@@ -111,10 +114,11 @@ fn out_of_time() -> Error {
     Error::unavailable("The request ran out of time before its data was processed; send it again")
 }
 
-/// Runs a job on this thread.
+/// Runs a job on the current thread.
 ///
-/// On a runtime of many threads the other tasks of this thread move to another one first. A runtime of
-/// one thread is Lambda's, which has one request at a time, or a test's.
+/// On a runtime of several threads, the other tasks of this thread move to another thread first. On
+/// a runtime of one thread they wait. Only Lambda, where there is one request at a time, and tests
+/// have such a runtime.
 fn in_place<T>(job: impl FnOnce() -> T) -> T {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => block_in_place(job),
@@ -141,7 +145,7 @@ mod tests {
         Instant::now() + Duration::from_secs(600)
     }
 
-    /// The most jobs that were running at the same time.
+    /// Records the largest number of jobs that ran at the same time.
     #[derive(Default)]
     struct Peak {
         running: AtomicUsize,
@@ -149,7 +153,7 @@ mod tests {
     }
 
     impl Peak {
-        /// A job that others have every opportunity to overlap with.
+        /// A job that yields often, so that other jobs can overlap with it.
         fn job(&self) {
             let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(running, Ordering::SeqCst);
@@ -184,7 +188,7 @@ mod tests {
     async fn other_tasks_go_on_while_a_job_runs() {
         let (told, hears) = mpsc::channel();
         let pool = Pool::new(1);
-        // The runtime has one worker. If the job kept it, the second task would never send.
+        // The runtime has one worker. If the job kept it, the second task could never send.
         let job = tokio::spawn(async move {
             let job = move || hears.recv().unwrap();
             pool.run(&tenant("a"), later(), job).await

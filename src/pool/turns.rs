@@ -1,4 +1,4 @@
-//! Turns: how much one tenant has under way at the same time.
+//! Turns: they bound how much one tenant does at the same time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,10 +7,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::identity::TenantId;
 
-/// Turns of each tenant, of which only a fixed number can be taken at the same time.
+/// The turns of all tenants. Each tenant can take a fixed number of them at the same time.
 ///
-/// A turn is waited for in the order in which it was asked for. Tenants do not wait for each other. A
-/// tenant that has no turn and waits for none takes no memory.
+/// Turns of one tenant are given in the order in which they were asked for. Tenants do not wait for
+/// each other. A tenant that neither has a turn nor waits for one takes no memory.
 #[derive(Clone)]
 pub struct Turns {
     size: usize,
@@ -19,15 +19,16 @@ pub struct Turns {
 
 type Tenants = HashMap<TenantId, Arc<Semaphore>>;
 
-/// A turn that was taken; it ends when this value is dropped.
-// The fields are dropped in this order: `Place` must see that the permit's reference is gone.
+/// A taken turn. It is given back when this value is dropped.
+// The order of the fields matters, because they are dropped in it. The permit holds a reference to
+// the semaphore, and when `SemaphoreUse` is dropped it counts the references that are left.
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
-    _place: Place,
+    _semaphore_use: SemaphoreUse,
 }
 
-/// The use of a tenant's semaphore, by a turn or by a request that waits for one.
-struct Place {
+/// The use of a tenant's semaphore by a turn, or by a request that waits for one.
+struct SemaphoreUse {
     tenants: Arc<Mutex<Tenants>>,
     tenant: TenantId,
     semaphore: Arc<Semaphore>,
@@ -43,7 +44,7 @@ impl Turns {
         }
     }
 
-    /// How many turns a tenant can have at the same time.
+    /// The number of turns that a tenant can have at the same time.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
@@ -55,28 +56,30 @@ impl Turns {
         lock(&self.tenants).len()
     }
 
-    /// Takes a turn, after the ones that were asked for earlier.
+    /// Waits for a turn, after those that were asked for earlier.
     pub async fn take(&self, tenant: &TenantId) -> Turn {
         self.take_some(tenant, 1).await
     }
 
-    /// Takes all turns of the tenant at once, after the ones that were asked for earlier.
+    /// Waits for all turns of the tenant at once, after those that were asked for earlier.
     pub async fn take_all(&self, tenant: &TenantId) -> Turn {
         self.take_some(tenant, self.size).await
     }
 
     async fn take_some(&self, tenant: &TenantId, count: usize) -> Turn {
-        let place = self.place(tenant);
+        let semaphore_use = self.semaphore(tenant);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&place.semaphore).acquire_many_owned(count).await;
+        let permit = Arc::clone(&semaphore_use.semaphore)
+            .acquire_many_owned(count)
+            .await;
         Turn {
-            // An error means that the semaphore was closed, which nothing does.
+            // An error would mean that the semaphore is closed, and no code closes it.
             _permit: permit.ok(),
-            _place: place,
+            _semaphore_use: semaphore_use,
         }
     }
 
-    fn place(&self, tenant: &TenantId) -> Place {
+    fn semaphore(&self, tenant: &TenantId) -> SemaphoreUse {
         let mut tenants = lock(&self.tenants);
         let semaphore = match tenants.get(tenant) {
             Some(semaphore) => Arc::clone(semaphore),
@@ -86,7 +89,7 @@ impl Turns {
                 semaphore
             }
         };
-        Place {
+        SemaphoreUse {
             tenants: Arc::clone(&self.tenants),
             tenant: tenant.clone(),
             semaphore,
@@ -94,18 +97,20 @@ impl Turns {
     }
 }
 
-impl Drop for Place {
+impl Drop for SemaphoreUse {
     fn drop(&mut self) {
         let mut tenants = lock(&self.tenants);
-        // Every reference but the map's and this one belongs to another place or its permit. New ones
-        // are made under the same lock.
+        // Two references are the map's and this one. Any further one belongs to another use or its
+        // permit, and new uses are made under the same lock, so with two references the semaphore is
+        // unused.
         if Arc::strong_count(&self.semaphore) == 2 {
             tenants.remove(&self.tenant);
         }
     }
 }
 
-/// The map is whole after every statement, so a panic elsewhere did not leave it half changed.
+/// A poisoned lock can be used: every statement under it leaves the map complete, so a panic has not
+/// left it half changed.
 fn lock(tenants: &Mutex<Tenants>) -> std::sync::MutexGuard<'_, Tenants> {
     tenants.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! One tenant, as a command of the people who run the service works on it.
+//! One tenant as the operators' commands see it: without a caller and without a request.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
 use crate::store::{Meter, ResourcePage, Store, TenantConfig, TenantStore, Window};
 
-/// Resources that are looked at in one step.
+/// The number of resources that are read at a time.
 const PAGE: usize = 100;
 
-/// One tenant, as a command works on it.
+/// One tenant as the operators' commands see it.
 #[derive(Clone)]
 pub(super) struct Administration<'a> {
     /// The tenant.
@@ -22,7 +22,7 @@ pub(super) struct Administration<'a> {
     pub(super) table: &'a Store,
     /// Why something is written.
     pub(super) cause: Cause,
-    /// The configurations that this process remembers.
+    /// The cached configurations of this process.
     pub(super) tenants: &'a Tenants,
     /// Tells the time of a change.
     pub(super) clock: &'a dyn Clock,
@@ -41,17 +41,17 @@ impl Administration<'_> {
             .for_tenant(self.tenant, cause, Meter::default(), budget)
     }
 
-    /// What the table holds of the tenant besides its resources, as it is now.
+    /// Reads everything that the table holds of the tenant except its resources.
     pub(super) async fn config(&self) -> Result<TenantConfig> {
         Ok(self.store().configuration().read().await?)
     }
 
-    /// The tenant, as the table has it now.
+    /// Reads the tenant from the table.
     pub(super) async fn view(&self) -> Result<Tenant> {
         Tenant::new(self.tenant.clone(), self.config().await?)
     }
 
-    /// Makes this process read the tenant's configuration again.
+    /// Drops the tenant's configuration from the cache, so that this process reads it again.
     pub(super) fn forget(&self) {
         self.tenants.forget(self.tenant);
     }
@@ -61,8 +61,9 @@ impl Administration<'_> {
         self.clock.now_millis()
     }
 
-    /// The page of resources after an id, and a store for what is done with it: a store is for one
-    /// request, and all pages may take as long as the directory is large.
+    /// The page of resources after an id, and a store for the work on that page. Each page gets its
+    /// own store, because a store has the deadline of one request and all pages together may take
+    /// longer.
     pub(super) async fn page(
         &self,
         resource_type: &ResourceType,

@@ -1,4 +1,4 @@
-//! What a credential refers to: its role, its user, and the switch of its kind.
+//! What a credential refers to: its role, its user, and the switch that allows its kind.
 
 use std::sync::Arc;
 
@@ -15,10 +15,11 @@ use crate::protocol::schema::ResourceType;
 use crate::store::{Meter, Store, TenantStore};
 use crate::tenant::{CredentialKind, NewCredential, unauthorized};
 
-/// The resource type that `/Me` is of.
+/// The resource type at `/Me`.
 const USER: &str = "User";
 
-/// Scopes never serve longer than ten seconds: a role that loses some has lost them by then.
+/// A role's scopes are cached for ten seconds and never longer, so a role that loses scopes has lost
+/// them everywhere after that time.
 const LIMITS: Limits = Limits {
     what: "A role",
     fresh_millis: 10_000,
@@ -32,16 +33,16 @@ const LIMITS: Limits = Limits {
 /// Scopes by tenant and role.
 pub(super) type Roles = Cache<(TenantId, String), Vec<String>>;
 
-/// No scopes of any role yet.
+/// An empty cache of roles.
 pub(super) fn roles(clock: Arc<dyn Clock>) -> Roles {
     Cache::new(LIMITS, clock)
 }
 
-/// Checks that the user that the credential belongs to, if it belongs to one, exists and is active.
-/// This takes one call for such a caller, which is counted with the tenant's configuration.
+/// If the credential belongs to a user, checks that the user exists and is active. This takes one
+/// call, which is counted with the tenant's configuration.
 ///
 /// # Errors
-/// `Unauthorized`, as for a credential that was revoked; `Unavailable`.
+/// `Unauthorized`, as for a revoked credential; `Unavailable`.
 pub(super) async fn check_user(store: &Store, scope: &RequestScope) -> Result<()> {
     let Some(user) = &scope.caller.user else {
         return Ok(());
@@ -62,7 +63,7 @@ pub(super) async fn check_user(store: &Store, scope: &RequestScope) -> Result<()
     }
 }
 
-/// Gives the caller what its role permits: nothing if the role is gone or out of use.
+/// Grants the caller the scopes of its role; none if the role does not exist or is not active.
 pub(super) async fn grant_role(
     roles: &Roles,
     store: &Store,
@@ -79,7 +80,7 @@ pub(super) async fn grant_role(
     Ok(())
 }
 
-/// Reads a role's scopes; what that costs is counted with the tenant's configuration.
+/// Reads a role's scopes. The cost is counted with the tenant's configuration.
 async fn scopes_of(store: &Store, scope: &RequestScope, role: &str) -> Result<Vec<String>> {
     let types = scope.tenant.registry.resource_types();
     let Some(resource_type) = types.iter().find(|found| is_role(found)) else {

@@ -1,5 +1,5 @@
-//! A change of an existing resource: read, decide, write on the condition that it is still what was
-//! read; again when it is not.
+//! A change of an existing resource: it is read, changed in memory, and written on the condition
+//! that it has not changed since. If it has, everything is done again.
 
 use super::RequestScope;
 use super::entries::{check_indexed, entries};
@@ -12,23 +12,23 @@ use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::{Precondition, changed_since_read};
 use crate::store::{Backoff, BodyChange, ChangeAttempt, Entries, Guard, StoreError, Stored, Write};
 
-/// What a request makes of a resource.
+/// The state of a resource after a request.
 #[derive(Debug)]
 pub(super) struct NewState {
     /// The body.
     pub(super) resource: Resource,
-    /// What happens to the members.
+    /// What the request does to the members.
     pub(super) members: MemberRequest,
-    /// What happens to the password.
+    /// What the request does to the password.
     pub(super) password: Option<PasswordChange>,
 }
 
 /// Why an attempt did not succeed.
 #[derive(Debug)]
 pub(super) enum AttemptError {
-    /// The store refused; another attempt may help.
+    /// The store has refused the write. Another attempt may succeed.
     Store(StoreError),
-    /// The request is wrong.
+    /// The request itself is refused. Another attempt would be refused too.
     Refused(Error),
 }
 
@@ -44,10 +44,10 @@ impl From<Error> for AttemptError {
     }
 }
 
-/// Changes a resource by what `make` makes of its present state. A change that changes nothing
-/// writes nothing: version and time stay.
+/// Changes a resource to the state that `make` returns for its present state. If that is the same
+/// state, nothing is written, and version and time stay.
 ///
-/// `size` is how many bytes the request works on, given the text of the present state.
+/// `size` returns the number of bytes that `make` works on, given the text of the present state.
 pub(super) async fn change(
     context: &WriteContext<'_>,
     resource_type: &ResourceType,
@@ -63,7 +63,8 @@ pub(super) async fn change(
         let before = existing(scope, resource_type, id).await?;
         precondition.check_write(&before.version())?;
         before.check_write()?;
-        // Another process's clock may be ahead; a resource does not get younger.
+        // The clock of the process that wrote the resource last may be ahead. `lastModified` must
+        // not go back.
         let now = context.now().max(before.last_modified());
         let prepare = || prepare(scope, resource_type, (id.as_str(), &before), now, &mut make);
         let prepared = scope.compute.run(size(&before.body), prepare).await??;
@@ -85,11 +86,13 @@ pub(super) async fn change(
             Err(AttemptError::Store(StoreError::VersionMismatch)) if guard == Guard::Whole => {
                 return Err(changed_since_read());
             }
-            // Another request was first: the change is made of what that one has left.
+            // Another request has changed the resource in between. The change is applied to its new
+            // state.
             Err(AttemptError::Store(StoreError::VersionMismatch)) => {
                 scope.store.pause(&mut backoff).await?;
             }
-            // The member may be of another type than it was taken for.
+            // The client did not say the member's type, and the assumed type may be wrong. The next
+            // attempt looks it up.
             Err(AttemptError::Store(StoreError::NoMember { id })) => {
                 types.infer(scope, &id, &prepared.state.members).await?;
             }
@@ -147,7 +150,7 @@ async fn make_attempt(
     }
 }
 
-/// What a request makes of a resource, with everything that follows from it.
+/// The new state of a resource, with all that is derived from it.
 struct Prepared {
     state: NewState,
     /// The new body as it is stored.
@@ -156,7 +159,7 @@ struct Prepared {
     entries_after: Entries,
 }
 
-/// Works out a change, without any call to the table.
+/// Computes a change, without a call to the table.
 fn prepare(
     scope: &RequestScope,
     resource_type: &ResourceType,

@@ -1,7 +1,7 @@
-//! Work whose time grows with the data, and where it runs.
+//! Where work runs whose time grows with the data.
 //!
-//! The size is known before the work begins: the bytes of a body or of a page. Below
-//! [`SMALL_BYTES`] the work is done at once; above it, it is a job of the pool.
+//! The size of the data is known before the work begins: the bytes of a body or of a page. Up to
+//! [`SMALL_BYTES`] the work is done at once, and above that it is a job of the pool.
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use crate::protocol::error::Result;
 use crate::protocol::json;
 use crate::store::Stored;
 
-/// Runs the work of one request on data.
+/// Runs one request's work on data.
 #[derive(Clone)]
 pub struct Compute {
     pool: Pool,
@@ -21,7 +21,7 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// Runs the work of a tenant's request that has to be over at the deadline.
+    /// Runs work of this tenant, for a request that has to be over at the deadline.
     pub(super) fn new(pool: &Pool, tenant: &TenantId, deadline: Instant) -> Self {
         Self {
             pool: pool.clone(),
@@ -30,10 +30,10 @@ impl Compute {
         }
     }
 
-    /// Does work on this many bytes of JSON, in the pool if that may take over 20 ms.
+    /// Does work on this number of bytes of JSON, in the pool if it may take more than 20 ms.
     ///
     /// # Errors
-    /// `Unavailable` if the request's time was over before the work could begin.
+    /// `Unavailable` if the request's deadline passed before the work could begin.
     pub async fn run<T>(&self, bytes: usize, job: impl FnOnce() -> T) -> Result<T> {
         if bytes <= SMALL_BYTES {
             return Ok(job());
@@ -41,7 +41,7 @@ impl Compute {
         self.run_in_pool(job).await
     }
 
-    /// Does work in the pool, whatever it works on.
+    /// Does work in the pool, however small it is.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -49,8 +49,8 @@ impl Compute {
         self.pool.run(&self.tenant, self.deadline, job).await
     }
 
-    /// Checks that the request still has time. Long work asks this before each resource, because no
-    /// time-out ends it.
+    /// Checks that the request still has time. Work on many resources calls this before each of
+    /// them, because no time-out ends work that does not wait.
     ///
     /// # Errors
     /// `Unavailable` after the deadline.
@@ -59,15 +59,14 @@ impl Compute {
     }
 }
 
-/// The size of a parsed body in bytes, as far as it matters: counting ends once the body is clearly not
-/// small.
+/// The size of a parsed body in bytes. Counting ends once the body is larger than [`SMALL_BYTES`].
 #[must_use]
 pub fn body_size(body: &Map<String, Value>) -> usize {
     json::size_up_to(body, SMALL_BYTES)
 }
 
-/// The size of a PATCH: its own, and that of the stored body for each operation, which may look at all of
-/// it.
+/// The bytes that a PATCH works on: its own body, and the stored body once for each operation,
+/// because each may read all of it.
 pub(super) fn patch_size(patch: usize, operations: usize, stored: &str) -> usize {
     patch.saturating_add(stored.len().saturating_mul(operations))
 }

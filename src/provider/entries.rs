@@ -1,4 +1,4 @@
-//! The index entries of a resource, as its body and the time of its last change say them.
+//! The index entries of a resource, derived from its body and the time of its last change.
 
 use serde_json::{Map, Value};
 
@@ -9,8 +9,8 @@ use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, MembershipAttribute, ResourceType};
 use crate::store::{Entries, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 
-/// Every key that a resource has in an index with this body, which it has had since `modified`, in
-/// milliseconds since the Unix epoch.
+/// All index entries and claims of a resource with this body. `modified` is when the body last
+/// changed, in milliseconds since the Unix epoch.
 pub(super) fn entries(
     body: &Map<String, Value>,
     modified: u64,
@@ -34,12 +34,12 @@ pub(super) fn entries(
     entries
 }
 
-/// Checks that an indexed attribute has no more values than its index holds, or no more than before
-/// the change: a filter would not find the resource by the others. Nor may all of them together have
-/// more than the resource can be deleted with.
+/// Checks that no indexed attribute has more values than its index holds, because a filter would not
+/// find the resource by the further values. Checks also that all entries together are not too many
+/// for the one transaction that deletes the resource. What was too much before the change may stay.
 ///
 /// # Errors
-/// `InvalidValue` naming the attribute, how many values it has and how many it may have.
+/// `InvalidValue` with the attribute, the number of its values and the limit.
 pub(super) fn check_indexed(before: &Entries, after: &Entries) -> Result<()> {
     match after.crowded_since(before) {
         None if after.len() > MAX_ENTRIES_IN_ALL.max(before.len()) => {
@@ -57,13 +57,14 @@ pub(super) fn check_indexed(before: &Entries, after: &Entries) -> Result<()> {
     }
 }
 
-/// The key of a time in milliseconds since the Unix epoch.
+/// The index key of a time, given in milliseconds since the Unix epoch.
 fn instant_key(milliseconds: u64) -> Option<Key<'static>> {
     let milliseconds = i64::try_from(milliseconds).ok()?;
     DateTime::from_unix_milliseconds(milliseconds).map(Key::of_instant)
 }
 
-/// Whether the tenant's switch makes an otherwise shared value unique.
+/// Whether a switch of the tenant makes the values of this index unique, although the schema does
+/// not.
 fn claims_too(index: &Index, resource_type: &ResourceType, rules: &Rules) -> bool {
     rules.switches.unique_group_display_name
         && resource_type.membership == Some(MembershipAttribute::Members)

@@ -1,4 +1,4 @@
-//! Extensions that a resource type is to lose, and what its resources lose with them.
+//! Extensions that a new form of a resource type leaves out, and how much resources use them.
 
 use serde_json::Value;
 
@@ -9,20 +9,21 @@ use crate::protocol::error::Result;
 use crate::protocol::resource::Resource;
 use crate::protocol::schema::{Registry, ResourceType};
 
-/// What resources of a type have of an extension.
+/// How much the resources of a type use an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionUse {
     /// The resource type's name.
     pub resource_type: String,
     /// The extension's URN.
     pub extension: String,
-    /// The resources that have attributes of it.
+    /// The number of resources that have attributes of it.
     pub resources: u64,
-    /// The attributes that they have in all.
+    /// The number of these attributes in all resources.
     pub attributes: u64,
 }
 
-/// What would be lost, as [`Provider::omitted_extensions`](super::Provider::omitted_extensions) says.
+/// The use of the extensions that would be lost, as
+/// [`Provider::omitted_extensions`](super::Provider::omitted_extensions) says.
 pub(super) async fn uses_of_omitted(
     admin: &Administration<'_>,
     value: &Value,

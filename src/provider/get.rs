@@ -16,7 +16,7 @@ use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::{self, Precondition, Version};
 use crate::store::Stored;
 
-/// What a GET of one resource answers with.
+/// The result of a GET of one resource.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -25,7 +25,7 @@ use crate::store::Stored;
 pub enum Read<'r> {
     /// The resource.
     Found(Representation<'r>),
-    /// The client has this version already.
+    /// The client has this version already (`If-None-Match`).
     NotModified(Version),
 }
 
@@ -94,7 +94,7 @@ pub fn resource_id(resource_type: &ResourceType, id: &str) -> Result<ResourceId>
     ResourceId::parse(id).ok_or_else(|| no_such(resource_type, id))
 }
 
-/// The answer for an id that does not exist.
+/// The error for an id that does not exist.
 pub(super) fn no_such(resource_type: &ResourceType, id: &str) -> Error {
     Error::not_found(format!(
         "{} {} does not exist",

@@ -1,14 +1,15 @@
-//! What a caller may do to privileges: its own and those of others.
+//! What a caller may do to privileges: its own and those of other callers.
 //!
-//! Whether it may carry out a verb at all is decided by its permissions. Beyond that, a change must
-//! not give more than the caller has:
+//! Its permissions decide whether the caller may carry out a verb at all. Beyond that, a change must
+//! not grant more than the caller itself has:
 //!
-//! - A role gets only scopes that the caller has, and the role that the caller is bound to is left
-//!   alone. Deleting it would only take rights away, but also lock out every credential that is
-//!   bound to it, so that is refused as well.
-//! - At `/Me` a user does not change what the directory's administrators decide by.
+//! - The caller can give a role only scopes that it has itself. It can neither change nor delete the
+//!   role that it is bound to. Deleting that role would grant nothing, but it would lock out every
+//!   credential that is bound to it.
+//! - At `/Me` a user cannot change the attributes by which administrators make decisions.
 //!
-//! Every view and bulk requests come through here, because all of them use the provider's verbs.
+//! All versions of the protocol and bulk requests are checked here, because all of them use the
+//! provider's verbs.
 
 use serde_json::{Map, Value};
 
@@ -18,8 +19,8 @@ use crate::protocol::resource::Resource;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::{Permission, Permissions};
 
-/// Attributes of a user that `/Me` does not change. `groups`, which no client writes, is listed
-/// because it is shown like the others.
+/// The attributes of a user that cannot be changed at `/Me`. No client can write `groups`, but it is
+/// listed because the error names all attributes that are fixed.
 const DECIDED_BY_OTHERS: [&str; 6] = [
     "userName",
     "active",
@@ -35,12 +36,13 @@ pub struct Grant<'s> {
     pub(super) permissions: &'s Permissions,
     /// The id of the role that the caller is bound to.
     pub(super) role: Option<&'s str>,
-    /// The target is `/Me`.
+    /// Whether the target is `/Me`.
     pub(super) is_me: bool,
 }
 
 impl Grant<'_> {
-    /// Checks that the caller may do this with resources of the type, or with its own user at `/Me`.
+    /// Checks that the caller has this permission for resources of the type, or at `/Me` for its own
+    /// user.
     ///
     /// # Errors
     /// `Forbidden`, naming the permission: `users:create`.
@@ -69,10 +71,10 @@ impl Grant<'_> {
         Ok(())
     }
 
-    /// Checks that the caller may change or delete this resource, whatever the change is.
+    /// Checks that the caller may change or delete this resource, independent of the change.
     ///
     /// # Errors
-    /// `Forbidden` for a role that belongs to the service or that the caller is bound to.
+    /// `Forbidden` for a role of the service's own, and for the role that the caller is bound to.
     pub(super) fn check_target(
         &self,
         resource_type: &ResourceType,
@@ -88,11 +90,12 @@ impl Grant<'_> {
         Ok(())
     }
 
-    /// Checks that the caller may make `new` of `existing`.
+    /// Checks that the caller may change `existing` into `new`.
     ///
     /// # Errors
     /// `InvalidValue` as [`check_creation`](Self::check_creation); `Forbidden` for a role that gets
-    /// a scope that the caller does not have, and at `/Me` for an attribute that others decide.
+    /// a scope which the caller does not have, and at `/Me` for an attribute that only
+    /// administrators change.
     pub(super) fn check_change(
         &self,
         resource_type: &ResourceType,
@@ -119,8 +122,8 @@ impl Grant<'_> {
     }
 }
 
-/// The scopes that a change of a role gives to those who are bound to it: those that come into its
-/// list, and all of them when the role comes into use again.
+/// The scopes that a change of a role grants to the credentials that are bound to it: scopes that
+/// are new in its list, and all of its scopes if the role becomes active again.
 fn granted<'r>(
     before: &'r Map<String, Value>,
     after: &'r Map<String, Value>,
@@ -137,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_role_gets_is_what_it_did_not_permit_before() {
+    fn a_change_of_a_role_grants_only_scopes_that_it_did_not_have() {
         fn check(before: &Value, after: &Value, expected: &[&str]) {
             let (before, after) = (before.as_object().unwrap(), after.as_object().unwrap());
             let found: Vec<_> = granted(before, after).collect();
@@ -153,7 +156,7 @@ mod tests {
         );
         check(&json!({"scopes": both}), &json!({"scopes": read}), &[]);
         check(&json!({"scopes": both}), &json!({"scopes": both}), &[]);
-        // One that is out of use permits nothing until it is in use again.
+        // A role that is not active grants nothing until it is active again.
         let out = json!({"scopes": both, "active": false});
         check(&out, &out, &[]);
         check(&json!({"scopes": both}), &out, &[]);

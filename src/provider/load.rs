@@ -1,7 +1,7 @@
-//! Loading a directory in bulk: the same resources, read and indexed as a request's would be, without
-//! a request for each.
+//! Loads a directory in bulk. Resources are read and indexed as those of requests are, but without a
+//! request for each of them.
 //!
-//! The items are handed to a sink, in parts; how they get into the table is the sink's business.
+//! The items are handed to a sink in parts. Only the sink knows how they get into the table.
 
 use serde_json::{Map, Value};
 
@@ -14,10 +14,10 @@ use crate::protocol::resource::{DraftKind, Resource};
 use crate::protocol::schema::ResourceType;
 use crate::store::{Entries, Loading, Member, New, PlainItem, Write};
 
-/// The sink is given about this many items at a time.
+/// About the number of items that the sink gets at a time.
 const PART: usize = 10_000;
 
-/// Where the items go.
+/// Takes the items.
 type Sink<'s> = Box<dyn FnMut(Vec<PlainItem>) -> Result<()> + Send + 's>;
 
 /// Loads resources of one tenant.
@@ -53,11 +53,12 @@ pub(super) async fn loader<'s>(
 }
 
 impl Loader<'_> {
-    /// Loads a resource as a POST at `now` would create it, in milliseconds since the Unix epoch.
-    /// Unique values are not checked to be unique.
+    /// Loads a resource as a POST would create it at `now`, in milliseconds since the Unix epoch. It
+    /// is not checked that unique values are unique.
     ///
     /// # Errors
-    /// `InvalidValue` and `InvalidSyntax` for a body that does not fit the type; what the sink says.
+    /// `InvalidValue` and `InvalidSyntax` for a body that does not fit the type; the errors of the
+    /// sink.
     pub fn add(
         &mut self,
         type_name: &str,
@@ -96,10 +97,10 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// Writes what is left, and the counters.
+    /// Hands the remaining items and the counters to the sink.
     ///
     /// # Errors
-    /// What the sink says.
+    /// The errors of the sink.
     pub fn finish(mut self) -> Result<()> {
         (self.sink)(self.loading.finish())
     }
@@ -139,7 +140,7 @@ impl Loader<'_> {
         Ok(loaded)
     }
 
-    /// Hands the items on once this many are waiting.
+    /// Hands the items to the sink once there are this many.
     fn drain(&mut self, at: usize) -> Result<()> {
         if self.loading.waiting() < at {
             return Ok(());

@@ -1,8 +1,9 @@
 //! The service provider's operations, each for every resource type (RFC 7644 §3.2).
 //!
-//! One verb, one file. A verb reads a request into the canonical form, decides with the tenant's
-//! schemas and rules, and asks the store for one atomic change. It must not know HTTP, which client
-//! is calling, or how the table is laid out.
+//! Each verb has a file. A verb reads a request into the canonical form, checks it against the
+//! tenant's schemas and rules, and asks the store for one atomic change.
+//!
+//! It must not know HTTP, which product the client is, or how the table is laid out.
 
 mod administration;
 mod binding;
@@ -73,7 +74,7 @@ use crate::protocol::version::Precondition;
 use crate::store::{Meter, PlainItem, Store, TenantConfig};
 use crate::tenant::{Caller, NewCredential};
 
-/// The longest a request may take; API Gateway gives up after 29 seconds.
+/// The longest time that a request may take. API Gateway gives up after 29 seconds.
 pub const REQUEST_BUDGET: Duration = Duration::from_secs(20);
 
 /// Performs the operations of SCIM on the table.
@@ -89,7 +90,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// A provider on this table, whose cursors are sealed with these keys.
+    /// A provider on this table that seals its cursors with this key.
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, cursors: Cursors) -> Self {
         let tenants = Tenants::new(store.clone(), Arc::clone(&clock));
@@ -105,7 +106,7 @@ impl Provider {
         }
     }
 
-    /// The same with another budget for what a query may read.
+    /// The same with another limit on what a query may read.
     #[must_use]
     pub fn with_read_budget(self, read_budget: ReadBudget) -> Self {
         Self {
@@ -114,13 +115,13 @@ impl Provider {
         }
     }
 
-    /// The pool for work that takes long.
+    /// The pool for long work.
     #[must_use]
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
-    /// The number of memory blocks for password hashes that exist, each of 19 MiB.
+    /// The number of memory blocks for password hashes in this process, each of 19 MiB.
     #[must_use]
     pub fn hash_buffers(&self) -> usize {
         self.hasher.buffers()
@@ -142,8 +143,8 @@ impl Provider {
     ///
     /// # Errors
     /// `Unavailable` when the tenant's configuration, the caller's role or its user cannot be read;
-    /// `Unauthorized` when that user is gone or not active; `Forbidden` when the caller may do nothing
-    /// at all.
+    /// `Unauthorized` when that user does not exist or is not active; `Forbidden` when the caller
+    /// has no permission at all.
     pub async fn scope(
         &self,
         caller: Caller,
@@ -177,7 +178,8 @@ impl Provider {
         create::create(&self.write_context(scope), resource_type, body, selection).await
     }
 
-    /// Replaces a resource. What the body leaves out is cleared, apart from what no client can read.
+    /// Replaces a resource. Attributes that the body leaves out are cleared, except those that no
+    /// client can read.
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`, `InvalidValue`, `InvalidSyntax`, `Mutability`, `Uniqueness`;
@@ -202,7 +204,7 @@ impl Provider {
         .await
     }
 
-    /// Applies a PatchOp message, all of it or nothing.
+    /// Applies a PatchOp message as a whole or not at all.
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`, and whatever an operation is refused for: `InvalidSyntax`,
@@ -228,8 +230,8 @@ impl Provider {
         .await
     }
 
-    /// Deletes a resource: afterwards it is in no group, list or index. A DELETE of what an earlier
-    /// one left half deleted finishes that.
+    /// Deletes a resource: afterwards it is in no group, list or index. If an earlier DELETE was
+    /// interrupted, this finishes it.
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`; `Forbidden` for a role that belongs to the service or that the
@@ -259,14 +261,15 @@ impl Provider {
         get::get(scope, resource_type, id, selection, precondition).await
     }
 
-    /// Carries out a bulk request: one result for each operation that was tried, in the order of the
-    /// request. With `failOnErrors` nothing is tried after that number of errors; otherwise everything is,
-    /// as far as there is time, and what is not has `Unavailable` as its result.
+    /// Carries out a bulk request. Returns one result for each operation that was tried, in the
+    /// order of the request. With `failOnErrors` no operation is tried after that number of errors.
+    /// Without it all are tried; an operation that the time did not suffice for has `Unavailable` as
+    /// its result.
     ///
     /// `size` is the size of the request's body in bytes.
     ///
     /// # Errors
-    /// `Unavailable` if the request could not be planned in time; then nothing was done.
+    /// `Unavailable` if the request could not be planned in time; then nothing was changed.
     pub async fn bulk(
         &self,
         scope: &RequestScope,
@@ -276,12 +279,13 @@ impl Provider {
         bulk::bulk(&self.write_context(scope), request, size).await
     }
 
-    /// Lists the resources that match a query, one page of them, each as `render` writes it. A page
-    /// ends where the answer would be too long, so what belongs to further resources is not read.
+    /// Lists one page of the resources that match a query, each as `render` writes it. A page ends
+    /// where the answer would be too long, so that nothing is read for the resources after it.
     ///
     /// # Errors
-    /// `InvalidFilter`; `InvalidValue` for a sort that is none; `TooMany` when finding the page would
-    /// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
+    /// `InvalidFilter`; `InvalidValue` for a `sortBy` that is no attribute; `TooMany` when finding
+    /// the page would read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount`
+    /// for a cursor.
     pub async fn query<T>(
         &self,
         scope: &RequestScope,
@@ -292,16 +296,16 @@ impl Provider {
         query::list(&self.query_context(scope), over, query, render).await
     }
 
-    /// One page of a group's members in order of their ids, without `totalResults`. `has_filter` says
-    /// whether the request has a filter, which is refused.
+    /// One page of a group's members in order of their ids, without `totalResults`. `has_filter` is
+    /// whether the request has a filter, for which it is refused.
     ///
     /// **Shape**: a member is `{"value":id,"$ref":"Users/…","type":"User"}`; its `$ref` is relative to
     /// the base URL.
     ///
     /// # Errors
-    /// `NotFound`; `InvalidCursor` for a cursor of something else, `ExpiredCursor` for one that is too
+    /// `NotFound`; `InvalidCursor` for a cursor of another list, `ExpiredCursor` for one that is too
     /// old or whose members were replaced meanwhile; `InvalidValue` for a filter, a sort or
-    /// `startIndex`, which this list does not have.
+    /// `startIndex`, which this list does not support.
     pub async fn member_page(
         &self,
         scope: &RequestScope,
@@ -314,31 +318,32 @@ impl Provider {
         query::member_page(context, resource_type, id, query, has_filter).await
     }
 
-    /// Registers a schema, or a later form of one that the tenant has registered. A new one is used by
-    /// no resource until a resource type names it.
+    /// Registers a schema, or a later form of one that the tenant has registered. No resource uses a
+    /// new schema until a resource type names it.
     ///
-    /// One of the service's own schemas is published for this tenant with the keywords that RFC 7643
-    /// does not define; nothing else of it changes.
+    /// If it is one of the service's own schemas, it may only add keywords that RFC 7643 does not
+    /// define. The schema is then published for this tenant with these keywords.
     ///
     /// # Errors
-    /// `InvalidValue` when it breaks RFC 7643 §7, when resources would not fit a later form, or when
-    /// more than such keywords would change in a schema of the service; `PayloadTooLarge` when it, or
-    /// the tenant's whole configuration, would be too large to be read at once.
+    /// `InvalidValue` when it breaks RFC 7643 §7, when existing resources might not fit the later
+    /// form, or when more than such keywords would change in a schema of the service;
+    /// `PayloadTooLarge` when it, or the tenant's whole configuration, would be too large to be read
+    /// at once.
     pub async fn add_schema(&self, tenant: &TenantId, schema: &Value) -> Result<Registered> {
         registration::add_schema(&self.administration(tenant, CauseKind::Command), schema).await
     }
 
-    /// Registers a resource type, or more extensions for one that is there.
+    /// Registers a resource type, or further extensions of one that exists.
     ///
     /// # Errors
     /// `InvalidValue` naming what is missing, unknown or reserved, or an extension that the type has
-    /// and the new list leaves out; `Uniqueness` when the name or the endpoint belongs to another type,
-    /// or to a built-in one that has resources; `PayloadTooLarge` as for a schema.
+    /// and the new form leaves out; `Uniqueness` when the name or the endpoint belongs to another
+    /// type, or to a built-in type that has resources; `PayloadTooLarge` as for a schema.
     pub async fn add_resource_type(&self, tenant: &TenantId, value: &Value) -> Result<Registered> {
         self.replace_resource_type(tenant, value, &[]).await
     }
 
-    /// The same, but the type may lose the extensions with these URNs.
+    /// The same, but the new form may leave out the extensions with these URNs.
     ///
     /// # Errors
     /// As [`add_resource_type`](Self::add_resource_type).
@@ -368,11 +373,12 @@ impl Provider {
             .rules)
     }
 
-    /// Changes a tenant's profile and switches, and tells the resource types whose index on the times
-    /// of changes comes or goes.
+    /// Changes a tenant's profile and switches. Returns the resource types whose index on the times
+    /// of changes is switched on or off by it.
     ///
-    /// Other processes learn of it one after the other. Until [`build_indexes`](Self::build_indexes)
-    /// is through, all of them maintain that index and no query uses it, whether it comes or goes.
+    /// Other processes read the change within a minute, one after the other. Until
+    /// [`build_indexes`](Self::build_indexes) has ended, all processes maintain that index and no
+    /// query uses it, both when it is switched on and when it is switched off.
     ///
     /// # Errors
     /// `InvalidValue` naming the switch that is out of its range; `Unavailable` when the table is out
@@ -381,7 +387,7 @@ impl Provider {
         registration::set_rules(&self.administration(tenant, CauseKind::Command), rules).await
     }
 
-    /// Everything that the table holds of a tenant besides its resources.
+    /// Everything that the table holds of a tenant except its resources.
     ///
     /// # Errors
     /// `Unavailable` when the table is out of reach.
@@ -391,8 +397,8 @@ impl Provider {
             .await
     }
 
-    /// The extensions that a registered form of a resource type would leave out, with what the
-    /// resources of the type have of each. Reads every resource of the type if there is one.
+    /// The extensions that this form of a resource type would leave out, with their use by the
+    /// resources of the type. If there is such an extension, every resource of the type is read.
     ///
     /// # Errors
     /// As [`add_resource_type`](Self::add_resource_type), apart from the extensions.
@@ -404,8 +410,8 @@ impl Provider {
         extension::uses_of_omitted(&self.administration(tenant, CauseKind::Command), value).await
     }
 
-    /// Begins to load a tenant's directory, which must be empty: counters and unique values are not
-    /// compared with what is there.
+    /// Begins to load a tenant's directory. It must be empty, because counters and unique values are
+    /// written without a look at existing ones.
     ///
     /// # Errors
     /// `Conflict` when the tenant has resources already.
@@ -417,27 +423,29 @@ impl Provider {
         load::loader(&self.administration(tenant, CauseKind::Import), sink).await
     }
 
-    /// Finishes every change of a tenant whose writer's lease has run out; returns how many. What
-    /// only a newer version of the service can finish is named in the log and left as it is.
+    /// Finishes every change of a tenant whose writer's lease is over, and returns their number. A
+    /// change that only a newer version of the service can finish is named in the log and left as it
+    /// is.
     ///
     /// # Errors
-    /// `Unavailable` when the table is out of reach; what was not finished is left for the next time.
+    /// `Unavailable` when the table is out of reach; changes that were not finished are left for the
+    /// next call.
     pub async fn finish(&self, tenant: &TenantId) -> Result<usize> {
         finish::finish(&self.administration(tenant, CauseKind::Service)).await
     }
 
-    /// Checks that a credential could be used: the tenant takes its kind, and has its role and its
-    /// user. The tenant's configuration is read anew, so a switch counts as soon as it is set.
+    /// Checks that a new credential could be used: the tenant accepts its kind, and its role and its
+    /// user exist. The tenant's configuration is read anew, so a switch counts as soon as it is set.
     ///
     /// # Errors
-    /// `InvalidValue` naming the switch that is off; `NotFound` naming the role or the user that is
-    /// not there; `Unavailable` when the table is out of reach.
+    /// `InvalidValue` naming the switch that is off; `NotFound` naming the role or the user that
+    /// does not exist; `Unavailable` when the table is out of reach.
     pub async fn check_new_credential(&self, tenant: &TenantId, new: &NewCredential) -> Result<()> {
         binding::check_new_credential(&self.administration(tenant, CauseKind::Command), new).await
     }
 
-    /// Gives a tenant the service's own roles, as far as it does not have roles of these names.
-    /// Returns the names and ids of those that were made.
+    /// Creates the service's own roles in a tenant, except those whose names the tenant has already.
+    /// Returns the names and ids of the created roles.
     ///
     /// # Errors
     /// `Unavailable` when the table is out of reach.
@@ -445,20 +453,20 @@ impl Provider {
         role::add_own_roles(&self.administration(tenant, CauseKind::Command)).await
     }
 
-    /// Writes the entries of every index that is being built, and lets queries use those that are
-    /// complete. The entries of an index that was switched off are removed. Where the tenant's entries
-    /// may be those of an earlier version of the service, all of them are written anew.
+    /// Writes the entries of every index that is being built, and lets queries use the complete
+    /// ones. The entries of an index that was switched off are removed. If the tenant's entries may
+    /// be those of an earlier version of the service, all of them are written anew.
     ///
     /// # Errors
-    /// `Conflict` saying how long to wait when processes may still run that do not know the index, or
-    /// that write entries of an earlier version; `Unavailable` when a newer version has written the
-    /// entries, or the table is out of reach: nothing is lost by beginning again.
+    /// `Conflict` naming the time to wait, while processes may still run that do not know the index
+    /// or write entries of an earlier version; `Unavailable` when a newer version has written the
+    /// entries, or the table is out of reach. After any error it can be called again.
     pub async fn build_indexes(&self, tenant: &TenantId) -> Result<Findings> {
         repair::build_indexes(&self.administration(tenant, CauseKind::Repair)).await
     }
 
-    /// Looks for what dead writers left half done, compares index entries and counters with the
-    /// resources, and finishes and mends if asked to.
+    /// Looks for unfinished changes, and compares index entries and counters with the resources.
+    /// With [`Repair`] it also finishes the changes and corrects what is wrong.
     ///
     /// # Errors
     /// `Unavailable` when a newer version of the service has written the tenant's index entries, or the

@@ -1,7 +1,7 @@
-//! Passwords: checked and forgotten, or kept as argon2id hashes (RFC 7643 §4.1.1, §9.2).
+//! Passwords: checked and discarded, or stored as argon2id hashes (RFC 7643 §4.1.1, §9.2).
 //!
-//! A hash takes tens of milliseconds of processor time and 19 MiB of memory on purpose. So hashes are
-//! jobs of the pool, and their memory is kept and used again.
+//! A hash takes tens of milliseconds of processor time and 19 MiB of memory, by design of argon2id.
+//! So hashes are jobs of the pool, and their memory is kept and used again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,23 +14,23 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Passwords;
 use crate::protocol::resource::{Password, PasswordChange};
 
-/// Makes hashes, in memory that is kept from one to the next.
+/// Makes hashes, in buffers that are kept from one hash to the next.
 ///
-/// There are never more buffers than hashes that ran at the same time, which the pool bounds. An
-/// allocation for each hash would be returned to the allocator and not to the system: glibc keeps
-/// large aligned blocks in the arena of the thread that freed them.
+/// There are never more buffers than hashes that ran at the same time, and the pool bounds those. If
+/// each hash allocated its memory, the process could grow: glibc keeps a large aligned block that
+/// was freed in the arena of the thread that freed it, and does not return it to the system.
 #[derive(Default)]
 pub(super) struct Hasher {
     idle: Mutex<Vec<Vec<Block>>>,
-    /// The number of buffers that were made.
+    /// The number of buffers in existence, idle or in use.
     made: AtomicUsize,
 }
 
 impl Hasher {
-    /// The hash that a resource has after a request, given the one it had.
+    /// The hash that a resource has after a request, given the hash that it had before.
     ///
     /// # Errors
-    /// `Unavailable` if the request's time was over before a password could be hashed.
+    /// `Unavailable` if the request's deadline passed before a password could be hashed.
     pub(super) async fn after(
         &self,
         compute: &Compute,
@@ -56,7 +56,8 @@ impl Hasher {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// The present hash if it is of this password already, so that setting it again changes nothing.
+    /// The current hash if it is that of the same password, so that setting a password again changes
+    /// nothing; a new hash otherwise.
     fn kept_or_hashed(&self, password: &Password, current: Option<&str>) -> Result<String> {
         let mut buffer = self.take();
         let hash = kept_or_hashed(password.as_str().as_bytes(), current, &mut buffer);
@@ -72,7 +73,8 @@ impl Hasher {
         })
     }
 
-    /// A push or a pop leaves the list whole, so a panic elsewhere does not matter.
+    /// The idle buffers. A panic of another thread does not matter, because a push or a pop leaves
+    /// the list whole.
     fn idle(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,7 +101,7 @@ fn kept_or_hashed(
     Ok(hash.to_string())
 }
 
-/// Whether a stored hash is of this password. Outputs are compared in constant time.
+/// Whether a stored hash is that of this password. Hashes are compared in constant time.
 fn is_of(
     password: &[u8],
     stored: &PasswordHash,
@@ -115,7 +117,7 @@ fn is_of(
     Ok(digest(&argon2, password, salt, buffer)? == *expected)
 }
 
-/// The output of one run of argon2 in this memory, which grows to what the parameters need.
+/// Runs argon2 once, in this buffer, which grows to the size that the parameters need.
 fn digest(
     argon2: &Argon2<'_>,
     password: &[u8],

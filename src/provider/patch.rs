@@ -18,19 +18,20 @@ use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::{Precondition, Version};
 use crate::store::Stored;
 
-/// A PATCH of a group with more members is answered without reading them.
+/// A PATCH of a group with more than about this number of members is answered without reading the
+/// members.
 const MAX_MEMBERS_IN_ANSWER: i64 = 100;
 
-/// What a PATCH answers with.
+/// The result of a PATCH.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "one is made for each request, and read at once"
 )]
 pub enum Patched<'r> {
-    /// The resource as it is now.
+    /// The resource after the PATCH.
     Resource(Representation<'r>),
-    /// Its new version only, which is the entity tag.
+    /// Only the new version of the resource, which is its entity tag.
     NoContent(Version),
 }
 
@@ -56,8 +57,8 @@ pub(super) async fn patch<'r>(
     let size = |existing: &str| patch_size(bytes, operations, existing);
     let stored = change(context, resource_type, id, precondition, size, |existing| {
         reading.begin_again();
-        // A PATCH that does not parse is refused where one is that does not fit the resource:
-        // after 404, 412 and 403. The refusal ends the change, so it is taken once.
+        // A PATCH that does not parse is refused only here, after 404, 412 and 403, like one that
+        // does not fit the resource. The refusal ends the change, so it is taken at most once.
         let patched = match &mut parsed {
             Ok(request) => {
                 let registry = &scope.tenant.registry;
@@ -92,7 +93,7 @@ pub(super) async fn patch<'r>(
     Ok(Patched::Resource(changed))
 }
 
-/// Whether a PATCH of this group is answered with its version only.
+/// Whether a PATCH of this group is answered with the new version only.
 fn answers_without_group(
     scope: &RequestScope,
     group: &Stored,
@@ -104,6 +105,6 @@ fn answers_without_group(
     if !projection.wants("members") {
         return false;
     }
-    // The members are not read to find out that there are too many of them.
+    // The approximate number decides, so that too many members are not read only to find that out.
     group.about_members() > MAX_MEMBERS_IN_ANSWER
 }

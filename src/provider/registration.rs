@@ -1,4 +1,4 @@
-//! A tenant's own schemas, resource types and rules.
+//! Registers a tenant's own schemas and resource types, and changes its rules.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::store::{
     BuildingIndex, ConfigItem, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig, TenantStore,
 };
 
-/// What registering something came to.
+/// The result of a registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
     /// The schema's URN, or the resource type's name.
     pub name: String,
-    /// The indexes that have to be built before queries can use them, because there are resources
+    /// The indexes that have to be built before queries can use them, because the type has resources
     /// already.
     pub building: Vec<String>,
 }
@@ -39,7 +39,8 @@ pub(super) async fn add_schema(admin: &Administration<'_>, schema: &Value) -> Re
     };
     match config.schemas.iter().position(is_earlier) {
         Some(place) => {
-            // Each publication of a schema of the service begins with the service's own.
+            // A publication of one of the service's own schemas is compared with that schema alone,
+            // not with an earlier publication.
             if Registry::republished(schema).is_none() {
                 let known = Schema::from_json(&config.schemas[place])?;
                 schema::check_successor(&known, &next)?;
@@ -101,8 +102,9 @@ pub(super) async fn replace_resource_type(
     Ok(Registered { name, building })
 }
 
-/// Stores which indexes a change of the configuration adds to types that have resources. This comes
-/// before the change itself: otherwise another process would query an index that is not complete.
+/// Stores which indexes a change of the configuration adds to types that have resources. This must
+/// be stored before the change itself: otherwise another process could read the change first and
+/// query an index that is not complete.
 async fn announce_indexes(
     admin: &Administration<'_>,
     before: TenantConfig,
@@ -131,7 +133,7 @@ async fn announce_indexes(
     Ok(announced)
 }
 
-/// The indexes of a type that its resources have no entries in.
+/// The new indexes of a type, in which its existing resources have no entries.
 async fn new_indexes(
     store: &TenantStore,
     before: &Registry,
@@ -189,8 +191,8 @@ pub(super) async fn set_rules(admin: &Administration<'_>, rules: &Rules) -> Resu
     Ok(turned)
 }
 
-/// Checks that what is registered can be stored, and that the whole configuration can be read at once.
-/// A configuration that is too large already may be made smaller.
+/// Checks that the new item can be stored, and that the whole configuration can be read at once. A
+/// configuration that is too large already may still be changed, if it does not grow.
 fn check_size(item: ConfigItem<'_>, before: &TenantConfig, after: &TenantConfig) -> Result<()> {
     let bytes = item.bytes()?;
     if bytes > MAX_CONFIG_ITEM_BYTES {
@@ -208,8 +210,8 @@ fn check_size(item: ConfigItem<'_>, before: &TenantConfig, after: &TenantConfig)
     Ok(())
 }
 
-/// The URNs of the extensions that a type has in `before` and not in `after`. A type that gives way to
-/// another base schema has no resources, so it has nothing to lose.
+/// The URNs of the extensions that a type has in `before` and not in `after`. If the base schema
+/// changes there are none: such a change is only possible for a type without resources.
 pub(super) fn omitted_extensions(before: &Registry, after: &Registry, name: &str) -> Vec<String> {
     let (Some(old), Some(new)) = (before.resource_type(name), after.resource_type(name)) else {
         return Vec::new();

@@ -1,7 +1,9 @@
-//! What the verbs return: a resource, and what was read beside it to be shown.
+//! What the verbs return: a resource, and what was read in addition to show it.
 //!
-//! A verb decides what an answer shows, since that decides what has to be read. How it is written is
-//! the door's business: this module must not know URLs or JSON text.
+//! A verb decides what an answer shows, because that determines what has to be read. The HTTP layer
+//! writes the answer.
+//!
+//! It must not know URLs or JSON text.
 
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::Version;
 use crate::store::Stored;
 
-/// A resource as a verb found it or left it.
+/// A resource as a verb has read or written it, with what an answer shows of it.
 #[derive(Debug)]
 pub struct Representation<'r> {
     /// The type of the resource.
@@ -25,7 +27,7 @@ pub struct Representation<'r> {
     pub stored: Stored,
     /// The value of the attribute that is kept outside the body.
     pub related: Related,
-    /// The version of what the projection shows, which is the entity tag.
+    /// The version of what the answer shows, which is the entity tag.
     pub version: Version,
     /// Which attributes the client is shown.
     pub projection: Arc<Projection<'r>>,
@@ -53,21 +55,21 @@ impl<'r> Representation<'r> {
         &self.stored.id
     }
 
-    /// The name and the value of the attribute that is kept outside the body, if it is shown.
+    /// The attribute that is kept outside the body, if it is shown: its name and its value.
     #[must_use]
     pub fn beside(&self) -> Option<(&'static str, &Value)> {
         let membership = self.resource_type.membership?;
         Some((membership.attribute(), self.related.value()?))
     }
 
-    /// About how many bytes of JSON the resource is, as [`Compute::run`](super::Compute::run) takes it.
+    /// Roughly the size of the resource in bytes of JSON, for [`Compute::run`](super::Compute::run).
     #[must_use]
     pub fn size(&self) -> usize {
         self.stored.body.len() + self.related.size()
     }
 }
 
-/// One resource, with what has to be read to show it.
+/// One resource, with what is read to show it.
 pub(super) async fn represent<'r>(
     scope: &RequestScope,
     resource_type: &'r ResourceType,
@@ -80,7 +82,7 @@ pub(super) async fn represent<'r>(
     represent_with(scope, resource_type, stored, related, projection).await
 }
 
-/// The same where what is kept outside the body was read already.
+/// The same, if the attribute that is kept outside the body was read already.
 pub(super) async fn represent_with<'r>(
     scope: &RequestScope,
     resource_type: &'r ResourceType,
@@ -93,7 +95,7 @@ pub(super) async fn represent_with<'r>(
     scope.compute.run(size, represent).await
 }
 
-/// A resource that was just created. It is a member of nothing yet, so its groups are not read.
+/// A resource that was just created. It is in no group yet, so its groups are not read.
 pub(super) async fn represent_new<'r>(
     scope: &RequestScope,
     resource_type: &'r ResourceType,
@@ -112,7 +114,7 @@ pub(super) async fn represent_new<'r>(
     ))
 }
 
-/// Many resources of one type in their order, with what has to be read to show them.
+/// Many resources of one type in their order, with what is read to show them.
 pub(super) async fn represent_all<'r>(
     scope: &RequestScope,
     resource_type: &'r ResourceType,
@@ -129,8 +131,8 @@ pub(super) async fn represent_all<'r>(
     scope.compute.run(size, represent).await
 }
 
-/// Whether an answer with this projection may show what the version of the stored resource does
-/// not stand for, and what has to be read to know it.
+/// Whether an answer with this projection may show values that the version of the stored resource
+/// does not cover, so that they have to be read to know the version of the answer.
 pub(super) fn looks_up_more(
     resource_type: &ResourceType,
     stored: &Stored,
@@ -139,8 +141,9 @@ pub(super) fn looks_up_more(
     let about = stored.about_members();
     match resource_type.membership {
         Some(MembershipAttribute::MemberOf) => projection.wants("groups"),
-        // Who is in a group is part of its version. The count may be wrong by what dead writers
-        // did, so it has to be twice too many for names.
+        // The version of a group covers its members but not their names. Names are shown up to
+        // `MAX_DISPLAYS` members. The approximate count may be wrong, so only twice that number is
+        // taken for too many.
         Some(MembershipAttribute::Members) => {
             projection.wants_part("members", "display")
                 && usize::try_from(about).is_ok_and(|about| about <= 2 * MAX_DISPLAYS)
@@ -149,9 +152,10 @@ pub(super) fn looks_up_more(
     }
 }
 
-/// The version of what an answer shows: that of the stored resource, and the groups of a user or the
-/// names of a group's members as the answer shows them. All members are hashed with their names: a
-/// writer that died may have changed them without counting it.
+/// The version of what an answer shows: that of the stored resource, followed by a hash of the
+/// groups of a user or of the named members of a group, as far as the answer shows them. The hash
+/// covers whole members and not only their names, because a writer that died may have changed
+/// members without counting it in the group's version.
 fn shown_version(
     resource_type: &ResourceType,
     stored: &Stored,

@@ -1,4 +1,4 @@
-//! One caller's view during one request.
+//! One caller's view of its tenant during one request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,28 +14,27 @@ use crate::protocol::work::WorkBudget;
 use crate::store::TenantStore;
 use crate::tenant::Caller;
 
-/// One caller's view during one request.
+/// One caller's view of its tenant during one request.
 pub struct RequestScope {
-    /// The tenant that everything happens in.
+    /// The caller's tenant.
     pub tenant: Arc<Tenant>,
-    /// Its part of the table.
+    /// The tenant's part of the table.
     pub store: TenantStore,
-    /// Who is calling.
+    /// The authenticated caller.
     pub caller: Caller,
-    /// The public URL below which resources live, without a trailing slash.
+    /// The public URL below which the resources are, without a trailing slash.
     pub base_url: String,
-    /// Runs the request's work on data.
+    /// Runs work of this request whose time grows with the data.
     pub compute: Compute,
-    /// What the request may still make the service compare and change, all operations of a bulk
-    /// request together.
+    /// The steps of work that the request has left. All operations of a bulk request share them.
     pub(super) work: WorkBudget,
-    /// The target is `/Me`.
+    /// Whether the target is `/Me`.
     is_me: bool,
     fired: AtomicU64,
 }
 
 impl RequestScope {
-    /// The view of this caller. The request has to be over at the store's deadline.
+    /// The scope of a request of this caller. The request has to be over at the store's deadline.
     pub(super) fn new(
         tenant: Arc<Tenant>,
         store: TenantStore,
@@ -55,7 +54,8 @@ impl RequestScope {
         }
     }
 
-    /// The same caller at `/Me`: permissions and changes are those of a user's own resource.
+    /// The same scope at `/Me`: permissions and changes are checked as those of a user's own
+    /// resource.
     #[must_use]
     pub fn at_me(mut self) -> Self {
         self.is_me = true;
@@ -82,7 +82,7 @@ impl RequestScope {
         }
     }
 
-    /// The same view read by another profile, for clients that cannot know of the tenant's own.
+    /// The same scope under another profile, for clients that cannot know the tenant's own.
     #[must_use]
     pub fn with_profile(mut self, profile: Profile) -> Self {
         if self.tenant.rules.profile != profile {
@@ -99,8 +99,8 @@ impl RequestScope {
         Reading::within(&self.tenant.rules, self.work.clone())
     }
 
-    /// The resource type at an endpoint, whose name may be written in another case where the profile
-    /// tolerates that.
+    /// The resource type at an endpoint. The name may be in another case if the profile tolerates
+    /// that.
     #[must_use]
     pub fn at_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
         let found = self.tenant.registry.at_endpoint(endpoint)?;
@@ -108,7 +108,7 @@ impl RequestScope {
         (is_exact || self.tolerates(Tolerance::EndpointCase)).then_some(found)
     }
 
-    /// Whether the profile allows this leniency, which is then noted as used.
+    /// Whether the profile has this tolerance. If it has, the tolerance is recorded as needed.
     #[must_use]
     pub fn tolerates(&self, tolerance: Tolerance) -> bool {
         let mut reading = self.reading();
@@ -117,13 +117,13 @@ impl RequestScope {
         tolerated
     }
 
-    /// Remembers which tolerances a reading needed.
+    /// Records which tolerances a reading needed.
     pub fn note(&self, reading: &Reading<'_>) {
         self.fired
             .fetch_or(reading.used_tolerances().bits(), Ordering::Relaxed);
     }
 
-    /// The tolerances that the request needed so far.
+    /// The tolerances that the request has needed so far.
     #[must_use]
     pub fn used_tolerances(&self) -> UsedTolerances {
         UsedTolerances::from_bits(self.fired.load(Ordering::Relaxed))

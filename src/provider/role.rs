@@ -1,5 +1,5 @@
-//! What is special about roles: their scopes are of the catalogue, some belong to the service, and a
-//! credential can be bound to one.
+//! What is special about roles: their scopes are those of the catalogue, some roles belong to the
+//! service, and a credential can be bound to a role.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -48,7 +48,7 @@ pub(super) async fn add_own_roles(admin: &Administration<'_>) -> Result<Vec<(Str
     Ok(made)
 }
 
-/// A name, what it is for, and which of the scopes it has.
+/// The name of a role, its description, and which scopes it has.
 type OwnRole = (&'static str, &'static str, fn(&str) -> bool);
 
 /// The service's own roles.
@@ -66,7 +66,7 @@ fn is_access(scope: &str) -> bool {
     scope.starts_with("access:")
 }
 
-/// A role of the service's own: what a POST would make of it, and read-only.
+/// One of the service's own roles: as a POST would create it, but read-only.
 fn own_role(
     view: &Tenant,
     resource_type: &ResourceType,
@@ -89,7 +89,7 @@ fn own_role(
         &mut Reading::new(&view.rules),
         DraftKind::Create { id },
     )?;
-    // A request cannot say so.
+    // Set here, because a request cannot set it.
     let mut body = draft.resource.into_body();
     body.insert("readOnly".to_owned(), json!(true));
     Ok(Resource::from_canonical(body))
@@ -98,12 +98,12 @@ fn own_role(
 /// Checks that the scopes of a role are those of the catalogue.
 ///
 /// # Errors
-/// `InvalidValue` naming the scope that is not.
+/// `InvalidValue` naming the scope that is not in the catalogue.
 pub(super) fn check_scopes_of(role: &Resource) -> Result<()> {
     check_scopes(listed_scopes(role.body()))
 }
 
-/// Checks that a resource may be changed and deleted: a role of the service's own may not.
+/// Checks that a resource may be changed and deleted. The service's own roles may not.
 ///
 /// # Errors
 /// `Forbidden`.
@@ -121,7 +121,7 @@ pub(super) fn is_role(resource_type: &ResourceType) -> bool {
     resource_type.schema.id == urn::ROLE
 }
 
-/// Whether a role or a user is in use, which it is unless it says that it is not.
+/// Whether a role or a user is active: unless `active` is false, it is.
 pub(super) fn is_active(body: &Map<String, Value>) -> bool {
     body.get("active") != Some(&Value::Bool(false))
 }

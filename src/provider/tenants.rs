@@ -1,4 +1,4 @@
-//! What a tenant is to the operations: its rules and its registry, cached.
+//! A tenant's rules and registry, cached.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Registry};
 use crate::store::{IndexEntries, IndexVersion, Store, StoreError, TenantConfig, TenantStore};
 
-/// How long a process goes on with the configuration it has read, in milliseconds.
+/// How long a process uses a configuration that it has read, in milliseconds.
 pub(super) const CACHE_MILLIS: u64 = 60_000;
-/// A configuration never serves longer than [`CACHE_MILLIS`]: what is new in one, such as an index,
-/// counts on every process knowing it by then.
+/// A configuration is never used longer than [`CACHE_MILLIS`]. The building of an index relies on
+/// it: after this time every process maintains the index.
 const LIMITS: Limits = Limits {
     what: "A tenant's configuration",
     fresh_millis: CACHE_MILLIS,
@@ -24,7 +24,7 @@ const LIMITS: Limits = Limits {
     max_keys: 10_000,
 };
 
-/// A tenant: its name, its rules, and everything that can be stored for it.
+/// A tenant: its name, its rules, and its schemas and resource types.
 #[derive(Debug, Clone)]
 pub struct Tenant {
     /// The name.
@@ -33,15 +33,15 @@ pub struct Tenant {
     pub rules: Rules,
     /// Its schemas and resource types.
     pub registry: Arc<Registry>,
-    /// Which version of the index entries its resources have.
+    /// The version of the index entries that its resources have.
     pub index_version: IndexVersion,
 }
 
 impl Tenant {
-    /// Puts a tenant together from what the table holds of it.
+    /// Makes a tenant from the configuration in the table.
     ///
     /// # Errors
-    /// `InvalidValue` when a registered schema or resource type is not one.
+    /// `InvalidValue` when a registered schema or resource type is not valid.
     pub fn new(id: TenantId, config: TenantConfig) -> Result<Self> {
         let mut registry = Registry::builtin().clone();
         for schema in &config.schemas {
@@ -59,7 +59,7 @@ impl Tenant {
         for index in &config.building {
             registry.mark_building(&index.resource_type, &index.path);
         }
-        // By entries of another version a query would miss resources.
+        // With entries of another version a query by an index would miss resources.
         if config.index_version.entries() != IndexEntries::Complete {
             registry.mark_all_building();
         }
@@ -83,7 +83,7 @@ impl Tenant {
     }
 }
 
-/// Tenants by name, each read once a minute.
+/// The tenants by name. Each is cached for a minute.
 pub struct Tenants {
     store: Store,
     cached: Cache<TenantId, Tenant>,
@@ -97,10 +97,10 @@ impl Tenants {
         }
     }
 
-    /// The tenant, as this process last read it.
+    /// The tenant, from the cache or read now.
     ///
     /// # Errors
-    /// `Unavailable` when it has to be read and cannot.
+    /// `Unavailable` when it has to be read and the table is out of reach.
     pub async fn get(&self, id: &TenantId, store: &TenantStore) -> Result<Arc<Tenant>> {
         self.read(id, store, Freshness::Usual).await
     }
@@ -131,7 +131,8 @@ impl Tenants {
         Ok(self.cached.get(id, freshness, read).await?)
     }
 
-    /// Forgets a tenant, so that a change of its configuration counts at once in this process.
+    /// Drops a tenant from the cache, so that this process uses a change of its configuration at
+    /// once.
     pub fn forget(&self, id: &TenantId) {
         self.cached.forget(id);
     }

@@ -7,9 +7,9 @@ use crate::store::Stored;
 /// The times of a resource as `meta` has them (RFC 7643 §3.1), each an `xsd:dateTime`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Times {
-    /// When the resource was made.
+    /// When the resource was created.
     pub created: String,
-    /// When it, or its members, were last changed.
+    /// When the body or the members last changed.
     pub last_modified: String,
 }
 

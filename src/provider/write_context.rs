@@ -7,7 +7,7 @@ use crate::clock::Clock;
 /// What a verb that writes works with.
 #[derive(Clone, Copy)]
 pub(super) struct WriteContext<'w> {
-    /// Whose request it is.
+    /// The request.
     pub(super) scope: &'w RequestScope,
     /// Hashes passwords.
     pub(super) hasher: &'w Hasher,

@@ -1,4 +1,4 @@
-//! Matches a request with a credential.
+//! Authenticates requests: finds the credential that a request presents.
 
 use std::sync::Arc;
 
@@ -11,28 +11,28 @@ use crate::clock::Clock;
 use crate::identity::{CredentialId, TenantId};
 use crate::protocol::error::{Error, Result};
 
-/// Tells who is calling.
+/// Authenticates requests.
 pub struct Authenticator {
     stack: Arc<StackSecret>,
     secrets: CachedSecrets,
     clock: Arc<dyn Clock>,
 }
 
-/// Who is calling.
+/// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The tenant that everything the caller does happens in.
+    /// The caller's tenant, in which all of its requests are carried out.
     pub tenant: TenantId,
-    /// The credential it presented.
+    /// The credential that the request presented.
     pub credential: CredentialId,
-    /// What it may do, apart from what its role adds.
+    /// The permissions of the credential. Those of its role are added later.
     pub permissions: Permissions,
     /// The id of the role whose permissions are still to be granted.
     pub role: Option<String>,
     /// The id of the user that `/Me` stands for.
     pub user: Option<String>,
-    /// The signature of a request that was signed. Such a request is good once the signature is found
-    /// to cover the body and not to have been used before.
+    /// The signature of a signed request. The caller of the authenticator must still check that the
+    /// signature covers the body, and that it has not been used before.
     pub signature: Option<Signature>,
 }
 
@@ -47,14 +47,15 @@ impl Authenticator {
         }
     }
 
-    /// Tells who sends the request.
+    /// Authenticates a request.
     ///
-    /// Bearer tokens always work. For the other kinds `is_enabled` is asked, once the credential
-    /// has proved good, whether the tenant has switched the kind on.
+    /// Bearer tokens are always accepted. For credentials of another kind, `is_enabled` returns
+    /// whether the tenant has switched the kind on. It is called only after the credential itself
+    /// was found valid.
     ///
     /// # Errors
-    /// `Unauthorized`, with words that depend on the form of the header alone; `Unavailable` if that
-    /// cannot be told because secrets are out of reach; what `is_enabled` returns.
+    /// `Unauthorized`, with a text that depends only on the form of the header; `Unavailable` if the
+    /// credential cannot be checked because secrets are out of reach; the errors of `is_enabled`.
     pub async fn authenticate<F, Fut>(
         &self,
         head: &RequestHead<'_>,
@@ -92,8 +93,9 @@ impl Authenticator {
         })
     }
 
-    /// The credential presented, looked for in a secret read since the request `began` if the
-    /// cached one does not have it.
+    /// The credential that a request presents. If the cached secret does not have it, the secret is
+    /// read again, because the credential may be new: at most as old as the request, which `began`
+    /// at this time.
     async fn find(&self, presented: &Presented, began: u64) -> Result<Option<Credential>> {
         for freshness in [Freshness::Usual, Freshness::Since(began)] {
             let secret = self.secrets.get(&presented.tenant, freshness).await?;
@@ -106,11 +108,11 @@ impl Authenticator {
     }
 }
 
-/// The refusal of a request with this `Authorization` header.
+/// The error of a refused request with this `Authorization` header.
 ///
-/// Its words depend on the form of the header and on nothing else: a token without `Bearer` in front,
-/// or with it twice, is answered with the form that is wanted, whether or not there is such a token or
-/// such a tenant.
+/// Its text depends on the form of the header and on nothing else. For a token without `Bearer`
+/// before it, or with it twice, the text shows the right form, whether or not the token and the
+/// tenant exist.
 #[must_use]
 pub fn refusal(authorization: Option<&str>) -> Error {
     match authorization {
@@ -122,8 +124,8 @@ pub fn refusal(authorization: Option<&str>) -> Error {
     }
 }
 
-/// The refusal of a request whose header has the right form: its words are the same for an unknown
-/// tenant and a mistyped token.
+/// The error of a refused request whose header has the right form. Its text is the same for an
+/// unknown tenant and for a mistyped token.
 #[must_use]
 pub fn unauthorized() -> Error {
     Error::unauthorized("The request has no Authorization header with a valid credential")
@@ -194,7 +196,7 @@ mod tests {
             check_refusal(&refused);
         }
 
-        /// The same for a header of another form than any kind of credential has.
+        /// The same for a header without the form of any kind of credential.
         async fn check_malformed(&self, authorization: &str) {
             let refused = self.ask_with(authorization).await.unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Unauthorized);
@@ -243,7 +245,7 @@ mod tests {
         )
     }
 
-    /// Signs `head` as a client does with what it was given.
+    /// Signs `head` as a client does, with the key that it was given.
     fn mac(key_id: &str, secret: &str) -> String {
         let key = STANDARD.decode(secret).unwrap();
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_this_stack_never_made_is_refused_without_a_read() {
+    async fn a_forged_credential_is_refused_without_a_read() {
         let fixture = Fixture::new().await;
         let token = fixture.issue(CredentialKind::Bearer).await;
         let mut forged = bearer(&token);
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_header_of_another_form_is_answered_with_the_form_that_is_wanted() {
+    async fn a_header_of_the_wrong_form_is_answered_with_the_right_form() {
         let fixture = Fixture::new().await;
         let token = fixture.issue(CredentialKind::Bearer).await.secret;
         let before = fixture.secrets.reads();

@@ -1,4 +1,4 @@
-//! The `Authorization` header, read and checked as far as that is possible without reading a
+//! Reads the `Authorization` header, and checks as much of it as is possible without reading a
 //! secret (RFC 9110 §11.6.2).
 
 use base64::Engine;
@@ -9,14 +9,15 @@ use super::mac::{self, Signature};
 use super::{Credential, CredentialKind, StackSecret, Token};
 use crate::identity::{CredentialId, TenantId};
 
-/// What authentication looks at in a request.
+/// The parts of a request that authentication reads.
 #[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
     /// The value of `Authorization`.
     pub authorization: Option<&'a str>,
-    /// The tenant that the path names, where it names one.
+    /// The tenant that the path names, if it names one.
     pub tenant: Option<&'a TenantId>,
-    /// The method that the request means, such as `POST`, whichever header says so.
+    /// The method that the request means, such as `POST`: that of `X-HTTP-Method-Override` where
+    /// this header counts.
     pub method: &'a str,
     /// The URL's path as it was sent: percent-encoded, without the query.
     pub path: &'a str,
@@ -30,15 +31,15 @@ pub struct RequestHead<'a> {
     pub content_type: Option<&'a str>,
 }
 
-/// A credential that this stack has made, as the caller presents it. Whether it has been revoked
-/// or has expired is for the tenant's secret to say.
+/// A credential that this stack has made, as a request presents it. It may be revoked or expired:
+/// that is checked with the tenant's secret.
 pub(super) struct Presented {
     pub(super) tenant: TenantId,
     pub(super) credential: CredentialId,
     proof: Proof,
 }
 
-/// What is left to compare with the tenant's secret.
+/// What is still to be compared with the tenant's secret.
 enum Proof {
     Bearer {
         hash: String,
@@ -47,14 +48,15 @@ enum Proof {
         hash: String,
         user_name: String,
     },
-    /// The signature has been checked.
+    /// The signature was checked already.
     Mac(Signature),
 }
 
 impl Presented {
     /// Reads the header; `now` is in seconds since the Unix epoch.
     ///
-    /// `None` if it is absent, malformed, forged, or for another tenant than the path's.
+    /// `None` if the header is absent, malformed or forged, or if its tenant is not that of the
+    /// path.
     pub(super) fn parse(stack: &StackSecret, head: &RequestHead<'_>, now: u64) -> Option<Self> {
         let (scheme, rest) = head.authorization?.trim().split_once(' ')?;
         let rest = rest.trim_start();
@@ -81,7 +83,7 @@ impl Presented {
         })
     }
 
-    /// The password is a token as well, so that a guessed one is refused as cheaply.
+    /// The password is a token too, so a guessed password is refused without reading a secret.
     fn basic(stack: &StackSecret, text: &str) -> Option<Self> {
         let decoded = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
         let (user_name, password) = decoded.split_once(':')?;
@@ -96,8 +98,7 @@ impl Presented {
         })
     }
 
-    /// The key id is `{credential}@{tenant}`, or just `{credential}` where the path names the
-    /// tenant.
+    /// The key id is `{credential}@{tenant}`, or just `{credential}` if the path names the tenant.
     fn mac(stack: &StackSecret, head: &RequestHead<'_>, text: &str, now: u64) -> Option<Self> {
         let (key_id, signature) = text.split_once(':')?;
         let (credential, tenant) = match key_id.split_once('@') {
@@ -130,7 +131,7 @@ impl Presented {
         }
     }
 
-    /// Whether `credential` is the one presented.
+    /// Whether `credential` is the presented one.
     pub(super) fn matches(&self, credential: &Credential) -> bool {
         credential.id == self.credential
             && credential.kind == self.kind()
@@ -149,11 +150,11 @@ impl Presented {
     }
 }
 
-/// What a header begins with, by kind of credential.
+/// The schemes of the header, one for each kind of credential.
 const SCHEMES: [&str; 3] = ["bearer", "basic", "ionic"];
 
-/// Whether a header looks like a token that was pasted without its scheme, or with it twice. A scheme
-/// that this service does not know is another matter.
+/// Whether a header looks like a token that was pasted without its scheme, or with it twice. A
+/// header with an unknown scheme does not.
 pub(super) fn is_misplaced_token(header: &str) -> bool {
     let is_scheme = |word: &str| SCHEMES.iter().any(|known| word.eq_ignore_ascii_case(known));
     let words: Vec<_> = header.split_whitespace().take(3).collect();

@@ -1,9 +1,9 @@
-//! Tenants' secrets as they were read last.
+//! Caches tenants' secrets.
 //!
-//! A secret is read again after a minute, or when a caller is not in it, because its credential may
-//! have been made since. A tenant that does not exist is cached like one without credentials, so the
-//! two cannot be told apart. While secrets are out of reach the last one serves, for 15 minutes at
-//! most.
+//! A secret is read again after a minute, or earlier if it does not have the credential of a
+//! request, because the credential may be new. A tenant that does not exist is cached like one
+//! without credentials, so callers cannot distinguish them. While secrets are out of reach, the last
+//! one is used for up to 15 minutes.
 
 use std::sync::Arc;
 
@@ -14,8 +14,9 @@ use crate::clock::Clock;
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 
-/// Early reads come ten at once, so that many new credentials work without delay, and in the long run
-/// every six seconds, so that a client that goes on with a revoked one costs little.
+/// Ten early reads may follow each other at once, so that many new credentials work without delay.
+/// After that there is one every six seconds, so that a client which goes on using a revoked
+/// credential costs little.
 const LIMITS: Limits = Limits {
     what: "A tenant's secret",
     fresh_millis: 60 * 1000,
@@ -40,10 +41,10 @@ impl CachedSecrets {
         }
     }
 
-    /// The secret of `tenant`, empty if there is no such tenant.
+    /// The secret of `tenant`; an empty one if the tenant does not exist.
     ///
     /// # Errors
-    /// `Unavailable` if it cannot be read and none is left that is recent enough.
+    /// `Unavailable` if it cannot be read and the last one may not be used any longer.
     pub(super) async fn get(
         &self,
         tenant: &TenantId,
@@ -159,7 +160,7 @@ mod tests {
         let fixture = Fixture::new().await;
         let name = tenant("acme");
         let get = fixture.cache.get(&name, Freshness::Usual);
-        // Polled once: the read is under way, then the request is gone.
+        // Polled once and then dropped: the request gives up while the read is under way.
         assert!(futures_util::FutureExt::now_or_never(get).is_none());
         fixture.check(Freshness::Usual, 2).await;
     }
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_secret_serves_fifteen_minutes_without_the_store() {
+    async fn the_last_secret_is_used_for_fifteen_minutes_without_the_store() {
         let fixture = Fixture::new().await;
         fixture.check(Freshness::Usual, 1).await;
         fixture.secrets.fail(true);
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_least_used_tenant_makes_room() {
+    async fn the_tenant_that_was_used_longest_ago_is_removed_first() {
         let fixture = Fixture::new().await;
         fixture.check(Freshness::Usual, 1).await;
         for n in 1..LIMITS.max_keys {

@@ -6,8 +6,8 @@
 //!    "expires": 1798761600, "hash": "9f86d0…", "permissions": ["users:read"]}]}
 //! ```
 //!
-//! A release must be able to share the document with an older or newer one: members it does not
-//! know are kept when it writes, and credentials it cannot read authenticate nobody and are kept.
+//! Releases of different age share the document. Members that a release does not know are kept when
+//! it writes. A credential that it cannot read is kept too, and authenticates no request.
 
 use std::collections::BTreeSet;
 
@@ -27,48 +27,48 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TenantSecret {
     version: u32,
-    credentials: Vec<Entry>,
+    credentials: Vec<StoredCredential>,
     #[serde(flatten)]
     unknown: Map<String, Value>,
 }
 
-/// An element of `credentials`, understood or only kept.
+/// An element of `credentials`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Entry {
+enum StoredCredential {
     Known(Box<Credential>),
     Unknown(Value),
 }
 
-/// One credential as it is kept: enough to recognise it, not enough to present it.
+/// A stored credential. It is enough to recognise the credential, but not enough to present it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Credential {
     /// Its name within the tenant.
     pub id: CredentialId,
     /// How it is presented.
     pub kind: CredentialKind,
-    /// What people call it; the user name of a Basic credential.
+    /// Its name for people. It is also the user name of a Basic credential.
     pub label: String,
     /// When it was made, in seconds since the Unix epoch.
     pub created: u64,
-    /// When it stops being valid, in seconds since the Unix epoch; never if absent.
+    /// When it expires, in seconds since the Unix epoch; never if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
-    /// The SHA-256 of its token in lower-case hex. A MAC key is derived again when it is needed,
-    /// so a MAC credential has none.
+    /// The SHA-256 of its token in lower-case hex. A MAC credential has none, because its key is
+    /// derived when it is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// What it may do. If absent, its role decides; without a role it may do everything, or what
-    /// `/Me` takes if it stands for a user.
+    /// Its own permissions. If absent, it has those of its role. Without a role too, it may do
+    /// everything, or if it belongs to a user, it may read and change this user at `/Me`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<BTreeSet<String>>,
-    /// The id of the role whose permissions it has beside its own.
+    /// The id of the role whose permissions it has in addition to its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// The id of the user that `/Me` stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Members of a newer release.
+    /// Members that only a newer release knows.
     #[serde(flatten)]
     pub(super) unknown: Map<String, Value>,
 }
@@ -86,7 +86,7 @@ pub enum CredentialKind {
 }
 
 impl CredentialKind {
-    /// Its name in the stored document, which is also that of the tenant's switch: `basic`.
+    /// Its name in the stored document, such as `basic`. The tenant's switch has the same name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -96,7 +96,7 @@ impl CredentialKind {
         }
     }
 
-    /// Whether a tenant with these switches takes credentials of this kind.
+    /// Whether a tenant with these switches accepts credentials of this kind.
     #[must_use]
     pub fn is_enabled(self, switches: &Switches) -> bool {
         match self {
@@ -121,7 +121,8 @@ impl TenantSecret {
     /// Reads the document.
     ///
     /// # Errors
-    /// Says what is wrong if it is not JSON of this shape or of a version this release cannot read.
+    /// Names the fault if the text is not JSON of this shape, or has a version that this release
+    /// cannot read.
     pub fn parse(text: &str) -> Result<Self, BoxError> {
         let secret: Self = serde_json::from_str(text).map_err(|error| broken_json(&error))?;
         if secret.version == VERSION {
@@ -136,11 +137,11 @@ impl TenantSecret {
         serde_json::to_string(self).expect("every map in the document has string keys")
     }
 
-    /// The credentials that this release understands, oldest first.
+    /// The credentials that this release can read, oldest first.
     pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
         self.credentials.iter().filter_map(|entry| match entry {
-            Entry::Known(credential) => Some(credential.as_ref()),
-            Entry::Unknown(_) => None,
+            StoredCredential::Known(credential) => Some(credential.as_ref()),
+            StoredCredential::Unknown(_) => None,
         })
     }
 
@@ -152,10 +153,12 @@ impl TenantSecret {
 
     /// Adds a credential.
     pub fn add(&mut self, credential: Credential) {
-        self.credentials.push(Entry::Known(Box::new(credential)));
+        self.credentials
+            .push(StoredCredential::Known(Box::new(credential)));
     }
 
-    /// Removes the credential called `id`, of whatever kind; false if there is none.
+    /// Removes the credential called `id`, also one that this release cannot read. False if there is
+    /// none.
     pub fn remove(&mut self, id: &CredentialId) -> bool {
         let before = self.credentials.len();
         self.credentials
@@ -163,13 +166,13 @@ impl TenantSecret {
         self.credentials.len() < before
     }
 
-    /// How many credentials there are, understood or not.
+    /// The number of credentials, including those that this release cannot read.
     pub(super) fn len(&self) -> usize {
         self.credentials.len()
     }
 }
 
-impl Entry {
+impl StoredCredential {
     fn id(&self) -> Option<&str> {
         match self {
             Self::Known(credential) => Some(credential.id.as_str()),
@@ -179,21 +182,22 @@ impl Entry {
 }
 
 impl Credential {
-    /// What the credential itself permits; the permissions of its role come on top.
+    /// The permissions of the credential itself, without those of its role.
     #[must_use]
     pub fn permissions(&self) -> Permissions {
         match (&self.permissions, &self.role, &self.user) {
             (Some(permissions), _, _) => {
                 Permissions::of_credential(permissions.iter().map(String::as_str))
             }
-            // A role that was not looked up yet must not mean everything.
+            // Until its role is read, a credential with a role has no permissions. It must not have
+            // all of them.
             (None, Some(_), _) => Permissions::of_role([]),
             (None, None, Some(_)) => Permissions::of_user(),
             (None, None, None) => Permissions::All,
         }
     }
 
-    /// Whether it has stopped being valid at `now`, in seconds since the Unix epoch.
+    /// Whether it has expired at `now`, in seconds since the Unix epoch.
     #[must_use]
     pub fn is_expired(&self, now: u64) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
@@ -225,7 +229,7 @@ mod tests {
             {"id": "a", "kind": "bearer", "label": "okta", "created": 1, "expires": 2,
              "hash": "00", "permissions": ["users:read"], "role": "r", "user": "u"},
             {"id": "b", "kind": "mac", "label": "sync", "created": 1}]}));
-        // What a newer release may write.
+        // A document that a newer release may write.
         check(&json!({"version": 1, "owner": "x", "credentials": [
             {"id": "a", "kind": "bearer", "label": "okta", "created": 1, "networks": ["10/8"]},
             {"id": "b", "kind": "passkey", "shape": {"of": "its own"}}]}));
@@ -267,7 +271,7 @@ mod tests {
         let none = Permissions::of_credential([]);
         check(&json!({"permissions": []}), &none);
         check(&json!({"role": "r"}), &Permissions::of_role([]));
-        // A token of a user that was stored before there were scopes for `/Me`.
+        // The token of a user that was stored before there were permissions for `/Me`.
         check(&json!({"user": "u"}), &Permissions::of_user());
         check(&json!({"user": "u", "permissions": ["users:read"]}), &one);
         check(

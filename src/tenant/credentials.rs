@@ -1,4 +1,4 @@
-//! The credentials of every tenant of a stack, each tenant's in one secret.
+//! The credentials of a stack. Those of one tenant are in one secret.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use super::secrets::SecretVersion;
 use super::secrets::{SecretError, SecretStore};
 use crate::identity::TenantId;
 
-/// How often a change is made anew after somebody else's came first.
+/// The largest number of attempts of a change, of which each but the first follows a change by
+/// another process.
 const MAX_ATTEMPTS: usize = 5;
 
 /// Reads and changes the secrets `{stack}/tenants/{tenant}`.
@@ -36,22 +37,23 @@ impl Credentials {
         Ok(found.map(|(secret, _)| secret))
     }
 
-    /// Makes `tenant` with no credentials.
+    /// Creates `tenant`, without credentials.
     ///
     /// # Errors
-    /// `Conflict` if there is one already, `Backend` if secrets are out of reach.
+    /// `Conflict` if it exists already, `Backend` if secrets are out of reach.
     pub async fn create(&self, tenant: &TenantId) -> Result<(), SecretError> {
         let text = TenantSecret::default().to_text();
         let put = self.secrets.put(&self.name(tenant), &text, None).await;
         put.map(|_| ())
     }
 
-    /// Lets `change` work on the secret of `tenant` and writes the result, once more on the new
-    /// state whenever somebody else was faster. `None` if there is no such tenant.
+    /// Changes the secret of `tenant` by `change`, and writes it. If another process has written the
+    /// secret in between, it is read and changed again. `None` if there is no such tenant.
     ///
     /// # Errors
-    /// What `change` returns, which leaves the secret as it is; `Conflict` if others kept being
-    /// faster; `Malformed` and `Backend` as for [`read`](Self::read).
+    /// The errors of `change`, after which nothing is written; `Conflict` if another process was
+    /// faster in each of [`MAX_ATTEMPTS`] attempts; `Malformed` and `Backend` as for
+    /// [`read`](Self::read).
     pub async fn change<T, E: From<SecretError>>(
         &self,
         tenant: &TenantId,
@@ -69,6 +71,8 @@ impl Credentials {
                 .await
             {
                 Ok(_) => return Ok(Some(outcome)),
+                // Another process has written the secret since it was read. The next attempt works
+                // on its new state.
                 Err(SecretError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }

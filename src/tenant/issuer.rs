@@ -1,7 +1,7 @@
-//! Makes, lists and revokes credentials.
+//! Issues, lists and revokes credentials.
 //!
-//! Running processes learn of a change within a minute, and of a new credential when it is first
-//! used.
+//! Running processes read a change within a minute, and a new credential when it is used for the
+//! first time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::identity::{CredentialId, TenantId};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::scopes::check_scopes;
 
-/// How many credentials a tenant may have; with the 64 KiB of a secret this leaves each 650 bytes.
+/// The largest number of credentials of a tenant. A secret holds 64 KiB, which is 650 bytes for
+/// each.
 const MAX_CREDENTIALS: usize = 100;
 /// The longest label, in bytes.
 const MAX_LABEL_BYTES: usize = 100;
@@ -31,34 +32,35 @@ pub struct Issuer {
     random: SystemRandom,
 }
 
-/// What a new credential is to be.
+/// A credential to be issued.
 #[derive(Debug, Clone)]
 pub struct NewCredential {
     /// How it will be presented.
     pub kind: CredentialKind,
-    /// What people call it, 1 to 100 bytes; the user name of a Basic credential.
+    /// Its name for people, 1 to 100 bytes. It is also the user name of a Basic credential.
     pub label: String,
-    /// How long it is valid; for ever if absent.
+    /// How long it is valid; without a limit if absent.
     pub lifetime_seconds: Option<u64>,
-    /// What it may do. [`Permissions::All`] is the default: with a role, what the role permits
-    /// alone; with a user and no role, to read and change this user at `/Me`; else everything.
+    /// Its own permissions. [`Permissions::All`] means the default: with a role, only the
+    /// permissions of the role; with a user and no role, to read and change this user at `/Me`;
+    /// otherwise everything.
     pub permissions: Permissions,
-    /// The id of a role whose permissions it has beside its own.
+    /// The id of a role whose permissions it has in addition to its own.
     pub role: Option<String>,
     /// The id of the user that `/Me` stands for.
     pub user: Option<String>,
 }
 
-/// A credential that was made, with what its owner has to be given now or never.
+/// An issued credential, with its secret, which can be handed over only now: it is not stored.
 pub struct Issued {
-    /// The credential as it is kept.
+    /// The credential as it is stored.
     pub credential: Credential,
-    /// What to present: the token of a Bearer credential, the password of a Basic one, the key of
-    /// a MAC one in base64.
+    /// What a client presents: the token of a Bearer credential, the password of a Basic one, the
+    /// key of a MAC one in base64.
     pub secret: String,
     /// The user name of a Basic credential, `{label}@{tenant}`, or the key id of a MAC one,
-    /// `{credential}@{tenant}`; the part from the `@` may be left out where the path names the
-    /// tenant.
+    /// `{credential}@{tenant}`. The part from the `@` on may be left out of a Basic user name, and
+    /// of a key id if the path names the tenant.
     pub user_name: Option<String>,
 }
 
@@ -74,10 +76,10 @@ impl Issuer {
         }
     }
 
-    /// Makes a tenant without credentials.
+    /// Creates a tenant without credentials.
     ///
     /// # Errors
-    /// `Conflict` if there is one of this name; `Unavailable` if secrets are out of reach.
+    /// `Conflict` if a tenant of this name exists; `Unavailable` if secrets are out of reach.
     pub async fn create_tenant(&self, tenant: &TenantId) -> Result<()> {
         match self.credentials.create(tenant).await {
             Err(SecretError::Conflict) => Err(Error::conflict(format!(
@@ -95,7 +97,7 @@ impl Issuer {
         Ok(self.credentials.tenants().await?)
     }
 
-    /// Makes a credential of `tenant`.
+    /// Issues a credential of `tenant`.
     ///
     /// # Errors
     /// `NotFound` if there is no such tenant; `InvalidValue` for a label that cannot be presented or a
@@ -188,8 +190,9 @@ impl Issuer {
     }
 }
 
-/// The permissions that are stored. The default of a credential that stands for a user is written
-/// out, so that a release that does not know the default does not read it as everything.
+/// The permissions that are stored. For a credential of a user the default is stored explicitly,
+/// because an earlier release, which does not know this default, would read no permissions as all of
+/// them.
 fn kept_permissions(new: &NewCredential) -> Permissions {
     match (&new.permissions, &new.role, &new.user) {
         (Permissions::All, None, Some(_)) => Permissions::of_user(),
@@ -199,7 +202,7 @@ fn kept_permissions(new: &NewCredential) -> Permissions {
 
 fn check_label(new: &NewCredential) -> Result<()> {
     let label = new.label.as_str();
-    // A colon ends the user name of Basic (RFC 7617 §2).
+    // In Basic a colon ends the user name (RFC 7617 §2).
     let has_colon = new.kind == CredentialKind::Basic && label.contains(':');
     let fits = (1..=MAX_LABEL_BYTES).contains(&label.len());
     if fits && !has_colon && !label.contains(char::is_control) {
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_does_not_hold_what_is_handed_out() {
+    async fn the_stored_credential_does_not_contain_its_secret() {
         let secrets = Arc::new(TestSecrets::default());
         let issuer = issuer(&secrets);
         let acme = tenant("acme");
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tenants_are_made_once_and_listed() {
+    async fn tenants_are_created_once_and_listed() {
         let issuer = issuer(&Arc::default());
         for name in ["beta", "acme"] {
             issuer.create_tenant(&tenant(name)).await.unwrap();
@@ -353,7 +356,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn issuers_at_the_same_time_lose_nothing() {
+    async fn issuers_at_the_same_time_lose_no_credential() {
         let secrets = Arc::new(TestSecrets::default());
         let (one, two) = (issuer(&secrets), issuer(&secrets));
         let acme = tenant("acme");

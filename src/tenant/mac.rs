@@ -6,13 +6,13 @@
 //! message   = METHOD LF Content-MD5 LF Content-Type LF Date LF path [ "?" query ]
 //! ```
 //!
-//! METHOD is the one that the request means: that of `X-HTTP-Method-Override`, in capitals, where
-//! this header counts. A header that is not sent stands as an empty line. `path` is the URL's path
-//! without a leading `/v2`; the query follows as it was sent. The key is derived from the stack secret
-//! and the credential's name, so a signature is checked before anything is read, and nothing needs to
-//! be stored.
+//! METHOD is the method that the request means: that of `X-HTTP-Method-Override`, in capitals, where
+//! this header counts. A header that is not sent is an empty line. `path` is the URL's path without
+//! a leading `/v2`, and the query follows as it was sent. The key is derived from the stack secret
+//! and the credential's name. So it is not stored, and a signature is checked before anything is
+//! read.
 //!
-//! A signature covers the body by its `Content-MD5` (RFC 1864), and is good for one request.
+//! A signature covers the body by its `Content-MD5` (RFC 1864), and is valid for one request.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,11 +25,11 @@ use super::{RequestHead, StackSecret};
 use crate::identity::{CredentialId, TenantId};
 
 const KEY_LABEL: &str = "mac credential";
-/// How far `Date` may be off, either way.
+/// By how much `Date` may differ from the time, in both directions.
 const DATE_WINDOW_SECONDS: u64 = 15 * 60;
 
-/// A signature that holds for the head of its request. Whether it holds for the body, and whether it
-/// was used before, is still to be checked.
+/// A signature that is right for the head of its request. It is still to be checked whether it
+/// covers the body and whether it was used before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     text: String,
@@ -38,7 +38,7 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Whether the body is the one that was signed. Only an empty one needs no `Content-MD5`.
+    /// Whether the body is the signed one. Only an empty body needs no `Content-MD5`.
     #[must_use]
     pub fn covers(&self, body: &[u8]) -> bool {
         match &self.content_md5 {
@@ -47,27 +47,27 @@ impl Signature {
         }
     }
 
-    /// The signature in lower-case hex, which is the same however its base64 was written.
+    /// The signature in lower-case hex. Different base64 texts of one signature have the same.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Until when its use has to be remembered, in seconds since the Unix epoch: as long as a process
-    /// accepts its `Date`, and as long again because clocks differ.
+    /// The time until which its use must be remembered, in seconds since the Unix epoch. It is twice
+    /// as long as processes accept its `Date`, because clocks differ.
     #[must_use]
     pub fn remembered_until(&self) -> u64 {
         self.date.saturating_add(2 * DATE_WINDOW_SECONDS)
     }
 }
 
-/// The key of a MAC credential in base64, which is the form that clients are given.
+/// The key of a MAC credential in base64, as clients are given it.
 pub(super) fn secret(stack: &StackSecret, tenant: &TenantId, credential: &CredentialId) -> String {
     STANDARD.encode(key(stack, tenant, credential))
 }
 
-/// Reads `signature` if it is that of the request's head by this credential, made close enough to
-/// `now` (seconds since the Unix epoch).
+/// Reads `signature`. `None` if it is not this credential's signature of the request's head, or if
+/// the request's `Date` is too far from `now`, in seconds since the Unix epoch.
 pub(super) fn verify(
     stack: &StackSecret,
     (tenant, credential): (&TenantId, &CredentialId),
@@ -113,8 +113,9 @@ fn message(head: &RequestHead<'_>) -> String {
 
 fn seconds_of(date: &str) -> Option<u64> {
     let date = date.trim();
-    // chrono refuses a date whose day of the week is wrong. The signature covers the text and the window
-    // the instant, so the name of the day is passed over.
+    // chrono refuses a date whose day of the week is wrong. Here the name of the day does not
+    // matter: the signature covers the text of the date, and the window is compared with its
+    // instant. So the name is left out.
     let unnamed = match date.split_once(',') {
         Some((day, rest)) if day.len() == 3 && day.parse::<Weekday>().is_ok() => rest,
         _ => date,
@@ -154,7 +155,7 @@ mod tests {
         StackSecret::from_bytes(&[7; 32]).unwrap()
     }
 
-    /// What a client does with the secret it was given.
+    /// Signs as a client does, with the secret that it was given.
     fn sign(message: &str) -> String {
         let (tenant, credential) = names();
         let key = STANDARD
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_date_counts_for_fifteen_minutes_either_way() {
+    fn a_date_is_accepted_for_fifteen_minutes_in_both_directions() {
         let window = DATE_WINDOW_SECONDS;
         check(&head(), &signature(), DATE_SECONDS + window, true);
         check(&head(), &signature(), DATE_SECONDS - window, true);
@@ -215,7 +216,7 @@ mod tests {
             " Sun, 06 Nov 1994 08:49:37 GMT ",
             "Sun, 06 Nov 1994 10:19:37 +0130",
             "Sun, 06 Nov 1994 03:49:37 EST",
-            // The name of another day.
+            // With the name of another day.
             "Mon, 06 Nov 1994 08:49:37 GMT",
         ] {
             assert_eq!(seconds_of(date), Some(DATE_SECONDS), "{date}");

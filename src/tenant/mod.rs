@@ -1,13 +1,13 @@
-//! Who is calling: credentials, and the tenant they belong to.
+//! Authentication: credentials, and the tenants that they belong to.
 //!
-//! This module owns the shape of credentials, where they are kept and how a request is matched with
-//! one ([`Authenticator`]), and how they are made and revoked ([`Issuer`]). It must not know HTTP
+//! It owns the shape of credentials, where they are stored, how requests are authenticated with them
+//! ([`Authenticator`]), and how they are issued and revoked ([`Issuer`]). It must not know HTTP
 //! types, resources, or the table: the HTTP layer passes plain strings and gets a [`Caller`] back.
 //!
 //! Invariants:
-//! - Secrets are read only for callers who hold something that this stack signed, so nobody else
-//!   can cause a call or learn which tenants exist.
-//! - Every refusal is the same error with the same text.
+//! - Secrets are read only for a request with a credential that this stack has signed. Other
+//!   requests cause no call, and cannot find out which tenants exist.
+//! - The error of a refused request depends only on the form of its header.
 //! - No plain token, password or key is ever stored or formatted.
 //!
 //! RFC 7644 §2; RFC 6750 (Bearer), RFC 7617 (Basic).

@@ -1,4 +1,4 @@
-//! Where secrets are kept, whatever the place.
+//! The interface of places where secrets are stored.
 //!
 //! A [`SecretStore`] holds named texts with compare-and-set. It must not know what the texts mean.
 
@@ -28,7 +28,7 @@ pub trait SecretStore: Send + Sync {
         expected: Option<&'a SecretVersion>,
     ) -> BoxFuture<'a, Result<SecretVersion, SecretError>>;
 
-    /// The names of all secrets that begin with `prefix`, in no particular order.
+    /// The names of all secrets whose names begin with `prefix`, in no particular order.
     ///
     /// # Errors
     /// `Backend` if the place is out of reach.
@@ -40,31 +40,31 @@ pub trait SecretStore: Send + Sync {
 pub struct Secret {
     /// The text.
     pub value: String,
-    /// The version to name when replacing it.
+    /// The version, which a replacement has to name.
     pub version: SecretVersion,
 }
 
-/// The version of a secret; only equality means anything.
+/// The version of a secret. Versions can only be compared for equality.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretVersion(pub(super) String);
 
 /// Why a secret could not be read or written.
 #[derive(Debug)]
 pub enum SecretError {
-    /// It was changed since it was read, or exists already.
+    /// The secret was changed since it was read, or exists already.
     Conflict,
-    /// It does not hold what it should.
+    /// The content of the secret cannot be read.
     Malformed {
         /// The secret's name, or the file it is in.
         name: String,
-        /// What is wrong, without a word of what it holds.
+        /// The fault, without any part of the content.
         source: BoxError,
     },
     /// The place is out of reach or refused the call.
     Backend {
         /// The secret's name, or the file it is in.
         name: String,
-        /// What the place answered.
+        /// The error of the place.
         source: BoxError,
     },
 }
@@ -89,7 +89,7 @@ impl From<SecretError> for Error {
     fn from(error: SecretError) -> Self {
         match error {
             SecretError::Conflict => {
-                Self::conflict("The secret was changed by someone else meanwhile")
+                Self::conflict("Another process changed the secret at the same time; try again")
             }
             SecretError::Malformed { .. } => Self::internal(error),
             SecretError::Backend { .. } => {
@@ -125,7 +125,8 @@ impl std::error::Error for SecretError {
     }
 }
 
-/// Says where JSON is broken; the parser's own words may quote the secret.
+/// An error with the position of the fault in JSON. The parser's own text is dropped, because it may
+/// quote the secret.
 pub(super) fn broken_json(error: &serde_json::Error) -> BoxError {
     let (line, column) = (error.line(), error.column());
     format!("unexpected JSON at line {line} column {column}").into()

@@ -4,13 +4,13 @@
 //! {"version": 1, "secrets": {"dev/stack": {"version": 1, "value": "…"}}}
 //! ```
 //!
-//! A file that is missing is an error and not a deployment without tenants: every token would be
-//! refused as if it had been revoked. A new deployment makes its file before anything else.
+//! A missing file is an error. If it counted as a deployment without tenants, every token would be
+//! refused as if it were revoked. A new deployment creates its file first.
 //!
-//! The file is readable by its owner only. It is replaced by renaming a complete new file over it,
-//! so a reader never sees half of one, and writers take turns by a lock on a file beside it, which
-//! the operating system releases if a writer dies. Reading and writing block for the microseconds
-//! a small local file takes.
+//! Only its owner can read the file. A writer writes a complete new file and renames it over the old
+//! one, so readers never see a part of a file. Writers hold a lock on a second file, which the
+//! operating system releases if a writer dies. Reading and writing block the thread for the
+//! microseconds that a small local file takes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -34,26 +34,26 @@ pub struct SecretsFile {
 #[derive(Serialize, Deserialize)]
 struct Document {
     version: u32,
-    secrets: BTreeMap<String, Entry>,
+    secrets: BTreeMap<String, StoredSecret>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Entry {
+struct StoredSecret {
     version: u64,
     value: String,
 }
 
 impl SecretsFile {
-    /// The store in the file at `path`, which has to exist when it is used.
+    /// The store in the file at `path`. The file has to exist when the store is used.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// Makes the file, without secrets, unless it is there. Its directory must exist.
+    /// Creates the file, without secrets, unless it exists. Its directory must exist.
     ///
     /// # Errors
-    /// `Backend` naming the file that cannot be made.
+    /// `Backend` naming the file that cannot be created.
     pub fn create_if_missing(&self) -> Result<(), SecretError> {
         let _held_until_written = self.lock()?;
         let exists = fs::exists(&self.path).map_err(|error| out_of_reach(&self.path, error))?;
@@ -95,7 +95,7 @@ impl SecretsFile {
         if version_of(found) != expected.cloned() {
             return Err(SecretError::Conflict);
         }
-        let entry = Entry {
+        let entry = StoredSecret {
             version: found + 1,
             value: value.to_owned(),
         };
@@ -109,7 +109,8 @@ impl SecretsFile {
         let new = self.beside("new");
         let mut text = serde_json::to_vec_pretty(document)?;
         text.push(b'\n');
-        // A writer that died may have left one; we hold the lock, so nobody is writing it.
+        // A writer that died may have left this file. No other writer is using it, because this one
+        // holds the lock.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -168,7 +169,7 @@ impl Default for Document {
     }
 }
 
-/// The version of an entry; 0 stands for an entry that is not there.
+/// The version of a secret; 0 means that the secret does not exist.
 fn version_of(version: u64) -> Option<SecretVersion> {
     (version > 0).then(|| SecretVersion(version.to_string()))
 }
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_dead_writer_left_is_in_nobodys_way() {
+    async fn the_files_of_a_dead_writer_do_not_hinder_the_next_one() {
         let directory = tempfile::tempdir().unwrap();
         let file = file_in(&directory);
         fs::write(file.beside("new"), "half a docu").unwrap();

@@ -1,8 +1,8 @@
 //! Secrets in AWS Secrets Manager.
 //!
-//! Secrets Manager has no conditional write. A new value is therefore put under a stage of our own,
-//! where nobody reads it, and then made current by moving `AWSCURRENT` away from the very version
-//! that was read, which fails if it is no longer there.
+//! Secrets Manager has no conditional write. So a new value is first put under a stage that no
+//! reader asks for. Then `AWSCURRENT` is moved to it from exactly the version that was read, which
+//! fails if that version is not current any more.
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Config;
@@ -16,10 +16,11 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::secrets::{Secret, SecretError, SecretStore, SecretVersion};
 
-/// The stage that readers see.
+/// The stage that readers ask for.
 const CURRENT: &str = "AWSCURRENT";
-/// The stage of a value that is about to become current. There is one name for all writers because
-/// stages are scarce: a writer that dies leaves at most this one behind, and the next takes it over.
+/// The stage of a value that is about to become current. All writers use the same name, because the
+/// number of stages is limited. A writer that dies leaves at most this stage behind, and the next
+/// writer takes it over.
 const NEXT: &str = "SCIM_NEXT";
 
 /// A [`SecretStore`] in AWS Secrets Manager.
@@ -28,8 +29,9 @@ pub struct SecretsManager {
     client: Client,
 }
 
-/// Has the SDK try again by the status alone, whatever the body is: a proxy in front of Secrets
-/// Manager answers with HTML or with nothing. By itself the SDK knows four of the statuses.
+/// Lets the SDK retry by the status alone. The body does not matter, because a proxy in front of
+/// Secrets Manager answers with HTML or with nothing. By itself the SDK retries for only four of
+/// these statuses.
 #[derive(Debug)]
 struct PassingStatus;
 
@@ -50,7 +52,7 @@ impl ClassifyRetry for PassingStatus {
 }
 
 impl SecretsManager {
-    /// The store that `config` leads to.
+    /// The store at the endpoint of `config`.
     #[must_use]
     pub fn new(config: impl Into<Config>) -> Self {
         let config = config.into().to_builder();
@@ -64,7 +66,7 @@ impl SecretsManager {
         let get = self.client.get_secret_value().secret_id(name);
         let answer = match get.version_stage(CURRENT).send().await {
             Ok(answer) => answer,
-            // A secret that is scheduled for deletion is an invalid request.
+            // To read a secret that is scheduled for deletion is an `InvalidRequestException`.
             Err(SdkError::ServiceError(error))
                 if matches!(
                     error.err(),
@@ -127,8 +129,8 @@ impl SecretsManager {
         }
     }
 
-    /// Finds out what a failed move has done. The call may have been carried out although its
-    /// answer was lost, and a retry of it then fails because `expected` is no longer current.
+    /// Finds out whether a failed move took effect. The answer of the first attempt may have been
+    /// lost. Then the retry has failed because `expected` was not current any more.
     async fn settle(
         &self,
         name: &str,
@@ -140,6 +142,8 @@ impl SecretsManager {
             Ok(Some(current)) if current.version == next => Ok(next),
             Ok(Some(current)) if current.version == *expected => Err(failure),
             Ok(_) => Err(SecretError::Conflict),
+            // It is not known whether the move took effect. The error of the move is returned, not
+            // that of this read.
             Err(_) => Err(failure),
         }
     }
@@ -156,7 +160,7 @@ impl SecretsManager {
             let page = page.map_err(|error| SecretError::backend(prefix, error))?;
             let found = page.secret_list.unwrap_or_default();
             let found = found.into_iter().filter_map(|secret| secret.name);
-            // Secrets Manager ignores case here.
+            // The filter of Secrets Manager ignores case, and names do not.
             names.extend(found.filter(|name| name.starts_with(prefix)));
         }
         Ok(names)

@@ -1,8 +1,8 @@
-//! The one secret that all keys of a deployment are derived from.
+//! The secret from which all keys of a deployment are derived.
 //!
-//! Each purpose has its own key, HMAC-SHA256 of a label under the stack secret, so that what one
-//! purpose gives away says nothing about another. Replacing the stack secret invalidates every
-//! credential of the stack.
+//! Each purpose has its own key: the HMAC-SHA256 of a label under the stack secret. So the key of
+//! one purpose reveals nothing about that of another. If the stack secret is replaced, every
+//! credential of the stack becomes invalid.
 
 use std::fmt;
 
@@ -18,10 +18,10 @@ use crate::protocol::error::{Error, Result};
 pub struct StackSecret(hmac::Key);
 
 impl StackSecret {
-    /// The least key material that is accepted, in bytes.
+    /// The shortest key material that is accepted, in bytes.
     pub const MIN_BYTES: usize = 32;
 
-    /// Takes key material of any form; a generated password of 64 characters is as good as 32 raw
+    /// Uses key material of any form. A generated password of 64 characters is as good as 32 raw
     /// bytes.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl StackSecret {
         Self::from_bytes(secret.value.as_bytes())
     }
 
-    /// Reads the stack secret called `name`, making a random one where there is none.
+    /// Reads the stack secret called `name`. If there is none, a random one is created.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -56,7 +56,7 @@ impl StackSecret {
         if secrets.get(name).await?.is_none() {
             let material = hex(&random_bytes::<32>(&SystemRandom::new())?);
             match secrets.put(name, &material, None).await {
-                // Another process was faster; its secret is as good as ours.
+                // Another process has created the secret in the meantime. That one is read below.
                 Ok(_) | Err(SecretError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -64,7 +64,7 @@ impl StackSecret {
         Self::read(secrets, name).await
     }
 
-    /// The key for one purpose; equal labels give equal keys.
+    /// The key for one purpose. Equal labels have equal keys.
     #[must_use]
     pub fn derive(&self, label: &str) -> [u8; SHA256_OUTPUT_LEN] {
         let tag = hmac::sign(&self.0, label.as_bytes());

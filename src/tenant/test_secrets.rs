@@ -1,4 +1,4 @@
-//! Secrets in memory that count their reads and fail on demand, for this module's tests.
+//! A store of secrets in memory, for the tests of this module. It counts reads and fails on demand.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -28,11 +28,11 @@ impl TestSecrets {
         self.secrets.lock().unwrap()[name].1.clone()
     }
 
-    /// Lets others run, as a call over the network would.
+    /// Lets other tasks run, as a call over the network would.
     async fn call(&self, name: &str) -> Result<(), SecretError> {
         tokio::task::yield_now().await;
         if self.fails.load(Ordering::SeqCst) {
-            return Err(SecretError::backend(name, "told to fail"));
+            return Err(SecretError::backend(name, "fails for a test"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The token that a credential is presented as.
+//! Bearer tokens.
 //!
 //! ```text
 //! token  = "scim_" tenant "_" credential "_" random "_" check
@@ -6,8 +6,8 @@
 //! check  = 16( %x30-39 / %x61-66 )   ; 64 bits of HMAC-SHA256 over everything before its "_"
 //! ```
 //!
-//! `check` lets a forged or mistyped token be refused without reading anything. It says nothing
-//! about whether the tenant or the credential exists.
+//! By `check` a forged or mistyped token is refused without reading anything. It does not reveal
+//! whether the tenant or the credential exists.
 
 use std::fmt;
 use std::fmt::Write;
@@ -23,7 +23,7 @@ const CHECK_LABEL: &str = "token check";
 const CHECK_BYTES: usize = 8;
 const RANDOM_DIGITS: usize = 64;
 
-/// A well-formed token whose check holds; whether it is still valid is for its tenant to say.
+/// A well-formed token with the right `check`. It may be revoked or expired.
 #[derive(Clone)]
 pub struct Token {
     text: String,
@@ -32,7 +32,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Makes the token of a credential from 256 random bits.
+    /// Makes a token of a credential from 256 random bits.
     #[must_use]
     pub fn mint(
         stack: &StackSecret,
@@ -51,7 +51,7 @@ impl Token {
 
     /// Reads a token that [`mint`](Self::mint) made with the same stack secret.
     ///
-    /// Anything else is `None`: why it was refused is nobody's business.
+    /// Anything else is `None`, without a reason, because a caller must not get one.
     #[must_use]
     pub fn parse(stack: &StackSecret, text: &str) -> Option<Self> {
         let (body, check) = text.rsplit_once('_')?;
@@ -91,23 +91,23 @@ impl Token {
         &self.credential
     }
 
-    /// The text to hand to the client, once.
+    /// The text that the client is given once.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The SHA-256 of the text in lower-case hex, which is what the tenant's secret keeps.
+    /// The SHA-256 of the text in lower-case hex. The tenant's secret stores this and not the text.
     ///
-    /// The text holds 256 random bits of ours, so no list of guesses can be tried against the hash
-    /// and neither a salt nor a slow hash would add anything.
+    /// The text has 256 random bits, so no list of guesses can be tried against the hash. A salt or
+    /// a slow hash would not make it safer.
     #[must_use]
     pub fn sha256(&self) -> String {
         hex(digest(&SHA256, self.text.as_bytes()).as_ref())
     }
 }
 
-/// The check digits that belong after `body`.
+/// The `check` of this `body`, which is the text before it.
 fn check_of(stack: &StackSecret, body: &str) -> String {
     let tag = stack.sign(CHECK_LABEL, body.as_bytes());
     hex(&tag.as_ref()[..CHECK_BYTES])

@@ -1,12 +1,12 @@
 //! Bulk: many operations in one request (RFC 7644 §3.7).
 //!
-//! Each operation is what the single request would be: checked against the caller's permissions,
-//! conditional on its own version, atomic by itself. Which waits for which is the plan's; whatever
-//! does not wait runs at the same time, up to a bound. An operation that takes several writes is taken
-//! back when a later one of them fails.
+//! Each operation does what the single request would do: it is checked against the caller's
+//! permissions, conditional on its own version, and atomic by itself. The plan decides which
+//! operation waits for which. Operations that do not wait run at the same time, up to a bound. If an
+//! operation takes several steps and a later one fails, the earlier ones are undone.
 //!
-//! Near the deadline nothing new begins, so that what has begun can end: the answer tells of every
-//! operation whether it was done.
+//! Near the deadline no new operation begins, so that the running ones can end. The answer has a
+//! result for every operation that was tried, or that the time did not suffice for.
 
 mod operation;
 mod progress;
@@ -27,20 +27,21 @@ use operation::{Effect, perform, take_back};
 use progress::{Begun, Progress};
 use queue::Queue;
 
-/// Up to this many operations run at the same time.
+/// The largest number of operations that run at the same time.
 const MAX_RUNNING: usize = 16;
-/// Nothing new begins when the request has less time than this left.
+/// No new operation begins when the request has less time than this left.
 const LEFT_TO_BEGIN: Duration = Duration::from_secs(5);
-/// What still runs is given up when the request has only this left, which is for the answer.
+/// Operations that still run are given up when the request has only this time left. It is needed for
+/// the answer.
 const LEFT_TO_ANSWER: Duration = Duration::from_secs(1);
 
-/// What became of one operation.
+/// The result of one operation.
 #[derive(Debug)]
 pub struct Performed {
-    /// What its result repeats.
+    /// What the result repeats of the operation: its method, `bulkId` and so on.
     pub label: OperationLabel,
-    /// The resource that it is about, as far as that is known: a POST that failed made none, and the
-    /// path of an operation may lead nowhere.
+    /// The resource of the operation. `None` after a failed POST, which has created none, and for a
+    /// path that leads to no resource.
     pub subject: Option<Subject>,
     /// The resource's version afterwards, which is its entity tag.
     pub version: Option<Version>,
@@ -48,7 +49,7 @@ pub struct Performed {
     pub status: Result<u16>,
 }
 
-/// The resource that an operation is about.
+/// The resource of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// The endpoint of its type: `Users`.
@@ -80,14 +81,14 @@ pub(super) async fn bulk(
                 progress.run_out_of_time();
             }
             match progress.begin(step) {
-                // Boxed, as there are many and each is large.
+                // Boxed, because there are many of these futures and each is large.
                 Some(begun) => running.push(Box::pin(async move {
                     (step, perform_step(context, begun).await)
                 })),
                 None => queue.end(step),
             }
         }
-        // Nothing runs: everything is done. Or it does not end in time.
+        // Either no operation is running, so all are done; or the running ones do not end in time.
         let Ok(Some((step, result))) = timeout_at(end, running.next()).await else {
             break;
         };
@@ -97,7 +98,7 @@ pub(super) async fn bulk(
     Ok(progress.into_results())
 }
 
-/// Performs an operation. One that was to complete a new resource and fails takes that back.
+/// Performs a step. If it was to complete a new resource and fails, that resource is deleted again.
 async fn perform_step(context: &WriteContext<'_>, begun: Begun) -> Result<Effect> {
     let scope = context.scope;
     let result = match begun.operation {
@@ -111,7 +112,9 @@ async fn perform_step(context: &WriteContext<'_>, begun: Begun) -> Result<Effect
         take_back(scope, &made).await;
     }
     result.map_err(|error| match error.kind() {
-        // It is the new resource that refers to nothing, and not the request.
+        // What was not found is a resource that the new one refers to, such as a group that it
+        // should be in. The path of the operation itself is right, so this is a fault of a value and
+        // not a 404.
         ErrorKind::NotFound => Error::invalid_value(error.detail()),
         _ => error,
     })

@@ -1,4 +1,4 @@
-//! One operation of a bulk request: what the single request would do.
+//! One operation of a bulk request. It does what the single request would do.
 
 use super::super::create::create;
 use super::super::delete::delete;
@@ -17,17 +17,17 @@ use crate::protocol::scopes::Permission;
 use crate::protocol::version::{Precondition, Version};
 use crate::provider::{Patched, resource_id};
 
-/// What an operation did.
+/// What a successful operation did.
 pub(super) struct Effect {
     pub(super) status: u16,
     pub(super) subject: Subject,
-    /// The version of the resource afterwards, if it exists.
+    /// The version of the resource afterwards, if it still exists.
     pub(super) version: Option<Version>,
-    /// Whether the operation made the resource.
+    /// Whether the operation created the resource.
     pub(super) is_new: bool,
 }
 
-/// The resource that an operation is about, if that is known before it is performed.
+/// The resource of an operation, if it is known before the operation is performed.
 pub(super) fn subject_of(scope: &RequestScope, operation: &BulkOperation) -> Option<Subject> {
     let resource_type = scope.at_endpoint(&operation.endpoint)?;
     match &operation.target {
@@ -36,7 +36,7 @@ pub(super) fn subject_of(scope: &RequestScope, operation: &BulkOperation) -> Opt
     }
 }
 
-/// Performs an operation whose references are resolved.
+/// Performs an operation whose `bulkId` references are resolved.
 pub(super) async fn perform(
     context: &WriteContext<'_>,
     operation: BulkOperation,
@@ -141,8 +141,8 @@ async fn change_one(
     })
 }
 
-/// Deletes what was made by an operation that failed later. Where that fails too, the resource
-/// stays and the log tells.
+/// Deletes a resource whose operation has failed in a later step. If the deletion fails too, the
+/// resource stays, and a line of the log says so.
 pub(super) async fn take_back(scope: &RequestScope, made: &Subject) {
     let registry = &scope.tenant.registry;
     let resource_type = registry.at_endpoint(&made.endpoint);
@@ -156,7 +156,7 @@ pub(super) async fn take_back(scope: &RequestScope, made: &Subject) {
     }
 }
 
-/// The status of a PATCH that asks for nothing in particular.
+/// The status of a PATCH without `attributes`.
 fn patch_status(scope: &RequestScope, resource_type: &ResourceType) -> u16 {
     let answers = scope.tenant.rules.switches.group_patch_answers;
     let is_group = resource_type.membership == Some(MembershipAttribute::Members);

@@ -1,4 +1,5 @@
-//! How far a bulk request has come: ids that were made, results, and whether it goes on.
+//! The progress of a bulk request: created ids, results so far, and whether further operations
+//! begin.
 
 use std::collections::HashMap;
 
@@ -10,28 +11,28 @@ use crate::protocol::version::Version;
 
 /// A step that begins.
 pub(super) struct Begun {
-    /// What to perform, or why that cannot be.
+    /// What to perform, or why it cannot be performed.
     pub(super) operation: Result<BulkOperation>,
-    /// What to take back if it fails.
+    /// The new resource to delete if the step fails.
     pub(super) made: Option<Subject>,
 }
 
 /// A step of the plan.
-struct Step {
+struct PlannedStep {
     entry: usize,
     completes: bool,
-    /// Absent once the step has begun.
+    /// `None` once the step has begun.
     operation: Option<Result<BulkOperation>>,
     has_ended: bool,
 }
 
-/// What is known of one operation of the request.
+/// The state of one operation of the request.
 #[derive(Default)]
-struct State {
+struct OperationState {
     has_begun: bool,
-    /// The resource that it has made.
+    /// The resource that it has created.
     made: Option<Subject>,
-    /// The resource that it is about.
+    /// The resource of the operation.
     subject: Option<Subject>,
     version: Option<Version>,
     status: Option<Result<u16>>,
@@ -40,9 +41,9 @@ struct State {
 pub(super) struct Progress<'s> {
     scope: &'s RequestScope,
     /// By position in the request.
-    operations: Vec<(OperationLabel, State)>,
-    steps: Vec<Step>,
-    /// The ids of resources by the names that the client gave them.
+    operations: Vec<(OperationLabel, OperationState)>,
+    steps: Vec<PlannedStep>,
+    /// The ids of created resources, by the client's `bulkId`.
     ids: HashMap<String, String>,
     errors_left: Option<u32>,
     is_out_of_time: bool,
@@ -51,7 +52,7 @@ pub(super) struct Progress<'s> {
 impl<'s> Progress<'s> {
     pub(super) fn new(scope: &'s RequestScope, plan: BulkPlan) -> Self {
         let labels = plan.labels.into_iter();
-        let steps = plan.steps.into_iter().map(|step| Step {
+        let steps = plan.steps.into_iter().map(|step| PlannedStep {
             entry: step.entry,
             completes: step.completes,
             operation: Some(step.operation),
@@ -59,7 +60,9 @@ impl<'s> Progress<'s> {
         });
         Self {
             scope,
-            operations: labels.map(|label| (label, State::default())).collect(),
+            operations: labels
+                .map(|label| (label, OperationState::default()))
+                .collect(),
             steps: steps.collect(),
             ids: HashMap::new(),
             errors_left: plan.fail_on_errors,
@@ -67,7 +70,7 @@ impl<'s> Progress<'s> {
         }
     }
 
-    /// From now on nothing begins, except what completes resources that are there already.
+    /// From now on no step begins, except steps that complete resources which are created already.
     pub(super) fn run_out_of_time(&mut self) {
         self.is_out_of_time = true;
     }
@@ -76,7 +79,7 @@ impl<'s> Progress<'s> {
         self.errors_left == Some(0)
     }
 
-    /// Begins a step whose predecessors have ended, unless it is not to be tried any more.
+    /// Begins a step whose predecessors have ended. `None` if the step must not begin any more.
     pub(super) fn begin(&mut self, step: usize) -> Option<Begun> {
         let is_over = self.is_out_of_time || self.has_too_many_errors();
         let step = self.steps.get_mut(step)?;
@@ -105,7 +108,7 @@ impl<'s> Progress<'s> {
         Some(Begun { operation, made })
     }
 
-    /// Takes the result of a step.
+    /// Records the result of a step.
     pub(super) fn end(&mut self, step: usize, result: Result<Effect>) {
         let Some(step) = self.steps.get_mut(step) else {
             return;
@@ -116,7 +119,8 @@ impl<'s> Progress<'s> {
         };
         match result {
             Ok(effect) if step.completes => {
-                // What completes a resource may also be a change of another one.
+                // A step that completes a resource may also change another resource, such as a
+                // group.
                 if state.subject.as_ref() == Some(&effect.subject) {
                     state.version = effect.version;
                 }
@@ -126,7 +130,7 @@ impl<'s> Progress<'s> {
                 if let (Some(made), Some(name)) = (&made, &label.bulk_id) {
                     self.ids.insert(name.clone(), made.id.clone());
                 }
-                *state = State {
+                *state = OperationState {
                     has_begun: true,
                     made,
                     subject: Some(effect.subject),
@@ -140,11 +144,11 @@ impl<'s> Progress<'s> {
                 {
                     self.ids.remove(name);
                 }
-                *state = State {
+                *state = OperationState {
                     has_begun: true,
                     subject: state.subject.take(),
                     status: Some(Err(error)),
-                    ..State::default()
+                    ..OperationState::default()
                 };
                 let left = self.errors_left.as_mut();
                 left.into_iter()
@@ -153,8 +157,9 @@ impl<'s> Progress<'s> {
         }
     }
 
-    /// The results in the order of the request. Operations that were not tried because of too many
-    /// errors have no result; those that did not start in time are refused.
+    /// The results in the order of the request. An operation that was not tried because of
+    /// `failOnErrors` has no result. One that did not begin or end in time has an error as its
+    /// result.
     pub(super) fn into_results(self) -> Vec<Performed> {
         let lists_all = !self.has_too_many_errors();
         let unfinished: Vec<usize> = self

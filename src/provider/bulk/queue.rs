@@ -1,18 +1,19 @@
-//! Which steps can begin: those whose predecessors have ended, the earlier in the request the sooner.
+//! The queue of steps. A step can begin when its predecessors have ended; of those that can, the one
+//! that is earliest in the request begins first.
 
 use std::collections::BTreeSet;
 
 use crate::protocol::bulk::BulkStep;
 
-/// The steps that have not begun.
+/// The steps that have not begun yet.
 pub(super) struct Queue {
-    /// By step: the position in the request of the operation that it belongs to.
+    /// By step: the position of its operation in the request.
     entries: Vec<usize>,
-    /// By step: how many others it still waits for.
+    /// By step: the number of steps that it still waits for.
     waits: Vec<usize>,
-    /// By step: those that wait for it.
+    /// By step: the steps that wait for it.
     waiting: Vec<Vec<usize>>,
-    /// Steps that wait for nothing, by operation.
+    /// The steps that can begin, in the order of their operations.
     ready: BTreeSet<(usize, usize)>,
 }
 
@@ -47,7 +48,7 @@ impl Queue {
         self.ready.pop_first().map(|(_, step)| step)
     }
 
-    /// A step has ended, or is not going to begin.
+    /// Records that a step has ended, or will not begin.
     pub(super) fn end(&mut self, step: usize) {
         let waiting = self.waiting.get_mut(step).map(std::mem::take);
         for next in waiting.unwrap_or_default() {
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_first_in_the_request_begins_first() {
+    fn earlier_operations_of_the_request_begin_first() {
         let mut queue = queue(&[(2, &[]), (0, &[]), (1, &[])]);
         assert_eq!(ready(&mut queue), [1, 2, 0]);
     }

@@ -1,5 +1,8 @@
-//! What a request wants of a group's members, in the store's terms: which members, of which types, to
-//! add, to remove or to have. How that becomes items is the store's business.
+//! Translates what a request asks of a group's members into a
+//! [`MemberPlan`](crate::store::MemberPlan): which members, of which types, are added, removed, or
+//! set as the whole list.
+//!
+//! It must not know the items of members.
 
 mod plan;
 mod request;
@@ -31,7 +34,8 @@ pub(super) async fn create_group(
         let wanted = types.additions(scope, new.id, &members)?;
         let groups = scope.store.groups();
         match groups.create(resource_type, new, wanted, registry).await {
-            // The member may be of another type than it was taken for.
+            // The client did not say the member's type, and the assumed type may be wrong. The next
+            // attempt uses the type that was looked up.
             Err(StoreError::NoMember { id }) => {
                 let ids: Vec<String> = members
                     .iter()

@@ -1,4 +1,4 @@
-//! What a request comes to for a group as it is.
+//! Makes a plan of what a request asks of a group's members, given the group as it was read.
 
 use super::super::RequestScope;
 use super::super::related::members::{MAX_MEMBERS, matching_members, visible_members};
@@ -8,11 +8,11 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::patch::MemberOp;
 use crate::store::{MemberChange, MemberPlan, Stored};
 
-/// What the request comes to for the group as it is.
+/// The plan for the group as it was read.
 ///
 /// # Errors
-/// `InvalidValue` for a member that cannot be one, `PayloadTooLarge` for more than [`MAX_MEMBERS`],
-/// `TooMany` for a filter over more members than a group shows.
+/// `InvalidValue` for a resource that cannot be a member, `PayloadTooLarge` for more than
+/// [`MAX_MEMBERS`], `TooMany` for a filter over more members than a group shows.
 pub(in crate::provider) async fn plan(
     scope: &RequestScope,
     group: &Stored,
@@ -35,7 +35,7 @@ pub(in crate::provider) async fn plan(
     }
 }
 
-/// PATCH operations in order, folded into one change (RFC 7644 §3.5.2).
+/// Folds PATCH operations, in their order, into one plan (RFC 7644 §3.5.2).
 async fn fold(
     scope: &RequestScope,
     group: &Stored,

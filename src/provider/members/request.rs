@@ -1,29 +1,30 @@
-//! What a request wants of a group's members.
+//! What a request asks of a group's members.
 
 use crate::protocol::patch::MemberOp;
 use crate::protocol::resource;
 
-/// What a request wants of the members.
+/// What a request asks of a group's members.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(in crate::provider) enum MemberRequest {
-    /// Nothing.
+    /// It does not change them.
     #[default]
     Keep,
-    /// No members, unless there are more than the client could have seen.
+    /// It removes all members, but only if no answer would have left them out: a client that was not
+    /// shown them does not mean to remove them.
     ClearVisible,
-    /// Exactly these members.
+    /// It sets exactly these members.
     Exactly(Vec<resource::MemberValue>),
-    /// These operations in order.
+    /// It carries out these operations, in order.
     Operations(Vec<MemberOp>),
 }
 
 impl MemberRequest {
-    /// What a PUT wants: the list it gives, or none (RFC 7644 §3.5.1).
+    /// The request of a PUT with this list, or without one (RFC 7644 §3.5.1).
     pub(in crate::provider) fn replace(members: Option<Vec<resource::MemberValue>>) -> Self {
         members.map_or(Self::ClearVisible, Self::Exactly)
     }
 
-    /// Every member that the request would add.
+    /// All members that the request would add.
     pub(super) fn added(&self) -> impl Iterator<Item = &resource::MemberValue> {
         let (listed, operations): (&[resource::MemberValue], &[MemberOp]) = match self {
             Self::Keep | Self::ClearVisible => (&[], &[]),

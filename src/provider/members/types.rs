@@ -1,5 +1,5 @@
-//! Of which resource types members are (RFC 7643 §4.2): as the request says, as they are found, or
-//! else the default.
+//! The resource types of members (RFC 7643 §4.2): as the request says, otherwise as they are found
+//! in the table, otherwise the default type.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,17 +12,18 @@ use crate::protocol::resource;
 use crate::protocol::schema::{Registry, ResourceType};
 use crate::store::{Member, StoreError};
 
-/// The longest name of a member that is kept, in bytes.
+/// The longest `display` of a member that is stored, in bytes.
 const MAX_DISPLAY_BYTES: usize = 256;
 
-/// The resource types of members that did not say theirs, as far as they were looked up.
+/// The types of members that were looked up in the table, by id.
 #[derive(Debug, Default)]
 pub(in crate::provider) struct MemberTypes {
     known: HashMap<String, String>,
 }
 
 impl MemberTypes {
-    /// The members to add, by id, each with its type: as given, as found, or else the default.
+    /// The members to add, by id, each with its type: as found in the table, otherwise as given,
+    /// otherwise the default type.
     pub(super) fn additions<'m>(
         &self,
         scope: &RequestScope,
@@ -68,11 +69,12 @@ impl MemberTypes {
         Ok(add)
     }
 
-    /// Finds out the types of members that are not what they were taken for.
+    /// Looks up the types of members after the store has refused one: `missing` does not exist with
+    /// the type that it was assumed to have.
     ///
     /// # Errors
-    /// `InvalidValue` naming a member that is no resource of the tenant; the same for an id of
-    /// another tenant's.
+    /// `InvalidValue` naming a member that is no resource of the tenant. The answer for an id of
+    /// another tenant is the same.
     pub(in crate::provider) async fn infer(
         &mut self,
         scope: &RequestScope,
@@ -114,13 +116,13 @@ impl MemberTypes {
     }
 }
 
-/// The type of members that do not say theirs.
+/// The type of members for which none is given.
 fn default_type(registry: &Registry) -> Result<&ResourceType> {
     let found = registry.default_member_type();
     found.ok_or_else(|| Error::internal("no resource type can be a member"))
 }
 
-/// The type that a member's `type` names, in any case.
+/// The type that a member's `type` names; the case of letters does not matter.
 fn named_type<'r>(registry: &'r Registry, name: &str) -> Result<&'r ResourceType> {
     let mut types = registry.member_types();
     let found = types.find(|found| found.name.eq_ignore_ascii_case(name));
@@ -135,7 +137,7 @@ fn named_type<'r>(registry: &'r Registry, name: &str) -> Result<&'r ResourceType
     })
 }
 
-/// The name that a client gives a member, unless it is blank or too long for a name.
+/// The `display` that a client gives a member, unless it is blank or too long.
 fn kept_display(member: &resource::MemberValue) -> Option<String> {
     let fits = |name: &&String| !name.trim().is_empty() && name.len() <= MAX_DISPLAY_BYTES;
     member.display.as_ref().filter(fits).cloned()

@@ -1,20 +1,21 @@
-//! How much a request may read to find a page.
+//! Limits on what a request may read to find a page.
 
 use crate::store::{CountLimit, Stored};
 
-/// What DynamoDB adds to the attributes of an item, and our own beside the body, in bytes.
+/// The bytes of a resource's item that are not its body: other attributes, and what DynamoDB adds to
+/// each item.
 const ITEM_OVERHEAD: usize = 250;
-/// What an index entry or a member item has on average, in bytes.
+/// The average size of an index entry or a member item, in bytes.
 const KEY_BYTES: usize = 130;
 
 /// Limits on what one request may read to fill a page; reading stops at whichever is reached first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadBudget {
-    /// Resources that are looked at.
+    /// The number of resources.
     pub resources: usize,
-    /// Bytes that are read.
+    /// The number of bytes.
     pub bytes: usize,
-    /// Read units that `totalResults` may take beyond the page itself.
+    /// The number of read units that `totalResults` may take in addition to the page itself.
     pub total_units: u64,
 }
 
@@ -29,12 +30,12 @@ impl Default for ReadBudget {
 }
 
 impl ReadBudget {
-    /// The index entries and member items that may be read.
+    /// The number of index entries and member items that may be read.
     pub(super) fn keys(&self) -> u64 {
         (self.bytes / KEY_BYTES) as u64
     }
 
-    /// How far keys are counted to tell the total.
+    /// The limit on counting keys for the total.
     pub(super) fn total(&self) -> CountLimit {
         CountLimit {
             items: u64::MAX,
@@ -42,7 +43,7 @@ impl ReadBudget {
         }
     }
 
-    /// How far keys are counted to see whether the resources that they lead to may be looked at.
+    /// The limit on counting keys to find out whether reading their resources is within the budget.
     pub(super) fn size(&self) -> CountLimit {
         CountLimit {
             items: self.resources as u64,

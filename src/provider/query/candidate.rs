@@ -1,7 +1,7 @@
-//! A resource as filters, sorting and indexes see it, as far as they read it.
+//! A resource as filters, sorting and indexes see it: only the members that they read.
 //!
-//! A scan looks at many resources and shows few of them. So values are built only of the members that
-//! are read, and `meta` only if it is one of them. Nothing is rendered.
+//! A scan reads many resources and shows few of them. So values are built only for the members that
+//! are read, `meta` only if it is one of them, and nothing is rendered.
 
 use serde_json::{Map, Value};
 
@@ -20,8 +20,8 @@ use crate::store::{Access, Stored};
 pub(super) struct ReadMembers<'p>(Vec<&'p str>);
 
 impl<'p> ReadMembers<'p> {
-    /// What is read to decide whether a resource belongs to a branch and was not found by an earlier one,
-    /// and to place it in the list.
+    /// The members that decide whether a resource matches in this branch, whether an earlier branch
+    /// has found it, and where it is in the list.
     pub(super) fn of(branch: &'p SearchBranch<'_>, earlier: &'p [SearchBranch<'_>]) -> Self {
         let by_key = std::iter::once(branch).chain(earlier);
         let by_key = by_key.filter_map(|branch| key_member(&branch.access));
@@ -34,12 +34,12 @@ impl<'p> ReadMembers<'p> {
         )
     }
 
-    /// What is read to place a resource in a sorted list.
+    /// The members that decide where a resource is in a sorted list.
     pub(super) fn of_sort(sort: &'p SortBy) -> Self {
         Self::named(sorting_members(sort))
     }
 
-    /// What is read to place a resource among those of an index.
+    /// The members that decide where a resource is in the order of an index.
     pub(super) fn of_index(index: &'p Index) -> Self {
         Self::named([index.values.member(), "id"].into_iter())
     }
@@ -56,12 +56,12 @@ impl<'p> ReadMembers<'p> {
     }
 }
 
-/// Where the value is that a list is sorted by, and the id that decides between equal values.
+/// The member with the value to sort by, and `id`, which decides between equal values.
 fn sorting_members(sort: &SortBy) -> impl Iterator<Item = &str> {
     sort.path().map(BoundPath::member).into_iter().chain(["id"])
 }
 
-/// The member whose values are the keys that an access finds a resource by, if they are in its body.
+/// The member whose values are the keys of an access, if they are in the body.
 fn key_member(access: &Access) -> Option<&str> {
     match access {
         Access::Claims { index, .. } | Access::Values { index, .. } | Access::Without(index, _) => {
@@ -76,11 +76,11 @@ fn key_member(access: &Access) -> Option<&str> {
     }
 }
 
-/// The members of a resource that are read, with the value of the attribute that is kept outside the
-/// body if that was looked up. References are absolute, as in an answer.
+/// The members of a resource that are read. If the attribute that is kept outside the body was
+/// looked up, it is one of them. References are absolute, as in an answer.
 ///
 /// # Errors
-/// `Internal` if what is stored is no resource.
+/// `Internal` if the stored text is no resource.
 pub(super) fn candidate(
     scope: &RequestScope,
     (resource_type, stored): (&ResourceType, &Stored),

@@ -1,5 +1,5 @@
-//! How many resources a branch leads to, counted by its keys. A key is many times cheaper to read than
-//! its resource.
+//! Counts the resources of a branch by its keys. A key is many times cheaper to read than its
+//! resource.
 
 use std::collections::HashSet;
 
@@ -8,12 +8,13 @@ use super::search::SearchBranch;
 use crate::protocol::error::Result;
 use crate::store::{Access, CountLimit, KeyRange, Order, Range, Window};
 
-/// How many members may be read for each read unit of the limit, where ids have to be compared: half of
-/// what a unit holds, because reading several partitions side by side reads up to twice what it returns.
+/// The number of members that may be read for each read unit of the limit, where their ids have to
+/// be compared. It is half of what a unit reads, because reading several partitions in parallel
+/// reads up to twice what it returns.
 const MEMBERS_PER_UNIT: u64 = 20;
 
-/// The number of resources that a branch leads to, if its keys can be counted within the limit. Only for
-/// branches where every key leads to a match.
+/// The number of resources of a branch, if its keys can be counted within the limit. Every key of
+/// the branch must lead to a match.
 pub(super) async fn count(
     reader: &mut Reader<'_>,
     branch: &SearchBranch<'_>,
@@ -52,8 +53,8 @@ pub(super) async fn count(
     }
 }
 
-/// The number of keys of a branch behind one of them; nothing if they are more than the limit. Branches
-/// that are few by themselves, or that no keys tell of, count as nothing.
+/// The number of keys of a branch after one of them; `None` if they are more than the limit. The
+/// result is 0 for a branch that is small in any case, and for one that is not read by keys.
 pub(super) async fn count_rest(
     reader: &mut Reader<'_>,
     branch: &SearchBranch<'_>,
@@ -123,7 +124,8 @@ async fn count_members(
             .count_of_type(group, kind, limit)
             .await?);
     }
-    // A resource that is in several of the groups counts once, so the ids have to be read.
+    // A resource that is in several of the groups must be counted once, so the ids have to be read
+    // and compared.
     let mut found = HashSet::new();
     let before = scope.store.meter().whole_read_units();
     let mut left = limit

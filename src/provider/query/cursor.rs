@@ -1,4 +1,5 @@
-//! Seals cursors: what they hold can neither be read nor changed, nor used for another query.
+//! Seals cursors: their content can neither be read nor changed, and a cursor cannot be used for
+//! another query.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,25 +10,27 @@ use serde::Serialize;
 use crate::protocol::error::{Error, Result};
 use crate::tenant::StackSecret;
 
-/// Longer texts are no cursors of ours.
+/// The longest text of a cursor, in bytes.
 pub(super) const MAX_LENGTH: usize = 6_000;
-/// The most that a cursor holds of the way back, in bytes: about twenty pages in order of creation.
+/// The largest part of a cursor that leads back to earlier pages, in bytes: about twenty pages in
+/// order of creation.
 const MAX_TRAIL: usize = 1_000;
 
-/// Seals and opens cursors with a key of the stack.
+/// Seals and opens cursors with a key that is derived from the stack's secret.
 ///
-/// A cursor is base64url without padding of a random nonce, the sealed payload and its tag. Who asks
-/// for what is authenticated with it and not contained.
+/// A cursor is the base64url, without padding, of a random nonce, the sealed payload and its tag.
+/// The caller and the query are bound to it as additional data, which is authenticated and not
+/// contained.
 pub struct Cursors {
     key: LessSafeKey,
     random: SystemRandom,
 }
 
 impl Cursors {
-    /// Uses the key that the stack has for this purpose.
+    /// Uses the stack's key for cursors.
     ///
     /// # Errors
-    /// `Internal` if the key is unfit, which a 256-bit key is not.
+    /// `Internal` if the key has another length than 256 bits, which derived keys never have.
     pub fn new(stack: &StackSecret) -> Result<Self> {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &stack.derive("cursor"))
             .map_err(|_| Error::internal("the cursor key is unfit"))?;
@@ -37,7 +40,7 @@ impl Cursors {
         })
     }
 
-    /// Seals a payload for one binding.
+    /// Seals a payload, bound to this binding.
     pub(super) fn seal(&self, payload: Vec<u8>, binding: &[u8]) -> Result<String> {
         let mut nonce = [0; NONCE_LEN];
         let mut sealed = payload;
@@ -52,7 +55,7 @@ impl Cursors {
         Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
     }
 
-    /// The payload of a cursor that was sealed here for this binding.
+    /// The payload of a cursor that was sealed with this key and this binding.
     pub(super) fn open(&self, cursor: &str, binding: &[u8]) -> Option<Vec<u8>> {
         if cursor.len() > MAX_LENGTH {
             return None;
@@ -68,8 +71,8 @@ impl Cursors {
     }
 }
 
-/// Where the pages behind the next one begin, the nearest last: those behind this one and this one
-/// itself, as far as a cursor has room for them.
+/// The beginnings of the pages before the next one, the nearest last: those before this page, and
+/// this page's own. The farthest are left out if a cursor has no room for all.
 pub(super) fn trail<P: Clone + Serialize>(behind: &[P], this: P) -> Vec<P> {
     let mut trail = behind.to_vec();
     trail.push(this);
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_shows_nothing_and_is_never_the_same_twice() {
+    fn a_cursor_does_not_reveal_its_payload_and_never_repeats() {
         let payload = || b"bjensen@example.com".to_vec();
         let (one, other) = (
             cursors(1).seal(payload(), b"").unwrap(),
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trail_forgets_what_is_farthest() {
+    fn a_trail_leaves_out_the_farthest_pages() {
         let page = |number: usize| format!("{number:0100}");
         let mut behind = Vec::new();
         for number in 0..30 {
@@ -128,13 +131,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_sealed_opens(payload in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn a_sealed_payload_can_be_opened(payload in prop::collection::vec(any::<u8>(), 0..300)) {
             let sealed = cursors(1).seal(payload.clone(), b"query").unwrap();
             prop_assert_eq!(cursors(1).open(&sealed, b"query"), Some(payload));
         }
 
         #[test]
-        fn what_was_changed_does_not(position in 0_usize..60, bit in 0_u8..8) {
+        fn a_changed_cursor_cannot_be_opened(position in 0_usize..60, bit in 0_u8..8) {
             let sealed = cursors(1).seal(b"a payload of some length".to_vec(), b"query").unwrap();
             let mut bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap();
             let position = position % bytes.len();

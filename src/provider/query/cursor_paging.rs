@@ -1,8 +1,8 @@
 //! Pages by cursor (RFC 9865).
 //!
-//! A cursor holds where its page begins, what earlier pages have found out, and where the pages
-//! behind it began, sealed, so that nothing has to be kept for a walk. A page that is gone back to
-//! begins where it began, and has what is there now.
+//! A cursor holds, sealed, where its page begins, the total that earlier pages have found, and where
+//! the pages before it began. So the server stores nothing for a walk. If a client goes back to an
+//! earlier page, that page begins where it began before, and shows the resources as they are now.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Paging};
 use crate::store::Total;
 
-/// For how many seconds a cursor leads on.
+/// How long a cursor is valid, in seconds.
 pub const CURSOR_TIMEOUT_SECONDS: u32 = 3_600;
 
 /// Where a page begins.
@@ -37,10 +37,10 @@ struct PageStart {
 /// What a cursor holds.
 #[derive(Serialize, Deserialize)]
 struct ListCursor {
-    /// Where its page begins.
+    /// The beginning of its page.
     #[serde(flatten)]
     begin: PageStart,
-    /// Where the pages behind it begin, the nearest last.
+    /// The beginnings of the pages before it, the nearest last.
     #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
     behind: Vec<PageStart>,
     /// The number of all matches when the walk began, if it is known.
@@ -49,7 +49,7 @@ struct ListCursor {
     /// The page size, which must stay the same.
     #[serde(rename = "c")]
     count: usize,
-    /// When the cursor stops leading on, in seconds since the Unix epoch.
+    /// When the cursor expires, in seconds since the Unix epoch.
     #[serde(rename = "e")]
     expires: u64,
 }
@@ -94,8 +94,8 @@ pub(super) async fn cursor_page<T>(
     let shown = begin.shown + rendered.resources.len() as u64;
     let more = page.more;
     let next = match rendered.cut_at {
-        // A full page may be the last one. That is worth a look only when as many were shown as
-        // there were in the beginning.
+        // A full page may be the last one. It is worth a read to find out only if as many resources
+        // have been shown as there were when the walk began.
         None if !more && total.is_some_and(|total| shown >= total) => {
             further(context, search, page.next).await?
         }
@@ -134,7 +134,8 @@ pub(super) async fn cursor_page<T>(
     })
 }
 
-/// The position, if there is a match behind it. One of a list sorted in memory has one for sure.
+/// The position, if there is a match after it. In a list that is sorted in memory there always is
+/// one.
 async fn further(
     context: &QueryContext<'_>,
     search: &Search<'_>,
@@ -151,7 +152,7 @@ async fn further(
     })
 }
 
-/// A cursor, without the way back if that would make it too long.
+/// Seals a cursor. If it would be too long, the beginnings of earlier pages are left out.
 fn seal(context: &QueryContext<'_>, search: &Search<'_>, mut state: ListCursor) -> Result<String> {
     loop {
         let payload = serde_json::to_vec(&state).map_err(Error::internal)?;
@@ -187,20 +188,20 @@ fn open(context: &QueryContext<'_>, search: &Search<'_>, cursor: &str) -> Result
 }
 
 /// The number of all matches, for a walk that has shown more of them than there were when it began.
-/// `None` where they would have to be looked at to be counted.
+/// `None` if they cannot be counted without reading the resources.
 async fn grown(scan: &mut Scan<'_, '_>, search: &Search<'_>, at_least: u64) -> Result<Option<u64>> {
     let total = known_total(scan, search).await?;
     Ok(total.map(|total| total.max(at_least)))
 }
 
-/// The first page, and the number of all matches if the budget suffices to count them.
+/// The first page, and the number of all matches if they can be counted within the budget.
 async fn first_page<'r>(
     scan: &mut Scan<'_, 'r>,
     search: &Search<'r>,
 ) -> Result<(FoundPage<'r>, Option<u64>)> {
     let mut request = PageRequest::first(search.size);
     if search.sorted.is_none() && search.total == Total::Resources {
-        // What is too large to be counted is not begun to be counted.
+        // Counting does not begin if there is too much to count.
         request.count = match is_too_large(scan, search).await? {
             true => Count::No,
             false => Count::IfAffordable,

@@ -1,4 +1,4 @@
-//! Decides which resources of a batch match, and where they stand in the list.
+//! Decides which resources of a batch match, and where they are in the list.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,14 +19,14 @@ use crate::store::{Access, Entries, KeyRange, Range, Stored};
 
 /// A resource of a batch that matches.
 pub(super) struct Kept {
-    /// The key that the branch has it under.
+    /// The key under which the branch has found it.
     pub(super) key: String,
     pub(super) stored: Stored,
-    /// Its place in a list that is sorted in memory.
+    /// Its sort key, in a list that is sorted in memory.
     pub(super) sort_key: Option<SortKey>,
 }
 
-/// What matches of a branch's batch and was not found by an earlier branch, in the order of the batch.
+/// The matches of a branch's batch that no earlier branch has found, in the order of the batch.
 pub(super) async fn evaluate(
     reader: &mut Reader<'_>,
     budget: &mut ReadBudget,
@@ -91,7 +91,7 @@ fn look_at(
     Ok(kept)
 }
 
-/// Whether it takes a resource's body to tell whether it belongs to a branch.
+/// Whether a resource's body is needed to decide whether the resource belongs to a branch.
 fn needs_a_look(access: &Access) -> bool {
     match access {
         Access::Range(range) => !range.distinct,
@@ -101,11 +101,12 @@ fn needs_a_look(access: &Access) -> bool {
     }
 }
 
-/// Whether this is the place in the branch where the resource is to be given.
+/// Whether the resource is returned under this key of the branch. A resource with several keys in a
+/// branch is returned under one of them only.
 fn belongs(access: &Access, key: &str, resource: &Map<String, Value>) -> bool {
     match access {
         Access::Range(range) if !range.distinct => range.begins_with(key, resource),
-        // Under the first of its values that are looked for.
+        // It is returned under the first of its values that the branch looks up.
         Access::Values { index, texts } if index.multi_valued => {
             let own = Entries::texts_in(index, resource);
             let first = texts.iter().find(|text| own.contains(*text));
@@ -116,8 +117,8 @@ fn belongs(access: &Access, key: &str, resource: &Map<String, Value>) -> bool {
     }
 }
 
-/// The matches behind a border, sorted by their values. The keys of the branch do not put them in
-/// order.
+/// The matches after a border, sorted by their values, because the keys of the branch do not put
+/// them in order.
 pub(super) fn in_order_of_values(
     scope: &RequestScope,
     (branch, range): (&SearchBranch<'_>, &Range),
@@ -140,7 +141,8 @@ pub(super) fn in_order_of_values(
     Ok(placed)
 }
 
-/// The exact key of a border that holds only its beginning, if the resource still has it.
+/// The whole key of a border that holds only the beginning of it, if the resource still has that
+/// key.
 pub(super) async fn exact_key(
     scope: &RequestScope,
     branches: &[SearchBranch<'_>],

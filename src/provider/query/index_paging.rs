@@ -1,12 +1,13 @@
 //! Pages by `startIndex` (RFC 7644 §3.4.2.4).
 //!
-//! Every page that has a successor, and the last page of a walk of several, leaves a mark. The next
-//! page is read from where this one ended: what was deleted meanwhile shifts nothing, and a walk of the
-//! whole directory costs as much per page at its end as at its beginning.
+//! Every page that has a next one, and the last page of a walk of several pages, leaves a mark. The
+//! next page is read from the mark of this one. So deletions in between do not shift it, and in a
+//! walk through the whole directory the last page costs as much as the first.
 //!
-//! A mark also lends the walk's total, which spares pages in the middle of the walk the counting. It
-//! never lends the end: a page that reaches that total, or begins behind it, looks at what is there
-//! now. So the total grows within a walk if resources are created, and it never shrinks.
+//! A mark also holds the walk's total, so pages in the middle of a walk need not count. But the
+//! total does not decide where the walk ends: a page that reaches it, or begins after it, reads how
+//! many matches there are now. So within a walk the total grows if resources are created, and it
+//! never shrinks.
 
 use super::super::{Representation, RequestScope};
 use super::context::QueryContext;
@@ -22,20 +23,20 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::message::{ListResponse, Paging};
 use crate::store::{PageMark, Total};
 
-/// How long a mark counts, in seconds.
+/// How long a mark is valid, in seconds.
 const MARK_SECONDS: u64 = 3_600;
-/// What to do instead of a query that reads too much.
+/// What the error of a query that reads too much suggests in addition.
 const WAY_OUT: &str = ", or page with `cursor` in SCIM 2.0";
 
-/// Where a page is read from, and what an earlier page has found out.
+/// Where reading for a page begins, and the total that an earlier page has found.
 struct StartPoint {
     position: Position,
-    /// Matches between the position and the page.
+    /// The number of matches between the position and the page.
     skip: u64,
     total: Option<u64>,
 }
 
-/// The page that begins with the match at a 1-based position.
+/// The page that begins with the match at `start_index`, which is 1-based.
 ///
 /// # Errors
 /// `TooMany` when finding the page, sorting the list or counting the matches would read more than the
@@ -46,7 +47,8 @@ pub(super) async fn index_page<T>(
     start_index: u64,
     render: &impl Fn(&Representation<'_>) -> Result<Rendered<T>>,
 ) -> Result<List<T>> {
-    // The size belongs to the name, so that walks with pages of other sizes have their own marks.
+    // The page size is part of the name, so that walks with different page sizes have different
+    // marks.
     let scope = context.scope;
     let walk_name = format!("{}#{}", search.walk, search.size);
     let start = start_of(scope, &walk_name, start_index).await?;
@@ -57,8 +59,8 @@ pub(super) async fn index_page<T>(
     let next_index = start_index.saturating_add(shown);
     let next = rendered.cut_at.or(page.next);
     let next = next.filter(|_| next_index <= total);
-    // A client that comes back to the end of its walk goes on behind the last resource it has
-    // seen, also if some of those before it are gone.
+    // The last page leaves a mark too. A client that returns to the end of its walk goes on after
+    // the last resource that it has seen, even if resources before it were deleted.
     let next = next.or(last.filter(|_| start_index > 1));
     if let Some(next) = next.filter(|_| shown > 0) {
         let mark = PageMark {
@@ -67,7 +69,8 @@ pub(super) async fn index_page<T>(
             total,
             expires: context.clock.now_seconds() + MARK_SECONDS,
         };
-        // The answer is right without its mark: the next page is then found from an earlier mark.
+        // The answer is right without the mark. The next page is then found from an earlier mark, so
+        // the request does not fail.
         if let Err(error) = scope.store.marks().put(&walk_name, &mark).await {
             tracing::warn!(
                 cause = Error::from(error).causes(),
@@ -84,7 +87,8 @@ pub(super) async fn index_page<T>(
     })
 }
 
-/// The mark to begin from: this page's own, else the nearest one before it, else the beginning.
+/// Where reading begins: at this page's own mark, otherwise at the nearest mark before it, otherwise
+/// at the beginning of the list.
 async fn start_of(scope: &RequestScope, walk_name: &str, start_index: u64) -> Result<StartPoint> {
     let beginning = StartPoint {
         position: Position::START,
@@ -121,7 +125,7 @@ async fn page_from<'r>(
     };
     let behind = start_index.saturating_add(search.size as u64);
     match start.total {
-        // In the middle of a walk no counting is needed: the total is the mark's.
+        // In the middle of a walk the total is taken from the mark, and nothing is counted.
         Some(total) if behind <= total && search.sorted.is_none() => {
             let request = at.request(Count::No, None)?;
             let page = at.find(request).await?;
@@ -141,10 +145,10 @@ struct PageAt<'p, 'r> {
 }
 
 impl<'r> PageAt<'_, 'r> {
-    /// A page of a search whose matches have to be looked at to be counted, or to be sorted.
+    /// A page of a search whose matches have to be read to be counted or sorted.
     async fn counted_on_the_way(&mut self) -> Result<(FoundPage<'r>, u64)> {
         let is_whole = self.start.position == Position::START;
-        // A list that is sorted in memory is checked where it is sorted.
+        // The size of a list that is sorted in memory is checked where the list is sorted.
         let is_checked = self.search.sorted.is_some();
         if is_whole && !is_checked && is_too_large(&self.scan, self.search).await? {
             return Err(self.search.too_much(WAY_OUT));
@@ -152,7 +156,8 @@ impl<'r> PageAt<'_, 'r> {
         let request = self.request(Count::Always, None)?;
         let page = self.find(request).await?;
         let counted = page.counted.unwrap_or(0);
-        // A list that is sorted in memory is read from its beginning for every page.
+        // A list that is sorted in memory is read from its beginning for every page, so its count
+        // includes earlier pages.
         let earlier = match self.search.sorted {
             Some(_) => 0,
             None => self.earlier(),
@@ -163,7 +168,7 @@ impl<'r> PageAt<'_, 'r> {
         ))
     }
 
-    /// A page of a search whose matches are counted by a counter or by their keys.
+    /// A page of a search whose matches are counted by counters or by their keys.
     async fn counted_apart(&mut self) -> Result<(FoundPage<'r>, u64)> {
         if self.start_index == 1 {
             return self.first().await;
@@ -171,15 +176,15 @@ impl<'r> PageAt<'_, 'r> {
         let current = known_total(&mut self.scan, self.search).await?;
         let current = current.ok_or_else(|| self.search.too_many_to_count(WAY_OUT))?;
         let known = current.max(self.start.total.unwrap_or(0));
-        // There are no more matches behind the mark than there are.
+        // The page begins after the last match that there can be, so nothing is read.
         if self.start_index > self.earlier().saturating_add(current) {
             return Ok((FoundPage::nothing(), known));
         }
         let request = self.request(Count::No, Some(known))?;
         let mut page = self.find(request).await?;
         let shown = self.start_index - 1 + page.matches.len() as u64;
-        // A full page may be the last one. That is worth a look only where all that are known were
-        // shown.
+        // A full page may be the last one. It is worth a read to find out only if all known matches
+        // have been shown.
         let is_open = page.counted.is_none() && !page.more && shown >= known;
         if is_open && !has_another(&mut self.scan).await? {
             page.next = None;
@@ -210,12 +215,12 @@ impl<'r> PageAt<'_, 'r> {
         Ok((page, total))
     }
 
-    /// The matches that the walk has shown or passed over before its mark.
+    /// The number of matches before the mark.
     fn earlier(&self) -> u64 {
         (self.start_index - 1).saturating_sub(self.start.skip)
     }
 
-    /// The page; an error if something of it is missing.
+    /// The page, or an error if a part of it could not be found within the budget.
     async fn find(&mut self, request: PageRequest) -> Result<FoundPage<'r>> {
         let page = next_page(&mut self.scan, self.search, &self.start.position, request);
         let page = page.await?;
@@ -226,11 +231,11 @@ impl<'r> PageAt<'_, 'r> {
         }
     }
 
-    /// What to ask of the scan, given the number of matches if it is known.
+    /// The request to the scan, given the number of matches if it is known.
     fn request(&self, count: Count, total: Option<u64>) -> Result<PageRequest> {
         let skip = usize::try_from(self.start.skip).unwrap_or(usize::MAX);
-        // Where all are counted anyway, the budget decides; a page that is too far away to be read
-        // up to is refused at once.
+        // If all matches are counted anyway, the budget ends the scan. Otherwise a page that is too
+        // far from the mark to be reached is refused at once.
         if count == Count::No && skip >= self.scan.budget.resources {
             return Err(self.search.too_much(WAY_OUT));
         }

@@ -1,11 +1,11 @@
-//! A page of a list, whose resources the door has written.
+//! A page of a list, whose resources are rendered.
 
 use crate::protocol::message::ListResponse;
 
 /// A page of a list.
 #[derive(Debug)]
 pub struct List<T> {
-    /// What the answer says besides its resources.
+    /// Everything in the answer except the resources.
     pub head: ListResponse,
     /// The resources.
     pub resources: Vec<T>,

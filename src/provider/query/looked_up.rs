@@ -1,8 +1,8 @@
-//! What filters and sorting need of attributes that are kept outside the bodies: `members` of
+//! Looks up attributes that are kept outside the bodies, for filters and sorting: `members` of
 //! groups, `groups` of users.
 //!
-//! Comparisons of `members.value` by `eq` are looked up at the member, whatever the size of the
-//! groups; anything else about members reads them, within the budget.
+//! A comparison of `members.value` by `eq` is answered by the memberships of the member, however
+//! large the groups are. Any other use of members reads them, within the budget.
 
 use std::collections::HashMap;
 
@@ -20,15 +20,15 @@ use crate::protocol::filter::{BoundFilter, CompareOp};
 use crate::protocol::schema::MembershipAttribute;
 use crate::store::Stored;
 
-/// Of one resource: the attribute's value, and the filter that is left where lookups have answered a
-/// part of it.
+/// What was looked up for one resource: the attribute's value, and the filter that is left if
+/// lookups have answered a part of it.
 #[derive(Default)]
 pub(super) struct LookedUp {
     pub(super) value: Option<Value>,
     pub(super) residual: Option<BoundFilter>,
 }
 
-/// By resource id, what is needed for a batch of a branch.
+/// What is needed for a batch of a branch, by the resource's id.
 pub(super) async fn look_up(
     reader: &mut Reader<'_>,
     budget: &mut ReadBudget,
@@ -101,7 +101,8 @@ async fn members_value(
     group: &Stored,
 ) -> Result<Value> {
     let limit = usize::try_from(budget.keys()).unwrap_or(usize::MAX);
-    // The group says roughly how many members it has. Twice too many are not begun to be read.
+    // The group has the approximate number of its members. If it is more than twice the limit, no
+    // member is read.
     let about = group.about_members();
     if usize::try_from(about).is_ok_and(|about| about / 2 > limit) {
         return Err(too_many_members());
@@ -121,7 +122,7 @@ async fn members_value(
     Ok(values.collect())
 }
 
-/// The error of a request that would have to read the members of too large groups.
+/// The error of a filter that would read the members of too large groups.
 fn too_many_members() -> Error {
     Error::too_many(
         "The filter would read too many members; compare `members.value` with `eq` only, or \
@@ -129,7 +130,7 @@ fn too_many_members() -> Error {
     )
 }
 
-/// The id that a part of the filter asks membership of.
+/// The id of the member, if this part of a filter asks only whether that resource is a member.
 fn asked_member(filter: &BoundFilter) -> Option<&str> {
     match filter {
         BoundFilter::Compare(comparison) => {
@@ -153,7 +154,7 @@ fn collect_members(filter: &BoundFilter, members: &mut Vec<String>) {
     }
 }
 
-/// The filter with every question about one member answered.
+/// The filter, with each part that asks for this member replaced by the answer.
 fn decide(filter: &BoundFilter, member: &str, is_member: bool) -> BoundFilter {
     let parts = |parts: &[BoundFilter]| {
         let parts = parts.iter().map(|part| decide(part, member, is_member));

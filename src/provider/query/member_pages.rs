@@ -1,7 +1,8 @@
-//! `GET /Groups/{id}/members`: the members of a group page by page, however many there are.
+//! `GET /Groups/{id}/members`: the members of a group, page by page.
 //!
-//! Larger groups than the tenant shows inline are answered without `members`; this is where they are.
-//! The list is a ListResponse of the same values that `members` has, walked by cursor (RFC 9865).
+//! A group with more members than the tenant's switch allows inline is shown without `members`, and
+//! they are listed here. The list is a ListResponse of the values that `members` would have, walked
+//! by cursor (RFC 9865).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,30 +22,30 @@ use crate::store::MemberListId;
 /// What a cursor holds.
 #[derive(Serialize, Deserialize)]
 struct MemberCursor {
-    /// The id of the last member before the page; nothing for the first one.
+    /// The id of the last member before the page; `None` for the first page.
     #[serde(rename = "a")]
     after: Option<String>,
-    /// The same of the pages behind it, the nearest last.
+    /// The same of the pages before it, the nearest last.
     #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
     behind: Vec<Option<String>>,
-    /// The list that is walked; the walk is over when another list replaces it.
+    /// The list that is walked. The cursor is invalid once another list has replaced it.
     #[serde(rename = "s")]
     list: MemberListId,
-    /// When the cursor stops leading on, in seconds since the Unix epoch.
+    /// When the cursor expires, in seconds since the Unix epoch.
     #[serde(rename = "e")]
     expires: u64,
 }
 
-/// One page of a group's members in order of their ids, without `totalResults`. `has_filter` says
-/// whether the request has a filter, which is refused.
+/// One page of a group's members in order of their ids, without `totalResults`. `has_filter` is
+/// whether the request has a filter, for which it is refused.
 ///
 /// **Shape**: a member is `{"value":id,"$ref":"Users/…","type":"User"}`; its `$ref` is relative to the
 /// base URL.
 ///
 /// # Errors
-/// `NotFound`; `InvalidCursor` for a cursor of something else, `ExpiredCursor` for one that is too
-/// old or whose members were replaced meanwhile; `InvalidValue` for a filter, a sort or
-/// `startIndex`, which this list does not have.
+/// `NotFound`; `InvalidCursor` for a cursor of another list, `ExpiredCursor` for one that is too old
+/// or whose members were replaced meanwhile; `InvalidValue` for a filter, a sort or `startIndex`,
+/// which this list does not support.
 pub(in super::super) async fn member_page(
     context: &QueryContext<'_>,
     resource_type: &ResourceType,
@@ -131,7 +132,8 @@ fn open(
     Ok(state)
 }
 
-/// The cursor to go on from. A request without one begins the walk, as one with an empty one does.
+/// The cursor of the request; `None` begins the walk. A missing cursor and an empty one mean the
+/// same here.
 fn cursor_of(query: &Query, has_filter: bool) -> Result<Option<&str>> {
     if has_filter || query.sort_by.is_some() {
         return Err(Error::invalid_value(

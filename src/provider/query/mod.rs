@@ -1,11 +1,13 @@
 //! Queries: from a filter, an order and a page to a list of resources (RFC 7644 §3.4.2, RFC 9865).
 //!
-//! A [`Search`] is the query bound to resource types and planned: each of its branches says which keys
-//! lead to resources, and what is left of the filter. A [`Scan`](scan::Scan) goes through the branches.
-//! Its [`Reader`](reader::Reader) reads a batch of resources by those keys, and `evaluation` keeps those
-//! that match. A page is a part of a scan; where it ends is a [`Position`](position::Position), which a
-//! page mark (`index_paging`) or a cursor (`cursor_paging`) keeps for the next page. This module must
-//! not know how the table is laid out, nor what a filter means.
+//! - A [`Search`] is the query bound to resource types and planned. Each of its branches has the
+//!   keys that lead to resources, and the part of the filter that is still to be evaluated.
+//! - A [`Scan`](scan::Scan) goes through the branches. Its [`Reader`](reader::Reader) reads batches
+//!   of resources by the keys, and `evaluation` keeps those that match.
+//! - A page is a part of a scan. A [`Position`](position::Position) is where it ends, and a page
+//!   mark (`index_paging`) or a cursor (`cursor_paging`) keeps it for the next page.
+//!
+//! It must not know how the table is laid out, nor what a filter means.
 
 mod budget;
 mod candidate;
@@ -44,7 +46,7 @@ use cursor_paging::cursor_page;
 use index_paging::index_page;
 use search::Search;
 
-/// What a query is about.
+/// The resources that a query is over.
 #[derive(Debug, Clone, Copy)]
 pub enum Over<'r> {
     /// The resources of one type.
@@ -53,12 +55,13 @@ pub enum Over<'r> {
     All,
 }
 
-/// Lists the resources that match a query, one page of them, each as `render` writes it. A page ends
-/// where the answer would be too long, so what belongs to further resources is not read.
+/// Lists one page of the resources that match a query, each as `render` writes it. A page ends where
+/// the answer would be too long, so that nothing is read for the resources after it.
 ///
 /// # Errors
-/// `InvalidFilter`; `InvalidValue` for a sort that is none; `TooMany` when finding the page would
-/// read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a cursor.
+/// `InvalidFilter`; `InvalidValue` for a `sortBy` that is no attribute; `TooMany` when finding the
+/// page would read more than the budget; `InvalidCursor`, `ExpiredCursor` and `InvalidCount` for a
+/// cursor.
 pub(super) async fn list<T>(
     context: &QueryContext<'_>,
     over: Over<'_>,

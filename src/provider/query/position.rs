@@ -1,17 +1,18 @@
-//! Where a page ends, in a form that a later request goes on from.
+//! Where a page ends, in a form from which a later request can go on.
 
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::sort::Border;
 
-/// A place in the scan of one search. Its length as text is bounded, so that it fits a cursor.
+/// A position in the scan of one search. Its length as text is bounded, so that it fits into a
+/// cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Position {
-    /// After a key of one of the things that are read, or before all of its keys.
+    /// After a key of the branch with this number, or before all of its keys.
     #[serde(rename = "k")]
     Key(usize, Option<String>),
-    /// After a resource among those whose order the keys of one of the things that are read do not
-    /// tell, because their values are too long for a key.
+    /// After a resource of the branch with this number, among resources that its keys do not put in
+    /// order, because their values are too long for a key.
     #[serde(rename = "t")]
     Tied(usize, Border),
     /// After a resource of a list that is sorted in memory.
@@ -20,6 +21,6 @@ pub(super) enum Position {
 }
 
 impl Position {
-    /// Before everything.
+    /// The beginning of the scan.
     pub(super) const START: Self = Self::Key(0, None);
 }

@@ -1,4 +1,4 @@
-//! The matches of a page as the door writes them.
+//! Renders the matches of a page.
 
 use std::io;
 use std::sync::Arc;
@@ -18,15 +18,16 @@ use crate::protocol::projection::Projection;
 use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::store::Stored;
 
-/// Groups are rendered together while they have no more members than this to be shown.
+/// The largest number of members to be shown of all groups that are rendered together.
 const MEMBERS_AT_A_TIME: usize = 20_000;
-/// How many groups are rendered together where their members are shown.
+/// The largest number of groups that are rendered together, if their members are shown.
 const GROUPS_AT_A_TIME: usize = 100;
-/// How many users are rendered together where their groups are shown. A user can be in many groups, and
-/// a page ends where the answer is full, so the groups of users behind that are not looked up.
+/// The largest number of users that are rendered together, if their groups are shown. A user can be
+/// in many groups, and a page ends where the answer is full, so the groups of later users should not
+/// have been looked up by then.
 const USERS_AT_A_TIME: usize = 250;
 
-/// A resource as the door writes it.
+/// A rendered resource.
 #[derive(Debug)]
 pub struct Rendered<T> {
     /// The resource.
@@ -51,7 +52,8 @@ impl Rendered<Map<String, Value>> {
     #[must_use]
     pub fn object(object: Map<String, Value>) -> Self {
         let mut counter = SentBytes(0);
-        // Counting cannot fail, and an object of JSON values can be written.
+        // Neither can fail: the counter accepts every write, and an object of JSON values can be
+        // serialized.
         let _ = serde_json::to_writer(&mut counter, &object);
         Self {
             value: object,
@@ -60,7 +62,7 @@ impl Rendered<Map<String, Value>> {
     }
 }
 
-/// Counts what is written to it, in bytes as Lambda sends them.
+/// A writer that only counts, in bytes as Lambda sends them.
 struct SentBytes(usize);
 
 impl io::Write for SentBytes {
@@ -74,13 +76,13 @@ impl io::Write for SentBytes {
     }
 }
 
-/// The resources of a page, and where the page ends if it had to be cut short.
+/// The rendered resources of a page, and where the page ends if the answer was full before its end.
 pub(super) struct RenderedPage<T> {
     pub(super) resources: Vec<T>,
     pub(super) cut_at: Option<Position>,
 }
 
-/// Renders matches in their order until the page is as large as an answer can be.
+/// Renders matches in their order, until the answer is full.
 pub(super) async fn rendered_page<T>(
     scope: &RequestScope,
     selection: &Selection,

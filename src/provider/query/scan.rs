@@ -1,4 +1,4 @@
-//! Goes through everything that a search reads, and keeps what matches.
+//! Goes through the branches of a search, and returns the matches.
 
 use super::super::RequestScope;
 use super::budget::ReadBudget;
@@ -12,7 +12,7 @@ use crate::protocol::schema::ResourceType;
 use crate::protocol::sort::{Border, SortKey};
 use crate::store::{Access, Stored};
 
-/// A scan of what a search reads, from some position on.
+/// A scan of the branches of a search, from a position on.
 pub(super) struct Scan<'s, 'r> {
     pub(super) scope: &'s RequestScope,
     pub(super) reader: Reader<'s>,
@@ -20,7 +20,8 @@ pub(super) struct Scan<'s, 'r> {
     branches: &'s [SearchBranch<'r>],
     branch: usize,
     after: Option<String>,
-    /// Where to go on among resources that the keys of the branch do not put in order.
+    /// Where to go on, if the position is among resources that the keys of the branch do not put in
+    /// order.
     tied: Option<Border>,
 }
 
@@ -29,7 +30,7 @@ pub(super) struct Match<'r> {
     pub(super) resource_type: &'r ResourceType,
     pub(super) stored: Stored,
     pub(super) position: Position,
-    /// Its place in a list that is sorted in memory.
+    /// Its sort key, in a list that is sorted in memory.
     pub(super) sort_key: Option<SortKey>,
 }
 
@@ -61,36 +62,36 @@ impl<'s, 'r> Scan<'s, 'r> {
         self.branch >= self.branches.len()
     }
 
-    /// Leaves the rest unread.
+    /// Ends the scan without reading the rest.
     pub(super) fn finish(&mut self) {
         self.branch = self.branches.len();
         self.after = None;
         self.tied = None;
     }
 
-    /// What is left to be read of the branch that is read now, unless nothing of it was read yet.
+    /// The current branch and the key up to which it has been read, if any of it has been read.
     pub(super) fn rest(&self) -> Option<(&'s SearchBranch<'r>, Option<String>)> {
         let branch = self.branches.get(self.branch)?;
         self.after.is_some().then(|| (branch, self.after.clone()))
     }
 
-    /// Everything that is read, in order.
+    /// All branches, in the order in which they are read.
     pub(super) fn branches(&self) -> &'s [SearchBranch<'r>] {
         self.branches
     }
 
-    /// Which branch is read now.
+    /// The number of the current branch.
     pub(super) fn branch(&self) -> usize {
         self.branch
     }
 
-    /// Whether resources are read one after the other now, and not each by its key.
+    /// Whether the current branch reads resources in order of creation, and not by keys.
     pub(super) fn is_sequential(&self) -> bool {
         let branch = self.branches.get(self.branch);
         branch.is_some_and(|branch| matches!(branch.access, Access::All | Access::Without(..)))
     }
 
-    /// Whether the branch that is read now is read by keys that can be counted.
+    /// Whether the current branch is read by keys that can be counted.
     pub(super) fn goes_by_keys(&self) -> bool {
         let branch = self.branches.get(self.branch);
         branch.is_some_and(|branch| match &branch.access {
@@ -99,7 +100,7 @@ impl<'s, 'r> Scan<'s, 'r> {
         })
     }
 
-    /// The place up to which everything has been looked at.
+    /// The position up to which the scan has read.
     pub(super) fn position(&self) -> Position {
         match &self.tied {
             Some(border) => Position::Tied(self.branch, border.clone()),
@@ -107,7 +108,7 @@ impl<'s, 'r> Scan<'s, 'r> {
         }
     }
 
-    /// Whether most of what is read now will match.
+    /// Whether most resources of the current branch will match.
     pub(super) fn is_dense(&self) -> bool {
         self.branches
             .get(self.branch)
@@ -121,7 +122,7 @@ impl<'s, 'r> Scan<'s, 'r> {
             })
     }
 
-    /// Whether nothing is left but the resources without a value, which an index does not hold.
+    /// Whether only resources without a value, which an index does not hold, are left.
     pub(super) fn has_only_valueless(&self) -> bool {
         let rest = self.branches.get(self.branch..).unwrap_or_default();
         let is_without = |branch: &SearchBranch<'_>| matches!(branch.access, Access::Without(..));

@@ -16,11 +16,11 @@ use crate::protocol::schema::{IndexState, ResourceType};
 use crate::protocol::sort::{SortBy, SortOrder};
 use crate::store::{Access, Plan, Total};
 
-/// A query, with everything decided that does not need the table.
+/// A query, with everything decided that can be decided without the table.
 pub(super) struct Search<'r> {
-    /// What is read, in order.
+    /// The branches, in the order in which they are read.
     pub(super) branches: Vec<SearchBranch<'r>>,
-    /// The order of a list that has to be sorted in memory.
+    /// The order, if the list has to be sorted in memory.
     pub(super) sorted: Option<SortOrder>,
     /// How the number of matches is found.
     pub(super) total: Total,
@@ -28,28 +28,28 @@ pub(super) struct Search<'r> {
     pub(super) selection: &'r Selection,
     /// The largest number of resources on a page.
     pub(super) size: usize,
-    /// Whether the request says the size itself.
+    /// Whether the request has a `count`.
     pub(super) sized: bool,
-    /// The name of the walk, which is all pages of a list one after the other: a hash of who asks for
-    /// what, which says nothing of either.
+    /// The name of the walk: of all pages of this list, one after the other. It is a hash of the
+    /// caller and the query, from which neither can be read.
     pub(super) walk: String,
     types: Vec<&'r ResourceType>,
     plans: Vec<Plan>,
 }
 
-/// One thing to read: a branch of the plan of one resource type.
+/// One branch of the plan of one resource type.
 pub(super) struct SearchBranch<'r> {
     pub(super) resource_type: &'r ResourceType,
     pub(super) access: Access,
     pub(super) residual: BoundFilter,
-    /// The order of a list that has to be sorted in memory.
+    /// The order, if the list has to be sorted in memory.
     pub(super) sort: Option<SortBy>,
-    /// How many branches before this one may have found the same resources.
+    /// The number of branches before this one that may find the same resources.
     pub(super) overlaps: usize,
 }
 
 impl<'r> Search<'r> {
-    /// Gives the names in a query their meaning in the types that it is about, and plans what to read.
+    /// Binds a query to the types that it is over, and plans what to read.
     ///
     /// # Errors
     /// `InvalidFilter`; `InvalidValue` for a `sortBy` that is no attribute; `Sensitive` for a filter in a
@@ -133,7 +133,8 @@ impl<'r> Search<'r> {
         search
     }
 
-    /// Who asks for what; the shape of the plans is part of it, because positions are places in them.
+    /// The name of the walk: a hash of the caller and the query. It covers the shape of the plans
+    /// too, because positions refer to their branches.
     fn name(&self, scope: &RequestScope, over: Over<'_>, query: &Query) -> String {
         let endpoint = match over {
             Over::Type(resource_type) => resource_type.endpoint.as_str(),
@@ -153,17 +154,17 @@ impl<'r> Search<'r> {
         URL_SAFE_NO_PAD.encode(digest(&SHA256, said.as_bytes()))
     }
 
-    /// The resource types that can have matches.
+    /// The resource types that can have matches, in order.
     pub(super) fn types(&self) -> &[&'r ResourceType] {
         &self.types
     }
 
-    /// Whether the matches have to be looked at to be counted or sorted, all of them.
+    /// Whether all matches have to be read to be counted or sorted.
     pub(super) fn looks_at_all(&self) -> bool {
         self.sorted.is_some() || self.total == Total::Resources
     }
 
-    /// The error of a query that reads too much, which says what would read less.
+    /// The error of a query that reads too much. It says what would read less.
     pub(super) fn too_much(&self, way_out: &str) -> Error {
         let what = match self.sorted {
             Some(_) => "Sorting the matches",
@@ -172,13 +173,13 @@ impl<'r> Search<'r> {
         self.too_many(what, way_out)
     }
 
-    /// The error of a query whose matches cost too much to be counted.
+    /// The error of a query whose matches cost too much to count.
     pub(super) fn too_many_to_count(&self, way_out: &str) -> Error {
         self.too_many("Counting the matches for `totalResults`", way_out)
     }
 
-    /// The way out of a list that is too large to be sorted in memory: the attributes whose index has
-    /// its order. An attribute with several values has no place in an order.
+    /// What the error of a list that is too large to be sorted in memory suggests: the attributes
+    /// whose index is in their order. Multi-valued attributes have no such order.
     pub(super) fn sortable(&self) -> String {
         let sortable = |resource_type: &&ResourceType| {
             let paths = active_indexes(resource_type).filter(|path| {
@@ -209,7 +210,7 @@ impl<'r> Search<'r> {
     }
 }
 
-/// The attributes that have an index which holds every resource.
+/// The attributes with an index that is complete.
 fn active_indexes(resource_type: &ResourceType) -> impl Iterator<Item = &str> {
     let indexes = resource_type.indexes.iter();
     let active = indexes.filter(|index| index.state == IndexState::Active);

@@ -1,4 +1,4 @@
-//! Whether a query has to look at more than a request may read, found out before it is read.
+//! Finds out in advance whether a query has to read more than the budget allows.
 
 use super::count::count_rest;
 use super::scan::Scan;
@@ -6,8 +6,8 @@ use super::search::Search;
 use crate::protocol::error::Result;
 use crate::store::Access;
 
-/// Whether looking at every resource takes more than the budget, as far as the counters tell: one
-/// call for each type whose resources all have to be looked at, and no call for others.
+/// Whether a search has to read every resource of some types, and the counters of these types say
+/// that this is more than the budget allows. It takes one call for each of these types.
 pub(super) async fn is_too_large(scan: &Scan<'_, '_>, search: &Search<'_>) -> Result<bool> {
     let (mut total, mut known) = (0_u64, Vec::<(&str, u64)>::new());
     for branch in &search.branches {
@@ -39,8 +39,8 @@ pub(super) async fn is_too_large(scan: &Scan<'_, '_>, search: &Search<'_>) -> Re
     Ok(total > scan.budget.resources as u64)
 }
 
-/// Whether the rest of what is read by keys now leads to more resources than the budget allows to
-/// look at. Only keys are read.
+/// Whether the rest of the current branch has more keys than the budget allows resources. Only keys
+/// are read for it.
 pub(super) async fn rest_is_too_large(scan: &mut Scan<'_, '_>) -> Result<bool> {
     let Some((branch, after)) = scan.rest() else {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! `totalResults`, where it is known without looking at the resources.
+//! `totalResults`, if it can be found without reading the resources.
 
 use futures_util::future::try_join_all;
 
@@ -9,7 +9,7 @@ use super::search::Search;
 use crate::protocol::error::Result;
 use crate::store::Total;
 
-/// The number of resources of all types of an unfiltered search.
+/// The number of all resources of the types of a search, which must have no filter.
 pub(super) async fn counters(scope: &RequestScope, search: &Search<'_>) -> Result<u64> {
     let totals = search
         .types()
@@ -18,8 +18,8 @@ pub(super) async fn counters(scope: &RequestScope, search: &Search<'_>) -> Resul
     Ok(try_join_all(totals).await?.into_iter().sum())
 }
 
-/// The number of matches, if counters or keys tell; nothing if they do not, or if counting the keys
-/// costs more than the budget allows.
+/// The number of matches by counters or keys. `None` if neither have the number, or if counting the
+/// keys costs more than the budget allows.
 pub(super) async fn known_total(
     scan: &mut Scan<'_, '_>,
     search: &Search<'_>,

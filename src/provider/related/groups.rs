@@ -13,12 +13,12 @@ use crate::protocol::resource::relative_reference;
 use crate::protocol::schema::ResourceType;
 use crate::store::{Membership, Stored};
 
-/// Nested groups are followed over this many levels; further ones are left out.
+/// The largest number of levels over which nested groups are followed. Further levels are left out.
 const MAX_LEVELS: usize = 10;
-/// Up to this many groups inside one are searched for its members.
+/// The largest number of groups inside a group that are searched for its members.
 const MAX_NESTED: usize = 200;
 
-/// `groups` of each of these resources that is in any, by resource id.
+/// `groups` of each of these resources that is in a group, by resource id.
 pub(in crate::provider) async fn groups_values(
     scope: &RequestScope,
     ids: impl Iterator<Item = &str>,
@@ -49,7 +49,8 @@ pub(in crate::provider) async fn groups_of(
             .or_default()
             .push(&membership.group);
     }
-    // A group's name is read out of its body, once for each resource that is in it.
+    // Each resource reads the name of its group from the group's body, so each body is counted once
+    // for each of them.
     let groups = direct.values().flatten();
     let size = size_of(groups.filter_map(|group| known.groups.get(*group)));
     let value = |(member, groups): (&str, Vec<&str>)| {
@@ -60,10 +61,11 @@ pub(in crate::provider) async fn groups_of(
     scope.compute.run(size, values).await?
 }
 
-/// A group, if it exists, and the groups that are in it, directly or through others, each once.
+/// A group, if it exists, and the groups inside it, directly or through other groups. Each is there
+/// once.
 ///
 /// # Errors
-/// `TooMany` when there are more than can be looked through.
+/// `TooMany` for more than [`MAX_NESTED`] groups.
 pub(in crate::provider) async fn nested_groups(
     scope: &RequestScope,
     group_type: &ResourceType,
@@ -95,14 +97,14 @@ pub(in crate::provider) async fn nested_groups(
     Ok(found)
 }
 
-/// The groups that the memberships lead to, directly and, where groups are in groups, through
-/// them: one round a level.
+/// The groups of these memberships, and the groups that these groups are in, level by level. Each
+/// level takes one round of reads.
 async fn closure(
     scope: &RequestScope,
     group_type: &ResourceType,
     memberships: &[Membership],
-) -> Result<Known> {
-    let mut known = Known::default();
+) -> Result<ReachedGroups> {
+    let mut known = ReachedGroups::default();
     let mut wanted: HashSet<String> = memberships
         .iter()
         .map(|membership| membership.group.clone())
@@ -137,21 +139,21 @@ async fn closure(
     Ok(known)
 }
 
-/// Groups that were read, and the groups they are members of, by the inner group.
+/// Groups that were read, and the memberships of groups in groups, by the inner group.
 #[derive(Default)]
-struct Known {
+struct ReachedGroups {
     groups: HashMap<String, Stored>,
     parents: HashMap<String, Vec<Membership>>,
 }
 
-impl Known {
-    /// Whether the membership counts in its group as that was read.
+impl ReachedGroups {
+    /// Whether the membership is in the current set of its group, as the group was read.
     fn counts(&self, membership: &Membership) -> bool {
         let group = self.groups.get(&membership.group);
         group.is_some_and(|group| membership.counts_in(group))
     }
 
-    /// `groups` of a resource that is directly in these.
+    /// `groups` of a resource that is directly in these groups.
     fn value(&self, group_type: &ResourceType, direct: &[&str]) -> Result<Value> {
         let mut seen: HashSet<&str> = direct.iter().copied().collect();
         let mut values = Vec::new();

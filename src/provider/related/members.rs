@@ -1,4 +1,4 @@
-//! `members` of groups as clients read them (RFC 7643 §4.2).
+//! `members` of groups, as clients read them (RFC 7643 §4.2).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,15 +16,15 @@ use crate::protocol::resource::relative_reference;
 use crate::protocol::schema::Registry;
 use crate::store::{Member, Stored};
 
-/// The most members that one request may name.
+/// The largest number of members that one request may name.
 pub(in crate::provider) const MAX_MEMBERS: usize = 20_000;
 
-/// Up to this many members of a group are shown with a `display` that is looked up; in larger groups it
-/// is left out.
+/// The largest number of members of a group that are shown with a `display` that is looked up. In
+/// larger groups it is left out.
 pub(in crate::provider) const MAX_DISPLAYS: usize = 100;
 
-/// `members` of each group, `[]` where it has none, unless there are more than the tenant shows
-/// inline. The names of all their members are looked up together.
+/// `members` of each group, unless it has more than the tenant's switch allows inline. An empty
+/// group has `[]`. The names of all members are looked up together.
 pub(super) async fn members_values(
     scope: &RequestScope,
     groups: &[Stored],
@@ -65,8 +65,8 @@ pub(super) async fn members_values(
     scope.compute.run(read * MEMBER_BYTES, values).await
 }
 
-/// The members of a group, unless there are more than the tenant shows inline, or than fit an
-/// answer.
+/// The members of a group; `None` if there are more than the tenant's switch allows inline, or than
+/// fit into an answer.
 pub(in crate::provider) async fn visible_members(
     scope: &RequestScope,
     group: &Stored,
@@ -86,7 +86,7 @@ pub(in crate::provider) async fn visible_members(
     Ok((!more && bytes <= MAX_ANSWER_BYTES).then_some(members))
 }
 
-/// About how many members have to be read to show those of a group.
+/// Roughly the number of members that have to be read to show those of a group.
 pub(in crate::provider) fn members_to_read(scope: &RequestScope, group: &Stored) -> usize {
     let about = group.about_members();
     match has_too_many(scope, group) {
@@ -95,9 +95,9 @@ pub(in crate::provider) fn members_to_read(scope: &RequestScope, group: &Stored)
     }
 }
 
-/// Whether a group has too many members to be shown by its own count, so that they need not be read.
-/// The count is off by what writers did that died before they counted it, so it has to be more than
-/// twice the limit.
+/// Whether a group has too many members to be shown, by the number in its own item, so that they
+/// need not be read. The number may be wrong after a writer has died, so only more than twice the
+/// limit is taken for too many.
 fn has_too_many(scope: &RequestScope, group: &Stored) -> bool {
     let about = group.about_members();
     usize::try_from(about).is_ok_and(|about| about > 2 * inline_cap(scope))
@@ -105,11 +105,11 @@ fn has_too_many(scope: &RequestScope, group: &Stored) -> bool {
 
 fn inline_cap(scope: &RequestScope) -> usize {
     let cap = scope.tenant.rules.switches.inline_member_cap as usize;
-    // What a group shows can be put back.
+    // A client must be able to send back, in one PUT, all members that it has been shown.
     cap.min(MAX_MEMBERS)
 }
 
-/// About how long a member is in an answer, in bytes as [`length_in_string`] counts them.
+/// Roughly the length of a member in an answer, in bytes as [`length_in_string`] counts them.
 fn member_bytes(scope: &RequestScope, member: &Member) -> usize {
     let display = member.display.as_deref().map_or(0, |display| {
         length_in_string(format!(r#","display":{}"#, Value::from(display)).as_bytes())
@@ -171,7 +171,7 @@ pub(in crate::provider) fn member_value(
     Value::Object(value)
 }
 
-/// The names for people of those members to which the client gave no name, by id.
+/// The names for people of those members to which the client gave no `display`, by id.
 pub(in crate::provider) async fn displays(
     scope: &RequestScope,
     members: &[&Member],

@@ -1,4 +1,5 @@
-//! What is kept outside the bodies of resources: `members` of groups and `groups` of users.
+//! The attributes that are kept outside the bodies of resources: `members` of groups and `groups` of
+//! users.
 
 pub(super) mod groups;
 pub(super) mod members;
@@ -16,18 +17,18 @@ use crate::store::Stored;
 use groups::groups_values;
 use members::members_values;
 
-/// The most that an answer holds of resources or of members, in bytes inside a JSON string, in which
-/// Lambda hands an answer to the gateway
-/// ([`length_in_string`](crate::protocol::json::length_in_string)). Lambda sends at most 6 MB.
+/// The largest size of the resources, or of the members, of one answer. It is counted in bytes
+/// inside a JSON string ([`length_in_string`](crate::protocol::json::length_in_string)), because
+/// Lambda hands an answer to the gateway as one, of at most 6 MB.
 pub(super) const MAX_ANSWER_BYTES: usize = 4_000_000;
 
-/// About as many bytes of JSON is one member or one group of a user.
+/// Roughly the bytes of JSON of one member of a group, or of one group of a user.
 pub const MEMBER_BYTES: usize = 150;
 
 /// `members` of a group or `groups` of a user, which are not part of the stored body.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Related {
-    /// The resource has no such attribute, has no value of it, or the client is not shown it.
+    /// The resource has no such attribute or no value of it, or the client is not shown it.
     #[default]
     Absent,
     /// The group has more members than an answer shows.
@@ -46,17 +47,17 @@ impl Related {
         }
     }
 
-    /// About how many bytes of JSON the value is.
+    /// Roughly the size of the value, in bytes of JSON.
     pub(super) fn size(&self) -> usize {
         let elements = self.value().and_then(Value::as_array);
         elements.map_or(0, Vec::len) * MEMBER_BYTES
     }
 }
 
-/// What is kept outside the bodies, by resource id, for the resources that show any.
+/// The values that are kept outside the bodies, by resource id, for the resources that show one.
 pub(super) type ById = HashMap<String, Related>;
 
-/// The value of the attribute that is kept outside the bodies.
+/// Reads the attribute that is kept outside the bodies, if the projection shows it.
 pub(super) async fn related(
     scope: &RequestScope,
     resource_type: &ResourceType,
@@ -76,7 +77,7 @@ pub(super) async fn related(
     }
 }
 
-/// A resource's name for people: `displayName`, else the first of the names it must have.
+/// A resource's name for people: the first that it has of `displayName`, `userName` and `name`.
 pub(super) fn display(stored: &Stored) -> Result<Option<String>> {
     let names = ["displayName", "userName", "name"];
     let body = pick(&stored.body, |name| names.contains(&name))?;

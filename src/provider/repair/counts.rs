@@ -1,5 +1,4 @@
-//! What is counted beside the resources: how many there are of a type, and how many members a group
-//! has.
+//! Compares and corrects stored numbers: of the resources of a type, and of the members of a group.
 
 use super::super::administration::Administration;
 use super::{Findings, Repair, ignore_changed};
@@ -7,7 +6,8 @@ use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
 use crate::store::{Stored, TenantStore};
 
-/// Corrects a counter, if nothing was created or deleted while the resources were counted.
+/// Compares the counters of a type with the number of its resources, and corrects them. If the
+/// counters have changed while the resources were counted, nothing is done.
 pub(super) async fn mend_total(
     admin: &Administration<'_>,
     resource_type: &ResourceType,
@@ -30,7 +30,7 @@ pub(super) async fn mend_total(
     Ok(())
 }
 
-/// Corrects what groups say of the number of their members.
+/// Compares the number of members in each group's own item with its member items, and corrects it.
 pub(super) async fn mend_member_counts(
     admin: &Administration<'_>,
     resource_type: &ResourceType,
@@ -41,15 +41,17 @@ pub(super) async fn mend_member_counts(
     loop {
         let (_, page) = admin.page(resource_type, after.as_deref()).await?;
         for group in &page.resources {
-            // A store is for one request; counting a large group may take long.
+            // Each group gets its own store with its own deadline, because counting a large group
+            // may take long.
             let store = admin.store();
-            // A large change that is under way counts at its end.
+            // A large change is under way, and is counted in the group when it ends.
             if group.members_are_changing() {
                 continue;
             }
             let (said, counted) = (group.about_members(), store.members().count(group).await?);
-            // A request that changes members writes their items before the group. So the count is
-            // compared only if two counts agree and the group did not change between them.
+            // A request that changes members writes their items before the group's own item. So a
+            // difference is real only if a second count has the same result and the group has not
+            // changed before and after it.
             if i64::try_from(counted) == Ok(said)
                 || has_changed(&store, resource_type, group).await?
                 || store.members().count(group).await? != counted
@@ -70,7 +72,7 @@ pub(super) async fn mend_member_counts(
     }
 }
 
-/// Whether a resource is not as it was read any more.
+/// Whether a resource has changed since it was read.
 async fn has_changed(
     store: &TenantStore,
     resource_type: &ResourceType,

@@ -1,8 +1,8 @@
-//! What was found in a tenant's part of the table.
+//! The result of an examination of a tenant's part of the table.
 
 use crate::store::Unfinished;
 
-/// What was found in a tenant's part of the table.
+/// The result of an examination of a tenant's part of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Findings {
     /// Resources that were looked at.

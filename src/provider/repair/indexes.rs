@@ -1,4 +1,5 @@
-//! Builds the indexes that came after the resources, and ends those that were switched off.
+//! Builds indexes that were added to types with resources, and removes indexes that were switched
+//! off.
 
 use super::super::REQUEST_BUDGET;
 use super::super::administration::Administration;
@@ -12,7 +13,7 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::schema::Index;
 use crate::store::{BuildingIndex, ConfigItem, IndexEntries, IndexVersion};
 
-/// How long after a change of the configuration a request may still write by the earlier one, in
+/// How long after a change of the configuration a request may still use the earlier one, in
 /// milliseconds.
 const LATEST_MILLIS: u64 = CACHE_MILLIS + REQUEST_BUDGET.as_secs() * 1_000;
 
@@ -72,18 +73,19 @@ pub(in crate::provider) async fn build_indexes(admin: &Administration<'_>) -> Re
     Ok(findings)
 }
 
-/// How long other processes may still write by a configuration from before this time, which is in
-/// milliseconds since the Unix epoch. `None` if no process does any more.
+/// The number of seconds for which other processes may still use a configuration from before
+/// `since`, in milliseconds since the Unix epoch. `None` if no process does any more.
 fn seconds_until_known(admin: &Administration<'_>, since: u64) -> Option<u64> {
     let wait = (since + LATEST_MILLIS).saturating_sub(admin.now());
     (wait > 0).then(|| wait.div_ceil(1000))
 }
 
-/// Gives every resource the index entries of this version, if the tenant may have those of an
+/// Gives every resource the index entries of this version, if the tenant may have entries of an
 /// earlier one.
 ///
-/// First the tenant says so, and processes of an earlier version write nothing any more; only when
-/// all of them know it, what they have written can be looked through to the end.
+/// First the configuration says that the entries are being rebuilt, and processes of an earlier
+/// version stop writing. Only when all of them have read that, no resource can get entries of an
+/// earlier version any more, and all resources can be gone through.
 async fn renew_all_entries(
     admin: &Administration<'_>,
     view: &Tenant,
@@ -105,7 +107,8 @@ async fn renew_all_entries(
              index entries are written anew"
         )));
     }
-    // What an earlier version has begun brings entries of its own.
+    // A change that an earlier version has begun may write entries of that version, so it is
+    // finished first.
     finish(admin).await?;
     for resource_type in view.registry.resource_types() {
         let mend = Repair::Mend;
@@ -129,7 +132,8 @@ async fn put_index_version(admin: &Administration<'_>, version: IndexVersion) ->
     Ok(())
 }
 
-/// Ends an index that was switched off.
+/// Removes an index that was switched off: first its announcement, then its entries. A process that still
+/// has the earlier configuration may write further entries for a minute. `scim doctor` finds those as stray.
 async fn remove_index(
     admin: &Administration<'_>,
     index: &BuildingIndex,

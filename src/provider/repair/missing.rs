@@ -1,4 +1,4 @@
-//! Index entries that resources lack.
+//! Finds and writes index entries that are missing.
 
 use super::super::administration::Administration;
 use super::super::entries::entries;
@@ -10,8 +10,8 @@ use crate::protocol::resource::Resource;
 use crate::protocol::schema::{Index, ResourceType};
 use crate::store::{Entries, StoreError, Stored, TenantStore};
 
-/// Compares the entries of a type's resources with what they should be: in one index, by its path,
-/// or in all.
+/// Compares the entries of a type's resources with those that they should have, and writes the
+/// missing ones: in the index with the path `only`, or in all.
 pub(super) async fn mend_entries(
     admin: &Administration<'_>,
     view: &Tenant,
@@ -63,7 +63,7 @@ pub(super) async fn mend_entries(
     }
 }
 
-/// The entries that resources should have, in one index, by its path, or in all.
+/// The entries that resources should have: in the index with the path `only`, or in all.
 fn expected<'s>(
     view: &Tenant,
     resource_type: &ResourceType,
@@ -95,7 +95,7 @@ fn expected<'s>(
         .collect()
 }
 
-/// What entries are looked for.
+/// Which entries are written.
 #[derive(Clone, Copy)]
 struct Mending<'m> {
     view: &'m Tenant,
@@ -104,8 +104,8 @@ struct Mending<'m> {
 }
 
 impl Mending<'_> {
-    /// Writes the missing entries of a resource. A request that changes the resource meanwhile writes
-    /// only the entries that it changes, so the resource is read again for the others.
+    /// Writes the missing entries of a resource. If a request changes the resource meanwhile, it
+    /// writes only the entries that it changes, so the resource is read again for the other ones.
     async fn mend(
         self,
         store: &TenantStore,
@@ -121,9 +121,10 @@ impl Mending<'_> {
         let mut stored = stored.clone();
         loop {
             match store.indexes().put(resource_type, &stored, &missing).await {
-                // Another request has changed the resource: below it is read again.
+                // Another request has changed the resource. It is read again below.
                 Err(StoreError::VersionMismatch) => {}
-                // No repair can decide which of the two resources keeps the value.
+                // Two resources have the same unique value. A repair cannot decide which of them
+                // keeps it, so it is reported.
                 Err(StoreError::Taken { attribute }) => {
                     let conflict = format!("{} {attribute} {}", resource_type.name, stored.id);
                     findings.conflicts.push(conflict);

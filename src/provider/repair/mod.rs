@@ -1,8 +1,8 @@
-//! Builds indexes that were registered late, and mends index entries and counters.
+//! Builds indexes, and examines and corrects index entries and counters.
 //!
-//! Both read all resources of a type, page by page, while requests go on. Each write is conditional on
-//! the resource being as it was read. A resource that changed in between was written by a request that
-//! knows the index.
+//! Both read all resources of a type, page by page, while requests go on. Each write is made on the
+//! condition that the resource has not changed since it was read. If it has, the request that
+//! changed it knows the index and has written the entries.
 
 mod counts;
 mod findings;
@@ -23,12 +23,12 @@ use counts::{mend_member_counts, mend_total};
 use missing::mend_entries;
 use stray::{partitions, sweep_entries};
 
-/// Whether what is wrong is mended.
+/// Whether an examination also corrects what is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
-    /// It is only counted.
+    /// It only counts.
     Look,
-    /// It is mended.
+    /// It corrects.
     Mend,
 }
 
@@ -60,7 +60,8 @@ pub(super) async fn examine(admin: &Administration<'_>, repair: Repair) -> Resul
     Ok(findings)
 }
 
-/// Lists what the journal holds; first finishes what no writer holds any more, if asked to.
+/// Lists the unfinished entries of the journal. With `Repair::Mend` it first finishes those whose
+/// lease is over.
 async fn examine_journal(
     admin: &Administration<'_>,
     repair: Repair,
@@ -70,10 +71,11 @@ async fn examine_journal(
     if repair == Repair::Mend {
         match finish(admin).await {
             Ok(finished) => findings.finished = finished,
-            // What could not be finished is in the list below; everything else can be mended.
+            // A change that could not be finished is in the list of unfinished entries below, and
+            // the rest can be corrected nevertheless.
             Err(error) => {
                 let cause = error.causes();
-                tracing::warn!(tenant.id = %tenant, cause, "could not finish half-done changes");
+                tracing::warn!(tenant.id = %tenant, cause, "could not finish all unfinished changes");
             }
         }
     }
@@ -81,10 +83,12 @@ async fn examine_journal(
     Ok(())
 }
 
-/// The result of mending a resource, without the refusals that mean that there is nothing to mend.
+/// The result of correcting a resource, without the refusals after which there is nothing left to
+/// correct.
 fn ignore_changed(result: Result<(), StoreError>) -> Result<()> {
     match result {
-        // Another request has changed or deleted the resource, and its entries and counts with it.
+        // Another request has changed or deleted the resource, and has written its entries and
+        // counts with it.
         Ok(()) | Err(StoreError::NotFound | StoreError::VersionMismatch) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -1,4 +1,4 @@
-//! Index entries that no resource has.
+//! Finds and removes index entries that no resource has.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,6 +12,8 @@ use crate::protocol::resource::Resource;
 use crate::protocol::schema::{Index, ResourceType};
 use crate::store::{Entries, StoreError, Stored, StrayEntry, TenantStore};
 
+/// Reads these partitions of a type's indexes, by path, and removes the entries that their resources
+/// do not have.
 pub(super) async fn sweep_entries(
     admin: &Administration<'_>,
     view: &Tenant,
@@ -43,7 +45,8 @@ pub(super) async fn sweep_entries(
     Ok(())
 }
 
-/// Where entries of a type can be: in its indexes, and in the one that a switch may have ended.
+/// The partitions that can have entries of a type, by path: those of its indexes, and that of the
+/// index which a switch may have ended.
 pub(super) fn partitions(resource_type: &ResourceType) -> Vec<String> {
     let own = resource_type
         .indexes
@@ -58,7 +61,7 @@ pub(super) fn partitions(resource_type: &ResourceType) -> Vec<String> {
         .collect()
 }
 
-/// Those of the entries that their resources do not have, with the resource where there is one.
+/// Those of the entries that their resources do not have, each with its resource if that exists.
 async fn strays(
     store: &TenantStore,
     view: &Tenant,
@@ -78,7 +81,7 @@ async fn strays(
     for entry in found {
         let seen = resources.get(&entry.id);
         let belongs = match seen {
-            // This version does not know which entries it has.
+            // This version does not know which entries such a resource has.
             Some(stored) if stored.is_newer() => true,
             Some(stored) => {
                 let body = Resource::from_text(&stored.body)?;
@@ -94,8 +97,8 @@ async fn strays(
     Ok(strays)
 }
 
-/// Removes an entry that its resource does not have; a resource that changes meanwhile is looked at
-/// again.
+/// Removes an entry that its resource does not have. If the resource changes meanwhile, it is read
+/// and checked again.
 async fn drop_stray(
     store: &TenantStore,
     view: &Tenant,
@@ -108,7 +111,7 @@ async fn drop_stray(
             .indexes()
             .drop_stray(resource_type, path, &stray, seen.as_ref());
         match dropped.await {
-            // The resource has changed: below it is read again, and may have the entry now.
+            // The resource has changed and may have the entry now. It is read again below.
             Err(StoreError::VersionMismatch) => {}
             other => return ignore_changed(other),
         }

@@ -1,22 +1,23 @@
-//! How many resources to read at a time, and how far those behind the page are counted.
+//! Decides how many resources are read at a time, and how far the matches after the page are
+//! counted.
 
 use super::super::scan::Scan;
 use super::super::size::rest_is_too_large;
 use super::{Count, FIRST_BATCH};
 use crate::protocol::error::Result;
 
-/// A batch that would be larger is as large as one call gives.
+/// The largest batch with a limit. A larger batch is as large as one call returns.
 const LARGEST_BATCH: usize = 1_000;
-/// How many resources that are read one after the other are taken to fit a read unit: about twice as
-/// many as do.
+/// The assumed number of resources in order of creation that one read unit reads: about twice the
+/// real number.
 const RESOURCES_PER_UNIT: usize = 8;
 
-/// How far the matches behind a page are looked at.
+/// How far the matches after a page are counted.
 pub(super) struct Counting {
     count: Count,
-    /// The request's read units when the page was full.
+    /// The read units that the request had used when the page was full.
     began: Option<u64>,
-    /// The branch whose rest was found to be affordable.
+    /// The branch whose rest was checked against the budget last.
     checked: Option<usize>,
 }
 
@@ -29,7 +30,8 @@ impl Counting {
         }
     }
 
-    /// How many read units may still be spent on the matches behind the page, which is full.
+    /// The number of read units that may still be spent on the matches after the page, which is
+    /// full.
     pub(super) fn units_left(&mut self, scan: &Scan<'_, '_>) -> u64 {
         if self.count == Count::No {
             return 0;
@@ -40,7 +42,7 @@ impl Counting {
         most.saturating_sub(units.saturating_sub(began))
     }
 
-    /// How many resources to read next; nothing for as many as one call gives.
+    /// The number of resources to read next; `None` for as many as one call returns.
     pub(super) fn batch_limit(
         &mut self,
         scan: &Scan<'_, '_>,
@@ -54,8 +56,8 @@ impl Counting {
             }
             _ => {}
         }
-        // A small batch tells whether there are more, and then keys are counted before resources are
-        // read.
+        // The first batch of a branch with countable keys is small. If it does not reach the end,
+        // keys are counted before further resources are read.
         let is_first = scan.goes_by_keys() && self.checked != Some(scan.branch());
         let first = (is_first && left <= LARGEST_BATCH).then(|| left.max(FIRST_BATCH));
         let per_unit = match scan.is_sequential() {
@@ -69,8 +71,8 @@ impl Counting {
         [first, affordable].into_iter().flatten().min()
     }
 
-    /// Whether to stop because the rest of a branch that was begun is more than may be looked at. Where a
-    /// page is wanted in any case, only the counting stops. Each branch is counted once.
+    /// Whether to stop because the rest of the current branch exceeds the budget. If a page is
+    /// wanted in any case, only the counting stops. The rest of a branch is counted once.
     pub(super) async fn is_unaffordable(&mut self, scan: &mut Scan<'_, '_>) -> Result<bool> {
         let branch = scan.branch();
         if self.count == Count::No

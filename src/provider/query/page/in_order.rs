@@ -67,7 +67,7 @@ pub(super) async fn next_page<'r>(
     })
 }
 
-/// Whether there is one more match, as far as the budget reaches.
+/// Whether there is another match. If the budget ends before the scan, this is assumed.
 pub(in super::super) async fn has_another(scan: &mut Scan<'_, '_>) -> Result<bool> {
     while !scan.is_done() && !scan.budget.is_spent() {
         let limit = if scan.is_dense() { 1 } else { FIRST_BATCH };

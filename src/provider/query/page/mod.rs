@@ -12,35 +12,36 @@ use crate::protocol::error::Result;
 
 pub(super) use in_order::has_another;
 
-/// The first batch of a search whose matches may be few and far between.
+/// The size of the first batch of a search whose matches may be few among many resources.
 const FIRST_BATCH: usize = 64;
 
-/// What is asked of a scan.
+/// What a page asks of a scan.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageRequest {
-    /// Matches to pass over.
+    /// The number of matches to skip.
     pub(super) skip: usize,
-    /// The most matches of the page.
+    /// The largest number of matches on the page.
     pub(super) size: usize,
-    /// Whether to go on behind the page.
+    /// Whether to go on after the page.
     pub(super) count: Count,
-    /// As many matches as there can be; then no match is looked for among those without a value.
+    /// The number of matches that there can be, if it is known. Once all are found, resources
+    /// without a value are not searched.
     pub(super) enough: Option<u64>,
 }
 
-/// Whether to look at the matches behind the page, to know how many there are.
+/// Whether to count the matches after the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Count {
-    /// Stop where the page is full.
+    /// Stop when the page is full.
     No,
-    /// Go on if the rest is affordable; a page is wanted in any case.
+    /// Go on if the rest is within the budget. The page is wanted in any case.
     IfAffordable,
-    /// Go on, and stop at once, without a page, if the rest is not affordable.
+    /// Go on, or stop without a page if the rest is not within the budget.
     Always,
 }
 
 impl PageRequest {
-    /// The next matches, and no more than those.
+    /// A request for the next matches, without counting.
     pub(super) fn first(size: usize) -> Self {
         Self {
             skip: 0,
@@ -56,11 +57,11 @@ pub(super) struct FoundPage<'r> {
     pub(super) matches: Vec<Match<'r>>,
     /// Where to go on, if there may be more.
     pub(super) next: Option<Position>,
-    /// Whether a match behind the page was seen.
+    /// Whether a match after the page was found.
     pub(super) more: bool,
-    /// The matches from where the scan began to its end, if it got there.
+    /// The number of matches from the beginning of the scan to its end, if it got there.
     pub(super) counted: Option<u64>,
-    /// What is missing.
+    /// What could not be found within the budget, if anything.
     pub(super) missing: Option<Missing>,
 }
 
@@ -74,7 +75,7 @@ pub(super) enum Missing {
 }
 
 impl FoundPage<'_> {
-    /// A page behind the last match.
+    /// A page after the last match.
     pub(super) fn nothing() -> Self {
         Self {
             matches: Vec::new(),
@@ -89,8 +90,8 @@ impl FoundPage<'_> {
 /// The next page, in the order of the search.
 ///
 /// # Errors
-/// `TooMany` for a list that has to be sorted in memory and is too large for that: it cannot be
-/// sorted unless it is read to its end.
+/// `TooMany` for a list that has to be sorted in memory and is too large for it, because it must be
+/// read to its end for that.
 pub(super) async fn next_page<'r>(
     scan: &mut Scan<'_, 'r>,
     search: &Search<'_>,

@@ -11,8 +11,8 @@ use super::{Count, FIRST_BATCH, FoundPage, Missing, PageRequest};
 use crate::protocol::error::Result;
 use crate::protocol::sort::{Border, SortKey};
 
-/// The next page of a list that is sorted here: the smallest matches behind a position. Only as
-/// many as are passed over or shown are kept.
+/// The next page: the smallest matches after a position. Only as many matches are kept as are
+/// skipped or shown.
 pub(super) async fn next_page<'r>(
     scan: &mut Scan<'_, 'r>,
     after: Option<&Border>,
@@ -29,7 +29,8 @@ pub(super) async fn next_page<'r>(
         let limit = counting.batch_limit(scan, 0, FIRST_BATCH);
         let batch = scan.next(limit).await?;
         met += batch.len() as u64;
-        // A key is part of its resource, so comparing keys takes as long as the resources are.
+        // A sort key is a part of its resource, so the size of the resources bounds the time to
+        // compare keys.
         let size = size_of(batch.iter().map(|found| &found.stored));
         read += size;
         let is_behind =
@@ -66,7 +67,7 @@ pub(super) async fn next_page<'r>(
     })
 }
 
-/// Adds the matches behind a position, and keeps the smallest.
+/// Adds the matches that are after a position, and keeps only the smallest.
 fn keep_smallest<'r>(
     heap: &mut BinaryHeap<Sorted<'r>>,
     matches: Vec<Match<'r>>,

@@ -10,12 +10,12 @@ use crate::protocol::key::unordered_prefix;
 use crate::protocol::schema::{Index, ResourceType};
 use crate::store::{IndexPage, KeyRange, Order, Range, Stored, TenantStore, Window};
 
-/// Values that are looked up at once.
+/// The number of values that are looked up at the same time.
 const PARALLEL: usize = 32;
-/// What is read of a value beyond twice its share of a page.
+/// The number of entries that are read of each value in addition to twice its share of a page.
 const SPARE_SHARE: usize = 8;
 
-/// The resources with these ids that come after one of them, in order of ids.
+/// The resources with those of these ids that come after `after`, in order of ids.
 pub(super) async fn by_ids(
     store: &TenantStore,
     resource_type: &ResourceType,
@@ -30,7 +30,7 @@ pub(super) async fn by_ids(
     fetch(store, resource_type, ids.collect()).await
 }
 
-/// The holders of these unique values, from the text after a given one on.
+/// The resources that hold those of these unique values that come after `after`.
 pub(super) async fn by_claims(
     store: &TenantStore,
     resource_type: &ResourceType,
@@ -58,8 +58,8 @@ pub(super) async fn by_claims(
     fetch(store, resource_type, held.collect()).await
 }
 
-/// Some entries with one of the values, in order of texts and ids: the values are looked up a few
-/// at a time until there are enough.
+/// The next resources with one of these values, in order of texts and ids. Values are looked up a
+/// few at a time until there are enough entries.
 pub(super) async fn by_values(
     store: &TenantStore,
     resource_type: &ResourceType,
@@ -68,7 +68,7 @@ pub(super) async fn by_values(
     request: BatchRequest<'_>,
 ) -> Result<Batch> {
     let limit = request.limit.unwrap_or(MAX_BY_ID).min(MAX_BY_ID);
-    // A position is an entry's key, and an entry's key begins with its text and the separator.
+    // `after` is the key of an entry, which begins with the entry's text and the separator.
     let is_left = |text: &&String| {
         let range = KeyRange::equal(text);
         request.after.is_none_or(|after| !range.is_before(after))
@@ -77,8 +77,8 @@ pub(super) async fn by_values(
     let (mut entries, mut next, mut items) = (Vec::new(), None, 0);
     let mut chunks = texts.chunks(PARALLEL).peekable();
     while let (Some(chunk), None) = (chunks.next(), &next) {
-        // Each gives its share of the page, and a few more, for values differ in how many have
-        // them; the first that has even more is read on by itself.
+        // Each value's share of the page is read, and some more, because some values have more
+        // entries than others. The first value that has even more is then read further by itself.
         let share = limit.min(2 * limit / chunk.len() + SPARE_SHARE);
         let reads = chunk
             .iter()
@@ -119,7 +119,7 @@ pub(super) async fn by_values(
     })
 }
 
-/// Some entries with one value, after a key if that is one of theirs.
+/// Some entries with this value. If `after` is the key of one of them, only entries after it.
 async fn values(
     store: &TenantStore,
     resource_type: &ResourceType,
@@ -140,14 +140,14 @@ async fn values(
         .await?)
 }
 
-/// The resources with these ids, under these keys.
+/// The resources with these ids, each with its key.
 pub(super) async fn fetch(
     store: &TenantStore,
     resource_type: &ResourceType,
     entries: Vec<(String, String)>,
 ) -> Result<Batch> {
-    // One resource may be found under two keys here. Its body, which may have changed since, decides
-    // later under which of them it is returned.
+    // A resource may have two keys here. Which of them it is returned under is decided later by its
+    // body, which may have changed since the entries were read.
     let (keys, ids): (Vec<String>, Vec<String>) = entries.into_iter().unzip();
     let distinct: Vec<String> = BTreeSet::from_iter(&ids).into_iter().cloned().collect();
     let stored = match distinct.as_slice() {
@@ -173,8 +173,8 @@ pub(super) async fn fetch(
     })
 }
 
-/// Some resources of a range, in the order of its keys. Values that are too long for a key end a batch,
-/// or make one of their own.
+/// Some resources of a range, in the order of its keys. Entries whose values are too long for a key
+/// end the batch, or are a batch of their own.
 pub(super) async fn by_range(
     store: &TenantStore,
     resource_type: &ResourceType,
@@ -197,7 +197,7 @@ pub(super) async fn by_range(
         if unordered == 0 {
             return all_tied(store, resource_type, range, &prefix, request).await;
         }
-        // These are in order; the next batch begins with those that are not.
+        // The entries before are in order. The next batch begins with those that are not.
         page.entries.truncate(unordered);
         page.next = page.entries.last().map(|(key, _)| key.clone());
     }
@@ -209,7 +209,7 @@ pub(super) async fn by_range(
     })
 }
 
-/// All resources behind a key whose index texts begin with a prefix and are in no order.
+/// All resources after a key whose index texts begin with this prefix and are not in order.
 ///
 /// # Errors
 /// `TooMany` when there are more than may be read to put them in order.
@@ -221,7 +221,7 @@ pub(in super::super) async fn all_tied(
     request: BatchRequest<'_>,
 ) -> Result<Batch> {
     let keys = range.with_prefix(prefix);
-    // A key before the range is no key to start from: DynamoDB refuses those outside it.
+    // A key before the range cannot be the start key: DynamoDB refuses start keys outside the range.
     let after = request.after.filter(|after| keys.contains(after));
     let (mut entries, mut next) = (Vec::new(), after.map(str::to_owned));
     loop {
@@ -260,8 +260,8 @@ pub(in super::super) async fn all_tied(
     })
 }
 
-/// The first entry whose place an index does not tell, and what the texts of all those begin with that
-/// are in no order together with it.
+/// The position of the first entry that the index does not put in order, and the prefix of all texts
+/// that are unordered together with it.
 fn first_unordered(entries: &[(String, String)]) -> Option<(usize, String)> {
     let prefixes = entries
         .iter()

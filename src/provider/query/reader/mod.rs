@@ -1,4 +1,4 @@
-//! Reads what a plan names, one batch at a time.
+//! Reads the resources of a branch, one batch at a time.
 
 mod by_key;
 
@@ -14,32 +14,33 @@ use by_key::{by_claims, by_ids, by_range, by_values, fetch};
 
 pub(super) use by_key::all_tied;
 
-/// Resources that are read by id in one batch, at the most.
+/// The largest number of resources that are read by id in one batch.
 pub(super) const MAX_BY_ID: usize = 500;
 
-/// Some resources of one branch, each with the key that the branch has it under.
+/// Some resources of one branch, each with the key under which the branch has found it.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) found: Vec<(String, Stored)>,
     /// The key to go on after, if there may be more.
     pub(super) next: Option<String>,
-    /// Index entries and member items that were read on the way.
+    /// The number of index entries and member items that were read for it.
     pub(super) items: usize,
-    /// Whether these are all resources of a part of an index that is in no order: they have to be
-    /// sorted by their values.
+    /// Whether these are all resources of an unordered part of an index, which have to be sorted by
+    /// their values.
     pub(super) tied: bool,
 }
 
-/// Where in a branch to read, and how much; without a limit as much as one call gives.
+/// Where in a branch to read, and how much. Without a limit it is as much as one call returns.
 #[derive(Clone, Copy, Default)]
 pub(super) struct BatchRequest<'f> {
     pub(super) after: Option<&'f str>,
     pub(super) limit: Option<usize>,
-    /// The most resources that may be read to put them in order.
+    /// The largest number of resources that may be read to put them in order.
     pub(super) most: usize,
 }
 
-/// Reads for one request, and remembers what it would read again for each batch.
+/// Reads for one request. It keeps memberships and inner groups, which it would otherwise read again
+/// for each batch.
 pub(super) struct Reader<'s> {
     pub(super) scope: &'s RequestScope,
     memberships: HashMap<String, Vec<Membership>>,
@@ -55,7 +56,8 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// The next batch of a branch. Resources that do not belong there any more may be among them.
+    /// The next batch of a branch. It may contain resources that have changed and do not belong to
+    /// the branch any more.
     pub(super) async fn read(
         &mut self,
         branch: &SearchBranch<'_>,
@@ -144,8 +146,8 @@ impl<'s> Reader<'s> {
         })
     }
 
-    /// Up to `limit` members of a group in order of their ids, each with its type's name, and where
-    /// to go on: those of groups inside it are merged with its own.
+    /// Up to `limit` members of a group and of the groups inside it, in order of their ids, each
+    /// with its type's name, and where to go on.
     pub(super) async fn member_ids(
         &mut self,
         group: &str,
@@ -171,7 +173,7 @@ impl<'s> Reader<'s> {
         Ok((merged, last.filter(|_| more)))
     }
 
-    /// A group and the groups that are in it, directly or through others.
+    /// A group and the groups inside it, directly or through other groups.
     pub(super) async fn nested(&mut self, group: &str) -> Result<&Vec<Stored>> {
         if !self.nested.contains_key(group) {
             let found = match self.scope.tenant.registry.group_type() {
@@ -183,8 +185,8 @@ impl<'s> Reader<'s> {
         Ok(self.nested.entry(group.to_owned()).or_default())
     }
 
-    /// Which of these resources a lookup of memberships has found already. What other branches have
-    /// found is told from the resources themselves.
+    /// Which of these resources an access by memberships finds. For other accesses the result is
+    /// empty, because the body of a resource shows whether they find it.
     pub(super) async fn found_by_membership(
         &mut self,
         access: &Access,
@@ -215,7 +217,7 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// Whether one of the memberships counts in the group as it was read.
+/// Whether one of the memberships is in the current set of the group, as the group was read.
 pub(super) fn is_in(memberships: &[Membership], group: &Stored) -> bool {
     memberships
         .iter()
