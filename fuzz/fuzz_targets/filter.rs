@@ -1,4 +1,5 @@
-//! A filter is read or refused; one that is read displays as itself, binds or is refused, and decides.
+//! A filter is read or refused. One that is read displays as itself, is bound or refused, and
+//! evaluated.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A PATCH body is read or refused; one that is read is refused by a resource or makes a canonical one
-//! of it, which a PUT of itself leaves as it is.
+//! A PATCH body is read or refused. Applied to a resource it is refused, or gives a canonical
+//! resource, which a PUT of itself does not change.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! How much processor time the heaviest requests take that are let through, or until they are refused:
-//! `cargo bench -p scim-protocol --bench bounds` prints the table of docs/performance.md.
+//! The processor time of the most expensive requests, until they are done or refused: `cargo bench -p
+//! scim-protocol --bench bounds` prints the table of docs/performance.md.
 
 use std::hint::black_box;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 /// The largest body of a request, in bytes.
 const BODY: usize = 4 * 1024 * 1024;
-/// What a query may read to find a page, in bytes.
+/// The number of bytes that a query may read to find a page.
 const READ: usize = 20_000_000;
 
 const BULK_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
@@ -28,8 +28,7 @@ const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
 type Outcome = scim_protocol::Result<()>;
 
-/// Runs a request three times and prints the best of them; what it takes to make the request is not
-/// counted.
+/// Runs a request three times and prints the shortest time. Building the request is not counted.
 fn row(name: &str, run: impl Fn() -> Outcome) {
     let mut best = u64::MAX;
     let mut outcome = String::new();
@@ -46,14 +45,13 @@ fn row(name: &str, run: impl Fn() -> Outcome) {
     println!("| {name} | {outcome} | {milliseconds} |");
 }
 
-/// The same for a request with this body.
+/// Runs and prints a request with this body.
 fn text_row(name: &str, text: &str, run: impl Fn(&str) -> Outcome) {
     let megabytes = text.len() as f64 / 1e6;
     row(&format!("{name} ({megabytes:.1} MB)"), || run(text));
 }
 
-/// The time that this thread has been running, in nanoseconds, where the system tells; else the time
-/// of day.
+/// The CPU time of this thread in nanoseconds, if the system reports it; else the time of day.
 fn processor_time() -> u64 {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let told = told.and_then(|text| text.split(' ').next()?.parse().ok());
@@ -68,7 +66,7 @@ fn user() -> &'static ResourceType {
     user.expect("User is a built-in type")
 }
 
-/// JSON texts in an array of this many bytes at the most.
+/// An array of JSON texts with at most this many bytes.
 fn filled(bytes: usize, element: impl Fn(usize) -> String) -> String {
     let mut text = String::from("[");
     for n in 0.. {

@@ -1,4 +1,4 @@
-//! What a request costs apart from the store: reading bodies, PATCH, projection and lists.
+//! The cost of a request without the store: reading bodies, PATCH, projection and lists.
 
 use std::hint::black_box;
 

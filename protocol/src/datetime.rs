@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_instant_is_refused() {
+    fn texts_that_are_not_instants_are_refused() {
         for text in [
             "",
             "2011-05-13",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_lead_back_to_the_instant() {
+    fn milliseconds_give_the_same_instant() {
         let check = |milliseconds: i64, text: &str| {
             let instant = DateTime::from_unix_milliseconds(milliseconds).unwrap();
             assert_eq!(instant.to_string(), text);

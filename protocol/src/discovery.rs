@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_says_what_works() {
+    fn the_configuration_lists_the_capabilities() {
         let rules = Rules::default();
         let config = discovery(&rules, &CAPABILITIES).service_provider_config();
         let check = |pointer: &str, expected: Value| {
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_announced_is_in_the_published_schemas() {
+    fn announced_members_are_in_the_published_schemas() {
         let rules = Rules {
             profile: Profile::Interop,
             ..Rules::default()
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn vendor_keywords_are_given_back() {
+    fn vendor_keywords_are_published() {
         let mut registry = Registry::builtin().clone();
         let schema = json!({"id": "urn:example:Thing", "name": "Thing", "x-vendor": {"a": 1},
                             "attributes": [{"name": "size", "type": "integer", "x-unit": "cm"}]});

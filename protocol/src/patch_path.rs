@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_an_invalid_path() {
+    fn texts_that_are_not_paths_are_invalid_paths() {
         for text in [
             "",
             " ",

@@ -117,7 +117,7 @@ pub enum UnknownFilterAttributes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Passwords {
-    /// It is checked and forgotten.
+    /// It is checked and dropped.
     Discard,
     /// Its argon2id hash is kept.
     Hash,
@@ -139,9 +139,9 @@ pub enum EventValues {
 pub enum Brake {
     /// Nothing.
     Off,
-    /// The feed and the log say so.
+    /// It is reported in the feed and in the log.
     Warn,
-    /// The same, and no reader gets the events from there on until the brake is released.
+    /// It is reported, and readers get neither these nor later events until the brake is released.
     Hold,
 }
 
@@ -161,7 +161,7 @@ pub struct Rules {
 pub struct Reading<'a> {
     /// The tenant's rules.
     pub rules: &'a Rules,
-    fired: UsedTolerances,
+    used: UsedTolerances,
     work: WorkBudget,
     /// The steps that this reading has taken since it began, or since it began again.
     taken: u64,
@@ -180,7 +180,7 @@ impl<'a> Reading<'a> {
     pub fn within(rules: &'a Rules, work: WorkBudget) -> Self {
         Self {
             rules,
-            fired: UsedTolerances::default(),
+            used: UsedTolerances::default(),
             work,
             taken: 0,
         }
@@ -215,7 +215,7 @@ impl<'a> Reading<'a> {
     pub fn tolerates(&mut self, tolerance: Tolerance) -> bool {
         let allowed = self.rules.profile == Profile::Default;
         if allowed {
-            self.fired.0 |= 1_u64 << tolerance as u32;
+            self.used.0 |= 1_u64 << tolerance as u32;
         }
         allowed
     }
@@ -223,7 +223,7 @@ impl<'a> Reading<'a> {
     /// The tolerances that were used.
     #[must_use]
     pub fn used_tolerances(&self) -> UsedTolerances {
-        self.fired
+        self.used
     }
 }
 
@@ -238,7 +238,7 @@ impl UsedTolerances {
         self.0
     }
 
-    /// The set that [`bits`](Self::bits) has made this number of.
+    /// The set whose [`bits`](Self::bits) are this number.
     #[must_use]
     pub fn from_bits(bits: u64) -> Self {
         Self(bits)

@@ -282,7 +282,7 @@ mod tests {
     use crate::schema::Registry;
 
     #[test]
-    fn a_role_may_do_what_its_scopes_say() {
+    fn a_role_permits_its_scopes() {
         let check =
             |scopes: &[&str], endpoint: &str, permission: Permission, missing: Option<&str>| {
                 let permissions = Permissions::of_role(scopes.iter().copied());
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_adds_to_what_a_credential_may_do() {
+    fn a_role_adds_to_the_permissions_of_a_credential() {
         let mut permissions = Permissions::of_credential(["users:read"]);
         permissions.grant(["users:list"]);
         assert!(permissions.check("Users", Permission::Read).is_ok());
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_credential_has_can_be_granted() {
+    fn only_own_permissions_can_be_granted() {
         let own = Permissions::of_credential(["roles:update", "users:read"]);
         assert!(own.check_grant(["users:read", ACCESS, READ_ME]).is_ok());
         assert!(own.check_grant([]).is_ok());

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_order_is_an_invalid_value() {
+    fn sorting_by_an_attribute_without_order_is_an_invalid_value() {
         let user = Registry::builtin().resource_type("User").unwrap();
         let enterprise = crate::urn::ENTERPRISE_USER;
         for text in [

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn every_switch_is_in_the_table_once_with_what_it_takes() {
+    fn every_switch_is_in_the_table_once_with_its_values() {
         let members = members(&Switches::default());
         let mut names: Vec<_> = SWITCHES.iter().map(|switch| switch.name).collect();
         names.sort_unstable();

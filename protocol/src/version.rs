@@ -48,8 +48,7 @@ impl Version {
         }
     }
 
-    /// The version that a tag names. A tag is such as the `meta.version` of an answer: `W/"3-x"`,
-    /// `"3"` or `3`.
+    /// The version that a tag names, such as the `meta.version` of an answer: `W/"3-x"`, `"3"` or `3`.
     #[must_use]
     pub fn of_tag(tag: &str) -> Self {
         let (opaque, _) = split_tag(tag);
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_beside_the_stored_resource_is_a_suffix() {
+    fn attributes_beside_the_stored_resource_give_a_suffix() {
         let stored = Version::new("7.2");
         let (one, other) = (stored.showing("one"), stored.showing("other"));
         assert_eq!(one.to_string(), "W/\"7.2-dpLDrTVAu4A8\"");
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn if_match_compares_what_stands_between_the_quotes() {
+    fn if_match_compares_the_text_between_the_quotes() {
         let current = Version::new("a");
         let check = |header: &str, holds: bool| {
             let condition = Precondition::parse(Some(header), None);

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_again_counts_once() {
+    fn repeated_work_counts_once() {
         let work = WorkBudget::of(10);
         assert!(work.takes(10));
         work.give_back(10);

@@ -350,7 +350,7 @@ proptest! {
     }
 
     #[test]
-    fn a_patch_that_sets_what_is_there_changes_nothing(
+    fn a_patch_that_sets_present_values_changes_nothing(
         (name, body) in typed_body(), profile in profile(), replaces in any::<bool>(),
     ) {
         let registry = registry();
@@ -400,7 +400,7 @@ proptest! {
     }
 
     #[test]
-    fn a_projection_keeps_id_and_schemas_and_never_what_is_never_returned(
+    fn a_projection_keeps_id_and_schemas_and_hides_attributes_that_are_never_returned(
         (name, body) in typed_body(), names in vec(any_path(), 0..4), excludes in any::<bool>(),
     ) {
         let registry = registry();

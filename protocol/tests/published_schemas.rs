@@ -82,7 +82,7 @@ fn attributes_state_every_characteristic() {
 }
 
 #[test]
-fn references_say_what_they_refer_to_and_are_case_exact() {
+fn references_have_types_and_are_case_exact() {
     each_attribute(|attribute, place| {
         let is_exact = attribute["caseExact"] == Value::Bool(true);
         match text(attribute, "type") {
@@ -97,7 +97,7 @@ fn references_say_what_they_refer_to_and_are_case_exact() {
 }
 
 #[test]
-fn what_has_kinds_suggests_them() {
+fn attributes_with_a_type_suggest_its_values() {
     let user = Registry::builtin()
         .schema("urn:ietf:params:scim:schemas:core:2.0:User")
         .map(|schema| Value::Object(schema.published.clone()))

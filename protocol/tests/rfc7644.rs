@@ -12,7 +12,7 @@ use scim_protocol::schema::Registry;
 use serde_json::{Map, Value, json};
 
 #[test]
-fn patch_examples_give_what_the_text_says() {
+fn patch_examples_have_the_documented_result() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/rfc7644");
     let mut played = 0;
     for entry in fs::read_dir(directory).unwrap() {
@@ -75,7 +75,7 @@ fn object(value: &Value) -> &Map<String, Value> {
 
 /// The request and the answer of §3.5.1, the answer without `meta`.
 #[test]
-fn the_put_example_gives_what_the_text_says() {
+fn the_put_example_has_the_documented_result() {
     let registry = Registry::builtin();
     let user = registry.resource_type("User").unwrap();
     let id = "2819c223-7f76-453a-919d-413861904646";

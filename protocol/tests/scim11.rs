@@ -185,7 +185,7 @@ fn a_put_of_the_ionic_api_leaves_the_rest_alone() {
 
 /// The same attributes, written in one view and read in the same view.
 #[test]
-fn what_is_written_as_1_1_is_read_as_1_1() {
+fn resources_written_in_1_1_are_read_in_1_1() {
     let text = include_str!("data/scim11/enterprise-user.json");
     let given: Value = serde_json::from_str(text).unwrap();
     let view = View {

@@ -1,5 +1,5 @@
-//! Holds `docs/tolerances.md` to the catalogue of tolerances, which is in the code that applies them.
-//! `UPDATE=1 cargo test -p scim-protocol --test tolerances_page` writes the page anew.
+//! Compares `docs/tolerances.md` with the catalogue of tolerances in the code that applies them.
+//! `UPDATE=1 cargo test -p scim-protocol --test tolerances_page` writes the page again.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use scim_protocol::profile::{Tolerance, ToleranceDescription};
 const PAGE: &str = "docs/tolerances.md";
 
 #[test]
-fn the_page_says_what_the_catalogue_says() {
+fn the_page_equals_the_catalogue() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("..")
         .join(PAGE);
@@ -23,7 +23,7 @@ fn the_page_says_what_the_catalogue_says() {
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == page,
-        "{PAGE} is out of date; UPDATE=1 cargo test -p scim-protocol --test tolerances_page writes it anew"
+        "{PAGE} is out of date; UPDATE=1 cargo test -p scim-protocol --test tolerances_page writes it again"
     );
 }
 
@@ -48,9 +48,9 @@ fn every_tolerance_is_described_in_full() {
 fn page() -> String {
     let mut page = String::from(
         "# Tolerances\n\n\
-         What clients send beside the letter of the RFCs, and how it is read.\n\
+         Requests that deviate from the RFCs, and how they are read.\n\
          A tenant's profile decides: `default` has every tolerance of this page; `strict` and `interop` have none, and the last column says what `strict` answers.\n\
-         Each tolerance that a request needed is named in its log line, under `tolerances`.\n\
+         The log line of a request names the tolerances that were used, under `tolerances`.\n\
          Requests at the base URLs of SCIM 1.1 and of the Ionic API are always read by the `default` profile.\n\n\
          This page is written by `UPDATE=1 cargo test -p scim-protocol --test tolerances_page` from `protocol/src/profile/tolerance.rs`.\n\n\
          | name | what is sent | by | how it is read | where `strict` refuses it |\n|---|---|---|---|---|\n",

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_switch_is_named() {
+    fn an_unknown_switch_is_named() {
         fn check(switch: &str) {
             let failure = changed(&[switch]).unwrap_err();
             let name = switch.split('=').next().unwrap();

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_keeps_the_length_of_what_it_leaves_out() {
+    fn a_head_keeps_the_length_of_the_body() {
         use axum::body::HttpBody;
         let head = head_of(message("{\"a\":1}".to_owned()));
         assert_eq!(header(&head, &CONTENT_LENGTH).as_deref(), Some("7"));

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_answered_without_its_words() {
+    async fn a_panic_is_answered_without_its_message() {
         async fn broken() {
             panic!("on ada@example.com");
         }

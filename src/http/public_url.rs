@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_configured_wins_over_what_the_gateway_says() {
+    fn a_configured_url_takes_precedence_over_the_gateway() {
         let configured = url("https://a.example/x");
         let gateway = http_api("b.example", "prod", "/prod/scim/v2/Users");
         let check = |configured: Option<&PublicUrl>, gateway: Option<&Gateway>, expected: &str| {

@@ -132,7 +132,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_means_what_was_written(path: String, query: String) {
+        fn encoded_characters_decode_to_the_original(path: String, query: String) {
             let uri = origin_form(&format!("/{path}"), &query).unwrap();
             let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
             prop_assert_eq!(decoded(uri.path()), decoded(&format!("/{path}")));

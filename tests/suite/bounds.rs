@@ -35,14 +35,14 @@ fn form(method: &'static str, path: impl Into<String>, body: Value) -> Form {
 }
 
 /// The same request as the only operation of a bulk request.
-fn in_bulk(door: &str, form: &Form) -> Form {
-    let path = form.path.strip_prefix(door).unwrap();
+fn in_bulk(base: &str, form: &Form) -> Form {
+    let path = form.path.strip_prefix(base).unwrap();
     let operation = json!({"method": form.method, "path": path, "bulkId": "b", "data": form.body});
     let body = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
         "Operations": [operation],
     });
-    self::form("POST", format!("{door}/Bulk"), body)
+    self::form("POST", format!("{base}/Bulk"), body)
 }
 
 fn bulk_status(answer: &Answer) -> String {
@@ -52,13 +52,13 @@ fn bulk_status(answer: &Answer) -> String {
 }
 
 /// Each form gets this status, alone and in a bulk request.
-async fn refused(server: &Server, door: &str, forms: Vec<Form>, status: u16) {
+async fn refused(server: &Server, base: &str, forms: Vec<Form>, status: u16) {
     for form in forms {
         let answer = server.send(form.method, &form.path, Some(&form.body)).await;
         let about = format!("{} {}", form.method, form.path);
         assert_eq!(answer.status, status, "{about}: {}", answer.text);
         assert!(answer.text.len() < 1_000, "{about}: {}", answer.text);
-        let bulk = in_bulk(door, &form);
+        let bulk = in_bulk(base, &form);
         let answer = server.send(bulk.method, &bulk.path, Some(&bulk.body)).await;
         assert_eq!(answer.status, 200, "{about} in bulk: {}", answer.text);
         assert_eq!(bulk_status(&answer), status.to_string(), "{about} in bulk");
@@ -75,7 +75,7 @@ fn user(more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_can_never_be_stored_is_a_413_by_every_door() {
+async fn a_resource_that_cannot_be_stored_is_a_413_in_every_form() {
     let server = Server::start().await;
     let numbers: Vec<_> = (0..2_000)
         .map(|n| json!({"value": n.to_string()}))
@@ -85,14 +85,14 @@ async fn what_can_never_be_stored_is_a_413_by_every_door() {
     let before = server.send("GET", &format!("{V2}/Users/{id}"), None).await;
     let long = json!("x".repeat(410_000));
     let half = json!("x".repeat(1_000));
-    for door in [V2, V1, IONIC] {
-        let (users, one) = (format!("{door}/Users"), format!("{door}/Users/{id}"));
+    for base in [V2, V1, IONIC] {
+        let (users, one) = (format!("{base}/Users"), format!("{base}/Users/{id}"));
         let large = user(json!({"title": long}));
         let mut forms = vec![
             form("POST", &users, large.clone()),
             form("PUT", &one, large),
         ];
-        if door == V2 {
+        if base == V2 {
             forms.extend([
                 form("PATCH", &one, op("replace", "title", &long)),
                 form("PATCH", &one, op("add", "phoneNumbers.display", &half)),
@@ -120,7 +120,7 @@ async fn what_can_never_be_stored_is_a_413_by_every_door() {
         } else {
             forms.push(form("PATCH", &one, json!({"title": long})));
         }
-        refused(&server, door, forms, 413).await;
+        refused(&server, base, forms, 413).await;
     }
     let after = server.send("GET", &format!("{V2}/Users/{id}"), None).await;
     assert_eq!(after.text, before.text);
@@ -221,12 +221,12 @@ async fn a_filter_that_compares_too_much_is_a_400() {
 
 /// A value takes many times the memory of its text, even if no attribute has its name.
 #[tokio::test]
-async fn too_many_values_are_a_413_by_every_door() {
+async fn too_many_values_are_a_413_in_every_form() {
     let server = Server::start().await;
     let id = server.create("/scim/v2/Users", &user(json!({}))).await;
     let values = json!(vec![json!({}); 100_000]);
-    for door in [V2, V1, IONIC] {
-        let (users, one) = (format!("{door}/Users"), format!("{door}/Users/{id}"));
+    for base in [V2, V1, IONIC] {
+        let (users, one) = (format!("{base}/Users"), format!("{base}/Users/{id}"));
         let inside = user(json!({"emails": [{"value": "a", "x": values}]}));
         for form in [
             form("POST", &users, user(json!({"userName": "c", "x": values}))),
@@ -234,7 +234,7 @@ async fn too_many_values_are_a_413_by_every_door() {
             form("PATCH", &one, inside),
             form(
                 "POST",
-                format!("{door}/Bulk"),
+                format!("{base}/Bulk"),
                 json!({"Operations": values}),
             ),
         ] {
@@ -257,13 +257,13 @@ async fn members_that_cannot_be_ids_are_a_400_in_every_form() {
         let value = json!([{"value": member}]);
         let listed = json!({"displayName": "g", "members": value});
         let filter = format!("members[value eq \"{member}\"]");
-        for door in [V2, V1, IONIC] {
-            let (groups, one) = (format!("{door}/Groups"), format!("{door}/Groups/{id}"));
+        for base in [V2, V1, IONIC] {
+            let (groups, one) = (format!("{base}/Groups"), format!("{base}/Groups/{id}"));
             let mut forms = vec![
                 form("POST", &groups, listed.clone()),
                 form("PUT", &one, listed.clone()),
             ];
-            if door == V2 {
+            if base == V2 {
                 let values = ["add", "replace", "remove"];
                 forms.extend(values.map(|name| form("PATCH", &one, op(name, "members", &value))));
                 forms.extend(
@@ -280,11 +280,11 @@ async fn members_that_cannot_be_ids_are_a_400_in_every_form() {
                 forms.push(form("PATCH", &one, json!({"members": value})));
                 forms.push(form("PATCH", &one, deleted));
             }
-            if door == IONIC {
+            if base == IONIC {
                 let joining = user(json!({"userName": "j", IONIC_USER: {"groups": [member]}}));
-                forms.push(form("POST", format!("{door}/Users"), joining));
+                forms.push(form("POST", format!("{base}/Users"), joining));
             }
-            refused(&server, door, forms, 400).await;
+            refused(&server, base, forms, 400).await;
         }
         for filter in [
             format!("members eq \"{member}\""),
@@ -311,7 +311,7 @@ async fn members_that_cannot_be_ids_are_a_400_in_every_form() {
 
 /// An id that fits a key but that no resource can have is answered like a member that does not exist.
 #[tokio::test]
-async fn long_ids_that_do_not_exist_are_told_as_such() {
+async fn long_ids_that_do_not_exist_are_reported_as_such() {
     let server = Server::start().await;
     let id = server
         .create("/scim/v2/Groups", &json!({"displayName": "g"}))
@@ -336,7 +336,7 @@ async fn long_ids_that_do_not_exist_are_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_user_name_that_is_no_name_is_a_400_by_every_door() {
+async fn an_invalid_user_name_is_a_400_in_every_form() {
     let server = Server::start().await;
     let id = server.create("/scim/v2/Users", &user(json!({}))).await;
     for name in [
@@ -348,17 +348,17 @@ async fn a_user_name_that_is_no_name_is_a_400_by_every_door() {
         &"n".repeat(1_025),
     ] {
         let given = user(json!({"userName": name}));
-        for door in [V2, V1, IONIC] {
-            let (users, one) = (format!("{door}/Users"), format!("{door}/Users/{id}"));
+        for base in [V2, V1, IONIC] {
+            let (users, one) = (format!("{base}/Users"), format!("{base}/Users/{id}"));
             let mut forms = vec![
                 form("POST", &users, given.clone()),
                 form("PUT", &one, given.clone()),
             ];
-            forms.push(match door {
+            forms.push(match base {
                 V2 => form("PATCH", &one, op("replace", "userName", &json!(name))),
                 _ => form("PATCH", &one, json!({"userName": name})),
             });
-            refused(&server, door, forms, 400).await;
+            refused(&server, base, forms, 400).await;
         }
     }
     let longest = user(json!({"userName": "n".repeat(1_024)}));
@@ -480,7 +480,7 @@ fn check_excerpts(form: &Form, answer: &Answer) {
 
 /// Every error that repeats a client's text repeats at most a hundred characters.
 #[tokio::test]
-async fn errors_repeat_little_of_what_the_client_sent() {
+async fn errors_repeat_little_of_the_clients_text() {
     let server = Server::start().await;
     let strict = Rules {
         profile: Profile::Strict,

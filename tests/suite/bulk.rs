@@ -119,7 +119,7 @@ async fn references_reach_forward_backward_and_round() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_completed_is_taken_back() {
+async fn a_creation_that_cannot_be_completed_is_undone() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let done = operations(
@@ -182,7 +182,7 @@ async fn each_operation_needs_its_permission_and_its_version() {
 }
 
 #[tokio::test]
-async fn near_the_deadline_nothing_begins_and_everything_is_told() {
+async fn near_the_deadline_no_operation_begins_and_each_has_a_result() {
     let directory = Directory::start().await;
     let mut scope = directory.scope().await;
     let tenant = scope.caller.tenant.clone();

@@ -181,7 +181,7 @@ fn a_restart_on_the_same_data_keeps_tenant_and_token() {
 
 #[test]
 #[cfg(unix)]
-fn what_the_data_directory_holds_is_for_its_owner() {
+fn files_of_the_data_directory_are_private_to_their_owner() {
     use std::os::unix::fs::PermissionsExt;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let check = |data: &Path| {
@@ -273,7 +273,7 @@ fn people_get_lines_to_paste() {
 }
 
 #[test]
-fn raw_queries_are_understood_and_what_is_no_http_is_a_scim_error() {
+fn raw_queries_are_read_and_other_bytes_get_a_scim_error() {
     let running = Running::start(&[
         "serve",
         "--data",
@@ -356,7 +356,7 @@ fn a_broken_file_is_one_clear_line() {
 
 #[test]
 #[cfg(unix)]
-fn the_table_alone_says_what_to_export() {
+fn the_table_alone_prints_its_environment() {
     let table = Running::start(&[
         "table",
         "--json",
@@ -714,7 +714,7 @@ fn rules_of_the_demo_tenant_are_arguments_of_serve() {
 }
 
 #[test]
-fn the_doctor_tells_what_is_missing_and_completes_an_index_when_every_process_knows_it() {
+fn the_doctor_lists_missing_entries_and_completes_an_index_once_every_process_knows_it() {
     let (_guard, data) = data();
     let at = ["--data", shown(&data)];
     let scim = |words: &[&str]| run(&[words, &at[..]].concat());
@@ -757,7 +757,7 @@ fn kept(name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_tenant_registers_what_it_stores() {
+fn a_tenant_registers_schemas_and_resource_types() {
     let (guard, data) = data();
     let at = ["--data", shown(&data)];
     answer(&[&["tenant", "create", "acme"], &at[..]].concat());
@@ -862,7 +862,7 @@ fn a_token_is_bound_to_a_role_that_exists() {
 }
 
 #[test]
-fn a_token_stands_for_a_user_that_exists() {
+fn a_token_belongs_to_a_user_that_exists() {
     let (_guard, data) = data();
     let at = ["--data", shown(&data)];
     answer(&[&["generate", "--users", "1"], &at[..]].concat());
@@ -930,7 +930,7 @@ fn a_table_that_has_lost_its_secrets_is_not_given_others() {
 }
 
 #[test]
-fn a_secrets_file_that_is_not_there_is_named() {
+fn a_missing_secrets_file_is_named() {
     let (guard, _) = data();
     let missing = guard.path().join("secrets.json");
     let mut list = scim(&["tenant", "list"]);
@@ -980,7 +980,7 @@ fn a_switch_out_of_its_range_changes_nothing() {
 }
 
 #[test]
-fn an_extension_is_removed_only_after_its_losses_were_told() {
+fn an_extension_is_removed_only_after_its_losses_were_shown() {
     const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
     const IONIC: &str = "urn:ietf:params:scim:schemas:extension:ionic:2.0:User";
     let (guard, data) = data();

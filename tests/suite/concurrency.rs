@@ -171,7 +171,7 @@ async fn members_added_while_the_list_is_replaced_are_there_or_were_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_deleted_while_being_added_is_in_no_group() {
+async fn a_user_deleted_while_being_added_is_in_no_group() {
     let world = World::new().await;
     let process = world.process();
     let users = process.users("user", CLIENTS).await;

@@ -151,7 +151,7 @@ fn has_test(source: &str, name: &str) -> bool {
 }
 
 #[test]
-fn the_page_says_what_the_list_says() {
+fn the_page_equals_the_list() {
     let path = root().join(PAGE);
     let page = page(&requirements());
     if env::var_os("UPDATE").is_some() {
@@ -160,26 +160,26 @@ fn the_page_says_what_the_list_says() {
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == page,
-        "{PAGE} is out of date; UPDATE=1 cargo test --test suite conformance_page:: writes it anew"
+        "{PAGE} is out of date; UPDATE=1 cargo test --test suite conformance_page:: writes it again"
     );
 }
 
 fn page(requirements: &[Requirement]) -> String {
     let mut page = String::from(
         "# Conformance\n\n\
-         What the RFCs and drafts demand, one line each, and how it is known that the service does it.\n\
+         The requirements of the RFCs and drafts, one line each, and how each is shown to be met.\n\
          This page is written by `UPDATE=1 cargo test --test suite conformance_page::` from `tests/requirements.tsv`; \
-         a test fails where the page, the list and the tests do not fit together.\n\n\
+         a test fails if the page, the list and the tests do not agree.\n\n\
          Exchanges are requests and answers kept as data below `tests/exchanges/`; `cargo test --test suite exchanges::` plays them.\n\
-         A requirement without one is shown by a Rust test, or explained.\n\
-         Where the profiles differ, `default` takes what identity providers send, `strict` keeps to the letter of the RFCs, \
+         Other requirements are shown by a Rust test, or explained.\n\
+         Where the profiles differ, `default` accepts what identity providers send, `strict` follows the RFCs to the letter, \
          and `interop` follows the interop profile.\n\n",
     );
     write_counts(&mut page, requirements);
     for (prefix, _, name) in DOCUMENTS {
         write!(
             page,
-            "\n## {name}\n\n| id | section | what holds | shown by |\n|---|---|---|---|\n"
+            "\n## {name}\n\n| id | section | requirement | shown by |\n|---|---|---|---|\n"
         )
         .unwrap();
         let of_it = |one: &&Requirement| one.id.starts_with(&format!("{prefix}-"));

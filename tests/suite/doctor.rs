@@ -28,7 +28,7 @@ fn set(world: &World, key: &Value, expression: &str, value: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn entries_and_counts_are_mended() {
+async fn entries_and_counts_are_repaired() {
     let world = World::new().await;
     let process = world.process();
     let users = process.users("user", 5).await;
@@ -64,7 +64,7 @@ async fn entries_and_counts_are_mended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_that_exist_are_claimed_and_those_that_two_have_are_told() {
+async fn existing_names_are_claimed_and_shared_ones_reported() {
     let world = World::new().await;
     let process = world.process();
     process.group("One", &[]).await;
@@ -98,7 +98,7 @@ async fn names_that_exist_are_claimed_and_those_that_two_have_are_told() {
 
 /// A role in the form in which `tenant add-roles` created it in earlier versions.
 #[tokio::test(start_paused = true)]
-async fn a_role_without_id_has_one_and_gets_it() {
+async fn a_role_without_id_is_read_with_one_and_repaired() {
     let world = World::new().await;
     let process = world.process();
     let made = process.provider.add_own_roles(&tenant()).await.unwrap();

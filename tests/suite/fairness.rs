@@ -253,7 +253,7 @@ async fn as_many_clients_as_a_provider_has_workers_are_not_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn passwords_are_hashed_in_the_pool_in_memory_that_is_used_again() {
+async fn passwords_are_hashed_in_the_pool_in_reused_memory() {
     let rules = Rules {
         switches: Switches {
             passwords: Passwords::Hash,

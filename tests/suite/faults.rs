@@ -270,12 +270,12 @@ async fn writes_whose_answer_is_lost_are_made_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn short_pages_lead_on() {
+async fn short_pages_are_continued() {
     one_fault_anywhere(Fault::ShortPage(1), |call| call.operation == "Query").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_batch_leaves_out_is_asked_for_again() {
+async fn items_that_a_batch_leaves_out_are_sent_again() {
     for done in [0, 1] {
         one_fault_anywhere(Fault::Unprocessed(done), is_batch).await;
     }
@@ -428,7 +428,7 @@ async fn send(
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_503_says_when_to_come_back() {
+async fn every_503_has_a_retry_after() {
     let world = World::new().await;
     let process = world.process();
     let line = Arc::clone(&process.line);

@@ -22,7 +22,7 @@ fn user(name: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn paths_that_lead_nowhere_are_scim_errors() {
+async fn unknown_paths_are_scim_errors() {
     let server = Server::start().await;
     let long = format!("{USERS}/{}", "a".repeat(5000));
     let paths = [
@@ -52,7 +52,7 @@ async fn paths_that_lead_nowhere_are_scim_errors() {
 }
 
 #[tokio::test]
-async fn wrong_methods_are_told_the_right_ones() {
+async fn wrong_methods_get_the_allowed_ones() {
     let server = Server::start().await;
     let check = async |method: &str, path: &str, allow: &str| {
         let answer = server.send(method, path, None).await;
@@ -120,7 +120,7 @@ async fn callers_without_a_valid_credential_all_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn a_credential_may_do_what_it_is_permitted() {
+async fn a_credential_is_limited_to_its_permissions() {
     let mut server = Server::start().await;
     let id = server.create(USERS, &user("ada")).await;
     let permitted = ["users:read".to_owned(), "users:create".to_owned()];
@@ -303,7 +303,7 @@ async fn numbers_beyond_all_bounds_are_no_failure() {
 }
 
 #[tokio::test]
-async fn single_resources_say_where_and_what_they_are() {
+async fn single_resources_have_location_version_and_type() {
     let server = Server::start().await;
     let created = server.send("POST", USERS, Some(&user("ada"))).await;
     assert_eq!(created.status, 201, "{}", created.text);
@@ -548,7 +548,7 @@ async fn a_host_header_moves_nothing() {
 }
 
 #[tokio::test]
-async fn answers_tell_what_they_cost() {
+async fn answers_have_their_cost() {
     let server = Server::start().await;
     let id = server.create(USERS, &user("ada")).await;
     let read = server

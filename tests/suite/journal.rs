@@ -388,7 +388,7 @@ async fn a_deleted_group_leaves_no_trace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeated_delete_resumes_what_a_dead_writer_began() {
+async fn a_repeated_delete_resumes_that_of_a_dead_writer() {
     for number in 2..6 {
         let directory = Directory::new(1, 0).await;
         let writer = directory.world.process();
@@ -421,7 +421,7 @@ async fn half_done(directory: &Directory, operations: Value) -> Process {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_added_again_survives_a_removal_that_died() {
+async fn a_member_added_again_survives_a_removal_that_died() {
     let directory = Directory::new(2 * MANY, 0).await;
     half_done(&directory, remove(&directory.inside)).await;
     let process = directory.world.process();
@@ -441,7 +441,7 @@ async fn who_was_added_again_survives_a_removal_that_died() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_who_were_added_again_survive_a_removal_that_died() {
+async fn many_members_added_again_survive_a_removal_that_died() {
     let directory = Directory::new(2 * MANY, 0).await;
     half_done(&directory, remove(&directory.inside)).await;
     let process = directory.world.process();
@@ -454,7 +454,7 @@ async fn many_who_were_added_again_survive_a_removal_that_died() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_put_while_a_removal_is_half_done_stays() {
+async fn a_list_that_is_put_while_a_removal_is_unfinished_stays() {
     for differs in [0, 1] {
         let directory = Directory::new(2 * MANY, 0).await;
         half_done(&directory, remove(&directory.inside)).await;
@@ -472,7 +472,7 @@ async fn a_list_that_is_put_while_a_removal_is_half_done_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_added_again_with_a_new_name_survives_as_what_it_is() {
+async fn a_member_added_again_with_a_new_name_keeps_its_type() {
     let directory = Directory::new(2 * MANY, 0).await;
     let process = directory.world.process();
     let inner = process.group("Inner", &[]).await;
@@ -546,7 +546,7 @@ async fn two_finishers_at_once_do_it_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_finisher_that_dies_began_is_finished_by_the_next() {
+async fn work_of_a_finisher_that_dies_is_finished_by_the_next() {
     let template = Directory::new(2, MANY).await;
     half_done(&template, add(&template.outside)).await;
     let mut is_whole = false;
@@ -626,7 +626,7 @@ async fn an_inner_group_joins_and_goes_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_takes_over_before_the_lease_is_over() {
+async fn no_finisher_takes_over_before_the_lease_is_over() {
     let directory = Directory::new(3, MANY).await;
     half_done(&directory, add(&directory.outside)).await;
     let process = directory.world.process();
@@ -672,7 +672,7 @@ async fn a_writer_that_wakes_up_after_its_lease_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_refused_list_wrote_is_taken_back() {
+async fn items_of_a_refused_list_are_removed() {
     let world = World::new().await;
     world
         .set_rules(|rules| rules.switches.unique_group_display_name = true)
@@ -799,7 +799,7 @@ fn set_index_version(world: &World, (type_name, id): (&str, &str), version: u64)
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_half_done_to_a_resource_of_a_newer_version_waits_for_that_version() {
+async fn unfinished_changes_of_a_newer_versions_resource_wait_for_that_version() {
     let directory = Directory::new(3, MANY).await;
     let world = &directory.world;
     half_done(&directory, add(&directory.outside)).await;
@@ -872,7 +872,7 @@ async fn a_list_with_keys_of_another_version_is_not_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_doctor_lists_what_is_half_done_and_finishes_what_is_past_its_lease() {
+async fn the_doctor_lists_unfinished_changes_and_finishes_those_past_their_lease() {
     let directory = Directory::new(3, MANY).await;
     half_done(&directory, add(&directory.outside)).await;
     let process = directory.world.process();

@@ -205,7 +205,7 @@ async fn delete(server: &Server, created: &Answered) {
 }
 
 #[tokio::test]
-async fn a_query_may_hold_what_a_uri_may_not() {
+async fn a_query_may_hold_raw_characters() {
     let server = Server::at(None).await;
     for player in players(&server) {
         let name = "a\"<b> {c}|^`\u{f6}#d";
@@ -315,7 +315,7 @@ async fn no_path_stage_or_domain_makes_the_function_fail() {
 }
 
 #[tokio::test]
-async fn what_a_decoded_path_holds_is_no_query_and_no_way_up() {
+async fn a_decoded_path_has_no_query_and_does_not_lead_up() {
     let server = Server::at(None).await;
     let [player, _] = players(&server);
     for path in [
@@ -333,7 +333,7 @@ async fn what_a_decoded_path_holds_is_no_query_and_no_way_up() {
 }
 
 #[tokio::test]
-async fn a_uri_that_is_too_long_and_a_body_that_is_not_base64_are_told() {
+async fn a_too_long_uri_and_a_body_that_is_not_base64_are_refused() {
     let server = Server::at(None).await;
     for player in players(&server) {
         let long = player.play_changed("list", |event| {
@@ -357,7 +357,7 @@ async fn a_uri_that_is_too_long_and_a_body_that_is_not_base64_are_told() {
 }
 
 #[tokio::test]
-async fn a_page_fits_what_lambda_sends_however_many_quotation_marks_it_holds() {
+async fn a_page_full_of_quotation_marks_fits_an_answer_of_lambda() {
     let server = Server::at(None).await;
     let title = "\"".repeat(100_000);
     for number in 0..20 {

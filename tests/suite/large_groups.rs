@@ -258,7 +258,7 @@ async fn lists_that_no_group_can_have_are_refused_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_member_named_twice_is_one_and_null_is_none() {
+async fn a_member_named_twice_is_added_once_and_null_is_ignored() {
     let server = Server::start().await;
     let users = users(&server, 2).await;
     let twice = json!([

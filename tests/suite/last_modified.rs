@@ -90,7 +90,7 @@ async fn an_entry_moves_once_an_hour_at_the_most() {
 }
 
 #[tokio::test]
-async fn who_changed_lately_is_found_without_a_look_at_the_others() {
+async fn recently_changed_users_are_found_without_reading_the_others() {
     let (directory, users) = by_hours().await;
     let since = changed_at(&directory, &users[5]).await;
     let (found, cost) = changed_after(&directory, &since).await;
@@ -155,7 +155,7 @@ async fn switched_on_it_is_used_when_every_resource_has_its_entry() {
 }
 
 #[tokio::test]
-async fn switched_off_it_is_kept_until_nobody_reads_by_it_and_then_swept() {
+async fn switched_off_it_is_kept_until_no_process_uses_it_and_then_swept() {
     let (directory, users) = by_hours().await;
     let since = changed_at(&directory, &users[5]).await;
     let turned = directory.provider.set_rules(&acme(), &indexed(false)).await;
@@ -177,7 +177,7 @@ async fn switched_off_it_is_kept_until_nobody_reads_by_it_and_then_swept() {
 }
 
 #[tokio::test]
-async fn what_a_late_process_left_behind_is_found_by_an_examination() {
+async fn entries_that_a_late_process_missed_are_found_by_the_doctor() {
     let directory = Directory::start().await;
     directory.begin("acme", &indexed(true)).await;
     let users = hourly(&directory).await;

@@ -106,7 +106,7 @@ async fn an_index_is_used_when_it_holds_every_resource() {
 }
 
 #[tokio::test]
-async fn an_index_that_cannot_hold_a_resource_is_never_read_by() {
+async fn an_index_that_cannot_hold_a_resource_is_never_used() {
     let directory = with_badges().await;
     let opener = create(&directory, 0, 50).await;
     register(&directory, badge(true)).await;

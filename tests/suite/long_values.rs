@@ -228,7 +228,7 @@ async fn nothing_is_passed_over_where_values_share_more_than_a_cursor_holds() {
 }
 
 #[tokio::test]
-async fn cursors_and_marks_are_short_whatever_is_sorted_by() {
+async fn cursors_and_marks_have_a_bounded_length() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     for part in ["\"", "\\", "\u{1}", "é", "😀"] {

@@ -108,7 +108,7 @@ async fn a_user_of_thousands_of_groups_leaves_them_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_group_is_gone_at_once_and_swept_afterwards() {
+async fn a_deleted_large_group_is_invisible_at_once_and_swept_afterwards() {
     let (world, users) = World::loaded(2 * MEMBERS).await;
     let process = world.process();
     let group_id = id(&process

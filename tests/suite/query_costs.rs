@@ -18,7 +18,7 @@ fn cost(calls: u64, read_units: f64, write_units: f64) -> Cost {
 }
 
 #[tokio::test]
-async fn lookups_by_key_are_two_calls_whatever_there_is() {
+async fn lookups_by_key_are_two_calls_in_any_directory() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     for round in 0..2 {
@@ -45,7 +45,7 @@ async fn lookups_by_key_are_two_calls_whatever_there_is() {
 }
 
 #[tokio::test]
-async fn membership_is_two_calls_whatever_the_size_of_the_group() {
+async fn membership_is_two_calls_for_groups_of_any_size() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let users = directory.create_users(&scope, 30).await;
@@ -126,7 +126,7 @@ async fn refused(directory: &Directory, name: &str, query: &str) -> (Error, Cost
 }
 
 #[tokio::test]
-async fn what_is_too_large_to_be_looked_at_is_refused_before_it_is_read() {
+async fn lists_that_would_read_too_much_are_refused_before_they_read() {
     let budget = ReadBudget {
         resources: 20,
         ..ReadBudget::default()
@@ -180,7 +180,7 @@ async fn what_is_too_large_to_be_looked_at_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
-async fn what_keys_lead_to_is_counted_before_it_is_looked_at() {
+async fn keys_are_counted_before_their_resources_are_read() {
     let budget = ReadBudget {
         resources: 100,
         ..ReadBudget::default()
@@ -315,7 +315,7 @@ async fn an_ordered_page_costs_the_same_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn what_matches_nothing_by_its_words_is_not_looked_for() {
+async fn a_filter_that_can_match_nothing_reads_nothing() {
     let directory = Directory::start().await;
     let query = format!("filter={}", encoded("meta.resourceType eq \"Group\""));
     let (list, found) = directory.priced("User", &query).await;
@@ -361,7 +361,7 @@ async fn many_values_are_looked_up_together() {
 }
 
 #[tokio::test]
-async fn groups_of_users_who_stand_together_are_read_together() {
+async fn groups_of_users_with_adjacent_ids_are_read_together() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let users = directory.create_users(&scope, 60).await;

@@ -33,7 +33,7 @@ async fn next_page(
 }
 
 #[tokio::test]
-async fn who_was_there_throughout_is_seen_exactly_once() {
+async fn users_that_exist_throughout_are_seen_exactly_once() {
     let directory = Directory::start().await;
     for query in ["count=7", "count=7&cursor"] {
         let scope = directory.scope_of("acme", "1").await;
@@ -94,7 +94,7 @@ const IN_CREATION_ORDER: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn a_walk_by_index_goes_on_to_those_who_came_later() {
+async fn a_walk_by_index_shows_later_users() {
     for query in IN_CREATION_ORDER {
         let directory = Directory::start().await;
         let scope = directory.scope().await;
@@ -283,7 +283,7 @@ async fn check_refused(
 }
 
 #[tokio::test]
-async fn cursors_lead_on_for_the_query_that_they_were_given_out_for_only() {
+async fn cursors_are_valid_for_their_own_query_only() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     directory.create_users(&scope, 9).await;
@@ -423,7 +423,7 @@ async fn cursors_show_no_value() {
 }
 
 #[tokio::test]
-async fn what_would_read_too_much_is_refused_and_says_what_would_not() {
+async fn a_query_that_reads_too_much_is_refused_with_alternatives() {
     let budget = ReadBudget {
         resources: 20,
         ..ReadBudget::default()
@@ -570,7 +570,7 @@ async fn the_root_lists_resources_of_every_type() {
 }
 
 #[tokio::test]
-async fn members_are_told_through_groups_in_groups() {
+async fn groups_show_indirect_membership() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let users = directory.create_users(&scope, 4).await;
@@ -693,7 +693,7 @@ async fn members_in_several_partitions_are_one_list() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_members_leads_on_in_its_own_list_only() {
+async fn a_cursor_of_members_is_valid_for_its_own_list_only() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let users = directory.create_users(&scope, 4).await;

@@ -546,7 +546,7 @@ fn binds_nowhere(
 }
 
 #[test]
-fn every_plan_finds_what_a_look_at_every_resource_finds() {
+fn every_plan_finds_the_same_as_a_scan_of_all_resources() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let directory = runtime.block_on(Directory::start());
     let cases: u32 = std::env::var("PROPTEST_CASES").map_or(24, |cases| cases.parse().unwrap());

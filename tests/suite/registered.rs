@@ -328,7 +328,7 @@ async fn the_devices_of_rfc_9944_take_every_verb() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_to_be_read_at_once_is_not_registered() {
+async fn a_configuration_that_is_too_large_is_not_registered() {
     let server = Server::start().await;
     let provider = &server.stack.service().unwrap().provider;
     let acme = TenantId::parse("acme").unwrap();
@@ -421,7 +421,7 @@ async fn a_type_keeps_the_extensions_that_it_has() {
 }
 
 #[tokio::test]
-async fn what_resources_lose_with_an_extension_is_counted() {
+async fn losses_with_an_extension_are_counted() {
     let server = with_badge().await;
     let provider = &server.stack.service().unwrap().provider;
     let acme = TenantId::parse("acme").unwrap();

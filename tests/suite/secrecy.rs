@@ -163,7 +163,7 @@ async fn the_log_line_of_a_request_names_the_tolerances_that_it_needed() {
 }
 
 #[tokio::test]
-async fn no_log_line_holds_what_a_client_sent() {
+async fn no_log_line_holds_values_of_a_client() {
     keep_log();
     let server = Server::start().await;
     let id = server.create(USERS, &user()).await;

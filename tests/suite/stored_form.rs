@@ -59,7 +59,7 @@ fn patch(operations: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn requests_keep_what_a_later_version_has_added() {
+async fn requests_keep_attributes_of_a_later_version() {
     let server = start().await;
     let before = later(&server).await;
     assert_eq!(before.len(), 20);

@@ -49,7 +49,7 @@ async fn half_deleted() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_dead_writer_began_is_finished() {
+async fn changes_of_a_dead_writer_are_finished() {
     let world = half_deleted().await;
     let finisher = world.process();
     let event = event(&world.items());
@@ -60,7 +60,7 @@ async fn what_a_dead_writer_began_is_finished() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_of_other_items_lead_to_no_work() {
+async fn records_of_other_items_cause_no_work() {
     let world = half_deleted().await;
     let finisher = world.process();
     let mut items = world.items();

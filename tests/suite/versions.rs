@@ -154,7 +154,7 @@ fn calls(answer: &Answer) -> &str {
 const BASES: [&str; 3] = ["/scim/v2", "/scim/v1", "/v2/acme/scim"];
 
 #[tokio::test]
-async fn the_groups_of_a_user_are_part_of_what_its_tag_stands_for() {
+async fn the_tag_of_a_user_covers_its_groups() {
     let directory = Directory::new().await;
     for base in BASES {
         for query in [
@@ -195,7 +195,7 @@ async fn the_groups_of_a_user_are_part_of_what_its_tag_stands_for() {
 }
 
 #[tokio::test]
-async fn the_names_of_members_are_part_of_what_a_groups_tag_stands_for() {
+async fn the_tag_of_a_group_covers_the_names_of_members() {
     let directory = Directory::new().await;
     for base in BASES {
         for query in [
@@ -213,7 +213,7 @@ async fn the_names_of_members_are_part_of_what_a_groups_tag_stands_for() {
 }
 
 #[tokio::test]
-async fn the_user_inside_a_device_is_part_of_what_its_tag_stands_for() {
+async fn the_tag_of_a_device_covers_the_user_inside_it() {
     let directory = Directory::new().await;
     let path = format!(
         "/v2/acme/scim/Devices/{}?attributes=name,user",
@@ -232,7 +232,7 @@ async fn the_user_inside_a_device_is_part_of_what_its_tag_stands_for() {
 }
 
 #[tokio::test]
-async fn a_tag_stands_for_what_is_shown_and_for_nothing_else() {
+async fn a_tag_covers_only_what_is_shown() {
     let directory = Directory::new().await;
     let (server, user) = (&directory.server, &directory.user);
     for (endpoint, id, hidden) in [
@@ -270,7 +270,7 @@ async fn a_tag_stands_for_what_is_shown_and_for_nothing_else() {
 }
 
 #[tokio::test]
-async fn lists_and_writes_tell_the_same_version_as_a_read() {
+async fn lists_and_writes_show_the_same_version_as_a_read() {
     let directory = Directory::new().await;
     let (server, user, group) = (&directory.server, &directory.user, &directory.group);
     for (endpoint, id) in [("Users", user), ("Groups", group)] {
@@ -312,7 +312,7 @@ async fn lists_and_writes_tell_the_same_version_as_a_read() {
 }
 
 #[tokio::test]
-async fn a_group_of_many_is_known_without_a_look_at_its_members() {
+async fn a_large_group_gets_a_304_without_reading_its_members() {
     let server = Server::start().await;
     let operations: Vec<_> = (0..201)
         .map(|number| {

@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_made_is_named() {
+    fn a_reference_without_a_resource_is_named() {
         for (target, data) in [
             (OperationTarget::BulkId("lost".into()), json!({})),
             (

@@ -291,7 +291,7 @@ impl<'s, 'o, 'p, 'r> Binder<'s, 'o, 'p, 'r> {
             .then(|| CompareValue::String(Version::of_tag(shown).stored().to_string()))
     }
 
-    /// Whether the target is `members` or `groups`, whose values are ids that items are looked up by.
+    /// Whether the target is `members` or `groups`, whose values are stored as items of their own.
     fn keeps_elsewhere(&self, target: &AttributeTarget<'_>) -> bool {
         let NameScope::Resource(resource_type) = self.scope else {
             return false;

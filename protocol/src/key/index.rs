@@ -25,8 +25,8 @@ const CUT: &str = " #";
 
 /// The length of the longest text that is not cut, in bytes.
 const WHOLE: usize = 640;
-/// The length to which longer texts are cut, in bytes; up to a character and half a pair less. Every
-/// head is longer than every whole text, so the two are never equal.
+/// The length to which longer texts are cut, in bytes. A head may be shorter by a part of a character
+/// and by half a pair. It is still longer than every whole text, so the two are never equal.
 const HEAD: usize = WHOLE + 5;
 
 /// The length of the beginning of an instant's key up to the hour: `2026-11-23T03`.
@@ -85,8 +85,8 @@ impl IndexText {
 }
 
 impl IndexRange {
-    /// The part of an index with all values for which `value op key` is true; `None` if that cannot be
-    /// told.
+    /// The part of an index with all values for which `value op key` is true; `None` if the operator
+    /// selects no such part.
     #[must_use]
     pub fn of(key: &Key<'_>, index: &Index, op: CompareOp) -> Option<Self> {
         match index.is_by_hour() {
@@ -95,7 +95,8 @@ impl IndexRange {
         }
     }
 
-    /// The same for an index by texts. It cannot be told for an order relative to a key that is cut.
+    /// The same for an index by texts. There is no such part for an order relative to a key that is
+    /// cut, because cut keys are not in order.
     pub(crate) fn of_texts(key: &Key<'_>, op: CompareOp) -> Option<Self> {
         let IndexText { text, cut } = IndexText::of(key);
         let bounds = match op {
@@ -181,7 +182,7 @@ pub fn unordered_prefix(text: &str) -> Option<&str> {
     text.contains(CUT).then(|| head(text, WHOLE))
 }
 
-/// The same, for the beginning of a key that is too long to be written whole.
+/// The same, for the beginning of a key that is longer than [`WHOLE`].
 pub(crate) fn unordered_prefix_of(beginning: &str) -> &str {
     head(beginning, WHOLE)
 }
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_by_hours_leads_to_the_hour_and_beyond() {
+    fn a_range_of_hours_begins_with_the_hour_of_the_instant() {
         let noon = key("2026-11-23T12:00:00.000000000Z");
         let check = |op: CompareOp, bounds: Option<Bounds>| {
             let expected = bounds.map(|bounds| IndexRange {
@@ -321,7 +322,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_hold_what_satisfies_the_comparison(value in any_key(), operand in any_key()) {
+        fn ranges_hold_every_value_that_satisfies_the_comparison(value in any_key(), operand in any_key()) {
             let text = IndexText::of(&key(&value)).text;
             let entry = format!("{text}{SEPARATOR}0190");
             prop_assert!(text.len() <= 700 && !text.is_empty() && text.chars().all(|c| c > SEPARATOR));

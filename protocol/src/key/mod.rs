@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_folded_text_borrow_what_needs_no_folding() {
+    fn keys_of_folded_text_are_borrowed() {
         assert!(matches!(fold("bjensen@example.com"), Cow::Borrowed(_)));
     }
 

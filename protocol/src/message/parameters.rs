@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf8_is_refused_by_name() {
+    fn parameters_that_are_not_utf8_are_refused_by_name() {
         let error = Parameters::parse("a=1&filter=%FF").unwrap_err();
         assert_eq!(error.status(), 400);
         assert!(error.detail().contains("`filter`"));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_join_and_drop_what_is_empty() {
+    fn lists_join_and_drop_empty_names() {
         let check = |query: &str, expected: &[&str]| {
             let parameters = Parameters::parse(query).unwrap();
             assert_eq!(parameters.list("attributes"), expected, "{query}");

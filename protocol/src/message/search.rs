@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_named() {
+    fn invalid_parameters_are_named() {
         let check = |query: &str, part: &str| {
             let error = get(query).unwrap_err();
             assert_eq!(error.kind().scim_type(), Some("invalidValue"));
@@ -428,7 +428,7 @@ mod tests {
 
     /// RFC 7644 §3.4.3.
     #[test]
-    fn a_search_request_says_the_same() {
+    fn a_search_request_equals_the_parameters_of_a_get() {
         let body = json!({
             "schemas": [urn::SEARCH_REQUEST],
             "attributes": ["displayName", "userName"],

@@ -107,7 +107,7 @@ fn names_of_parts_and_of_the_whole_add_up() {
 }
 
 #[test]
-fn a_projection_tells_what_need_not_be_read() {
+fn a_projection_decides_which_attributes_are_read() {
     let rules = Rules::default();
     let new = |attributes: &[&str], excluded: &[&str]| {
         Projection::new(
@@ -127,7 +127,7 @@ fn a_projection_tells_what_need_not_be_read() {
 }
 
 #[test]
-fn stored_text_is_spliced_unless_it_holds_what_is_hidden() {
+fn stored_text_is_spliced_unless_it_holds_hidden_attributes() {
     let registry = crate::resource::tests::registry();
     let rules = Rules::default();
     let check = |resource_type: &str, selection: &Selection, stored: Value, expected: bool| {
@@ -270,7 +270,7 @@ proptest! {
 
 /// A stored body with data of a schema that the type has lost is not spliced.
 #[test]
-fn what_no_schema_defines_is_not_shown() {
+fn attributes_without_schema_are_not_shown() {
     let mut stored = body();
     let rules = Rules::default();
     let selection = Selection::default();
@@ -402,7 +402,7 @@ proptest! {
 }
 
 #[test]
-fn a_stored_text_that_is_no_object_is_a_fault_of_ours() {
+fn a_stored_text_that_is_not_an_object_is_an_internal_error() {
     let rules = Rules::default();
     let projection = Projection::new(&Selection::default(), user(), &mut Reading::new(&rules));
     assert_eq!(project_text(&projection, "{}").unwrap(), "{}");

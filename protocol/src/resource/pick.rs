@@ -57,7 +57,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     #[test]
-    fn what_is_wanted_is_as_it_stands() {
+    fn wanted_members_are_unchanged() {
         let body = json!({"id": "1", "a\"b": [1.0, {"c": "\u{1}"}], "userName": "x", "z": null});
         let all = pick(&body.to_string(), |_| true).unwrap();
         assert_eq!(Value::Object(all), body);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_body_is_a_fault_of_ours() {
+    fn a_broken_body_is_an_internal_error() {
         for body in ["", "[]", "{\"a\":1", "{\"a\":1}}", "{\"a\":nul}"] {
             let error = pick(body, |_| false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Internal, "{body}");

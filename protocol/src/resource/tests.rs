@@ -115,7 +115,7 @@ fn a_body_is_stored_in_canonical_spelling_and_order() {
 }
 
 #[test]
-fn what_is_read_only_or_unassigned_leaves_no_trace() {
+fn read_only_and_unassigned_values_are_dropped() {
     let case = Case::new("User", Profile::Strict);
     let body = user(json!({
         "id": "mine", "meta": {"created": "1999"}, "groups": [{"value": "g"}],
@@ -403,7 +403,7 @@ fn required_attributes_have_values() {
 }
 
 #[test]
-fn one_element_is_primary_and_none_is_there_twice() {
+fn at_most_one_element_is_primary_and_elements_are_unique() {
     let case = Case::new("User", Profile::Default);
     let emails = |emails: Value| case.create(user(json!({"emails": emails})));
     let same = json!([{"value": "a", "type": "work"}, {"type": "work", "value": "A"}]);
@@ -574,7 +574,7 @@ fn a_manager_may_have_the_name_of_1_1() {
 }
 
 #[test]
-fn a_member_type_that_says_nothing_is_as_if_it_were_not_there() {
+fn a_member_type_without_meaning_is_ignored() {
     let group = |kind: &str| json!({"schemas": [GROUP], "displayName": "g", "members": [{"value": "1", "type": kind}]});
     for kind in ["", " ", "direct", "Direct"] {
         let draft = Case::new("Group", Profile::Default)
@@ -589,7 +589,7 @@ fn a_member_type_that_says_nothing_is_as_if_it_were_not_there() {
 }
 
 #[test]
-fn passwords_never_join_the_body() {
+fn passwords_are_never_part_of_the_body() {
     let case = Case::new("User", Profile::Default);
     let draft = case
         .create(user(json!({"password": "t1meMa$heen"})))
@@ -669,7 +669,7 @@ fn members_leave_the_body() {
 }
 
 #[test]
-fn a_put_replaces_what_the_client_can_know() {
+fn a_put_replaces_the_attributes_that_clients_can_see() {
     let case = Case::new("Everything", Profile::Strict);
     let full = json!({
         "schemas": [EVERYTHING, EXTENSION], "name": "n", "immutable": "i", "writeOnly": "w",
@@ -724,7 +724,7 @@ fn a_put_replaces_what_the_client_can_know() {
 
 /// Attributes that answers show only on request survive a PUT of an answer.
 #[test]
-fn a_put_of_what_a_get_showed_changes_nothing() {
+fn a_put_of_the_answer_to_a_get_changes_nothing() {
     let case = Case::new("Everything", Profile::Default);
     for complex in [
         json!({"text": "t", "asked": "a", "hidden": "h"}),

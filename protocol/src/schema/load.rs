@@ -16,7 +16,7 @@ const MAX_ATTRIBUTES: usize = 500;
 pub(super) fn schema(value: &Value) -> Result<Schema> {
     let source = value
         .as_object()
-        .ok_or_else(|| Error::invalid_value("A schema is a JSON object"))?;
+        .ok_or_else(|| Error::invalid_value("A schema must be a JSON object"))?;
     let id = text(source, "id", "The schema")?;
     check_urn(&id)?;
     let name = text(source, "name", &format!("Schema {id}"))?;

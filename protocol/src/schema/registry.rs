@@ -272,7 +272,7 @@ impl Registry {
     fn insert_type(&mut self, value: &Value, flags: &Flags) -> Result<Option<Arc<ResourceType>>> {
         let published = value
             .as_object()
-            .ok_or_else(|| Error::invalid_value("A resource type is a JSON object"))?;
+            .ok_or_else(|| Error::invalid_value("A resource type must be a JSON object"))?;
         let name = type_name(published)?;
         let endpoint = endpoint(published, &name)?;
         let schema = self.named_schema(published, "schema", &name)?;

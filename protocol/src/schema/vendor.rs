@@ -30,7 +30,7 @@ const WRITTEN: [&str; 2] = ["schemas", "meta"];
 pub fn with_vendor_keywords(builtin: &Schema, value: &Value) -> Result<Schema> {
     let source = value
         .as_object()
-        .ok_or_else(|| Error::invalid_value("A schema is a JSON object"))?;
+        .ok_or_else(|| Error::invalid_value("A schema must be a JSON object"))?;
     let mut schema = builtin.clone();
     merge(&mut schema.published, source, "")?;
     Ok(schema)
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_rfc_defines_stays_as_it_is() {
+    fn keywords_of_the_rfc_cannot_change() {
         let check = |attribute: Value, part: &str| {
             let error = with(&json!({"attributes": [attribute]})).unwrap_err();
             assert!(error.detail().contains(part), "{error}");

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_exact_key_what_cannot_be_compared_is_behind() {
+    fn without_the_whole_key_an_uncertain_resource_counts_as_after() {
         let long = "a".repeat(2_000);
         for order in [SortOrder::Ascending, SortOrder::Descending] {
             let here = place(Some(&long), "2", order);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_border_is_short_whatever_the_key() {
+    fn a_border_has_a_bounded_length() {
         for part in [
             "a",
             "\"",
@@ -182,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_border_stands_where_the_resource_stands(
+        fn a_border_has_the_position_of_its_resource(
             here in any_key(), there in any_key(), ids in (0..3_u8, 0..3_u8), ascending in any::<bool>(),
         ) {
             let order = if ascending { SortOrder::Ascending } else { SortOrder::Descending };

@@ -18,7 +18,7 @@ mod tests {
     use crate::urn;
 
     #[test]
-    fn an_error_speaks_of_what_a_client_of_1_1_has_sent() {
+    fn an_error_has_no_position_and_the_names_of_1_1() {
         let check = |detail: &str, expected: &str| {
             let error = Error::invalid_value(detail).at("Operations[3]");
             let translated = error_to_v1(error);

@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn other_parameters_are_none_of_its_business() {
+    fn other_parameters_are_ignored() {
         for query in [
             "",
             "count=1&attributes=name",
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compared_is_named() {
+    fn unsupported_comparisons_are_named() {
         let check = |query: &str, part: &str| {
             let error = spelled("User", query).unwrap_err();
             assert_eq!(error.status(), 400);

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_1_1_does_not_have_is_left_out() {
+    fn attributes_that_1_1_lacks_are_left_out() {
         check(
             "User",
             Dialect::General,
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_groups_description_stands_among_the_core_attributes() {
+    fn a_groups_description_is_among_the_core_attributes() {
         let group = json!({"schemas": [urn::GROUP, urn::DESCRIBED_GROUP],
                            urn::DESCRIBED_GROUP: {"description": "d"}});
         check(

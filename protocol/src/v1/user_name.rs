@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_without_a_name_gets_the_first_that_it_is_known_by() {
+    fn a_user_without_a_name_gets_the_first_of_its_other_names() {
         let check = |body: Value, expected: Option<(&str, &str)>| {
             let (request, fired) = read("User", Dialect::Ionic, &body);
             let name = request.body.get(USER_NAME).and_then(Value::as_str);

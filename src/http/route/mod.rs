@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn two_bases_speak_the_older_version() {
+    fn two_bases_serve_the_older_version() {
         let check = |path: &str, expected: &Target| {
             for (api, base) in [
                 (Api::V1, "/scim/v1"),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_found_in_any_case_and_the_base_as_it_is() {
+    fn words_match_in_any_case_and_the_base_only_in_its_own() {
         fn check(path: &str, expected: &Target, is_exact: bool) {
             let route = Route::parse(path);
             assert_eq!(route.target.unwrap(), *expected, "{path}");
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_nowhere_is_not_found() {
+    fn paths_without_target_are_not_found() {
         fn check(path: &str) {
             let error = target(path).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{path}");

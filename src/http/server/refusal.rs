@@ -92,7 +92,7 @@ mod tests {
     const OWN: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\ndate: Thu\r\n\r\n";
 
     #[test]
-    fn an_answer_of_hyper_is_told_from_those_of_the_router() {
+    fn an_answer_of_hyper_is_distinguished_from_those_of_the_router() {
         fn check(before: &str, answer: &str, is_own: bool) {
             let at = beginning(format!("{before}{answer}").as_bytes());
             assert_eq!(at, is_own.then_some(before.len()), "{before}{answer}");

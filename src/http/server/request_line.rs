@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_line_or_needs_nothing_stays() {
+    fn other_lines_and_valid_request_lines_stay() {
         let lines: [&[u8]; 12] = [
             b"",
             b"\r\n",

@@ -316,7 +316,7 @@ async fn a_body_that_looks_like_a_request_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_are_sent_ahead_are_answered_in_turn() {
+async fn pipelined_requests_are_answered_in_order() {
     let server = start();
     let mut client = server.connect();
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -361,7 +361,7 @@ fn check_refusal(answered: &Answered, status: u16) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_http_is_refused_with_a_scim_error() {
+async fn bytes_that_are_not_http_are_refused_with_a_scim_error() {
     let server = start();
     let get = |rest: &str| format!("GET {rest}\r\n\r\n").into_bytes();
     let long = "a".repeat(70_000);
@@ -401,7 +401,7 @@ async fn what_is_no_http_is_refused_with_a_scim_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_client_is_not_told_to_go_on() {
+async fn a_refused_client_is_not_asked_to_continue() {
     let server = start();
     let mut client = server.connect();
     client
@@ -427,7 +427,7 @@ async fn a_refused_client_is_not_told_to_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_waits_for_answers_and_not_for_connections() {
+async fn stopping_waits_for_answers_and_not_for_connections() {
     let Running {
         pipes,
         stop,

@@ -46,7 +46,7 @@ fn delete(path: &str) -> Value {
     json!({"method": "DELETE", "path": path})
 }
 
-/// Each step as its entry and what it waits for.
+/// Compares the steps, each given as its entry and the steps that it waits for.
 fn check(plan: &BulkPlan, expected: &[(usize, &[usize])]) {
     let steps = plan.steps.iter();
     let steps: Vec<_> = steps
@@ -78,7 +78,7 @@ fn operations_that_share_nothing_wait_for_nothing() {
 }
 
 #[test]
-fn a_reference_waits_for_what_it_refers_to() {
+fn a_reference_waits_for_the_operation_it_refers_to() {
     let forward = operations(&[group("g", &["bulkId:a", "bulkId:b"]), user("a"), user("b")]);
     check(&forward, &[(1, &[]), (2, &[]), (0, &[0, 1])]);
     let add = json!({"op": "add", "path": "members", "value": [{"value": "bulkId:a"}]});
@@ -217,7 +217,7 @@ fn the_examples_with_references_go_in_order() {
 }
 
 #[test]
-fn a_circle_leaves_what_does_not_belong_to_it() {
+fn a_circle_does_not_change_other_operations() {
     let manager = |name: &str, of: &str| {
         post(
             "Users",
@@ -288,7 +288,7 @@ fn any_operation() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn every_operation_is_done_once_and_after_what_it_refers_to(
+    fn every_operation_runs_once_and_after_those_it_refers_to(
         listed in prop::collection::vec(any_operation(), 0..12)
     ) {
         let plan = operations(&listed);

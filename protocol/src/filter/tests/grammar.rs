@@ -102,7 +102,7 @@ fn operators_are_read_in_any_case() {
 }
 
 #[test]
-fn what_breaks_the_grammar_is_refused_with_its_place() {
+fn errors_in_the_grammar_are_refused_with_their_place() {
     let check = |text: &str, at: usize, part: &str| {
         let error = parse(text, Profile::Strict).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidFilter);

@@ -311,7 +311,7 @@ fn numbers_and_plain_lists_compare() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_by_name() {
+fn unsupported_comparisons_are_refused_by_name() {
     let registry = thing();
     let check_in = |name: &str, text: &str, part: &str| {
         let resource_type = registry.resource_type(name).unwrap();
@@ -396,7 +396,7 @@ fn tolerances_read_what_providers_send() {
 }
 
 #[test]
-fn an_unknown_attribute_can_mean_no_results() {
+fn an_unknown_attribute_can_match_nothing() {
     let mut rules = Rules::default();
     rules.switches.unknown_filter_attributes = UnknownFilterAttributes::Empty;
     let mut reading = Reading::new(&rules);
@@ -414,7 +414,7 @@ fn an_unknown_attribute_can_mean_no_results() {
 }
 
 #[test]
-fn across_types_what_one_lacks_has_no_value() {
+fn an_attribute_that_a_type_lacks_has_no_value_there() {
     let registry = thing();
     let types = ["User", "Group", "Thing"].map(|name| &**registry.resource_type(name).unwrap());
     let rules = rules(Profile::Strict);
@@ -511,7 +511,7 @@ fn plans_can_read_bound_filters() {
 }
 
 #[test]
-fn a_comparison_with_what_can_be_no_id_is_a_constant() {
+fn a_comparison_with_an_impossible_id_is_a_constant() {
     let long = "x".repeat(257);
     let check = |text: &str, name: &str, expected: Option<bool>| {
         let text = text.replace('?', &long);

@@ -1,4 +1,4 @@
-//! Work is bounded before it is done: bytes that a body grows to, elements that are looked at.
+//! Work is bounded before it is done: the bytes of a body, and the elements that are compared.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn with_phones(count: usize) -> Case {
 }
 
 impl Case {
-    /// The steps that operations take, or why they are refused.
+    /// The steps that operations take, or the error.
     fn steps(&self, operations: &Value) -> Result<u64> {
         let work = WorkBudget::default();
         let mut reading = Reading::within(&self.rules, work.clone());
@@ -83,7 +83,7 @@ fn the_bound_on_the_body_is_the_one_that_is_stated() {
 }
 
 #[test]
-fn what_shrinks_makes_room() {
+fn an_attribute_that_shrinks_makes_room() {
     let case = with_phones(10);
     let long = |path: &str| json!({"op": "replace", "path": path, "value": "x".repeat(300_000)});
     case.refuses(
@@ -109,7 +109,7 @@ fn what_shrinks_makes_room() {
     );
 }
 
-/// A resource from before there was the bound can be changed, and cannot grow.
+/// A resource that is older than the bound can be changed, but not grow.
 #[test]
 fn a_larger_resource_can_shrink() {
     let mut case = with_phones(10);
@@ -140,7 +140,7 @@ fn the_number_of_elements_is_bounded() {
     }
 }
 
-/// One index serves all operations: what they take grows with them and not with the elements.
+/// One index serves all operations: its cost grows with the operations and not with the elements.
 #[test]
 fn operations_do_not_index_the_elements_again() {
     let case = with_phones(14_000);
@@ -174,7 +174,7 @@ fn the_index_follows_changes_of_every_kind() {
         );
     };
     let all = |first: Value| json!([first, {"value": "1"}, {"value": "2"}]);
-    // Changed: it is known by its new value, and by its old one no more.
+    // After a change, an element is found by its new value and no longer by its old one.
     let rename =
         json!({"op": "replace", "path": r#"phoneNumbers[value eq "0"].value"#, "value": "9"});
     check(
@@ -187,7 +187,7 @@ fn the_index_follows_changes_of_every_kind() {
         json!({"value": "0"}),
         json!([{"value": "9"}, {"value": "1"}, {"value": "2"}, {"value": "0"}]),
     );
-    // Removed in each way: it is added again.
+    // After each way of removal, it is added again.
     for gone in [
         json!({"op": "remove", "path": r#"phoneNumbers[value eq "1"]"#}),
         json!({"op": "remove", "path": "phoneNumbers", "value": [{"value": "1"}]}),
@@ -198,14 +198,14 @@ fn the_index_follows_changes_of_every_kind() {
             json!([{"value": "0"}, {"value": "2"}, {"value": "1"}]),
         );
     }
-    // Replaced by a whole new list.
+    // After a replacement by a whole new list.
     let list = json!({"op": "replace", "path": "phoneNumbers", "value": [new]});
     check(
         list,
         json!({"value": "9", "type": "work", "display": "D"}),
         json!([{"value": "9", "display": "D", "type": "work"}]),
     );
-    // Made through a filter.
+    // After a creation through a filter.
     let made = json!({"op": "add", "path": r#"phoneNumbers[value eq "9" and type eq "work"].display"#, "value": "D"});
     check(
         made,
@@ -215,9 +215,10 @@ fn the_index_follows_changes_of_every_kind() {
     );
 }
 
-/// Of several elements that are known alike the first one counts, and after it the next.
+/// Of several elements with one `value` and `type` the first one is found, and after its removal the
+/// next.
 #[test]
-fn the_next_of_those_that_are_known_alike_takes_over() {
+fn of_equal_elements_the_next_is_found_after_a_removal() {
     let mut case = with_phones(0);
     case.before["phoneNumbers"] = json!([{"value": "1", "type": "a"}, {"value": "1", "type": "b"}]);
     let add = |display: &str| {
@@ -239,7 +240,7 @@ fn the_next_of_those_that_are_known_alike_takes_over() {
     );
 }
 
-/// Operations times elements: each of these looks at every element.
+/// Operations times elements: each of these compares every element.
 #[test]
 fn operations_times_elements_are_bounded() {
     let case = with_phones(10_000);

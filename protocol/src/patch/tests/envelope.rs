@@ -101,7 +101,7 @@ fn names_operations_and_extra_members_are_read_as_clients_write_them() {
 }
 
 #[test]
-fn interop_wants_paths_to_one_part_of_one_element() {
+fn interop_requires_paths_to_a_sub_attribute_of_one_element() {
     let case = Case::user(Profile::Interop);
     case.refuses(
         without_path("replace", json!({"title": "x"})),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::resource::ResourceId;
 
-/// The operations say this of the members and nothing of the body.
+/// Checks that the operations change the members like this, and do not change the body.
 fn check(operations: Value, expected: &[MemberOp]) {
     let patched = Case::group(Profile::Default)
         .patch(&operations)
@@ -93,7 +93,7 @@ fn members_are_removed() {
 }
 
 #[test]
-fn other_filters_are_left_to_whoever_has_the_members() {
+fn other_filters_are_returned_for_the_stored_members() {
     let patched = Case::group(Profile::Strict)
         .patch(&remove(r#"members[type eq "User"]"#))
         .unwrap();
@@ -121,7 +121,7 @@ fn members_are_not_edited() {
 }
 
 #[test]
-fn what_is_no_member_is_refused() {
+fn values_that_are_not_members_are_refused() {
     let case = Case::group(Profile::Default);
     case.refuses(op("add", "members", json!([null])), ErrorKind::InvalidValue);
     case.refuses(
@@ -136,7 +136,7 @@ fn what_is_no_member_is_refused() {
 }
 
 #[test]
-fn what_can_be_no_id_is_not_added_and_need_not_be_removed() {
+fn an_impossible_id_is_refused_in_an_addition_and_ignored_in_a_removal() {
     let long = "x".repeat(257);
     let error =
         Case::group(Profile::Default).patch(&op("add", "members", json!([{"value": long}])));

@@ -80,7 +80,8 @@ impl Case {
         request.apply(&resource, resource_type, &self.registry, &mut reading)
     }
 
-    /// The operations make these members of the body so; `null` for those that are to be absent.
+    /// Checks that the operations give these members of the body; `null` for members that must be
+    /// absent.
     fn gives(&self, operations: Value, expected: Value) {
         let patched = self
             .patch(&operations)

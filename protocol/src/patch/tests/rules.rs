@@ -126,7 +126,7 @@ fn operations_see_the_result_of_those_before() {
     );
 }
 
-/// A type that has lost a schema: no operation drops what was stored under it, and none reaches it.
+/// When a type has lost a schema, no operation drops the data under it, and no path leads to it.
 #[test]
 fn data_of_a_schema_that_is_gone_stays() {
     const GONE: &str = "urn:example:schemas:extension:Gone";

@@ -1,4 +1,4 @@
-//! What clients write in a PATCH that the RFC does not have.
+//! PATCH requests of clients that deviate from the RFC.
 
 use serde_json::json;
 
@@ -46,7 +46,7 @@ fn of_several_primaries_that_one_operation_sets_the_first_stays() {
 }
 
 #[test]
-fn a_replace_of_an_element_leaves_what_it_does_not_name() {
+fn a_replace_of_an_element_keeps_sub_attributes_it_does_not_name() {
     let home = r#"emails[type eq "home"]"#;
     let work = json!({"value": "w@x", "type": "work", "primary": true});
     let with_home = |home: Value| json!({"emails": [work, home]});
@@ -175,7 +175,8 @@ fn a_part_may_be_named_without_its_attribute() {
         remove("familyName"),
         json!({"name": {"givenName": "Barbara"}}),
     );
-    // A top-level attribute wins, and what several attributes or none have is nothing.
+    // A top-level attribute takes precedence. A name that several attributes have, or no attribute
+    // has, is refused.
     case.gives(
         op("replace", "displayName", json!("D")),
         json!({"displayName": "D"}),

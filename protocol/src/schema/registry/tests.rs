@@ -70,7 +70,7 @@ fn devices_and_roles_have_their_indexes() {
 }
 
 #[test]
-fn indexes_say_how_many_values_a_resource_can_have() {
+fn indexes_know_whether_a_resource_can_have_several_values() {
     let mut registry = Registry::builtin().clone();
     registry.index_last_modified(|_| true);
     let user = registry.resource_type("User").unwrap();
@@ -181,7 +181,7 @@ fn characteristics_that_are_left_out_get_their_defaults() {
 }
 
 #[test]
-fn what_is_peculiar_to_device_schemas_is_read() {
+fn keywords_of_device_schemas_are_read() {
     let address = json!({"name": "address", "type": "String", "uniqueness": "Manufacturer"});
     let link = json!({"name": "link", "type": "reference", "referenceTypes": "Apps"});
     let schema = json!({"id": "urn:example:X", "name": "X", "attributes": [address, link]});

@@ -186,7 +186,7 @@ fn an_element_without_value_is_deleted_by_all_its_parts() {
 }
 
 #[test]
-fn a_type_tells_elements_of_one_value_apart() {
+fn a_type_distinguishes_elements_of_one_value() {
     check(
         "User",
         &json!({"emails": [{"value": "a", "type": "work", "primary": true, "operation": "Delete"}]}),
@@ -201,7 +201,7 @@ fn a_type_tells_elements_of_one_value_apart() {
 }
 
 #[test]
-fn what_is_listed_and_given_is_replaced() {
+fn a_listed_attribute_with_a_value_is_replaced() {
     check(
         "User",
         &json!({"meta": {"attributes": ["userName", "name", "name.givenName", "emails"]},
@@ -239,7 +239,7 @@ fn extensions_are_merged_attribute_by_attribute() {
 }
 
 #[test]
-fn what_no_client_may_write_is_left_out() {
+fn read_only_attributes_are_left_out() {
     check(
         "User",
         &json!({"schemas": [urn::CORE_1_1], "id": "7", "groups": [{"value": "g"}], "title": "T",
@@ -315,7 +315,7 @@ fn a_group_of_the_ionic_api_has_users_only() {
 }
 
 #[test]
-fn a_merging_put_clears_only_what_is_empty() {
+fn a_merging_put_clears_only_empty_attributes() {
     let rules = Rules::default();
     let put = |name: &str, body: Value| {
         let view = view(name, Dialect::Ionic);
