@@ -33,7 +33,7 @@ START_SECONDS = 60
 COMMAND_SECONDS = 120
 TABLE, STACK = "my-table-name", "my-stack"
 
-# How commands are run: as printed, as a server that goes on, with --help, or by another step. For .ci/run
+# How commands are run: as printed, as a server in the background, with --help, or by another step. For .ci/run
 # itself it is enough that it has the groups.
 RUN, SERVER, HELP, STEP, GROUP = "run", "server", "help", "step", "group"
 RULES = [
@@ -51,11 +51,11 @@ RULES = [
     (r"(UPDATE=1 )?cargo test( .+)?", STEP),
     (r"bash \.ci/run( .+)?", GROUP),
 ]
-# What a reader fills in.
+# Placeholders that a reader replaces.
 PLACEHOLDERS = {"ID": "token_id"}
 BADGE = "urn:example:params:scim:schemas:Badge"
 
-# Stands before the real `cargo`: the binaries are there, so nothing is compiled again.
+# Comes before the real `cargo` on the PATH. The binaries exist already, so nothing is compiled again.
 CARGO = """#!{python}
 import os, sys
 arguments = sys.argv[1:]
@@ -67,11 +67,11 @@ if arguments[:2] == ["lambda", "build"]:
     built.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy({bootstrap!r}, built)
 elif arguments[:1] == ["lambda"]:
-    # The real `cargo` would tell it to go on with itself.
+    # The real `cargo` sets this variable to its own path.
     os.environ["CARGO"] = {shim!r}
     os.execvp("cargo-lambda", ["cargo-lambda", *arguments])
 elif arguments[:1] == ["run"]:
-    # That is how `cargo lambda watch` starts a function.
+    # `cargo lambda watch` starts a function like this.
     assert "scim-lambda" in arguments, arguments
     os.execv({bootstrap!r}, ["bootstrap"])
 else:
@@ -129,7 +129,7 @@ class Session:
         path.chmod(0o755)
 
     def prepare_aws(self):
-        """Stands in for a deployment: its table on an embedded table, its secret in moto."""
+        """Makes a deployment out of stand-ins: an embedded table, and its secret in moto."""
         table = self.start("scim table --data :memory: --listen 127.0.0.1:0 --json", [self.options.scim.resolve()])
         ready = json.loads(self.wait_for(table, r"\{.*\}"))
         secrets = self.start("secrets", [sys.executable, ROOT / ".ci" / "secrets_manager.py"])
@@ -172,7 +172,7 @@ class Session:
         return self.shell(filled)
 
     def shell(self, command):
-        """Runs a command; what it exports stays for those behind it."""
+        """Runs a command. Variables that it exports are set for the commands after it."""
         script = f"set -eo pipefail; {command}\nstatus=$?; env -0 >{shlex.quote(str(self.folder / 'env'))}; exit $status"
         try:
             ended = subprocess.run(
@@ -200,13 +200,13 @@ class Session:
 
     @staticmethod
     def unanswered(command, printed):
-        """What an answer that was printed lacks, or None."""
+        """The part that a printed answer lacks, or None."""
         if command.startswith("cargo lambda invoke") and json.loads(printed).get("statusCode") != 201:
             return f"the function answered {printed[:300]}"
         return None
 
     def serve(self, command):
-        """Starts a server, waits until it says that it is ready, and takes over what it says to export."""
+        """Starts a server, waits until it is ready, and exports the variables that it prints."""
         server = self.start(command, ["bash", "-c", f"exec {command}"])
         if "lambda watch" in command:
             return self.wait_for_port(server, 9001)
@@ -241,7 +241,7 @@ class Session:
         return pathlib.Path(server[1].name).read_text(errors="replace")
 
     def wait_for(self, server, pattern):
-        """What a server has printed once it matches, or None if it ends before."""
+        """The output of a server once it matches, or None if the server ends before."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if re.search(pattern, self.log(server)):

@@ -1,4 +1,4 @@
-"""schemathesis: whatever is sent to any endpoint, the answer is no 5xx and it comes in time.
+"""schemathesis: no request to any endpoint is answered with a 5xx or too late.
 
 A 501 is allowed, RFC 7644 §3.11 has it for /Me. FUZZ_EXAMPLES sets the requests per operation.
 """
@@ -36,7 +36,7 @@ def created_ids():
 
 
 def run(folder):
-    """Runs the fuzzer in `folder` and returns its JUnit report and what it printed."""
+    """Runs the fuzzer in `folder` and returns its JUnit report and its output."""
     (folder / "openapi.json").write_text(json.dumps(openapi.description(created_ids())))
     (folder / "schemathesis.toml").write_text(CONFIG)
     command = [

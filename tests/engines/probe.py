@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what a DynamoDB engine does where engines are known to differ.
+"""Prints how a DynamoDB engine behaves where engines are known to differ.
 
     python3 tests/engines/probe.py http://127.0.0.1:8000
 
@@ -51,7 +51,7 @@ def make_table(client):
 
 
 def outcome(probe, client):
-    """What a probe saw, or how it was refused."""
+    """The result of a probe, or its error."""
     try:
         return probe(client)
     except ClientError as error:
@@ -118,7 +118,7 @@ def query(client, pk, **arguments):
 
 @probe
 def missing_units(client):
-    """Units of a consistent read of no item"""
+    """Units of a consistent read of an item that does not exist"""
     get = client.get_item(TableName=TABLE, Key=key("no"), ConsistentRead=True, ReturnConsumedCapacity="TOTAL")
     return units(get)
 

@@ -72,7 +72,7 @@ def parse_options():
 
 
 def select(cases, options):
-    """Picks the cases to play; that there are none, or two of one id, is an error and no silent gap."""
+    """Picks the cases to play. It is an error if there are none, or two with one id."""
     ids = collections.Counter(case["id"] for case in cases)
     twice = [id for id, count in ids.items() if count > 1]
     if twice:
@@ -90,7 +90,7 @@ def stop(message):
 
 
 def outcome(case, base, token):
-    """Plays one case and says what went wrong, or None."""
+    """Plays one case and returns what went wrong, or None."""
     try:
         return play(case, base, token)
     except Exception as error:  # one case that breaks the runner must not hide the others
@@ -157,7 +157,7 @@ def encoded_path(path, raw_path):
 
 
 def headers(step, token):
-    """The usual headers, with the step's own put over them; null takes one away."""
+    """The usual headers, replaced by those of the step; null removes a header."""
     usual = {"Authorization": f"Bearer {token}", "Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
     merged = {**usual, **step.get("headers", {})}
     return {name: value for name, value in merged.items() if value is not None}

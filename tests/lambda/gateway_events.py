@@ -78,7 +78,7 @@ def rest_api_event(request, stage):
 
 
 def response(answer):
-    """Reads the function's answer; one that is no HTTP answer is the gateway's 502."""
+    """Reads the function's answer. One that is not an HTTP answer becomes the gateway's 502."""
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return Response(502, [("Content-Type", "application/json")], b'{"message":"Internal Server Error"}')
     headers = {name: [value] for name, value in (answer.get("headers") or {}).items()}
@@ -108,7 +108,7 @@ def client(request):
 
 
 def payload(request):
-    """The body as text where the gateway takes it for text, in base64 otherwise."""
+    """The body as text if the gateway treats it as text, in base64 otherwise."""
     if not request.body:
         return {"isBase64Encoded": False}
     content_type = dict(lowered(request.headers)).get("content-type", "")

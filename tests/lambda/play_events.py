@@ -25,7 +25,7 @@ import gateway_events
 EVENTS = pathlib.Path(__file__).parents[2] / "events"
 STATUSES = {"create": 201, "get": 200, "list": 200, "patch": 200, "delete": 204}
 RAW_FILTER = 'userName eq "casey@example.com" and not (title eq "<a b>")'
-# What a function of the worker answers to an event of the stream, or prints, by its handler.
+# The answer or the output of a function of the worker for an event of the stream, by its handler.
 HANDLERS = {"stream": b"null", "nonsense": b"scim-worker has no handler"}
 ODD_HEADERS = [("host", "a b"), ("host", "[::1"), ("x-forwarded-proto", "ht tp"), ("x-forwarded-proto", "")]
 
@@ -106,7 +106,7 @@ def play(url, event):
 
 
 def complaint(name, wanted, answer):
-    """Says what is wrong with an answer, or None."""
+    """Returns what is wrong with an answer, or None."""
     if answer.status != wanted:
         return f"status {answer.status}, want {wanted}: {answer.body[:200]!r}"
     if name == "list" and json.loads(answer.body).get("totalResults") != 1:

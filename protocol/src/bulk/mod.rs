@@ -31,21 +31,21 @@ use crate::urn;
 #[derive(Debug)]
 pub struct BulkRequest {
     /// The number of errors after which the request stops; 1 or more.
-    pub fail_on_errors: Option<u32>,
+    pub(crate) fail_on_errors: Option<u32>,
     /// The operations, in the order of the request.
-    pub entries: Vec<BulkEntry>,
+    pub(crate) entries: Vec<BulkEntry>,
 }
 
 /// One operation of a bulk request.
 #[derive(Debug)]
-pub struct BulkEntry {
+pub(crate) struct BulkEntry {
     /// The parts of the operation that its result repeats.
-    pub label: OperationLabel,
+    pub(crate) label: OperationLabel,
     /// The operation, or why it cannot be read.
-    pub operation: Result<BulkOperation>,
+    pub(crate) operation: Result<BulkOperation>,
     /// Operations that complete the resource which a POST creates, such as those that make it a member
     /// of groups. They have no results of their own: if one fails, its error is the result of the POST.
-    pub completions: Vec<BulkOperation>,
+    pub(crate) completions: Vec<BulkOperation>,
 }
 
 /// The parts of an operation that its result repeats.

@@ -26,7 +26,7 @@ pub struct ResourceType {
     /// The attribute whose values are stored outside the body, if the type has one.
     pub membership: Option<MembershipAttribute>,
     /// Whether a tenant's own type may replace this one, although its base schema is another.
-    pub yields: bool,
+    pub(crate) yields: bool,
     /// The published form: the registered document with the keywords of its vendor.
     pub published: Map<String, Value>,
 }
