@@ -15,6 +15,7 @@ use super::key_range::EVERY_KEY;
 use super::projected_attributes::ProjectedAttributes;
 use super::stored::{self, Item, Stored, n, random_id, s};
 use super::table::query::{Query, Window};
+use super::table::write::Update;
 use super::table::{Table, get};
 use crate::protocol::schema::ResourceType;
 use write::{BodyChange, New};
@@ -178,8 +179,7 @@ impl<'t> Resources<'t> {
         write::update(self.table, resource_type, before, Some(body), &()).await
     }
 
-    /// Writes the `id` into a body whose text does not have it, on the condition that the body is still
-    /// as it was read. What clients see does not change, so neither do version and time.
+    /// Writes the `id` into a body whose text does not have it.
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`, `Unavailable`, `Backend`.
@@ -188,20 +188,13 @@ impl<'t> Resources<'t> {
         resource_type: &ResourceType,
         stored: &Stored,
     ) -> Result<(), StoreError> {
-        let rid = random_id();
-        let mut update = write::update_item(self.table, resource_type, &stored.id, &rid);
-        update
-            .require("attribute_not_exists(del) AND v = :v")
-            .set("body = :body")
-            .value(":v", n(stored.revision))
-            .value(":body", s(&stored.body));
-        update.send(self.table, &rid).await?;
-        Ok(())
+        let body = |update: &mut Update| {
+            update.set("body = :body").value(":body", s(&stored.body));
+        };
+        self.correct(resource_type, stored, body).await
     }
 
-    /// Says in a resource that it has the index entries of this version of the service, on the condition
-    /// that the body is still as it was read. What clients see does not change, so neither do version and
-    /// time.
+    /// Marks a resource as having the index entries of this version of the service.
     ///
     /// # Errors
     /// `NotFound`, `VersionMismatch`, `Unavailable`, `Backend`.
@@ -210,13 +203,26 @@ impl<'t> Resources<'t> {
         resource_type: &ResourceType,
         stored: &Stored,
     ) -> Result<(), StoreError> {
+        let version = |update: &mut Update| {
+            update.set("ix = :ix").value(":ix", n(INDEX_VERSION));
+        };
+        self.correct(resource_type, stored, version).await
+    }
+
+    /// Corrects a part of a resource's item, on the condition that the body has not changed since it was
+    /// read. Clients see no difference, so version and time stay.
+    async fn correct(
+        self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+        part: impl FnOnce(&mut Update),
+    ) -> Result<(), StoreError> {
         let rid = random_id();
         let mut update = write::update_item(self.table, resource_type, &stored.id, &rid);
         update
             .require("attribute_not_exists(del) AND v = :v")
-            .set("ix = :ix")
-            .value(":v", n(stored.revision))
-            .value(":ix", n(INDEX_VERSION));
+            .value(":v", n(stored.revision));
+        part(&mut update);
         update.send(self.table, &rid).await?;
         Ok(())
     }
