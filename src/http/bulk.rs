@@ -10,7 +10,7 @@ use super::{answer, body, render};
 use crate::protocol::bulk::BulkResult;
 use crate::protocol::version::Version;
 use crate::protocol::{ErrorKind, Result};
-use crate::provider::{Performed, Subject, body_size};
+use crate::provider::{Done, Performed, Subject, body_size};
 
 /// The body, and its size as [`Compute::run`](crate::provider::Compute::run) takes it.
 pub(super) async fn read(call: &Call<'_>, body: Body) -> Result<(Map<String, Value>, usize)> {
@@ -45,12 +45,12 @@ pub(super) fn answer(
             bulk_id: one.label.bulk_id.as_deref(),
             location: location.as_deref(),
             version: version.as_deref(),
-            status: one.status.as_ref().copied(),
+            status: one.outcome.as_ref().copied().map(status_of),
         })
         .collect();
     let response = answer::message(write(&outcomes));
     let is_unavailable = |one: &Performed| {
-        let error = one.status.as_ref().err();
+        let error = one.outcome.as_ref().err();
         error.is_some_and(|error| error.kind() == ErrorKind::Unavailable)
     };
     match performed.iter().any(is_unavailable) {
@@ -59,13 +59,23 @@ pub(super) fn answer(
     }
 }
 
+/// The status of an operation: that of the answer to the single request.
+fn status_of(done: Done) -> u16 {
+    match done {
+        Done::Created => 201,
+        Done::Changed => 200,
+        Done::ChangedUnseen | Done::Deleted => 204,
+    }
+}
+
 /// Logs what became of an operation. The line of the request cannot name all resources, so each operation
 /// has a line of its own.
 fn log(one: &Performed) {
-    match (&one.status, &one.subject) {
+    match (&one.outcome, &one.subject) {
         (Err(error), _) => answer::log(error),
         // The operation has found its resource by this id, so it is no other text that a client sent.
-        (Ok(status), Some(Subject { endpoint, id })) => {
+        (Ok(done), Some(Subject { endpoint, id })) => {
+            let status = status_of(*done);
             tracing::info!(
                 endpoint,
                 resource.id = id,

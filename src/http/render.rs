@@ -30,7 +30,7 @@ pub(super) fn members_location(base_url: &str, found: &Representation<'_>) -> Op
 #[must_use]
 pub fn operation_location(base_url: &str, performed: &Performed) -> Option<String> {
     let label = &performed.label;
-    if performed.status.is_err() && label.method == Method::Post.name() {
+    if performed.outcome.is_err() && label.method == Method::Post.name() {
         return None;
     }
     Some(match &performed.subject {

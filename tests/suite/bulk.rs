@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use scim_lambda::http::render;
 use scim_lambda::protocol::bulk::BulkRequest;
-use scim_lambda::protocol::error::{Error, Result};
+use scim_lambda::protocol::error::Result;
 use scim_lambda::protocol::message::Selection;
 use scim_lambda::protocol::resource::ResourceId;
 use scim_lambda::protocol::version::{Precondition, Version};
-use scim_lambda::provider::{Patched, Performed, RequestScope};
+use scim_lambda::provider::{Done, Patched, Performed, RequestScope};
 use scim_lambda::store::Meter;
 use scim_lambda::tenant::Permissions;
 use serde_json::{Map, Value, json};
@@ -42,10 +42,12 @@ async fn operations(
 }
 
 fn status(performed: &Performed) -> u16 {
-    performed
-        .status
-        .as_ref()
-        .map_or_else(Error::status, |status| *status)
+    match &performed.outcome {
+        Ok(Done::Created) => 201,
+        Ok(Done::Changed) => 200,
+        Ok(Done::ChangedUnseen | Done::Deleted) => 204,
+        Err(error) => error.status(),
+    }
 }
 
 fn statuses(performed: &[Performed]) -> Vec<u16> {
@@ -177,7 +179,7 @@ async fn each_operation_needs_its_permission_and_its_version() {
     )
     .await;
     assert_eq!(statuses(&done), [200, 412, 403, 403, 404]);
-    let missing = done[2].status.as_ref().unwrap_err();
+    let missing = done[2].outcome.as_ref().unwrap_err();
     assert!(missing.detail().contains("users:delete"), "{missing}");
 }
 

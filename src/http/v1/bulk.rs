@@ -31,8 +31,8 @@ pub(super) async fn bulk(call: &Call<'_>, dialect: Dialect, body: Body) -> Resul
         let name = one.label.bulk_id.as_ref();
         let name_from = name.and_then(|name| names_from.get(name).copied());
         Performed {
-            status: one
-                .status
+            outcome: one
+                .outcome
                 .map_err(|error| v1::explain_conflict(v1::error_to_v1(error), name_from)),
             ..one
         }

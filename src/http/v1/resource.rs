@@ -47,7 +47,7 @@ pub(super) async fn create(call: &Call<'_>, view: View<'_>, body: Body) -> Resul
     let request = scope.compute.run(size, plan).await?;
     let performed = provider.bulk(scope, request, size).await?.pop();
     let performed = performed.ok_or_else(|| Error::internal("a bulk request has no result"))?;
-    performed.status.map_err(explain)?;
+    performed.outcome.map_err(explain)?;
     let made = performed.subject;
     let made = made.ok_or_else(|| Error::internal("a bulk request made no resource"))?;
     observe::note_resource(&made.id);

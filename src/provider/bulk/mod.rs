@@ -45,8 +45,22 @@ pub struct Performed {
     pub subject: Option<Subject>,
     /// The resource's version afterwards, which is its entity tag.
     pub version: Option<Version>,
-    /// The status that the single request would have had, or why it failed.
-    pub status: Result<u16>,
+    /// What the operation did, or why it failed.
+    pub outcome: Result<Done>,
+}
+
+/// What a successful operation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It created the resource.
+    Created,
+    /// It changed the resource, or found it as it should be. The single request would be answered with
+    /// the resource.
+    Changed,
+    /// The same, but the single request would be answered without the resource.
+    ChangedUnseen,
+    /// It deleted the resource.
+    Deleted,
 }
 
 /// The resource of an operation.

@@ -5,7 +5,7 @@ use super::super::delete::delete;
 use super::super::patch::patch;
 use super::super::replace::replace;
 use super::super::write_context::WriteContext;
-use super::{RequestScope, Subject};
+use super::{Done, RequestScope, Subject};
 use crate::protocol::bulk::{BulkOperation, Method, OperationTarget};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
@@ -19,12 +19,10 @@ use crate::provider::{Patched, resource_id};
 
 /// What a successful operation did.
 pub(super) struct Effect {
-    pub(super) status: u16,
+    pub(super) done: Done,
     pub(super) subject: Subject,
     /// The version of the resource afterwards, if it still exists.
     pub(super) version: Option<Version>,
-    /// Whether the operation created the resource.
-    pub(super) is_new: bool,
 }
 
 /// The resource of an operation, if it is known before the operation is performed.
@@ -81,10 +79,9 @@ async fn make(
     )
     .await?;
     Ok(Effect {
-        status: 201,
+        done: Done::Created,
         subject: Subject::new(resource_type, created.id()),
         version: Some(created.version),
-        is_new: true,
     })
 }
 
@@ -98,10 +95,10 @@ async fn change_one(
     let BulkOperation { data, version, .. } = operation;
     let condition = Precondition::parse(version.as_deref(), None);
     let resource = &resource_id(resource_type, id)?;
-    let (status, version) = match operation.method {
+    let (done, version) = match operation.method {
         Method::Delete => {
             delete(scope, resource_type, resource, &condition).await?;
-            (204, None)
+            (Done::Deleted, None)
         }
         Method::Patch => {
             let patched = patch(
@@ -115,9 +112,9 @@ async fn change_one(
             .await?;
             match patched {
                 Patched::Resource(changed) => {
-                    (patch_status(scope, resource_type), Some(changed.version))
+                    (patched_as(scope, resource_type), Some(changed.version))
                 }
-                Patched::NoContent(version) => (204, Some(version)),
+                Patched::NoContent(version) => (Done::ChangedUnseen, Some(version)),
             }
         }
         Method::Put | Method::Post => {
@@ -130,14 +127,13 @@ async fn change_one(
                 &condition,
             )
             .await?;
-            (200, Some(replaced.version))
+            (Done::Changed, Some(replaced.version))
         }
     };
     Ok(Effect {
-        status,
+        done,
         subject: Subject::new(resource_type, id),
         version,
-        is_new: false,
     })
 }
 
@@ -156,14 +152,14 @@ pub(super) async fn take_back(scope: &RequestScope, made: &Subject) {
     }
 }
 
-/// The status of a PATCH without `attributes`.
-fn patch_status(scope: &RequestScope, resource_type: &ResourceType) -> u16 {
+/// How a PATCH without `attributes` is answered.
+fn patched_as(scope: &RequestScope, resource_type: &ResourceType) -> Done {
     let answers = scope.tenant.rules.switches.group_patch_answers;
     let is_group = resource_type.membership == Some(MembershipAttribute::Members);
     if is_group && answers == GroupPatchAnswers::NoContent {
-        204
+        Done::ChangedUnseen
     } else {
-        200
+        Done::Changed
     }
 }
 

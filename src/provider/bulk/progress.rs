@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::operation::{Effect, subject_of};
-use super::{Performed, RequestScope, Subject};
+use super::{Done, Performed, RequestScope, Subject};
 use crate::protocol::bulk::{self, BulkOperation, BulkPlan, OperationLabel};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::version::Version;
@@ -35,7 +35,7 @@ struct OperationState {
     /// The resource of the operation.
     subject: Option<Subject>,
     version: Option<Version>,
-    status: Option<Result<u16>>,
+    outcome: Option<Result<Done>>,
 }
 
 pub(super) struct Progress<'s> {
@@ -126,7 +126,7 @@ impl<'s> Progress<'s> {
                 }
             }
             Ok(effect) => {
-                let made = effect.is_new.then(|| effect.subject.clone());
+                let made = (effect.done == Done::Created).then(|| effect.subject.clone());
                 if let (Some(made), Some(name)) = (&made, &label.bulk_id) {
                     self.ids.insert(name.clone(), made.id.clone());
                 }
@@ -135,7 +135,7 @@ impl<'s> Progress<'s> {
                     made,
                     subject: Some(effect.subject),
                     version: effect.version,
-                    status: Some(Ok(effect.status)),
+                    outcome: Some(Ok(effect.done)),
                 };
             }
             Err(error) => {
@@ -147,7 +147,7 @@ impl<'s> Progress<'s> {
                 *state = OperationState {
                     has_begun: true,
                     subject: state.subject.take(),
-                    status: Some(Err(error)),
+                    outcome: Some(Err(error)),
                     ..OperationState::default()
                 };
                 let left = self.errors_left.as_mut();
@@ -170,9 +170,9 @@ impl<'s> Progress<'s> {
             .collect();
         let operations = self.operations.into_iter().enumerate();
         let results = operations.filter_map(|(entry, (label, state))| {
-            let status = match state.status {
+            let outcome = match state.outcome {
                 Some(_) if unfinished.contains(&entry) => Err(unfinished_in_time()),
-                Some(status) => status,
+                Some(outcome) => outcome,
                 None if state.has_begun => Err(unfinished_in_time()),
                 None if lists_all => Err(not_begun_in_time()),
                 None => return None,
@@ -180,8 +180,8 @@ impl<'s> Progress<'s> {
             Some(Performed {
                 label,
                 subject: state.subject,
-                version: state.version.filter(|_| status.is_ok()),
-                status,
+                version: state.version.filter(|_| outcome.is_ok()),
+                outcome,
             })
         });
         results.collect()
