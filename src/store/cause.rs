@@ -1,4 +1,4 @@
-//! How an item says why it was written: the attribute `by`.
+//! The attribute `by` of an item, which holds the cause of a write.
 //!
 //! ```text
 //! by      = [ mark ] kind [ credential ] request
@@ -8,13 +8,13 @@
 //!         / "!" 1*36 characters
 //! ```
 //!
-//! Resources have the mark. A process of an earlier version gives an item another `rid` and leaves `by` as
-//! it was; then the two do not belong together, and `by` says nothing of that write. Members and journal
-//! entries have no mark: their `by` says who has added the member or begun the change, and every later
-//! write leaves it.
+//! In a resource `by` begins with the mark. A process of an earlier version gives the item another
+//! `rid` and leaves `by` as it was. The mark then does not fit the `rid`, so `by` is not taken for
+//! the cause of that write. In members and journal entries `by` has no mark. It holds the cause of
+//! the addition or of the beginning of the change, and later writes do not change it.
 //!
-//! A UUID takes 22 characters in place of 36, because every byte of a resource is paid for with each read:
-//! a user with the enterprise extension has to fit into 1,024 bytes.
+//! A UUID is written in 22 characters and not in 36, because every read and write of a resource
+//! costs for its bytes: a user with the enterprise extension has to fit into 1,024 bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,25 +22,26 @@ use uuid::Uuid;
 
 use crate::identity::{Cause, CauseKind, CredentialId, RequestId};
 
-/// The number of characters of the mark. Those of a `rid` are random: another write has the same ones in
-/// one of 2^24 cases, and in one of 2^20 if an earlier version has made the `rid`.
+/// The number of characters of the mark. The last characters of a `rid` are random. The `rid` of
+/// another write ends with the same ones in one of 2^24 cases, or in one of 2^20 if an earlier
+/// version has made it.
 const MARK: usize = 4;
 
-/// Before a request's name that is a UUID in base64url.
+/// Comes before the id of a request that is a UUID in base64url.
 const UUID: char = '~';
-/// Before any other name of a request.
+/// Comes before any other id of a request.
 const TEXT: char = '!';
 
-/// Why a resource's item was last written, from its attributes `rid` and `by`; `None` if the process that
-/// wrote it did not say.
+/// The cause of the last write of a resource's item, from its attributes `rid` and `by`. `None` if
+/// the process that wrote it did not store one.
 #[must_use]
 pub fn resource_cause(rid: &str, by: &str) -> Option<Cause> {
     let (mark, cause) = by.split_at_checked(MARK)?;
     (mark == mark_of(rid)).then(|| member_cause(cause))?
 }
 
-/// Why a member was added, from the attribute `by` of its item; `None` if the process that added it did
-/// not say in a way that this version knows.
+/// The cause of the addition of a member, from the attribute `by` of its item. `None` if the text is
+/// not in a form that this version knows.
 #[must_use]
 pub fn member_cause(by: &str) -> Option<Cause> {
     let mut characters = by.chars();
@@ -58,12 +59,12 @@ pub fn member_cause(by: &str) -> Option<Cause> {
     })
 }
 
-/// The attribute `by` of a resource's item that is written with this `rid`.
+/// The value of `by` in a resource's item that is written with this `rid`.
 pub(super) fn of_resource(rid: &str, cause: &Cause) -> String {
     format!("{}{}", mark_of(rid), of_member(cause))
 }
 
-/// The attribute `by` of a member's item, and of a journal entry.
+/// The value of `by` in a member's item and in a journal entry.
 pub(super) fn of_member(cause: &Cause) -> String {
     let kind = letter(cause.kind);
     let credential = cause.credential.as_ref().map_or("", CredentialId::as_str);
@@ -74,7 +75,7 @@ pub(super) fn of_member(cause: &Cause) -> String {
     }
 }
 
-/// The letter of a kind, which is stored.
+/// The letter of a kind. It is part of the stored form.
 fn letter(kind: CauseKind) -> char {
     match kind {
         CauseKind::Scim2 => '2',
@@ -115,7 +116,8 @@ fn read_request(text: &str) -> Option<RequestId> {
     RequestId::parse(&Uuid::from_slice(&bytes).ok()?.to_string())
 }
 
-/// A UUID, if the text is what is made of it again: with hyphens and in small letters.
+/// Reads a UUID. `None` if the text is not its usual form, with hyphens and in lower case, because
+/// it could not be restored from the UUID.
 fn canonical_uuid(text: &str) -> Option<Uuid> {
     let uuid = Uuid::try_parse(text).ok()?;
     (uuid.to_string() == text).then_some(uuid)
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_written_in_few_characters() {
+    fn a_cause_is_written_in_its_short_form() {
         let uuid = "0199c3a7-15be-7aaa-8bbb-0123456789ab";
         let written = |cause: &Cause| of_resource("0123456789ab", cause);
         let user = cause(uuid, Some("5f0c9a1e7d3b2846"), CauseKind::Scim2);
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_write_left_behind_does_not_count() {
+    fn the_cause_of_an_earlier_write_is_not_read() {
         let by = of_resource("0123456789ab", &cause("r", None, CauseKind::Scim1));
         assert!(resource_cause("0123456789ab", &by).is_some());
         for rid in ["0123456789aB", "AaIZbPulclC8YHD85Hxz2g", "9ab", ""] {
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cause_is_none() {
+    fn other_texts_are_no_causes() {
         let long = format!("2{}!r", "a".repeat(33));
         let texts = [
             "", "2", "2a", "2!", "2~", "2~AZnD", "?!r", "é!r", "2A!r", "2!a b", "2é!r", &long,
@@ -202,7 +204,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_is_too_strange_to_be_read(rid in ".{0,12}", by in ".{0,60}") {
+        fn any_text_can_be_read(rid in ".{0,12}", by in ".{0,60}") {
             for cause in [resource_cause(&rid, &by), member_cause(&by)].into_iter().flatten() {
                 prop_assert_eq!(member_cause(&of_member(&cause)), Some(cause));
             }

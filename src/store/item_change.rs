@@ -1,4 +1,4 @@
-//! What a record of the table's stream says of an item: what the item was, and what it is.
+//! Reads records of the table's stream as changes of items: the item before and after.
 
 use aws_lambda_events::dynamodb::StreamRecord;
 use serde_dynamo::AttributeValue;
@@ -19,44 +19,44 @@ pub enum ItemChange {
     Member(MemberItemChange),
     /// Of a journal entry.
     Journal(JournalRecord),
-    /// Of something that the feed does not report, or of a kind that this version does not know.
+    /// Of an item that the feed does not report, or whose kind this version does not know.
     Other,
-    /// Of an item that this version should know and cannot read.
+    /// Of an item of a known kind that this version cannot read.
     Unreadable(UnreadableChange),
 }
 
 /// A change of a resource's item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResourceChange {
-    /// Whose resource it is.
+    /// The tenant whose resource it is.
     pub tenant: TenantId,
     /// The name of its type.
     pub type_name: String,
     /// Its `id`.
     pub id: String,
-    /// What it was; `None` if it is new.
+    /// The item before the change; `None` if it is new.
     pub before: Option<ResourceImage>,
-    /// What it is; `None` if its item was removed.
+    /// The item after the change; `None` if it was removed.
     pub after: Option<ResourceImage>,
 }
 
-/// A resource's item at one time.
+/// A resource's item before or after a change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResourceImage {
     /// The resource.
     pub stored: Stored,
-    /// Its body, read.
+    /// Its body, parsed.
     pub body: Resource,
     /// Whether it is a tombstone.
     pub is_deleted: bool,
-    /// Who wrote it and why, if the write that made this image said it.
+    /// The cause of the write that made this image, if that write stored one.
     pub cause: Option<Cause>,
 }
 
 /// A change of a member's item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberItemChange {
-    /// Whose group it is.
+    /// The tenant whose group it is.
     pub tenant: TenantId,
     /// The group's `id`.
     pub group: String,
@@ -66,18 +66,18 @@ pub struct MemberItemChange {
     pub member: String,
     /// The name of the member's type.
     pub member_type: String,
-    /// Whether the item was there before the change.
+    /// Whether the item existed before the change.
     pub was_there: bool,
-    /// Whether the item is there after the change.
+    /// Whether the item exists after the change.
     pub is_there: bool,
-    /// Who has added the member and why, if the item says it; `None` after a removal.
+    /// The cause of the member's addition, if the item has one; `None` after a removal.
     pub cause: Option<Cause>,
 }
 
-/// A change of which only the key can be read.
+/// A change of an item of which only the key can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableChange {
-    /// Whose item it is.
+    /// The tenant whose item it is.
     pub tenant: TenantId,
     /// The name of the resource's type; `None` for a group of which a member's item was changed.
     pub type_name: Option<String>,
@@ -126,7 +126,7 @@ fn image(image: &serde_dynamo::Item) -> Result<Option<ResourceImage>, ()> {
     let item: stored::Item = image.clone().into();
     let is_deleted = stored::is_deleted(&item);
     let cause = stored::cause(&item);
-    // What is wrong with the item is not repeated, because it may be a value.
+    // The error is dropped, because it may contain a value of the item.
     let stored = Stored::from_item(item).map_err(drop)?;
     Ok(Some(ResourceImage {
         cause,
@@ -161,7 +161,7 @@ fn member(
         member_type: member_type.clone(),
         was_there: !record.old_image.is_empty(),
         is_there: !record.new_image.is_empty(),
-        // What was removed says who had added the member, and not who has removed it.
+        // Only the new image is read: the old one has the cause of the addition, not of the removal.
         cause: by(&record.new_image).and_then(cause::member_cause),
     })
 }

@@ -1,9 +1,9 @@
-//! What the table holds for the stack and for no tenant: the list of tenants, the heartbeat that goes
-//! through the table's stream, and whether the reader of the stream has missed records.
+//! The items of the stack that belong to no tenant: the list of tenants, the heartbeat that goes
+//! through the table's stream, and the gaps of the stream's reader.
 //!
-//! The stream keeps a record for 24 hours. A reader that was away for longer cannot see that records are
-//! missing, so it is told by the time: each heartbeat that it handles is written down, and a silence of
-//! more than [`MAX_SILENCE_MILLIS`] counts as a gap.
+//! The stream keeps a record for 24 hours. A reader that has not run for longer cannot see that
+//! records are missing. So it stores the time of each heartbeat that it handles, and if the last one
+//! is older than [`MAX_SILENCE_MILLIS`], it assumes a gap.
 
 use super::error::StoreError;
 use super::items::{self, HeartbeatItem, StreamProgressItem, TenantItem};
@@ -16,28 +16,28 @@ use super::table::write::{Put, Update};
 use super::table::{Table, get};
 use crate::identity::TenantId;
 
-/// Records older than this may be gone from the stream before they are read, in milliseconds. DynamoDB
-/// keeps them for 24 hours, and the times of records are only approximate.
+/// The age at which a record may be removed from the stream before it is read, in milliseconds.
+/// DynamoDB keeps records for 24 hours, and the times of records are only approximate.
 pub const MAX_SILENCE_MILLIS: u64 = 23 * 60 * 60 * 1000;
 
 /// The sort key of the heartbeat.
 const HEARTBEAT: &str = "heartbeat";
-/// The sort key of how far the reader of the stream is.
+/// The sort key of the progress of the stream's reader.
 const STREAM: &str = "stream";
 
 /// The `kind` of the heartbeat. The filter of the stream's event source names it.
 const HEARTBEAT_KIND: &str = "H";
-/// The `kind` of how far the reader of the stream is.
+/// The `kind` of the progress of the stream's reader.
 const STREAM_KIND: &str = "HS";
 /// The `kind` of a tenant in the list.
 const TENANT_KIND: &str = "HT";
 
-/// That the reader of the stream has missed records, of whichever tenants.
+/// A gap: the reader of the stream may have missed records of any tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamGap {
-    /// Which gap of the stack it is, from 1.
+    /// The number of the gap in the stack, from 1.
     pub number: u64,
-    /// Records since then may be missing, in milliseconds since the Unix epoch.
+    /// The time since which records may be missing, in milliseconds since the Unix epoch.
     pub since: u64,
 }
 
@@ -50,7 +50,7 @@ pub struct TenantPage {
     pub next: Option<TenantId>,
 }
 
-/// What the table holds for the stack, for one piece of work.
+/// The items of the stack that belong to no tenant, for one piece of work with its own deadline.
 #[derive(Clone)]
 pub struct StackStore {
     table: Table<StackKeys>,
@@ -61,7 +61,7 @@ impl StackStore {
         Self { table }
     }
 
-    /// Puts a tenant on the list, on which it may be already. One call, one write unit.
+    /// Puts a tenant on the list. It may be there already. One call, one write unit.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -102,7 +102,7 @@ impl StackStore {
         })
     }
 
-    /// Writes the heartbeat, which the stream then brings to its reader. One call, one write unit.
+    /// Writes the heartbeat, so that the stream brings it to its reader. One call, one write unit.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -129,9 +129,9 @@ impl StackStore {
         }))
     }
 
-    /// Handles the heartbeat that was written at `at`, in milliseconds since the Unix epoch. If the last
-    /// one that was handled is over 23 hours old by now, there is a gap since then. True if this made a
-    /// gap. Two calls, one more for a gap.
+    /// Handles the heartbeat that was written at `at`, in milliseconds since the Unix epoch. If the
+    /// heartbeat that was handled last is more than 23 hours old by now, a gap since that time is
+    /// stored. Returns whether that happened. Two calls, and one more for a gap.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`; then the heartbeat has to be handled again.
@@ -142,7 +142,8 @@ impl StackStore {
             return Ok(false);
         }
         if let Some(heard) = heard.filter(|heard| self.is_too_old(*heard)) {
-            // Before the heartbeat is written down: a reader that dies in between comes here again.
+            // The gap is stored before the heartbeat. If this process dies in between, the next one
+            // finds the gap again.
             is_gap = self.miss_records(heard).await?;
         }
         let mut update = self.update_progress();
@@ -150,22 +151,22 @@ impl StackStore {
             .require("attribute_not_exists(heard) OR heard < :at")
             .set("heard = :at")
             .value(":at", n(at));
-        // A refusal means that a later heartbeat was handled meanwhile.
+        // If the condition does not hold, another process has handled a later heartbeat.
         update.send_if(&self.table).await?;
         Ok(is_gap)
     }
 
-    /// Whether what was written at `at`, in milliseconds since the Unix epoch, is so old by now that the
-    /// stream may lose it before it is read.
+    /// Whether a record of this time, in milliseconds since the Unix epoch, is so old by now that
+    /// the stream may lose it before it is read.
     #[must_use]
     pub fn is_too_old(&self, at: u64) -> bool {
         at.saturating_add(MAX_SILENCE_MILLIS) < self.table.now_millis()
     }
 
-    /// Writes down that records since `since`, in milliseconds since the Unix epoch, may be missing. False
-    /// if a gap was written down in the last 23 hours: what the stream loses within 23 hours after a gap was
-    /// changed before it, so a reader of the feed that lists the directory at that gap misses nothing.
-    /// One call.
+    /// Stores a gap: records since `since`, in milliseconds since the Unix epoch, may be missing.
+    /// False if a gap was stored in the last 23 hours already. Then no further gap is needed: all
+    /// that the stream loses in that time was changed before the stored gap, and a reader of the
+    /// feed reads the whole directory at that gap. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.

@@ -1,24 +1,26 @@
-//! Epochs: one line of positions of a feed.
+//! Epochs. A feed has one epoch after another, and within an epoch its positions are in one order.
 
 use crate::store::key_range::KeyRange;
 use crate::store::keys::SEPARATOR;
 
-/// The time in milliseconds in hexadecimal digits: enough for some thousand years.
+/// The number of hexadecimal digits of the time in milliseconds. They are enough for several
+/// thousand years.
 const TIME_DIGITS: usize = 12;
-/// Random hexadecimal digits, so that two feeds that begin in one millisecond have different epochs.
+/// The number of random hexadecimal digits, by which two feeds that begin in the same millisecond
+/// have different epochs.
 const RANDOM_DIGITS: usize = 8;
 
-/// The name of an epoch: 20 hexadecimal digits, of which the first 12 are when it began. Names are in
-/// order of time, and a feed's next epoch has a greater name than the last one.
+/// The name of an epoch: 20 hexadecimal digits, of which the first 12 are the time when it began.
+/// Names are in the order of time, and the name of a feed's next epoch is always greater.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(String);
 
 impl Epoch {
-    /// A new epoch that begins now, in milliseconds since the Unix epoch, after another one.
+    /// A new epoch that begins now, in milliseconds since the Unix epoch, after the feed's last one.
     #[must_use]
     pub fn after(last: Option<&Self>, now: u64) -> Self {
-        // A clock that goes back must not make an epoch that sorts before the last one: its pages would
-        // be hidden behind those of the last one.
+        // If the clock has gone back, the new epoch must still sort after the last one. Otherwise
+        // readers would take the pages of the last one for newer ones.
         let began = last.map_or(now, |last| now.max(last.began() + 1));
         let random = fastrand::u32(..);
         Self(format!(
@@ -28,7 +30,7 @@ impl Epoch {
         ))
     }
 
-    /// Reads a name; nothing if it is none.
+    /// Reads the name of an epoch; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -46,7 +48,7 @@ impl Epoch {
         u64::from_str_radix(&self.0[..TIME_DIGITS], 16).unwrap_or(0)
     }
 
-    /// The keys of all its pages.
+    /// The range of the keys of its pages.
     pub(super) fn range(&self) -> KeyRange {
         KeyRange::prefix(&format!("{}{SEPARATOR}", self.0))
     }

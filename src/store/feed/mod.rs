@@ -1,9 +1,9 @@
-//! The feed of one tenant: a log of pages, each one item, and the head that says what the feed is.
+//! The feed of one tenant: a log of pages, each of which is one item, and the feed's head.
 //!
-//! - A page is put on the condition that no page has its key, and the key has the number of the page's
-//!   first event. So of two processes that append behind the same page, one is refused.
-//! - The head comes after every page in the order of the keys. So one Query gives the head and the
-//!   newest pages.
+//! - A page is put on the condition that no page has its key, and the key contains the number of the
+//!   page's first event. So if two processes append after the same page, one of them is refused.
+//! - The key of the head sorts after those of all pages. So one Query reads the head and the newest
+//!   pages.
 //!
 //! It must not know what an event is.
 
@@ -30,28 +30,28 @@ const HEAD_KIND: &str = "EH";
 /// Whether a tenant's changes go into its feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeedState {
-    /// They do.
+    /// The tenant's changes go into the feed.
     Live,
-    /// The tenant is deleted. Records of the stream that are still on their way give no events.
+    /// The tenant is deleted. Records of its items that the stream still brings make no events.
     Deleted,
 }
 
-/// What a feed is. There is one for each tenant that has ever had a feed, and it is never removed.
+/// The head of a feed. Each tenant that has ever had a feed has one, and it is never removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedHead {
     /// Whether the tenant's changes go into the feed.
     pub state: FeedState,
-    /// How often a tenant of this name was created, from 1.
+    /// The number of times that a tenant of this name was created, from 1.
     pub generation: u64,
     /// When this generation began, in milliseconds since the Unix epoch; 0 if that is not known.
     pub since: u64,
-    /// The current epoch. Positions of other epochs lead nowhere.
+    /// The current epoch. Positions of other epochs are refused.
     pub epoch: Epoch,
     /// Whether the epoch has every change since the tenant was created.
     pub is_complete: bool,
-    /// The label of the table's stream whose records the epoch began with, if one is known.
+    /// The label of the table's stream with whose records the epoch began, if it is known.
     pub stream: Option<String>,
-    /// The time of the newest page, in milliseconds since the Unix epoch, whose hold is released.
+    /// The time of the newest page whose hold was released, in milliseconds since the Unix epoch.
     pub released: Option<u64>,
 }
 
@@ -83,8 +83,8 @@ impl<'t> Feed<'t> {
         Ok((head, pages))
     }
 
-    /// The pages before this one, of its epoch and earlier ones: at most `limit` and the newest first.
-    /// One call.
+    /// The pages before this key, of its epoch and of earlier ones: at most `limit`, the newest
+    /// first. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -93,7 +93,7 @@ impl<'t> Feed<'t> {
         pages(self.items(&range, limit, Order::Descending).await?)
     }
 
-    /// The pages of one epoch from this key on: at most `limit` and the oldest first. One call.
+    /// The pages of one epoch from this key on: at most `limit`, the oldest first. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -102,11 +102,11 @@ impl<'t> Feed<'t> {
         pages(self.items(&range, limit, Order::Ascending).await?)
     }
 
-    /// Appends a page. False if there is a page with its key, which may be this one: an attempt whose
-    /// answer was lost meets its own page. One call, one write unit for each KB of the page.
+    /// Appends a page. False if a page with its key exists. That may be this page itself, if the
+    /// answer of an earlier attempt was lost. One call, one write unit for each KB of the page.
     ///
     /// # Errors
-    /// `Unavailable`, after which the page may be there or not; `Backend`.
+    /// `Unavailable`, after which it is not known whether the page was appended; `Backend`.
     pub async fn append(self, page: &FeedPage) -> Result<bool, StoreError> {
         let partition = self.table.keys().feed();
         let put = Put::new(items::to_item(partition.as_str(), page.to_item()));
@@ -114,11 +114,11 @@ impl<'t> Feed<'t> {
         put.when(is_new).send(self.table).await
     }
 
-    /// Writes other events into a page, which keeps its numbers and ids. False if the page is gone, or
-    /// was rewritten since it was read. One call.
+    /// Replaces the events of a page, which keeps its numbers and ids. False if the page was
+    /// removed, or was rewritten since it was read. One call.
     ///
     /// # Errors
-    /// `Unavailable`, after which the page may be rewritten or not; `Backend`.
+    /// `Unavailable`, after which it is not known whether the page was rewritten; `Backend`.
     pub async fn rewrite(self, page: &FeedPage, events: Vec<u8>) -> Result<bool, StoreError> {
         let key = self.table.keys().feed().key(page.key.sort_key());
         let mut update = Update::unnamed(key);
@@ -134,11 +134,11 @@ impl<'t> Feed<'t> {
         update.send_if(self.table).await
     }
 
-    /// Writes the head in place of the one that was read; `None` if there was none. False if another
-    /// process has written it since. One call, one write unit.
+    /// Writes the head, on the condition that it is still as it was read; `seen` is `None` if the
+    /// feed had no head. False if another process has written it since. One call, one write unit.
     ///
     /// # Errors
-    /// `Unavailable`, after which the head may be written or not; `Backend`.
+    /// `Unavailable`, after which it is not known whether the head was written; `Backend`.
     pub async fn put_head(
         self,
         seen: Option<&FeedHead>,
@@ -174,11 +174,11 @@ impl<'t> Feed<'t> {
         update.send_if(self.table).await
     }
 
-    /// Writes down that what was held at this time, in milliseconds since the Unix epoch, is released. False
+    /// Stores that the hold of this time, in milliseconds since the Unix epoch, is released. False
     /// if there is no feed. One call, one write unit.
     ///
     /// # Errors
-    /// `Unavailable`, after which it may be released or not; `Backend`.
+    /// `Unavailable`, after which it is not known whether it was stored; `Backend`.
     pub async fn release(self, held: u64) -> Result<bool, StoreError> {
         let mut update = Update::unnamed(self.table.keys().feed().key(HEAD));
         update

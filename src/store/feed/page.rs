@@ -11,7 +11,7 @@ use crate::store::stored::{self, Item};
 /// The `kind` of a page.
 const PAGE_KIND: &str = "E";
 
-/// Which page of a feed.
+/// The key of a page of a feed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PageKey {
     /// The epoch.
@@ -23,28 +23,30 @@ pub struct PageKey {
 /// A page of a feed: the events of one append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedPage {
-    /// Which one it is.
+    /// The key of the page.
     pub key: PageKey,
     /// The number of its last event.
     pub last: u64,
-    /// When it was made, in milliseconds since the Unix epoch; never before the page before it.
+    /// When it was made, in milliseconds since the Unix epoch; never earlier than the time of the
+    /// page before it.
     pub time: u64,
     /// The ids of its events, in order.
     pub ids: Vec<String>,
-    /// Its events, as the feed packs them.
+    /// Its events, packed by the feed.
     pub events: Vec<u8>,
-    /// The number of the stack's last gap that the feed has reported, up to and with this page.
+    /// The number of the last gap of the stack that the feed has reported in this page or earlier
+    /// ones.
     pub gap: u64,
-    /// What the feed has counted up to and with this page, as the feed writes it.
+    /// The counts of the feed up to and including this page, as a text that only the feed reads.
     pub tally: String,
-    /// When it stops counting, in seconds since the Unix epoch. The table removes it some time later.
+    /// When it expires, in seconds since the Unix epoch. DynamoDB removes it some time later.
     pub expires: u64,
-    /// How often its events were rewritten.
+    /// The number of times that its events were rewritten.
     pub rewritten: u64,
 }
 
 impl PageKey {
-    /// The sort key: of fixed width, so that keys are in the order of the numbers.
+    /// The sort key. The number has a fixed width, so that keys are in the order of the numbers.
     pub(super) fn sort_key(&self) -> String {
         format!("{}{SEPARATOR}{:020}", self.epoch.as_str(), self.first)
     }
@@ -65,7 +67,7 @@ impl FeedPage {
         (self.last + 1).saturating_sub(self.key.first)
     }
 
-    /// Whether it does not count any more, at this time in milliseconds since the Unix epoch.
+    /// Whether it has expired at this time, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn is_expired(&self, now: u64) -> bool {
         self.expires * 1000 <= now

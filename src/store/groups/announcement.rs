@@ -1,9 +1,10 @@
-//! What is left to say of a set that was filled before it became the current one.
+//! Announcements: the work of reporting the members of a set that was filled before it became the
+//! current one.
 //!
-//! The records of the set's items in the table's stream may have been read while the set was not
-//! current, and then they said nothing. So its members are gone through once it is. An entry of the
-//! journal holds how far that is. The feed does the work, because only it knows what to say; this file
-//! gives it the members part by part.
+//! The stream may have brought the set's items while the set was not current, and then the feed
+//! reported nothing. So once the set is current, all of its members are gone through. A journal
+//! entry holds the progress. The feed does the work, because only the feed knows events. This file
+//! gives it the members, part by part.
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -21,57 +22,57 @@ use crate::store::stored::{self, GroupState, Stored};
 use crate::store::table::Table;
 use crate::store::table::query::{Query, Window};
 
-/// The name of the work in the journal.
+/// The name of the job in the journal.
 const NAME: &str = "Announce";
 
-/// A larger set that was replaced is not compared with the new one. Those of its members who are not in
-/// the new set become known when the finisher removes their items.
+/// The largest replaced set that is compared with the new one, in members. For a larger one, the
+/// feed learns which members are not in the new set when the finisher removes their items.
 const MAX_COMPARED: i64 = 10_000;
 
-/// The members of a set that has become the current one, and before them those of the set that it has
-/// replaced; or what is left of both.
+/// The members that are still to be reported: first those of the replaced set, then those of the set
+/// that has become the current one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
     /// The group's `id`.
     pub group: String,
     /// The set that has become the current one.
     set: GroupState,
-    /// The set that it has replaced, until all its members are compared.
+    /// The set that it has replaced. `None` once all of its members are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaced: Option<GroupState>,
-    /// The partition of the set that is gone through.
+    /// The number of the partition that is read next.
     #[serde(default)]
     shard: usize,
-    /// The member in that partition after which to go on.
+    /// The member in that partition after which reading goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<String>,
-    /// Who made the set the current one and why, if that is known.
+    /// The cause of the write that made the set the current one, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// How many processes have begun this part.
+    /// The number of processes that have begun this part.
     #[serde(default)]
     pub attempts: u32,
 }
 
-/// The text of an entry of the journal with an announcement.
+/// The text of a journal entry with an announcement.
 #[derive(Deserialize)]
 struct Entry {
     #[serde(rename = "Announce")]
     announcement: Announcement,
 }
 
-/// Some members of a set, and what is left to announce after them.
+/// Some members of a set, and what is still to be announced after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// The members, each with the group.
     pub pairs: Vec<Pair>,
-    /// What is left after them; `None` if nothing is.
+    /// What is still to be announced after them; `None` if they are the last ones.
     pub rest: Option<Announcement>,
 }
 
 impl Announcement {
-    /// What there is to announce when a group has changed in this way; `None` if its current set is the
-    /// same as before, or is known to have been written in one transaction with the group.
+    /// The announcement of a change of a group. `None` if the current set is the same as before, or
+    /// was written in one transaction with the group.
     #[must_use]
     pub fn of_change(before: Option<&Stored>, after: &Stored) -> Option<Self> {
         let set = after.group.as_ref()?;
@@ -102,7 +103,7 @@ impl Announcement {
         self.replaced.is_some()
     }
 
-    /// Up to `limit` members, who come next. Strongly consistent; one call.
+    /// The next members, at most `limit`. Strongly consistent; one call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -141,7 +142,7 @@ impl Announcement {
         }
     }
 
-    /// What is left from there on.
+    /// What is left from this partition and member on.
     fn from(&self, shard: usize, after: Option<String>) -> Self {
         Self {
             shard,
@@ -151,7 +152,7 @@ impl Announcement {
         }
     }
 
-    /// What is left after all members of the set that is gone through.
+    /// What is left after all members of the current one of the two sets.
     fn next_set(&self) -> Option<Self> {
         self.replaced.as_ref()?;
         Some(Self {
@@ -161,7 +162,7 @@ impl Announcement {
     }
 }
 
-/// The announcements of one tenant that are not finished.
+/// The unfinished announcements of one tenant.
 #[derive(Clone, Copy)]
 pub struct Announcements<'t> {
     table: &'t Table,
@@ -170,14 +171,15 @@ pub struct Announcements<'t> {
 
 /// An announcement that this process holds for the time of a lease.
 pub struct HeldAnnouncement {
-    /// What is left of it.
+    /// What is left of the announcement.
     pub announcement: Announcement,
     table: Table,
     lease: Lease,
     lease_until: u64,
 }
 
-/// An announcement that no process holds, or whose holder takes it over from itself.
+/// An announcement that can be taken over: no process holds it, or this process takes it over from
+/// itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingAnnouncement {
     entry: String,
@@ -189,9 +191,9 @@ impl<'t> Announcements<'t> {
         Self { table, journal }
     }
 
-    /// Writes an announcement into the journal, held by no process, unless the same record has led to it
-    /// before. `record` names the record of the stream, and `time` is when that was written, in
-    /// milliseconds since the Unix epoch. One call.
+    /// Writes an announcement into the journal, without a lease, unless the same record of the
+    /// stream has led to it before. `record` is the name of the record, and `time` is when it was
+    /// written, in milliseconds since the Unix epoch. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -205,7 +207,7 @@ impl<'t> Announcements<'t> {
         entry.begin_once(self.table).await
     }
 
-    /// Those that no process holds, the oldest first.
+    /// The announcements that no process holds, the oldest first.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -216,7 +218,8 @@ impl<'t> Announcements<'t> {
         Ok(waiting.collect())
     }
 
-    /// Takes one over, and counts the attempt; `None` if another process has it, or has finished it.
+    /// Takes over an announcement, and counts the attempt. `None` if another process has it or has
+    /// finished it.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -229,7 +232,7 @@ impl<'t> Announcements<'t> {
             return Ok(None);
         };
         let entry = serde_json::from_str(&taken.text);
-        // What serde says may quote the text, and the text names members.
+        // The error of serde is dropped, because it may quote the text, which has names of members.
         let Entry { announcement } = entry.map_err(|_| stored::malformed("work"))?;
         let mut held = HeldAnnouncement {
             table: taken.leased(self.table),
@@ -248,19 +251,19 @@ impl<'t> Announcements<'t> {
 }
 
 impl HeldAnnouncement {
-    /// The table to go on with under the lease: past it, every call is refused.
+    /// The store for calls under the lease. After the end of the lease every call is refused.
     #[must_use]
     pub fn store(&self) -> TenantStore {
         TenantStore::new(self.table.clone())
     }
 
-    /// Whether the lease, or the time of this process, is too short for another call.
+    /// Whether the lease or the deadline of this process is over.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.table.deadline() <= Instant::now()
     }
 
-    /// The same announcement, to be taken over with a new lease.
+    /// The same announcement, for this process to take over from itself with a new lease.
     #[must_use]
     pub fn waiting(self) -> WaitingAnnouncement {
         WaitingAnnouncement {
@@ -269,7 +272,7 @@ impl HeldAnnouncement {
         }
     }
 
-    /// Writes down what is left.
+    /// Stores what is left.
     ///
     /// # Errors
     /// `Unavailable`, also when another process has taken the announcement over.
@@ -279,7 +282,7 @@ impl HeldAnnouncement {
         Ok(())
     }
 
-    /// Removes the announcement, of which nothing is left.
+    /// Removes the announcement after its last part.
     ///
     /// # Errors
     /// `Unavailable`.

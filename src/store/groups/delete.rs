@@ -77,7 +77,7 @@ pub(super) async fn delete(
     finish(&entry.leased(table), &entry.lease, &job, types).await
 }
 
-/// Finishes the deletion of a resource that is a tombstone; `false` when it is none.
+/// Finishes the deletion of a resource that is a tombstone. False if there is no such tombstone.
 ///
 /// # Errors
 /// As for [`super::Groups::delete`].

@@ -1,7 +1,7 @@
-//! Whether resources are members of groups now, for many pairs at once.
+//! Looks up whether resources are members of groups now, for many pairs at once.
 //!
-//! The items of one membership move between sets and partitions, so what a single write did to one of
-//! them does not say who is a member. What the table says now does.
+//! The items of one membership move between sets and partitions. So a record of a single item does
+//! not say whether a resource is a member, and the present items have to be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,12 +24,12 @@ pub struct Pair {
     pub member_type: String,
 }
 
-/// What the table says of a pair.
+/// What the table has on a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
-    /// There is no such group, or it is being deleted.
+    /// The group does not exist or is being deleted.
     NoGroup,
-    /// There is the group.
+    /// The group exists.
     Group {
         /// The name of its current set.
         set: String,
@@ -38,9 +38,9 @@ pub enum Look {
     },
 }
 
-/// Looks at each of these pairs: one BatchGetItem for every hundred groups, then one for every hundred
-/// items of the members. Strongly consistent, but no snapshot: another request may change a group
-/// between the two.
+/// Looks up each of these pairs: with one BatchGetItem for every hundred groups, then one for every
+/// hundred items of the members. Strongly consistent, but not a snapshot: another request may change
+/// a group between the two reads.
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.
@@ -81,8 +81,8 @@ pub(super) async fn look(
     Ok(looks.collect())
 }
 
-/// What the groups of the pairs say of their sets, by the groups' ids; without those that are gone or
-/// being deleted.
+/// The current sets of the groups of these pairs, by the groups' ids, without groups that are gone
+/// or being deleted.
 async fn groups(
     table: &Table,
     pairs: &BTreeSet<Pair>,
@@ -102,7 +102,7 @@ async fn groups(
     states.collect()
 }
 
-/// The key of the resource that may be a member; `None` if the tenant has no such type.
+/// The key of the resource that may be a member. `None` if the tenant does not have its type.
 fn resource_key(table: &Table, pair: &Pair, types: &Registry) -> Option<ItemKey> {
     let resource_type = types.resource_type(&pair.member_type)?;
     Some(table.keys().resources(resource_type).key(&pair.member))

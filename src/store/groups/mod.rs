@@ -137,7 +137,7 @@ impl<'t> Groups<'t> {
         delete::delete(self.table, resource_type, before, entries, guard, types).await
     }
 
-    /// Finishes the deletion of a resource that is a tombstone; `false` when it is none.
+    /// Finishes the deletion of a resource that is a tombstone. False if there is no such tombstone.
     ///
     /// # Errors
     /// As for [`delete`](Groups::delete).
