@@ -1,16 +1,16 @@
 //! The attribute `by` of an item, which holds the cause of a write.
 //!
 //! ```text
-//! by      = [ mark ] kind [ credential ] request
-//! mark    = 4 characters       ; the last of the `rid` that the same write gave the item
+//! by      = [ rid-end ] kind [ credential ] request
+//! rid-end = 4 characters       ; the last of the `rid` that the same write gave the item
 //! kind    = 1 letter or digit
 //! request = "~" 22 characters  ; a UUID in base64url
 //!         / "!" 1*36 characters
 //! ```
 //!
-//! In a resource `by` begins with the mark. A process of an earlier version gives the item another
-//! `rid` and leaves `by` as it was. The mark then does not fit the `rid`, so `by` is not taken for
-//! the cause of that write. In members and journal entries `by` has no mark. It holds the cause of
+//! In a resource `by` begins with the end of a `rid`. A process of an earlier version gives the item another
+//! `rid` and leaves `by` as it was. The end then does not fit the `rid`, so `by` is not taken for
+//! the cause of that write. In members and journal entries `by` has no such end. It holds the cause of
 //! the addition or of the beginning of the change, and later writes do not change it.
 //!
 //! A UUID is written in 22 characters and not in 36, because every read and write of a resource
@@ -22,10 +22,10 @@ use uuid::Uuid;
 
 use crate::identity::{Cause, CauseKind, CredentialId, RequestId};
 
-/// The number of characters of the mark. The last characters of a `rid` are random. The `rid` of
+/// The number of characters of the end of a `rid`. The last characters of a `rid` are random. The `rid` of
 /// another write ends with the same ones in one of 2^24 cases, or in one of 2^20 if an earlier
 /// version has made it.
-const MARK: usize = 4;
+const RID_END: usize = 4;
 
 /// Comes before the id of a request that is a UUID in base64url.
 const UUID: char = '~';
@@ -36,8 +36,8 @@ const TEXT: char = '!';
 /// the process that wrote it did not store one.
 #[must_use]
 pub fn resource_cause(rid: &str, by: &str) -> Option<Cause> {
-    let (mark, cause) = by.split_at_checked(MARK)?;
-    (mark == mark_of(rid)).then(|| member_cause(cause))?
+    let (end, cause) = by.split_at_checked(RID_END)?;
+    (end == end_of(rid)).then(|| member_cause(cause))?
 }
 
 /// The cause of the addition of a member, from the attribute `by` of its item. `None` if the text is
@@ -61,7 +61,7 @@ pub fn member_cause(by: &str) -> Option<Cause> {
 
 /// The value of `by` in a resource's item that is written with this `rid`.
 pub(super) fn of_resource(rid: &str, cause: &Cause) -> String {
-    format!("{}{}", mark_of(rid), of_member(cause))
+    format!("{}{}", end_of(rid), of_member(cause))
 }
 
 /// The value of `by` in a member's item and in a journal entry.
@@ -103,8 +103,8 @@ fn kind_of(letter: char) -> Option<CauseKind> {
     })
 }
 
-fn mark_of(rid: &str) -> &str {
-    let rest = rid.len().checked_sub(MARK);
+fn end_of(rid: &str) -> &str {
+    let rest = rid.len().checked_sub(RID_END);
     rest.and_then(|at| rid.get(at..)).unwrap_or_default()
 }
 

@@ -12,7 +12,7 @@ pub(super) use crate::protocol::key::SEPARATOR;
 
 /// The number of items over which the counter of one type is spread, so that creations of one type
 /// do not conflict in one item.
-pub(super) const COUNTER_SHARDS: u64 = 64;
+pub(super) const COUNTERS: u64 = 64;
 
 /// The number of partitions over which a tenant's memberships are spread, by their member.
 const MEMBERSHIP_PARTITIONS: u64 = 4;
@@ -90,8 +90,8 @@ impl Keys {
     }
 
     /// One of the partitions of the members of one set of a group.
-    pub(super) fn members(&self, group: &str, set: &str, shard: u64) -> Partition {
-        Partition(format!("{}#M#{group}#{set}#{shard}", self.prefix))
+    pub(super) fn members(&self, group: &str, set: &str, number: u64) -> Partition {
+        Partition(format!("{}#M#{group}#{set}#{number}", self.prefix))
     }
 
     /// The partition of a resource's memberships, which also has those of other resources.
@@ -181,11 +181,11 @@ pub(super) fn stream_key(partition: &str) -> StreamKey<'_> {
         let (tenant, (kind, rest)) = (TenantId::parse(tenant).ok()?, rest.split_once('#')?);
         match kind {
             "R" => {
-                let (type_name, _shard) = rest.rsplit_once('#')?;
+                let (type_name, _number) = rest.rsplit_once('#')?;
                 Some(StreamKey::Resource { tenant, type_name })
             }
             "M" => {
-                let (rest, _shard) = rest.rsplit_once('#')?;
+                let (rest, _number) = rest.rsplit_once('#')?;
                 let (group, set) = rest.rsplit_once('#')?;
                 Some(StreamKey::Member { tenant, group, set })
             }
@@ -196,8 +196,8 @@ pub(super) fn stream_key(partition: &str) -> StreamKey<'_> {
 }
 
 /// The sort key of the counter item in which this resource is counted.
-pub(super) fn counter_shard(id: &str) -> String {
-    format!("{:02}", stable_hash(id) % COUNTER_SHARDS)
+pub(super) fn counter(id: &str) -> String {
+    format!("{:02}", stable_hash(id) % COUNTERS)
 }
 
 /// The sort key of the flag that there are groups inside groups.

@@ -79,7 +79,7 @@ impl Loading {
             let item = entry_item(keys, resource_type, new.id, entry, &self.rid);
             self.items.push(to_json(item));
         }
-        let counter = (keys.counters(resource_type), keys::counter_shard(new.id));
+        let counter = (keys.counters(resource_type), keys::counter(new.id));
         *self.totals.entry(counter).or_default() += 1;
     }
 

@@ -64,7 +64,8 @@ pub(super) struct GroupState {
     /// The name of the current member set.
     pub(super) set: String,
     /// The number of partitions the current set is spread over.
-    pub(super) shards: u32,
+    #[serde(rename = "shards")]
+    pub(super) partitions: u32,
     /// Roughly the number of members.
     #[serde(default)]
     pub(super) about: i64,
@@ -163,7 +164,7 @@ impl Stored {
             mv: group.map(|group| group.member_revision),
             ms: group.map(|group| group.members_modified),
             set: group.map(|group| group.set.clone()),
-            n: group.map(|group| group.shards),
+            n: group.map(|group| group.partitions),
             about: group.map(|group| group.about),
             // A new group has never been in another group, and no large change of it has begun.
             inner: None,
@@ -203,7 +204,7 @@ impl GroupState {
     pub(super) fn take_set(item: &mut Item) -> Result<Self, StoreError> {
         Ok(Self {
             set: take_text(item, "set")?,
-            shards: u32::try_from(number(item, "n")?)
+            partitions: u32::try_from(number(item, "n")?)
                 .map_err(|error| StoreError::Backend(error.into()))?,
             ..Self::default()
         })

@@ -42,7 +42,7 @@ pub struct Announcement {
     replaced: Option<GroupState>,
     /// The number of the partition that is read next.
     #[serde(default)]
-    shard: usize,
+    partition: usize,
     /// The member in that partition after which reading goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<String>,
@@ -84,7 +84,7 @@ impl Announcement {
             group: after.id.clone(),
             set: set.clone(),
             replaced: replaced.filter(|old| old.about <= MAX_COMPARED).cloned(),
-            shard: 0,
+            partition: 0,
             after: None,
             cause: None,
             attempts: 0,
@@ -111,7 +111,7 @@ impl Announcement {
         let table = &store.table;
         let state = self.replaced.as_ref().unwrap_or(&self.set);
         let partitions = MemberSet::new(table, &self.group, state).partitions();
-        let Some(partition) = partitions.get(self.shard) else {
+        let Some(partition) = partitions.get(self.partition) else {
             return Ok(self.part(Vec::new(), self.next_set()));
         };
         let window = Window {
@@ -122,8 +122,10 @@ impl Announcement {
         let query = Query::new(partition, &EVERY_KEY, ProjectedAttributes::All).within(window);
         let page = query.page(table).await?;
         let rest = match page.next {
-            Some(after) => Some(self.from(self.shard, Some(after))),
-            None if self.shard + 1 < partitions.len() => Some(self.from(self.shard + 1, None)),
+            Some(after) => Some(self.from(self.partition, Some(after))),
+            None if self.partition + 1 < partitions.len() => {
+                Some(self.from(self.partition + 1, None))
+            }
             None => self.next_set(),
         };
         let members = page.items.into_iter().map(items::from_item::<MemberItem>);
@@ -143,9 +145,9 @@ impl Announcement {
     }
 
     /// What is left from this partition and member on.
-    fn from(&self, shard: usize, after: Option<String>) -> Self {
+    fn from(&self, partition: usize, after: Option<String>) -> Self {
         Self {
-            shard,
+            partition,
             after,
             attempts: 0,
             ..self.clone()

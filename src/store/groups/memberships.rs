@@ -40,7 +40,7 @@ pub struct Membership {
     /// group's current set.
     pub(super) set: String,
     /// The number of the partition that has the member item.
-    shard: u64,
+    partition: u64,
 }
 
 impl Membership {
@@ -53,7 +53,7 @@ impl Membership {
 
     /// The key of the item on the group's side.
     pub(super) fn member_key(&self, table: &Table) -> ItemKey {
-        let partition = table.keys().members(&self.group, &self.set, self.shard);
+        let partition = table.keys().members(&self.group, &self.set, self.partition);
         partition.key(&self.member)
     }
 
@@ -224,7 +224,7 @@ fn read(item: Item) -> Result<Membership, StoreError> {
             member,
             group,
             set,
-            shard,
+            partition: shard,
         }),
         _ => Err(stored::malformed("sk")),
     }

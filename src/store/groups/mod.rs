@@ -88,7 +88,7 @@ impl<'t> Groups<'t> {
         members: BTreeMap<String, Member>,
         types: &Registry,
     ) -> Result<Stored, StoreError> {
-        nesting::mark(self.table, types, new.id, members.values()).await?;
+        nesting::note_inner_groups(self.table, types, new.id, members.values()).await?;
         replace::create(self.table, resource_type, new, members, types).await
     }
 
@@ -110,7 +110,7 @@ impl<'t> Groups<'t> {
             MemberPlan::Keep => update::keep_members(table, attempt).await,
             MemberPlan::Edit(change) => {
                 let added = change.add.values();
-                nesting::mark(table, types, &attempt.before.id, added).await?;
+                nesting::note_inner_groups(table, types, &attempt.before.id, added).await?;
                 edit::edit(table, attempt, change, types).await
             }
             MemberPlan::Replace(members) => {

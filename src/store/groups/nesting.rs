@@ -48,9 +48,9 @@ impl<'t> Nesting<'t> {
             Ok(edge.sk.split_once(SEPARATOR).map(|(_, id)| id.to_owned()))
         };
         let inner = edges.into_iter().filter_map(|item| inner(item).transpose());
-        let marked = inner.collect::<Result<Vec<_>, StoreError>>()?;
+        let noted = inner.collect::<Result<Vec<_>, StoreError>>()?;
         let group = std::slice::from_ref(group);
-        Members::new(self.table).among(group, &marked).await
+        Members::new(self.table).among(group, &noted).await
     }
 
     /// The group with this id, if it exists, and whether the tenant has ever had groups inside
@@ -66,16 +66,16 @@ impl<'t> Nesting<'t> {
         let keys = self.table.keys();
         let group = keys.resources(resource_type).key(id);
         let wanted = BTreeSet::from([group, keys.nesting().key(NESTED)]);
-        let is_mark = |item: &Item| {
+        let is_flag = |item: &Item| {
             item.get("kind")
                 .and_then(|kind| kind.as_s().ok())
                 .is_some_and(|kind| kind == "N")
         };
         let items = get::many(self.table, wanted, ProjectedAttributes::All).await?;
-        let has_nested = items.iter().any(is_mark);
+        let has_nested = items.iter().any(is_flag);
         let group = items
             .into_iter()
-            .find(|item| !is_mark(item) && !stored::is_deleted(item));
+            .find(|item| !is_flag(item) && !stored::is_deleted(item));
         Ok((group.map(Stored::from_item).transpose()?, has_nested))
     }
 }
@@ -86,7 +86,7 @@ impl<'t> Nesting<'t> {
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.
-pub(super) async fn mark(
+pub(super) async fn note_inner_groups(
     table: &Table,
     types: &Registry,
     group: &str,
@@ -102,7 +102,7 @@ pub(super) async fn mark(
     if inner.is_empty() {
         return Ok(());
     }
-    try_join_all(inner.iter().map(|id| mark_inner(table, group_type, id))).await?;
+    try_join_all(inner.iter().map(|id| flag_inner(table, group_type, id))).await?;
     let nesting = table.keys().nesting();
     let edges = inner.iter().map(|inner| keys::entry(group, inner));
     let item = |sort: String| {
@@ -118,14 +118,14 @@ pub(super) async fn mark(
 
 /// Marks in a group's own item that the group has been a member of a group. The transaction that
 /// adds the member checks that the group exists.
-async fn mark_inner(table: &Table, group_type: &ResourceType, id: &str) -> Result<(), StoreError> {
+async fn flag_inner(table: &Table, group_type: &ResourceType, id: &str) -> Result<(), StoreError> {
     let mut update = Update::unnamed(table.keys().resources(group_type).key(id));
     update
         .require("attribute_exists(pk)")
         .set("#inner = :inner")
         .name("#inner", "inner")
         .value(":inner", yes());
-    // If the group is gone it needs no mark: the transaction that adds the member is refused for it.
+    // If the group is gone it needs no flag: the transaction that adds the member is refused for it.
     update.send_if(table).await?;
     Ok(())
 }

@@ -58,7 +58,7 @@ pub(super) async fn compare_and_replace(
         }
         _ => return replace(table, attempt, wanted, types).await,
     }
-    nesting::mark(table, types, &group.id, change.add.values()).await?;
+    nesting::note_inner_groups(table, types, &group.id, change.add.values()).await?;
     edit_one(table, attempt, change, types).await
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn replace(
     members: BTreeMap<String, Member>,
     types: &Registry,
 ) -> Result<Stored, StoreError> {
-    nesting::mark(table, types, &attempt.before.id, members.values()).await?;
+    nesting::note_inner_groups(table, types, &attempt.before.id, members.values()).await?;
     let current = attempt.state();
     let filling = filling(members.len(), attempt.entry_steps());
     let fresh = GroupState {

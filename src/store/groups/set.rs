@@ -20,9 +20,9 @@ use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::write::{Condition, Delete, Put, Update};
 
 /// The number of members for which a fresh set gets one more partition.
-const MEMBERS_PER_SHARD: usize = 2_500;
+const MEMBERS_PER_PARTITION: usize = 2_500;
 /// The largest number of partitions of one set.
-const MAX_SHARDS: u32 = 64;
+const MAX_PARTITIONS: u32 = 64;
 
 /// A set of a group. It makes the keys and items of the set's members, and the requests that write
 /// them.
@@ -65,7 +65,7 @@ pub(super) enum Removal {
 
 /// A new set for this number of members.
 pub(in crate::store) fn fresh(members: usize, filling: Filling) -> GroupState {
-    let shards = u32::try_from(members / MEMBERS_PER_SHARD + 1).unwrap_or(u32::MAX);
+    let partitions = u32::try_from(members / MEMBERS_PER_PARTITION + 1).unwrap_or(u32::MAX);
     let mut set = match filling {
         Filling::WithGroup => FILLED_WITH_GROUP.to_owned(),
         Filling::BeforeGroup => FILLED_BEFORE_GROUP.to_owned(),
@@ -73,7 +73,7 @@ pub(in crate::store) fn fresh(members: usize, filling: Filling) -> GroupState {
     set.extend(random_id().chars().rev().take(NAME_CHARACTERS));
     GroupState {
         set,
-        shards: shards.min(MAX_SHARDS),
+        partitions: partitions.min(MAX_PARTITIONS),
         about: member::count(members),
         ..GroupState::default()
     }
@@ -123,21 +123,21 @@ impl<'s> MemberSet<'s> {
 
     /// The partitions of the set.
     pub(super) fn partitions(self) -> Vec<Partition> {
-        let shards = 0..u64::from(self.state.shards.max(1));
-        shards.map(|shard| self.partition(shard)).collect()
+        let numbers = 0..u64::from(self.state.partitions.max(1));
+        numbers.map(|number| self.partition(number)).collect()
     }
 
-    fn partition(self, shard: u64) -> Partition {
-        self.keys.members(self.group, &self.state.set, shard)
+    fn partition(self, number: u64) -> Partition {
+        self.keys.members(self.group, &self.state.set, number)
     }
 
-    fn shard(self, member: &str) -> u64 {
-        keys::stable_hash(member) % u64::from(self.state.shards.max(1))
+    fn partition_number(self, member: &str) -> u64 {
+        keys::stable_hash(member) % u64::from(self.state.partitions.max(1))
     }
 
     /// The key of a member's item.
     pub(super) fn key(self, id: &str) -> ItemKey {
-        self.partition(self.shard(id)).key(id)
+        self.partition(self.partition_number(id)).key(id)
     }
 
     /// The key of the membership item, which is under the member.
@@ -157,7 +157,7 @@ impl<'s> MemberSet<'s> {
             by: Some(cause::of_member(self.cause)),
             display: member.display.clone(),
         };
-        let partition = self.partition(self.shard(&member.id));
+        let partition = self.partition(self.partition_number(&member.id));
         items::to_item(partition.as_str(), item)
     }
 
@@ -166,7 +166,7 @@ impl<'s> MemberSet<'s> {
         let item = MembershipItem {
             sk: keys::membership(id, self.group, &self.state.set),
             kind: "B".to_owned(),
-            shard: self.shard(id),
+            shard: self.partition_number(id),
         };
         items::to_item(self.keys.memberships(id).as_str(), item)
     }

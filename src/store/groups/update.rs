@@ -220,7 +220,7 @@ impl MemberEffect {
             }
             Self::Flip(fresh) => {
                 group.set.clone_from(&fresh.set);
-                (group.shards, group.about, group.open) = (fresh.shards, fresh.about, 0);
+                (group.partitions, group.about, group.open) = (fresh.partitions, fresh.about, 0);
             }
         }
     }
@@ -245,7 +245,7 @@ impl MemberEffect {
                 update
                     .set("#set = :fresh, n = :n, about = :about")
                     .value(":fresh", s(&fresh.set))
-                    .value(":n", n(fresh.shards.into()))
+                    .value(":n", n(fresh.partitions.into()))
                     .value(":about", signed(fresh.about));
                 update.remove("#open").name("#open", "open");
             }

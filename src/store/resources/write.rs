@@ -369,7 +369,7 @@ pub(super) async fn commit(
 
 /// The step that adds `by` to the counter of this resource.
 pub(super) fn count(keys: &Keys, resource_type: &ResourceType, id: &str, by: i64) -> Update {
-    let counter = keys.counters(resource_type).key(keys::counter_shard(id));
+    let counter = keys.counters(resource_type).key(keys::counter(id));
     let mut update = Update::unnamed(counter);
     update.add("n :by").value(":by", signed(by));
     update
