@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_are_found_in_any_case_and_have_their_place() {
+    fn schemas_are_found_in_any_case_and_have_a_location() {
         let rules = Rules::default();
         let discovery = discovery(&rules, &CAPABILITIES);
         let user = discovery.schema(&urn::USER.to_uppercase()).unwrap();

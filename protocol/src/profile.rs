@@ -271,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tolerances_fire_in_the_default_profile_only() {
+    fn tolerances_apply_in_the_default_profile_only() {
         let rules = Rules::default();
         let mut reading = Reading::new(&rules);
         assert!(reading.tolerates(Tolerance::StringBooleans));

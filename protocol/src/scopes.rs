@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_of_a_credential_is_all_that_its_default_reaches() {
+    fn a_credential_of_a_user_reaches_only_that_user_by_default() {
         let permissions = Permissions::of_user();
         assert!(permissions.check_me(Permission::Read).is_ok());
         assert!(permissions.check_me(Permission::Update).is_ok());
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn permissions_on_all_users_reach_the_own_one() {
+    fn permissions_on_all_users_include_the_own_one() {
         let check = |scopes: &[&str], permission: Permission, missing: Option<&str>| {
             let permissions = Permissions::of_credential(scopes.iter().copied());
             let refused = permissions.check_me(permission).err();

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_primary_value_counts_else_the_first() {
+    fn lists_are_sorted_by_the_primary_value_else_the_first() {
         let users = json!([
             {"id": "1", "emails": [{"value": "c"}, {"value": "a"}]},
             {"id": "2", "emails": [{"value": "z"}, {"value": "b", "primary": true}]},

@@ -109,7 +109,7 @@ fn the_examples_fit_the_schemas() {
 }
 
 #[test]
-fn the_built_in_device_has_gone() {
+fn the_built_in_device_is_replaced() {
     let registry = registry();
     let device = registry.resource_type("Device").unwrap();
     assert_eq!(device.schema.id, DEVICE);

@@ -129,26 +129,21 @@ impl Examined {
         let mut text = format!(
             "{tenant}: {resources} resources, {missing} index entries missing, {stray} left over\n"
         );
+        let counts = [
+            (
+                without_id + self.built.without_id,
+                "resources stored without their id",
+            ),
+            (
+                earlier + self.built.earlier,
+                "resources with index entries of an earlier version",
+            ),
+            (*newer, "resources of a newer version, left as they are"),
+            (*finished as u64, "unfinished changes that were finished"),
+        ];
         // Writing to a string cannot fail.
-        let without_id = without_id + self.built.without_id;
-        if without_id > 0 {
-            let _ = writeln!(text, "  resources stored without their id: {without_id}");
-        }
-        let earlier = earlier + self.built.earlier;
-        if earlier > 0 {
-            let _ = writeln!(
-                text,
-                "  resources with index entries of an earlier version: {earlier}"
-            );
-        }
-        if *newer > 0 {
-            let _ = writeln!(
-                text,
-                "  resources of a newer version, left as they are: {newer}"
-            );
-        }
-        if *finished > 0 {
-            let _ = writeln!(text, "  unfinished changes that were finished: {finished}");
+        for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
+            let _ = writeln!(text, "  {what}: {count}");
         }
         for entry in unfinished {
             let _ = writeln!(text, "  {}", describe_entry(entry));

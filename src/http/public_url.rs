@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_are_taken_off_whole_segments_and_only_in_front_of_a_path_of_ours() {
+    fn prefixes_are_removed_by_whole_segments_and_only_before_a_served_path() {
         let check = |mount: &str, stage: &str, path: &str, expected: &str| {
             let configured = url(&format!("https://a.example{mount}"));
             let gateway = http_api("x1.example", stage, path);

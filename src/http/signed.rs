@@ -1,4 +1,4 @@
-//! The checks of a signed request that its head alone does not allow: whether the body is the signed
+//! The checks of a signed request that need more than its head: whether the body is the signed
 //! one, and whether the signature was used before.
 
 use axum::body::Body;

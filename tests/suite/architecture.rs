@@ -109,7 +109,7 @@ fn the_picture_shows_every_layer_and_no_arrow_of_its_own() {
 }
 
 #[test]
-fn paths_are_resolved_from_where_they_stand() {
+fn paths_are_resolved_from_their_module() {
     let modules: BTreeSet<Module> = ["", "a", "a::b", "a::c", "d"]
         .iter()
         .map(|name| module(name))

@@ -87,7 +87,7 @@ async fn count(directory: &Directory, scope: &RequestScope, name: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn references_reach_forward_backward_and_round() {
+async fn references_lead_forward_backward_and_in_circles() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let done = operations(
@@ -205,7 +205,7 @@ async fn near_the_deadline_no_operation_begins_and_each_has_a_result() {
 }
 
 #[tokio::test]
-async fn a_thousand_users_are_made_in_time() {
+async fn a_thousand_users_are_created_in_time() {
     let directory = Directory::start().await;
     let mut scope = directory.scope().await;
     if cfg!(debug_assertions) {

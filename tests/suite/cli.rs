@@ -434,7 +434,7 @@ fn serve_arguments() -> [&'static str; 4] {
 
 #[test]
 #[cfg(unix)]
-fn a_table_at_an_endpoint_is_made_and_served() {
+fn a_table_at_an_endpoint_is_created_and_served() {
     let (endpoint, (_guard, data)) = (Endpoint::start(), data());
     let place = ["--table", "others", "--data", shown(&data)];
     let at = [&place[..], &["--endpoint", &endpoint.url]].concat();
@@ -554,7 +554,7 @@ fn a_deployment_that_the_environment_describes_is_served_as_it_is() {
 }
 
 #[test]
-fn an_endpoint_is_never_ignored_in_silence() {
+fn an_unused_endpoint_is_reported() {
     let (endpoint, (_guard, data)) = (Endpoint::start(), data());
     let at = ["--listen", "127.0.0.1:0", "--data", shown(&data)];
     let without_table = run(&[&["serve", "--endpoint", &endpoint.url], &at[..]].concat());
@@ -891,7 +891,7 @@ fn a_token_belongs_to_a_user_that_exists() {
 }
 
 #[test]
-fn credentials_of_a_kind_wait_for_its_switch() {
+fn credentials_of_a_kind_need_its_switch() {
     let (_guard, data) = data();
     let at = ["--data", shown(&data)];
     answer(&[&["tenant", "create", "acme"], &at[..]].concat());
@@ -910,7 +910,7 @@ fn credentials_of_a_kind_wait_for_its_switch() {
 }
 
 #[test]
-fn a_table_that_has_lost_its_secrets_is_not_given_others() {
+fn a_table_without_its_secrets_gets_no_new_ones() {
     let (_guard, data) = data();
     let at = ["--data", shown(&data)];
     answer(&[&["tenant", "create", "acme"], &at[..]].concat());

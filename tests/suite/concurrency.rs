@@ -44,7 +44,7 @@ async fn additions_to_one_group_all_survive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn removals_and_additions_at_once_all_count() {
+async fn simultaneous_removals_and_additions_all_take_effect() {
     let world = World::new().await;
     let process = world.process();
     let users = process.users("user", 2 * CLIENTS).await;
@@ -86,7 +86,7 @@ async fn the_same_member_added_by_all_is_there_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn large_changes_at_once_all_count() {
+async fn simultaneous_large_changes_all_take_effect() {
     let world = World::new().await;
     let process = world.process();
     let users = process.users("user", 240).await;
@@ -109,7 +109,7 @@ async fn large_changes_at_once_all_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whole_new_lists_at_once_leave_one_of_them() {
+async fn of_simultaneous_new_lists_one_remains() {
     for size in [2, 45] {
         let world = World::new().await;
         let process = world.process();
@@ -233,7 +233,7 @@ async fn a_group_deleted_while_members_come_leaves_no_trace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_changes_of_one_version_one_takes_place() {
+async fn of_changes_to_one_version_one_succeeds() {
     let world = World::new().await;
     let process = world.process();
     let users = process.users("user", CLIENTS).await;

@@ -72,7 +72,7 @@ fn sign(key: &Issued, key_id: &str, message: &str) -> String {
 }
 
 #[tokio::test]
-async fn basic_and_mac_wait_for_their_switches() {
+async fn basic_and_mac_need_their_switches() {
     let server = Server::start().await;
     let login = issue(&server, "acme", CredentialKind::Basic).await;
     let key = issue(&server, "acme", CredentialKind::Mac).await;
@@ -90,7 +90,7 @@ async fn basic_and_mac_wait_for_their_switches() {
 }
 
 #[tokio::test]
-async fn a_login_is_taken_on_every_base() {
+async fn a_basic_credential_works_on_every_base() {
     let server = Server::with_rules(&switched_on()).await;
     let login = issue(&server, "acme", CredentialKind::Basic).await;
     let secret = &login.secret;
@@ -108,7 +108,7 @@ async fn a_login_is_taken_on_every_base() {
 }
 
 #[tokio::test]
-async fn with_a_login_a_body_has_to_be_called_json() {
+async fn with_basic_credentials_a_body_needs_a_json_type() {
     let server = Server::with_rules(&switched_on()).await;
     let login = issue(&server, "acme", CredentialKind::Basic).await;
     let [(_, login)] = basic("sync@acme", &login.secret);
@@ -148,7 +148,7 @@ async fn with_a_login_a_body_has_to_be_called_json() {
 }
 
 #[tokio::test]
-async fn a_signature_is_taken_for_fifteen_minutes_and_for_its_path() {
+async fn a_signature_is_valid_for_fifteen_minutes_and_its_path() {
     let server = Server::with_rules(&switched_on()).await;
     let key = issue(&server, "acme", CredentialKind::Mac).await;
     let (named, bare) = (
@@ -228,7 +228,7 @@ const CREATION: Signing<'static> = Signing {
 };
 
 #[tokio::test]
-async fn a_signed_body_is_the_one_of_its_content_md5() {
+async fn a_signed_body_must_have_its_content_md5() {
     let server = Server::with_rules(&switched_on()).await;
     let key = issue(&server, "acme", CredentialKind::Mac).await;
     for (seconds_off, body, md5) in [
@@ -328,7 +328,7 @@ async fn an_overriding_method_is_signed() {
 }
 
 #[tokio::test]
-async fn a_signature_is_good_once_in_every_process() {
+async fn a_signature_is_valid_once_over_all_processes() {
     let server = Server::with_rules(&switched_on()).await;
     let key = issue(&server, "acme", CredentialKind::Mac).await;
     assert_eq!(CREATION.send(&server, &key).await.status, 201);

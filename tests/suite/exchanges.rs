@@ -108,7 +108,7 @@ struct Expectation {
 type Saved = BTreeMap<String, String>;
 
 #[tokio::test]
-async fn every_exchange_goes_as_written() {
+async fn every_exchange_gets_its_answers() {
     let mut files = Vec::new();
     collect(
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exchanges"),
@@ -160,7 +160,7 @@ struct Play<'e> {
 }
 
 /// The caller of a request without `as`.
-const ANYONE: &str = "anyone";
+const UNRESTRICTED: &str = "unrestricted";
 
 /// The objects that are given directly or in the named files. A file has one object or an array.
 fn in_files(values: &[Value]) -> Vec<Value> {
@@ -193,7 +193,7 @@ impl<'e> Play<'e> {
                 ("ionic".to_owned(), format!("{ORIGIN}/v2/{tenant}/scim")),
                 ("tenant".to_owned(), tenant.clone()),
             ]),
-            tokens: BTreeMap::from([(ANYONE.to_owned(), token)]),
+            tokens: BTreeMap::from([(UNRESTRICTED.to_owned(), token)]),
             tenant,
         }
     }
@@ -262,7 +262,7 @@ impl<'e> Play<'e> {
 
     /// The token of a caller, created at its first use.
     async fn token(&mut self, caller: Option<&str>) -> Option<String> {
-        let name = match caller.unwrap_or(ANYONE) {
+        let name = match caller.unwrap_or(UNRESTRICTED) {
             "anonymous" => return None,
             name => name,
         };

@@ -164,7 +164,7 @@ async fn translating_large_data_of_1_1_is_a_job_of_the_pool() {
 }
 
 #[tokio::test]
-async fn groups_of_large_lists_are_worked_out_in_the_pool() {
+async fn groups_of_large_lists_are_computed_in_the_pool() {
     let (server, service) = start(&Rules::default(), |_| {}).await;
     let counted = Counted {
         server: &server,
@@ -194,7 +194,7 @@ fn endless(server: &Server) -> (Request<Body>, oneshot::Receiver<()>) {
 }
 
 #[tokio::test]
-async fn a_tenant_with_many_requests_is_refused_more_and_another_is_not() {
+async fn a_tenant_with_too_many_requests_is_refused_and_another_is_not() {
     let (mut server, _) = start(&Rules::default(), |service| {
         service.admission = Admission::new(2, Duration::from_millis(1));
     })

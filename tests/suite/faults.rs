@@ -250,12 +250,12 @@ fn is_batch(call: &Call) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn conflicts_pass() {
+async fn conflicts_are_retried() {
     one_fault_anywhere(Fault::Conflict, is_write).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttling_passes() {
+async fn throttled_calls_are_retried() {
     one_fault_anywhere(Fault::Throttle, |_| true).await;
 }
 
@@ -282,19 +282,19 @@ async fn items_that_a_batch_leaves_out_are_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_without_json_passes() {
+async fn a_status_without_json_is_retried() {
     let statuses = [500, 503, 502, 429].map(Fault::Status);
     one_of_the_faults_anywhere(&statuses, |_| true).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn writes_whose_answer_became_a_page_are_made_once() {
+async fn writes_whose_answer_was_replaced_by_html_are_made_once() {
     let statuses = [504, 200, 503].map(Fault::StatusAfter);
     one_of_the_faults_anywhere(&statuses, is_write).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_stays_is_unavailable_and_never_internal() {
+async fn a_lasting_status_is_unavailable_and_never_internal() {
     let directory = Directory::new().await;
     for status in [408, 429, 500, 501, 502, 503, 504, 507] {
         let writer = directory.world.process();

@@ -39,7 +39,7 @@ const SMALL: (u64, u64) = (250, 220);
 const LARGE: (u64, u64) = (20_500, 20_500);
 
 #[tokio::test]
-async fn a_small_directory_costs_the_floor() {
+async fn a_small_directory_has_the_documented_costs() {
     check_floor(SMALL).await;
 }
 

@@ -253,7 +253,7 @@ async fn broken_bodies_are_refused_and_store_nothing() {
 }
 
 #[tokio::test]
-async fn a_resource_too_large_to_be_stored_is_refused_as_that() {
+async fn a_resource_too_large_to_be_stored_is_a_413() {
     let server = Server::start().await;
     let mut large = user("ada");
     large["title"] = json!("a".repeat(450_000));
@@ -269,7 +269,7 @@ async fn a_resource_too_large_to_be_stored_is_refused_as_that() {
 }
 
 #[tokio::test]
-async fn numbers_beyond_all_bounds_are_no_failure() {
+async fn numbers_beyond_all_bounds_cause_no_500() {
     let server = Server::start().await;
     server.create(USERS, &user("ada")).await;
     let huge = "99999999999999999999";
@@ -341,7 +341,7 @@ async fn single_resources_have_location_version_and_type() {
 }
 
 #[tokio::test]
-async fn conditions_are_obeyed() {
+async fn conditions_are_honoured() {
     let server = Server::start().await;
     let created = server.send("POST", USERS, Some(&user("ada"))).await;
     let path = format!("{USERS}/{}", created.json["id"].as_str().unwrap());
@@ -536,7 +536,7 @@ async fn two_requests_with_one_id_are_two_requests() {
 }
 
 #[tokio::test]
-async fn a_host_header_moves_nothing() {
+async fn a_host_header_does_not_change_locations() {
     let server = Server::start().await;
     let request = server.request("POST", USERS).header("Host", "evil.example");
     let request = request.header("X-Forwarded-Host", "evil.example");

@@ -195,7 +195,7 @@ fn as_before(directory: &Directory, seen: &Seen) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_addition_is_whole_or_not_there() {
+async fn a_small_addition_is_made_whole_or_not_at_all() {
     let story = Story {
         users: (2, 2),
         request: async |directory: &Directory, writer: &Process| {
@@ -211,7 +211,7 @@ async fn a_small_addition_is_whole_or_not_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_removal_is_whole_or_not_there() {
+async fn a_small_removal_is_made_whole_or_not_at_all() {
     let story = Story {
         users: (3, 0),
         request: async |directory: &Directory, writer: &Process| {
@@ -530,7 +530,7 @@ async fn a_member_added_after_a_whole_new_list_died_survives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_finishers_at_once_do_it_once() {
+async fn two_finishers_do_the_work_once() {
     let directory = Directory::new(3, MANY).await;
     half_done(&directory, add(&directory.outside)).await;
     tokio::time::advance(Duration::from_secs(30)).await;
@@ -577,7 +577,7 @@ async fn work_of_a_finisher_that_dies_is_finished_by_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_inner_group_joins_and_goes_whole() {
+async fn an_inner_group_joins_and_leaves_as_a_whole() {
     // For users, each look checks what a group shows of itself; for groups it is checked here.
     let template = Directory::new(2, 0).await;
     let outer = template.world.process().group("Staff", &[]).await;

@@ -150,7 +150,7 @@ async fn rest_api_events_are_answered_below_their_stage() {
 }
 
 #[tokio::test]
-async fn a_configured_url_wins_over_the_gateways() {
+async fn a_configured_url_takes_precedence_over_the_gateways() {
     let server = Server::start().await;
     for player in players(&server) {
         let created = player.play("create").await;
@@ -262,7 +262,7 @@ const ODD: [&str; 14] = [
 ];
 
 #[tokio::test]
-async fn no_header_makes_the_function_fail_or_moves_the_service() {
+async fn no_header_makes_the_function_fail_or_changes_locations() {
     let server = Server::at(None).await;
     for player in players(&server) {
         let created = player.play("create").await;

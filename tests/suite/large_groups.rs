@@ -70,7 +70,7 @@ async fn walk(server: &Server, group: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_members_come_and_go_in_one_request() {
+async fn ten_thousand_members_are_added_and_removed_in_one_request() {
     let server = Server::start().await;
     let users = users(&server, MEMBERS).await;
     let id = server

@@ -176,7 +176,7 @@ async fn a_list_sorted_in_memory_has_the_order_of_long_values() {
 }
 
 #[tokio::test]
-async fn a_walk_goes_on_where_it_was_though_the_last_one_seen_is_gone() {
+async fn a_walk_continues_after_its_last_resource_was_deleted() {
     for (path, common) in [("userName", 700), ("externalId", 1_000), ("title", 1_000)] {
         for by_cursor in [false, true] {
             let directory = Directory::start().await;
@@ -207,7 +207,7 @@ async fn a_walk_goes_on_where_it_was_though_the_last_one_seen_is_gone() {
 }
 
 #[tokio::test]
-async fn nothing_is_passed_over_where_values_share_more_than_a_cursor_holds() {
+async fn no_resource_is_skipped_where_values_share_more_than_a_cursor_holds() {
     for path in ["externalId", "title"] {
         let directory = Directory::start().await;
         let scope = directory.scope().await;

@@ -296,7 +296,7 @@ async fn a_total_by_keys_reads_no_resource() {
 }
 
 #[tokio::test]
-async fn an_ordered_page_costs_the_same_wherever_it_is() {
+async fn an_ordered_page_costs_the_same_at_every_position() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     directory.create_users(&scope, 60).await;
@@ -431,7 +431,7 @@ async fn members_of_groups_that_are_too_large_are_not_read() {
 /// Groups that are created between the users of a page have ids between theirs, and are in the same
 /// partitions as members of other groups.
 #[tokio::test]
-async fn groups_between_the_users_of_a_page_cost_it_little() {
+async fn groups_between_the_users_of_a_page_add_little_cost() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let mut found = Vec::new();
@@ -467,7 +467,7 @@ async fn groups_between_the_users_of_a_page_cost_it_little() {
 
 /// A page ends where the answer is full. The groups of the users after that are not looked up.
 #[tokio::test]
-async fn groups_of_users_behind_the_end_of_an_answer_are_not_read() {
+async fn groups_of_users_after_the_end_of_an_answer_are_not_read() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let users = directory.create_users(&scope, 270).await;

@@ -121,7 +121,7 @@ async fn a_walk_by_index_shows_later_users() {
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_sees_all_that_came_though_others_went() {
+async fn a_client_that_comes_back_sees_later_users_in_spite_of_deletions() {
     for query in IN_CREATION_ORDER {
         let directory = Directory::start().await;
         let scope = directory.scope().await;
@@ -371,7 +371,7 @@ async fn a_walk_by_cursor_ends_with_a_page_that_has_matches() {
 }
 
 #[tokio::test]
-async fn a_walk_back_gives_the_pages_that_were() {
+async fn a_walk_back_gives_the_same_pages() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     directory.create_users(&scope, 60).await;
@@ -754,7 +754,7 @@ async fn a_cursor_of_members_is_valid_for_its_own_list_only() {
 }
 
 #[tokio::test]
-async fn groups_in_groups_are_followed_so_far_and_no_further() {
+async fn groups_in_groups_are_followed_up_to_a_bound() {
     let directory = Directory::start().await;
     let scope = directory.scope().await;
     let user = directory.create_users(&scope, 1).await.remove(0);

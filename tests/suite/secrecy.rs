@@ -117,7 +117,7 @@ fn logged() -> String {
 
 /// Tolerances in headers and paths are recorded like those in a body.
 #[tokio::test]
-async fn the_log_line_of_a_request_names_the_tolerances_that_it_needed() {
+async fn the_log_line_of_a_request_names_the_used_tolerances() {
     keep_log();
     let server = Server::start().await;
     let mut number = 0;

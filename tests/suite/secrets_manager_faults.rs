@@ -181,7 +181,7 @@ async fn a_status_without_json_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_status_that_stays_is_unavailable_and_never_internal() {
+async fn a_lasting_status_is_unavailable_and_never_internal() {
     for status in [500, 501, 502, 503, 507] {
         let (store, in_the_way) = behind(status, u32::MAX).await;
         let read = store.get("name").await.unwrap_err();

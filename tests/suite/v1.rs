@@ -44,7 +44,7 @@ async fn the_tenant_in_the_path_has_to_be_the_credentials() {
 }
 
 #[tokio::test]
-async fn a_strict_profile_is_for_clients_of_2_0() {
+async fn a_strict_profile_applies_to_2_0_only() {
     let rules = Rules {
         profile: Profile::Strict,
         ..Rules::default()
@@ -128,7 +128,7 @@ async fn a_credential_has_its_own_permissions_beside_the_roles() {
 }
 
 #[tokio::test]
-async fn a_role_out_of_use_permits_nothing() {
+async fn an_inactive_role_permits_nothing() {
     let mut server = Server::start().await;
     let role = json!({"name": "Old", "scopes": ["users:list", "access:api"], "active": false});
     let role = server.create("/scim/v2/Roles", &role).await;
@@ -244,7 +244,7 @@ fn drop_references(value: &mut Value) {
 }
 
 #[tokio::test]
-async fn every_attribute_is_the_same_through_every_view() {
+async fn every_attribute_is_the_same_in_every_view() {
     let mut server = Server::start().await;
     let token = server.token.clone();
     for (dialect, base) in [("v1", V1), ("ionic", "/v2/TENANT/scim")] {
@@ -288,7 +288,7 @@ async fn every_attribute_is_the_same_through_every_view() {
 }
 
 #[tokio::test]
-async fn members_are_the_same_through_every_view() {
+async fn members_are_the_same_in_every_view() {
     let server = Server::start().await;
     let user = server
         .create("/scim/v1/Users", &json!({"userName": "ada"}))

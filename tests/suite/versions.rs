@@ -38,7 +38,7 @@ async fn change_at_once(server: &Server, path: &str, attribute: &str) -> Vec<Ans
 }
 
 #[tokio::test]
-async fn of_changes_of_one_version_at_the_same_time_one_takes_place() {
+async fn of_simultaneous_changes_to_one_version_one_succeeds() {
     let server = Server::start().await;
     let check = async |path: String, attribute: &str| {
         let answers = change_at_once(&server, &path, attribute).await;
@@ -65,7 +65,7 @@ async fn of_changes_of_one_version_at_the_same_time_one_takes_place() {
 }
 
 #[tokio::test]
-async fn a_name_that_many_want_at_the_same_time_goes_to_one() {
+async fn a_name_wanted_by_many_requests_goes_to_one() {
     let server = Server::start().await;
     let body = user("bjensen");
     let creations = (0..8).map(|_| server.send("POST", USERS, Some(&body)));

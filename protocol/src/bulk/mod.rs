@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_in_one_operation_is_its_own() {
+    fn a_fault_in_one_operation_is_its_result() {
         let check = |operation: Value, part: &str| {
             let good = json!({"method": "DELETE", "path": "/Users/7"});
             let body = json!({"schemas": [urn::BULK_REQUEST], "Operations": [operation, good]});
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_given_once() {
+    fn a_bulk_id_is_unique() {
         let post = json!({"method": "post", "path": "Users/", "bulkId": "a", "data": {}});
         let body = json!({"schemas": [urn::BULK_REQUEST], "Operations": [post, post]});
         let request = parse(&body, Profile::Strict).unwrap();

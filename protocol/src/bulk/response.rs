@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_keeps_its_cause_to_itself() {
+    fn the_cause_of_an_error_is_not_shown() {
         let error = Error::new(ErrorKind::Unavailable, "Later").with_source("secret");
         let outcome = BulkResult {
             method: "GET\"",

@@ -75,7 +75,7 @@ mod tests {
     use crate::schema::Registry;
 
     #[test]
-    fn sensitive_attributes_are_found_wherever_they_stand() {
+    fn sensitive_attributes_are_found_everywhere_in_a_filter() {
         let mut registry = Registry::builtin().clone();
         let schema = json!({"id": "urn:example:Person", "name": "Person", "attributes": [
             {"name": "name"},

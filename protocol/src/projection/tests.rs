@@ -44,7 +44,7 @@ fn project(selection: &Selection) -> Value {
 }
 
 #[test]
-fn attributes_choose_and_nothing_else_comes() {
+fn attributes_selects_only_the_named_ones() {
     let check = |name: &str, expected: Value| {
         assert_eq!(project(&select(&[name], &[])), expected, "{name}");
     };
@@ -82,7 +82,7 @@ fn attributes_choose_and_nothing_else_comes() {
 }
 
 #[test]
-fn excluded_attributes_leave_the_rest() {
+fn excluded_attributes_hides_only_the_named_ones() {
     let check = |names: &[&str], gone: &[&str]| {
         let shown = project(&select(&[], names));
         for name in ["userName", "name", "emails", "groups", "meta", ENTERPRISE] {
@@ -99,7 +99,7 @@ fn excluded_attributes_leave_the_rest() {
 }
 
 #[test]
-fn names_of_parts_and_of_the_whole_add_up() {
+fn names_of_sub_attributes_and_of_the_whole_add_up() {
     let both = project(&select(&["name.givenName", "name"], &[]));
     assert_eq!(both["name"], body()["name"]);
     let parts = project(&select(&["name.givenName", "name.familyName"], &[]));
@@ -228,7 +228,7 @@ fn every_returned_rule_holds_for_attributes_and_parts() {
 }
 
 #[test]
-fn the_answer_to_a_write_shows_what_was_written() {
+fn the_answer_to_a_write_shows_written_attributes() {
     let asked = format!("{EXTENSION}:asked");
     let written = ["request", "complex.asked", &asked];
     assert_eq!(
@@ -247,7 +247,7 @@ fn the_answer_to_a_write_shows_what_was_written() {
 
 proptest! {
     #[test]
-    fn never_is_never_and_always_is_always(
+    fn never_returned_is_never_shown_and_always_returned_always(
         names in prop::collection::vec("(writeOnly|complex|complex\\.hidden|schemas|id|name|always|[a-z.\\[\\]:]{0,8})", 0..4),
         excludes in any::<bool>(),
     ) {
@@ -381,7 +381,7 @@ fn any_member() -> impl Strategy<Value = (String, Value)> {
 
 proptest! {
     #[test]
-    fn a_text_is_projected_as_its_value_is(
+    fn a_text_is_projected_like_its_value(
         members in prop::collection::vec(any_member(), 0..8),
         names in prop::collection::vec("(name|request|always|complex|complex\\.(text|hidden|asked|shown)|schemas|urn:example:schemas:extension:Everything(:label|:asked)?)", 0..3),
         excludes in any::<bool>(),

@@ -83,7 +83,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_element_with_the_same_type_and_value_stays_once() {
+    fn equal_elements_are_kept_once() {
         let user = Registry::builtin().resource_type("User").unwrap();
         let check = |name: &str, given: Value, expected: Value| {
             let attribute = user.attribute(name).unwrap();

@@ -613,7 +613,7 @@ fn passwords_are_never_part_of_the_body() {
 }
 
 #[test]
-fn members_leave_the_body() {
+fn members_are_not_part_of_the_body() {
     let case = Case::new("Group", Profile::Default);
     let members = |members: Value| {
         let body = json!({"schemas": [GROUP], "displayName": "g", "members": members});

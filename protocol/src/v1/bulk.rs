@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_in_one_operation_is_its_own() {
+    fn a_fault_in_one_operation_is_its_result() {
         let text = r#"{"Operations": [
             {"method": "PUT", "path": "/Groups/1", "data": {"members": [{"value": "2", "type": "group"}]}},
             {"method": "PATCH", "path": "/Nothing/1", "data": {"a": 1}},

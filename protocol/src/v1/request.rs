@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ionic_extension_orders_memberships() {
+    fn the_ionic_extension_asks_for_memberships() {
         let body = json!({"userName": "a", urn::IONIC_USER: {
             "domainUpn": "a@corp", "sendEmail": true,
             "groups": [{"type": "group", "value": "g1"}, "g2", {"type": "group"}],
@@ -412,7 +412,7 @@ mod tests {
 
     /// A resource translated from 1.1 and back is the same.
     #[test]
-    fn the_examples_survive_both_ways() {
+    fn the_examples_are_the_same_after_both_translations() {
         let check = |name: &str, dialect: Dialect, text: &str| {
             let view = view(name, dialect);
             let mut given: Map<String, Value> = serde_json::from_str(text).unwrap();

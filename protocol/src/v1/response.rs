@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn member_types_are_small_in_the_ionic_dialect() {
+    fn member_types_are_lower_case_in_the_ionic_dialect() {
         let group = json!({"schemas": [urn::GROUP], "members": [{"value": "7", "type": "User"}]});
         let expected = |kind: &str| json!({"schemas": [urn::CORE_1_1], "members": [{"value": "7", "type": kind}]});
         check("Group", Dialect::General, &group, &expected("User"));

@@ -247,7 +247,7 @@ fn a_resource_may_refer_to_itself() {
 }
 
 #[test]
-fn a_reference_to_nothing_is_left_for_the_end() {
+fn an_unresolved_reference_comes_last() {
     let plan = operations(&[group("g", &["bulkId:lost"])]);
     check(&plan, &[(0, &[])]);
     let mut operation = plan.steps.into_iter().next().unwrap().operation.unwrap();

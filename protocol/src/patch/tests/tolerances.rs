@@ -64,7 +64,7 @@ fn a_replace_of_an_element_keeps_sub_attributes_it_does_not_name() {
 }
 
 #[test]
-fn a_filter_behind_a_single_value_finds_it_or_nothing() {
+fn a_filter_after_a_single_value_selects_it_or_nothing() {
     let manager = json!({"value": "7", "$ref": "Users/7", "displayName": "J"});
     let extension = |manager: Value| json!({ENTERPRISE: {"department": "D", "manager": manager}});
     let user = |profile: Profile| {
@@ -147,7 +147,7 @@ fn blank_text_clears_and_an_add_of_it_does_nothing() {
 }
 
 #[test]
-fn a_blank_path_is_no_path() {
+fn a_blank_path_is_read_as_no_path() {
     let case = Case::user(Profile::Default);
     for path in ["", " "] {
         case.gives(
@@ -165,7 +165,7 @@ fn a_blank_path_is_no_path() {
 }
 
 #[test]
-fn a_part_may_be_named_without_its_attribute() {
+fn a_sub_attribute_may_be_named_without_its_attribute() {
     let case = Case::user(Profile::Default);
     let renamed = json!({"name": {"familyName": "Jensen", "givenName": "A"}});
     for path in ["givenName", "GIVENNAME", &format!("{USER}:givenName")] {

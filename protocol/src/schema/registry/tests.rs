@@ -39,7 +39,7 @@ fn the_types_of_groups_and_members_are_known() {
 }
 
 #[test]
-fn a_device_of_another_schema_takes_the_place_of_ours() {
+fn a_device_of_another_schema_replaces_the_built_in_one() {
     let mut registry = Registry::builtin().clone();
     let urn = "urn:ietf:params:scim:schemas:core:2.0:Device";
     let attributes = json!([{"name": "active", "type": "boolean"}]);
@@ -96,7 +96,7 @@ fn indexes_know_whether_a_resource_can_have_several_values() {
 }
 
 #[test]
-fn a_boolean_is_indexed_and_not_read_by() {
+fn a_boolean_is_indexed_but_not_used_by_queries() {
     let mut registry = Registry::builtin().clone();
     let attributes = json!([{"name": "on", "type": "boolean", "indexed": true}]);
     let schema = json!({"id": "urn:example:Lamp", "name": "Lamp", "attributes": attributes});
