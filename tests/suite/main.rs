@@ -18,6 +18,7 @@ mod exchanges;
 mod fairness;
 mod faults;
 mod feed;
+mod feed_histories;
 mod floor;
 mod http;
 mod index_versions;

@@ -133,6 +133,13 @@ impl World {
         Self::over(database, self.network.latency, None)
     }
 
+    /// Asks the table, or its stream, without a process.
+    pub(crate) fn ask(&self, operation: &str, request: &Value) -> Value {
+        let (status, text) = execute(&self.network.table, operation, request);
+        assert_eq!(status, 200, "{text}");
+        parse(&text)
+    }
+
     /// Writes to the table directly, without a process.
     pub(crate) fn tamper(&self, operation: &str, request: &Value) {
         let (status, text) = execute(&self.network.table, operation, request);

@@ -1,0 +1,139 @@
+//! One process of the service: the shipped router, over a line that may fail.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
+use scim_lambda::http::{self, Admission, PublicUrl, Service};
+use scim_lambda::identity::TenantId;
+use scim_lambda::tenant::{
+    Authenticator, CredentialKind, Credentials, Issuer, NewCredential, Permissions, SecretStore,
+    SecretsFile, StackSecret,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use crate::simulation::{Call, Fault, Line, Process, World};
+
+/// Where the tokens of two tenants are kept.
+pub(super) struct Secrets {
+    folder: TempDir,
+    stack: Arc<StackSecret>,
+    /// Each tenant with a token that may do everything.
+    pub(super) tokens: Vec<(TenantId, String)>,
+}
+
+/// A process.
+pub(super) struct Node {
+    pub(super) service: Arc<Service>,
+    pub(super) line: Arc<Line>,
+    router: Router,
+}
+
+/// What the service answered.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) json: Value,
+}
+
+impl Secrets {
+    /// Makes the tenants and their tokens.
+    pub(super) async fn new(world: &World, tenants: &[&str]) -> Self {
+        let mut secrets = Self {
+            folder: tempfile::tempdir().unwrap(),
+            stack: Arc::new(StackSecret::from_bytes(&[7; 32]).unwrap()),
+            tokens: Vec::new(),
+        };
+        SecretsFile::new(secrets.path())
+            .create_if_missing()
+            .unwrap();
+        let (stack, credentials) = (Arc::clone(&secrets.stack), secrets.credentials());
+        let issuer = Issuer::new(stack, credentials, world.clock());
+        for tenant in tenants {
+            let tenant = TenantId::parse(tenant).unwrap();
+            issuer.create_tenant(&tenant).await.unwrap();
+            let new = NewCredential {
+                kind: CredentialKind::Bearer,
+                label: "test".to_owned(),
+                lifetime_seconds: None,
+                permissions: Permissions::All,
+                role: None,
+                user: None,
+            };
+            let issued = issuer.create_credential(&tenant, new).await.unwrap();
+            secrets.tokens.push((tenant, issued.secret));
+        }
+        secrets
+    }
+
+    /// One more process on this table.
+    pub(super) fn node(&self, world: &World) -> Node {
+        let Process { provider, line, .. } = world.process();
+        let (stack, credentials) = (Arc::clone(&self.stack), self.credentials());
+        let service = Arc::new(Service {
+            provider,
+            authenticator: Authenticator::new(stack, credentials, world.clock()),
+            admission: Admission::default(),
+            public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),
+            server_timing: false,
+        });
+        let router = http::router(Arc::clone(&service));
+        Node {
+            service,
+            line,
+            router,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("secrets.json")
+    }
+
+    fn credentials(&self) -> Credentials {
+        let file: Arc<dyn SecretStore> = Arc::new(SecretsFile::new(self.path()));
+        Credentials::new(file, "test")
+    }
+}
+
+impl Node {
+    /// Sends a request with a JSON body or none.
+    pub(super) async fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Reply {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("Authorization", format!("Bearer {token}"));
+        let request = match body {
+            Value::Null => request.body(Body::empty()),
+            body => request
+                .header("Content-Type", "application/scim+json")
+                .body(Body::from(body.to_string())),
+        };
+        let response = self.router.clone().oneshot(request.unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        Reply {
+            status,
+            json: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        }
+    }
+
+    /// Lets one of the next calls go wrong: the process dies before or after it, or its answer is lost.
+    /// Nothing goes wrong in most cases.
+    pub(super) fn endanger(&self, calls: u64) {
+        let fault = match fastrand::u8(..16) {
+            0 | 1 => Fault::Kill,
+            2 | 3 => Fault::KillAfter,
+            4 => Fault::LoseAnswer,
+            5 => Fault::LoseRequest,
+            _ => return self.line.plan(|_: &Call| None),
+        };
+        let unlucky = fastrand::u64(..calls);
+        self.line
+            .plan(move |call: &Call| (call.number == unlucky).then_some(fault));
+    }
+}
