@@ -32,7 +32,7 @@ impl Clock for SystemClock {
 
 #[cfg(test)]
 pub(crate) mod manual {
-    //! A clock that stands still until a test moves it.
+    //! A clock whose time changes only when a test changes it.
 
     use std::sync::atomic::{AtomicU64, Ordering};
 

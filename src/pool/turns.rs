@@ -100,9 +100,9 @@ impl Turns {
 impl Drop for SemaphoreUse {
     fn drop(&mut self) {
         let mut tenants = lock(&self.tenants);
-        // Two references are the map's and this one. Any further one belongs to another use or its
-        // permit, and new uses are made under the same lock, so with two references the semaphore is
-        // unused.
+        // The map and this value hold one reference each. A third one would belong to another use or
+        // to its permit, and new uses are made under the same lock. So with two references there is
+        // no other use.
         if Arc::strong_count(&self.semaphore) == 2 {
             tenants.remove(&self.tenant);
         }

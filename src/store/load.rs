@@ -44,7 +44,7 @@ impl Loading {
         }
     }
 
-    /// Adds a resource: its own item, its claims and index entries, and one to its counter.
+    /// Adds a resource: its own item, its claims and its index entries. Its counter grows by one.
     pub fn resource(&mut self, resource_type: &ResourceType, new: New<'_>) {
         let keys = self.table.keys();
         let partition = keys.resources(resource_type);

@@ -163,13 +163,13 @@ impl TenantStore {
         Loading::new(self.table.clone())
     }
 
-    /// Why the request writes what it writes.
+    /// The cause of the request's writes.
     #[must_use]
     pub fn cause(&self) -> &Cause {
         self.table.cause()
     }
 
-    /// The same part of the table, where this is why something is written.
+    /// The same part of the table with another cause for its writes.
     #[must_use]
     pub fn caused_by(&self, cause: Cause) -> Self {
         Self::new(self.table.caused_by(cause))

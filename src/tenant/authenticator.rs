@@ -93,9 +93,8 @@ impl Authenticator {
         })
     }
 
-    /// The credential that a request presents. If the cached secret does not have it, the secret is
-    /// read again, because the credential may be new: at most as old as the request, which `began`
-    /// at this time.
+    /// The credential that a request presents. If the cached secret does not have it, the credential
+    /// may be new. Then the secret is read again, unless it was read after the request `began`.
     async fn find(&self, presented: &Presented, began: u64) -> Result<Option<Credential>> {
         for freshness in [Freshness::Usual, Freshness::Since(began)] {
             let secret = self.secrets.get(&presented.tenant, freshness).await?;
@@ -459,7 +458,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_secrets_known_tokens_go_on_and_others_are_told_to_wait() {
+    async fn without_secrets_known_tokens_work_and_others_get_503() {
         let fixture = Fixture::new().await;
         let known = fixture.issue(CredentialKind::Bearer).await;
         fixture.ask_with(&bearer(&known)).await.unwrap();

@@ -19,8 +19,8 @@ const MAX_TRAIL: usize = 1_000;
 /// Seals and opens cursors with a key that is derived from the stack's secret.
 ///
 /// A cursor is the base64url, without padding, of a random nonce, the sealed payload and its tag.
-/// The caller and the query are bound to it as additional data, which is authenticated and not
-/// contained.
+/// The caller and the query are its additional authenticated data: the cursor does not contain them,
+/// and it can be opened only with the same ones.
 pub struct Cursors {
     key: LessSafeKey,
     random: SystemRandom,
@@ -30,7 +30,7 @@ impl Cursors {
     /// Uses the stack's key for cursors.
     ///
     /// # Errors
-    /// `Internal` if the key has another length than 256 bits, which derived keys never have.
+    /// `Internal` if the key does not have 256 bits. Derived keys always have them.
     pub fn new(stack: &StackSecret) -> Result<Self> {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &stack.derive("cursor"))
             .map_err(|_| Error::internal("the cursor key is unfit"))?;

@@ -28,7 +28,7 @@ pub(super) struct LookedUp {
     pub(super) residual: Option<BoundFilter>,
 }
 
-/// What is needed for a batch of a branch, by the resource's id.
+/// Looks up what the filter and the order of a branch need of a batch, by the resource's id.
 pub(super) async fn look_up(
     reader: &mut Reader<'_>,
     budget: &mut ReadBudget,

@@ -108,7 +108,7 @@ impl<'s, 'r> Scan<'s, 'r> {
         }
     }
 
-    /// Whether most resources of the current branch will match.
+    /// Whether most resources of the current branch are expected to match.
     pub(super) fn is_dense(&self) -> bool {
         self.branches
             .get(self.branch)

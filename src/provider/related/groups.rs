@@ -49,8 +49,8 @@ pub(in crate::provider) async fn groups_of(
             .or_default()
             .push(&membership.group);
     }
-    // Each resource reads the name of its group from the group's body, so each body is counted once
-    // for each of them.
+    // A group's body is read for the group's name once for each resource that is in the group, so
+    // its size is counted as often.
     let groups = direct.values().flatten();
     let size = size_of(groups.filter_map(|group| known.groups.get(*group)));
     let value = |(member, groups): (&str, Vec<&str>)| {
@@ -61,8 +61,8 @@ pub(in crate::provider) async fn groups_of(
     scope.compute.run(size, values).await?
 }
 
-/// A group, if it exists, and the groups inside it, directly or through other groups. Each is there
-/// once.
+/// A group, if it exists, and the groups inside it, directly or through other groups. No group
+/// occurs twice.
 ///
 /// # Errors
 /// `TooMany` for more than [`MAX_NESTED`] groups.

@@ -19,7 +19,7 @@ use members::members_values;
 
 /// The largest size of the resources, or of the members, of one answer. It is counted in bytes
 /// inside a JSON string ([`length_in_string`](crate::protocol::json::length_in_string)), because
-/// Lambda hands an answer to the gateway as one, of at most 6 MB.
+/// Lambda hands an answer to the gateway inside such a string, of at most 6 MB.
 pub(super) const MAX_ANSWER_BYTES: usize = 4_000_000;
 
 /// Roughly the bytes of JSON of one member of a group, or of one group of a user.

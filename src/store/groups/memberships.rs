@@ -20,7 +20,7 @@ const PARALLEL: usize = 32;
 /// Up to this number of members of one partition are looked up one by one, without a read of a
 /// range.
 const MAX_SINGLE_LOOKUPS: usize = 2;
-/// The number of membership items in a read that costs a quarter of what one lookup costs.
+/// The number of membership items that cost a quarter of one lookup to read.
 const ITEMS_FOR_A_LOOKUP: usize = 8;
 /// The factor by which each further read of a range is longer than the one before, while reading on
 /// is worth it.

@@ -5,11 +5,11 @@
 //! group is gone by then, or another set is current, the change is undone or made again. A change
 //! that does not fit one transaction is written into the journal first.
 //!
-//! | wanted | file | more than one transaction takes |
+//! | a request wants | file | if one transaction is too small |
 //! |---|---|---|
-//! | members to add and to remove | `edit` | `edit_set` |
-//! | a whole new list | `replace` | `replace_set` |
-//! | no resource any more, of whichever type | `delete` | `delete` |
+//! | to add and remove members | `edit` | `edit_set` |
+//! | to replace all members | `replace` | `replace_set` |
+//! | to delete a resource of any type | `delete` | `delete` |
 //!
 //! It must not know which caller may change what, or what a request looks like.
 

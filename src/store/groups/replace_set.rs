@@ -76,8 +76,8 @@ pub(super) struct JobBody {
     pub(super) entries_before: Entries,
     /// The index entries that the group has from now on.
     pub(super) entries: Entries,
-    /// The version of the index entries. The first version is not written, as in entries of earlier
-    /// versions of the service.
+    /// The version of the index entries. It is left out for the first version, which earlier
+    /// versions of the service did not write down either.
     #[serde(default = "first_index_version", skip_serializing_if = "is_first")]
     pub(super) index_version: u64,
 }
@@ -269,8 +269,9 @@ async fn make(
     }
 }
 
-/// Writes the items of some members. It removes those of members that were deleted meanwhile, as if
-/// they had been deleted afterwards. Returns the number of members that stay.
+/// Writes the items of some members. The items of members that were deleted meanwhile are removed
+/// again, as if the members had been deleted after the change. Returns the number of members that
+/// stay.
 async fn fill_chunk(
     table: &Table,
     job: &ReplaceSetJob,

@@ -17,8 +17,8 @@ pub const MAX_ENTRIES: usize = 40;
 /// written or removed in one transaction with the resource.
 pub const MAX_ENTRIES_IN_ALL: usize = 90;
 
-/// The prefix of a path whose claims are in a partition of their own: claims on the values of an
-/// index that is not unique by itself.
+/// The prefix of the paths of claims on values of an index that is not unique by itself. These
+/// claims are in a partition of their own.
 const CLAIMS: &str = "!";
 
 /// One key of a resource in one index: a claim or an index entry.

@@ -55,8 +55,8 @@ impl<R> Transaction<R> {
     /// Commits the steps, or returns the first that was refused.
     ///
     /// `rid` is sent as the `ClientRequestToken`, so for ten minutes DynamoDB takes a repeated
-    /// attempt for the same transaction. After that the items say it: if an item that refuses a step
-    /// has this `rid`, an earlier attempt was committed.
+    /// attempt for the same transaction. After that the items show it: if an item that refuses a
+    /// step has this `rid`, an earlier attempt was committed.
     ///
     /// # Errors
     /// `TooManyEntries` for more steps than DynamoDB takes, `TooLarge`, `Unavailable`, `Backend`.
@@ -135,8 +135,8 @@ async fn send(
     Ok(())
 }
 
-/// Whether another attempt may succeed. A cancelled transaction has a reason for each step, and all
-/// of them must be such that they may pass.
+/// Whether another attempt may succeed. A cancelled transaction has a reason for each of its steps.
+/// Another attempt may succeed only if all of them may pass.
 fn passes(error: &TransactWriteItemsError) -> bool {
     match error {
         TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled

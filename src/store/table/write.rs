@@ -250,8 +250,8 @@ impl Update {
     /// Makes the update and returns the updated item. One call.
     ///
     /// # Errors
-    /// `NotFound` if the condition does not hold because there is no item or it is a tombstone,
-    /// `VersionMismatch` if it does not hold for another item, `TooLarge`.
+    /// `NotFound` if the condition does not hold because there is no item, or only a tombstone;
+    /// `VersionMismatch` if it does not hold for an item that exists; `TooLarge`.
     pub(in crate::store) async fn send(self, table: &Table, rid: &str) -> Result<Item, StoreError> {
         match self.call(table, ReturnValue::AllNew).await? {
             Ok(item) => Ok(item),
