@@ -1,7 +1,8 @@
-//! Who writes and why: the names of tenants, of credentials and of requests, and the cause of a write.
+//! The names of tenants, credentials and requests, and the cause of a write.
 //!
-//! The names of tenants and of credentials may not contain `_`, which separates the parts of a token, nor
-//! anything that a path, a table key or a secret's name would have to escape.
+//! The names of tenants and credentials do not contain `_`, because it separates the parts of a
+//! token. They contain no character that would have to be escaped in a path, in a key of the table
+//! or in the name of a secret.
 
 use std::fmt;
 
@@ -87,8 +88,8 @@ impl From<CredentialId> for String {
 
 /// The name of one request: 1 to 36 ASCII letters, digits and characters of `-_.:+/=`.
 ///
-/// It is stored with what the request writes, so it is no longer than a UUID. It may be chosen by the
-/// client, so two requests can have the same one.
+/// It is stored in the items that the request writes, so it is no longer than a UUID. A client may
+/// choose it, so two requests can have the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct RequestId(String);
@@ -97,7 +98,7 @@ impl RequestId {
     /// The longest name of a request, in characters: a UUID with its hyphens.
     pub const MAX_CHARACTERS: usize = 36;
 
-    /// Takes a name; nothing if it is too long or has other characters.
+    /// Reads a name. `None` if it is too long or has other characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits =
@@ -124,21 +125,24 @@ impl RequestId {
     }
 }
 
-/// Why a write is made: which request asked for it, with whose credential, and in which way it came.
+/// The cause of a write: the request that asked for it, the credential of that request, and the kind
+/// of request.
 ///
 /// **Shape**: `{"request":"0199c3a7-15be-7aaa-8bbb-0123456789ab","credential":"5f0c9a1e7d3b2846","kind":"scim2"}`
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cause {
-    /// The request. All operations of a bulk request have the name of that request: it is what its answer
-    /// and its log line say, and each event names its resource besides.
+    /// The request. All operations of a bulk request have the name of the bulk request, which its
+    /// answer and its log line have too. Which of its resources an operation was about is known from
+    /// the event.
     pub request: RequestId,
-    /// The credential that the request was sent with; none for what the service does by itself.
+    /// The credential of the request. `None` for writes that the service makes by itself, and for
+    /// commands.
     pub credential: Option<CredentialId>,
-    /// In which way the request came.
+    /// The kind of request.
     pub kind: CauseKind,
 }
 
-/// In which way a request for a write came.
+/// What kind of request has caused a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CauseKind {
@@ -150,18 +154,18 @@ pub enum CauseKind {
     Ionic,
     /// An operation of a bulk request, of SCIM 2.0 or 1.1.
     Bulk,
-    /// A command of the people who run the service.
+    /// A command of an operator of the service.
     Command,
-    /// `scim doctor --repair`, where it mends what is wrong.
+    /// A correction by `scim doctor --repair`.
     Repair,
-    /// The load of a directory into an empty tenant.
+    /// A bulk load into an empty directory.
     Import,
-    /// The service by itself, such as the finisher where the journal does not say who began a change.
+    /// The service itself, such as the finisher of a change whose journal entry has no cause.
     Service,
 }
 
 impl Cause {
-    /// What the service, or a person who runs it, does without a credential, under a new name.
+    /// The cause of a write by the service itself or by a command, with a new name of a request.
     #[must_use]
     pub fn without_credential(kind: CauseKind) -> Self {
         Self {

@@ -46,7 +46,7 @@ pub struct Config {
     pub secrets_file: Option<PathBuf>,
     /// Where clients reach the service.
     pub public_url: Option<PublicUrl>,
-    /// Whether each answer tells what it cost.
+    /// Whether each answer has a header with what it cost.
     pub server_timing: bool,
 }
 

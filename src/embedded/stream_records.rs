@@ -1,27 +1,28 @@
-//! The records of the embedded table's stream, which dynoxide keeps for ever and looks through at
-//! every write.
+//! The records of the embedded table's stream. dynoxide never removes them, and reads them at every
+//! write.
 //!
-//! Each change of an item gets the number after the greatest one so far. Without an index, finding
-//! that one reads every record with both of its images, so each write would cost more than the one
-//! before it. With the index it costs the same whatever there is.
+//! Each record gets the greatest number so far plus one. Without an index dynoxide reads every
+//! record with both of its images to find that number, so each write would cost more than the one
+//! before. With an index a write costs the same, however many records there are.
 
 use std::path::Path;
 
 use rusqlite::Connection;
 
-/// Finds the greatest number of a table without a look at the records.
+/// An index by which the greatest number of a table is found without reading the records.
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS _stream_records_by_number \
                      ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
 
-/// DynamoDB keeps the records of a stream for 24 hours; the last one stays, for its number.
+/// Removes the records that DynamoDB would have removed after 24 hours. The last record stays,
+/// because its number is needed.
 const TRIM: &str = "DELETE FROM _stream_records \
                     WHERE created_at < unixepoch() - 86400 \
                     AND id < (SELECT MAX(id) FROM _stream_records)";
 
-/// Indexes the records in a table's file, and removes those that a stream would not have any more.
+/// Adds the index to a table's file, and removes old records.
 ///
 /// # Errors
-/// Whatever SQLite says of a file that it cannot write, or that is no table.
+/// The error of SQLite for a file that it cannot write, or that is no table.
 pub(super) fn tend(file: &Path) -> rusqlite::Result<()> {
     let connection = Connection::open(file)?;
     connection.execute(INDEX, [])?;
@@ -34,7 +35,7 @@ mod tests {
     use super::super::DataDirectory;
     use super::*;
 
-    /// How dynoxide asks for the greatest number.
+    /// The query by which dynoxide finds the next number.
     const GREATEST: &str = "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) + 1 \
                             FROM _stream_records WHERE table_name = 'scim'";
 
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_looks_at_no_earlier_record() {
+    fn a_write_reads_no_earlier_record() {
         let folder = tempfile::tempdir().unwrap();
         for in_memory in [false, true] {
             let path = folder.path().join(in_memory.to_string());
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn old_records_go_and_the_last_number_stays() {
+    fn old_records_are_removed_except_the_last_one() {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDirectory::at(folder.path()).unwrap();
         drop(data.open_table().unwrap());

@@ -139,7 +139,7 @@ impl Provider {
         &self.store
     }
 
-    /// Begins a request of an authenticated caller. What it writes says that `cause` is why.
+    /// Begins a request of an authenticated caller. Its writes are stored with `cause`.
     ///
     /// # Errors
     /// `Unavailable` when the tenant's configuration, the caller's role or its user cannot be read;
@@ -263,8 +263,8 @@ impl Provider {
 
     /// Carries out a bulk request. Returns one result for each operation that was tried, in the
     /// order of the request. With `failOnErrors` no operation is tried after that number of errors.
-    /// Without it all are tried; an operation that the time did not suffice for has `Unavailable` as
-    /// its result.
+    /// Without it all are tried. An operation that could not begin or end in time has `Unavailable`
+    /// as its result.
     ///
     /// `size` is the size of the request's body in bytes.
     ///
@@ -336,9 +336,9 @@ impl Provider {
     /// Registers a resource type, or further extensions of one that exists.
     ///
     /// # Errors
-    /// `InvalidValue` naming what is missing, unknown or reserved, or an extension that the type has
-    /// and the new form leaves out; `Uniqueness` when the name or the endpoint belongs to another
-    /// type, or to a built-in type that has resources; `PayloadTooLarge` as for a schema.
+    /// `InvalidValue` naming what is missing, unknown or reserved, or an extension of the type that
+    /// the new form leaves out; `Uniqueness` when the name or the endpoint belongs to another type,
+    /// or to a built-in type that has resources; `PayloadTooLarge` as for a schema.
     pub async fn add_resource_type(&self, tenant: &TenantId, value: &Value) -> Result<Registered> {
         self.replace_resource_type(tenant, value, &[]).await
     }

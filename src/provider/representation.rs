@@ -132,7 +132,7 @@ pub(super) async fn represent_all<'r>(
 }
 
 /// Whether an answer with this projection may show values that the version of the stored resource
-/// does not cover, so that they have to be read to know the version of the answer.
+/// does not cover. These values have to be read before the version of the answer is known.
 pub(super) fn looks_up_more(
     resource_type: &ResourceType,
     stored: &Stored,

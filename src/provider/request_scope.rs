@@ -62,7 +62,8 @@ impl RequestScope {
         self
     }
 
-    /// The same caller in a bulk request: what each operation writes says so.
+    /// The same scope for a bulk request: the kind of the cause of its writes is that of a bulk
+    /// request.
     #[must_use]
     pub fn in_bulk(mut self) -> Self {
         self.store = self.store.caused_by(Cause {

@@ -167,7 +167,7 @@ pub(super) struct HeartbeatItem {
     pub(super) at: u64,
 }
 
-/// How far the reader of the table's stream is, and whether it has missed records.
+/// The progress of the reader of the table's stream, and its last gap.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct StreamProgressItem {
     pub(super) sk: String,
@@ -183,7 +183,7 @@ pub(super) struct StreamProgressItem {
     pub(super) raised: Option<u64>,
 }
 
-/// What a tenant's feed is: the head of its partition.
+/// The head of a tenant's feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FeedHeadItem {
     pub(super) sk: String,

@@ -17,8 +17,8 @@ pub(super) const COUNTERS: u64 = 64;
 /// The number of partitions over which a tenant's memberships are spread, by their member.
 const MEMBERSHIP_PARTITIONS: u64 = 4;
 
-/// A partition of one tenant, which only [`Keys`] and items that were read name, or of the stack, which
-/// only [`StackKeys`] names. So no key of a tenant lacks the tenant.
+/// A partition of one tenant or of the stack. Only [`Keys`], [`StackKeys`] and items that were read
+/// make one, so no key of a tenant lacks the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Partition(String);
 

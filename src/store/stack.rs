@@ -164,9 +164,9 @@ impl StackStore {
     }
 
     /// Stores a gap: records since `since`, in milliseconds since the Unix epoch, may be missing.
-    /// False if a gap was stored in the last 23 hours already. Then no further gap is needed: all
-    /// that the stream loses in that time was changed before the stored gap, and a reader of the
-    /// feed reads the whole directory at that gap. One call.
+    /// False if a gap was stored in the last 23 hours already. Then no further gap is needed: every
+    /// record that the stream has lost since then was written before the stored gap, and readers of
+    /// a feed read the whole directory again at that gap. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.

@@ -29,7 +29,7 @@ pub struct Caller {
     pub permissions: Permissions,
     /// The id of the role whose permissions are still to be granted.
     pub role: Option<String>,
-    /// The id of the user that `/Me` stands for.
+    /// The id of the user that the credential belongs to, which is the resource at `/Me`.
     pub user: Option<String>,
     /// The signature of a signed request. The caller of the authenticator must still check that the
     /// signature covers the body, and that it has not been used before.

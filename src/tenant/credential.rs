@@ -58,14 +58,14 @@ pub struct Credential {
     /// derived when it is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// Its own permissions. If absent, it has those of its role. Without a role too, it may do
-    /// everything, or if it belongs to a user, it may read and change this user at `/Me`.
+    /// Its own permissions. If they are absent, it has those of its role. If it has no role either,
+    /// it may read and change its user at `/Me`, or do everything if it has no user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<BTreeSet<String>>,
     /// The id of the role whose permissions it has in addition to its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// The id of the user that `/Me` stands for.
+    /// The id of the user that it belongs to, which is the resource at `/Me`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Members that only a newer release knows.

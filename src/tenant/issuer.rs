@@ -47,7 +47,7 @@ pub struct NewCredential {
     pub permissions: Permissions,
     /// The id of a role whose permissions it has in addition to its own.
     pub role: Option<String>,
-    /// The id of the user that `/Me` stands for.
+    /// The id of the user that it belongs to, which is the resource at `/Me`.
     pub user: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! The queue of steps. A step can begin when its predecessors have ended; of those that can, the one
-//! that is earliest in the request begins first.
+//! The queue of steps. A step can begin when its predecessors have ended. The steps that can begin
+//! do so in the order of the request.
 
 use std::collections::BTreeSet;
 

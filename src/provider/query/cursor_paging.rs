@@ -1,8 +1,9 @@
 //! Pages by cursor (RFC 9865).
 //!
-//! A cursor holds, sealed, where its page begins, the total that earlier pages have found, and where
-//! the pages before it began. So the server stores nothing for a walk. If a client goes back to an
-//! earlier page, that page begins where it began before, and shows the resources as they are now.
+//! A cursor holds the beginning of its page, the total that earlier pages have found, and the
+//! beginnings of the pages before it. All of this is sealed. So the server stores nothing for a
+//! walk. If a client goes back to an earlier page, that page begins where it began before, and shows
+//! the resources as they are now.
 
 use serde::{Deserialize, Serialize};
 

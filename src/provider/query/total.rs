@@ -18,7 +18,7 @@ pub(super) async fn counters(scope: &RequestScope, search: &Search<'_>) -> Resul
     Ok(try_join_all(totals).await?.into_iter().sum())
 }
 
-/// The number of matches by counters or keys. `None` if neither have the number, or if counting the
+/// The number of matches by counters or keys. `None` if neither gives the number, or if counting the
 /// keys costs more than the budget allows.
 pub(super) async fn known_total(
     scan: &mut Scan<'_, '_>,

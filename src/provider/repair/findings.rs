@@ -21,10 +21,10 @@ pub struct Findings {
     pub missing: u64,
     /// Index entries that no resource has.
     pub stray: u64,
-    /// Counters that did not say the number of resources: by type, what they said and what is true.
+    /// Counters with a wrong sum: the type, the sum, and the number of its resources.
     pub totals: Vec<(String, u64, u64)>,
-    /// Groups that did not say the number of their members: by id, what they said and what is true. The
-    /// number is approximate by design, so this is no fault.
+    /// Groups with a wrong number of members: the id, the number in the group's own item, and the
+    /// number of members. That number is approximate by design, so this is no fault.
     pub members: Vec<(String, i64, u64)>,
     /// Values of unique attributes that more than one resource has, as `type attribute id`.
     pub conflicts: Vec<String>,

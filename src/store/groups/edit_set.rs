@@ -80,9 +80,9 @@ pub(super) async fn begin(
         .ok_or(StoreError::NotFound)
 }
 
-/// Makes what is left of a job that another writer began. What that writer has done is read first
-/// and not written again, so every finisher gets further than the process before it, even where the
-/// partition is slow.
+/// Finishes a job that another writer began. The members are read first, and changes that the other
+/// writer has made are not made again. So every finisher gets further than the process before it,
+/// even if the partition is slow.
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.
@@ -109,7 +109,7 @@ pub(super) async fn resume(
     apply(table, lease, job, left, done, types).await
 }
 
-/// Makes what is left of a change and closes the group. `done` is the number of members that earlier
+/// Makes the rest of a change and closes the group. `done` is the number of members that earlier
 /// writers of this job have added, less those they have removed.
 async fn apply(
     table: &Table,

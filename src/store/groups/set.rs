@@ -79,8 +79,8 @@ pub(in crate::store) fn fresh(members: usize, filling: Filling) -> GroupState {
     }
 }
 
-/// Whether a set of this name may have had members before it became the current one: all but those that
-/// are known to be written in one transaction with their group.
+/// Whether a set of this name may have had members before it became the current one. That is so
+/// unless its name says that it was written in one transaction with its group.
 pub(in crate::store) fn is_filled_before(set: &str) -> bool {
     !set.starts_with(FILLED_WITH_GROUP)
 }

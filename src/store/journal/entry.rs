@@ -237,7 +237,7 @@ impl Lease {
         }
     }
 
-    /// Writes another job in place of what is done, in an entry that fits one item.
+    /// Replaces the job of an entry that fits one item.
     ///
     /// # Errors
     /// `Unavailable`, also when another process has the entry.
@@ -247,13 +247,13 @@ impl Lease {
         name: &str,
         job: &impl Serialize,
     ) -> Result<(), StoreError> {
-        let token = random_id();
-        let mut update = update_held(table, self, &token);
+        let rid = random_id();
+        let mut update = update_held(table, self, &rid);
         update
             .set("#work = :work")
             .name("#work", "work")
             .value(":work", s(named(name, job)?));
-        match update.send(table, &token).await {
+        match update.send(table, &rid).await {
             Ok(_) => Ok(()),
             // Another process has taken the entry over, and may have removed it.
             Err(StoreError::NotFound | StoreError::VersionMismatch) => Err(lost()),

@@ -34,8 +34,8 @@ pub(super) struct Choice {
     exact: bool,
 }
 
-/// An access, and the part of the filter that is known to hold for every resource it finds, if any
-/// is.
+/// An access, and the part of the filter that every resource which it finds is known to match, if
+/// there is one.
 #[derive(Debug, Clone)]
 struct Found {
     access: Access,
@@ -52,8 +52,8 @@ impl Choice {
         }
     }
 
-    /// A lookup of memberships. It answers the part of the filter by itself, so that part need not
-    /// be evaluated again, for which all members would have to be read.
+    /// A lookup of memberships. It answers its part of the filter completely. So the part is not
+    /// evaluated again, which would mean to read all members.
     fn membership(access: Access, rank: Rank, part: &BoundFilter) -> Self {
         let known = Some(part.clone());
         Self {

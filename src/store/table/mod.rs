@@ -112,8 +112,8 @@ impl Store {
         create::warm_up(&self.client, &self.name).await
     }
 
-    /// One tenant's part of the table, for one request that must be over in `budget`. `cause` is why the
-    /// request writes: every resource and member that it writes says so.
+    /// One tenant's part of the table, for one request that must be over in `budget`. The resources
+    /// and members that the request writes are stored with `cause`.
     #[must_use]
     pub fn for_tenant(
         &self,
@@ -126,7 +126,8 @@ impl Store {
         TenantStore::new(self.with_keys(Keys::new(tenant), turns, cause, meter, budget))
     }
 
-    /// What the table holds for the stack and for no tenant, for work that must be over in `budget`.
+    /// The part of the table that belongs to the stack and to no tenant, for work that must be over
+    /// in `budget`.
     #[must_use]
     pub fn for_stack(&self, meter: Meter, budget: Duration) -> StackStore {
         let cause = Cause::without_credential(CauseKind::Service);
@@ -163,7 +164,7 @@ pub(super) struct Table<K = Keys> {
     client: Client,
     name: Arc<str>,
     keys: K,
-    /// Why the request writes.
+    /// The cause of what the request writes.
     cause: Arc<Cause>,
     meter: Meter,
     deadline: Instant,
@@ -183,7 +184,7 @@ impl<K: Clone> Table<K> {
         &self.keys
     }
 
-    /// Why the request writes what it writes.
+    /// The cause of what the request writes.
     pub(super) fn cause(&self) -> &Cause {
         &self.cause
     }
