@@ -260,10 +260,10 @@ pub(super) fn mismatch(item: Option<&Item>) -> StoreError {
 /// A random id of 12 characters, such as the `rid` of one logical write, which is the same for each
 /// attempt of the write.
 ///
-/// It has 70 random bits. A `rid` is compared with those of earlier writes of the same item. It is also
-/// the token of a transaction, which DynamoDB remembers for ten minutes. Another transaction with the
-/// same token is refused, and answered with 500 while nothing has changed. At 1,000 transactions a second
-/// this happens once in some 60,000 years.
+/// It has 70 random bits. A `rid` is compared only with those of earlier writes of the same item. It
+/// is also the request token of a transaction, which DynamoDB keeps for ten minutes. If another
+/// transaction had the same request token, it would be refused and answered with 500, with nothing
+/// changed. At 1,000 transactions a second this happens once in some 60,000 years.
 pub(super) fn random_id() -> String {
     // The last 9 of the 16 bytes of a UUIDv4: random but for two bits, which mark its form.
     URL_SAFE_NO_PAD.encode(&Uuid::new_v4().as_bytes()[7..])
@@ -274,7 +274,7 @@ pub(super) fn rid_of(item: Option<&Item>) -> Option<&str> {
     item?.get("rid")?.as_s().ok().map(String::as_str)
 }
 
-/// Why the item of a resource was last written, if the process that wrote it has said so.
+/// The cause of the last write of a resource's item, if the process that wrote it stored one.
 pub(super) fn cause(item: &Item) -> Option<Cause> {
     let by = item.get("by")?.as_s().ok()?;
     cause::resource_cause(rid_of(Some(item))?, by)

@@ -1,5 +1,5 @@
-//! The resource types of members (RFC 7643 §4.2): as the request says, otherwise as they are found
-//! in the table, otherwise the default type.
+//! The resource types of members (RFC 7643 §4.2): as they were found in the table, otherwise as the
+//! request says, otherwise the default type.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -141,8 +141,8 @@ pub(super) fn in_order_of_values(
     Ok(placed)
 }
 
-/// The whole key of a border that holds only the beginning of it, if the resource still has that
-/// key.
+/// The whole key of a border. A border may hold only the beginning of a long key, so the resource is
+/// read. `None` if the border holds the whole key, or if the resource does not have it any more.
 pub(super) async fn exact_key(
     scope: &RequestScope,
     branches: &[SearchBranch<'_>],

@@ -39,8 +39,8 @@ pub(super) async fn is_too_large(scan: &Scan<'_, '_>, search: &Search<'_>) -> Re
     Ok(total > scan.budget.resources as u64)
 }
 
-/// Whether the rest of the current branch has more keys than the budget allows resources. Only keys
-/// are read for it.
+/// Whether the rest of the current branch leads to more resources than the budget allows. To find
+/// out, keys are counted and no resources are read.
 pub(super) async fn rest_is_too_large(scan: &mut Scan<'_, '_>) -> Result<bool> {
     let Some((branch, after)) = scan.rest() else {
         return Ok(false);

@@ -34,7 +34,7 @@ pub(in crate::store) struct MemberSet<'s> {
     state: &'s GroupState,
 }
 
-/// How the members of a new set are written. The name of the set says it, because a reader of the
+/// How the members of a new set are written. It is a part of the set's name, because a reader of the
 /// table's stream has to know which sets had members before they became current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Filling {
@@ -44,13 +44,13 @@ pub(in crate::store) enum Filling {
     BeforeGroup,
 }
 
-/// What the names of the sets begin with that are filled in one transaction with their group. Names
-/// that earlier versions made have no dot.
+/// The beginning of the name of a set that is filled in one transaction with its group. Names that
+/// earlier versions made have no dot.
 const FILLED_WITH_GROUP: &str = "t.";
-/// What the names of the sets begin with that are filled before they become current.
+/// The beginning of the name of a set that is filled before it becomes current.
 const FILLED_BEFORE_GROUP: &str = "f.";
-/// Random characters of a set's name. They keep it apart from the other sets of its group: 9 characters
-/// of the end of a random id hold 50 random bits.
+/// The number of random characters of a set's name, by which it differs from the other sets of its
+/// group. 9 characters of the end of a random id have 50 random bits.
 const NAME_CHARACTERS: usize = 9;
 
 /// Which members a removal removes.
@@ -228,12 +228,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_set_says_how_it_was_filled() {
+    fn the_name_of_a_set_shows_how_it_was_filled() {
         let with_group = fresh(2, Filling::WithGroup).set;
         let before_group = fresh(2, Filling::BeforeGroup).set;
         assert!(!is_filled_before(&with_group), "{with_group}");
         assert!(is_filled_before(&before_group), "{before_group}");
-        // What earlier versions wrote: the end of a token in base64url.
+        // The names that earlier versions made: the end of a random id in base64url.
         for earlier in ["t5yxkZc9RQF", "f0AbCd_-xYz"] {
             assert!(is_filled_before(earlier), "{earlier}");
         }

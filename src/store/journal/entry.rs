@@ -73,8 +73,9 @@ impl NewEntry {
         Self::with(table, name, job, entry_key(), lease_end(table))
     }
 
-    /// An entry for a job that a record of the table's stream leads to, held by no writer. The same record
-    /// gives the same key. `time` is when the record was written, in milliseconds since the Unix epoch.
+    /// An entry for a job that is begun because of a record of the table's stream. No writer holds
+    /// it. Its key is derived from the record, so the same record always has the same entry. `time`
+    /// is when the record was written, in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
@@ -85,7 +86,7 @@ impl NewEntry {
         record: &str,
         time: u64,
     ) -> Result<Self, StoreError> {
-        // A lease that has run out before the entry is written.
+        // The lease is over from the beginning, so any finisher can take the entry.
         let lease_until = table.now_millis().saturating_sub(1);
         Self::with(table, name, job, record_key(record, time), lease_until)
     }
@@ -156,10 +157,10 @@ impl NewEntry {
         batch::write(table, vec![PlainWrite::Put(self.head.clone())]).await
     }
 
-    /// Writes an entry that fits one item, unless there is one with its key. One call.
+    /// Writes an entry that fits one item, unless an entry with its key exists. One call.
     pub(in crate::store) async fn begin_once(self, table: &Table) -> Result<(), StoreError> {
         let is_new = Condition::new("attribute_not_exists(pk)");
-        // A put that is refused found what an earlier delivery of the same record has written.
+        // If the put is refused, an earlier delivery of the same record has written the entry.
         let _is_first = Put::new(self.head).when(is_new).send(table).await?;
         Ok(())
     }
@@ -218,7 +219,7 @@ impl Note<'_> {
 }
 
 impl Lease {
-    /// Marks the entry as refused: the change will not be made, by the finisher neither.
+    /// Marks the entry as refused: neither this writer nor a finisher will make the change.
     ///
     /// # Errors
     /// `Unavailable` when a finisher has taken over the entry.
@@ -322,8 +323,8 @@ fn entry_key() -> String {
     Uuid::now_v7().simple().to_string()
 }
 
-/// The sort key of an entry that a record of the stream leads to: as [`entry_key`] would make it when the
-/// record was written, with a hash of the record's id in place of random bits.
+/// The sort key of an entry that is begun because of a record of the stream: a UUIDv7 with the time
+/// of the record, and with a hash of the record's id instead of random bits.
 fn record_key(record: &str, time: u64) -> String {
     let mut bits = [0; 10];
     bits[2..].copy_from_slice(&stable_hash(record).to_be_bytes());

@@ -271,7 +271,7 @@ fn totals_are_counted_where_counting_keys_is_enough() {
 }
 
 #[test]
-fn a_plan_says_nothing_of_values() {
+fn the_text_of_a_plan_contains_no_values() {
     let secret = "userName eq \"bjensen\" or emails sw \"bjensen\" or groups eq \"bjensen\"";
     assert!(!plan("User", secret, "").to_string().contains("bjensen"));
 }

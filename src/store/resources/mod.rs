@@ -1,5 +1,5 @@
-//! Resources, each with its index entries, its claims on unique values, and one in the counters of
-//! its type.
+//! Resources, each with its index entries, its claims on unique values, and its part in the counters
+//! of its type.
 //!
 //! It must not know what the members of a group are.
 

@@ -33,7 +33,8 @@ impl<E: std::error::Error + Send + Sync + 'static> From<Failure<E>> for StoreErr
     }
 }
 
-/// The waits between attempts: each at most twice as long as the one before, with full jitter.
+/// The waits between attempts. Each is random up to a limit, which doubles with each attempt (full
+/// jitter).
 #[derive(Debug)]
 pub struct Backoff(Duration);
 
@@ -64,8 +65,8 @@ pub(super) fn is_about_item_size(message: &str) -> bool {
 
 /// Whether another attempt may succeed, by the status of a failed call alone. The body does not
 /// matter, because a proxy or a load balancer in front of DynamoDB answers with HTML or with
-/// nothing. A success whose body could not be read is one of these: the call may have taken effect,
-/// and every write recognises itself when it is repeated.
+/// nothing. The status of a success counts too, because here the body of the answer could not be
+/// read: the call may have taken effect, and every write recognises itself when it is repeated.
 pub(super) fn is_passing_status(status: u16) -> bool {
     matches!(status, 200..=299 | 408 | 429 | 500..=599)
 }

@@ -6,7 +6,8 @@ use super::super::size::rest_is_too_large;
 use super::{Count, FIRST_BATCH};
 use crate::protocol::error::Result;
 
-/// The largest batch with a limit. A larger batch is as large as one call returns.
+/// The largest batch that is read with a limit. A larger one is read without, so it is as large as
+/// one call returns.
 const LARGEST_BATCH: usize = 1_000;
 /// The assumed number of resources in order of creation that one read unit reads: about twice the
 /// real number.
