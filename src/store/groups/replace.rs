@@ -103,7 +103,8 @@ pub(super) async fn replace(
     update(table, attempt, MemberEffect::Flip(fresh), items).await
 }
 
-/// How this number of members is written, with this number of steps that change index entries.
+/// How a set of this number of members is filled, if its transaction has this number of steps for
+/// index entries.
 fn filling(members: usize, entry_steps: usize) -> Filling {
     match fit_beside(members, 0, entry_steps) {
         true => Filling::WithGroup,
