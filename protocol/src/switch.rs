@@ -56,21 +56,21 @@ pub(crate) const SWITCHES: [Switch; 17] = [
     Switch {
         name: "groupPatchAnswers",
         range: SwitchValues::Choice(&["200", "204"]),
-        meaning: "`204` answers a PATCH of a group without the group",
+        meaning: "`200` answers a PATCH of a group with the group, `204` without it",
     },
     Switch {
         name: "unknownFilterAttributes",
         range: SwitchValues::Choice(&["refuse", "empty"]),
-        meaning: "`empty` answers no result instead of 400",
+        meaning: "a filter on an unknown attribute is refused with 400; with `empty` it matches nothing",
     },
     Switch {
         name: "inlineMemberCap",
         // The number of members that a request can name, so that a group that is shown whole can be
         // put back.
         range: SwitchValues::Number(1, 20_000),
-        meaning: "larger groups, and those whose members would not fit an answer of 4 MB, are \
-                  answered without `members` and with a `Link` to \
-                  `GET /Groups/{id}/members`, which lists them page by page",
+        meaning: "the largest number of members that a group shows inline; larger groups, and those \
+                  whose members would not fit an answer of 4 MB, are answered without `members` and \
+                  with a `Link` to `GET /Groups/{id}/members`, which lists them page by page",
     },
     Switch {
         name: "putKeepsUnnamedExtensions",
@@ -80,33 +80,33 @@ pub(crate) const SWITCHES: [Switch; 17] = [
     Switch {
         name: "passwords",
         range: SwitchValues::Choice(&["discard", "hash"]),
-        meaning: "`hash` keeps an argon2id hash",
+        meaning: "`discard` drops the passwords that clients send, `hash` stores their argon2id hash",
     },
     Switch {
         name: "defaultCount",
         range: SwitchValues::Number(1, 10_000),
-        meaning: "the size of a page whose request names none, at most `maxCount`",
+        meaning: "the page size of a request that names none, at most `maxCount`",
     },
     Switch {
         name: "maxCount",
         // The number of resources that one list may read.
         range: SwitchValues::Number(1, 10_000),
-        meaning: "the largest page",
+        meaning: "the largest page size",
     },
     Switch {
         name: "basic",
         range: SwitchValues::Flag,
-        meaning: "passwords (HTTP Basic) are created and accepted",
+        meaning: "HTTP Basic credentials can be created and are accepted",
     },
     Switch {
         name: "mac",
         range: SwitchValues::Flag,
-        meaning: "keys to sign requests with are created, and signed requests accepted",
+        meaning: "keys to sign requests can be created, and signed requests are accepted",
     },
     Switch {
         name: "bulkMaxOperations",
         range: SwitchValues::Number(1, 1_000),
-        meaning: "the most operations of a bulk request",
+        meaning: "the largest number of operations of a bulk request",
     },
     Switch {
         name: "bulkMaxPayloadSize",

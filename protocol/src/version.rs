@@ -1,8 +1,8 @@
 //! Entity tags and the conditions that name them (RFC 7644 §3.14, RFC 9110 §8.8.3 and §13.1).
 //!
 //! Every tag is weak, because one version of a resource has a different body for each projection. By
-//! the letter of RFC 9110 a weak tag never satisfies `If-Match`, yet RFC 7644 shows exactly that. So
-//! only the text between the quotes is compared.
+//! the letter of RFC 9110 a weak tag never satisfies `If-Match`, yet in the examples of RFC 7644 it
+//! does. So only the text between the quotes is compared.
 //!
 //! An answer may show more than the stored resource: the groups of a user, or the names of a group's
 //! members. Then the tag has a suffix, which is a hash of those additions. `If-None-Match` of a read
@@ -40,7 +40,7 @@ impl Version {
         let stored = opaque.into();
         debug_assert!(
             stored.bytes().all(is_tag_byte) && !stored.contains(SUFFIX),
-            "{stored:?} is no first part of a tag"
+            "{stored:?} cannot be the first part of a tag"
         );
         Self {
             stored,

@@ -40,7 +40,7 @@ impl Api {
         }
     }
 
-    /// In which way its requests come, as what they write says it.
+    /// The kind of cause that its writes record.
     pub(super) fn cause_kind(&self) -> CauseKind {
         match self {
             Self::V2 => CauseKind::Scim2,

@@ -138,7 +138,7 @@ async fn the_log_line_of_a_request_names_the_used_tolerances() {
                 .map(|line| serde_json::from_str::<Value>(line).unwrap());
             let mut of_it = lines.filter(|line| line["span"]["request.client_id"] == id.as_str());
             let closing = of_it
-                .find(|line| line["fields"]["status"].is_number())
+                .find(|line| line["fields"]["duration_ms"].is_number())
                 .unwrap();
             let found = closing["span"]["tolerances"].as_str().unwrap_or_default();
             assert_eq!(found, noted, "{method} {path}");

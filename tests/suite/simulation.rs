@@ -52,7 +52,7 @@ pub(crate) struct World {
 pub(crate) struct Process {
     pub(crate) provider: Provider,
     pub(crate) line: Arc<Line>,
-    /// Why it writes: one request for all that it is asked for.
+    /// The cause of its writes: one request id for all of them.
     pub(crate) cause: Cause,
 }
 

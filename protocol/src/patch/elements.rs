@@ -108,7 +108,7 @@ impl Writing<'_, '_, '_> {
         let Some(value) = value.filter(|value| !value.is_null()) else {
             return self.list.replace_all(Vec::new());
         };
-        // The RFC gives the value no meaning. But removing all elements of a client that names a few
+        // The RFC gives the value no meaning. But if a client names a few elements, removing all of them
         // would destroy data, so every profile honours the value.
         self.values.reading.tolerates(Tolerance::RemovedValues);
         let listed = match value {

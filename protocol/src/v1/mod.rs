@@ -4,8 +4,7 @@
 //! A 1.1 body becomes a 2.0 body, a 1.1 PATCH becomes a PatchOp message, a 1.1 query becomes a
 //! [`Query`](crate::message::Query), and a 2.0 resource becomes a 1.1 resource. Translated requests
 //! are to be read with the tolerances of the `default` profile, because a 1.1 client does not know a
-//! tenant's
-//! 2.0 profile.
+//! tenant's 2.0 profile.
 //!
 //! Other modules know of 1.1 where its form differs little from 2.0: [`message`](crate::message)
 //! writes errors and lists, [`bulk`](crate::bulk) writes the results of bulk requests, and the
