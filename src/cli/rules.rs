@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::CommandError;
+use crate::feed::lifecycle;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::Error;
 use crate::protocol::profile::{Profile, Rules, Switches};
@@ -54,11 +55,13 @@ impl RuleArgs {
         Ok(())
     }
 
-    /// Sets the rules of a new tenant, which no other process has read yet.
+    /// Sets the rules of a new tenant, which no other process has read yet, and begins its feed.
     pub(super) async fn apply(&self, stack: &Stack, tenant: &TenantId) -> Result<(), CommandError> {
         let store = tenant_store(stack, tenant);
         let begun = store.configuration().begin_index_version().await;
         begun.map_err(Error::from)?;
+        // Before the tenant has a credential to make a resource with, so the feed misses none.
+        lifecycle::create(&store).await?;
         if self.is_empty() {
             return Ok(());
         }

@@ -18,12 +18,12 @@ use super::page;
 use super::tail::{FeedEnd, Memory, PageSummary};
 use crate::clock::Clock;
 use crate::identity::{Cause, CauseKind, TenantId};
-use crate::protocol::error::{Error, Result};
-use crate::protocol::profile::Switches;
+use crate::protocol::error::{Error, ErrorKind, Result};
+use crate::protocol::profile::{EventValues, Switches};
 use crate::provider::{Tenant, Tenants};
 use crate::store::{
-    Backoff, Epoch, FeedHead, FeedPage, FeedState, Meter, PageKey, Store, StoreError, StreamGap,
-    TenantStore,
+    Backoff, Cost, Epoch, FeedHead, FeedPage, FeedState, Meter, PageKey, Store, StoreError,
+    StreamGap, TenantConfig, TenantStore,
 };
 
 /// How long one append may take, with all its attempts: well below the time that a function may run.
@@ -47,6 +47,7 @@ pub struct Appender<'a> {
     tenants: &'a Tenants,
     clock: Arc<dyn Clock>,
     memory: Memory,
+    meter: Meter,
 }
 
 /// Where the events of an append come from. They are made anew for each attempt, because whatever was read
@@ -139,6 +140,7 @@ impl<'a> Appender<'a> {
             tenants,
             clock,
             memory: Memory::default(),
+            meter: Meter::default(),
         }
     }
 
@@ -186,7 +188,7 @@ impl<'a> Appender<'a> {
         if let Some(next) = self.next_head(head, source.stream()) {
             return again(store.feed().put_head(Some(head), &next).await);
         }
-        let tenant = self.tenants.get(id, store).await?;
+        let tenant = self.tenant(id, store).await?;
         let tail = Tail {
             store,
             tenant: &tenant,
@@ -215,6 +217,21 @@ impl<'a> Appender<'a> {
             released: head.released,
         };
         self.put_pages(&tail, next, &events).await
+    }
+
+    /// The tenant. One whose configuration cannot be understood has no schemas of its own, and its events
+    /// have no values: such a tenant must not keep the others of its shard waiting.
+    async fn tenant(&self, id: &TenantId, store: &TenantStore) -> Result<Arc<Tenant>> {
+        match self.tenants.get(id, store).await {
+            Err(error) if error.kind() == ErrorKind::Internal => {
+                let cause = error.causes();
+                tracing::error!(tenant.id = %id, cause, "the feed goes on without a configuration");
+                let mut tenant = Tenant::new(id.clone(), TenantConfig::default())?;
+                tenant.rules.switches.event_values = EventValues::Names;
+                Ok(Arc::new(tenant))
+            }
+            read => read,
+        }
     }
 
     /// Puts events behind the newest page, as many pages as they take.
@@ -301,6 +318,12 @@ impl<'a> Appender<'a> {
             stream: Some(stream.to_owned()),
             ..next
         })
+    }
+
+    /// What all appends have cost so far.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.meter.cost()
     }
 
     /// The tenant's part of the table, for as long as one attempt may take.

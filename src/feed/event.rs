@@ -207,6 +207,17 @@ impl EventBody {
         }
     }
 
+    /// Whether it has a value of an attribute.
+    #[cfg(feature = "worker")]
+    pub(super) fn has_values(&self) -> bool {
+        let mut changed = self.changes.iter().flat_map(BTreeMap::values);
+        let has_id = self
+            .resource
+            .as_ref()
+            .is_some_and(|resource| resource.external_id.is_some());
+        has_id || changed.any(|changed| *changed != Changed::default())
+    }
+
     /// Takes out every value of an attribute, and leaves the names of those that have changed.
     #[cfg(feature = "worker")]
     pub(super) fn forget_values(&mut self) {

@@ -16,6 +16,11 @@ pub mod append;
 pub mod brake;
 mod event;
 #[cfg(feature = "worker")]
+pub mod forget;
+#[cfg(feature = "worker")]
+mod keep;
+pub mod lifecycle;
+#[cfg(feature = "worker")]
 mod members;
 mod page;
 mod position;

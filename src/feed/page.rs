@@ -142,3 +142,123 @@ pub(super) fn unpack(tenant: &TenantId, page: &FeedPage) -> Result<Vec<Event>> {
     });
     Ok(events.collect())
 }
+
+#[cfg(all(test, feature = "worker"))]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::feed::event::{Changed, Changes, EventType, Subject};
+    use crate::store::{Epoch, PageKey};
+
+    fn event(number: usize, value: &str) -> NewEvent {
+        let mut body = EventBody::new(EventType::named("user.updated"), 7);
+        body.resource = Some(Subject {
+            type_name: "User".to_owned(),
+            id: number.to_string(),
+            version: Some(1),
+            external_id: None,
+        });
+        let changed = Changed {
+            before: None,
+            after: Some(json!(value)),
+        };
+        body.changes = Some(Changes::from([("title".to_owned(), changed)]));
+        NewEvent {
+            id: format!("{number:032x}"),
+            body,
+            access: None,
+        }
+    }
+
+    fn stored(first: u64, packed: Packed) -> FeedPage {
+        FeedPage {
+            key: PageKey {
+                epoch: Epoch::after(None, 7),
+                first,
+            },
+            last: first + packed.ids.len() as u64 - 1,
+            time: 7,
+            ids: packed.ids,
+            events: packed.events,
+            gap: 0,
+            tally: String::new(),
+            expires: 7,
+            rewritten: 0,
+        }
+    }
+
+    /// Text that hardly compresses.
+    fn noise(length: usize) -> String {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let digits = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+            char::from(digits[(state >> 58) as usize])
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    fn check(events: &[NewEvent]) {
+        let tenant = TenantId::parse("acme").unwrap();
+        let (mut rest, mut read) = (events, Vec::new());
+        while !rest.is_empty() {
+            let packed = pack_first(rest).unwrap();
+            assert!(packed.bytes() <= MAX_PAGE_BYTES);
+            rest = &rest[packed.ids.len()..];
+            let page = stored(read.len() as u64 + 1, packed);
+            read.extend(unpack(&tenant, &page).unwrap());
+        }
+        assert_eq!(read.len(), events.len());
+        for (event, (seq, read)) in events.iter().zip((1..).zip(read)) {
+            assert_eq!((&read.id, read.seq), (&event.id, seq));
+            assert_eq!(read.body, event.body);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn events_are_read_as_they_were_packed(values in prop::collection::vec("\\PC{0,300}", 1..40)) {
+            let events = values.iter().enumerate().map(|(number, value)| event(number, value));
+            check(&events.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_page_is_never_too_large_for_its_item() {
+        let events = |count, length| {
+            let value = noise(length);
+            (0..count)
+                .map(|number| event(number, &value[number % 7..]))
+                .collect::<Vec<_>>()
+        };
+        check(&events(3, MAX_EVENT_BYTES - 300));
+        check(&events(40, 60_000));
+        check(&events(2_500, 100));
+        check(&events(5_000, 10));
+    }
+
+    #[test]
+    fn what_no_code_of_ours_has_packed_is_refused() {
+        let tenant = TenantId::parse("acme").unwrap();
+        let refused = |page: &FeedPage| unpack(&tenant, page).is_err();
+        let good = stored(1, pack_first(&[event(1, "a")]).unwrap());
+        assert!(!refused(&good));
+        let more_ids = FeedPage {
+            ids: vec!["1".to_owned(), "2".to_owned()],
+            ..good.clone()
+        };
+        assert!(refused(&more_ids));
+        let long = format!("\"{}\"", "x".repeat(MAX_JSON_BYTES));
+        for events in [Vec::new(), vec![1, 2, 3], compress(&[long]).unwrap()] {
+            assert!(refused(&FeedPage {
+                events,
+                ..good.clone()
+            }));
+        }
+    }
+}

@@ -36,8 +36,8 @@ impl Position {
         let mut parts = text.split('.');
         let (epoch, first) = (parts.next()?, parts.next()?);
         let (index, mark) = (parts.next()?, parts.next()?);
-        let is_mark =
-            mark.len() == MARK_DIGITS && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_mark = mark.len() == MARK_DIGITS && mark.bytes().all(is_digit);
         if parts.next().is_some() || !is_mark {
             return None;
         }
@@ -87,4 +87,69 @@ fn mark_of(page: &FeedPage) -> String {
     let mut mark = format!("{hash:08x}");
     mark.truncate(MARK_DIGITS);
     mark
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn page(first: u64, id: &str) -> FeedPage {
+        FeedPage {
+            key: PageKey {
+                epoch: Epoch::parse("018bcfe5680089abcdef").unwrap(),
+                first,
+            },
+            last: first,
+            time: 0,
+            ids: vec![id.to_owned()],
+            events: Vec::new(),
+            gap: 0,
+            tally: String::new(),
+            expires: 0,
+            rewritten: 0,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_position_is_read_as_it_is_written(first: u64, index: u64, id in "[0-9a-f]{0,32}") {
+            let page = page(first, &id);
+            let position = Position::within(&page, index);
+            prop_assert_eq!(Position::parse(&position.to_string()), Some(position.clone()));
+            prop_assert!(position.is_in(&page));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "[0-9a-f.+ ]{0,60}") {
+            if let Some(position) = Position::parse(&text) {
+                prop_assert_eq!(position.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_positions() {
+        let good = Position::within(&page(7, "a"), 1).to_string();
+        assert!(Position::parse(&good).is_some(), "{good}");
+        for bad in [
+            format!("{good}.1"),
+            format!("{good}0"),
+            good.replace(".7.", ".07."),
+            good.replace(".1.", ".-1."),
+            good.replace(".7.", ".18446744073709551616."),
+            good.to_uppercase(),
+            String::new(),
+        ] {
+            assert_eq!(Position::parse(&bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn pages_of_two_copies_of_a_table_are_told_apart() {
+        let position = Position::within(&page(7, "a"), 1);
+        assert!(!position.is_in(&page(7, "b")));
+        assert!(!position.is_in(&page(8, "a")));
+    }
 }

@@ -21,7 +21,7 @@ use super::members::{self, Looks};
 use super::record::Record;
 use super::resource_events;
 use crate::identity::TenantId;
-use crate::protocol::error::Result;
+use crate::protocol::error::{ErrorKind, Result};
 use crate::protocol::profile::EventValues;
 use crate::protocol::schema::Registry;
 use crate::store::{ItemChange, MemberItemChange, StreamGap, UnreadableChange};
@@ -148,8 +148,12 @@ impl TenantBatch<'_> {
         let newest = records.iter().map(|record| record.time).max().unwrap_or(0);
         let tenants = self.appender.tenants();
         let since = newest + SECOND_MILLIS;
-        let tenant = tenants.get_since(self.tenant, tail.store, since).await?;
-        Ok(Arc::clone(&tenant.registry))
+        match tenants.get_since(self.tenant, tail.store, since).await {
+            Ok(tenant) => Ok(Arc::clone(&tenant.registry)),
+            // A configuration that cannot be understood cannot be the next time either.
+            Err(error) if error.kind() == ErrorKind::Internal => Ok(types),
+            Err(error) => Err(error),
+        }
     }
 }
 

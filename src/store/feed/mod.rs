@@ -102,6 +102,21 @@ impl<'t> Feed<'t> {
         pages(self.items(&range, limit, Order::Ascending).await?)
     }
 
+    /// The pages after this one, of its epoch and later ones, or all of them: at most `limit` and the oldest
+    /// first. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn after(
+        self,
+        key: Option<&PageKey>,
+        limit: usize,
+    ) -> Result<Vec<FeedPage>, StoreError> {
+        let begin = key.map_or_else(KeyRange::all, |key| KeyRange::greater(&key.sort_key()));
+        let range = begin.and(KeyRange::less(HEAD));
+        pages(self.items(&range, limit, Order::Ascending).await?)
+    }
+
     /// Appends a page. False if a page with its key exists. That may be this page itself, if the
     /// answer of an earlier attempt was lost. One call, one write unit for each KB of the page.
     ///

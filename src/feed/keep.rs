@@ -1,0 +1,76 @@
+//! Keeps a feed whose tenant has no changes from losing its place.
+//!
+//! A feed goes on with the number after that of its newest page. If that page expired, the feed would not
+//! know the number any more. So a page is put behind it before, with an event that says that nothing has
+//! changed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::append::{Appended, Appender, Source, Tail};
+use super::event::{EventBody, EventType, NewEvent};
+use crate::identity::TenantId;
+use crate::protocol::error::Result;
+
+/// How long before it expires a page is followed by another one, in seconds. Pages are kept for two days at
+/// least, so a feed gets such an event once a day at most.
+const MARGIN_SECONDS: u64 = 24 * 60 * 60;
+
+/// The source of the event that says that nothing has changed.
+struct Idle {
+    /// In milliseconds since the Unix epoch.
+    now: u64,
+    /// When the newest page has to be followed by another one, in seconds since the Unix epoch.
+    due: AtomicU64,
+}
+
+impl Appender<'_> {
+    /// Puts a page behind the newest one of a feed, if that one expires soon. Returns when the feed has to be
+    /// looked at again, in seconds since the Unix epoch; `None` if it has no pages. One call, or two.
+    ///
+    /// # Errors
+    /// As [`append`](Appender::append).
+    pub async fn keep(&self, tenant: &TenantId) -> Result<Option<u64>> {
+        let now = self.now();
+        let idle = Idle {
+            now,
+            due: AtomicU64::new(0),
+        };
+        let appended = self.append(tenant, &idle).await?;
+        let due = idle.due.into_inner();
+        Ok(match appended {
+            Appended::NoFeed => None,
+            Appended::Events(0) => (due > 0).then_some(due),
+            Appended::Events(_) => Some(now / 1000 + MARGIN_SECONDS),
+        })
+    }
+}
+
+impl Source for Idle {
+    fn ids(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        None
+    }
+
+    async fn events(&self, tail: &Tail<'_>) -> Result<Vec<NewEvent>> {
+        let Some(expires) = tail.expires else {
+            return Ok(Vec::new());
+        };
+        let due = expires.saturating_sub(MARGIN_SECONDS);
+        self.due.store(due, Ordering::Relaxed);
+        if due > self.now / 1000 {
+            return Ok(Vec::new());
+        }
+        Ok(vec![NewEvent {
+            id: format!("idle-{expires}"),
+            body: EventBody::new(EventType::named(EventType::FEED_IDLE), self.now),
+            access: None,
+        }])
+    }
+
+    fn begins_feed(&self) -> bool {
+        false
+    }
+}
