@@ -335,7 +335,7 @@ impl<'a> Appender<'a> {
         // The feed writes nothing that keeps a cause.
         let cause = Cause::without_credential(CauseKind::Service);
         self.store
-            .for_tenant(tenant, cause, Meter::default(), budget)
+            .for_tenant(tenant, cause, self.meter.clone(), budget)
     }
 
     /// The table.

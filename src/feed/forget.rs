@@ -16,8 +16,10 @@ const PAGES: usize = 50;
 pub struct Forgotten {
     /// The number of events from which values were taken.
     pub events: usize,
-    /// The page to go on after; `None` if there are no more.
+    /// The page to go on after; `None` begins again.
     pub next: Option<PageKey>,
+    /// Whether there are no more pages.
+    pub is_done: bool,
 }
 
 /// Takes the values of a resource out of the pages after one, at most [`PAGES`] of them, of every epoch.
@@ -36,7 +38,7 @@ pub async fn forget(
     after: Option<&PageKey>,
 ) -> Result<Forgotten> {
     let pages = store.feed().after(after, PAGES).await?;
-    let is_last = pages.is_empty();
+    let is_done = pages.is_empty();
     let (mut forgotten, mut done) = (0, after.cloned());
     for page in pages {
         let mut bodies: Vec<_> = unpack(tenant, &page)?
@@ -64,6 +66,7 @@ pub async fn forget(
                 return Ok(Forgotten {
                     events: forgotten,
                     next: done,
+                    is_done: false,
                 });
             }
             forgotten += found;
@@ -72,6 +75,7 @@ pub async fn forget(
     }
     Ok(Forgotten {
         events: forgotten,
-        next: done.filter(|_| !is_last),
+        next: done,
+        is_done,
     })
 }

@@ -272,7 +272,8 @@ async fn behind(
         // The page of the position has expired and is removed. That does no harm to a reader that has
         // read all of it, if what follows is still there.
         Some(first) if first.key.first == position.next_seq() => (0, pages),
-        _ => return gone(Gone::Expired),
+        Some(_) => return gone(Gone::Expired),
+        None => return gone(Gone::NoSuchPlace),
     };
     let unread = pages.iter().find(|page| page.last >= position.next_seq());
     if unread.is_some_and(|page| page.is_expired(now)) {

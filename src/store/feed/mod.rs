@@ -24,6 +24,8 @@ pub use page::{FeedPage, PageKey};
 
 /// The sort key of the head. It comes after every epoch, which consists of hexadecimal digits.
 const HEAD: &str = "head";
+/// Comes after every page and before the head. A range that ends at the head would include it.
+const BEHIND_PAGES: &str = "h";
 /// The `kind` of the head.
 const HEAD_KIND: &str = "EH";
 
@@ -113,7 +115,7 @@ impl<'t> Feed<'t> {
         limit: usize,
     ) -> Result<Vec<FeedPage>, StoreError> {
         let begin = key.map_or_else(KeyRange::all, |key| KeyRange::greater(&key.sort_key()));
-        let range = begin.and(KeyRange::less(HEAD));
+        let range = begin.and(KeyRange::less(BEHIND_PAGES));
         pages(self.items(&range, limit, Order::Ascending).await?)
     }
 
