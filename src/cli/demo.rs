@@ -23,6 +23,7 @@ impl Demo {
         let tenant = TenantId::parse(DEMO)?;
         match stack.create_tenant(&tenant).await {
             Ok(()) => rules.apply(stack, &tenant).await?,
+            // The tenant exists already, so only the given rules are changed.
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 rules.change(stack, &tenant).await?;
             }

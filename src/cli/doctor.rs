@@ -79,6 +79,8 @@ impl DoctorArgs {
         if self.repair {
             match provider.build_indexes(tenant).await {
                 Ok(built) => examined.built = built,
+                // The indexes cannot be completed yet, for the reason in the error. Everything else is
+                // repaired.
                 Err(error) if error.kind() == ErrorKind::Conflict => {
                     examined.waiting = Some(error.detail().to_owned());
                 }

@@ -65,6 +65,7 @@ impl GenerateArgs {
     async fn load(&self, local: &Local) -> Result<(), CommandError> {
         Demo::prepare(&local.stack, &RuleArgs::default()).await?;
         match local.stack.create_tenant(&self.tenant).await {
+            // The tenant exists already. The loader refuses it if it is not empty.
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             outcome => {
                 outcome?;

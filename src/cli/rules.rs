@@ -101,8 +101,10 @@ fn tenant_store(stack: &Stack, tenant: &TenantId) -> TenantStore {
         .for_tenant(tenant, cause, Meter::default(), MAX_WAIT)
 }
 
-/// The switches with one changed. A value is tried as JSON first, then as the text it is, because
-/// `204` is the name of a choice. What is JSON and refused either way is refused as JSON.
+/// The switches with one changed. The value is read as JSON, or as text if it is not JSON.
+///
+/// The name of a choice may look like a number (`204`), so a JSON value that is refused is tried as text
+/// too. If both are refused, the error is that of the JSON value.
 fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches, CommandError> {
     let set = |new: Value| -> Result<Switches, serde_json::Error> {
         let mut all = serde_json::to_value(switches)?;
