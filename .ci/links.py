@@ -1,4 +1,7 @@
-"""Checks that every relative link of a Markdown page leads to a file that is there, and to a heading in it."""
+"""Checks that the links of Markdown pages lead to files that are there, and to headings in them.
+
+A path of the project in a code span, such as `src/lib.rs`, has to be there too.
+"""
 
 import pathlib
 import re
@@ -6,6 +9,8 @@ import subprocess
 import sys
 
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
+
+PATH = re.compile(r"`((?:src|protocol|tests|benches|docs|fuzz|scripts|events|\.ci|\.github)/[\w./-]*)`")
 
 
 def pages():
@@ -25,7 +30,9 @@ def anchors(page):
 
 
 def problems_of(page):
-    for target, anchor in LINK.findall(without_code(page.read_text())):
+    text = without_code(page.read_text())
+    yield from (f"{page}: {path} is not there" for path in PATH.findall(text) if not pathlib.Path(path).exists())
+    for target, anchor in LINK.findall(text):
         if target.startswith(("http:", "https:", "mailto:")):
             continue
         file = page.parent / target if target else page
