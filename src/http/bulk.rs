@@ -68,12 +68,12 @@ fn status_of(done: Done) -> u16 {
     }
 }
 
-/// Logs what became of an operation. The line of the request cannot name all resources, so each operation
-/// has a line of its own.
+/// Logs the result of an operation. The line of the request cannot name all resources, so each operation has
+/// a line of its own.
 fn log(one: &Performed) {
     match (&one.outcome, &one.subject) {
         (Err(error), _) => answer::log(error),
-        // The operation has found its resource by this id, so it is no other text that a client sent.
+        // The operation has found a resource by this id, so it is not just any text of the client.
         (Ok(done), Some(Subject { endpoint, id })) => {
             let status = status_of(*done);
             tracing::info!(

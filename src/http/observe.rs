@@ -3,9 +3,9 @@
 //! A log line holds ids, names that this service defines, and numbers. It never holds a token, a query
 //! string, a path, or anything from a body.
 //!
-//! What the request writes has the same id as the answer, so that an event leads to the log line and to
-//! what the client remembers. It is the client's own id if that is short enough to be stored; of a longer
-//! one the log line names both.
+//! The writes of a request record the id that the answer has, so that an event leads to the log line and to
+//! the client's own records. It is the client's id if that is short enough to be stored. For a longer one,
+//! the log line has both ids.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -78,13 +78,13 @@ pub(super) fn note_caller(tenant: &TenantId, credential: &CredentialId) {
     Span::current().record("credential.id", credential.as_str());
 }
 
-/// Adds the type of resource that the request is about to its log line.
+/// Adds the type of the requested resource to the log line.
 pub(super) fn note_resource_type(name: &str) {
     Span::current().record("resource.type", name);
 }
 
-/// Adds the resource that the request is about to its log line, if the text is such an id as this service
-/// makes. A path may hold any other text, and that must not reach the log.
+/// Adds the id of the requested resource to the log line, if the text has the form of the ids that this
+/// service creates. A path may hold any other text, which must not reach the log.
 pub(super) fn note_resource(id: impl AsRef<str>) {
     let id = id.as_ref();
     if Uuid::try_parse(id).is_ok_and(|uuid| uuid.to_string() == id) {
