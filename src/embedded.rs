@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use aws_config::SdkConfig;
 use dynoxide::Database;
+use tokio::sync::watch;
 
 mod data_directory;
 mod engine;
@@ -17,6 +18,7 @@ mod import;
 mod in_process;
 mod port;
 mod request_tokens;
+mod stream;
 mod stream_records;
 mod threads;
 
@@ -25,6 +27,7 @@ pub use engine::{Engine, Reply};
 pub use import::Importer;
 pub use in_process::InProcess;
 pub use port::Port;
+pub use stream::{StreamPage, Wanted};
 
 use crate::aws;
 use crate::protocol::BoxError;
@@ -50,6 +53,8 @@ pub enum EmbeddedError {
     Threads(io::Error),
     /// The port at this address could not be opened.
     Listen(String, io::Error),
+    /// The stream could not be read.
+    Stream(BoxError),
     /// Items could not be written in bulk.
     Import(BoxError),
 }
@@ -88,6 +93,31 @@ impl Embedded {
         Port::open(self.calls.clone(), address).await
     }
 
+    /// Looks at up to `limit` records of the stream of `table` behind a sequence number, or from the oldest
+    /// one on, and returns those that are wanted. Of the stream there is one reader.
+    ///
+    /// # Errors
+    /// `Stream`.
+    pub async fn read_stream(
+        &self,
+        table: &str,
+        after: Option<&str>,
+        limit: usize,
+        wanted: Wanted,
+    ) -> Result<StreamPage, EmbeddedError> {
+        let (table, after) = (table.to_owned(), after.map(str::to_owned));
+        let read = self.calls.run(move |engine| {
+            stream::read(engine.database(), &table, after.as_deref(), limit, wanted)
+        });
+        read.await.flatten().map_err(EmbeddedError::Stream)
+    }
+
+    /// Tells when something was written through the table's API.
+    #[must_use]
+    pub fn writes(&self) -> watch::Receiver<()> {
+        self.calls.engine().writes()
+    }
+
     /// Begins to write items to a table in bulk, without the SDK.
     ///
     /// # Errors
@@ -112,6 +142,7 @@ impl fmt::Display for EmbeddedError {
             }
             Self::Threads(error) => write!(f, "Cannot start threads for the table: {error}"),
             Self::Listen(address, error) => write!(f, "Cannot listen on {address}: {error}"),
+            Self::Stream(error) => write!(f, "Cannot read the table's stream: {error}"),
             Self::Import(error) => write!(f, "Cannot write to the table: {error}"),
         }
     }

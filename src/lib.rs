@@ -33,3 +33,5 @@ pub mod stack;
 pub mod store;
 #[cfg(feature = "service")]
 pub mod tenant;
+#[cfg(feature = "worker")]
+pub mod worker;

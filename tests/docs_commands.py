@@ -132,7 +132,7 @@ class Session:
         """Makes a deployment out of stand-ins: an embedded table, and its secret in moto."""
         table = self.start("scim table --data :memory: --listen 127.0.0.1:0 --json", [self.options.scim.resolve()])
         ready = json.loads(self.wait_for(table, r"\{.*\}"))
-        secrets = self.start("secrets", [sys.executable, ROOT / ".ci" / "secrets_manager.py"])
+        secrets = self.start("secrets", [sys.executable, ROOT / ".ci" / "local_aws.py"])
         endpoint = json.loads(self.wait_for(secrets, r"\{.*\}"))["endpoint"]
         keys = {name: ready["env"][name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
         self.environment |= {

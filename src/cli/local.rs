@@ -1,12 +1,14 @@
 //! A deployment on this machine: the embedded table, and a secrets file beside it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::CommandError;
 use crate::embedded::{DataDirectory, Embedded};
 use crate::http::PublicUrl;
 use crate::protocol::Error;
 use crate::stack::{Config, Stack, default_stack_secret};
+use crate::store::Meter;
 use crate::tenant::SecretsFile;
 
 /// The data directory of commands without `--data`.
@@ -22,6 +24,9 @@ const STACK: &str = "local";
 /// at a time. With this number, the next call is ready while the answers of earlier ones are read. With two,
 /// lists on eight connections took 1.5 times as long.
 const CALLS_PER_TENANT: usize = 4;
+
+/// How long the look for the stream's position may take.
+const POSITION_BUDGET: Duration = Duration::from_secs(10);
 
 /// A running local deployment.
 pub(super) struct Local {
@@ -49,6 +54,10 @@ impl Local {
             .create_table_if_missing()
             .await
             .map_err(Error::from)?;
+        // The reader of the stream may have been away for longer than records are kept elsewhere.
+        let store = stack.store.for_stack(Meter::default(), POSITION_BUDGET);
+        let read = store.stream_position().await.map_err(Error::from)?;
+        data.trim_stream(read.as_deref())?;
         Ok(Self {
             stack,
             config,

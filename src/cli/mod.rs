@@ -3,6 +3,7 @@
 //! It owns the arguments and the printed texts. The work is done by the modules that also answer
 //! requests. Results go to stdout, logs and errors to stderr.
 
+mod background;
 mod demo;
 mod deployment_args;
 mod directory;

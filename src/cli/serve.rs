@@ -13,19 +13,19 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::CommandError;
+use super::background;
 use super::demo::Demo;
 use super::external::{self, External};
 use super::local::{DEFAULT_DATA, Local};
 use super::rules::RuleArgs;
+use crate::embedded::Embedded;
 use crate::http::server::{self, Timeouts};
-use crate::http::{self, PublicUrl, Service};
+use crate::http::{self, PublicUrl};
 use crate::protocol::error;
 use crate::stack::Stack;
 
 /// The time that running requests get when the server ends.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-/// The interval at which unfinished changes are looked for.
-const FINISH_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -83,7 +83,7 @@ impl ServeArgs {
         self.announce(&announced, demo.as_ref(), &deployment.to_string());
         tokio::select! {
             () = end_signal() => {}
-            () = finish_regularly(stack, &service) => {}
+            () = background::run(stack, &service, deployment.embedded()) => {}
         }
         drop(stop);
         // A client that keeps a request open does not keep the process running.
@@ -150,6 +150,15 @@ impl Deployment {
         }
     }
 
+    /// The embedded table, whose stream this process reads. The stream of another table is for the functions
+    /// of its deployment to read.
+    fn embedded(&self) -> Option<&Embedded> {
+        match self {
+            Self::Local(local) => Some(&local.table),
+            Self::External(_) => None,
+        }
+    }
+
     /// Whether it gets a demo tenant. A deployment that the environment describes does not: it has its own
     /// tenants, and a working token must not be printed at each start.
     fn has_demo(&self) -> bool {
@@ -189,32 +198,6 @@ fn note_unused_endpoint() {
              that endpoint, add --table NAME"
         );
     }
-}
-
-/// Finishes unfinished changes, now and every [`FINISH_INTERVAL`]. It never returns.
-async fn finish_regularly(stack: &Stack, service: &Service) {
-    let mut ticks = tokio::time::interval(FINISH_INTERVAL);
-    loop {
-        ticks.tick().await;
-        if let Err(error) = finish(stack, service).await {
-            tracing::warn!(%error, cause = error.causes(), "could not finish unfinished changes");
-        }
-    }
-}
-
-async fn finish(stack: &Stack, service: &Service) -> error::Result<()> {
-    let mut failed = Ok(());
-    for tenant in stack.issuer().tenants().await? {
-        match service.provider.finish(&tenant).await {
-            Ok(0) => {}
-            Ok(finished) => {
-                tracing::info!(tenant.id = %tenant, finished, "finished {finished} unfinished changes");
-            }
-            // The other tenants do not wait for this one.
-            Err(error) => failed = Err(error),
-        }
-    }
-    failed
 }
 
 /// Listens on an address. The error is one line for people.

@@ -86,9 +86,9 @@ impl DataDirectory {
             .open(&path)
             .map_err(|error| broken(error.into()))?;
         let open = || Database::new(&path.to_string_lossy()).map_err(|error| broken(error.into()));
-        // The first opening creates the SQL tables that `tend` works on.
+        // The first opening creates the SQL tables that `index` works on.
         drop(open()?);
-        stream_records::tend(&path).map_err(|error| broken(error.into()))?;
+        stream_records::index(&path).map_err(|error| broken(error.into()))?;
         if !self.in_memory {
             return open();
         }
@@ -96,6 +96,20 @@ impl DataDirectory {
         let restored = database.restore_from(&path.to_string_lossy());
         restored.map_err(|error| broken(error.into()))?;
         Ok(database)
+    }
+
+    /// Removes the records of the table's stream that are older than a day, but none behind `read`, the
+    /// sequence number up to which the reader of the stream has come.
+    ///
+    /// # Errors
+    /// `Table` if the file cannot be written.
+    pub fn trim_stream(&self, read: Option<&str>) -> Result<(), EmbeddedError> {
+        if self.in_memory {
+            return Ok(());
+        }
+        let path = self.path.join(TABLE_FILE);
+        let trimmed = stream_records::trim(&path, read);
+        trimmed.map_err(|error| EmbeddedError::Table(path, error.into()))
     }
 
     /// Removes the permissions of other users from existing data files.

@@ -16,11 +16,21 @@ use dynoxide::errors::DynoxideError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::request_tokens::{KnownTransaction, Parameters, RequestTokens};
 
 /// The largest number of characters of a `ClientRequestToken`, as in DynamoDB.
 const MAX_TOKEN_CHARACTERS: usize = 36;
+
+/// The operations that change items.
+const WRITES: [&str; 5] = [
+    "PutItem",
+    "UpdateItem",
+    "DeleteItem",
+    "BatchWriteItem",
+    "TransactWriteItems",
+];
 
 /// A table, and the request tokens of its transactions.
 ///
@@ -29,6 +39,8 @@ const MAX_TOKEN_CHARACTERS: usize = 36;
 pub struct Engine {
     database: Database,
     tokens: RequestTokens,
+    /// Wakes the reader of the stream.
+    writes: watch::Sender<()>,
 }
 
 /// The answer to one call.
@@ -57,7 +69,11 @@ impl Engine {
     #[must_use]
     pub fn new(database: Database) -> Self {
         let tokens = RequestTokens::default();
-        Self { database, tokens }
+        Self {
+            database,
+            tokens,
+            writes: watch::Sender::new(()),
+        }
     }
 
     /// The table's database.
@@ -70,9 +86,19 @@ impl Engine {
     #[must_use]
     pub fn answer(&self, operation: &str, body: &[u8]) -> Reply {
         match self.run(operation, body) {
-            Ok(body) => Reply { status: 200, body },
+            Ok(body) => {
+                if WRITES.contains(&operation) {
+                    self.writes.send_replace(());
+                }
+                Reply { status: 200, body }
+            }
             Err(refusal) => refusal.into(),
         }
+    }
+
+    /// Tells when something was written.
+    pub(super) fn writes(&self) -> watch::Receiver<()> {
+        self.writes.subscribe()
     }
 
     fn run(&self, operation: &str, body: &[u8]) -> Result<String> {

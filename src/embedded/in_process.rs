@@ -48,9 +48,21 @@ impl InProcess {
     /// # Errors
     /// If the call panicked.
     pub(super) async fn answer(&self, operation: String, body: Bytes) -> Result<Reply, BoxError> {
+        self.run(move |engine| engine.answer(&operation, &body))
+            .await
+    }
+
+    /// Does something with the table on one of its threads. It is done to its end, also if the caller stops
+    /// waiting.
+    ///
+    /// # Errors
+    /// If it panicked.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, BoxError> {
         let engine = Arc::clone(&self.engine);
-        let call = move || engine.answer(&operation, &body);
-        Ok(self.threads.run(call).await?)
+        Ok(self.threads.run(move || work(&engine)).await?)
     }
 }
 

@@ -13,20 +13,40 @@ use rusqlite::Connection;
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS _stream_records_by_number \
                      ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
 
-/// Removes the records that DynamoDB would have removed after 24 hours. The last record stays,
-/// because its number is needed.
+/// DynamoDB keeps the records of a stream for 24 hours. The last one stays, for its number, and so does what
+/// comes after a number up to which the stream was read.
 const TRIM: &str = "DELETE FROM _stream_records \
                     WHERE created_at < unixepoch() - 86400 \
+                    AND CAST(sequence_number AS INTEGER) <= ?1 \
                     AND id < (SELECT MAX(id) FROM _stream_records)";
 
-/// Adds the index to a table's file, and removes old records.
+/// What dynoxide adds to the numbers of the records where its API shows them, so that they have as many
+/// digits as DynamoDB's.
+const FIRST_SHOWN: u128 = 100_000_000_000_000_000_000;
+
+/// Adds the index to a table's file.
 ///
 /// # Errors
 /// The error of SQLite for a file that it cannot write, or that is no table.
-pub(super) fn tend(file: &Path) -> rusqlite::Result<()> {
-    let connection = Connection::open(file)?;
-    connection.execute(INDEX, [])?;
-    connection.execute(TRIM, [])?;
+pub(super) fn index(file: &Path) -> rusqlite::Result<()> {
+    Connection::open(file)?.execute(INDEX, [])?;
+    Ok(())
+}
+
+/// Removes the records from a table's file that a stream would not have any more: those older than a day, but
+/// none behind `read`, the sequence number up to which its reader has come. Without a reader nothing is kept
+/// for it.
+///
+/// # Errors
+/// As [`index`].
+pub(super) fn trim(file: &Path, read: Option<&str>) -> rusqlite::Result<()> {
+    let stored = |shown: &str| {
+        let number = shown.parse::<u128>().ok()?.checked_sub(FIRST_SHOWN)?;
+        i64::try_from(number).ok()
+    };
+    // A position that is no sequence number of this table keeps everything.
+    let read = read.map_or(i64::MAX, |shown| stored(shown).unwrap_or(0));
+    Connection::open(file)?.execute(TRIM, [read])?;
     Ok(())
 }
 
@@ -69,8 +89,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn old_records_are_removed_except_the_last_one() {
+    /// The numbers that are left of an old record, a new one and an old one at the end.
+    fn left_after(read: Option<&str>) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDirectory::at(folder.path()).unwrap();
         drop(data.open_table().unwrap());
@@ -87,7 +107,20 @@ mod tests {
         add("8", "0");
         add("9", "unixepoch()");
         add("10", "0");
-        tend(&file).unwrap();
-        assert_eq!(numbers(&connection), ["9", "10"]);
+        trim(&file, read).unwrap();
+        numbers(&connection)
+    }
+
+    #[test]
+    fn old_records_are_removed_except_the_last_one() {
+        assert_eq!(left_after(None), ["9", "10"]);
+        assert_eq!(left_after(Some("100000000000000000010")), ["9", "10"]);
+    }
+
+    #[test]
+    fn what_the_reader_has_not_read_stays_however_old_it_is() {
+        assert_eq!(left_after(Some("100000000000000000008")), ["9", "10"]);
+        assert_eq!(left_after(Some("100000000000000000007")), ["8", "9", "10"]);
+        assert_eq!(left_after(Some("of another table")), ["8", "9", "10"]);
     }
 }

@@ -210,7 +210,7 @@ fn event(
         ItemChange::Resource(change) => resource_events::event(record, change, types, values),
         ItemChange::Member(change) => looks.event(&record.id, record.time, change),
         ItemChange::Unreadable(change) => Some(gap_event(record, change, types)),
-        ItemChange::Journal(_) | ItemChange::Other => None,
+        ItemChange::Journal(_) | ItemChange::Heartbeat(_) | ItemChange::Other => None,
     }
 }
 

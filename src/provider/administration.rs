@@ -1,7 +1,5 @@
 //! One tenant as the operators' commands see it: without a caller and without a request.
 
-use std::time::Duration;
-
 use super::REQUEST_BUDGET;
 use super::tenants::{Tenant, Tenants};
 use crate::clock::Clock;
@@ -31,14 +29,9 @@ pub(super) struct Administration<'a> {
 impl Administration<'_> {
     /// The tenant's part of the table, for as long as a request may take.
     pub(super) fn store(&self) -> TenantStore {
-        self.store_for(REQUEST_BUDGET)
-    }
-
-    /// The tenant's part of the table, for this long.
-    pub(super) fn store_for(&self, budget: Duration) -> TenantStore {
         let cause = self.cause.clone();
         self.table
-            .for_tenant(self.tenant, cause, Meter::default(), budget)
+            .for_tenant(self.tenant, cause, Meter::default(), REQUEST_BUDGET)
     }
 
     /// Reads everything that the table holds of the tenant except its resources.

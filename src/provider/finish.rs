@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
-use super::administration::Administration;
+use super::tenants::Tenants;
+use crate::identity::{Cause, TenantId};
 use crate::protocol::error::Result;
-use crate::store::IndexEntries;
+use crate::store::{IndexEntries, Meter};
 
 /// How long one call may take. It is shorter than a Lambda function may run.
 const FINISH_BUDGET: Duration = Duration::from_secs(240);
 
-/// Finishes changes whose writers have died, as [`Provider::finish`](super::Provider::finish) says.
-pub(super) async fn finish(admin: &Administration<'_>) -> Result<usize> {
-    let store = admin.store_for(FINISH_BUDGET);
-    let tenant = admin.tenants.get(admin.tenant, &store).await?;
+/// Finishes changes whose writers have died, as [`Provider::finish`](super::Provider::finish) says. It needs no
+/// provider, so that a process that only finishes needs no secrets.
+///
+/// # Errors
+/// As [`Provider::finish`](super::Provider::finish).
+pub async fn finish(tenants: &Tenants, tenant: &TenantId, cause: Cause) -> Result<usize> {
+    let store = tenants.store();
+    let store = store.for_tenant(tenant, cause, Meter::default(), FINISH_BUDGET);
+    let tenant = tenants.get(tenant, &store).await?;
     if tenant.index_version.entries() == IndexEntries::Newer {
         let tenant = &tenant.id;
         tracing::warn!(tenant.id = %tenant, "only a newer version of the service can finish this tenant's unfinished changes");

@@ -41,6 +41,7 @@ use serde_json::{Map, Value};
 pub use bulk::{Done, Performed, Subject};
 pub use compute::{Compute, body_size};
 pub use extension::ExtensionUse;
+pub use finish::finish;
 pub use get::Read;
 pub use get::resource_id;
 pub use grant::Grant;
@@ -431,7 +432,8 @@ impl Provider {
     /// `Unavailable` when the table is out of reach; changes that were not finished are left for the
     /// next call.
     pub async fn finish(&self, tenant: &TenantId) -> Result<usize> {
-        finish::finish(&self.administration(tenant, CauseKind::Service)).await
+        let cause = Cause::without_credential(CauseKind::Service);
+        finish::finish(&self.tenants, tenant, cause).await
     }
 
     /// Checks that a new credential could be used: the tenant accepts its kind, and its role and its

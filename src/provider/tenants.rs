@@ -90,7 +90,9 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    pub(super) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+    /// The tenants of this table.
+    #[must_use]
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
             cached: Cache::new(LIMITS, clock),

@@ -6,6 +6,7 @@ use serde_dynamo::AttributeValue;
 use super::cause;
 use super::journal::JournalRecord;
 use super::keys::{self, StreamKey};
+use super::stack::HEARTBEAT_KIND;
 use super::stored::{self, Stored};
 use crate::identity::{Cause, TenantId};
 use crate::protocol::resource::Resource;
@@ -19,6 +20,8 @@ pub enum ItemChange {
     Member(MemberItemChange),
     /// Of a journal entry.
     Journal(JournalRecord),
+    /// Of the stack's heartbeat, which was written at this time, in milliseconds since the Unix epoch.
+    Heartbeat(u64),
     /// Of an item that the feed does not report, or whose kind this version does not know.
     Other,
     /// Of an item of a known kind that this version cannot read.
@@ -95,6 +98,7 @@ impl ItemChange {
         match keys::stream_key(partition) {
             StreamKey::Resource { tenant, type_name } => resource(record, tenant, type_name, sort),
             StreamKey::Member { tenant, group, set } => member(record, tenant, (group, set), sort),
+            StreamKey::Progress => heartbeat(record).map_or(Self::Other, Self::Heartbeat),
             StreamKey::Other => JournalRecord::read(record).map_or(Self::Other, Self::Journal),
         }
     }
@@ -169,6 +173,16 @@ fn member(
 fn by(image: &serde_dynamo::Item) -> Option<&str> {
     match image.get("by")? {
         AttributeValue::S(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// When the heartbeat was written; `None` if the record is of another item of the partition.
+fn heartbeat(record: &StreamRecord) -> Option<u64> {
+    match (record.new_image.get("kind")?, record.new_image.get("at")?) {
+        (AttributeValue::S(kind), AttributeValue::N(at)) if kind == HEARTBEAT_KIND => {
+            at.parse().ok()
+        }
         _ => None,
     }
 }

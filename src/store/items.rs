@@ -183,6 +183,31 @@ pub(super) struct StreamProgressItem {
     pub(super) raised: Option<u64>,
 }
 
+/// How far the sweep is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SweepProgressItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) beat: u64,
+    pub(super) journals_began: u64,
+    pub(super) journals_before: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) journals_after: Option<String>,
+    pub(super) feeds_began: u64,
+    pub(super) feeds_before: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) feeds_after: Option<String>,
+}
+
+/// Where the reader of the embedded table's stream goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StreamPositionItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) sequence: String,
+}
+
 /// The head of a tenant's feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FeedHeadItem {
@@ -418,6 +443,8 @@ mod tests {
             ("Tenant", attributes::<TenantItem>()),
             ("Heartbeat", attributes::<HeartbeatItem>()),
             ("Progress of the stream", attributes::<StreamProgressItem>()),
+            ("Progress of the sweep", attributes::<SweepProgressItem>()),
+            ("Position in the stream", attributes::<StreamPositionItem>()),
             ("Feed head", attributes::<FeedHeadItem>()),
             ("Feed page", attributes::<FeedPageItem>()),
         ]);

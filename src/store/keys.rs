@@ -145,6 +145,11 @@ impl StackKeys {
     pub(super) fn progress(self) -> Partition {
         Partition("S#H".to_owned())
     }
+
+    /// Where a reader goes on that Lambda does not call.
+    pub(super) fn positions(self) -> Partition {
+        Partition("S#L".to_owned())
+    }
 }
 
 /// The tenant whose journal has this partition key; `None` if the partition is not a journal.
@@ -169,6 +174,8 @@ pub(super) enum StreamKey<'k> {
         group: &'k str,
         set: &'k str,
     },
+    /// How far the reader of the stream and the sweep are.
+    Progress,
     /// Anything else.
     Other,
 }
@@ -176,6 +183,9 @@ pub(super) enum StreamKey<'k> {
 /// What the items of the partition with this key are.
 #[cfg(feature = "worker")]
 pub(super) fn stream_key(partition: &str) -> StreamKey<'_> {
+    if partition == StackKeys.progress().as_str() {
+        return StreamKey::Progress;
+    }
     let read = || {
         let (tenant, rest) = partition.strip_prefix("T#")?.split_once('#')?;
         let (tenant, (kind, rest)) = (TenantId::parse(tenant).ok()?, rest.split_once('#')?);
@@ -252,7 +262,11 @@ mod tests {
 
     #[test]
     fn no_key_of_the_stack_is_one_of_a_tenant() {
-        for partition in [StackKeys.tenants(), StackKeys.progress()] {
+        for partition in [
+            StackKeys.tenants(),
+            StackKeys.progress(),
+            StackKeys.positions(),
+        ] {
             assert!(partition.0.starts_with("S#"), "{partition:?}");
         }
     }

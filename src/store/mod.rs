@@ -63,7 +63,7 @@ pub use resources::index::{IndexPage, Indexes, StrayEntry};
 pub use resources::write::{BodyChange, New, Write};
 pub use resources::{ResourcePage, Resources};
 pub use signatures::Signatures;
-pub use stack::{MAX_SILENCE_MILLIS, StackStore, StreamGap, TenantPage};
+pub use stack::{MAX_SILENCE_MILLIS, Round, StackStore, StreamGap, SweepProgress, TenantPage};
 pub use stored::{MemberListId, Stored};
 pub use table::Store;
 pub use table::allowance::CountLimit;

@@ -6,7 +6,9 @@
 //! is older than [`MAX_SILENCE_MILLIS`], it assumes a gap.
 
 use super::error::StoreError;
-use super::items::{self, HeartbeatItem, StreamProgressItem, TenantItem};
+use super::items::{
+    self, HeartbeatItem, StreamPositionItem, StreamProgressItem, SweepProgressItem, TenantItem,
+};
 use super::key_range::EVERY_KEY;
 use super::keys::StackKeys;
 use super::projected_attributes::ProjectedAttributes;
@@ -24,11 +26,17 @@ pub const MAX_SILENCE_MILLIS: u64 = 23 * 60 * 60 * 1000;
 const HEARTBEAT: &str = "heartbeat";
 /// The sort key of the progress of the stream's reader.
 const STREAM: &str = "stream";
+/// The sort key of how far the sweep is.
+const SWEEP: &str = "sweep";
 
 /// The `kind` of the heartbeat. The filter of the stream's event source names it.
-const HEARTBEAT_KIND: &str = "H";
+pub(super) const HEARTBEAT_KIND: &str = "H";
 /// The `kind` of the progress of the stream's reader.
 const STREAM_KIND: &str = "HS";
+/// The `kind` of how far the sweep is.
+const SWEEP_KIND: &str = "HW";
+/// The `kind` of a position in the stream.
+const POSITION_KIND: &str = "HL";
 /// The `kind` of a tenant in the list.
 const TENANT_KIND: &str = "HT";
 
@@ -39,6 +47,28 @@ pub struct StreamGap {
     pub number: u64,
     /// The time since which records may be missing, in milliseconds since the Unix epoch.
     pub since: u64,
+}
+
+/// How far the sweep is, which looks at some tenants at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SweepProgress {
+    /// When it last wrote the heartbeat, in milliseconds since the Unix epoch.
+    pub beat: u64,
+    /// Its round through the journals of all tenants.
+    pub journals: Round,
+    /// Its round through the feeds of all tenants.
+    pub feeds: Round,
+}
+
+/// A look at every tenant of the list, some at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Round {
+    /// When it began, in milliseconds since the Unix epoch.
+    pub began: u64,
+    /// When the round before it began.
+    pub before: u64,
+    /// The tenant that was looked at last; `None` when the round is over.
+    pub after: Option<TenantId>,
 }
 
 /// Some tenants of the list, in order of their names.
@@ -182,6 +212,90 @@ impl StackStore {
             .value(":now", n(now))
             .value(":one", n(1));
         update.send_if(&self.table).await
+    }
+
+    /// How far the sweep is. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn sweep_progress(&self) -> Result<SweepProgress, StoreError> {
+        let key = self.table.keys().progress().key(SWEEP);
+        let Some(item) = get::one(&self.table, &key).await? else {
+            return Ok(SweepProgress::default());
+        };
+        let item: SweepProgressItem = items::from_item(item)?;
+        let round = |began, before, after: Option<String>| -> Result<Round, StoreError> {
+            let after = after.as_deref().map(tenant).transpose()?;
+            Ok(Round {
+                began,
+                before,
+                after,
+            })
+        };
+        Ok(SweepProgress {
+            beat: item.beat,
+            journals: round(
+                item.journals_began,
+                item.journals_before,
+                item.journals_after,
+            )?,
+            feeds: round(item.feeds_began, item.feeds_before, item.feeds_after)?,
+        })
+    }
+
+    /// Writes down how far the sweep is. Of two sweeps at the same time, the later one counts; what the
+    /// other has looked at is then looked at again. One call, one write unit.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn put_sweep_progress(&self, progress: &SweepProgress) -> Result<(), StoreError> {
+        let name = |round: &Round| {
+            let tenant = round.after.as_ref();
+            tenant.map(|tenant| tenant.as_str().to_owned())
+        };
+        let item = SweepProgressItem {
+            sk: SWEEP.to_owned(),
+            kind: SWEEP_KIND.to_owned(),
+            beat: progress.beat,
+            journals_began: progress.journals.began,
+            journals_before: progress.journals.before,
+            journals_after: name(&progress.journals),
+            feeds_began: progress.feeds.began,
+            feeds_before: progress.feeds.before,
+            feeds_after: name(&progress.feeds),
+        };
+        let item = items::to_item(self.table.keys().progress().as_str(), item);
+        Put::new(item).send(&self.table).await?;
+        Ok(())
+    }
+
+    /// The sequence number up to which a reader that Lambda does not call has handled the stream; `None` if
+    /// it has never begun. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn stream_position(&self) -> Result<Option<String>, StoreError> {
+        let key = self.table.keys().positions().key(STREAM);
+        let Some(item) = get::one(&self.table, &key).await? else {
+            return Ok(None);
+        };
+        let item: StreamPositionItem = items::from_item(item)?;
+        Ok(Some(item.sequence))
+    }
+
+    /// Writes down up to which sequence number the stream is handled. One call, one write unit.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn put_stream_position(&self, sequence: &str) -> Result<(), StoreError> {
+        let item = StreamPositionItem {
+            sk: STREAM.to_owned(),
+            kind: POSITION_KIND.to_owned(),
+            sequence: sequence.to_owned(),
+        };
+        let item = items::to_item(self.table.keys().positions().as_str(), item);
+        Put::new(item).send(&self.table).await?;
+        Ok(())
     }
 
     fn update_progress(&self) -> Update {

@@ -2,10 +2,9 @@
 """Plays the sample events of `events/` through the function: create, get, list, patch, delete.
 
 The list is also played with what clients and gateways do to requests: raw characters in its query,
-and headers that make no URL. With `--worker`, an event of the table's stream is played through the
-function that reads it, and one more function starts with a handler that does not exist.
+and headers that make no URL.
 
-    SCIM_TOKEN=… play_events.py --bootstrap PATH [--worker PATH] [--log FILE]
+    SCIM_TOKEN=… play_events.py --bootstrap PATH [--log FILE]
     SCIM_TOKEN=… play_events.py --invoke URL
 
 Each event's `{{token}}` and `{{id}}` are filled in first. The last line counts the answers.
@@ -25,8 +24,6 @@ import gateway_events
 EVENTS = pathlib.Path(__file__).parents[2] / "events"
 STATUSES = {"create": 201, "get": 200, "list": 200, "patch": 200, "delete": 204}
 RAW_FILTER = 'userName eq "casey@example.com" and not (title eq "<a b>")'
-# The answer or the output of a function of the worker for an event of the stream, by its handler.
-HANDLERS = {"stream": b"null", "nonsense": b"scim-worker has no handler"}
 ODD_HEADERS = [("host", "a b"), ("host", "[::1"), ("x-forwarded-proto", "ht tp"), ("x-forwarded-proto", "")]
 
 
@@ -58,9 +55,6 @@ def main():
                     count(f"{format}-{name} {what}", problem)
                     if name == "create" and not problem:
                         id = json.loads(answer.body)["id"]
-        if options.worker:
-            for handler, wanted in HANDLERS.items():
-                count(f"worker, handler {handler}", work_complaint(options, log, handler, wanted))
     print(f"lambda-events: {passed} passed, {failed} failed, 0 skipped")
     sys.exit(1 if failed else 0)
 
@@ -70,7 +64,6 @@ def parse_options():
     host = parser.add_mutually_exclusive_group(required=True)
     host.add_argument("--bootstrap", metavar="PATH", help="the Lambda binary to run under the emulator")
     host.add_argument("--invoke", metavar="URL", help="an invocations endpoint that is there already")
-    parser.add_argument("--worker", metavar="PATH", help="the worker's binary, to run beside --bootstrap")
     parser.add_argument("--log", metavar="FILE", help="where the emulator and the function log; default: stderr")
     return parser.parse_args()
 
@@ -112,17 +105,6 @@ def complaint(name, wanted, answer):
     if name == "list" and json.loads(answer.body).get("totalResults") != 1:
         return f"want one result: {answer.body[:200]!r}"
     return None
-
-
-def work_complaint(options, log, handler, wanted):
-    """Plays the stream's event through a function of the worker; says what is wrong with it, or None."""
-    running = emulator.Emulator(options.worker, log, handler)
-    try:
-        answer = emulator.invoke(running.url, (EVENTS / "stream-journal-entry.json").read_bytes())
-    finally:
-        running.stop()
-    found = answer or running.printed
-    return None if wanted in found else f"want {wanted!r}: {found[-300:]!r}"
 
 
 if __name__ == "__main__":

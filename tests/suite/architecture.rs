@@ -15,19 +15,24 @@ use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// The rooms, and the rooms that each may import. All may import `protocol`, which is a crate of its
 /// own and cannot import any of them.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     (
         "bin",
         &[
-            "cli", "stack", "http", "provider", "store", "identity", "aws", "logs", "clock",
+            "cli", "stack", "http", "worker", "feed", "provider", "store", "identity", "aws",
+            "logs", "clock",
         ],
     ),
     (
         "cli",
         &[
-            "stack", "http", "provider", "store", "tenant", "identity", "embedded", "aws", "logs",
-            "clock",
+            "stack", "http", "worker", "feed", "provider", "store", "tenant", "identity",
+            "embedded", "aws", "logs", "clock",
         ],
+    ),
+    (
+        "worker",
+        &["feed", "provider", "store", "identity", "cache", "clock"],
     ),
     ("feed", &["provider", "store", "identity", "clock"]),
     (

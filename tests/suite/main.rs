@@ -39,7 +39,7 @@ mod secrets_manager_faults;
 mod simulation;
 mod stack_store;
 mod stored_form;
-mod stream_events;
 mod support;
 mod v1;
 mod versions;
+mod worker;

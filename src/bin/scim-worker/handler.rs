@@ -6,12 +6,20 @@ use std::fmt;
 /// A function of this binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handler {
-    /// Reads the table's stream, and finishes changes whose writer died.
+    /// Reads the table's stream.
     Stream,
+    /// Finishes what dead processes left half done, as a queue names it.
+    Finish,
+    /// Looks around every minute.
+    Sweep,
 }
 
 /// The name of each handler.
-const NAMES: [(&str, Handler); 1] = [("stream", Handler::Stream)];
+const NAMES: [(&str, Handler); 3] = [
+    ("stream", Handler::Stream),
+    ("finish", Handler::Finish),
+    ("sweep", Handler::Sweep),
+];
 
 impl Handler {
     /// The handler that Lambda names in `_HANDLER`.
@@ -53,7 +61,9 @@ mod tests {
 
     #[test]
     fn a_handler_is_found_by_its_name() {
-        assert_eq!(Handler::named("stream"), Ok(Handler::Stream));
+        for (name, handler) in NAMES {
+            assert_eq!(Handler::named(name), Ok(handler));
+        }
     }
 
     #[test]
@@ -61,7 +71,7 @@ mod tests {
         for name in ["", "http", "Stream"] {
             let error = Handler::named(name).unwrap_err().to_string();
             assert!(error.contains(&format!("{name:?}")), "{error}");
-            assert!(error.ends_with("one of: stream"), "{error}");
+            assert!(error.ends_with("one of: stream, finish, sweep"), "{error}");
         }
     }
 }

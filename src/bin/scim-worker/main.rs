@@ -1,28 +1,76 @@
 //! The Lambda binary for everything that is not HTTP. The name of the handler chooses the function.
+//! It reads no secret: nothing of its work needs one.
 
-mod finisher;
+mod environment;
+mod finish;
 mod handler;
+mod queues;
+
+use std::sync::Arc;
 
 use aws_lambda_events::dynamodb::Event;
+use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use handler::Handler;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use scim_lambda::stack::{Config, Stack};
+use scim_lambda::clock::SystemClock;
+use scim_lambda::provider::Tenants;
+use scim_lambda::store::Store;
+use scim_lambda::worker::Worker;
 use scim_lambda::{aws, logs};
+use serde_json::Value;
+
+use environment::Environment;
+use finish::QueueEvent;
+use queues::Queues;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logs::to_machines();
     let handler = Handler::from_environment().inspect_err(|error| tracing::error!("{error}"))?;
+    let environment = Environment::read().inspect_err(|error| tracing::error!("{error}"))?;
     let sdk = aws::in_lambda().await;
-    let stack = Stack::open(Config::from_environment()?, &sdk).await?;
+    let store = Store::new(&sdk, &environment.table, Arc::new(SystemClock));
     // If the table is unreachable, the first event fails with the reason.
-    let _ = stack.store.warm_up().await;
-    let provider = &stack.provider()?;
+    let _ = store.warm_up().await;
+    let tenants = &Tenants::new(store, Arc::new(SystemClock));
+    let worker = &Worker::new(tenants, Arc::new(SystemClock));
+    let queues = &Queues::new(&sdk, environment);
     match handler {
         Handler::Stream => {
-            let finish =
-                async |event: LambdaEvent<Event>| finisher::finish(provider, &event.payload).await;
+            let stream = async |event: LambdaEvent<Event>| {
+                let failed = worker.stream(&event.payload.records, queues).await;
+                Ok::<_, Error>(failed_from(failed))
+            };
+            lambda_runtime::run(service_fn(stream)).await
+        }
+        Handler::Finish => {
+            let finish = async |event: LambdaEvent<QueueEvent>| {
+                Ok::<_, Error>(finish::finish(worker, &event.payload).await)
+            };
             lambda_runtime::run(service_fn(finish)).await
         }
+        Handler::Sweep => {
+            // What the schedule sends says nothing.
+            let sweep = async |_: LambdaEvent<Value>| {
+                let swept = worker.sweep(queues).await;
+                swept.map_err(|error| Error::from(error.causes()))
+            };
+            lambda_runtime::run(service_fn(sweep)).await
+        }
     }
+}
+
+/// The answer after which Lambda begins the shard again at this sequence number, or goes on behind the
+/// batch.
+fn failed_from(sequence: Option<String>) -> DynamoDbEventResponse {
+    let mut response = DynamoDbEventResponse::default();
+    response.batch_item_failures = sequence
+        .into_iter()
+        .map(|sequence| {
+            let mut failure = DynamoDbBatchItemFailure::default();
+            failure.item_identifier = Some(sequence);
+            failure
+        })
+        .collect();
+    response
 }

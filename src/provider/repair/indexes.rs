@@ -109,7 +109,7 @@ async fn renew_all_entries(
     }
     // A change that an earlier version has begun may write entries of that version, so it is
     // finished first.
-    finish(admin).await?;
+    finish(admin.tenants, admin.tenant, admin.cause.clone()).await?;
     for resource_type in view.registry.resource_types() {
         let mend = Repair::Mend;
         mend_entries(admin, view, resource_type, None, mend, findings).await?;

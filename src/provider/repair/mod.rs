@@ -69,7 +69,7 @@ async fn examine_journal(
 ) -> Result<()> {
     let tenant = admin.tenant;
     if repair == Repair::Mend {
-        match finish(admin).await {
+        match finish(admin.tenants, admin.tenant, admin.cause.clone()).await {
             Ok(finished) => findings.finished = finished,
             // A change that could not be finished is in the list of unfinished entries below, and
             // the rest can be corrected nevertheless.

@@ -70,7 +70,13 @@ impl NewEntry {
         name: &str,
         job: &impl Serialize,
     ) -> Result<Self, StoreError> {
-        Self::with(table, name, job, entry_key(), lease_end(table))
+        Self::with(
+            table,
+            name,
+            job,
+            entry_key(table.now_millis()),
+            lease_end(table),
+        )
     }
 
     /// An entry for a job that is begun because of a record of the table's stream. No writer holds
@@ -319,8 +325,11 @@ pub(super) async fn delete(table: &Table, keys: Vec<String>) -> Result<(), Store
 
 /// The sort key of a new entry: a UUIDv7 in hexadecimal digits. As texts such keys are in order of
 /// time.
-fn entry_key() -> String {
-    Uuid::now_v7().simple().to_string()
+fn entry_key(now: u64) -> String {
+    // What follows the time in a UUIDv7: a counter, and random bits. The time is the clock's of the store.
+    let mut bits = [0; 10];
+    bits.copy_from_slice(&Uuid::now_v7().as_bytes()[6..]);
+    key_at(now, &bits)
 }
 
 /// The sort key of an entry that is begun because of a record of the stream: a UUIDv7 with the time
@@ -328,7 +337,11 @@ fn entry_key() -> String {
 fn record_key(record: &str, time: u64) -> String {
     let mut bits = [0; 10];
     bits[2..].copy_from_slice(&stable_hash(record).to_be_bytes());
-    let uuid = uuid::Builder::from_unix_timestamp_millis(time, &bits).into_uuid();
+    key_at(time, &bits)
+}
+
+fn key_at(millis: u64, bits: &[u8; 10]) -> String {
+    let uuid = uuid::Builder::from_unix_timestamp_millis(millis, bits).into_uuid();
     uuid.simple().to_string()
 }
 
@@ -367,9 +380,9 @@ mod tests {
 
     #[test]
     fn keys_are_in_order_of_time() {
-        let keys: Vec<String> = (0..1000).map(|_| entry_key()).collect();
+        let keys: Vec<String> = (1..1000).map(entry_key).collect();
         assert!(keys.is_sorted_by(|one, next| one < next));
-        assert!(begun(&keys[0]) <= begun(&keys[999]));
+        assert!(keys.iter().map(|key| begun(key)).eq((1..1000).map(Some)));
     }
 
     #[test]
@@ -388,6 +401,6 @@ mod tests {
         assert_eq!(record_key("a", 1_700_000_000_000), key);
         assert_ne!(record_key("b", 1_700_000_000_000), key);
         assert_eq!(begun(&key), Some(1_700_000_000_000));
-        assert_eq!(key.len(), entry_key().len());
+        assert_eq!(key.len(), entry_key(1).len());
     }
 }

@@ -13,6 +13,9 @@ pub struct JournalRecord {
     pub tenant: TenantId,
     /// When the lease ends, in milliseconds since the Unix epoch; `None` if the item was removed.
     pub lease_until: Option<u64>,
+    /// Whether a finisher has taken the entry over. Whatever called that finisher calls it again if it
+    /// fails, so such a change of the entry calls no further one.
+    pub is_taken_over: bool,
 }
 
 impl JournalRecord {
@@ -25,8 +28,15 @@ impl JournalRecord {
         Some(Self {
             tenant: keys::tenant_of_journal(partition)?,
             lease_until: lease_until(&record.new_image),
+            is_taken_over: is_taken_over(record),
         })
     }
+}
+
+/// A writer keeps its name, and a finisher writes its own.
+fn is_taken_over(record: &StreamRecord) -> bool {
+    let (before, after) = (record.old_image.get("owner"), record.new_image.get("owner"));
+    before.is_some() && after.is_some() && before != after
 }
 
 fn lease_until(item: &Item) -> Option<u64> {
@@ -56,6 +66,22 @@ mod tests {
         let read = read(record).unwrap();
         assert_eq!(read.tenant.as_str(), "acme");
         assert_eq!(read.lease_until, Some(1_750_000_000_000));
+        assert!(!read.is_taken_over);
+    }
+
+    #[test]
+    fn a_finisher_that_takes_an_entry_over_is_told_from_its_writer() {
+        let is_taken_over = |before: &str, after: &str| {
+            let image = |owner: &str| json!({"kind": {"S": "J"}, "owner": {"S": owner}});
+            let record = json!({
+                "Keys": {"pk": {"S": "T#acme#J"}, "sk": {"S": "AZrx"}},
+                "OldImage": image(before),
+                "NewImage": image(after),
+            });
+            read(record).unwrap().is_taken_over
+        };
+        assert!(is_taken_over("writer", "finisher"));
+        assert!(!is_taken_over("writer", "writer"));
     }
 
     #[test]

@@ -1,0 +1,54 @@
+//! What the functions read from their environment:
+//!
+//! | variable | meaning | for |
+//! |---|---|---|
+//! | `SCIM_TABLE` | the table's name | every handler |
+//! | `SCIM_FINISH_QUEUE` | the URL of the finisher's queue | `stream`, `sweep` |
+//! | `SCIM_SET_ASIDE_QUEUE` | the URL of the queue that keeps which records could not be read | `stream` |
+//!
+//! Region, credentials and endpoints are the AWS SDK's own variables.
+
+use std::env;
+use std::fmt;
+
+/// The variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Environment {
+    /// The table's name.
+    pub(crate) table: String,
+    /// The URL of the finisher's queue; empty for a function that sends nothing there.
+    pub(crate) finish_queue: String,
+    /// The URL of the queue for records that could not be read; empty as well.
+    pub(crate) set_aside_queue: String,
+}
+
+/// `SCIM_TABLE` is not set.
+#[derive(Debug)]
+pub(crate) struct NoTable;
+
+impl Environment {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// [`NoTable`].
+    pub(crate) fn read() -> Result<Self, NoTable> {
+        let variable = |name: &str| env::var(name).unwrap_or_default();
+        let table = variable("SCIM_TABLE");
+        if table.is_empty() {
+            return Err(NoTable);
+        }
+        Ok(Self {
+            table,
+            finish_queue: variable("SCIM_FINISH_QUEUE"),
+            set_aside_queue: variable("SCIM_SET_ASIDE_QUEUE"),
+        })
+    }
+}
+
+impl fmt::Display for NoTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SCIM_TABLE is not set")
+    }
+}
+
+impl std::error::Error for NoTable {}

@@ -1,0 +1,42 @@
+//! Finishes what dead processes left half done, of several tenants at the same time.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+
+use super::Worker;
+use crate::feed::Announcer;
+use crate::identity::{Cause, CauseKind, TenantId};
+use crate::protocol::error::Result;
+use crate::provider;
+
+/// Finishes the journals of these tenants, as [`Worker::finish`] says. No tenant waits for another: each has
+/// its own time and its own failures.
+pub(super) async fn finish(worker: &Worker<'_>, wanted: BTreeSet<TenantId>) -> BTreeSet<TenantId> {
+    let finished = wanted.into_iter().map(async |tenant| {
+        let changes = changes(worker, &tenant).await;
+        // A change that cannot be finished does not keep the feed from what it still has to say.
+        let announcements = announcements(worker, &tenant).await;
+        let error = changes.and(announcements).err()?;
+        let cause = error.causes();
+        tracing::error!(tenant.id = %tenant, cause, "could not finish half-done changes");
+        Some(tenant)
+    });
+    join_all(finished).await.into_iter().flatten().collect()
+}
+
+/// Makes and cleans up what writers began.
+async fn changes(worker: &Worker<'_>, tenant: &TenantId) -> Result<()> {
+    let cause = Cause::without_credential(CauseKind::Service);
+    let finished = provider::finish(worker.tenants, tenant, cause).await?;
+    if finished > 0 {
+        tracing::warn!(tenant.id = %tenant, finished, "finished {finished} half-done changes");
+    }
+    Ok(())
+}
+
+/// Says in the feed who is in sets that were filled before they became current.
+async fn announcements(worker: &Worker<'_>, tenant: &TenantId) -> Result<()> {
+    Announcer::new(&worker.appender).announce(tenant).await?;
+    Ok(())
+}

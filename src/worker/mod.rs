@@ -1,0 +1,89 @@
+//! Work that no request waits for: what the table's stream brings, changes that dead processes left half
+//! done, and a look around every minute.
+//!
+//! In AWS the functions of `scim-worker` call it, and on one machine `scim serve` does. What is to be done
+//! later goes to an [`Outbox`], so this module must not know queues, Lambda, or which process runs it.
+
+mod finish;
+mod outbox;
+mod stream;
+mod sweep;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aws_lambda_events::dynamodb::EventRecord;
+
+pub use outbox::{FinishJob, Outbox};
+
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::feed::append::Appender;
+use crate::identity::TenantId;
+use crate::protocol::error::Result;
+use crate::provider::Tenants;
+use crate::store::{Store, StreamGap};
+
+/// The kinds of items whose changes the reader of the stream is to see: resources, members, heads of journal
+/// entries, and the heartbeat. The first filter pattern in `template.yaml` says the same.
+const CHANGED_KINDS: [&str; 4] = ["R", "M", "J", "H"];
+/// The kinds of items whose removal it is to see, as the second pattern says.
+const REMOVED_KINDS: [&str; 2] = ["R", "M"];
+
+/// Whether the reader of the stream is to see a record, by the `kind` of its new image and of its old one.
+/// It is not to see the pages of feeds, which it writes itself.
+#[must_use]
+pub fn is_wanted(new: Option<&str>, old: Option<&str>) -> bool {
+    match (new, old) {
+        (Some(kind), _) => CHANGED_KINDS.contains(&kind),
+        (None, Some(kind)) => REMOVED_KINDS.contains(&kind),
+        (None, None) => false,
+    }
+}
+
+/// What works beside the requests on one table. One serves a whole process, for what it remembers.
+pub struct Worker<'a> {
+    store: &'a Store,
+    tenants: &'a Tenants,
+    clock: Arc<dyn Clock>,
+    appender: Appender<'a>,
+    /// The last gap of the stream, for a moment.
+    gap: Cache<(), Option<StreamGap>>,
+}
+
+impl<'a> Worker<'a> {
+    /// A worker on the table of these tenants.
+    #[must_use]
+    pub fn new(tenants: &'a Tenants, clock: Arc<dyn Clock>) -> Self {
+        let store = tenants.store();
+        Self {
+            store,
+            tenants,
+            appender: Appender::new(store, tenants, Arc::clone(&clock)),
+            gap: Cache::new(stream::GAP_LIMITS, Arc::clone(&clock)),
+            clock,
+        }
+    }
+
+    /// Handles a batch of the table's stream, whose records are in the order of their shard. Returns the
+    /// sequence number from which the batch has to be handled again, if something in it failed. To handle
+    /// a record again does no harm.
+    pub async fn stream(&self, records: &[EventRecord], outbox: &impl Outbox) -> Option<String> {
+        stream::handle(self, records, outbox).await
+    }
+
+    /// Finishes what dead processes left half done in the journals of these tenants, of all at the same
+    /// time. Returns the tenants of which something could not be finished.
+    pub async fn finish(&self, tenants: BTreeSet<TenantId>) -> BTreeSet<TenantId> {
+        finish::finish(self, tenants).await
+    }
+
+    /// Looks around, as it is to be done every minute: writes the heartbeat, and has finished what no
+    /// record of the stream leads to any more.
+    ///
+    /// # Errors
+    /// `Unavailable` if something could not be looked at; it is looked at the next time.
+    pub async fn sweep(&self, outbox: &impl Outbox) -> Result<()> {
+        sweep::sweep(self.store, self.clock.now_millis(), outbox).await
+    }
+}

@@ -1,0 +1,32 @@
+//! What is to be done later, or by people.
+
+use std::time::Duration;
+
+use crate::feed::stream::SetAside;
+use crate::identity::TenantId;
+use crate::protocol::error::Result;
+
+/// That the journal of a tenant has entries to finish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishJob {
+    /// Whose journal it is.
+    pub tenant: TenantId,
+    /// When the leases of the entries are over.
+    pub wait: Duration,
+}
+
+/// Where a process leaves what is to be done later. Nothing may be lost there: a job is done at least once,
+/// by this process or another.
+pub trait Outbox: Sync {
+    /// Has each job done after its wait.
+    ///
+    /// # Errors
+    /// `Unavailable` if a job may not have been taken; all are to be given again.
+    fn finish_later(&self, jobs: &[FinishJob]) -> impl Future<Output = Result<()>> + Send;
+
+    /// Keeps for people which records could not be understood.
+    ///
+    /// # Errors
+    /// `Unavailable` if one may not have been kept; all are to be given again.
+    fn set_aside(&self, records: &[SetAside]) -> impl Future<Output = Result<()>> + Send;
+}

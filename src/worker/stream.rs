@@ -1,0 +1,157 @@
+//! A batch of the table's stream: events into the feeds, journal entries on to the finisher.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join;
+
+use super::Worker;
+use super::outbox::{FinishJob, Outbox};
+use crate::cache::{Freshness, Limits};
+use crate::feed::record::Record;
+use crate::feed::stream;
+use crate::identity::TenantId;
+use crate::protocol::error::{Error, Result};
+use crate::store::{ItemChange, LEASE_MILLIS, Meter, StackStore, StreamGap};
+
+/// How long the calls about the whole stack may take in one batch.
+const STACK_BUDGET: Duration = Duration::from_secs(10);
+/// So much later than its lease ends a journal entry is looked at, in milliseconds. The clocks of two
+/// processes differ by less.
+const LEASE_MARGIN_MILLIS: u64 = 2_000;
+
+/// A gap that another process notices is in the feeds this much later at the latest.
+pub(super) const GAP_LIMITS: Limits = Limits {
+    what: "The gaps of the stream",
+    fresh_millis: 10_000,
+    stale_millis: 10_000,
+    retry_millis: 0,
+    early_reads: 0,
+    early_interval_millis: 0,
+    max_keys: 1,
+};
+
+/// Handles a batch, as [`Worker::stream`] says.
+pub(super) async fn handle(
+    worker: &Worker<'_>,
+    records: &[aws_lambda_events::dynamodb::EventRecord],
+    outbox: &impl Outbox,
+) -> Option<String> {
+    let records: Vec<Record> = records.iter().map(Record::read).collect();
+    // Side by side: a feed that cannot be appended to keeps no journal entry waiting.
+    let (passed_on, reported) = join(
+        pass_on(worker, &records, outbox),
+        report(worker, &records, outbox),
+    )
+    .await;
+    let failed = passed_on.into_iter().chain(reported).min()?;
+    Some(records[failed].sequence.clone())
+}
+
+/// Gives the journal entries of a batch to the finisher. Returns the place of the first one in the batch if
+/// that failed.
+async fn pass_on(worker: &Worker<'_>, records: &[Record], outbox: &impl Outbox) -> Option<usize> {
+    let mut leases = BTreeMap::<&TenantId, u64>::new();
+    let mut first = None;
+    for (place, record) in records.iter().enumerate() {
+        let ItemChange::Journal(entry) = &record.change else {
+            continue;
+        };
+        let Some(lease_until) = entry.lease_until.filter(|_| !entry.is_taken_over) else {
+            continue;
+        };
+        first = first.or(Some(place));
+        let latest = leases.entry(&entry.tenant).or_default();
+        *latest = lease_until.max(*latest);
+    }
+    let now = worker.clock.now_millis();
+    let jobs = leases.into_iter().map(|(tenant, lease_until)| {
+        // A lease is never longer; a clock that says otherwise is wrong.
+        let rest = lease_until.saturating_sub(now).min(LEASE_MILLIS);
+        FinishJob {
+            tenant: tenant.clone(),
+            wait: Duration::from_millis(rest + LEASE_MARGIN_MILLIS),
+        }
+    });
+    let jobs: Vec<FinishJob> = jobs.collect();
+    if jobs.is_empty() {
+        return None;
+    }
+    let error = outbox.finish_later(&jobs).await.err()?;
+    let cause = error.causes();
+    tracing::error!(cause, "could not give journal entries to the finisher");
+    first
+}
+
+/// Appends to the feeds what a batch changes. Returns the place of the first record in the batch that has to
+/// come again.
+async fn report(worker: &Worker<'_>, records: &[Record], outbox: &impl Outbox) -> Option<usize> {
+    let gap = match gap(worker, records).await {
+        Ok(gap) => gap,
+        Err(error) => {
+            let cause = error.causes();
+            tracing::error!(cause, "could not find out whether records are missing");
+            return Some(0);
+        }
+    };
+    let handled = stream::handle(&worker.appender, records, gap).await;
+    let place = |sequence: &str| {
+        records
+            .iter()
+            .position(|record| record.sequence == sequence)
+    };
+    let failed = handled.failed_from.as_deref().and_then(place);
+    let Some(first) = handled.set_aside.first() else {
+        return failed;
+    };
+    for record in &handled.set_aside {
+        let (partition, sequence) = (&record.key.0, &record.sequence);
+        tracing::error!(
+            partition,
+            sequence,
+            "set aside a record that cannot be read"
+        );
+    }
+    let kept = outbox.set_aside(&handled.set_aside).await;
+    let Err(error) = kept else {
+        return failed;
+    };
+    let cause = error.causes();
+    tracing::error!(cause, "could not keep the records that were set aside");
+    failed.into_iter().chain(place(&first.sequence)).min()
+}
+
+/// The last gap of the stream, after what this batch says of it. It is written down before the batch is
+/// appended, so that the pages of the batch begin with it.
+async fn gap(worker: &Worker<'_>, records: &[Record]) -> Result<Option<StreamGap>> {
+    let stack = worker.store.for_stack(Meter::default(), STACK_BUDGET);
+    if has_new_gap(&stack, records).await? {
+        worker.gap.forget(&());
+    }
+    let read = async { stack.gap().await.map_err(Error::from) };
+    let gap = worker.gap.get(&(), Freshness::Usual, read).await?;
+    Ok(*gap)
+}
+
+/// Whether the batch comes so late that records may be missing since it was due.
+async fn has_new_gap(stack: &StackStore, records: &[Record]) -> Result<bool> {
+    let mut is_new = false;
+    let oldest = records.iter().map(|record| record.time).min();
+    if let Some(oldest) = oldest.filter(|oldest| stack.is_too_old(*oldest)) {
+        // This shard is a day behind: the stream forgets its records one after the other.
+        is_new |= stack.miss_records(oldest).await?;
+    }
+    let beats = records.iter().filter_map(|record| match record.change {
+        ItemChange::Heartbeat(at) => Some(at),
+        _ => None,
+    });
+    if let Some(last) = beats.max() {
+        is_new |= stack.hear(last).await?;
+    }
+    if is_new {
+        tracing::error!(
+            "records of the stream may be missing: every feed says so with its next page"
+        );
+    }
+    Ok(is_new)
+}

@@ -1,0 +1,173 @@
+//! A look around every minute, for what no record of the stream leads to any more.
+//!
+//! A round looks once at every tenant on the stack's list. One sweep looks at some of them and the next one
+//! goes on, so a sweep takes the same time whatever the number of tenants is.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use tokio::time::Instant;
+
+use super::outbox::{FinishJob, Outbox};
+use crate::identity::{Cause, CauseKind, TenantId};
+use crate::protocol::error::{Error, Result};
+use crate::store::{Meter, Round, StackStore, Store, StoreError, Unfinished};
+
+/// How often the heartbeat is written, in milliseconds.
+const BEAT_MILLIS: u64 = 15 * 60 * 1000;
+
+/// How long one sweep may take: less than the minute until the next one.
+const BUDGET: Duration = Duration::from_secs(45);
+/// How long the look at one tenant may take.
+const TENANT_BUDGET: Duration = Duration::from_secs(5);
+/// The number of tenants that one sweep looks at.
+const TENANTS: usize = 500;
+/// The number of tenants that are read from the list at once.
+const PAGE: usize = 50;
+/// The number of tenants that are looked at side by side.
+const PARALLEL: usize = 10;
+
+/// A journal entry of this age, in milliseconds, is given to the finisher by the sweep, and again each time
+/// its age has doubled. Until then the finisher's queue leads to it.
+const FIRST_CALL_MILLIS: u64 = 5 * 60 * 1000;
+
+/// Looks around, as [`Worker::sweep`](super::Worker::sweep) says. `now` is in milliseconds since the Unix
+/// epoch.
+pub(super) async fn sweep(store: &Store, now: u64, outbox: &impl Outbox) -> Result<()> {
+    let stack = store.for_stack(Meter::default(), BUDGET);
+    let end = Instant::now() + BUDGET;
+    let mut progress = stack.sweep_progress().await?;
+    if now.saturating_sub(progress.beat) >= BEAT_MILLIS {
+        stack.beat().await?;
+        progress.beat = now;
+    }
+    let looked = journals(store, &stack, &mut progress.journals, now, end, outbox).await;
+    // How far the round came counts even if it ended with an error.
+    stack.put_sweep_progress(&progress).await?;
+    looked
+}
+
+/// Goes on with the round through the journals, and gives the finisher those that it is to look at.
+async fn journals(
+    store: &Store,
+    stack: &StackStore,
+    round: &mut Round,
+    now: u64,
+    end: Instant,
+    outbox: &impl Outbox,
+) -> Result<()> {
+    if round.after.is_none() {
+        round.before = round.began;
+        round.began = now;
+    }
+    let (mut looked_at, mut failed) = (0, Ok(()));
+    while looked_at < TENANTS && Instant::now() < end {
+        let page = stack.tenants(round.after.as_ref(), PAGE).await?;
+        looked_at += page.tenants.len();
+        let looks = page.tenants.into_iter().map(async |tenant| {
+            let is_due = has_due_entry(store, &tenant, round.before, now).await;
+            (tenant, is_due)
+        });
+        // Collected first: a stream that still held the closure would not be `Send`.
+        let looks: Vec<_> = looks.collect();
+        let looks: Vec<_> = stream::iter(looks).buffered(PARALLEL).collect().await;
+        let mut jobs = Vec::new();
+        for (tenant, is_due) in looks {
+            match is_due {
+                Ok(true) => jobs.push(FinishJob {
+                    tenant,
+                    wait: Duration::ZERO,
+                }),
+                Ok(false) => {}
+                // The other tenants do not wait for this one. The next round looks at it again.
+                Err(error) => failed = Err(Error::from(error)),
+            }
+        }
+        if !jobs.is_empty() {
+            outbox.finish_later(&jobs).await?;
+        }
+        round.after = page.next;
+        if round.after.is_none() {
+            break;
+        }
+    }
+    failed
+}
+
+/// Whether a tenant has an entry that became due since the look at `before`.
+async fn has_due_entry(
+    store: &Store,
+    tenant: &TenantId,
+    before: u64,
+    now: u64,
+) -> std::result::Result<bool, StoreError> {
+    let cause = Cause::without_credential(CauseKind::Service);
+    let store = store.for_tenant(tenant, cause, Meter::default(), TENANT_BUDGET);
+    let entries = store.journal().unfinished().await?;
+    Ok(entries.iter().any(|entry| is_due(entry, before, now)))
+}
+
+/// Whether an entry became due since the look at `before`. One that a writer holds is not, nor one that only
+/// a later version of the service can finish.
+fn is_due(entry: &Unfinished, before: u64, now: u64) -> bool {
+    let calls = |at: u64| {
+        let age = at.saturating_sub(entry.begun.unwrap_or(0));
+        (age / FIRST_CALL_MILLIS)
+            .checked_ilog2()
+            .map_or(0, |doubled| doubled + 1)
+    };
+    entry.is_known && !entry.is_held && calls(now) > calls(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60_000;
+
+    fn entry(begun: u64) -> Unfinished {
+        Unfinished {
+            key: String::new(),
+            work: String::new(),
+            is_known: true,
+            begun: Some(begun),
+            is_held: false,
+            is_overdue: true,
+        }
+    }
+
+    #[test]
+    fn an_entry_is_due_each_time_its_age_has_doubled() {
+        let entry = entry(1_000 * MINUTE);
+        let due: Vec<u64> = (1..=100)
+            .filter(|minute| {
+                let now = (1_000 + minute) * MINUTE;
+                is_due(&entry, now - MINUTE, now)
+            })
+            .collect();
+        assert_eq!(due, [5, 10, 20, 40, 80]);
+    }
+
+    #[test]
+    fn a_round_that_comes_late_leaves_no_entry_out() {
+        let entry = entry(1_000 * MINUTE);
+        assert!(is_due(&entry, 900 * MINUTE, 1_007 * MINUTE));
+        assert!(is_due(&entry, 0, 2_000 * MINUTE));
+        assert!(!is_due(&entry, 1_006 * MINUTE, 1_009 * MINUTE));
+    }
+
+    #[test]
+    fn what_a_writer_holds_or_only_a_later_version_knows_is_left_alone() {
+        let now = 1_006 * MINUTE;
+        let held = Unfinished {
+            is_held: true,
+            ..entry(1_000 * MINUTE)
+        };
+        let unknown = Unfinished {
+            is_known: false,
+            ..entry(1_000 * MINUTE)
+        };
+        assert!(!is_due(&held, 0, now));
+        assert!(!is_due(&unknown, 0, now));
+    }
+}
