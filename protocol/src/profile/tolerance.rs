@@ -150,7 +150,7 @@ impl Tolerance {
             name: "bareExtensionNames",
             sent: "`department` or `manager` without the URN of its extension, in a body, a path, a filter or `attributes`",
             by: "Entra ID",
-            read: "as the attribute of the one extension that has it; a core attribute of that name wins",
+            read: "as the attribute of the one extension that has it; a core attribute of that name takes precedence",
             strict: "400 `invalidSyntax`, as a PATCH path 400 `invalidPath`, in a filter 400 `invalidFilter`",
         },
         ToleranceDescription {
@@ -174,7 +174,7 @@ impl Tolerance {
             name: "createdElements",
             sent: "a PATCH `add` or `replace` of `emails[type eq \"work\"].value` where no element matches",
             by: "Entra ID",
-            read: "one element is made of the filter's `eq` terms and the value",
+            read: "one element is created from the filter's `eq` terms and the value",
             strict: "400 `noTarget`",
         },
         ToleranceDescription {
@@ -190,7 +190,7 @@ impl Tolerance {
             name: "removedValues",
             sent: "a PATCH `remove` of `members` with the members to remove in `value`",
             by: "Entra ID, OneLogin",
-            read: "just those are removed, and nothing where the list is empty",
+            read: "only those are removed; an empty list removes nothing",
             strict: "nowhere: to remove all members instead would destroy data",
         },
         ToleranceDescription {
@@ -198,7 +198,7 @@ impl Tolerance {
             name: "readOnlyInPatchValue",
             sent: "`id`, `meta` or `groups` inside the value of a PATCH without path",
             by: "Okta, authentik",
-            read: "they are ignored, also with another id",
+            read: "they are ignored, even with another id",
             strict: "400 `mutability`",
         },
         ToleranceDescription {
@@ -215,7 +215,7 @@ impl Tolerance {
             sent: "a role whose value is a JSON document in a string",
             by: "Entra ID",
             read: "as the sub-attributes that the document spells out",
-            strict: "nowhere: it is kept as the text it is",
+            strict: "nowhere: it stays text",
         },
         ToleranceDescription {
             tolerance: Self::ReferenceDisplay,
@@ -308,15 +308,15 @@ impl Tolerance {
         ToleranceDescription {
             tolerance: Self::BareSubAttributes,
             name: "bareSubAttributes",
-            sent: "a PATCH path that names a part of `name` alone: `givenName`",
+            sent: "a PATCH path that names only a sub-attribute of `name`: `givenName`",
             by: "Grouper",
-            read: "as `name.givenName`: the part of the one single-valued attribute of the base schema that has it; an attribute of that name wins",
+            read: "as `name.givenName`: the sub-attribute of the one single-valued attribute of the base schema that has it; an attribute of that name takes precedence",
             strict: "400 `invalidPath`",
         },
         ToleranceDescription {
             tolerance: Self::FilteredSingleValue,
             name: "filteredSingleValue",
-            sent: "a PATCH path with a filter behind a single value: `manager[value eq \"26118915\"]`",
+            sent: "a PATCH path with a filter after a single-valued attribute: `manager[value eq \"26118915\"]`",
             by: "Entra ID",
             read: "as the value if it matches; otherwise there is nothing to do",
             strict: "400 `invalidPath`",
@@ -324,9 +324,9 @@ impl Tolerance {
         ToleranceDescription {
             tolerance: Self::MergedElements,
             name: "mergedElements",
-            sent: "a PATCH `replace` of `emails[type eq \"work\"]` with some of an element's parts, or with a string",
+            sent: "a PATCH `replace` of `emails[type eq \"work\"]` with some of an element's sub-attributes, or with a string",
             by: "Entra ID",
-            read: "the parts that it does not name stay; a string is the `value`",
+            read: "the sub-attributes that it does not name stay; a string is the `value`",
             strict: "the element is replaced as a whole, as RFC 7644 §3.5.2.3 says",
         },
         ToleranceDescription {
@@ -334,7 +334,7 @@ impl Tolerance {
             name: "contentCharset",
             sent: "`Content-Type: application/scim+json; charset=ISO-8859-1`, or any other charset",
             by: "Java clients (REST Assured and others label JSON with their default charset)",
-            read: "the charset is ignored and the body is read as UTF-8, which JSON is in",
+            read: "the charset is ignored, and the body is read as UTF-8, the encoding of JSON",
             strict: "415",
         },
         ToleranceDescription {
@@ -342,7 +342,7 @@ impl Tolerance {
             name: "textPlain",
             sent: "JSON with `Content-Type: text/plain`",
             by: "DummyIDP, and other web pages that post text with `fetch`",
-            read: "as JSON, except with Basic credentials: a browser that remembers those can be made to send such a body by any web page",
+            read: "as JSON, except with Basic credentials: any web page could make a browser that remembers them send such a body",
             strict: "415",
         },
         ToleranceDescription {
@@ -364,7 +364,7 @@ impl Tolerance {
         ToleranceDescription {
             tolerance: Self::EnabledByDefault,
             name: "enabledByDefault",
-            sent: "`enabled=true`, the Ionic API's filter for who may work, where users have no `active`",
+            sent: "`enabled=true`, the Ionic API's filter for active users, if users have no `active`",
             by: "clients of the Ionic API",
             read: "`enabled=true` finds users whose `active` is true or absent, `enabled=false` those whose `active` is false; a `filter` on `active` finds what it names",
             strict: "nowhere: the Ionic base is read by the `default` profile",
