@@ -4,10 +4,12 @@
 //! requests. Results go to stdout, logs and errors to stderr.
 
 mod background;
+mod brake;
 mod demo;
 mod deployment_args;
 mod directory;
 mod doctor;
+mod events;
 mod external;
 mod generate;
 mod local;
@@ -55,6 +57,12 @@ enum Command {
     /// Register a tenant's own resource types
     #[command(subcommand)]
     ResourceType(register::ResourceTypeCommand),
+    /// Show, follow and replay the changes of a tenant's directory
+    #[command(subcommand)]
+    Events(events::EventsCommand),
+    /// Show and release what the brake holds back
+    #[command(subcommand)]
+    Brake(brake::BrakeCommand),
     /// Compare index entries and counters with the resources, and repair them
     Doctor(doctor::DoctorArgs),
 }
@@ -75,6 +83,8 @@ pub async fn run() -> ExitCode {
         Command::Token(command) => command.run().await,
         Command::Schema(command) => command.run().await,
         Command::ResourceType(command) => command.run().await,
+        Command::Events(command) => command.run().await,
+        Command::Brake(command) => command.run().await,
         Command::Doctor(doctor) => doctor.run().await,
     };
     match outcome {

@@ -94,7 +94,8 @@ pub(super) async fn read(stack: &Stack, tenant: &TenantId) -> Result<Rules, Comm
     Ok(config.map_err(Error::from)?.rules)
 }
 
-fn tenant_store(stack: &Stack, tenant: &TenantId) -> TenantStore {
+/// The tenant's part of the table, for one call.
+pub(super) fn tenant_store(stack: &Stack, tenant: &TenantId) -> TenantStore {
     let cause = Cause::without_credential(CauseKind::Command);
     stack
         .store

@@ -363,8 +363,9 @@ impl Next {
         let (events, after) = rest.split_at(packed.ids.len());
         let rules = BrakeRules::new(switches, now);
         let (tally, report) = self.tally.with_page(first, events, &rules, self.released);
-        if let Some(report) = report {
-            packed = page::pack(std::iter::once(&report).chain(events))?;
+        if let Some((place, report)) = report {
+            let (before, behind) = events.split_at(place);
+            packed = page::pack(before.iter().chain([&report]).chain(behind))?;
         }
         *rest = after;
         self.tally = tally;

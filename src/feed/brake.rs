@@ -1,7 +1,7 @@
 //! The brake: whether so many users lose their access within an hour that it may be a mistake.
 //!
 //! A wrong click in an identity provider can deactivate a whole company, and an application that follows
-//! the feed would lock everybody out. Each page of the feed carries a [`Tally`]: how many users have access
+//! the feed would lock all of them out. Each page of the feed carries a [`Tally`]: how many users have access
 //! after it, and how many have lost it lately. A page is only ever put behind the newest one, which is read
 //! before, so the count needs neither a read nor a write of its own.
 //!
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "worker")]
 use serde_json::json;
 
+use super::event::Access;
 #[cfg(feature = "worker")]
 use super::event::{EventBody, EventType, NewEvent};
 use crate::protocol::error::{Error, Result};
@@ -33,15 +34,6 @@ const HOUR: u64 = 60 * MINUTE;
 /// Half a day in hours: what a hold may last for each day that events are kept. So what is held never
 /// expires before it is released.
 const HOURS_PER_EVENT_DAY: u64 = 12;
-
-/// What a change of a user does to who has access: a user has it while it exists and is active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Access {
-    /// One user more has access.
-    Gained,
-    /// One user less.
-    Lost,
-}
 
 /// How many users have access after a page, and how many have lost it in the hour before.
 ///
@@ -67,7 +59,7 @@ pub struct Tally {
 /// What readers do not get yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// The number of the first event that is held: that of the page that tripped the brake.
+    /// The number of the first event that is held: that behind the report.
     #[serde(rename = "s")]
     pub from: u64,
     /// When the brake has tripped last, in milliseconds since the Unix epoch. A release names this time, so
@@ -100,18 +92,6 @@ pub struct BrakeStatus {
     pub hold: Option<(Hold, u64)>,
 }
 
-impl Access {
-    /// What a change does to a user who had access before it or not, and has it after it or not.
-    #[must_use]
-    pub fn between(before: bool, after: bool) -> Option<Self> {
-        match (before, after) {
-            (false, true) => Some(Self::Gained),
-            (true, false) => Some(Self::Lost),
-            (false, false) | (true, true) => None,
-        }
-    }
-}
-
 impl BrakeRules {
     /// The rules of a tenant with these switches.
     #[must_use]
@@ -135,9 +115,9 @@ impl Tally {
         }
     }
 
-    /// The tally of the page behind, whose first event has this number, and the event that reports that the
-    /// page has tripped the brake, if it has. That event comes before the others of the page. Holds are
-    /// released up to the one that [`tripped`](Hold::tripped) at `released`.
+    /// The tally of the page behind, whose first event has this number. If the page trips the brake, also the
+    /// event that reports it, and how many events of the page come before that: those of the feed itself.
+    /// Holds are released up to the one that [`tripped`](Hold::tripped) at `released`.
     #[cfg(feature = "worker")]
     #[must_use]
     pub fn with_page(
@@ -146,13 +126,18 @@ impl Tally {
         events: &[NewEvent],
         rules: &BrakeRules,
         released: Option<u64>,
-    ) -> (Self, Option<NewEvent>) {
+    ) -> (Self, Option<(usize, NewEvent)>) {
         let mut tally = self.clone();
         for event in events {
             tally.count(event.access, event.body.time);
         }
-        let is_tripped = tally.trip(first, rules, released);
-        let report = is_tripped.then(|| tally.report(first, rules));
+        let of_feed = events
+            .iter()
+            .take_while(|event| event.body.event_type.is_of_feed());
+        let before = of_feed.count();
+        let number = first + before as u64;
+        let is_tripped = tally.trip(number, rules, released);
+        let report = is_tripped.then(|| (before, tally.report(number, rules)));
         (tally, report)
     }
 
@@ -193,9 +178,9 @@ impl Tally {
         self.minutes = self.minutes.split_off(&oldest);
     }
 
-    /// Whether the brake trips with the page that begins with this number.
+    /// Whether the brake trips. The report gets this number.
     #[cfg(feature = "worker")]
-    fn trip(&mut self, first: u64, rules: &BrakeRules, released: Option<u64>) -> bool {
+    fn trip(&mut self, number: u64, rules: &BrakeRules, released: Option<u64>) -> bool {
         let (leavers, limit) = (self.leavers(), self.limit());
         if self.is_in_wave {
             // Half the limit, so that a number that goes up and down around the limit is one wave.
@@ -209,7 +194,7 @@ impl Tally {
         if rules.brake == Brake::Hold {
             let held = self.held(rules, released).map(|(hold, _)| hold.from);
             self.hold = Some(Hold {
-                from: held.unwrap_or(first),
+                from: held.unwrap_or(number + 1),
                 tripped: rules.now,
             });
         }
@@ -217,7 +202,7 @@ impl Tally {
     }
 
     #[cfg(feature = "worker")]
-    fn report(&self, first: u64, rules: &BrakeRules) -> NewEvent {
+    fn report(&self, number: u64, rules: &BrakeRules) -> NewEvent {
         let mut body = EventBody::new(EventType::named(EventType::TENANT_BRAKE), rules.now);
         let detail = json!({
             "leavers": self.leavers(),
@@ -226,7 +211,7 @@ impl Tally {
         });
         body.detail = detail.as_object().cloned().unwrap_or_default();
         NewEvent {
-            id: format!("brake-{first}"),
+            id: format!("brake-{number}"),
             body,
             access: None,
         }
@@ -385,14 +370,14 @@ mod tests {
         let page = leavers(30, NOW);
         let (tally, report) =
             Tally::starting_with(100).with_page(7, &page, &rules(Brake::Hold, NOW), None);
-        let report = report.unwrap();
-        assert_eq!(report.id, "brake-7");
+        let (before, report) = report.unwrap();
+        assert_eq!((before, report.id.as_str()), (0, "brake-7"));
         assert_eq!(report.body.event_type.as_str(), "tenant.brake");
         let detail = serde_json::Value::Object(report.body.detail);
         assert_eq!(detail, json!({"leavers": 30, "limit": 20, "held": true}));
         let status = tally.status(&rules(Brake::Hold, NOW + 1), None);
         let hold = Hold {
-            from: 7,
+            from: 8,
             tripped: NOW,
         };
         let expected = BrakeStatus {
@@ -404,6 +389,19 @@ mod tests {
         assert_eq!(status, expected);
         let later = tally.status(&rules(Brake::Hold, NOW + 2 * HOUR), None);
         assert_eq!((later.leavers, later.limit), (0, LEAST_LEAVERS));
+    }
+
+    /// `feed.started` stays the first event, and readers get it.
+    #[test]
+    fn events_of_the_feed_come_before_the_report() {
+        let mut page = leavers(30, NOW);
+        page.insert(0, event(None, NOW));
+        page[0].body.event_type = EventType::named(EventType::FEED_STARTED);
+        let hold = rules(Brake::Hold, NOW);
+        let (tally, report) = Tally::starting_with(100).with_page(1, &page, &hold, None);
+        let (before, report) = report.unwrap();
+        assert_eq!((before, report.id.as_str()), (1, "brake-2"));
+        assert_eq!(tally.hold.unwrap().from, 3);
     }
 
     #[test]
@@ -441,9 +439,9 @@ mod tests {
             assert_eq!(after.hold, Some(expected));
         };
         let at = |now| BrakeRules { now, ..hold };
-        check(at(later), None, 7);
-        check(at(NOW + 25 * HOUR), None, 300);
-        check(at(later), Some(NOW), 300);
+        check(at(later), None, 8);
+        check(at(NOW + 25 * HOUR), None, 301);
+        check(at(later), Some(NOW), 301);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::brake::Access;
 use crate::identity::{Cause, TenantId};
 use crate::protocol::datetime::DateTime;
 
@@ -55,6 +54,12 @@ impl EventType {
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self(name.to_owned())
+    }
+
+    /// Whether the event is about the feed itself.
+    #[must_use]
+    pub fn is_of_feed(&self) -> bool {
+        self.0.starts_with("feed.")
     }
 
     /// The type as text.
@@ -166,6 +171,15 @@ pub struct EventBody {
     pub cause: Option<Cause>,
 }
 
+/// What a change of a user does to who has access: a user has it while it exists and is active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// One user more has access.
+    Gained,
+    /// One user less.
+    Lost,
+}
+
 /// An event that is not in the feed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
@@ -189,6 +203,18 @@ pub struct Event {
     pub tenant: TenantId,
     /// What it says.
     pub body: EventBody,
+}
+
+impl Access {
+    /// What a change does to a user who had access before it or not, and has it after it or not.
+    #[must_use]
+    pub fn between(before: bool, after: bool) -> Option<Self> {
+        match (before, after) {
+            (false, true) => Some(Self::Gained),
+            (true, false) => Some(Self::Lost),
+            (false, false) | (true, true) => None,
+        }
+    }
 }
 
 impl EventBody {
@@ -219,8 +245,7 @@ impl EventBody {
     }
 
     /// Takes out every value of an attribute, and leaves the names of those that have changed.
-    #[cfg(feature = "worker")]
-    pub(super) fn forget_values(&mut self) {
+    pub fn forget_values(&mut self) {
         for changed in self.changes.iter_mut().flat_map(BTreeMap::values_mut) {
             *changed = Changed::default();
         }

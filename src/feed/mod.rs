@@ -36,7 +36,7 @@ mod tail;
 mod wanted;
 
 pub use event::{
-    Changed, Changes, Event, EventBody, EventType, MemberName, NewEvent, Subject, Verb,
+    Access, Changed, Changes, Event, EventBody, EventType, MemberName, NewEvent, Subject, Verb,
 };
 #[cfg(feature = "worker")]
 pub use members::Announcer;

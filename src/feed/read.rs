@@ -327,6 +327,12 @@ async fn oldest(
 }
 
 impl Found {
+    /// The length of what has to be unpacked, in bytes and before it is.
+    #[must_use]
+    pub fn packed_bytes(&self) -> usize {
+        self.pages.iter().map(|page| page.events.len()).sum()
+    }
+
     /// Unpacks the events that the reader wants, as many as fit.
     ///
     /// # Errors
@@ -340,13 +346,15 @@ impl Found {
         let (mut events, mut next, mut passed) = (Vec::new(), self.at, None);
         let (mut bytes, mut packed, mut skipped) = (0, 0, self.skipped);
         'pages: for page in &self.pages {
-            let is_held = self.held.is_some_and(|hold| page.key.first >= hold.from);
-            if is_held || packed > MAX_PACKED_BYTES {
+            if packed > MAX_PACKED_BYTES {
                 break;
             }
             packed += page.events.len();
             for event in unpack(tenant, page)?.into_iter().skip(count(skipped)) {
                 let seq = event.seq;
+                if self.held.is_some_and(|hold| seq >= hold.from) {
+                    break 'pages;
+                }
                 if wanted(&event.body.event_type) {
                     let length = event.to_json().to_string().len();
                     let is_full = events.len() >= limits.events || bytes + length > limits.bytes;

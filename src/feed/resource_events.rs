@@ -14,8 +14,7 @@
 
 use serde_json::{Map, Value};
 
-use super::brake::Access;
-use super::event::{Changed, Changes, EventBody, EventType, NewEvent, Subject, Verb};
+use super::event::{Access, Changed, Changes, EventBody, EventType, NewEvent, Subject, Verb};
 use super::page::MAX_EVENT_BYTES;
 use super::record::Record;
 use crate::protocol::profile::EventValues;

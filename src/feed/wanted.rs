@@ -64,10 +64,8 @@ impl Wanted {
     /// Whether the reader gets events of this type.
     #[must_use]
     pub fn takes(&self, event_type: &EventType) -> bool {
-        let name = event_type.as_str();
-        let is_of_feed = name.starts_with("feed.");
         let types = self.types.as_ref();
-        is_of_feed || types.is_none_or(|types| types.contains(name))
+        event_type.is_of_feed() || types.is_none_or(|types| types.contains(event_type.as_str()))
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) enum Action<'a> {
     Patch(&'a ResourceType, &'a str),
     /// Deletes one resource (RFC 7644 §3.6).
     Delete(&'a ResourceType, &'a str),
+    /// Reads the feed of changes, which is an extension of this service.
+    Events,
     /// Lists the members of a group page by page, which is an extension of this service.
     Members(&'a ResourceType, &'a str),
 }
@@ -70,6 +72,7 @@ impl<'a> Actions<'a> {
         let mut actions = match target {
             Target::Discovery(what) => vec![Action::Describe(what)],
             Target::Bulk => vec![Action::Bulk],
+            Target::Events => vec![Action::Events],
             Target::Me => Verb::ALL.map(Action::Me).to_vec(),
             Target::Collection(Within::Everything) => vec![Action::List(Over::All)],
             Target::Collection(Within::Endpoint(endpoint)) => {
@@ -121,7 +124,11 @@ impl Action<'_> {
     fn verb(&self) -> Verb {
         match self {
             Self::Me(verb) => *verb,
-            Self::Describe(_) | Self::List(_) | Self::Get(..) | Self::Members(..) => Verb::Get,
+            Self::Describe(_)
+            | Self::List(_)
+            | Self::Get(..)
+            | Self::Events
+            | Self::Members(..) => Verb::Get,
             Self::Bulk | Self::Search(_) | Self::Create(_) => Verb::Post,
             Self::Replace(..) => Verb::Put,
             Self::Patch(..) => Verb::Patch,
@@ -198,6 +205,8 @@ mod tests {
         check("POST", "/scim/v2", Err("GET, HEAD"));
         check("POST", "/scim/v2/Groups/1/members", Err("GET, HEAD"));
         check("OPTIONS", "/scim/v2/Bulk", Err("POST"));
+        check("HEAD", "/events", Ok(Verb::Get));
+        check("OPTIONS", "/events", Err("GET, HEAD"));
         check(
             "OPTIONS",
             "/scim/v2/Me",

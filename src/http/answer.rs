@@ -8,7 +8,7 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 
-use super::media_type::{JSON_UTF_8, SCIM_JSON};
+use super::media_type::{JSON, JSON_UTF_8, SCIM_JSON};
 use crate::protocol::message::{error_response, error_response_v1};
 use crate::protocol::version::Version;
 use crate::protocol::{Error, ErrorKind};
@@ -21,6 +21,13 @@ const RETRY_AFTER_SECONDS: &str = "2";
 /// A message that is not a single resource.
 pub(super) fn message(json: String) -> Response {
     with_body(StatusCode::OK, json)
+}
+
+/// A message that is none of SCIM.
+pub(super) fn plain_json(json: String) -> Response {
+    let mut response = with_body(StatusCode::OK, json);
+    set(&mut response, CONTENT_TYPE, JSON);
+    response
 }
 
 /// A single resource, at its own URL.

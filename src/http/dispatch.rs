@@ -81,7 +81,7 @@ async fn carry_out(
         }
         Target::Bulk => call.scope = call.scope.in_bulk(),
         Target::Resource { id, .. } | Target::Members { id, .. } => observe::note_resource(id),
-        Target::Discovery(_) | Target::Collection(_) | Target::Search(_) => {}
+        Target::Discovery(_) | Target::Collection(_) | Target::Search(_) | Target::Events => {}
     }
     let is_found = route.is_exact || call.scope.tolerates(Tolerance::EndpointCase);
     let answered = match is_found {

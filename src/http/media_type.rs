@@ -13,8 +13,8 @@ use crate::protocol::{Error, Result};
 pub(super) const SCIM_JSON: &str = "application/scim+json";
 /// The media type of every answer with a body in SCIM 1.1. Its clients require the charset.
 pub(super) const JSON_UTF_8: &str = "application/json; charset=utf-8";
-/// The other media type of JSON that clients use.
-const JSON: &str = "application/json";
+/// The other media type of JSON that clients use, and that of the feed.
+pub(super) const JSON: &str = "application/json";
 /// The media type that clients send when they set none.
 const TEXT_PLAIN: &str = "text/plain";
 

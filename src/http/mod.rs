@@ -8,7 +8,8 @@
 //! provider and renders the answer.
 //!
 //! Invariants:
-//! - Every answer on every path is SCIM JSON or has no body, whatever went wrong.
+//! - Every answer on every path is SCIM JSON or has no body, whatever went wrong. Only the events of the feed
+//!   are another form of JSON.
 //! - No location is built from a header that the client wrote.
 //! - Nothing that a client sent reaches the log, except a well-formed `X-Request-Id`.
 //!

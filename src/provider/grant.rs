@@ -53,6 +53,14 @@ impl Grant<'_> {
         self.permissions.check(&resource_type.endpoint, permission)
     }
 
+    /// Checks that the caller may read the feed of changes.
+    ///
+    /// # Errors
+    /// `Forbidden`, naming `events:read`.
+    pub fn check_events(&self) -> Result<()> {
+        self.permissions.check_events()
+    }
+
     /// Checks that the caller may create this resource.
     ///
     /// # Errors

@@ -39,7 +39,10 @@ const ARROWS: [(&str, &[&str]); 16] = [
         "stack",
         &["http", "provider", "store", "tenant", "identity", "clock"],
     ),
-    ("http", &["provider", "store", "tenant", "identity", "pool"]),
+    (
+        "http",
+        &["feed", "provider", "store", "tenant", "identity", "pool"],
+    ),
     (
         "provider",
         &["store", "tenant", "identity", "pool", "cache", "clock"],

@@ -66,6 +66,8 @@ async fn wrong_methods_get_the_allowed_ones() {
     check("PUT", "/scim/v2/Schemas", "GET, HEAD").await;
     check("GET", "/scim/v2/.search", "POST").await;
     check("POST", "/scim/v2", "GET, HEAD").await;
+    check("POST", "/events", "GET, HEAD").await;
+    check("OPTIONS", "/events", "GET, HEAD").await;
 }
 
 #[tokio::test]

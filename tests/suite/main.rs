@@ -7,6 +7,7 @@
 
 mod architecture;
 mod bounds;
+mod brake;
 mod bulk;
 mod cli;
 mod concurrency;
@@ -14,6 +15,7 @@ mod conformance_page;
 mod credentials;
 mod directory;
 mod doctor;
+mod events;
 mod exchanges;
 mod fairness;
 mod faults;

@@ -195,8 +195,12 @@ async fn no_log_line_holds_values_of_a_client() {
             .send("GET", "/scim/v2/bjensen/Babs", None)
             .await
             .status,
+        server
+            .send("GET", "/events?after=bjensen&types=Babs", None)
+            .await
+            .status,
     ];
-    assert_eq!(statuses, [409, 400, 200, 400, 404]);
+    assert_eq!(statuses, [409, 400, 200, 400, 404, 400]);
     let text = logged();
     assert!(text.contains("answered 409"), "{text}");
     // The log says how a query is answered, without its values.

@@ -3,6 +3,7 @@
 //! ```abnf
 //! path     = "/scim" [ "/v2" ] [ "/" target ] [ "/" ]
 //!          / ( "/scim/v1" / "/v2/" tenant "/scim" ) "/" v1-target [ ".json" ] [ "/" ]
+//!          / "/events" [ "/" ]
 //! target   = "ServiceProviderConfig" / "Bulk" / "Me" / "Scopes"
 //!          / "Schemas" [ "/" id ] / "ResourceTypes" [ "/" id ]
 //!          / ".search" / endpoint [ "/.search" / "/" id [ "/members" ] ]
@@ -29,6 +30,9 @@ use crate::identity::TenantId;
 use crate::protocol::error::excerpt;
 use crate::protocol::{Error, Result};
 
+/// The path of the feed. It is beside the bases of the protocols, because it is part of none of them. Below
+/// them it would take the name from a resource type of a tenant.
+const EVENTS: [&str; 1] = ["events"];
 /// The number of segments by which the longest base is recognised.
 const LONGEST_ROOT: usize = 3;
 
@@ -52,6 +56,13 @@ impl Route {
         let is_rooted = path.starts_with('/');
         let segments = decoded.filter(|_| is_rooted).unwrap_or_default();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if segments == EVENTS {
+            return Self {
+                api: Api::V2,
+                target: Ok(Target::Events),
+                is_exact: true,
+            };
+        }
         match root(&segments) {
             Some((Api::V2, rest)) => {
                 let segments = below_version(rest).map(Segments::of);
@@ -73,11 +84,13 @@ impl Route {
     /// Whether a path begins like one of this service. It may still lead nowhere. A gateway's prefix is
     /// removed from a path only if such a path is left.
     pub(super) fn is_served(path: &str) -> bool {
+        let path = path.strip_suffix('/').unwrap_or(path);
         let head = path.split('/').skip(1).take(LONGEST_ROOT).map_while(decode);
         let head: Vec<String> = head.collect();
         let head: Vec<&str> = head.iter().map(String::as_str).collect();
         let api = root(&head).map(|(api, _)| api);
-        path.starts_with('/') && api.is_some_and(|api| api != Api::Ionic(None))
+        let is_root = head == EVENTS || api.is_some_and(|api| api != Api::Ionic(None));
+        path.starts_with('/') && is_root
     }
 
     fn v1(api: Api, segments: &[&str]) -> Self {
@@ -154,6 +167,8 @@ mod tests {
             "/scim/v9",
             "/%73cim/Users",
             "/v2/acme/scim",
+            "/events",
+            "/events/",
             &long,
         ] {
             assert!(Route::is_served(path), "{path}");
@@ -167,6 +182,9 @@ mod tests {
             "/v2/Users/scim",
             "/v2/acme",
             "/Users",
+            "/Events",
+            "/events/events",
+            "/events/1",
         ] {
             assert!(!Route::is_served(path), "{path}");
         }
@@ -194,6 +212,11 @@ mod tests {
         );
         check("/scim/v2/Me", &Target::Me);
         check("/scim/v2/Bulk", &Target::Bulk);
+        check("/events", &Target::Events);
+        check(
+            "/scim/v2/events",
+            &Target::Collection(Within::Endpoint("events".to_owned())),
+        );
         check(
             "/scim/v2/Schemas/urn%3Aietf:params",
             &Target::Discovery(DiscoveryEndpoint::Schema("urn:ietf:params".to_owned())),
@@ -305,6 +328,8 @@ mod tests {
         check("*");
         check("/scimitar");
         check("/Users");
+        check("/EVENTS");
+        check("/events/1");
         check("/scim//Users");
         check("/scim/v2//Users");
         check("/scim/v2/Users//");

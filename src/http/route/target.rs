@@ -23,6 +23,8 @@ pub(in crate::http) enum Target {
         /// The decoded id.
         id: String,
     },
+    /// `/events`: the feed of changes, an extension of this service.
+    Events,
     /// `/members` below a group: its members page by page, an extension of this service.
     Members {
         /// The segment that names the type.
@@ -126,6 +128,7 @@ impl Target {
             Self::Search(Within::Everything) => "/.search",
             Self::Search(Within::Endpoint(_)) => "/{type}/.search",
             Self::Resource { .. } => "/{type}/{id}",
+            Self::Events => "/events",
             Self::Members { .. } => "/{type}/{id}/members",
         }
     }

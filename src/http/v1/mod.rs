@@ -48,9 +48,11 @@ pub(super) async fn act(
         }
         Action::Delete(resource_type, id) => resource::delete(call, view(resource_type), id).await,
         // No path of 1.1 leads to these.
-        Action::Me(_) | Action::List(Over::All) | Action::Search(_) | Action::Members(..) => {
-            Err(no_such_endpoint())
-        }
+        Action::Me(_)
+        | Action::List(Over::All)
+        | Action::Search(_)
+        | Action::Events
+        | Action::Members(..) => Err(no_such_endpoint()),
     };
     answered.map_err(error_to_v1)
 }

@@ -1,7 +1,9 @@
-//! SCIM 2.0: requests are read, answers are rendered (RFC 7644 §3).
+//! SCIM 2.0, and the feed of changes, which shows resources in its form: requests are read, answers are
+//! rendered (RFC 7644 §3).
 
 mod bulk;
 mod discovery;
+mod events;
 mod list;
 mod me;
 mod resource;
@@ -31,6 +33,7 @@ pub(super) async fn act(call: &Call<'_>, action: Action<'_>, body: Body) -> Resu
         }
         Action::Patch(resource_type, id) => resource::patch(call, resource_type, id, body).await,
         Action::Delete(resource_type, id) => resource::delete(call, resource_type, id).await,
+        Action::Events => events::events(call).await,
         Action::Members(resource_type, id) => list::members(call, resource_type, id).await,
     }
 }

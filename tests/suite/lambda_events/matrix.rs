@@ -16,16 +16,19 @@ const STAGES: [&str; 4] = ["$default", "prod", "scim", "v2"];
 const MAPPINGS: [&str; 4] = ["", "/scim", "/v2", "/a/scim"];
 
 /// One path below each root that the service answers. `{id}` stands for a user's id.
-const PATHS: [Path; 5] = [
+const PATHS: [Path; 6] = [
     Path::of_a_resource("/scim/v2/Users/{id}"),
     Path::of_a_resource("/scim/v1/Users/{id}"),
     Path::of_a_resource("/v2/acme/scim/Users/{id}"),
     Path::of_a_resource("/scim/v2/ServiceProviderConfig"),
-    Path::of_anything("/scim/v2"),
+    Path::of_anything("/scim/v2", None),
+    Path::of_anything("/events", Some(("after", "now"))),
 ];
 
 struct Path {
     path: &'static str,
+    /// A query parameter that the path needs, and its value.
+    parameter: Option<(&'static str, &'static str)>,
     /// Whether the answer has a `Location`, which is the URL that the client used.
     is_located: bool,
 }
@@ -34,13 +37,18 @@ impl Path {
     const fn of_a_resource(path: &'static str) -> Self {
         Self {
             path,
+            parameter: None,
             is_located: true,
         }
     }
 
-    const fn of_anything(path: &'static str) -> Self {
+    const fn of_anything(
+        path: &'static str,
+        parameter: Option<(&'static str, &'static str)>,
+    ) -> Self {
         Self {
             path,
+            parameter,
             is_located: false,
         }
     }
@@ -101,7 +109,7 @@ impl Case {
         }
     }
 
-    fn event(&self, path: &str, token: &str) -> Value {
+    fn event(&self, path: &str, parameter: Option<(&str, &str)>, token: &str) -> Value {
         let mapped = match self.way {
             Way::OwnDomain => format!("{}{path}", self.mapping),
             Way::AwsDomain | Way::OwnDomainUnmapped => path.to_owned(),
@@ -121,13 +129,21 @@ impl Case {
             context["httpMethod"] = "GET".into();
             context["path"] = url_path.into();
             context["identity"] = json!({});
-            return json!({"httpMethod": "GET", "path": mapped, "headers": headers, "requestContext": context});
+            let parameters = parameter.map(|(name, value)| json!({name: value}));
+            return json!({
+                "httpMethod": "GET",
+                "path": mapped,
+                "headers": headers,
+                "queryStringParameters": parameters,
+                "requestContext": context,
+            });
         }
+        let query = parameter.map_or_else(String::new, |(name, value)| format!("{name}={value}"));
         context["http"] = json!({"method": "GET", "path": url_path});
         json!({
             "version": "2.0",
             "rawPath": url_path,
-            "rawQueryString": "",
+            "rawQueryString": query,
             "headers": headers,
             "requestContext": context,
             "isBase64Encoded": false,
@@ -170,7 +186,7 @@ fn kinds_and_stages() -> impl Iterator<Item = (Kind, &'static str)> {
 
 async fn check(server: &Server, case: Case, path: &Path, id: &str) {
     let local = path.path.replace("{id}", id);
-    let event = case.event(&local, &server.token);
+    let event = case.event(&local, path.parameter, &server.token);
     let Answered {
         status, headers, ..
     } = answer(server, event, Context::default()).await;

@@ -1,0 +1,152 @@
+//! `scim brake`: what the brake of a tenant's feed holds back, and its release.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::CommandError;
+use super::deployment_args::DeploymentArgs;
+use super::rules::tenant_store;
+use super::serve::print;
+use super::tenant::tenant_id;
+use crate::feed::brake::{self, BrakeStatus};
+use crate::identity::TenantId;
+use crate::protocol::datetime::DateTime;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BrakeCommand {
+    /// Show how many users have lost their access lately, and what is held back
+    Status(Status),
+    /// Give readers what is held back
+    Release(Release),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// The tenant
+    #[arg(value_parser = tenant_id)]
+    tenant: TenantId,
+    /// Print JSON instead of text for people
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: DeploymentArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Release {
+    /// The tenant
+    #[arg(value_parser = tenant_id)]
+    tenant: TenantId,
+    #[command(flatten)]
+    place: DeploymentArgs,
+}
+
+impl BrakeCommand {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
+        let (tenant, place) = match &self {
+            Self::Status(status) => (&status.tenant, &status.place),
+            Self::Release(release) => (&release.tenant, &release.place),
+        };
+        let opened = place.open().await?;
+        let stack = opened.stack();
+        // Only a tenant that exists has credentials to list, be it none.
+        stack.issuer().credentials(tenant).await?;
+        let store = tenant_store(stack, tenant);
+        let switches = stack.provider()?.rules(tenant).await?.switches;
+        let answer = match &self {
+            Self::Status(Status { json, .. }) => {
+                let status = brake::status(&store, &switches).await?;
+                match json {
+                    true => as_json(&status),
+                    false => for_people(&status),
+                }
+            }
+            Self::Release(_) => match brake::release(&store).await? {
+                true => format!("Released the feed of tenant {tenant}\n"),
+                false => format!("The feed of tenant {tenant} was not held\n"),
+            },
+        };
+        print(&answer);
+        Ok(())
+    }
+}
+
+fn as_json(status: &BrakeStatus) -> String {
+    let held = status.hold.map(|(hold, until)| {
+        json!({"from": hold.from, "since": time(hold.tripped), "until": time(until)})
+    });
+    let shown = json!({
+        "activeUsers": status.active,
+        "leavers": status.leavers,
+        "limit": status.limit,
+        "held": held.unwrap_or(Value::Null),
+    });
+    format!("{shown}\n")
+}
+
+fn for_people(status: &BrakeStatus) -> String {
+    let BrakeStatus {
+        active,
+        leavers,
+        limit,
+        hold,
+    } = status;
+    let mut text = format!(
+        "  Active users  {active}\n  \
+           Lost access   {leavers} within an hour; the brake trips at more than {limit}\n"
+    );
+    // Writing to a string does not fail.
+    let _ = match hold {
+        Some((hold, until)) => writeln!(
+            text,
+            "  Held          from event {} on, since {}, until {}",
+            hold.from,
+            time(hold.tripped),
+            time(*until)
+        ),
+        None => writeln!(text, "  Held          nothing"),
+    };
+    text
+}
+
+/// A time in milliseconds since the Unix epoch as text.
+fn time(millis: u64) -> String {
+    let millis = i64::try_from(millis).ok();
+    let time = millis.and_then(DateTime::from_unix_milliseconds);
+    time.map_or_else(|| "?".to_owned(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::brake::Hold;
+
+    #[test]
+    fn the_status_says_how_many_have_left_and_what_is_held_until_when() {
+        let mut status = BrakeStatus {
+            active: 70,
+            leavers: 30,
+            limit: 20,
+            hold: None,
+        };
+        let text = for_people(&status);
+        assert!(
+            text.contains("30 within an hour; the brake trips at more than 20"),
+            "{text}"
+        );
+        assert!(text.contains("Held          nothing"), "{text}");
+        let hold = Hold {
+            from: 8,
+            tripped: 1_795_478_400_000,
+        };
+        status.hold = Some((hold, 1_795_564_800_000));
+        let held =
+            "from event 8 on, since 2026-11-24T00:00:00.000Z, until 2026-11-25T00:00:00.000Z";
+        assert!(for_people(&status).contains(held));
+        let json: Value = serde_json::from_str(&as_json(&status)).unwrap();
+        assert_eq!(json["held"]["until"], "2026-11-25T00:00:00.000Z");
+        assert_eq!(json["activeUsers"], 70);
+    }
+}

@@ -1,0 +1,288 @@
+//! `scim events`: the feed of a tenant's changes, for the people who run the service.
+//!
+//! They see every event with its values, and those that the brake holds back too: they have to judge them.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::CommandError;
+use super::deployment_args::DeploymentArgs;
+use super::rules::tenant_store;
+use super::serve::{end_signal, print};
+use super::tenant::tenant_id;
+use crate::feed::forget;
+use crate::feed::read::{self, After, Limits, Part};
+use crate::feed::{Event, Wanted};
+use crate::identity::TenantId;
+use crate::protocol::Error;
+use crate::protocol::resource::ResourceId;
+use crate::stack::Stack;
+
+/// How often `tail` looks for events.
+const TAIL_INTERVAL: Duration = Duration::from_secs(1);
+/// How much is read at once.
+const AT_ONCE: Limits = Limits {
+    events: 1_000,
+    bytes: 4_000_000,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum EventsCommand {
+    /// Show a part of a tenant's feed, and the position behind it
+    List(List),
+    /// Follow a tenant's feed from now on
+    Tail(Tail),
+    /// Print a tenant's feed from a position to its end, one JSON object a line
+    Replay(Replay),
+    /// Empty the values of one resource in every event that is left; ids and numbers stay
+    Forget(Forget),
+}
+
+/// Whose feed, and what of it.
+#[derive(Debug, Args)]
+struct FeedArgs {
+    /// The tenant
+    #[arg(value_parser = tenant_id)]
+    tenant: TenantId,
+    /// Show these types only, such as user.created or group.member.*; may be repeated
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<String>,
+    #[command(flatten)]
+    place: DeploymentArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    feed: FeedArgs,
+    /// Begin behind this: a position, `beginning` or `now`
+    #[arg(long, value_name = "POSITION", default_value = "beginning", value_parser = after)]
+    after: After,
+    /// Show at most so many events
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    limit: u16,
+    /// Print JSON instead of text for people
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Tail {
+    #[command(flatten)]
+    feed: FeedArgs,
+    /// Print each event as JSON instead of text for people
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    #[command(flatten)]
+    feed: FeedArgs,
+    /// Begin behind this: a position, `beginning` or `now`
+    #[arg(long, value_name = "POSITION", default_value = "beginning", value_parser = after)]
+    after: After,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Forget {
+    /// The tenant
+    #[arg(value_parser = tenant_id)]
+    tenant: TenantId,
+    /// The id of the resource
+    #[arg(value_parser = resource_id)]
+    id: ResourceId,
+    #[command(flatten)]
+    place: DeploymentArgs,
+}
+
+/// A tenant's feed, opened.
+struct Feed<'s> {
+    stack: &'s Stack,
+    tenant: &'s TenantId,
+    wanted: Wanted,
+}
+
+impl EventsCommand {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
+        let place = match &self {
+            Self::List(list) => &list.feed.place,
+            Self::Tail(tail) => &tail.feed.place,
+            Self::Replay(replay) => &replay.feed.place,
+            Self::Forget(forget) => &forget.place,
+        };
+        let opened = place.open().await?;
+        let stack = opened.stack();
+        match &self {
+            Self::List(list) => list.run_on(stack).await,
+            Self::Tail(tail) => tail.run_on(stack).await,
+            Self::Replay(replay) => replay.run_on(stack).await,
+            Self::Forget(forget) => forget.run_on(stack).await,
+        }
+    }
+}
+
+impl List {
+    async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
+        let feed = Feed::open(stack, &self.feed).await?;
+        let limits = Limits {
+            events: self.limit.into(),
+            ..AT_ONCE
+        };
+        let part = feed.read(&self.after, limits).await?;
+        print(&match self.json {
+            true => as_json(&part),
+            false => for_people(&part),
+        });
+        Ok(())
+    }
+}
+
+impl Tail {
+    async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
+        let feed = Feed::open(stack, &self.feed).await?;
+        let following = feed.follow(|event| match self.json {
+            true => event.to_json().to_string(),
+            false => line(event),
+        });
+        tokio::select! {
+            followed = following => followed,
+            () = end_signal() => Ok(()),
+        }
+    }
+}
+
+impl Replay {
+    async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
+        let feed = Feed::open(stack, &self.feed).await?;
+        let mut after = self.after.clone();
+        loop {
+            let part = feed.read(&after, AT_ONCE).await?;
+            let texts = part.events.iter().map(|event| event.to_json().to_string());
+            if !print_lines(texts) || part.behind == 0 {
+                return Ok(());
+            }
+            after = part.next;
+        }
+    }
+}
+
+impl Forget {
+    async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
+        check_exists(stack, &self.tenant).await?;
+        let tenant = &self.tenant;
+        let (mut emptied, mut after) = (0, None);
+        loop {
+            let store = tenant_store(stack, tenant);
+            let id = self.id.as_str();
+            let step = forget::forget(tenant, &store, id, after.as_ref()).await?;
+            emptied += step.events;
+            if step.is_done {
+                break;
+            }
+            after = step.next;
+        }
+        print(&format!(
+            "Emptied the values of {emptied} events about {}\n",
+            self.id
+        ));
+        Ok(())
+    }
+}
+
+impl<'s> Feed<'s> {
+    async fn open(stack: &'s Stack, args: &'s FeedArgs) -> Result<Self, CommandError> {
+        let tenant = &args.tenant;
+        check_exists(stack, tenant).await?;
+        let provider = stack.provider()?;
+        let view = provider
+            .tenants()
+            .get(tenant, &tenant_store(stack, tenant))
+            .await?;
+        let types = args.types.iter().map(String::as_str);
+        Ok(Self {
+            stack,
+            tenant,
+            wanted: Wanted::parse(types, &view.registry)?,
+        })
+    }
+
+    async fn read(&self, after: &After, limits: Limits) -> Result<Part, CommandError> {
+        let store = tenant_store(self.stack, self.tenant);
+        let wanted = |event_type: &_| self.wanted.takes(event_type);
+        let part = read::read(self.tenant, &store, after, limits, wanted, None).await;
+        part.map_err(|error| Error::from(error).into())
+    }
+
+    /// Prints what comes, until the reader of stdout has gone away.
+    async fn follow(&self, text: impl Fn(&Event) -> String) -> Result<(), CommandError> {
+        let mut after = After::Now;
+        loop {
+            let part = self.read(&after, AT_ONCE).await?;
+            if !print_lines(part.events.iter().map(&text)) {
+                return Ok(());
+            }
+            if part.behind == 0 {
+                tokio::time::sleep(TAIL_INTERVAL).await;
+            }
+            after = part.next;
+        }
+    }
+}
+
+/// Only a tenant that exists has credentials to list, be it none.
+async fn check_exists(stack: &Stack, tenant: &TenantId) -> Result<(), CommandError> {
+    stack.issuer().credentials(tenant).await?;
+    Ok(())
+}
+
+fn after(text: &str) -> Result<After, String> {
+    After::parse(text).ok_or_else(|| "not a position, `beginning` or `now`".to_owned())
+}
+
+fn resource_id(text: &str) -> Result<ResourceId, String> {
+    ResourceId::parse(text).ok_or_else(|| "no resource has such an id".to_owned())
+}
+
+/// Prints lines. False if nothing reads them any more.
+fn print_lines(lines: impl Iterator<Item = String>) -> bool {
+    let mut out = io::stdout().lock();
+    let mut lines = lines.map(|line| writeln!(out, "{line}"));
+    lines.all(|written| written.is_ok()) && io::stdout().flush().is_ok()
+}
+
+fn as_json(part: &Part) -> String {
+    let events: Vec<Value> = part.events.iter().map(Event::to_json).collect();
+    let next = part.next.to_string();
+    format!(
+        "{}\n",
+        json!({"events": events, "next": next, "behind": part.behind})
+    )
+}
+
+fn for_people(part: &Part) -> String {
+    let mut text: String = part.events.iter().map(|event| line(event) + "\n").collect();
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{} more behind --after {}", part.behind, part.next);
+    text
+}
+
+/// One event as a line: number, time, type, the resource, the member, and what it says of them.
+fn line(event: &Event) -> String {
+    let json = event.to_json();
+    let (time, event_type) = (&json["time"], &json["type"]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut line = format!("{:>6}  {}  {}", event.seq, text(time), text(event_type));
+    let ids = [&json["resource"]["id"], &json["member"]["id"]];
+    let ids = ids.into_iter().filter_map(Value::as_str).map(str::to_owned);
+    let said = ["changes", "detail"].map(|name| json.get(name));
+    let said = said.into_iter().flatten().map(Value::to_string);
+    for part in ids.chain(said) {
+        line = line + "  " + &part;
+    }
+    line
+}

@@ -1,0 +1,129 @@
+//! The feed of changes: `GET /events`, which is this service's own.
+
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use crate::feed::read::{self, After, Limits, Part};
+use crate::feed::{Event, Wanted};
+use crate::http::answer;
+use crate::http::call::Call;
+use crate::protocol::error::excerpt;
+use crate::protocol::message::Parameters;
+use crate::protocol::scopes::Permission;
+use crate::protocol::{Error, Result};
+
+/// The number of events of an answer, unless the request says another.
+const DEFAULT_LIMIT: usize = 100;
+/// The largest number of events of an answer.
+const MAX_LIMIT: usize = 1_000;
+/// The most JSON of events in an answer, in bytes, unless a single event is longer. Lambda hands an answer
+/// to the gateway inside a JSON string of at most 6 MB, where each quotation mark counts twice.
+const MAX_BYTES: usize = 2_500_000;
+/// About this many bytes of JSON are one byte of a page, where events are compressed.
+const JSON_PER_PACKED: usize = 8;
+/// The parameters that a request can have.
+const PARAMETERS: [&str; 3] = ["after", "limit", "types"];
+
+/// Answers with the events behind a position.
+///
+/// **Shape**: `{"events":[…],"next":"…","behind":0}`, and `"held":true` while the brake holds events back.
+///
+/// # Errors
+/// `Forbidden` without the permission to read events, `InvalidValue` for a parameter, `Gone` for a position
+/// that leads nowhere any more; `Unavailable` when the table is out of reach.
+pub(super) async fn events(call: &Call<'_>) -> Result<Response> {
+    let scope = &call.scope;
+    scope.grant().check_events()?;
+    check_names(&call.parameters)?;
+    let after = after(&call.parameters)?;
+    let limits = Limits {
+        events: limit(&call.parameters)?,
+        bytes: MAX_BYTES,
+    };
+    let types = call.parameters.list("types");
+    let wanted = Wanted::parse(types.iter().map(String::as_str), &scope.tenant.registry)?;
+    let switches = &scope.tenant.rules.switches;
+    let found = read::find(&scope.store, &after, limits, Some(switches)).await?;
+    let takes = |event_type: &_| wanted.takes(event_type);
+    let size = found.packed_bytes() * JSON_PER_PACKED;
+    let answered = scope.compute.run(size, || {
+        let part = found.part(&scope.tenant.id, limits, takes)?;
+        Ok::<_, Error>(render(call, part))
+    });
+    Ok(answer::plain_json(answered.await??))
+}
+
+/// A parameter that is misspelt would be read as one that is missing, and the reader would follow something
+/// else than it thinks.
+fn check_names(parameters: &Parameters) -> Result<()> {
+    let mut names = parameters.iter().map(|(name, _)| name);
+    let unknown = names.find(|name| {
+        !PARAMETERS
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    });
+    unknown.map_or(Ok(()), |name| {
+        Err(Error::invalid_value(format!(
+            "`{}` is no parameter of this path; they are {}",
+            excerpt(name),
+            PARAMETERS.join(", ")
+        )))
+    })
+}
+
+fn after(parameters: &Parameters) -> Result<After> {
+    let text = parameters.get("after").unwrap_or_default();
+    After::parse(text).ok_or_else(|| {
+        Error::invalid_value(format!(
+            "`after` is the `next` of an earlier answer, `beginning` or `now`, not `{}`",
+            excerpt(text)
+        ))
+    })
+}
+
+fn limit(parameters: &Parameters) -> Result<usize> {
+    let Some(text) = parameters.get("limit") else {
+        return Ok(DEFAULT_LIMIT);
+    };
+    let number = text.parse().ok();
+    number
+        .filter(|number| (1..=MAX_LIMIT).contains(number))
+        .ok_or_else(|| {
+            Error::invalid_value(format!(
+                "`limit` is a number from 1 to {MAX_LIMIT}, not `{}`",
+                excerpt(text)
+            ))
+        })
+}
+
+fn render(call: &Call<'_>, part: Part) -> String {
+    let is_readable = |event: &Event| {
+        let Some(resource) = &event.body.resource else {
+            return true;
+        };
+        // A type that the tenant has no longer counts like the others that it registered itself.
+        let endpoint = call
+            .scope
+            .tenant
+            .registry
+            .resource_type(&resource.type_name);
+        let endpoint = endpoint.map_or("", |resource_type| resource_type.endpoint.as_str());
+        let permissions = &call.scope.caller.permissions;
+        permissions.check(endpoint, Permission::Read).is_ok()
+    };
+    let events = part.events.into_iter().map(|mut event| {
+        if !is_readable(&event) {
+            event.body.forget_values();
+        }
+        event.to_json()
+    });
+    let mut answer = Map::from_iter([
+        ("events".to_owned(), Value::Array(events.collect())),
+        ("next".to_owned(), json!(part.next.to_string())),
+        ("behind".to_owned(), json!(part.behind)),
+    ]);
+    if part.held.is_some() {
+        answer.insert("held".to_owned(), json!(true));
+    }
+    Value::Object(answer).to_string()
+}
