@@ -79,7 +79,7 @@ fn log(one: &Performed) {
             tracing::info!(
                 endpoint,
                 resource.id = id,
-                status,
+                operation.status = status,
                 "an operation ended with {status}"
             );
         }

@@ -276,7 +276,8 @@ mod tests {
 
     use super::*;
     use crate::identity::{Cause, CauseKind};
-    use crate::store::stored::Stored;
+    use crate::store::cause;
+    use crate::store::stored::{self, Stored};
 
     type Item = HashMap<String, AttributeValue>;
 
@@ -284,6 +285,9 @@ mod tests {
     /// filled by requests of every kind, and by processes that were killed while they changed or
     /// deleted a large group.
     const RECORDED: &str = include_str!("../../tests/data/recorded-table.json");
+    /// A table with every kind of item that says why it was written. It was filled in the same way, and
+    /// the processes that were killed were at a large group, a user and a role.
+    const WITH_CAUSES: &str = include_str!("../../tests/data/recorded-table-with-causes.json");
     /// A table made by hand, with attributes and kinds of items that only a later version knows.
     const LATER: &str = include_str!("../../tests/data/later-table.json");
     const STORED_FORM: &str = include_str!("../../docs/stored-form.md");
@@ -322,7 +326,7 @@ mod tests {
     #[test]
     fn items_of_earlier_versions_are_read_and_written_unchanged() {
         let items = table(RECORDED);
-        for item in &items {
+        for item in items.iter().chain(&table(WITH_CAUSES)) {
             assert_eq!(rewritten(item).as_ref(), Some(item));
         }
         let kind = |item: &Item| {
@@ -338,8 +342,35 @@ mod tests {
     }
 
     #[test]
+    fn the_cause_of_every_recorded_write_is_read() {
+        let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
+        let mut kinds = BTreeSet::new();
+        for item in table(WITH_CAUSES) {
+            let cause = match item.get("kind").map(|kind| kind.as_s().unwrap().as_str()) {
+                Some("R") => stored::cause(&item),
+                Some("M" | "J") => cause::member_cause(&text(&item, "by")),
+                _ => continue,
+            };
+            let cause = cause.unwrap();
+            let credential = cause.credential.unwrap();
+            assert_eq!((credential.as_str(), cause.kind), ("1", CauseKind::Scim2));
+            kinds.insert((text(&item, "kind"), item.contains_key("del")));
+        }
+        assert_eq!(kinds.len(), 4, "{kinds:?}");
+        // Another version has written the same resource since, and has left `by` as it was.
+        let written = table(WITH_CAUSES).into_iter();
+        for mut item in written.filter(|item| item.contains_key("v")) {
+            item.insert(
+                "rid".to_owned(),
+                AttributeValue::S("AaIZBZT7c0W9WyZmrJ5Eog".to_owned()),
+            );
+            assert_eq!(stored::cause(&item), None);
+        }
+    }
+
+    #[test]
     fn a_resource_is_read_by_hand_as_serde_reads_it() {
-        let resources = table(RECORDED).into_iter();
+        let resources = table(RECORDED).into_iter().chain(table(WITH_CAUSES));
         let resources = resources.filter(|item| item["pk"].as_s().unwrap().contains("#R#"));
         for item in resources {
             let typed: ResourceItem = from_item(item.clone()).unwrap();

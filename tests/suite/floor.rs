@@ -21,6 +21,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use axum::Router;
 use axum::body::Body;
+use axum::http::request::Builder;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use scim_lambda::clock::SystemClock;
@@ -72,8 +73,27 @@ async fn nothing_is_wrong_with_a_generated_directory() {
 #[tokio::test]
 async fn a_typical_enterprise_user_fits_one_write_unit() {
     let directory = Directory::generate((100, 0)).await;
+    // One more by a request, with the longest name of a request that is stored.
+    let mut user = directory.get("/Users?count=1&startIndex=90").await["Resources"][0].take();
+    user["userName"] = json!("margaret.lindqvist.101@example.com");
+    user["emails"][0]["value"] = user["userName"].clone();
+    let request = directory.request("POST", "/Users");
+    let request = request.header("X-Request-Id", "Root=1-67891233-abcdef01234567890123");
+    let request = request.body(Body::from(user.to_string())).unwrap();
+    let made = directory.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(made.status(), StatusCode::CREATED);
     let page = directory.items("T#demo#R#User#0", None).await;
-    for item in page.items() {
+    let next = directory.items("T#demo#R#User#0", page.last_evaluated_key.clone());
+    let next = next.await;
+    let items: Vec<_> = page.items().iter().chain(next.items()).collect();
+    assert_eq!(items.len(), 101);
+    assert!(
+        items[100]["by"]
+            .as_s()
+            .unwrap()
+            .ends_with("Root=1-67891233-abcdef01234567890123")
+    );
+    for item in items {
         let size: usize = item
             .iter()
             .map(|(name, value)| name.len() + size(value))
@@ -221,14 +241,7 @@ impl Directory {
         body: Option<Value>,
     ) -> (StatusCode, Value, Cost) {
         *self.ledger.0.lock().unwrap() = Cost::default();
-        let request = Request::builder()
-            .method(method)
-            .uri(format!(
-                "/scim/v2{}",
-                path.replace(' ', "%20").replace('"', "%22")
-            ))
-            .header("Authorization", format!("Bearer {}", self.token))
-            .header("Content-Type", "application/scim+json");
+        let request = self.request(method, path);
         let body = body.map_or(Body::empty(), |body| Body::from(body.to_string()));
         let request = request.body(body).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
@@ -245,6 +258,15 @@ impl Directory {
         let is_said = said.contains(&expected) || said.contains("cfg=");
         assert!(is_said, "{method} {path}: {said}, {expected}");
         (parts.status, json, cost)
+    }
+
+    fn request(&self, method: &str, path: &str) -> Builder {
+        let path = path.replace(' ', "%20").replace('"', "%22");
+        Request::builder()
+            .method(method)
+            .uri(format!("/scim/v2{path}"))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Content-Type", "application/scim+json")
     }
 
     /// Compares what an operation cost with the floor.
@@ -450,8 +472,23 @@ async fn check_writes(directory: &Directory) {
     let (_, spent) = directory.send("PATCH", &lean, Some(change)).await;
     directory.expect("rename", spent, cost(2, 1.0, 6.0));
     let (_, spent) = directory.send("DELETE", &lean, None).await;
-    let floor = Cost { calls: 4, ..spent };
-    directory.expect("delete a user without memberships", spent, floor);
+    directory.expect(
+        "delete a user without memberships",
+        spent,
+        cost(4, 2.0, 16.0),
+    );
+    // Of a type that can be in no group, no memberships are read.
+    let role = json!({"name": "Reader", "scopes": ["users:read"]});
+    for (endpoint, body, write_units) in [
+        ("/Devices", json!({"name": "laptop"}), 10.0),
+        ("/Roles", role, 12.0),
+    ] {
+        let (made, _) = directory.send("POST", endpoint, Some(body)).await;
+        let path = format!("{endpoint}/{}", made["id"].as_str().unwrap());
+        let (_, spent) = directory.send("DELETE", &path, None).await;
+        let floor = cost(3, 1.0, write_units);
+        directory.expect(&format!("delete below {endpoint}"), spent, floor);
+    }
 }
 
 async fn check_groups(directory: &Directory, members: u64) {

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod architecture;
+mod authors;
 mod bounds;
 mod brake;
 mod bulk;
@@ -42,6 +43,7 @@ mod simulation;
 mod stack_store;
 mod stored_form;
 mod support;
+mod tombstones;
 mod v1;
 mod versions;
 mod worker;

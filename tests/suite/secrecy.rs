@@ -162,6 +162,84 @@ async fn the_log_line_of_a_request_names_the_used_tolerances() {
     check("GET", &enabled, &[], json!({}), "enabledByDefault").await;
 }
 
+/// The closing log line of the request with this name.
+fn closing_line(name: &str) -> Value {
+    let text = logged();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut of_it = lines.filter(|line| line["span"]["request.client_id"] == name);
+    of_it
+        .find(|line| line["fields"]["duration_ms"].is_number())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_log_line_of_a_write_names_the_resource_and_the_credential() {
+    keep_log();
+    let server = Server::start().await;
+    let credential = server.token.split('_').nth(2).unwrap();
+    let send = async |name: &str, method: &str, path: &str, body: Value| {
+        let request = server.request(method, path).header("X-Request-Id", name);
+        let request = request.header("Content-Type", "application/scim+json");
+        let body = Body::from(body.to_string());
+        let answer = server.answer(request.body(body).unwrap()).await;
+        let line = closing_line(name);
+        assert_eq!(line["span"]["credential.id"], credential, "{line}");
+        assert_eq!(line["fields"]["status"], answer.status, "{line}");
+        (answer, line["span"]["resource.id"].clone())
+    };
+    let bases = [USERS, "/scim/v1/Users", "/v2/acme/scim/Users"];
+    for (number, base) in bases.into_iter().enumerate() {
+        let name = |verb: &str| format!("{verb}{number}");
+        let body = json!({"userName": name("user"), "schemas": ["urn:scim:schemas:core:1.0"]});
+        let body = match base {
+            USERS => json!({"userName": name("user")}),
+            _ => body,
+        };
+        let (made, id) = send(&name("post"), "POST", base, body.clone()).await;
+        assert_eq!((made.status, &made.json["id"]), (201, &id), "{base}");
+        let path = format!("{base}/{}", id.as_str().unwrap());
+        for (method, body) in [("GET", json!({})), ("PUT", body), ("DELETE", json!({}))] {
+            let (_, named) = send(&name(method), method, &path, body).await;
+            assert_eq!(named, id, "{method} {path}");
+        }
+        // A refused write names the resource too.
+        let (gone, named) = send(&name("again"), "DELETE", &path, json!({})).await;
+        assert_eq!((gone.status, named), (404, id), "{path}");
+        // An id that no resource can have may be anything.
+        let path = format!("{base}/bjensen");
+        let (missing, named) = send(&name("other"), "DELETE", &path, json!({})).await;
+        assert_eq!((missing.status, named), (404, Value::Null), "{path}");
+    }
+
+    let bulk = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+        "Operations": [
+            {"method": "POST", "path": "/Users", "bulkId": "a", "data": {"userName": "a"}},
+            {"method": "DELETE", "path": "/Users/bjensen"},
+        ],
+    });
+    let (answer, named) = send("bulk", "POST", "/scim/v2/Bulk", bulk).await;
+    assert_eq!(named, Value::Null);
+    let made = answer.json["Operations"][0]["location"].as_str().unwrap();
+    let text = logged();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let operations: Vec<Value> = lines
+        .filter(|line| line["fields"]["operation.status"].is_number())
+        .collect();
+    let [line] = operations.as_slice() else {
+        panic!("one operation was carried out: {operations:?}");
+    };
+    let id = line["fields"]["resource.id"].as_str().unwrap();
+    assert!(made.ends_with(id), "{made}: {line}");
+    assert_eq!(line["span"]["request.client_id"], "bulk");
+    assert_eq!(line["span"]["credential.id"], credential);
+    assert!(!text.contains("bjensen"));
+}
+
 #[tokio::test]
 async fn no_log_line_holds_values_of_a_client() {
     keep_log();
