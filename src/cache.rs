@@ -3,7 +3,7 @@
 //!
 //! A value is used for some time and is then read again. Only one request at a time reads it, and
 //! other requests wait for that read. While the source is out of reach, the last value may be used
-//! longer. Each user of the cache sets these times and the number of values ([`Limits`]).
+//! longer. Each user of the cache sets these times and the number of values ([`CacheLimits`]).
 //!
 //! It must not know what the values are.
 
@@ -17,7 +17,7 @@ use crate::protocol::error::Error;
 
 /// How long values are used, how often they are read, and how many are kept.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct CacheLimits {
     /// The name of a value at the beginning of a sentence, for the log.
     pub(crate) what: &'static str,
     /// How long a value is used before it is read again, in milliseconds since the beginning of its
@@ -41,7 +41,7 @@ pub(crate) struct Limits {
 /// How recent a value has to be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Freshness {
-    /// Its read must be no older than [`Limits::fresh_millis`].
+    /// Its read must be no older than [`CacheLimits::fresh_millis`].
     Usual,
     /// Its read must not have begun before this time, in milliseconds since the Unix epoch. After
     /// too many early reads an older value is returned nevertheless.
@@ -53,7 +53,7 @@ pub(crate) enum Freshness {
 pub(crate) enum Unread<E> {
     /// The read failed.
     Failed(E),
-    /// A read has failed less than [`Limits::retry_millis`] ago, so no other was tried.
+    /// A read has failed less than [`CacheLimits::retry_millis`] ago, so no other was tried.
     Resting,
 }
 
@@ -68,7 +68,7 @@ impl From<Unread<Error>> for Error {
 
 /// A cache of values by key.
 pub(crate) struct Cache<K, V> {
-    limits: Limits,
+    limits: CacheLimits,
     clock: Arc<dyn Clock>,
     slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
 }
@@ -88,7 +88,7 @@ struct State<V> {
     /// When the last read failed, unless one has succeeded since.
     failed_millis: Option<u64>,
     /// The time up to which the early reads so far would reach if each took
-    /// [`Limits::early_interval_millis`].
+    /// [`CacheLimits::early_interval_millis`].
     early_until_millis: u64,
 }
 
@@ -100,7 +100,7 @@ enum Answer<V> {
 }
 
 impl<K: Hash + Eq + Clone, V> Cache<K, V> {
-    pub(crate) fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(limits: CacheLimits, clock: Arc<dyn Clock>) -> Self {
         Self {
             limits,
             clock,
@@ -174,7 +174,7 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
 }
 
 impl<V> State<V> {
-    fn answer(&self, limits: &Limits, freshness: Freshness, now: u64) -> Answer<V> {
+    fn answer(&self, limits: &CacheLimits, freshness: Freshness, now: u64) -> Answer<V> {
         let is_recent = match freshness {
             Freshness::Usual => now.saturating_sub(self.read_millis) < limits.fresh_millis,
             Freshness::Since(millis) => self.read_millis >= millis,
@@ -194,7 +194,12 @@ impl<V> State<V> {
 
     /// Like [`answer`](Self::answer), but it also counts early reads. After too many of them it
     /// returns the last value.
-    fn answer_or_permit(&mut self, limits: &Limits, freshness: Freshness, now: u64) -> Answer<V> {
+    fn answer_or_permit(
+        &mut self,
+        limits: &CacheLimits,
+        freshness: Freshness,
+        now: u64,
+    ) -> Answer<V> {
         let answer = self.answer(limits, freshness, now);
         if let (Answer::Read, Freshness::Since(_), Some(value)) = (&answer, freshness, &self.value)
         {
@@ -218,7 +223,7 @@ impl<V> State<V> {
     /// Records a failed read, and returns the last value if it may still be used.
     fn fail<E: std::error::Error + 'static>(
         &mut self,
-        limits: &Limits,
+        limits: &CacheLimits,
         freshness: Freshness,
         error: E,
         now: u64,
@@ -237,7 +242,7 @@ impl<V> State<V> {
 
     /// The last value, if it may still be used without another read. A caller that asks for a value
     /// read since some time gets none, because the last value may have changed since.
-    fn last(&self, limits: &Limits, freshness: Freshness, now: u64) -> Option<Arc<V>> {
+    fn last(&self, limits: &CacheLimits, freshness: Freshness, now: u64) -> Option<Arc<V>> {
         let serves = now.saturating_sub(self.read_millis) < limits.stale_millis;
         match freshness {
             Freshness::Usual => self.value.clone().filter(|_| serves),
@@ -268,7 +273,7 @@ mod tests {
     use super::*;
     use crate::clock::manual::ManualClock;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: CacheLimits = CacheLimits {
         what: "A number",
         fresh_millis: 10_000,
         stale_millis: 10_000,
@@ -286,7 +291,7 @@ mod tests {
     }
 
     impl Fixture {
-        fn new(limits: Limits) -> Self {
+        fn new(limits: CacheLimits) -> Self {
             let clock = Arc::new(ManualClock::at_seconds(1_000_000));
             Self {
                 cache: Cache::new(limits, clock.clone()),
@@ -342,7 +347,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_value_is_used_no_longer_than_its_limit() {
-        let fixture = Fixture::new(Limits {
+        let fixture = Fixture::new(CacheLimits {
             stale_millis: 20_000,
             ..LIMITS
         });

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::request_tokens::{KnownTransaction, Parameters, RequestTokens};
+use super::request_tokens::{KnownTransaction, ParametersHash, RequestTokens};
 
 /// The largest number of characters of a `ClientRequestToken`, as in DynamoDB.
 const MAX_TOKEN_CHARACTERS: usize = 36;
@@ -53,7 +53,7 @@ pub struct Reply {
 }
 
 /// Why a call was refused.
-enum Refusal {
+enum CallRefusal {
     /// The database refuses the call.
     Database(DynoxideError),
     /// The operation does not exist, or is not supported here.
@@ -62,7 +62,7 @@ enum Refusal {
     TransactionInProgress,
 }
 
-type Result<T> = std::result::Result<T, Refusal>;
+type Result<T> = std::result::Result<T, CallRefusal>;
 
 impl Engine {
     /// Answers calls from `database`.
@@ -124,14 +124,14 @@ impl Engine {
             "DescribeStream" => call(body, |request| database.describe_stream(request)),
             "GetShardIterator" => call(body, |request| database.get_shard_iterator(request)),
             "GetRecords" => call(body, |request| database.get_records(request)),
-            _ => Err(Refusal::UnknownOperation),
+            _ => Err(CallRefusal::UnknownOperation),
         }
     }
 
     /// Makes a transaction, unless one with the same request token has been made.
     fn transact(&self, body: &[u8]) -> Result<String> {
         let body: Value = serde_json::from_slice(body).map_err(unreadable)?;
-        let parameters = Parameters::of(&body["TransactItems"]);
+        let parameters = ParametersHash::of(&body["TransactItems"]);
         let mut request: TransactWriteItemsRequest =
             serde_json::from_value(body).map_err(unreadable)?;
         let Some(token) = request.client_request_token.take() else {
@@ -145,7 +145,7 @@ impl Engine {
                 written(&response)
             }
             KnownTransaction::Completed => written(&self.repeated(request)?),
-            KnownTransaction::Running => Err(Refusal::TransactionInProgress),
+            KnownTransaction::Running => Err(CallRefusal::TransactionInProgress),
             KnownTransaction::Different => {
                 let text = "The token was used with other parameters";
                 Err(DynoxideError::IdempotentParameterMismatchException(text.to_owned()).into())
@@ -215,24 +215,24 @@ impl Engine {
     }
 }
 
-impl From<DynoxideError> for Refusal {
+impl From<DynoxideError> for CallRefusal {
     fn from(error: DynoxideError) -> Self {
         Self::Database(error)
     }
 }
 
-impl From<Refusal> for Reply {
-    fn from(refusal: Refusal) -> Self {
+impl From<CallRefusal> for Reply {
+    fn from(refusal: CallRefusal) -> Self {
         match refusal {
-            Refusal::Database(error) => Self {
+            CallRefusal::Database(error) => Self {
                 status: error.status_code(),
                 body: error.to_json(),
             },
-            Refusal::UnknownOperation => {
+            CallRefusal::UnknownOperation => {
                 let kind = "com.amazon.coral.service#UnknownOperationException";
                 Self::refusal(400, kind, "The operation is not offered here")
             }
-            Refusal::TransactionInProgress => {
+            CallRefusal::TransactionInProgress => {
                 let kind = "com.amazonaws.dynamodb.v20120810#TransactionInProgressException";
                 Self::refusal(400, kind, "The transaction with this token is in progress")
             }
@@ -269,7 +269,7 @@ fn written<A: Serialize>(answer: &A) -> Result<String> {
     clippy::needless_pass_by_value,
     reason = "`map_err` passes the error by value"
 )]
-fn unreadable(error: serde_json::Error) -> Refusal {
+fn unreadable(error: serde_json::Error) -> CallRefusal {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
     let refusal = match text.split_once(':') {

@@ -40,7 +40,7 @@ pub struct Port {
 
 /// What it takes to answer a request.
 #[derive(Clone)]
-struct Table {
+struct ServedTable {
     calls: InProcess,
     access_key_id: Arc<str>,
 }
@@ -52,7 +52,7 @@ impl Port {
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let endpoint = format!("http://{}", listener.local_addr().map_err(refused)?);
         let access_key_id = new_access_key_id().map_err(refused)?;
-        let table = Table {
+        let table = ServedTable {
             calls,
             access_key_id: access_key_id.as_str().into(),
         };
@@ -97,11 +97,11 @@ fn new_access_key_id() -> io::Result<String> {
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
-fn router(table: Table) -> Router {
+fn router(table: ServedTable) -> Router {
     Router::new().fallback(answer).with_state(table)
 }
 
-async fn answer(State(table): State<Table>, request: Request) -> Response {
+async fn answer(State(table): State<ServedTable>, request: Request) -> Response {
     let reply = match table.check(&request) {
         Ok(()) => table.call(request).await,
         Err(refusal) => refusal,
@@ -110,7 +110,7 @@ async fn answer(State(table): State<Table>, request: Request) -> Response {
     (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], reply.body).into_response()
 }
 
-impl Table {
+impl ServedTable {
     /// Refuses requests that an SDK with the access key id would not send.
     fn check(&self, request: &Request) -> Result<(), Reply> {
         let headers = request.headers();
@@ -196,7 +196,7 @@ mod tests {
 
     async fn send(request: axum::http::request::Builder) -> (Response, Value) {
         let data = DataDirectory::in_memory().unwrap();
-        let table = Table {
+        let table = ServedTable {
             calls: Embedded::open(&data).unwrap().calls,
             access_key_id: KEY.into(),
         };

@@ -20,21 +20,21 @@ pub(super) struct RequestTokens(Mutex<Remembered>);
 
 #[derive(Debug, Default)]
 struct Remembered {
-    transactions: HashMap<Arc<str>, Transaction>,
+    transactions: HashMap<Arc<str>, TransactionState>,
     /// The completed transactions with the time of their completion, the earliest first.
     completed: VecDeque<(Instant, Arc<str>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transaction {
+enum TransactionState {
     Running,
-    Completed(Parameters),
+    Completed(ParametersHash),
 }
 
 /// A hash of what a transaction does. Requests that differ only in the order of the members of
 /// objects have the same hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Parameters(u64);
+pub(super) struct ParametersHash(u64);
 
 /// What is known of a transaction by its token.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(super) enum KnownTransaction<'t> {
 pub(super) struct TokenClaim<'t> {
     tokens: &'t RequestTokens,
     token: Arc<str>,
-    parameters: Parameters,
+    parameters: ParametersHash,
     is_completed: bool,
 }
 
@@ -64,20 +64,20 @@ impl RequestTokens {
     pub(super) fn claim(
         &self,
         token: &str,
-        parameters: Parameters,
+        parameters: ParametersHash,
         now: Instant,
     ) -> KnownTransaction<'_> {
         let mut remembered = self.lock();
         remembered.forget(now);
         match remembered.transactions.get(token) {
-            Some(Transaction::Running) => KnownTransaction::Running,
-            Some(Transaction::Completed(made)) if *made == parameters => {
+            Some(TransactionState::Running) => KnownTransaction::Running,
+            Some(TransactionState::Completed(made)) if *made == parameters => {
                 KnownTransaction::Completed
             }
-            Some(Transaction::Completed(_)) => KnownTransaction::Different,
+            Some(TransactionState::Completed(_)) => KnownTransaction::Different,
             None => {
                 let token: Arc<str> = token.into();
-                let running = Transaction::Running;
+                let running = TransactionState::Running;
                 remembered.transactions.insert(Arc::clone(&token), running);
                 KnownTransaction::New(TokenClaim {
                     tokens: self,
@@ -117,7 +117,7 @@ impl TokenClaim<'_> {
     pub(super) fn complete(mut self, now: Instant) {
         self.is_completed = true;
         let mut remembered = self.tokens.lock();
-        let completed = Transaction::Completed(self.parameters);
+        let completed = TransactionState::Completed(self.parameters);
         remembered
             .transactions
             .insert(Arc::clone(&self.token), completed);
@@ -135,7 +135,7 @@ impl Drop for TokenClaim<'_> {
     }
 }
 
-impl Parameters {
+impl ParametersHash {
     /// The hash of a transaction's steps.
     pub(super) fn of(steps: &Value) -> Self {
         Self(hash(steps))
@@ -170,8 +170,8 @@ mod tests {
 
     use super::*;
 
-    fn parameters(text: &str) -> Parameters {
-        Parameters::of(&serde_json::from_str(text).unwrap())
+    fn parameters(text: &str) -> ParametersHash {
+        ParametersHash::of(&serde_json::from_str(text).unwrap())
     }
 
     /// Makes a transaction that must be new.
@@ -255,6 +255,6 @@ mod tests {
         check(r#"{"a":1,"b":2}"#, r#"{"a":2,"b":1}"#, false);
         check(r#"{"a":[]}"#, r#"{"a":{}}"#, false);
         check("[]", "null", false);
-        assert_eq!(Parameters::of(&json!(null)), parameters("null"));
+        assert_eq!(ParametersHash::of(&json!(null)), parameters("null"));
     }
 }

@@ -10,7 +10,7 @@ use super::{answer, body, render};
 use crate::protocol::bulk::BulkResult;
 use crate::protocol::version::Version;
 use crate::protocol::{ErrorKind, Result};
-use crate::provider::{Done, Performed, Subject, body_size};
+use crate::provider::{Done, OperationSubject, Performed, body_size};
 
 /// The body, and its size as [`Compute::run`](crate::provider::Compute::run) takes it.
 pub(super) async fn read(call: &Call<'_>, body: Body) -> Result<(Map<String, Value>, usize)> {
@@ -74,7 +74,7 @@ fn log(one: &Performed) {
     match (&one.outcome, &one.subject) {
         (Err(error), _) => answer::log(error),
         // The operation has found a resource by this id, so it is not just any text of the client.
-        (Ok(done), Some(Subject { endpoint, id })) => {
+        (Ok(done), Some(OperationSubject { endpoint, id })) => {
             let status = status_of(*done);
             tracing::info!(
                 endpoint,

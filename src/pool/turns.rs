@@ -14,10 +14,10 @@ use crate::identity::TenantId;
 #[derive(Clone)]
 pub struct Turns {
     size: usize,
-    tenants: Arc<Mutex<Tenants>>,
+    tenants: Arc<Mutex<Semaphores>>,
 }
 
-type Tenants = HashMap<TenantId, Arc<Semaphore>>;
+type Semaphores = HashMap<TenantId, Arc<Semaphore>>;
 
 /// A taken turn. It is given back when this value is dropped.
 // The order of the fields matters, because they are dropped in it. The permit holds a reference to
@@ -29,7 +29,7 @@ pub struct Turn {
 
 /// The use of a tenant's semaphore by a turn, or by a request that waits for one.
 struct SemaphoreUse {
-    tenants: Arc<Mutex<Tenants>>,
+    tenants: Arc<Mutex<Semaphores>>,
     tenant: TenantId,
     semaphore: Arc<Semaphore>,
 }
@@ -111,7 +111,7 @@ impl Drop for SemaphoreUse {
 
 /// A poisoned lock can be used: every statement under it leaves the map complete, so a panic has not
 /// left it half changed.
-fn lock(tenants: &Mutex<Tenants>) -> std::sync::MutexGuard<'_, Tenants> {
+fn lock(tenants: &Mutex<Semaphores>) -> std::sync::MutexGuard<'_, Semaphores> {
     tenants.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

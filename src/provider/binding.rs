@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::administration::Administration;
 use super::role::{is_active, is_role, listed_scopes};
 use super::{REQUEST_BUDGET, RequestScope};
-use crate::cache::{Cache, Freshness, Limits};
+use crate::cache::{Cache, CacheLimits, Freshness};
 use crate::clock::Clock;
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
@@ -20,7 +20,7 @@ const USER: &str = "User";
 
 /// A role's scopes are cached for ten seconds and never longer, so a role that loses scopes has lost
 /// them everywhere after that time.
-const LIMITS: Limits = Limits {
+const LIMITS: CacheLimits = CacheLimits {
     what: "A role",
     fresh_millis: 10_000,
     stale_millis: 10_000,

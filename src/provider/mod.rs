@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-pub use bulk::{Done, Performed, Subject};
+pub use bulk::{Done, OperationSubject, Performed};
 pub use compute::{Compute, body_size};
 pub use extension::ExtensionUse;
 pub use finish::finish;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cache::{Cache, Freshness, Limits};
+use crate::cache::{Cache, CacheLimits, Freshness};
 use crate::clock::Clock;
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
@@ -14,7 +14,7 @@ use crate::store::{IndexEntries, IndexVersion, Store, StoreError, TenantConfig, 
 pub(super) const CACHE_MILLIS: u64 = 60_000;
 /// A configuration is never used longer than [`CACHE_MILLIS`]. The building of an index relies on
 /// it: after this time every process maintains the index.
-const LIMITS: Limits = Limits {
+const LIMITS: CacheLimits = CacheLimits {
     what: "A tenant's configuration",
     fresh_millis: CACHE_MILLIS,
     stale_millis: CACHE_MILLIS,

@@ -42,8 +42,8 @@ pub use configuration::{
 pub use error::StoreError;
 pub use feed::{Epoch, Feed, FeedHead, FeedPage, FeedState, PageKey};
 pub use groups::{
-    Announcement, Announcements, ChangeAttempt, Groups, Guard, HeldAnnouncement, Look, Member,
-    MemberChange, MemberPlan, Members, Membership, Memberships, Nesting, Pair, Part,
+    Announcement, AnnouncementPart, Announcements, ChangeAttempt, Groups, Guard, HeldAnnouncement,
+    Look, Member, MemberChange, MemberPlan, Members, Membership, Memberships, Nesting, Pair,
     WaitingAnnouncement,
 };
 pub use index_version::{IndexEntries, IndexVersion};

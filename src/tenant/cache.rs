@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::credential::TenantSecret;
 use super::credentials::Credentials;
-use crate::cache::{Cache, Freshness, Limits, Unread};
+use crate::cache::{Cache, CacheLimits, Freshness, Unread};
 use crate::clock::Clock;
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::protocol::error::{Error, Result};
 /// Ten early reads may follow each other at once, so that many new credentials work without delay.
 /// After that there is one every six seconds, so that a client which goes on using a revoked
 /// credential costs little.
-const LIMITS: Limits = Limits {
+const LIMITS: CacheLimits = CacheLimits {
     what: "A tenant's secret",
     fresh_millis: 60 * 1000,
     stale_millis: 15 * 60 * 1000,

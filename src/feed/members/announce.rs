@@ -14,8 +14,8 @@ use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::Result;
 use crate::protocol::schema::Registry;
 use crate::store::{
-    Announcement, HeldAnnouncement, ItemChange, Look, Meter, Part, ResourceChange, StoreError,
-    TenantStore, WaitingAnnouncement,
+    Announcement, AnnouncementPart, HeldAnnouncement, ItemChange, Look, Meter, ResourceChange,
+    StoreError, TenantStore, WaitingAnnouncement,
 };
 
 /// Members that are announced together: what is read after the newest page and before the next one, so
@@ -185,7 +185,8 @@ impl Source for NextPart<'_> {
 
     async fn events(&self, tail: &Tail<'_>) -> Result<Vec<NewEvent>> {
         let (announcement, types) = (self.announcement, self.types);
-        let Part { pairs, rest } = announcement.next_part(tail.store, self.limit).await?;
+        let AnnouncementPart { pairs, rest } =
+            announcement.next_part(tail.store, self.limit).await?;
         let looks = Looks::at_pairs(tail.store, pairs.into_iter(), types).await?;
         // Each attempt has ids of its own, because it may find other members than the one before.
         let attempt = Uuid::now_v7().simple();

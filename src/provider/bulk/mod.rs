@@ -42,7 +42,7 @@ pub struct Performed {
     pub label: OperationLabel,
     /// The resource of the operation. `None` after a failed POST, which has created none, and for a
     /// path that leads to no resource.
-    pub subject: Option<Subject>,
+    pub subject: Option<OperationSubject>,
     /// The resource's version afterwards, which is its entity tag.
     pub version: Option<Version>,
     /// What the operation did, or why it failed.
@@ -65,7 +65,7 @@ pub enum Done {
 
 /// The resource of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject {
+pub struct OperationSubject {
     /// The endpoint of its type: `Users`.
     pub endpoint: String,
     /// Its id.

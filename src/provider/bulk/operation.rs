@@ -5,7 +5,7 @@ use super::super::delete::delete;
 use super::super::patch::patch;
 use super::super::replace::replace;
 use super::super::write_context::WriteContext;
-use super::{Done, RequestScope, Subject};
+use super::{Done, OperationSubject, RequestScope};
 use crate::protocol::bulk::{BulkOperation, Method, OperationTarget};
 use crate::protocol::error::excerpt;
 use crate::protocol::error::{Error, Result};
@@ -20,16 +20,19 @@ use crate::provider::{Patched, resource_id};
 /// What a successful operation did.
 pub(super) struct Effect {
     pub(super) done: Done,
-    pub(super) subject: Subject,
+    pub(super) subject: OperationSubject,
     /// The version of the resource afterwards, if it still exists.
     pub(super) version: Option<Version>,
 }
 
 /// The resource of an operation, if it is known before the operation is performed.
-pub(super) fn subject_of(scope: &RequestScope, operation: &BulkOperation) -> Option<Subject> {
+pub(super) fn subject_of(
+    scope: &RequestScope,
+    operation: &BulkOperation,
+) -> Option<OperationSubject> {
     let resource_type = scope.at_endpoint(&operation.endpoint)?;
     match &operation.target {
-        OperationTarget::Id(id) => Some(Subject::new(resource_type, id)),
+        OperationTarget::Id(id) => Some(OperationSubject::new(resource_type, id)),
         OperationTarget::New(_) | OperationTarget::BulkId(_) => None,
     }
 }
@@ -80,7 +83,7 @@ async fn make(
     .await?;
     Ok(Effect {
         done: Done::Created,
-        subject: Subject::new(resource_type, created.id()),
+        subject: OperationSubject::new(resource_type, created.id()),
         version: Some(created.version),
     })
 }
@@ -132,14 +135,14 @@ async fn change_one(
     };
     Ok(Effect {
         done,
-        subject: Subject::new(resource_type, id),
+        subject: OperationSubject::new(resource_type, id),
         version,
     })
 }
 
 /// Deletes a resource whose operation has failed in a later step. If the deletion fails too, the
 /// resource stays, and a line of the log says so.
-pub(super) async fn take_back(scope: &RequestScope, made: &Subject) {
+pub(super) async fn take_back(scope: &RequestScope, made: &OperationSubject) {
     let registry = &scope.tenant.registry;
     let resource_type = registry.at_endpoint(&made.endpoint);
     let Some((resource_type, id)) = resource_type.zip(ResourceId::parse(&made.id)) else {
@@ -163,7 +166,7 @@ fn patched_as(scope: &RequestScope, resource_type: &ResourceType) -> Done {
     }
 }
 
-impl Subject {
+impl OperationSubject {
     fn new(resource_type: &ResourceType, id: &str) -> Self {
         Self {
             endpoint: resource_type.endpoint.clone(),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::operation::{Effect, subject_of};
-use super::{Done, Performed, RequestScope, Subject};
+use super::{Done, OperationSubject, Performed, RequestScope};
 use crate::protocol::bulk::{self, BulkOperation, BulkPlan, OperationLabel};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::version::Version;
@@ -14,7 +14,7 @@ pub(super) struct Begun {
     /// What to perform, or why it cannot be performed.
     pub(super) operation: Result<BulkOperation>,
     /// The new resource to delete if the step fails.
-    pub(super) made: Option<Subject>,
+    pub(super) made: Option<OperationSubject>,
 }
 
 /// A step of the plan.
@@ -31,9 +31,9 @@ struct PlannedStep {
 struct OperationState {
     has_begun: bool,
     /// The resource that it has created.
-    made: Option<Subject>,
+    made: Option<OperationSubject>,
     /// The resource of the operation.
-    subject: Option<Subject>,
+    subject: Option<OperationSubject>,
     version: Option<Version>,
     outcome: Option<Result<Done>>,
 }

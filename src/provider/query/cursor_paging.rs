@@ -12,7 +12,7 @@ use super::context::QueryContext;
 use super::cursor::{MAX_LENGTH, trail};
 use super::list::List;
 use super::page::{Count, FoundPage, PageRequest, has_another, next_page};
-use super::position::Position;
+use super::position::ScanPosition;
 use super::rendering::{Rendered, rendered_page};
 use super::scan::Scan;
 use super::search::Search;
@@ -27,9 +27,9 @@ pub const CURSOR_TIMEOUT_SECONDS: u32 = 3_600;
 
 /// Where a page begins.
 #[derive(Clone, Serialize, Deserialize)]
-struct PageStart {
+struct PageBeginning {
     #[serde(rename = "p")]
-    position: Position,
+    position: ScanPosition,
     /// The number of matches that were shown before it.
     #[serde(rename = "s")]
     shown: u64,
@@ -40,10 +40,10 @@ struct PageStart {
 struct ListCursor {
     /// The beginning of its page.
     #[serde(flatten)]
-    begin: PageStart,
+    begin: PageBeginning,
     /// The beginnings of the pages before it, the nearest last.
     #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
-    behind: Vec<PageStart>,
+    behind: Vec<PageBeginning>,
     /// The number of all matches when the walk began, if it is known.
     #[serde(rename = "t")]
     total: Option<u64>,
@@ -55,9 +55,9 @@ struct ListCursor {
     expires: u64,
 }
 
-impl PageStart {
+impl PageBeginning {
     const FIRST: Self = Self {
-        position: Position::START,
+        position: ScanPosition::START,
         shown: 0,
     };
 }
@@ -80,7 +80,7 @@ pub(super) async fn cursor_page<T>(
     let size = state.as_ref().map_or(search.size, |state| state.count);
     let (begin, behind) = match &state {
         Some(state) => (state.begin.clone(), state.behind.as_slice()),
-        None => (PageStart::FIRST, &[][..]),
+        None => (PageBeginning::FIRST, &[][..]),
     };
     let from = begin.position.clone();
     let mut scan = Scan::new(context.scope, search, context.read_budget, &from);
@@ -108,7 +108,7 @@ pub(super) async fn cursor_page<T>(
         Some(total) if total < at_least => grown(&mut scan, search, at_least).await?,
         total => total,
     };
-    let cursor_to = |begin: PageStart, behind: Vec<PageStart>| {
+    let cursor_to = |begin: PageBeginning, behind: Vec<PageBeginning>| {
         let expires = context.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
         let state = ListCursor {
             begin,
@@ -122,7 +122,8 @@ pub(super) async fn cursor_page<T>(
     let previous = behind
         .split_last()
         .map(|(previous, behind)| cursor_to(previous.clone(), behind.to_vec()));
-    let next = next.map(|position| cursor_to(PageStart { position, shown }, trail(behind, begin)));
+    let next =
+        next.map(|position| cursor_to(PageBeginning { position, shown }, trail(behind, begin)));
     Ok(List {
         head: ListResponse {
             total_results: total,
@@ -140,9 +141,9 @@ pub(super) async fn cursor_page<T>(
 async fn further(
     context: &QueryContext<'_>,
     search: &Search<'_>,
-    next: Option<Position>,
-) -> Result<Option<Position>> {
-    let Some(position @ (Position::Key(..) | Position::Tied(..))) = &next else {
+    next: Option<ScanPosition>,
+) -> Result<Option<ScanPosition>> {
+    let Some(position @ (ScanPosition::Key(..) | ScanPosition::Tied(..))) = &next else {
         return Ok(next);
     };
     let mut rest = Scan::new(context.scope, search, context.read_budget, position);
@@ -210,11 +211,11 @@ async fn first_page<'r>(
     }
     if search.sorted.is_none() && search.total == Total::Counter {
         let scope = scan.scope;
-        let page = next_page(scan, search, &Position::START, request);
+        let page = next_page(scan, search, &ScanPosition::START, request);
         let (page, total) = tokio::try_join!(page, counters(scope, search))?;
         return Ok((page, Some(total)));
     }
-    let page = next_page(scan, search, &Position::START, request).await?;
+    let page = next_page(scan, search, &ScanPosition::START, request).await?;
     let total = match page.counted {
         Some(counted) => Some(counted),
         None => known_total(scan, search).await?,

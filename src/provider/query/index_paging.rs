@@ -13,7 +13,7 @@ use super::super::{Representation, RequestScope};
 use super::context::QueryContext;
 use super::list::List;
 use super::page::{Count, FoundPage, Missing, PageRequest, has_another, next_page};
-use super::position::Position;
+use super::position::ScanPosition;
 use super::rendering::{Rendered, rendered_page};
 use super::scan::Scan;
 use super::search::Search;
@@ -30,7 +30,7 @@ const WAY_OUT: &str = ", or page with `cursor` in SCIM 2.0";
 
 /// Where reading for a page begins, and the total that an earlier page has found.
 struct StartPoint {
-    position: Position,
+    position: ScanPosition,
     /// The number of matches between the position and the page.
     skip: u64,
     total: Option<u64>,
@@ -91,7 +91,7 @@ pub(super) async fn index_page<T>(
 /// at the beginning of the list.
 async fn start_of(scope: &RequestScope, walk_name: &str, start_index: u64) -> Result<StartPoint> {
     let beginning = StartPoint {
-        position: Position::START,
+        position: ScanPosition::START,
         skip: start_index - 1,
         total: None,
     };
@@ -147,7 +147,7 @@ struct PageAt<'p, 'r> {
 impl<'r> PageAt<'_, 'r> {
     /// A page of a search whose matches have to be read to be counted or sorted.
     async fn counted_on_the_way(&mut self) -> Result<(FoundPage<'r>, u64)> {
-        let is_whole = self.start.position == Position::START;
+        let is_whole = self.start.position == ScanPosition::START;
         // The size of a list that is sorted in memory is checked where the list is sorted.
         let is_checked = self.search.sorted.is_some();
         if is_whole && !is_checked && is_too_large(&self.scan, self.search).await? {

@@ -4,7 +4,7 @@
 //!   keys that lead to resources, and the part of the filter that is still to be evaluated.
 //! - A [`Scan`](scan::Scan) goes through the branches. Its [`Reader`](reader::Reader) reads batches
 //!   of resources by the keys, and `evaluation` keeps those that match.
-//! - A page is a part of a scan. A [`Position`](position::Position) is where it ends, and a page
+//! - A page is a part of a scan. A [`ScanPosition`](position::ScanPosition) is where it ends, and a page
 //!   mark (`index_paging`) or a cursor (`cursor_paging`) keeps it for the next page.
 //!
 //! It must not know how the table is laid out, nor what a filter means.

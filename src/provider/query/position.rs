@@ -7,7 +7,7 @@ use crate::protocol::sort::Border;
 /// A position in the scan of one search. Its length as text is bounded, so that it fits into a
 /// cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Position {
+pub(super) enum ScanPosition {
     /// After a key of the branch with this number, or before all of its keys.
     #[serde(rename = "k")]
     Key(usize, Option<String>),
@@ -20,7 +20,7 @@ pub(super) enum Position {
     Sorted(Border),
 }
 
-impl Position {
+impl ScanPosition {
     /// The beginning of the scan.
     pub(super) const START: Self = Self::Key(0, None);
 }

@@ -9,7 +9,7 @@ use super::super::related::MAX_ANSWER_BYTES;
 use super::super::related::members::members_to_read;
 use super::super::representation::represent_all;
 use super::super::{Representation, RequestScope};
-use super::position::Position;
+use super::position::ScanPosition;
 use super::scan::Match;
 use crate::protocol::error::Result;
 use crate::protocol::json::length_in_string;
@@ -79,7 +79,7 @@ impl io::Write for SentBytes {
 /// The rendered resources of a page, and where the page ends if the answer was full before its end.
 pub(super) struct RenderedPage<T> {
     pub(super) resources: Vec<T>,
-    pub(super) cut_at: Option<Position>,
+    pub(super) cut_at: Option<ScanPosition>,
 }
 
 /// Renders matches in their order, until the answer is full.

@@ -3,7 +3,7 @@
 use super::super::RequestScope;
 use super::budget::ReadBudget;
 use super::evaluation::{evaluate, in_order_of_values};
-use super::position::Position;
+use super::position::ScanPosition;
 use super::reader::{Batch, BatchRequest, Reader, all_tied};
 use super::search::{Search, SearchBranch};
 use crate::protocol::error::Result;
@@ -29,7 +29,7 @@ pub(super) struct Scan<'s, 'r> {
 pub(super) struct Match<'r> {
     pub(super) resource_type: &'r ResourceType,
     pub(super) stored: Stored,
-    pub(super) position: Position,
+    pub(super) position: ScanPosition,
     /// Its sort key, in a list that is sorted in memory.
     pub(super) sort_key: Option<SortKey>,
 }
@@ -39,12 +39,12 @@ impl<'s, 'r> Scan<'s, 'r> {
         scope: &'s RequestScope,
         search: &'s Search<'r>,
         budget: ReadBudget,
-        from: &Position,
+        from: &ScanPosition,
     ) -> Self {
         let (branch, after, tied) = match from {
-            Position::Key(branch, after) => (*branch, after.clone(), None),
-            Position::Tied(branch, border) => (*branch, None, Some(border.clone())),
-            Position::Sorted(_) => (0, None, None),
+            ScanPosition::Key(branch, after) => (*branch, after.clone(), None),
+            ScanPosition::Tied(branch, border) => (*branch, None, Some(border.clone())),
+            ScanPosition::Sorted(_) => (0, None, None),
         };
         Self {
             scope,
@@ -101,10 +101,10 @@ impl<'s, 'r> Scan<'s, 'r> {
     }
 
     /// The position up to which the scan has read.
-    pub(super) fn position(&self) -> Position {
+    pub(super) fn position(&self) -> ScanPosition {
         match &self.tied {
-            Some(border) => Position::Tied(self.branch, border.clone()),
-            None => Position::Key(self.branch, self.after.clone()),
+            Some(border) => ScanPosition::Tied(self.branch, border.clone()),
+            None => ScanPosition::Key(self.branch, self.after.clone()),
         }
     }
 
@@ -170,7 +170,7 @@ impl<'s, 'r> Scan<'s, 'r> {
             let placed = in_order_of_values(self.scope, (branch, range), kept, border.as_ref())?;
             let matches = placed.into_iter().map(|(place, stored)| Match {
                 resource_type: branch.resource_type,
-                position: Position::Tied(position, Border::of(&place)),
+                position: ScanPosition::Tied(position, Border::of(&place)),
                 stored,
                 sort_key: None,
             });
@@ -179,8 +179,8 @@ impl<'s, 'r> Scan<'s, 'r> {
         let matches = kept.into_iter().map(|kept| Match {
             resource_type: branch.resource_type,
             position: match &kept.sort_key {
-                Some(sort_key) => Position::Sorted(Border::of(sort_key)),
-                None => Position::Key(position, Some(kept.key)),
+                Some(sort_key) => ScanPosition::Sorted(Border::of(sort_key)),
+                None => ScanPosition::Key(position, Some(kept.key)),
             },
             stored: kept.stored,
             sort_key: kept.sort_key,

@@ -56,14 +56,14 @@ pub struct Announcement {
 
 /// The text of a journal entry with an announcement.
 #[derive(Deserialize)]
-struct Entry {
+struct AnnouncementEntry {
     #[serde(rename = "Announce")]
     announcement: Announcement,
 }
 
 /// Some members of a set, and what is still to be announced after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct AnnouncementPart {
     /// The members, each with the group.
     pub pairs: Vec<Pair>,
     /// What is still to be announced after them; `None` if they are the last ones.
@@ -107,7 +107,11 @@ impl Announcement {
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn next_part(&self, store: &TenantStore, limit: usize) -> Result<Part, StoreError> {
+    pub async fn next_part(
+        &self,
+        store: &TenantStore,
+        limit: usize,
+    ) -> Result<AnnouncementPart, StoreError> {
         let table = &store.table;
         let state = self.replaced.as_ref().unwrap_or(&self.set);
         let partitions = MemberSet::new(table, &self.group, state).partitions();
@@ -132,13 +136,13 @@ impl Announcement {
         Ok(self.part(members.collect::<Result<_, _>>()?, rest))
     }
 
-    fn part(&self, members: Vec<MemberItem>, rest: Option<Self>) -> Part {
+    fn part(&self, members: Vec<MemberItem>, rest: Option<Self>) -> AnnouncementPart {
         let pair = |member: MemberItem| Pair {
             group: self.group.clone(),
             member: member.sk,
             member_type: member.type_name,
         };
-        Part {
+        AnnouncementPart {
             pairs: members.into_iter().map(pair).collect(),
             rest,
         }
@@ -235,7 +239,7 @@ impl<'t> Announcements<'t> {
         };
         let entry = serde_json::from_str(&taken.text);
         // The error of serde is dropped, because it may quote the text, which has names of members.
-        let Entry { announcement } = entry.map_err(|_| stored::malformed("work"))?;
+        let AnnouncementEntry { announcement } = entry.map_err(|_| stored::malformed("work"))?;
         let mut held = HeldAnnouncement {
             table: taken.leased(self.table),
             lease_until: taken.lease_until,

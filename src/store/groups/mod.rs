@@ -41,7 +41,9 @@ use super::stored::{Stored, n, random_id};
 use super::table::Table;
 use crate::protocol::schema::{Registry, ResourceType};
 
-pub use announcement::{Announcement, Announcements, HeldAnnouncement, Part, WaitingAnnouncement};
+pub use announcement::{
+    Announcement, AnnouncementPart, Announcements, HeldAnnouncement, WaitingAnnouncement,
+};
 pub(super) use job::parse;
 pub use look::{Look, Pair};
 pub use member::{Member, MemberChange};

@@ -28,7 +28,7 @@ enum Rank {
 /// A way to find the resources that match a part of the filter.
 #[derive(Debug, Clone)]
 pub(super) struct Choice {
-    branches: Vec<Found>,
+    branches: Vec<FoundBranch>,
     rank: Rank,
     /// Whether every resource that is found matches that part.
     exact: bool,
@@ -37,7 +37,7 @@ pub(super) struct Choice {
 /// An access, and the part of the filter that every resource which it finds is known to match, if
 /// there is one.
 #[derive(Debug, Clone)]
-struct Found {
+struct FoundBranch {
     access: Access,
     known: Option<BoundFilter>,
 }
@@ -46,7 +46,7 @@ impl Choice {
     fn one(access: Access, rank: Rank, exact: bool) -> Self {
         let known = None;
         Self {
-            branches: vec![Found { access, known }],
+            branches: vec![FoundBranch { access, known }],
             rank,
             exact,
         }
@@ -57,7 +57,7 @@ impl Choice {
     fn membership(access: Access, rank: Rank, part: &BoundFilter) -> Self {
         let known = Some(part.clone());
         Self {
-            branches: vec![Found { access, known }],
+            branches: vec![FoundBranch { access, known }],
             rank,
             exact: true,
         }
@@ -86,7 +86,7 @@ impl Choice {
             // The resource may have changed since its index entry was read.
             None => filter.clone(),
         };
-        let branch = |Found { access, known }| Branch {
+        let branch = |FoundBranch { access, known }| Branch {
             access,
             residual: residual(known),
         };
@@ -230,7 +230,7 @@ impl Planner<'_> {
         let mut best = best.clone();
         for other in others {
             let narrowed = match (best.branches.as_mut_slice(), other.only()) {
-                ([Found { access, .. }], Some(narrower)) => access.narrow(narrower),
+                ([FoundBranch { access, .. }], Some(narrower)) => access.narrow(narrower),
                 _ => false,
             };
             if narrowed {
@@ -250,9 +250,9 @@ impl Planner<'_> {
             return Choice::everything(choices.iter().any(asks_nothing));
         }
         let exact = choices.iter().all(|choice| choice.exact);
-        let mut branches = Vec::<Found>::new();
+        let mut branches = Vec::<FoundBranch>::new();
         for found in choices.into_iter().flat_map(|choice| choice.branches) {
-            let joins = |earlier: &mut Found| earlier.access.join(&found.access);
+            let joins = |earlier: &mut FoundBranch| earlier.access.join(&found.access);
             if !branches.iter_mut().any(joins) {
                 branches.push(found);
             }
@@ -345,7 +345,7 @@ fn group_with(choices: &[Choice]) -> Option<Choice> {
         .iter()
         .find_map(|choice| match choice.branches.as_slice() {
             [
-                Found {
+                FoundBranch {
                     access: Access::GroupsOf { member },
                     known,
                 },

@@ -4,7 +4,7 @@ mod counting;
 mod in_order;
 mod sorted;
 
-use super::position::Position;
+use super::position::ScanPosition;
 use super::scan::{Match, Scan};
 use super::search::Search;
 use super::size::is_too_large;
@@ -56,7 +56,7 @@ impl PageRequest {
 pub(super) struct FoundPage<'r> {
     pub(super) matches: Vec<Match<'r>>,
     /// Where to go on, if there may be more.
-    pub(super) next: Option<Position>,
+    pub(super) next: Option<ScanPosition>,
     /// Whether a match after the page was found.
     pub(super) more: bool,
     /// The number of matches from the beginning of the scan to its end, if it got there.
@@ -95,7 +95,7 @@ impl FoundPage<'_> {
 pub(super) async fn next_page<'r>(
     scan: &mut Scan<'_, 'r>,
     search: &Search<'_>,
-    from: &Position,
+    from: &ScanPosition,
     request: PageRequest,
 ) -> Result<FoundPage<'r>> {
     if search.sorted.is_none() {
@@ -106,8 +106,8 @@ pub(super) async fn next_page<'r>(
         return Err(too_much());
     }
     let border = match from {
-        Position::Sorted(border) => Some(border),
-        Position::Key(..) | Position::Tied(..) => None,
+        ScanPosition::Sorted(border) => Some(border),
+        ScanPosition::Key(..) | ScanPosition::Tied(..) => None,
     };
     let page = sorted::next_page(scan, border, request).await?;
     match page.missing {
