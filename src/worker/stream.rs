@@ -7,7 +7,7 @@ use futures_util::future::join;
 
 use super::Worker;
 use super::outbox::{FinishJob, Outbox};
-use crate::cache::{Freshness, Limits};
+use crate::cache::{CacheLimits, Freshness};
 use crate::feed::record::Record;
 use crate::feed::stream;
 use crate::identity::TenantId;
@@ -21,7 +21,7 @@ const STACK_BUDGET: Duration = Duration::from_secs(10);
 const LEASE_MARGIN_MILLIS: u64 = 2_000;
 
 /// A gap that another process notices is in the feeds this much later at the latest.
-pub(super) const GAP_LIMITS: Limits = Limits {
+pub(super) const GAP_LIMITS: CacheLimits = CacheLimits {
     what: "The gaps of the stream",
     fresh_millis: 10_000,
     stale_millis: 10_000,
