@@ -1,8 +1,8 @@
-//! What works beside the requests of `scim serve`: the same that the functions of `scim-worker` do in AWS.
+//! The background work of `scim serve`: what the functions of `scim-worker` do in AWS.
 //!
-//! The embedded table's stream has one reader, which is this process. The reader writes down in the table how
-//! far it has come, after what it has read is in the feeds. So a process that is killed at any moment leaves
-//! nothing out: the next one reads a part of the stream again, and that does no harm.
+//! The embedded table's stream has one reader, which is this process. The reader stores its position in the
+//! table after the feeds have everything up to there. So a process that is killed at any moment skips
+//! nothing: the next one reads a part of the stream again, which does no harm.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,41 +22,41 @@ use crate::stack::Stack;
 use crate::store::{LEASE_MILLIS, Meter};
 use crate::worker::{self, FinishJob, Outbox, Worker};
 
-/// How often the sweep looks around, as in `template.yaml`.
+/// The interval of the sweep, the same as in `template.yaml`.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// The number of records that are read from the stream at once.
 const RECORDS: usize = 400;
-/// After a change the reader waits so long before it reads, so that one page of a feed has what changes
-/// meanwhile.
+/// After a change the reader waits this long before it reads, so that one page of a feed also has the changes
+/// that follow closely.
 const GATHER: Duration = Duration::from_millis(50);
 /// The wait before something that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long one look at the stack's own items may take.
+/// How long a request for the stack's own items may take.
 const STACK_BUDGET: Duration = Duration::from_secs(10);
 
-/// Works until it is dropped, which it may be at any moment. `table` is the table whose stream is to be read;
-/// `None` if that is not for this process.
+/// Runs until it is dropped, which is safe at any moment. `table` is the table whose stream is to be read;
+/// `None` if another process reads it.
 pub(super) async fn run(stack: &Stack, service: &Service, table: Option<&Embedded>) {
     let worker = Worker::new(service.provider.tenants(), std::sync::Arc::new(SystemClock));
     let (sender, jobs) = mpsc::unbounded_channel();
-    let later = Later(sender);
-    if let Err(error) = begin(stack, &later).await {
+    let outbox = JobSender(sender);
+    if let Err(error) = begin(stack, &outbox).await {
         let cause = error.causes();
         tracing::warn!(%error, cause, "could not look for unfinished changes of earlier processes");
     }
     let read = async {
         if let Some(table) = table {
-            read_stream(stack, table, &worker, &later).await;
+            read_stream(stack, table, &worker, &outbox).await;
         }
     };
-    join3(read, sweep(&worker, &later), finish(&worker, jobs)).await;
+    join3(read, sweep(&worker, &outbox), finish(&worker, jobs)).await;
 }
 
-/// Work for the finisher of this process. A job is lost with the process; the next one begins with every
-/// tenant, and the sweep finds what is left in the journals.
-struct Later(mpsc::UnboundedSender<FinishJob>);
+/// Sends jobs to the finisher of this process. A job is lost with the process; the next process begins with
+/// every tenant, and the sweep finds the entries that are left in the journals.
+struct JobSender(mpsc::UnboundedSender<FinishJob>);
 
-impl Outbox for Later {
+impl Outbox for JobSender {
     async fn finish_later(&self, jobs: &[FinishJob]) -> Result<()> {
         for job in jobs {
             // The finisher takes jobs as long as this process works.
@@ -65,36 +65,36 @@ impl Outbox for Later {
         Ok(())
     }
 
-    /// The log has them already.
+    /// Does nothing, because the log already names the records.
     async fn set_aside(&self, _: &[SetAside]) -> Result<()> {
         Ok(())
     }
 }
 
-/// Has the journals of every tenant finished: now what earlier processes left, and a lease later what they
-/// may still have held when they died. Puts the tenants on the stack's list, on which those of an earlier
-/// version are not.
-async fn begin(stack: &Stack, later: &Later) -> Result<()> {
+/// Has the journals of every tenant finished: now for the entries that earlier processes left, and again one
+/// lease later for those whose lease they still held. Adds every tenant to the stack's list, which lacks the
+/// tenants that an earlier version created.
+async fn begin(stack: &Stack, outbox: &JobSender) -> Result<()> {
     let waits = [Duration::ZERO, Duration::from_millis(LEASE_MILLIS)];
     for tenant in stack.issuer().tenants().await? {
         let jobs = waits.map(|wait| FinishJob {
             tenant: tenant.clone(),
             wait,
         });
-        later.finish_later(&jobs).await?;
+        outbox.finish_later(&jobs).await?;
         let list = stack.store.for_stack(Meter::default(), STACK_BUDGET);
         list.list_tenant(&tenant).await?;
     }
     Ok(())
 }
 
-/// Looks around every minute.
-async fn sweep(worker: &Worker<'_>, later: &Later) {
+/// Sweeps every minute.
+async fn sweep(worker: &Worker<'_>, outbox: &JobSender) {
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         ticks.tick().await;
-        if let Err(error) = worker.sweep(later).await {
-            tracing::warn!(%error, cause = error.causes(), "could not look around");
+        if let Err(error) = worker.sweep(outbox).await {
+            tracing::warn!(%error, cause = error.causes(), "could not look for changes that were left behind");
         }
     }
 }
@@ -128,14 +128,14 @@ async fn finish(worker: &Worker<'_>, mut jobs: mpsc::UnboundedReceiver<FinishJob
     }
 }
 
-/// Reads the stream as long as there is something in it, and then whenever something was written.
-async fn read_stream(stack: &Stack, table: &Embedded, worker: &Worker<'_>, later: &Later) {
+/// Reads the stream to its end, and again after every write.
+async fn read_stream(stack: &Stack, table: &Embedded, worker: &Worker<'_>, outbox: &JobSender) {
     let mut writes = table.writes();
     let mut position = None;
     loop {
         // Before the stream is read: what is written from here on wakes the reader again.
         writes.mark_unchanged();
-        let read = read_on(stack, table, worker, later, &mut position).await;
+        let read = read_on(stack, table, worker, outbox, &mut position).await;
         if let Err(error) = read {
             tracing::error!(%error, cause = error.causes(), "could not read the table's stream");
             tokio::time::sleep(RETRY).await;
@@ -149,13 +149,13 @@ async fn read_stream(stack: &Stack, table: &Embedded, worker: &Worker<'_>, later
     }
 }
 
-/// Reads the stream to its end. `position` is where the reader is, which may be behind records that nothing
-/// is written down for; `None` before it knows.
+/// Reads the stream from `position` to its end. `position` may be ahead of the stored position, by pages
+/// without records that are wanted; it is `None` until the stored position is read.
 async fn read_on(
     stack: &Stack,
     table: &Embedded,
     worker: &Worker<'_>,
-    later: &Later,
+    outbox: &JobSender,
     position: &mut Option<String>,
 ) -> Result<()> {
     if position.is_none() {
@@ -170,11 +170,12 @@ async fn read_on(
             return Ok(());
         };
         if !page.records.is_empty() {
-            if worker.stream(&page.records, later).await.is_some() {
-                // What was handled of the page is known when the page comes again.
+            if worker.stream(&page.records, outbox).await.is_some() {
+                // The page is read again; the parts of it that were handled are recognized then.
                 return Err(Error::unavailable("A part of the stream was not handled"));
             }
-            // Not for a page without a record that is wanted: this write makes such a record itself.
+            // A page without wanted records is not stored: storing adds such a record to the stream, so the
+            // reader would never reach its end.
             let store = stack.store.for_stack(Meter::default(), STACK_BUDGET);
             store.put_stream_position(&last).await?;
         }

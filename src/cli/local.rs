@@ -25,7 +25,7 @@ const STACK: &str = "local";
 /// lists on eight connections took 1.5 times as long.
 const CALLS_PER_TENANT: usize = 4;
 
-/// How long the look for the stream's position may take.
+/// How long reading the stream's position may take.
 const POSITION_BUDGET: Duration = Duration::from_secs(10);
 
 /// A running local deployment.
@@ -54,7 +54,7 @@ impl Local {
             .create_table_if_missing()
             .await
             .map_err(Error::from)?;
-        // The reader of the stream may have been away for longer than records are kept elsewhere.
+        // Records that were not read yet are kept, however old they are: no process may have run for days.
         let store = stack.store.for_stack(Meter::default(), POSITION_BUDGET);
         let read = store.stream_position().await.map_err(Error::from)?;
         data.trim_stream(read.as_deref())?;

@@ -1,4 +1,4 @@
-//! What works beside the requests: the reader of the table's stream, the finisher and the sweep.
+//! The background work: the reader of the table's stream, the finisher and the sweep.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -20,7 +20,7 @@ const MANY: usize = 120;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What was left for later.
+/// An outbox that keeps what it is given.
 #[derive(Default)]
 pub(crate) struct Kept {
     jobs: Mutex<Vec<FinishJob>>,
@@ -66,7 +66,7 @@ fn worker<'p>(world: &World, process: &'p Process) -> Worker<'p> {
     Worker::new(process.provider.tenants(), world.clock())
 }
 
-/// The records that bring these items as they were put.
+/// The stream records of putting these items.
 fn records(items: &[Value]) -> Vec<EventRecord> {
     let record = |(number, item): (usize, &Value)| {
         json!({
@@ -97,7 +97,7 @@ fn journal_of(name: &str, lease_until: u64) -> Value {
     })
 }
 
-/// A table with a group whose deletion was begun by a writer that died.
+/// A table with a group whose deletion was begun by a writer that died halfway.
 async fn half_deleted() -> World {
     let world = World::new().await;
     let process = world.process();
@@ -146,7 +146,7 @@ async fn a_journal_entry_goes_to_the_finisher_when_its_lease_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entry_that_a_finisher_takes_over_calls_no_further_one() {
+async fn an_entry_that_a_finisher_takes_over_calls_no_second_finisher() {
     let world = half_deleted().await;
     let finisher = world.process();
     finisher
@@ -208,7 +208,7 @@ async fn a_tenant_that_cannot_be_finished_keeps_no_other_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sweep_calls_the_finisher_for_what_no_record_leads_to_any_more() {
+async fn the_sweep_calls_the_finisher_for_entries_whose_stream_record_was_lost() {
     let world = half_deleted().await;
     let process = world.process();
     list_tenants(&process, &["acme".to_owned(), "umbrella".to_owned()]).await;
@@ -270,7 +270,6 @@ async fn a_tenant_that_cannot_be_looked_at_keeps_no_other_from_the_finisher() {
     assert_eq!(kept.take_tenants(), ["acme"]);
 }
 
-/// A sweep that dies leaves what it has not done to the next one.
 #[tokio::test(start_paused = true)]
 async fn a_sweep_that_dies_anywhere_loses_nothing() {
     for fault in [Fault::Kill, Fault::KillAfter] {

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `SCIM_TABLE` | the table's name | every handler |
 //! | `SCIM_FINISH_QUEUE` | the URL of the finisher's queue | `stream`, `sweep` |
-//! | `SCIM_SET_ASIDE_QUEUE` | the URL of the queue that keeps which records could not be read | `stream` |
+//! | `SCIM_SET_ASIDE_QUEUE` | the URL of the queue for records that could not be read | `stream` |
 //!
 //! Region, credentials and endpoints are the AWS SDK's own variables.
 
@@ -18,7 +18,7 @@ pub(crate) struct Environment {
     pub(crate) table: String,
     /// The URL of the finisher's queue; empty for a function that sends nothing there.
     pub(crate) finish_queue: String,
-    /// The URL of the queue for records that could not be read; empty as well.
+    /// The URL of the queue for records that could not be read; empty for a function that sends nothing there.
     pub(crate) set_aside_queue: String,
 }
 

@@ -1,4 +1,4 @@
-//! The finisher: a batch of its queue, whose messages name tenants with something to finish.
+//! The finisher: handles batches of its queue, whose messages name tenants with unfinished changes.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::queues::FinishMessage;
 
-/// A batch as Lambda reads it from the queue. It has only what is needed here: the types of
+/// A batch of messages, as Lambda delivers it. It has only the fields that are needed here: the types of
 /// `aws_lambda_events` would bring 24 more packages for attributes that no message has.
 #[derive(Debug, Deserialize)]
 pub(crate) struct QueueEvent {
@@ -25,8 +25,8 @@ struct QueueRecord {
     body: String,
 }
 
-/// Finishes what the messages of a batch name. The answer names the messages that are to come again, so
-/// that the others do not.
+/// Finishes the changes of the tenants that a batch names. The response names the messages that failed, and
+/// only these are delivered again.
 pub(crate) async fn finish(worker: &Worker<'_>, event: &QueueEvent) -> SqsEventResponse {
     let messages: Vec<(&str, Option<TenantId>)> = event
         .records
@@ -38,15 +38,15 @@ pub(crate) async fn finish(worker: &Worker<'_>, event: &QueueEvent) -> SqsEventR
         .filter_map(|(_, tenant)| tenant.clone())
         .collect();
     let failed = worker.finish(tenants).await;
-    let comes_again = |tenant: &Option<TenantId>| match tenant {
+    let has_failed = |tenant: &Option<TenantId>| match tenant {
         Some(tenant) => failed.contains(tenant),
-        // Nothing can be done with it; after some times the queue gives it up, and an alarm tells.
+        // It can never be handled. After the last delivery it goes to the queue that an alarm watches.
         None => true,
     };
     let mut response = SqsEventResponse::default();
     response.batch_item_failures = messages
         .iter()
-        .filter(|(_, tenant)| comes_again(tenant))
+        .filter(|(_, tenant)| has_failed(tenant))
         .map(|(id, _)| {
             let mut failure = SqsBatchItemFailure::default();
             failure.item_identifier = Some((*id).to_owned());

@@ -8,9 +8,9 @@ use std::fmt;
 pub(crate) enum Handler {
     /// Reads the table's stream.
     Stream,
-    /// Finishes what dead processes left half done, as a queue names it.
+    /// Finishes the changes that dead processes left unfinished, for the tenants that a queue names.
     Finish,
-    /// Looks around every minute.
+    /// Looks every minute for changes that were left behind.
     Sweep,
 }
 

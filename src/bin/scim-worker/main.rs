@@ -1,5 +1,5 @@
 //! The Lambda binary for everything that is not HTTP. The name of the handler chooses the function.
-//! It reads no secret: nothing of its work needs one.
+//! It reads no secret, because none of its work needs one.
 
 mod environment;
 mod finish;
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Error> {
             lambda_runtime::run(service_fn(finish)).await
         }
         Handler::Sweep => {
-            // What the schedule sends says nothing.
+            // The content of the schedule's event does not matter.
             let sweep = async |_: LambdaEvent<Value>| {
                 let swept = worker.sweep(queues).await;
                 swept.map_err(|error| Error::from(error.causes()))
@@ -60,8 +60,8 @@ async fn main() -> Result<(), Error> {
     }
 }
 
-/// The answer after which Lambda begins the shard again at this sequence number, or goes on behind the
-/// batch.
+/// The response that makes Lambda deliver the records from this sequence number on again, or, with `None`,
+/// continue after the batch.
 fn failed_from(sequence: Option<String>) -> DynamoDbEventResponse {
     let mut response = DynamoDbEventResponse::default();
     response.batch_item_failures = sequence

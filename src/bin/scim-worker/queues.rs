@@ -1,4 +1,4 @@
-//! The queues of the stack (Amazon SQS): where work is left for the finisher, and for people.
+//! The queues of the stack (Amazon SQS): one with work for the finisher, one with records for the operator.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 
-/// The most messages that SQS takes at once.
+/// The most messages that SQS accepts in one call.
 const MAX_BATCH: usize = 10;
-/// How often messages are sent that SQS has not taken.
+/// How many times a message is sent that SQS does not accept.
 const ATTEMPTS: usize = 3;
-/// The longest that SQS keeps a message back.
+/// The longest delay that SQS has for a message.
 const MAX_DELAY: Duration = Duration::from_secs(900);
 
-/// What the finisher is told: which tenant has something to finish.
+/// A message to the finisher: the tenant that has unfinished changes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FinishMessage {
     pub(crate) tenant: String,
 }
 
-/// What people are told of a record that could not be read: where it is in the stream and which item it is
-/// of, and nothing of what the item holds. The key of an item has no value of an attribute in it.
+/// A message to the operator about a record that could not be read: its position in the stream and the key of
+/// its item, but no content of the item. Keys contain no values of attributes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SetAsideMessage<'r> {
@@ -66,12 +66,12 @@ impl Queues {
         Ok(())
     }
 
-    /// Sends up to ten messages, and those again that SQS does not take.
+    /// Sends up to ten messages, and sends those again that SQS does not accept.
     async fn send_chunk(&self, url: &str, messages: &[Message]) -> Result<()> {
         let mut left = Vec::with_capacity(messages.len());
-        for (place, message) in messages.iter().enumerate() {
+        for (index, message) in messages.iter().enumerate() {
             let entry = SendMessageBatchRequestEntry::builder()
-                .id(place.to_string())
+                .id(index.to_string())
                 .message_body(&message.body)
                 .delay_seconds(seconds(message.delay));
             left.push(entry.build().map_err(Error::internal)?);
@@ -79,7 +79,7 @@ impl Queues {
         for _ in 0..ATTEMPTS {
             let batch = self.client.send_message_batch().queue_url(url);
             let sent = batch.set_entries(Some(left.clone())).send().await;
-            let sent = sent.map_err(|error| out_of_reach(error.into_service_error().into()))?;
+            let sent = sent.map_err(|error| unavailable(error.into_service_error().into()))?;
             let refused = |entry: &SendMessageBatchRequestEntry| {
                 sent.failed().iter().any(|failed| failed.id() == entry.id())
             };
@@ -88,8 +88,8 @@ impl Queues {
                 return Ok(());
             }
         }
-        let text = format!("{} messages were not taken by the queue", left.len());
-        Err(out_of_reach(text.into()))
+        let text = format!("the queue did not accept {} messages", left.len());
+        Err(unavailable(text.into()))
     }
 }
 
@@ -119,7 +119,7 @@ impl Outbox for Queues {
     }
 }
 
-/// A delay in whole seconds, not shorter than it is.
+/// A delay in whole seconds, rounded up.
 fn seconds(delay: Duration) -> i32 {
     let seconds = delay.min(MAX_DELAY).as_secs_f64().ceil();
     #[expect(clippy::cast_possible_truncation, reason = "it is at most 900")]
@@ -131,6 +131,6 @@ fn json(message: &impl Serialize) -> String {
     serde_json::to_string(message).expect("texts only")
 }
 
-fn out_of_reach(source: BoxError) -> Error {
-    Error::unavailable("A queue is out of reach").with_source(source)
+fn unavailable(source: BoxError) -> Error {
+    Error::unavailable("A queue cannot be reached").with_source(source)
 }
