@@ -1,6 +1,7 @@
 //! `scim generate`: a local table filled with made-up users and a group of them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
@@ -13,10 +14,12 @@ use super::local::{DEFAULT_DATA, Local, TABLE};
 use super::rules::RuleArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
+use crate::clock::{Clock as _, SystemClock};
 use crate::embedded::{EmbeddedError, Importer};
+use crate::feed::append::Appender;
 use crate::identity::TenantId;
 use crate::protocol::{Error, ErrorKind};
-use crate::provider::Loader;
+use crate::provider::{Loader, Tenants};
 use crate::store::PlainItem;
 
 /// The number of parts that may wait until the table takes them.
@@ -45,9 +48,13 @@ impl GenerateArgs {
             let detail = "--group-members must not be larger than --users, because the members are these users";
             return Err(CommandError(detail.to_owned()));
         }
-        let begun = Instant::now();
+        let (begun, since) = (Instant::now(), SystemClock.now_millis());
         let local = Local::open(&self.data, None).await?;
         self.load(&local).await?;
+        // The stream brings nothing of what was loaded.
+        let tenants = Tenants::new(local.stack.store.clone(), Arc::new(SystemClock));
+        let appender = Appender::new(&local.stack.store, &tenants, Arc::new(SystemClock));
+        appender.say_missing(&self.tenant, since).await?;
         let data = local.data.to_string();
         let group = match self.group_members {
             0 => String::new(),

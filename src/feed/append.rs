@@ -179,6 +179,9 @@ impl<'a> Appender<'a> {
             if !source.begins_feed() {
                 return Ok(Attempt::Done(Appended::NoFeed));
             }
+            // Before the feed begins: the sweep looks after the feeds of the tenants on this list.
+            let stack = self.store.for_stack(Meter::default(), ATTEMPT_BUDGET);
+            stack.list_tenant(id).await?;
             let head = self.new_head(source.stream());
             return again(store.feed().put_head(None, &head).await);
         };

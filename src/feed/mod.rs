@@ -18,6 +18,8 @@ mod event;
 #[cfg(feature = "worker")]
 pub mod forget;
 #[cfg(feature = "worker")]
+mod gap;
+#[cfg(feature = "worker")]
 mod keep;
 pub mod lifecycle;
 #[cfg(feature = "worker")]

@@ -78,12 +78,12 @@ impl<'a> Worker<'a> {
         finish::finish(self, tenants).await
     }
 
-    /// Looks around, as it is to be done every minute: writes the heartbeat, and has finished what no
-    /// record of the stream leads to any more.
+    /// Looks around, as it is to be done every minute: writes the heartbeat, has finished what no record of
+    /// the stream leads to any more, and keeps feeds from losing their place.
     ///
     /// # Errors
     /// `Unavailable` if something could not be looked at; it is looked at the next time.
     pub async fn sweep(&self, outbox: &impl Outbox) -> Result<()> {
-        sweep::sweep(self.store, self.clock.now_millis(), outbox).await
+        sweep::sweep(self, outbox).await
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
+use super::Worker;
 use super::outbox::{FinishJob, Outbox};
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::{Error, Result};
@@ -16,12 +17,18 @@ use crate::store::{Meter, Round, StackStore, Store, StoreError, Unfinished};
 /// How often the heartbeat is written, in milliseconds.
 const BEAT_MILLIS: u64 = 15 * 60 * 1000;
 
+/// How often every feed is looked at, in milliseconds: several times in the last day before its newest page
+/// expires.
+const FEED_ROUND_MILLIS: u64 = 6 * 60 * 60 * 1000;
+
 /// How long one sweep may take: less than the minute until the next one.
 const BUDGET: Duration = Duration::from_secs(45);
 /// How long the look at one tenant may take.
 const TENANT_BUDGET: Duration = Duration::from_secs(5);
-/// The number of tenants that one sweep looks at.
+/// The number of tenants whose journals one sweep looks at.
 const TENANTS: usize = 500;
+/// The number of feeds that one sweep looks at. A look reads the newest page, which may have 300 KB.
+const FEEDS: usize = 100;
 /// The number of tenants that are read from the list at once.
 const PAGE: usize = 50;
 /// The number of tenants that are looked at side by side.
@@ -33,7 +40,8 @@ const FIRST_CALL_MILLIS: u64 = 5 * 60 * 1000;
 
 /// Looks around, as [`Worker::sweep`](super::Worker::sweep) says. `now` is in milliseconds since the Unix
 /// epoch.
-pub(super) async fn sweep(store: &Store, now: u64, outbox: &impl Outbox) -> Result<()> {
+pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<()> {
+    let (store, now) = (worker.store, worker.clock.now_millis());
     let stack = store.for_stack(Meter::default(), BUDGET);
     let end = Instant::now() + BUDGET;
     let mut progress = stack.sweep_progress().await?;
@@ -42,9 +50,48 @@ pub(super) async fn sweep(store: &Store, now: u64, outbox: &impl Outbox) -> Resu
         progress.beat = now;
     }
     let looked = journals(store, &stack, &mut progress.journals, now, end, outbox).await;
-    // How far the round came counts even if it ended with an error.
+    let kept = feeds(worker, &stack, &mut progress.feeds, now, end).await;
+    // How far the rounds came counts even if they ended with an error.
     stack.put_sweep_progress(&progress).await?;
-    looked
+    looked.and(kept)
+}
+
+/// Goes on with the round through the feeds, or begins one if it is time.
+async fn feeds(
+    worker: &Worker<'_>,
+    stack: &StackStore,
+    round: &mut Round,
+    now: u64,
+    end: Instant,
+) -> Result<()> {
+    if round.after.is_none() {
+        if now.saturating_sub(round.began) < FEED_ROUND_MILLIS {
+            return Ok(());
+        }
+        round.before = round.began;
+        round.began = now;
+    }
+    let (mut looked_at, mut failed) = (0, Ok(()));
+    while looked_at < FEEDS && Instant::now() < end {
+        let page = stack.tenants(round.after.as_ref(), PAGE).await?;
+        looked_at += page.tenants.len();
+        let looks = page
+            .tenants
+            .iter()
+            .map(|tenant| worker.appender.keep(tenant));
+        // Collected first: a stream that still held the closure would not be `Send`.
+        let looks: Vec<_> = looks.collect();
+        let looks: Vec<_> = stream::iter(looks).buffered(PARALLEL).collect().await;
+        for kept in looks {
+            // The other feeds do not wait for this one. There are some rounds left before it expires.
+            failed = failed.and(kept.map(drop));
+        }
+        round.after = page.next;
+        if round.after.is_none() {
+            break;
+        }
+    }
+    failed
 }
 
 /// Goes on with the round through the journals, and gives the finisher those that it is to look at.

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 /// A `scim serve` or `scim table` that has printed that it is ready.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     ready: Value,
 }
@@ -41,7 +41,7 @@ fn run(arguments: &[&str]) -> Output {
 
 /// Runs a command that must succeed and returns what it printed.
 #[track_caller]
-fn answer(arguments: &[&str]) -> String {
+pub(crate) fn answer(arguments: &[&str]) -> String {
     let output = run(arguments);
     let failure = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {failure}");
@@ -60,7 +60,7 @@ fn failure(arguments: &[&str]) -> String {
 }
 
 impl Running {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::run(scim(arguments))
     }
 
@@ -77,7 +77,7 @@ impl Running {
         Self { child, ready }
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.ready[name].as_str().unwrap().to_owned()
     }
 
@@ -102,7 +102,7 @@ impl Running {
     }
 
     /// Sends bytes and returns everything until the server closes the connection.
-    fn send(&self, bytes: &str) -> String {
+    pub(crate) fn send(&self, bytes: &str) -> String {
         let base = self.text("baseUrl");
         let host = base.strip_prefix("http://").unwrap();
         let host = host.split_once('/').unwrap().0;

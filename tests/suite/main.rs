@@ -7,6 +7,7 @@
 
 mod architecture;
 mod authors;
+mod bad_days;
 mod bounds;
 mod brake;
 mod bulk;
@@ -30,6 +31,7 @@ mod lambda_events;
 mod large_groups;
 mod last_modified;
 mod late_indexes;
+mod local_stream;
 mod long_values;
 mod partition_limits;
 mod query_costs;
@@ -42,6 +44,7 @@ mod secrets_manager_faults;
 mod simulation;
 mod stack_store;
 mod stored_form;
+mod stream_filter;
 mod support;
 mod tombstones;
 mod v1;

@@ -299,6 +299,27 @@ async fn a_sweep_that_dies_anywhere_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_sweep_keeps_a_feed_without_changes_from_losing_its_place() {
+    let world = World::new().await;
+    let process = world.process();
+    process.user("ada").await;
+    let (worker, kept) = (worker(&world, &process), Kept::default());
+    assert_eq!(worker.stream(&world.records(), &kept).await, None);
+    let pages = || {
+        let items = world.items().into_iter();
+        items.filter(|item| item["kind"]["S"] == "E").count()
+    };
+    let mut found = vec![pages()];
+    for _ in 0..4 * 30 {
+        world.jump(Duration::from_secs(6 * 60 * 60));
+        worker.sweep(&kept).await.unwrap();
+        found.push(pages());
+    }
+    // Pages are kept for 30 days, and the newest one has another one behind it a day before it expires.
+    assert_eq!((found[4 * 28], found[4 * 30]), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_heartbeat_is_written_every_quarter_of_an_hour() {
     let world = World::new().await;
     let process = world.process();

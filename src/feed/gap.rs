@@ -1,0 +1,58 @@
+//! Says in one feed that changes are missing which the table's stream never brings.
+
+use serde_json::json;
+
+use super::append::{Appender, Source, Tail};
+use super::event::{EventBody, EventType, NewEvent, time_text};
+use crate::identity::TenantId;
+use crate::protocol::error::Result;
+
+/// The source of the event that says so.
+struct Missing {
+    id: String,
+    /// In milliseconds since the Unix epoch.
+    now: u64,
+    since: u64,
+}
+
+impl Appender<'_> {
+    /// Says in a tenant's feed that changes since `since`, in milliseconds since the Unix epoch, may be
+    /// missing, as after a load that goes past the stream. Said once, however often it is called for one
+    /// `since`.
+    ///
+    /// # Errors
+    /// As [`append`](Appender::append).
+    pub async fn say_missing(&self, tenant: &TenantId, since: u64) -> Result<()> {
+        let missing = Missing {
+            id: format!("missing-{since}"),
+            now: self.now(),
+            since,
+        };
+        self.append(tenant, &missing).await?;
+        Ok(())
+    }
+}
+
+impl Source for Missing {
+    fn ids(&self) -> Vec<&str> {
+        vec![&self.id]
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        Some(self.since)
+    }
+
+    async fn events(&self, tail: &Tail<'_>) -> Result<Vec<NewEvent>> {
+        if tail.has(&self.id) {
+            return Ok(Vec::new());
+        }
+        let mut body = EventBody::new(EventType::named(EventType::FEED_GAP), self.now);
+        body.detail
+            .insert("since".to_owned(), json!(time_text(self.since)));
+        Ok(vec![NewEvent {
+            id: self.id.clone(),
+            body,
+            access: None,
+        }])
+    }
+}

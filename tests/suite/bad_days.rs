@@ -1,0 +1,287 @@
+//! Bad days of the stream: its reader is late, dies, or meets what it cannot read.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_lambda_events::dynamodb::EventRecord;
+use scim_lambda::feed::Event;
+use scim_lambda::feed::read::{After, Limits, read};
+use scim_lambda::store::{Meter, StackStore};
+use scim_lambda::worker::{Worker, is_wanted};
+use serde_dynamo::AttributeValue;
+use serde_json::{Value, json};
+
+use crate::simulation::{Fault, Process, World, tenant};
+use crate::support::cause;
+use crate::worker::Kept;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// As much as there is.
+const ALL: Limits = Limits {
+    events: 10_000,
+    bytes: 100_000_000,
+};
+
+fn stack(process: &Process) -> StackStore {
+    let store = process.provider.store();
+    store.for_stack(Meter::default(), Duration::from_secs(60))
+}
+
+/// The records that call the reader, made at this time.
+fn wanted(world: &World, made: u64) -> Vec<EventRecord> {
+    let kind = |item: &serde_dynamo::Item| match item.get("kind") {
+        Some(AttributeValue::S(kind)) => Some(kind.clone()),
+        _ => None,
+    };
+    let mut records = world.records();
+    records.retain(|record| {
+        let (new, old) = (&record.change.new_image, &record.change.old_image);
+        is_wanted(kind(new).as_deref(), kind(old).as_deref())
+    });
+    for record in &mut records {
+        let made = i64::try_from(made).unwrap();
+        let made = chrono::DateTime::from_timestamp_millis(made).unwrap();
+        record.change.approximate_creation_date_time = made;
+    }
+    records
+}
+
+/// Handles records as Lambda does: in batches, and again from where a batch failed.
+async fn handle(world: &World, records: &[EventRecord], kept: &Kept) {
+    let process = world.process();
+    let reader = Worker::new(process.provider.tenants(), world.clock());
+    for batch in records.chunks(100) {
+        assert_eq!(reader.stream(batch, kept).await, None);
+    }
+}
+
+/// Every event of the tenant's feed; their numbers have no gap, and no id comes twice.
+async fn events(world: &World) -> Vec<Event> {
+    let process = world.process();
+    let store = process.provider.store();
+    let store = store.for_tenant(
+        &tenant(),
+        cause(),
+        Meter::default(),
+        Duration::from_secs(60),
+    );
+    let (tenant, from) = (tenant(), After::Beginning);
+    let part = read(&tenant, &store, &from, ALL, |_| true, None);
+    let events = part.await.unwrap().events;
+    let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
+    assert!(
+        numbers.iter().copied().eq(1..=events.len() as u64),
+        "{numbers:?}"
+    );
+    let ids: BTreeSet<&str> = events.iter().map(|event| event.id.as_str()).collect();
+    assert_eq!(ids.len(), events.len());
+    events
+}
+
+fn types(events: &[Event]) -> Vec<&str> {
+    let types = events.iter().map(|event| event.body.event_type.as_str());
+    types.collect()
+}
+
+fn count(events: &[Event], name: &str) -> usize {
+    types(events).iter().filter(|found| **found == name).count()
+}
+
+/// Writes the heartbeat, and has the reader handle everything that there is by now.
+async fn beat_and_handle(world: &World, kept: &Kept) {
+    stack(&world.process()).beat().await.unwrap();
+    let now = world.clock().now_millis();
+    handle(world, &wanted(world, now), kept).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_was_away_for_an_hour_is_late_and_complete() {
+    let (world, kept) = (World::new().await, Kept::default());
+    beat_and_handle(&world, &kept).await;
+    let made = world.clock().now_millis();
+    world.process().users("member", 30).await;
+    stack(&world.process()).beat().await.unwrap();
+    world.jump(HOUR);
+    handle(&world, &wanted(&world, made), &kept).await;
+    let events = events(&world).await;
+    assert_eq!(count(&events, "user.created"), 30);
+    assert_eq!(count(&events, "feed.gap"), 0);
+    assert_eq!(stack(&world.process()).gap().await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_was_away_for_two_days_says_that_there_is_a_gap() {
+    let (world, kept) = (World::new().await, Kept::default());
+    let process = world.process();
+    let early = process.user("early").await;
+    beat_and_handle(&world, &kept).await;
+    let before = world.records().len();
+    process.users("lost", 5).await;
+    let lost = world.records().len();
+    world.jump(24 * HOUR);
+    // The stream has these still when the reader is back; those before them it has forgotten.
+    process.user("late").await;
+    stack(&process).beat().await.unwrap();
+    let made = world.clock().now_millis();
+    world.jump(24 * HOUR);
+    let last_beat = Worker::new(process.provider.tenants(), world.clock());
+    let rest = world.records().split_off(lost);
+    assert!(before < lost);
+    let rest: Vec<EventRecord> = wanted(&world, made)
+        .into_iter()
+        .filter(|record| rest.iter().any(|left| left.event_id == record.event_id))
+        .collect();
+    assert_eq!(last_beat.stream(&rest, &kept).await, None);
+    let found = events(&world).await;
+    assert_eq!(
+        types(&found),
+        ["feed.started", "user.created", "feed.gap", "user.created"]
+    );
+    assert_eq!(found[1].body.resource.as_ref().unwrap().id, early);
+    // The next change of any tenant comes without a further one.
+    process.user("later").await;
+    let now = world.clock().now_millis();
+    let last = wanted(&world, now).split_off(wanted(&world, now).len() - 1);
+    handle(&world, &last, &kept).await;
+    assert_eq!(count(&events(&world).await, "feed.gap"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_a_day_late_says_so_before_its_records_are_lost() {
+    let (world, kept) = (World::new().await, Kept::default());
+    beat_and_handle(&world, &kept).await;
+    let handled = wanted(&world, 0).len();
+    world.process().user("ada").await;
+    let made = world.clock().now_millis();
+    world.jump(HOUR * 47 / 2);
+    let late = wanted(&world, made).split_off(handled);
+    handle(&world, &late, &kept).await;
+    let gap = stack(&world.process()).gap().await.unwrap().unwrap();
+    assert_eq!((gap.number, gap.since / 1000), (1, made / 1000));
+    assert_eq!(count(&events(&world).await, "user.created"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_is_set_aside_and_the_rest_goes_on() {
+    let (world, kept) = (World::new().await, Kept::default());
+    let process = world.process();
+    let ids = process.users("member", 3).await;
+    world.tamper(
+        "UpdateItem",
+        &json!({
+            "TableName": "scim",
+            "Key": {"pk": {"S": "T#acme#R#User#0"}, "sk": {"S": ids[1]}},
+            "UpdateExpression": "SET body = :body",
+            "ExpressionAttributeValues": {":body": {"N": "4711"}},
+        }),
+    );
+    process.user("after").await;
+    let now = world.clock().now_millis();
+    handle(&world, &wanted(&world, now), &kept).await;
+    let kept = kept.set_aside.lock().unwrap();
+    let keys: Vec<_> = kept.iter().map(|record| record.key.clone()).collect();
+    assert_eq!(keys, [("T#acme#R#User#0".to_owned(), ids[1].clone())]);
+    assert!(!kept[0].sequence.is_empty());
+    let events = events(&world).await;
+    assert_eq!(count(&events, "user.created"), 4);
+    let gap = events
+        .iter()
+        .find(|event| event.body.event_type.as_str() == "feed.gap");
+    assert_eq!(gap.unwrap().body.resource.as_ref().unwrap().id, ids[1]);
+}
+
+/// A directory with changes of several kinds in its stream, of two tenants' worth of one.
+async fn changed() -> World {
+    let world = World::new().await;
+    let process = world.process();
+    let users = process.users("member", 3).await;
+    let group = process.group("Guides", &users[..2]).await;
+    let title = json!([{"op": "add", "path": "title", "value": "Guide"}]);
+    process.patch("User", &users[2], title).await.unwrap();
+    process.delete("Group", &group).await.unwrap();
+    stack(&process).beat().await.unwrap();
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_dies_at_any_call_leaves_nothing_out_and_says_nothing_twice() {
+    let undisturbed = changed().await;
+    let made = undisturbed.clock().now_millis();
+    handle(&undisturbed, &wanted(&undisturbed, made), &Kept::default()).await;
+    let events_of = events(&undisturbed).await;
+    let expected = types(&events_of);
+    for fault in [Fault::Kill, Fault::KillAfter, Fault::LoseAnswer] {
+        for number in 0.. {
+            let (world, kept) = (changed().await, Kept::default());
+            let records = wanted(&world, world.clock().now_millis());
+            let dying = world.process();
+            dying
+                .line
+                .plan(move |call| (call.number == number).then_some(fault));
+            let reader = Worker::new(dying.provider.tenants(), world.clock());
+            let failed = reader.stream(&records, &kept).await;
+            let has_met_fault = dying.line.calls() > number;
+            // Lambda brings the whole batch again, also where the function has said from where.
+            handle(&world, &records, &kept).await;
+            let found = events(&world).await;
+            assert_eq!(types(&found), expected, "{fault:?} {number}: {failed:?}");
+            assert!(kept.take_tenants().contains(&"acme".to_owned()));
+            if !has_met_fault {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_with_300_changes_a_second_gets_a_page_for_each_batch() {
+    let (world, kept) = (World::new().await, Kept::default());
+    let process = world.process();
+    let user = process.user("ada").await;
+    for number in 0..299 {
+        let title = json!([{"op": "replace", "path": "title", "value": format!("Guide {number}")}]);
+        process.patch("User", &user, title).await.unwrap();
+    }
+    let records = wanted(&world, world.clock().now_millis());
+    assert_eq!(records.len(), 300);
+    let reading = world.process();
+    let reader = Worker::new(reading.provider.tenants(), world.clock());
+    reading.line.plan(|_| None);
+    for batch in records.chunks(100) {
+        assert_eq!(reader.stream(batch, &kept).await, None);
+    }
+    let pages = world
+        .items()
+        .into_iter()
+        .filter(|item| item["kind"]["S"] == "E");
+    let bytes = pages.map(|page| page.to_string().len()).collect::<Vec<_>>();
+    assert_eq!(bytes.len(), 3, "pages of {bytes:?} bytes");
+    // For each batch the newest pages are read and one is put. Once: the tenant's configuration, the gaps of
+    // the stream, and what it takes to begin the feed.
+    assert!(
+        reading.line.calls() <= 2 * 3 + 6,
+        "{}",
+        reading.line.calls()
+    );
+    assert_eq!(count(&events(&world).await, "user.updated"), 299);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_begins_on_a_table_with_data_says_that_it_is_not_complete() {
+    let (world, kept) = (World::new().await, Kept::default());
+    let process = world.process();
+    process.users("before", 5).await;
+    let before = wanted(&world, 0).len();
+    process.user("after").await;
+    let now = world.clock().now_millis();
+    let records = wanted(&world, now).split_off(before);
+    handle(&world, &records, &kept).await;
+    let found = events(&world).await;
+    assert_eq!(types(&found), ["feed.started", "user.created"]);
+    let started: Value = found[0].to_json();
+    assert_eq!(started["detail"]["complete"], false, "{started}");
+    // So that the sweep looks at it too.
+    let listed = stack(&process).tenants(None, 10).await.unwrap().tenants;
+    assert_eq!(listed, [tenant()]);
+}
