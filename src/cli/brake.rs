@@ -1,4 +1,4 @@
-//! `scim brake`: what the brake of a tenant's feed holds back, and its release.
+//! `scim brake`: shows what the brake of a tenant's feed holds back, and releases it.
 
 use std::fmt::Write as _;
 
@@ -16,14 +16,14 @@ use crate::protocol::datetime::DateTime;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BrakeCommand {
-    /// Show how many users have lost their access lately, and what is held back
-    Status(Status),
-    /// Give readers what is held back
-    Release(Release),
+    /// Show how many users lost their access within an hour, and what is held back
+    Status(StatusArgs),
+    /// Let readers have the events that are held back
+    Release(ReleaseArgs),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Status {
+pub(super) struct StatusArgs {
     /// The tenant
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
@@ -35,7 +35,7 @@ pub(super) struct Status {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Release {
+pub(super) struct ReleaseArgs {
     /// The tenant
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
@@ -51,12 +51,12 @@ impl BrakeCommand {
         };
         let opened = place.open().await?;
         let stack = opened.stack();
-        // Only a tenant that exists has credentials to list, be it none.
+        // Fails if there is no such tenant.
         stack.issuer().credentials(tenant).await?;
         let store = tenant_store(stack, tenant);
         let switches = stack.provider()?.rules(tenant).await?.switches;
         let answer = match &self {
-            Self::Status(Status { json, .. }) => {
+            Self::Status(StatusArgs { json, .. }) => {
                 let status = brake::status(&store, &switches).await?;
                 match json {
                     true => as_json(&status),

@@ -1,6 +1,6 @@
-//! `scim events`: the feed of a tenant's changes, for the people who run the service.
+//! `scim events`: the feed of a tenant's changes, for the operator.
 //!
-//! They see every event with its values, and those that the brake holds back too: they have to judge them.
+//! The operator sees every event with its values, also the events that the brake holds back, to judge them.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -22,7 +22,7 @@ use crate::protocol::Error;
 use crate::protocol::resource::ResourceId;
 use crate::stack::Stack;
 
-/// How often `tail` looks for events.
+/// The interval at which `tail` looks for events.
 const TAIL_INTERVAL: Duration = Duration::from_secs(1);
 /// How much is read at once.
 const AT_ONCE: Limits = Limits {
@@ -32,23 +32,23 @@ const AT_ONCE: Limits = Limits {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EventsCommand {
-    /// Show a part of a tenant's feed, and the position behind it
-    List(List),
+    /// Show a part of a tenant's feed, and the position after it
+    List(ListArgs),
     /// Follow a tenant's feed from now on
-    Tail(Tail),
-    /// Print a tenant's feed from a position to its end, one JSON object a line
-    Replay(Replay),
-    /// Empty the values of one resource in every event that is left; ids and numbers stay
-    Forget(Forget),
+    Tail(TailArgs),
+    /// Print a tenant's feed from a position to its end, one JSON object per line
+    Replay(ReplayArgs),
+    /// Remove the values of one resource from all of its events; ids and numbers stay
+    Forget(ForgetArgs),
 }
 
-/// Whose feed, and what of it.
+/// A tenant's feed, and which of its events.
 #[derive(Debug, Args)]
 struct FeedArgs {
     /// The tenant
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
-    /// Show these types only, such as user.created or group.member.*; may be repeated
+    /// Show only these types, such as user.created or group.member.*; may be repeated
     #[arg(long = "type", value_name = "TYPE")]
     types: Vec<String>,
     #[command(flatten)]
@@ -56,13 +56,13 @@ struct FeedArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(super) struct ListArgs {
     #[command(flatten)]
     feed: FeedArgs,
-    /// Begin behind this: a position, `beginning` or `now`
+    /// Begin after this: a position, `beginning` or `now`
     #[arg(long, value_name = "POSITION", default_value = "beginning", value_parser = after)]
     after: After,
-    /// Show at most so many events
+    /// The most events to show
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     limit: u16,
     /// Print JSON instead of text for people
@@ -71,7 +71,7 @@ pub(super) struct List {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Tail {
+pub(super) struct TailArgs {
     #[command(flatten)]
     feed: FeedArgs,
     /// Print each event as JSON instead of text for people
@@ -80,16 +80,16 @@ pub(super) struct Tail {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Replay {
+pub(super) struct ReplayArgs {
     #[command(flatten)]
     feed: FeedArgs,
-    /// Begin behind this: a position, `beginning` or `now`
+    /// Begin after this: a position, `beginning` or `now`
     #[arg(long, value_name = "POSITION", default_value = "beginning", value_parser = after)]
     after: After,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Forget {
+pub(super) struct ForgetArgs {
     /// The tenant
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
@@ -126,7 +126,7 @@ impl EventsCommand {
     }
 }
 
-impl List {
+impl ListArgs {
     async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
         let feed = Feed::open(stack, &self.feed).await?;
         let limits = Limits {
@@ -142,7 +142,7 @@ impl List {
     }
 }
 
-impl Tail {
+impl TailArgs {
     async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
         let feed = Feed::open(stack, &self.feed).await?;
         let following = feed.follow(|event| match self.json {
@@ -156,7 +156,7 @@ impl Tail {
     }
 }
 
-impl Replay {
+impl ReplayArgs {
     async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
         let feed = Feed::open(stack, &self.feed).await?;
         let mut after = self.after.clone();
@@ -171,7 +171,7 @@ impl Replay {
     }
 }
 
-impl Forget {
+impl ForgetArgs {
     async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
         check_exists(stack, &self.tenant).await?;
         let tenant = &self.tenant;
@@ -187,7 +187,7 @@ impl Forget {
             after = step.next;
         }
         print(&format!(
-            "Emptied the values of {emptied} events about {}\n",
+            "Removed the values of {} from {emptied} events\n",
             self.id
         ));
         Ok(())
@@ -218,7 +218,7 @@ impl<'s> Feed<'s> {
         part.map_err(|error| Error::from(error).into())
     }
 
-    /// Prints what comes, until the reader of stdout has gone away.
+    /// Prints new events until nothing reads stdout any more.
     async fn follow(&self, text: impl Fn(&Event) -> String) -> Result<(), CommandError> {
         let mut after = After::Now;
         loop {
@@ -234,7 +234,7 @@ impl<'s> Feed<'s> {
     }
 }
 
-/// Only a tenant that exists has credentials to list, be it none.
+/// Fails if there is no such tenant.
 async fn check_exists(stack: &Stack, tenant: &TenantId) -> Result<(), CommandError> {
     stack.issuer().credentials(tenant).await?;
     Ok(())
@@ -245,10 +245,10 @@ fn after(text: &str) -> Result<After, String> {
 }
 
 fn resource_id(text: &str) -> Result<ResourceId, String> {
-    ResourceId::parse(text).ok_or_else(|| "no resource has such an id".to_owned())
+    ResourceId::parse(text).ok_or_else(|| "not the id of a resource".to_owned())
 }
 
-/// Prints lines. False if nothing reads them any more.
+/// Prints lines. False if nothing reads stdout any more.
 fn print_lines(lines: impl Iterator<Item = String>) -> bool {
     let mut out = io::stdout().lock();
     let mut lines = lines.map(|line| writeln!(out, "{line}"));
@@ -267,11 +267,15 @@ fn as_json(part: &Part) -> String {
 fn for_people(part: &Part) -> String {
     let mut text: String = part.events.iter().map(|event| line(event) + "\n").collect();
     // Writing to a string does not fail.
-    let _ = writeln!(text, "{} more behind --after {}", part.behind, part.next);
+    let _ = writeln!(
+        text,
+        "{} more events; continue with --after {}",
+        part.behind, part.next
+    );
     text
 }
 
-/// One event as a line: number, time, type, the resource, the member, and what it says of them.
+/// One event as a line: number, time, type, ids of the resource and of the member, changes or details.
 fn line(event: &Event) -> String {
     let json = event.to_json();
     let (time, event_type) = (&json["time"], &json["type"]);

@@ -23,7 +23,7 @@ pub(super) fn message(json: String) -> Response {
     with_body(StatusCode::OK, json)
 }
 
-/// A message that is none of SCIM.
+/// A message that is not of SCIM.
 pub(super) fn plain_json(json: String) -> Response {
     let mut response = with_body(StatusCode::OK, json);
     set(&mut response, CONTENT_TYPE, JSON);

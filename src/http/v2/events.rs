@@ -1,4 +1,4 @@
-//! The feed of changes: `GET /events`, which is this service's own.
+//! The feed of changes: `GET /events`, an extension of this service.
 
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -12,25 +12,25 @@ use crate::protocol::message::Parameters;
 use crate::protocol::scopes::Permission;
 use crate::protocol::{Error, Result};
 
-/// The number of events of an answer, unless the request says another.
+/// The number of events in an answer to a request without `limit`.
 const DEFAULT_LIMIT: usize = 100;
-/// The largest number of events of an answer.
+/// The largest number of events in an answer.
 const MAX_LIMIT: usize = 1_000;
-/// The most JSON of events in an answer, in bytes, unless a single event is longer. Lambda hands an answer
-/// to the gateway inside a JSON string of at most 6 MB, where each quotation mark counts twice.
+/// The largest size of the events in an answer, in bytes of JSON; a single event may be longer. Lambda passes
+/// an answer to the gateway inside a JSON string of at most 6 MB, where each quotation mark counts twice.
 const MAX_BYTES: usize = 2_500_000;
-/// About this many bytes of JSON are one byte of a page, where events are compressed.
+/// One byte of a page, in which events are compressed, becomes about this many bytes of JSON.
 const JSON_PER_PACKED: usize = 8;
 /// The parameters that a request can have.
 const PARAMETERS: [&str; 3] = ["after", "limit", "types"];
 
-/// Answers with the events behind a position.
+/// Answers with the events after a position.
 ///
 /// **Shape**: `{"events":[…],"next":"…","behind":0}`, and `"held":true` while the brake holds events back.
 ///
 /// # Errors
 /// `Forbidden` without the permission to read events, `InvalidValue` for a parameter, `Gone` for a position
-/// that leads nowhere any more; `Unavailable` when the table is out of reach.
+/// that the feed no longer has; `Unavailable` when the table is out of reach.
 pub(super) async fn events(call: &Call<'_>) -> Result<Response> {
     let scope = &call.scope;
     scope.grant().check_events()?;
@@ -53,8 +53,8 @@ pub(super) async fn events(call: &Call<'_>) -> Result<Response> {
     Ok(answer::plain_json(answered.await??))
 }
 
-/// A parameter that is misspelt would be read as one that is missing, and the reader would follow something
-/// else than it thinks.
+/// Refuses unknown parameters. A misspelt one would count as missing, and the reader would get other events
+/// than it asked for.
 fn check_names(parameters: &Parameters) -> Result<()> {
     let mut names = parameters.iter().map(|(name, _)| name);
     let unknown = names.find(|name| {
@@ -64,7 +64,7 @@ fn check_names(parameters: &Parameters) -> Result<()> {
     });
     unknown.map_or(Ok(()), |name| {
         Err(Error::invalid_value(format!(
-            "`{}` is no parameter of this path; they are {}",
+            "`{}` is not a parameter of this path; its parameters are {}",
             excerpt(name),
             PARAMETERS.join(", ")
         )))
@@ -101,7 +101,7 @@ fn render(call: &Call<'_>, part: Part) -> String {
         let Some(resource) = &event.body.resource else {
             return true;
         };
-        // A type that the tenant has no longer counts like the others that it registered itself.
+        // A type that the tenant has no longer is treated like its other custom types.
         let endpoint = call
             .scope
             .tenant
