@@ -59,7 +59,7 @@ struct History<'h> {
     steps: Cell<usize>,
     /// Clients that are at work.
     clients: Cell<usize>,
-    /// Batches that were handled once, with the number of their lane.
+    /// Batches that were begun to be handled, with the number of their lane.
     handled: RefCell<Vec<(usize, Vec<Record>)>>,
     /// What was handled when, for people who look for a fault.
     log: RefCell<Vec<String>>,
@@ -212,68 +212,81 @@ impl<'h> History<'h> {
     }
 
     /// A new process in place of one that has died.
-    fn bury(&self, node: &mut Node, deaths: &Cell<usize>) -> bool {
-        let is_dead = node.line.is_dead();
-        if is_dead {
+    fn bury(&self, node: &mut Node, deaths: &Cell<usize>) {
+        if node.line.is_dead() {
             deaths.set(deaths.get() + 1);
             *node = self.secrets.node(&self.world);
         }
-        is_dead
     }
 
-    /// Handles the records of one lane, in order, and most batches once more, until the clients are done
-    /// and no records are left.
+    /// Handles the records of one lane, in order, until the clients are done and no records are left. One
+    /// process after the other does it; each remembers the pages that it has read and put.
     async fn lane(&self, lane: usize, deaths: &Cell<usize>) {
-        let mut node = self.secrets.node(&self.world);
         // Some lanes are so late that replaced sets are gone before their records are handled.
         let lag: &[u64] = match fastrand::u8(..3) {
             0 => &[100, 10_000, 60_000, 120_000],
             _ => &[0, 10, 100, 1_000],
         };
+        let mut batch = Vec::new();
         loop {
-            pause(lag).await;
-            let is_last = self.clients.get() == 0;
-            self.stream.borrow_mut().read(&self.world);
-            let batch = self.stream.borrow_mut().take(lane, fastrand::usize(1..=12));
-            if batch.is_empty() {
-                if is_last {
-                    return;
-                }
-                continue;
+            let node = self.secrets.node(&self.world);
+            let is_done = self.serve(lane, lag, &node, &mut batch).await;
+            deaths.set(deaths.get() + usize::from(node.line.is_dead()));
+            if is_done {
+                return;
             }
-            let mut rest = &batch[..];
-            while !rest.is_empty() {
-                rest = self.handle(&mut node, rest, deaths).await;
-            }
-            if fastrand::bool() {
-                // Another process has the same batch at the same time, or soon after.
-                self.handle(&mut node, &batch, deaths).await;
-            }
-            self.handled.borrow_mut().push((lane, batch));
         }
     }
 
-    /// Handles a batch; returns the records that are to be handled again.
-    async fn handle<'b>(
-        &self,
-        node: &mut Node,
-        batch: &'b [Record],
-        deaths: &Cell<usize>,
-    ) -> &'b [Record] {
-        node.endanger(12);
-        let handled = handle(&appender(&self.world, node), batch, None).await;
+    /// Handles batches of a lane on one process, and some of them twice at once. False if the process has
+    /// died, or another one takes its place; the records that are left in `batch` come again.
+    async fn serve(&self, lane: usize, lag: &[u64], node: &Node, batch: &mut Vec<Record>) -> bool {
+        let appender = appender(&self.world, node);
+        while fastrand::u8(..16) > 0 {
+            if batch.is_empty() {
+                pause(lag).await;
+                let is_last = self.clients.get() == 0;
+                let mut stream = self.stream.borrow_mut();
+                stream.read(&self.world);
+                batch.extend(stream.take(lane, fastrand::usize(1..=12)));
+                if batch.is_empty() && is_last {
+                    return true;
+                }
+                if batch.is_empty() {
+                    continue;
+                }
+                self.handled.borrow_mut().push((lane, batch.clone()));
+            }
+            node.endanger(12);
+            let handled = match fastrand::bool() {
+                true => self.handle(node, &appender, batch).await,
+                false => {
+                    // Another process has been given the batch too, because this one seemed to be dead.
+                    let other = self.secrets.node(&self.world);
+                    let twin = self::appender(&self.world, &other);
+                    let both = tokio::join!(
+                        self.handle(node, &appender, batch),
+                        self.handle(&other, &twin, batch)
+                    );
+                    both.0
+                }
+            };
+            if node.line.is_dead() {
+                return false;
+            }
+            let is_left = |record: &Record| handled.failed_from.as_ref() == Some(&record.sequence);
+            let left = batch.iter().position(is_left).unwrap_or(batch.len());
+            batch.drain(..left);
+        }
+        false
+    }
+
+    /// Handles a batch.
+    async fn handle(&self, node: &Node, appender: &Appender<'_>, batch: &[Record]) -> Handled {
+        let handled = handle(appender, batch, None).await;
         self.note(batch, &handled, node);
         assert!(handled.set_aside.is_empty(), "{handled:?}");
-        if self.bury(node, deaths) {
-            return batch;
-        }
-        match handled.failed_from {
-            None => &[],
-            Some(sequence) => {
-                let place = batch.iter().position(|record| record.sequence == sequence);
-                &batch[place.unwrap()..]
-            }
-        }
+        handled
     }
 
     /// Finishes journals and makes announcements until the clients are done.
@@ -328,9 +341,9 @@ impl<'h> History<'h> {
                     batches.push((lane, batch));
                 }
             }
+            let appender = appender(&self.world, &node);
             for (_, batch) in in_some_order(batches) {
-                let handled = handle(&appender(&self.world, &node), &batch, None).await;
-                self.note(&batch, &handled, &node);
+                let handled = self.handle(&node, &appender, &batch).await;
                 assert_eq!(handled.failed_from, None);
             }
         }
