@@ -123,17 +123,22 @@ impl Node {
     }
 
     /// Lets one of the next calls go wrong: the process dies before or after it, or its answer is lost.
-    /// Nothing goes wrong in most cases.
+    /// Nothing goes wrong in most cases. Some processes are slow besides, so that others overtake them
+    /// between any two calls.
     pub(super) fn endanger(&self, calls: u64) {
         let fault = match fastrand::u8(..16) {
-            0 | 1 => Fault::Kill,
-            2 | 3 => Fault::KillAfter,
-            4 => Fault::LoseAnswer,
-            5 => Fault::LoseRequest,
-            _ => return self.line.plan(|_: &Call| None),
+            0 | 1 => Some(Fault::Kill),
+            2 | 3 => Some(Fault::KillAfter),
+            4 => Some(Fault::LoseAnswer),
+            5 => Some(Fault::LoseRequest),
+            _ => None,
         };
         let unlucky = fastrand::u64(..calls);
-        self.line
-            .plan(move |call: &Call| (call.number == unlucky).then_some(fault));
+        let slowness: u64 = [0, 0, 30, 300][fastrand::usize(..4)];
+        self.line.plan(move |call: &Call| {
+            let fault = fault.filter(|_| call.number == unlucky);
+            let is_slow = slowness > 0 && fastrand::u8(..4) == 0;
+            fault.or_else(|| is_slow.then(|| Fault::Slow(fastrand::u64(..slowness))))
+        });
     }
 }

@@ -27,20 +27,23 @@ pub(super) struct Known {
 
 impl Known {
     fn user(&self) -> String {
-        self.users[fastrand::usize(..self.users.len())].clone()
+        // Most requests are about the first users and groups, so that they meet.
+        match fastrand::bool() {
+            true => self.users[fastrand::usize(..3)].clone(),
+            false => self.users[fastrand::usize(..self.users.len())].clone(),
+        }
     }
 
     fn group(&self) -> String {
-        // Most requests are about the first groups, so that they meet.
-        match fastrand::bool() {
-            true => self.groups[0].clone(),
-            false => self.groups[fastrand::usize(..self.groups.len())].clone(),
+        match fastrand::u8(..4) {
+            0 => self.groups[fastrand::usize(..self.groups.len())].clone(),
+            _ => self.groups[0].clone(),
         }
     }
 
     fn some(&self, most: usize) -> Vec<String> {
         let count = fastrand::usize(..=most);
-        let mut some = fastrand::choose_multiple(self.users.iter().cloned(), count);
+        let mut some: Vec<String> = (0..count).map(|_| self.user()).collect();
         // Groups are members of groups too.
         if fastrand::u8(..8) == 0 && !self.groups.is_empty() {
             some.push(self.group());
@@ -111,7 +114,7 @@ impl Client<'_> {
             let known = known.borrow();
             (known.user(), known.user(), known.group())
         };
-        match fastrand::u8(..24) {
+        match fastrand::u8(..32) {
             0 => self.create_user(known).await,
             1..=3 => self.change_user(&user, known).await,
             4 => self.swap_names(&user, &other, known).await,

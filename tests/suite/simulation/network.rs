@@ -76,6 +76,8 @@ pub(crate) enum Fault {
     Unprocessed(usize),
     /// The call takes effect, and then the whole process is frozen until it is thawed.
     Freeze,
+    /// The call takes so many milliseconds more, half of them before it takes effect.
+    Slow(u64),
 }
 
 impl Line {
@@ -180,6 +182,13 @@ impl Line {
                 Ok(self.network.answer(&operation, &body))
             }
             Fault::Unprocessed(done) => Ok(self.network.partly(&operation, body, done)),
+            Fault::Slow(millis) => {
+                let half = Duration::from_millis(millis / 2);
+                tokio::time::sleep(half).await;
+                let answer = self.network.answer(&operation, &body);
+                tokio::time::sleep(half).await;
+                Ok(answer)
+            }
             Fault::Freeze => {
                 let answer = self.network.answer(&operation, &body);
                 self.frozen.notify_one();
