@@ -12,22 +12,22 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::brake::{BrakeRules, Tally};
+use super::brake::Tally;
 use super::event::{EventBody, EventType, NewEvent, time_text};
-use super::page;
+use super::next_page::NextPage;
 use super::tail::{FeedEnd, Memory, PageSummary};
 use crate::clock::Clock;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::{Error, ErrorKind, Result};
-use crate::protocol::profile::{EventValues, Switches};
+use crate::protocol::profile::EventValues;
 use crate::provider::{Tenant, Tenants};
 use crate::store::{
-    Backoff, Cost, Epoch, FeedHead, FeedPage, FeedState, Meter, PageKey, Store, StoreError,
-    StreamGap, TenantConfig, TenantStore,
+    Backoff, Cost, Epoch, FeedHead, FeedState, Meter, Store, StoreError, StreamGap, TenantConfig,
+    TenantStore,
 };
 
 /// How long one append may take, with all its attempts: well below the time that a function may run.
-const BUDGET: Duration = Duration::from_secs(40);
+const BUDGET: Duration = Duration::from_secs(30);
 /// How long one attempt may take. What is not answered by then counts as lost.
 const ATTEMPT_BUDGET: Duration = Duration::from_secs(10);
 /// How often an append starts again from the tail. Of several processes that append to one feed, one is
@@ -36,9 +36,6 @@ const MAX_ATTEMPTS: usize = 50;
 
 /// The name of the type whose resources the brake counts.
 const USER: &str = "User";
-
-/// The number of seconds in a day.
-const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// What appends to the feeds of a table. One serves a whole process, because it remembers the newest pages
 /// that it has read or put.
@@ -100,20 +97,6 @@ pub enum Appended {
     Events(usize),
     /// The tenant is deleted, or has no feed and the source begins none. Nothing was appended.
     NoFeed,
-}
-
-/// What the next page of a feed begins with.
-struct Next {
-    epoch: Epoch,
-    /// Of the page before it: the number of its last event, its time, and when it expires.
-    last: u64,
-    time: u64,
-    expires: u64,
-    /// The number of the last gap that the feed has reported with the next page.
-    gap: u64,
-    tally: Tally,
-    /// The tripping of the brake up to which holds are released.
-    released: Option<u64>,
 }
 
 /// What an attempt came to that did not fail.
@@ -207,7 +190,7 @@ impl<'a> Appender<'a> {
             events.insert(0, first);
         }
         let newest = end.newest.as_deref();
-        let next = Next {
+        let next = NextPage {
             epoch: head.epoch.clone(),
             last: newest.map_or(0, |page| page.last),
             time: newest.map_or(0, |page| page.time),
@@ -241,12 +224,12 @@ impl<'a> Appender<'a> {
     async fn put_pages(
         &self,
         tail: &Tail<'_>,
-        mut next: Next,
+        mut next: NextPage,
         events: &[NewEvent],
     ) -> Result<Attempt> {
         let mut rest = events;
         while !rest.is_empty() {
-            let page = next.page(&mut rest, &tail.tenant.rules.switches, self.now())?;
+            let page = next.take(&mut rest, &tail.tenant.rules.switches, self.now())?;
             match tail.store.feed().append(&page).await {
                 Ok(true) => {}
                 // Another process has put a page with this key, or an attempt whose answer was lost has.
@@ -354,44 +337,6 @@ impl<'a> Appender<'a> {
     /// The time, in milliseconds since the Unix epoch.
     pub(super) fn now(&self) -> u64 {
         self.clock.now_millis()
-    }
-}
-
-impl Next {
-    /// Makes the next page of the first events of `rest`, as many as fit, takes them off, and goes on behind
-    /// it. `now` is in milliseconds since the Unix epoch.
-    fn page(&mut self, rest: &mut &[NewEvent], switches: &Switches, now: u64) -> Result<FeedPage> {
-        let first = self.last + 1;
-        let mut packed = page::pack_first(rest)?;
-        let (events, after) = rest.split_at(packed.ids.len());
-        let rules = BrakeRules::new(switches, now);
-        let (tally, report) = self.tally.with_page(first, events, &rules, self.released);
-        if let Some((place, report)) = report {
-            let (before, behind) = events.split_at(place);
-            packed = page::pack(before.iter().chain([&report]).chain(behind))?;
-        }
-        *rest = after;
-        self.tally = tally;
-        self.last += packed.ids.len() as u64;
-        // Neither goes back, whatever the clock and the tenant's switches do: readers and appends rely on
-        // the order.
-        self.time = self.time.max(now);
-        let days = u64::from(switches.event_days);
-        self.expires = self.expires.max(self.time / 1000 + days * DAY_SECONDS);
-        Ok(FeedPage {
-            key: PageKey {
-                epoch: self.epoch.clone(),
-                first,
-            },
-            last: self.last,
-            time: self.time,
-            ids: packed.ids,
-            events: packed.events,
-            gap: self.gap,
-            tally: self.tally.to_text(),
-            expires: self.expires,
-            rewritten: 0,
-        })
     }
 }
 

@@ -24,6 +24,8 @@ mod keep;
 pub mod lifecycle;
 #[cfg(feature = "worker")]
 mod members;
+#[cfg(feature = "worker")]
+mod next_page;
 mod page;
 mod position;
 pub mod read;

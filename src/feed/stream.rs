@@ -12,8 +12,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use tokio::time::Instant;
 
 use super::append::{Appended, Appender, Source, Tail};
 use super::event::{EventBody, EventType, NewEvent, Subject};
@@ -21,13 +23,17 @@ use super::members::{self, Looks};
 use super::record::Record;
 use super::resource_events;
 use crate::identity::TenantId;
-use crate::protocol::error::{ErrorKind, Result};
+use crate::protocol::error::{Error, ErrorKind, Result};
 use crate::protocol::profile::EventValues;
 use crate::protocol::schema::Registry;
 use crate::store::{ItemChange, MemberItemChange, StreamGap, UnreadableChange};
 
 /// The number of feeds that are appended to side by side.
 const PARALLEL: usize = 8;
+
+/// Feeds that a batch has not come to by then fail, so that the function that handles it is not stopped
+/// before it can say what it has done.
+const BUDGET: Duration = Duration::from_secs(60);
 
 /// Records of a tenant that are so much older than its feed's head are left over from an earlier tenant of
 /// the name, in milliseconds. A name is used again a day later at the earliest, so this is far more than
@@ -81,6 +87,7 @@ pub async fn handle(
             batches.entry(tenant).or_default().push((place, record));
         }
     }
+    let end = Instant::now() + BUDGET;
     let appends = batches.into_iter().map(async |(tenant, records)| {
         let batch = TenantBatch {
             records,
@@ -88,7 +95,10 @@ pub async fn handle(
             tenant,
             gap,
         };
-        let outcome = batch.append().await;
+        let outcome = match Instant::now() < end {
+            true => batch.append().await,
+            false => Err(Error::unavailable("The time for the batch is over")),
+        };
         (batch, outcome)
     });
     // Collected first: a stream that still held the closure would not be `Send`.

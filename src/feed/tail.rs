@@ -131,9 +131,9 @@ impl Memory {
     }
 
     /// Remembers the pages that the records of the next batch may be in, which are seldom older than those
-    /// of this one.
+    /// of this one, and one page before them, by which the next append sees that it need not look further.
     fn keep(&self, tenant: &TenantId, mut run: Run, bound: u64) {
-        while run.len() > 1 && run.front().is_some_and(|page| page.time < bound) {
+        while run.get(1).is_some_and(|page| page.time < bound) {
             run.pop_front();
         }
         let mut runs = self.lock();

@@ -271,6 +271,43 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "worker")]
+    #[test]
+    fn the_reader_of_the_stream_finds_out_whose_item_it_is() {
+        let acme = TenantId::parse("acme").unwrap();
+        let keys = Keys::new(&acme);
+        let members = keys.members("g-1", "f.x-1", 3);
+        let member = StreamKey::Member {
+            tenant: acme.clone(),
+            group: "g-1",
+            set: "f.x-1",
+        };
+        assert_eq!(stream_key(members.as_str()), member);
+        let resource = |type_name| StreamKey::Resource {
+            tenant: acme.clone(),
+            type_name,
+        };
+        assert_eq!(stream_key("T#acme#R#User#0"), resource("User"));
+        assert_eq!(stream_key("T#acme#R#A#B#0"), resource("A#B"));
+        let others = [
+            keys.feed(),
+            keys.tenant(),
+            keys.journal(),
+            keys.memberships("u"),
+        ];
+        let others = others.iter().map(Partition::as_str);
+        for other in others.chain([
+            "S#T",
+            "T#",
+            "T##R#User#0",
+            "T#acme#R#User",
+            "T#acme#M#g#0",
+            "",
+        ]) {
+            assert_eq!(stream_key(other), StreamKey::Other, "{other}");
+        }
+    }
+
     #[test]
     fn no_tenant_is_a_prefix_of_another() {
         let keys = |name: &str| Keys::new(&TenantId::parse(name).unwrap()).tenant().0;

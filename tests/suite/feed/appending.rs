@@ -40,7 +40,7 @@ fn set(ids: Vec<&str>) -> BTreeSet<String> {
 }
 
 /// The ids of all events but the first, whose id is that of the epoch.
-async fn told(world: &World) -> BTreeSet<String> {
+pub(super) async fn told(world: &World) -> BTreeSet<String> {
     let events = everything(&world.process()).await;
     assert_eq!(events[0].body.event_type.as_str(), "feed.started");
     set(ids(&events[1..]))

@@ -1,0 +1,68 @@
+//! The page behind the newest one.
+
+use super::brake::{BrakeRules, Tally};
+use super::event::NewEvent;
+use super::page;
+use crate::protocol::error::Result;
+use crate::protocol::profile::Switches;
+use crate::store::{Epoch, FeedPage, PageKey};
+
+/// The number of seconds in a day.
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+/// What the next page of a feed begins with.
+pub(super) struct NextPage {
+    pub(super) epoch: Epoch,
+    /// Of the page before it: the number of its last event, its time, and when it expires.
+    pub(super) last: u64,
+    pub(super) time: u64,
+    pub(super) expires: u64,
+    /// The number of the last gap that the feed has reported with the next page.
+    pub(super) gap: u64,
+    pub(super) tally: Tally,
+    /// The tripping of the brake up to which holds are released.
+    pub(super) released: Option<u64>,
+}
+
+impl NextPage {
+    /// Makes the next page of the first events of `rest`, as many as fit, takes them off, and goes on behind
+    /// it. `now` is in milliseconds since the Unix epoch.
+    pub(super) fn take(
+        &mut self,
+        rest: &mut &[NewEvent],
+        switches: &Switches,
+        now: u64,
+    ) -> Result<FeedPage> {
+        let first = self.last + 1;
+        let mut packed = page::pack_first(rest)?;
+        let (events, after) = rest.split_at(packed.ids.len());
+        let rules = BrakeRules::new(switches, now);
+        let (tally, report) = self.tally.with_page(first, events, &rules, self.released);
+        if let Some((place, report)) = report {
+            let (before, behind) = events.split_at(place);
+            packed = page::pack(before.iter().chain([&report]).chain(behind))?;
+        }
+        *rest = after;
+        self.tally = tally;
+        self.last += packed.ids.len() as u64;
+        // Neither goes back, whatever the clock and the tenant's switches do: readers and appends rely on
+        // the order.
+        self.time = self.time.max(now);
+        let days = u64::from(switches.event_days);
+        self.expires = self.expires.max(self.time / 1000 + days * DAY_SECONDS);
+        Ok(FeedPage {
+            key: PageKey {
+                epoch: self.epoch.clone(),
+                first,
+            },
+            last: self.last,
+            time: self.time,
+            ids: packed.ids,
+            events: packed.events,
+            gap: self.gap,
+            tally: self.tally.to_text(),
+            expires: self.expires,
+            rewritten: 0,
+        })
+    }
+}
