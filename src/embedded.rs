@@ -93,8 +93,8 @@ impl Embedded {
         Port::open(self.calls.clone(), address).await
     }
 
-    /// Looks at up to `limit` records of the stream of `table` behind a sequence number, or from the oldest
-    /// one on, and returns those that are wanted. Of the stream there is one reader.
+    /// Reads up to `limit` records of the stream of `table` after a sequence number, or from the
+    /// oldest record on, and returns the wanted ones. The stream must have only one reader.
     ///
     /// # Errors
     /// `Stream`.
@@ -112,7 +112,7 @@ impl Embedded {
         read.await.flatten().map_err(EmbeddedError::Stream)
     }
 
-    /// Tells when something was written through the table's API.
+    /// A channel that signals each write through the table's API.
     #[must_use]
     pub fn writes(&self) -> watch::Receiver<()> {
         self.calls.engine().writes()

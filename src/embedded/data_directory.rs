@@ -86,7 +86,7 @@ impl DataDirectory {
             .open(&path)
             .map_err(|error| broken(error.into()))?;
         let open = || Database::new(&path.to_string_lossy()).map_err(|error| broken(error.into()));
-        // The first opening creates the SQL tables that `index` works on.
+        // The first opening creates the SQL table for which `index` makes an index.
         drop(open()?);
         stream_records::index(&path).map_err(|error| broken(error.into()))?;
         if !self.in_memory {
@@ -98,8 +98,8 @@ impl DataDirectory {
         Ok(database)
     }
 
-    /// Removes the records of the table's stream that are older than a day, but none behind `read`, the
-    /// sequence number up to which the reader of the stream has come.
+    /// Removes the records of the table's stream that are older than a day, except those after
+    /// `read`, the sequence number of the last record that the stream's reader has handled.
     ///
     /// # Errors
     /// `Table` if the file cannot be written.

@@ -96,7 +96,7 @@ impl Engine {
         }
     }
 
-    /// Tells when something was written.
+    /// A channel that signals each write.
     pub(super) fn writes(&self) -> watch::Receiver<()> {
         self.writes.subscribe()
     }

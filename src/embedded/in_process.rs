@@ -52,8 +52,8 @@ impl InProcess {
             .await
     }
 
-    /// Does something with the table on one of its threads. It is done to its end, also if the caller stops
-    /// waiting.
+    /// Does work with the table on one of its threads. The work goes on to its end, even if the
+    /// caller stops waiting.
     ///
     /// # Errors
     /// If it panicked.

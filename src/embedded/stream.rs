@@ -1,4 +1,4 @@
-//! The stream of the embedded table, as its one reader in the same process reads it.
+//! Reads the stream of the embedded table. Its only reader is in the same process.
 
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use dynoxide::actions::describe_stream::DescribeStreamRequest;
@@ -12,19 +12,20 @@ use crate::protocol::BoxError;
 /// Some records of the stream.
 #[derive(Debug, Default)]
 pub struct StreamPage {
-    /// Those that were asked for, in order.
+    /// The wanted records, in order.
     pub records: Vec<EventRecord>,
-    /// The sequence number of the last record that was looked at; `None` if there was none.
+    /// The sequence number of the last record that was read; `None` if no record was read.
     pub last: Option<String>,
 }
 
-/// Which records are asked for, by the `kind` of the new image and that of the old one.
+/// Decides whether a record is wanted, by the `kind` of its new image and that of its old one.
 pub type Wanted = fn(Option<&str>, Option<&str>) -> bool;
 
-/// Looks at up to `limit` records of a table's stream behind a sequence number, or from the oldest one on.
+/// Reads up to `limit` records of a table's stream after a sequence number, or from the oldest
+/// record on.
 ///
 /// # Errors
-/// What the database says.
+/// The errors of the database.
 pub(super) fn read(
     database: &Database,
     table: &str,
@@ -53,7 +54,7 @@ pub(super) fn read(
             last,
         });
     }
-    // The two libraries agree about how a record is written, which is how Lambda writes it.
+    // Both libraries write a record in JSON as Lambda does, so one can read the JSON of the other.
     let event: Event = serde_json::from_value(json!({"Records": records}))?;
     Ok(StreamPage {
         records: event.records,

@@ -13,15 +13,15 @@ use rusqlite::Connection;
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS _stream_records_by_number \
                      ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
 
-/// DynamoDB keeps the records of a stream for 24 hours. The last one stays, for its number, and so does what
-/// comes after a number up to which the stream was read.
+/// Removes the records that DynamoDB would have removed after 24 hours, except the last one, because
+/// its number is needed, and except those that the stream's reader has not handled yet.
 const TRIM: &str = "DELETE FROM _stream_records \
                     WHERE created_at < unixepoch() - 86400 \
                     AND CAST(sequence_number AS INTEGER) <= ?1 \
                     AND id < (SELECT MAX(id) FROM _stream_records)";
 
-/// What dynoxide adds to the numbers of the records where its API shows them, so that they have as many
-/// digits as DynamoDB's.
+/// The number that dynoxide adds to the numbers of records in its API, so that they have as many
+/// digits as those of DynamoDB.
 const FIRST_SHOWN: u128 = 100_000_000_000_000_000_000;
 
 /// Adds the index to a table's file.
@@ -33,9 +33,9 @@ pub(super) fn index(file: &Path) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Removes the records from a table's file that a stream would not have any more: those older than a day, but
-/// none behind `read`, the sequence number up to which its reader has come. Without a reader nothing is kept
-/// for it.
+/// Removes the records from a table's file that are older than a day, except those after `read`, the
+/// sequence number of the last record that the stream's reader has handled. `None` if the stream has
+/// no reader.
 ///
 /// # Errors
 /// As [`index`].
@@ -44,7 +44,7 @@ pub(super) fn trim(file: &Path, read: Option<&str>) -> rusqlite::Result<()> {
         let number = shown.parse::<u128>().ok()?.checked_sub(FIRST_SHOWN)?;
         i64::try_from(number).ok()
     };
-    // A position that is no sequence number of this table keeps everything.
+    // If `read` is no sequence number of this table, no record is removed.
     let read = read.map_or(i64::MAX, |shown| stored(shown).unwrap_or(0));
     Connection::open(file)?.execute(TRIM, [read])?;
     Ok(())
@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    /// The numbers that are left of an old record, a new one and an old one at the end.
+    /// The numbers that stay of three records: an old one, a new one, and an old one at the end.
     fn left_after(read: Option<&str>) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDirectory::at(folder.path()).unwrap();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_reader_has_not_read_stays_however_old_it_is() {
+    fn old_records_that_the_reader_has_not_handled_stay() {
         assert_eq!(left_after(Some("100000000000000000008")), ["9", "10"]);
         assert_eq!(left_after(Some("100000000000000000007")), ["8", "9", "10"]);
         assert_eq!(left_after(Some("of another table")), ["8", "9", "10"]);

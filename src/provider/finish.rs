@@ -10,8 +10,8 @@ use crate::store::{IndexEntries, Meter};
 /// How long one call may take. It is shorter than a Lambda function may run.
 const FINISH_BUDGET: Duration = Duration::from_secs(240);
 
-/// Finishes changes whose writers have died, as [`Provider::finish`](super::Provider::finish) says. It needs no
-/// provider, so that a process that only finishes needs no secrets.
+/// Finishes changes whose writers have died, as [`Provider::finish`](super::Provider::finish) says.
+/// It needs no provider, so a process that only finishes changes needs no secrets.
 ///
 /// # Errors
 /// As [`Provider::finish`](super::Provider::finish).

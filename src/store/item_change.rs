@@ -177,7 +177,7 @@ fn by(image: &serde_dynamo::Item) -> Option<&str> {
     }
 }
 
-/// When the heartbeat was written; `None` if the record is of another item of the partition.
+/// The time of the heartbeat; `None` for a record of another item of its partition.
 fn heartbeat(record: &StreamRecord) -> Option<u64> {
     match (record.new_image.get("kind")?, record.new_image.get("at")?) {
         (AttributeValue::S(kind), AttributeValue::N(at)) if kind == HEARTBEAT_KIND => {

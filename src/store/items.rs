@@ -183,7 +183,7 @@ pub(super) struct StreamProgressItem {
     pub(super) raised: Option<u64>,
 }
 
-/// How far the sweep is.
+/// The progress of the sweep of the tenants.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SweepProgressItem {
@@ -200,7 +200,7 @@ pub(super) struct SweepProgressItem {
     pub(super) feeds_after: Option<String>,
 }
 
-/// Where the reader of the embedded table's stream goes on.
+/// The position of the reader of the embedded table's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StreamPositionItem {
     pub(super) sk: String,
@@ -285,8 +285,8 @@ mod tests {
     /// filled by requests of every kind, and by processes that were killed while they changed or
     /// deleted a large group.
     const RECORDED: &str = include_str!("../../tests/data/recorded-table.json");
-    /// A table with every kind of item that says why it was written. It was filled in the same way, and
-    /// the processes that were killed were at a large group, a user and a role.
+    /// A table with every kind of item that has the cause of its write. It was filled in the same
+    /// way. The killed processes had been changing or deleting a large group, a user and a role.
     const WITH_CAUSES: &str = include_str!("../../tests/data/recorded-table-with-causes.json");
     /// A table made by hand, with attributes and kinds of items that only a later version knows.
     const LATER: &str = include_str!("../../tests/data/later-table.json");
@@ -357,7 +357,7 @@ mod tests {
             kinds.insert((text(&item, "kind"), item.contains_key("del")));
         }
         assert_eq!(kinds.len(), 4, "{kinds:?}");
-        // Another version has written the same resource since, and has left `by` as it was.
+        // As if an earlier version had written the same resource since, and had left `by` as it was.
         let written = table(WITH_CAUSES).into_iter();
         for mut item in written.filter(|item| item.contains_key("v")) {
             item.insert(

@@ -146,7 +146,7 @@ impl StackKeys {
         Partition("S#H".to_owned())
     }
 
-    /// Where a reader goes on that Lambda does not call.
+    /// The positions of readers of the stream that Lambda does not call.
     pub(super) fn positions(self) -> Partition {
         Partition("S#L".to_owned())
     }
@@ -174,7 +174,7 @@ pub(super) enum StreamKey<'k> {
         group: &'k str,
         set: &'k str,
     },
-    /// How far the reader of the stream and the sweep are.
+    /// The progress of the stream's reader and of the sweep.
     Progress,
     /// Anything else.
     Other,

@@ -26,14 +26,14 @@ pub const MAX_SILENCE_MILLIS: u64 = 23 * 60 * 60 * 1000;
 const HEARTBEAT: &str = "heartbeat";
 /// The sort key of the progress of the stream's reader.
 const STREAM: &str = "stream";
-/// The sort key of how far the sweep is.
+/// The sort key of the progress of the sweep.
 const SWEEP: &str = "sweep";
 
 /// The `kind` of the heartbeat. The filter of the stream's event source names it.
 pub(super) const HEARTBEAT_KIND: &str = "H";
 /// The `kind` of the progress of the stream's reader.
 const STREAM_KIND: &str = "HS";
-/// The `kind` of how far the sweep is.
+/// The `kind` of the progress of the sweep.
 const SWEEP_KIND: &str = "HW";
 /// The `kind` of a position in the stream.
 const POSITION_KIND: &str = "HL";
@@ -49,7 +49,7 @@ pub struct StreamGap {
     pub since: u64,
 }
 
-/// How far the sweep is, which looks at some tenants at a time.
+/// The progress of the sweep, which goes through the tenants some at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SweepProgress {
     /// When it last wrote the heartbeat, in milliseconds since the Unix epoch.
@@ -60,14 +60,14 @@ pub struct SweepProgress {
     pub feeds: Round,
 }
 
-/// A look at every tenant of the list, some at a time.
+/// A round of the sweep through the list of tenants, some at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Round {
     /// When it began, in milliseconds since the Unix epoch.
     pub began: u64,
-    /// When the round before it began.
+    /// When the previous round began.
     pub before: u64,
-    /// The tenant that was looked at last; `None` when the round is over.
+    /// The last tenant that the round has handled; `None` when the round is over.
     pub after: Option<TenantId>,
 }
 
@@ -214,7 +214,7 @@ impl StackStore {
         update.send_if(&self.table).await
     }
 
-    /// How far the sweep is. One call.
+    /// The progress of the sweep. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -243,8 +243,9 @@ impl StackStore {
         })
     }
 
-    /// Writes down how far the sweep is. Of two sweeps at the same time, the later one counts; what the
-    /// other has looked at is then looked at again. One call, one write unit.
+    /// Stores the progress of the sweep. If two sweeps run at the same time, the later one
+    /// overwrites the progress of the other, and some tenants are handled twice. One call, one write
+    /// unit.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -269,8 +270,8 @@ impl StackStore {
         Ok(())
     }
 
-    /// The sequence number up to which a reader that Lambda does not call has handled the stream; `None` if
-    /// it has never begun. One call.
+    /// The sequence number of the last record that a reader which Lambda does not call has handled.
+    /// `None` if it has handled none. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -283,7 +284,7 @@ impl StackStore {
         Ok(Some(item.sequence))
     }
 
-    /// Writes down up to which sequence number the stream is handled. One call, one write unit.
+    /// Stores the sequence number of the last handled record. One call, one write unit.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.

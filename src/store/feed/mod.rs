@@ -24,8 +24,9 @@ pub use page::{FeedPage, PageKey};
 
 /// The sort key of the head. It comes after every epoch, which consists of hexadecimal digits.
 const HEAD: &str = "head";
-/// Comes after every page and before the head. A range that ends at the head would include it.
-const BEHIND_PAGES: &str = "h";
+/// Sorts after every page and before the head. It ends the range of the pages, because a range that
+/// ends at the head would include the head.
+const AFTER_PAGES: &str = "h";
 /// The `kind` of the head.
 const HEAD_KIND: &str = "EH";
 
@@ -104,8 +105,8 @@ impl<'t> Feed<'t> {
         pages(self.items(&range, limit, Order::Ascending).await?)
     }
 
-    /// The pages after this one, of its epoch and later ones, or all of them: at most `limit` and the oldest
-    /// first. One call.
+    /// The pages after this key, of its epoch and of later ones; all pages if there is no key. At
+    /// most `limit`, the oldest first. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -115,7 +116,7 @@ impl<'t> Feed<'t> {
         limit: usize,
     ) -> Result<Vec<FeedPage>, StoreError> {
         let begin = key.map_or_else(KeyRange::all, |key| KeyRange::greater(&key.sort_key()));
-        let range = begin.and(KeyRange::less(BEHIND_PAGES));
+        let range = begin.and(KeyRange::less(AFTER_PAGES));
         pages(self.items(&range, limit, Order::Ascending).await?)
     }
 

@@ -326,7 +326,8 @@ pub(super) async fn delete(table: &Table, keys: Vec<String>) -> Result<(), Store
 /// The sort key of a new entry: a UUIDv7 in hexadecimal digits. As texts such keys are in order of
 /// time.
 fn entry_key(now: u64) -> String {
-    // What follows the time in a UUIDv7: a counter, and random bits. The time is the clock's of the store.
+    // The bits after the time in a UUIDv7: a counter and random bits. The time itself is that of the
+    // store's clock.
     let mut bits = [0; 10];
     bits.copy_from_slice(&Uuid::now_v7().as_bytes()[6..]);
     key_at(now, &bits)

@@ -13,8 +13,9 @@ pub struct JournalRecord {
     pub tenant: TenantId,
     /// When the lease ends, in milliseconds since the Unix epoch; `None` if the item was removed.
     pub lease_until: Option<u64>,
-    /// Whether a finisher has taken the entry over. Whatever called that finisher calls it again if it
-    /// fails, so such a change of the entry calls no further one.
+    /// Whether the change is that a finisher has taken over the entry. Such a record starts no
+    /// further finisher, because the queue or the sweep that started this finisher starts it again
+    /// if it fails.
     pub is_taken_over: bool,
 }
 
@@ -33,7 +34,7 @@ impl JournalRecord {
     }
 }
 
-/// A writer keeps its name, and a finisher writes its own.
+/// A writer does not change the owner of its entry, and a finisher writes its own name there.
 fn is_taken_over(record: &StreamRecord) -> bool {
     let (before, after) = (record.old_image.get("owner"), record.new_image.get("owner"));
     before.is_some() && after.is_some() && before != after
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finisher_that_takes_an_entry_over_is_told_from_its_writer() {
+    fn a_take_over_by_a_finisher_is_recognised() {
         let is_taken_over = |before: &str, after: &str| {
             let image = |owner: &str| json!({"kind": {"S": "J"}, "owner": {"S": owner}});
             let record = json!({
