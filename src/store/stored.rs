@@ -200,7 +200,7 @@ impl Stored {
 }
 
 impl GroupState {
-    /// The current set, of an item of which nothing else was read.
+    /// Reads the current set from an item of which no other attribute was read.
     pub(super) fn take_set(item: &mut Item) -> Result<Self, StoreError> {
         Ok(Self {
             set: take_text(item, "set")?,

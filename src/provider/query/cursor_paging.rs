@@ -27,7 +27,7 @@ pub const CURSOR_TIMEOUT_SECONDS: u32 = 3_600;
 
 /// Where a page begins.
 #[derive(Clone, Serialize, Deserialize)]
-struct PageBeginning {
+struct Beginning {
     #[serde(rename = "p")]
     position: ScanPosition,
     /// The number of matches that were shown before it.
@@ -40,10 +40,10 @@ struct PageBeginning {
 struct ListCursor {
     /// The beginning of its page.
     #[serde(flatten)]
-    begin: PageBeginning,
+    begin: Beginning,
     /// The beginnings of the pages before it, the nearest last.
     #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
-    behind: Vec<PageBeginning>,
+    behind: Vec<Beginning>,
     /// The number of all matches when the walk began, if it is known.
     #[serde(rename = "t")]
     total: Option<u64>,
@@ -55,7 +55,7 @@ struct ListCursor {
     expires: u64,
 }
 
-impl PageBeginning {
+impl Beginning {
     const FIRST: Self = Self {
         position: ScanPosition::START,
         shown: 0,
@@ -80,7 +80,7 @@ pub(super) async fn cursor_page<T>(
     let size = state.as_ref().map_or(search.size, |state| state.count);
     let (begin, behind) = match &state {
         Some(state) => (state.begin.clone(), state.behind.as_slice()),
-        None => (PageBeginning::FIRST, &[][..]),
+        None => (Beginning::FIRST, &[][..]),
     };
     let from = begin.position.clone();
     let mut scan = Scan::new(context.scope, search, context.read_budget, &from);
@@ -108,7 +108,7 @@ pub(super) async fn cursor_page<T>(
         Some(total) if total < at_least => grown(&mut scan, search, at_least).await?,
         total => total,
     };
-    let cursor_to = |begin: PageBeginning, behind: Vec<PageBeginning>| {
+    let cursor_to = |begin: Beginning, behind: Vec<Beginning>| {
         let expires = context.clock.now_seconds() + u64::from(CURSOR_TIMEOUT_SECONDS);
         let state = ListCursor {
             begin,
@@ -122,8 +122,7 @@ pub(super) async fn cursor_page<T>(
     let previous = behind
         .split_last()
         .map(|(previous, behind)| cursor_to(previous.clone(), behind.to_vec()));
-    let next =
-        next.map(|position| cursor_to(PageBeginning { position, shown }, trail(behind, begin)));
+    let next = next.map(|position| cursor_to(Beginning { position, shown }, trail(behind, begin)));
     Ok(List {
         head: ListResponse {
             total_results: total,

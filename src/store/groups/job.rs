@@ -28,7 +28,7 @@ enum GroupJob {
     /// A set that no request reads any more is removed.
     #[serde(rename = "Sweep")]
     SweepSet(SweepSetJob),
-    /// The members of a set become known to those who follow the feed.
+    /// The feed reports the members of a set.
     #[serde(rename = "Announce")]
     Announce(Announcement),
 }
@@ -70,7 +70,7 @@ impl Job for GroupJob {
             Self::EditSet(job) => edit_set::resume(table, lease, job, types).boxed(),
             Self::Delete(job) => delete::resume_job(table, lease, stage, job, types).boxed(),
             Self::SweepSet(job) => sweep_set::resume(table, lease, job).boxed(),
-            // The finisher leaves it to the feed, and never takes it over.
+            // The feed does this job. The finisher never takes it over.
             Self::Announce(_) => std::future::ready(Ok(())).boxed(),
         }
     }
