@@ -209,12 +209,12 @@ pub async fn find(
     };
     match after {
         After::Now => {
-            let at = After::Position(Position::within(&newest, newest.len()));
+            let at = After::Position(Position::within(&newest, newest.event_count()));
             Ok(found(Vec::new(), 0, at))
         }
         After::Beginning => {
             let pages = oldest(store, &newest, limit, now).await?;
-            let at = After::Position(Position::within(&newest, newest.len()));
+            let at = After::Position(Position::within(&newest, newest.event_count()));
             Ok(found(without_gap(pages), 0, at))
         }
         After::Position(position) => {
@@ -264,7 +264,7 @@ async fn behind(
     };
     let (skipped, pages) = match pages.first() {
         Some(first) if first.key == position.page => {
-            if !position.is_in(first) || position.index > first.len() {
+            if !position.is_in(first) || position.index > first.event_count() {
                 return gone(Gone::NoSuchPlace);
             }
             (position.index, pages)

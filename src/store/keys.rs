@@ -131,17 +131,21 @@ impl Keys {
     }
 }
 
-/// The keys of what belongs to the stack and to no tenant.
+/// The keys of items that belong to the stack and to no tenant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StackKeys;
 
+#[expect(
+    clippy::unused_self,
+    reason = "only a table of the stack, which has this value, has these keys"
+)]
 impl StackKeys {
     /// The names of the tenants.
     pub(super) fn tenants(self) -> Partition {
         Partition("S#T".to_owned())
     }
 
-    /// How far the reader of the table's stream and the sweep are.
+    /// The heartbeat, and the progress of the stream's reader and of the sweep.
     pub(super) fn progress(self) -> Partition {
         Partition("S#H".to_owned())
     }

@@ -63,7 +63,7 @@ impl PageKey {
 impl FeedPage {
     /// The number of its events.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn event_count(&self) -> u64 {
         (self.last + 1).saturating_sub(self.key.first)
     }
 

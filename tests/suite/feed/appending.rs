@@ -187,7 +187,7 @@ async fn a_batch_of_many_changes_is_several_pages_in_few_calls() {
     let instance = Instance::new(&world);
     instance.handle(&many).await;
     let pages = store(&process).feed().tail(100).await.unwrap().1;
-    let lengths: Vec<u64> = pages.iter().rev().map(|page| page.len()).collect();
+    let lengths: Vec<u64> = pages.iter().rev().map(|page| page.event_count()).collect();
     assert_eq!(lengths, [1_000, 1_000, 501]);
     assert_eq!(everything(&process).await.len(), 2_501);
 }
