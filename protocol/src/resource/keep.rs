@@ -168,7 +168,7 @@ fn kept_parts(
     }
 }
 
-/// New elements, each with the sub-attributes that it keeps of the old element that it means.
+/// New elements, each with the sub-attributes that it keeps of its old element.
 ///
 /// New elements that are the same element are joined first, so that each old value is copied at most
 /// once.

@@ -14,7 +14,7 @@ use crate::environment::Environment;
 
 /// The most messages that SQS accepts in one call.
 const MAX_BATCH: usize = 10;
-/// How many times a message is sent that SQS does not accept.
+/// The number of attempts to send a message that SQS does not accept.
 const ATTEMPTS: usize = 3;
 /// The longest delay that SQS has for a message.
 const MAX_DELAY: Duration = Duration::from_secs(900);
