@@ -39,6 +39,8 @@ RUN, SERVER, HELP, STEP, GROUP = "run", "server", "help", "step", "group"
 RULES = [
     (r"cargo scim (serve|table)( .+)?", SERVER),
     (r"cargo lambda watch .+", SERVER),
+    # It follows for ever.
+    (r"cargo scim events tail .+", HELP),
     (r"cargo scim .+", RUN),
     (r"cargo lambda invoke .+", RUN),
     (r"export .+", RUN),

@@ -116,7 +116,7 @@ pub(crate) const SWITCHES: [Switch; 17] = [
     Switch {
         name: "eventDays",
         range: SwitchValues::Number(2, 365),
-        meaning: "how many days an event stays in the feed of changes",
+        meaning: "how many days an event stays in the [feed](docs/events.md)",
     },
     Switch {
         name: "eventValues",

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::brake::Tally;
+use super::brake::{self, Tally};
 use super::event::{EventBody, EventType, NewEvent, time_text};
 use super::next_page::NextPage;
 use super::tail::{FeedEnd, Memory, PageSummary};
@@ -230,6 +230,15 @@ impl<'a> Appender<'a> {
         let mut rest = events;
         while !rest.is_empty() {
             let page = next.take(&mut rest, &tail.tenant.rules.switches, self.now())?;
+            if brake::is_reported_in(&page) {
+                // Before the put: an answer that is lost must not lose the alarm, which counts these lines.
+                // An attempt that is refused says it twice.
+                tracing::error!(
+                    tenant.id = %tail.tenant.id,
+                    alarm = "brake",
+                    "more users than usual have lost their access"
+                );
+            }
             match tail.store.feed().append(&page).await {
                 Ok(true) => {}
                 // Another process has put a page with this key, or an attempt whose answer was lost has.

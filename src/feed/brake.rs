@@ -27,6 +27,9 @@ const WINDOW_MINUTES: u64 = 60;
 const LEAST_LEAVERS: u64 = 20;
 /// Above [`LEAST_LEAVERS`], the brake trips at more than one in this many active users.
 const SHARE: u64 = 10;
+/// What the ids of reports begin with. Those of records are hexadecimal digits.
+#[cfg(feature = "worker")]
+const REPORT: &str = "brake-";
 /// Milliseconds in a minute.
 const MINUTE: u64 = 60_000;
 /// Milliseconds in an hour.
@@ -211,7 +214,7 @@ impl Tally {
         });
         body.detail = detail.as_object().cloned().unwrap_or_default();
         NewEvent {
-            id: format!("brake-{number}"),
+            id: format!("{REPORT}{number}"),
             body,
             access: None,
         }
@@ -248,6 +251,12 @@ impl Tally {
             hold: self.held(rules, released),
         }
     }
+}
+
+/// Whether a page reports that the brake has tripped.
+#[cfg(feature = "worker")]
+pub(super) fn is_reported_in(page: &FeedPage) -> bool {
+    page.ids.iter().any(|id| id.starts_with(REPORT))
 }
 
 /// Where a tenant's brake is.
