@@ -27,10 +27,10 @@ use http_body_util::BodyExt;
 use scim_lambda::clock::SystemClock;
 use scim_lambda::embedded::{DataDirectory, Embedded};
 use scim_lambda::http;
-use scim_lambda::identity::TenantId;
+use scim_lambda::identity::{CauseKind, TenantId};
 use scim_lambda::provider::Repair;
 use scim_lambda::stack::{Config, Stack};
-use scim_lambda::store::Store;
+use scim_lambda::store::{Store, resource_cause};
 use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -87,6 +87,9 @@ async fn a_typical_enterprise_user_fits_one_write_unit() {
     let next = next.await;
     let items: Vec<_> = page.items().iter().chain(next.items()).collect();
     assert_eq!(items.len(), 101);
+    let text = |name: &str| items[0][name].as_s().unwrap();
+    let cause = resource_cause(text("rid"), text("by")).unwrap();
+    assert_eq!((cause.credential, cause.kind), (None, CauseKind::Import));
     assert!(
         items[100]["by"]
             .as_s()
