@@ -179,7 +179,7 @@ async fn a_record_that_cannot_be_read_is_set_aside_and_the_rest_goes_on() {
     process.user("after").await;
     let now = world.clock().now_millis();
     handle(&world, &wanted(&world, now), &kept).await;
-    let kept = kept.set_aside.lock().unwrap();
+    let kept = std::mem::take(&mut *kept.set_aside.lock().unwrap());
     let keys: Vec<_> = kept.iter().map(|record| record.key.clone()).collect();
     assert_eq!(keys, [("T#acme#R#User#0".to_owned(), ids[1].clone())]);
     assert!(!kept[0].sequence.is_empty());
