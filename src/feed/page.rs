@@ -143,7 +143,7 @@ pub(super) fn unpack(tenant: &TenantId, page: &FeedPage) -> Result<Vec<Event>> {
     Ok(events.collect())
 }
 
-#[cfg(all(test, feature = "worker"))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
