@@ -8,6 +8,7 @@
 //! `FEED_HISTORIES=1000 cargo test --test suite feed_histories::` plays more histories, and `FEED_SEED=7`
 //! begins with another one.
 
+mod announcements;
 mod consumer;
 mod node;
 mod requests;

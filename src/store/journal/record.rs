@@ -11,7 +11,8 @@ use crate::store::keys;
 pub struct JournalRecord {
     /// The tenant whose journal it is.
     pub tenant: TenantId,
-    /// When the lease ends, in milliseconds since the Unix epoch; `None` if the item was removed.
+    /// When the lease ends, in milliseconds since the Unix epoch; `None` if the item was removed, or keeps
+    /// the lease that it had.
     pub lease_until: Option<u64>,
     /// Whether the change is that a finisher has taken over the entry. Such a record starts no
     /// further finisher, because the queue or the sweep that started this finisher starts it again
@@ -28,7 +29,7 @@ impl JournalRecord {
         };
         Some(Self {
             tenant: keys::tenant_of_journal(partition)?,
-            lease_until: lease_until(&record.new_image),
+            lease_until: new_lease(record),
             is_taken_over: is_taken_over(record),
         })
     }
@@ -38,6 +39,13 @@ impl JournalRecord {
 fn is_taken_over(record: &StreamRecord) -> bool {
     let (before, after) = (record.old_image.get("owner"), record.new_image.get("owner"));
     before.is_some() && after.is_some() && before != after
+}
+
+/// The lease, if it is another one than before. A holder that only writes down how far it is keeps its lease,
+/// and a finisher is called for that one already.
+fn new_lease(record: &StreamRecord) -> Option<u64> {
+    let after = lease_until(&record.new_image);
+    after.filter(|_| lease_until(&record.old_image) != after)
 }
 
 fn lease_until(item: &Item) -> Option<u64> {
@@ -68,6 +76,21 @@ mod tests {
         assert_eq!(read.tenant.as_str(), "acme");
         assert_eq!(read.lease_until, Some(1_750_000_000_000));
         assert!(!read.is_taken_over);
+    }
+
+    #[test]
+    fn an_entry_that_keeps_its_lease_has_no_new_one() {
+        let image = |until: &str| json!({"kind": {"S": "J"}, "leaseUntil": {"N": until}});
+        let lease = |before: &str| {
+            let record = json!({
+                "Keys": {"pk": {"S": "T#acme#J"}, "sk": {"S": "AZrx"}},
+                "OldImage": image(before),
+                "NewImage": image("1750000000000"),
+            });
+            read(record).unwrap().lease_until
+        };
+        assert_eq!(lease("1750000000000"), None);
+        assert_eq!(lease("1740000000000"), Some(1_750_000_000_000));
     }
 
     #[test]

@@ -170,6 +170,12 @@ impl Directory {
             let (here, there) = (self.resources.get(key), rebuilt.resources.get(key));
             panic!("{key:?} is {here:?}, and the feed says {there:?}");
         }
+        self.check_memberships(rebuilt);
+    }
+
+    /// Checks that the memberships are those that a consumer has rebuilt.
+    #[track_caller]
+    pub(super) fn check_memberships(&self, rebuilt: &Self) {
         let missing: Vec<_> = self.pairs.difference(&rebuilt.pairs).collect();
         let wrong: Vec<_> = rebuilt.pairs.difference(&self.pairs).collect();
         assert!(

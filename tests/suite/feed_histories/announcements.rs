@@ -1,0 +1,148 @@
+//! Announcements of filled sets: by processes that die at any call, and by attempts that get no further.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use scim_lambda::feed::read::{After, Limits, read};
+use scim_lambda::feed::record::Record;
+use scim_lambda::feed::stream::handle;
+use scim_lambda::feed::{Announcer, Event};
+use scim_lambda::store::{ItemChange, Meter};
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::consumer::Directory;
+use super::node::Node;
+use super::{Base, MEMBERS_PER_PART, appender, follow};
+use crate::simulation::{Call, Fault, World};
+use crate::support::cause;
+
+/// More members than one transaction takes.
+const MANY: usize = 36;
+
+/// Makes a whole new list of members that is filled before it becomes current; returns the records that it
+/// leads to.
+async fn replace_members(base: &Base) -> Vec<Record> {
+    let node = base.secrets.node(&base.world);
+    let (_, token) = &base.secrets.tokens[0];
+    let known = &base.known[0];
+    let members = known.users.iter().take(MANY);
+    let members: Vec<_> = members.map(|id| json!({"value": id})).collect();
+    let path = format!("/scim/v2/Groups/{}", known.groups[0]);
+    let operation = json!({"op": "replace", "path": "members", "value": members});
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [operation],
+    });
+    let reply = node.send(token, "PATCH", &path, &body).await;
+    assert!(reply.status < 300, "{reply:?}");
+    let mut stream = base.stream.continued(1);
+    stream.read(&base.world);
+    stream.take(0, usize::MAX)
+}
+
+fn is_member(record: &Record) -> bool {
+    matches!(record.change, ItemChange::Member(_))
+}
+
+/// A directory whose feed has the record of a group with a new list, but not those of its members: as if
+/// they had been handled before the set became the current one.
+async fn unannounced() -> Base {
+    let base = Base::new().await;
+    let mut records = replace_members(&base).await;
+    records.retain(|record| !is_member(record));
+    let node = base.secrets.node(&base.world);
+    let handled = handle(&appender(&base.world, &node), &records, None).await;
+    assert_eq!(handled.failed_from, None);
+    base
+}
+
+async fn announce(base: &Base, world: &World, node: &Node) -> bool {
+    let appender = appender(world, node);
+    let announcer = Announcer::new(&appender).with_members_per_part(MEMBERS_PER_PART);
+    announcer.announce(&base.secrets.tokens[0].0).await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announcement_is_made_whenever_its_process_dies() {
+    let base = unannounced().await;
+    let tenant = &base.secrets.tokens[0].0;
+    for fault in [Fault::Kill, Fault::KillAfter] {
+        for unlucky in 0.. {
+            let world = base.world.copy();
+            // The clock of a copy begins anew, and the announcement must be older than it.
+            sleep(Duration::from_secs(600)).await;
+            let first = base.secrets.node(&world);
+            first
+                .line
+                .plan(move |call: &Call| (call.number == unlucky).then_some(fault));
+            let is_made = announce(&base, &world, &first).await;
+            sleep(Duration::from_secs(30)).await;
+            let second = base.secrets.node(&world);
+            assert!(announce(&base, &world, &second).await);
+            let consumer = follow(&second, tenant).await;
+            Directory::of(&world, tenant.as_str()).check_memberships(&consumer.directory());
+            if is_made && !first.line.is_dead() {
+                assert!(unlucky > 15, "the announcement took {unlucky} calls");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_members_of_a_batch_are_looked_at_together() {
+    let base = Base::new().await;
+    let mut records = replace_members(&base).await;
+    records.retain(is_member);
+    assert!(records.len() >= MANY, "{}", records.len());
+    let node = base.secrets.node(&base.world);
+    let batches = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&batches);
+    node.line.plan(move |call: &Call| {
+        let is_batch = call.operation == "BatchGetItem";
+        counter.fetch_add(usize::from(is_batch), Ordering::SeqCst);
+        None
+    });
+    let handled = handle(&appender(&base.world, &node), &records, None).await;
+    assert_eq!(handled.failed_from, None);
+    // One for the group, and one for the items and the resources of its members.
+    assert_eq!(batches.load(Ordering::SeqCst), 2);
+    // Besides, the tenant's configuration, the tail, and the page.
+    assert!(node.line.calls() <= 5, "{} calls", node.line.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announcement_that_gets_no_further_becomes_a_gap() {
+    let base = unannounced().await;
+    let tenant = &base.secrets.tokens[0].0;
+    let mut attempts = 0;
+    let node = loop {
+        attempts += 1;
+        let node = base.secrets.node(&base.world);
+        node.line.plan(|call: &Call| {
+            let is_of_members = call.body.to_string().contains("#M#");
+            (call.operation == "Query" && is_of_members).then_some(Fault::LoseRequest)
+        });
+        if announce(&base, &base.world, &node).await {
+            break node;
+        }
+        sleep(Duration::from_secs(30)).await;
+    };
+    assert_eq!(attempts, 21);
+    let store = node.service.provider.store();
+    let wait = Duration::from_secs(100);
+    let store = store.for_tenant(tenant, cause(), Meter::default(), wait);
+    let all = Limits {
+        events: 1_000,
+        bytes: 10_000_000,
+    };
+    let part = read(tenant, &store, &After::Beginning, all, |_| true, None).await;
+    let last = part.unwrap().events.last().map(Event::to_json).unwrap();
+    assert_eq!(last["type"], "feed.gap");
+    assert_eq!(last["resource"]["type"], "Group");
+    assert_eq!(last["resource"]["id"], *base.known[0].groups[0]);
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(store.announcements().waiting().await.unwrap(), []);
+}
