@@ -1,4 +1,5 @@
-//! Announcements of filled sets: by processes that die at any call, and by attempts that get no further.
+//! Announcements of filled sets: by processes that die at any call, and by attempts that get no further. And
+//! what looks at memberships cost, and how long they count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,16 +47,13 @@ fn is_member(record: &Record) -> bool {
     matches!(record.change, ItemChange::Member(_))
 }
 
-/// A directory whose feed has the record of a group with a new list, but not those of its members: as if
-/// they had been handled before the set became the current one.
-async fn unannounced() -> Base {
+/// A directory with a new list of a group's members, and the records of it without those of the members: as
+/// if these had been handled before the set became the current one.
+async fn unannounced() -> (Base, Vec<Record>) {
     let base = Base::new().await;
     let mut records = replace_members(&base).await;
     records.retain(|record| !is_member(record));
-    let node = base.secrets.node(&base.world);
-    let handled = handle(&appender(&base.world, &node), &records, None).await;
-    assert_eq!(handled.failed_from, None);
-    base
+    (base, records)
 }
 
 async fn announce(base: &Base, world: &World, node: &Node) -> bool {
@@ -66,29 +64,82 @@ async fn announce(base: &Base, world: &World, node: &Node) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn an_announcement_is_made_whenever_its_process_dies() {
-    let base = unannounced().await;
+    let (base, records) = unannounced().await;
     let tenant = &base.secrets.tokens[0].0;
     for fault in [Fault::Kill, Fault::KillAfter] {
         for unlucky in 0.. {
             let world = base.world.copy();
-            // The clock of a copy begins anew, and the announcement must be older than it.
+            // The clock of a copy begins anew, and the records must not be of a later time.
             sleep(Duration::from_secs(600)).await;
             let first = base.secrets.node(&world);
             first
                 .line
                 .plan(move |call: &Call| (call.number == unlucky).then_some(fault));
-            let is_made = announce(&base, &world, &first).await;
-            sleep(Duration::from_secs(30)).await;
-            let second = base.secrets.node(&world);
-            assert!(announce(&base, &world, &second).await);
-            let consumer = follow(&second, tenant).await;
+            for node in [&first, &base.secrets.node(&world)] {
+                let handled = handle(&appender(&world, node), &records, None).await;
+                assert!(handled.failed_from.is_none() || node.line.is_dead());
+                let is_made = announce(&base, &world, node).await;
+                assert!(is_made || node.line.is_dead());
+                sleep(Duration::from_secs(30)).await;
+            }
+            let node = base.secrets.node(&world);
+            let consumer = follow(&node, tenant).await;
             Directory::of(&world, tenant.as_str()).check_memberships(&consumer.directory());
-            if is_made && !first.line.is_dead() {
-                assert!(unlucky > 15, "the announcement took {unlucky} calls");
+            if !first.line.is_dead() {
+                assert!(unlucky > 20, "all of it took {unlucky} calls");
                 break;
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_does_not_outlive_a_page_that_was_refused() {
+    let base = Base::new().await;
+    let (world, secrets, known) = (&base.world, &base.secrets, &base.known[0]);
+    let (tenant, token) = &secrets.tokens[0];
+    let (client, late, other) = (
+        secrets.node(world),
+        secrets.node(world),
+        secrets.node(world),
+    );
+    // The second group of a directory begins without members.
+    let path = format!("/scim/v2/Groups/{}", known.groups[1]);
+    let member = json!([{"value": known.users[0]}]);
+    let change = |op: &str| {
+        json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": op, "path": "members", "value": member}],
+        })
+    };
+    let mut stream = base.stream.continued(1);
+    let mut changed = async |op: &str| {
+        let reply = client.send(token, "PATCH", &path, &change(op)).await;
+        assert!(reply.status < 300, "{reply:?}");
+        stream.read(world);
+        stream.take(0, usize::MAX)
+    };
+    let added = changed("add").await;
+    let mut looks = 0;
+    late.line.plan(move |call: &Call| {
+        looks += usize::from(call.operation == "BatchGetItem");
+        (looks == 2).then(|| {
+            looks += 1;
+            Fault::Freeze
+        })
+    });
+    let late_appender = appender(world, &late);
+    let meanwhile = async {
+        late.line.frozen().await;
+        let removed = changed("remove").await;
+        let handled = handle(&appender(world, &other), &removed, None).await;
+        assert_eq!(handled.failed_from, None);
+        late.line.thaw();
+    };
+    let (handled, ()) = tokio::join!(handle(&late_appender, &added, None), meanwhile);
+    assert_eq!(handled.failed_from, None);
+    let consumer = follow(&client, tenant).await;
+    Directory::of(world, tenant.as_str()).check_memberships(&consumer.directory());
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,8 +166,11 @@ async fn the_members_of_a_batch_are_looked_at_together() {
 
 #[tokio::test(start_paused = true)]
 async fn an_announcement_that_gets_no_further_becomes_a_gap() {
-    let base = unannounced().await;
+    let (base, records) = unannounced().await;
     let tenant = &base.secrets.tokens[0].0;
+    let node = base.secrets.node(&base.world);
+    let handled = handle(&appender(&base.world, &node), &records, None).await;
+    assert_eq!(handled.failed_from, None);
     let mut attempts = 0;
     let node = loop {
         attempts += 1;
