@@ -353,7 +353,8 @@ impl<'h> History<'h> {
         let node = self.secrets.node(&self.world);
         let appender = appender(&self.world, &node);
         let batches = self.handled.take();
-        for lane in in_some_order(self.stream.borrow().lanes()) {
+        let lanes = self.stream.borrow().lanes();
+        for lane in in_some_order(lanes) {
             for (_, batch) in batches.iter().filter(|(of, _)| *of == lane) {
                 let handled = self.handle(&node, &appender, batch).await;
                 assert_eq!(handled.failed_from, None);

@@ -165,8 +165,8 @@ impl Directory {
     #[track_caller]
     pub(super) fn check(&self, rebuilt: &Self) {
         let differ = |key: &&Key| self.resources.get(*key) != rebuilt.resources.get(*key);
-        let keys = self.resources.keys().chain(rebuilt.resources.keys());
-        for key in keys.filter(differ) {
+        let mut keys = self.resources.keys().chain(rebuilt.resources.keys());
+        if let Some(key) = keys.find(differ) {
             let (here, there) = (self.resources.get(key), rebuilt.resources.get(key));
             panic!("{key:?} is {here:?}, and the feed says {there:?}");
         }
