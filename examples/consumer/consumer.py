@@ -1,30 +1,30 @@
-"""Copies a SCIM directory to SQLite and follows its feed: consumer.py URL TOKEN FILE
-
-URL is the public URL without /scim/v2. Whatever ends it, it goes on where it was when it is started again."""
-import json, re, sqlite3, sys, time, urllib.error, urllib.parse, urllib.request
-
-(URL, TOKEN, FILE), ENDPOINTS = sys.argv[1:], {"user": "Users", "group": "Groups"}
+"""Copies a SCIM directory to SQLite and follows its feed: consumer.py URL TOKEN FILE [SECONDS]
+URL has no /scim/v2; SECONDS is the wait at the end of the feed (5). Started again, it goes on where it was."""
+import http.client, json, re, sqlite3, sys, time, urllib.parse, urllib.request
+(URL, TOKEN, FILE, SECONDS), ENDPOINTS = (sys.argv[1:] + ["5"])[:4], {"user": "Users", "group": "Groups"}
+LEFT_OUT = "groups,members"  # They change without the resource. The pairs have them.
 db = sqlite3.connect(FILE, isolation_level=None)
 # No foreign keys: a pair may come before its group or its member. It counts while both exist.
 db.executescript("""CREATE TABLE IF NOT EXISTS resources (id TEXT PRIMARY KEY, kind TEXT, version INTEGER, body TEXT);
 CREATE TABLE IF NOT EXISTS pairs (group_id TEXT, member_id TEXT, PRIMARY KEY (group_id, member_id));
 CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT);""")
-
-def get(path, **query):
+def get(path, gone=None, **query):  # None if the answer has the status `gone`.
     request = urllib.request.Request(f"{URL}{path}?{urllib.parse.urlencode(query)}")
     request.add_header("Authorization", f"Bearer {TOKEN}")
     while True:
         try:
             return json.load(urllib.request.urlopen(request, timeout=60))
-        except urllib.error.HTTPError as error:
-            if error.code in (404, 410): return None  # There is nothing, or nothing any more.
-            if error.code not in (429, 503): raise
-        time.sleep(2)
+        except (OSError, http.client.HTTPException) as error:
+            status = getattr(error, "code", 503)  # Without a code there was no connection, or no whole answer.
+            if status == gone: return None
+            if status != 429 and status < 500: sys.exit(f"{path}: {error} {error.read().decode()}")
+            print(f"{path}: {error}", file=sys.stderr)
+            time.sleep(float(getattr(error, "headers", {}).get("Retry-After") or SECONDS))
 
-def listed(path):
+def listed(path, gone=None):
     page = {"nextCursor": ""}
     while "nextCursor" in page:
-        page = get(path, cursor=page["nextCursor"], count=1000, excludedAttributes="groups,members") or {}
+        page = get(path, gone, cursor=page["nextCursor"], count=1000, excludedAttributes=LEFT_OUT) or {}
         yield from page.get("Resources", [])
 
 def put(kind, body):
@@ -35,7 +35,7 @@ def list_all():
     position = get("/events", after="now")["next"]  # First, so what changes meanwhile follows behind it.
     found = [(kind, body) for kind in ENDPOINTS for body in listed(f"/scim/v2/{ENDPOINTS[kind]}")]
     pairs = [(group["id"], member["value"]) for kind, group in found if kind == "group"
-             for member in listed(f"/scim/v2/Groups/{group['id']}/members")]
+             for member in listed(f"/scim/v2/Groups/{group['id']}/members", gone=404)]
     db.executescript("BEGIN; DELETE FROM resources; DELETE FROM pairs")
     for kind, body in found: put(kind, body)
     db.executemany("REPLACE INTO pairs VALUES (?, ?)", pairs)
@@ -59,8 +59,8 @@ def apply(event):
         for name, change in changes.items():
             urn, _, attribute = name.rpartition(":")  # Attributes of extensions have their schema in front.
             (body.setdefault(urn, {}) if urn else body)[attribute] = change.get("after")
-        if event.get("truncated") or {} in changes.values() or not (row or verb == "created"):
-            body = get(f"/scim/v2/{ENDPOINTS[kind]}/{id}")  # The event does not have every value.
+        if event.get("truncated") or {} in changes.values() or not (row or verb == "created"):  # It lacks values.
+            body = get(f"/scim/v2/{ENDPOINTS[kind]}/{id}", gone=404, excludedAttributes=LEFT_OUT)
         if body: put(kind, body)
 
 def commit(position):  # Together with the changes before it, so a restart repeats and misses nothing.
@@ -69,11 +69,11 @@ def commit(position):  # Together with the changes before it, so a restart repea
 
 while True:
     row = db.execute("SELECT text FROM position").fetchone()
-    answer = row and get("/events", after=row[0], limit=1000)
-    if not answer or any(event["type"] == "feed.gap" for event in answer["events"]):
+    answer = row and get("/events", gone=410, after=row[0], limit=1000)
+    if not answer or any(e["type"] == "feed.gap" or {"complete": False} == e.get("detail") for e in answer["events"]):
         list_all()  # There is no position, or it leads nowhere any more, or changes are missing.
     else:
         db.execute("BEGIN")
         for event in answer["events"]: apply(event)
         commit(answer["next"])
-        if not answer["events"]: time.sleep(0.2)
+        if not answer["behind"] or "held" in answer: time.sleep(float(SECONDS))
