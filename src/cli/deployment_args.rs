@@ -1,13 +1,14 @@
 //! The deployment that a command works on: one on this machine, or one in AWS.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::CommandError;
 use super::external::{self, External};
 use super::local::{DEFAULT_DATA, Local};
+use crate::embedded::DataDirectory;
 use crate::stack::Stack;
 
 /// The arguments that choose the deployment. Without any of them, it is the deployment that the environment
@@ -35,29 +36,48 @@ pub(super) enum Opened {
 }
 
 impl DeploymentArgs {
-    /// Opens the deployment.
+    /// Opens the deployment. It fails without creating anything if there is no local data.
     pub(super) async fn open(&self) -> Result<Opened, CommandError> {
+        match self.directory()? {
+            Some(data) if !DataDirectory::is_used(data) => Err(CommandError(format!(
+                "There is no data in {}; name it with --data",
+                data.display()
+            ))),
+            _ => self.open_or_create().await,
+        }
+    }
+
+    /// Opens the deployment, and creates what is missing of local data.
+    pub(super) async fn open_or_create(&self) -> Result<Opened, CommandError> {
         let endpoint = self.endpoint.as_deref();
-        if let (Some(data), Some(table)) = (&self.data, &self.table) {
-            let external = External::with_data(table, endpoint, data, None).await?;
-            return Ok(Opened::External(Box::new(external)));
-        }
-        let named = self.stack.is_some() || self.table.is_some();
-        if self.data.is_none() && (named || env::var_os("SCIM_TABLE").is_some()) {
-            let config = external::config(self.stack.as_deref(), self.table.as_deref())?;
-            let external = External::deployed(config, endpoint).await?;
-            return Ok(Opened::External(Box::new(external)));
-        }
-        if endpoint.is_some() {
+        let external = match (self.directory()?, &self.table) {
+            (Some(data), None) => {
+                let local = Local::open(data, None).await?;
+                return Ok(Opened::Local(Box::new(local)));
+            }
+            (Some(data), Some(table)) => External::with_data(table, endpoint, data, None).await?,
+            (None, table) => {
+                let config = external::config(self.stack.as_deref(), table.as_deref())?;
+                External::deployed(config, endpoint).await?
+            }
+        };
+        Ok(Opened::External(Box::new(external)))
+    }
+
+    /// The directory of the data or of the secrets; `None` if the deployment has none.
+    fn directory(&self) -> Result<Option<&Path>, CommandError> {
+        let is_named = self.stack.is_some() || self.table.is_some();
+        let has_table = is_named || env::var_os("SCIM_TABLE").is_some();
+        let data = match &self.data {
+            Some(data) => data.as_path(),
+            None if has_table => return Ok(None),
+            None => Path::new(DEFAULT_DATA),
+        };
+        if self.endpoint.is_some() && self.table.is_none() {
             let text = "--endpoint needs a table: name it with --table or SCIM_TABLE";
             return Err(CommandError(text.to_owned()));
         }
-        let data = self
-            .data
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
-        let local = Local::open(&data, None).await?;
-        Ok(Opened::Local(Box::new(local)))
+        Ok(Some(data))
     }
 }
 

@@ -15,10 +15,9 @@ use super::rules::tenant_store;
 use super::serve::{end_signal, print};
 use super::tenant::tenant_id;
 use crate::feed::forget;
-use crate::feed::read::{self, After, Limits, Part};
+use crate::feed::read::{self, After, Limits, Part, ReadError};
 use crate::feed::{Event, Wanted};
 use crate::identity::TenantId;
-use crate::protocol::Error;
 use crate::protocol::resource::ResourceId;
 use crate::stack::Stack;
 
@@ -83,8 +82,8 @@ pub(super) struct TailArgs {
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     feed: FeedArgs,
-    /// Begin after this: a position, `beginning` or `now`
-    #[arg(long, value_name = "POSITION", default_value = "beginning", value_parser = after)]
+    /// Begin after this: a position, or `beginning`
+    #[arg(long, value_name = "POSITION", default_value = "beginning", value_parser = past)]
     after: After,
 }
 
@@ -215,7 +214,13 @@ impl<'s> Feed<'s> {
         let store = tenant_store(self.stack, self.tenant);
         let wanted = |event_type: &_| self.wanted.takes(event_type);
         let part = read::read(self.tenant, &store, after, limits, wanted, None).await;
-        part.map_err(|error| Error::from(error).into())
+        part.map_err(|error| match error {
+            ReadError::Gone(gone) => {
+                let reason = gone.reason();
+                CommandError(format!("{reason}. Use --after beginning of list or replay"))
+            }
+            ReadError::Failed(error) => error.into(),
+        })
     }
 
     /// Prints new events until nothing reads stdout any more.
@@ -242,6 +247,13 @@ async fn check_exists(stack: &Stack, tenant: &TenantId) -> Result<(), CommandErr
 
 fn after(text: &str) -> Result<After, String> {
     After::parse(text).ok_or_else(|| "not a position, `beginning` or `now`".to_owned())
+}
+
+/// The same for a command that ends at the end of the feed, where nothing would be behind `now`.
+fn past(text: &str) -> Result<After, String> {
+    let refused = || "not a position or `beginning`".to_owned();
+    let after = After::parse(text).filter(|after| *after != After::Now);
+    after.ok_or_else(refused)
 }
 
 fn resource_id(text: &str) -> Result<ResourceId, String> {

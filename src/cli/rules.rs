@@ -104,23 +104,23 @@ pub(super) fn tenant_store(stack: &Stack, tenant: &TenantId) -> TenantStore {
 
 /// The switches with one changed. The value is read as JSON, or as text if it is not JSON.
 ///
-/// The name of a choice may look like a number (`204`), so a JSON value that is refused is tried as text
-/// too. If both are refused, the error is that of the JSON value.
+/// The name of a choice may look like a number (`204`), so a JSON value that is refused is tried as text too.
 fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches, CommandError> {
     let set = |new: Value| -> Result<Switches, serde_json::Error> {
         let mut all = serde_json::to_value(switches)?;
         all[name] = new;
         serde_json::from_value(all)
     };
-    let as_text = || set(Value::from(value));
-    let changed = match serde_json::from_str(value) {
-        Ok(json) => set(json).or_else(|refused| as_text().map_err(|_| refused)),
-        Err(_) => as_text(),
-    };
+    // What is no JSON, or no JSON that the switch takes, may be a text that it takes.
+    let from_json = serde_json::from_str(value)
+        .ok()
+        .and_then(|json| set(json).ok());
+    let changed = from_json.map_or_else(|| set(Value::from(value)), Ok);
     let changed = changed.map_err(|error| {
-        let takes = Switch::named(name).map(|switch| format!("; it takes {}", switch.range));
-        let takes = takes.unwrap_or_default();
-        CommandError(format!("Switch {name}={value}: {error}{takes}"))
+        // The error lists the switches that exist, or some of the values; the table has all of these.
+        let reason = Switch::named(name).map(|switch| format!("it takes {}", switch.range));
+        let reason = reason.unwrap_or_else(|| error.to_string());
+        CommandError(format!("Switch {name}={value}: {reason}"))
     })?;
     switch::check(&changed)?;
     Ok(changed)
@@ -170,9 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_a_switch_does_not_take_is_refused_as_a_number() {
+    fn a_value_of_another_kind_is_refused_with_the_range_once() {
         let failure = changed(&["maxCount=-5"]).unwrap_err();
-        assert!(failure.0.contains("integer `-5`"), "{failure}");
+        assert_eq!(failure.0, "Switch maxCount=-5: it takes 1 to 10,000");
+        let failure = changed(&["brake=stop"]).unwrap_err();
+        assert_eq!(
+            failure.0,
+            "Switch brake=stop: it takes `off`, `warn`, `hold`"
+        );
     }
 
     #[test]

@@ -1,31 +1,32 @@
 //! `scim tenant`: create, list, show and change tenants.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::CommandError;
 use super::deployment_args::DeploymentArgs;
 use super::rules::{self, RuleArgs};
 use super::serve::print;
 use crate::identity::TenantId;
+use crate::protocol::Error;
 use crate::stack::Stack;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
     /// Create a tenant; clients can use it once it has a token
-    Create(ChangeArgs),
+    Create(TenantRulesArgs),
     /// List all tenants
     List(ListArgs),
     /// Show a tenant's profile, switches and credentials
-    Show(ShowArgs),
+    Show(TenantArgs),
     /// Change a tenant's profile and switches
-    Set(ChangeArgs),
+    Set(TenantRulesArgs),
     /// Give a tenant the service's own roles: Administrator, Provisioner and Reader
-    AddRoles(ShowArgs),
+    AddRoles(TenantArgs),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ChangeArgs {
+pub(super) struct TenantRulesArgs {
     /// The tenant: 1 to 40 of the characters a-z, 0-9 and -
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
@@ -42,7 +43,7 @@ pub(super) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ShowArgs {
+pub(super) struct TenantArgs {
     /// The tenant
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
@@ -60,7 +61,10 @@ impl TenantCommand {
             Self::List(list) => &list.deployment,
             Self::Show(show) | Self::AddRoles(show) => &show.deployment,
         };
-        let opened = place.open().await?;
+        let opened = match &self {
+            Self::Create(_) => place.open_or_create().await?,
+            _ => place.open().await?,
+        };
         let answer = self.run_on(opened.stack()).await?;
         print(&answer);
         Ok(())
@@ -69,7 +73,7 @@ impl TenantCommand {
     async fn run_on(&self, stack: &Stack) -> Result<String, CommandError> {
         let issuer = stack.issuer();
         match self {
-            Self::Create(ChangeArgs { tenant, rules, .. }) => {
+            Self::Create(TenantRulesArgs { tenant, rules, .. }) => {
                 stack.create_tenant(tenant).await?;
                 rules.apply(stack, tenant).await?;
                 Ok(format!(
@@ -80,15 +84,16 @@ impl TenantCommand {
                 let tenants = issuer.tenants().await?;
                 Ok(tenants.iter().map(|tenant| format!("{tenant}\n")).collect())
             }
-            Self::Show(ShowArgs { tenant, .. }) => show(stack, tenant).await,
-            Self::AddRoles(ShowArgs { tenant, .. }) => {
+            Self::Show(TenantArgs { tenant, .. }) => show(stack, tenant).await,
+            Self::AddRoles(TenantArgs { tenant, .. }) => {
+                // This fails if the tenant does not exist.
                 issuer.credentials(tenant).await?;
                 let service = stack.service()?;
                 let made = service.provider.add_own_roles(tenant).await?;
                 let line = |(name, id): &(String, String)| format!("{name}  {id}\n");
                 Ok(made.iter().map(line).collect())
             }
-            Self::Set(ChangeArgs { tenant, rules, .. }) => {
+            Self::Set(TenantRulesArgs { tenant, rules, .. }) => {
                 if rules.is_empty() {
                     return Err(CommandError(
                         "Nothing to set: give --profile or --set".to_owned(),
@@ -111,7 +116,7 @@ pub(super) fn tenant_id(text: &str) -> Result<TenantId, String> {
 async fn show(stack: &Stack, tenant: &TenantId) -> Result<String, CommandError> {
     let credentials = stack.issuer().credentials(tenant).await?.len();
     let rules = rules::read(stack, tenant).await?;
-    let rules = serde_json::to_value(&rules).unwrap_or(Value::Null);
+    let rules = serde_json::to_value(&rules).map_err(Error::internal)?;
     let shown = json!({
         "tenant": tenant.as_str(),
         "profile": rules["profile"],

@@ -52,6 +52,13 @@ impl DataDirectory {
         Self::open(path, true)
     }
 
+    /// Whether an earlier start has left a table or secrets in a directory. Creates nothing.
+    #[must_use]
+    pub fn is_used(path: &Path) -> bool {
+        let mut files = [TABLE_FILE, SECRETS_FILE].into_iter();
+        files.any(|file| path.join(file).exists())
+    }
+
     fn open(path: PathBuf, in_memory: bool) -> Result<Self, EmbeddedError> {
         let refused = |error| EmbeddedError::Directory(path.clone(), error);
         make_private(&path).map_err(refused)?;

@@ -1018,3 +1018,173 @@ fn an_extension_is_removed_only_after_its_losses_were_shown() {
     assert_eq!(lines[1], "Registered resource type User");
     assert_eq!(answer(&add), "Registered resource type User\n");
 }
+
+#[test]
+fn a_command_that_only_reads_creates_no_data() {
+    let (guard, data) = data();
+    for command in [
+        &["tenant", "list"][..],
+        &["tenant", "set", "acme", "--profile", "strict"],
+        &["token", "create", "acme"],
+        &["events", "tail", "acme"],
+        &["events", "forget", "acme", "1"],
+        &["brake", "status", "acme"],
+        &["doctor", "--repair"],
+    ] {
+        let line = failure(&[command, &["--data", shown(&data)]].concat());
+        assert!(line.contains("There is no data in"), "{line}");
+        assert!(line.contains(shown(&data)), "{line}");
+        let external = ["--table", "scim", "--endpoint", "http://127.0.0.1:1"];
+        let line = failure(&[command, &external, &["--data", shown(&data)]].concat());
+        assert!(line.contains("There is no data in"), "{line}");
+        let mut without = scim(command);
+        let output = without.current_dir(guard.path()).output().unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            line,
+            "scim: There is no data in .scim; name it with --data\n"
+        );
+    }
+    assert_eq!(fs::read_dir(guard.path()).unwrap().count(), 0);
+    answer(&["tenant", "create", "acme", "--data", shown(&data)]);
+    let listed = answer(&["tenant", "list", "--data", shown(&data)]);
+    assert_eq!(listed, "acme\n");
+}
+
+/// What a command prints once that fits; the feed has a change some time after its answer.
+fn awaited(arguments: &[&str], fits: impl Fn(&str) -> bool) -> String {
+    for _ in 0..600 {
+        let text = answer(arguments);
+        if fits(&text) {
+            return text;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{arguments:?} never fits: {}", answer(arguments));
+}
+
+/// A server of a tenant `demo` of 40 users of whom 22 are deleted while the brake holds, and their ids.
+fn held(data: &Path) -> (Running, Vec<String>) {
+    let at = ["--data", shown(data)];
+    answer(&[&["generate", "--users", "40"], &at[..]].concat());
+    answer(&[&["tenant", "set", "demo", "--set", "brake=hold"], &at[..]].concat());
+    let listen = ["serve", "--json", "--listen", "127.0.0.1:0"];
+    let serve = Running::start(&[&listen[..], &at[..]].concat());
+    let token = serve.text("token");
+    let listed = serve.fetch("/Users?attributes=id&count=22", &token);
+    let listed: Value = serde_json::from_str(listed.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let users = listed["Resources"].as_array().unwrap();
+    let ids: Vec<_> = users
+        .iter()
+        .map(|user| user["id"].as_str().unwrap().to_owned())
+        .collect();
+    for id in &ids {
+        let answer = serve.send(&format!(
+            "DELETE /scim/v2/Users/{id} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Connection: close\r\n\r\n"
+        ));
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    }
+    let list = ["events", "list", "demo", "--type", "user.deleted"];
+    awaited(&[&list[..], &at[..]].concat(), |text| {
+        text.matches("user.deleted").count() == ids.len()
+    });
+    (serve, ids)
+}
+
+/// What an application gets of the feed.
+fn feed(serve: &Running) -> Value {
+    let token = serve.text("token");
+    let answer = serve.send(&format!(
+        "GET /events?after=beginning&limit=1000 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+         Connection: close\r\n\r\n"
+    ));
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[test]
+fn what_the_brake_holds_is_shown_and_released() {
+    let (_guard, data) = data();
+    let (serve, ids) = held(&data);
+    let at = ["--data", shown(&data)];
+    let before = feed(&serve);
+    assert_eq!(before["held"], true);
+    let status = answer(&[&["brake", "status", "demo", "--json"], &at[..]].concat());
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["leavers"], 22);
+    assert!(status["held"]["from"].is_u64(), "{status}");
+    let release = [&["brake", "release", "demo"], &at[..]].concat();
+    assert_eq!(answer(&release), "Released the feed of tenant demo\n");
+    assert_eq!(
+        answer(&release),
+        "The feed of tenant demo was not held\n",
+        "only once"
+    );
+    let after = feed(&serve);
+    assert_eq!(after["held"], Value::Null);
+    let count = |part: &Value| part["events"].as_array().unwrap().len();
+    assert!(count(&before) < count(&after));
+    assert!(count(&after) > ids.len());
+    let text = answer(&[&["brake", "status", "demo"], &at[..]].concat());
+    assert!(text.contains("Held          nothing"), "{text}");
+    let nobody = failure(&[&["brake", "release", "nobody"], &at[..]].concat());
+    assert!(nobody.contains("no tenant nobody"), "{nobody}");
+}
+
+#[test]
+fn events_are_listed_replayed_and_forgotten() {
+    let (_guard, data) = data();
+    let (_serve, ids) = held(&data);
+    let at = ["--data", shown(&data)];
+    let events = |more: &[&str]| answer(&[&["events"], more, &at[..]].concat());
+    let replayed = |more: &[&str]| -> Vec<Value> {
+        let text = events(&[&["replay", "demo"], more].concat());
+        let lines = text.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().unwrap()
+    };
+    let all = replayed(&[]);
+    let numbers: Vec<_> = all
+        .iter()
+        .filter_map(|event| event["seq"].as_u64())
+        .collect();
+    assert!(
+        numbers.iter().copied().eq(1..=all.len() as u64),
+        "{numbers:?}"
+    );
+    let part: Value =
+        serde_json::from_str(&events(&["list", "demo", "--limit", "3", "--json"])).unwrap();
+    assert_eq!(part["events"].as_array().unwrap()[..], all[..3]);
+    assert_eq!(part["behind"], all.len() - 3);
+    let next = part["next"].as_str().unwrap();
+    assert_eq!(replayed(&["--after", next]), all[3..]);
+    let text = events(&["list", "demo", "--after", next, "--limit", "1"]);
+    assert!(
+        text.contains("more events; continue with --after"),
+        "{text}"
+    );
+
+    let id = ids[0].as_str();
+    let of_user = |event: &&Value| event["resource"]["id"] == id;
+    let has_values = |event: &Value| event["changes"]["userName"]["before"].is_string();
+    assert!(all.iter().filter(of_user).any(has_values));
+    let forget = ["forget", "demo", id];
+    let expected = |count: usize| format!("Removed the values of {id} from {count} events\n");
+    assert_eq!(events(&forget), expected(1));
+    assert_eq!(events(&forget), expected(0));
+    let left = replayed(&[]);
+    assert!(!left.iter().filter(of_user).any(has_values));
+    assert_eq!(
+        left.iter().filter(|event| has_values(event)).count(),
+        ids.len() - 1
+    );
+
+    let old = "018bcfe568adab14e960.1.1.9f86d0";
+    let line = failure(&[&["events", "list", "demo", "--after", old], &at[..]].concat());
+    assert!(line.contains("Use --after beginning"), "{line}");
+    let refused = run(&[&["events", "replay", "demo", "--after", "now"], &at[..]].concat());
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        !refused.status.success() && text.contains("a position or `beginning`"),
+        "{text}"
+    );
+}
