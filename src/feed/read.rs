@@ -72,7 +72,9 @@ impl From<ReadError> for Error {
 }
 
 impl Gone {
-    fn reason(self) -> &'static str {
+    /// Why, as the beginning of a sentence.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
         match self {
             Self::OtherEpoch => {
                 "The feed has begun anew since this position, because the table was restored or the \

@@ -1,5 +1,6 @@
 //! `GET /events`: the feed of a tenant as its readers get it.
 
+use std::fs;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -7,7 +8,7 @@ use axum::http::Request;
 use scim_lambda::clock::SystemClock;
 use scim_lambda::feed::append::{Appender, Source, Tail};
 use scim_lambda::feed::{Changed, EventBody, EventType, MemberName, NewEvent, Subject, Verb};
-use scim_lambda::identity::TenantId;
+use scim_lambda::identity::{CauseKind, TenantId};
 use scim_lambda::protocol::error::Result;
 use scim_lambda::tenant::Permissions;
 use serde_json::{Value, json};
@@ -180,7 +181,18 @@ async fn a_request_that_is_misspelt_is_refused_with_what_is_allowed() {
     let many = vec!["user.*"; 51].join(",");
     let long = "a".repeat(5_000);
     for (query, allowed) in [
+        ("", "`after` is missing"),
         ("", "`beginning` or `now`"),
+        (
+            "after=now&after=beginning",
+            "`after` is given more than once",
+        ),
+        (
+            "after=now&limit=1&limit=2",
+            "`limit` is given more than once",
+        ),
+        ("after=now&types=", "`types` names no type"),
+        ("after=now&types=,", "`types` names no type"),
         ("after=", "`beginning` or `now`"),
         ("after=yesterday", "`beginning` or `now`"),
         ("after=Beginning", "`beginning` or `now`"),
@@ -361,4 +373,25 @@ async fn a_feed_that_has_no_event_yet_can_be_followed() {
     append(&server, "acme", vec![user_created("a")]).await;
     let answer = read(&server, &format!("after={start}")).await;
     assert_eq!(ids(&answer).last(), Some(&"a"));
+}
+
+/// The kinds of causes are those of the code, in the schema of events and on the page about them.
+#[test]
+fn the_schema_and_the_page_list_every_kind_of_cause() {
+    // The refusal of an unknown kind lists the known ones.
+    let refused = serde_json::from_value::<CauseKind>(json!("unknown")).unwrap_err();
+    let listed = refused.to_string();
+    let kinds: Vec<_> = listed.split('`').skip(3).step_by(2).collect();
+    assert!(kinds.contains(&"scim2"), "{listed}");
+    let read =
+        |page: &str| fs::read_to_string(format!("{}/docs/{page}", env!("CARGO_MANIFEST_DIR")));
+    let schema: Value = serde_json::from_str(&read("event.schema.json").unwrap()).unwrap();
+    let cause = &schema["properties"]["cause"]["oneOf"][1]["properties"];
+    assert_eq!(cause["kind"]["enum"], json!(kinds));
+    let page = read("events.md").unwrap();
+    let row = page.lines().find(|line| line.starts_with("| `cause` |"));
+    let shown: Vec<_> = row.unwrap().split('`').skip(1).step_by(2).collect();
+    for kind in kinds {
+        assert!(shown.contains(&kind), "{kind}");
+    }
 }

@@ -98,6 +98,7 @@ fn push_number(out: &mut String, name: &str, number: u64) {
 
 fn push_cursor(out: &mut String, name: &str, cursor: Option<&str>) {
     if let Some(cursor) = cursor {
+        // Writing into a string cannot fail.
         let _ = write!(out, r#""{name}":"#);
         push_string(out, cursor);
         out.push(',');

@@ -40,7 +40,7 @@ pub(super) async fn events(call: &Call<'_>) -> Result<Response> {
         events: limit(&call.parameters)?,
         bytes: MAX_BYTES,
     };
-    let types = call.parameters.list("types");
+    let types = types(&call.parameters)?;
     let wanted = Wanted::parse(types.iter().map(String::as_str), &scope.tenant.registry)?;
     let switches = &scope.tenant.rules.switches;
     let found = read::find(&scope.store, &after, limits, Some(switches)).await?;
@@ -53,8 +53,8 @@ pub(super) async fn events(call: &Call<'_>) -> Result<Response> {
     Ok(answer::plain_json(answered.await??))
 }
 
-/// Refuses unknown parameters. A misspelt one would count as missing, and the reader would get other events
-/// than it asked for.
+/// Refuses unknown parameters, and those that may come once and come again. A misspelt one would count as
+/// missing, and of two values one would not count, so the reader would get other events than it asked for.
 fn check_names(parameters: &Parameters) -> Result<()> {
     let mut names = parameters.iter().map(|(name, _)| name);
     let unknown = names.find(|name| {
@@ -62,23 +62,44 @@ fn check_names(parameters: &Parameters) -> Result<()> {
             .iter()
             .any(|known| name.eq_ignore_ascii_case(known))
     });
-    unknown.map_or(Ok(()), |name| {
-        Err(Error::invalid_value(format!(
+    if let Some(name) = unknown {
+        return Err(Error::invalid_value(format!(
             "`{}` is not a parameter of this path; its parameters are {}",
             excerpt(name),
             PARAMETERS.join(", ")
+        )));
+    }
+    let repeated = ["after", "limit"]
+        .into_iter()
+        .find(|name| parameters.values(name).nth(1).is_some());
+    repeated.map_or(Ok(()), |name| {
+        Err(Error::invalid_value(format!(
+            "`{name}` is given more than once"
         )))
     })
 }
 
 fn after(parameters: &Parameters) -> Result<After> {
-    let text = parameters.get("after").unwrap_or_default();
+    let allowed = "the `next` of an earlier answer, `beginning` or `now`";
+    let Some(text) = parameters.get("after") else {
+        return Err(Error::invalid_value(format!(
+            "`after` is missing: {allowed}"
+        )));
+    };
     After::parse(text).ok_or_else(|| {
-        Error::invalid_value(format!(
-            "`after` is the `next` of an earlier answer, `beginning` or `now`, not `{}`",
-            excerpt(text)
-        ))
+        Error::invalid_value(format!("`after` is {allowed}, not `{}`", excerpt(text)))
     })
+}
+
+/// The types and patterns that the reader lists. A list of none is refused: it would stand for all types.
+fn types(parameters: &Parameters) -> Result<Vec<String>> {
+    let types = parameters.list("types");
+    if types.is_empty() && parameters.get("types").is_some() {
+        return Err(Error::invalid_value(
+            "`types` names no type: leave it out for all types",
+        ));
+    }
+    Ok(types)
 }
 
 fn limit(parameters: &Parameters) -> Result<usize> {
