@@ -229,7 +229,7 @@ async fn lists_that_no_group_can_have_are_refused_and_change_nothing() {
         (
             with(std::slice::from_ref(&foreigner)),
             400,
-            "no resource of this tenant",
+            "which is not the id of a resource",
         ),
         (with(std::slice::from_ref(&id)), 400, "the group itself"),
         (nobody(20_001), 413, "at most 20000 members"),
