@@ -59,7 +59,9 @@ impl EventType {
     /// Whether the event is about the feed itself.
     #[must_use]
     pub fn is_of_feed(&self) -> bool {
-        self.0.starts_with("feed.")
+        // Not by the prefix: a tenant's own type may have the name `Feed`.
+        let of_feed = [Self::FEED_STARTED, Self::FEED_GAP, Self::FEED_IDLE];
+        of_feed.contains(&self.as_str())
     }
 
     /// The type as text.
@@ -314,4 +316,26 @@ fn known_cause<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Caus
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tenant may register a type of any name.
+    #[test]
+    fn events_of_a_type_named_feed_or_tenant_are_about_resources() {
+        for verb in Verb::ALL {
+            assert!(!EventType::of("Feed", verb).is_of_feed(), "{verb:?}");
+            let name = EventType::of("Tenant", verb);
+            assert_ne!(name.as_str(), EventType::TENANT_BRAKE);
+        }
+        for name in [
+            EventType::FEED_STARTED,
+            EventType::FEED_GAP,
+            EventType::FEED_IDLE,
+        ] {
+            assert!(EventType::named(name).is_of_feed(), "{name}");
+        }
+    }
 }
