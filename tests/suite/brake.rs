@@ -104,6 +104,11 @@ impl Company {
     async fn status(&self) -> BrakeStatus {
         brake::status(&self.store(), &self.switches).await.unwrap()
     }
+
+    async fn head(&self) -> FeedHead {
+        let (head, _) = self.store().feed().tail(0).await.unwrap();
+        head.unwrap()
+    }
 }
 
 fn types(part: &Part) -> Vec<&str> {
@@ -274,4 +279,29 @@ async fn the_brake_counts_where_events_have_no_values() {
         .filter_map(|event| event.body.changes.as_ref());
     let mut values = values.flat_map(|changes| changes.values());
     assert!(values.all(|changed| changed.before.is_none() && changed.after.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_is_written_as_it_is_given_and_only_over_the_one_that_was_read() {
+    let company = Company::new(|_| {}).await;
+    let (store, first) = (company.store(), company.head().await);
+    let feed = store.feed();
+    assert!(feed.release(7).await.unwrap());
+    let second = FeedHead {
+        stream: Some("2026-01-01".to_owned()),
+        ..first.clone()
+    };
+    let put = feed.put_head(Some(&first), &second).await;
+    assert!(!put.unwrap(), "it would undo the release");
+    let second = FeedHead {
+        released: Some(7),
+        ..second
+    };
+    let released = company.head().await;
+    assert!(feed.put_head(Some(&released), &second).await.unwrap());
+    assert_eq!(company.head().await, second);
+    let put = feed.put_head(Some(&released), &released).await;
+    assert!(!put.unwrap(), "another stream has come since");
+    assert!(feed.put_head(Some(&second), &first).await.unwrap());
+    assert_eq!(company.head().await, first);
 }

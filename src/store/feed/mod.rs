@@ -152,8 +152,9 @@ impl<'t> Feed<'t> {
         update.send_if(self.table).await
     }
 
-    /// Writes the head, on the condition that it is still as it was read; `seen` is `None` if the
-    /// feed had no head. False if another process has written it since. One call, one write unit.
+    /// Writes the head, on the condition that its epoch, state, stream and release are still as they
+    /// were read; what else a head has changes only with its epoch. `seen` is `None` if the feed had
+    /// no head. False if another process has written it since. One call, one write unit.
     ///
     /// # Errors
     /// `Unavailable`, after which it is not known whether the head was written; `Backend`.
@@ -180,14 +181,17 @@ impl<'t> Feed<'t> {
                 .set("#stream = :stream")
                 .name("#stream", "stream")
                 .value(":stream", s(stream)),
-            None => &mut update,
+            None => update.remove("#stream").name("#stream", "stream"),
+        };
+        match head.released {
+            Some(released) => update
+                .set("released = :released")
+                .value(":released", n(released)),
+            None => update.remove("released"),
         };
         match seen {
             None => update.require("attribute_not_exists(pk)"),
-            Some(seen) => update
-                .require("epoch = :seenEpoch AND #state = :seenState")
-                .value(":seenEpoch", s(seen.epoch.as_str()))
-                .value(":seenState", s(seen.state.name())),
+            Some(seen) => require_seen(&mut update, seen),
         };
         update.send_if(self.table).await
     }
@@ -226,6 +230,26 @@ impl<'t> Feed<'t> {
         };
         let query = Query::new(&partition, range, ProjectedAttributes::All).within(window);
         Ok(query.page(self.table).await?.items)
+    }
+}
+
+/// Requires that the head is still as it was read.
+fn require_seen<'u>(update: &'u mut Update, seen: &FeedHead) -> &'u mut Update {
+    update
+        .require("epoch = :seenEpoch AND #state = :seenState")
+        .value(":seenEpoch", s(seen.epoch.as_str()))
+        .value(":seenState", s(seen.state.name()));
+    match &seen.stream {
+        Some(stream) => update
+            .require("#stream = :seenStream")
+            .value(":seenStream", s(stream)),
+        None => update.require("attribute_not_exists(#stream)"),
+    };
+    match seen.released {
+        Some(released) => update
+            .require("released = :seenReleased")
+            .value(":seenReleased", n(released)),
+        None => update.require("attribute_not_exists(released)"),
     }
 }
 
