@@ -63,7 +63,7 @@ impl BrakeCommand {
                     false => for_people(&status),
                 }
             }
-            Self::Release(_) => match brake::release(&store).await? {
+            Self::Release(_) => match brake::release(&store, &switches).await? {
                 true => format!("Released the feed of tenant {tenant}\n"),
                 false => format!("The feed of tenant {tenant} was not held\n"),
             },

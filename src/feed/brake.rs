@@ -271,18 +271,19 @@ pub async fn status(store: &TenantStore, switches: &Switches) -> Result<BrakeSta
     Ok(Tally::of(pages.first())?.status(&rules, released))
 }
 
-/// Gives readers what is held back. False if nothing is, or was since the last release.
+/// Gives readers what is held back. False if nothing is.
 ///
 /// # Errors
 /// `Unavailable` when the table is out of reach.
-pub async fn release(store: &TenantStore) -> Result<bool> {
+pub async fn release(store: &TenantStore, switches: &Switches) -> Result<bool> {
     let feed = store.feed();
     let (head, pages) = feed.tail(1).await?;
-    let Some(hold) = Tally::of(pages.first())?.hold else {
-        return Ok(false);
-    };
-    let released = head.and_then(|head| head.released).unwrap_or(0);
-    Ok(released < hold.tripped && feed.release(hold.tripped).await?)
+    let released = head.and_then(|head| head.released);
+    let rules = BrakeRules::new(switches, feed.now());
+    match Tally::of(pages.first())?.held(&rules, released) {
+        Some((hold, _)) => Ok(feed.release(hold.tripped).await?),
+        None => Ok(false),
+    }
 }
 
 #[cfg(test)]

@@ -105,6 +105,12 @@ impl Company {
         brake::status(&self.store(), &self.switches).await.unwrap()
     }
 
+    /// Whether there was something to release.
+    async fn release(&self) -> bool {
+        let released = brake::release(&self.store(), &self.switches).await;
+        released.unwrap()
+    }
+
     async fn head(&self) -> FeedHead {
         let (head, _) = self.store().feed().tail(0).await.unwrap();
         head.unwrap()
@@ -187,7 +193,7 @@ async fn a_hold_stops_every_reader_until_it_is_released() {
     let behind = company.read(&now.next).await;
     assert_eq!(behind.events.len(), 0, "no reader gets behind it");
 
-    assert!(brake::release(&company.store()).await.unwrap());
+    assert!(company.release().await);
     let rest = company.read(&part.next).await;
     assert_eq!((rest.held, rest.behind), (None, 0));
     assert_eq!(count(&rest, "user.deactivated"), 10);
@@ -196,7 +202,7 @@ async fn a_hold_stops_every_reader_until_it_is_released() {
     let numbers = part.events.iter().chain(&rest.events);
     let numbers: Vec<_> = numbers.map(|event| event.seq).collect();
     assert!(numbers.is_sorted_by(|one, next| one + 1 == *next));
-    assert!(!brake::release(&company.store()).await.unwrap(), "once");
+    assert!(!company.release().await, "once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,6 +285,23 @@ async fn the_brake_counts_where_events_have_no_values() {
         .filter_map(|event| event.body.changes.as_ref());
     let mut values = values.flat_map(|changes| changes.values());
     assert!(values.all(|changed| changed.before.is_none() && changed.after.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_is_over_is_not_released() {
+    let mut company = Company::new(|switches| switches.brake = Brake::Hold).await;
+    let ids = company.users("u", 40).await;
+    company.deactivate(&ids[..30]).await;
+    company.append().await;
+    for brake in [Brake::Warn, Brake::Off] {
+        company.switches.brake = brake;
+        assert!(!company.release().await, "{brake:?}");
+    }
+    company.switches.brake = Brake::Hold;
+    assert!(company.status().await.hold.is_some());
+    company.world.jump(24 * HOUR);
+    assert!(!company.release().await);
+    assert_eq!(company.head().await.released, None);
 }
 
 #[tokio::test(start_paused = true)]
