@@ -265,10 +265,10 @@ pub(super) fn is_reported_in(page: &FeedPage) -> bool {
 /// `Unavailable` when the table is out of reach.
 pub async fn status(store: &TenantStore, switches: &Switches) -> Result<BrakeStatus> {
     let feed = store.feed();
-    let (head, pages) = feed.tail(1).await?;
+    let (head, newest) = feed.newest().await?;
     let released = head.and_then(|head| head.released);
     let rules = BrakeRules::new(switches, feed.now());
-    Ok(Tally::of(pages.first())?.status(&rules, released))
+    Ok(Tally::of(newest.as_ref())?.status(&rules, released))
 }
 
 /// Gives readers what is held back. False if nothing is.
@@ -277,10 +277,10 @@ pub async fn status(store: &TenantStore, switches: &Switches) -> Result<BrakeSta
 /// `Unavailable` when the table is out of reach.
 pub async fn release(store: &TenantStore, switches: &Switches) -> Result<bool> {
     let feed = store.feed();
-    let (head, pages) = feed.tail(1).await?;
+    let (head, newest) = feed.newest().await?;
     let released = head.and_then(|head| head.released);
     let rules = BrakeRules::new(switches, feed.now());
-    match Tally::of(pages.first())?.held(&rules, released) {
+    match Tally::of(newest.as_ref())?.held(&rules, released) {
         Some((hold, _)) => Ok(feed.release(hold.tripped).await?),
         None => Ok(false),
     }

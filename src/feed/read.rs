@@ -186,11 +186,9 @@ pub async fn find(
     brake: Option<&Switches>,
 ) -> Result<Found, ReadError> {
     let now = store.feed().now();
-    let (head, mut newest) = store.feed().tail(1).await?;
-    let epoch = head.as_ref().map(|head| &head.epoch);
-    let newest = newest.pop().filter(|page| Some(&page.key.epoch) == epoch);
+    let (head, newest) = store.feed().newest().await?;
     let Some(newest) = newest else {
-        return nothing_yet(after, epoch);
+        return nothing_yet(after, head.as_ref().map(|head| &head.epoch));
     };
     let held = match brake {
         Some(switches) => {

@@ -304,6 +304,26 @@ async fn a_hold_that_is_over_is_not_released() {
     assert_eq!(company.head().await.released, None);
 }
 
+/// As after the table was restored.
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_epoch_has_counted_does_not_count_in_the_next_one() {
+    let mut company = Company::new(|switches| switches.brake = Brake::Hold).await;
+    let ids = company.users("u", 40).await;
+    company.deactivate(&ids[..30]).await;
+    company.append().await;
+    assert!(company.status().await.hold.is_some());
+    let head = company.head().await;
+    let next = FeedHead {
+        epoch: Epoch::after(Some(&head.epoch), company.world.clock().now_millis()),
+        ..head.clone()
+    };
+    let put = company.store().feed().put_head(Some(&head), &next).await;
+    assert!(put.unwrap());
+    let status = company.status().await;
+    assert_eq!((status.active, status.leavers, status.hold), (0, 0, None));
+    assert!(!company.release().await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_head_is_written_as_it_is_given_and_only_over_the_one_that_was_read() {
     let company = Company::new(|_| {}).await;

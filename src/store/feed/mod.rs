@@ -86,6 +86,18 @@ impl<'t> Feed<'t> {
         Ok((head, pages))
     }
 
+    /// The head, and the newest page of its epoch; no page if the epoch has none yet. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn newest(self) -> Result<(Option<FeedHead>, Option<FeedPage>), StoreError> {
+        let (head, mut pages) = self.tail(1).await?;
+        let epoch = head.as_ref().map(|head| &head.epoch);
+        // An epoch that has no page yet comes after those of an earlier one.
+        let newest = pages.pop().filter(|page| Some(&page.key.epoch) == epoch);
+        Ok((head, newest))
+    }
+
     /// The pages before this key, of its epoch and of earlier ones: at most `limit`, the newest
     /// first. One call.
     ///
