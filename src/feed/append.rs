@@ -1,19 +1,19 @@
 //! Appends to a feed: reads the tail, makes the events, and puts the next page behind the newest one.
 //!
 //! A page is put on the condition that no page has its key. If there is one, or no answer comes, the append
-//! starts again from the tail: its own page may be there by now, then its records are known and give no
-//! second event. The events are made again too, since what was read for them may have changed.
+//! starts again from the tail. If that page is its own, its records are known now and give no second event.
+//! The events are made again too, since what was read for them may have changed.
 
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::brake::{self, Tally};
-use super::event::{EventBody, EventType, NewEvent, time_text};
+use super::event::{EventBody, EventType, NewEvent};
 use super::next_page::NextPage;
 use super::tail::{FeedEnd, Memory, PageSummary};
 use crate::clock::Clock;
@@ -30,12 +30,8 @@ use crate::store::{
 const BUDGET: Duration = Duration::from_secs(30);
 /// How long one attempt may take. What is not answered by then counts as lost.
 const ATTEMPT_BUDGET: Duration = Duration::from_secs(10);
-/// How often an append starts again from the tail. Of several processes that append to one feed, one is
-/// done with each page.
+/// The most attempts of one append. An attempt that loses lets another process finish.
 const MAX_ATTEMPTS: usize = 50;
-
-/// The name of the type whose resources the brake counts.
-const USER: &str = "User";
 
 /// What appends to the feeds of a table. One serves a whole process, because it remembers the newest pages
 /// that it has read or put.
@@ -134,15 +130,15 @@ impl<'a> Appender<'a> {
     /// `Unavailable` if the table is out of reach, or other processes were in front of every attempt.
     /// Some of the events may be in the feed then.
     pub async fn append(&self, tenant: &TenantId, source: &impl Source) -> Result<Appended> {
-        let end = Instant::now() + BUDGET;
+        let deadline = Instant::now() + BUDGET;
         let mut backoff = Backoff::default();
         for _ in 0..MAX_ATTEMPTS {
-            let budget = ATTEMPT_BUDGET.min(end.saturating_duration_since(Instant::now()));
+            let budget = ATTEMPT_BUDGET.min(deadline.saturating_duration_since(Instant::now()));
             let store = self.store_for(tenant, budget);
             if let Attempt::Done(appended) = self.attempt(tenant, &store, source).await? {
                 return Ok(appended);
             }
-            let rest = end.saturating_duration_since(Instant::now());
+            let rest = deadline.saturating_duration_since(Instant::now());
             self.store_for(tenant, rest).pause(&mut backoff).await?;
         }
         Err(Error::unavailable(
@@ -189,19 +185,11 @@ impl<'a> Appender<'a> {
         if let Some(first) = self.first_event(head, &end, source.gap()) {
             events.insert(0, first);
         }
-        let newest = end.newest.as_deref();
-        let next = NextPage {
-            epoch: head.epoch.clone(),
-            last: newest.map_or(0, |page| page.last),
-            time: newest.map_or(0, |page| page.time),
-            expires: newest.map_or(0, |page| page.expires),
-            gap: source
-                .gap()
-                .map_or(0, |gap| gap.number)
-                .max(newest.map_or(0, |page| page.gap)),
-            tally: tally_before(&tail, head, newest).await?,
-            released: head.released,
+        let next = match end.newest.as_deref() {
+            Some(newest) => NextPage::behind(newest, head)?,
+            None => NextPage::first(head, first_tally(&tail, head).await?),
         };
+        let next = next.with_gap(source.gap());
         self.put_pages(&tail, next, &events).await
     }
 
@@ -253,31 +241,23 @@ impl<'a> Appender<'a> {
         Ok(Attempt::Done(Appended::Events(events.len())))
     }
 
-    /// What a page begins with that is the first one of its epoch, or behind a gap.
+    /// The event that a page begins with if it begins an epoch or follows a gap.
     fn first_event(
         &self,
         head: &FeedHead,
         end: &FeedEnd,
         gap: Option<StreamGap>,
     ) -> Option<NewEvent> {
-        let event = |id, event_type, detail: Value| {
-            let mut body = EventBody::new(EventType::named(event_type), self.now());
-            body.detail = detail.as_object().map_or_else(Map::new, Map::clone);
-            Some(NewEvent {
-                id,
-                body,
-                access: None,
-            })
-        };
         let Some(newest) = &end.newest else {
             let id = format!("started-{}", head.epoch.as_str());
-            let detail = json!({"complete": head.is_complete});
-            return event(id, EventType::FEED_STARTED, detail);
+            let event_type = EventType::named(EventType::FEED_STARTED);
+            let body = EventBody::new(event_type, self.now());
+            let body = body.with_detail([("complete", json!(head.is_complete))]);
+            return Some(NewEvent::of(id, body));
         };
         let gap = gap.filter(|gap| gap.number > newest.gap)?;
-        let id = format!("gap-{}", gap.number);
-        let detail = json!({"since": time_text(gap.since)});
-        event(id, EventType::FEED_GAP, detail)
+        let body = EventBody::gap_since(gap.since, self.now());
+        Some(NewEvent::of(format!("gap-{}", gap.number), body))
     }
 
     /// The head of a feed that begins now. Nothing says that it has every change of its tenant, nor when the
@@ -349,17 +329,10 @@ impl<'a> Appender<'a> {
     }
 }
 
-/// What the brake has counted before the next page. A feed that began after its tenant takes every user for
-/// an active one.
-async fn tally_before(
-    tail: &Tail<'_>,
-    head: &FeedHead,
-    newest: Option<&PageSummary>,
-) -> Result<Tally> {
-    if let Some(newest) = newest {
-        return Tally::parse(&newest.tally);
-    }
-    let users = tail.tenant.registry.resource_type(USER);
+/// What the brake has counted before the first page of an epoch. A feed that began after its tenant takes
+/// every user for an active one.
+async fn first_tally(tail: &Tail<'_>, head: &FeedHead) -> Result<Tally> {
+    let users = tail.tenant.registry.resource_type(brake::USER);
     let users = match users.filter(|_| !head.is_complete) {
         Some(users) => tail.store.resources().total(users).await?,
         None => 0,

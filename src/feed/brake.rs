@@ -21,9 +21,12 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::{Brake, Switches};
 use crate::store::{FeedPage, TenantStore};
 
+/// The name of the type whose resources the brake counts.
+#[cfg(feature = "worker")]
+pub(super) const USER: &str = "User";
 /// How many minutes count together.
 const WINDOW_MINUTES: u64 = 60;
-/// The brake never trips at fewer users than this, however few there are.
+/// Up to this many leavers never trip the brake.
 const LEAST_LEAVERS: u64 = 20;
 /// Above [`LEAST_LEAVERS`], the brake trips at more than one in this many active users.
 const SHARE: u64 = 10;
@@ -34,8 +37,8 @@ const REPORT: &str = "brake-";
 const MINUTE: u64 = 60_000;
 /// Milliseconds in an hour.
 const HOUR: u64 = 60 * MINUTE;
-/// Half a day in hours: what a hold may last for each day that events are kept. So what is held never
-/// expires before it is released.
+/// A hold lasts at most this many hours for each day that events are kept: half of it. So what is held
+/// never expires before it is released.
 const HOURS_PER_EVENT_DAY: u64 = 12;
 
 /// How many users have access after a page, and how many have lost it in the hour before.
@@ -120,7 +123,7 @@ impl Tally {
 
     /// The tally of the page behind, whose first event has this number. If the page trips the brake, also the
     /// event that reports it, and how many events of the page come before that: those of the feed itself.
-    /// Holds are released up to the one that [`tripped`](Hold::tripped) at `released`.
+    /// `released` is when the brake had tripped whose hold is released, in milliseconds since the Unix epoch.
     #[cfg(feature = "worker")]
     #[must_use]
     pub fn with_page(
@@ -153,10 +156,12 @@ impl Tally {
     }
 
     /// The tally as a page has it.
+    ///
+    /// # Errors
+    /// `Internal` if it cannot be written. A page without a tally could not be read.
     #[cfg(feature = "worker")]
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+    pub fn to_text(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(Error::internal)
     }
 
     /// The tally of the newest page of a feed; that of a feed without pages counts nothing.
@@ -206,18 +211,13 @@ impl Tally {
 
     #[cfg(feature = "worker")]
     fn report(&self, number: u64, rules: &BrakeRules) -> NewEvent {
-        let mut body = EventBody::new(EventType::named(EventType::TENANT_BRAKE), rules.now);
-        let detail = json!({
-            "leavers": self.leavers(),
-            "limit": self.limit(),
-            "held": rules.brake == Brake::Hold,
-        });
-        body.detail = detail.as_object().cloned().unwrap_or_default();
-        NewEvent {
-            id: format!("{REPORT}{number}"),
-            body,
-            access: None,
-        }
+        let event_type = EventType::named(EventType::TENANT_BRAKE);
+        let body = EventBody::new(event_type, rules.now).with_detail([
+            ("leavers", json!(self.leavers())),
+            ("limit", json!(self.limit())),
+            ("held", json!(rules.brake == Brake::Hold)),
+        ]);
+        NewEvent::of(format!("{REPORT}{number}"), body)
     }
 
     /// The brake trips at more leavers than this. Those who have left count among the users who were active,

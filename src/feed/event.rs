@@ -118,7 +118,7 @@ pub struct Subject {
 
 /// The member that an event about a group names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberName {
+pub struct MemberRef {
     /// The name of its resource type.
     #[serde(rename = "type")]
     pub type_name: String,
@@ -154,7 +154,7 @@ pub struct EventBody {
     pub resource: Option<Subject>,
     /// The member, where the event is about a membership.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub member: Option<MemberName>,
+    pub member: Option<MemberRef>,
     /// What has changed, as far as it may be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
@@ -207,6 +207,31 @@ pub struct Event {
     pub body: EventBody,
 }
 
+impl NewEvent {
+    /// An event that changes nothing about who has access.
+    #[cfg(feature = "worker")]
+    pub(super) fn of(id: String, body: EventBody) -> Self {
+        Self {
+            id,
+            body,
+            access: None,
+        }
+    }
+}
+
+impl Subject {
+    /// A resource of which the event says neither version nor `externalId`.
+    #[cfg(feature = "worker")]
+    pub(super) fn named(type_name: String, id: String) -> Self {
+        Self {
+            type_name,
+            id,
+            version: None,
+            external_id: None,
+        }
+    }
+}
+
 impl Access {
     /// What a change does to a user who had access before it or not, and has it after it or not.
     #[must_use]
@@ -235,6 +260,33 @@ impl EventBody {
         }
     }
 
+    /// An event of this time that says that changes of a resource may be missing.
+    #[cfg(feature = "worker")]
+    pub(super) fn gap_about(resource: Subject, time: u64) -> Self {
+        Self {
+            resource: Some(resource),
+            ..Self::new(EventType::named(EventType::FEED_GAP), time)
+        }
+    }
+
+    /// An event of this time that says that changes since `since` may be missing. Both are in milliseconds
+    /// since the Unix epoch.
+    #[cfg(feature = "worker")]
+    pub(super) fn gap_since(since: u64, time: u64) -> Self {
+        Self::new(EventType::named(EventType::FEED_GAP), time)
+            .with_detail([("since", json!(time_text(since)))])
+    }
+
+    /// The same with these members of `detail`.
+    #[cfg(feature = "worker")]
+    pub(super) fn with_detail<const N: usize>(mut self, members: [(&str, Value); N]) -> Self {
+        let members = members.into_iter();
+        self.detail = members
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        self
+    }
+
     /// Whether it has a value of an attribute.
     #[cfg(feature = "worker")]
     pub(super) fn has_values(&self) -> bool {
@@ -259,6 +311,7 @@ impl EventBody {
     /// The length of its JSON text in a page, in bytes.
     #[cfg(feature = "worker")]
     pub(super) fn json_bytes(&self) -> usize {
+        // An event that cannot be written counts as too long, so the writer takes its values out.
         serde_json::to_string(self).map_or(usize::MAX, |text| text.len())
     }
 }

@@ -1,9 +1,7 @@
-//! Says in one feed that changes are missing which the table's stream never brings.
-
-use serde_json::json;
+//! Reports in one feed the changes that the table's stream never brings.
 
 use super::append::{Appender, Source, Tail};
-use super::event::{EventBody, EventType, NewEvent, time_text};
+use super::event::{EventBody, NewEvent};
 use crate::identity::TenantId;
 use crate::protocol::error::Result;
 
@@ -46,13 +44,7 @@ impl Source for Missing {
         if tail.has(&self.id) {
             return Ok(Vec::new());
         }
-        let mut body = EventBody::new(EventType::named(EventType::FEED_GAP), self.now);
-        body.detail
-            .insert("since".to_owned(), json!(time_text(self.since)));
-        Ok(vec![NewEvent {
-            id: self.id.clone(),
-            body,
-            access: None,
-        }])
+        let body = EventBody::gap_since(self.since, self.now);
+        Ok(vec![NewEvent::of(self.id.clone(), body)])
     }
 }

@@ -1,8 +1,8 @@
 //! Keeps a feed whose tenant has no changes from losing its place.
 //!
 //! A feed goes on with the number after that of its newest page. If that page expired, the feed would not
-//! know the number any more. So a page is put behind it before, with an event that says that nothing has
-//! changed.
+//! know the number any more. So before that, a page is put behind it, with an event that says that nothing
+//! has changed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ use super::event::{EventBody, EventType, NewEvent};
 use crate::identity::TenantId;
 use crate::protocol::error::Result;
 
-/// How long before it expires a page is followed by another one, in seconds. Pages are kept for two days at
+/// A page is followed by another one this long before it expires, in seconds. Pages are kept for two days at
 /// least, so a feed gets such an event once a day at most.
 const MARGIN_SECONDS: u64 = 24 * 60 * 60;
 
@@ -63,11 +63,8 @@ impl Source for Idle {
         if due > self.now / 1000 {
             return Ok(Vec::new());
         }
-        Ok(vec![NewEvent {
-            id: format!("idle-{expires}"),
-            body: EventBody::new(EventType::named(EventType::FEED_IDLE), self.now),
-            access: None,
-        }])
+        let body = EventBody::new(EventType::named(EventType::FEED_IDLE), self.now);
+        Ok(vec![NewEvent::of(format!("idle-{expires}"), body)])
     }
 
     fn begins_feed(&self) -> bool {

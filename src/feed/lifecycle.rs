@@ -1,4 +1,4 @@
-//! The begin and the end of a tenant's feed.
+//! The beginning and the end of a tenant's feed.
 
 use crate::protocol::error::{Error, Result};
 use crate::store::{Epoch, FeedHead, FeedState, TenantStore};

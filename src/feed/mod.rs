@@ -1,7 +1,7 @@
 //! The feed: every change of a tenant's directory as an event, in one order.
 //!
 //! The table's stream brings each change of an item as a record. [`stream::handle`] makes events of the
-//! records and appends them to the log of their tenant, page by page. Readers follow the log from a
+//! records and appends them to the feed of their tenant, page by page. Readers follow the feed from a
 //! [`Position`] on.
 //!
 //! - An event has the id of its record, and a page has the ids of its events. So a record that comes twice
@@ -9,7 +9,7 @@
 //! - A page is appended on the condition that no other process has appended one since the tail was read.
 //!   Whatever was derived or read for a page that was refused is derived and read again.
 //!
-//! It must not know HTTP, keys, or attributes of items.
+//! It must not know HTTP, nor keys or attributes of items beyond the `pk` and `sk` of a record.
 
 #[cfg(feature = "worker")]
 pub mod append;
@@ -40,7 +40,7 @@ mod tail;
 mod wanted;
 
 pub use event::{
-    Access, Changed, Changes, Event, EventBody, EventType, MemberName, NewEvent, Subject, Verb,
+    Access, Changed, Changes, Event, EventBody, EventType, MemberRef, NewEvent, Subject, Verb,
 };
 #[cfg(feature = "worker")]
 pub use members::Announcer;

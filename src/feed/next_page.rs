@@ -3,28 +3,64 @@
 use super::brake::{BrakeRules, Tally};
 use super::event::NewEvent;
 use super::page;
+use super::tail::PageSummary;
 use crate::protocol::error::Result;
 use crate::protocol::profile::Switches;
-use crate::store::{Epoch, FeedPage, PageKey};
+use crate::store::{Epoch, FeedHead, FeedPage, PageKey, StreamGap};
 
 /// The number of seconds in a day.
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// What the next page of a feed begins with.
 pub(super) struct NextPage {
-    pub(super) epoch: Epoch,
+    epoch: Epoch,
     /// Of the page before it: the number of its last event, its time, and when it expires.
-    pub(super) last: u64,
-    pub(super) time: u64,
-    pub(super) expires: u64,
+    last: u64,
+    time: u64,
+    expires: u64,
     /// The number of the last gap that the feed has reported with the next page.
-    pub(super) gap: u64,
-    pub(super) tally: Tally,
-    /// The tripping of the brake up to which holds are released.
-    pub(super) released: Option<u64>,
+    gap: u64,
+    tally: Tally,
+    /// When the brake had tripped whose hold is released, in milliseconds since the Unix epoch.
+    released: Option<u64>,
 }
 
 impl NextPage {
+    /// The first page of the epoch that a feed has now, where the brake has counted this before it.
+    pub(super) fn first(head: &FeedHead, tally: Tally) -> Self {
+        Self {
+            epoch: head.epoch.clone(),
+            last: 0,
+            time: 0,
+            expires: 0,
+            gap: 0,
+            tally,
+            released: head.released,
+        }
+    }
+
+    /// The page behind the newest one of a feed with this head.
+    ///
+    /// # Errors
+    /// `Internal` for a page that this code did not write.
+    pub(super) fn behind(newest: &PageSummary, head: &FeedHead) -> Result<Self> {
+        Ok(Self {
+            epoch: head.epoch.clone(),
+            last: newest.last,
+            time: newest.time,
+            expires: newest.expires,
+            gap: newest.gap,
+            tally: Tally::parse(&newest.tally)?,
+            released: head.released,
+        })
+    }
+
+    /// The same after the stack's last gap is reported. A process may know an earlier gap than the feed.
+    pub(super) fn with_gap(self, gap: Option<StreamGap>) -> Self {
+        let gap = gap.map_or(self.gap, |gap| gap.number.max(self.gap));
+        Self { gap, ..self }
+    }
+
     /// Makes the next page of the first events of `rest`, as many as fit, takes them off, and goes on behind
     /// it. `now` is in milliseconds since the Unix epoch.
     pub(super) fn take(
@@ -60,7 +96,7 @@ impl NextPage {
             ids: packed.ids,
             events: packed.events,
             gap: self.gap,
-            tally: self.tally.to_text(),
+            tally: self.tally.to_text()?,
             expires: self.expires,
             rewritten: 0,
         })

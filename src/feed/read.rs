@@ -1,7 +1,7 @@
 //! Reads a feed from a position on.
 //!
-//! A read makes one or two calls, and unpacks a bounded part of what they bring. What is returned is
-//! without a gap: a position whose next event is not there any more is refused.
+//! A read makes one or two calls, and unpacks a bounded part of what they bring. What is returned has
+//! every event of its part: a position whose next event is not there any more is refused.
 
 use std::fmt;
 
@@ -135,7 +135,7 @@ pub enum Gone {
 /// What a read has found in the table, before any of it is unpacked.
 #[derive(Debug)]
 pub struct Found {
-    /// The pages from the reader's position on, without a gap.
+    /// The pages from the reader's position on, each of which follows the one before it.
     pages: Vec<FeedPage>,
     /// How many events of the first page come before the position.
     skipped: u64,
@@ -215,7 +215,7 @@ pub async fn find(
         After::Beginning => {
             let pages = oldest(store, &newest, limit, now).await?;
             let at = After::Position(Position::within(&newest, newest.event_count()));
-            Ok(found(without_gap(pages), 0, at))
+            Ok(found(up_to_first_break(pages), 0, at))
         }
         After::Position(position) => {
             let at = after.clone();
@@ -279,14 +279,14 @@ async fn behind(
     if unread.is_some_and(|page| page.is_expired(now)) {
         return gone(Gone::Expired);
     }
-    Ok((without_gap(pages), skipped))
+    Ok((up_to_first_break(pages), skipped))
 }
 
 /// The pages up to the first one that does not follow the page before it.
-fn without_gap(mut pages: Vec<FeedPage>) -> Vec<FeedPage> {
+fn up_to_first_break(mut pages: Vec<FeedPage>) -> Vec<FeedPage> {
     let mut pairs = pages.windows(2);
-    let gap = pairs.position(|pair| pair[0].last + 1 != pair[1].key.first);
-    if let Some(before) = gap {
+    let found = pairs.position(|pair| pair[0].last + 1 != pair[1].key.first);
+    if let Some(before) = found {
         pages.truncate(before + 1);
     }
     pages

@@ -14,6 +14,7 @@
 
 use serde_json::{Map, Value};
 
+use super::brake::USER;
 use super::event::{Access, Changed, Changes, EventBody, EventType, NewEvent, Subject, Verb};
 use super::page::MAX_EVENT_BYTES;
 use super::record::Record;
@@ -25,9 +26,6 @@ use crate::store::{ResourceChange, ResourceImage};
 const NAMING: [&str; 2] = ["userName", "displayName"];
 /// The attribute that says whether a resource is in use.
 const ACTIVE: &str = "active";
-
-/// The name of the type whose resources the brake counts.
-const USER: &str = "User";
 
 /// The event of a change of a resource; `None` if there is nothing to tell.
 pub(super) fn event(
@@ -63,10 +61,7 @@ pub(super) fn event(
         }
     };
     let access = match change.type_name == USER {
-        true => Access::between(
-            before.is_some_and(has_access),
-            after.is_some_and(has_access),
-        ),
+        true => Access::between(before.is_some_and(is_active), after.is_some_and(is_active)),
         false => None,
     };
     let last = after.or(before)?;
@@ -120,7 +115,7 @@ fn living(image: &Option<ResourceImage>) -> Option<&ResourceImage> {
 }
 
 /// Whether a resource is active. One that does not say that it is not is active.
-fn has_access(image: &ResourceImage) -> bool {
+fn is_active(image: &ResourceImage) -> bool {
     image.body.body().get(ACTIVE) != Some(&Value::Bool(false))
 }
 
@@ -131,8 +126,8 @@ fn verb(
     resource_type: Option<&ResourceType>,
 ) -> Verb {
     let has = |name: &str| resource_type.is_some_and(|found| found.attribute(name).is_some());
-    if has(ACTIVE) && has_access(before) != has_access(after) {
-        return match has_access(after) {
+    if has(ACTIVE) && is_active(before) != is_active(after) {
+        return match is_active(after) {
             true => Verb::Activated,
             false => Verb::Deactivated,
         };

@@ -7,7 +7,7 @@
 //!   would not be understood the next time either.
 //! - A feed that cannot be read or appended to, because the table is out of reach or throttles, fails. The
 //!   shard then begins again with the first record of that feed. The other feeds of the batch are appended
-//!   to all the same, and drop what comes to them a second time. They wait with what is behind the batch,
+//!   to all the same, and drop what comes to them a second time. What follows the batch waits, for them too,
 //!   because a shard has one place where it goes on.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
 use super::append::{Appended, Appender, Source, Tail};
-use super::event::{EventBody, EventType, NewEvent, Subject};
+use super::event::{EventBody, NewEvent, Subject};
 use super::members::{self, Looks};
 use super::record::Record;
 use super::resource_events;
@@ -130,7 +130,8 @@ impl TenantBatch<'_> {
         let store = self.appender.store_for_attempt(self.tenant);
         // Before any record is dropped as known: the process that has put its page may have died before it
         // wrote this down.
-        members::begin(&store, self.records.iter().map(|(_, record)| *record)).await?;
+        members::write_down_announcements(&store, self.records.iter().map(|(_, record)| *record))
+            .await?;
         self.appender.append(self.tenant, self).await
     }
 
@@ -226,23 +227,10 @@ fn event(
 
 /// The event that says that something about a resource is missing.
 fn gap_event(record: &Record, change: &UnreadableChange, types: &Registry) -> NewEvent {
-    let group_type = || types.group_type().map(|found| found.name.clone());
-    let subject = Subject {
-        type_name: change
-            .type_name
-            .clone()
-            .or_else(group_type)
-            .unwrap_or_default(),
-        id: change.id.clone(),
-        version: None,
-        external_id: None,
-    };
-    NewEvent {
-        id: record.id.clone(),
-        body: EventBody {
-            resource: Some(subject),
-            ..EventBody::new(EventType::named(EventType::FEED_GAP), record.time)
-        },
-        access: None,
-    }
+    // A change that names no type is one of a member, whose item is in its group's partition.
+    let type_name = change.type_name.clone();
+    let type_name = type_name.unwrap_or_else(|| members::group_type(types));
+    let subject = Subject::named(type_name, change.id.clone());
+    let body = EventBody::gap_about(subject, record.time);
+    NewEvent::of(record.id.clone(), body)
 }

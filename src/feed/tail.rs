@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::identity::TenantId;
 use crate::store::{FeedHead, FeedPage, PageKey, StoreError, TenantStore};
 
-/// How far before a record's time pages may have its event, in milliseconds. The time of a page comes from
+/// A page's time may be this much earlier than that of a record whose event it has, in milliseconds. The time of a page comes from
 /// the clock of the process that put it, and the time of a record from DynamoDB: this is more than the two
 /// are apart.
 const WINDOW_MILLIS: u64 = 2 * 60 * 1000;
@@ -50,7 +50,7 @@ pub(super) struct FeedEnd {
     pub(super) known: HashSet<String>,
 }
 
-/// The newest pages of a feed without a gap between them, the oldest first.
+/// The newest pages of a feed, each of which follows the one before it, the oldest first.
 type Run = VecDeque<Arc<PageSummary>>;
 
 /// The newest pages of some feeds.
@@ -78,8 +78,8 @@ impl PageSummary {
 }
 
 impl Memory {
-    /// Reads the end of a feed, and which of these ids are in it. `oldest` is when the oldest record was
-    /// made that has one of these ids, in milliseconds since the Unix epoch; `None` if there are no records.
+    /// Reads the end of a feed, and which of these ids of records are in it. `oldest` is the time of the
+    /// oldest record among them, in milliseconds since the Unix epoch; `None` if there are no records.
     /// One call, if the process remembers the pages before the newest one, or has to look at no more than
     /// [`FIRST_PAGES`].
     ///
@@ -116,7 +116,7 @@ impl Memory {
             known: known(&run, ids, bound),
             head: Some(head),
         };
-        self.keep(tenant, run, bound);
+        self.remember(tenant, run, bound);
         Ok(end)
     }
 
@@ -132,7 +132,7 @@ impl Memory {
 
     /// Remembers the pages that the records of the next batch may be in, which are seldom older than those
     /// of this one, and one page before them, by which the next append sees that it need not look further.
-    fn keep(&self, tenant: &TenantId, mut run: Run, bound: u64) {
+    fn remember(&self, tenant: &TenantId, mut run: Run, bound: u64) {
         while run.get(1).is_some_and(|page| page.time < bound) {
             run.pop_front();
         }
@@ -177,7 +177,7 @@ async fn complete(
             run.push_front(Arc::new(PageSummary::of(page)));
             is_over = false;
         }
-        // The pages before are removed, because they have expired.
+        // Earlier pages have expired and are gone.
         if is_over {
             return Ok(());
         }

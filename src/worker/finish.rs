@@ -17,10 +17,15 @@ pub(super) async fn finish(worker: &Worker<'_>, wanted: BTreeSet<TenantId>) -> B
         let changes = changes(worker, &tenant).await;
         // A change that cannot be finished does not keep the feed from what it still has to say.
         let announcements = announcements(worker, &tenant).await;
-        let error = changes.and(announcements).err()?;
-        let cause = error.causes();
-        tracing::error!(tenant.id = %tenant, cause, "could not finish half-done changes");
-        Some(tenant)
+        if let Err(error) = &changes {
+            let cause = error.causes();
+            tracing::error!(tenant.id = %tenant, cause, "could not finish half-done changes");
+        }
+        if let Err(error) = &announcements {
+            let cause = error.causes();
+            tracing::error!(tenant.id = %tenant, cause, "could not announce the members of groups");
+        }
+        (changes.is_err() || announcements.is_err()).then_some(tenant)
     });
     join_all(finished).await.into_iter().flatten().collect()
 }

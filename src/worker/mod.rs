@@ -78,8 +78,8 @@ impl<'a> Worker<'a> {
         finish::finish(self, tenants).await
     }
 
-    /// Looks around, as it is to be done every minute: writes the heartbeat, has finished what no record of
-    /// the stream leads to any more, and keeps feeds from losing their place.
+    /// Looks around, as it is to be done every minute: writes the heartbeat, hands to the finisher what no
+    /// record leads to any more, and keeps feeds from losing their place.
     ///
     /// # Errors
     /// `Unavailable` if something could not be looked at; it is looked at the next time.

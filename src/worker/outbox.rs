@@ -11,14 +11,14 @@ use crate::protocol::error::Result;
 pub struct FinishJob {
     /// Whose journal it is.
     pub tenant: TenantId,
-    /// When the leases of the entries are over.
+    /// How long until the leases of the entries are over.
     pub wait: Duration,
 }
 
 /// Where a process leaves what is to be done later. Nothing may be lost there: a job is done at least once,
 /// by this process or another.
 pub trait Outbox: Sync {
-    /// Has each job done after its wait.
+    /// Takes jobs; each is done once its wait is over.
     ///
     /// # Errors
     /// `Unavailable` if a job may not have been taken; all are to be given again.

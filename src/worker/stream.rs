@@ -16,11 +16,11 @@ use crate::store::{ItemChange, LEASE_MILLIS, Meter, StackStore, StreamGap};
 
 /// How long the calls about the whole stack may take in one batch.
 const STACK_BUDGET: Duration = Duration::from_secs(10);
-/// So much later than its lease ends a journal entry is looked at, in milliseconds. The clocks of two
+/// A journal entry is looked at this long after its lease has ended, in milliseconds. The clocks of two
 /// processes differ by less.
 const LEASE_MARGIN_MILLIS: u64 = 2_000;
 
-/// A gap that another process notices is in the feeds this much later at the latest.
+/// How long this process may not notice a gap that another one has written down.
 pub(super) const GAP_LIMITS: CacheLimits = CacheLimits {
     what: "The gaps of the stream",
     fresh_millis: 10_000,

@@ -38,8 +38,7 @@ const PARALLEL: usize = 10;
 /// its age has doubled. Until then the finisher's queue leads to it.
 const FIRST_CALL_MILLIS: u64 = 5 * 60 * 1000;
 
-/// Looks around, as [`Worker::sweep`](super::Worker::sweep) says. `now` is in milliseconds since the Unix
-/// epoch.
+/// Looks around, as [`Worker::sweep`](super::Worker::sweep) says.
 pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<()> {
     let (store, now) = (worker.store, worker.clock.now_millis());
     let stack = store.for_stack(Meter::default(), BUDGET);

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::Request;
 use scim_lambda::clock::SystemClock;
 use scim_lambda::feed::append::{Appender, Source, Tail};
-use scim_lambda::feed::{Changed, EventBody, EventType, MemberName, NewEvent, Subject, Verb};
+use scim_lambda::feed::{Changed, EventBody, EventType, MemberRef, NewEvent, Subject, Verb};
 use scim_lambda::identity::{CauseKind, TenantId};
 use scim_lambda::protocol::error::Result;
 use scim_lambda::tenant::Permissions;
@@ -77,7 +77,7 @@ fn user_created(id: &str) -> NewEvent {
 fn membership(id: &str, verb: Verb) -> NewEvent {
     let mut event = event(id, "Group", verb, &[]);
     event.body.changes = None;
-    event.body.member = Some(MemberName {
+    event.body.member = Some(MemberRef {
         type_name: "User".to_owned(),
         id: "7".to_owned(),
     });

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::Looks;
+use super::{Looks, group_type};
 use crate::feed::append::{Appended, Appender, Source, Tail};
-use crate::feed::event::{EventBody, EventType, NewEvent, Subject, Verb};
+use crate::feed::event::{EventBody, NewEvent, Subject, Verb};
 use crate::feed::record::Record;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::Result;
@@ -18,8 +18,7 @@ use crate::store::{
     StoreError, TenantStore, WaitingAnnouncement,
 };
 
-/// Members that are announced together: what is read after the newest page and before the next one, so
-/// the more there are the more often another append comes in between.
+/// Members announced by one append. The more there are, the likelier another append comes in between.
 const MEMBERS_PER_PART: usize = 200;
 
 /// After this number of attempts that got no further the feed says that it has a gap, and goes on.
@@ -35,7 +34,7 @@ const BUDGET: Duration = Duration::from_secs(240);
 ///
 /// # Errors
 /// `Unavailable`, `Backend`.
-pub(in crate::feed) async fn begin(
+pub(in crate::feed) async fn write_down_announcements(
     store: &TenantStore,
     records: impl Iterator<Item = &Record>,
 ) -> Result<(), StoreError> {
@@ -240,23 +239,9 @@ impl Source for Gap<'_> {
     }
 
     async fn events(&self, _: &Tail<'_>) -> Result<Vec<NewEvent>> {
-        let group_type = self.types.group_type().map(|found| found.name.clone());
-        let subject = Subject {
-            type_name: group_type.unwrap_or_default(),
-            id: self.announcement.group.clone(),
-            version: None,
-            external_id: None,
-        };
-        let event_type = EventType::named(EventType::FEED_GAP);
-        let body = EventBody {
-            resource: Some(subject),
-            ..EventBody::new(event_type, self.now)
-        };
+        let group = self.announcement.group.clone();
+        let body = EventBody::gap_about(Subject::named(group_type(self.types), group), self.now);
         let id = Uuid::now_v7().simple().to_string();
-        Ok(vec![NewEvent {
-            id,
-            body,
-            access: None,
-        }])
+        Ok(vec![NewEvent::of(id, body)])
     }
 }

@@ -14,9 +14,9 @@ mod announce;
 use std::collections::BTreeMap;
 
 pub use announce::Announcer;
-pub(super) use announce::begin;
+pub(super) use announce::write_down_announcements;
 
-use super::event::{EventBody, EventType, MemberName, NewEvent, Subject, Verb};
+use super::event::{EventBody, EventType, MemberRef, NewEvent, Subject, Verb};
 use crate::protocol::schema::Registry;
 use crate::store::{Look, MemberItemChange, Pair, StoreError, TenantStore};
 
@@ -47,9 +47,8 @@ impl Looks {
         pairs: impl Iterator<Item = Pair>,
         types: &Registry,
     ) -> Result<Self, StoreError> {
-        let group_type = types.group_type().map(|found| found.name.clone());
         Ok(Self {
-            group_type: group_type.unwrap_or_default(),
+            group_type: group_type(types),
             looks: store.members().look(pairs.collect(), types).await?,
         })
     }
@@ -68,27 +67,27 @@ impl Looks {
         Some(event)
     }
 
-    /// The event that says this of a membership.
+    /// The event with this verb about a membership.
     fn event_of(&self, pair: &Pair, verb: Verb, id: String, time: u64) -> NewEvent {
         let event_type = EventType::of(&self.group_type, verb);
-        NewEvent {
-            id,
-            body: EventBody {
-                resource: Some(Subject {
-                    type_name: self.group_type.clone(),
-                    id: pair.group.clone(),
-                    version: None,
-                    external_id: None,
-                }),
-                member: Some(MemberName {
-                    type_name: pair.member_type.clone(),
-                    id: pair.member.clone(),
-                }),
-                ..EventBody::new(event_type, time)
-            },
-            access: None,
-        }
+        let member = MemberRef {
+            type_name: pair.member_type.clone(),
+            id: pair.member.clone(),
+        };
+        let body = EventBody {
+            resource: Some(Subject::named(self.group_type.clone(), pair.group.clone())),
+            member: Some(member),
+            ..EventBody::new(event_type, time)
+        };
+        NewEvent::of(id, body)
     }
+}
+
+/// The name of the tenant's type of groups. It is empty for a tenant without one, whose records of
+/// members are left over from when it had one.
+pub(super) fn group_type(types: &Registry) -> String {
+    let group_type = types.group_type();
+    group_type.map_or_else(String::new, |found| found.name.clone())
 }
 
 /// The membership that a change of a member's item is about.

@@ -1,4 +1,4 @@
-//! The feed of one tenant: a log of pages, each of which is one item, and the feed's head.
+//! The feed of one tenant: its pages, each of which is one item, and its head.
 //!
 //! - A page is put on the condition that no page has its key, and the key contains the number of the
 //!   page's first event. So if two processes append after the same page, one of them is refused.
@@ -54,7 +54,7 @@ pub struct FeedHead {
     pub is_complete: bool,
     /// The label of the table's stream with whose records the epoch began, if it is known.
     pub stream: Option<String>,
-    /// The time of the newest page whose hold was released, in milliseconds since the Unix epoch.
+    /// When the brake had tripped whose hold is released, in milliseconds since the Unix epoch.
     pub released: Option<u64>,
 }
 
@@ -208,8 +208,8 @@ impl<'t> Feed<'t> {
         update.send_if(self.table).await
     }
 
-    /// Stores that the hold of this time, in milliseconds since the Unix epoch, is released. False
-    /// if there is no feed. One call, one write unit.
+    /// Stores when the brake had tripped whose hold is released, in milliseconds since the Unix epoch.
+    /// False if there is no feed. One call, one write unit.
     ///
     /// # Errors
     /// `Unavailable`, after which it is not known whether it was stored; `Backend`.
