@@ -17,6 +17,7 @@ use super::tenant::tenant_id;
 use crate::clock::{Clock as _, SystemClock};
 use crate::embedded::{EmbeddedError, Importer};
 use crate::feed::append::Appender;
+use crate::feed::gap;
 use crate::identity::TenantId;
 use crate::protocol::{Error, ErrorKind};
 use crate::provider::{Loader, Tenants};
@@ -54,7 +55,7 @@ impl GenerateArgs {
         // The stream brings nothing of what was loaded.
         let tenants = Tenants::new(local.stack.store.clone(), Arc::new(SystemClock));
         let appender = Appender::new(&local.stack.store, &tenants, Arc::new(SystemClock));
-        appender.say_missing(&self.tenant, since).await?;
+        gap::say_missing(&appender, &self.tenant, since).await?;
         let data = local.data.to_string();
         let group = match self.group_members {
             0 => String::new(),

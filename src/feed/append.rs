@@ -29,7 +29,7 @@ use crate::store::{
 /// How long one append may take, with all its attempts: well below the time that a function may run.
 const BUDGET: Duration = Duration::from_secs(30);
 /// How long one attempt may take. What is not answered by then counts as lost.
-const ATTEMPT_BUDGET: Duration = Duration::from_secs(10);
+pub(super) const ATTEMPT_BUDGET: Duration = Duration::from_secs(10);
 /// The most attempts of one append. An attempt that loses lets another process finish.
 const MAX_ATTEMPTS: usize = 50;
 
@@ -155,14 +155,10 @@ impl<'a> Appender<'a> {
         let ids = source.ids();
         let end = self.memory.read(id, store, &ids, source.oldest()).await?;
         let Some(head) = &end.head else {
-            if !source.begins_feed() {
-                return Ok(Attempt::Done(Appended::NoFeed));
-            }
-            // Before the feed begins: the sweep looks after the feeds of the tenants on this list.
-            let stack = self.store.for_stack(Meter::default(), ATTEMPT_BUDGET);
-            stack.list_tenant(id).await?;
-            let head = self.new_head(source.stream());
-            return again(store.feed().put_head(None, &head).await);
+            return match source.begins_feed() {
+                true => self.begin(id, store, source.stream()).await,
+                false => Ok(Attempt::Done(Appended::NoFeed)),
+            };
         };
         if head.state == FeedState::Deleted {
             return Ok(Attempt::Done(Appended::NoFeed));
@@ -170,6 +166,31 @@ impl<'a> Appender<'a> {
         if let Some(next) = self.next_head(head, source.stream()) {
             return again(store.feed().put_head(Some(head), &next).await);
         }
+        self.append_behind(&end, head, id, store, source).await
+    }
+
+    /// Begins the feed of a tenant that has none.
+    async fn begin(
+        &self,
+        id: &TenantId,
+        store: &TenantStore,
+        stream: Option<&str>,
+    ) -> Result<Attempt> {
+        // Before the feed begins: the sweep looks after the feeds of the tenants on this list.
+        let stack = self.store.for_stack(Meter::default(), ATTEMPT_BUDGET);
+        stack.list_tenant(id).await?;
+        again(store.feed().put_head(None, &self.new_head(stream)).await)
+    }
+
+    /// Puts what a source has to say behind the end of a feed.
+    async fn append_behind(
+        &self,
+        end: &FeedEnd,
+        head: &FeedHead,
+        id: &TenantId,
+        store: &TenantStore,
+        source: &impl Source,
+    ) -> Result<Attempt> {
         let tenant = self.tenant(id, store).await?;
         let tail = Tail {
             store,
@@ -182,7 +203,7 @@ impl<'a> Appender<'a> {
         if events.is_empty() {
             return Ok(Attempt::Done(Appended::Events(0)));
         }
-        if let Some(first) = self.first_event(head, &end, source.gap()) {
+        if let Some(first) = self.first_event(head, end, source.gap()) {
             events.insert(0, first);
         }
         let next = match end.newest.as_deref() {
@@ -301,12 +322,8 @@ impl<'a> Appender<'a> {
         self.meter.cost()
     }
 
-    /// The tenant's part of the table, for as long as one attempt may take.
-    pub(super) fn store_for_attempt(&self, tenant: &TenantId) -> TenantStore {
-        self.store_for(tenant, ATTEMPT_BUDGET)
-    }
-
-    fn store_for(&self, tenant: &TenantId, budget: Duration) -> TenantStore {
+    /// The tenant's part of the table, for as long as `budget`.
+    pub(super) fn store_for(&self, tenant: &TenantId, budget: Duration) -> TenantStore {
         // The feed writes nothing that keeps a cause.
         let cause = Cause::without_credential(CauseKind::Service);
         self.store

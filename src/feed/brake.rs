@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "worker")]
 use serde_json::json;
 
-use super::event::Access;
+use super::event::AccessChange;
 #[cfg(feature = "worker")]
 use super::event::{EventBody, EventType, NewEvent};
 use crate::protocol::error::{Error, Result};
@@ -170,11 +170,11 @@ impl Tally {
     }
 
     /// Counts a change.
-    fn count(&mut self, access: Option<Access>, time: u64) {
+    fn count(&mut self, access: Option<AccessChange>, time: u64) {
         let minute = time / MINUTE;
         match access {
-            Some(Access::Gained) => self.active += 1,
-            Some(Access::Lost) => {
+            Some(AccessChange::Gained) => self.active += 1,
+            Some(AccessChange::Lost) => {
                 self.active = self.active.saturating_sub(1);
                 *self.minutes.entry(minute).or_default() += 1;
             }
@@ -302,7 +302,7 @@ mod tests {
         BrakeRules::new(&switches, now)
     }
 
-    fn event(access: Option<Access>, time: u64) -> NewEvent {
+    fn event(access: Option<AccessChange>, time: u64) -> NewEvent {
         NewEvent {
             id: "1".to_owned(),
             body: EventBody::new(EventType::named("user.deactivated"), time),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     fn leavers(number: u64, time: u64) -> Vec<NewEvent> {
-        let one = |_| event(Some(Access::Lost), time);
+        let one = |_| event(Some(AccessChange::Lost), time);
         (0..number).map(one).collect()
     }
 
@@ -483,7 +483,7 @@ mod tests {
             seed in any::<prop::sample::Index>(),
         ) {
             let events: Vec<_> = times.iter().map(|minute| {
-                event(Some(Access::Lost), NOW + minute * MINUTE)
+                event(Some(AccessChange::Lost), NOW + minute * MINUTE)
             }).collect();
             let cut = if events.is_empty() { 0 } else { seed.index(events.len()) };
             let rules = rules(Brake::Off, NOW);

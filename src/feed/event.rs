@@ -175,7 +175,7 @@ pub struct EventBody {
 
 /// What a change of a user does to who has access: a user has it while it exists and is active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Access {
+pub enum AccessChange {
     /// One user more has access.
     Gained,
     /// One user less.
@@ -191,7 +191,7 @@ pub struct NewEvent {
     /// What it says.
     pub body: EventBody,
     /// What it does to who has access, which the brake counts. The feed does not keep it.
-    pub access: Option<Access>,
+    pub access: Option<AccessChange>,
 }
 
 /// An event of the feed.
@@ -232,7 +232,7 @@ impl Subject {
     }
 }
 
-impl Access {
+impl AccessChange {
     /// What a change does to a user who had access before it or not, and has it after it or not.
     #[must_use]
     pub fn between(before: bool, after: bool) -> Option<Self> {

@@ -13,22 +13,20 @@ struct Missing {
     since: u64,
 }
 
-impl Appender<'_> {
-    /// Says in a tenant's feed that changes since `since`, in milliseconds since the Unix epoch, may be
-    /// missing, as after a load that goes past the stream. Said once, however often it is called for one
-    /// `since`.
-    ///
-    /// # Errors
-    /// As [`append`](Appender::append).
-    pub async fn say_missing(&self, tenant: &TenantId, since: u64) -> Result<()> {
-        let missing = Missing {
-            id: format!("missing-{since}"),
-            now: self.now(),
-            since,
-        };
-        self.append(tenant, &missing).await?;
-        Ok(())
-    }
+/// Says in a tenant's feed that changes since `since`, in milliseconds since the Unix epoch, may be
+/// missing, as after a load that goes past the stream. Said once, however often it is called for one
+/// `since`.
+///
+/// # Errors
+/// As [`Appender::append`].
+pub async fn say_missing(appender: &Appender<'_>, tenant: &TenantId, since: u64) -> Result<()> {
+    let missing = Missing {
+        id: format!("missing-{since}"),
+        now: appender.now(),
+        since,
+    };
+    appender.append(tenant, &missing).await?;
+    Ok(())
 }
 
 impl Source for Missing {

@@ -4,7 +4,7 @@
 //! know the number any more. So before that, a page is put behind it, with an event that says that nothing
 //! has changed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::append::{Appended, Appender, Source, Tail};
 use super::event::{EventBody, EventType, NewEvent};
@@ -19,30 +19,29 @@ const MARGIN_SECONDS: u64 = 24 * 60 * 60;
 struct Idle {
     /// In milliseconds since the Unix epoch.
     now: u64,
-    /// When the newest page has to be followed by another one, in seconds since the Unix epoch.
-    due: AtomicU64,
+    /// When the page has to be followed by another one that the last attempt has found to be the newest, in
+    /// seconds since the Unix epoch.
+    due: Mutex<Option<u64>>,
 }
 
-impl Appender<'_> {
-    /// Puts a page behind the newest one of a feed, if that one expires soon. Returns when the feed has to be
-    /// looked at again, in seconds since the Unix epoch; `None` if it has no pages. One call, or two.
-    ///
-    /// # Errors
-    /// As [`append`](Appender::append).
-    pub async fn keep(&self, tenant: &TenantId) -> Result<Option<u64>> {
-        let now = self.now();
-        let idle = Idle {
-            now,
-            due: AtomicU64::new(0),
-        };
-        let appended = self.append(tenant, &idle).await?;
-        let due = idle.due.into_inner();
-        Ok(match appended {
-            Appended::NoFeed => None,
-            Appended::Events(0) => (due > 0).then_some(due),
-            Appended::Events(_) => Some(now / 1000 + MARGIN_SECONDS),
-        })
-    }
+/// Puts a page behind the newest one of a feed, if that one expires soon. Returns when the feed has to be
+/// looked at again, in seconds since the Unix epoch; `None` if it has no pages. One call, or two.
+///
+/// # Errors
+/// As [`Appender::append`].
+pub async fn keep(appender: &Appender<'_>, tenant: &TenantId) -> Result<Option<u64>> {
+    let now = appender.now();
+    let idle = Idle {
+        now,
+        due: Mutex::new(None),
+    };
+    let appended = appender.append(tenant, &idle).await?;
+    let due = idle.due.into_inner();
+    Ok(match appended {
+        Appended::NoFeed => None,
+        Appended::Events(0) => due.unwrap_or_else(PoisonError::into_inner),
+        Appended::Events(_) => Some(now / 1000 + MARGIN_SECONDS),
+    })
 }
 
 impl Source for Idle {
@@ -59,7 +58,7 @@ impl Source for Idle {
             return Ok(Vec::new());
         };
         let due = expires.saturating_sub(MARGIN_SECONDS);
-        self.due.store(due, Ordering::Relaxed);
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Some(due);
         if due > self.now / 1000 {
             return Ok(Vec::new());
         }

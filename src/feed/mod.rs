@@ -18,9 +18,9 @@ mod event;
 #[cfg(feature = "worker")]
 pub mod forget;
 #[cfg(feature = "worker")]
-mod gap;
+pub mod gap;
 #[cfg(feature = "worker")]
-mod keep;
+pub mod keep;
 pub mod lifecycle;
 #[cfg(feature = "worker")]
 mod members;
@@ -40,7 +40,7 @@ mod tail;
 mod wanted;
 
 pub use event::{
-    Access, Changed, Changes, Event, EventBody, EventType, MemberRef, NewEvent, Subject, Verb,
+    AccessChange, Changed, Changes, Event, EventBody, EventType, MemberRef, NewEvent, Subject, Verb,
 };
 #[cfg(feature = "worker")]
 pub use members::Announcer;

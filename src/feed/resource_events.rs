@@ -15,7 +15,7 @@
 use serde_json::{Map, Value};
 
 use super::brake::USER;
-use super::event::{Access, Changed, Changes, EventBody, EventType, NewEvent, Subject, Verb};
+use super::event::{AccessChange, Changed, Changes, EventBody, EventType, NewEvent, Subject, Verb};
 use super::page::MAX_EVENT_BYTES;
 use super::record::Record;
 use crate::protocol::profile::EventValues;
@@ -61,7 +61,7 @@ pub(super) fn event(
         }
     };
     let access = match change.type_name == USER {
-        true => Access::between(before.is_some_and(is_active), after.is_some_and(is_active)),
+        true => AccessChange::between(before.is_some_and(is_active), after.is_some_and(is_active)),
         false => None,
     };
     let last = after.or(before)?;

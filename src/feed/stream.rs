@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
-use super::append::{Appended, Appender, Source, Tail};
+use super::append::{ATTEMPT_BUDGET, Appended, Appender, Source, Tail};
 use super::event::{EventBody, NewEvent, Subject};
 use super::members::{self, Looks};
 use super::record::Record;
@@ -87,7 +87,7 @@ pub async fn handle(
             batches.entry(tenant).or_default().push((place, record));
         }
     }
-    let end = Instant::now() + BUDGET;
+    let deadline = Instant::now() + BUDGET;
     let appends = batches.into_iter().map(async |(tenant, records)| {
         let batch = TenantBatch {
             records,
@@ -95,7 +95,7 @@ pub async fn handle(
             tenant,
             gap,
         };
-        let outcome = match Instant::now() < end {
+        let outcome = match Instant::now() < deadline {
             true => batch.append().await,
             false => Err(Error::unavailable("The time for the batch is over")),
         };
@@ -127,7 +127,7 @@ pub async fn handle(
 
 impl TenantBatch<'_> {
     async fn append(&self) -> Result<Appended> {
-        let store = self.appender.store_for_attempt(self.tenant);
+        let store = self.appender.store_for(self.tenant, ATTEMPT_BUDGET);
         // Before any record is dropped as known: the process that has put its page may have died before it
         // wrote this down.
         members::write_down_announcements(&store, self.records.iter().map(|(_, record)| *record))

@@ -42,9 +42,9 @@ pub use configuration::{
 pub use error::StoreError;
 pub use feed::{Epoch, Feed, FeedHead, FeedPage, FeedState, PageKey};
 pub use groups::{
-    Announcement, AnnouncementPart, Announcements, ChangeAttempt, Groups, Guard, HeldAnnouncement,
-    Look, Member, MemberChange, MemberPlan, Members, Membership, Memberships, Nesting, Pair,
-    WaitingAnnouncement,
+    Announcement, AnnouncementPart, Announcements, ChangeAttempt, Groups, Guard,
+    LeasedAnnouncement, Look, Member, MemberChange, MemberPlan, Members, Membership, Memberships,
+    Nesting, Pair, WaitingAnnouncement,
 };
 pub use index_version::{IndexEntries, IndexVersion};
 #[cfg(feature = "worker")]

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Worker;
 use super::outbox::{FinishJob, Outbox};
+use crate::feed::keep::keep;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::{Error, Result};
 use crate::store::{Meter, Round, StackStore, Store, StoreError, Unfinished};
@@ -42,76 +43,49 @@ const FIRST_CALL_MILLIS: u64 = 5 * 60 * 1000;
 pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<()> {
     let (store, now) = (worker.store, worker.clock.now_millis());
     let stack = store.for_stack(Meter::default(), BUDGET);
-    let end = Instant::now() + BUDGET;
+    let deadline = Instant::now() + BUDGET;
     let mut progress = stack.sweep_progress().await?;
     if now.saturating_sub(progress.beat) >= BEAT_MILLIS {
         stack.beat().await?;
         progress.beat = now;
     }
-    let looked = journals(store, &stack, &mut progress.journals, now, end, outbox).await;
-    let kept = feeds(worker, &stack, &mut progress.feeds, now, end).await;
+    let round = RoundPart::new(&stack, &mut progress.journals, TENANTS, deadline);
+    let looked = journals(store, round.begun(now, 0), now, outbox).await;
+    let round = RoundPart::new(&stack, &mut progress.feeds, FEEDS, deadline);
+    let kept = feeds(worker, round.begun(now, FEED_ROUND_MILLIS)).await;
     // How far the rounds came counts even if they ended with an error.
     stack.put_sweep_progress(&progress).await?;
     looked.and(kept)
 }
 
 /// Goes on with the round through the feeds, or begins one if it is time.
-async fn feeds(
-    worker: &Worker<'_>,
-    stack: &StackStore,
-    round: &mut Round,
-    now: u64,
-    end: Instant,
-) -> Result<()> {
-    if round.after.is_none() {
-        if now.saturating_sub(round.began) < FEED_ROUND_MILLIS {
-            return Ok(());
-        }
-        round.before = round.began;
-        round.began = now;
-    }
-    let (mut looked_at, mut failed) = (0, Ok(()));
-    while looked_at < FEEDS && Instant::now() < end {
-        let page = stack.tenants(round.after.as_ref(), PAGE).await?;
-        looked_at += page.tenants.len();
-        let looks = page
-            .tenants
-            .iter()
-            .map(|tenant| worker.appender.keep(tenant));
+async fn feeds(worker: &Worker<'_>, mut tenants: RoundPart<'_>) -> Result<()> {
+    let mut outcome = Ok(());
+    while let Some(page) = tenants.next().await? {
+        let looks = page.iter().map(|tenant| keep(&worker.appender, tenant));
         // Collected first: a stream that still held the closure would not be `Send`.
         let looks: Vec<_> = looks.collect();
         let looks: Vec<_> = stream::iter(looks).buffered(PARALLEL).collect().await;
         for kept in looks {
             // The other feeds do not wait for this one. There are some rounds left before it expires.
-            failed = failed.and(kept.map(drop));
-        }
-        round.after = page.next;
-        if round.after.is_none() {
-            break;
+            outcome = outcome.and(kept.map(drop));
         }
     }
-    failed
+    outcome
 }
 
 /// Goes on with the round through the journals, and gives the finisher those that it is to look at.
 async fn journals(
     store: &Store,
-    stack: &StackStore,
-    round: &mut Round,
+    mut tenants: RoundPart<'_>,
     now: u64,
-    end: Instant,
     outbox: &impl Outbox,
 ) -> Result<()> {
-    if round.after.is_none() {
-        round.before = round.began;
-        round.began = now;
-    }
-    let (mut looked_at, mut failed) = (0, Ok(()));
-    while looked_at < TENANTS && Instant::now() < end {
-        let page = stack.tenants(round.after.as_ref(), PAGE).await?;
-        looked_at += page.tenants.len();
-        let looks = page.tenants.into_iter().map(async |tenant| {
-            let is_due = has_due_entry(store, &tenant, round.before, now).await;
+    let mut outcome = Ok(());
+    let before = tenants.round.before;
+    while let Some(page) = tenants.next().await? {
+        let looks = page.into_iter().map(async |tenant| {
+            let is_due = has_due_entry(store, &tenant, before, now).await;
             (tenant, is_due)
         });
         // Collected first: a stream that still held the closure would not be `Send`.
@@ -126,18 +100,75 @@ async fn journals(
                 }),
                 Ok(false) => {}
                 // The other tenants do not wait for this one. The next round looks at it again.
-                Err(error) => failed = Err(Error::from(error)),
+                Err(error) => outcome = outcome.and(Err(Error::from(error))),
             }
         }
         if !jobs.is_empty() {
+            // If that fails, the round is not past these tenants: the next sweep begins with them.
             outbox.finish_later(&jobs).await?;
         }
-        round.after = page.next;
-        if round.after.is_none() {
-            break;
+    }
+    outcome
+}
+
+/// The part of a round through the tenants that one sweep goes.
+struct RoundPart<'r> {
+    stack: &'r StackStore,
+    round: &'r mut Round,
+    /// How many tenants are still to be looked at.
+    rest: usize,
+    deadline: Instant,
+    /// Where the round goes on after the tenants that [`RoundPart::next`] has returned last. `Some(None)` if
+    /// they are the last ones of the round.
+    seen: Option<Option<TenantId>>,
+}
+
+impl<'r> RoundPart<'r> {
+    fn new(stack: &'r StackStore, round: &'r mut Round, most: usize, deadline: Instant) -> Self {
+        Self {
+            stack,
+            round,
+            rest: most,
+            deadline,
+            seen: None,
         }
     }
-    failed
+
+    /// Begins another round, if none is under way and the last one began this long before `now`, in
+    /// milliseconds. If it is too early for one, there are no tenants to look at.
+    fn begun(mut self, now: u64, every: u64) -> Self {
+        if self.round.after.is_some() {
+            return self;
+        }
+        if now.saturating_sub(self.round.began) < every {
+            self.rest = 0;
+            return self;
+        }
+        self.round.before = self.round.began;
+        self.round.began = now;
+        self
+    }
+
+    /// The next tenants to look at; `None` if this sweep has looked at as many as it may, or at the last one.
+    /// The round is past the tenants of a page when the page after it is asked for.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn next(&mut self) -> Result<Option<Vec<TenantId>>> {
+        if let Some(next) = self.seen.take() {
+            self.round.after = next;
+            if self.round.after.is_none() {
+                return Ok(None);
+            }
+        }
+        if self.rest == 0 || Instant::now() >= self.deadline {
+            return Ok(None);
+        }
+        let page = self.stack.tenants(self.round.after.as_ref(), PAGE).await?;
+        self.rest = self.rest.saturating_sub(page.tenants.len());
+        self.seen = Some(page.next);
+        Ok(Some(page.tenants))
+    }
 }
 
 /// Whether a tenant has an entry that became due since the look at `before`.

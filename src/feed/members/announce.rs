@@ -14,7 +14,7 @@ use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::Result;
 use crate::protocol::schema::Registry;
 use crate::store::{
-    Announcement, AnnouncementPart, HeldAnnouncement, ItemChange, Look, Meter, ResourceChange,
+    Announcement, AnnouncementPart, ItemChange, LeasedAnnouncement, Look, Meter, ResourceChange,
     StoreError, TenantStore, WaitingAnnouncement,
 };
 
@@ -126,7 +126,7 @@ impl<'a> Announcer<'a> {
     }
 
     /// Goes on with an announcement until its lease ends; whether nothing is left of it.
-    async fn make_held(&self, tenant: &TenantId, held: &mut HeldAnnouncement) -> Result<bool> {
+    async fn make_held(&self, tenant: &TenantId, held: &mut LeasedAnnouncement) -> Result<bool> {
         let found = self.appender.tenants().get(tenant, &held.store()).await?;
         let types = &found.registry;
         if held.announcement.attempts > MAX_ATTEMPTS {

@@ -176,7 +176,7 @@ pub struct Announcements<'t> {
 }
 
 /// An announcement that this process holds for the time of a lease.
-pub struct HeldAnnouncement {
+pub struct LeasedAnnouncement {
     /// What is left of the announcement.
     pub announcement: Announcement,
     table: Table,
@@ -232,7 +232,7 @@ impl<'t> Announcements<'t> {
     pub async fn take(
         self,
         waiting: &WaitingAnnouncement,
-    ) -> Result<Option<HeldAnnouncement>, StoreError> {
+    ) -> Result<Option<LeasedAnnouncement>, StoreError> {
         let WaitingAnnouncement { entry, lease_until } = waiting;
         let Some(taken) = self.journal.take_over(entry, *lease_until).await? else {
             return Ok(None);
@@ -240,7 +240,7 @@ impl<'t> Announcements<'t> {
         let entry = serde_json::from_str(&taken.text);
         // The error of serde is dropped, because it may quote the text, which has names of members.
         let AnnouncementEntry { announcement } = entry.map_err(|_| stored::malformed("work"))?;
-        let mut held = HeldAnnouncement {
+        let mut held = LeasedAnnouncement {
             table: taken.leased(self.table),
             lease_until: taken.lease_until,
             lease: taken.lease,
@@ -256,7 +256,7 @@ impl<'t> Announcements<'t> {
     }
 }
 
-impl HeldAnnouncement {
+impl LeasedAnnouncement {
     /// The store for calls under the lease. After the end of the lease every call is refused.
     #[must_use]
     pub fn store(&self) -> TenantStore {

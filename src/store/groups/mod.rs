@@ -42,7 +42,7 @@ use super::table::Table;
 use crate::protocol::schema::{Registry, ResourceType};
 
 pub use announcement::{
-    Announcement, AnnouncementPart, Announcements, HeldAnnouncement, WaitingAnnouncement,
+    Announcement, AnnouncementPart, Announcements, LeasedAnnouncement, WaitingAnnouncement,
 };
 pub(super) use job::parse;
 pub use look::{Look, Pair};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scim_lambda::feed::forget::forget;
+use scim_lambda::feed::keep::keep;
 use scim_lambda::feed::read::After;
 use serde_json::json;
 
@@ -19,11 +20,11 @@ async fn a_quiet_feed_never_forgets_its_number() {
     let instance = Instance::new(&world);
     let appender = instance.appender();
     let tenant = simulation::tenant();
-    assert_eq!(appender.keep(&tenant).await.unwrap(), None);
+    assert_eq!(keep(&appender, &tenant).await.unwrap(), None);
     process.user("ada").await;
     follow(&world).await;
     let begin = 1_700_000_000;
-    let due = appender.keep(&tenant).await.unwrap().unwrap();
+    let due = keep(&appender, &tenant).await.unwrap().unwrap();
     assert!(
         (begin + 29 * 86_400..begin + 29 * 86_400 + 60).contains(&due),
         "{due}"
@@ -31,9 +32,9 @@ async fn a_quiet_feed_never_forgets_its_number() {
     assert_eq!(everything(&process).await.len(), 2);
     let reader = read(&process, &After::Now, ALL).await.unwrap().next;
     world.jump(29 * DAY + Duration::from_secs(60));
-    assert!(appender.keep(&tenant).await.unwrap() > Some(due));
+    assert!(keep(&appender, &tenant).await.unwrap() > Some(due));
     // A second sweep meets the page of the first one.
-    appender.keep(&tenant).await.unwrap();
+    keep(&appender, &tenant).await.unwrap();
     assert_eq!(
         types(&everything(&process).await),
         ["feed.started", "user.created", "feed.idle"]
