@@ -3,6 +3,7 @@
 use super::brake::{BrakeRules, Tally};
 use super::event::NewEvent;
 use super::page;
+use super::position::mark_of;
 use super::tail::PageSummary;
 use crate::protocol::error::Result;
 use crate::protocol::profile::Switches;
@@ -18,6 +19,8 @@ pub(super) struct NextPage {
     last: u64,
     time: u64,
     expires: u64,
+    /// The mark of the page before it; `None` if the page is the first one of its epoch.
+    before: Option<String>,
     /// The number of the last gap that the feed has reported with the next page.
     gap: u64,
     tally: Tally,
@@ -33,6 +36,7 @@ impl NextPage {
             last: 0,
             time: 0,
             expires: 0,
+            before: None,
             gap: 0,
             tally,
             released: head.released,
@@ -49,6 +53,7 @@ impl NextPage {
             last: newest.last,
             time: newest.time,
             expires: newest.expires,
+            before: Some(newest.mark.clone()),
             gap: newest.gap,
             tally: Tally::parse(&newest.tally)?,
             released: head.released,
@@ -86,7 +91,7 @@ impl NextPage {
         self.time = self.time.max(now);
         let days = u64::from(switches.event_days);
         self.expires = self.expires.max(self.time / 1000 + days * DAY_SECONDS);
-        Ok(FeedPage {
+        let page = FeedPage {
             key: PageKey {
                 epoch: self.epoch.clone(),
                 first,
@@ -98,7 +103,10 @@ impl NextPage {
             gap: self.gap,
             tally: self.tally.to_text()?,
             expires: self.expires,
+            before: self.before.take(),
             rewritten: 0,
-        })
+        };
+        self.before = Some(mark_of(&page));
+        Ok(page)
     }
 }

@@ -185,6 +185,7 @@ mod tests {
             gap: 0,
             tally: String::new(),
             expires: 7,
+            before: None,
             rewritten: 0,
         }
     }

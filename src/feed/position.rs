@@ -57,6 +57,14 @@ impl Position {
         self.page.first.saturating_add(self.index)
     }
 
+    /// Whether this is the page behind the one that the position was made for, which the reader has read
+    /// to its end.
+    pub(super) fn is_at_end_before(&self, page: &FeedPage) -> bool {
+        self.page.epoch == page.key.epoch
+            && self.next_seq() == page.key.first
+            && page.before.as_ref() == Some(&self.mark)
+    }
+
     /// Whether this is the page that the position was made for.
     pub(super) fn is_in(&self, page: &FeedPage) -> bool {
         self.page == page.key && self.mark == mark_of(page)
@@ -76,13 +84,18 @@ fn number(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number)
 }
 
+/// What tells a page from pages of other copies of the table.
+///
 /// Two tables that were one, until one of them was copied, have the same epoch, and may come to have
-/// different pages under the same key. The id of the first event tells them apart.
-fn mark_of(page: &FeedPage) -> String {
-    let id = page.ids.first().map_or("", String::as_str);
+/// different pages under the same key. The mark depends on the ids of the page's events and on the mark of
+/// the page before it, so once two copies have differed, no later page of one has a mark of the other. The
+/// ids of some events are the same in every copy, as that of a report of the brake.
+pub(super) fn mark_of(page: &FeedPage) -> String {
+    let before = page.before.iter();
+    let texts = before.chain(&page.ids).map(String::as_bytes);
     let mut hash: u32 = 0x811c_9dc5;
-    for byte in id.bytes() {
-        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    for byte in texts.flat_map(|text| text.iter().chain(b" ")) {
+        hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
     }
     let mut mark = format!("{hash:08x}");
     mark.truncate(MARK_DIGITS);
@@ -108,6 +121,7 @@ mod tests {
             gap: 0,
             tally: String::new(),
             expires: 0,
+            before: None,
             rewritten: 0,
         }
     }
@@ -151,5 +165,27 @@ mod tests {
         let position = Position::within(&page(7, "a"), 1);
         assert!(!position.is_in(&page(7, "b")));
         assert!(!position.is_in(&page(8, "a")));
+        let after_other = FeedPage {
+            before: Some("000000".to_owned()),
+            ..page(7, "a")
+        };
+        assert!(!position.is_in(&after_other));
+        let mut longer = page(7, "a");
+        longer.ids.push("b".to_owned());
+        assert!(!position.is_in(&longer));
+    }
+
+    #[test]
+    fn the_page_behind_a_position_says_what_was_before_it() {
+        let position = Position::within(&page(7, "a"), 1);
+        let behind = |first, before: Option<String>| FeedPage {
+            before,
+            ..page(first, "b")
+        };
+        let mark = Some(mark_of(&page(7, "a")));
+        assert!(position.is_at_end_before(&behind(8, mark.clone())));
+        assert!(!position.is_at_end_before(&behind(9, mark)));
+        assert!(!position.is_at_end_before(&behind(8, Some(mark_of(&page(7, "c"))))));
+        assert!(!position.is_at_end_before(&behind(8, None)));
     }
 }

@@ -270,8 +270,10 @@ async fn behind(
             (position.index, pages)
         }
         // The page of the position has expired and is removed. That does no harm to a reader that has
-        // read all of it, if what follows is still there.
-        Some(first) if first.key.first == position.next_seq() => (0, pages),
+        // read all of it, if what follows is still there. In another copy of the table a page may begin at
+        // this number that follows other events.
+        Some(first) if position.is_at_end_before(first) => (0, pages),
+        Some(first) if first.key.first == position.next_seq() => return gone(Gone::NoSuchPlace),
         Some(_) => return gone(Gone::Expired),
         None => return gone(Gone::NoSuchPlace),
     };

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::position::mark_of;
 use crate::identity::TenantId;
 use crate::store::{FeedHead, FeedPage, PageKey, StoreError, TenantStore};
 
@@ -34,6 +35,7 @@ pub(super) struct PageSummary {
     pub(super) gap: u64,
     pub(super) expires: u64,
     pub(super) tally: String,
+    pub(super) mark: String,
     /// The ids of its events, with blanks between them.
     ids: String,
     events: usize,
@@ -66,6 +68,7 @@ impl PageSummary {
             gap: page.gap,
             expires: page.expires,
             tally: page.tally.clone(),
+            mark: mark_of(page),
             ids: page.ids.join(" "),
             events: page.ids.len(),
         }

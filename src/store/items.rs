@@ -239,6 +239,8 @@ pub(super) struct FeedPageItem {
     pub(super) tally: String,
     pub(super) expires: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rewritten: Option<u64>,
 }
 

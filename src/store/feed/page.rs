@@ -41,6 +41,9 @@ pub struct FeedPage {
     pub tally: String,
     /// When it expires, in seconds since the Unix epoch. DynamoDB removes it some time later.
     pub expires: u64,
+    /// The mark of the page before it, as a text that only the feed reads; `None` in the first page
+    /// of an epoch.
+    pub before: Option<String>,
     /// The number of times that its events were rewritten.
     pub rewritten: u64,
 }
@@ -84,6 +87,7 @@ impl FeedPage {
             gap: self.gap,
             tally: self.tally.clone(),
             expires: self.expires,
+            before: self.before.clone(),
             rewritten: Some(self.rewritten).filter(|&times| times > 0),
         }
     }
@@ -99,6 +103,7 @@ impl FeedPage {
             gap: item.gap,
             tally: item.tally,
             expires: item.expires,
+            before: item.before,
             rewritten: item.rewritten.unwrap_or(0),
         })
     }

@@ -172,6 +172,33 @@ async fn a_position_of_another_copy_of_the_table_is_refused() {
     assert_eq!(read(&restored, &old, ALL).await.unwrap().events.len(), 1);
 }
 
+/// The copy has no page under the key of the position, but one that begins with the number behind it.
+#[tokio::test(start_paused = true)]
+async fn a_position_between_the_pages_of_another_copy_of_the_table_is_refused() {
+    let (world, process) = pages(1).await;
+    let copy = Arc::new(world.copy());
+    let instance = Instance::new(&world);
+    for name in ["ada", "grace", "alan"] {
+        process.user(name).await;
+        instance.handle(&records(&world)).await;
+    }
+    let begin = read(&process, &After::Beginning, at_most(5)).await.unwrap();
+    let position = begin.next;
+    assert!(position.to_string().contains(".5.1."), "{position}");
+    let restored = copy.process();
+    restored.users("bulk", 2).await;
+    follow(&copy).await;
+    restored.user("late").await;
+    follow(&copy).await;
+    let last = read(&restored, &After::Now, ALL).await.unwrap().next;
+    assert!(last.to_string().contains(".6.1."), "{last}");
+    assert_eq!(gone(&restored, &position).await, Gone::NoSuchPlace);
+    assert_eq!(
+        read(&process, &position, ALL).await.unwrap().events.len(),
+        1
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_is_away_for_longer_than_events_are_kept_is_refused() {
     let (world, process) = pages(2).await;
