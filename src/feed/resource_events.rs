@@ -90,7 +90,8 @@ pub(super) fn event(
     })
 }
 
-/// Whether the tenant's schemas have the type of a resource and every attribute of its images.
+/// Whether the tenant's schemas have the type of a resource and every attribute and sub-attribute of its
+/// images.
 pub(super) fn is_known(change: &ResourceChange, types: &Registry) -> bool {
     let Some(resource_type) = types.resource_type(&change.type_name) else {
         return false;
@@ -102,11 +103,28 @@ pub(super) fn is_known(change: &ResourceChange, types: &Registry) -> bool {
             let Value::Object(parts) = value else {
                 return false;
             };
-            let mut parts = parts.keys();
-            parts.all(|part| extension.schema.attribute(part).is_some())
+            let mut parts = parts.iter();
+            parts.all(|(part, value)| has_schema(value, extension.schema.attribute(part)))
         }
-        None => resource_type.attribute(name).is_some(),
+        None => has_schema(value, resource_type.attribute(name)),
     })
+}
+
+/// Whether the schemas have the attribute of a value and all its sub-attributes.
+fn has_schema(value: &Value, attribute: Option<&Attribute>) -> bool {
+    let Some(attribute) = attribute else {
+        return false;
+    };
+    match value {
+        _ if !attribute.is_complex() => true,
+        Value::Array(elements) => elements
+            .iter()
+            .all(|element| has_schema(element, Some(attribute))),
+        Value::Object(parts) => parts
+            .iter()
+            .all(|(name, value)| has_schema(value, attribute.sub_attribute(name))),
+        _ => true,
+    }
 }
 
 /// The image of a resource that exists.
@@ -328,6 +346,35 @@ mod tests {
             (Some(deleted), None, None),
             (Some(user), None, gone),
         ]
+    }
+
+    /// What the schemas do not have was added to them a moment ago, so the configuration is read again.
+    #[test]
+    fn schemas_that_lack_a_sub_attribute_do_not_know_a_resource() {
+        let urn = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+        let is_known = |body: Value| {
+            let record = record(None, Some(&item(1, &body)));
+            let ItemChange::Resource(change) = &record.change else {
+                panic!("{record:?}");
+            };
+            is_known(change, Registry::builtin())
+        };
+        for known in [
+            json!({"userName": "ada", "name": {"givenName": "Ada"}}),
+            json!({"emails": [{"value": "a@b.example", "primary": true}], "phoneNumbers": []}),
+            json!({urn: {"department": "Engines", "manager": {"value": "1", "$ref": "../Users/1"}}}),
+        ] {
+            assert!(is_known(known.clone()), "{known}");
+        }
+        for unknown in [
+            json!({"shoeSize": 38}),
+            json!({"name": {"givenName": "Ada", "c3": "x"}}),
+            json!({"emails": [{"value": "a@b.example"}, {"c3": "x"}]}),
+            json!({urn: {"c3": "x"}}),
+            json!({urn: {"manager": {"value": "1", "c3": "x"}}}),
+        ] {
+            assert!(!is_known(unknown.clone()), "{unknown}");
+        }
     }
 
     #[test]
