@@ -51,13 +51,14 @@ pub struct Tally {
     /// How many users have access.
     #[serde(rename = "a")]
     active: u64,
-    /// How many have lost it in each minute since the Unix epoch, for the newest [`WINDOW_MINUTES`].
+    /// How many have lost it in each minute since the Unix epoch, for the newest [`WINDOW_MINUTES`] and
+    /// since the last hold was over.
     #[serde(rename = "m", default, skip_serializing_if = "BTreeMap::is_empty")]
     minutes: BTreeMap<u64, u64>,
-    /// The brake has tripped, and the wave that did it is not over.
+    /// The brake has tripped, and the wave that did it is not over. Never set while the brake is off.
     #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
     is_in_wave: bool,
-    /// The last hold. It may be over.
+    /// The last hold. It may be over since this page.
     #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
     hold: Option<Hold>,
 }
@@ -90,7 +91,7 @@ pub struct BrakeRules {
 pub struct BrakeStatus {
     /// How many users have access.
     pub active: u64,
-    /// How many users have lost it within the last hour.
+    /// How many users have lost it within the last hour, and since the last hold was over.
     pub leavers: u64,
     /// The brake trips at more leavers than this.
     pub limit: u64,
@@ -108,6 +109,18 @@ impl BrakeRules {
             hold_millis: u64::from(switches.brake_hours).min(longest) * HOUR,
             now,
         }
+    }
+}
+
+impl Hold {
+    /// When it is released by itself, in milliseconds since the Unix epoch.
+    fn until(&self, rules: &BrakeRules) -> u64 {
+        self.tripped + rules.hold_millis
+    }
+
+    /// Whether it is released, by a command or by itself.
+    fn is_over(&self, rules: &BrakeRules, released: Option<u64>) -> bool {
+        released.is_some_and(|time| time >= self.tripped) || rules.now >= self.until(rules)
     }
 }
 
@@ -134,15 +147,19 @@ impl Tally {
         released: Option<u64>,
     ) -> (Self, Option<(usize, NewEvent)>) {
         let mut tally = self.clone();
+        tally.end_hold(rules, released);
         for event in events {
             tally.count(event.access, event.body.time);
         }
+        let has_leaver = events
+            .iter()
+            .any(|event| event.access == Some(AccessChange::Lost));
         let of_feed = events
             .iter()
             .take_while(|event| event.body.event_type.is_of_feed());
         let before = of_feed.count();
         let number = first + before as u64;
-        let is_tripped = tally.trip(number, rules, released);
+        let is_tripped = has_leaver && tally.trip(number, rules, released);
         let report = is_tripped.then(|| (before, tally.report(number, rules)));
         (tally, report)
     }
@@ -186,24 +203,35 @@ impl Tally {
         self.minutes = self.minutes.split_off(&oldest);
     }
 
-    /// Whether the brake trips. The report gets this number.
+    /// Begins the count anew if the last hold is over. Readers have got its leavers, with or without a
+    /// release, so a new hold takes as many again.
+    fn end_hold(&mut self, rules: &BrakeRules, released: Option<u64>) {
+        if self.hold.is_some_and(|hold| hold.is_over(rules, released)) {
+            self.hold = None;
+            self.is_in_wave = false;
+            self.minutes.clear();
+        }
+    }
+
+    /// Whether a page with a leaver trips the brake. The report gets this number.
     #[cfg(feature = "worker")]
     fn trip(&mut self, number: u64, rules: &BrakeRules, released: Option<u64>) -> bool {
         let (leavers, limit) = (self.leavers(), self.limit());
-        if self.is_in_wave {
-            // Half the limit, so that a number that goes up and down around the limit is one wave.
-            self.is_in_wave = leavers > limit / 2;
-            return false;
-        }
-        self.is_in_wave = leavers > limit;
-        if !self.is_in_wave || rules.brake == Brake::Off {
+        let was_in_wave = self.is_in_wave;
+        // Half the limit, so that a number that goes up and down around the limit is one wave.
+        let least = if was_in_wave { limit / 2 } else { limit };
+        self.is_in_wave = leavers > least && rules.brake != Brake::Off;
+        let held = self.held(rules, released).map(|(hold, _)| hold.from);
+        // The switch was set to `hold` during a wave that had only been reported.
+        let is_unheld = rules.brake == Brake::Hold && held.is_none() && leavers > limit;
+        if !self.is_in_wave || (was_in_wave && !is_unheld) {
             return false;
         }
         if rules.brake == Brake::Hold {
-            let held = self.held(rules, released).map(|(hold, _)| hold.from);
             self.hold = Some(Hold {
                 from: held.unwrap_or(number + 1),
-                tripped: rules.now,
+                // After the hold that was released last, also if a clock is behind another one.
+                tripped: rules.now.max(released.map_or(0, |time| time + 1)),
             });
         }
         true
@@ -234,15 +262,14 @@ impl Tally {
     #[must_use]
     pub fn held(&self, rules: &BrakeRules, released: Option<u64>) -> Option<(Hold, u64)> {
         let hold = self.hold.filter(|_| rules.brake == Brake::Hold)?;
-        let until = hold.tripped + rules.hold_millis;
-        let is_released = released.is_some_and(|time| time >= hold.tripped);
-        (!is_released && rules.now < until).then_some((hold, until))
+        (!hold.is_over(rules, released)).then_some((hold, hold.until(rules)))
     }
 
     /// Where the brake is.
     #[must_use]
     pub fn status(&self, rules: &BrakeRules, released: Option<u64>) -> BrakeStatus {
         let mut now = self.clone();
+        now.end_hold(rules, released);
         now.count(None, rules.now);
         BrakeStatus {
             active: now.active,
@@ -452,6 +479,39 @@ mod tests {
         check(at(later), None, 8);
         check(at(NOW + 25 * HOUR), None, 301);
         check(at(later), Some(NOW), 301);
+    }
+
+    #[test]
+    fn a_wave_that_was_only_reported_is_held_from_the_switch_on() {
+        for before in [Brake::Warn, Brake::Off] {
+            let begun = leavers(25, NOW);
+            let (tally, _) =
+                Tally::starting_with(200).with_page(1, &begun, &rules(before, NOW), None);
+            let hold = rules(Brake::Hold, NOW + 1);
+            let (other, report) = tally.with_page(26, &[event(None, NOW + 1)], &hold, None);
+            assert!(report.is_none(), "a page without a leaver");
+            let (held, report) = other.with_page(27, &leavers(1, NOW + 1), &hold, None);
+            assert!(report.is_some());
+            assert_eq!(held.held(&hold, None).unwrap().0.from, 28);
+            let (same, report) = held.with_page(29, &leavers(1, NOW + 1), &hold, None);
+            assert!(report.is_none(), "it is held already");
+            assert_eq!(same.hold, held.hold);
+        }
+    }
+
+    #[test]
+    fn after_a_release_as_many_leavers_again_begin_a_hold() {
+        let hold = rules(Brake::Hold, NOW);
+        let (held, _) = Tally::starting_with(200).with_page(1, &leavers(30, NOW), &hold, None);
+        let status = held.status(&hold, Some(NOW));
+        assert_eq!((status.leavers, status.hold), (0, None));
+        let (rest, report) = held.with_page(32, &leavers(20, NOW), &hold, Some(NOW));
+        assert!(report.is_none());
+        assert_eq!(rest.status(&hold, Some(NOW)).leavers, 20);
+        let (again, report) = rest.with_page(52, &leavers(1, NOW), &hold, Some(NOW));
+        assert!(report.is_some());
+        let (hold, _) = again.held(&hold, Some(NOW)).unwrap();
+        assert_eq!((hold.from, hold.tripped), (53, NOW + 1));
     }
 
     #[test]

@@ -227,6 +227,50 @@ async fn a_hold_ends_by_itself_and_the_next_wave_is_held_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_switch_to_hold_during_a_wave_holds_what_comes_after_it() {
+    let mut company = Company::new(|_| {}).await;
+    let ids = company.users("u", 60).await;
+    company.deactivate(&ids[..25]).await;
+    company.append().await;
+    let seen = company.read(&After::Beginning).await;
+    company.switches.brake = Brake::Hold;
+    let world = &company.world;
+    world
+        .set_rules(|rules| rules.switches.brake = Brake::Hold)
+        .await;
+    // Another process, which remembers no configuration.
+    company.process = company.world.process();
+    company.deactivate(&ids[25..45]).await;
+    company.append().await;
+    let part = company.read(&seen.next).await;
+    assert_eq!(types(&part), ["tenant.brake"]);
+    assert_eq!(part.events[0].to_json()["detail"]["held"], true);
+    assert_eq!(part.behind, 20);
+    assert!(company.status().await.hold.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wave_that_goes_on_after_a_release_is_held_again() {
+    let mut company = Company::new(|switches| switches.brake = Brake::Hold).await;
+    let ids = company.users("u", 90).await;
+    company.deactivate(&ids[..30]).await;
+    company.append().await;
+    assert!(company.release().await);
+    let status = company.status().await;
+    assert_eq!((status.leavers, status.hold), (0, None));
+    let seen = company.read(&After::Beginning).await;
+    company.deactivate(&ids[30..70]).await;
+    company.append().await;
+    let part = company.read(&seen.next).await;
+    assert_eq!(types(&part).last(), Some(&"tenant.brake"));
+    assert_eq!(count(&part, "user.deactivated"), 20);
+    assert!(part.held.is_some());
+    assert!(company.release().await);
+    let rest = company.read(&part.next).await;
+    assert_eq!((rest.behind, rest.held), (0, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_brake_that_is_off_does_nothing_and_keeps_counting() {
     let mut company = Company::new(|switches| switches.brake = Brake::Off).await;
     let ids = company.users("u", 40).await;
