@@ -28,6 +28,7 @@ from service import serve
 
 USERS = 20
 POLL_SECONDS = 0.005
+LONGEST_LAG_SECONDS = 60
 
 
 def main():
@@ -111,7 +112,7 @@ class Reader:
             self.position, now = page["next"], time.perf_counter()
             for event in page["events"]:
                 if event["type"] == "user.updated":
-                    self.seen[event["resource"]["id"], event["resource"]["version"]] = now
+                    self.seen[event["resource"]["id"], str(event["resource"]["version"])] = now
             if not page["events"]:
                 if is_over:
                     return
@@ -119,7 +120,9 @@ class Reader:
 
     def wait_for(self, expected):
         """Until every change has come."""
+        end = time.perf_counter() + LONGEST_LAG_SECONDS
         while not expected.keys() <= self.seen.keys():
+            assert time.perf_counter() < end, "an event does not come"
             time.sleep(POLL_SECONDS)
         self.is_over = True
         self.thread.join()
@@ -162,7 +165,9 @@ def flat_out(server, users, clients, seconds):
     """Changes a second, and events a second until the feed has them all."""
     reader, begun = Reader(server), time.perf_counter()
     count, spent = write(server, users, clients, seconds)
+    end = time.perf_counter() + LONGEST_LAG_SECONDS
     while len(reader.seen) < count:
+        assert time.perf_counter() < end, "an event does not come"
         time.sleep(POLL_SECONDS)
     whole = time.perf_counter() - begun
     reader.is_over = True

@@ -28,7 +28,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 const RECORDS: usize = 400;
 /// After a change the reader waits this long before it reads, so that one page of a feed also has the changes
 /// that follow closely.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(100);
 /// The wait before something that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a request for the stack's own items may take.

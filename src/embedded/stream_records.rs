@@ -24,6 +24,13 @@ const TRIM: &str = "DELETE FROM _stream_records \
 /// digits as those of DynamoDB.
 const FIRST_SHOWN: u128 = 100_000_000_000_000_000_000;
 
+/// The number of a record as dynoxide stores it, from the sequence number that its API shows; `None` if that
+/// is none of its numbers.
+pub(super) fn stored_number(shown: &str) -> Option<i64> {
+    let number = shown.parse::<u128>().ok()?.checked_sub(FIRST_SHOWN)?;
+    i64::try_from(number).ok()
+}
+
 /// Adds the index to a table's file.
 ///
 /// # Errors
@@ -40,12 +47,8 @@ pub(super) fn index(file: &Path) -> rusqlite::Result<()> {
 /// # Errors
 /// As [`index`].
 pub(super) fn trim(file: &Path, read: Option<&str>) -> rusqlite::Result<()> {
-    let stored = |shown: &str| {
-        let number = shown.parse::<u128>().ok()?.checked_sub(FIRST_SHOWN)?;
-        i64::try_from(number).ok()
-    };
     // If `read` is no sequence number of this table, no record is removed.
-    let read = read.map_or(i64::MAX, |shown| stored(shown).unwrap_or(0));
+    let read = read.map_or(i64::MAX, |shown| stored_number(shown).unwrap_or(0));
     Connection::open(file)?.execute(TRIM, [read])?;
     Ok(())
 }
