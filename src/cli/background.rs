@@ -180,5 +180,10 @@ async fn read_on(
             store.put_stream_position(&last).await?;
         }
         *position = Some(last);
+        if page.is_at_end {
+            // What was written since this page was read wakes the reader again. Read at once, it would come
+            // in pages of a few records each, as long as clients write.
+            return Ok(());
+        }
     }
 }

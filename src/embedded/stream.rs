@@ -20,6 +20,8 @@ pub struct StreamPage {
     pub records: Vec<EventRecord>,
     /// The sequence number of the last record that was read; `None` if no record was read.
     pub last: Option<String>,
+    /// Whether the stream had no further record.
+    pub is_at_end: bool,
 }
 
 /// Decides whether a record is wanted, by the `kind` of its new image and that of its old one.
@@ -47,6 +49,7 @@ pub(super) fn read(
         shard_iterator,
         limit: Some(limit),
     })?;
+    let is_at_end = page.records.len() < limit;
     let last = page.records.last();
     let last = last.map(|record| record.dynamodb.sequence_number.clone());
     let wanted = page.records.into_iter().filter(|record| {
@@ -59,6 +62,7 @@ pub(super) fn read(
     Ok(StreamPage {
         records: wanted.map(event_record).collect(),
         last,
+        is_at_end,
     })
 }
 
@@ -186,6 +190,7 @@ mod tests {
         };
         let rest = read_on(&first.last, |_, _| true);
         assert_eq!(rest.records.len(), 1);
+        assert!(!first.is_at_end && rest.is_at_end);
         assert_eq!(rest.records[0].event_name, "MODIFY");
         // What is not wanted is passed over all the same.
         let unwanted = read_on(&first.last, |new, _| new != Some("R"));
