@@ -22,7 +22,7 @@ pub struct Forgotten {
     pub is_done: bool,
 }
 
-/// Takes the values of a resource out of the pages after one, at most [`PAGES`] of them, of every epoch.
+/// Takes the values of a resource out of the pages after one, at most `PAGES` of them, of every epoch.
 /// Pages that have none of its values are not written. A step that fails can be made again, and so can all
 /// of them.
 ///

@@ -34,7 +34,7 @@ impl Wanted {
     /// without an event for each.
     ///
     /// # Errors
-    /// `InvalidValue` for more than [`MAX_PATTERNS`], and for one that no event of the tenant can match.
+    /// `InvalidValue` for more than `MAX_PATTERNS`, and for one that no event of the tenant can match.
     pub fn parse<'t>(list: impl IntoIterator<Item = &'t str>, registry: &Registry) -> Result<Self> {
         let patterns: Vec<&str> = list.into_iter().collect();
         if patterns.len() > MAX_PATTERNS {

@@ -52,7 +52,7 @@ impl Credentials {
     ///
     /// # Errors
     /// The errors of `change`, after which nothing is written; `Conflict` if another process was
-    /// faster in each of [`MAX_ATTEMPTS`] attempts; `Malformed` and `Backend` as for
+    /// faster in each of `MAX_ATTEMPTS` attempts; `Malformed` and `Backend` as for
     /// [`read`](Self::read).
     pub async fn change<T, E: From<SecretError>>(
         &self,
