@@ -6,9 +6,8 @@
 
 First a client sends a steady number of changes a second, and the lag is the time from the answer to a change
 until a reader of `GET /events` has its event; the reader asks every 5 ms. Then clients write as fast as they
-can, and the events a second are those of the whole time until the reader has the last one. `--without` also
-measures a program that has no feed, for what the feed costs the clients. `--record` keeps the figures for
-`plots.py`.
+can, and the events a second are those of the whole time until the reader has the last one. `--record` keeps
+the figures for `plots.py`.
 """
 
 import argparse
@@ -38,7 +37,6 @@ def main():
     parser.add_argument("--rate", type=int, default=100, help="changes a second for the lag")
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--clients", type=int, default=4)
-    parser.add_argument("--without", metavar="SCIM", help="a program without a feed, to compare with")
     parser.add_argument("--record", action="store_true", help="keep the figures of this run")
     arguments = parser.parse_args()
     record = Record("feed", "what", "figure")
@@ -56,11 +54,6 @@ def main():
         written, seen = flat_out(server, users, arguments.clients, arguments.seconds)
         tell(f"changes a second that {arguments.clients} clients make", f"{written:.0f}")
         tell("events a second, to the end of the feed", f"{seen:.0f}")
-    if arguments.without:
-        with started(arguments.without, arguments.data) as server:
-            users = [create(server, number) for number in range(USERS)]
-            count, seconds = write(server, users, arguments.clients, arguments.seconds)
-            tell("changes a second without a feed", f"{count / seconds:.0f}")
     if arguments.record:
         record.write()
 

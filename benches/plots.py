@@ -118,7 +118,11 @@ def body_memory_table():
     return head, [cells(row) + rest(row) for row in read("body_memory")]
 
 
-TABLES = [service_table, creations_table, fairness_table, peers_table, bounds_table, body_memory_table]
+def feed_table():
+    return ["the feed of one tenant", "figure"], [[row["what"], thousands(row["figure"])] for row in read("feed")]
+
+
+TABLES = [feed_table, service_table, creations_table, fairness_table, peers_table, bounds_table, body_memory_table]
 
 
 # --- pictures ----------------------------------------------------------------
