@@ -1,4 +1,5 @@
-//! The brake: whether so many users lose their access within an hour that it may be a mistake.
+//! The brake: it notices that unusually many users have lost their access within an hour, which may be a
+//! mistake.
 //!
 //! A wrong click in an identity provider can deactivate a whole company, and an application that follows
 //! the feed would lock all of them out. Each page of the feed carries a [`Tally`]: how many users have access
@@ -6,7 +7,7 @@
 //! before, so the count needs neither a read nor a write of its own.
 //!
 //! Whether readers are held is decided when they read, by the newest page's tally, the tenant's switches and
-//! the clock. So a switch counts at once, and a hold that is over needs no write to end.
+//! the clock. So a switch counts as soon as the process knows it, and a hold that is over needs no write to end.
 
 use std::collections::BTreeMap;
 

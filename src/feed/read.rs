@@ -296,9 +296,9 @@ fn up_to_first_break(mut pages: Vec<FeedPage>) -> Vec<FeedPage> {
 
 /// The oldest pages that have not expired.
 ///
-/// The table may keep expired pages for days. If it has so many that the first call brings no other, the
-/// first page that has not expired is searched for by halving, as a page never expires before the pages
-/// before it: at most 64 calls of one page each.
+/// The table may keep expired pages for days. If the first call brings only expired pages, the first page
+/// that has not expired is found by halving, in at most 64 calls of one page each. A page never expires
+/// before the pages before it, so halving finds it.
 async fn oldest(
     store: &TenantStore,
     newest: &FeedPage,
