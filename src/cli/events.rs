@@ -100,7 +100,7 @@ pub(super) struct ForgetArgs {
 }
 
 /// A tenant's feed, opened.
-struct Feed<'s> {
+struct TenantFeed<'s> {
     stack: &'s Stack,
     tenant: &'s TenantId,
     wanted: Wanted,
@@ -127,7 +127,7 @@ impl EventsCommand {
 
 impl ListArgs {
     async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
-        let feed = Feed::open(stack, &self.feed).await?;
+        let feed = TenantFeed::open(stack, &self.feed).await?;
         let limits = Limits {
             events: self.limit.into(),
             ..AT_ONCE
@@ -143,7 +143,7 @@ impl ListArgs {
 
 impl TailArgs {
     async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
-        let feed = Feed::open(stack, &self.feed).await?;
+        let feed = TenantFeed::open(stack, &self.feed).await?;
         let following = feed.follow(|event| match self.json {
             true => event.to_json().to_string(),
             false => line(event),
@@ -157,7 +157,7 @@ impl TailArgs {
 
 impl ReplayArgs {
     async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
-        let feed = Feed::open(stack, &self.feed).await?;
+        let feed = TenantFeed::open(stack, &self.feed).await?;
         let mut after = self.after.clone();
         loop {
             let part = feed.read(&after, AT_ONCE).await?;
@@ -193,7 +193,7 @@ impl ForgetArgs {
     }
 }
 
-impl<'s> Feed<'s> {
+impl<'s> TenantFeed<'s> {
     async fn open(stack: &'s Stack, args: &'s FeedArgs) -> Result<Self, CommandError> {
         let tenant = &args.tenant;
         check_exists(stack, tenant).await?;

@@ -15,7 +15,7 @@ pub struct EventType(String);
 
 /// What has happened to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
+pub enum EventVerb {
     /// It is new.
     Created,
     /// It has changed in a way that has no word of its own.
@@ -46,7 +46,7 @@ impl EventType {
 
     /// The type of events about resources of this type: its name in lower case and the verb.
     #[must_use]
-    pub fn of(resource_type: &str, verb: Verb) -> Self {
+    pub fn of(resource_type: &str, verb: EventVerb) -> Self {
         Self(format!("{}.{}", resource_type.to_lowercase(), verb.word()))
     }
 
@@ -71,7 +71,7 @@ impl EventType {
     }
 }
 
-impl Verb {
+impl EventVerb {
     /// Every verb.
     pub const ALL: [Self; 8] = [
         Self::Created,
@@ -378,7 +378,7 @@ mod tests {
     /// A tenant may register a type of any name.
     #[test]
     fn events_of_a_type_named_feed_or_tenant_are_about_resources() {
-        for verb in Verb::ALL {
+        for verb in EventVerb::ALL {
             assert!(!EventType::of("Feed", verb).is_of_feed(), "{verb:?}");
             let name = EventType::of("Tenant", verb);
             assert_ne!(name.as_str(), EventType::TENANT_BRAKE);

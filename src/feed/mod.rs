@@ -40,7 +40,8 @@ mod tail;
 mod wanted;
 
 pub use event::{
-    AccessChange, Changed, Changes, Event, EventBody, EventType, MemberRef, NewEvent, Subject, Verb,
+    AccessChange, Changed, Changes, Event, EventBody, EventType, EventVerb, MemberRef, NewEvent,
+    Subject,
 };
 #[cfg(feature = "worker")]
 pub use members::Announcer;

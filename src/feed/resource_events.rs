@@ -15,7 +15,9 @@
 use serde_json::{Map, Value};
 
 use super::brake::USER;
-use super::event::{AccessChange, Changed, Changes, EventBody, EventType, NewEvent, Subject, Verb};
+use super::event::{
+    AccessChange, Changed, Changes, EventBody, EventType, EventVerb, NewEvent, Subject,
+};
 use super::page::MAX_EVENT_BYTES;
 use super::record::Record;
 use crate::protocol::profile::EventValues;
@@ -43,7 +45,7 @@ pub(super) fn event(
     let revision = |image: &ResourceImage| image.stored.revision;
     let (verb, version, cause) = match (before, after) {
         (None, None) => return None,
-        (None, Some(after)) => (Verb::Created, revision(after), &after.cause),
+        (None, Some(after)) => (EventVerb::Created, revision(after), &after.cause),
         (Some(before), Some(after)) => {
             let is_same = before.body == after.body;
             if is_same && revision(after) <= revision(before) {
@@ -57,7 +59,7 @@ pub(super) fn event(
             // Earlier versions of the service did not count it up.
             let version = tombstone.map_or(0, revision).max(revision(before) + 1);
             let cause = tombstone.map_or(&None, |tombstone| &tombstone.cause);
-            (Verb::Deleted, version, cause)
+            (EventVerb::Deleted, version, cause)
         }
     };
     let access = match change.type_name == USER {
@@ -142,20 +144,20 @@ fn verb(
     before: &ResourceImage,
     after: &ResourceImage,
     resource_type: Option<&ResourceType>,
-) -> Verb {
+) -> EventVerb {
     let has = |name: &str| resource_type.is_some_and(|found| found.attribute(name).is_some());
     if has(ACTIVE) && is_active(before) != is_active(after) {
         return match is_active(after) {
-            true => Verb::Activated,
-            false => Verb::Deactivated,
+            true => EventVerb::Activated,
+            false => EventVerb::Deactivated,
         };
     }
     let naming = NAMING.into_iter().find(|name| has(name));
     let is_renamed =
         naming.is_some_and(|name| before.body.body().get(name) != after.body.body().get(name));
     match is_renamed {
-        true => Verb::Renamed,
-        false => Verb::Updated,
+        true => EventVerb::Renamed,
+        false => EventVerb::Updated,
     }
 }
 

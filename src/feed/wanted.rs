@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{EventType, Verb};
+use super::event::{EventType, EventVerb};
 use crate::protocol::error::{Error, Result, excerpt};
 use crate::protocol::schema::Registry;
 
@@ -72,7 +72,7 @@ impl Wanted {
 /// Every type that an event of the tenant can have.
 fn types_of(registry: &Registry) -> BTreeSet<String> {
     let of_resources = registry.resource_types().iter().flat_map(|resource_type| {
-        let verbs = Verb::ALL.into_iter();
+        let verbs = EventVerb::ALL.into_iter();
         verbs.map(|verb| EventType::of(&resource_type.name, verb).as_str().to_owned())
     });
     let of_tenant = ABOUT_THE_TENANT.into_iter().map(str::to_owned);

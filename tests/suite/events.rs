@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::Request;
 use scim_lambda::clock::SystemClock;
 use scim_lambda::feed::append::{Appender, Source, Tail};
-use scim_lambda::feed::{Changed, EventBody, EventType, MemberRef, NewEvent, Subject, Verb};
+use scim_lambda::feed::{Changed, EventBody, EventType, EventVerb, MemberRef, NewEvent, Subject};
 use scim_lambda::identity::{CauseKind, TenantId};
 use scim_lambda::protocol::error::Result;
 use scim_lambda::tenant::Permissions;
@@ -41,7 +41,7 @@ async fn append(server: &Server, tenant: &str, events: Vec<NewEvent>) {
     appender.append(&tenant, &MadeUp(events)).await.unwrap();
 }
 
-fn event(id: &str, resource_type: &str, verb: Verb, values: &[(&str, &str)]) -> NewEvent {
+fn event(id: &str, resource_type: &str, verb: EventVerb, values: &[(&str, &str)]) -> NewEvent {
     let mut body = EventBody::new(EventType::of(resource_type, verb), 1_795_478_400_000);
     body.resource = Some(Subject {
         type_name: resource_type.to_owned(),
@@ -69,12 +69,12 @@ fn user_created(id: &str) -> NewEvent {
     event(
         id,
         "User",
-        Verb::Created,
+        EventVerb::Created,
         &[("userName", "ada@example.com")],
     )
 }
 
-fn membership(id: &str, verb: Verb) -> NewEvent {
+fn membership(id: &str, verb: EventVerb) -> NewEvent {
     let mut event = event(id, "Group", verb, &[]);
     event.body.changes = None;
     event.body.member = Some(MemberRef {
@@ -218,9 +218,14 @@ async fn a_reader_gets_the_types_that_it_names_and_the_end_of_groups() {
     let server = Server::start().await;
     let events = vec![
         user_created("user"),
-        event("group", "Group", Verb::Created, &[("displayName", "Staff")]),
-        membership("added", Verb::MemberAdded),
-        event("gone", "Group", Verb::Deleted, &[]),
+        event(
+            "group",
+            "Group",
+            EventVerb::Created,
+            &[("displayName", "Staff")],
+        ),
+        membership("added", EventVerb::MemberAdded),
+        event("gone", "Group", EventVerb::Deleted, &[]),
     ];
     append(&server, "acme", events).await;
     for (types, expected) in [
@@ -244,8 +249,13 @@ async fn the_permission_shows_what_changes_and_values_only_to_who_may_read_them(
     let server = Server::start().await;
     let events = vec![
         user_created("user"),
-        event("group", "Group", Verb::Created, &[("displayName", "Staff")]),
-        membership("added", Verb::MemberAdded),
+        event(
+            "group",
+            "Group",
+            EventVerb::Created,
+            &[("displayName", "Staff")],
+        ),
+        membership("added", EventVerb::MemberAdded),
     ];
     append(&server, "acme", events).await;
     let check = async |permissions: &[&str], users: bool, groups: bool| {

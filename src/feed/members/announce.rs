@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Looks, group_type};
 use crate::feed::append::{Appended, Appender, Source, Tail};
-use crate::feed::event::{EventBody, NewEvent, Subject, Verb};
+use crate::feed::event::{EventBody, EventVerb, NewEvent, Subject};
 use crate::feed::record::Record;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::Result;
@@ -51,8 +51,8 @@ pub(in crate::feed) async fn write_down_announcements(
     Ok(())
 }
 
-/// What there is to announce after a change of a resource: the members of a set that was filled before it
-/// became the current one.
+/// The announcement that a change of a resource asks for: that of the members of a set which was filled
+/// before it became the current one.
 fn announcement_of(change: &ResourceChange) -> Option<Announcement> {
     let after = change.after.as_ref().filter(|after| !after.is_deleted)?;
     let before = change.before.as_ref().map(|before| &before.stored);
@@ -198,21 +198,20 @@ impl Source for NextPart<'_> {
             };
             is_current &= set == announcement.set();
             let verb = match (announcement.is_comparing(), is_member) {
-                (true, false) => Verb::MemberRemoved,
-                (false, true) => Verb::MemberAdded,
+                (true, false) => EventVerb::MemberRemoved,
+                (false, true) => EventVerb::MemberAdded,
                 // A member of both sets is announced with the new one. A member of the new set that is
                 // gone since has a record of its own, or its resource has.
                 (true, true) | (false, false) => continue,
             };
             let id = format!("{attempt}-{}", events.len());
             let mut event = looks.event_of(pair, verb, id, self.now);
-            if verb == Verb::MemberAdded {
+            if verb == EventVerb::MemberAdded {
                 event.body.cause.clone_from(&announcement.cause);
             }
             events.push(event);
         }
-        // Another set has become the current one since: what there is to say of that one, its own
-        // announcement says, or its records do.
+        // Another set has become the current one since. Its own announcement or its records report it.
         if !is_current {
             events.clear();
         }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub use announce::Announcer;
 pub(super) use announce::write_down_announcements;
 
-use super::event::{EventBody, EventType, MemberRef, NewEvent, Subject, Verb};
+use super::event::{EventBody, EventType, EventVerb, MemberRef, NewEvent, Subject};
 use crate::protocol::schema::Registry;
 use crate::store::{Look, MemberItemChange, Pair, StoreError, TenantStore};
 
@@ -59,7 +59,7 @@ impl Looks {
         let pair = pair(change);
         let verb = verb(change, self.looks.get(&pair)?)?;
         let mut event = self.event_of(&pair, verb, id.to_owned(), time);
-        if verb == Verb::MemberAdded && change.is_there {
+        if verb == EventVerb::MemberAdded && change.is_there {
             // Only the item of a member says who wrote it. What is left of a removed one says who once
             // added the member.
             event.body.cause.clone_from(&change.cause);
@@ -68,7 +68,7 @@ impl Looks {
     }
 
     /// The event with this verb about a membership.
-    fn event_of(&self, pair: &Pair, verb: Verb, id: String, time: u64) -> NewEvent {
+    fn event_of(&self, pair: &Pair, verb: EventVerb, id: String, time: u64) -> NewEvent {
         let event_type = EventType::of(&self.group_type, verb);
         let member = MemberRef {
             type_name: pair.member_type.clone(),
@@ -99,7 +99,7 @@ fn pair(change: &MemberItemChange) -> Pair {
     }
 }
 
-/// What there is to say of a membership after a change of a member's item.
+/// The event about a membership after a change of a member's item.
 ///
 /// | the table now | the item is new | the item is gone |
 /// |---|---|---|
@@ -111,7 +111,7 @@ fn pair(change: &MemberItemChange) -> Pair {
 /// An item of another set that is new may be of a set that never becomes the current one. If it does
 /// become the current one, its group's record leads to an announcement. An item of another set that is
 /// gone may be the last trace of a member of a set that was replaced.
-fn verb(change: &MemberItemChange, look: &Look) -> Option<Verb> {
+fn verb(change: &MemberItemChange, look: &Look) -> Option<EventVerb> {
     let Look::Group { set, is_member } = look else {
         // The event that says that the group is deleted ends all its memberships.
         return None;
@@ -120,10 +120,10 @@ fn verb(change: &MemberItemChange, look: &Look) -> Option<Verb> {
         // A stamp or a display name has changed.
         (true, true) | (false, false) => None,
         _ if *set == change.set => Some(match is_member {
-            true => Verb::MemberAdded,
-            false => Verb::MemberRemoved,
+            true => EventVerb::MemberAdded,
+            false => EventVerb::MemberRemoved,
         }),
-        (true, false) if !is_member => Some(Verb::MemberRemoved),
+        (true, false) if !is_member => Some(EventVerb::MemberRemoved),
         _ => None,
     }
 }
@@ -152,7 +152,7 @@ mod tests {
             set: "current".to_owned(),
             is_member,
         };
-        let (added, removed) = (Some(Verb::MemberAdded), Some(Verb::MemberRemoved));
+        let (added, removed) = (Some(EventVerb::MemberAdded), Some(EventVerb::MemberRemoved));
         for (set, look, when_new, when_gone) in [
             ("current", Look::NoGroup, None, None),
             ("current", look(true), added, added),
