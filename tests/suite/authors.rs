@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::body::Body;
-use scim_lambda::http;
 use scim_lambda::identity::{Cause, CauseKind, CredentialId, RequestId, TenantId};
 use scim_lambda::protocol::profile::{Passwords, Rules, Switches};
 use scim_lambda::provider::Repair;
@@ -400,14 +399,7 @@ async fn a_new_password_alone_is_a_new_version_of_the_same_body() {
 async fn earlier() -> Server {
     let mut server = Server::start().await;
     server.add_tenant("demo", &Rules::default()).await;
-    let items: Vec<serde_dynamo::Item> = serde_json::from_str(RECORDED).unwrap();
-    for item in items {
-        let put = server.table().put_item();
-        let put = put.table_name(server.stack.store.table());
-        let item: Item = item.into();
-        put.set_item(Some(item)).send().await.unwrap();
-    }
-    server.router = http::router(server.stack.service().unwrap());
+    server.put_items(RECORDED).await;
     server.token = server.issue("demo", |_| {}).await;
     server
 }

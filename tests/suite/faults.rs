@@ -15,11 +15,10 @@ use scim_lambda::protocol::error::{ErrorKind, Result};
 use scim_lambda::protocol::version::Version;
 use scim_lambda::stack::{Config, Stack};
 use scim_lambda::store::{ConfigItem, Meter};
-use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::support::cause;
+use crate::support::{bearer, cause};
 
 use crate::simulation::{
     Call, Fault, Process, World, add, group, id, kind, remove, replace, tenant, user, values,
@@ -384,14 +383,7 @@ async fn front(process: Process) -> (Router, String) {
     };
     let sdk = aws::emulator("http://table.invalid");
     let stack = Stack::open_or_create(config, &sdk).await.unwrap();
-    let new = NewCredential {
-        kind: CredentialKind::Bearer,
-        label: "test".to_owned(),
-        lifetime_seconds: None,
-        permissions: Permissions::All,
-        role: None,
-        user: None,
-    };
+    let new = bearer();
     stack.issuer().create_tenant(&tenant()).await.unwrap();
     let issued = stack.issuer().create_credential(&tenant(), new).await;
     let mut service = Arc::into_inner(stack.service().unwrap()).unwrap();

@@ -31,9 +31,10 @@ use scim_lambda::identity::{CauseKind, TenantId};
 use scim_lambda::provider::Repair;
 use scim_lambda::stack::{Config, Stack};
 use scim_lambda::store::{Store, resource_cause};
-use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
 use serde_json::{Value, json};
 use tower::ServiceExt;
+
+use crate::support::bearer;
 
 const SMALL: (u64, u64) = (250, 220);
 /// The group has more than twice as many members as a group shows.
@@ -323,14 +324,7 @@ fn generate(data: &Path, users: u64, members: u64) {
 }
 
 async fn issue(stack: &Stack) -> String {
-    let new = NewCredential {
-        kind: CredentialKind::Bearer,
-        label: "test".to_owned(),
-        lifetime_seconds: None,
-        permissions: Permissions::All,
-        role: None,
-        user: None,
-    };
+    let new = bearer();
     let tenant = TenantId::parse("demo").unwrap();
     let issued = stack.issuer().create_credential(&tenant, new).await;
     issued.unwrap().secret

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use scim_lambda::http;
 use scim_lambda::identity::TenantId;
 use scim_lambda::provider::Repair;
 use serde_json::{Value, json};
@@ -23,14 +22,7 @@ const GUIDES: &str = "/scim/v2/Groups/01900000-0000-7000-8000-00000000000c";
 /// A service on that table.
 async fn start() -> Server {
     let mut server = Server::start().await;
-    let items: Vec<serde_dynamo::Item> = serde_json::from_str(LATER).unwrap();
-    for item in items {
-        let put = server.table().put_item();
-        let put = put.table_name(server.stack.store.table());
-        let item: Item = item.into();
-        put.set_item(Some(item)).send().await.unwrap();
-    }
-    server.router = http::router(server.stack.service().unwrap());
+    server.put_items(LATER).await;
     server
 }
 

@@ -47,6 +47,18 @@ pub(crate) struct Answer {
     pub(crate) json: Value,
 }
 
+/// A bearer token that may do everything and never expires.
+pub(crate) fn bearer() -> NewCredential {
+    NewCredential {
+        kind: CredentialKind::Bearer,
+        label: "test".to_owned(),
+        lifetime_seconds: None,
+        permissions: Permissions::All,
+        role: None,
+        user: None,
+    }
+}
+
 impl Server {
     /// A service whose tenant has the default rules.
     pub(crate) async fn start() -> Self {
@@ -127,6 +139,19 @@ impl Server {
             .unwrap();
     }
 
+    /// Puts recorded items, a JSON array of them in DynamoDB's form, and begins anew: the router remembers
+    /// nothing of what was there before.
+    pub(crate) async fn put_items(&mut self, recorded: &str) {
+        let items: Vec<serde_dynamo::Item> = serde_json::from_str(recorded).unwrap();
+        for item in items {
+            let item: HashMap<String, AttributeValue> = item.into();
+            let put = self.table().put_item();
+            let put = put.table_name(self.stack.store.table());
+            put.set_item(Some(item)).send().await.unwrap();
+        }
+        self.router = http::router(self.stack.service().unwrap());
+    }
+
     /// Creates one more tenant.
     pub(crate) async fn add_tenant(&self, name: &str, rules: &Rules) {
         let tenant = TenantId::parse(name).unwrap();
@@ -150,14 +175,7 @@ impl Server {
         tenant: &str,
         change: impl FnOnce(&mut NewCredential),
     ) -> String {
-        let mut new = NewCredential {
-            kind: CredentialKind::Bearer,
-            label: "test".to_owned(),
-            lifetime_seconds: None,
-            permissions: Permissions::All,
-            role: None,
-            user: None,
-        };
+        let mut new = bearer();
         change(&mut new);
         let tenant = TenantId::parse(tenant).unwrap();
         let issued = self.stack.issuer().create_credential(&tenant, new).await;

@@ -10,14 +10,14 @@ use http_body_util::BodyExt as _;
 use scim_lambda::http::{self, Admission, PublicUrl, Service};
 use scim_lambda::identity::TenantId;
 use scim_lambda::tenant::{
-    Authenticator, CredentialKind, Credentials, Issuer, NewCredential, Permissions, SecretStore,
-    SecretsFile, StackSecret,
+    Authenticator, Credentials, Issuer, SecretStore, SecretsFile, StackSecret,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::simulation::{Call, Fault, Line, Process, World};
+use crate::support::bearer;
 
 /// Where the tokens of two tenants are kept.
 pub(super) struct Secrets {
@@ -57,14 +57,7 @@ impl Secrets {
         for tenant in tenants {
             let tenant = TenantId::parse(tenant).unwrap();
             issuer.create_tenant(&tenant).await.unwrap();
-            let new = NewCredential {
-                kind: CredentialKind::Bearer,
-                label: "test".to_owned(),
-                lifetime_seconds: None,
-                permissions: Permissions::All,
-                role: None,
-                user: None,
-            };
+            let new = bearer();
             let issued = issuer.create_credential(&tenant, new).await.unwrap();
             secrets.tokens.push((tenant, issued.secret));
         }
