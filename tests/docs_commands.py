@@ -104,6 +104,7 @@ class Session:
     def __init__(self, folder, options):
         self.folder, self.options = pathlib.Path(folder), options
         self.servers, self.values = [], {}
+        self.page, self.deployment = None, {}
         self.clone = self.folder / "clone"
         leave_out = shutil.ignore_patterns("target", ".git", ".aws-sam", ".scim")
         shutil.copytree(ROOT, self.clone, ignore=leave_out)
@@ -160,6 +161,12 @@ class Session:
 
     # --- commands
 
+    def open(self, page):
+        """Begins a page. A page after README.md is read in a terminal in which the deployment of README.md is set."""
+        if self.page is not None and page != self.page:
+            self.environment = dict(self.deployment)
+        self.page = page
+
     def play(self, command, how):
         if how == STEP:
             return None if is_in_steps(command) else "no step of .ci/run does this"
@@ -189,6 +196,8 @@ class Session:
         lines = (self.folder / "env").read_text().split("\0")
         exported = dict(line.split("=", 1) for line in lines if "=" in line)
         self.environment |= {name: value for name, value in exported.items() if name not in ("_", "SHLVL", "PWD")}
+        if command.startswith("cargo scim tenant create"):
+            self.deployment = dict(self.environment)
         if command.startswith("cargo scim token create"):
             self.values["token_id"] = self.token_id()
         return self.unanswered(command, ended.stdout)
@@ -323,6 +332,7 @@ def main():
         try:
             session.prepare_aws()
             for place, command in commands():
+                session.open(place.split(":")[0])
                 how = next((how for pattern, how in RULES if re.fullmatch(pattern, command)), None)
                 problem = session.play(command, how) if how else "no rule says how to run it"
                 passed, failed = passed + (not problem), failed + bool(problem)
