@@ -5,8 +5,8 @@
     python3 benches/creations.py
 
 The table is in a new directory below --data. Each row is one part of the run. CPU times are per
-creation, as multiples of those of the first part. Other work on the machine makes both dearer at the
-same time, so what tells is the table's cost beside the service's. `--record` keeps that for `plots.py`.
+creation, as multiples of those of the first part. Other work on the machine raises both at the same
+time, so compare the ratio of the table's cost to the service's. `--record` keeps that for `plots.py`.
 """
 
 import argparse

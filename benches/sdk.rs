@@ -1,8 +1,8 @@
 //! The cost of the AWS SDK itself: the calls that operations make, without the service around them.
 //!
-//! `cargo bench --features cli --bench sdk -- DIRECTORY`, where the directory is one that
-//! `scim generate` has filled; `benches/service.py` keeps some. The table runs in this process, on
-//! threads of its own whose time is not counted, as in `scim serve`.
+//! `cargo bench --features cli --bench sdk -- DIRECTORY`. The directory is one that `scim generate`
+//! has filled, such as those that `benches/service.py` leaves in `target/directories`. The table runs
+//! in this process, as in `scim serve`. The time of its threads is not counted.
 
 #![expect(clippy::unwrap_used, reason = "a measurement fails by panicking")]
 
@@ -89,7 +89,7 @@ fn s(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// Reads this many users, and returns their ids.
+/// Reads the first users, at most `limit` of them, and returns their ids.
 async fn page(client: &Client, limit: i32) -> Vec<String> {
     let query = client.query().table_name("scim").consistent_read(true);
     let output = query

@@ -165,7 +165,7 @@ def plain(resource):
 
 
 class Changes:
-    """Random changes, and the ids of what there is."""
+    """Makes random changes, and keeps the ids of the resources that exist."""
 
     def __init__(self, service, seed):
         self.service, self.random, self.number = service, random.Random(seed), 0

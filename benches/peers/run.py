@@ -68,7 +68,7 @@ def main():
 
 
 def run(server, users):
-    """CPU milliseconds by operation, in a directory of so many users."""
+    """CPU milliseconds of each operation, in a directory that has this number of users."""
     spent = {}
 
     def note(name, requests, seconds=8):

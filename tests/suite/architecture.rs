@@ -1,9 +1,9 @@
-//! Holds the modules to the arrows of `docs/architecture.md`: what imports what, read from the code.
+//! Checks the imports of the code against the arrows of `docs/architecture.md`.
 //!
 //! A file imports another if one of its paths leads there: `crate::store::Stored`, `super::change`, in
 //! a `use` line or in code. Paths under `#[cfg(test)]` do not count. Two rules hold:
-//! - between rooms, an import goes along [`ARROWS`], and each arrow has an import;
-//! - the files and folders of one folder do not import each other in a circle. A folder and what is in
+//! - between modules at the top of a crate, an import goes along [`ARROWS`], and each arrow has an import;
+//! - the files and folders of one folder do not import each other in a circle. A folder and the files in
 //!   it may.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
-/// The rooms, and the rooms that each may import. All may import `protocol`, which is a crate of its
-/// own and cannot import any of them.
+/// The modules at the top of the crate, and those that each may import. All may import `protocol`, which is
+/// a crate of its own and cannot import any of them.
 const ARROWS: [(&str, &[&str]); 16] = [
     (
         "bin",
@@ -58,10 +58,10 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("clock", &[]),
 ];
 
-/// The rooms that are no layers: several layers use them, and the picture of the layers leaves them out.
+/// The small modules that several layers use. The picture of the layers leaves them out.
 const BESIDE: [&str; 6] = ["stack", "embedded", "cache", "aws", "logs", "clock"];
 
-/// The sources of each crate, and the room of the whole crate if it is one room.
+/// The sources of each crate, and the name in [`ARROWS`] of a crate that counts as one module.
 const CRATES: [(&str, Option<&str>); 2] = [("src", None), ("protocol/src", Some("protocol"))];
 
 /// A module's name from the top of its crate: `store::plan::planner`.
@@ -83,10 +83,10 @@ fn every_arrow_has_an_import() {
     let imports = all_imports();
     let drawn = ARROWS
         .iter()
-        .flat_map(|(from, rooms)| rooms.iter().map(move |to| (*from, *to)));
+        .flat_map(|(from, tops)| tops.iter().map(move |to| (*from, *to)));
     let is_used = |(from, to): &(&str, &str)| {
         let mut imports = imports.iter();
-        imports.any(|import| import.rooms() == Some(((*from).into(), (*to).into())))
+        imports.any(|import| import.tops() == Some(((*from).into(), (*to).into())))
     };
     let unused: Vec<_> = drawn.filter(|arrow| !is_used(arrow)).collect();
     assert!(unused.is_empty(), "arrows without an import: {unused:?}");
@@ -103,19 +103,19 @@ fn the_picture_shows_every_layer_and_every_arrow() {
         .map(|(from, to)| (node(from), node(to)))
         .collect();
     for (from, to) in &drawn {
-        let rooms = ARROWS.iter().find(|(room, _)| room == from);
-        let allows = |(_, rooms): &(&str, &[&str])| rooms.contains(&to.as_str());
+        let tops = ARROWS.iter().find(|(top, _)| top == from);
+        let allows = |(_, tops): &(&str, &[&str])| tops.contains(&to.as_str());
         assert!(
-            to == "protocol" || rooms.is_some_and(allows),
+            to == "protocol" || tops.is_some_and(allows),
             "{from} --> {to}"
         );
     }
-    let shown = |room: &str| drawn.iter().any(|(from, to)| from == room || to == room);
-    for (room, rooms) in ARROWS {
-        assert_ne!(shown(room), BESIDE.contains(&room), "{room}");
-        let layers = rooms.iter().filter(|to| shown(room) && shown(to));
-        let missing: Vec<_> = layers.filter(|to| !leads(&drawn, room, to)).collect();
-        assert!(missing.is_empty(), "{room} --> {missing:?}");
+    let shown = |top: &str| drawn.iter().any(|(from, to)| from == top || to == top);
+    for (top, tops) in ARROWS {
+        assert_ne!(shown(top), BESIDE.contains(&top), "{top}");
+        let layers = tops.iter().filter(|to| shown(top) && shown(to));
+        let missing: Vec<_> = layers.filter(|to| !leads(&drawn, top, to)).collect();
+        assert!(missing.is_empty(), "{top} --> {missing:?}");
     }
 }
 
@@ -154,25 +154,25 @@ fn module(name: &str) -> Module {
 
 /// One import, from a module of a crate to another module.
 struct Import {
-    room: Option<&'static str>,
+    top: Option<&'static str>,
     from: Module,
     to: Module,
 }
 
 impl Import {
-    /// The rooms at both ends.
-    fn rooms(&self) -> Option<(String, String)> {
-        let room = |module: &Module| {
+    /// The modules at the top that the import leads from and to.
+    fn tops(&self) -> Option<(String, String)> {
+        let top = |module: &Module| {
             let first = module.first().map(String::as_str);
-            self.room.or(first).map(str::to_owned)
+            self.top.or(first).map(str::to_owned)
         };
-        Some((room(&self.from)?, room(&self.to)?))
+        Some((top(&self.from)?, top(&self.to)?))
     }
 }
 
 fn all_imports() -> Vec<Import> {
     let mut imports = Vec::new();
-    for (sources, room) in CRATES {
+    for (sources, top) in CRATES {
         let files = files_of(&root().join(sources));
         let modules: BTreeSet<Module> = files.keys().cloned().collect();
         for (from, path) in &files {
@@ -180,7 +180,7 @@ fn all_imports() -> Vec<Import> {
             let file = syn::parse_file(&source).unwrap();
             let found = imports_of(from, &file, &modules);
             imports.extend(found.into_iter().map(|to| Import {
-                room,
+                top,
                 from: from.clone(),
                 to,
             }));
@@ -340,14 +340,14 @@ fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// An import between rooms that no arrow allows.
+/// An import between modules at the top that no arrow allows.
 fn against_the_arrows(import: &Import) -> Option<String> {
-    let (from, to) = import.rooms()?;
+    let (from, to) = import.tops()?;
     if from == to {
         return None;
     }
     let arrows = ARROWS.iter().find(|(name, _)| *name == from);
-    let is_allowed = arrows.is_some_and(|(_, rooms)| rooms.contains(&to.as_str()));
+    let is_allowed = arrows.is_some_and(|(_, tops)| tops.contains(&to.as_str()));
     (!is_allowed).then(|| format!("{} -> {}", import.from.join("::"), import.to.join("::")))
 }
 
@@ -365,14 +365,14 @@ fn in_circles(imports: &[Import]) -> Vec<String> {
         let (Some(from), Some(to)) = (import.from.get(shared), import.to.get(shared)) else {
             continue;
         };
-        let folder = (import.room, import.from[..shared].to_vec());
+        let folder = (import.top, import.from[..shared].to_vec());
         let edge = (from.clone(), to.clone());
         folders.entry(folder).or_default().insert(edge);
     }
     let mut circles = Vec::new();
-    for ((room, folder), edges) in folders {
-        let room = room.into_iter().map(str::to_owned);
-        let place: Vec<_> = room.chain(folder).collect();
+    for ((top, folder), edges) in folders {
+        let top = top.into_iter().map(str::to_owned);
+        let place: Vec<_> = top.chain(folder).collect();
         let within = edges.iter().filter(|(from, to)| leads(&edges, to, from));
         circles.extend(within.map(|(from, to)| {
             let name = |last: &String| {

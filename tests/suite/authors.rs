@@ -57,8 +57,8 @@ async fn send(server: &Server, name: &str, method: &str, path: &str, body: &Valu
     answer
 }
 
-/// Sends a request, and checks that it writes so many resources and members, all with its name, the
-/// credential and the kind.
+/// Sends a request, and checks that it writes `items` resources and members, all with its request id, its
+/// credential and its kind.
 async fn check(
     server: &Server,
     (kind, items): (CauseKind, usize),

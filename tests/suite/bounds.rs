@@ -462,17 +462,17 @@ fn bulks(long: &str) -> Vec<Form> {
 
 /// The answer repeats at most a hundred characters of a text.
 fn check_excerpts(form: &Form, answer: &Answer) {
-    let mut told = answer.json.clone();
-    for operation in told["Operations"].as_array_mut().into_iter().flatten() {
+    let mut repeated = answer.json.clone();
+    for operation in repeated["Operations"].as_array_mut().into_iter().flatten() {
         // A result names its operation as the request does.
         operation["bulkId"] = Value::Null;
         operation["location"] = Value::Null;
     }
-    let told = told.to_string();
+    let repeated = repeated.to_string();
     let (longest, nines) = ("z".repeat(101), "9".repeat(101));
     assert!(
-        !told.contains(&longest) && !told.contains(&nines),
-        "{} {:.80}: {told:.600}",
+        !repeated.contains(&longest) && !repeated.contains(&nines),
+        "{} {:.80}: {repeated:.600}",
         form.method,
         form.path
     );

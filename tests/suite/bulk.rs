@@ -275,7 +275,7 @@ fn any_operation(position: usize) -> impl Strategy<Value = Value> {
     ]
 }
 
-/// What was there before, or what an earlier operation makes, of whatever type.
+/// A resource that exists before the request, or one that an earlier operation creates, of any type.
 fn reference(position: usize, prior: std::ops::Range<usize>) -> BoxedStrategy<String> {
     let prior = prior.prop_map(|number| format!("@{number}"));
     if position == 0 {

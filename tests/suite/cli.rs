@@ -737,9 +737,9 @@ fn the_doctor_lists_missing_entries_and_completes_an_index_once_every_process_kn
     );
     let looked = scim(&["doctor", "demo"]);
     assert_eq!(looked.status.code(), Some(2));
-    let told = out(&looked);
-    assert!(told.contains("3 index entries missing"), "{told}");
-    assert!(told.contains("User meta.lastModified"), "{told}");
+    let printed = out(&looked);
+    assert!(printed.contains("3 index entries missing"), "{printed}");
+    assert!(printed.contains("User meta.lastModified"), "{printed}");
     assert!(err(&looked).contains("--repair"), "{looked:?}");
     // Entries are written at once, but queries do not use them yet.
     let early = scim(&["doctor", "--repair"]);

@@ -40,7 +40,7 @@ enum Write {
     CreateGroupOfMany,
     RenameGroup,
     AddMember,
-    AddMemberThere,
+    AddPresentMembers,
     AddGroup,
     AddIfMatch,
     AddMany,
@@ -64,7 +64,7 @@ const WRITES: [Write; 21] = [
     Write::CreateGroupOfMany,
     Write::RenameGroup,
     Write::AddMember,
-    Write::AddMemberThere,
+    Write::AddPresentMembers,
     Write::AddGroup,
     Write::AddIfMatch,
     Write::AddMany,
@@ -142,7 +142,7 @@ impl Directory {
             }
             Write::RenameGroup => patch(rename("displayName")).await.map(drop),
             Write::AddMember => patch(add(&some[..1])).await.map(drop),
-            Write::AddMemberThere => patch(add(others)).await.map(drop),
+            Write::AddPresentMembers => patch(add(others)).await.map(drop),
             Write::AddGroup => {
                 let outer = std::slice::from_ref(&self.other);
                 patch(add(outer)).await.map(drop)
@@ -170,14 +170,14 @@ impl Directory {
     }
 
     /// Everything that a reader can see, except for times and random ids.
-    async fn told(&self) -> Vec<Value> {
+    async fn visible(&self) -> Vec<Value> {
         let reader = self.world.process();
-        let mut told = Vec::new();
+        let mut visible = Vec::new();
         for kind in ["User", "Group"] {
             let list = reader.list(kind, "count=1000").await.unwrap();
             let resources = list["Resources"].as_array().unwrap();
             assert_eq!(list["totalResults"], resources.len(), "{kind}");
-            told.extend(resources.iter().map(|resource| {
+            visible.extend(resources.iter().map(|resource| {
                 let is_new = [&self.inside, &self.outside]
                     .iter()
                     .all(|ids| !ids.contains(&id(resource)));
@@ -194,7 +194,7 @@ impl Directory {
                 })
             }));
         }
-        told
+        visible
     }
 }
 
@@ -218,7 +218,7 @@ async fn one_of_the_faults_anywhere(faults: &[Fault], can_be: fn(&Call) -> bool)
         });
         undisturbed.perform(write, &writer).await.unwrap();
         undisturbed.world.finish().await;
-        let expected = undisturbed.told().await;
+        let expected = undisturbed.visible().await;
         let calls = std::mem::take(&mut *calls.lock().unwrap());
         for (turn, number) in calls.into_iter().enumerate() {
             let fault = faults[turn % faults.len()];
@@ -231,7 +231,7 @@ async fn one_of_the_faults_anywhere(faults: &[Fault], can_be: fn(&Call) -> bool)
             let done = directory.perform(write, &writer).await;
             assert!(done.is_ok(), "{place}: {done:?}");
             directory.world.finish().await;
-            assert_eq!(directory.told().await, expected, "{place}");
+            assert_eq!(directory.visible().await, expected, "{place}");
             directory.world.check().await;
         }
     }
@@ -306,7 +306,7 @@ async fn a_lasting_status_is_unavailable_and_never_internal() {
         assert_eq!(kind(list), ErrorKind::Unavailable, "{status}");
         assert!(writer.line.calls() > 4, "it is tried again");
     }
-    // A status that something on the way keeps sending is a fault of the installation.
+    // A 403 does not come from the table but from a proxy or a policy, so people have to repair it.
     let writer = directory.world.process();
     writer.line.plan(|_| Some(Fault::Status(403)));
     assert_eq!(kind(writer.list("User", "").await), ErrorKind::Internal);
@@ -358,7 +358,7 @@ async fn a_configuration_of_many_pages_is_read_to_its_end() {
             assert_eq!(reader.total(&kind).await, 0, "{kind} is there");
         }
     }
-    // It is too large already, so it can only become smaller.
+    // The configuration is too large already, so it can only become smaller.
     let more = process.provider.add_schema(&tenant(), &schema(5)).await;
     assert_eq!(kind(more), ErrorKind::PayloadTooLarge);
     let mut smaller = schema(4);
@@ -388,7 +388,7 @@ async fn front(process: Process) -> (Router, String) {
     let issued = stack.issuer().create_credential(&tenant(), new).await;
     let mut service = Arc::into_inner(stack.service().unwrap()).unwrap();
     service.provider = process.provider;
-    // The secret is read before its file goes.
+    // The first request reads the secret, because its file is removed when this function ends.
     let router = scim_lambda::http::router(Arc::new(service));
     let token = issued.unwrap().secret;
     let warm = send(&router, &token, "/scim/v2/Users", None).await;

@@ -18,7 +18,7 @@ use scim_lambda::store::{ItemChange, Meter, StreamGap, TenantStore};
 
 use crate::simulation::{self, Process, World};
 
-/// As much as there is.
+/// Limits that no feed of these tests reaches.
 const ALL: Limits = Limits {
     events: 10_000,
     bytes: 100_000_000,

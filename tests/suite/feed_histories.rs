@@ -1,4 +1,4 @@
-//! Random histories of two tenants, whose feeds have to tell a consumer everything.
+//! Random histories of two tenants, from whose feeds a consumer has to rebuild their directories.
 //!
 //! Clients send requests to the shipped router while lanes of the table's stream are handled, the
 //! finisher works off journals, and any of these processes may die at any call. Every batch of the stream
@@ -37,7 +37,7 @@ use stream::Stream;
 
 /// The tenants, and the number of users that each begins with.
 const TENANTS: [(&str, usize); 2] = [("acme", POOL), ("globex", 3)];
-/// The most requests, or few requests that belong together, of one history.
+/// The largest number of requests of one history. Several requests that belong together count as one.
 const MAX_STEPS: usize = 30;
 /// The most members that are announced together: fewer than a filled set has.
 const MEMBERS_PER_PART: usize = 15;
@@ -60,9 +60,9 @@ struct History<'h> {
     steps: Cell<usize>,
     /// Clients that are at work.
     clients: Cell<usize>,
-    /// Batches that were begun to be handled, with the number of their lane.
+    /// Batches whose handling has begun, each with the number of its lane.
     handled: RefCell<Vec<(usize, Vec<Record>)>>,
-    /// What was handled when, for people who look for a fault.
+    /// Which records were handled when. It is printed if the history fails.
     log: RefCell<Vec<String>>,
 }
 
@@ -74,7 +74,7 @@ impl Drop for History<'_> {
     }
 }
 
-/// What became of a history.
+/// Figures of a history that has been played.
 #[derive(Debug, Default)]
 struct Summary {
     events: u64,
@@ -83,7 +83,7 @@ struct Summary {
     deaths: usize,
 }
 
-/// Says with which seed a history failed.
+/// Prints the seed of a history that fails.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -111,15 +111,15 @@ async fn replayed_feeds_are_the_directories() {
     let base = Base::new().await;
     let mut all = Summary::default();
     for seed in first..first + histories {
-        let told = Seed(seed);
+        let printed_on_failure = Seed(seed);
         fastrand::seed(seed);
         let summary = History::of(&base).play().await;
-        drop(told);
+        drop(printed_on_failure);
         all.events += summary.events;
         all.memberships += summary.memberships;
         all.deaths += summary.deaths;
     }
-    // What would be shown by histories in which nothing happens?
+    // Histories in which little happens would show nothing.
     assert!(all.events > 20 * histories, "{all:?}");
     assert!(all.memberships > 0 && all.deaths > 0, "{all:?}");
     eprintln!("{all:?}");
@@ -198,7 +198,7 @@ impl<'h> History<'h> {
         self.check(deaths.get()).await
     }
 
-    /// One client after the other's request, each on a process of its own that may die.
+    /// Sends the requests of one client, one after the other, on a process that is replaced when it dies.
     async fn client(&self, deaths: &Cell<usize>) {
         let mut node = self.secrets.node(&self.world);
         while self.steps.get() > 0 {
@@ -210,13 +210,13 @@ impl<'h> History<'h> {
             node.endanger(40);
             let client = Client { node: &node, token };
             client.random(&self.known[tenant]).await;
-            self.bury(&mut node, deaths);
+            self.replace_if_dead(&mut node, deaths);
         }
         self.clients.set(self.clients.get() - 1);
     }
 
-    /// A new process in place of one that has died.
-    fn bury(&self, node: &mut Node, deaths: &Cell<usize>) {
+    /// Replaces a process that has died, and counts its death.
+    fn replace_if_dead(&self, node: &mut Node, deaths: &Cell<usize>) {
         if node.line.is_dead() {
             deaths.set(deaths.get() + 1);
             *node = self.secrets.node(&self.world);
@@ -242,8 +242,9 @@ impl<'h> History<'h> {
         }
     }
 
-    /// Handles batches of a lane on one process, and some of them twice at once. False if the process has
-    /// died, or another one takes its place; the records that are left in `batch` come again.
+    /// Handles batches of a lane on one process, and some of them on a second process at the same time. Returns
+    /// true when nothing is left to handle, and false when another process has to take over; then the records
+    /// in `batch` come again.
     async fn serve(&self, lane: usize, lag: &[u64], node: &Node, batch: &mut Vec<Record>) -> bool {
         let appender = appender(&self.world, node);
         while fastrand::u8(..16) > 0 {
@@ -265,7 +266,7 @@ impl<'h> History<'h> {
             let handled = match fastrand::bool() {
                 true => self.handle(node, &appender, batch).await,
                 false => {
-                    // Another process has been given the batch too, because this one seemed to be dead.
+                    // Lambda has given the batch to another process too, as it does when it takes this one for dead.
                     let other = self.secrets.node(&self.world);
                     let twin = self::appender(&self.world, &other);
                     let both = tokio::join!(
@@ -303,7 +304,7 @@ impl<'h> History<'h> {
             // What fails is left in the journal for the next round.
             let _ = node.service.provider.finish(tenant).await;
             let _ = self.announce(&node, tenant).await;
-            self.bury(&mut node, deaths);
+            self.replace_if_dead(&mut node, deaths);
         }
     }
 
@@ -348,7 +349,7 @@ impl<'h> History<'h> {
     }
 
     /// Handles every batch of the history once more, long after it was handled first. This comes after the
-    /// first check, because it mends what a record should have said before.
+    /// first check, because it could add an event that was missing then.
     async fn repeat(&self) {
         let node = self.secrets.node(&self.world);
         let appender = appender(&self.world, &node);
@@ -413,14 +414,14 @@ impl<'h> History<'h> {
     }
 }
 
-/// The numbers of lanes in an order that is not always theirs.
+/// The numbers of the lanes in a random order.
 fn in_some_order(lanes: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..lanes).collect();
     fastrand::shuffle(&mut order);
     order
 }
 
-/// Waits one of these times, in milliseconds.
+/// Waits a random time up to one of these, in milliseconds.
 async fn pause(choices: &[u64]) {
     let longest = choices[fastrand::usize(..choices.len())];
     sleep(Duration::from_millis(fastrand::u64(0..=longest))).await;

@@ -152,7 +152,7 @@ async fn a_resource_with_many_values_can_be_deleted() {
     body["emails"] = (0..40).map(email).collect();
     let doors = |count: usize| -> Vec<String> { (0..count).map(|n| format!("d{n}")).collect() };
     body[BADGE] = json!({"doors": doors(40)});
-    // With the user's name and external id, 82 of 90.
+    // 40 e-mail addresses, 40 doors, the name and the external id are 82 values, of at most 90.
     let id = directory.create(&scope, "User", body.clone()).await;
     directory.delete(&scope, "User", &id).await;
 

@@ -7,7 +7,6 @@
 
 mod architecture;
 mod authors;
-mod bad_days;
 mod bounds;
 mod brake;
 mod bulk;
@@ -44,6 +43,7 @@ mod secrets_manager_faults;
 mod simulation;
 mod stack_store;
 mod stored_form;
+mod stream_faults;
 mod stream_filter;
 mod support;
 mod tombstones;

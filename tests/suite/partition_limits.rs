@@ -28,7 +28,7 @@ async fn whole_lists_of_ten_thousand_members_arrive_within_the_deadline() {
     let (created, time) = timed(process.post("Group", group("Guides", old))).await;
     let group_id = id(&created.unwrap());
     assert!(time < REQUEST_BUDGET, "POST: {time:?}");
-    assert!(world.throttled() > 0, "the limits were felt");
+    assert!(world.throttled() > 0, "calls were throttled");
 
     let put = process.put("Group", &group_id, group("Guides", new));
     let (replaced, time) = timed(put).await;

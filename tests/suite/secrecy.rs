@@ -95,8 +95,8 @@ impl io::Write for ThreadLog {
 
 /// Keeps the lines that this thread logs from now on.
 ///
-/// The subscriber is one for the whole process. With a subscriber for each thread, `tracing` could
-/// remember from another thread that a place in the code does not log at all.
+/// The whole process has one subscriber, because `tracing` remembers for each log statement of the code
+/// whether it is enabled. With a subscriber for each thread, one thread could disable it for the others.
 fn keep_log() {
     static SUBSCRIBER: Once = Once::new();
     SUBSCRIBER.call_once(|| {
@@ -207,7 +207,7 @@ async fn the_log_line_of_a_write_names_the_resource_and_the_credential() {
         // A refused write names the resource too.
         let (gone, named) = send(&name("again"), "DELETE", &path, json!({})).await;
         assert_eq!((gone.status, named), (404, id), "{path}");
-        // An id that no resource can have may be anything.
+        // Text that cannot be an id is not logged, because it may be any value of a client.
         let path = format!("{base}/bjensen");
         let (missing, named) = send(&name("other"), "DELETE", &path, json!({})).await;
         assert_eq!((missing.status, named), (404, Value::Null), "{path}");

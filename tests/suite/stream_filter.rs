@@ -51,7 +51,7 @@ fn text<'i>(item: &'i Item, name: &str) -> Option<&'i str> {
     }
 }
 
-/// The kind of an item by its partition: the part behind the tenant, or that of the stack.
+/// The kind of partition that an item is in, such as `M`, or `S#H` in the part of the stack.
 fn partition(record: &EventRecord) -> String {
     let key = text(&record.change.keys, "pk").unwrap();
     let parts: Vec<&str> = key.split('#').collect();
@@ -146,7 +146,7 @@ async fn the_reader_is_called_for_what_it_handles_and_for_nothing_else() {
         let found = called.remove(kind);
         assert!(found.is_some_and(|found| !found.contains(&false)), "{kind}");
     }
-    // Heads of journal entries that are there, and the heartbeat; not what is beside them.
+    // In these partitions only heads of journal entries and the heartbeat call the reader.
     for kind in ["J", "S#H"] {
         let found = called.remove(kind).unwrap();
         assert!(found.contains(&true) && found.contains(&false), "{kind}");

@@ -166,7 +166,7 @@ async fn an_entry_that_a_finisher_takes_over_calls_no_second_finisher() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_comes_again_from_the_first_entry_that_no_queue_has_taken() {
+async fn a_batch_comes_again_from_the_first_entry_that_the_queue_did_not_take() {
     let world = World::new().await;
     let process = world.process();
     let kept = Kept::default();
@@ -299,7 +299,7 @@ async fn a_sweep_that_dies_anywhere_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sweep_keeps_a_feed_without_changes_from_losing_its_place() {
+async fn the_sweep_keeps_the_newest_page_of_a_feed_without_changes() {
     let world = World::new().await;
     let process = world.process();
     process.user("ada").await;
@@ -315,7 +315,7 @@ async fn the_sweep_keeps_a_feed_without_changes_from_losing_its_place() {
         worker.sweep(&kept).await.unwrap();
         found.push(pages());
     }
-    // Pages are kept for 30 days, and the newest one has another one behind it a day before it expires.
+    // Pages are kept for 30 days. A day before the newest one expires, the sweep puts another one behind it.
     assert_eq!((found[4 * 28], found[4 * 30]), (1, 2));
 }
 

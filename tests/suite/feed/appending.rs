@@ -1,4 +1,4 @@
-//! Appends that are repeated, meet each other, or lose their process or its answers.
+//! Appends that are repeated, that run at the same time, whose process dies, or whose answers are lost.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,12 +35,12 @@ fn copy(world: &World) -> Arc<World> {
 fn set(ids: Vec<&str>) -> BTreeSet<String> {
     let number = ids.len();
     let set: BTreeSet<String> = ids.into_iter().map(str::to_owned).collect();
-    assert_eq!(set.len(), number, "an id is there twice");
+    assert_eq!(set.len(), number, "an id comes twice");
     set
 }
 
 /// The ids of all events but the first, whose id is that of the epoch.
-pub(super) async fn told(world: &World) -> BTreeSet<String> {
+pub(super) async fn event_ids(world: &World) -> BTreeSet<String> {
     let events = everything(&world.process()).await;
     assert_eq!(events[0].body.event_type.as_str(), "feed.started");
     set(ids(&events[1..]))
@@ -56,22 +56,22 @@ async fn a_batch_that_comes_again_appends_nothing() {
         stream::handle(&appender, &all, None).await.appended.len(),
         1
     );
-    let expected = told(&world).await;
+    let expected = event_ids(&world).await;
     assert_eq!(expected.len(), 11);
     let again = stream::handle(&appender, &all, None).await;
     assert_eq!(again, Handled::default());
     assert_eq!(follow(&world).await, Handled::default());
-    assert_eq!(told(&world).await, expected);
+    assert_eq!(event_ids(&world).await, expected);
 }
 
-/// The stream cuts its batches anew when it brings records again.
+/// Lambda may cut the records into other batches when it delivers them again.
 #[tokio::test(start_paused = true)]
 async fn batches_of_any_length_that_overlap_append_each_record_once() {
     let world = changed().await;
     let all = records(&world);
     let whole = copy(&world);
     follow(&whole).await;
-    let expected = told(&whole).await;
+    let expected = event_ids(&whole).await;
     for length in [1, 2, 3, 5] {
         let world = copy(&world);
         let instance = Instance::new(&world);
@@ -80,7 +80,7 @@ async fn batches_of_any_length_that_overlap_append_each_record_once() {
             let end = (begin + length).min(all.len());
             stream::handle(&appender, &all[begin..end], None).await;
         }
-        assert_eq!(told(&world).await, expected, "{length}");
+        assert_eq!(event_ids(&world).await, expected, "{length}");
     }
 }
 
@@ -92,7 +92,7 @@ async fn a_process_that_dies_at_any_call_loses_nothing() {
     let undisturbed = Instance::new(&whole);
     undisturbed.handle(&all).await;
     let calls = undisturbed.process.line.calls();
-    let expected = told(&whole).await;
+    let expected = event_ids(&whole).await;
     for fault in [
         Fault::Kill,
         Fault::KillAfter,
@@ -108,22 +108,22 @@ async fn a_process_that_dies_at_any_call_loses_nothing() {
             let handled = first.handle(&all).await;
             let is_dead = matches!(fault, Fault::Kill | Fault::KillAfter);
             assert_eq!(handled.failed_from.is_some(), is_dead, "{fault:?} {number}");
-            // A process that lives has done it all by itself.
+            // A process that survives the fault has appended everything by itself.
             if is_dead {
                 follow(&world).await;
             }
-            assert_eq!(told(&world).await, expected, "{fault:?} {number}");
+            assert_eq!(event_ids(&world).await, expected, "{fault:?} {number}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn instances_that_append_at_once_make_one_line() {
+async fn instances_that_append_at_once_make_one_order() {
     let world = changed().await;
     let all = records(&world);
     let whole = copy(&world);
     follow(&whole).await;
-    let expected = told(&whole).await;
+    let expected = event_ids(&whole).await;
     for round in 0..20 {
         let world = copy(&world);
         let (one, two, three) = (
@@ -139,8 +139,8 @@ async fn instances_that_append_at_once_make_one_line() {
         };
         let (even, odd) = (lane(0), lane(1));
         tokio::join!(one.handle(&even), two.handle(&odd), three.handle(&odd));
-        let told = told(&world).await;
-        assert_eq!(told, expected, "round {round}");
+        let found = event_ids(&world).await;
+        assert_eq!(found, expected, "round {round}");
     }
 }
 
@@ -193,7 +193,7 @@ async fn a_batch_of_many_changes_is_several_pages_in_few_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gap_of_the_stack_is_told_once_in_each_feed() {
+async fn a_gap_of_the_stack_is_reported_once_in_each_feed() {
     let world = Arc::new(World::new().await);
     let process = world.process();
     let instance = Instance::new(&world);
@@ -282,7 +282,7 @@ async fn a_feed_that_fails_has_the_stream_begin_again_with_its_first_record() {
     let handled = instance.handle(&all).await;
     assert_eq!(handled.failed_from, Some(sequence));
     assert_eq!(handled.appended, [crate::simulation::tenant()]);
-    assert_eq!(told(&world).await.len(), 10);
+    assert_eq!(event_ids(&world).await.len(), 10);
     instance.process.line.plan(|_| None);
     let handled = instance.handle(&all).await;
     assert_eq!((handled.failed_from, handled.appended), (None, vec![other]));
@@ -323,7 +323,7 @@ async fn another_stream_begins_another_epoch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_tenant_s_late_records_are_told_to_no_reader() {
+async fn late_records_of_a_deleted_tenant_reach_no_reader() {
     let world = Arc::new(World::new().await);
     let process = world.process();
     process.user("ada").await;
@@ -333,7 +333,7 @@ async fn a_deleted_tenant_s_late_records_are_told_to_no_reader() {
     assert_eq!(follow(&world).await, Handled::default());
     world.jump(std::time::Duration::from_secs(25 * 60 * 60));
     lifecycle::create(&store(&process)).await.unwrap();
-    // The records of the tenant before are a day old.
+    // The records of the deleted tenant are a day old by now.
     assert_eq!(follow(&world).await, Handled::default());
     let mut own = newest(&world);
     own.time += 25 * 60 * 60 * 1000;

@@ -1,4 +1,4 @@
-//! What changes look like as events.
+//! Which events the changes of a directory become.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ async fn changes_become_events_in_order() {
         "user.activated",
         "user.renamed",
         "group.created",
-        // The user is gone by the time when the record of the membership comes.
+        // When the record of the new membership is handled, the user is deleted already.
         "group.member.removed",
         "user.deleted",
         "group.member.removed",

@@ -1,4 +1,4 @@
-//! Feeds that nothing comes to, and feeds that are to forget something.
+//! Feeds whose tenant changes nothing, and the values of a resource that are to be forgotten.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::simulation::{self, Fault, World, user};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_feed_never_forgets_its_number() {
+async fn a_feed_without_changes_keeps_its_number() {
     let world = Arc::new(World::new().await);
     let process = world.process();
     let instance = Instance::new(&world);
@@ -67,7 +67,7 @@ async fn a_forgotten_resource_leaves_its_events_without_values() {
     let step = async |process: &simulation::Process| {
         forget(&simulation::tenant(), &store(process), &ada, None).await
     };
-    // A command that dies anywhere is made again.
+    // The process dies after one of its calls, and the command is given again.
     for number in [0, 1, 1] {
         let dying = world.process();
         dying
@@ -78,7 +78,7 @@ async fn a_forgotten_resource_leaves_its_events_without_values() {
     let forgotten = step(&process).await.unwrap();
     assert_eq!(
         forgotten.events, 0,
-        "the dead processes have written both pages"
+        "the processes that died have written both pages"
     );
     let (tenant, store) = (simulation::tenant(), store(&process));
     let rest = forget(&tenant, &store, &ada, forgotten.next.as_ref())
@@ -100,7 +100,7 @@ async fn a_forgotten_resource_leaves_its_events_without_values() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_that_forget_at_once_undo_nothing_of_each_other() {
+async fn two_resources_can_be_forgotten_at_the_same_time() {
     for _ in 0..10 {
         let world = Arc::new(World::new().await);
         let process = world.process();

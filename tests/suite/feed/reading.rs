@@ -1,4 +1,4 @@
-//! Readers: from any position, in parts of any size, and positions that lead nowhere.
+//! Reads from any position, in parts of any size; and positions that are refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn at_most(events: usize) -> Limits {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parts_of_any_size_make_the_whole() {
+async fn parts_of_any_size_make_up_the_whole_feed() {
     let (_world, process) = pages(4).await;
     let whole = everything(&process).await;
     assert_eq!(whole.len(), 9);
@@ -59,7 +59,7 @@ async fn parts_of_any_size_make_the_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_may_begin_with_what_comes_now() {
+async fn a_reader_may_begin_with_the_next_event() {
     let (world, process) = pages(2).await;
     let part = read(&process, &After::Now, ALL).await.unwrap();
     assert_eq!((part.events.len(), part.behind), (0, 0));
@@ -82,7 +82,7 @@ async fn a_reader_of_few_types_passes_over_the_others() {
         let part = read::read(&tenant, &store, &after, at_most(1), only_groups, None).await;
         let part = part.unwrap();
         seen.extend(part.events);
-        // Also a part without events leads on.
+        // A part without events has a new position too.
         assert_ne!(part.next, after);
         after = part.next;
         if part.behind == 0 {
@@ -155,7 +155,8 @@ async fn positions_that_are_not_in_the_feed_are_refused() {
     assert_eq!(gone(&process, &inside).await, Gone::Expired);
 }
 
-/// A copy of the table, as from a backup, goes on by itself: its feed has other pages under the same keys.
+/// A table that was copied, as from a backup, continues apart from the first one: its feed has other pages
+/// under the same keys.
 #[tokio::test(start_paused = true)]
 async fn a_position_of_another_copy_of_the_table_is_refused() {
     let (world, process) = pages(1).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use scim_lambda::feed::record::Record;
 use scim_lambda::feed::stream::{self, Handled};
 
-use super::appending::told;
+use super::appending::event_ids;
 use super::{Instance, newest};
 use crate::simulation::World;
 
@@ -44,7 +44,7 @@ async fn the_tail_is_read_as_far_back_as_a_record_may_be() {
         let handled = stream::handle(&appender, std::slice::from_ref(&again), None).await;
         assert_eq!(handled, Handled::default(), "{minute}");
         assert_eq!(appender.cost().calls, calls, "{minute}");
-        // What was read is remembered, as long as the stream is as late.
+        // The pages that were read are remembered, so only the newest one is read again.
         stream::handle(&appender, &[again], None).await;
         assert_eq!(appender.cost().calls, calls + 1, "{minute}");
     }
@@ -74,5 +74,5 @@ async fn what_a_process_remembers_is_no_older_than_what_others_have_put() {
         let handled = stream::handle(&first, &[at("c")], None).await;
         assert_eq!(handled, Handled::default());
     }
-    assert_eq!(told(&world).await.len(), 30 + 3 * 6);
+    assert_eq!(event_ids(&world).await.len(), 30 + 3 * 6);
 }

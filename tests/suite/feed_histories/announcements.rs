@@ -1,5 +1,5 @@
-//! Announcements of filled sets: by processes that die at any call, and by attempts that get no further. And
-//! what looks at memberships cost, and how long they count.
+//! Announcements of filled sets, by processes that die at any call and by attempts that get no further. Also
+//! the cost of reading memberships for events, and when they are read again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,8 +22,8 @@ use crate::support::cause;
 /// More members than one transaction takes.
 const MANY: usize = 36;
 
-/// Makes a whole new list of members that is filled before it becomes current; returns the records that it
-/// leads to.
+/// Replaces the members of a group by a list so long that its set is filled before it becomes current.
+/// Returns the records of the change.
 async fn replace_members(base: &Base) -> Vec<Record> {
     let node = base.secrets.node(&base.world);
     let (_, token) = &base.secrets.tokens[0];
@@ -47,8 +47,8 @@ fn is_member(record: &Record) -> bool {
     matches!(record.change, ItemChange::Member(_))
 }
 
-/// A directory with a new list of a group's members, and the records of it without those of the members: as
-/// if these had been handled before the set became the current one.
+/// A directory in which a whole new list of members was just made current, and the records of that change.
+/// The records of the members are left out, as if they had been handled before.
 async fn unannounced() -> (Base, Vec<Record>) {
     let base = Base::new().await;
     let mut records = replace_members(&base).await;
@@ -63,13 +63,13 @@ async fn announce(base: &Base, world: &World, node: &Node) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_announcement_is_made_whenever_its_process_dies() {
+async fn an_announcement_is_completed_wherever_its_process_dies() {
     let (base, records) = unannounced().await;
     let tenant = &base.secrets.tokens[0].0;
     for fault in [Fault::Kill, Fault::KillAfter] {
         for unlucky in 0.. {
             let world = base.world.copy();
-            // The clock of a copy begins anew, and the records must not be of a later time.
+            // The clock of a copy begins again, and the records must not be later than it.
             sleep(Duration::from_secs(600)).await;
             let first = base.secrets.node(&world);
             first
@@ -86,7 +86,10 @@ async fn an_announcement_is_made_whenever_its_process_dies() {
             let consumer = follow(&node, tenant).await;
             Directory::of(&world, tenant.as_str()).check_memberships(&consumer.directory());
             if !first.line.is_dead() {
-                assert!(unlucky > 20, "all of it took {unlucky} calls");
+                assert!(
+                    unlucky > 20,
+                    "the undisturbed announcement took {unlucky} calls"
+                );
                 break;
             }
         }
@@ -94,7 +97,7 @@ async fn an_announcement_is_made_whenever_its_process_dies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_does_not_outlive_a_page_that_was_refused() {
+async fn memberships_are_read_again_after_a_page_was_refused() {
     let base = Base::new().await;
     let (world, secrets, known) = (&base.world, &base.secrets, &base.known[0]);
     let (tenant, token) = &secrets.tokens[0];
@@ -143,7 +146,7 @@ async fn a_look_does_not_outlive_a_page_that_was_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_members_of_a_batch_are_looked_at_together() {
+async fn the_memberships_of_a_batch_are_read_together() {
     let base = Base::new().await;
     let mut records = replace_members(&base).await;
     records.retain(is_member);

@@ -1,4 +1,4 @@
-//! A consumer that follows the rules of the documentation, and what it has to come to.
+//! A consumer that follows the rules of `docs/events.md`, and the directory that it has to rebuild.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub(super) struct Consumer {
     pairs: BTreeSet<(String, String)>,
     seq: u64,
     ids: BTreeSet<String>,
-    /// Every event as text, for people who look for a fault.
+    /// Every event as text. It is printed if the test fails.
     log: Vec<String>,
 }
 
@@ -190,7 +190,8 @@ impl Directory {
     }
 }
 
-/// The attributes of a stored resource; those of an extension each for itself.
+/// The attributes of a stored resource. Each attribute of an extension is one of them, with the URN in its
+/// name.
 fn attributes(body: &str) -> Attributes {
     let body: Map<String, Value> = serde_json::from_str(body).unwrap();
     let mut attributes = Attributes::new();

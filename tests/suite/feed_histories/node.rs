@@ -1,4 +1,4 @@
-//! One process of the service: the shipped router, over a line that may fail.
+//! One process of the service: the shipped router, on a connection to the table that may fail.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl Secrets {
 }
 
 impl Node {
-    /// Sends a request with a JSON body or none.
+    /// Sends a request, with a JSON body unless it is null.
     pub(super) async fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Reply {
         let request = Request::builder()
             .method(method)
@@ -115,9 +115,9 @@ impl Node {
         }
     }
 
-    /// Lets one of the next calls go wrong: the process dies before or after it, or its answer is lost.
-    /// Nothing goes wrong in most cases. Some processes are slow besides, so that others overtake them
-    /// between any two calls.
+    /// May let one of the next calls fail: the process dies before or after it, or its request or answer is
+    /// lost. In most cases no call fails. Some processes are also slow, so that others overtake them between
+    /// any two calls.
     pub(super) fn endanger(&self, calls: u64) {
         let fault = match fastrand::u8(..16) {
             0 | 1 => Some(Fault::Kill),

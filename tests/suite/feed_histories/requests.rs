@@ -1,4 +1,4 @@
-//! The requests of a history: every verb, by every way.
+//! The requests of a history: every verb, in every form.
 
 use std::cell::RefCell;
 
@@ -206,7 +206,7 @@ impl Client<'_> {
                     .await;
             }
             _ => {
-                // The same once more changes nothing.
+                // The second of two equal requests changes nothing.
                 let title = json!([{"op": "replace", "path": "title", "value": "same"}]);
                 self.patch(&path, title.clone()).await;
                 self.patch(&path, title).await;
@@ -243,7 +243,7 @@ impl Client<'_> {
             0 | 1 => drop(self.patch(&path, add(&some)).await),
             2 => drop(self.patch(&path, remove(&some)).await),
             3 | 4 => {
-                // Additions and removals of one pair in quick turns.
+                // One member is added and removed in quick succession.
                 for _ in 0..fastrand::u8(1..4) {
                     self.patch(&path, add(&[user.to_owned()])).await;
                     self.patch(&path, remove(&[user.to_owned()])).await;
@@ -255,7 +255,7 @@ impl Client<'_> {
             8 => drop(self.patch(&path, replace(&many)).await),
             9 => drop(self.send("PUT", &path, group(&name, &many)).await),
             10 => {
-                // Two flips in a row, the first one of a filled set.
+                // Two whole lists in a row. The first is long, so its set is filled before it becomes current.
                 self.patch(&path, replace(&many)).await;
                 self.patch(&path, replace(&some)).await;
             }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::simulation::World;
 
-/// The records of a table from some place on.
+/// The records of a table that were not handled yet, by lane.
 pub(super) struct Stream {
     iterator: String,
     lanes: Vec<VecDeque<Record>>,
@@ -37,7 +37,7 @@ impl Stream {
         }
     }
 
-    /// The records after those that were read, in so many lanes.
+    /// The records after those that were read, in this number of lanes.
     pub(super) fn continued(&self, lanes: usize) -> Self {
         Self {
             iterator: self.iterator.clone(),
@@ -78,7 +78,7 @@ impl Stream {
         usize::try_from(hash % self.lanes.len() as u64).unwrap()
     }
 
-    /// The next records of a lane, at most so many.
+    /// The next records of a lane, at most `limit` of them.
     pub(super) fn take(&mut self, lane: usize, limit: usize) -> Vec<Record> {
         let lane = &mut self.lanes[lane];
         let taken = lane.len().min(limit);

@@ -76,7 +76,7 @@ pub(crate) enum Fault {
     Unprocessed(usize),
     /// The call takes effect, and then the whole process is frozen until it is thawed.
     Freeze,
-    /// The call takes so many milliseconds more, half of them before it takes effect.
+    /// The call takes this many milliseconds longer, half of them before it takes effect.
     Slow(u64),
 }
 
@@ -210,7 +210,7 @@ fn page(status: u16) -> String {
 }
 
 fn lost() -> ConnectorError {
-    ConnectorError::timeout("the network was told to lose this".into())
+    ConnectorError::timeout("the simulated network has lost this".into())
 }
 
 impl Network {

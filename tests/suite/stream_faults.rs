@@ -1,4 +1,4 @@
-//! Bad days of the stream: its reader is late, dies, or meets what it cannot read.
+//! Faults of the stream: its reader is late, dies, or gets a record that it cannot read.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::worker::Kept;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// As much as there is.
+/// Limits that no feed of these tests reaches.
 const ALL: Limits = Limits {
     events: 10_000,
     bytes: 100_000_000,
@@ -88,7 +88,7 @@ fn count(events: &[Event], name: &str) -> usize {
     types(events).iter().filter(|found| **found == name).count()
 }
 
-/// Writes the heartbeat, and has the reader handle everything that there is by now.
+/// Writes the heartbeat, and lets the reader handle all records up to now.
 async fn beat_and_handle(world: &World, kept: &Kept) {
     stack(&world.process()).beat().await.unwrap();
     let now = world.clock().now_millis();
@@ -120,7 +120,7 @@ async fn a_reader_that_was_away_for_two_days_says_that_there_is_a_gap() {
     process.users("lost", 5).await;
     let lost = world.records().len();
     world.jump(24 * HOUR);
-    // The stream has these still when the reader is back; those before them it has forgotten.
+    // When the reader is back, the stream still has the records from here on, and no earlier ones.
     process.user("late").await;
     stack(&process).beat().await.unwrap();
     let made = world.clock().now_millis();
@@ -139,7 +139,7 @@ async fn a_reader_that_was_away_for_two_days_says_that_there_is_a_gap() {
         ["feed.started", "user.created", "feed.gap", "user.created"]
     );
     assert_eq!(found[1].body.resource.as_ref().unwrap().id, early);
-    // The next change of any tenant comes without a further one.
+    // The next change is reported without a second gap.
     process.user("later").await;
     let now = world.clock().now_millis();
     let last = wanted(&world, now).split_off(wanted(&world, now).len() - 1);
@@ -191,7 +191,7 @@ async fn a_record_that_cannot_be_read_is_set_aside_and_the_rest_goes_on() {
     assert_eq!(gap.unwrap().body.resource.as_ref().unwrap().id, ids[1]);
 }
 
-/// A directory with changes of several kinds in its stream, of two tenants' worth of one.
+/// A table whose stream has changes of several kinds.
 async fn changed() -> World {
     let world = World::new().await;
     let process = world.process();
@@ -205,12 +205,12 @@ async fn changed() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_dies_at_any_call_leaves_nothing_out_and_says_nothing_twice() {
+async fn a_reader_that_dies_at_any_call_reports_each_change_once() {
     let undisturbed = changed().await;
     let made = undisturbed.clock().now_millis();
     handle(&undisturbed, &wanted(&undisturbed, made), &Kept::default()).await;
-    let events_of = events(&undisturbed).await;
-    let expected = types(&events_of);
+    let reported = events(&undisturbed).await;
+    let expected = types(&reported);
     for fault in [Fault::Kill, Fault::KillAfter, Fault::LoseAnswer] {
         for number in 0.. {
             let (world, kept) = (changed().await, Kept::default());
@@ -222,7 +222,8 @@ async fn a_reader_that_dies_at_any_call_leaves_nothing_out_and_says_nothing_twic
             let reader = Worker::new(dying.provider.tenants(), world.clock());
             let failed = reader.stream(&records, &kept).await;
             let has_met_fault = dying.line.calls() > number;
-            // Lambda brings the whole batch again, also where the function has said from where.
+            // The whole batch comes again, also where the function has named the record to begin with. Records that
+            // were handled must have no effect.
             handle(&world, &records, &kept).await;
             let found = events(&world).await;
             assert_eq!(types(&found), expected, "{fault:?} {number}: {failed:?}");
@@ -257,8 +258,8 @@ async fn a_tenant_with_300_changes_a_second_gets_a_page_for_each_batch() {
         .filter(|item| item["kind"]["S"] == "E");
     let bytes = pages.map(|page| page.to_string().len()).collect::<Vec<_>>();
     assert_eq!(bytes.len(), 3, "pages of {bytes:?} bytes");
-    // For each batch the newest pages are read and one is put. Once: the tenant's configuration, the gaps of
-    // the stream, and what it takes to begin the feed.
+    // Two calls for each batch: one reads the newest page, one puts the next. Six for all batches: they read the
+    // configuration of the tenant and the gaps of the stream, and begin the feed.
     assert!(
         reading.line.calls() <= 2 * 3 + 6,
         "{}",
@@ -281,7 +282,7 @@ async fn a_feed_that_begins_on_a_table_with_data_says_that_it_is_not_complete() 
     assert_eq!(types(&found), ["feed.started", "user.created"]);
     let started: Value = found[0].to_json();
     assert_eq!(started["detail"]["complete"], false, "{started}");
-    // So that the sweep looks at it too.
+    // The first append also adds the tenant to the stack's list, so that the sweep looks at its feed.
     let listed = stack(&process).tenants(None, 10).await.unwrap().tenants;
     assert_eq!(listed, [tenant()]);
 }
