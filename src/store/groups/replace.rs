@@ -100,7 +100,7 @@ pub(super) async fn replace(
         add: typed(members.into_values(), types),
         ..MemberItems::default()
     };
-    update(table, attempt, MemberEffect::Flip(fresh), items).await
+    update(table, attempt, MemberEffect::NewSet(fresh), items).await
 }
 
 /// How a set of this number of members is filled, if its transaction has this number of steps for

@@ -265,7 +265,9 @@ async fn make(
     };
     match &job.replaced {
         None => make_group(table, lease, job, &fresh, resource_type).await,
-        Some(replaced) => flip(table, lease, job, fresh, (replaced, guard), resource_type).await,
+        Some(replaced) => {
+            make_current(table, lease, job, fresh, (replaced, guard), resource_type).await
+        }
     }
 }
 
@@ -308,7 +310,7 @@ async fn make_group(
     write::create(table, resource_type, stored, entries, &Note::Made(lease)).await
 }
 
-async fn flip(
+async fn make_current(
     table: &Table,
     lease: &Lease,
     job: &ReplaceSetJob,
@@ -331,7 +333,7 @@ async fn flip(
         guard,
         now: job.now,
     };
-    let (effect, items) = (MemberEffect::Flip(fresh), MemberItems::default());
+    let (effect, items) = (MemberEffect::NewSet(fresh), MemberItems::default());
     update_noted(table, attempt, effect, items, Some(Note::Made(lease))).await
 }
 

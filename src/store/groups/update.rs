@@ -55,7 +55,7 @@ pub(super) enum MemberEffect {
     /// removals.
     Close(i64),
     /// Another set becomes the current one.
-    Flip(GroupState),
+    NewSet(GroupState),
 }
 
 /// Member items that are written and removed in one transaction with the group's own item.
@@ -110,7 +110,7 @@ pub(super) async fn update(
     items: MemberItems<'_>,
 ) -> Result<Stored, StoreError> {
     let left = match (&effect, &attempt.before.group) {
-        (MemberEffect::Flip(_), Some(old)) => {
+        (MemberEffect::NewSet(_), Some(old)) => {
             Some(sweep_set::entry(table, &attempt.before.id, old)?)
         }
         _ => None,
@@ -218,7 +218,7 @@ impl MemberEffect {
                 group.open = group.open.saturating_sub(1);
                 group.about += more;
             }
-            Self::Flip(fresh) => {
+            Self::NewSet(fresh) => {
                 group.set.clone_from(&fresh.set);
                 (group.partitions, group.about, group.open) = (fresh.partitions, fresh.about, 0);
             }
@@ -241,7 +241,7 @@ impl MemberEffect {
                 update.name("#open", "open");
                 update.add("about :more").value(":more", signed(*more));
             }
-            Self::Flip(fresh) => {
+            Self::NewSet(fresh) => {
                 update
                     .set("#set = :fresh, n = :n, about = :about")
                     .value(":fresh", s(&fresh.set))

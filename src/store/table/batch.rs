@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, ReturnConsumedCapacity, WriteRequest};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::call::{Backoff, passes};
+use super::call::{Backoff, is_transient};
 use super::meter::Account;
 use super::{Table, broken};
 use crate::store::error::StoreError;
@@ -12,7 +12,8 @@ use crate::store::stored::Item;
 
 /// The largest number of items in one BatchWriteItem.
 const MAX_ITEMS: usize = 25;
-/// The number of calls that run at the same time. One partition takes about 1,000 writes a second.
+/// The number of calls that run at the same time. They are enough for the 1,000 writes that one partition
+/// takes in a second.
 const PARALLEL: usize = 8;
 
 /// A write without a condition.
@@ -70,7 +71,7 @@ async fn write_chunk(table: &Table, mut left: Vec<WriteRequest>) -> Result<(), S
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let output = table.call(Account::Write, attempt, passes).await?;
+        let output = table.call(Account::Write, attempt, is_transient).await?;
         table
             .meter
             .capacity(Account::Write, output.consumed_capacity());

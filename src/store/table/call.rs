@@ -67,18 +67,17 @@ pub(super) fn is_about_item_size(message: &str) -> bool {
 /// matter, because a proxy or a load balancer in front of DynamoDB answers with HTML or with
 /// nothing. The status of a success counts too, because here the body of the answer could not be
 /// read: the call may have taken effect, and every write recognises itself when it is repeated.
-pub(super) fn is_passing_status(status: u16) -> bool {
+pub(super) fn is_transient_status(status: u16) -> bool {
     matches!(status, 200..=299 | 408 | 429 | 500..=599)
 }
 
-/// Whether a refusal has a reason that may pass, so that another attempt may succeed.
-pub(super) fn passes(error: &impl ProvideErrorMetadata) -> bool {
-    error.code().is_some_and(is_passing)
+/// Whether a refusal has a temporary reason, so that another attempt may succeed.
+pub(super) fn is_transient(error: &impl ProvideErrorMetadata) -> bool {
+    error.code().is_some_and(is_transient_code)
 }
 
-/// Whether DynamoDB's error code names a reason that may pass: one that does not lie in the request
-/// itself.
-pub(super) fn is_passing(code: &str) -> bool {
+/// Whether DynamoDB's error code names a temporary reason, one that does not lie in the request itself.
+pub(super) fn is_transient_code(code: &str) -> bool {
     matches!(
         code,
         "ThrottlingException"

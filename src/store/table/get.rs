@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::Table;
-use super::call::{Backoff, passes};
+use super::call::{Backoff, is_transient};
 use super::meter::Account;
 use crate::store::error::StoreError;
 use crate::store::keys::ItemKey;
@@ -36,7 +36,7 @@ pub(in crate::store) async fn one<K: Clone>(
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
     };
-    let output = table.call(Account::Read, attempt, passes).await?;
+    let output = table.call(Account::Read, attempt, is_transient).await?;
     table
         .meter
         .capacity(Account::Read, output.consumed_capacity());
@@ -95,7 +95,7 @@ async fn batch(
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let output = table.call(Account::Read, attempt, passes).await?;
+        let output = table.call(Account::Read, attempt, is_transient).await?;
         table
             .meter
             .capacity(Account::Read, output.consumed_capacity());

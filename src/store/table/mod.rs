@@ -36,7 +36,7 @@ use super::{StackStore, TenantStore};
 use crate::clock::Clock;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::pool::{Turn, Turns};
-use call::{Backoff, Failure, is_passing_status};
+use call::{Backoff, Failure, is_transient_status};
 use meter::{Account, Meter};
 
 /// The table of all tenants, and the connection to it that all requests of this process share.
@@ -259,13 +259,13 @@ impl<K: Clone> Table<K> {
         Ok(())
     }
 
-    /// Makes a call. It is repeated if it got no answer, if its status is a passing one
-    /// ([`is_passing_status`]), or if `passing` says that its refusal may pass.
+    /// Makes a call. It is repeated if it got no answer, if its status is a transient one
+    /// ([`is_transient_status`]), or if `is_transient` says so of its refusal.
     async fn call<O, E, F>(
         &self,
         account: Account,
         attempt: impl Fn() -> F,
-        passing: impl Fn(&E) -> bool,
+        is_transient: impl Fn(&E) -> bool,
     ) -> Result<O, Failure<E>>
     where
         E: std::error::Error + Send + Sync + 'static,
@@ -294,8 +294,8 @@ impl<K: Clone> Table<K> {
             let error = match result {
                 Ok(output) => return Ok(output),
                 Err(SdkError::ServiceError(refusal))
-                    if !passing(refusal.err())
-                        && !is_passing_status(refusal.raw().status().as_u16()) =>
+                    if !is_transient(refusal.err())
+                        && !is_transient_status(refusal.raw().status().as_u16()) =>
                 {
                     return Err(Failure::Refused(refusal.into_err()));
                 }

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 
 use super::Table;
 use super::allowance::{Allowance, CountLimit};
-use super::call::passes;
+use super::call::is_transient;
 use super::meter::{self, Account};
 use crate::store::error::StoreError;
 use crate::store::key_range::{EVERY_KEY, KeyRange};
@@ -147,8 +147,13 @@ impl<'q> Query<'q> {
         };
         let is_long = window.limit.is_some_and(|limit| limit > LONG_PAGE);
         let output = match is_long {
-            true => table.alone().call(self.account, attempt, passes).await?,
-            false => table.call(self.account, attempt, passes).await?,
+            true => {
+                table
+                    .alone()
+                    .call(self.account, attempt, is_transient)
+                    .await?
+            }
+            false => table.call(self.account, attempt, is_transient).await?,
         };
         table
             .meter

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, ReturnConsumedCapacity};
 
 use super::Table;
-use super::call::{Failure, is_about_item_size, is_passing, is_too_large};
+use super::call::{Failure, is_about_item_size, is_too_large, is_transient_code};
 use super::meter::Account;
 use super::step::step;
 use super::write::Request;
@@ -128,7 +128,7 @@ async fn send(
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
     };
-    let output = table.call(Account::Write, attempt, passes).await?;
+    let output = table.call(Account::Write, attempt, is_transient).await?;
     table
         .meter
         .capacity(Account::Write, output.consumed_capacity());
@@ -136,18 +136,18 @@ async fn send(
 }
 
 /// Whether another attempt may succeed. A cancelled transaction has a reason for each of its steps.
-/// Another attempt may succeed only if all of them may pass.
-fn passes(error: &TransactWriteItemsError) -> bool {
+/// Another attempt may succeed only if all of them are temporary.
+fn is_transient(error: &TransactWriteItemsError) -> bool {
     match error {
         TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled
             .cancellation_reasons()
             .iter()
-            .all(|reason| reason.code().is_none_or(reason_passes)),
-        other => other.code().is_some_and(is_passing),
+            .all(|reason| reason.code().is_none_or(is_transient_reason)),
+        other => other.code().is_some_and(is_transient_code),
     }
 }
 
-fn reason_passes(code: &str) -> bool {
+fn is_transient_reason(code: &str) -> bool {
     matches!(
         code,
         "None" | "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"
@@ -171,7 +171,7 @@ fn refused<R>(
     let failed = reasons
         .iter()
         .zip(refusals)
-        .find(|(reason, _)| !reason.code().is_none_or(reason_passes));
+        .find(|(reason, _)| !reason.code().is_none_or(is_transient_reason));
     match failed {
         Some((reason, refusal)) if is_condition(reason) => Ok(Err(Refused {
             refusal,

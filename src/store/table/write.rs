@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::Table;
-use super::call::{Failure, is_too_large, passes};
+use super::call::{Failure, is_too_large, is_transient};
 use super::meter::Account;
 use crate::store::error::StoreError;
 use crate::store::keys::ItemKey;
@@ -172,7 +172,7 @@ impl Put {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        match table.call(Account::Write, attempt, passes).await {
+        match table.call(Account::Write, attempt, is_transient).await {
             Ok(output) => {
                 table
                     .meter
@@ -193,7 +193,7 @@ impl Update {
         update
     }
 
-    /// An update that may take effect twice.
+    /// An update without `rid`. It may take effect twice if it is repeated.
     pub(in crate::store) fn unnamed(key: ItemKey) -> Self {
         Self {
             key,
@@ -297,7 +297,7 @@ impl Update {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        match table.call(Account::Write, attempt, passes).await {
+        match table.call(Account::Write, attempt, is_transient).await {
             Ok(output) => {
                 table
                     .meter
