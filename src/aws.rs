@@ -23,7 +23,7 @@ use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-/// The longest time to make a connection. One that takes longer will not be made.
+/// The longest time to make a connection. A connection that takes longer would most likely never be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest time of one attempt of a call, until its answer is read.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);

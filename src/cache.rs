@@ -87,8 +87,8 @@ struct State<V> {
     read_millis: u64,
     /// When the last read failed, unless one has succeeded since.
     failed_millis: Option<u64>,
-    /// The time up to which the early reads so far would reach if each took
-    /// [`CacheLimits::early_interval_millis`].
+    /// Each early read moves this time on by [`CacheLimits::early_interval_millis`], from now at the
+    /// earliest. While it is too far ahead, no further early read is made.
     early_until_millis: u64,
 }
 
@@ -240,8 +240,8 @@ impl<V> State<V> {
         last.ok_or(Unread::Failed(error))
     }
 
-    /// The last value, if it may still be used without another read. A caller that asks for a value
-    /// read since some time gets none, because the last value may have changed since.
+    /// The last value, if it may still be used without another read. A caller that asks for a value read
+    /// since some time never gets the last one, because it may have changed since then.
     fn last(&self, limits: &CacheLimits, freshness: Freshness, now: u64) -> Option<Arc<V>> {
         let serves = now.saturating_sub(self.read_millis) < limits.stale_millis;
         match freshness {

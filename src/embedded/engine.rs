@@ -35,7 +35,7 @@ const WRITES: [&str; 5] = [
 /// A table, and the request tokens of its transactions.
 ///
 /// dynoxide can remember request tokens too, but it goes through all of them at every transaction.
-/// So they are kept here, and dynoxide is given none.
+/// So they are kept here, and dynoxide never gets them.
 pub struct Engine {
     database: Database,
     tokens: RequestTokens,

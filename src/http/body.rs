@@ -14,15 +14,17 @@ use crate::protocol::{Error, Result, json};
 
 /// The largest body of a request, in bytes.
 pub(super) const MAX_RESOURCE_BYTES: usize = MAX_BODY_BYTES as usize;
-/// The number of bytes of a body beyond the limit that are read and dropped. If the connection closed
-/// while the client was still sending, the client would lose the answer with the reason.
+/// The number of bytes that are read of any body. What exceeds the body's own limit is read up to here
+/// and dropped: if the connection closed while the client was still sending, the client would lose the
+/// answer with the reason.
 const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reads the JSON object in a request's body.
 ///
 /// # Errors
-/// `UnsupportedMediaType`, `PayloadTooLarge` naming the limit, `InvalidSyntax` when the body is not a
-/// JSON object, `Unavailable` when there is no time left to parse it.
+/// `UnsupportedMediaType`, `PayloadTooLarge` naming the limit, `RequestTimeout` when the body does not
+/// arrive in time, `InvalidSyntax` when it is not a JSON object, `Unavailable` when there is no time left
+/// to parse it.
 pub(super) async fn read_object(call: &Call<'_>, body: Body) -> Result<Map<String, Value>> {
     read_object_up_to(call, body, MAX_RESOURCE_BYTES).await
 }
@@ -49,7 +51,8 @@ pub(super) async fn read_object_up_to(
 /// Reads a body of any media type up to a limit, in bytes.
 ///
 /// # Errors
-/// `PayloadTooLarge` naming the limit, `InvalidSyntax` when the body ends early.
+/// `PayloadTooLarge` naming the limit, `RequestTimeout` when the body does not arrive in time,
+/// `InvalidSyntax` when it ends early.
 pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
     let too_large = || {
         Error::payload_too_large(format!(

@@ -186,14 +186,14 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn other_tasks_go_on_while_a_job_runs() {
-        let (told, hears) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let pool = Pool::new(1);
         // The runtime has one worker. If the job kept it, the second task could never send.
         let job = tokio::spawn(async move {
-            let job = move || hears.recv().unwrap();
+            let job = move || receiver.recv().unwrap();
             pool.run(&tenant("a"), later(), job).await
         });
-        let other = tokio::spawn(async move { told.send(7).unwrap() });
+        let other = tokio::spawn(async move { sender.send(7).unwrap() });
         assert_eq!(job.await.unwrap().unwrap(), 7);
         other.await.unwrap();
     }

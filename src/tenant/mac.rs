@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_covers_the_body_that_its_content_md5_is_of() {
+    fn a_signature_covers_only_the_body_with_its_content_md5() {
         let signature = |content_md5: Option<&str>| Signature {
             text: String::new(),
             content_md5: content_md5.map(str::to_owned),

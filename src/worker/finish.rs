@@ -1,4 +1,4 @@
-//! Finishes what dead processes left half done, of several tenants at the same time.
+//! Finishes the journals of several tenants at the same time.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::provider;
 pub(super) async fn finish(worker: &Worker<'_>, wanted: BTreeSet<TenantId>) -> BTreeSet<TenantId> {
     let finished = wanted.into_iter().map(async |tenant| {
         let changes = changes(worker, &tenant).await;
-        // A change that cannot be finished does not keep the feed from what it still has to say.
+        // Announcements do not depend on the changes, so they are made even if a change cannot be finished.
         let announcements = announcements(worker, &tenant).await;
         if let Err(error) = &changes {
             let cause = error.causes();
@@ -30,7 +30,7 @@ pub(super) async fn finish(worker: &Worker<'_>, wanted: BTreeSet<TenantId>) -> B
     join_all(finished).await.into_iter().flatten().collect()
 }
 
-/// Makes and cleans up what writers began.
+/// Finishes the changes and the clean-ups that writers began.
 async fn changes(worker: &Worker<'_>, tenant: &TenantId) -> Result<()> {
     let cause = Cause::without_credential(CauseKind::Service);
     let finished = provider::finish(worker.tenants, tenant, cause).await?;
@@ -40,7 +40,7 @@ async fn changes(worker: &Worker<'_>, tenant: &TenantId) -> Result<()> {
     Ok(())
 }
 
-/// Says in the feed who is in sets that were filled before they became current.
+/// Reports in the feed the members of sets that were filled before they became current.
 async fn announcements(worker: &Worker<'_>, tenant: &TenantId) -> Result<()> {
     Announcer::new(&worker.appender).announce(tenant).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! A look around every minute, for what no record of the stream leads to any more.
+//! The sweep of the tenants: looks every minute for work that no record of the stream leads to any more.
 //!
 //! A round looks once at every tenant on the stack's list. One sweep looks at some of them and the next one
 //! goes on, so a sweep takes the same time whatever the number of tenants is.
@@ -39,7 +39,7 @@ const PARALLEL: usize = 10;
 /// its age has doubled. Until then the finisher's queue leads to it.
 const FIRST_CALL_MILLIS: u64 = 5 * 60 * 1000;
 
-/// Looks around, as [`Worker::sweep`](super::Worker::sweep) says.
+/// Makes one sweep, as [`Worker::sweep`](super::Worker::sweep) says.
 pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<()> {
     let (store, now) = (worker.store, worker.clock.now_millis());
     let stack = store.for_stack(Meter::default(), BUDGET);
@@ -53,7 +53,7 @@ pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<(
     let looked = journals(store, round.begun(now, 0), now, outbox).await;
     let round = RoundPart::new(&stack, &mut progress.feeds, FEEDS, deadline);
     let kept = feeds(worker, round.begun(now, FEED_ROUND_MILLIS)).await;
-    // How far the rounds came counts even if they ended with an error.
+    // The progress of the rounds is stored even if they ended with an error.
     stack.put_sweep_progress(&progress).await?;
     looked.and(kept)
 }
@@ -111,7 +111,7 @@ async fn journals(
     outcome
 }
 
-/// The part of a round through the tenants that one sweep goes.
+/// The part of a round through the tenants that one sweep makes.
 struct RoundPart<'r> {
     stack: &'r StackStore,
     round: &'r mut Round,
@@ -150,7 +150,7 @@ impl<'r> RoundPart<'r> {
     }
 
     /// The next tenants to look at; `None` if this sweep has looked at as many as it may, or at the last one.
-    /// The round is past the tenants of a page when the page after it is asked for.
+    /// The tenants of a page count as looked at when the next page is asked for.
     ///
     /// # Errors
     /// `Unavailable`.

@@ -5,7 +5,8 @@
 //!   the same element.
 //! - Without a value every comparison is false except `ne`, which is true. `not` inverts either.
 //! - `primary` that is missing from an element is false (RFC 7643 §2.4).
-//! - `null`, `[]`, `""`, and complex values of nothing else, are not present (RFC 7643 §2.5).
+//! - `null`, `[]` and `""` are not present, and neither is a complex value that holds nothing else
+//!   (RFC 7643 §2.5).
 
 use serde_json::{Map, Value};
 
@@ -135,8 +136,8 @@ impl BoundFilter {
         self.holds(PathRoot::Resource(resource), &Steps::unlimited())
     }
 
-    /// Whether a resource matches; the steps are taken from those of the request. They are known only
-    /// afterwards, so one resource may use up all that are left; further comparisons are then skipped.
+    /// Whether a resource matches. Each comparison takes steps from those that the request has left. When
+    /// they are used up, the remaining comparisons are skipped and the result is an error.
     ///
     /// # Errors
     /// `TooMany` when the request has used up its steps.

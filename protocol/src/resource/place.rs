@@ -35,7 +35,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Whether this is that sub-attribute of that core attribute, both in the schema's spelling.
+    /// Whether this is the sub-attribute `name` of the core attribute `outer`. Both are spelt as in the
+    /// schema.
     pub(super) fn is_part(self, outer: &str, name: &str) -> bool {
         self.urn.is_none() && self.outer == Some(outer) && self.name == name
     }

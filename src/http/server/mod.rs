@@ -59,7 +59,7 @@ pub async fn serve<L: Listener>(
     timeouts: Timeouts,
     stop: impl Future<Output = ()>,
 ) {
-    let (told, stopped) = watch::channel(());
+    let (stopping, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
@@ -74,7 +74,7 @@ pub async fn serve<L: Listener>(
     }
     drop(listener);
     // Dropping the sender notifies the receivers.
-    drop(told);
+    drop(stopping);
     while connections.join_next().await.is_some() {}
 }
 

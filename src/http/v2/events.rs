@@ -53,8 +53,8 @@ pub(super) async fn events(call: &Call<'_>) -> Result<Response> {
     Ok(answer::plain_json(answered.await??))
 }
 
-/// Refuses unknown parameters, and those that may come once and come again. A misspelt one would count as
-/// missing, and of two values one would not count, so the reader would get other events than it asked for.
+/// Refuses unknown parameters, and a second `after` or `limit`. A misspelt parameter would be ignored, and so
+/// would one of two values; the reader would then get other events than it asked for.
 fn check_names(parameters: &Parameters) -> Result<()> {
     let mut names = parameters.iter().map(|(name, _)| name);
     let unknown = names.find(|name| {
@@ -91,7 +91,8 @@ fn after(parameters: &Parameters) -> Result<After> {
     })
 }
 
-/// The types and patterns that the reader lists. A list of none is refused: it would stand for all types.
+/// The types and patterns that the reader lists. An empty list is refused, because it would stand for all
+/// types.
 fn types(parameters: &Parameters) -> Result<Vec<String>> {
     let types = parameters.list("types");
     if types.is_empty() && parameters.get("types").is_some() {

@@ -1,5 +1,5 @@
-//! SCIM 2.0, and the feed of changes, which shows resources in its form: requests are read, answers are
-//! rendered (RFC 7644 §3).
+//! Reads requests of SCIM 2.0 and renders their answers (RFC 7644 §3). The feed of changes is here too,
+//! because its events show resources in the form of SCIM 2.0.
 
 mod bulk;
 mod discovery;

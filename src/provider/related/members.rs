@@ -126,8 +126,8 @@ pub(in crate::provider) async fn matching_members(
     let Some(members) = visible_members(scope, group).await? else {
         let cap = inline_cap(scope);
         let detail = format!(
-            "A filter over the members of a group with more than {cap}, or with more than fit \
-             an answer, is not supported; name them by `value`"
+            "The members of a group can be filtered if it has at most {cap} and they fit into one \
+             answer; name the members by `value`"
         );
         return Err(Error::too_many(detail));
     };
@@ -171,7 +171,7 @@ pub(in crate::provider) fn member_value(
     Value::Object(value)
 }
 
-/// The names for people of those members to which the client gave no `display`, by id.
+/// The display names, by id, of those members to which the client gave no `display`.
 pub(in crate::provider) async fn displays(
     scope: &RequestScope,
     members: &[&Member],
