@@ -71,7 +71,8 @@ enum Command {
 #[derive(Debug)]
 struct CommandError(String);
 
-/// Runs the command that the process was started with. The exit code is 0 for success and 2 for a failure.
+/// Runs the command that the process was started with. The exit code is 0 for success, 1 for a command that was
+/// refused or failed, and 2 for arguments that cannot be read.
 pub async fn run() -> ExitCode {
     let arguments = Arguments::parse();
     logs::to_people();
@@ -91,7 +92,7 @@ pub async fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("scim: {failure}");
-            ExitCode::from(2)
+            ExitCode::FAILURE
         }
     }
 }

@@ -48,12 +48,12 @@ pub(crate) fn answer(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs a command that must fail with one line on stderr and code 2, and returns the line.
+/// Runs a command that must fail with one line on stderr and code 1, and returns the line.
 #[track_caller]
 fn failure(arguments: &[&str]) -> String {
     let output = run(arguments);
     let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(output.status.code(), Some(1), "{text}");
     assert_eq!(output.stdout, b"");
     assert_eq!(text.lines().count(), 1, "{text}");
     text
@@ -538,13 +538,13 @@ fn a_deployment_that_the_environment_describes_is_served_as_it_is() {
     // The table must exist already, or its name is wrong.
     let mut wrong = with_environment(&["tenant", "show", "demo"]);
     let wrong = wrong.env("SCIM_TABLE", "missing").output().unwrap();
-    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
     let missing = ["serve", "--listen", "127.0.0.1:0", "--table", "missing"];
     let missing = with_environment(&missing).output().unwrap();
     let line = String::from_utf8(missing.stderr).unwrap();
     assert_eq!(
         (missing.status.code(), line.lines().count()),
-        (Some(2), 1),
+        (Some(1), 1),
         "{line}"
     );
     let rules = [&arguments[..], &["--profile", "strict"]].concat();
@@ -622,7 +622,7 @@ fn a_table_of_another_kind_is_left_alone() {
         .output()
         .unwrap();
     let line = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(refused.status.code(), Some(2), "{line}");
+    assert_eq!(refused.status.code(), Some(1), "{line}");
     assert!(
         line.contains("orders") && line.contains("pk and sk"),
         "{line}"
@@ -736,17 +736,17 @@ fn the_doctor_lists_missing_entries_and_completes_an_index_once_every_process_kn
         "{set:?}"
     );
     let looked = scim(&["doctor", "demo"]);
-    assert_eq!(looked.status.code(), Some(2));
+    assert_eq!(looked.status.code(), Some(1));
     let printed = out(&looked);
     assert!(printed.contains("3 index entries missing"), "{printed}");
     assert!(printed.contains("User meta.lastModified"), "{printed}");
     assert!(err(&looked).contains("--repair"), "{looked:?}");
     // Entries are written at once, but queries do not use them yet.
     let early = scim(&["doctor", "--repair"]);
-    assert_eq!(early.status.code(), Some(2));
+    assert_eq!(early.status.code(), Some(1));
     assert!(out(&early).contains("seconds"), "{early:?}");
     assert!(out(&scim(&["doctor"])).contains("0 index entries missing"));
-    assert_eq!(scim(&["doctor", "nobody"]).status.code(), Some(2));
+    assert_eq!(scim(&["doctor", "nobody"]).status.code(), Some(1));
 }
 
 /// A file of the suites beside this one.
@@ -943,7 +943,7 @@ fn a_missing_secrets_file_is_named() {
         ("AWS_SECRET_ACCESS_KEY", "key"),
     ]);
     let output = list.output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(1));
     let line = String::from_utf8(output.stderr).unwrap();
     assert!(line.contains(shown(&missing)), "{line}");
     assert!(!missing.exists());
