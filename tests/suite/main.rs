@@ -33,6 +33,7 @@ mod late_indexes;
 mod local_stream;
 mod long_values;
 mod partition_limits;
+mod permissions;
 mod query_costs;
 mod query_paging;
 mod query_plans;
