@@ -1,4 +1,4 @@
-//! The names of tenants, credentials and requests, and the cause of a write.
+//! The names of tenants, credentials, subscriptions and requests, and the cause of a write.
 //!
 //! The names of tenants and credentials do not contain `_`, because it separates the parts of a
 //! token. They contain no character that would have to be escaped in a path, in a key of the table
@@ -82,6 +82,57 @@ impl TryFrom<String> for CredentialId {
 
 impl From<CredentialId> for String {
     fn from(id: CredentialId) -> Self {
+        id.0
+    }
+}
+
+/// The name of a subscription to events within its stack: `[a-z0-9]{1,32}`, 16 random hex digits when
+/// made here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SubscriptionId(String);
+
+impl SubscriptionId {
+    const MAX_CHARACTERS: usize = 32;
+
+    /// Reads a subscription id such as `5f0c9a1e7d3b2846`.
+    ///
+    /// # Errors
+    /// `InvalidValue` for anything but 1 to 32 of the characters `a-z` and `0-9`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+        if (1..=Self::MAX_CHARACTERS).contains(&text.len()) && text.bytes().all(fits) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Error::invalid_value(format!(
+            "A subscription id has 1 to {} of the characters a-z and 0-9",
+            Self::MAX_CHARACTERS
+        )))
+    }
+
+    /// A new id that no other subscription has, such as `5f0c9a1e7d3b2846`.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(format!("{:016x}", fastrand::u64(..)))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for SubscriptionId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Self::parse(&text)
+    }
+}
+
+impl From<SubscriptionId> for String {
+    fn from(id: SubscriptionId) -> Self {
         id.0
     }
 }
@@ -202,6 +253,12 @@ impl fmt::Display for CredentialId {
     }
 }
 
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +290,16 @@ mod tests {
         check("a-b", false);
         check("a_b", false);
         check(&"0".repeat(33), false);
+    }
+
+    #[test]
+    fn subscription_ids_are_made_as_they_are_read() {
+        let id = SubscriptionId::random();
+        assert_eq!(id.as_str().len(), 16);
+        assert_eq!(SubscriptionId::parse(id.as_str()).unwrap(), id);
+        for text in ["", "A", "a-b", "*", &"0".repeat(33)] {
+            assert!(SubscriptionId::parse(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

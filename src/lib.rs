@@ -13,6 +13,8 @@ mod cache;
 pub mod cli;
 #[cfg(feature = "service")]
 pub mod clock;
+#[cfg(feature = "worker")]
+pub mod delivery;
 #[cfg(feature = "cli")]
 pub mod embedded;
 #[cfg(feature = "service")]

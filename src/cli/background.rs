@@ -20,7 +20,7 @@ use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 use crate::stack::Stack;
 use crate::store::{LEASE_MILLIS, Meter};
-use crate::worker::{self, FinishJob, Outbox, Worker};
+use crate::worker::{self, DeliverJob, FinishJob, Outbox, Worker};
 
 /// The interval of the sweep, the same as in `template.yaml`.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
@@ -62,6 +62,10 @@ impl Outbox for JobSender {
             // The finisher takes jobs as long as this process works.
             let _ = self.0.send(job.clone());
         }
+        Ok(())
+    }
+
+    async fn deliver_later(&self, _: &[DeliverJob]) -> Result<()> {
         Ok(())
     }
 

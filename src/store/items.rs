@@ -208,6 +208,75 @@ pub(super) struct StreamPositionItem {
     pub(super) sequence: String,
 }
 
+/// A subscription to events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SubscriptionItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) receiver: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tenant: Option<String>,
+    pub(super) types: Vec<String>,
+    pub(super) from: String,
+    pub(super) created: u64,
+    pub(super) state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    pub(super) resumed: u64,
+}
+
+/// A tenant that has to get a job at some time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DueItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+}
+
+/// The delivery of one subscription's events of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeliveryItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) revision: u64,
+    pub(super) after: String,
+    pub(super) reached: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) batch_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) batch_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) batch_events: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gap_noticed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gap_since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failing_since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) attempts: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) due: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) held: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lease_until: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) again: Option<bool>,
+}
+
 /// The head of a tenant's feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FeedHeadItem {
@@ -478,6 +547,9 @@ mod tests {
             ("Progress of the stream", attributes::<StreamProgressItem>()),
             ("Progress of the sweep", attributes::<SweepProgressItem>()),
             ("Position in the stream", attributes::<StreamPositionItem>()),
+            ("Subscription", attributes::<SubscriptionItem>()),
+            ("Due", attributes::<DueItem>()),
+            ("Delivery", attributes::<DeliveryItem>()),
             ("Feed head", attributes::<FeedHeadItem>()),
             ("Feed page", attributes::<FeedPageItem>()),
         ]);

@@ -125,6 +125,11 @@ impl Keys {
         Partition(format!("{}#E", self.prefix))
     }
 
+    /// The deliveries of the tenant's events.
+    pub(super) fn deliveries(&self) -> Partition {
+        Partition(format!("{}#D", self.prefix))
+    }
+
     /// The counters of one type.
     pub(super) fn counters(&self, resource_type: &ResourceType) -> Partition {
         Partition(format!("{}#C#{}", self.prefix, resource_type.name))
@@ -148,6 +153,16 @@ impl StackKeys {
     /// The heartbeat, and the progress of the stream's reader and of the sweep.
     pub(super) fn progress(self) -> Partition {
         Partition("S#H".to_owned())
+    }
+
+    /// The subscriptions to events.
+    pub(super) fn subscriptions(self) -> Partition {
+        Partition("S#B".to_owned())
+    }
+
+    /// The list of what is due.
+    pub(super) fn due(self) -> Partition {
+        Partition("S#D".to_owned())
     }
 
     /// The positions of readers of the stream that Lambda does not call.
@@ -270,6 +285,8 @@ mod tests {
             StackKeys.tenants(),
             StackKeys.progress(),
             StackKeys.positions(),
+            StackKeys.subscriptions(),
+            StackKeys.due(),
         ] {
             assert!(partition.0.starts_with("S#"), "{partition:?}");
         }
@@ -297,6 +314,7 @@ mod tests {
             keys.feed(),
             keys.tenant(),
             keys.journal(),
+            keys.deliveries(),
             keys.memberships("u"),
         ];
         let others = others.iter().map(Partition::as_str);

@@ -11,6 +11,7 @@
 
 mod cause;
 mod configuration;
+mod delivery;
 mod error;
 mod feed;
 mod groups;
@@ -38,6 +39,10 @@ use crate::identity::Cause;
 pub use cause::{member_cause, resource_cause};
 pub use configuration::{
     BuildingIndex, ConfigItem, Configuration, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig,
+};
+pub use delivery::{
+    Added, Batch, BatchGap, Deliveries, Delivery, Due, DueList, Failing, Lease, MAX_SUBSCRIPTIONS,
+    Receiver, Start, Subscription, SubscriptionState, Subscriptions,
 };
 pub use error::StoreError;
 pub use feed::{Epoch, Feed, FeedHead, FeedPage, FeedState, PageKey};
@@ -155,6 +160,12 @@ impl TenantStore {
     #[must_use]
     pub fn feed(&self) -> Feed<'_> {
         Feed::new(&self.table)
+    }
+
+    /// How far the tenant's events are delivered.
+    #[must_use]
+    pub fn deliveries(&self) -> Deliveries<'_> {
+        Deliveries::new(&self.table)
     }
 
     /// Begins to load an empty directory in bulk.

@@ -5,6 +5,7 @@
 //! records are missing. So it stores the time of each heartbeat that it handles, and if the last one
 //! is older than [`MAX_SILENCE_MILLIS`], it assumes a gap.
 
+use super::delivery::{DueList, Subscriptions};
 use super::error::StoreError;
 use super::items::{
     self, HeartbeatItem, StreamPositionItem, StreamProgressItem, SweepProgressItem, TenantItem,
@@ -89,6 +90,18 @@ pub struct StackStore {
 impl StackStore {
     pub(super) fn new(table: Table<StackKeys>) -> Self {
         Self { table }
+    }
+
+    /// The subscriptions to events.
+    #[must_use]
+    pub fn subscriptions(&self) -> Subscriptions<'_> {
+        Subscriptions::new(&self.table)
+    }
+
+    /// The list of what is due.
+    #[must_use]
+    pub fn due(&self) -> DueList<'_> {
+        DueList::new(&self.table)
     }
 
     /// Puts a tenant on the list. It may be there already. One call, one write unit.

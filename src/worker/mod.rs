@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::dynamodb::EventRecord;
 
-pub use outbox::{FinishJob, Outbox};
+pub use outbox::{DeliverJob, FinishJob, Outbox};
 
 use crate::cache::Cache;
 use crate::clock::Clock;

@@ -15,6 +15,15 @@ pub struct FinishJob {
     pub wait: Duration,
 }
 
+/// That deliveries of a tenant may have something to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliverJob {
+    /// Whose events they are.
+    pub tenant: TenantId,
+    /// How long until then.
+    pub wait: Duration,
+}
+
 /// Where a process leaves what is to be done later. Nothing may be lost there: a job is done at least once,
 /// by this process or another.
 pub trait Outbox: Sync {
@@ -23,6 +32,12 @@ pub trait Outbox: Sync {
     /// # Errors
     /// `Unavailable` if a job may not have been taken; all are to be given again.
     fn finish_later(&self, jobs: &[FinishJob]) -> impl Future<Output = Result<()>> + Send;
+
+    /// Takes jobs that deliver events; each is done once its wait is over.
+    ///
+    /// # Errors
+    /// `Unavailable` if a job may not have been taken; all are to be given again.
+    fn deliver_later(&self, jobs: &[DeliverJob]) -> impl Future<Output = Result<()>> + Send;
 
     /// Keeps for people which records could not be understood.
     ///

@@ -15,7 +15,7 @@ use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// The modules at the top of the crate, and those that each may import. All may import `protocol`, which is
 /// a crate of its own and cannot import any of them.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     (
         "bin",
         &[
@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
         "worker",
         &["feed", "provider", "store", "identity", "cache", "clock"],
     ),
+    ("delivery", &["feed", "store", "identity"]),
     ("feed", &["provider", "store", "identity", "clock"]),
     (
         "stack",

@@ -10,7 +10,7 @@ use scim_lambda::feed::stream::SetAside;
 use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::error::{Error, ErrorKind, Result};
 use scim_lambda::store::Meter;
-use scim_lambda::worker::{FinishJob, Outbox, Worker};
+use scim_lambda::worker::{DeliverJob, FinishJob, Outbox, Worker};
 use serde_json::{Value, json};
 
 use crate::simulation::{Fault, Process, World, kind, tenant};
@@ -24,6 +24,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(crate) struct Kept {
     jobs: Mutex<Vec<FinishJob>>,
+    pub(crate) deliver_jobs: Mutex<Vec<DeliverJob>>,
     pub(crate) set_aside: Mutex<Vec<SetAside>>,
     is_out_of_reach: AtomicBool,
 }
@@ -52,6 +53,12 @@ impl Outbox for Kept {
     async fn finish_later(&self, jobs: &[FinishJob]) -> Result<()> {
         self.reached()?;
         self.jobs.lock().unwrap().extend_from_slice(jobs);
+        Ok(())
+    }
+
+    async fn deliver_later(&self, jobs: &[DeliverJob]) -> Result<()> {
+        self.reached()?;
+        self.deliver_jobs.lock().unwrap().extend_from_slice(jobs);
         Ok(())
     }
 

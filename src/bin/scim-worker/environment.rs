@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `SCIM_TABLE` | the table's name | every handler |
 //! | `SCIM_FINISH_QUEUE` | the URL of the finisher's queue | `stream`, `sweep` |
+//! | `SCIM_DELIVER_QUEUE` | the URL of the queue of deliveries | `stream`, `finish`, `sweep`, `deliver` |
 //! | `SCIM_SET_ASIDE_QUEUE` | the URL of the queue for records that could not be read | `stream` |
 //!
 //! Region, credentials and endpoints are the AWS SDK's own variables.
@@ -18,6 +19,8 @@ pub(crate) struct Environment {
     pub(crate) table: String,
     /// The URL of the finisher's queue; empty for a function that sends nothing there.
     pub(crate) finish_queue: String,
+    /// The URL of the queue of deliveries; empty for a function that sends nothing there.
+    pub(crate) deliver_queue: String,
     /// The URL of the queue for records that could not be read; empty for a function that sends nothing there.
     pub(crate) set_aside_queue: String,
 }
@@ -40,6 +43,7 @@ impl Environment {
         Ok(Self {
             table,
             finish_queue: variable("SCIM_FINISH_QUEUE"),
+            deliver_queue: variable("SCIM_DELIVER_QUEUE"),
             set_aside_queue: variable("SCIM_SET_ASIDE_QUEUE"),
         })
     }

@@ -7,7 +7,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use scim_lambda::feed::stream::SetAside;
 use scim_lambda::protocol::error::{BoxError, Error, Result};
-use scim_lambda::worker::{FinishJob, Outbox};
+use scim_lambda::worker::{DeliverJob, FinishJob, Outbox};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
@@ -22,6 +22,12 @@ const MAX_DELAY: Duration = Duration::from_secs(900);
 /// A message to the finisher: the tenant that has unfinished changes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FinishMessage {
+    pub(crate) tenant: String,
+}
+
+/// A message to the function that delivers events: the tenant whose deliveries may have something to send.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeliverMessage {
     pub(crate) tenant: String,
 }
 
@@ -45,6 +51,7 @@ struct Message {
 pub(crate) struct Queues {
     client: Client,
     finish_url: String,
+    deliver_url: String,
     set_aside_url: String,
 }
 
@@ -54,6 +61,7 @@ impl Queues {
         Self {
             client: Client::new(sdk),
             finish_url: environment.finish_queue,
+            deliver_url: environment.deliver_queue,
             set_aside_url: environment.set_aside_queue,
         }
     }
@@ -103,6 +111,17 @@ impl Outbox for Queues {
         };
         let messages: Vec<Message> = jobs.iter().map(message).collect();
         self.send(&self.finish_url, &messages).await
+    }
+
+    async fn deliver_later(&self, jobs: &[DeliverJob]) -> Result<()> {
+        let message = |job: &DeliverJob| Message {
+            body: json(&DeliverMessage {
+                tenant: job.tenant.as_str().to_owned(),
+            }),
+            delay: job.wait,
+        };
+        let messages: Vec<Message> = jobs.iter().map(message).collect();
+        self.send(&self.deliver_url, &messages).await
     }
 
     async fn set_aside(&self, records: &[SetAside]) -> Result<()> {

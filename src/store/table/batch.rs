@@ -27,8 +27,8 @@ pub(in crate::store) enum PlainWrite {
 ///
 /// # Errors
 /// `Unavailable`, `Backend`; then some of the writes may be made.
-pub(in crate::store) async fn write(
-    table: &Table,
+pub(in crate::store) async fn write<K: Clone>(
+    table: &Table<K>,
     writes: Vec<PlainWrite>,
 ) -> Result<(), StoreError> {
     let requests = writes
@@ -60,7 +60,10 @@ fn request(write: PlainWrite) -> Result<WriteRequest, StoreError> {
 }
 
 /// Makes up to [`MAX_ITEMS`] writes. Those that a call leaves out are sent again.
-async fn write_chunk(table: &Table, mut left: Vec<WriteRequest>) -> Result<(), StoreError> {
+async fn write_chunk<K: Clone>(
+    table: &Table<K>,
+    mut left: Vec<WriteRequest>,
+) -> Result<(), StoreError> {
     let mut backoff = Backoff::default();
     loop {
         let attempt = || {

@@ -1,5 +1,6 @@
 //! Writes of one item as plain values: puts, updates and deletes, each with its condition.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -49,9 +50,9 @@ pub(in crate::store) struct Put {
 pub(in crate::store) struct Update {
     pub(super) key: ItemKey,
     pub(super) conditions: Vec<&'static str>,
-    pub(super) sets: Vec<&'static str>,
-    pub(super) adds: Vec<&'static str>,
-    pub(super) removes: Vec<&'static str>,
+    pub(super) sets: Vec<Cow<'static, str>>,
+    pub(super) adds: Vec<Cow<'static, str>>,
+    pub(super) removes: Vec<Cow<'static, str>>,
     pub(super) values: HashMap<String, AttributeValue>,
     pub(super) names: HashMap<String, String>,
 }
@@ -214,20 +215,40 @@ impl Update {
 
     /// Adds actions such as `body = :body` to the SET clause.
     pub(in crate::store) fn set(&mut self, change: &'static str) -> &mut Self {
-        self.sets.push(change);
+        self.sets.push(change.into());
         self
     }
 
     /// Adds actions such as `mv :one` to the ADD clause.
     pub(in crate::store) fn add(&mut self, change: &'static str) -> &mut Self {
-        self.adds.push(change);
+        self.adds.push(change.into());
         self
     }
 
     /// Adds an attribute to the REMOVE clause.
     pub(in crate::store) fn remove(&mut self, attribute: &'static str) -> &mut Self {
-        self.removes.push(attribute);
+        self.removes.push(attribute.into());
         self
+    }
+
+    /// Sets an attribute to this value, or removes it if there is none.
+    pub(in crate::store) fn set_or_remove(
+        &mut self,
+        attribute: &str,
+        value: Option<AttributeValue>,
+    ) -> &mut Self {
+        let (name, placeholder) = (format!("#{attribute}"), format!(":{attribute}"));
+        self.name(&name, attribute);
+        match value {
+            Some(value) => {
+                self.sets.push(format!("{name} = {placeholder}").into());
+                self.value(&placeholder, value)
+            }
+            None => {
+                self.removes.push(name.into());
+                self
+            }
+        }
     }
 
     /// Sets the value of a placeholder such as `:v`.
@@ -313,7 +334,7 @@ impl Update {
     }
 
     pub(super) fn changes(&self) -> String {
-        let clause = |word: &str, parts: &[&str]| match parts {
+        let clause = |word: &str, parts: &[Cow<'static, str>]| match parts {
             [] => String::new(),
             parts => format!("{word} {} ", parts.join(", ")),
         };

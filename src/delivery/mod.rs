@@ -1,0 +1,13 @@
+//! Deliveries: each subscription gets the events of each tenant that it is about, in order and at least once.
+//!
+//! - A batch is written down before it is sent. So whatever process sends it again sends the same events
+//!   under the same id.
+//! - The position of a delivery moves past a batch only after the receiver has accepted it.
+//! - One process at a time sends for a delivery: it has a lease, which is longer than an attempt.
+//!
+//! It must not know HTTP, queues, keys or attributes of items.
+
+mod sender;
+
+pub use crate::store::{Receiver, Start, Subscription, SubscriptionState};
+pub use sender::{Failure, Message, Outcome, Sender};

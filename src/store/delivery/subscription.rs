@@ -1,0 +1,298 @@
+//! Subscriptions: who gets events, and which.
+
+use crate::identity::{SubscriptionId, TenantId};
+use crate::store::error::StoreError;
+use crate::store::items::{self, SubscriptionItem};
+use crate::store::key_range::EVERY_KEY;
+use crate::store::keys::StackKeys;
+use crate::store::projected_attributes::ProjectedAttributes;
+use crate::store::stored::{self, Item, n, s};
+use crate::store::table::query::{Query, Window};
+use crate::store::table::write::{Condition, Put, Update};
+use crate::store::table::{Table, batch, get};
+
+/// The number of subscriptions of a stack. With all of them, the list is well below the 1 MB of one call.
+pub const MAX_SUBSCRIPTIONS: usize = 100;
+
+/// The `kind` of a subscription.
+const SUBSCRIPTION_KIND: &str = "HB";
+
+/// A receiver that wants the events of one tenant or of all. The receiver, the tenant and the types never
+/// change: a batch that is sent again must have the same events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// What the events go to.
+    pub receiver: Receiver,
+    /// Whose events they are; `None` for those of every tenant.
+    pub tenant: Option<TenantId>,
+    /// The types of events, and patterns such as `user.*`; none for all types.
+    pub types: Vec<String>,
+    /// Where in a feed it begins.
+    pub from: Start,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created: u64,
+    /// Whether events are sent.
+    pub state: SubscriptionState,
+    /// When an operator last resumed it, in milliseconds since the Unix epoch; 0 for never. Deliveries that
+    /// had failed before go on.
+    pub resumed: u64,
+}
+
+/// What the events of a subscription go to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Receiver {
+    /// A server that takes them as HTTP requests.
+    Webhook {
+        /// Where the requests are sent.
+        url: String,
+    },
+    /// The event bus of the stack (Amazon EventBridge).
+    EventBus,
+}
+
+/// Where in a feed a subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Start {
+    /// With the oldest event that there is.
+    Beginning,
+    /// With the events since it was made.
+    Created,
+}
+
+/// Whether events are sent to a subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SubscriptionState {
+    /// They are.
+    Active,
+    /// They are not, until an operator resumes it.
+    Disabled {
+        /// Since when, in milliseconds since the Unix epoch.
+        at: u64,
+        /// Why, as a text for people.
+        reason: String,
+    },
+}
+
+/// What the addition of a subscription came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Added {
+    /// It is there now.
+    New,
+    /// There is one with its id, which stays as it was. It may be this one, if the answer to an earlier
+    /// attempt was lost.
+    Known,
+    /// There are [`MAX_SUBSCRIPTIONS`] already.
+    Full,
+}
+
+/// The subscriptions of the stack.
+#[derive(Clone, Copy)]
+pub struct Subscriptions<'t> {
+    table: &'t Table<StackKeys>,
+}
+
+impl Subscription {
+    /// Whether it wants events of a tenant, if it is active.
+    #[must_use]
+    pub fn is_about(&self, tenant: &TenantId) -> bool {
+        self.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
+    }
+
+    /// Whether events are sent.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state == SubscriptionState::Active
+    }
+}
+
+impl<'t> Subscriptions<'t> {
+    pub(in crate::store) fn new(table: &'t Table<StackKeys>) -> Self {
+        Self { table }
+    }
+
+    /// Every subscription, in the order of their ids. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn list(self) -> Result<Vec<Subscription>, StoreError> {
+        let partition = self.table.keys().subscriptions();
+        // Two additions at the same time may exceed the number, so all that one call reads are taken.
+        let query = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All);
+        let page = query.within(Window::default()).page(self.table).await?;
+        let items = page.items.into_iter().map(read);
+        Ok(items
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect())
+    }
+
+    /// The subscription with an id. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn get(self, id: &SubscriptionId) -> Result<Option<Subscription>, StoreError> {
+        let key = self.table.keys().subscriptions().key(id.as_str());
+        let item = get::one(self.table, &key).await?;
+        Ok(item.map(read).transpose()?.flatten())
+    }
+
+    /// Adds a subscription. Two calls.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn add(self, subscription: &Subscription) -> Result<Added, StoreError> {
+        let known = self.list().await?;
+        if known.iter().any(|other| other.id == subscription.id) {
+            return Ok(Added::Known);
+        }
+        if known.len() >= MAX_SUBSCRIPTIONS {
+            return Ok(Added::Full);
+        }
+        let partition = self.table.keys().subscriptions();
+        let put = Put::new(items::to_item(partition.as_str(), to_item(subscription)));
+        let is_new = Condition::new("attribute_not_exists(pk)");
+        match put.when(is_new).send(self.table).await? {
+            true => Ok(Added::New),
+            false => Ok(Added::Known),
+        }
+    }
+
+    /// Stops sending to an active subscription that was not resumed since it was read. False if it is not
+    /// like that any more. One call, one write unit for each KB.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn disable(
+        self,
+        seen: &Subscription,
+        at: u64,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        let mut update = self.update(&seen.id);
+        update
+            .require("#state = :active AND resumed = :seen")
+            .set("#state = :disabled, #at = :at, reason = :reason")
+            .name("#state", "state")
+            .name("#at", "at")
+            .value(":active", s(ACTIVE))
+            .value(":disabled", s(DISABLED))
+            .value(":seen", n(seen.resumed))
+            .value(":at", n(at))
+            .value(":reason", s(reason));
+        update.send_if(self.table).await
+    }
+
+    /// Sends to a subscription again from `at` on, in milliseconds since the Unix epoch, also what had failed
+    /// for good. False if there is no such subscription. One call, one write unit for each KB.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn resume(self, id: &SubscriptionId, at: u64) -> Result<bool, StoreError> {
+        let mut update = self.update(id);
+        update
+            .set("#state = :active, resumed = :at")
+            .remove("#at")
+            .remove("reason")
+            .name("#state", "state")
+            .name("#at", "at")
+            .value(":active", s(ACTIVE))
+            .value(":at", n(at));
+        update.send_if(self.table).await
+    }
+
+    /// Removes a subscription, if it is there. Its deliveries are removed by the next job of their tenant.
+    /// One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn remove(self, id: &SubscriptionId) -> Result<(), StoreError> {
+        let key = self.table.keys().subscriptions().key(id.as_str());
+        batch::write(self.table, vec![batch::PlainWrite::Delete(key)]).await
+    }
+
+    /// An update of a subscription that exists.
+    fn update(self, id: &SubscriptionId) -> Update {
+        let mut update = Update::unnamed(self.table.keys().subscriptions().key(id.as_str()));
+        update.require("attribute_exists(pk)");
+        update
+    }
+}
+
+const WEBHOOK: &str = "webhook";
+const EVENT_BUS: &str = "eventBus";
+const ACTIVE: &str = "active";
+const DISABLED: &str = "disabled";
+const BEGINNING: &str = "beginning";
+const CREATED: &str = "created";
+
+fn to_item(subscription: &Subscription) -> SubscriptionItem {
+    let (receiver, url) = match &subscription.receiver {
+        Receiver::Webhook { url } => (WEBHOOK, Some(url.clone())),
+        Receiver::EventBus => (EVENT_BUS, None),
+    };
+    let (state, at, reason) = match &subscription.state {
+        SubscriptionState::Active => (ACTIVE, None, None),
+        SubscriptionState::Disabled { at, reason } => (DISABLED, Some(*at), Some(reason.clone())),
+    };
+    let from = match subscription.from {
+        Start::Beginning => BEGINNING,
+        Start::Created => CREATED,
+    };
+    SubscriptionItem {
+        sk: subscription.id.as_str().to_owned(),
+        kind: SUBSCRIPTION_KIND.to_owned(),
+        receiver: receiver.to_owned(),
+        url,
+        tenant: subscription
+            .tenant
+            .as_ref()
+            .map(|tenant| tenant.as_str().to_owned()),
+        types: subscription.types.clone(),
+        from: from.to_owned(),
+        created: subscription.created,
+        state: state.to_owned(),
+        at,
+        reason,
+        resumed: subscription.resumed,
+    }
+}
+
+/// Reads a subscription; `None` for a receiver that only a later version of the service knows, which sends
+/// to it.
+fn read(item: Item) -> Result<Option<Subscription>, StoreError> {
+    let item: SubscriptionItem = items::from_item(item)?;
+    let invalid = |name| move |_| stored::malformed(name);
+    let receiver = match (item.receiver.as_str(), item.url) {
+        (WEBHOOK, Some(url)) => Receiver::Webhook { url },
+        (EVENT_BUS, _) => Receiver::EventBus,
+        _ => return Ok(None),
+    };
+    Ok(Some(Subscription {
+        id: SubscriptionId::parse(&item.sk).map_err(invalid("sk"))?,
+        receiver,
+        tenant: item
+            .tenant
+            .map(|tenant| TenantId::parse(&tenant))
+            .transpose()
+            .map_err(invalid("tenant"))?,
+        types: item.types,
+        from: match item.from.as_str() {
+            BEGINNING => Start::Beginning,
+            CREATED => Start::Created,
+            _ => return Err(stored::malformed("from")),
+        },
+        created: item.created,
+        state: match item.state.as_str() {
+            ACTIVE => SubscriptionState::Active,
+            DISABLED => SubscriptionState::Disabled {
+                at: item.at.unwrap_or(0),
+                reason: item.reason.unwrap_or_default(),
+            },
+            _ => return Err(stored::malformed("state")),
+        },
+        resumed: item.resumed,
+    }))
+}
