@@ -33,14 +33,15 @@ START_SECONDS = 60
 COMMAND_SECONDS = 120
 TABLE, STACK = "my-table-name", "my-stack"
 
-# How commands are run: as printed, as a server in the background, with --help, or by another step. For .ci/run
-# itself it is enough that it has the groups.
-RUN, SERVER, HELP, STEP, GROUP = "run", "server", "help", "step", "group"
+# How commands are run: as printed, as a server in the background, beside the server that was started before, with
+# --help, or by another step. For .ci/run itself it is enough that it has the groups.
+RUN, SERVER, BESIDE, HELP, STEP, GROUP = "run", "server", "beside", "help", "step", "group"
 RULES = [
     (r"cargo scim (serve|table)( .+)?", SERVER),
     (r"cargo lambda watch .+", SERVER),
     # It follows for ever.
     (r"cargo scim events tail .+", HELP),
+    (r"cargo scim play .+", BESIDE),
     (r"cargo scim .+", RUN),
     (r"cargo lambda invoke .+", RUN),
     (r"export .+", RUN),
@@ -105,6 +106,7 @@ class Session:
         self.folder, self.options = pathlib.Path(folder), options
         self.servers, self.values = [], {}
         self.page, self.deployment = None, {}
+        self.last_served = None
         self.clone = self.folder / "clone"
         leave_out = shutil.ignore_patterns("target", ".git", ".aws-sam", ".scim")
         shutil.copytree(ROOT, self.clone, ignore=leave_out)
@@ -173,7 +175,10 @@ class Session:
         if how == GROUP:
             return None if are_groups(command.split(" ")[2:]) else "no group of .ci/run"
         if how == SERVER:
+            self.last_served = command
             return self.serve(command)
+        if how == BESIDE:
+            return self.beside(command)
         words = [self.values[PLACEHOLDERS[word]] if word in PLACEHOLDERS else word for word in command.split(" ")]
         filled = " ".join(words)
         if how == HELP:
@@ -234,6 +239,16 @@ class Session:
         else:
             self.stop(server)
         return None
+
+    def beside(self, command):
+        """Runs a command while the last server of the page runs, which the reader has left running."""
+        server = self.start(self.last_served, ["bash", "-c", f"exec {self.last_served}"])
+        try:
+            if self.wait_for(server, r"Press Ctrl-C to stop") is None:
+                return f"{self.last_served} did not start: {self.log(server)[-600:]}"
+            return self.shell(command)
+        finally:
+            self.stop(server)
 
     # --- servers
 

@@ -13,6 +13,7 @@ mod events;
 mod external;
 mod generate;
 mod local;
+mod play;
 mod register;
 mod rules;
 mod serve;
@@ -63,6 +64,8 @@ enum Command {
     /// Show and release what the brake holds back
     #[command(subcommand)]
     Brake(brake::BrakeCommand),
+    /// Send what an identity provider sends, to see events arrive without one
+    Play(play::PlayArgs),
     /// Compare index entries and counters with the resources, and repair them
     Doctor(doctor::DoctorArgs),
 }
@@ -86,6 +89,7 @@ pub async fn run() -> ExitCode {
         Command::ResourceType(command) => command.run().await,
         Command::Events(command) => command.run().await,
         Command::Brake(command) => command.run().await,
+        Command::Play(play) => play.run().await,
         Command::Doctor(doctor) => doctor.run().await,
     };
     match outcome {

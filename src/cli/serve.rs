@@ -24,13 +24,15 @@ use crate::http::{self, PublicUrl};
 use crate::protocol::error;
 use crate::stack::Stack;
 
+/// Where it listens without `--listen`.
+pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:9000";
 /// The time that running requests get when the server ends.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// Listen on this address and port; port 0 picks a free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9000")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_LISTEN)]
     listen: String,
     /// Keep the data in this directory, or `:memory:`; with --table, the secrets only [default:
     /// .scim]

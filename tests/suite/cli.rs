@@ -14,7 +14,7 @@ pub(crate) struct Running {
     ready: Value,
 }
 
-fn scim(arguments: &[&str]) -> Command {
+pub(crate) fn scim(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scim"));
     command.args(arguments).stdin(Stdio::null());
     for variable in [
@@ -35,7 +35,7 @@ fn scim(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     scim(arguments).output().unwrap()
 }
 
@@ -88,7 +88,7 @@ impl Running {
     }
 
     /// Sends a GET below the base URL and returns the answer as it came.
-    fn fetch(&self, path: &str, token: &str) -> String {
+    pub(crate) fn fetch(&self, path: &str, token: &str) -> String {
         let base = self.text("baseUrl");
         let (host, prefix) = base
             .strip_prefix("http://")

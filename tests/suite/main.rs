@@ -34,6 +34,7 @@ mod local_stream;
 mod long_values;
 mod partition_limits;
 mod permissions;
+mod play;
 mod query_costs;
 mod query_paging;
 mod query_plans;
