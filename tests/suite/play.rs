@@ -272,7 +272,7 @@ fn a_refused_request_ends_the_run_and_is_explained() {
         "play", "okta", "demo", "--pause", "0", "--url", &base, "--token", reader,
     ];
     let refused = run(&play);
-    assert!(!refused.status.success());
+    assert_eq!(refused.status.code(), Some(1));
     let printed = text(&refused.stdout);
     assert!(printed.ends_with("POST    403  /Users\n"), "{printed}");
     let reason = text(&refused.stderr);
@@ -297,7 +297,7 @@ fn what_was_created_before_a_refusal_is_deleted() {
         "play", "entra", "demo", "--pause", "0", "--url", &base, "--token", token,
     ];
     let refused = run(&play);
-    assert!(!refused.status.success());
+    assert_eq!(refused.status.code(), Some(1));
     let printed = text(&refused.stdout);
     assert!(printed.contains("creates Grace  "), "{printed}");
     assert_eq!(server.resources(), [0, 0], "{printed}");
@@ -318,7 +318,7 @@ fn without_a_server_the_command_says_what_to_start() {
         server.data(),
     ];
     let failed = run(&play);
-    assert!(!failed.status.success());
+    assert_eq!(failed.status.code(), Some(1));
     assert_eq!(failed.stdout, b"");
     let reason = text(&failed.stderr);
     let start = "scim: no server answers at http://127.0.0.1:1/scim/v2 (";
@@ -354,7 +354,7 @@ fn an_interrupted_run_cleans_up() {
     );
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     let ended = child.wait_with_output().unwrap();
-    assert!(!ended.status.success());
+    assert_eq!(ended.status.code(), Some(1));
     assert!(
         text(&ended.stderr).ends_with("scim: interrupted\n"),
         "{}",
