@@ -7,7 +7,9 @@
 //!
 //! It must not know HTTP, queues, keys or attributes of items.
 
+mod event_bus;
 mod sender;
 
 pub use crate::store::{Receiver, Start, Subscription, SubscriptionState};
+pub use event_bus::keep_event_bus;
 pub use sender::{Failure, Message, Outcome, Sender};

@@ -20,6 +20,8 @@ pub struct Message<'a> {
     /// The id, the same whenever the same events are sent to the same subscription:
     /// `msg_` and 32 hexadecimal digits.
     pub id: &'a str,
+    /// The position that the events are behind, as `GET /events` takes it; `None` if they are in no feed.
+    pub after: Option<&'a str>,
     /// The events, in order.
     pub events: &'a [Event],
     /// The body of a webhook's request, the same bytes at each attempt.
@@ -57,7 +59,7 @@ pub trait Sender: Sync {
 }
 
 impl<'a> Message<'a> {
-    /// The message with these events.
+    /// The message with these events, which may be in no feed.
     #[must_use]
     pub fn new(
         subscription: &'a Subscription,
@@ -78,8 +80,18 @@ impl<'a> Message<'a> {
             subscription,
             tenant,
             id,
+            after: None,
             events,
             body: Bytes::from(body.to_string()),
+        }
+    }
+
+    /// The same message, whose events are behind this position of the tenant's feed.
+    #[must_use]
+    pub fn behind(self, after: &'a str) -> Self {
+        Self {
+            after: Some(after),
+            ..self
         }
     }
 }

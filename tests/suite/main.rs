@@ -16,6 +16,7 @@ mod conformance_page;
 mod credentials;
 mod directory;
 mod doctor;
+mod event_bus;
 mod events;
 mod exchanges;
 mod fairness;
