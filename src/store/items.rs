@@ -229,6 +229,14 @@ pub(super) struct SubscriptionItem {
     pub(super) resumed: u64,
 }
 
+/// The revision of the set of subscriptions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SubscriptionSetItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) revision: u64,
+}
+
 /// A tenant that has to get a job at some time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct DueItem {
@@ -256,7 +264,11 @@ pub(super) struct DeliveryItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) gap_since: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) succeeded: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failing_since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failing_last: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) attempts: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -548,6 +560,10 @@ mod tests {
             ("Progress of the sweep", attributes::<SweepProgressItem>()),
             ("Position in the stream", attributes::<StreamPositionItem>()),
             ("Subscription", attributes::<SubscriptionItem>()),
+            (
+                "Revision of the subscriptions",
+                attributes::<SubscriptionSetItem>(),
+            ),
             ("Due", attributes::<DueItem>()),
             ("Delivery", attributes::<DeliveryItem>()),
             ("Feed head", attributes::<FeedHeadItem>()),

@@ -42,7 +42,7 @@ pub use configuration::{
 };
 pub use delivery::{
     Added, Batch, BatchGap, Deliveries, Delivery, Due, DueList, Failing, Lease, MAX_SUBSCRIPTIONS,
-    Receiver, Start, Subscription, SubscriptionState, Subscriptions,
+    Receiver, Start, Subscription, SubscriptionSet, SubscriptionState, Subscriptions,
 };
 pub use error::StoreError;
 pub use feed::{Epoch, Feed, FeedHead, FeedPage, FeedState, PageKey};

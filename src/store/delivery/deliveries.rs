@@ -29,6 +29,8 @@ pub struct Delivery {
     pub reached: u64,
     /// What is sent, and sent again until it is accepted.
     pub batch: Option<Batch>,
+    /// When the receiver last accepted a batch, in milliseconds since the Unix epoch.
+    pub succeeded: Option<u64>,
     /// The failures since the last success.
     pub failing: Option<Failing>,
     /// Nothing is sent before, in milliseconds since the Unix epoch.
@@ -69,8 +71,10 @@ pub struct BatchGap {
 /// The failures of a delivery since its last success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failing {
-    /// The first of them, in milliseconds since the Unix epoch.
+    /// When the first of them was, in milliseconds since the Unix epoch.
     pub since: u64,
+    /// When the last of them was, in milliseconds since the Unix epoch.
+    pub last: u64,
     /// Their number.
     pub attempts: u64,
     /// What the last one was, as a short code.
@@ -168,7 +172,9 @@ impl Delivery {
             ("batchEvents", batch.map(|batch| n(batch.events))),
             ("gapNoticed", gap.map(|gap| n(gap.noticed))),
             ("gapSince", gap.map(|gap| n(gap.since))),
+            ("succeeded", self.succeeded.map(n)),
             ("failingSince", failing.map(|failing| n(failing.since))),
+            ("failingLast", failing.map(|failing| n(failing.last))),
             ("attempts", failing.map(|failing| n(failing.attempts))),
             ("code", failing.map(|failing| s(&failing.code))),
             ("text", failing.map(|failing| s(&failing.text))),
@@ -199,6 +205,7 @@ impl Delivery {
         };
         let failing = item.failing_since.map(|since| Failing {
             since,
+            last: item.failing_last.unwrap_or(since),
             attempts: item.attempts.unwrap_or(0),
             code: item.code.unwrap_or_default(),
             text: item.text.unwrap_or_default(),
@@ -210,6 +217,7 @@ impl Delivery {
             after: item.after,
             reached: item.reached,
             batch,
+            succeeded: item.succeeded,
             failing,
             due: item.due,
             failed: item.failed,

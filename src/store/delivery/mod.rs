@@ -10,5 +10,6 @@ mod subscription;
 pub use deliveries::{Batch, BatchGap, Deliveries, Delivery, Failing, Lease};
 pub use due::{Due, DueList};
 pub use subscription::{
-    Added, MAX_SUBSCRIPTIONS, Receiver, Start, Subscription, SubscriptionState, Subscriptions,
+    Added, MAX_SUBSCRIPTIONS, Receiver, Start, Subscription, SubscriptionSet, SubscriptionState,
+    Subscriptions,
 };

@@ -2,20 +2,26 @@
 
 use crate::identity::{SubscriptionId, TenantId};
 use crate::store::error::StoreError;
-use crate::store::items::{self, SubscriptionItem};
+use crate::store::items::{self, SubscriptionItem, SubscriptionSetItem};
 use crate::store::key_range::EVERY_KEY;
 use crate::store::keys::StackKeys;
 use crate::store::projected_attributes::ProjectedAttributes;
-use crate::store::stored::{self, Item, n, s};
+use crate::store::stored::{self, Item, n, random_id, s};
+use crate::store::table::call::Backoff;
 use crate::store::table::query::{Query, Window};
-use crate::store::table::write::{Condition, Put, Update};
-use crate::store::table::{Table, batch, get};
+use crate::store::table::transaction::Transaction;
+use crate::store::table::write::{Condition, Delete, Put, Update};
+use crate::store::table::{Table, get};
 
 /// The number of subscriptions of a stack. With all of them, the list is well below the 1 MB of one call.
 pub const MAX_SUBSCRIPTIONS: usize = 100;
 
 /// The `kind` of a subscription.
 const SUBSCRIPTION_KIND: &str = "HB";
+/// The sort key of the revision of the set. It sorts before every id.
+const REVISION: &str = "#";
+/// The `kind` of the revision of the set.
+const REVISION_KIND: &str = "HN";
 
 /// A receiver that wants the events of one tenant or of all. The receiver, the tenant and the types never
 /// change: a batch that is sent again must have the same events.
@@ -87,6 +93,15 @@ pub enum Added {
     Full,
 }
 
+/// The subscriptions as they were read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SubscriptionSet {
+    /// How many times a subscription was added or removed.
+    pub revision: u64,
+    /// The subscriptions, in the order of their ids.
+    pub subscriptions: Vec<Subscription>,
+}
+
 /// The subscriptions of the stack.
 #[derive(Clone, Copy)]
 pub struct Subscriptions<'t> {
@@ -107,6 +122,20 @@ impl Subscription {
     }
 }
 
+impl SubscriptionSet {
+    /// Whether there is a subscription with this id.
+    #[must_use]
+    pub fn contains(&self, id: &SubscriptionId) -> bool {
+        self.subscriptions.iter().any(|other| other.id == *id)
+    }
+
+    /// Whether there are [`MAX_SUBSCRIPTIONS`].
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.subscriptions.len() >= MAX_SUBSCRIPTIONS
+    }
+}
+
 impl<'t> Subscriptions<'t> {
     pub(in crate::store) fn new(table: &'t Table<StackKeys>) -> Self {
         Self { table }
@@ -117,16 +146,29 @@ impl<'t> Subscriptions<'t> {
     /// # Errors
     /// `Unavailable`, `Backend`.
     pub async fn list(self) -> Result<Vec<Subscription>, StoreError> {
+        Ok(self.set().await?.subscriptions)
+    }
+
+    /// Every subscription, in the order of their ids, and the revision of the set. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn set(self) -> Result<SubscriptionSet, StoreError> {
         let partition = self.table.keys().subscriptions();
-        // Two additions at the same time may exceed the number, so all that one call reads are taken.
         let query = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All);
         let page = query.within(Window::default()).page(self.table).await?;
-        let items = page.items.into_iter().map(read);
-        Ok(items
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter()
-            .flatten()
-            .collect())
+        let mut set = SubscriptionSet::default();
+        for item in page.items {
+            // The revision is before all ids. So it is read first, and a change that is made while the page is
+            // read makes it outdated.
+            if item.get("sk") == Some(&s(REVISION)) {
+                let item: SubscriptionSetItem = items::from_item(item)?;
+                set.revision = item.revision;
+            } else {
+                set.subscriptions.extend(read(item)?);
+            }
+        }
+        Ok(set)
     }
 
     /// The subscription with an id. One call.
@@ -139,25 +181,49 @@ impl<'t> Subscriptions<'t> {
         Ok(item.map(read).transpose()?.flatten())
     }
 
-    /// Adds a subscription. Two calls.
+    /// Adds a subscription, if it is not there and there is room. Two calls, and two more each time that
+    /// another process changes the set in between.
     ///
     /// # Errors
-    /// `Unavailable`, `Backend`.
+    /// `Unavailable`, also if other processes change the set all the time; `Backend`.
     pub async fn add(self, subscription: &Subscription) -> Result<Added, StoreError> {
-        let known = self.list().await?;
-        if known.iter().any(|other| other.id == subscription.id) {
-            return Ok(Added::Known);
+        let mut backoff = Backoff::default();
+        loop {
+            let set = self.set().await?;
+            if set.contains(&subscription.id) {
+                return Ok(Added::Known);
+            }
+            if set.is_full() {
+                return Ok(Added::Full);
+            }
+            if self.add_to(&set, subscription).await? {
+                return Ok(Added::New);
+            }
+            self.table.pause(&mut backoff).await?;
         }
-        if known.len() >= MAX_SUBSCRIPTIONS {
-            return Ok(Added::Full);
-        }
+    }
+
+    /// Adds a subscription, if the set is as it was read. False if another process has changed it since. One
+    /// call, four write units.
+    ///
+    /// # Errors
+    /// `Unavailable`, after which it is not known whether it was added; `Backend`.
+    pub async fn add_to(
+        self,
+        set: &SubscriptionSet,
+        subscription: &Subscription,
+    ) -> Result<bool, StoreError> {
         let partition = self.table.keys().subscriptions();
         let put = Put::new(items::to_item(partition.as_str(), to_item(subscription)));
-        let is_new = Condition::new("attribute_not_exists(pk)");
-        match put.when(is_new).send(self.table).await? {
-            true => Ok(Added::New),
-            false => Ok(Added::Known),
-        }
+        let mut next = self.next_revision();
+        match set.revision {
+            0 => next.require("attribute_not_exists(pk)"),
+            seen => next.require("revision = :seen").value(":seen", n(seen)),
+        };
+        let mut change = Transaction::default();
+        change.push(next, ());
+        change.push(put.when(Condition::new("attribute_not_exists(pk)")), ());
+        Ok(change.commit(self.table, &random_id()).await?.is_ok())
     }
 
     /// Stops sending to an active subscription that was not resumed since it was read. False if it is not
@@ -203,14 +269,28 @@ impl<'t> Subscriptions<'t> {
         update.send_if(self.table).await
     }
 
-    /// Removes a subscription, if it is there. Its deliveries are removed by the next job of their tenant.
-    /// One call.
+    /// Removes a subscription. False if it is not there. Its deliveries are removed by the next job of their
+    /// tenant. One call, four write units.
     ///
     /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn remove(self, id: &SubscriptionId) -> Result<(), StoreError> {
+    /// `Unavailable`, after which it is not known whether it was removed; `Backend`.
+    pub async fn remove(self, id: &SubscriptionId) -> Result<bool, StoreError> {
         let key = self.table.keys().subscriptions().key(id.as_str());
-        batch::write(self.table, vec![batch::PlainWrite::Delete(key)]).await
+        let delete = Delete::new(key).when(Condition::new("attribute_exists(pk)"));
+        let mut change = Transaction::default();
+        change.push(self.next_revision(), ());
+        change.push(delete, ());
+        Ok(change.commit(self.table, &random_id()).await?.is_ok())
+    }
+
+    /// Counts a change of the set.
+    fn next_revision(self) -> Update {
+        let mut next = Update::unnamed(self.table.keys().subscriptions().key(REVISION));
+        next.set("kind = :kind")
+            .add("revision :one")
+            .value(":kind", s(REVISION_KIND))
+            .value(":one", n(1));
+        next
     }
 
     /// An update of a subscription that exists.

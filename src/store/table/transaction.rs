@@ -60,9 +60,9 @@ impl<R> Transaction<R> {
     ///
     /// # Errors
     /// `TooManyEntries` for more steps than DynamoDB takes, `TooLarge`, `Unavailable`, `Backend`.
-    pub(in crate::store) async fn commit(
+    pub(in crate::store) async fn commit<K: Clone>(
         self,
-        table: &Table,
+        table: &Table<K>,
         rid: &str,
     ) -> Result<Result<(), Refused<R>>, StoreError> {
         if self.requests.len() > MAX_STEPS {
@@ -108,8 +108,8 @@ impl<R> Transaction<R> {
     }
 }
 
-async fn send(
-    table: &Table,
+async fn send<K: Clone>(
+    table: &Table<K>,
     requests: Vec<Request>,
     rid: &str,
 ) -> Result<(), Failure<TransactWriteItemsError>> {
