@@ -28,6 +28,12 @@ pub trait SecretStore: Send + Sync {
         expected: Option<&'a SecretVersion>,
     ) -> BoxFuture<'a, Result<SecretVersion, SecretError>>;
 
+    /// Removes the secret called `name` with all its versions. If there is none, nothing happens.
+    ///
+    /// # Errors
+    /// `Backend` if the place is out of reach.
+    fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>>;
+
     /// The names of all secrets whose names begin with `prefix`, in no particular order.
     ///
     /// # Errors

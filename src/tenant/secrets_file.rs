@@ -105,6 +105,16 @@ impl SecretsFile {
         Ok(SecretVersion((found + 1).to_string()))
     }
 
+    fn delete(&self, name: &str) -> Result<(), SecretError> {
+        let _held_until_written = self.lock()?;
+        let mut document = self.read()?;
+        if document.secrets.remove(name).is_none() {
+            return Ok(());
+        }
+        self.write(&document)
+            .map_err(|error| out_of_reach(&self.path, error))
+    }
+
     fn write(&self, document: &Document) -> io::Result<()> {
         let new = self.beside("new");
         let mut text = serde_json::to_vec_pretty(document)?;
@@ -149,6 +159,10 @@ impl SecretStore for SecretsFile {
         expected: Option<&'a SecretVersion>,
     ) -> BoxFuture<'a, Result<SecretVersion, SecretError>> {
         ready(self.replace(name, value, expected)).boxed()
+    }
+
+    fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>> {
+        ready(self.delete(name)).boxed()
     }
 
     fn names<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>, SecretError>> {

@@ -148,6 +148,16 @@ impl SecretsManager {
         }
     }
 
+    /// Without a time for recovery, so that the name is free again. Secrets Manager does not mind if there
+    /// is no such secret.
+    async fn delete(&self, name: &str) -> Result<(), SecretError> {
+        let delete = self.client.delete_secret().secret_id(name);
+        let delete = delete.force_delete_without_recovery(true);
+        let deleted = delete.send().await;
+        deleted.map_err(|error| SecretError::backend(name, error))?;
+        Ok(())
+    }
+
     async fn list(&self, prefix: &str) -> Result<Vec<String>, SecretError> {
         let by_name = Filter::builder()
             .key(FilterNameStringType::Name)
@@ -182,6 +192,10 @@ impl SecretStore for SecretsManager {
             Some(expected) => self.replace(name, value, expected).boxed(),
             None => self.create(name, value).boxed(),
         }
+    }
+
+    fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>> {
+        self.delete(name).boxed()
     }
 
     fn names<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>, SecretError>> {

@@ -72,6 +72,15 @@ impl SecretStore for TestSecrets {
         .boxed()
     }
 
+    fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>> {
+        async move {
+            self.call(name).await?;
+            self.secrets.lock().unwrap().remove(name);
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn names<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>, SecretError>> {
         async move {
             self.call(prefix).await?;

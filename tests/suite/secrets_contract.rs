@@ -54,6 +54,7 @@ async fn check_deletion(store: &dyn SecretStore, client: &Client, name: &str) {
 async fn check_contract(one: Arc<dyn SecretStore>, two: Arc<dyn SecretStore>, stack: &str) {
     check_creation(&*one, &*two, &format!("{stack}/tenants/created")).await;
     check_replacement(&*one, &*two, &format!("{stack}/tenants/replaced")).await;
+    check_removal(&*one, &*two, &format!("{stack}/webhooks/removed")).await;
     check_names(&*one, &format!("{stack}/names/")).await;
     check_stack_secret(&*one, &*two, &format!("{stack}/stack")).await;
     check_token(one, two, stack).await;
@@ -83,6 +84,21 @@ async fn check_replacement(one: &dyn SecretStore, two: &dyn SecretStore, name: &
     let third = one.put(name, "late", Some(&second)).await.unwrap();
     one.put(name, "late", Some(&third)).await.unwrap();
     assert_eq!(two.get(name).await.unwrap().unwrap().value, "late");
+}
+
+async fn check_removal(one: &dyn SecretStore, two: &dyn SecretStore, name: &str) {
+    one.remove(name).await.unwrap();
+    let first = one.put(name, "first", None).await.unwrap();
+    two.remove(name).await.unwrap();
+    assert!(one.get(name).await.unwrap().is_none());
+    assert!(one.put(name, "late", Some(&first)).await.is_err());
+    assert_eq!(one.names(name).await.unwrap(), [""; 0]);
+    // The name is free again.
+    one.put(name, "second", None).await.unwrap();
+    assert_eq!(two.get(name).await.unwrap().unwrap().value, "second");
+    one.remove(name).await.unwrap();
+    one.remove(name).await.unwrap();
+    assert!(two.get(name).await.unwrap().is_none());
 }
 
 async fn check_names(store: &dyn SecretStore, prefix: &str) {
