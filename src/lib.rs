@@ -25,6 +25,8 @@ pub mod http;
 pub mod identity;
 #[cfg(feature = "service")]
 pub mod logs;
+#[cfg(feature = "worker")]
+pub mod outgoing;
 #[cfg(feature = "service")]
 pub mod pool;
 #[cfg(feature = "service")]

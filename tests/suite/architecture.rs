@@ -15,7 +15,7 @@ use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// The modules at the top of the crate, and those that each may import. All may import `protocol`, which is
 /// a crate of its own and cannot import any of them.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     (
         "bin",
         &[
@@ -34,7 +34,12 @@ const ARROWS: [(&str, &[&str]); 17] = [
         "worker",
         &["feed", "provider", "store", "identity", "cache", "clock"],
     ),
-    ("delivery", &["feed", "store", "identity"]),
+    (
+        "delivery",
+        &[
+            "feed", "store", "tenant", "identity", "outgoing", "cache", "clock",
+        ],
+    ),
     ("feed", &["provider", "store", "identity", "clock"]),
     (
         "stack",
@@ -53,6 +58,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("pool", &["identity"]),
     ("embedded", &["aws"]),
     ("cache", &["clock"]),
+    ("outgoing", &[]),
     ("identity", &[]),
     ("aws", &[]),
     ("logs", &[]),

@@ -52,4 +52,5 @@ mod support;
 mod tombstones;
 mod v1;
 mod versions;
+mod webhooks;
 mod worker;
