@@ -54,16 +54,18 @@ impl BrakeCommand {
         // Fails if there is no such tenant.
         stack.issuer().credentials(tenant).await?;
         let store = tenant_store(stack, tenant);
-        let switches = stack.provider()?.rules(tenant).await?.switches;
+        let provider = stack.provider()?;
+        let configured = provider.tenants().get(tenant, &store).await?;
+        let switches = &configured.rules.switches;
         let answer = match &self {
             Self::Status(StatusArgs { json, .. }) => {
-                let status = brake::status(&store, &switches).await?;
+                let status = brake::status(&store, switches, &configured.registry).await?;
                 match json {
                     true => as_json(&status),
                     false => for_people(&status),
                 }
             }
-            Self::Release(_) => match brake::release(&store, &switches).await? {
+            Self::Release(_) => match brake::release(&store, switches).await? {
                 true => format!("Released the feed of tenant {tenant}\n"),
                 false => format!("The feed of tenant {tenant} was not held\n"),
             },

@@ -51,10 +51,12 @@ impl GenerateArgs {
         }
         let (begun, since) = (Instant::now(), SystemClock.now_millis());
         let local = Local::open(&self.data, None).await?;
-        self.load(&local).await?;
-        // The stream brings nothing of what was loaded.
+        self.prepare(&local).await?;
+        // The stream brings nothing of what is loaded.
         let tenants = Tenants::new(local.stack.store.clone(), Arc::new(SystemClock));
         let appender = Appender::new(&local.stack.store, &tenants, Arc::new(SystemClock));
+        gap::expect_load(&appender, &self.tenant).await?;
+        self.load(&local).await?;
         gap::say_missing(&appender, &self.tenant, since).await?;
         let data = local.data.to_string();
         let group = match self.group_members {
@@ -70,7 +72,8 @@ impl GenerateArgs {
         Ok(())
     }
 
-    async fn load(&self, local: &Local) -> Result<(), CommandError> {
+    /// Makes the tenant if it is missing.
+    async fn prepare(&self, local: &Local) -> Result<(), CommandError> {
         Demo::prepare(&local.stack, &RuleArgs::default()).await?;
         match local.stack.create_tenant(&self.tenant).await {
             // The tenant exists already. The loader refuses it if it is not empty.
@@ -82,6 +85,10 @@ impl GenerateArgs {
                     .await?;
             }
         }
+        Ok(())
+    }
+
+    async fn load(&self, local: &Local) -> Result<(), CommandError> {
         let service = local.stack.service()?;
         let (sender, parts) = sync_channel(WAITING_PARTS);
         let sink = move |items| {

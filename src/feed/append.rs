@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::brake::{self, Tally};
+use super::brake;
 use super::event::{EventBody, EventType, NewEvent};
 use super::next_page::NextPage;
 use super::tail::{FeedEnd, Memory, PageSummary};
@@ -65,6 +65,11 @@ pub trait Source: Send + Sync {
     /// feed begins a new epoch: the table was restored, and the feed may go on from an earlier moment.
     fn stream(&self) -> Option<&str> {
         None
+    }
+
+    /// Whether changes of the tenant go past the stream, so that the feed is not complete from now on.
+    fn misses_changes(&self) -> bool {
+        false
     }
 
     /// Whether it begins a feed where there is none.
@@ -163,7 +168,8 @@ impl<'a> Appender<'a> {
         if head.state == FeedState::Deleted {
             return Ok(Attempt::Done(Appended::NoFeed));
         }
-        if let Some(next) = self.next_head(head, source.stream()) {
+        if let Some(next) = self.next_head(head, &end, source) {
+            // Before the events: the first one may say that the feed is complete.
             return again(store.feed().put_head(Some(head), &next).await);
         }
         self.append_behind(&end, head, id, store, source).await
@@ -200,16 +206,20 @@ impl<'a> Appender<'a> {
             known: &end.known,
         };
         let mut events = source.events(&tail).await?;
-        if events.is_empty() {
+        let first = self.first_event(head, end, source.gap());
+        // A gap is told by itself. That a feed has begun comes with the first event after that.
+        if events.is_empty() && (end.newest.is_none() || first.is_none()) {
             return Ok(Attempt::Done(Appended::Events(0)));
         }
-        if let Some(first) = self.first_event(head, end, source.gap()) {
-            events.insert(0, first);
-        }
-        let next = match end.newest.as_deref() {
+        events.splice(0..0, first);
+        let mut next = match end.newest.as_deref() {
             Some(newest) => NextPage::behind(newest, head)?,
-            None => NextPage::first(head, first_tally(&tail, head).await?),
+            None => NextPage::first(head),
         };
+        if !head.is_complete && next.tally.is_near(&events) {
+            let users = brake::users(store, &tenant.registry).await?;
+            next.tally = next.tally.recounted(users, &events);
+        }
         let next = next.with_gap(source.gap());
         self.put_pages(&tail, next, &events).await
     }
@@ -295,25 +305,32 @@ impl<'a> Appender<'a> {
         }
     }
 
-    /// The head that a feed has to have before records of this stream are appended, if it is another one.
-    fn next_head(&self, head: &FeedHead, stream: Option<&str>) -> Option<FeedHead> {
-        let stream = stream?;
-        let next = match head.stream.as_deref() {
+    /// The head that a feed has to have before a source is appended, if it is another one.
+    fn next_head(&self, head: &FeedHead, end: &FeedEnd, source: &impl Source) -> Option<FeedHead> {
+        let mut next = self.head_of_stream(head, source.stream());
+        next.is_complete &= !source.misses_changes() && !is_behind_gap(head, end, source.gap());
+        (next != *head).then_some(next)
+    }
+
+    /// The head of a feed that records of this stream are appended to.
+    fn head_of_stream(&self, head: &FeedHead, stream: Option<&str>) -> FeedHead {
+        let next = match (head.stream.as_deref(), stream) {
+            (_, None) => return head.clone(),
             // The feed has no record yet: the tenant was created before this stream brought one.
-            None => head.clone(),
-            Some(known) if stream > known => FeedHead {
+            (None, Some(_)) => head.clone(),
+            (Some(known), Some(stream)) if stream > known => FeedHead {
                 epoch: Epoch::after(Some(&head.epoch), self.now()),
                 is_complete: false,
                 released: None,
                 ..head.clone()
             },
             // Late records of a stream that was replaced tell nothing new of the order.
-            Some(_) => return None,
+            (Some(_), Some(_)) => return head.clone(),
         };
-        Some(FeedHead {
-            stream: Some(stream.to_owned()),
+        FeedHead {
+            stream: stream.map(str::to_owned),
             ..next
-        })
+        }
     }
 
     /// What all appends have cost so far.
@@ -346,15 +363,10 @@ impl<'a> Appender<'a> {
     }
 }
 
-/// What the brake has counted before the first page of an epoch. A feed that began after its tenant takes
-/// every user for an active one.
-async fn first_tally(tail: &Tail<'_>, head: &FeedHead) -> Result<Tally> {
-    let users = tail.tenant.registry.resource_type(brake::USER);
-    let users = match users.filter(|_| !head.is_complete) {
-        Some(users) => tail.store.resources().total(users).await?,
-        None => 0,
-    };
-    Ok(Tally::starting_with(users))
+/// Whether the stack's last gap is one that the feed has not reported, and the tenant is older than it.
+fn is_behind_gap(head: &FeedHead, end: &FeedEnd, gap: Option<StreamGap>) -> bool {
+    let reported = end.newest.as_ref().map_or(0, |page| page.gap);
+    gap.is_some_and(|gap| gap.number > reported && gap.noticed >= head.since)
 }
 
 /// Whatever became of a write of the head, the tail tells how to go on.

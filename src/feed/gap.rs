@@ -13,6 +13,19 @@ struct Missing {
     since: u64,
 }
 
+/// The source of no event, of changes that are to come.
+struct Loading;
+
+/// Says of a tenant's feed that it is not complete, before a load that goes past the stream: if the process
+/// that loads dies, its feed has not promised anything. [`say_missing`] is called after the load.
+///
+/// # Errors
+/// As [`Appender::append`].
+pub async fn expect_load(appender: &Appender<'_>, tenant: &TenantId) -> Result<()> {
+    appender.append(tenant, &Loading).await?;
+    Ok(())
+}
+
 /// Says in a tenant's feed that changes since `since`, in milliseconds since the Unix epoch, may be
 /// missing, as after a load that goes past the stream. Said once, however often it is called for one
 /// `since`.
@@ -44,5 +57,27 @@ impl Source for Missing {
         }
         let body = EventBody::gap_since(self.since, self.now);
         Ok(vec![NewEvent::of(self.id.clone(), body)])
+    }
+
+    fn misses_changes(&self) -> bool {
+        true
+    }
+}
+
+impl Source for Loading {
+    fn ids(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        None
+    }
+
+    async fn events(&self, _: &Tail<'_>) -> Result<Vec<NewEvent>> {
+        Ok(Vec::new())
+    }
+
+    fn misses_changes(&self) -> bool {
+        true
     }
 }

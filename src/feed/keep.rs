@@ -1,4 +1,4 @@
-//! Keeps a feed whose tenant has no changes from losing its place.
+//! Keeps a feed whose tenant has no changes from losing its place, and from keeping a gap to itself.
 //!
 //! A feed goes on with the number after that of its newest page. If that page expired, the feed would not
 //! know the number any more. So before that, a page is put behind it, with an event that says that nothing
@@ -10,6 +10,7 @@ use super::append::{Appended, Appender, Source, Tail};
 use super::event::{EventBody, EventType, NewEvent};
 use crate::identity::TenantId;
 use crate::protocol::error::Result;
+use crate::store::StreamGap;
 
 /// A page is followed by another one this long before it expires, in seconds. Pages are kept for two days at
 /// least, so a feed gets such an event once a day at most.
@@ -22,17 +23,24 @@ struct Idle {
     /// When the page has to be followed by another one that the last attempt has found to be the newest, in
     /// seconds since the Unix epoch.
     due: Mutex<Option<u64>>,
+    gap: Option<StreamGap>,
 }
 
-/// Puts a page behind the newest one of a feed, if that one expires soon. Returns when the feed has to be
-/// looked at again, in seconds since the Unix epoch; `None` if it has no pages. One call, or two.
+/// Puts a page behind the newest one of a feed, if that one expires soon or the feed has not reported the
+/// stack's last gap. Returns when the feed has to be looked at again, in seconds since the Unix epoch; `None`
+/// if it has no pages. One call, or two; one more if the feed was complete before the gap.
 ///
 /// # Errors
 /// As [`Appender::append`].
-pub async fn keep(appender: &Appender<'_>, tenant: &TenantId) -> Result<Option<u64>> {
+pub async fn keep(
+    appender: &Appender<'_>,
+    tenant: &TenantId,
+    gap: Option<StreamGap>,
+) -> Result<Option<u64>> {
     let now = appender.now();
     let idle = Idle {
         now,
+        gap,
         due: Mutex::new(None),
     };
     let appended = appender.append(tenant, &idle).await?;
@@ -64,6 +72,10 @@ impl Source for Idle {
         }
         let body = EventBody::new(EventType::named(EventType::FEED_IDLE), self.now);
         Ok(vec![NewEvent::of(format!("idle-{expires}"), body)])
+    }
+
+    fn gap(&self) -> Option<StreamGap> {
+        self.gap
     }
 
     fn begins_feed(&self) -> bool {

@@ -23,14 +23,14 @@ pub(super) struct NextPage {
     before: Option<String>,
     /// The number of the last gap that the feed has reported with the next page.
     gap: u64,
-    tally: Tally,
+    pub(super) tally: Tally,
     /// When the brake had tripped whose hold is released, in milliseconds since the Unix epoch.
     released: Option<u64>,
 }
 
 impl NextPage {
-    /// The first page of the epoch that a feed has now, where the brake has counted this before it.
-    pub(super) fn first(head: &FeedHead, tally: Tally) -> Self {
+    /// The first page of the epoch that a feed has now.
+    pub(super) fn first(head: &FeedHead) -> Self {
         Self {
             epoch: head.epoch.clone(),
             last: 0,
@@ -38,7 +38,7 @@ impl NextPage {
             expires: 0,
             before: None,
             gap: 0,
-            tally,
+            tally: Tally::default(),
             released: head.released,
         }
     }

@@ -97,11 +97,11 @@ pub struct Limits {
     pub bytes: usize,
 }
 
-/// A part of a feed.
+/// A part of a feed, with its events in the form that the reader has asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct Part<E = Event> {
     /// The events, in order. None of them does not mean that there are no more.
-    pub events: Vec<Event>,
+    pub events: Vec<E>,
     /// Where to go on.
     pub next: After,
     /// How many events there are behind `next`, of whatever types.
@@ -345,6 +345,40 @@ impl Found {
         limits: Limits,
         wanted: impl Fn(&EventType) -> bool,
     ) -> Result<Part, Error> {
+        let with_length = |event: Event| {
+            let length = event.to_json().to_string().len();
+            (event, length)
+        };
+        self.part_in(tenant, limits, wanted, with_length)
+    }
+
+    /// Unpacks the events that the reader wants, as many as fit, as their JSON texts. `text` writes one.
+    ///
+    /// # Errors
+    /// `Internal` for a page that this code did not write.
+    pub fn texts(
+        self,
+        tenant: &TenantId,
+        limits: Limits,
+        wanted: impl Fn(&EventType) -> bool,
+        text: impl Fn(Event) -> String,
+    ) -> Result<Part<String>, Error> {
+        let with_length = |event: Event| {
+            let text = text(event);
+            let length = text.len();
+            (text, length)
+        };
+        self.part_in(tenant, limits, wanted, with_length)
+    }
+
+    /// Unpacks the events that the reader wants in some form, each with its length in bytes.
+    fn part_in<E>(
+        self,
+        tenant: &TenantId,
+        limits: Limits,
+        wanted: impl Fn(&EventType) -> bool,
+        form: impl Fn(Event) -> (E, usize),
+    ) -> Result<Part<E>, Error> {
         let (mut events, mut next, mut passed) = (Vec::new(), self.at, None);
         let (mut bytes, mut packed, mut skipped) = (0, 0, self.skipped);
         'pages: for page in &self.pages {
@@ -358,7 +392,7 @@ impl Found {
                     break 'pages;
                 }
                 if wanted(&event.body.event_type) {
-                    let length = event.to_json().to_string().len();
+                    let (event, length) = form(event);
                     let is_full = events.len() >= limits.events || bytes + length > limits.bytes;
                     if is_full && !events.is_empty() {
                         break 'pages;

@@ -48,6 +48,8 @@ pub struct StreamGap {
     pub number: u64,
     /// The time since which records may be missing, in milliseconds since the Unix epoch.
     pub since: u64,
+    /// When the reader noticed it, in milliseconds since the Unix epoch: it lacks no later record.
+    pub noticed: u64,
 }
 
 /// The progress of the sweep, which goes through the tenants some at a time.
@@ -169,6 +171,7 @@ impl StackStore {
         Ok(progress.since.map(|since| StreamGap {
             number: progress.gap,
             since,
+            noticed: progress.raised.unwrap_or(u64::MAX),
         }))
     }
 

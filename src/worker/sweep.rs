@@ -13,7 +13,7 @@ use super::outbox::{FinishJob, Outbox};
 use crate::feed::keep::keep;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::{Error, Result};
-use crate::store::{Meter, Round, StackStore, Store, StoreError, Unfinished};
+use crate::store::{Meter, Round, StackStore, Store, StoreError, StreamGap, Unfinished};
 
 /// How often the heartbeat is written, in milliseconds.
 const BEAT_MILLIS: u64 = 15 * 60 * 1000;
@@ -45,24 +45,33 @@ pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<(
     let stack = store.for_stack(Meter::default(), BUDGET);
     let deadline = Instant::now() + BUDGET;
     let mut progress = stack.sweep_progress().await?;
+    let gap = stack.gap().await?;
     if now.saturating_sub(progress.beat) >= BEAT_MILLIS {
         stack.beat().await?;
         progress.beat = now;
     }
     let round = RoundPart::new(&stack, &mut progress.journals, TENANTS, deadline);
     let looked = journals(store, round.begun(now, 0), now, outbox).await;
+    // A gap is to be in every feed soon, also in one that nothing else comes to.
+    let is_new = gap.is_some_and(|gap| gap.noticed >= progress.feeds.began);
+    let every = if is_new { 0 } else { FEED_ROUND_MILLIS };
     let round = RoundPart::new(&stack, &mut progress.feeds, FEEDS, deadline);
-    let kept = feeds(worker, round.begun(now, FEED_ROUND_MILLIS)).await;
+    let kept = feeds(worker, round.begun(now, every), gap).await;
     // The progress of the rounds is stored even if they ended with an error.
     stack.put_sweep_progress(&progress).await?;
     looked.and(kept)
 }
 
 /// Goes on with the round through the feeds, or begins one if it is time.
-async fn feeds(worker: &Worker<'_>, mut tenants: RoundPart<'_>) -> Result<()> {
+async fn feeds(
+    worker: &Worker<'_>,
+    mut tenants: RoundPart<'_>,
+    gap: Option<StreamGap>,
+) -> Result<()> {
     let mut outcome = Ok(());
     while let Some(page) = tenants.next().await? {
-        let looks = page.iter().map(|tenant| keep(&worker.appender, tenant));
+        let looks = page.iter();
+        let looks = looks.map(|tenant| keep(&worker.appender, tenant, gap));
         // Collected first: a stream that still held the closure would not be `Send`.
         let looks: Vec<_> = looks.collect();
         let looks: Vec<_> = stream::iter(looks).buffered(PARALLEL).collect().await;

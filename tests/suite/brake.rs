@@ -9,6 +9,7 @@ use scim_lambda::feed::read::{self, After, Limits, Part};
 use scim_lambda::feed::record::Record;
 use scim_lambda::feed::stream;
 use scim_lambda::protocol::profile::{Brake, EventValues, Switches};
+use scim_lambda::protocol::schema::Registry;
 use scim_lambda::store::{Epoch, FeedHead, FeedState, Meter, TenantStore};
 use serde_json::json;
 
@@ -102,7 +103,9 @@ impl Company {
     }
 
     async fn status(&self) -> BrakeStatus {
-        brake::status(&self.store(), &self.switches).await.unwrap()
+        let (store, types) = (self.store(), Registry::builtin());
+        let status = brake::status(&store, &self.switches, types);
+        status.await.unwrap()
     }
 
     /// Whether there was something to release.
@@ -283,23 +286,84 @@ async fn a_brake_that_is_off_does_nothing_and_keeps_counting() {
     assert_eq!(status.hold, None);
 }
 
+impl Company {
+    /// A company whose feed does not have every change.
+    async fn incomplete() -> Self {
+        let company = Self::new(|_| {}).await;
+        let head = company.head().await;
+        let late = FeedHead {
+            is_complete: false,
+            ..head.clone()
+        };
+        let put = company.store().feed().put_head(Some(&head), &late).await;
+        assert!(put.unwrap());
+        company
+    }
+}
+
 /// A feed that begins when there are users takes all of them for active ones.
 #[tokio::test(start_paused = true)]
 async fn a_feed_that_begins_late_counts_the_users_that_there_are() {
-    let mut company = Company::new(|_| {}).await;
-    let ids = company.users("u", 30).await;
+    let mut company = Company::incomplete().await;
+    let ids = company.users("u", 300).await;
     company.handled = company.world.records().len();
-    let store = company.store();
-    let (head, _) = store.feed().tail(1).await.unwrap();
-    let late = FeedHead {
-        is_complete: false,
-        ..head.clone().unwrap()
-    };
-    let put = store.feed().put_head(head.as_ref(), &late).await;
-    assert!(put.unwrap());
-    company.deactivate(&ids[..1]).await;
+    company.deactivate(&ids[..30]).await;
     company.append().await;
-    assert_eq!(company.status().await.active, 29);
+    let status = company.status().await;
+    assert_eq!((status.active, status.leavers), (300, 30));
+    let part = company.read(&After::Beginning).await;
+    assert_eq!(count(&part, "tenant.brake"), 0, "30 of 300");
+    company.deactivate(&ids[30..40]).await;
+    company.append().await;
+    let part = company.read(&After::Beginning).await;
+    assert_eq!(count(&part, "tenant.brake"), 1, "40 of 300");
+}
+
+/// The table has users whose records are still to come when the feed begins.
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_begins_late_counts_no_user_twice() {
+    let mut company = Company::incomplete().await;
+    let ids = company.users("u", 230).await;
+    company.append().await;
+    assert_eq!(company.status().await.active, 230);
+    company.deactivate(&ids[..31]).await;
+    company.append().await;
+    let part = company.read(&After::Beginning).await;
+    assert_eq!(
+        count(&part, "tenant.brake"),
+        1,
+        "of 460 it would be no wave"
+    );
+    let event = part
+        .events
+        .iter()
+        .rfind(|event| event.body.event_type.as_str() == "tenant.brake");
+    let detail = event.unwrap().to_json()["detail"].clone();
+    assert_eq!(
+        (&detail["leavers"], &detail["limit"]),
+        (&json!(30), &json!(26))
+    );
+}
+
+/// Two commands have read the head: one before a second wave, one after it.
+#[tokio::test(start_paused = true)]
+async fn a_release_of_an_earlier_hold_does_not_take_back_that_of_a_later_one() {
+    let mut company = Company::new(|switches| switches.brake = Brake::Hold).await;
+    let ids = company.users("u", 60).await;
+    company.deactivate(&ids[..30]).await;
+    company.append().await;
+    let (first, _) = company.status().await.hold.unwrap();
+    assert!(company.release().await);
+    company.deactivate(&ids[30..]).await;
+    company.append().await;
+    let (second, _) = company.status().await.hold.unwrap();
+    assert!(company.release().await);
+    let late = company.store().feed().release(first.tripped).await;
+    assert!(!late.unwrap());
+    let again = company.store().feed().release(second.tripped).await;
+    assert!(again.unwrap(), "as after a lost answer");
+    assert_eq!(company.head().await.released, Some(second.tripped));
+    assert_eq!(company.status().await.hold, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -110,5 +110,9 @@ async fn a_load_past_the_stream_is_a_gap_in_the_feed() {
         .map(|event| event.body.event_type.as_str())
         .collect();
     assert_eq!(types, ["feed.started", "feed.gap"]);
+    assert_eq!(events[0].to_json()["detail"]["complete"], false);
     assert!(events[1].to_json()["detail"]["since"].is_string());
+    let status = answer(&["brake", "status", "demo", "--json", "--data", data]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["activeUsers"], 10);
 }

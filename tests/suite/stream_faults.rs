@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_lambda_events::dynamodb::EventRecord;
-use scim_lambda::feed::Event;
 use scim_lambda::feed::read::{After, Limits, read};
-use scim_lambda::store::{Meter, StackStore};
+use scim_lambda::feed::{Event, lifecycle};
+use scim_lambda::store::{Meter, StackStore, TenantStore};
 use scim_lambda::worker::{Worker, is_wanted};
 use serde_dynamo::AttributeValue;
 use serde_json::{Value, json};
@@ -58,14 +58,7 @@ async fn handle(world: &World, records: &[EventRecord], kept: &Kept) {
 
 /// Every event of the tenant's feed; their numbers have no gap, and no id comes twice.
 async fn events(world: &World) -> Vec<Event> {
-    let process = world.process();
-    let store = process.provider.store();
-    let store = store.for_tenant(
-        &tenant(),
-        cause(),
-        Meter::default(),
-        Duration::from_secs(60),
-    );
+    let store = store(&world.process());
     let (tenant, from) = (tenant(), After::Beginning);
     let part = read(&tenant, &store, &from, ALL, |_| true, None);
     let events = part.await.unwrap().events;
@@ -90,9 +83,20 @@ fn count(events: &[Event], name: &str) -> usize {
 
 /// Writes the heartbeat, and lets the reader handle all records up to now.
 async fn beat_and_handle(world: &World, kept: &Kept) {
+    beat_and_handle_from(world, 0, kept).await;
+}
+
+/// The same, of what there is without the first records.
+async fn beat_and_handle_from(world: &World, handled: usize, kept: &Kept) {
     stack(&world.process()).beat().await.unwrap();
     let now = world.clock().now_millis();
-    handle(world, &wanted(world, now), kept).await;
+    handle(world, &wanted(world, now).split_off(handled), kept).await;
+}
+
+fn store(process: &Process) -> TenantStore {
+    let store = process.provider.store();
+    let (meter, budget) = (Meter::default(), Duration::from_secs(60));
+    store.for_tenant(&tenant(), cause(), meter, budget)
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,4 +289,59 @@ async fn a_feed_that_begins_on_a_table_with_data_says_that_it_is_not_complete() 
     // The first append also adds the tenant to the stack's list, so that the sweep looks at its feed.
     let listed = stack(&process).tenants(None, 10).await.unwrap().tenants;
     assert_eq!(listed, [tenant()]);
+}
+
+/// The stream has forgotten the first changes of a tenant that was created with a complete feed, and what
+/// comes next is its first record.
+#[tokio::test(start_paused = true)]
+async fn a_feed_whose_first_records_are_lost_does_not_say_that_it_is_complete() {
+    for (is_before, expected) in [(true, false), (false, true)] {
+        let (world, kept) = (World::new().await, Kept::default());
+        let process = world.process();
+        beat_and_handle(&world, &kept).await;
+        let feed = store(&process);
+        if is_before {
+            lifecycle::create(&feed).await.unwrap();
+        }
+        let handled = wanted(&world, 0).len();
+        world.jump(48 * HOUR);
+        beat_and_handle_from(&world, handled, &kept).await;
+        assert_eq!(stack(&process).gap().await.unwrap().unwrap().number, 1);
+        world.jump(HOUR);
+        if !is_before {
+            lifecycle::create(&feed).await.unwrap();
+        }
+        let handled = wanted(&world, 0).len();
+        process.user("late").await;
+        beat_and_handle_from(&world, handled, &kept).await;
+        let found = events(&world).await;
+        assert_eq!(types(&found), ["feed.started", "user.created"]);
+        let started = found[0].to_json();
+        assert_eq!(started["detail"]["complete"], expected, "{started}");
+    }
+}
+
+/// Nothing changes in the tenant, so no record brings the gap into its feed.
+#[tokio::test(start_paused = true)]
+async fn a_gap_comes_into_a_quiet_feed_with_the_next_sweep() {
+    let (world, kept) = (World::new().await, Kept::default());
+    let process = world.process();
+    lifecycle::create(&store(&process)).await.unwrap();
+    stack(&process).list_tenant(&tenant()).await.unwrap();
+    process.user("ada").await;
+    beat_and_handle(&world, &kept).await;
+    let worker = Worker::new(process.provider.tenants(), world.clock());
+    worker.sweep(&kept).await.unwrap();
+    assert_eq!(count(&events(&world).await, "feed.gap"), 0);
+    let handled = wanted(&world, 0).len();
+    world.jump(48 * HOUR);
+    beat_and_handle_from(&world, handled, &kept).await;
+    for _ in 0..2 {
+        worker.sweep(&kept).await.unwrap();
+        let found = events(&world).await;
+        assert_eq!(types(&found), ["feed.started", "user.created", "feed.gap"]);
+        world.jump(Duration::from_secs(60));
+    }
+    let (head, _) = store(&process).feed().tail(0).await.unwrap();
+    assert!(!head.unwrap().is_complete);
 }

@@ -1,7 +1,7 @@
 //! The feed of changes: `GET /events`, an extension of this service.
 
 use axum::response::Response;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::feed::read::{self, After, Limits, Part};
 use crate::feed::{Event, Wanted};
@@ -47,8 +47,8 @@ pub(super) async fn events(call: &Call<'_>) -> Result<Response> {
     let takes = |event_type: &_| wanted.takes(event_type);
     let size = found.packed_bytes() * JSON_PER_PACKED;
     let answered = scope.compute.run(size, || {
-        let part = found.part(&scope.tenant.id, limits, takes)?;
-        Ok::<_, Error>(render(call, part))
+        let part = found.texts(&scope.tenant.id, limits, takes, |event| text(call, event))?;
+        Ok::<_, Error>(render(&part))
     });
     Ok(answer::plain_json(answered.await??))
 }
@@ -118,34 +118,36 @@ fn limit(parameters: &Parameters) -> Result<usize> {
         })
 }
 
-fn render(call: &Call<'_>, part: Part) -> String {
-    let is_readable = |event: &Event| {
-        let Some(resource) = &event.body.resource else {
-            return true;
-        };
-        // A type that the tenant has no longer is treated like its other custom types.
-        let endpoint = call
-            .scope
-            .tenant
-            .registry
-            .resource_type(&resource.type_name);
-        let endpoint = endpoint.map_or("", |resource_type| resource_type.endpoint.as_str());
-        let permissions = &call.scope.caller.permissions;
-        permissions.check(endpoint, Permission::Read).is_ok()
-    };
-    let events = part.events.into_iter().map(|mut event| {
-        if !is_readable(&event) {
-            event.body.forget_values();
-        }
-        event.to_json()
-    });
-    let mut answer = Map::from_iter([
-        ("events".to_owned(), Value::Array(events.collect())),
-        ("next".to_owned(), json!(part.next.to_string())),
-        ("behind".to_owned(), json!(part.behind)),
-    ]);
-    if part.held.is_some() {
-        answer.insert("held".to_owned(), json!(true));
+/// The JSON text of an event, without values of a resource that the reader may not read.
+fn text(call: &Call<'_>, mut event: Event) -> String {
+    if !is_readable(call, &event) {
+        event.body.forget_values();
     }
-    Value::Object(answer).to_string()
+    event.to_json().to_string()
+}
+
+fn is_readable(call: &Call<'_>, event: &Event) -> bool {
+    let Some(resource) = &event.body.resource else {
+        return true;
+    };
+    let types = &call.scope.tenant.registry;
+    // A type that the tenant has no longer is treated like its other custom types.
+    let endpoint = types
+        .resource_type(&resource.type_name)
+        .map_or("", |resource_type| resource_type.endpoint.as_str());
+    let permissions = &call.scope.caller.permissions;
+    permissions.check(endpoint, Permission::Read).is_ok()
+}
+
+fn render(part: &Part<String>) -> String {
+    let next = json!(part.next.to_string());
+    let held = match part.held {
+        Some(_) => r#","held":true"#,
+        None => "",
+    };
+    format!(
+        r#"{{"events":[{}],"next":{next},"behind":{}{held}}}"#,
+        part.events.join(","),
+        part.behind
+    )
 }

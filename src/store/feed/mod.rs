@@ -50,7 +50,7 @@ pub struct FeedHead {
     pub since: u64,
     /// The current epoch. Positions of other epochs are refused.
     pub epoch: Epoch,
-    /// Whether the epoch has every change since the tenant was created.
+    /// Whether the epoch has every change since the tenant was created, as far as is known.
     pub is_complete: bool,
     /// The label of the table's stream with whose records the epoch began, if it is known.
     pub stream: Option<String>,
@@ -165,8 +165,8 @@ impl<'t> Feed<'t> {
     }
 
     /// Writes the head, on the condition that its epoch, state, stream and release are still as they
-    /// were read; what else a head has changes only with its epoch. `seen` is `None` if the feed had
-    /// no head. False if another process has written it since. One call, one write unit.
+    /// were read, and whether it is complete; what else a head has changes only with its epoch. `seen`
+    /// is `None` if the feed had no head. False if another process has written it since. One call, one write unit.
     ///
     /// # Errors
     /// `Unavailable`, after which it is not known whether the head was written; `Backend`.
@@ -209,7 +209,7 @@ impl<'t> Feed<'t> {
     }
 
     /// Stores when the brake had tripped whose hold is released, in milliseconds since the Unix epoch.
-    /// False if there is no feed. One call, one write unit.
+    /// False if there is no feed, or a later hold is released already. One call, one write unit.
     ///
     /// # Errors
     /// `Unavailable`, after which it is not known whether it was stored; `Backend`.
@@ -217,6 +217,9 @@ impl<'t> Feed<'t> {
         let mut update = Update::unnamed(self.table.keys().feed().key(HEAD));
         update
             .require("attribute_exists(pk)")
+            // Two commands at once: the one that has read an earlier hold must not take back the
+            // release of a later one. The same hold may be released twice, as after a lost answer.
+            .require("(attribute_not_exists(released) OR released <= :held)")
             .set("released = :held")
             .value(":held", n(held));
         update.send_if(self.table).await
@@ -248,8 +251,9 @@ impl<'t> Feed<'t> {
 /// Requires that the head is still as it was read.
 fn require_seen<'u>(update: &'u mut Update, seen: &FeedHead) -> &'u mut Update {
     update
-        .require("epoch = :seenEpoch AND #state = :seenState")
+        .require("epoch = :seenEpoch AND #state = :seenState AND complete = :seenComplete")
         .value(":seenEpoch", s(seen.epoch.as_str()))
+        .value(":seenComplete", stored::boolean(seen.is_complete))
         .value(":seenState", s(seen.state.name()));
     match &seen.stream {
         Some(stream) => update

@@ -1,10 +1,11 @@
-//! Announcements: the work of reporting the members of a set that was filled before it became the
-//! current one.
+//! Announcements: the work of reporting the members of a set that has become the current one, and of
+//! the set that it has replaced.
 //!
-//! The stream may have brought the set's items while the set was not current, and then the feed
-//! reported nothing. So once the set is current, all of its members are gone through. A journal
-//! entry holds the progress. The feed does the work, because only the feed knows events. This file
-//! gives it the members, part by part.
+//! If the set was filled before it became current, the stream may have brought its items while it was
+//! not, and then the feed reported nothing. So once the set is current, all of its members are gone
+//! through. The members of the replaced set are gone through first, because their items stay for a
+//! while. A journal entry holds the progress. The feed does the work, because only the feed knows
+//! events. This file gives it the members, part by part.
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -30,7 +31,7 @@ const NAME: &str = "Announce";
 const MAX_COMPARED: i64 = 10_000;
 
 /// The members that are still to be reported: first those of the replaced set, then those of the set
-/// that has become the current one.
+/// that has become the current one, unless it was written in one transaction with its group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
     /// The group's `id`.
@@ -71,19 +72,26 @@ pub struct AnnouncementPart {
 }
 
 impl Announcement {
-    /// The announcement of a change of a group. `None` if the current set is the same as before, or
-    /// was written in one transaction with the group.
+    /// The announcement of a change of a group. `None` if the current set is the same as before. If it
+    /// was written in one transaction with the group, its members have told of themselves, and only
+    /// those of the set that it has replaced are announced.
     #[must_use]
     pub fn of_change(before: Option<&Stored>, after: &Stored) -> Option<Self> {
         let set = after.group.as_ref()?;
         let replaced = before.and_then(|before| before.group.as_ref());
-        if !is_filled_before(&set.set) || replaced.is_some_and(|old| old.set == set.set) {
+        if replaced.is_some_and(|old| old.set == set.set) {
+            return None;
+        }
+        // The number of members is rough, so a set that seems to be empty may have some. Their removal
+        // is reported when the finisher sweeps it.
+        let compared = replaced.filter(|old| (1..=MAX_COMPARED).contains(&old.about));
+        if compared.is_none() && !is_filled_before(&set.set) {
             return None;
         }
         Some(Self {
             group: after.id.clone(),
             set: set.clone(),
-            replaced: replaced.filter(|old| old.about <= MAX_COMPARED).cloned(),
+            replaced: compared.cloned(),
             partition: 0,
             after: None,
             cause: None,
@@ -161,6 +169,9 @@ impl Announcement {
     /// What is left after all members of the current one of the two sets.
     fn next_set(&self) -> Option<Self> {
         self.replaced.as_ref()?;
+        if !is_filled_before(&self.set.set) {
+            return None;
+        }
         Some(Self {
             replaced: None,
             ..self.from(0, None)

@@ -202,10 +202,11 @@ async fn a_gap_of_the_stack_is_reported_once_in_each_feed() {
     for name in ["ada", "grace", "edith", "mary"] {
         process.user(name).await;
         let since = 1_700_000_000_000;
-        let gap = numbers
-            .next()
-            .unwrap()
-            .map(|number| StreamGap { number, since });
+        let gap = numbers.next().unwrap().map(|number| StreamGap {
+            number,
+            since,
+            noticed: since,
+        });
         stream::handle(&appender, &records(&world), gap).await;
     }
     let events = everything(&process).await;

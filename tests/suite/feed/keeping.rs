@@ -20,11 +20,11 @@ async fn a_feed_without_changes_keeps_its_number() {
     let instance = Instance::new(&world);
     let appender = instance.appender();
     let tenant = simulation::tenant();
-    assert_eq!(keep(&appender, &tenant).await.unwrap(), None);
+    assert_eq!(keep(&appender, &tenant, None).await.unwrap(), None);
     process.user("ada").await;
     follow(&world).await;
     let begin = 1_700_000_000;
-    let due = keep(&appender, &tenant).await.unwrap().unwrap();
+    let due = keep(&appender, &tenant, None).await.unwrap().unwrap();
     assert!(
         (begin + 29 * 86_400..begin + 29 * 86_400 + 60).contains(&due),
         "{due}"
@@ -32,9 +32,9 @@ async fn a_feed_without_changes_keeps_its_number() {
     assert_eq!(everything(&process).await.len(), 2);
     let reader = read(&process, &After::Now, ALL).await.unwrap().next;
     world.jump(29 * DAY + Duration::from_secs(60));
-    assert!(keep(&appender, &tenant).await.unwrap() > Some(due));
+    assert!(keep(&appender, &tenant, None).await.unwrap() > Some(due));
     // A second sweep meets the page of the first one.
-    keep(&appender, &tenant).await.unwrap();
+    keep(&appender, &tenant, None).await.unwrap();
     assert_eq!(
         types(&everything(&process).await),
         ["feed.started", "user.created", "feed.idle"]

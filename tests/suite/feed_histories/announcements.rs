@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use super::consumer::Directory;
 use super::node::Node;
+use super::stream::Stream;
 use super::{Base, MEMBERS_PER_PART, appender, follow};
 use crate::simulation::{Call, Fault, World};
 use crate::support::cause;
@@ -25,11 +26,16 @@ const MANY: usize = 36;
 /// Replaces the members of a group by a list so long that its set is filled before it becomes current.
 /// Returns the records of the change.
 async fn replace_members(base: &Base) -> Vec<Record> {
+    let mut stream = base.stream.continued(1);
+    replace_with(base, &base.known[0].users[..MANY], &mut stream).await
+}
+
+/// Makes these the members of the first group; returns the records that the stream has then.
+async fn replace_with(base: &Base, members: &[String], stream: &mut Stream) -> Vec<Record> {
     let node = base.secrets.node(&base.world);
     let (_, token) = &base.secrets.tokens[0];
     let known = &base.known[0];
-    let members = known.users.iter().take(MANY);
-    let members: Vec<_> = members.map(|id| json!({"value": id})).collect();
+    let members: Vec<_> = members.iter().map(|id| json!({"value": id})).collect();
     let path = format!("/scim/v2/Groups/{}", known.groups[0]);
     let operation = json!({"op": "replace", "path": "members", "value": members});
     let body = json!({
@@ -38,7 +44,6 @@ async fn replace_members(base: &Base) -> Vec<Record> {
     });
     let reply = node.send(token, "PATCH", &path, &body).await;
     assert!(reply.status < 300, "{reply:?}");
-    let mut stream = base.stream.continued(1);
     stream.read(&base.world);
     stream.take(0, usize::MAX)
 }
@@ -202,4 +207,27 @@ async fn an_announcement_that_gets_no_further_becomes_a_gap() {
     assert_eq!(last["resource"]["id"], *base.known[0].groups[0]);
     sleep(Duration::from_secs(30)).await;
     assert_eq!(store.announcements().waiting().await.unwrap(), []);
+}
+
+/// The items of the replaced set stay until no request can be reading it any more.
+#[tokio::test(start_paused = true)]
+async fn a_small_list_tells_who_is_removed_before_the_replaced_set_is_swept() {
+    let base = Base::new().await;
+    let (world, tenant) = (&base.world, &base.secrets.tokens[0].0);
+    let node = base.secrets.node(world);
+    let mut stream = base.stream.continued(1);
+    let users = &base.known[0].users;
+    for (members, is_kept) in [(&users[10..14], 0), (&users[13..17], 1), (&users[..0], 0)] {
+        let records = replace_with(&base, members, &mut stream).await;
+        let handled = handle(&appender(world, &node), &records, None).await;
+        assert_eq!(handled.failed_from, None);
+        let before = follow(&node, tenant).await.events();
+        assert!(announce(&base, world, &node).await);
+        let consumer = follow(&node, tenant).await;
+        Directory::of(world, tenant.as_str()).check_memberships(&consumer.directory());
+        // Those of the new set have told of themselves.
+        assert!(consumer.events() - before <= 4 - is_kept, "{is_kept}");
+    }
+    let swept = node.service.provider.finish(tenant).await.unwrap();
+    assert_eq!(swept, 0, "nothing is swept yet");
 }
