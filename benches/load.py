@@ -1,4 +1,4 @@
-"""Sends requests to a SCIM server over several connections, and tells what each kind of them costs.
+"""Sends requests to a SCIM server over several connections, and measures what each kind of them costs.
 
 CPU time is the server's own, read from /proc, so that this client and other work on the machine do
 not show in it. Latencies include this client.
@@ -59,7 +59,7 @@ class Server:
     def cpu_ns(self):
         """CPU time so far: the service's, and that of threads called `table`.
 
-        A server that has no such threads may have had others that ended, whose time only the process knows.
+        Without such threads it is the time of the process, which includes threads that have ended.
         """
         service = table = 0
         for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():

@@ -31,7 +31,7 @@ pub(super) struct StatusArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
@@ -40,16 +40,16 @@ pub(super) struct ReleaseArgs {
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
 impl BrakeCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let (tenant, place) = match &self {
-            Self::Status(status) => (&status.tenant, &status.place),
-            Self::Release(release) => (&release.tenant, &release.place),
+        let (tenant, deployment) = match &self {
+            Self::Status(status) => (&status.tenant, &status.deployment),
+            Self::Release(release) => (&release.tenant, &release.deployment),
         };
-        let opened = place.open().await?;
+        let opened = deployment.open().await?;
         let stack = opened.stack();
         // Fails if there is no such tenant.
         stack.issuer().credentials(tenant).await?;

@@ -51,7 +51,7 @@ struct FeedArgs {
     #[arg(long = "type", value_name = "TYPE")]
     types: Vec<String>,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
 #[derive(Debug, Args)]
@@ -96,7 +96,7 @@ pub(super) struct ForgetArgs {
     #[arg(value_parser = resource_id)]
     id: ResourceId,
     #[command(flatten)]
-    place: DeploymentArgs,
+    deployment: DeploymentArgs,
 }
 
 /// A tenant's feed, opened.
@@ -108,13 +108,13 @@ struct TenantFeed<'s> {
 
 impl EventsCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let place = match &self {
-            Self::List(list) => &list.feed.place,
-            Self::Tail(tail) => &tail.feed.place,
-            Self::Replay(replay) => &replay.feed.place,
-            Self::Forget(forget) => &forget.place,
+        let deployment = match &self {
+            Self::List(list) => &list.feed.deployment,
+            Self::Tail(tail) => &tail.feed.deployment,
+            Self::Replay(replay) => &replay.feed.deployment,
+            Self::Forget(forget) => &forget.deployment,
         };
-        let opened = place.open().await?;
+        let opened = deployment.open().await?;
         let stack = opened.stack();
         match &self {
             Self::List(list) => list.run_on(stack).await,

@@ -53,7 +53,7 @@ pub(super) struct TenantArgs {
 
 impl TenantCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let place = match &self {
+        let deployment = match &self {
             Self::Create(change) | Self::Set(change) => {
                 change.rules.check()?;
                 &change.deployment
@@ -62,8 +62,8 @@ impl TenantCommand {
             Self::Show(show) | Self::AddRoles(show) => &show.deployment,
         };
         let opened = match &self {
-            Self::Create(_) => place.open_or_create().await?,
-            _ => place.open().await?,
+            Self::Create(_) => deployment.open_or_create().await?,
+            _ => deployment.open().await?,
         };
         let answer = self.run_on(opened.stack()).await?;
         print(&answer);

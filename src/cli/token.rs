@@ -93,12 +93,12 @@ enum KindArg {
 
 impl TokenCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let place = match &self {
+        let deployment = match &self {
             Self::Create(create) => &create.deployment,
             Self::List(list) => &list.deployment,
             Self::Revoke(revoke) => &revoke.deployment,
         };
-        let opened = place.open().await?;
+        let opened = deployment.open().await?;
         let answer = self.run_on(opened.stack()).await?;
         print(&answer);
         Ok(())

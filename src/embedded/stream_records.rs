@@ -24,8 +24,8 @@ const TRIM: &str = "DELETE FROM _stream_records \
 /// digits as those of DynamoDB.
 const FIRST_SHOWN: u128 = 100_000_000_000_000_000_000;
 
-/// The number of a record as dynoxide stores it, from the sequence number that its API shows; `None` if that
-/// is none of its numbers.
+/// The number of a record as dynoxide stores it, from the sequence number that its API shows; `None` for any
+/// other text.
 pub(super) fn stored_number(shown: &str) -> Option<i64> {
     let number = shown.parse::<u128>().ok()?.checked_sub(FIRST_SHOWN)?;
     i64::try_from(number).ok()

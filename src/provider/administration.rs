@@ -22,7 +22,7 @@ pub(super) struct Administration<'a> {
     pub(super) cause: Cause,
     /// The cached configurations of this process.
     pub(super) tenants: &'a Tenants,
-    /// Tells the time of a change.
+    /// The clock that the time of a change is read from.
     pub(super) clock: &'a dyn Clock,
 }
 

@@ -1,17 +1,17 @@
-//! What a verb that writes works with.
+//! The values that a verb needs to write a resource.
 
 use super::RequestScope;
 use super::password::Hasher;
 use crate::clock::Clock;
 
-/// What a verb that writes works with.
+/// The values that a verb needs to write a resource.
 #[derive(Clone, Copy)]
 pub(super) struct WriteContext<'w> {
     /// The request.
     pub(super) scope: &'w RequestScope,
     /// Hashes passwords.
     pub(super) hasher: &'w Hasher,
-    /// Tells the time of the change.
+    /// The clock that the time of the change is read from.
     pub(super) clock: &'w dyn Clock,
 }
 

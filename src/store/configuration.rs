@@ -125,6 +125,7 @@ impl<'t> Configuration<'t> {
                     config.rules.switches = switch::within_range(&config.rules.switches);
                 }
                 _ if key == INDEX_VERSION_KEY => config.index_version = parse(&json)?,
+                // A later version of the service has written the item.
                 _ => {}
             }
         }

@@ -1,8 +1,8 @@
 """Counts what a suite checked, and closes with the one line that people and scripts read.
 
 `gaps.txt` names checks that are known to fail because the service does not offer something. Such a
-check is reported as a gap and counted as skipped, never as passed; a line of `gaps.txt` under which
-nothing fails any more fails the suite, so that the list can only tell the truth.
+check is reported as a gap and counted as skipped, never as passed. If no check of a line of `gaps.txt`
+fails any more, the suite fails, so that the list stays true.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Describes the SCIM endpoints as OpenAPI 3.1, for a fuzzer to draw requests from.
 
-Paths, filters and ids are drawn from real ones and from arbitrary text: what is only random is
-refused at the door and never reaches the code behind it.
+Paths, filters and ids are drawn from real ones and from arbitrary text, because arbitrary text alone
+would be refused early and would never reach most of the code.
 """
 
 MESSAGES = "urn:ietf:params:scim:api:messages:2.0"

@@ -29,8 +29,8 @@ fn split<'t>(text: &'t str, form: ReferenceForm, prefix: &str) -> Option<(&'t st
     (!name.is_empty()).then_some((before, name))
 }
 
-/// The names that this operation refers to, each once, in order of appearance. They are found by the
-/// walk that also [resolves](resolve) them, which needs `&mut`; the operation is not changed.
+/// The names that this operation refers to, each once, in order of appearance. The operation is not
+/// changed. It is taken as `&mut` because one function visits references to read and to replace them.
 pub(crate) fn references(operation: &mut BulkOperation, registry: &Registry) -> Vec<String> {
     let (mut names, mut seen) = (Vec::new(), HashSet::new());
     let mut note = |name: &str| {

@@ -11,10 +11,10 @@ use super::*;
 use crate::http::{answer, body};
 use crate::protocol::json;
 
-/// How much of what one side sends waits for the other, in bytes.
+/// The number of bytes that a connection holds until the other side reads them.
 const PIPE_BYTES: usize = 1024 * 1024;
 
-/// Connections in memory, so that tests run in a time of their own.
+/// Connections in memory, so that tests run in simulated time.
 struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
 
 impl Listener for Pipes {
@@ -248,7 +248,7 @@ async fn a_body_that_ends_early_is_400() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_live_on_and_every_request_on_them_may_be_raw() {
+async fn a_connection_stays_open_and_each_request_on_it_may_have_raw_characters() {
     let server = start();
     let mut client = server.connect();
     check_raw(&mut client).await;
@@ -297,7 +297,7 @@ async fn a_body_that_looks_like_a_request_is_left_alone() {
     check_raw(&mut client).await;
     client.post_in_two("/echo", body).await;
     assert_eq!(client.answer().await.body, body);
-    // Of a body that is neither read nor there, nothing is taken for a request.
+    // The handler does not read this body. Its text is not taken for the next request.
     let head = format!(
         "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
         body.len()

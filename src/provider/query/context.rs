@@ -1,11 +1,11 @@
-//! What the pages of one request need.
+//! The values that a list needs to read its pages.
 
 use super::super::RequestScope;
 use super::budget::ReadBudget;
 use super::cursor::Cursors;
 use crate::clock::Clock;
 
-/// What the pages of one request need.
+/// The values that a list needs to read its pages.
 #[derive(Clone, Copy)]
 pub(in super::super) struct QueryContext<'p> {
     /// The request.

@@ -36,7 +36,7 @@ pub(super) async fn evaluate(
     let is_plain = earlier.is_empty()
         && branch.sort.is_none()
         && branch.residual == BoundFilter::Constant(true)
-        && !needs_a_look(&branch.access);
+        && !needs_body(&branch.access);
     if is_plain {
         let kept = found.into_iter().map(|(key, stored)| Kept {
             key,
@@ -56,11 +56,11 @@ pub(super) async fn evaluate(
         .into_iter()
         .filter(|(_, stored)| !known.contains(&stored.id));
     let scope = reader.scope;
-    let look = || look_at(scope, (branch, earlier), found, looked_up);
-    scope.compute.run(size, look).await?
+    let decide = || decide_each(scope, (branch, earlier), found, looked_up);
+    scope.compute.run(size, decide).await?
 }
 
-fn look_at(
+fn decide_each(
     scope: &RequestScope,
     (branch, earlier): (&SearchBranch<'_>, &[SearchBranch<'_>]),
     found: impl Iterator<Item = (String, Stored)>,
@@ -92,7 +92,7 @@ fn look_at(
 }
 
 /// Whether a resource's body is needed to decide whether the resource belongs to a branch.
-fn needs_a_look(access: &Access) -> bool {
+fn needs_body(access: &Access) -> bool {
     match access {
         Access::Range(range) => !range.distinct,
         Access::Values { index, .. } => index.multi_valued,

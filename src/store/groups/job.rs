@@ -70,7 +70,7 @@ impl Job for GroupJob {
             Self::EditSet(job) => edit_set::resume(table, lease, job, types).boxed(),
             Self::Delete(job) => delete::resume_job(table, lease, stage, job, types).boxed(),
             Self::SweepSet(job) => sweep_set::resume(table, lease, job).boxed(),
-            // The feed does this job. The finisher never takes it over.
+            // Only `feed` makes announcements: `Job::is_for_feed` keeps this entry from being resumed here.
             Self::Announce(_) => std::future::ready(Ok(())).boxed(),
         }
     }

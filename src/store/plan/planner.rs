@@ -136,8 +136,8 @@ impl Planner<'_> {
         }
     }
 
-    /// A comparison of the attribute with this full path. `part` is the part of the filter that the
-    /// comparison is.
+    /// A comparison of the attribute with this full path. `part` is the same comparison as it stands in
+    /// the filter.
     fn compare(&self, part: &BoundFilter, attribute: &str, comparison: &Comparison) -> Choice {
         let operand = || comparison.operand.as_str().to_owned();
         let membership = self.resource_type.membership;
