@@ -6,8 +6,10 @@
 
 mod attribute;
 mod bound_path;
+mod builtin;
 mod index;
 mod load;
+mod registration;
 mod registry;
 mod resource_type;
 mod successor;

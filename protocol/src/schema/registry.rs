@@ -3,51 +3,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::attribute::Attribute;
+use super::builtin;
 use super::index::{Index, IndexState, common_index, indexes};
+use super::registration::{complete, endpoint, type_name};
 use super::resource_type::{MembershipAttribute, ResourceType};
 use super::vendor::with_vendor_keywords;
 use super::{Extension, Schema};
 use crate::error::{Error, Result};
-use crate::name::is_attribute_name;
-use crate::urn;
-
-/// The Schema resources that every tenant has.
-const BUILTIN_SCHEMAS: [&str; 11] = [
-    include_str!("builtin/User.json"),
-    include_str!("builtin/EnterpriseUser.json"),
-    include_str!("builtin/IonicUser.json"),
-    include_str!("builtin/Group.json"),
-    include_str!("builtin/DescribedGroup.json"),
-    include_str!("builtin/Device.json"),
-    include_str!("builtin/Role.json"),
-    include_str!("builtin/Scopes.json"),
-    include_str!("builtin/ServiceProviderConfig.json"),
-    include_str!("builtin/ResourceType.json"),
-    include_str!("builtin/Schema.json"),
-];
-
-/// The resource types that every tenant has, with their storage flags.
-const BUILTIN_RESOURCE_TYPES: &str = include_str!("builtin/resource-types.json");
-
-/// The definitions of `schemas`, `id`, `externalId` and `meta` (RFC 7643 §3.1). They replace the
-/// definitions that a schema has for these names.
-const COMMON_ATTRIBUTES: &str = include_str!("builtin/common.json");
-
-/// Endpoints that belong to the protocol (RFC 7644 §3.2, Table 2).
-const RESERVED_ENDPOINTS: [&str; 8] = [
-    "ServiceProviderConfig",
-    "ServiceProviderConfigs",
-    "Schemas",
-    "ResourceTypes",
-    "Bulk",
-    "Me",
-    "Scopes",
-    ".search",
-];
 
 /// The schemas by URN and the resource types by endpoint that a tenant can store.
 #[derive(Debug, Clone)]
@@ -86,20 +50,6 @@ impl MembershipSlots {
     }
 }
 
-/// One entry of `builtin/resource-types.json`: the published form, and the flags that it does not
-/// publish.
-#[derive(Deserialize)]
-struct BuiltinType {
-    #[serde(rename = "resourceType")]
-    published: Value,
-    #[serde(default)]
-    indexed: Vec<String>,
-    #[serde(default)]
-    membership: Option<String>,
-    #[serde(default)]
-    yields: bool,
-}
-
 /// The properties of a resource type that its published form does not show.
 struct Flags {
     indexed: Vec<String>,
@@ -109,14 +59,6 @@ struct Flags {
 
 static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
     Registry::load_builtin().expect("the embedded schemas are checked by this crate's tests")
-});
-
-static COMMON: LazyLock<Arc<[Attribute]>> = LazyLock::new(|| {
-    let value = serde_json::from_str(COMMON_ATTRIBUTES)
-        .expect("the embedded JSON is checked by this crate's tests");
-    let schema =
-        Schema::from_json(&value).expect("the embedded schemas are checked by this crate's tests");
-    schema.attributes.into()
 });
 
 impl Registry {
@@ -133,20 +75,13 @@ impl Registry {
             by_endpoint: HashMap::new(),
             memberships: MembershipSlots::default(),
         };
-        for text in BUILTIN_SCHEMAS {
-            registry.insert_schema(&serde_json::from_str(text).map_err(Error::internal)?)?;
+        for schema in builtin::schemas() {
+            registry.insert_schema(&schema?)?;
         }
-        let types: Vec<BuiltinType> =
-            serde_json::from_str(BUILTIN_RESOURCE_TYPES).map_err(Error::internal)?;
-        for entry in types {
-            let membership = match entry.membership.as_deref() {
-                Some("members") => Some(MembershipAttribute::Members),
-                Some("memberOf") => Some(MembershipAttribute::MemberOf),
-                _ => None,
-            };
+        for entry in builtin::resource_types()? {
             let flags = Flags {
+                membership: entry.membership(),
                 indexed: entry.indexed,
-                membership,
                 yields: entry.yields,
             };
             registry.insert_type(&entry.published, &flags)?;
@@ -162,7 +97,7 @@ impl Registry {
             endpoint: endpoint.to_owned(),
             schema: Arc::clone(schema),
             extensions: Vec::new(),
-            common: Arc::clone(&COMMON),
+            common: builtin::common_attributes(),
             indexes: Vec::new(),
             membership: None,
             yields: false,
@@ -277,7 +212,7 @@ impl Registry {
         let endpoint = endpoint(published, &name)?;
         let schema = self.named_schema(published, "schema", &name)?;
         let extensions = self.extensions(published, &name)?;
-        let common = Arc::clone(&COMMON);
+        let common = builtin::common_attributes();
         let indexes = indexes(&common, &schema, &extensions, &flags.indexed);
         let published = complete(published, &name, &endpoint);
         let resource_type = ResourceType {
@@ -468,52 +403,6 @@ impl Registry {
     pub fn resource_types(&self) -> &[Arc<ResourceType>] {
         &self.resource_types
     }
-}
-
-fn type_name(source: &Map<String, Value>) -> Result<String> {
-    let name = source
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    // The name is part of table keys, where `#` separates.
-    if !is_attribute_name(name) || name.len() > 64 {
-        return Err(Error::invalid_value(format!(
-            "`name` of a resource type is `{name}`; letters, digits, `-` and `_`, at most 64, are allowed"
-        )));
-    }
-    Ok(name.to_owned())
-}
-
-fn endpoint(source: &Map<String, Value>, owner: &str) -> Result<String> {
-    let endpoint = source
-        .get("endpoint")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let endpoint = endpoint.trim_start_matches('/');
-    if !is_attribute_name(endpoint)
-        || RESERVED_ENDPOINTS
-            .iter()
-            .any(|taken| taken.eq_ignore_ascii_case(endpoint))
-    {
-        return Err(Error::invalid_value(format!(
-            "`endpoint` of {owner} is `{endpoint}`; one path segment of letters, digits, `-` and `_` that the protocol does not use itself is allowed"
-        )));
-    }
-    Ok(endpoint.to_owned())
-}
-
-/// The published form, with everything that RFC 7643 §6 requires of a ResourceType resource.
-fn complete(source: &Map<String, Value>, name: &str, endpoint: &str) -> Map<String, Value> {
-    let mut published = Map::new();
-    published.insert("schemas".into(), json!([urn::RESOURCE_TYPE]));
-    published.insert("id".into(), json!(name));
-    for (key, value) in source {
-        if !matches!(key.as_str(), "schemas" | "id" | "meta") {
-            published.insert(key.clone(), value.clone());
-        }
-    }
-    published.insert("endpoint".into(), json!(format!("/{endpoint}")));
-    published
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
+use serde_json::json;
+
 use super::*;
 use crate::schema::Uniqueness;
+use crate::urn;
 
 #[test]
 fn the_embedded_registry_loads() {
