@@ -4,7 +4,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::entry::{Entries, Entry};
-use super::write::{self, Refusal};
+use super::steps::{self, Refusal};
+use super::write;
 use crate::protocol::schema::{Index, ResourceType};
 use crate::store::error::StoreError;
 use crate::store::items::{self, IndexItem};
@@ -253,7 +254,7 @@ impl<'t> Indexes<'t> {
         // The key has become a claim of another resource since it was read.
         let gone = Refusal::Is(StoreError::NotFound);
         transaction.push(Delete::new(entry).when(is_same), gone);
-        write::commit(self.table, transaction, &random_id()).await
+        steps::commit(self.table, transaction, &random_id()).await
     }
 
     fn partition(self, resource_type: &ResourceType, index: &Index) -> Partition {

@@ -5,6 +5,7 @@
 
 pub(super) mod entry;
 pub(super) mod index;
+pub(super) mod steps;
 pub(super) mod write;
 
 use std::collections::HashMap;
@@ -237,7 +238,7 @@ impl<'t> Resources<'t> {
         by: i64,
     ) -> Result<(), StoreError> {
         // Any of the counters can be corrected, because only their sum is read.
-        let update = write::count(self.table.keys(), resource_type, "", by);
+        let update = steps::count(self.table.keys(), resource_type, "", by);
         update.send_if(self.table).await?;
         Ok(())
     }
