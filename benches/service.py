@@ -5,9 +5,8 @@
     python3 benches/service.py --users 1000 10000 100000
 
 Data is made under --data and kept, so that a second run finds it. `--record` keeps the figures for
-`plots.py`. With `--against OLD_SCIM` each row is
-measured with both programs in turns, each on a copy of the same directory, and the table tells the new
-program's time as a multiple of the old one's.
+`plots.py`. With `--against OLD_SCIM` each row is measured with both programs in turns, each on a copy of
+the same directory, and the table shows the new program's time as a multiple of the old one's.
 """
 
 import argparse
@@ -170,7 +169,7 @@ def rows(server, count):
     body = lambda n, user: {**user, "title": f"Role {stamp} {n}"}
     yield row("PUT, no index changed", [("PUT", path(user), body(n, user)) for n, user in enumerate(every(count))])
     yield row("create user", [("POST", "/Users", new_user(f"new.{stamp}.{n}")) for n in range(count)])
-    # On a slow disk time was up before all were created.
+    # On a slow disk the row before may have ended before all users were created.
     created = server.ask(query("/Users", filter=f'userName sw "new.{stamp}."', count=200, **LEAN))
     ids = [user["id"] for user in created.get("Resources", [])]
     rename = lambda n: {"op": "replace", "path": "userName", "value": f"renamed.{stamp}.{n}@example.com"}

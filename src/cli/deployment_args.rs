@@ -24,7 +24,7 @@ pub(super) struct DeploymentArgs {
     /// Use this table instead of the one in SCIM_TABLE
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
-    /// Reach the table at this DynamoDB endpoint, not where the AWS settings lead
+    /// Reach the table at this DynamoDB endpoint instead of the one that the AWS settings name
     #[arg(long, value_name = "URL", value_parser = external::endpoint)]
     endpoint: Option<String>,
 }

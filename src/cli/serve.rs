@@ -41,7 +41,7 @@ pub(super) struct ServeArgs {
     /// Serve this DynamoDB table instead of the embedded one; it is created if it is missing
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
-    /// Reach the table at this DynamoDB endpoint, not where the AWS settings lead
+    /// Reach the table at this DynamoDB endpoint instead of the one that the AWS settings name
     #[arg(long, value_name = "URL", requires = "table", value_parser = external::endpoint)]
     endpoint: Option<String>,
     /// Print one line of JSON when ready, instead of text for people

@@ -15,13 +15,13 @@ use scim_lambda::store::{Meter, Store};
 use crate::cli::{Running, answer};
 use crate::support::cause;
 
-/// As much as there is.
+/// Limits that no feed of these tests reaches.
 const ALL: Limits = Limits {
     events: 10_000,
     bytes: 100_000_000,
 };
 
-/// How often the feed is looked at until it has what it must have.
+/// How often the feed is read until it has the expected events.
 const MAX_LOOKS: usize = 600;
 
 /// The feed of the demo tenant as the data directory holds it, beside a server that may have it open.

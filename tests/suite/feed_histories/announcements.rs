@@ -168,7 +168,7 @@ async fn the_memberships_of_a_batch_are_read_together() {
     assert_eq!(handled.failed_from, None);
     // One for the group, and one for the items and the resources of its members.
     assert_eq!(batches.load(Ordering::SeqCst), 2);
-    // Besides, the tenant's configuration, the tail, and the page.
+    // The other calls read the tenant's configuration and the tail, and put the page.
     assert!(node.line.calls() <= 5, "{} calls", node.line.calls());
 }
 
