@@ -1,4 +1,4 @@
-"""Holds the dependencies of `cargo metadata` to the licences, bans and sources of deny.toml.
+"""Checks the dependencies that `cargo metadata` lists against the licences, bans and sources of deny.toml.
 
 deny.toml is written for cargo-deny, which the hosted workflow runs; this reads the part of it that needs no
 database of advisories, so that a checkout can be checked without compiling a tool. A part of deny.toml that
@@ -64,7 +64,7 @@ def allows(expression, allowed):
 
 
 def check_expressions():
-    """A few expressions with what they come to, as this reader must not be wrong in silence."""
+    """Checks the reader itself with a few expressions, because a wrong reader would let licences pass."""
     cases = [
         ("MIT", True),
         ("GPL-3.0-only", False),

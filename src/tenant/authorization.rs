@@ -16,8 +16,8 @@ pub struct RequestHead<'a> {
     pub authorization: Option<&'a str>,
     /// The tenant that the path names, if it names one.
     pub tenant: Option<&'a TenantId>,
-    /// The method that the request means, such as `POST`: that of `X-HTTP-Method-Override` where
-    /// this header counts.
+    /// The method that the request means, such as `DELETE`. A POST of SCIM 1.1 may name it in
+    /// `X-HTTP-Method-Override`.
     pub method: &'a str,
     /// The URL's path as it was sent: percent-encoded, without the query.
     pub path: &'a str,

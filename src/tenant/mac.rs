@@ -6,8 +6,8 @@
 //! message   = METHOD LF Content-MD5 LF Content-Type LF Date LF path [ "?" query ]
 //! ```
 //!
-//! METHOD is the method that the request means: that of `X-HTTP-Method-Override`, in capitals, where
-//! this header counts. A header that is not sent is an empty line. `path` is the URL's path without
+//! METHOD is the method that the request means, in capitals. A POST may name it in
+//! `X-HTTP-Method-Override`. A header that is not sent is an empty line. `path` is the URL's path without
 //! a leading `/v2`, and the query follows as it was sent. The key is derived from the stack secret
 //! and the credential's name. So it is not stored, and a signature is checked before anything is
 //! read.

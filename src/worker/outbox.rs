@@ -20,7 +20,7 @@ pub struct FinishJob {
 pub struct DeliverJob {
     /// Whose events they are.
     pub tenant: TenantId,
-    /// How long until then.
+    /// How long to wait before they are looked at.
     pub wait: Duration,
 }
 

@@ -115,7 +115,7 @@ def play(case, base, token):
 
 
 def simultaneous(steps):
-    """Groups neighbouring steps that carry the same `parallel` mark; all others stand alone."""
+    """Groups neighbouring steps that carry the same `parallel` mark; each other step is a group of its own."""
     numbered = enumerate(steps)
     for _, group in itertools.groupby(numbered, key=lambda pair: pair[1].get("parallel") or ("alone", pair[0])):
         yield [step for _, step in group]

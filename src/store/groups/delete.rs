@@ -74,7 +74,7 @@ pub(super) async fn delete(
         set: before.group.clone(),
     };
     let entry = NewEntry::new(table, NAME, &job)?;
-    bury(table, resource_type, before, entries, guard, &entry).await?;
+    begin_deletion(table, resource_type, before, entries, guard, &entry).await?;
     finish(&entry.leased(table), &entry.lease, &job, types).await
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn resume(
 }
 
 /// Turns a resource into a tombstone and begins the journal entry: one transaction.
-async fn bury(
+async fn begin_deletion(
     table: &Table,
     resource_type: &ResourceType,
     before: &Stored,
