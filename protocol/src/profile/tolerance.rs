@@ -386,4 +386,16 @@ mod tests {
         let names: BTreeSet<_> = Tolerance::ALL.iter().map(|one| one.name).collect();
         assert_eq!(names.len(), Tolerance::ALL.len());
     }
+
+    /// The compiler does not count variants, so they are counted in the source. A tolerance without a
+    /// description would be missing in the log and on the page.
+    #[test]
+    fn every_variant_is_described() {
+        let source = include_str!("tolerance.rs");
+        let (_, rest) = source.split_once("pub enum Tolerance {").unwrap();
+        let (variants, _) = rest.split_once("\n}").unwrap();
+        let variants = variants.lines().map(str::trim);
+        let variants = variants.filter(|line| !line.is_empty() && !line.starts_with("//"));
+        assert_eq!(variants.count(), Tolerance::ALL.len());
+    }
 }
