@@ -85,6 +85,15 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_documentation_is_right() {
+        let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned();
+        let secret = SigningSecret::try_from(secret).unwrap();
+        let id = "msg_00112233445566778899aabbccddeeff";
+        let signature = sign(&secret, id, 1_764_200_000, br#"{"type":"scim.events"}"#);
+        assert_eq!(signature, "v1,AT60j1jGDDY1asQgl/bXbtjiBQNJD+kCgSxSLUNI35g=");
+    }
+
+    #[test]
     fn an_id_that_is_no_header_is_an_error() {
         let secrets = SigningSecrets {
             current: secret(1),

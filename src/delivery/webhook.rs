@@ -1,16 +1,24 @@
 //! Sends messages to webhooks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use tokio::time::timeout;
 
-use super::secret::WebhookSecrets;
+use super::secret::{SigningSecrets, WebhookSecrets};
 use super::sender::{Failure, Message, Outcome, Sender};
 use super::signature;
 use crate::clock::Clock;
+use crate::identity::SubscriptionId;
 use crate::outgoing::{self, Client, Target};
+use crate::protocol::error::Error;
 use crate::store::Receiver;
+
+/// The longest time to read the secret of a webhook. With the deadline of the request, an attempt takes less
+/// than the 15 seconds after which a delivery gives it up.
+const SECRET_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A [`Sender`] for subscriptions with a URL.
 pub struct WebhookSender {
@@ -37,27 +45,7 @@ impl WebhookSender {
         // The URL was read when the webhook was added, perhaps by a process with another reach.
         let target = Target::parse(url, self.client.reach())
             .map_err(|error| failure("url", error.detail()))?;
-        let secrets = match self.secrets.signing(&message.subscription.id).await {
-            Ok(Some(secrets)) => secrets,
-            Ok(None) => {
-                return Err(failure(
-                    "secret",
-                    "The webhook has no secret; rotate it to make one",
-                ));
-            }
-            // The next attempt reads it again, as it would after a failure of the receiver.
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    subscription = message.subscription.id.as_str(),
-                    "the secret of a webhook cannot be read"
-                );
-                return Err(failure(
-                    "secret",
-                    "The secret of the webhook cannot be read",
-                ));
-            }
-        };
+        let secrets = self.secrets_of(&message.subscription.id).await?;
         let seconds = self.clock.now_seconds();
         let headers = signature::headers(&secrets, message.id, seconds, &message.body);
         let mut headers =
@@ -68,6 +56,29 @@ impl WebhookSender {
             .post(&target, headers, message.body.clone())
             .await;
         answer.map_err(not_answered)
+    }
+
+    async fn secrets_of(&self, id: &SubscriptionId) -> Result<SigningSecrets, Failure> {
+        let read = timeout(SECRET_TIMEOUT, self.secrets.signing(id)).await;
+        let error = match read {
+            Ok(Ok(Some(secrets))) => return Ok(secrets),
+            Ok(Ok(None)) => {
+                let text = "The webhook has no secret; rotate it to make one";
+                return Err(failure("secret", text));
+            }
+            // The next attempt reads it again, as it would after a failure of the receiver.
+            Ok(Err(error)) => error,
+            Err(_) => Error::unavailable("Secrets are not read in time"),
+        };
+        tracing::error!(
+            cause = error.causes(),
+            subscription = id.as_str(),
+            "the secret of a webhook cannot be read"
+        );
+        Err(failure(
+            "secret",
+            "The secret of the webhook cannot be read",
+        ))
     }
 }
 
