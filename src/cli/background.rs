@@ -49,7 +49,12 @@ pub(super) async fn run(stack: &Stack, service: &Service, table: Option<&Embedde
             read_stream(stack, table, &worker, &outbox).await;
         }
     };
-    join3(read, sweep(&worker, &outbox), finish(&worker, jobs)).await;
+    join3(
+        read,
+        sweep(&worker, &outbox),
+        finish(&worker, &outbox, jobs),
+    )
+    .await;
 }
 
 /// Sends jobs to the finisher of this process. A job is lost with the process; the next process begins with
@@ -104,7 +109,11 @@ async fn sweep(worker: &Worker<'_>, outbox: &JobSender) {
 }
 
 /// Does each job after its wait.
-async fn finish(worker: &Worker<'_>, mut jobs: mpsc::UnboundedReceiver<FinishJob>) {
+async fn finish(
+    worker: &Worker<'_>,
+    outbox: &JobSender,
+    mut jobs: mpsc::UnboundedReceiver<FinishJob>,
+) {
     let mut waiting = BTreeSet::<(Instant, TenantId)>::new();
     loop {
         let due = async {
@@ -125,7 +134,7 @@ async fn finish(worker: &Worker<'_>, mut jobs: mpsc::UnboundedReceiver<FinishJob
                 let tenants = waiting.iter().take_while(|(at, _)| *at <= now);
                 let tenants: BTreeSet<TenantId> = tenants.map(|(_, tenant)| tenant.clone()).collect();
                 waiting.retain(|(at, _)| *at > now);
-                let failed = worker.finish(tenants).await.into_iter();
+                let failed = worker.finish(tenants, outbox).await.into_iter();
                 waiting.extend(failed.map(|tenant| (Instant::now() + SWEEP_INTERVAL, tenant)));
             }
         }

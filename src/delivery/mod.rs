@@ -4,17 +4,175 @@
 //!   under the same id.
 //! - The position of a delivery moves past a batch only after the receiver has accepted it.
 //! - One process at a time sends for a delivery: it has a lease, which is longer than an attempt.
+//! - What is to be looked at later is on the list of what is due before the delivery says that it waits.
 //!
 //! It must not know connections, queues, keys or attributes of items.
 
+mod batch;
 mod event_bus;
+mod notice;
+mod run;
 mod secret;
 mod sender;
 mod signature;
+mod state;
 mod webhook;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 pub use crate::store::{Receiver, Start, Subscription, SubscriptionState};
 pub use event_bus::keep_event_bus;
 pub use secret::{RotatedSecret, Rotation, SigningSecret, SigningSecrets, WebhookSecrets};
 pub use sender::{Failure, Message, Outcome, Sender};
 pub use webhook::WebhookSender;
+
+use crate::clock::Clock;
+use crate::feed::append::Appender;
+use crate::identity::{Cause, CauseKind, SubscriptionId, TenantId};
+use crate::protocol::error::{Error, Result};
+use crate::provider::Tenants;
+use crate::store::{Delivery, Due, Meter, StackStore, Store, TenantStore};
+use run::Run;
+
+/// After this time a job begins no further batch.
+const SENDING: Duration = Duration::from_secs(20);
+/// The longest time that a job takes: its last batch, and its calls to the table.
+pub const LONGEST_JOB: Duration = Duration::from_secs(60);
+/// The number of deliveries that a process works on at the same time.
+pub const SIDE_BY_SIDE: usize = 256;
+
+/// How long a process may not notice that a subscription was added or resumed, in milliseconds. [`make_due`]
+/// has what is appended until then delivered too.
+pub const SUBSCRIPTIONS_MILLIS: u64 = 60_000;
+
+/// The clocks of two processes differ by less, in milliseconds.
+const CLOCKS_MILLIS: u64 = 5_000;
+
+/// What delivers the events of a table's tenants.
+pub struct Deliverer<'d, S> {
+    /// The table.
+    pub store: &'d Store,
+    /// The tenants, for what their brake holds back.
+    pub tenants: &'d Tenants,
+    /// What tells in a feed that a delivery has failed for good.
+    pub appender: &'d Appender<'d>,
+    /// The time.
+    pub clock: &'d Arc<dyn Clock>,
+    /// What sends messages.
+    pub sender: &'d S,
+    /// A place for each delivery that the process works on at the same time.
+    pub places: &'d Semaphore,
+}
+
+impl<S: Sender> Deliverer<'_, S> {
+    /// Sends what is to be sent of one tenant, to all its subscriptions side by side: none waits for another.
+    /// Takes at most [`LONGEST_JOB`]. Returns after which time the tenant has to get another job, if nothing
+    /// else leads to what is left.
+    ///
+    /// # Errors
+    /// `Unavailable` if something could not be looked at; the job has to come again.
+    pub async fn deliver(&self, id: &TenantId) -> Result<Option<Duration>> {
+        let (begun, read_at) = (Instant::now(), self.clock.now_millis());
+        let stack = self.store.for_stack(Meter::default(), LONGEST_JOB);
+        let subscriptions = stack.subscriptions().list().await?;
+        let cause = Cause::without_credential(CauseKind::Service);
+        let store = self
+            .store
+            .for_tenant(id, cause, Meter::default(), LONGEST_JOB);
+        let deliveries = store.deliveries().list().await?;
+        self.clean_up(&store, &subscriptions, &deliveries).await?;
+        let wanted =
+            |subscription: &&Subscription| subscription.is_active() && subscription.is_about(id);
+        let wanted: Vec<&Subscription> = subscriptions.iter().filter(wanted).collect();
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let tenant = self.tenants.get(id, &store).await?;
+        let mut known: BTreeMap<SubscriptionId, Delivery> = deliveries
+            .into_iter()
+            .map(|delivery| (delivery.subscription.clone(), delivery))
+            .collect();
+        let runs = wanted.into_iter().map(|subscription| {
+            let run = Run {
+                deliverer: self,
+                tenant: id,
+                switches: &tenant.rules.switches,
+                store: &store,
+                stack: &stack,
+                subscription,
+                read_at,
+                owner: format!("{:016x}", fastrand::u64(..)),
+                until: begun + SENDING,
+            };
+            self.in_place(run, known.remove(&subscription.id))
+        });
+        // Collected first: a stream that still held the closure would not be `Send`.
+        let runs: Vec<_> = runs.collect();
+        let mut next = None::<Duration>;
+        let mut outcome = Ok(());
+        for ran in join_all(runs).await {
+            match ran {
+                Ok(wait) => next = next.into_iter().chain(wait).min(),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        outcome.map(|()| next)
+    }
+
+    /// Works on a delivery once there is a place.
+    async fn in_place(
+        &self,
+        run: Run<'_, S>,
+        delivery: Option<Delivery>,
+    ) -> Result<Option<Duration>> {
+        let place = self.places.acquire().await;
+        let _place = place.map_err(Error::internal)?;
+        run.run(delivery).await
+    }
+
+    /// Removes the deliveries of subscriptions that were removed.
+    async fn clean_up(
+        &self,
+        store: &TenantStore,
+        subscriptions: &[Subscription],
+        deliveries: &[Delivery],
+    ) -> Result<()> {
+        let known: BTreeSet<&SubscriptionId> =
+            subscriptions.iter().map(|other| &other.id).collect();
+        let left = deliveries.iter().map(|delivery| &delivery.subscription);
+        let left: Vec<SubscriptionId> = left.filter(|id| !known.contains(id)).cloned().collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let stack = self.store.for_stack(Meter::default(), LONGEST_JOB);
+        let mut removed = Vec::new();
+        for id in left {
+            // A later version of the service may have subscriptions that this one does not know.
+            if !stack.subscriptions().exists(&id).await? {
+                removed.push(id);
+            }
+        }
+        Ok(store.deliveries().remove(&removed).await?)
+    }
+}
+
+/// Has the deliveries of one tenant, or of all, looked at: now, and once more when every process knows a
+/// subscription that was added or resumed just now. It comes after the write of the subscription.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn make_due(stack: &StackStore, tenant: Option<&TenantId>, now: u64) -> Result<()> {
+    for at in [now, now + SUBSCRIPTIONS_MILLIS + CLOCKS_MILLIS] {
+        stack
+            .due()
+            .put(&Due::at_millis(at, tenant.cloned()))
+            .await?;
+    }
+    Ok(())
+}

@@ -1,5 +1,7 @@
 //! What is sent to a receiver, and what may come of it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -50,6 +52,20 @@ pub struct Failure {
     pub code: String,
     /// What happened, for people: `The receiver answered with status 500`.
     pub text: String,
+}
+
+impl Failure {
+    /// That an attempt took longer than it may.
+    #[must_use]
+    pub fn timeout(limit: Duration) -> Self {
+        Self {
+            code: "timeout".to_owned(),
+            text: format!(
+                "The receiver did not answer within {} seconds",
+                limit.as_secs()
+            ),
+        }
+    }
 }
 
 /// What sends messages to receivers.

@@ -44,6 +44,9 @@ impl EventType {
     /// More users than usual have lost their access.
     pub const TENANT_BRAKE: &str = "tenant.brake";
 
+    /// A webhook, or the event bus, gets no events of the tenant any more.
+    pub const WEBHOOK_FAILED: &str = "webhook.failed";
+
     /// The type of events about resources of this type: its name in lower case and the verb.
     #[must_use]
     pub fn of(resource_type: &str, verb: EventVerb) -> Self {
@@ -272,14 +275,16 @@ impl EventBody {
     /// An event of this time that says that changes since `since` may be missing. Both are in milliseconds
     /// since the Unix epoch.
     #[cfg(feature = "worker")]
-    pub(super) fn gap_since(since: u64, time: u64) -> Self {
+    #[must_use]
+    pub fn gap_since(since: u64, time: u64) -> Self {
         Self::new(EventType::named(EventType::FEED_GAP), time)
             .with_detail([("since", json!(time_text(since)))])
     }
 
     /// The same with these members of `detail`.
     #[cfg(feature = "worker")]
-    pub(super) fn with_detail<const N: usize>(mut self, members: [(&str, Value); N]) -> Self {
+    #[must_use]
+    pub fn with_detail<const N: usize>(mut self, members: [(&str, Value); N]) -> Self {
         let members = members.into_iter();
         self.detail = members
             .map(|(name, value)| (name.to_owned(), value))

@@ -30,6 +30,14 @@ impl Position {
         }
     }
 
+    /// The position behind this number of events of the same page.
+    pub(super) fn after(&self, index: u64) -> Self {
+        Self {
+            index,
+            ..self.clone()
+        }
+    }
+
     /// Reads a position; nothing if the text is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -53,7 +61,8 @@ impl Position {
     }
 
     /// The number of the event behind the position.
-    pub(super) fn next_seq(&self) -> u64 {
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
         self.page.first.saturating_add(self.index)
     }
 

@@ -3,6 +3,7 @@
 //! A read makes one or two calls, and unpacks a bounded part of what they bring. What is returned has
 //! every event of its part: a position whose next event is not there any more is refused.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use super::brake::{BrakeRules, Hold, Tally};
@@ -102,6 +103,8 @@ pub struct Limits {
 pub struct Part<E = Event> {
     /// The events, in order. None of them does not mean that there are no more.
     pub events: Vec<E>,
+    /// The position before the first event that was looked at.
+    pub from: After,
     /// Where to go on.
     pub next: After,
     /// How many events there are behind `next`, of whatever types.
@@ -110,6 +113,19 @@ pub struct Part<E = Event> {
     pub gap: u64,
     /// What the brake holds back, if it does. Those events are among the ones behind `next`.
     pub held: Option<Hold>,
+}
+
+/// How much of what was found is not taken yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Some of it.
+    Found,
+    /// Nothing of it, but the feed has more.
+    Unread,
+    /// Only what the brake holds back.
+    Held,
+    /// Nothing: the feed had no more when it was read.
+    None,
 }
 
 /// Why there is nothing to read.
@@ -136,16 +152,18 @@ pub enum Gone {
 #[derive(Debug)]
 pub struct Found {
     /// The pages from the reader's position on, each of which follows the one before it.
-    pages: Vec<FeedPage>,
+    pages: VecDeque<FeedPage>,
     /// How many events of the first page come before the position.
     skipped: u64,
+    /// The events of the first page from the position on, once they are unpacked.
+    unpacked: VecDeque<Event>,
     /// The number of the newest event; 0 if there is none.
     newest: u64,
     /// The number of the stack's last gap that the feed has reported.
     gap: u64,
     /// What the brake holds back.
     held: Option<Hold>,
-    /// Where the reader is if there is nothing behind it.
+    /// Where the reader is.
     at: After,
 }
 
@@ -169,7 +187,7 @@ pub async fn read(
     wanted: impl Fn(&EventType) -> bool,
     brake: Option<&Switches>,
 ) -> Result<Part, ReadError> {
-    let found = find(store, after, limits, brake).await?;
+    let mut found = find(store, after, limits, brake).await?;
     found
         .part(tenant, limits, wanted)
         .map_err(ReadError::Failed)
@@ -200,8 +218,9 @@ pub async fn find(
     };
     let limit = limits.events.saturating_add(1).min(MAX_PAGES);
     let found = |pages: Vec<FeedPage>, skipped, at| Found {
-        pages,
+        pages: pages.into(),
         skipped,
+        unpacked: VecDeque::new(),
         newest: newest.last,
         gap: newest.gap,
         held: held.map(|(hold, _)| hold),
@@ -214,8 +233,11 @@ pub async fn find(
         }
         After::Beginning => {
             let pages = oldest(store, &newest, limit, now).await?;
-            let at = After::Position(Position::within(&newest, newest.event_count()));
-            Ok(found(up_to_first_break(pages), 0, at))
+            let at = match pages.first() {
+                Some(first) => Position::within(first, 0),
+                None => Position::within(&newest, newest.event_count()),
+            };
+            Ok(found(up_to_first_break(pages), 0, After::Position(at)))
         }
         After::Position(position) => {
             let at = after.clone();
@@ -233,8 +255,9 @@ fn nothing_yet(after: &After, epoch: Option<&Epoch>) -> Result<Found, ReadError>
         }
         After::Position(_) => Err(ReadError::Gone(Gone::OtherEpoch)),
         After::Beginning | After::Now => Ok(Found {
-            pages: Vec::new(),
+            pages: VecDeque::new(),
             skipped: 0,
+            unpacked: VecDeque::new(),
             newest: 0,
             gap: 0,
             held: None,
@@ -314,18 +337,62 @@ async fn oldest(
         pages.retain(|page| !page.is_expired(now));
         return Ok(pages);
     };
-    let (mut low, mut high) = (last.last + 1, newest.key.first);
+    let low = first_not(store, newest, last.last + 1, |page| page.is_expired(now)).await?;
+    let mut pages = store.feed().from(&key(low), limit).await?;
+    pages.retain(|page| !page.is_expired(now));
+    Ok(pages)
+}
+
+/// The number at which the first page begins that does not fulfil a condition, or a number between it and
+/// the page before it. `low` is the least that is possible, and the newest page counts as not fulfilling it.
+/// If a page fulfils the condition, so do all pages before it. At most 64 calls of one page each.
+async fn first_not(
+    store: &TenantStore,
+    newest: &FeedPage,
+    mut low: u64,
+    condition: impl Fn(&FeedPage) -> bool,
+) -> Result<u64, StoreError> {
+    let mut high = newest.key.first;
     while low < high {
         let middle = low + (high - low) / 2;
-        let page = store.feed().from(&key(middle), 1).await?.pop();
-        match page.filter(|page| page.is_expired(now)) {
+        let key = PageKey {
+            epoch: newest.key.epoch.clone(),
+            first: middle,
+        };
+        let page = store.feed().from(&key, 1).await?.pop();
+        match page.filter(|page| condition(page)) {
             Some(page) => low = page.last + 1,
             None => high = middle,
         }
     }
-    let mut pages = store.feed().from(&key(low), limit).await?;
-    pages.retain(|page| !page.is_expired(now));
-    Ok(pages)
+    Ok(low)
+}
+
+/// Where a reader begins that wants what is in the feed since some time, in milliseconds since the Unix
+/// epoch: before the first page that is not older. One call, or some more to find that page.
+///
+/// # Errors
+/// `Unavailable`, `Backend`.
+pub async fn position_at(store: &TenantStore, since: u64) -> Result<After, StoreError> {
+    let (_, newest) = store.feed().newest().await?;
+    let Some(newest) = newest else {
+        return Ok(After::Beginning);
+    };
+    if newest.time < since {
+        let end = Position::within(&newest, newest.event_count());
+        return Ok(After::Position(end));
+    }
+    // Times of pages never go back.
+    let first = first_not(store, &newest, 1, |page| page.time < since).await?;
+    let key = PageKey {
+        epoch: newest.key.epoch.clone(),
+        first,
+    };
+    let page = store.feed().from(&key, 1).await?.pop();
+    Ok(After::Position(Position::within(
+        &page.unwrap_or(newest),
+        0,
+    )))
 }
 
 impl Found {
@@ -335,35 +402,47 @@ impl Found {
         self.pages.iter().map(|page| page.events.len()).sum()
     }
 
-    /// Unpacks the events that the reader wants, as many as fit.
+    /// How much there is to take after the last part.
+    #[must_use]
+    pub fn rest(&self) -> Rest {
+        let passed = self.passed();
+        match self.held {
+            _ if passed >= self.newest => Rest::None,
+            Some(hold) if passed + 1 >= hold.from => Rest::Held,
+            _ if self.pages.is_empty() => Rest::Unread,
+            _ => Rest::Found,
+        }
+    }
+
+    /// Takes the next events that the reader wants, as many as fit, and unpacks the pages that they are in.
     ///
     /// # Errors
     /// `Internal` for a page that this code did not write.
     pub fn part(
-        self,
+        &mut self,
         tenant: &TenantId,
         limits: Limits,
         wanted: impl Fn(&EventType) -> bool,
     ) -> Result<Part, Error> {
-        let with_length = |event: Event| {
+        let with_length = |event: &Event| {
             let length = event.to_json().to_string().len();
-            (event, length)
+            (event.clone(), length)
         };
         self.part_in(tenant, limits, wanted, with_length)
     }
 
-    /// Unpacks the events that the reader wants, as many as fit, as their JSON texts. `text` writes one.
+    /// Takes the next events as [`part`](Self::part) does, as their JSON texts. `text` writes one.
     ///
     /// # Errors
     /// `Internal` for a page that this code did not write.
     pub fn texts(
-        self,
+        &mut self,
         tenant: &TenantId,
         limits: Limits,
         wanted: impl Fn(&EventType) -> bool,
-        text: impl Fn(Event) -> String,
+        text: impl Fn(&Event) -> String,
     ) -> Result<Part<String>, Error> {
-        let with_length = |event: Event| {
+        let with_length = |event: &Event| {
             let text = text(event);
             let length = text.len();
             (text, length)
@@ -371,52 +450,73 @@ impl Found {
         self.part_in(tenant, limits, wanted, with_length)
     }
 
-    /// Unpacks the events that the reader wants in some form, each with its length in bytes.
+    /// Takes the next events in some form, each with its length in bytes.
     fn part_in<E>(
-        self,
+        &mut self,
         tenant: &TenantId,
         limits: Limits,
         wanted: impl Fn(&EventType) -> bool,
-        form: impl Fn(Event) -> (E, usize),
+        form: impl Fn(&Event) -> (E, usize),
     ) -> Result<Part<E>, Error> {
-        let (mut events, mut next, mut passed) = (Vec::new(), self.at, None);
-        let (mut bytes, mut packed, mut skipped) = (0, 0, self.skipped);
-        'pages: for page in &self.pages {
+        let mut part = Part {
+            events: Vec::new(),
+            from: self.begin(),
+            next: self.at.clone(),
+            behind: 0,
+            gap: self.gap,
+            held: self.held,
+        };
+        let (mut bytes, mut packed) = (0, 0);
+        'pages: while let Some(page) = self.pages.front() {
             if packed > MAX_PACKED_BYTES {
                 break;
             }
             packed += page.events.len();
-            for event in unpack(tenant, page)?.into_iter().skip(count(skipped)) {
+            let place = Position::within(page, 0);
+            if self.unpacked.is_empty() {
+                let events = unpack(tenant, page)?.into_iter();
+                self.unpacked = events.skip(count(self.skipped)).collect();
+            }
+            while let Some(event) = self.unpacked.front() {
                 let seq = event.seq;
                 if self.held.is_some_and(|hold| seq >= hold.from) {
                     break 'pages;
                 }
                 if wanted(&event.body.event_type) {
                     let (event, length) = form(event);
-                    let is_full = events.len() >= limits.events || bytes + length > limits.bytes;
-                    if is_full && !events.is_empty() {
+                    let is_full =
+                        part.events.len() >= limits.events || bytes + length > limits.bytes;
+                    if is_full && !part.events.is_empty() {
                         break 'pages;
                     }
                     bytes += length;
-                    events.push(event);
+                    part.events.push(event);
                 }
-                passed = Some(seq);
-                next = After::Position(Position::within(page, seq + 1 - page.key.first));
+                self.unpacked.pop_front();
+                self.skipped = seq + 1 - place.page.first;
+                self.at = After::Position(place.after(self.skipped));
             }
-            skipped = 0;
+            self.pages.pop_front();
+            self.skipped = 0;
         }
-        let before = match (&next, passed) {
-            (_, Some(seq)) => seq,
-            (After::Position(position), None) => position.next_seq().saturating_sub(1),
-            (After::Beginning | After::Now, None) => 0,
-        };
-        Ok(Part {
-            events,
-            next,
-            behind: self.newest.saturating_sub(before),
-            gap: self.gap,
-            held: self.held,
-        })
+        part.next = self.at.clone();
+        part.behind = self.newest.saturating_sub(self.passed());
+        Ok(part)
+    }
+
+    /// The position before the next event.
+    fn begin(&self) -> After {
+        let first = self.pages.front();
+        let begin = first.map(|page| After::Position(Position::within(page, self.skipped)));
+        begin.unwrap_or_else(|| self.at.clone())
+    }
+
+    /// The number of the last event before the next one; 0 if there is none.
+    fn passed(&self) -> u64 {
+        match &self.at {
+            After::Position(position) => position.next_seq().saturating_sub(1),
+            After::Beginning | After::Now => 0,
+        }
     }
 }
 

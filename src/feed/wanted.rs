@@ -11,27 +11,29 @@ const MAX_PATTERNS: usize = 50;
 
 /// The types that are about no type of resource. Readers get those of the feed itself whatever else they
 /// want: without them they would not notice that changes are missing.
-const ABOUT_THE_TENANT: [&str; 4] = [
+const ABOUT_THE_TENANT: [&str; 5] = [
     EventType::FEED_STARTED,
     EventType::FEED_GAP,
     EventType::FEED_IDLE,
     EventType::TENANT_BRAKE,
+    EventType::WEBHOOK_FAILED,
 ];
+
+/// What happens to the members of a group.
+const MEMBER_VERBS: [EventVerb; 2] = [EventVerb::MemberAdded, EventVerb::MemberRemoved];
 
 /// The events that a reader wants: all, or those of some types.
 ///
 /// **Shape**: types such as `user.created`, and patterns such as `user.*`, `group.member.*` or `*`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
-    /// The names of the types; `None` for every one.
-    types: Option<BTreeSet<String>>,
+    /// The types and patterns; none for every type.
+    patterns: Vec<String>,
 }
 
 impl Wanted {
-    /// Reads the types and patterns that a reader lists. An empty list stands for all types.
-    ///
-    /// Who wants to know the members of groups also gets the deletions of groups, which end memberships
-    /// without an event for each.
+    /// Reads the types and patterns that a reader of one tenant's feed lists. An empty list stands for all
+    /// types.
     ///
     /// # Errors
     /// `InvalidValue` for more than `MAX_PATTERNS`, and for one that no event of the tenant can match.
@@ -43,29 +45,45 @@ impl Wanted {
                 patterns.len()
             )));
         }
-        if patterns.is_empty() {
-            return Ok(Self::default());
-        }
         let known = types_of(registry);
-        let mut types = BTreeSet::new();
-        for pattern in patterns {
-            let mut matching = known.iter().filter(|name| is_match(pattern, name));
-            let first = matching
-                .next()
-                .ok_or_else(|| no_such_type(pattern, &known))?;
-            types.insert(first.clone());
-            types.extend(matching.cloned());
+        let mut unknown = patterns
+            .iter()
+            .filter(|pattern| !known.iter().any(|name| is_match(pattern, name)));
+        if let Some(pattern) = unknown.next() {
+            return Err(no_such_type(pattern, &known));
         }
-        let endings: Vec<_> = types.iter().filter_map(|name| deletion_of(name)).collect();
-        types.extend(endings);
-        Ok(Self { types: Some(types) })
+        Ok(Self::of(patterns))
+    }
+
+    /// The events of types that match one of these patterns. An empty list stands for all types. A pattern
+    /// that no type matches brings no events.
+    #[must_use]
+    pub fn of<T: Into<String>>(patterns: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            patterns: patterns.into_iter().map(Into::into).collect(),
+        }
     }
 
     /// Whether the reader gets events of this type.
+    ///
+    /// Readers get those about the feed itself in any case. A reader that wants to know the members of groups
+    /// also gets the deletions of groups, which end memberships without an event for each.
     #[must_use]
     pub fn takes(&self, event_type: &EventType) -> bool {
-        let types = self.types.as_ref();
-        event_type.is_of_feed() || types.is_none_or(|types| types.contains(event_type.as_str()))
+        let name = event_type.as_str();
+        let matches = |name: &str| self.patterns.iter().any(|pattern| is_match(pattern, name));
+        let ends_wanted_members = || {
+            let group = name.strip_suffix(".deleted");
+            group.is_some_and(|group| {
+                MEMBER_VERBS
+                    .iter()
+                    .any(|verb| matches(EventType::of(group, *verb).as_str()))
+            })
+        };
+        event_type.is_of_feed()
+            || self.patterns.is_empty()
+            || matches(name)
+            || ends_wanted_members()
     }
 }
 
@@ -85,12 +103,6 @@ fn is_match(pattern: &str, name: &str) -> bool {
         Some(beginning) => beginning.ends_with('.') && name.starts_with(beginning),
         None => pattern == name,
     }
-}
-
-/// The type of the event that ends all memberships in a group, from that of a change of one of them.
-fn deletion_of(name: &str) -> Option<String> {
-    let (group, _) = name.split_once(".member.")?;
-    Some(format!("{group}.deleted"))
 }
 
 fn no_such_type(pattern: &str, known: &BTreeSet<String>) -> Error {
@@ -147,6 +159,22 @@ mod tests {
             assert!(!takes(&[list], "group.updated"), "{list}");
         }
         assert!(!takes(&["group.member.added"], "group.member.removed"));
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_brings_nothing() {
+        let wanted = Wanted::of(["badge.*", "room.member.added"]);
+        let check = |name: &str, expected: bool| {
+            assert_eq!(wanted.takes(&EventType::named(name)), expected, "{name}");
+        };
+        check("badge.created", true);
+        check("badge.deleted", true);
+        check("room.member.added", true);
+        check("room.deleted", true);
+        check("room.member.removed", false);
+        check("user.created", false);
+        check("group.deleted", false);
+        check("feed.started", true);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Finishes the journals of several tenants at the same time.
 
 use std::collections::BTreeSet;
+use std::slice;
 
 use futures_util::future::join_all;
 
 use super::Worker;
+use super::outbox::Outbox;
+use super::wanted;
 use crate::feed::Announcer;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::Result;
@@ -12,11 +15,15 @@ use crate::provider;
 
 /// Finishes the journals of these tenants, as [`Worker::finish`] says. No tenant waits for another: each has
 /// its own time and its own failures.
-pub(super) async fn finish(worker: &Worker<'_>, wanted: BTreeSet<TenantId>) -> BTreeSet<TenantId> {
-    let finished = wanted.into_iter().map(async |tenant| {
+pub(super) async fn finish(
+    worker: &Worker<'_>,
+    tenants: BTreeSet<TenantId>,
+    outbox: &impl Outbox,
+) -> BTreeSet<TenantId> {
+    let finished = tenants.into_iter().map(async |tenant| {
         let changes = changes(worker, &tenant).await;
         // Announcements do not depend on the changes, so they are made even if a change cannot be finished.
-        let announcements = announcements(worker, &tenant).await;
+        let announcements = announcements(worker, &tenant, outbox).await;
         if let Err(error) = &changes {
             let cause = error.causes();
             tracing::error!(tenant.id = %tenant, cause, "could not finish half-done changes");
@@ -40,8 +47,13 @@ async fn changes(worker: &Worker<'_>, tenant: &TenantId) -> Result<()> {
     Ok(())
 }
 
-/// Reports in the feed the members of sets that were filled before they became current.
-async fn announcements(worker: &Worker<'_>, tenant: &TenantId) -> Result<()> {
-    Announcer::new(&worker.appender).announce(tenant).await?;
+/// Reports in the feed the members of sets that were filled before they became current, and has these events
+/// delivered.
+async fn announcements(worker: &Worker<'_>, tenant: &TenantId, outbox: &impl Outbox) -> Result<()> {
+    let announced = Announcer::new(&worker.appender).announce(tenant).await?;
+    if announced > 0 {
+        // No record of the stream leads to these events.
+        wanted::deliver_soon(worker, slice::from_ref(tenant), outbox).await?;
+    }
     Ok(())
 }

@@ -4,25 +4,29 @@
 //! In AWS the functions of `scim-worker` call it, and on one machine `scim serve` does. What is to be done
 //! later goes to an [`Outbox`], so this module must not know queues, Lambda, or which process runs it.
 
+mod deliver;
 mod finish;
 mod outbox;
 mod stream;
 mod sweep;
+mod wanted;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_lambda_events::dynamodb::EventRecord;
+use tokio::sync::Semaphore;
 
 pub use outbox::{DeliverJob, FinishJob, Outbox};
 
 use crate::cache::Cache;
 use crate::clock::Clock;
+use crate::delivery::{SIDE_BY_SIDE, Sender};
 use crate::feed::append::Appender;
 use crate::identity::TenantId;
 use crate::protocol::error::Result;
 use crate::provider::Tenants;
-use crate::store::{Store, StreamGap};
+use crate::store::{Store, StreamGap, Subscription};
 
 /// The kinds of items whose changes the reader of the stream is to see: resources, members, heads of journal
 /// entries, and the heartbeat. The first filter pattern in `template.yaml` says the same.
@@ -49,6 +53,10 @@ pub struct Worker<'a> {
     appender: Appender<'a>,
     /// The last gap of the stream, for a moment.
     gap: Cache<(), Option<StreamGap>>,
+    /// The subscriptions of the stack, for a minute.
+    subscriptions: Cache<(), Vec<Subscription>>,
+    /// A place for each delivery that is worked on at the same time.
+    places: Semaphore,
 }
 
 impl<'a> Worker<'a> {
@@ -61,6 +69,8 @@ impl<'a> Worker<'a> {
             tenants,
             appender: Appender::new(store, tenants, Arc::clone(&clock)),
             gap: Cache::new(stream::GAP_LIMITS, Arc::clone(&clock)),
+            subscriptions: Cache::new(wanted::SUBSCRIPTION_LIMITS, Arc::clone(&clock)),
+            places: Semaphore::new(SIDE_BY_SIDE),
             clock,
         }
     }
@@ -74,8 +84,25 @@ impl<'a> Worker<'a> {
 
     /// Finishes what dead processes left half done in the journals of these tenants, of all at the same
     /// time. Returns the tenants of which something could not be finished.
-    pub async fn finish(&self, tenants: BTreeSet<TenantId>) -> BTreeSet<TenantId> {
-        finish::finish(self, tenants).await
+    pub async fn finish(
+        &self,
+        tenants: BTreeSet<TenantId>,
+        outbox: &impl Outbox,
+    ) -> BTreeSet<TenantId> {
+        finish::finish(self, tenants, outbox).await
+    }
+
+    /// Delivers what the subscriptions of these tenants are to get, of all at the same time. Takes little
+    /// longer than [`LONGEST_JOB`](crate::delivery::LONGEST_JOB); what is left then gets a job of its own.
+    /// Returns the tenants of which something could not be delivered for a reason of this service: their jobs
+    /// have to be done again. What a receiver refuses is no such reason.
+    pub async fn deliver(
+        &self,
+        tenants: BTreeSet<TenantId>,
+        sender: &impl Sender,
+        outbox: &impl Outbox,
+    ) -> BTreeSet<TenantId> {
+        deliver::deliver(self, tenants, sender, outbox).await
     }
 
     /// Looks around, as it is to be done every minute: writes the heartbeat, hands to the finisher what no

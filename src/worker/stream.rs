@@ -1,15 +1,16 @@
 //! A batch of the table's stream: events into the feeds, journal entries on to the finisher.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join;
 
 use super::Worker;
 use super::outbox::{FinishJob, Outbox};
+use super::wanted;
 use crate::cache::{CacheLimits, Freshness};
 use crate::feed::record::Record;
-use crate::feed::stream;
+use crate::feed::stream::{self, SetAside};
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 use crate::store::{ItemChange, LEASE_MILLIS, Meter, StackStore, StreamGap};
@@ -101,10 +102,23 @@ async fn report(worker: &Worker<'_>, records: &[Record], outbox: &impl Outbox) -
             .position(|record| record.sequence == sequence)
     };
     let failed = handled.failed_from.as_deref().and_then(place);
-    let Some(first) = handled.set_aside.first() else {
-        return failed;
+    let unkept = match keep(&handled.set_aside, outbox).await {
+        true => None,
+        false => handled
+            .set_aside
+            .first()
+            .and_then(|first| place(&first.sequence)),
     };
-    for record in &handled.set_aside {
+    let undelivered = deliver(worker, records, outbox).await;
+    failed.into_iter().chain(unkept).chain(undelivered).min()
+}
+
+/// Keeps the records that were set aside for people. False if that failed.
+async fn keep(set_aside: &[SetAside], outbox: &impl Outbox) -> bool {
+    if set_aside.is_empty() {
+        return true;
+    }
+    for record in set_aside {
         let (partition, sequence) = (&record.key.0, &record.sequence);
         tracing::error!(
             partition,
@@ -112,13 +126,24 @@ async fn report(worker: &Worker<'_>, records: &[Record], outbox: &impl Outbox) -
             "set aside a record that cannot be read"
         );
     }
-    let kept = outbox.set_aside(&handled.set_aside).await;
-    let Err(error) = kept else {
-        return failed;
-    };
+    let kept = outbox.set_aside(set_aside).await;
+    if let Err(error) = &kept {
+        let cause = error.causes();
+        tracing::error!(cause, "could not keep the records that were set aside");
+    }
+    kept.is_ok()
+}
+
+/// Has the events of a batch delivered, also if none of them is new: the process that has appended them may
+/// have died before it left the jobs. Returns the place of the first record that has an event if that failed.
+async fn deliver(worker: &Worker<'_>, records: &[Record], outbox: &impl Outbox) -> Option<usize> {
+    let tenants: BTreeSet<&TenantId> = records.iter().filter_map(Record::tenant).collect();
+    let tenants: Vec<TenantId> = tenants.into_iter().cloned().collect();
+    let left = wanted::deliver_soon(worker, &tenants, outbox).await;
+    let error = left.err()?;
     let cause = error.causes();
-    tracing::error!(cause, "could not keep the records that were set aside");
-    failed.into_iter().chain(place(&first.sequence)).min()
+    tracing::error!(cause, "could not have the events of a batch delivered");
+    records.iter().position(|record| record.tenant().is_some())
 }
 
 /// The last gap of the stream, after what this batch says of it. It is written down before the batch is

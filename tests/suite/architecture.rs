@@ -32,12 +32,14 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ),
     (
         "worker",
-        &["feed", "provider", "store", "identity", "cache", "clock"],
+        &[
+            "delivery", "feed", "provider", "store", "identity", "cache", "clock",
+        ],
     ),
     (
         "delivery",
         &[
-            "feed", "store", "tenant", "identity", "outgoing", "cache", "clock",
+            "feed", "provider", "store", "tenant", "identity", "outgoing", "cache", "clock",
         ],
     ),
     ("feed", &["provider", "store", "identity", "clock"]),

@@ -117,7 +117,9 @@ async fn of_finish(world: &World) -> Actions {
     let finisher = worker(world, &process);
     for _ in 0..5 {
         tokio::time::advance(Duration::from_secs(30)).await;
-        let failed = finisher.finish(BTreeSet::from([tenant()])).await;
+        let failed = finisher
+            .finish(BTreeSet::from([tenant()]), &Kept::default())
+            .await;
         assert_eq!(failed, BTreeSet::new());
     }
     assert_eq!(process.journal_len().await, 0);

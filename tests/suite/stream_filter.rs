@@ -106,7 +106,7 @@ async fn busy() -> World {
     for _ in 0..3 {
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(
-            reader.finish(BTreeSet::from([tenant()])).await,
+            reader.finish(BTreeSet::from([tenant()]), &kept).await,
             BTreeSet::new()
         );
     }

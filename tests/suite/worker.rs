@@ -161,7 +161,7 @@ async fn an_entry_that_a_finisher_takes_over_calls_no_second_finisher() {
         .plan(|call| (call.operation == "UpdateItem").then_some(Fault::KillAfter));
     tokio::time::advance(Duration::from_secs(30)).await;
     let failed = worker(&world, &finisher)
-        .finish(BTreeSet::from([tenant()]))
+        .finish(BTreeSet::from([tenant()]), &Kept::default())
         .await;
     assert_eq!(failed, BTreeSet::from([tenant()]));
     let taken_over = world.records().pop().unwrap();
@@ -191,7 +191,9 @@ async fn what_a_dead_writer_began_is_finished() {
     let process = world.process();
     let finisher = worker(&world, &process);
     tokio::time::advance(Duration::from_secs(30)).await;
-    let failed = finisher.finish(BTreeSet::from([tenant()])).await;
+    let failed = finisher
+        .finish(BTreeSet::from([tenant()]), &Kept::default())
+        .await;
     assert_eq!(failed, BTreeSet::new());
     assert_eq!(process.journal_len().await, 0);
     world.check().await;
@@ -209,7 +211,7 @@ async fn a_tenant_that_cannot_be_finished_keeps_no_other_waiting() {
     tokio::time::advance(Duration::from_secs(30)).await;
     let umbrella = TenantId::parse("umbrella").unwrap();
     let both = BTreeSet::from([tenant(), umbrella.clone()]);
-    let failed = finisher.finish(both).await;
+    let failed = finisher.finish(both, &Kept::default()).await;
     assert_eq!(failed, BTreeSet::from([umbrella]));
     assert_eq!(process.journal_len().await, 0);
 }

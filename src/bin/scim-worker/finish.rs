@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_lambda_events::streams::{SqsBatchItemFailure, SqsEventResponse};
 use scim_lambda::identity::TenantId;
-use scim_lambda::worker::Worker;
+use scim_lambda::worker::{Outbox, Worker};
 use serde::Deserialize;
 
 use crate::queues::FinishMessage;
@@ -27,7 +27,11 @@ struct QueueRecord {
 
 /// Finishes the changes of the tenants that a batch names. The response names the messages that failed, and
 /// only these are delivered again.
-pub(crate) async fn finish(worker: &Worker<'_>, event: &QueueEvent) -> SqsEventResponse {
+pub(crate) async fn finish(
+    worker: &Worker<'_>,
+    event: &QueueEvent,
+    outbox: &impl Outbox,
+) -> SqsEventResponse {
     let messages: Vec<(&str, Option<TenantId>)> = event
         .records
         .iter()
@@ -37,7 +41,7 @@ pub(crate) async fn finish(worker: &Worker<'_>, event: &QueueEvent) -> SqsEventR
         .iter()
         .filter_map(|(_, tenant)| tenant.clone())
         .collect();
-    let failed = worker.finish(tenants).await;
+    let failed = worker.finish(tenants, outbox).await;
     let has_failed = |tenant: &Option<TenantId>| match tenant {
         Some(tenant) => failed.contains(tenant),
         // It can never be handled. After the last delivery it goes to the queue that an alarm watches.

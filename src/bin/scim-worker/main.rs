@@ -45,7 +45,7 @@ async fn main() -> Result<(), Error> {
         }
         Handler::Finish => {
             let finish = async |event: LambdaEvent<QueueEvent>| {
-                Ok::<_, Error>(finish::finish(worker, &event.payload).await)
+                Ok::<_, Error>(finish::finish(worker, &event.payload, queues).await)
             };
             lambda_runtime::run(service_fn(finish)).await
         }

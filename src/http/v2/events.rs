@@ -43,7 +43,7 @@ pub(super) async fn events(call: &Call<'_>) -> Result<Response> {
     let types = types(&call.parameters)?;
     let wanted = Wanted::parse(types.iter().map(String::as_str), &scope.tenant.registry)?;
     let switches = &scope.tenant.rules.switches;
-    let found = read::find(&scope.store, &after, limits, Some(switches)).await?;
+    let mut found = read::find(&scope.store, &after, limits, Some(switches)).await?;
     let takes = |event_type: &_| wanted.takes(event_type);
     let size = found.packed_bytes() * JSON_PER_PACKED;
     let answered = scope.compute.run(size, || {
@@ -119,10 +119,12 @@ fn limit(parameters: &Parameters) -> Result<usize> {
 }
 
 /// The JSON text of an event, without values of a resource that the reader may not read.
-fn text(call: &Call<'_>, mut event: Event) -> String {
-    if !is_readable(call, &event) {
-        event.body.forget_values();
+fn text(call: &Call<'_>, event: &Event) -> String {
+    if is_readable(call, event) {
+        return event.to_json().to_string();
     }
+    let mut event = event.clone();
+    event.body.forget_values();
     event.to_json().to_string()
 }
 

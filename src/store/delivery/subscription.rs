@@ -181,6 +181,15 @@ impl<'t> Subscriptions<'t> {
         Ok(item.map(read).transpose()?.flatten())
     }
 
+    /// Whether there is a subscription with an id, of whatever version of the service. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn exists(self, id: &SubscriptionId) -> Result<bool, StoreError> {
+        let key = self.table.keys().subscriptions().key(id.as_str());
+        Ok(get::one(self.table, &key).await?.is_some())
+    }
+
     /// Adds a subscription, if it is not there and there is room. Two calls, and two more each time that
     /// another process changes the set in between.
     ///

@@ -1,0 +1,440 @@
+//! One job's work on one delivery: takes it, sends batch after batch, and lets it go.
+//!
+//! Every write is made on the condition that the delivery was not written since this process read it. So a
+//! process whose lease is over writes nothing any more, and a process that lets a delivery go notices when
+//! another job has asked for one more look meanwhile.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::Deliverer;
+use super::batch::{BatchReader, Next, message_id};
+use super::notice::Notice;
+use super::sender::{Failure, Message, Outcome, Sender};
+use super::state::{self, LEASE_MILLIS, Step, Verdict};
+use crate::feed::Event;
+use crate::identity::TenantId;
+use crate::protocol::error::{Error, Result};
+use crate::protocol::profile::Switches;
+use crate::store::{Batch, Delivery, Due, StackStore, Subscription, TenantStore};
+
+/// An attempt takes less. A sender that takes longer has failed.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(15);
+/// A job that found the lease held comes again this long after the lease, in milliseconds. The clocks of two
+/// processes differ by less.
+const LEASE_MARGIN_MILLIS: u64 = 2_000;
+/// How long the brake keeps a delivery before it looks again, in milliseconds.
+const HELD_MILLIS: u64 = 60_000;
+/// Waits below this also get a job of their own, because the list of what is due is read once a minute.
+const SHORT_WAIT_MILLIS: u64 = 60_000;
+/// How long a process goes on with a subscription that it has read, in milliseconds. It may be removed since.
+const SUBSCRIPTION_MILLIS: u64 = 5_000;
+/// How often a delivery is read again because another process has written it in between.
+const MAX_CONFLICTS: usize = 20;
+
+/// One job's work on one delivery.
+pub(super) struct Run<'r, S> {
+    pub(super) deliverer: &'r Deliverer<'r, S>,
+    pub(super) tenant: &'r TenantId,
+    pub(super) switches: &'r Switches,
+    pub(super) store: &'r TenantStore,
+    pub(super) stack: &'r StackStore,
+    pub(super) subscription: &'r Subscription,
+    /// When the subscription was read, in milliseconds since the Unix epoch.
+    pub(super) read_at: u64,
+    /// The random name of this run, if it takes the delivery.
+    pub(super) owner: String,
+    /// No batch begins after that.
+    pub(super) until: Instant,
+}
+
+/// What came of a write.
+enum Written {
+    Done,
+    /// It was not made: another job has asked for one more look. The delivery is still this process's.
+    Marked,
+    /// It was not made: the delivery is another process's, or is removed.
+    Lost,
+}
+
+/// How a process goes on after a batch.
+enum Onward {
+    /// The delivery has this batch.
+    Batch(Batch, Vec<Event>),
+    /// It was let go, or lost. The tenant is to get another job after this time, if there is one.
+    Over(Option<Duration>),
+}
+
+impl<S: Sender> Run<'_, S> {
+    /// Does what is to be done for the delivery, which is `None` if there is none yet. Returns after which time
+    /// the tenant has to get another job, if there is anything that nothing else leads to.
+    ///
+    /// # Errors
+    /// `Unavailable` if the table is out of reach; the job has to come again.
+    pub(super) async fn run(mut self, delivery: Option<Delivery>) -> Result<Option<Duration>> {
+        let mut reader = BatchReader::new(self.tenant, self.store, self.subscription);
+        let mut delivery = match delivery {
+            Some(delivery) => delivery,
+            None => self.first(reader.start().await?),
+        };
+        for _ in 0..MAX_CONFLICTS {
+            let step = state::step(&delivery, self.subscription.resumed, self.now());
+            let done = match step {
+                Step::Leave | Step::LeaveToHolder => return Ok(None),
+                Step::TellHolder => self.tell_holder(&delivery).await?,
+                Step::Send => self.send_again(&delivery, &mut reader).await?,
+                Step::Read => self.read(&delivery, &mut reader).await?,
+            };
+            if let Some(next) = done {
+                return Ok(next);
+            }
+            // Another process has written the delivery since it was read.
+            reader.look_again();
+            match self.current().await? {
+                Some(current) => delivery = current,
+                None => return Ok(None),
+            }
+        }
+        Err(Error::unavailable(
+            "Others changed the delivery in front of every attempt",
+        ))
+    }
+
+    /// The delivery of a subscription of which nothing was sent yet.
+    fn first(&self, after: String) -> Delivery {
+        Delivery {
+            subscription: self.subscription.id.clone(),
+            revision: 0,
+            after,
+            reached: 0,
+            batch: None,
+            failing: None,
+            succeeded: None,
+            due: None,
+            failed: None,
+            held: None,
+            lease: None,
+            again: false,
+        }
+    }
+
+    /// Has the process with the lease look again. Another job comes after the lease, in case that process is
+    /// dead. `None` if the delivery was written meanwhile.
+    async fn tell_holder(&self, delivery: &Delivery) -> Result<Option<Option<Duration>>> {
+        let marked = Delivery {
+            again: true,
+            ..delivery.clone()
+        };
+        if !self.store.deliveries().put(&marked).await? {
+            return Ok(None);
+        }
+        let lease = delivery.lease.as_ref().map_or(0, |lease| lease.until);
+        let wait = lease.saturating_sub(self.now()).min(LEASE_MILLIS) + LEASE_MARGIN_MILLIS;
+        Ok(Some(Some(Duration::from_millis(wait))))
+    }
+
+    /// Reads the feed, and sends what it has. `None` if the delivery was written meanwhile.
+    async fn read(
+        &mut self,
+        delivery: &Delivery,
+        reader: &mut BatchReader<'_>,
+    ) -> Result<Option<Option<Duration>>> {
+        let next = reader.next(delivery, self.switches, self.until).await?;
+        let (after, wait) = match next {
+            Next::Batch(batch, events) => {
+                let taken = self.taken(delivery);
+                let mut delivery = state::frozen(taken, batch.clone());
+                return match self.write(&mut delivery).await? {
+                    Written::Done => self
+                        .send_all(delivery, batch, events, reader)
+                        .await
+                        .map(Some),
+                    Written::Marked | Written::Lost => Ok(None),
+                };
+            }
+            Next::Nothing(after) => (after, None),
+            Next::TimeOver(after) => (after, Some(Duration::ZERO)),
+            Next::Held(after) => {
+                let now = self.now();
+                if delivery.held.is_some_and(|until| until > now) && after == delivery.after {
+                    // The list of what is due leads here already.
+                    return Ok(Some(None));
+                }
+                let until = self.held_until().await?;
+                let held = state::held(state::moved(delivery.clone(), after), until);
+                let is_written = self.store.deliveries().put(&held).await?;
+                return Ok(is_written.then_some(None));
+            }
+        };
+        if after == delivery.after {
+            return Ok(Some(wait));
+        }
+        let moved = state::moved(delivery.clone(), after);
+        let is_written = self.store.deliveries().put(&moved).await?;
+        Ok(is_written.then_some(wait))
+    }
+
+    /// Sends the batch that is written down, and what follows it. `None` if the delivery was written meanwhile.
+    async fn send_again(
+        &mut self,
+        delivery: &Delivery,
+        reader: &mut BatchReader<'_>,
+    ) -> Result<Option<Option<Duration>>> {
+        let Some(batch) = &delivery.batch else {
+            return Ok(None);
+        };
+        let events = reader.again(batch).await?;
+        let mut taken = self.taken(delivery);
+        if events.is_none() {
+            // What follows `after` tells what the receiver has missed.
+            taken.batch = None;
+            tracing::warn!(
+                tenant.id = %self.tenant,
+                subscription = %self.subscription.id,
+                "a batch is not in the feed any more"
+            );
+            let taken = state::released(taken);
+            self.store.deliveries().put(&taken).await?;
+            return Ok(None);
+        }
+        match self.write(&mut taken).await? {
+            Written::Done => {
+                let events = events.unwrap_or_default();
+                let sent = self.send_all(taken, batch.clone(), events, reader);
+                sent.await.map(Some)
+            }
+            Written::Marked | Written::Lost => Ok(None),
+        }
+    }
+
+    /// Sends a batch and those that follow it, until the receiver fails or there is nothing to send.
+    async fn send_all(
+        &mut self,
+        mut delivery: Delivery,
+        mut batch: Batch,
+        mut events: Vec<Event>,
+        reader: &mut BatchReader<'_>,
+    ) -> Result<Option<Duration>> {
+        loop {
+            let id = message_id(self.subscription, self.tenant, &batch);
+            let message =
+                Message::new(self.subscription, self.tenant, &id, &events).behind(&batch.from);
+            let sent = timeout(LONGEST_ATTEMPT, self.deliverer.sender.send(&message)).await;
+            let outcome =
+                sent.unwrap_or_else(|_| Outcome::Failed(Failure::timeout(LONGEST_ATTEMPT)));
+            match outcome {
+                Outcome::Accepted => {}
+                Outcome::Gone => return self.gone(delivery, &id).await,
+                Outcome::Failed(failure) => return self.failed(delivery, failure).await,
+            }
+            let reached = events
+                .last()
+                .map_or(delivery.reached, |event| event.body.time);
+            delivery = state::accepted(delivery, reached, self.now());
+            match self.onward(&mut delivery, reader).await? {
+                Onward::Batch(next, found) => (batch, events) = (next, found),
+                Onward::Over(wait) => return Ok(wait),
+            }
+        }
+    }
+
+    /// Writes down that a batch was accepted, and with it the next one or that nothing is to be sent.
+    async fn onward(
+        &mut self,
+        delivery: &mut Delivery,
+        reader: &mut BatchReader<'_>,
+    ) -> Result<Onward> {
+        for _ in 0..MAX_CONFLICTS {
+            let next = match self.may_go_on().await {
+                Ok(true) => reader.next(delivery, self.switches, self.until).await,
+                Ok(false) => Ok(Next::TimeOver(delivery.after.clone())),
+                Err(error) => Err(error),
+            };
+            let (next, failed) = match next {
+                Ok(next) => (next, None),
+                // What was accepted is written down before the job ends.
+                Err(error) => (Next::TimeOver(delivery.after.clone()), Some(error)),
+            };
+            let onward = match next {
+                Next::Batch(batch, events) => {
+                    let frozen = state::frozen(delivery.clone(), batch.clone());
+                    *delivery = state::leased(frozen, &self.owner, self.now());
+                    match self.keep(delivery).await? {
+                        true => return Ok(Onward::Batch(batch, events)),
+                        false => return Ok(Onward::Over(None)),
+                    }
+                }
+                Next::Nothing(after) => (after, None, None),
+                Next::TimeOver(after) => (after, None, Some(Duration::ZERO)),
+                Next::Held(after) => (after, Some(self.held_until().await?), None),
+            };
+            let (after, held, wait) = onward;
+            let moved = state::moved(delivery.clone(), after);
+            let mut free = match held {
+                Some(until) => state::held(moved, until),
+                None => state::released(moved),
+            };
+            match (self.write(&mut free).await?, failed) {
+                (Written::Marked, _) => {
+                    // Another job has seen events that this process may not have.
+                    delivery.revision = free.revision;
+                    reader.look_again();
+                }
+                (Written::Done | Written::Lost, Some(error)) => return Err(error),
+                (Written::Done, None) => return Ok(Onward::Over(wait)),
+                (Written::Lost, None) => return Ok(Onward::Over(None)),
+            }
+        }
+        Err(Error::unavailable(
+            "Others asked for another look again and again",
+        ))
+    }
+
+    /// Whether another batch may begin: there is time, and the subscription still wants events.
+    async fn may_go_on(&mut self) -> Result<bool> {
+        if Instant::now() >= self.until {
+            return Ok(false);
+        }
+        let now = self.now();
+        if now.saturating_sub(self.read_at) < SUBSCRIPTION_MILLIS {
+            return Ok(true);
+        }
+        self.read_at = now;
+        let current = self
+            .stack
+            .subscriptions()
+            .get(&self.subscription.id)
+            .await?;
+        Ok(current.is_some_and(|subscription| subscription.is_active()))
+    }
+
+    /// Lets a delivery wait, or ends it, after an attempt that failed.
+    async fn failed(&self, delivery: Delivery, failure: Failure) -> Result<Option<Duration>> {
+        let (now, code) = (self.now(), failure.code.clone());
+        let (mut refused, verdict) = state::refused(delivery, failure, now, fastrand::u64(..));
+        let wait = match verdict {
+            Verdict::Waits(due) => {
+                // Before the delivery says that it waits: nothing else leads to a delivery that waits.
+                let due_at = Due::at_millis(due, Some(self.tenant.clone()));
+                self.stack.due().put(&due_at).await?;
+                let wait = due.saturating_sub(now);
+                (wait < SHORT_WAIT_MILLIS).then(|| Duration::from_millis(wait))
+            }
+            Verdict::Failed => {
+                let since = refused
+                    .failing
+                    .as_ref()
+                    .map_or(now, |failing| failing.since);
+                self.tell("a delivery has failed for good", &code, &since.to_string())
+                    .await?;
+                Some(Duration::ZERO)
+            }
+        };
+        self.let_go(&mut refused).await?;
+        Ok(wait)
+    }
+
+    /// Ends the subscription, whose receiver has said that it wants no more events.
+    async fn gone(&self, delivery: Delivery, message: &str) -> Result<Option<Duration>> {
+        self.tell("the receiver wants no events any more", "gone", message)
+            .await?;
+        let reason = "The receiver answered with status 410 (Gone)";
+        let subscriptions = self.stack.subscriptions();
+        // If it is not as it was read, an operator has resumed or removed it: that counts.
+        subscriptions
+            .disable(self.subscription, self.now(), reason)
+            .await?;
+        self.let_go(&mut state::released(delivery)).await?;
+        Ok(Some(Duration::ZERO))
+    }
+
+    /// Tells the operator, by an alarm, and those who follow the feed. This comes before it is written down: a
+    /// process that takes over from this one fails too, and tells it then.
+    async fn tell(&self, what: &str, code: &str, occasion: &str) -> Result<()> {
+        let subscription = &self.subscription.id;
+        tracing::error!(
+            tenant.id = %self.tenant,
+            %subscription,
+            code,
+            alarm = "webhook",
+            "{what}"
+        );
+        let notice = Notice::new(subscription, code, occasion, self.now());
+        notice.tell(self.deliverer.appender, self.tenant).await
+    }
+
+    /// When a delivery that is held is looked at again. The list of what is due has it before the delivery.
+    async fn held_until(&self) -> Result<u64> {
+        let until = self.now() + HELD_MILLIS;
+        let due = Due::at_millis(until, Some(self.tenant.clone()));
+        self.stack.due().put(&due).await?;
+        Ok(until)
+    }
+
+    /// The delivery, taken by this process.
+    fn taken(&self, delivery: &Delivery) -> Delivery {
+        state::taken(
+            delivery.clone(),
+            &self.owner,
+            self.subscription.resumed,
+            self.now(),
+        )
+    }
+
+    /// Writes a delivery that this process goes on with. False if it is not this process's any more.
+    async fn keep(&self, delivery: &mut Delivery) -> Result<bool> {
+        for _ in 0..MAX_CONFLICTS {
+            match self.write(delivery).await? {
+                Written::Done => return Ok(true),
+                // It stays in the delivery until this process has read the feed once more.
+                Written::Marked => delivery.again = true,
+                Written::Lost => return Ok(false),
+            }
+        }
+        Err(Error::unavailable(
+            "Others changed the delivery in front of every attempt",
+        ))
+    }
+
+    /// Writes a delivery that is tried again later. That job also finds what another one has asked for.
+    async fn let_go(&self, delivery: &mut Delivery) -> Result<()> {
+        self.keep(delivery).await?;
+        Ok(())
+    }
+
+    /// Writes a delivery. If another job has marked it meanwhile, it has the new revision afterwards.
+    async fn write(&self, delivery: &mut Delivery) -> Result<Written> {
+        if self.store.deliveries().put(delivery).await? {
+            delivery.revision += 1;
+            return Ok(Written::Done);
+        }
+        let Some(current) = self.current().await? else {
+            return Ok(Written::Lost);
+        };
+        let ours = Delivery {
+            revision: delivery.revision + 1,
+            ..delivery.clone()
+        };
+        if current == ours {
+            // An earlier attempt of this write took effect, and its answer was lost.
+            delivery.revision += 1;
+            return Ok(Written::Done);
+        }
+        let owner = current.lease.as_ref().map(|lease| lease.owner.as_str());
+        if owner == Some(&self.owner) {
+            delivery.revision = current.revision;
+            return Ok(Written::Marked);
+        }
+        Ok(Written::Lost)
+    }
+
+    /// The delivery as it is in the table.
+    async fn current(&self) -> Result<Option<Delivery>> {
+        Ok(self.store.deliveries().get(&self.subscription.id).await?)
+    }
+
+    fn now(&self) -> u64 {
+        self.deliverer.clock.now_millis()
+    }
+}
