@@ -296,7 +296,7 @@ class Run:
         return self.failed
 
     def put_back(self, changes):
-        """Puts the table back to an earlier state, which a reader has seen more than."""
+        """Puts the table back to a state from before the events that the consumers have read last."""
         self.service.stop()
         copy = self.folder / "copy"
         shutil.copytree(self.service.folder, copy)

@@ -60,7 +60,7 @@ impl RuleArgs {
         let store = tenant_store(stack, tenant);
         let begun = store.configuration().begin_index_version().await;
         begun.map_err(Error::from)?;
-        // Before the tenant has a credential to make a resource with, so the feed misses none.
+        // The feed begins while the tenant has no credential yet, so no resource can be created before it.
         lifecycle::create(&store).await?;
         if self.is_empty() {
             return Ok(());

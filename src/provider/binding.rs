@@ -63,7 +63,7 @@ pub(super) async fn check_user(store: &Store, scope: &RequestScope) -> Result<()
     }
 }
 
-/// Grants the caller the scopes of its role; none if the role does not exist or is not active.
+/// Grants the caller the scopes of its role. A role that does not exist or is not active has no scopes.
 pub(super) async fn grant_role(
     roles: &Roles,
     store: &Store,

@@ -156,7 +156,7 @@ impl TenantStore {
         Signatures::new(&self.table)
     }
 
-    /// The log of what has changed.
+    /// The feed of the tenant's changes.
     #[must_use]
     pub fn feed(&self) -> Feed<'_> {
         Feed::new(&self.table)

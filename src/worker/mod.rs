@@ -1,5 +1,5 @@
-//! Work that no request waits for: what the table's stream brings, changes that dead processes left half
-//! done, and a look around every minute.
+//! Work that no request waits for: the records of the table's stream, changes that dead processes left half
+//! done, and the sweep of the tenants every minute.
 //!
 //! In AWS the functions of `scim-worker` call it, and on one machine `scim serve` does. What is to be done
 //! later goes to an [`Outbox`], so this module must not know queues, Lambda, or which process runs it.
@@ -45,13 +45,14 @@ pub fn is_wanted(new: Option<&str>, old: Option<&str>) -> bool {
     }
 }
 
-/// What works beside the requests on one table. One serves a whole process, for what it remembers.
+/// Does the background work on one table. A process has one worker, because the worker remembers what it has
+/// read.
 pub struct Worker<'a> {
     store: &'a Store,
     tenants: &'a Tenants,
     clock: Arc<dyn Clock>,
     appender: Appender<'a>,
-    /// The last gap of the stream, for a moment.
+    /// The last gap of the stream, which is cached for a moment.
     gap: Cache<(), Option<StreamGap>>,
     /// The subscriptions of the stack, for a minute.
     subscriptions: Cache<(), Vec<Subscription>>,
@@ -105,8 +106,8 @@ impl<'a> Worker<'a> {
         deliver::deliver(self, tenants, sender, outbox).await
     }
 
-    /// Looks around, as it is to be done every minute: writes the heartbeat, hands to the finisher what no
-    /// record leads to any more, and keeps feeds from losing their place.
+    /// Makes one sweep of the tenants, which has to be made every minute: writes the heartbeat, gives the
+    /// finisher entries that no record leads to any more, and keeps the newest page of each feed from expiring.
     ///
     /// # Errors
     /// `Unavailable` if something could not be looked at; it is looked at the next time.

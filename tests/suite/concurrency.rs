@@ -317,7 +317,7 @@ async fn names_and_members_changed_at_once_are_both_changed() {
 
 /// The changes that a client makes to users that only this client names.
 #[derive(Clone, Copy)]
-enum Deed {
+enum UserChange {
     Join,
     Leave,
     Delete,
@@ -344,7 +344,7 @@ fn trouble(call: &Call) -> Option<Fault> {
 /// The users of each client are in the group or not as its last request said, in spite of other
 /// clients and of the network.
 #[tokio::test(start_paused = true)]
-async fn in_a_storm_every_answer_is_true() {
+async fn every_answer_is_true_while_clients_conflict_and_calls_fail() {
     for seed in 0..4 {
         fastrand::seed(seed);
         let world = World::new().await;
@@ -362,21 +362,21 @@ async fn in_a_storm_every_answer_is_true() {
                 let mut is_in = None;
                 for _ in 0..3 {
                     let deed = match fastrand::u8(..7) {
-                        0 => Deed::Delete,
-                        1..=4 => Deed::Join,
-                        _ => Deed::Leave,
+                        0 => UserChange::Delete,
+                        1..=4 => UserChange::Join,
+                        _ => UserChange::Leave,
                     };
                     let done = match deed {
-                        Deed::Join => process.patch("Group", group, add(user)).await.map(|_| ()),
-                        Deed::Leave => process
+                        UserChange::Join => process.patch("Group", group, add(user)).await.map(|_| ()),
+                        UserChange::Leave => process
                             .patch("Group", group, remove(user))
                             .await
                             .map(|_| ()),
-                        Deed::Delete => process.delete("User", &user[0]).await,
+                        UserChange::Delete => process.delete("User", &user[0]).await,
                     };
                     done.unwrap();
-                    is_in = Some(matches!(deed, Deed::Join));
-                    if matches!(deed, Deed::Delete) {
+                    is_in = Some(matches!(deed, UserChange::Join));
+                    if matches!(deed, UserChange::Delete) {
                         break;
                     }
                 }

@@ -70,10 +70,10 @@ async fn users_that_exist_throughout_are_seen_exactly_once() {
         assert_eq!(
             distinct.len(),
             seen.len(),
-            "{query}: somebody was seen twice"
+            "{query}: a user was seen twice"
         );
         for id in there.iter().filter(|id| !gone.contains(*id)) {
-            assert!(seen.contains(id), "{query}: somebody was passed over");
+            assert!(seen.contains(id), "{query}: a user was left out");
         }
         let scope = directory.scope_of("acme", "1").await;
         let list = directory.list(&scope, "User", "count=1000").await.unwrap();

@@ -86,7 +86,7 @@ async fn beat_and_handle(world: &World, kept: &Kept) {
     beat_and_handle_from(world, 0, kept).await;
 }
 
-/// The same, of what there is without the first records.
+/// The same without the first records, whose number is `handled`.
 async fn beat_and_handle_from(world: &World, handled: usize, kept: &Kept) {
     stack(&world.process()).beat().await.unwrap();
     let now = world.clock().now_millis();
