@@ -18,7 +18,7 @@ def free_port():
 # The end of this process must be the end of ministack too.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 port = free_port()
-# It listens on every interface unless it is told not to.
+# Without BIND_HOST it would listen on every interface.
 settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "dynamodb", "LOG_LEVEL": "WARNING"}
 engine = subprocess.Popen([sys.executable, "-m", "ministack"], env=os.environ | settings, stdout=sys.stderr)
 try:

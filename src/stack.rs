@@ -9,7 +9,7 @@
 //! | `SCIM_STACK_SECRET` | the name or ARN of the stack secret; `{stack}/stack` if not set |
 //! | `SCIM_SECRETS_FILE` | a local file to use instead of Secrets Manager |
 //! | `SCIM_PUBLIC_URL` | where clients reach the service, if that is not what the gateway says |
-//! | `SCIM_SERVER_TIMING` | `on` to tell in each answer what it cost |
+//! | `SCIM_SERVER_TIMING` | `on`: a header of each answer says what the request cost |
 //!
 //! Region, credentials and endpoints come from the AWS SDK's own variables.
 

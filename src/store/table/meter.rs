@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::ConsumedCapacity;
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Counts>);
 
-/// Capacity is kept in thousandths of a unit, because a transaction read costs fractions.
+/// Capacity is kept in thousandths of a unit, because DynamoDB reports it as a number with a fraction.
 #[derive(Debug, Default)]
 struct Counts {
     calls: AtomicU64,
