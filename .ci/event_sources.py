@@ -1,11 +1,13 @@
-"""Checks that no event source of template.yaml loses anything in silence or holds up what comes behind it.
+"""Checks the event sources of template.yaml: each must report failures, and must not block on one of them.
 
-A reader of the table's stream says which records of a batch it has not handled, tries them until the
-stream forgets them and not for ever, and keeps their places in a queue that its role may write to. An
-alarm watches the queue, and another one tells long before that the reader is late.
+A function that reads the table's stream must report which records of a batch have failed, and retry them
+for at most as long as the stream keeps records. After that, their positions must go to a queue that the
+function's role may write to. An alarm must watch this queue, and another alarm must report much earlier
+that the function is late.
 
-A reader of a queue says which messages it has not handled, the queue keeps a message away from others
-longer than the function runs, and in the end moves it to a queue that an alarm watches.
+A function that reads a queue must report which messages have failed. The queue must hide a message from
+other readers for longer than the function runs, and move a message that keeps failing to a queue that an
+alarm watches.
 """
 
 import sys
@@ -58,7 +60,7 @@ def is_watched(queue):
     )
 
 
-def tells_when_late(function):
+def has_alarm_for_lateness(function):
     dimensions = [{"Name": "FunctionName", "Value": {"Ref": function}}]
     return any(
         (alarm.get("Namespace"), alarm.get("MetricName")) == ("AWS/Lambda", "IteratorAge")
@@ -72,13 +74,13 @@ def tells_when_late(function):
 def problems_of_stream(function, source):
     age = source.get("MaximumRecordAgeInSeconds")
     if not age or age > LONGEST_AGE_SECONDS:
-        yield f"tries a record for {age or 'ever'}"
-    if not tells_when_late(function):
+        yield f"retries a record for {age or 'an unlimited time'}"
+    if not has_alarm_for_lateness(function):
         yield "has no alarm for being late"
     failed = source.get("DestinationConfig", {}).get("OnFailure", {})
     queue = resource_of(failed.get("Destination"))
     if failed.get("Type") != "SQS" or resources.get(queue, {}).get("Type") != "AWS::SQS::Queue":
-        yield "keeps records that failed nowhere"
+        yield "has no queue for records that failed"
         return
     if not may(function, "sqs:SendMessage", queue):
         yield f"may not send to {queue}"
@@ -91,13 +93,13 @@ def problems_of_queue(function, source):
     queue = resources[name]["Properties"]
     timeout = resources[function]["Properties"]["Timeout"]
     if queue.get("VisibilityTimeout", 30) < VISIBILITY_TIMES * timeout:
-        yield f"runs too long for the time that {name} keeps a message away from others"
+        yield f"runs too long for the visibility timeout of {name}"
     for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
         if not may(function, f"sqs:{action}", name):
             yield f"may not {action} of {name}"
     dead_letters = resource_of(queue.get("RedrivePolicy", {}).get("deadLetterTargetArn"))
     if not dead_letters:
-        yield f"tries a message of {name} for ever"
+        yield f"retries a message of {name} without end"
     elif not is_watched(dead_letters):
         yield f"has no alarm on {dead_letters}"
 
@@ -105,7 +107,7 @@ def problems_of_queue(function, source):
 def problems_of(function, kind, source):
     yield from {"DynamoDB": problems_of_stream, "SQS": problems_of_queue}[kind](function, source)
     if source.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
-        yield "does not say which part of a batch has failed"
+        yield "does not report which part of a batch has failed"
 
 
 problems, sources = [], 0
@@ -116,5 +118,5 @@ for name, resource in resources.items():
             found = problems_of(name, definition["Type"], definition["Properties"])
             problems += [f"{name}, event {event}: {text}" for text in found]
 
-print("\n".join(problems) or f"event sources: {sources} of {sources} end, keep and tell")
+print("\n".join(problems) or f"event sources: {sources} of {sources} are right")
 sys.exit(1 if problems or not sources else 0)

@@ -41,7 +41,7 @@ def main():
     arguments = parser.parse_args()
     record = Record("feed", "what", "figure")
 
-    def tell(what, figure):
+    def report(what, figure):
         print(f"| {what} | {figure} |", flush=True)
         record.add(what, figure)
 
@@ -49,11 +49,11 @@ def main():
         users = [create(server, number) for number in range(USERS)]
         lags = sorted(steady(server, users, arguments.rate, arguments.seconds))
         at = lambda share: f"{lags[int(share * (len(lags) - 1))] * 1000:.0f}"
-        tell(f"lag at {arguments.rate} changes a second, p50, ms", at(0.5))
-        tell("the same, p99, ms", at(0.99))
+        report(f"lag at {arguments.rate} changes a second, p50, ms", at(0.5))
+        report("the same, p99, ms", at(0.99))
         written, seen = flat_out(server, users, arguments.clients, arguments.seconds)
-        tell(f"changes a second that {arguments.clients} clients make", f"{written:.0f}")
-        tell("events a second, to the end of the feed", f"{seen:.0f}")
+        report(f"changes a second that {arguments.clients} clients make", f"{written:.0f}")
+        report("events a second, to the end of the feed", f"{seen:.0f}")
     if arguments.record:
         record.write()
 
@@ -122,7 +122,7 @@ class Reader:
 
 
 def steady(server, users, rate, seconds):
-    """The lag of each of so many changes a second."""
+    """Makes changes at a steady rate; returns the lag of each."""
     reader, answered = Reader(server), {}
     connection, begun = server.connect(), time.perf_counter()
     for number, user in zip(range(rate * seconds), itertools.cycle(users)):
@@ -135,7 +135,7 @@ def steady(server, users, rate, seconds):
 
 
 def write(server, users, clients, seconds):
-    """Has clients change users as fast as they can; how many changes there were in how many seconds."""
+    """Has clients change users as fast as they can; returns the number of changes and of seconds."""
     counts, end = [0] * clients, time.perf_counter() + seconds
 
     def work(client):

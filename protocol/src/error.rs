@@ -1,8 +1,8 @@
 //! The one error type of the project, and its two translations to the wire (RFC 7644 §3.12).
 //!
 //! An [`Error`] keeps the text that the client reads (`detail`) apart from the cause that only the log
-//! shows (`source`). It is made where the fault is found, travels unchanged through every layer, and
-//! is logged once, where the response is built.
+//! shows (`source`). It is made where the fault is found; on its way it may be given the place of the
+//! fault, but keeps its kind; and it is logged once, where the response is built.
 
 use std::fmt::{self, Write as _};
 
@@ -66,7 +66,7 @@ pub enum ErrorKind {
     Uniqueness,
     /// Other requests kept changing the same resource until this one gave up.
     Conflict,
-    /// What the request goes on from is kept no longer.
+    /// The position that the request continues from is no longer kept.
     Gone,
     /// `If-Match` or `If-None-Match` does not hold.
     VersionMismatch,

@@ -4,7 +4,6 @@
 //! times values. Code that does such work takes the steps for it before it begins, and a request that
 //! has no steps left is refused. Steps are counted, not timed, so the same request ends at the same
 //! place on every machine.
-//! same place on every machine.
 
 use std::cell::Cell;
 use std::sync::Arc;

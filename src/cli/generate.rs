@@ -52,7 +52,7 @@ impl GenerateArgs {
         let (begun, since) = (Instant::now(), SystemClock.now_millis());
         let local = Local::open(&self.data, None).await?;
         self.prepare(&local).await?;
-        // The stream brings nothing of what is loaded.
+        // A load goes past the stream, so the feed says first that it is not complete.
         let tenants = Tenants::new(local.stack.store.clone(), Arc::new(SystemClock));
         let appender = Appender::new(&local.stack.store, &tenants, Arc::new(SystemClock));
         gap::expect_load(&appender, &self.tenant).await?;

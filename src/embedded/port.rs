@@ -38,7 +38,7 @@ pub struct Port {
     server: JoinHandle<io::Result<()>>,
 }
 
-/// What it takes to answer a request.
+/// The table as the requests to the port reach it.
 #[derive(Clone)]
 struct ServedTable {
     calls: InProcess,

@@ -147,7 +147,7 @@ async fn a_write_of_1_1_names_its_request_and_its_credential() {
     let users = "/v2/acme/scim/Users";
     let bob = json!({"schemas": ["urn:scim:schemas:core:1.0"], "userName": "bob"});
     check(&server, (CauseKind::Ionic, 1), "POST", users, bob).await;
-    // The user, the membership and the group, in what is a bulk request inside only.
+    // The user, the membership and the group. The service carries this request out as a bulk request.
     let eve = json!({
         "schemas": ["urn:scim:schemas:core:1.0", "urn:scim:schemas:extension:ionic:1.0"],
         "userName": "eve",
@@ -326,7 +326,7 @@ async fn a_large_removal_that_is_finished_has_its_author() {
     };
     check_finished(MANY, request, |writer, maker, (group, members)| {
         assert_eq!(group.as_ref(), Some(writer));
-        // Who stays was added by another.
+        // The member that stays was added by an earlier request.
         assert_eq!(members, vec![Some(maker.clone())]);
     })
     .await;

@@ -361,13 +361,15 @@ async fn every_answer_is_true_while_clients_conflict_and_calls_fail() {
                 let group = &groups[fastrand::usize(..2)];
                 let mut is_in = None;
                 for _ in 0..3 {
-                    let deed = match fastrand::u8(..7) {
+                    let next = match fastrand::u8(..7) {
                         0 => UserChange::Delete,
                         1..=4 => UserChange::Join,
                         _ => UserChange::Leave,
                     };
-                    let done = match deed {
-                        UserChange::Join => process.patch("Group", group, add(user)).await.map(|_| ()),
+                    let done = match next {
+                        UserChange::Join => {
+                            process.patch("Group", group, add(user)).await.map(|_| ())
+                        }
                         UserChange::Leave => process
                             .patch("Group", group, remove(user))
                             .await
@@ -375,8 +377,8 @@ async fn every_answer_is_true_while_clients_conflict_and_calls_fail() {
                         UserChange::Delete => process.delete("User", &user[0]).await,
                     };
                     done.unwrap();
-                    is_in = Some(matches!(deed, UserChange::Join));
-                    if matches!(deed, UserChange::Delete) {
+                    is_in = Some(matches!(next, UserChange::Join));
+                    if matches!(next, UserChange::Delete) {
                         break;
                     }
                 }

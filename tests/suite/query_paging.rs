@@ -67,11 +67,7 @@ async fn users_that_exist_throughout_are_seen_exactly_once() {
             last = Some(list);
         }
         let distinct: BTreeSet<_> = seen.iter().collect();
-        assert_eq!(
-            distinct.len(),
-            seen.len(),
-            "{query}: a user was seen twice"
-        );
+        assert_eq!(distinct.len(), seen.len(), "{query}: a user was seen twice");
         for id in there.iter().filter(|id| !gone.contains(*id)) {
             assert!(seen.contains(id), "{query}: a user was left out");
         }

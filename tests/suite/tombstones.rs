@@ -80,7 +80,7 @@ async fn every_type_ends_with_a_tombstone_wherever_its_writer_dies() {
     }
 }
 
-/// Deletes a resource, and dies at one call; tells whether it lived to its end.
+/// Deletes a resource with a process that dies at one call; returns whether it ended before that call.
 async fn dies_at(
     template: &World,
     kind: &str,

@@ -89,7 +89,7 @@ impl<'a> EditedBody<'a> {
             return Ok(());
         };
         let before = list.bytes();
-        list.set_room(self.size.room_of(before));
+        list.set_max_bytes(self.size.max_bytes_of(before));
         edit(list)?;
         self.size.change(before, list.bytes())
     }
@@ -169,7 +169,7 @@ impl BodySize {
     }
 
     /// The length that a part, now of this length, may grow to.
-    fn room_of(&self, part: usize) -> usize {
+    fn max_bytes_of(&self, part: usize) -> usize {
         let others = self.bytes.saturating_sub(part);
         self.most.saturating_sub(others)
     }

@@ -28,14 +28,14 @@ pub(super) struct ElementList {
     /// The length of the elements' text, with a comma for each, in bytes.
     bytes: usize,
     /// The length that `bytes` may grow to.
-    room: usize,
+    max_bytes: usize,
 }
 
 impl ElementList {
     /// The elements of an attribute's value.
     pub(super) fn of(value: Option<Value>) -> Self {
         let mut list = Self {
-            room: usize::MAX,
+            max_bytes: usize::MAX,
             ..Self::default()
         };
         list.slots = match value {
@@ -69,8 +69,8 @@ impl ElementList {
     }
 
     /// Sets the length that [`bytes`](Self::bytes) may grow to.
-    pub(super) fn set_room(&mut self, room: usize) {
-        self.room = room;
+    pub(super) fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
     }
 
     /// The number of positions that a scan of all elements visits, including those of removed
@@ -139,7 +139,7 @@ impl ElementList {
             index.insert(attribute, &element, position);
         }
         *slot = element;
-        if self.bytes > self.room {
+        if self.bytes > self.max_bytes {
             return Err(too_large());
         }
         Ok(())
@@ -163,10 +163,10 @@ impl ElementList {
     /// # Errors
     /// `PayloadTooLarge` as for [`put`](Self::put).
     pub(super) fn replace_all(&mut self, elements: Vec<Value>) -> Result<()> {
-        let room = self.room;
+        let max_bytes = self.max_bytes;
         *self = Self::of(Some(Value::Array(elements)));
-        self.room = room;
-        if self.bytes > self.room {
+        self.max_bytes = max_bytes;
+        if self.bytes > self.max_bytes {
             return Err(too_large());
         }
         Ok(())

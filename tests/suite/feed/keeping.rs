@@ -33,7 +33,7 @@ async fn a_feed_without_changes_keeps_its_number() {
     let reader = read(&process, &After::Now, ALL).await.unwrap().next;
     world.jump(29 * DAY + Duration::from_secs(60));
     assert!(keep(&appender, &tenant, None).await.unwrap() > Some(due));
-    // A second sweep meets the page of the first one.
+    // A second sweep finds the page that the first one has written.
     keep(&appender, &tenant, None).await.unwrap();
     assert_eq!(
         types(&everything(&process).await),

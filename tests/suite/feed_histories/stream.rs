@@ -61,7 +61,7 @@ impl Stream {
                 return;
             }
             for record in records {
-                // The table has a clock of its own. The stream tells times to the second.
+                // The table has a clock of its own. The stream gives times in whole seconds.
                 let now = world.clock().now_millis() / 1000;
                 record["dynamodb"]["ApproximateCreationDateTime"] = json!(now);
                 let lane = self.lane(&record["dynamodb"]["Keys"]);

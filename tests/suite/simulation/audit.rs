@@ -59,14 +59,14 @@ impl World {
             assert_eq!(
                 table.memberships.get(key),
                 table.members.get(key),
-                "{member} knows where it is in {group}"
+                "the member item and the membership item of {member} in {group} agree"
             );
         }
         for key in table.memberships.keys().filter(is_current) {
             let (group, _, member) = key;
             assert!(
                 table.members.contains_key(key),
-                "{member} thinks that it is in {group}"
+                "{member} has a membership item but no member item of {group}"
             );
         }
         let dead = |keys: BTreeSet<&(String, String, String)>| {
