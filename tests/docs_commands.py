@@ -4,10 +4,10 @@
     docs_commands.py --scim PATH --bootstrap PATH
 
 Commands are the lines of `console` blocks, and spans of code that begin with the name of a program.
-They run in one shell session, in a copy of the project without what was built. What needs AWS meets stand-ins on
-loopback: the embedded table (`--scim` is the built command) and moto's Secrets Manager; what would
-change the machine or deploy runs with `--help`; what other steps of `.ci/run` do is looked up there.
-A command that none of the rules below knows is a failure. Needs Python packages `boto3` and `moto`,
+They run in one shell session, in a copy of the project without what was built. Commands that need AWS reach stand-ins on
+loopback: the embedded table (`--scim` is the built command) and moto's Secrets Manager; Commands that
+would change the machine or deploy run with `--help`. Commands of other steps of `.ci/run` are only looked up there.
+A command to which no rule below applies is a failure. Needs Python packages `boto3` and `moto`,
 and `sam` and `cargo-lambda` on the PATH; `--bootstrap` is the built Lambda binary.
 """
 
@@ -39,7 +39,7 @@ RUN, SERVER, BESIDE, HELP, STEP, GROUP = "run", "server", "beside", "help", "ste
 RULES = [
     (r"cargo scim (serve|table)( .+)?", SERVER),
     (r"cargo lambda watch .+", SERVER),
-    # It follows for ever.
+    # It follows the feed without end.
     (r"cargo scim events tail .+", HELP),
     (r"cargo scim play .+", BESIDE),
     (r"cargo scim .+", RUN),
