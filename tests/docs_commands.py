@@ -5,7 +5,7 @@
 
 Commands are the lines of `console` blocks, and spans of code that begin with the name of a program.
 They run in one shell session, in a copy of the project without what was built. Commands that need AWS reach stand-ins on
-loopback: the embedded table (`--scim` is the built command) and moto's Secrets Manager; Commands that
+loopback: the embedded table (`--scim` is the built command) and moto's Secrets Manager. Commands that
 would change the machine or deploy run with `--help`. Commands of other steps of `.ci/run` are only looked up there.
 A command to which no rule below applies is a failure. Needs Python packages `boto3` and `moto`,
 and `sam` and `cargo-lambda` on the PATH; `--bootstrap` is the built Lambda binary.

@@ -73,7 +73,7 @@ pub struct AnnouncementPart {
 
 impl Announcement {
     /// The announcement of a change of a group. `None` if the current set is the same as before. If it
-    /// was written in one transaction with the group, its members have told of themselves, and only
+    /// was written in one transaction with the group, the stream reports its members, and only
     /// those of the set that it has replaced are announced.
     #[must_use]
     pub fn of_change(before: Option<&Stored>, after: &Stored) -> Option<Self> {
