@@ -5,6 +5,8 @@
 
 pub use scim_protocol as protocol;
 
+#[cfg(feature = "worker")]
+pub mod admin;
 #[cfg(feature = "service")]
 pub mod aws;
 #[cfg(feature = "service")]

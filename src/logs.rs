@@ -14,13 +14,17 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
 
+/// The target of the lines that say who has asked for which operation of the administration. They are
+/// written for machines only: a person who runs a command reads its answer.
+pub const AUDIT: &str = "audit";
+
 /// Writes JSON lines to stdout, from where Lambda takes them.
 pub fn to_machines() {
     let layer = fmt::layer()
         .json()
         .flatten_event(true)
         .with_span_list(false);
-    start(layer);
+    start(layer, LevelFilter::INFO);
 }
 
 /// Writes text to stderr, because stdout is for the output of commands.
@@ -30,13 +34,14 @@ pub fn to_people() {
         .with_target(false)
         .with_writer(io::stderr);
     let colours = io::IsTerminal::is_terminal(&io::stderr());
-    start(layer.with_ansi(colours));
+    start(layer.with_ansi(colours), LevelFilter::OFF);
 }
 
-fn start(layer: impl tracing_subscriber::Layer<Registry> + Send + Sync) {
+fn start(layer: impl tracing_subscriber::Layer<Registry> + Send + Sync, audit: LevelFilter) {
     let own = level();
     let targets = Targets::new()
         .with_default(own.min(LevelFilter::WARN))
+        .with_target(AUDIT, audit)
         .with_target(env!("CARGO_CRATE_NAME"), own);
     // A second start fails and leaves the first one in place. That happens in tests only.
     let _ = tracing_subscriber::registry()

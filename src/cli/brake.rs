@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::CommandError;
+use super::columns::time;
 use super::deployment_args::DeploymentArgs;
 use super::rules::tenant_store;
 use super::serve::print;
 use super::tenant::tenant_id;
 use crate::feed::brake::{self, BrakeStatus};
 use crate::identity::TenantId;
-use crate::protocol::datetime::DateTime;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BrakeCommand {
@@ -111,13 +111,6 @@ fn for_people(status: &BrakeStatus) -> String {
         None => writeln!(text, "  Held          nothing"),
     };
     text
-}
-
-/// A time in milliseconds since the Unix epoch as text.
-fn time(millis: u64) -> String {
-    let millis = i64::try_from(millis).ok();
-    let time = millis.and_then(DateTime::from_unix_milliseconds);
-    time.map_or_else(|| "?".to_owned(), |time| time.to_string())
 }
 
 #[cfg(test)]

@@ -1,15 +1,22 @@
 //! The deployment that a command works on: one on this machine, or one in AWS.
 
 use std::env;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::CommandError;
 use super::external::{self, External};
 use super::local::{DEFAULT_DATA, Local};
-use crate::embedded::DataDirectory;
+use crate::admin::Admin;
+use crate::clock::SystemClock;
+use crate::delivery::{WebhookSecrets, WebhookSender};
+use crate::embedded::{DataDirectory, Embedded};
+use crate::outgoing::{Client, Reach, Settings};
 use crate::stack::Stack;
+use crate::tenant::Credentials;
 
 /// The arguments that choose the deployment. Without any of them, it is the deployment that the environment
 /// describes if `SCIM_TABLE` is set, else the local one.
@@ -29,7 +36,7 @@ pub(super) struct DeploymentArgs {
     endpoint: Option<String>,
 }
 
-/// A deployment that a command works on.
+/// A deployment that a command works on, or that `scim serve` serves.
 pub(super) enum Opened {
     Local(Box<Local>),
     External(Box<External>),
@@ -86,6 +93,64 @@ impl Opened {
         match self {
             Self::Local(local) => &local.stack,
             Self::External(external) => &external.stack,
+        }
+    }
+
+    /// The operations on it. Only the webhooks of local data may go to this machine.
+    pub(super) fn admin(&self) -> Admin<WebhookSender> {
+        let reach = match self.is_local() {
+            true => Reach::PublicAndLoopback,
+            false => Reach::Public,
+        };
+        let (stack, clock) = (self.stack(), Arc::new(SystemClock));
+        let secrets = WebhookSecrets::new(Arc::clone(&stack.secrets), stack.name(), clock.clone());
+        let client = Client::new(Settings::new(reach));
+        Admin {
+            store: stack.store.clone(),
+            credentials: Credentials::new(Arc::clone(&stack.secrets), stack.name()),
+            sender: WebhookSender::new(client, secrets.clone(), clock.clone()),
+            secrets,
+            reach,
+            clock,
+        }
+    }
+
+    /// The embedded table, whose stream `scim serve` reads. The stream of another table is for the functions
+    /// of its deployment to read.
+    pub(super) fn embedded(&self) -> Option<&Embedded> {
+        match self {
+            Self::Local(local) => Some(&local.table),
+            Self::External(_) => None,
+        }
+    }
+
+    /// Whether its secrets are in a data directory of this machine. Then it is one of a developer: it gets a demo
+    /// tenant, and its webhooks may go to this machine. A deployment that the environment describes has its
+    /// own tenants, and a working token must not be printed at each start.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::External(external) => external.data.is_some(),
+        }
+    }
+}
+
+/// Displays where the data is stored.
+impl fmt::Display for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(local) => local.data.fmt(f),
+            Self::External(external) => {
+                let table = external.stack.store.table();
+                match &external.data {
+                    Some(data) => write!(f, "table {table}; secrets {data}"),
+                    None => write!(
+                        f,
+                        "table {table}; secrets of stack {}",
+                        external.stack.name()
+                    ),
+                }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod background;
 mod brake;
+mod columns;
 mod demo;
 mod deployment_args;
 mod directory;
@@ -20,6 +21,7 @@ mod serve;
 mod table;
 mod tenant;
 mod token;
+mod webhook;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -61,6 +63,9 @@ enum Command {
     /// Show, follow and replay the changes of a tenant's directory
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Send the events to URLs, and see how far that is
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Show and release what the brake holds back
     #[command(subcommand)]
     Brake(brake::BrakeCommand),
@@ -88,6 +93,7 @@ pub async fn run() -> ExitCode {
         Command::Schema(command) => command.run().await,
         Command::ResourceType(command) => command.run().await,
         Command::Events(command) => command.run().await,
+        Command::Webhook(command) => command.run().await,
         Command::Brake(command) => command.run().await,
         Command::Play(play) => play.run().await,
         Command::Doctor(doctor) => doctor.run().await,

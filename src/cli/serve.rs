@@ -1,7 +1,6 @@
 //! `scim serve`: the whole service on this machine.
 
 use std::env;
-use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +14,13 @@ use tokio::sync::oneshot;
 use super::CommandError;
 use super::background;
 use super::demo::Demo;
+use super::deployment_args::Opened;
 use super::external::{self, External};
 use super::local::{DEFAULT_DATA, Local};
 use super::rules::RuleArgs;
-use crate::embedded::Embedded;
 use crate::http::server::{self, Timeouts};
 use crate::http::{self, PublicUrl};
 use crate::protocol::error;
-use crate::stack::Stack;
 
 /// Where it listens without `--listen`.
 pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:9000";
@@ -69,7 +67,7 @@ impl ServeArgs {
         let announced = public_url.clone();
         let deployment = self.open(public_url).await?;
         let stack = deployment.stack();
-        let demo = match deployment.has_demo() {
+        let demo = match deployment.is_local() {
             true => Some(Demo::prepare(stack, &self.rules).await?),
             false => None,
         };
@@ -94,19 +92,19 @@ impl ServeArgs {
     }
 
     /// Opens the deployment to serve.
-    async fn open(&self, public_url: PublicUrl) -> Result<Deployment, CommandError> {
+    async fn open(&self, public_url: PublicUrl) -> Result<Opened, CommandError> {
         let default = Path::new(DEFAULT_DATA);
         let data = self.data.as_deref().unwrap_or(default);
         let Some(table) = &self.table else {
             note_unused_endpoint();
             let local = Local::open(data, Some(public_url)).await?;
-            return Ok(Deployment::Local(Box::new(local)));
+            return Ok(Opened::Local(Box::new(local)));
         };
         let endpoint = self.endpoint.as_deref();
         let is_deployed = self.data.is_none() && env::var_os("SCIM_STACK").is_some();
         if !is_deployed {
             let external = External::with_data(table, endpoint, data, Some(public_url)).await?;
-            return Ok(Deployment::External(Box::new(external)));
+            return Ok(Opened::External(Box::new(external)));
         }
         if !self.rules.is_empty() {
             let text = "--profile and --set change the demo tenant, which this deployment does not have; \
@@ -119,7 +117,7 @@ impl ServeArgs {
         // A wrong name is reported now, and not in the answer to each request.
         let found = external.stack.store.warm_up().await;
         found.map_err(error::Error::from)?;
-        Ok(Deployment::External(Box::new(external)))
+        Ok(Opened::External(Box::new(external)))
     }
 
     fn announce(&self, public_url: &PublicUrl, demo: Option<&Demo>, data: &str) {
@@ -135,59 +133,6 @@ impl ServeArgs {
             for_people(public_url, demo, data)
         };
         print(&text);
-    }
-}
-
-/// The deployment that is served.
-enum Deployment {
-    Local(Box<Local>),
-    External(Box<External>),
-}
-
-impl Deployment {
-    fn stack(&self) -> &Stack {
-        match self {
-            Self::Local(local) => &local.stack,
-            Self::External(external) => &external.stack,
-        }
-    }
-
-    /// The embedded table, whose stream this process reads. The stream of another table is for the functions
-    /// of its deployment to read.
-    fn embedded(&self) -> Option<&Embedded> {
-        match self {
-            Self::Local(local) => Some(&local.table),
-            Self::External(_) => None,
-        }
-    }
-
-    /// Whether it gets a demo tenant. A deployment that the environment describes does not: it has its own
-    /// tenants, and a working token must not be printed at each start.
-    fn has_demo(&self) -> bool {
-        match self {
-            Self::Local(_) => true,
-            Self::External(external) => external.data.is_some(),
-        }
-    }
-}
-
-/// Displays where the data is stored.
-impl fmt::Display for Deployment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local(local) => local.data.fmt(f),
-            Self::External(external) => {
-                let table = external.stack.store.table();
-                match &external.data {
-                    Some(data) => write!(f, "table {table}; secrets {data}"),
-                    None => write!(
-                        f,
-                        "table {table}; secrets of stack {}",
-                        external.stack.name()
-                    ),
-                }
-            }
-        }
     }
 }
 

@@ -43,6 +43,8 @@ impl EventType {
     pub const FEED_IDLE: &str = "feed.idle";
     /// More users than usual have lost their access.
     pub const TENANT_BRAKE: &str = "tenant.brake";
+    /// A sample for the receiver of a webhook. No feed has one.
+    pub const WEBHOOK_TEST: &str = "webhook.test";
 
     /// A webhook, or the event bus, gets no events of the tenant any more.
     pub const WEBHOOK_FAILED: &str = "webhook.failed";

@@ -27,6 +27,7 @@ mod members;
 #[cfg(feature = "worker")]
 mod next_page;
 mod page;
+pub mod patterns;
 mod position;
 pub mod read;
 #[cfg(feature = "worker")]

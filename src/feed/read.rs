@@ -247,6 +247,23 @@ pub async fn find(
     }
 }
 
+/// How many events there are behind a position, of whatever types; `None` if it is of another epoch or there is
+/// no such place. One call.
+///
+/// # Errors
+/// `Unavailable` if the table could not be read.
+pub async fn count_behind(store: &TenantStore, after: &After) -> Result<Option<u64>, Error> {
+    let (_, newest) = store.feed().newest().await?;
+    let last = newest.as_ref().map_or(0, |newest| newest.last);
+    Ok(match after {
+        After::Now => Some(0),
+        After::Beginning => Some(last),
+        After::Position(position) => newest
+            .filter(|newest| newest.key.epoch == position.page.epoch)
+            .and_then(|newest| (newest.last + 1).checked_sub(position.next_seq())),
+    })
+}
+
 /// What a reader gets of a feed whose epoch has no page yet.
 fn nothing_yet(after: &After, epoch: Option<&Epoch>) -> Result<Found, ReadError> {
     match after {

@@ -7,11 +7,11 @@ use crate::protocol::error::{Error, Result, excerpt};
 use crate::protocol::schema::Registry;
 
 /// The largest number of types and patterns in one list.
-const MAX_PATTERNS: usize = 50;
+pub(super) const MAX_PATTERNS: usize = 50;
 
 /// The types that are about no type of resource. Readers get those of the feed itself whatever else they
 /// want: without them they would not notice that changes are missing.
-const ABOUT_THE_TENANT: [&str; 5] = [
+pub(super) const ABOUT_THE_TENANT: [&str; 5] = [
     EventType::FEED_STARTED,
     EventType::FEED_GAP,
     EventType::FEED_IDLE,

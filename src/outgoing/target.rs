@@ -58,6 +58,13 @@ impl Target {
         self.url.as_str()
     }
 
+    /// The scheme, the host and the port. It may be logged: the path and the query of a webhook are often a
+    /// secret.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.url.scheme(), self.authority())
+    }
+
     pub(super) fn host(&self) -> Host<&str> {
         self.url
             .host()
@@ -142,9 +149,8 @@ fn refused(fault: impl fmt::Display) -> Error {
 }
 
 impl fmt::Debug for Target {
-    /// Shows the origin only: the path and the query of a webhook are often a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Target({}://{}/..)", self.url.scheme(), self.authority())
+        write!(f, "Target({}/..)", self.origin())
     }
 }
 

@@ -15,7 +15,7 @@ use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// The modules at the top of the crate, and those that each may import. All may import `protocol`, which is
 /// a crate of its own and cannot import any of them.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     (
         "bin",
         &[
@@ -26,8 +26,14 @@ const ARROWS: [(&str, &[&str]); 18] = [
     (
         "cli",
         &[
-            "stack", "http", "worker", "feed", "provider", "store", "tenant", "identity",
-            "embedded", "aws", "logs", "clock",
+            "stack", "http", "worker", "admin", "delivery", "feed", "provider", "store", "tenant",
+            "identity", "outgoing", "embedded", "aws", "logs", "clock",
+        ],
+    ),
+    (
+        "admin",
+        &[
+            "delivery", "feed", "store", "tenant", "identity", "outgoing", "logs", "clock",
         ],
     ),
     (

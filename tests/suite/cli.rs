@@ -144,12 +144,12 @@ impl Drop for Running {
     }
 }
 
-fn shown(path: &Path) -> &str {
+pub(crate) fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// A data directory of its own.
-fn data() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn data() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data");
     (directory, path)

@@ -5,12 +5,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin_webhooks;
 mod architecture;
 mod authors;
 mod bounds;
 mod brake;
 mod bulk;
 mod cli;
+mod cli_webhooks;
 mod concurrency;
 mod conformance_page;
 mod credentials;

@@ -1,0 +1,761 @@
+//! The operations `webhook.*`, as programs ask for them: JSON in, JSON out.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt as _, join_all};
+use scim_lambda::admin::Admin;
+use scim_lambda::delivery::{Failure, Message, Outcome, Sender, WebhookSecrets};
+use scim_lambda::identity::TenantId;
+use scim_lambda::outgoing::Reach;
+use scim_lambda::store::{Due, Meter, StackStore};
+use scim_lambda::tenant::{
+    Credentials, Secret, SecretError, SecretStore, SecretVersion, SecretsFile,
+};
+use serde_json::{Value, json};
+
+use crate::simulation::{Fault, Process, World};
+
+const URL: &str = "https://app.example.com/hook?key=s3cret";
+const STACK: &str = "test";
+
+/// A sender that keeps the bodies, and answers as it is told.
+#[derive(Clone)]
+struct Recorder {
+    sent: Arc<Mutex<Vec<Value>>>,
+    outcome: Outcome,
+}
+
+impl Sender for Recorder {
+    async fn send(&self, message: &Message<'_>) -> Outcome {
+        let body = serde_json::from_slice(&message.body).unwrap();
+        self.sent.lock().unwrap().push(body);
+        self.outcome.clone()
+    }
+}
+
+/// A process that dies at one of its calls, to the table or to the secrets.
+struct Death {
+    calls: AtomicU64,
+    /// The number of the call, from 0.
+    at: u64,
+    /// Whether that call takes effect.
+    is_after: bool,
+    is_dead: AtomicBool,
+}
+
+/// What becomes of a call.
+#[derive(PartialEq)]
+enum Fate {
+    Lives,
+    Dies,
+    DiesAfter,
+}
+
+impl Death {
+    fn at(at: u64, is_after: bool) -> Arc<Self> {
+        Arc::new(Self {
+            calls: AtomicU64::new(0),
+            at,
+            is_after,
+            is_dead: AtomicBool::new(false),
+        })
+    }
+
+    fn next(&self) -> Fate {
+        if self.is_dead.load(Ordering::SeqCst) {
+            return Fate::Dies;
+        }
+        if self.calls.fetch_add(1, Ordering::SeqCst) != self.at {
+            return Fate::Lives;
+        }
+        self.is_dead.store(true, Ordering::SeqCst);
+        match self.is_after {
+            true => Fate::DiesAfter,
+            false => Fate::Dies,
+        }
+    }
+}
+
+/// The secrets as a process sees them that dies at some call.
+struct MortalSecrets {
+    secrets: Arc<dyn SecretStore>,
+    death: Arc<Death>,
+}
+
+fn dead() -> SecretError {
+    SecretError::Backend {
+        name: "secret".to_owned(),
+        source: "the process is dead".into(),
+    }
+}
+
+impl MortalSecrets {
+    async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<T, SecretError>>,
+    ) -> Result<T, SecretError> {
+        match self.death.next() {
+            Fate::Lives => call.await,
+            Fate::Dies => Err(dead()),
+            Fate::DiesAfter => {
+                let _ = call.await;
+                Err(dead())
+            }
+        }
+    }
+}
+
+impl SecretStore for MortalSecrets {
+    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, SecretError>> {
+        self.call(self.secrets.get(name)).boxed()
+    }
+
+    fn put<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a str,
+        expected: Option<&'a SecretVersion>,
+    ) -> BoxFuture<'a, Result<SecretVersion, SecretError>> {
+        self.call(self.secrets.put(name, value, expected)).boxed()
+    }
+
+    fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>> {
+        self.call(self.secrets.remove(name)).boxed()
+    }
+
+    fn names<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>, SecretError>> {
+        self.call(self.secrets.names(prefix)).boxed()
+    }
+}
+
+/// A stack with the tenants `acme` and `globex`.
+struct Fixture {
+    world: World,
+    secrets: Arc<SecretsFile>,
+    recorder: Recorder,
+    _directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let secrets = Arc::new(SecretsFile::new(directory.path().join("secrets.json")));
+        secrets.create_if_missing().unwrap();
+        let world = World::new().await;
+        let stack = stack_store(&world.process());
+        for name in ["acme", "globex"] {
+            let tenant = TenantId::parse(name).unwrap();
+            stack.list_tenant(&tenant).await.unwrap();
+            let credentials = Credentials::new(secrets.clone(), STACK);
+            credentials.create(&tenant).await.unwrap();
+        }
+        let recorder = Recorder {
+            sent: Arc::default(),
+            outcome: Outcome::Accepted,
+        };
+        Self {
+            world,
+            secrets,
+            recorder,
+            _directory: directory,
+        }
+    }
+
+    /// The operations in a process of their own.
+    fn admin(&self) -> Admin<Recorder> {
+        self.admin_with(self.secrets.clone(), &self.world.process())
+    }
+
+    fn admin_with(&self, secrets: Arc<dyn SecretStore>, process: &Process) -> Admin<Recorder> {
+        let clock = self.world.clock();
+        Admin {
+            store: process.provider.store().clone(),
+            credentials: Credentials::new(Arc::clone(&secrets), STACK),
+            secrets: WebhookSecrets::new(secrets, STACK, clock.clone()),
+            reach: Reach::Public,
+            sender: self.recorder.clone(),
+            clock,
+        }
+    }
+
+    /// The operations in a process that dies.
+    fn mortal_admin(&self, death: &Arc<Death>) -> Admin<Recorder> {
+        let process = self.world.process();
+        let of_table = Arc::clone(death);
+        process.line.plan(move |_| match of_table.next() {
+            Fate::Lives => None,
+            Fate::Dies => Some(Fault::Kill),
+            Fate::DiesAfter => Some(Fault::KillAfter),
+        });
+        let secrets = MortalSecrets {
+            secrets: self.secrets.clone(),
+            death: Arc::clone(death),
+        };
+        self.admin_with(Arc::new(secrets), &process)
+    }
+
+    async fn ask(&self, request: Value) -> Value {
+        ask(&self.admin(), request).await
+    }
+
+    /// The answer to a request that must succeed.
+    #[track_caller]
+    fn ok(answer: Value) -> Value {
+        assert!(answer["error"].is_null(), "{answer}");
+        answer["ok"].clone()
+    }
+
+    async fn add(&self, arguments: Value) -> Value {
+        Self::ok(self.ask(with(arguments, "webhook.add")).await)
+    }
+
+    async fn list(&self) -> Vec<Value> {
+        let answer = self.ask(json!({"op": "webhook.list"})).await;
+        Self::ok(answer)["webhooks"].as_array().unwrap().clone()
+    }
+
+    /// The names of the secrets of webhooks.
+    async fn names(&self) -> Vec<String> {
+        self.secrets.names("test/webhooks/").await.unwrap()
+    }
+
+    async fn due(&self) -> Vec<Due> {
+        let stack = stack_store(&self.world.process());
+        stack.due().until(u64::MAX / 2, 100).await.unwrap()
+    }
+}
+
+fn stack_store(process: &Process) -> StackStore {
+    let store = process.provider.store();
+    store.for_stack(Meter::default(), Duration::from_secs(10))
+}
+
+async fn ask(admin: &Admin<Recorder>, mut request: Value) -> Value {
+    request["actor"] = json!("billing-service");
+    admin.answer(request.to_string().as_bytes()).await
+}
+
+fn with(mut arguments: Value, op: &str) -> Value {
+    arguments["op"] = json!(op);
+    arguments
+}
+
+/// Code and detail of the error in an answer.
+#[track_caller]
+fn error(answer: &Value) -> (&str, &str) {
+    let text = |name: &str| answer["error"][name].as_str();
+    match (text("code"), text("detail")) {
+        (Some(code), Some(detail)) => (code, detail),
+        _ => panic!("no error: {answer}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_is_added_listed_and_removed() {
+    let fixture = Fixture::new().await;
+    let added = fixture
+        .add(
+            json!({"url": URL, "tenant": "acme", "types": ["user.*", "group.created", "user.*"],
+            "from": "beginning"}),
+        )
+        .await;
+    assert_eq!(added["existed"], false);
+    assert!(added["secret"].as_str().unwrap().starts_with("whsec_"));
+    assert_eq!(added["types"], json!(["group.created", "user.*"]));
+    assert_eq!(added["disabled"], Value::Null);
+    let tenant = TenantId::parse("acme").unwrap();
+    let due = fixture.due().await;
+    assert!(
+        !due.is_empty() && due.iter().all(|due| due.tenant.as_ref() == Some(&tenant)),
+        "{due:?}"
+    );
+
+    fixture.world.jump(Duration::from_secs(1));
+    let second = fixture.add(json!({"url": "https://b.example"})).await;
+    assert_eq!(second["url"], "https://b.example/");
+    assert_eq!(
+        (&second["tenant"], &second["from"]),
+        (&Value::Null, &json!("now"))
+    );
+    let list = fixture.list().await;
+    assert_eq!(
+        [&list[0]["id"], &list[1]["id"]],
+        [&added["id"], &second["id"]]
+    );
+    assert!(list.iter().all(|webhook| webhook.get("secret").is_none()));
+
+    let remove = json!({"op": "webhook.remove", "id": added["id"]});
+    let removed = Fixture::ok(fixture.ask(remove.clone()).await);
+    assert_eq!(removed, json!({"id": added["id"], "existed": true}));
+    assert_eq!(fixture.list().await.len(), 1);
+    assert_eq!(fixture.names().await.len(), 1);
+    let again = Fixture::ok(fixture.ask(remove).await);
+    assert_eq!(again["existed"], false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_addition_makes_no_second_webhook_and_shows_the_secret_to_its_own_request_only()
+{
+    let fixture = Fixture::new().await;
+    let request = json!({"url": URL, "types": ["user.*", "group.*"], "requestId": "r-1"});
+    let added = fixture.add(request.clone()).await;
+    let repeated = fixture.add(request.clone()).await;
+    assert_eq!(repeated["existed"], true);
+    assert_eq!(repeated["secret"], added["secret"]);
+    // Another request with the same webhook in another spelling.
+    let spelled = json!({"url": "HTTPS://APP.example.com:443/hook?key=s3cret", "types": ["group.*", "user.*"]});
+    let other = fixture.add(spelled).await;
+    assert_eq!(
+        (&other["id"], &other["existed"]),
+        (&added["id"], &json!(true))
+    );
+    assert_eq!(other.get("secret"), None);
+    fixture.world.jump(Duration::from_secs(601));
+    assert_eq!(fixture.add(request).await.get("secret"), None);
+    assert_eq!(fixture.list().await.len(), 1);
+
+    // Other tenants and other types are other webhooks.
+    for arguments in [
+        json!({"url": URL}),
+        json!({"url": URL, "types": ["user.*", "group.*"], "tenant": "acme"}),
+    ] {
+        assert_eq!(fixture.add(arguments).await["existed"], false);
+    }
+    let elsewhere = json!({"url": URL, "from": "beginning"});
+    let elsewhere = fixture.add(elsewhere).await;
+    assert_eq!(
+        (&elsewhere["existed"], &elsewhere["from"]),
+        (&json!(true), &json!("now"))
+    );
+    assert!(
+        elsewhere["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains("remove it first")
+    );
+    assert_eq!(fixture.list().await.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_is_added_again_is_another_one() {
+    let fixture = Fixture::new().await;
+    let first = fixture.add(json!({"url": URL})).await;
+    let remove = json!({"op": "webhook.remove", "id": first["id"]});
+    Fixture::ok(fixture.ask(remove).await);
+    let second = fixture.add(json!({"url": URL})).await;
+    assert_eq!(second["existed"], false);
+    assert_ne!(second["id"], first["id"]);
+    assert_ne!(second["secret"], first["secret"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_who_add_the_same_webhook_at_once_add_one_and_see_the_secret_that_signs() {
+    for _ in 0..20 {
+        let fixture = Fixture::new().await;
+        let admins = [(); 3].map(|()| fixture.admin());
+        let added = admins
+            .iter()
+            .map(|admin| ask(admin, with(json!({"url": URL}), "webhook.add")));
+        let added: Vec<Value> = join_all(added).await.into_iter().map(Fixture::ok).collect();
+        let ids: BTreeSet<_> = added.iter().map(|added| added["id"].to_string()).collect();
+        assert_eq!(ids.len(), 1, "{added:?}");
+        let secret = stored_secret(&fixture, &added[0]).await;
+        // The request that has added it shows the secret. So may the one that has made the secret.
+        let is_new = |added: &&Value| added["existed"] == false;
+        assert_eq!(added.iter().filter(is_new).count(), 1, "{added:?}");
+        for added in &added {
+            let shown = added.get("secret");
+            assert!(shown.is_some() || added["existed"] == true, "{added}");
+            assert!(shown.is_none_or(|shown| *shown == secret), "{added}");
+        }
+        assert_eq!(fixture.list().await.len(), 1);
+    }
+}
+
+/// The secret that signs the messages of a webhook.
+async fn stored_secret(fixture: &Fixture, webhook: &Value) -> Value {
+    let name = format!("test/webhooks/{}", webhook["id"].as_str().unwrap());
+    let stored = fixture.secrets.get(&name).await.unwrap().unwrap().value;
+    let stored: Value = serde_json::from_str(&stored).unwrap();
+    stored["current"]["key"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_who_add_and_remove_at_once_never_exceed_the_number_and_leave_no_webhook_without_a_secret()
+ {
+    let fixture = Fixture::new().await;
+    for number in 0..98 {
+        fixture
+            .add(json!({"url": format!("https://{number}.example")}))
+            .await;
+    }
+    let admins: Vec<_> = (0..6).map(|_| fixture.admin()).collect();
+    let first = fixture.list().await[0]["id"].clone();
+    let requests = admins.iter().enumerate().map(|(number, admin)| {
+        let request = match number {
+            0 => json!({"op": "webhook.remove", "id": first}),
+            _ => json!({"op": "webhook.add", "url": format!("https://new-{number}.example")}),
+        };
+        ask(admin, request)
+    });
+    for answer in join_all(requests).await {
+        if !answer["error"].is_null() {
+            let (code, detail) = error(&answer);
+            assert!(matches!(code, "refused" | "later"), "{detail}");
+        }
+    }
+    let list = fixture.list().await;
+    assert!(list.len() <= 100, "{}", list.len());
+    for webhook in &list {
+        stored_secret(&fixture, webhook).await;
+    }
+    for number in 0..10 {
+        let url = format!("https://more-{number}.example");
+        let answer = fixture.ask(json!({"op": "webhook.add", "url": url})).await;
+        if fixture.list().await.len() == 100 && !answer["error"].is_null() {
+            assert_eq!(
+                error(&answer),
+                (
+                    "refused",
+                    "There are 100 webhooks, which is the most; remove one first"
+                )
+            );
+            return;
+        }
+    }
+    panic!("there is room for more than 100");
+}
+
+/// Asks for something in a process that dies at each of its calls in turn, before and after the call took effect.
+/// After each death `check` asks for it again.
+async fn kill_everywhere(
+    prepare: impl AsyncFn(&Fixture) -> Value,
+    check: impl AsyncFn(&Fixture, Value, Value),
+) {
+    let mut deaths = 0;
+    for is_after in [false, true] {
+        for at in 0.. {
+            let fixture = Fixture::new().await;
+            let request = prepare(&fixture).await;
+            let death = Death::at(at, is_after);
+            let died = ask(&fixture.mortal_admin(&death), request.clone()).await;
+            let is_over = !death.is_dead.load(Ordering::SeqCst);
+            check(&fixture, request, died).await;
+            if is_over {
+                break;
+            }
+            deaths += 1;
+        }
+    }
+    assert!(deaths >= 6, "{deaths}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_addition_whose_process_dies_anywhere_is_completed_by_a_repeat() {
+    let prepare = async |_: &Fixture| json!({"op": "webhook.add", "url": URL, "requestId": "r-1"});
+    kill_everywhere(prepare, async |fixture, request, _| {
+        let added = Fixture::ok(fixture.ask(request).await);
+        assert_eq!(added["secret"], stored_secret(fixture, &added).await);
+        assert_eq!(fixture.list().await.len(), 1);
+        assert_eq!(fixture.names().await.len(), 1);
+        assert!(!fixture.due().await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_addition_whose_process_dies_anywhere_is_completed_by_another_request() {
+    let prepare = async |_: &Fixture| json!({"op": "webhook.add", "url": URL, "requestId": "r-1"});
+    kill_everywhere(prepare, async |fixture, mut request, _| {
+        request["requestId"] = json!("r-2");
+        let added = Fixture::ok(fixture.ask(request).await);
+        if let Some(secret) = added.get("secret") {
+            assert_eq!(*secret, stored_secret(fixture, &added).await);
+        }
+        // Without a secret in the answer the webhook had been added before.
+        assert_eq!(added.get("secret").is_none(), added["existed"] == true);
+        assert_eq!(fixture.list().await.len(), 1);
+        assert_eq!(fixture.names().await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_whose_process_dies_anywhere_is_completed_by_a_repeat() {
+    let prepare = async |fixture: &Fixture| {
+        let added = fixture.add(json!({"url": URL})).await;
+        json!({"op": "webhook.remove", "id": added["id"]})
+    };
+    kill_everywhere(prepare, async |fixture, request, _| {
+        // Whatever was done: a webhook that is still there has its secret.
+        for webhook in fixture.list().await {
+            stored_secret(fixture, &webhook).await;
+        }
+        Fixture::ok(fixture.ask(request).await);
+        assert_eq!(fixture.list().await.len(), 0);
+        assert_eq!(fixture.names().await.len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_whose_process_dies_anywhere_is_completed_by_a_repeat() {
+    let prepare = async |fixture: &Fixture| {
+        let added = fixture.add(json!({"url": URL})).await;
+        json!({"op": "webhook.rotate", "id": added["id"], "requestId": "r-2"})
+    };
+    let mut deaths = 0;
+    for is_after in [false, true] {
+        for at in 0.. {
+            let fixture = Fixture::new().await;
+            let request = prepare(&fixture).await;
+            let death = Death::at(at, is_after);
+            ask(&fixture.mortal_admin(&death), request.clone()).await;
+            let rotated = Fixture::ok(fixture.ask(request.clone()).await);
+            assert_eq!(rotated["secret"], stored_secret(&fixture, &request).await);
+            assert!(rotated["previousUntil"].is_string(), "{rotated}");
+            if !death.is_dead.load(Ordering::SeqCst) {
+                break;
+            }
+            deaths += 1;
+        }
+    }
+    assert!(deaths >= 4, "{deaths}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_is_rotated_once_a_day_or_at_once() {
+    let fixture = Fixture::new().await;
+    let added = fixture.add(json!({"url": URL})).await;
+    let rotate = json!({"op": "webhook.rotate", "id": added["id"]});
+    let rotated = Fixture::ok(fixture.ask(rotate.clone()).await);
+    assert_ne!(rotated["secret"], added["secret"]);
+    assert!(rotated["previousUntil"].is_string());
+    let (code, detail) = {
+        let answer = fixture.ask(rotate.clone()).await;
+        let (code, detail) = error(&answer);
+        (code.to_owned(), detail.to_owned())
+    };
+    assert_eq!(code, "refused");
+    assert!(detail.contains("less than a day ago"), "{detail}");
+    let mut at_once = rotate;
+    at_once["atOnce"] = json!(true);
+    let at_once = Fixture::ok(fixture.ask(at_once).await);
+    assert_eq!(at_once["previousUntil"], Value::Null);
+    assert_eq!(at_once["secret"], stored_secret(&fixture, &added).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sample_is_an_event_of_its_own_type_and_its_outcome_is_told() {
+    let mut fixture = Fixture::new().await;
+    let added = fixture.add(json!({"url": URL})).await;
+    let test = json!({"op": "webhook.test", "id": added["id"]});
+    let tested = Fixture::ok(fixture.ask(test.clone()).await);
+    assert_eq!(tested["accepted"], true);
+    let sent = fixture.recorder.sent.lock().unwrap()[0].clone();
+    assert_eq!(sent["data"]["tenant"], "acme");
+    assert_eq!(sent["data"]["events"][0]["type"], "webhook.test");
+    assert_eq!(sent["data"]["events"].as_array().unwrap().len(), 1);
+
+    let mut of_globex = test.clone();
+    of_globex["tenant"] = json!("globex");
+    Fixture::ok(fixture.ask(of_globex).await);
+    assert_eq!(
+        fixture.recorder.sent.lock().unwrap()[1]["data"]["tenant"],
+        "globex"
+    );
+
+    fixture.recorder.outcome = Outcome::Failed(Failure {
+        code: "status".to_owned(),
+        text: "The receiver answered with status 500".to_owned(),
+    });
+    let failed = Fixture::ok(fixture.ask(test.clone()).await);
+    assert_eq!(failed["accepted"], false);
+    assert_eq!(failed["detail"], "The receiver answered with status 500");
+    fixture.recorder.outcome = Outcome::Gone;
+    let gone = Fixture::ok(fixture.ask(test).await);
+    assert!(gone["detail"].as_str().unwrap().contains("410"), "{gone}");
+    assert_eq!(fixture.list().await[0]["disabled"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_disabled_is_shown_so_and_resumed() {
+    let fixture = Fixture::new().await;
+    let added = fixture.add(json!({"url": URL, "tenant": "acme"})).await;
+    let stack = stack_store(&fixture.world.process());
+    let subscription = stack.subscriptions().list().await.unwrap().pop().unwrap();
+    let at = fixture.world.clock().now_millis();
+    let disable = stack.subscriptions().disable(
+        &subscription,
+        at,
+        "The receiver answered with status 410 (Gone)",
+    );
+    assert!(disable.await.unwrap());
+    let shown = json!({"op": "webhook.show", "id": added["id"]});
+    let disabled = Fixture::ok(fixture.ask(shown.clone()).await)["disabled"].clone();
+    assert_eq!(
+        disabled["reason"],
+        "The receiver answered with status 410 (Gone)"
+    );
+    let resumed = Fixture::ok(
+        fixture
+            .ask(json!({"op": "webhook.resume", "id": added["id"]}))
+            .await,
+    );
+    assert_eq!(resumed["disabled"], Value::Null);
+    assert_eq!(
+        Fixture::ok(fixture.ask(shown).await)["disabled"],
+        Value::Null
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_is_named_and_costs_no_write() {
+    let fixture = Fixture::new().await;
+    let id = "5f0c9a1e7d3b2846";
+    let before = fixture.world.items();
+    let cases = [
+        (
+            json!({"op": "webhook.add", "url": "http://app.example.com"}),
+            "invalid",
+            "has to begin with https://",
+        ),
+        (
+            json!({"op": "webhook.add", "url": "https://10.0.0.1/"}),
+            "invalid",
+            "address that is not public",
+        ),
+        (
+            json!({"op": "webhook.add", "url": format!("https://a.example/{}", "a".repeat(2048))}),
+            "invalid",
+            "2048 bytes",
+        ),
+        (
+            json!({"op": "webhook.add", "url": URL, "tenant": "nobody"}),
+            "unknown",
+            "There is no tenant nobody",
+        ),
+        (
+            json!({"op": "webhook.add", "url": URL, "types": ["user.creatd"]}),
+            "invalid",
+            "`user.creatd` is no type",
+        ),
+        (
+            json!({"op": "webhook.add", "url": URL, "types": vec!["user.*"; 51]}),
+            "invalid",
+            "At most 50",
+        ),
+        (
+            json!({"op": "webhook.add", "url": URL, "type": "user.*"}),
+            "invalid",
+            "unknown field `type`",
+        ),
+        (
+            json!({"op": "webhook.show", "id": id}),
+            "unknown",
+            "There is no webhook 5f0c9a1e7d3b2846",
+        ),
+        (
+            json!({"op": "webhook.show", "id": "A"}),
+            "invalid",
+            "A subscription id has",
+        ),
+        (
+            json!({"op": "webhook.test", "id": id}),
+            "unknown",
+            "There is no webhook",
+        ),
+        (
+            json!({"op": "webhook.rotate", "id": id}),
+            "unknown",
+            "There is no webhook",
+        ),
+        (
+            json!({"op": "webhook.resume", "id": id}),
+            "unknown",
+            "There is no webhook",
+        ),
+        (
+            json!({"op": "webhook.delete", "id": id}),
+            "invalid",
+            "it takes webhook.add",
+        ),
+    ];
+    for (request, code, part) in cases {
+        let answer = fixture.ask(request.clone()).await;
+        let found = error(&answer);
+        assert_eq!(found.0, code, "{request}: {answer}");
+        assert!(found.1.contains(part), "{request}: {answer}");
+    }
+    assert_eq!(fixture.world.items(), before);
+    assert_eq!(fixture.names().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_of_one_tenant_is_about_no_other() {
+    let fixture = Fixture::new().await;
+    let added = fixture.add(json!({"url": URL, "tenant": "acme"})).await;
+    for op in ["webhook.show", "webhook.test"] {
+        let answer = fixture
+            .ask(json!({"op": op, "id": added["id"], "tenant": "globex"}))
+            .await;
+        let (code, detail) = error(&answer);
+        assert_eq!(code, "invalid");
+        assert!(
+            detail.contains("gets no events of tenant globex"),
+            "{detail}"
+        );
+    }
+    assert!(fixture.recorder.sent.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_tenant_is_shown_part_by_part() {
+    let fixture = Fixture::new().await;
+    let stack = stack_store(&fixture.world.process());
+    for number in 0..150 {
+        let tenant = TenantId::parse(&format!("tenant-{number:03}")).unwrap();
+        stack.list_tenant(&tenant).await.unwrap();
+    }
+    let added = fixture.add(json!({"url": URL, "from": "beginning"})).await;
+    let mut request = json!({"op": "webhook.show", "id": added["id"]});
+    let (mut names, mut parts) = (Vec::new(), 0);
+    loop {
+        let shown = Fixture::ok(fixture.ask(request.clone()).await);
+        for delivery in shown["deliveries"].as_array().unwrap() {
+            assert_eq!(
+                (&delivery["state"], &delivery["behind"]),
+                (&json!("new"), &json!(0))
+            );
+            names.push(delivery["tenant"].as_str().unwrap().to_owned());
+        }
+        parts += 1;
+        if shown["next"].is_null() {
+            break;
+        }
+        request["after"] = shown["next"].clone();
+    }
+    assert_eq!((names.len(), parts), (152, 2));
+    assert!(names.is_sorted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_table_or_secrets_are_out_of_reach_the_answer_is_later() {
+    let fixture = Fixture::new().await;
+    let process = fixture.world.process();
+    process.line.plan(|_| Some(Fault::LoseRequest));
+    let admin = fixture.admin_with(fixture.secrets.clone(), &process);
+    let answer = ask(&admin, json!({"op": "webhook.list"})).await;
+    assert_eq!(error(&answer).0, "later", "{answer}");
+    let secrets = MortalSecrets {
+        secrets: fixture.secrets.clone(),
+        death: Death::at(0, false),
+    };
+    let admin = fixture.admin_with(Arc::new(secrets), &fixture.world.process());
+    let answer = ask(&admin, json!({"op": "webhook.add", "url": URL})).await;
+    assert_eq!(error(&answer).0, "later", "{answer}");
+    assert!(fixture.list().await.is_empty());
+}

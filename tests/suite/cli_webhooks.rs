@@ -1,0 +1,282 @@
+//! `scim webhook`, as a person types it beside a running `scim serve`.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+
+use serde_json::Value;
+
+use crate::cli::{Running, data, run, shown};
+
+/// What a command printed, and its exit code.
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn webhook(data: &Path, arguments: &[&str]) -> Ran {
+    let at = ["--data", shown(data)];
+    let output = run(&[&["webhook"], arguments, &at[..]].concat());
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Runs a command that must succeed, and returns its JSON.
+#[track_caller]
+fn json(data: &Path, arguments: &[&str]) -> Value {
+    let ran = webhook(data, &[arguments, &["--json"]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+/// Runs a command that must be refused, and returns the line on stderr that says why.
+#[track_caller]
+fn refused(data: &Path, arguments: &[&str]) -> String {
+    let ran = webhook(data, arguments);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{}", ran.err);
+    let lines: Vec<&str> = ran.err.lines().collect();
+    // The first line says what the command works on.
+    assert_eq!(lines.len(), 2, "{}", ran.err);
+    assert_eq!(lines[0], shown(data));
+    lines[1].to_owned()
+}
+
+fn serve(data: &Path) -> Running {
+    let arguments = ["serve", "--json", "--listen", "127.0.0.1:0", "--data"];
+    Running::start(&[&arguments[..], &[shown(data)]].concat())
+}
+
+/// A receiver for one request, which it answers with this status. It returns what it has received.
+fn receiver(status: &'static str) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let received = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut text = String::new();
+        let mut part = [0; 4096];
+        loop {
+            let read = stream.read(&mut part).unwrap();
+            text.push_str(std::str::from_utf8(&part[..read]).unwrap());
+            let Some((head, body)) = text.split_once("\r\n\r\n") else {
+                continue;
+            };
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("content-length")
+                    .then(|| value.parse::<usize>().unwrap())
+            });
+            if body.len() >= length.unwrap() {
+                break;
+            }
+        }
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
+        text
+    });
+    (url, received)
+}
+
+#[test]
+fn a_webhook_is_managed_beside_a_running_server() {
+    let (_guard, data) = data();
+    let _serve = serve(&data);
+    let (url, received) = receiver("204 No Content");
+    let added = webhook(
+        &data,
+        &["add", &url, "--tenant", "demo", "--type", "user.*,group.*"],
+    );
+    assert_eq!(added.code, Some(0), "{}", added.err);
+    assert_eq!(added.err.lines().collect::<Vec<_>>(), [shown(&data)]);
+    for part in [
+        "  Tenant   demo\n",
+        "  Types    group.*, user.*\n",
+        "  Secret   whsec_",
+        "not shown again",
+    ] {
+        assert!(added.out.contains(part), "{part}: {}", added.out);
+    }
+    let id = json(&data, &["list"])["webhooks"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        added.out.contains(&format!("scim webhook test {id}\n")),
+        "{}",
+        added.out
+    );
+
+    let list = webhook(&data, &["list"]).out;
+    let lines: Vec<&str> = list.lines().collect();
+    assert!(lines[0].starts_with("ID                URL "), "{list}");
+    assert!(
+        lines[1].starts_with(&id) && lines[1].contains(&url) && lines[1].contains("active"),
+        "{list}"
+    );
+    assert!(!list.contains("whsec_"));
+
+    let tested = webhook(&data, &["test", &id]);
+    assert_eq!(tested.code, Some(0), "{}", tested.err);
+    assert!(
+        tested
+            .out
+            .starts_with("The receiver has accepted message msg_"),
+        "{}",
+        tested.out
+    );
+    let received = received.join().unwrap();
+    assert!(
+        received.contains("\r\nwebhook-signature: v1,"),
+        "{received}"
+    );
+    assert!(received.contains("\"webhook.test\""), "{received}");
+
+    let shown = webhook(&data, &["show", &id]).out;
+    assert!(
+        shown.contains("TENANT  STATE") && shown.contains("\ndemo    "),
+        "{shown}"
+    );
+    assert!(!shown.contains("whsec_"));
+
+    let rotated = webhook(&data, &["rotate", &id]).out;
+    assert!(
+        rotated.contains("also signed with the previous one"),
+        "{rotated}"
+    );
+    let again = refused(&data, &["rotate", &id]);
+    assert!(again.contains("less than a day ago"), "{again}");
+    let at_once = json(&data, &["rotate", &id, "--at-once"]);
+    assert_eq!(at_once["previousUntil"], Value::Null);
+
+    assert_eq!(
+        webhook(&data, &["resume", &id]).out,
+        format!("Resumed webhook {id}\n")
+    );
+    assert_eq!(
+        webhook(&data, &["remove", &id]).out,
+        format!("Removed webhook {id}\n")
+    );
+    assert!(
+        webhook(&data, &["list"])
+            .out
+            .starts_with("There are no webhooks")
+    );
+    let removed = webhook(&data, &["remove", &id]);
+    assert_eq!(removed.code, Some(1));
+    assert!(
+        removed
+            .err
+            .contains(&format!("There is no webhook {id}; scim webhook list")),
+        "{}",
+        removed.err
+    );
+}
+
+#[test]
+fn a_webhook_that_exists_is_found_without_its_secret() {
+    let (_guard, data) = data();
+    drop(serve(&data));
+    let url = "https://app.example.com/hook";
+    let first = json(&data, &["add", url]);
+    let again = webhook(&data, &["add", url]);
+    assert_eq!(again.code, Some(0));
+    assert!(
+        again.out.contains("This webhook exists already") && !again.out.contains("whsec_"),
+        "{}",
+        again.out
+    );
+    let id = first["id"].as_str().unwrap();
+    assert!(
+        again.out.contains(&format!("scim webhook rotate {id}")),
+        "{}",
+        again.out
+    );
+    let other = webhook(&data, &["add", url, "--types", "badge.*"]);
+    assert!(
+        other
+            .out
+            .contains("Note: No built-in type of resource is called `badge`"),
+        "{}",
+        other.out
+    );
+}
+
+#[test]
+fn a_sample_that_is_not_accepted_is_a_failure_that_says_why() {
+    let (_guard, data) = data();
+    drop(serve(&data));
+    let (url, received) = receiver("500 Internal Server Error");
+    let id = json(&data, &["add", &url])["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let line = refused(&data, &["test", &id]);
+    assert!(line.contains("answered with status 500"), "{line}");
+    received.join().unwrap();
+    // Nothing listens on the port any more.
+    let ran = webhook(&data, &["test", &id, "--json"]);
+    assert_eq!(ran.code, Some(1));
+    let tested: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(tested["accepted"], false);
+    assert!(
+        ran.err.contains(tested["detail"].as_str().unwrap()),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn errors_say_what_is_allowed() {
+    let (_guard, data) = data();
+    let missing = webhook(&data, &["list"]);
+    assert_eq!(missing.code, Some(1));
+    assert!(
+        missing.err.contains("There is no data in"),
+        "{}",
+        missing.err
+    );
+    drop(serve(&data));
+    let id = "5f0c9a1e7d3b2846";
+    let url = "https://app.example.com";
+    let cases: [(&[&str], &str); 10] = [
+        (&["add", "app.example.com"], "The URL cannot be read"),
+        (
+            &["add", "http://app.example.com"],
+            "http:// is only for localhost, 127.0.0.1 and [::1]",
+        ),
+        (
+            &["add", "https://user:pw@app.example.com"],
+            "must not have a user or a password",
+        ),
+        (
+            &["add", url, "--tenant", "nobody"],
+            "There is no tenant nobody",
+        ),
+        (
+            &["add", url, "--type", "user.creatd"],
+            "created, updated, activated",
+        ),
+        (&["show", id], "There is no webhook 5f0c9a1e7d3b2846"),
+        (&["test", id], "There is no webhook 5f0c9a1e7d3b2846"),
+        (&["rotate", id], "There is no webhook 5f0c9a1e7d3b2846"),
+        (&["resume", id], "There is no webhook 5f0c9a1e7d3b2846"),
+        (&["remove", id], "There is no webhook 5f0c9a1e7d3b2846"),
+    ];
+    for (arguments, part) in cases {
+        let line = refused(&data, arguments);
+        assert!(line.contains(part), "{arguments:?}: {line}");
+    }
+    // Arguments that cannot be read are another code.
+    let usage: [&[&str]; 4] = [
+        &["add"],
+        &["show", "A"],
+        &["add", url, "--from", "then"],
+        &["add", url, "--tenant", "A"],
+    ];
+    for arguments in usage {
+        assert_eq!(webhook(&data, arguments).code, Some(2), "{arguments:?}");
+    }
+}
