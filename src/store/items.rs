@@ -198,6 +198,13 @@ pub(super) struct SweepProgressItem {
     pub(super) feeds_before: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) feeds_after: Option<String>,
+    /// Early versions wrote none of the deliveries.
+    #[serde(default)]
+    pub(super) deliveries_began: u64,
+    #[serde(default)]
+    pub(super) deliveries_before: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) deliveries_after: Option<String>,
 }
 
 /// The position of the reader of the embedded table's stream.

@@ -61,6 +61,8 @@ pub struct SweepProgress {
     pub journals: Round,
     /// Its round through the feeds of all tenants.
     pub feeds: Round,
+    /// Its round that gives every tenant a job of the deliverer.
+    pub deliveries: Round,
 }
 
 /// A round of the sweep through the list of tenants, some at a time.
@@ -256,6 +258,11 @@ impl StackStore {
                 item.journals_after,
             )?,
             feeds: round(item.feeds_began, item.feeds_before, item.feeds_after)?,
+            deliveries: round(
+                item.deliveries_began,
+                item.deliveries_before,
+                item.deliveries_after,
+            )?,
         })
     }
 
@@ -280,6 +287,9 @@ impl StackStore {
             feeds_began: progress.feeds.began,
             feeds_before: progress.feeds.before,
             feeds_after: name(&progress.feeds),
+            deliveries_began: progress.deliveries.began,
+            deliveries_before: progress.deliveries.before,
+            deliveries_after: name(&progress.deliveries),
         };
         let item = items::to_item(self.table.keys().progress().as_str(), item);
         Put::new(item).send(&self.table).await?;

@@ -5,8 +5,10 @@
 //! later goes to an [`Outbox`], so this module must not know queues, Lambda, or which process runs it.
 
 mod deliver;
+mod due;
 mod finish;
 mod outbox;
+mod round;
 mod stream;
 mod sweep;
 mod wanted;

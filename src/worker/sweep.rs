@@ -9,11 +9,14 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
 use super::Worker;
+use super::due;
 use super::outbox::{FinishJob, Outbox};
+use super::round::RoundPart;
+use super::wanted::deliver_soon;
 use crate::feed::keep::keep;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::{Error, Result};
-use crate::store::{Meter, Round, StackStore, Store, StoreError, StreamGap, Unfinished};
+use crate::store::{Meter, Store, StoreError, StreamGap, Unfinished};
 
 /// How often the heartbeat is written, in milliseconds.
 const BEAT_MILLIS: u64 = 15 * 60 * 1000;
@@ -30,8 +33,6 @@ const TENANT_BUDGET: Duration = Duration::from_secs(5);
 const TENANTS: usize = 500;
 /// The number of feeds that one sweep looks at. A look reads the newest page, which may have 300 KB.
 const FEEDS: usize = 100;
-/// The number of tenants that are read from the list at once.
-const PAGE: usize = 50;
 /// The number of tenants that are looked at side by side.
 const PARALLEL: usize = 10;
 
@@ -56,17 +57,26 @@ pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<(
     let is_new = gap.is_some_and(|gap| gap.noticed >= progress.feeds.began);
     let every = if is_new { 0 } else { FEED_ROUND_MILLIS };
     let round = RoundPart::new(&stack, &mut progress.feeds, FEEDS, deadline);
-    let kept = feeds(worker, round.begun(now, every), gap).await;
+    let kept = feeds(worker, round.begun(now, every), gap, outbox).await;
+    let round = &mut progress.deliveries;
+    let called = due::call(worker, &stack, round, deadline, outbox).await;
     // The progress of the rounds is stored even if they ended with an error.
     stack.put_sweep_progress(&progress).await?;
-    looked.and(kept)
+    let removed = match called {
+        // After the progress: until then only these entries lead to the tenants of the round.
+        Ok(begun) => stack.due().remove(&begun).await.map_err(Error::from),
+        Err(error) => Err(error),
+    };
+    looked.and(kept).and(removed)
 }
 
-/// Goes on with the round through the feeds, or begins one if it is time.
+/// Goes on with the round through the feeds, or begins one if it is time. Each tenant also gets a job for the
+/// deliverer: for what was appended here, and in case that an earlier job was lost.
 async fn feeds(
     worker: &Worker<'_>,
     mut tenants: RoundPart<'_>,
     gap: Option<StreamGap>,
+    outbox: &impl Outbox,
 ) -> Result<()> {
     let mut outcome = Ok(());
     while let Some(page) = tenants.next().await? {
@@ -79,6 +89,8 @@ async fn feeds(
             // The other feeds do not wait for this one. There are some rounds left before it expires.
             outcome = outcome.and(kept.map(drop));
         }
+        // If that fails, the round is not past these tenants: the next sweep begins with them.
+        deliver_soon(worker, &page, outbox).await?;
     }
     outcome
 }
@@ -118,66 +130,6 @@ async fn journals(
         }
     }
     outcome
-}
-
-/// The part of a round through the tenants that one sweep makes.
-struct RoundPart<'r> {
-    stack: &'r StackStore,
-    round: &'r mut Round,
-    /// How many tenants are still to be looked at.
-    rest: usize,
-    deadline: Instant,
-    /// Where the round goes on after the tenants that [`RoundPart::next`] has returned last. `Some(None)` if
-    /// they are the last ones of the round.
-    seen: Option<Option<TenantId>>,
-}
-
-impl<'r> RoundPart<'r> {
-    fn new(stack: &'r StackStore, round: &'r mut Round, most: usize, deadline: Instant) -> Self {
-        Self {
-            stack,
-            round,
-            rest: most,
-            deadline,
-            seen: None,
-        }
-    }
-
-    /// Begins another round, if none is under way and the last one began this long before `now`, in
-    /// milliseconds. If it is too early for one, there are no tenants to look at.
-    fn begun(mut self, now: u64, every: u64) -> Self {
-        if self.round.after.is_some() {
-            return self;
-        }
-        if now.saturating_sub(self.round.began) < every {
-            self.rest = 0;
-            return self;
-        }
-        self.round.before = self.round.began;
-        self.round.began = now;
-        self
-    }
-
-    /// The next tenants to look at; `None` if this sweep has looked at as many as it may, or at the last one.
-    /// The tenants of a page count as looked at when the next page is asked for.
-    ///
-    /// # Errors
-    /// `Unavailable`.
-    async fn next(&mut self) -> Result<Option<Vec<TenantId>>> {
-        if let Some(next) = self.seen.take() {
-            self.round.after = next;
-            if self.round.after.is_none() {
-                return Ok(None);
-            }
-        }
-        if self.rest == 0 || Instant::now() >= self.deadline {
-            return Ok(None);
-        }
-        let page = self.stack.tenants(self.round.after.as_ref(), PAGE).await?;
-        self.rest = self.rest.saturating_sub(page.tenants.len());
-        self.seen = Some(page.next);
-        Ok(Some(page.tenants))
-    }
 }
 
 /// Whether a tenant has an entry that became due since the look at `before`.

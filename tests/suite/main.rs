@@ -18,6 +18,7 @@ mod conformance_page;
 mod credentials;
 mod directory;
 mod doctor;
+mod due;
 mod event_bus;
 mod events;
 mod exchanges;

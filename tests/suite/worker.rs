@@ -26,7 +26,7 @@ pub(crate) struct Kept {
     jobs: Mutex<Vec<FinishJob>>,
     pub(crate) deliver_jobs: Mutex<Vec<DeliverJob>>,
     pub(crate) set_aside: Mutex<Vec<SetAside>>,
-    is_out_of_reach: AtomicBool,
+    pub(crate) is_out_of_reach: AtomicBool,
 }
 
 impl Kept {
