@@ -12,38 +12,19 @@ alarm watches.
 
 import sys
 
-from samcli.yamlhelper import yaml_parse
+from template import functions, listed, resource_of, resources, statements
 
 LONGEST_AGE_SECONDS = 24 * 3600
 LATEST_ALARM_MILLIS = 6 * 3600 * 1000
 VISIBILITY_TIMES = 6
 
-with open("template.yaml") as file:
-    resources = yaml_parse(file.read())["Resources"]
-
-
-def is_arn_of(value, resource):
-    return value == {"Fn::GetAtt": [resource, "Arn"]}
-
-
-def resource_of(value):
-    """The name of the resource whose ARN a value is, or None."""
-    return value.get("Fn::GetAtt", [None])[0] if isinstance(value, dict) else None
-
 
 def may(function, action, queue):
-    role = resources[resource_of(resources[function]["Properties"]["Role"])]
-    statements = [
-        statement
-        for policy in role["Properties"]["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-    ]
-
-    def allows(statement):
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        return action in actions and is_arn_of(statement["Resource"], queue)
-
-    return any(map(allows, statements))
+    role = resource_of(resources[function]["Properties"]["Role"])
+    return any(
+        action in listed(statement["Action"]) and statement["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
+        for statement in statements(role)
+    )
 
 
 def alarms():
@@ -111,8 +92,8 @@ def problems_of(function, kind, source):
 
 
 problems, sources = [], 0
-for name, resource in resources.items():
-    for event, definition in resource.get("Properties", {}).get("Events", {}).items():
+for name, function in functions().items():
+    for event, definition in function["Properties"].get("Events", {}).items():
         if definition["Type"] in ("DynamoDB", "SQS"):
             sources += 1
             found = problems_of(name, definition["Type"], definition["Properties"])

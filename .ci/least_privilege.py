@@ -6,22 +6,19 @@ of AWS name every resource. A wildcard at the end of an ARN of this stack is fin
 
 import sys
 
-from samcli.yamlhelper import yaml_parse
-
-with open("template.yaml") as file:
-    resources = yaml_parse(file.read())["Resources"]
+from template import functions, listed, policies, resources
 
 problems = []
-for name, resource in resources.items():
-    properties = resource.get("Properties", {})
-    if resource["Type"] == "AWS::Serverless::Function" and "Role" not in properties:
+for name, function in functions().items():
+    if "Role" not in function["Properties"]:
         problems.append(f"{name}: without a Role of its own SAM attaches a managed policy")
-    if properties.get("ManagedPolicyArns"):
+for name, resource in resources.items():
+    if resource.get("Properties", {}).get("ManagedPolicyArns"):
         problems.append(f"{name}: attaches managed policies")
-    for policy in properties.get("Policies", []):
+    for policy in policies(name):
         for statement in policy["PolicyDocument"]["Statement"]:
             for part in ("Action", "Resource"):
-                values = statement[part] if isinstance(statement[part], list) else [statement[part]]
+                values = listed(statement[part])
                 if any(isinstance(value, str) and "*" in value for value in values):
                     problems.append(f"{name}, policy {policy['PolicyName']}: {part} {values} has a wildcard")
 

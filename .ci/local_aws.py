@@ -1,4 +1,4 @@
-"""Serves moto, in place of Secrets Manager and SQS, on a free loopback port; prints {"endpoint": …} when ready."""
+"""Serves moto, in place of services of AWS, on a free loopback port; prints {"endpoint": …} when ready."""
 
 import json
 import threading

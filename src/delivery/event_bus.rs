@@ -6,47 +6,49 @@
 
 use std::time::Duration;
 
+use super::SUBSCRIPTIONS_MILLIS;
 use crate::identity::SubscriptionId;
 use crate::protocol::error::{Error, Result};
 use crate::store::{
-    Added, MAX_SUBSCRIPTIONS, Meter, Receiver, Start, Store, Subscription, SubscriptionState,
+    Due, MAX_SUBSCRIPTIONS, Meter, Receiver, Start, Store, Subscription, SubscriptionState,
 };
 
 /// How long all of it may take.
 const BUDGET: Duration = Duration::from_secs(10);
 
-/// Subscribes the event bus, if the stack has one and it is not subscribed, and otherwise removes what was
-/// subscribed to it. A bus that takes the place of another one goes on where the other one was. A bus that
-/// comes after a time without one gets a subscription with another id, so it does not get what happened in
-/// between.
+/// Subscribes the event bus, if the stack has one and it is not subscribed. Otherwise removes its subscription,
+/// if there is one. A bus that takes the place of another one goes on where the other one was. A bus that comes
+/// after a time without one has a subscription with another id, so it does not get what happened in between.
+/// One call if nothing is to be done.
 ///
 /// # Errors
 /// `Unavailable` if the table is out of reach, or if the stack has as many subscriptions as it may have.
 pub async fn keep_event_bus(store: &Store, has_bus: bool, now_millis: u64) -> Result<()> {
     let stack = store.for_stack(Meter::default(), BUDGET);
-    let known = stack.subscriptions().list().await?;
-    let known = known
-        .into_iter()
-        .filter(|known| known.receiver == Receiver::EventBus);
-    // Two sweeps at the same time may both have added one. The older one stays, whichever sweep comes next.
-    let stays = known
-        .clone()
-        .min_by_key(|known| (known.created, known.id.clone()))
-        .filter(|_| has_bus)
-        .map(|known| known.id);
-    for extra in known.filter(|known| Some(&known.id) != stays.as_ref()) {
-        stack.subscriptions().remove(&extra.id).await?;
+    let set = stack.subscriptions().set().await?;
+    let is_of_bus = |known: &&Subscription| known.receiver == Receiver::EventBus;
+    let known = set.subscriptions.iter().find(is_of_bus);
+    match (known, has_bus) {
+        (Some(_), true) | (None, false) => {}
+        (Some(known), false) => {
+            // If it is not there any more, an operator has removed it.
+            stack.subscriptions().remove(&known.id).await?;
+        }
+        (None, true) if set.is_full() => {
+            return Err(Error::unavailable(format!(
+                "The event bus gets no events: the stack has {MAX_SUBSCRIPTIONS} subscriptions already"
+            )));
+        }
+        (None, true) => {
+            // Before the subscription: nothing else leads to what is appended until every process knows it.
+            let due = Due::at_millis(now_millis + SUBSCRIPTIONS_MILLIS, None);
+            stack.due().put(&due).await?;
+            // If another process has changed the set since it was read, the next sweep looks again.
+            let of_bus = of_bus(now_millis);
+            stack.subscriptions().add_to(&set, &of_bus).await?;
+        }
     }
-    if stays.is_some() || !has_bus {
-        return Ok(());
-    }
-    match stack.subscriptions().add(&of_bus(now_millis)).await? {
-        // The id is random, so the one that is known is this one.
-        Added::New | Added::Known => Ok(()),
-        Added::Full => Err(Error::unavailable(format!(
-            "The event bus gets no events: the stack has {MAX_SUBSCRIPTIONS} subscriptions already"
-        ))),
-    }
+    Ok(())
 }
 
 /// A new subscription of the bus.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use scim_lambda::delivery::{Receiver, Start, Subscription, SubscriptionState, keep_event_bus};
+use scim_lambda::delivery::{
+    Receiver, SUBSCRIPTIONS_MILLIS, Start, Subscription, SubscriptionState, keep_event_bus,
+};
 use scim_lambda::identity::SubscriptionId;
 use scim_lambda::protocol::error::{ErrorKind, Result};
 use scim_lambda::store::{MAX_SUBSCRIPTIONS, Meter, StackStore};
@@ -88,22 +90,29 @@ async fn a_bus_that_comes_back_is_another_subscription() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_subscriptions_of_the_bus_the_older_one_stays() {
+async fn two_sweeps_at_the_same_time_subscribe_the_bus_once() {
+    for _ in 0..20 {
+        let world = World::new().await;
+        let (one, other) = (world.process(), world.process());
+        let (first, second) = tokio::join!(keep(&world, &one, true), keep(&world, &other, true));
+        first.and(second).unwrap();
+        assert_eq!(subscriptions(&one).await.len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_tenant_gets_a_job_when_all_processes_know_the_bus() {
     let world = World::new().await;
     let process = world.process();
-    let (webhook, older) = (webhook(), subscription(Receiver::EventBus, 1));
-    for added in [
-        &subscription(Receiver::EventBus, 2),
-        &older,
-        &webhook,
-        &subscription(Receiver::EventBus, 3),
-    ] {
-        add(&process, added).await;
-    }
+    let now = world.clock().now_millis();
     keep(&world, &process, true).await.unwrap();
-    let mut expected = [webhook, older];
-    expected.sort_by_key(|subscription| subscription.id.clone());
-    assert_eq!(subscriptions(&process).await, expected);
+    let due = stack(&process);
+    let due = due.due().until(u64::MAX / 2, 10).await.unwrap();
+    let [due] = &due[..] else {
+        panic!("{due:?}");
+    };
+    assert_eq!(due.tenant, None);
+    assert!(due.at * 1000 >= now + SUBSCRIPTIONS_MILLIS, "{due:?}");
 }
 
 #[tokio::test(start_paused = true)]

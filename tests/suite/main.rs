@@ -52,6 +52,7 @@ mod stored_form;
 mod stream_faults;
 mod stream_filter;
 mod support;
+mod time_limits;
 mod tombstones;
 mod v1;
 mod versions;

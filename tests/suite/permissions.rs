@@ -8,6 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use scim_lambda::delivery::{
+    Failure, Message, Outcome, Receiver, Sender, Start, Subscription, SubscriptionState,
+    keep_event_bus,
+};
+use scim_lambda::identity::SubscriptionId;
 use scim_lambda::store::Meter;
 use scim_lambda::worker::Worker;
 use serde_json::{Value, json};
@@ -24,6 +29,8 @@ const OF_LAMBDA: [&str; 4] = [
     "GetShardIterator",
     "ListStreams",
 ];
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// More members than one transaction takes.
 const MANY: usize = 120;
@@ -106,7 +113,7 @@ async fn of_stream(world: &World) -> Actions {
         for batch in world.records().chunks(100) {
             assert_eq!(reader.stream(batch, &kept).await, None);
         }
-        world.jump(Duration::from_secs(24 * 60 * 60));
+        world.jump(DAY);
     }
     actions.lock().unwrap().clone()
 }
@@ -173,12 +180,72 @@ async fn the_sweep_may_do_what_it_does() {
     of_stream(&world).await;
     let (process, actions) = recorded(&world).await;
     let (sweep, kept) = (worker(&world, &process), Kept::default());
-    for _ in 0..30 {
+    for day in 0..30 {
+        // The event bus is subscribed on the first day, and taken away on the last ones.
+        let (store, now) = (process.provider.store(), world.clock().now_millis());
+        keep_event_bus(store, day < 20, now).await.unwrap();
         sweep.sweep(&kept).await.unwrap();
         // A feed keeps its place by a page before the newest one expires.
-        world.jump(Duration::from_secs(24 * 60 * 60));
+        world.jump(DAY);
     }
     assert_eq!(*actions.lock().unwrap(), allowed("SweepRole"));
+}
+
+/// Adds a webhook for every tenant, and returns its id.
+async fn subscribe(process: &Process) -> SubscriptionId {
+    let subscription = Subscription {
+        id: SubscriptionId::random(),
+        receiver: Receiver::Webhook {
+            url: "https://hooks.example.com/scim".to_owned(),
+        },
+        tenant: None,
+        types: Vec::new(),
+        from: Start::Beginning,
+        created: 0,
+        state: SubscriptionState::Active,
+        resumed: 0,
+    };
+    let stack = process.provider.store();
+    let stack = stack.for_stack(Meter::default(), Duration::from_secs(10));
+    stack.subscriptions().add(&subscription).await.unwrap();
+    subscription.id
+}
+
+/// A receiver that answers every attempt like this.
+struct Answers(Outcome);
+
+impl Sender for Answers {
+    async fn send(&self, _: &Message<'_>) -> Outcome {
+        self.0.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deliverer_may_do_what_it_does() {
+    let world = busy().await;
+    of_stream(&world).await;
+    let operator = world.process();
+    let (process, actions) = recorded(&world).await;
+    let (deliverer, kept) = (worker(&world, &process), Kept::default());
+    let fails = Outcome::Failed(Failure {
+        code: "status".to_owned(),
+        text: "It answers with status 500".to_owned(),
+    });
+    for outcome in [Outcome::Accepted, fails, Outcome::Gone] {
+        let subscription = subscribe(&operator).await;
+        // The receiver that fails fails for good in the end.
+        for _ in 0..40 {
+            let jobs = BTreeSet::from([tenant()]);
+            let receiver = Answers(outcome.clone());
+            let failed = deliverer.deliver(jobs, &receiver, &kept).await;
+            assert_eq!(failed, BTreeSet::new());
+            world.jump(DAY / 4);
+        }
+        let stack = operator.provider.store();
+        let stack = stack.for_stack(Meter::default(), Duration::from_secs(10));
+        assert!(stack.subscriptions().remove(&subscription).await.unwrap());
+    }
+    assert_eq!(*actions.lock().unwrap(), allowed("DelivererRole"));
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! | `SCIM_FINISH_QUEUE` | the URL of the finisher's queue | `stream`, `sweep` |
 //! | `SCIM_DELIVER_QUEUE` | the URL of the queue of deliveries | `stream`, `finish`, `sweep`, `deliver` |
 //! | `SCIM_SET_ASIDE_QUEUE` | the URL of the queue for records that could not be read | `stream` |
+//! | `SCIM_EVENT_BUS` | the name or ARN of the event bus, if there is one | `sweep`, `deliver` |
+//! | `SCIM_STACK` | the stack's name, with which the names of secrets and the source of events begin | `deliver` |
 //!
 //! Region, credentials and endpoints are the AWS SDK's own variables.
 
@@ -23,6 +25,10 @@ pub(crate) struct Environment {
     pub(crate) deliver_queue: String,
     /// The URL of the queue for records that could not be read; empty for a function that sends nothing there.
     pub(crate) set_aside_queue: String,
+    /// The name or ARN of the event bus.
+    pub(crate) event_bus: Option<String>,
+    /// The stack's name; empty for a function that does not need it.
+    pub(crate) stack: String,
 }
 
 /// `SCIM_TABLE` is not set.
@@ -45,6 +51,8 @@ impl Environment {
             finish_queue: variable("SCIM_FINISH_QUEUE"),
             deliver_queue: variable("SCIM_DELIVER_QUEUE"),
             set_aside_queue: variable("SCIM_SET_ASIDE_QUEUE"),
+            event_bus: Some(variable("SCIM_EVENT_BUS")).filter(|bus| !bus.is_empty()),
+            stack: variable("SCIM_STACK"),
         })
     }
 }

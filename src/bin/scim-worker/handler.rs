@@ -10,14 +10,17 @@ pub(crate) enum Handler {
     Stream,
     /// Finishes the changes that dead processes left unfinished, for the tenants that a queue names.
     Finish,
+    /// Delivers events to receivers, for the tenants that a queue names.
+    Deliver,
     /// Looks every minute for changes that were left behind.
     Sweep,
 }
 
 /// The name of each handler.
-const NAMES: [(&str, Handler); 3] = [
+const NAMES: [(&str, Handler); 4] = [
     ("stream", Handler::Stream),
     ("finish", Handler::Finish),
+    ("deliver", Handler::Deliver),
     ("sweep", Handler::Sweep),
 ];
 
@@ -71,7 +74,10 @@ mod tests {
         for name in ["", "http", "Stream"] {
             let error = Handler::named(name).unwrap_err().to_string();
             assert!(error.contains(&format!("{name:?}")), "{error}");
-            assert!(error.ends_with("one of: stream, finish, sweep"), "{error}");
+            assert!(
+                error.ends_with("one of: stream, finish, deliver, sweep"),
+                "{error}"
+            );
         }
     }
 }

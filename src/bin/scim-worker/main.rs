@@ -1,10 +1,12 @@
 //! The Lambda binary for everything that is not HTTP. The name of the handler chooses the function.
-//! It reads no secret, because none of its work needs one.
+//! Only the deliverer reads secrets: those that sign what it sends to webhooks.
 
 mod environment;
-mod finish;
+mod event_bus;
 mod handler;
+mod queue_event;
 mod queues;
+mod receivers;
 
 use std::sync::Arc;
 
@@ -12,7 +14,8 @@ use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use handler::Handler;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use scim_lambda::clock::SystemClock;
+use scim_lambda::clock::{Clock as _, SystemClock};
+use scim_lambda::delivery::keep_event_bus;
 use scim_lambda::provider::Tenants;
 use scim_lambda::store::Store;
 use scim_lambda::worker::Worker;
@@ -20,8 +23,9 @@ use scim_lambda::{aws, logs};
 use serde_json::Value;
 
 use environment::Environment;
-use finish::QueueEvent;
+use queue_event::QueueEvent;
 use queues::Queues;
+use receivers::Receivers;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -34,7 +38,7 @@ async fn main() -> Result<(), Error> {
     let _ = store.warm_up().await;
     let tenants = &Tenants::new(store, Arc::new(SystemClock));
     let worker = &Worker::new(tenants, Arc::new(SystemClock));
-    let queues = &Queues::new(&sdk, environment);
+    let queues = &Queues::new(&sdk, &environment);
     match handler {
         Handler::Stream => {
             let stream = async |event: LambdaEvent<Event>| {
@@ -45,15 +49,29 @@ async fn main() -> Result<(), Error> {
         }
         Handler::Finish => {
             let finish = async |event: LambdaEvent<QueueEvent>| {
-                Ok::<_, Error>(finish::finish(worker, &event.payload, queues).await)
+                let failed = worker.finish(event.payload.tenants(), queues).await;
+                Ok::<_, Error>(event.payload.response(&failed))
             };
             lambda_runtime::run(service_fn(finish)).await
         }
+        Handler::Deliver => {
+            let receivers = &Receivers::new(&sdk, &environment);
+            let deliver = async |event: LambdaEvent<QueueEvent>| {
+                let tenants = event.payload.tenants();
+                let failed = worker.deliver(tenants, receivers, queues).await;
+                Ok::<_, Error>(event.payload.response(&failed))
+            };
+            lambda_runtime::run(service_fn(deliver)).await
+        }
         Handler::Sweep => {
+            let has_bus = environment.event_bus.is_some();
             // The content of the schedule's event does not matter.
             let sweep = async |_: LambdaEvent<Value>| {
+                let now = SystemClock.now_millis();
+                let kept = keep_event_bus(tenants.store(), has_bus, now).await;
+                // The sweep does not depend on the bus, so it is made even if that failed.
                 let swept = worker.sweep(queues).await;
-                swept.map_err(|error| Error::from(error.causes()))
+                kept.and(swept).map_err(|error| Error::from(error.causes()))
             };
             lambda_runtime::run(service_fn(sweep)).await
         }

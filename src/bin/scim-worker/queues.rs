@@ -1,4 +1,5 @@
-//! The queues of the stack (Amazon SQS): one with work for the finisher, one with records for the operator.
+//! The queues of the stack (Amazon SQS): one with work for the finisher, one with work for the deliverer, one
+//! with records for the operator.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use scim_lambda::feed::stream::SetAside;
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::error::{BoxError, Error, Result};
 use scim_lambda::worker::{DeliverJob, FinishJob, Outbox};
 use serde::{Deserialize, Serialize};
@@ -19,15 +21,9 @@ const ATTEMPTS: usize = 3;
 /// The longest delay that SQS has for a message.
 const MAX_DELAY: Duration = Duration::from_secs(900);
 
-/// A message to the finisher: the tenant that has unfinished changes.
+/// A message to the finisher or to the deliverer: the tenant that has something to do for it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct FinishMessage {
-    pub(crate) tenant: String,
-}
-
-/// A message to the function that delivers events: the tenant whose deliveries may have something to send.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct DeliverMessage {
+pub(crate) struct TenantMessage {
     pub(crate) tenant: String,
 }
 
@@ -57,12 +53,12 @@ pub(crate) struct Queues {
 
 impl Queues {
     /// The queues that the environment names.
-    pub(crate) fn new(sdk: &SdkConfig, environment: Environment) -> Self {
+    pub(crate) fn new(sdk: &SdkConfig, environment: &Environment) -> Self {
         Self {
             client: Client::new(sdk),
-            finish_url: environment.finish_queue,
-            deliver_url: environment.deliver_queue,
-            set_aside_url: environment.set_aside_queue,
+            finish_url: environment.finish_queue.clone(),
+            deliver_url: environment.deliver_queue.clone(),
+            set_aside_url: environment.set_aside_queue.clone(),
         }
     }
 
@@ -103,24 +99,14 @@ impl Queues {
 
 impl Outbox for Queues {
     async fn finish_later(&self, jobs: &[FinishJob]) -> Result<()> {
-        let message = |job: &FinishJob| Message {
-            body: json(&FinishMessage {
-                tenant: job.tenant.as_str().to_owned(),
-            }),
-            delay: job.wait,
-        };
-        let messages: Vec<Message> = jobs.iter().map(message).collect();
+        let messages = jobs.iter().map(|job| naming(&job.tenant, job.wait));
+        let messages: Vec<Message> = messages.collect();
         self.send(&self.finish_url, &messages).await
     }
 
     async fn deliver_later(&self, jobs: &[DeliverJob]) -> Result<()> {
-        let message = |job: &DeliverJob| Message {
-            body: json(&DeliverMessage {
-                tenant: job.tenant.as_str().to_owned(),
-            }),
-            delay: job.wait,
-        };
-        let messages: Vec<Message> = jobs.iter().map(message).collect();
+        let messages = jobs.iter().map(|job| naming(&job.tenant, job.wait));
+        let messages: Vec<Message> = messages.collect();
         self.send(&self.deliver_url, &messages).await
     }
 
@@ -135,6 +121,16 @@ impl Outbox for Queues {
         };
         let messages: Vec<Message> = records.iter().map(message).collect();
         self.send(&self.set_aside_url, &messages).await
+    }
+}
+
+/// The message that names a tenant.
+fn naming(tenant: &TenantId, delay: Duration) -> Message {
+    Message {
+        body: json(&TenantMessage {
+            tenant: tenant.as_str().to_owned(),
+        }),
+        delay,
     }
 }
 
