@@ -1,4 +1,4 @@
-//! The log line of an operation: who asked for what, and what came of it.
+//! The log line of an operation: who asked for what, and the outcome.
 //!
 //! It has no secret, and of a URL only the origin: path and query are often secrets of the receiver.
 

@@ -1,6 +1,6 @@
 //! Operations of the people and programs that run the service, as typed requests and answers.
 //!
-//! Each operation is asked for, permitted and logged in one way, whatever leads here: a command, or a function
+//! Each operation is asked for, permitted and logged in one way, whatever calls it: a command, or a function
 //! that takes [JSON](Request). A file for each area has the operations themselves.
 //!
 //! It must not know HTTP, the command line, or which process runs it.
@@ -39,7 +39,7 @@ pub struct Admin<S> {
     pub secrets: WebhookSecrets,
     /// Which addresses the URL of a webhook may have.
     pub reach: Reach,
-    /// What sends the sample events.
+    /// Sends the sample events.
     pub sender: S,
     /// The time.
     pub clock: Arc<dyn Clock>,

@@ -21,7 +21,7 @@ const MAX_REQUEST_BYTES: usize = 32 * 1024;
 /// The longest name of an actor, in characters.
 const MAX_ACTOR_CHARACTERS: usize = 100;
 
-/// What is to be done, for whom, and under which name.
+/// An operation, who asks for it, and the name of the request.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// What is to be done.
@@ -56,7 +56,7 @@ pub enum Operation {
     RemoveWebhook(RemoveWebhook),
 }
 
-/// What an operation has come to. It is written as the value of `ok`.
+/// The result of an operation. It is written as the value of `ok`.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -76,7 +76,7 @@ pub enum Answer {
     RemovedWebhook(RemovedWebhook),
 }
 
-/// What a program can tell errors apart by.
+/// The kinds of errors that a program can distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// The request has a fault. Sent again, it is refused again.

@@ -94,12 +94,12 @@ impl<'r> BatchReader<'r> {
                 None => match read::find(self.store, &after, LIMITS, Some(switches)).await {
                     Ok(found) => found,
                     Err(ReadError::Failed(error)) => return Err(error),
-                    // The new epoch says itself, with its first event, whether it is complete.
+                    // The first event of the new epoch says whether the epoch is complete.
                     Err(ReadError::Gone(Gone::OtherEpoch)) => {
                         after = After::Beginning;
                         continue;
                     }
-                    // What follows is lost. The receiver learns it before it gets the oldest events.
+                    // The events that follow are lost. The gap is sent before the oldest events that are left.
                     Err(ReadError::Gone(Gone::Expired | Gone::NoSuchPlace)) => {
                         gap = Some(self.gap_behind(delivery));
                         after = After::Beginning;
@@ -220,5 +220,6 @@ fn next_seq(after: &After) -> u64 {
 
 /// Reads a position that the table holds.
 fn parse(text: &str) -> Result<After> {
-    After::parse(text).ok_or_else(|| Error::internal("a delivery has a position that is none"))
+    After::parse(text)
+        .ok_or_else(|| Error::internal("a delivery has a text that is not a position"))
 }

@@ -4,7 +4,7 @@
 //!   under the same id.
 //! - The position of a delivery moves past a batch only after the receiver has accepted it.
 //! - One process at a time sends for a delivery: it has a lease, which is longer than an attempt.
-//! - What is to be looked at later is on the list of what is due before the delivery says that it waits.
+//! - A delivery that has to wait is first put on the list of what is due, and then written as waiting.
 //!
 //! It must not know connections, queues, keys or attributes of items.
 
@@ -54,17 +54,17 @@ pub const SUBSCRIPTIONS_MILLIS: u64 = 60_000;
 /// The clocks of two processes differ by less, in milliseconds.
 const CLOCKS_MILLIS: u64 = 5_000;
 
-/// What delivers the events of a table's tenants.
+/// Delivers the events of a table's tenants.
 pub struct Deliverer<'d, S> {
     /// The table.
     pub store: &'d Store,
     /// The tenants, for what their brake holds back.
     pub tenants: &'d Tenants,
-    /// What tells in a feed that a delivery has failed for good.
+    /// Appends to feeds, to report that a delivery has failed for good.
     pub appender: &'d Appender<'d>,
     /// The time.
     pub clock: &'d Arc<dyn Clock>,
-    /// What sends messages.
+    /// Sends the messages.
     pub sender: &'d S,
     /// A place for each delivery that the process works on at the same time.
     pub places: &'d Semaphore,

@@ -1,4 +1,4 @@
-//! Tells in a tenant's feed that a subscription gets no events any more.
+//! Reports in a tenant's feed that a subscription gets no events any more.
 
 use serde_json::json;
 
@@ -21,7 +21,7 @@ pub(super) struct Notice<'n> {
 
 impl<'n> Notice<'n> {
     /// That a subscription gets nothing any more since `now`, in milliseconds since the Unix epoch, and why, as
-    /// a short code. `occasion` is the same for a process that tells it once more: when the delivery first
+    /// a short code. `occasion` is the same for a process that reports it once more: when the delivery first
     /// failed, or the message that the receiver refused for good.
     pub(super) fn new(
         subscription: &'n SubscriptionId,

@@ -49,7 +49,7 @@ pub(super) struct Run<'r, S> {
     pub(super) until: Instant,
 }
 
-/// What came of a write.
+/// The result of a write.
 enum Written {
     Done,
     /// It was not made: another job has asked for one more look. The delivery is still this process's.
@@ -97,7 +97,7 @@ impl<S: Sender> Run<'_, S> {
             }
         }
         Err(Error::unavailable(
-            "Others changed the delivery in front of every attempt",
+            "Other processes changed the delivery before every attempt to write it",
         ))
     }
 
@@ -187,7 +187,7 @@ impl<S: Sender> Run<'_, S> {
         let events = reader.again(batch).await?;
         let mut taken = self.taken(delivery);
         if events.is_none() {
-            // What follows `after` tells what the receiver has missed.
+            // Reading on after `after` finds out what the receiver has missed.
             taken.batch = None;
             tracing::warn!(
                 tenant.id = %self.tenant,
@@ -287,7 +287,7 @@ impl<S: Sender> Run<'_, S> {
             }
         }
         Err(Error::unavailable(
-            "Others asked for another look again and again",
+            "Other jobs kept asking for another look",
         ))
     }
 
@@ -393,7 +393,7 @@ impl<S: Sender> Run<'_, S> {
             }
         }
         Err(Error::unavailable(
-            "Others changed the delivery in front of every attempt",
+            "Other processes changed the delivery before every attempt to write it",
         ))
     }
 

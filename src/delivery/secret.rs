@@ -146,7 +146,7 @@ impl WebhookSecrets {
     /// A webhook whose secret is lost gets another one.
     ///
     /// # Errors
-    /// `Conflict` if the secret of the last rotation but one would stop to sign before its day is over, or
+    /// `Conflict` if the secret of the last rotation but one would stop signing before its day is over, or
     /// another process changes the secret at the same time; `Unavailable` if secrets are out of reach.
     pub async fn rotate(
         &self,

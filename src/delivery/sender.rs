@@ -1,4 +1,4 @@
-//! What is sent to a receiver, and what may come of it.
+//! Messages to receivers, and the outcomes of sending them.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct Message<'a> {
     pub body: Bytes,
 }
 
-/// What came of one attempt.
+/// The outcome of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The receiver has accepted the message.
@@ -68,7 +68,7 @@ impl Failure {
     }
 }
 
-/// What sends messages to receivers.
+/// Sends messages to receivers.
 pub trait Sender: Sync {
     /// Makes one attempt, which takes a bounded time.
     fn send(&self, message: &Message<'_>) -> impl Future<Output = Outcome> + Send;

@@ -28,7 +28,7 @@ use crate::store::{
 
 /// How long one append may take, with all its attempts: well below the time that a function may run.
 const BUDGET: Duration = Duration::from_secs(30);
-/// How long one attempt may take. What is not answered by then counts as lost.
+/// How long one attempt may take. A call without an answer by then counts as lost.
 pub(super) const ATTEMPT_BUDGET: Duration = Duration::from_secs(10);
 /// The most attempts of one append. An attempt that loses lets another process finish.
 const MAX_ATTEMPTS: usize = 50;
@@ -72,7 +72,7 @@ pub trait Source: Send + Sync {
         false
     }
 
-    /// Whether it begins a feed where there is none.
+    /// Whether it begins a feed for a tenant that has no feed yet.
     fn begins_feed(&self) -> bool {
         true
     }
@@ -207,7 +207,7 @@ impl<'a> Appender<'a> {
         };
         let mut events = source.events(&tail).await?;
         let first = self.first_event(head, end, source.gap());
-        // A gap is told by itself. That a feed has begun comes with the first event after that.
+        // A gap is reported at once. The beginning of a feed is reported together with its first event.
         if events.is_empty() && (end.newest.is_none() || first.is_none()) {
             return Ok(Attempt::Done(Appended::Events(0)));
         }
@@ -261,7 +261,7 @@ impl<'a> Appender<'a> {
             match tail.store.feed().append(&page).await {
                 Ok(true) => {}
                 // Another process has put a page with this key, or an attempt whose answer was lost has.
-                // No answer at all may mean that the page is there. The tail will tell.
+                // Without an answer the page may be there or not. The tail is read again to find out.
                 Ok(false) | Err(StoreError::Unavailable(_)) => return Ok(Attempt::Again),
                 Err(error) => return Err(error.into()),
             }
@@ -324,7 +324,7 @@ impl<'a> Appender<'a> {
                 released: None,
                 ..head.clone()
             },
-            // Late records of a stream that was replaced tell nothing new of the order.
+            // Late records of a stream that was replaced say nothing new about the order.
             (Some(_), Some(_)) => return head.clone(),
         };
         FeedHead {
@@ -369,7 +369,7 @@ fn is_behind_gap(head: &FeedHead, end: &FeedEnd, gap: Option<StreamGap>) -> bool
     gap.is_some_and(|gap| gap.number > reported && gap.noticed >= head.since)
 }
 
-/// Whatever became of a write of the head, the tail tells how to go on.
+/// Whether a write of the head took effect or not, the tail is read again to find out how to go on.
 fn again(written: std::result::Result<bool, StoreError>) -> Result<Attempt> {
     match written {
         Ok(_) | Err(StoreError::Unavailable(_)) => Ok(Attempt::Again),

@@ -152,7 +152,7 @@ pub struct EventBody {
     /// What has happened.
     #[serde(rename = "type")]
     pub event_type: EventType,
-    /// When, in milliseconds since the Unix epoch. The table's stream tells it to the second.
+    /// When, in milliseconds since the Unix epoch. The table's stream gives it in whole seconds.
     pub time: u64,
     /// The resource that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]

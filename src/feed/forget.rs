@@ -11,7 +11,7 @@ use crate::store::{PageKey, TenantStore};
 /// The number of pages that one step looks at.
 const PAGES: usize = 50;
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forgotten {
     /// The number of events from which values were taken.
@@ -26,8 +26,8 @@ pub struct Forgotten {
 /// Pages that have none of its values are not written. A step that fails can be made again, and so can all
 /// of them.
 ///
-/// What is still on its way through the stream is not there yet: after a change of the resource, wait until
-/// the feed has it.
+/// Changes that are still in the stream have no event yet: after a change of the resource, wait until the
+/// feed has its event.
 ///
 /// # Errors
 /// `Unavailable`.

@@ -16,8 +16,8 @@ struct Missing {
 /// The source of no event, of changes that are to come.
 struct Loading;
 
-/// Says of a tenant's feed that it is not complete, before a load that goes past the stream: if the process
-/// that loads dies, its feed has not promised anything. [`say_missing`] is called after the load.
+/// Marks a tenant's feed as not complete, before a load that goes past the stream: if the process that loads
+/// dies, no reader takes the feed for complete. [`say_missing`] is called after the load.
 ///
 /// # Errors
 /// As [`Appender::append`].

@@ -1,7 +1,7 @@
-//! Keeps a feed whose tenant has no changes from losing its place, and from keeping a gap to itself.
+//! Lets the feed of a tenant without changes keep its number, and report a gap.
 //!
-//! A feed goes on with the number after that of its newest page. If that page expired, the feed would not
-//! know the number any more. So before that, a page is put behind it, with an event that says that nothing
+//! A feed goes on with the number after that of its newest page. If that page expired, the number would be
+//! lost. So before that, a page is put behind it, with an event that says that nothing
 //! has changed.
 
 use std::sync::{Mutex, PoisonError};

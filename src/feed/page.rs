@@ -44,7 +44,7 @@ pub(super) const MAX_EVENT_BYTES: usize = 200_000;
 pub(super) struct Packed {
     /// The ids of the events, in order.
     pub(super) ids: Vec<String>,
-    /// What the events say, compressed.
+    /// The text of the events, compressed.
     pub(super) events: Vec<u8>,
 }
 
@@ -109,7 +109,7 @@ pub(super) fn compress(texts: &[String]) -> Result<Vec<u8>> {
 
 #[cfg(feature = "worker")]
 impl Packed {
-    /// What a page of it takes, in bytes and rather too many.
+    /// An upper bound of the bytes that a page with it takes.
     fn bytes(&self) -> usize {
         // An element of a list takes a byte more than its text.
         let ids = self.ids.iter().map(|id| id.len() + 1);

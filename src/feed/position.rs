@@ -16,7 +16,7 @@ pub struct Position {
     pub(super) page: PageKey,
     /// How many events of the page come before the position.
     pub(super) index: u64,
-    /// What tells the page from another one that has the same key in another copy of the table.
+    /// A hash that distinguishes the page from a page with the same key in another copy of the table.
     pub(super) mark: String,
 }
 
@@ -38,7 +38,7 @@ impl Position {
         }
     }
 
-    /// Reads a position; nothing if the text is none.
+    /// Reads a position; `None` if the text is not a position.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
@@ -93,7 +93,7 @@ fn number(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number)
 }
 
-/// What tells a page from pages of other copies of the table.
+/// A hash that distinguishes a page from pages of other copies of the table.
 ///
 /// Two tables that were one, until one of them was copied, have the same epoch, and may come to have
 /// different pages under the same key. The mark depends on the ids of the page's events and on the mark of

@@ -264,7 +264,7 @@ pub async fn count_behind(store: &TenantStore, after: &After) -> Result<Option<u
     })
 }
 
-/// What a reader gets of a feed whose epoch has no page yet.
+/// The answer to a reader of a feed whose epoch has no page yet.
 fn nothing_yet(after: &After, epoch: Option<&Epoch>) -> Result<Found, ReadError> {
     match after {
         After::Position(position) if Some(&position.page.epoch) == epoch => {

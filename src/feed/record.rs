@@ -13,7 +13,7 @@ pub struct Record {
     pub id: String,
     /// Its place in its shard.
     pub sequence: String,
-    /// When the change was made, in milliseconds since the Unix epoch. The stream tells it to the second.
+    /// When the change was made, in milliseconds since the Unix epoch. The stream gives it in whole seconds.
     pub time: u64,
     /// The label of the stream, if the record says it: when the stream was enabled, as text in order of
     /// time.

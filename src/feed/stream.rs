@@ -40,11 +40,11 @@ const BUDGET: Duration = Duration::from_secs(60);
 /// clocks are apart and far less than a day.
 const LATE_MILLIS: u64 = 60 * 60 * 1000;
 
-/// The stream tells the time of a record to the second, so it may have been made this much later, in
+/// The stream gives the time of a record in whole seconds, so it may have been made this much later, in
 /// milliseconds.
 const SECOND_MILLIS: u64 = 1000;
 
-/// What a batch came to.
+/// The result of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Handled {
     /// The records that could not be understood. The feeds that they belong to say so.
@@ -210,7 +210,7 @@ fn member_change(record: &Record) -> Option<&MemberItemChange> {
     }
 }
 
-/// The event of a record; `None` if there is nothing to tell.
+/// The event of a record; `None` if there is nothing to report.
 fn event(
     record: &Record,
     looks: &Looks,

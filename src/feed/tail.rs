@@ -26,7 +26,7 @@ const MORE_PAGES: usize = 200;
 /// How many ids of events a process remembers, of all feeds together. An id takes some 33 bytes.
 const MAX_REMEMBERED: usize = 500_000;
 
-/// What is remembered of a page: all but its events.
+/// A page without its events, as a process remembers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PageSummary {
     pub(super) key: PageKey,

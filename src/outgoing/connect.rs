@@ -21,7 +21,7 @@ const MAX_ADDRESSES: usize = 8;
 /// The time after which the next address of a name is tried.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What tells the addresses of a name.
+/// Finds the addresses of a name.
 pub trait Resolve: Send + Sync {
     /// The addresses of `host`, in the order in which they are to be tried.
     ///

@@ -20,7 +20,7 @@ pub const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 /// The largest number of headers in an answer.
 const MAX_HEADERS: usize = 128;
 
-/// What the service calls itself.
+/// The value of `User-Agent`.
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("scim-lambda/", env!("CARGO_PKG_VERSION")));
 
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::outgoing::Reach;
 
-    /// What a stream holds back between its ends.
+    /// The number of bytes that are in the stream between its ends.
     const BUFFER_BYTES: usize = 1000;
 
     fn sample() -> Request<Full<Bytes>> {

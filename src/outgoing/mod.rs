@@ -51,7 +51,7 @@ pub struct Settings {
     pub reach: Reach,
     /// The time of one request.
     pub deadline: Duration,
-    /// What tells the addresses of a name.
+    /// Finds the addresses of a name.
     pub resolver: Arc<dyn Resolve>,
     /// Which certificates it trusts.
     pub roots: Roots,

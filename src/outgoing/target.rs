@@ -117,7 +117,7 @@ fn check(url: &Url, reach: Reach) -> Result<Option<ServerName<'static>>> {
 fn check_host(url: &Url, reach: Reach) -> Result<ServerName<'static>> {
     let address = match url.host() {
         Some(Host::Domain(name)) => {
-            // Servers do not know themselves by such a name, and certificates have no such names.
+            // Servers are not configured with such a name, and certificates have no such names.
             if name.ends_with('.') {
                 return Err(refused("has a host that ends with a dot"));
             }

@@ -70,7 +70,7 @@ pub(in crate::admin) async fn add<S: Sender>(
         });
     }
     Err(Error::unavailable(
-        "Others change the list of webhooks at the same time; try again",
+        "Other requests change the list of webhooks at the same time; try again",
     ))
 }
 

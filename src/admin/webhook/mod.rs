@@ -89,7 +89,7 @@ pub struct TestWebhook {
 pub struct RotateSecret {
     /// The webhook.
     pub id: SubscriptionId,
-    /// Whether the present secret stops to sign at once, because others may know it. Otherwise messages are
+    /// Whether the present secret stops signing at once, because others may know it. Otherwise messages are
     /// signed with both for a day.
     #[serde(default)]
     pub at_once: bool,

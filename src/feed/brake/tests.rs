@@ -250,7 +250,7 @@ proptest! {
     }
 }
 
-/// A feed that lacks changes may think that there are far fewer users than there are.
+/// A feed that lacks changes may have counted far fewer users than there are.
 #[test]
 fn a_feed_that_is_not_complete_is_measured_by_the_users_that_there_are() {
     let rules = rules(Brake::Warn, NOW);

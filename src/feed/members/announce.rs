@@ -156,7 +156,7 @@ impl<'a> Announcer<'a> {
             let Some(rest) = rest.unwrap_or_else(PoisonError::into_inner) else {
                 return Ok(true);
             };
-            // After the page is put: a process that dies in between says the same again.
+            // After the page is put: if a process dies in between, the same is announced again.
             held.save(rest).await?;
         }
         Ok(false)

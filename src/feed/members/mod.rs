@@ -20,7 +20,7 @@ use super::event::{EventBody, EventType, EventVerb, MemberRef, NewEvent, Subject
 use crate::protocol::schema::Registry;
 use crate::store::{Look, MemberItemChange, Pair, StoreError, TenantStore};
 
-/// What the table said of the memberships that some records are about.
+/// The memberships that some records are about, as they were read from the table.
 pub(super) struct Looks {
     /// The name of the tenant's type of groups.
     group_type: String,

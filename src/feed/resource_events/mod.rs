@@ -34,7 +34,7 @@ const NAMING: [&str; 2] = ["userName", "displayName"];
 /// The attribute that says whether a resource is in use.
 const ACTIVE: &str = "active";
 
-/// The event of a change of a resource; `None` if there is nothing to tell.
+/// The event of a change of a resource; `None` if there is nothing to report.
 pub(super) fn event(
     record: &Record,
     change: &ResourceChange,
@@ -43,7 +43,7 @@ pub(super) fn event(
 ) -> Option<NewEvent> {
     let (before, after) = (living(&change.before), living(&change.after));
     if change.before.is_some() && before.is_none() {
-        // It was told when the tombstone came.
+        // The deletion was reported when the tombstone was written.
         return None;
     }
     let resource_type = types.resource_type(&change.type_name).map(AsRef::as_ref);
