@@ -357,7 +357,7 @@ impl Process {
             .map(|(version, _)| version)
     }
 
-    /// Answers a query and returns its cost.
+    /// PATCH on the condition that the resource has this entity tag; returns the new one and the cost.
     pub(crate) async fn priced_patch(
         &self,
         kind: &str,
