@@ -37,7 +37,7 @@ def pattern(resource):
     if "Fn::If" in resource:
         # Both forms of the parameter name the one event bus.
         return resource_of(resource["Fn::If"][1])
-    return resource["Fn::Sub"].rpartition(":")[2].replace("${AWS::StackName}", STACK)
+    return resource["Fn::Sub"].replace("${AWS::StackName}", STACK).rpartition(":")[2]
 
 
 def of_lambda(function):
