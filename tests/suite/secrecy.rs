@@ -97,7 +97,7 @@ impl io::Write for ThreadLog {
 ///
 /// The whole process has one subscriber, because `tracing` remembers for each log statement of the code
 /// whether it is enabled. With a subscriber for each thread, one thread could disable it for the others.
-fn keep_log() {
+pub(crate) fn keep_log() {
     static SUBSCRIBER: Once = Once::new();
     SUBSCRIBER.call_once(|| {
         let kept = dynamic_filter_fn(|metadata, _| {
@@ -111,7 +111,7 @@ fn keep_log() {
 }
 
 /// What this thread has logged since [`keep_log`].
-fn logged() -> String {
+pub(crate) fn logged() -> String {
     LOG.with_borrow(|log| String::from_utf8(log.clone().unwrap()).unwrap())
 }
 

@@ -1,5 +1,6 @@
 //! Webhooks on real sockets: what the sender shows receivers, and what bad receivers do to it.
 
+mod delivery;
 mod receiver;
 
 use std::io;

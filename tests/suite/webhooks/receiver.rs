@@ -51,13 +51,16 @@ struct Seen {
     connections: AtomicUsize,
     received: Mutex<Vec<Received>>,
     written: AtomicU64,
-    /// The connections that have ended.
+    /// The number of requests that have arrived.
+    arrived: watch::Sender<usize>,
+    /// The number of connections that have ended.
     closed: watch::Sender<usize>,
 }
 
 pub(crate) struct TestReceiver {
     pub(crate) port: u16,
     seen: Arc<Seen>,
+    behaviours: Arc<Mutex<Vec<Behaviour>>>,
     accepting: JoinHandle<()>,
 }
 
@@ -83,12 +86,15 @@ impl TestReceiver {
             connections: AtomicUsize::new(0),
             received: Mutex::default(),
             written: AtomicU64::new(0),
+            arrived: watch::Sender::new(0),
             closed: watch::Sender::new(0),
         });
-        let accepting = accept(listener, tls, behaviours, Arc::clone(&seen));
+        let behaviours = Arc::new(Mutex::new(behaviours));
+        let accepting = accept(listener, tls, Arc::clone(&behaviours), Arc::clone(&seen));
         Self {
             port,
             seen,
+            behaviours,
             accepting: tokio::spawn(accepting),
         }
     }
@@ -108,6 +114,17 @@ impl TestReceiver {
         self.seen.written.load(Ordering::SeqCst)
     }
 
+    /// Behaves like this from the next connection on.
+    pub(crate) fn turn(&self, behaviour: Behaviour) {
+        *self.behaviours.lock().unwrap() = vec![behaviour];
+    }
+
+    /// Waits until this number of requests have arrived.
+    pub(crate) async fn wait_for(&self, count: usize) {
+        let mut arrived = self.seen.arrived.subscribe();
+        arrived.wait_for(|arrived| *arrived >= count).await.unwrap();
+    }
+
     /// Waits until the first connection has ended, which a receiver that hangs leaves to the sender.
     pub(crate) async fn wait_until_closed(&self) {
         let mut closed = self.seen.closed.subscribe();
@@ -124,13 +141,19 @@ impl TestReceiver {
 async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    behaviours: Vec<Behaviour>,
+    behaviours: Arc<Mutex<Vec<Behaviour>>>,
     seen: Arc<Seen>,
 ) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let turn = seen.connections.fetch_add(1, Ordering::SeqCst);
-        let behaviour = behaviours.get(turn).or(behaviours.last()).unwrap().clone();
+        seen.connections.fetch_add(1, Ordering::SeqCst);
+        let behaviour = {
+            let mut left = behaviours.lock().unwrap();
+            match left.len() {
+                1 => left[0].clone(),
+                _ => left.remove(0),
+            }
+        };
         tokio::spawn(connection(
             stream,
             tls.clone(),
@@ -177,6 +200,7 @@ async fn behave(
         return;
     };
     seen.received.lock().unwrap().push(request);
+    seen.arrived.send_modify(|arrived| *arrived += 1);
     match behaviour {
         Behaviour::Answers(text) => {
             let _ = stream.write_all(text.as_bytes()).await;
