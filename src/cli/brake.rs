@@ -1,6 +1,7 @@
 //! `scim brake`: shows what the brake of a tenant's feed holds back, and releases it.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -13,6 +14,11 @@ use super::serve::print;
 use super::tenant::tenant_id;
 use crate::feed::brake::{self, BrakeStatus};
 use crate::identity::TenantId;
+use crate::protocol::error::Error;
+use crate::store::{Due, Meter};
+
+/// How long the calls about the stack's own items may take.
+const BUDGET: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BrakeCommand {
@@ -66,7 +72,13 @@ impl BrakeCommand {
                 }
             }
             Self::Release(_) => match brake::release(&store, switches).await? {
-                true => format!("Released the feed of tenant {tenant}\n"),
+                true => {
+                    // Deliveries that were held look again within a minute by themselves; this is sooner.
+                    let due = Due::at_millis(store.feed().now(), Some(tenant.clone()));
+                    let list = stack.store.for_stack(Meter::default(), BUDGET);
+                    list.due().put(&due).await.map_err(Error::from)?;
+                    format!("Released the feed of tenant {tenant}\n")
+                }
                 false => format!("The feed of tenant {tenant} was not held\n"),
             },
         };

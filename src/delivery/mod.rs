@@ -9,6 +9,7 @@
 //! It must not know connections, queues, keys or attributes of items.
 
 mod batch;
+mod claim;
 mod event_bus;
 mod notice;
 mod run;
@@ -38,6 +39,7 @@ use crate::identity::{Cause, CauseKind, SubscriptionId, TenantId};
 use crate::protocol::error::{Error, Result};
 use crate::provider::Tenants;
 use crate::store::{Delivery, Due, Meter, StackStore, Store, TenantStore};
+use claim::Claim;
 use run::Run;
 
 /// After this time a job begins no further batch.
@@ -107,7 +109,7 @@ impl<S: Sender> Deliverer<'_, S> {
                 stack: &stack,
                 subscription,
                 read_at,
-                owner: format!("{:016x}", fastrand::u64(..)),
+                claim: Claim::new(&store, &subscription.id),
                 until: begun + SENDING,
             };
             self.in_place(run, known.remove(&subscription.id))

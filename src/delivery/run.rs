@@ -1,8 +1,4 @@
 //! One job's work on one delivery: takes it, sends batch after batch, and lets it go.
-//!
-//! Every write is made on the condition that the delivery was not written since this process read it. So a
-//! process whose lease is over writes nothing any more, and a process that lets a delivery go notices when
-//! another job has asked for one more look meanwhile.
 
 use std::time::Duration;
 
@@ -10,6 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Deliverer;
 use super::batch::{BatchReader, Next, message_id};
+use super::claim::{Claim, Kept, MAX_CONFLICTS, Written};
 use super::notice::Notice;
 use super::sender::{Failure, Message, Outcome, Sender};
 use super::state::{self, LEASE_MILLIS, Step, Verdict};
@@ -19,8 +16,9 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Switches;
 use crate::store::{Batch, Delivery, Due, StackStore, Subscription, TenantStore};
 
-/// An attempt takes less. A sender that takes longer has failed.
-const LONGEST_ATTEMPT: Duration = Duration::from_secs(15);
+/// An attempt takes less, in milliseconds. A sender that takes longer has failed.
+const ATTEMPT_MILLIS: u64 = 15_000;
+const LONGEST_ATTEMPT: Duration = Duration::from_millis(ATTEMPT_MILLIS);
 /// A job that found the lease held comes again this long after the lease, in milliseconds. The clocks of two
 /// processes differ by less.
 const LEASE_MARGIN_MILLIS: u64 = 2_000;
@@ -30,8 +28,6 @@ const HELD_MILLIS: u64 = 60_000;
 const SHORT_WAIT_MILLIS: u64 = 60_000;
 /// How long a process goes on with a subscription that it has read, in milliseconds. It may be removed since.
 const SUBSCRIPTION_MILLIS: u64 = 5_000;
-/// How often a delivery is read again because another process has written it in between.
-const MAX_CONFLICTS: usize = 20;
 
 /// One job's work on one delivery.
 pub(super) struct Run<'r, S> {
@@ -43,19 +39,10 @@ pub(super) struct Run<'r, S> {
     pub(super) subscription: &'r Subscription,
     /// When the subscription was read, in milliseconds since the Unix epoch.
     pub(super) read_at: u64,
-    /// The random name of this run, if it takes the delivery.
-    pub(super) owner: String,
+    /// Writes the delivery.
+    pub(super) claim: Claim<'r>,
     /// No batch begins after that.
     pub(super) until: Instant,
-}
-
-/// The result of a write.
-enum Written {
-    Done,
-    /// It was not made: another job has asked for one more look. The delivery is still this process's.
-    Marked,
-    /// It was not made: the delivery is another process's, or is removed.
-    Lost,
 }
 
 /// How a process goes on after a batch.
@@ -91,7 +78,7 @@ impl<S: Sender> Run<'_, S> {
             }
             // Another process has written the delivery since it was read.
             reader.look_again();
-            match self.current().await? {
+            match self.claim.current().await? {
                 Some(current) => delivery = current,
                 None => return Ok(None),
             }
@@ -126,7 +113,7 @@ impl<S: Sender> Run<'_, S> {
             again: true,
             ..delivery.clone()
         };
-        if !self.store.deliveries().put(&marked).await? {
+        if !self.claim.put(&marked).await? {
             return Ok(None);
         }
         let lease = delivery.lease.as_ref().map_or(0, |lease| lease.until);
@@ -145,7 +132,7 @@ impl<S: Sender> Run<'_, S> {
             Next::Batch(batch, events) => {
                 let taken = self.taken(delivery);
                 let mut delivery = state::frozen(taken, batch.clone());
-                return match self.write(&mut delivery).await? {
+                return match self.claim.write(&mut delivery).await? {
                     Written::Done => self
                         .send_all(delivery, batch, events, reader)
                         .await
@@ -163,7 +150,7 @@ impl<S: Sender> Run<'_, S> {
                 }
                 let until = self.held_until().await?;
                 let held = state::held(state::moved(delivery.clone(), after), until);
-                let is_written = self.store.deliveries().put(&held).await?;
+                let is_written = self.claim.put(&held).await?;
                 return Ok(is_written.then_some(None));
             }
         };
@@ -171,7 +158,7 @@ impl<S: Sender> Run<'_, S> {
             return Ok(Some(wait));
         }
         let moved = state::moved(delivery.clone(), after);
-        let is_written = self.store.deliveries().put(&moved).await?;
+        let is_written = self.claim.put(&moved).await?;
         Ok(is_written.then_some(wait))
     }
 
@@ -195,10 +182,10 @@ impl<S: Sender> Run<'_, S> {
                 "a batch is not in the feed any more"
             );
             let taken = state::released(taken);
-            self.store.deliveries().put(&taken).await?;
+            self.claim.put(&taken).await?;
             return Ok(None);
         }
-        match self.write(&mut taken).await? {
+        match self.claim.write(&mut taken).await? {
             Written::Done => {
                 let events = events.unwrap_or_default();
                 let sent = self.send_all(taken, batch.clone(), events, reader);
@@ -217,6 +204,13 @@ impl<S: Sender> Run<'_, S> {
         reader: &mut BatchReader<'_>,
     ) -> Result<Option<Duration>> {
         loop {
+            if self.lease_is_short(&delivery) {
+                // The process was slow, or frozen: another one may have taken over and be further.
+                delivery = state::leased(delivery, self.claim.owner(), self.now());
+                if !self.keep(&mut delivery, reader).await? {
+                    return Ok(None);
+                }
+            }
             let id = message_id(self.subscription, self.tenant, &batch);
             let message =
                 Message::new(self.subscription, self.tenant, &id, &events).behind(&batch.from);
@@ -239,6 +233,12 @@ impl<S: Sender> Run<'_, S> {
         }
     }
 
+    /// Whether the lease may end before an attempt that begins now.
+    fn lease_is_short(&self, delivery: &Delivery) -> bool {
+        let until = delivery.lease.as_ref().map_or(0, |lease| lease.until);
+        until.saturating_sub(self.now()) < ATTEMPT_MILLIS
+    }
+
     /// Writes down that a batch was accepted, and with it the next one or that nothing is to be sent.
     async fn onward(
         &mut self,
@@ -259,11 +259,11 @@ impl<S: Sender> Run<'_, S> {
             let onward = match next {
                 Next::Batch(batch, events) => {
                     let frozen = state::frozen(delivery.clone(), batch.clone());
-                    *delivery = state::leased(frozen, &self.owner, self.now());
-                    match self.keep(delivery).await? {
-                        true => return Ok(Onward::Batch(batch, events)),
-                        false => return Ok(Onward::Over(None)),
-                    }
+                    *delivery = state::leased(frozen, self.claim.owner(), self.now());
+                    return Ok(match self.keep(delivery, reader).await? {
+                        true => Onward::Batch(batch, events),
+                        false => Onward::Over(None),
+                    });
                 }
                 Next::Nothing(after) => (after, None, None),
                 Next::TimeOver(after) => (after, None, Some(Duration::ZERO)),
@@ -275,7 +275,7 @@ impl<S: Sender> Run<'_, S> {
                 Some(until) => state::held(moved, until),
                 None => state::released(moved),
             };
-            match (self.write(&mut free).await?, failed) {
+            match (self.claim.write(&mut free).await?, failed) {
                 (Written::Marked, _) => {
                     // Another job has seen events that this process may not have.
                     delivery.revision = free.revision;
@@ -289,6 +289,19 @@ impl<S: Sender> Run<'_, S> {
         Err(Error::unavailable(
             "Other jobs kept asking for another look",
         ))
+    }
+
+    /// Writes a delivery that this process goes on with. False if it is not this process's any more.
+    async fn keep(&self, delivery: &mut Delivery, reader: &mut BatchReader<'_>) -> Result<bool> {
+        Ok(match self.claim.keep(delivery).await? {
+            Kept::Unmarked => true,
+            Kept::Marked => {
+                // The next batch is looked for in the feed as it is after the mark.
+                reader.look_again();
+                true
+            }
+            Kept::Lost => false,
+        })
     }
 
     /// Whether another batch may begin: there is time, and the subscription still wants events.
@@ -331,7 +344,8 @@ impl<S: Sender> Run<'_, S> {
                 Some(Duration::ZERO)
             }
         };
-        self.let_go(&mut refused).await?;
+        // A mark may go: a job that comes when it is due, or when it is resumed, finds what it was for.
+        self.claim.keep(&mut refused).await?;
         Ok(wait)
     }
 
@@ -345,7 +359,7 @@ impl<S: Sender> Run<'_, S> {
         subscriptions
             .disable(self.subscription, self.now(), reason)
             .await?;
-        self.let_go(&mut state::released(delivery)).await?;
+        self.claim.keep(&mut state::released(delivery)).await?;
         Ok(Some(Duration::ZERO))
     }
 
@@ -376,62 +390,10 @@ impl<S: Sender> Run<'_, S> {
     fn taken(&self, delivery: &Delivery) -> Delivery {
         state::taken(
             delivery.clone(),
-            &self.owner,
+            self.claim.owner(),
             self.subscription.resumed,
             self.now(),
         )
-    }
-
-    /// Writes a delivery that this process goes on with. False if it is not this process's any more.
-    async fn keep(&self, delivery: &mut Delivery) -> Result<bool> {
-        for _ in 0..MAX_CONFLICTS {
-            match self.write(delivery).await? {
-                Written::Done => return Ok(true),
-                // It stays in the delivery until this process has read the feed once more.
-                Written::Marked => delivery.again = true,
-                Written::Lost => return Ok(false),
-            }
-        }
-        Err(Error::unavailable(
-            "Other processes changed the delivery before every attempt to write it",
-        ))
-    }
-
-    /// Writes a delivery that is tried again later. That job also finds what another one has asked for.
-    async fn let_go(&self, delivery: &mut Delivery) -> Result<()> {
-        self.keep(delivery).await?;
-        Ok(())
-    }
-
-    /// Writes a delivery. If another job has marked it meanwhile, it has the new revision afterwards.
-    async fn write(&self, delivery: &mut Delivery) -> Result<Written> {
-        if self.store.deliveries().put(delivery).await? {
-            delivery.revision += 1;
-            return Ok(Written::Done);
-        }
-        let Some(current) = self.current().await? else {
-            return Ok(Written::Lost);
-        };
-        let ours = Delivery {
-            revision: delivery.revision + 1,
-            ..delivery.clone()
-        };
-        if current == ours {
-            // An earlier attempt of this write took effect, and its answer was lost.
-            delivery.revision += 1;
-            return Ok(Written::Done);
-        }
-        let owner = current.lease.as_ref().map(|lease| lease.owner.as_str());
-        if owner == Some(&self.owner) {
-            delivery.revision = current.revision;
-            return Ok(Written::Marked);
-        }
-        Ok(Written::Lost)
-    }
-
-    /// The delivery as it is in the table.
-    async fn current(&self) -> Result<Option<Delivery>> {
-        Ok(self.store.deliveries().get(&self.subscription.id).await?)
     }
 
     fn now(&self) -> u64 {

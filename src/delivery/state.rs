@@ -184,3 +184,156 @@ pub(super) fn released(delivery: Delivery) -> Delivery {
         ..delivery
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::identity::SubscriptionId;
+
+    const BEGIN: u64 = 1_700_000_000_000;
+    const HOUR: u64 = 60 * 60 * 1000;
+
+    fn new() -> Delivery {
+        Delivery {
+            subscription: SubscriptionId::parse("5f0c").unwrap(),
+            revision: 1,
+            after: "beginning".to_owned(),
+            reached: 0,
+            batch: None,
+            succeeded: None,
+            failing: None,
+            due: None,
+            failed: None,
+            held: None,
+            lease: None,
+            again: false,
+        }
+    }
+
+    fn batch() -> Batch {
+        Batch {
+            from: "a".to_owned(),
+            to: "b".to_owned(),
+            events: 1,
+            gap: None,
+        }
+    }
+
+    fn failure() -> Failure {
+        Failure {
+            code: "status".to_owned(),
+            text: "The receiver answered with status 500".to_owned(),
+        }
+    }
+
+    fn sending(now: u64) -> Delivery {
+        frozen(taken(new(), "owner", 0, now), batch())
+    }
+
+    #[test]
+    fn a_delivery_is_left_to_the_process_with_the_lease_until_it_is_over() {
+        let held = sending(BEGIN);
+        assert_eq!(step(&held, 0, BEGIN), Step::TellHolder);
+        let marked = Delivery {
+            again: true,
+            ..held.clone()
+        };
+        assert_eq!(step(&marked, 0, BEGIN), Step::LeaveToHolder);
+        let over = BEGIN + LEASE_MILLIS;
+        assert_eq!(step(&marked, 0, over - 1), Step::LeaveToHolder);
+        assert_eq!(step(&marked, 0, over), Step::Send);
+        assert!(!taken(marked, "other", 0, over).again);
+    }
+
+    #[test]
+    fn an_accepted_batch_moves_the_position_and_ends_the_failures() {
+        let (failed, _) = refused(sending(BEGIN), failure(), BEGIN, 0);
+        let again = taken(failed, "owner", 0, BEGIN + HOUR);
+        assert_eq!(
+            again.failing.as_ref().map(|failing| failing.attempts),
+            Some(1)
+        );
+        let done = accepted(again, 7, BEGIN + HOUR);
+        assert_eq!((done.after.as_str(), done.reached), ("b", 7));
+        assert_eq!((done.batch.clone(), done.failing.clone()), (None, None));
+        assert_eq!(step(&released(done), 0, BEGIN + HOUR), Step::Read);
+    }
+
+    #[test]
+    fn waits_double_up_to_six_hours_and_end_after_three_days() {
+        let (mut delivery, mut now, mut waits) = (sending(BEGIN), BEGIN, Vec::new());
+        loop {
+            let (refused, verdict) = refused(delivery, failure(), now, 0);
+            let Verdict::Waits(due) = verdict else {
+                delivery = refused;
+                break;
+            };
+            assert_eq!(step(&refused, 0, due - 1), Step::Leave);
+            assert_eq!(step(&refused, 0, due), Step::Send);
+            waits.push((due - now) / 1000);
+            now = due;
+            delivery = taken(refused, "owner", 0, now);
+            assert_eq!(delivery.batch, Some(batch()));
+        }
+        assert_eq!(&waits[..4], [5, 10, 20, 40]);
+        assert!(waits.contains(&(6 * 60 * 60)), "{waits:?}");
+        assert_eq!(now, BEGIN + PATIENCE_MILLIS);
+        assert_eq!(delivery.failed, Some(now));
+        assert_eq!(step(&delivery, 0, now + 1_000 * HOUR), Step::Leave);
+        assert_eq!(step(&delivery, now - 1, now + 1), Step::Leave);
+        // An operator resumes it: it goes on with the same batch, and with all its patience.
+        assert_eq!(step(&delivery, now, now + 1), Step::Send);
+        let resumed = taken(delivery, "owner", now, now + HOUR);
+        assert_eq!((resumed.failed, resumed.failing.clone()), (None, None));
+        let (_, verdict) = refused(resumed, failure(), now + HOUR, 0);
+        assert_eq!(verdict, Verdict::Waits(now + HOUR + FIRST_WAIT_MILLIS));
+    }
+
+    #[test]
+    fn a_delivery_that_waits_is_tried_at_once_when_it_is_resumed() {
+        let (waits, _) = refused(sending(BEGIN), failure(), BEGIN, 0);
+        assert_eq!(step(&waits, BEGIN - 1, BEGIN + 1), Step::Leave);
+        assert_eq!(step(&waits, BEGIN + 1, BEGIN + 1), Step::Send);
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_is_never_shorter_than_five_seconds_nor_longer_than_six_hours(
+            failures: u64, chance: u64,
+        ) {
+            let wait = wait(failures, chance);
+            prop_assert!((FIRST_WAIT_MILLIS..=LONGEST_WAIT_MILLIS).contains(&wait));
+        }
+
+        /// Whatever happens: the batch that is sent stays the same until it is accepted, and nothing but an
+        /// acceptance moves the position.
+        #[test]
+        fn a_batch_stays_until_it_is_accepted(
+            happenings in prop::collection::vec((0_u8..5, 0_u64..HOUR, any::<u64>()), 1..60),
+        ) {
+            let (mut delivery, mut now) = (new(), BEGIN);
+            for (happening, passed, chance) in happenings {
+                now += passed;
+                let before = delivery.clone();
+                let is_sending = before.lease.as_ref().is_some_and(|lease| lease.until > now);
+                delivery = match (happening, step(&delivery, 0, now)) {
+                    (0, Step::Read) => frozen(taken(delivery, "owner", 0, now), batch()),
+                    (1, Step::Send) => taken(delivery, "owner", 0, now),
+                    (2, _) if is_sending => refused(delivery, failure(), now, chance).0,
+                    (3, _) if is_sending => released(accepted(delivery, now, now)),
+                    (4, Step::Read) => held(delivery, now + 60_000),
+                    _ => delivery,
+                };
+                let is_accepted = happening == 3 && is_sending;
+                if before.batch.is_some() {
+                    prop_assert_eq!(delivery.batch.is_none(), is_accepted);
+                }
+                prop_assert_eq!(delivery.after != before.after, is_accepted && before.after != "b");
+                // A delivery waits, is worked on, or a job does something with it.
+                prop_assert!(delivery.lease.is_none() || delivery.due.is_none());
+            }
+        }
+    }
+}

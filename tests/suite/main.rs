@@ -16,6 +16,7 @@ mod cli_webhooks;
 mod concurrency;
 mod conformance_page;
 mod credentials;
+mod deliveries;
 mod directory;
 mod doctor;
 mod due;
