@@ -69,6 +69,9 @@ pub struct MemberItemChange {
     pub member: String,
     /// The name of the member's type.
     pub member_type: String,
+    /// The revision of the group's members that the item's writer had read; `None` for an item of an
+    /// early version.
+    pub stamp: Option<u64>,
     /// Whether the item existed before the change.
     pub was_there: bool,
     /// Whether the item exists after the change.
@@ -163,6 +166,10 @@ fn member(
         set: set.to_owned(),
         member: member.to_owned(),
         member_type: member_type.clone(),
+        stamp: match image.get("stamp") {
+            Some(AttributeValue::N(digits)) => digits.parse().ok(),
+            _ => None,
+        },
         was_there: !record.old_image.is_empty(),
         is_there: !record.new_image.is_empty(),
         // Only the new image is read: the old one has the cause of the addition, not of the removal.

@@ -52,6 +52,8 @@ pub(super) struct ResourceItem {
     pub(super) inner: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) open: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gone: Option<String>,
 }
 
 /// A claim on a unique value, or an index entry, which has no `rid`.

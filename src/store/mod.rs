@@ -47,7 +47,7 @@ pub use delivery::{
 pub use error::StoreError;
 pub use feed::{Epoch, Feed, FeedHead, FeedPage, FeedState, PageKey};
 pub use groups::{
-    Announcement, AnnouncementPart, Announcements, ChangeAttempt, Groups, Guard,
+    Announcement, AnnouncementPart, Announcements, ChangeAttempt, Departures, Groups, Guard,
     LeasedAnnouncement, Look, Member, MemberChange, MemberPlan, Members, Membership, Memberships,
     Nesting, Pair, WaitingAnnouncement,
 };

@@ -17,7 +17,7 @@ pub(super) enum ProjectedAttributes {
     Entry,
     /// The number of a counter.
     Number,
-    /// The key, whether it is a tombstone, and the current set of a group.
+    /// The key, whether it is a tombstone, and of a group its current set and who was removed from it.
     Membership,
     /// No attributes: the items are only counted.
     Count,
@@ -33,11 +33,11 @@ impl ProjectedAttributes {
             Self::All | Self::Count => return None,
             Self::Keys => "sk, del",
             Self::Resource => {
-                "sk, body, v, ix, created, modified, del, mv, ms, n, about, #set, #inner, #open"
+                "sk, body, v, ix, created, modified, del, mv, ms, n, about, gone, #set, #inner, #open"
             }
             Self::Entry => "sk, id",
             Self::Number => "n",
-            Self::Membership => "pk, sk, del, n, #set",
+            Self::Membership => "pk, sk, del, n, gone, #set",
         };
         Some(names.to_owned())
     }

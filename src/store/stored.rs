@@ -75,6 +75,10 @@ pub(super) struct GroupState {
     /// How many large changes of the current set are under way.
     #[serde(default)]
     pub(super) open: u64,
+    /// Who has removed which members lately, as `groups/departures.rs` writes it. A journal entry does
+    /// not have it.
+    #[serde(skip)]
+    pub(super) gone: String,
 }
 
 impl Stored {
@@ -166,9 +170,11 @@ impl Stored {
             set: group.map(|group| group.set.clone()),
             n: group.map(|group| group.partitions),
             about: group.map(|group| group.about),
-            // A new group has never been in another group, and no large change of it has begun.
+            // A new group has never been in another group, no large change of it has begun, and no
+            // member was removed.
             inner: None,
             open: None,
+            gone: None,
         }
     }
 
@@ -200,12 +206,14 @@ impl Stored {
 }
 
 impl GroupState {
-    /// Reads the current set from an item of which no other attribute was read.
+    /// Reads the current set, and who was removed lately, from an item of which no other attribute was
+    /// read.
     pub(super) fn take_set(item: &mut Item) -> Result<Self, StoreError> {
         Ok(Self {
             set: take_text(item, "set")?,
             partitions: u32::try_from(number(item, "n")?)
                 .map_err(|error| StoreError::Backend(error.into()))?,
+            gone: take_text(item, "gone").unwrap_or_default(),
             ..Self::default()
         })
     }

@@ -4,6 +4,7 @@ mod appending;
 mod events;
 mod keeping;
 mod reading;
+mod removals;
 mod tail;
 
 use std::sync::Arc;

@@ -192,7 +192,7 @@ impl Source for NextPart<'_> {
         let mut events = Vec::new();
         let mut is_current = true;
         for (pair, look) in &looks.looks {
-            let Look::Group { set, is_member } = look else {
+            let Look::Group { set, is_member, .. } = look else {
                 is_current = false;
                 continue;
             };

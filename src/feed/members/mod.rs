@@ -17,6 +17,7 @@ pub use announce::Announcer;
 pub(super) use announce::write_down_announcements;
 
 use super::event::{EventBody, EventType, EventVerb, MemberRef, NewEvent, Subject};
+use crate::identity::Cause;
 use crate::protocol::schema::Registry;
 use crate::store::{Look, MemberItemChange, Pair, StoreError, TenantStore};
 
@@ -57,13 +58,15 @@ impl Looks {
     /// nothing to say. The change must be one of those that were looked at.
     pub(super) fn event(&self, id: &str, time: u64, change: &MemberItemChange) -> Option<NewEvent> {
         let pair = pair(change);
-        let verb = verb(change, self.looks.get(&pair)?)?;
+        let look = self.looks.get(&pair)?;
+        let verb = verb(change, look)?;
         let mut event = self.event_of(&pair, verb, id.to_owned(), time);
-        if verb == EventVerb::MemberAdded && change.is_there {
+        event.body.cause = match verb {
+            EventVerb::MemberRemoved => removal_cause(change, look),
             // Only the item of a member says who wrote it. What is left of a removed one says who once
             // added the member.
-            event.body.cause.clone_from(&change.cause);
-        }
+            _ => change.cause.clone().filter(|_| change.is_there),
+        };
         Some(event)
     }
 
@@ -112,7 +115,7 @@ fn pair(change: &MemberItemChange) -> Pair {
 /// become the current one, its group's record leads to an announcement. An item of another set that is
 /// gone may be the last trace of a member of a set that was replaced.
 fn verb(change: &MemberItemChange, look: &Look) -> Option<EventVerb> {
-    let Look::Group { set, is_member } = look else {
+    let Look::Group { set, is_member, .. } = look else {
         // The event that says that the group is deleted ends all its memberships.
         return None;
     };
@@ -128,10 +131,24 @@ fn verb(change: &MemberItemChange, look: &Look) -> Option<EventVerb> {
     }
 }
 
+/// The cause of the removal of a member from its group's current set, as far as it is known. A removal
+/// leaves no item that could say so, and what the group says may be about an earlier removal of the same
+/// member: it counts only if the item of this record was there before.
+fn removal_cause(change: &MemberItemChange, look: &Look) -> Option<Cause> {
+    match look {
+        Look::Group { set, gone, .. } if *set == change.set => {
+            gone.cause_of(set, &change.member, change.stamp?)
+        }
+        // The item was swept with its set, and the group's item says nothing about that set any more.
+        Look::Group { .. } | Look::NoGroup => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::identity::TenantId;
+    use crate::store::Departures;
 
     fn change(set: &str, was_there: bool, is_there: bool) -> MemberItemChange {
         MemberItemChange {
@@ -140,6 +157,7 @@ mod tests {
             set: set.to_owned(),
             member: "u".to_owned(),
             member_type: "User".to_owned(),
+            stamp: None,
             was_there,
             is_there,
             cause: None,
@@ -151,6 +169,7 @@ mod tests {
         let look = |is_member| Look::Group {
             set: "current".to_owned(),
             is_member,
+            gone: Departures::default(),
         };
         let (added, removed) = (Some(EventVerb::MemberAdded), Some(EventVerb::MemberRemoved));
         for (set, look, when_new, when_gone) in [

@@ -101,7 +101,11 @@ async fn edit_alone(
         return Ok(attempt.before.clone());
     }
     let effect = MemberEffect::Counted(applied.more());
-    let updated = update(table, attempt, effect, MemberItems::default()).await;
+    let items = MemberItems {
+        removed: applied.removed,
+        ..MemberItems::default()
+    };
+    let updated = update(table, attempt, effect, items).await;
     if let Err(StoreError::VersionMismatch | StoreError::NotFound) = updated {
         // Another writer has made another set current, or the group is gone. The members that were
         // added are in a set that no reader reads any more, so their items are removed. The caller
@@ -137,6 +141,7 @@ async fn edit_together(
         add: typed(new, types),
         again: typed(again, types),
         remove: change.remove.into_iter().collect(),
+        removed: Vec::new(),
     };
     let effect = match is_change {
         false => MemberEffect::None,

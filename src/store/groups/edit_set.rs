@@ -198,7 +198,9 @@ async fn close_group(
         before: &group,
         body: None,
         guard: Guard::Changed,
-        now: job.now,
+        // Not the time of the request, which may be hours ago: the time of the last change must not go
+        // back, and the next writer relies on it to know how long the members have been as they are.
+        now: job.now.max(table.now_millis()),
     };
     let (effect, items) = (MemberEffect::Close(more), MemberItems::default());
     update_noted(table, attempt, effect, items, Some(Note::End(lease))).await?;

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::departures;
 use super::set::MemberSet;
+use crate::identity::Cause;
 use crate::protocol::schema::Registry;
 use crate::store::error::StoreError;
 use crate::store::keys::ItemKey;
@@ -35,7 +37,22 @@ pub enum Look {
         set: String,
         /// Whether the resource is in that set, exists, and is not being deleted.
         is_member: bool,
+        /// What the group's item says of the members that were removed lately.
+        gone: Departures,
     },
+}
+
+/// The members that were removed from a group lately, as its item says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Departures(String);
+
+impl Departures {
+    /// The cause of the removal of a member whose item, with this stamp, was in this set; or of a later
+    /// removal of the same member. `None` if it is not known.
+    #[must_use]
+    pub fn cause_of(&self, set: &str, member: &str, stamp: u64) -> Option<Cause> {
+        departures::cause_of(&self.0, set, member, stamp)
+    }
 }
 
 /// Looks up each of these pairs: with one BatchGetItem for every hundred groups, then one for every
@@ -71,6 +88,7 @@ pub(super) async fn look(
                 let resource = resource_key(table, &pair, types);
                 Look::Group {
                     set: state.set.clone(),
+                    gone: Departures(state.gone.clone()),
                     is_member: living.contains(&item)
                         && resource.is_some_and(|key| living.contains(&key)),
                 }

@@ -23,8 +23,8 @@ use crate::store::table::transaction::{Refused, Transaction};
 pub(super) struct Applied {
     /// The ids of the members that this call added.
     pub(super) added: Vec<String>,
-    /// The number of members that this call removed.
-    removed: usize,
+    /// The ids of the members that this call removed.
+    pub(super) removed: Vec<String>,
     /// The ids of members to add that do not exist or are being deleted. If there are any, nothing
     /// was changed.
     pub(super) missing: Vec<String>,
@@ -36,12 +36,12 @@ pub(super) struct Applied {
 impl Applied {
     /// The number of members added less the number removed.
     pub(super) fn more(&self) -> i64 {
-        count(self.added.len()) - count(self.removed)
+        count(self.added.len()) - count(self.removed.len())
     }
 
     /// Whether the group's own item has to be updated.
     pub(super) fn is_change(&self) -> bool {
-        self.is_owed || !self.added.is_empty() || self.removed > 0
+        self.is_owed || !self.added.is_empty() || !self.removed.is_empty()
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn write_members(
         let transaction = left.transaction(table, set, removal, types);
         let Err(refused) = transaction.commit_or_tell_all(table, &random_id()).await? else {
             applied.added = left.add.into_keys().collect();
-            applied.removed = left.remove.len();
+            applied.removed = left.remove.into_iter().collect();
             return Ok(applied);
         };
         let mut is_back = false;

@@ -15,6 +15,7 @@
 
 mod announcement;
 mod delete;
+mod departures;
 mod edit;
 mod edit_set;
 mod job;
@@ -45,7 +46,7 @@ pub use announcement::{
     Announcement, AnnouncementPart, Announcements, LeasedAnnouncement, WaitingAnnouncement,
 };
 pub(super) use job::parse;
-pub use look::{Look, Pair};
+pub use look::{Departures, Look, Pair};
 pub use member::{Member, MemberChange};
 pub use members::Members;
 pub use memberships::{Membership, Memberships};

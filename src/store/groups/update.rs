@@ -1,5 +1,6 @@
 //! The update of a group's own item: of its body, and of its attributes about members.
 
+use super::departures;
 use super::member::Member;
 use super::member_steps::{MemberStep, MemberSteps};
 use super::set::{MemberSet, Removal};
@@ -73,6 +74,8 @@ pub(super) struct MemberItems<'c> {
     pub(super) again: Vec<(Member, &'c ResourceType)>,
     /// The ids of the members to remove, which the set has.
     pub(super) remove: Vec<String>,
+    /// The ids of the members that a transaction of their items has removed just before.
+    pub(super) removed: Vec<String>,
 }
 
 impl ChangeAttempt<'_> {
@@ -137,10 +140,16 @@ pub(super) async fn update_noted(
         body,
         ..
     } = attempt;
+    let state = before.group.as_ref();
+    let gone = state.and_then(|state| {
+        let removed: Vec<&String> = items.remove.iter().chain(&items.removed).collect();
+        departures::with_removal(state, attempt.now, table.cause(), &removed)
+    });
     let besides = GroupUpdate {
         attempt,
         effect,
         items,
+        gone,
         note,
     };
     write::update(table, resource_type, before, body, &besides).await
@@ -151,6 +160,8 @@ struct GroupUpdate<'u> {
     attempt: ChangeAttempt<'u>,
     effect: MemberEffect,
     items: MemberItems<'u>,
+    /// The new value of the attribute `gone`, if it changes.
+    gone: Option<String>,
     note: Option<Note<'u>>,
 }
 
@@ -187,6 +198,9 @@ impl Besides for GroupUpdate<'_> {
                 .name("#set", "set");
         }
         self.effect.write(update);
+        if let Some(gone) = &self.gone {
+            update.set("gone = :gone").value(":gone", s(gone));
+        }
     }
 
     fn steps(&self, table: &Table, transaction: &mut Transaction<Refusal>, rid: &str) {
@@ -199,6 +213,9 @@ impl Besides for GroupUpdate<'_> {
     fn apply(&self, after: &mut Stored) {
         if let Some(group) = &mut after.group {
             self.effect.apply(group, self.attempt.now);
+            if let Some(gone) = &self.gone {
+                group.gone.clone_from(gone);
+            }
         }
     }
 }
