@@ -97,6 +97,16 @@ const ACTOR: &str = "actor";
 const REQUEST_ID: &str = "requestId";
 
 impl Request {
+    /// A request of the person who has started a command.
+    #[must_use]
+    pub fn of_command(operation: Operation) -> Self {
+        Self {
+            operation,
+            actor: Actor("scim".to_owned()),
+            request_id: RequestId::random(),
+        }
+    }
+
     /// Reads a request.
     ///
     /// # Errors
@@ -190,12 +200,6 @@ impl Actor {
         Err(Error::invalid_value(format!(
             "`actor` has 1 to {MAX_ACTOR_CHARACTERS} characters, none of them a control character"
         )))
-    }
-
-    /// The person who has started a command.
-    #[must_use]
-    pub fn of_command() -> Self {
-        Self("scim".to_owned())
     }
 
     /// The name as text.

@@ -4,22 +4,22 @@
 //! table after the feeds have everything up to there. So a process that is killed at any moment skips
 //! nothing: the next one reads a part of the stream again, which does no harm.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join3;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
+use super::deliveries::{deliver, watch_due};
+use super::deployment_args::Opened;
+use super::job_list::JobList;
 use super::local::TABLE;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::embedded::Embedded;
 use crate::feed::stream::SetAside;
 use crate::http::Service;
-use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 use crate::stack::Stack;
-use crate::store::{LEASE_MILLIS, Meter};
+use crate::store::{Due, LEASE_MILLIS, Meter, Store};
 use crate::worker::{self, DeliverJob, FinishJob, Outbox, Worker};
 
 /// The interval of the sweep, the same as in `template.yaml`.
@@ -34,43 +34,72 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long a request for the stack's own items may take.
 const STACK_BUDGET: Duration = Duration::from_secs(10);
 
-/// Runs until it is dropped, which is safe at any moment. `table` is the table whose stream is to be read;
-/// `None` if another process reads it.
-pub(super) async fn run(stack: &Stack, service: &Service, table: Option<&Embedded>) {
-    let worker = Worker::new(service.provider.tenants(), std::sync::Arc::new(SystemClock));
-    let (sender, jobs) = mpsc::unbounded_channel();
-    let outbox = JobSender(sender);
+/// Runs until it is dropped, which is safe at any moment.
+pub(super) async fn run(deployment: &Opened, service: &Service) {
+    let stack = deployment.stack();
+    let worker = Worker::new(service.provider.tenants(), Arc::new(SystemClock));
+    let (finisher, finish_jobs) = mpsc::unbounded_channel();
+    let (deliverer, deliver_jobs) = mpsc::unbounded_channel();
+    let outbox = LocalOutbox {
+        finisher,
+        deliverer: deployment.embedded().map(|_| deliverer),
+        store: &stack.store,
+    };
     if let Err(error) = begin(stack, &outbox).await {
         let cause = error.causes();
         tracing::warn!(%error, cause, "could not look for unfinished changes of earlier processes");
     }
-    let read = async {
-        if let Some(table) = table {
-            read_stream(stack, table, &worker, &outbox).await;
+    // The stream of another table, and what is due there, is for the functions of its deployment to read.
+    let of_embedded = async {
+        if let Some(table) = deployment.embedded() {
+            let sender = deployment.admin().sender;
+            tokio::join!(
+                read_stream(stack, table, &worker, &outbox),
+                deliver(&worker, &sender, &outbox, deliver_jobs),
+                watch_due(&worker, &stack.store, &outbox),
+            );
         }
     };
-    join3(
-        read,
+    tokio::join!(
+        of_embedded,
         sweep(&worker, &outbox),
-        finish(&worker, &outbox, jobs),
-    )
-    .await;
+        finish(&worker, &outbox, finish_jobs),
+    );
 }
 
-/// Sends jobs to the finisher of this process. A job is lost with the process; the next process begins with
-/// every tenant, and the sweep finds the entries that are left in the journals.
-struct JobSender(mpsc::UnboundedSender<FinishJob>);
+/// Sends jobs to the finisher and the deliverer of this process. A job is lost with the process; the next process
+/// begins with a job for every tenant, and the sweep finds the entries that are left in the journals.
+struct LocalOutbox<'s> {
+    finisher: mpsc::UnboundedSender<FinishJob>,
+    /// `None` if the events of this table are delivered by its deployment.
+    deliverer: Option<mpsc::UnboundedSender<DeliverJob>>,
+    store: &'s Store,
+}
 
-impl Outbox for JobSender {
+impl Outbox for LocalOutbox<'_> {
     async fn finish_later(&self, jobs: &[FinishJob]) -> Result<()> {
         for job in jobs {
             // The finisher takes jobs as long as this process works.
-            let _ = self.0.send(job.clone());
+            let _ = self.finisher.send(job.clone());
         }
         Ok(())
     }
 
-    async fn deliver_later(&self, _: &[DeliverJob]) -> Result<()> {
+    async fn deliver_later(&self, jobs: &[DeliverJob]) -> Result<()> {
+        let Some(deliverer) = &self.deliverer else {
+            let stack = self.store.for_stack(Meter::default(), STACK_BUDGET);
+            for job in jobs {
+                let wait = u64::try_from(job.wait.as_millis()).unwrap_or(u64::MAX);
+                let at = SystemClock.now_millis().saturating_add(wait);
+                let due = Due::at_millis(at, Some(job.tenant.clone()));
+                stack.due().put(&due).await?;
+            }
+            return Ok(());
+        };
+        for job in jobs {
+            // The deliverer takes jobs as long as this process works.
+            let _ = deliverer.send(job.clone());
+        }
         Ok(())
     }
 
@@ -81,9 +110,9 @@ impl Outbox for JobSender {
 }
 
 /// Has the journals of every tenant finished: now for the entries that earlier processes left, and again one
-/// lease later for those whose lease they still held. Adds every tenant to the stack's list, which lacks the
+/// lease later for those whose lease they still held. Has what earlier processes left delivered. Adds every tenant to the stack's list, which lacks the
 /// tenants that an earlier version created.
-async fn begin(stack: &Stack, outbox: &JobSender) -> Result<()> {
+async fn begin(stack: &Stack, outbox: &LocalOutbox<'_>) -> Result<()> {
     let waits = [Duration::ZERO, Duration::from_millis(LEASE_MILLIS)];
     for tenant in stack.issuer().tenants().await? {
         let jobs = waits.map(|wait| FinishJob {
@@ -91,6 +120,13 @@ async fn begin(stack: &Stack, outbox: &JobSender) -> Result<()> {
             wait,
         });
         outbox.finish_later(&jobs).await?;
+        if outbox.deliverer.is_some() {
+            let job = DeliverJob {
+                tenant: tenant.clone(),
+                wait: Duration::ZERO,
+            };
+            outbox.deliver_later(&[job]).await?;
+        }
         let list = stack.store.for_stack(Meter::default(), STACK_BUDGET);
         list.list_tenant(&tenant).await?;
     }
@@ -98,7 +134,7 @@ async fn begin(stack: &Stack, outbox: &JobSender) -> Result<()> {
 }
 
 /// Sweeps every minute.
-async fn sweep(worker: &Worker<'_>, outbox: &JobSender) {
+async fn sweep(worker: &Worker<'_>, outbox: &LocalOutbox<'_>) {
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         ticks.tick().await;
@@ -111,38 +147,32 @@ async fn sweep(worker: &Worker<'_>, outbox: &JobSender) {
 /// Does each job after its wait.
 async fn finish(
     worker: &Worker<'_>,
-    outbox: &JobSender,
+    outbox: &LocalOutbox<'_>,
     mut jobs: mpsc::UnboundedReceiver<FinishJob>,
 ) {
-    let mut waiting = BTreeSet::<(Instant, TenantId)>::new();
+    let mut waiting = JobList::default();
     loop {
-        let due = async {
-            match waiting.first() {
-                Some((at, _)) => tokio::time::sleep_until(*at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             job = jobs.recv() => match job {
-                Some(job) => {
-                    waiting.insert((Instant::now() + job.wait, job.tenant));
-                }
+                Some(job) => waiting.add(job.tenant, job.wait),
                 None => return,
             },
-            () = due => {
-                let now = Instant::now();
-                let tenants = waiting.iter().take_while(|(at, _)| *at <= now);
-                let tenants: BTreeSet<TenantId> = tenants.map(|(_, tenant)| tenant.clone()).collect();
-                waiting.retain(|(at, _)| *at > now);
-                let failed = worker.finish(tenants, outbox).await.into_iter();
-                waiting.extend(failed.map(|tenant| (Instant::now() + SWEEP_INTERVAL, tenant)));
+            () = waiting.wait() => {
+                for tenant in worker.finish(waiting.take(), outbox).await {
+                    waiting.add(tenant, SWEEP_INTERVAL);
+                }
             }
         }
     }
 }
 
 /// Reads the stream to its end, and again after every write.
-async fn read_stream(stack: &Stack, table: &Embedded, worker: &Worker<'_>, outbox: &JobSender) {
+async fn read_stream(
+    stack: &Stack,
+    table: &Embedded,
+    worker: &Worker<'_>,
+    outbox: &LocalOutbox<'_>,
+) {
     let mut writes = table.writes();
     let mut position = None;
     loop {
@@ -168,7 +198,7 @@ async fn read_on(
     stack: &Stack,
     table: &Embedded,
     worker: &Worker<'_>,
-    outbox: &JobSender,
+    outbox: &LocalOutbox<'_>,
     position: &mut Option<String>,
 ) -> Result<()> {
     if position.is_none() {

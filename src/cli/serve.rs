@@ -18,6 +18,7 @@ use super::deployment_args::Opened;
 use super::external::{self, External};
 use super::local::{DEFAULT_DATA, Local};
 use super::rules::RuleArgs;
+use super::serve_webhook::{self, ServedWebhook};
 use crate::http::server::{self, Timeouts};
 use crate::http::{self, PublicUrl};
 use crate::protocol::error;
@@ -48,6 +49,9 @@ pub(super) struct ServeArgs {
     /// The URL at which clients reach this server, if it is not the address it listens on
     #[arg(long, value_name = "URL", value_parser = public_url)]
     public_url: Option<PublicUrl>,
+    /// Send the events of every tenant to this URL, also with http to this machine; may be repeated
+    #[arg(long = "webhook", value_name = "URL")]
+    webhooks: Vec<String>,
     #[command(flatten)]
     rules: RuleArgs,
 }
@@ -71,6 +75,7 @@ impl ServeArgs {
             true => Some(Demo::prepare(stack, &self.rules).await?),
             false => None,
         };
+        let webhooks = serve_webhook::prepare(&deployment, &self.webhooks).await?;
         let service = stack.service()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let router = http::router(Arc::clone(&service));
@@ -80,10 +85,11 @@ impl ServeArgs {
         };
         let timeouts = Timeouts::default();
         let serving = tokio::spawn(server::serve(listener, router, timeouts, stopped));
-        self.announce(&announced, demo.as_ref(), &deployment.to_string());
+        let data = deployment.to_string();
+        self.announce(&announced, demo.as_ref(), &webhooks, &data);
         tokio::select! {
             () = end_signal() => {}
-            () = background::run(stack, &service, deployment.embedded()) => {}
+            () = background::run(&deployment, &service) => {}
         }
         drop(stop);
         // A client that keeps a request open does not keep the process running.
@@ -120,17 +126,24 @@ impl ServeArgs {
         Ok(Opened::External(Box::new(external)))
     }
 
-    fn announce(&self, public_url: &PublicUrl, demo: Option<&Demo>, data: &str) {
+    fn announce(
+        &self,
+        public_url: &PublicUrl,
+        demo: Option<&Demo>,
+        webhooks: &[ServedWebhook],
+        data: &str,
+    ) {
         let text = if self.json {
             let ready = json!({
                 "baseUrl": public_url.base_url(),
                 "v1BaseUrl": public_url.v1_base_url(),
                 "tenant": demo.map(|demo| demo.tenant.as_str()),
                 "token": demo.map(|demo| &demo.token),
+                "webhooks": webhooks,
             });
             format!("{ready}\n")
         } else {
-            for_people(public_url, demo, data)
+            for_people(public_url, demo, webhooks, data)
         };
         print(&text);
     }
@@ -180,11 +193,18 @@ fn cannot_listen(address: &str, error: &io::Error) -> CommandError {
     CommandError(format!("Cannot listen on {address}: {error}"))
 }
 
-fn for_people(public_url: &PublicUrl, demo: Option<&Demo>, data: &str) -> String {
+fn for_people(
+    public_url: &PublicUrl,
+    demo: Option<&Demo>,
+    webhooks: &[ServedWebhook],
+    data: &str,
+) -> String {
+    let lines = webhooks.iter().map(ServedWebhook::lines);
+    let webhooks: String = lines.collect();
     let (base_url, v1_base_url) = (public_url.base_url(), public_url.v1_base_url());
     let Some(Demo { tenant, token }) = demo else {
         return format!(
-            "\n  SCIM base URL  {base_url}\n  SCIM 1.1       {v1_base_url}\n  Data           {data}\n\n  \
+            "\n  SCIM base URL  {base_url}\n  SCIM 1.1       {v1_base_url}\n  Data           {data}\n{webhooks}\n  \
              Tenants and tokens are those of the deployment.\n\n  Press Ctrl-C to stop.\n\n"
         );
     };
@@ -196,7 +216,7 @@ fn for_people(public_url: &PublicUrl, demo: Option<&Demo>, data: &str) -> String
   Tenant         {tenant}
   Token          {token}
   Data           {data}
-
+{webhooks}
   Try it:
     curl {authorization} {base_url}/ServiceProviderConfig
     curl {authorization} -H 'Content-Type: application/scim+json' -d '{{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ada@example.com"}}' {base_url}/Users

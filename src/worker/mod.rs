@@ -108,6 +108,11 @@ impl<'a> Worker<'a> {
         deliver::deliver(self, tenants, sender, outbox).await
     }
 
+    /// Has the subscriptions read again when they are needed next. Another process may have changed them.
+    pub fn forget_subscriptions(&self) {
+        self.subscriptions.forget(&());
+    }
+
     /// Makes one sweep of the tenants, which has to be made every minute: writes the heartbeat, gives the
     /// finisher entries that no record leads to any more, and keeps the newest page of each feed from expiring.
     ///

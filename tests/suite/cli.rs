@@ -11,7 +11,7 @@ use serde_json::Value;
 /// A `scim serve` or `scim table` that has printed that it is ready.
 pub(crate) struct Running {
     child: Child,
-    ready: Value,
+    pub(crate) ready: Value,
 }
 
 pub(crate) fn scim(arguments: &[&str]) -> Command {

@@ -1,13 +1,18 @@
 //! `scim webhook`, as a person types it beside a running `scim serve`.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::cli::{Running, data, run, shown};
+use crate::cli::{Running, data, run, scim, shown};
+
+/// A test fails if a message does not come within this time. It comes within a second.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// What a command printed, and its exit code.
 struct Ran {
@@ -57,27 +62,32 @@ fn receiver(status: &'static str) -> (String, JoinHandle<String>) {
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let received = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut text = String::new();
-        let mut part = [0; 4096];
-        loop {
-            let read = stream.read(&mut part).unwrap();
-            text.push_str(std::str::from_utf8(&part[..read]).unwrap());
-            let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                continue;
-            };
-            let length = head.lines().find_map(|line| {
-                let (name, value) = line.split_once(": ")?;
-                name.eq_ignore_ascii_case("content-length")
-                    .then(|| value.parse::<usize>().unwrap())
-            });
-            if body.len() >= length.unwrap() {
-                break;
-            }
-        }
-        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
-        text
+        answer(&mut stream, status)
     });
     (url, received)
+}
+
+/// Reads one request and answers it. Returns the request.
+fn answer(stream: &mut TcpStream, status: &str) -> String {
+    let mut text = String::new();
+    let mut part = [0; 4096];
+    loop {
+        let read = stream.read(&mut part).unwrap();
+        text.push_str(std::str::from_utf8(&part[..read]).unwrap());
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            let is_length = name.eq_ignore_ascii_case("content-length");
+            is_length.then(|| value.parse::<usize>().unwrap())
+        });
+        if body.len() >= length.unwrap() {
+            break;
+        }
+    }
+    write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
+    text
 }
 
 #[test]
@@ -279,4 +289,174 @@ fn errors_say_what_is_allowed() {
     for arguments in usage {
         assert_eq!(webhook(&data, arguments).code, Some(2), "{arguments:?}");
     }
+}
+
+/// A receiver that accepts everything, and the bodies that it has received.
+struct Receiver {
+    url: String,
+    bodies: mpsc::Receiver<Value>,
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let (sender, bodies) = mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let request = answer(&mut stream.unwrap(), "204 No Content");
+                let body = request.split_once("\r\n\r\n").unwrap().1;
+                if sender.send(serde_json::from_str(body).unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { url, bodies }
+    }
+
+    /// The next events, up to one of this type. Fails if it does not come.
+    #[track_caller]
+    fn until(&self, event_type: &str) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            let body = self.bodies.recv_timeout(LONGEST).unwrap();
+            events.extend(body["data"]["events"].as_array().unwrap().iter().cloned());
+            if events.iter().any(|event| event["type"] == event_type) {
+                return events;
+            }
+        }
+    }
+}
+
+/// Creates a user.
+fn create_user(serve: &Running, name: &str) {
+    let body = format!(
+        r#"{{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"{name}"}}"#
+    );
+    let (base, token) = (serve.text("baseUrl"), serve.text("token"));
+    let host = base
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap()
+        .0;
+    let answer = serve.send(&format!(
+        "POST /scim/v2/Users HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/scim+json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    ));
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+}
+
+#[test]
+fn a_server_sends_events_to_the_webhooks_that_it_is_started_with() {
+    let (_guard, data) = data();
+    let receiver = Receiver::start();
+    let with_webhook = [
+        "serve",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--webhook",
+        &receiver.url,
+        "--data",
+        shown(&data),
+    ];
+    let serve = Running::start(&with_webhook);
+    let secret = serve.ready["webhooks"][0]["secret"].clone();
+    assert!(secret.as_str().unwrap().starts_with("whsec_"));
+    create_user(&serve, "ada@example.com");
+    let events = receiver.until("user.created");
+    let created = events.last().unwrap();
+    assert_eq!(created["changes"]["userName"]["after"], "ada@example.com");
+
+    let id = serve.ready["webhooks"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    // A process that dies before it has written down that the message was accepted holds the delivery for a minute.
+    while json(&data, &["show", &id])["deliveries"][0]["state"] != "upToDate" {}
+
+    // After a restart the receiver goes on with the secret that it has, and misses nothing.
+    drop(serve);
+    let serve = Running::start(&with_webhook);
+    assert_eq!(serve.ready["webhooks"][0]["secret"], secret);
+    create_user(&serve, "bob@example.com");
+    let events = receiver.until("user.created");
+    assert_eq!(
+        events[0]["seq"].as_u64(),
+        created["seq"].as_u64().map(|seq| seq + 1)
+    );
+    assert_eq!(serve.ready["webhooks"][0]["id"], id);
+    let shown = json(&data, &["show", &id]);
+    assert_eq!(shown["deliveries"][0]["tenant"], "demo");
+    assert_eq!(shown["deliveries"][0]["lastFailure"], Value::Null);
+}
+
+#[test]
+fn a_running_server_sends_events_to_a_webhook_that_is_added_beside_it() {
+    let (_guard, data) = data();
+    let serve = serve(&data);
+    create_user(&serve, "ada@example.com");
+    let receiver = Receiver::start();
+    json(&data, &["add", &receiver.url, "--from", "beginning"]);
+    let events = receiver.until("user.created");
+    assert_eq!(events[0]["type"], "feed.started");
+    create_user(&serve, "bob@example.com");
+    receiver.until("user.created");
+}
+
+#[test]
+fn a_server_does_not_start_with_a_webhook_that_is_refused() {
+    let (_guard, data) = data();
+    let arguments = [
+        "serve",
+        "--webhook",
+        "http://127.0.0.1:1/",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let ran = run(&[
+        &arguments[..],
+        &["--data", shown(&data), "--webhook", "ftp://a"],
+    ]
+    .concat());
+    assert_eq!(ran.status.code(), Some(1));
+    let text = String::from_utf8(ran.stderr).unwrap();
+    assert!(text.contains("has to begin with https://"), "{text}");
+}
+
+#[test]
+fn webhooks_of_a_deployment_have_public_addresses() {
+    let table = [
+        "table",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        ":memory:",
+    ];
+    let table = Running::start(&table);
+    let add = |url: &str| {
+        let mut add = scim(&["webhook", "add", url]);
+        let environment = table.ready["env"].as_object().unwrap().iter();
+        add.envs(environment.map(|(name, value)| (name, value.as_str().unwrap())));
+        let output = add.output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    for url in ["http://127.0.0.1:8080/hook", "https://127.0.0.1:8080/hook"] {
+        let (code, text) = add(url);
+        assert_eq!(code, Some(1), "{url}: {text}");
+        let lines: Vec<&str> = text.lines().collect();
+        let place = format!(
+            "table scim; secrets of stack {}",
+            table.ready["env"]["SCIM_STACK"].as_str().unwrap()
+        );
+        assert_eq!(lines[0], place);
+        assert!(lines[1].starts_with("scim: The URL has"), "{text}");
+    }
+    assert_eq!(add("https://app.example.com/hook").0, Some(0));
 }

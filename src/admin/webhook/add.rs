@@ -51,6 +51,9 @@ pub(in crate::admin) async fn add<S: Sender>(
         let subscription = new.subscription(admin.clock.now_millis(), asked.from, &set);
         // Before the item: as soon as that exists, events are signed with the secret.
         let secret = find_or_create(admin, &subscription.id, name).await?;
+        // Before the item too: if this process dies after it has written the item, this entry leads to the events
+        // that other processes append before they know the webhook.
+        make_due(&stack, asked.tenant.as_ref(), admin.clock.now_millis()).await?;
         let is_added = stack.subscriptions().add_to(&set, &subscription);
         if !is_added.await? {
             // Another process has changed the set since it was read. It may have added the same webhook.

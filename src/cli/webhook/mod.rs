@@ -14,10 +14,10 @@ use crate::admin::webhook::{
     AddWebhook, Begin, ListWebhooks, RemoveWebhook, ResumeWebhook, RotateSecret, ShowWebhook,
     ShownWebhook, TestWebhook,
 };
-use crate::admin::{Actor, Admin, Answer, Operation, Request};
+use crate::admin::{Admin, Answer, Operation, Request};
 use crate::clock::{Clock as _, SystemClock};
 use crate::delivery::Sender;
-use crate::identity::{RequestId, SubscriptionId, TenantId};
+use crate::identity::{SubscriptionId, TenantId};
 use crate::protocol::Error;
 
 #[derive(Debug, Subcommand)]
@@ -140,7 +140,7 @@ impl WebhookCommand {
         let admin = opened.admin();
         let answer = match self.operation() {
             Operation::ShowWebhook(show) => Answer::ShownWebhook(show_all(&admin, show).await?),
-            operation => perform(&admin, operation).await?,
+            operation => admin.perform(&Request::of_command(operation)).await?,
         };
         let printed = match self.common().json {
             true => json(&answer)?,
@@ -202,16 +202,6 @@ impl From<BeginArg> for Begin {
     }
 }
 
-/// Does an operation for the person who has started the command.
-async fn perform(admin: &Admin<impl Sender>, operation: Operation) -> Result<Answer, Error> {
-    let request = Request {
-        operation,
-        actor: Actor::of_command(),
-        request_id: RequestId::random(),
-    };
-    admin.perform(&request).await
-}
-
 /// The deliveries of all tenants, which the operation shows part by part.
 async fn show_all(
     admin: &Admin<impl Sender>,
@@ -219,7 +209,8 @@ async fn show_all(
 ) -> Result<ShownWebhook, Error> {
     let mut deliveries = Vec::new();
     loop {
-        let answer = perform(admin, Operation::ShowWebhook(asked.clone())).await?;
+        let show = Request::of_command(Operation::ShowWebhook(asked.clone()));
+        let answer = admin.perform(&show).await?;
         let Answer::ShownWebhook(mut shown) = answer else {
             return Err(Error::internal(
                 "webhook.show has the answer of another operation",
