@@ -30,8 +30,11 @@ pub trait SecretStore: Send + Sync {
 
     /// Removes the secret called `name` with all its versions. If there is none, nothing happens.
     ///
+    /// The HTTP function removes no secrets, and is smaller without it.
+    ///
     /// # Errors
     /// `Backend` if the place is out of reach.
+    #[cfg(feature = "worker")]
     fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>>;
 
     /// The names of all secrets whose names begin with `prefix`, in no particular order.

@@ -105,6 +105,7 @@ impl SecretsFile {
         Ok(SecretVersion((found + 1).to_string()))
     }
 
+    #[cfg(feature = "worker")]
     fn delete(&self, name: &str) -> Result<(), SecretError> {
         let _held_until_written = self.lock()?;
         let mut document = self.read()?;
@@ -161,6 +162,7 @@ impl SecretStore for SecretsFile {
         ready(self.replace(name, value, expected)).boxed()
     }
 
+    #[cfg(feature = "worker")]
     fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>> {
         ready(self.delete(name)).boxed()
     }

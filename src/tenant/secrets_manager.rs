@@ -150,6 +150,7 @@ impl SecretsManager {
 
     /// Without a time for recovery, so that the name is free again. Secrets Manager does not mind if there
     /// is no such secret.
+    #[cfg(feature = "worker")]
     async fn delete(&self, name: &str) -> Result<(), SecretError> {
         let delete = self.client.delete_secret().secret_id(name);
         let delete = delete.force_delete_without_recovery(true);
@@ -194,6 +195,7 @@ impl SecretStore for SecretsManager {
         }
     }
 
+    #[cfg(feature = "worker")]
     fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>> {
         self.delete(name).boxed()
     }

@@ -72,6 +72,7 @@ impl SecretStore for TestSecrets {
         .boxed()
     }
 
+    #[cfg(feature = "worker")]
     fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>> {
         async move {
             self.call(name).await?;
