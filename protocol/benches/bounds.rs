@@ -54,7 +54,7 @@ fn text_row(name: &str, text: &str, run: impl Fn(&str) -> Outcome) {
 /// The CPU time of this thread in nanoseconds, if the system reports it; else the time of day.
 fn processor_time() -> u64 {
     let reported = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let reported = told.and_then(|text| text.split(' ').next()?.parse().ok());
+    let reported = reported.and_then(|text| text.split(' ').next()?.parse().ok());
     reported.unwrap_or_else(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         since.map_or(0, |since| since.as_nanos() as u64)
