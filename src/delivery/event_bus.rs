@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use super::SUBSCRIPTIONS_MILLIS;
+use super::make_due;
 use crate::identity::SubscriptionId;
 use crate::protocol::error::{Error, Result};
 use crate::store::{
-    Due, MAX_SUBSCRIPTIONS, Meter, Receiver, Start, Store, Subscription, SubscriptionState,
+    MAX_SUBSCRIPTIONS, Meter, Receiver, Start, Store, Subscription, SubscriptionState,
 };
 
 /// How long all of it may take.
@@ -41,8 +41,7 @@ pub async fn keep_event_bus(store: &Store, has_bus: bool, now_millis: u64) -> Re
         }
         (None, true) => {
             // Before the subscription: nothing else leads to what is appended until every process knows it.
-            let due = Due::at_millis(now_millis + SUBSCRIPTIONS_MILLIS, None);
-            stack.due().put(&due).await?;
+            make_due(&stack, None, now_millis).await?;
             // If another process has changed the set since it was read, the next sweep looks again.
             let of_bus = of_bus(now_millis);
             stack.subscriptions().add_to(&set, &of_bus).await?;

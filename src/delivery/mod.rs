@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 pub use crate::store::{Receiver, Start, Subscription, SubscriptionState};
 pub use event_bus::keep_event_bus;
@@ -46,8 +46,9 @@ use run::Run;
 const SENDING: Duration = Duration::from_secs(20);
 /// The longest time that a job takes: its last batch, and its calls to the table.
 pub const LONGEST_JOB: Duration = Duration::from_secs(60);
-/// The number of deliveries that a process works on at the same time.
-pub const SIDE_BY_SIDE: usize = 256;
+/// The number of deliveries that a process works on at the same time. A batch of 1 MB takes some 15 MB of memory,
+/// most of it as events. So even the largest batches fit a function of 512 MB.
+pub const SIDE_BY_SIDE: usize = 24;
 
 /// How long a process may not notice that a subscription was added or resumed, in milliseconds. [`make_due`]
 /// has what is appended until then delivered too.
@@ -127,13 +128,16 @@ impl<S: Sender> Deliverer<'_, S> {
         outcome.map(|()| next)
     }
 
-    /// Works on a delivery once there is a place.
+    /// Works on a delivery once there is a place. If there is none as long as the job may begin batches, the
+    /// delivery is left to another job.
     async fn in_place(
         &self,
         run: Run<'_, S>,
         delivery: Option<Delivery>,
     ) -> Result<Option<Duration>> {
-        let place = self.places.acquire().await;
+        let Ok(place) = timeout_at(run.until, self.places.acquire()).await else {
+            return Ok(Some(Duration::ZERO));
+        };
         let _place = place.map_err(Error::internal)?;
         run.run(delivery).await
     }

@@ -106,13 +106,11 @@ async fn every_tenant_gets_a_job_when_all_processes_know_the_bus() {
     let process = world.process();
     let now = world.clock().now_millis();
     keep(&world, &process, true).await.unwrap();
-    let due = stack(&process);
-    let due = due.due().until(u64::MAX / 2, 10).await.unwrap();
-    let [due] = &due[..] else {
-        panic!("{due:?}");
-    };
-    assert_eq!(due.tenant, None);
-    assert!(due.at * 1000 >= now + SUBSCRIPTIONS_MILLIS, "{due:?}");
+    let stack = stack(&process);
+    let due = stack.due().until(u64::MAX / 2, 10).await.unwrap();
+    assert!(due.iter().all(|due| due.tenant.is_none()), "{due:?}");
+    let last = due.last().unwrap().at * 1000;
+    assert!(last > now + SUBSCRIPTIONS_MILLIS, "{due:?}");
 }
 
 #[tokio::test(start_paused = true)]

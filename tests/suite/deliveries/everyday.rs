@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use scim_lambda::delivery::LONGEST_JOB;
 use scim_lambda::identity::TenantId;
-use scim_lambda::store::Start;
+use scim_lambda::store::{MAX_SUBSCRIPTIONS, Start};
+use tokio::time::Instant;
 
 use crate::simulation::{Call, Process};
 
@@ -195,6 +197,33 @@ async fn a_receiver_that_hangs_delays_no_other() {
     let waits = field.delivery(&slow).await.unwrap();
     assert_eq!(waits.failing.unwrap().code, "timeout");
     assert!(waits.due.is_some() && waits.lease.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_ends_in_time_though_every_receiver_hangs() {
+    let field = Field::new().await;
+    let mut hooks = Vec::new();
+    for number in 0..MAX_SUBSCRIPTIONS {
+        hooks.push(field.subscribe(&format!("hook{number}"), |_| {}).await);
+    }
+    field.append(1).await;
+    field.receivers.answer(|_| Answer::Hang);
+    let begun = Instant::now();
+    field.job().await;
+    assert!(begun.elapsed() < LONGEST_JOB, "{:?}", begun.elapsed());
+    assert!(field.receivers.all().len() < MAX_SUBSCRIPTIONS);
+    // Those that found no place get another job.
+    field.settle().await;
+    let tried = field.receivers.take().into_iter();
+    let tried: BTreeSet<String> = tried.map(|attempt| attempt.subscription).collect();
+    assert_eq!(tried.len(), MAX_SUBSCRIPTIONS);
+    field.receivers.answer(|_| Answer::Accept);
+    for _ in 0..5 {
+        field.pass(MINUTE).await;
+    }
+    for hook in hooks {
+        assert_eq!(field.accepted(&hook), numbers(1, 2));
+    }
 }
 
 #[tokio::test(start_paused = true)]
