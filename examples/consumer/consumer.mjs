@@ -1,12 +1,12 @@
-// Copies a SCIM directory to SQLite and follows its feed: node consumer.mjs URL TOKEN FILE [SECONDS] (Node.js 24)
+// Copies a SCIM directory to SQLite and follows its feed: node consumer.mjs URL TOKEN FILE [SECONDS] (Node.js 24.2)
 // URL has no /scim/v2; SECONDS is the wait at the end of the feed (5). Started again, it goes on where it was.
 import { DatabaseSync } from "node:sqlite";
 const [url, token, file, seconds = "5"] = process.argv.slice(2);
 const endpoints = { user: "Users", group: "Groups" };
 const excludedAttributes = "groups,members"; // They change without the resource. The pairs have them.
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
-const db = new DatabaseSync(file, { timeout: 5000 });
-const sql = (text, ...values) => db.prepare(text).all(...values);
+export const db = new DatabaseSync(file, { timeout: 5000 });
+export const sql = (text, ...values) => db.prepare(text).all(...values);
 // No foreign keys: a pair may come before its group or its member. It counts while both exist.
 db.exec(`CREATE TABLE IF NOT EXISTS resources (id TEXT PRIMARY KEY, kind TEXT, version INTEGER, body TEXT);
 CREATE TABLE IF NOT EXISTS pairs (group_id TEXT, member_id TEXT, PRIMARY KEY (group_id, member_id));
@@ -30,7 +30,7 @@ async function* listed(path, gone) {
 }
 const put = (kind, body, version = body.meta.version.match(/\d+/)[0]) =>
   sql("REPLACE INTO resources VALUES (?, ?, ?, ?)", body.id, kind, Number(version), JSON.stringify(body));
-async function listAll() {
+export async function listAll() {
   const { next } = await get("/events", { after: "now" }); // First, so what changes meanwhile follows behind it.
   const [found, pairs] = [{ user: [], group: [] }, []];
   for (const kind in found) for await (const body of listed(`/scim/v2/${endpoints[kind]}`)) found[kind].push(body);
@@ -41,7 +41,7 @@ async function listAll() {
   for (const pair of pairs) sql("REPLACE INTO pairs VALUES (?, ?)", ...pair);
   commit(next);
 }
-async function apply({ type, resource: { id, version } = {}, member, changes = {}, truncated }) {
+export async function apply({ type, resource: { id, version } = {}, member, changes = {}, truncated }) {
   const [kind, verb] = type.split(/\.(.*)/);
   if (!(kind in endpoints)) return;
   if (verb === "member.added") sql("REPLACE INTO pairs VALUES (?, ?)", id, member.id);
@@ -67,9 +67,10 @@ function commit(position) { // Together with the changes before it, so a restart
   sql("REPLACE INTO position VALUES (1, ?)", position);
   db.exec("COMMIT");
 }
-const isBehindAGap = ({ type, detail }) => type === "feed.gap" || detail?.complete === false;
-for (;;) {
-  const [row] = sql("SELECT text FROM position");
+export const isBehindAGap = ({ type, detail }) => type === "feed.gap" || detail?.complete === false;
+export const position = () => sql("SELECT text FROM position")[0];
+while (import.meta.main) { // webhook.mjs takes the events otherwise.
+  const row = position();
   const answer = row && (await get("/events", { after: row.text, limit: 1000 }, 410));
   if (!answer || answer.events.some(isBehindAGap)) { await listAll(); continue; }
   db.exec("BEGIN");

@@ -67,10 +67,13 @@ def commit(position):  # Together with the changes before it, so a restart repea
     db.execute("REPLACE INTO position VALUES (1, ?)", (position,))
     db.execute("COMMIT")
 
-while True:
-    row = db.execute("SELECT text FROM position").fetchone()
-    answer = row and get("/events", gone=410, after=row[0], limit=1000)
-    if not answer or any(e["type"] == "feed.gap" or {"complete": False} == e.get("detail") for e in answer["events"]):
+def is_behind_a_gap(event): return event["type"] == "feed.gap" or event.get("detail") == {"complete": False}
+
+def position(): return db.execute("SELECT text FROM position").fetchone()
+
+while __name__ == "__main__":  # webhook.py takes the events otherwise.
+    answer = position() and get("/events", gone=410, after=position()[0], limit=1000)
+    if not answer or any(is_behind_a_gap(event) for event in answer["events"]):
         list_all()  # There is no position, or it leads nowhere any more, or changes are missing.
     else:
         db.execute("BEGIN")
