@@ -1,6 +1,7 @@
 //! Sends requests to a SCIM server.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -124,15 +125,18 @@ impl Client {
 
     fn no_answer(&self, error: &Error) -> CommandError {
         let mut text = error.to_string();
+        let mut is_refused = false;
         let mut cause = std::error::Error::source(error);
         while let Some(source) = cause {
             text = source.to_string();
+            let kind = source.downcast_ref().map(io::Error::kind);
+            is_refused |= kind == Some(io::ErrorKind::ConnectionRefused);
             cause = source.source();
         }
         let base_url = &self.base_url;
-        CommandError(match error.is_connect() {
+        CommandError(match is_refused {
             true => format!(
-                "no server answers at {base_url} ({text}): start one with scim serve, or name it with --url"
+                "no server listens at {base_url}: start one with scim serve, or name it with --url"
             ),
             false => format!("{base_url} did not answer: {text}"),
         })
