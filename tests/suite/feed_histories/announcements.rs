@@ -14,9 +14,10 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::consumer::Directory;
+use super::history::follow;
 use super::node::Node;
 use super::stream::Stream;
-use super::{Base, MEMBERS_PER_PART, appender, follow};
+use super::{Base, MEMBERS_PER_PART, appender};
 use crate::simulation::{Call, Fault, World};
 use crate::support::cause;
 

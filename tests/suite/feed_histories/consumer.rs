@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scim_lambda::feed::Event;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::simulation::World;
 
@@ -64,7 +64,9 @@ impl Consumer {
         self.log.push(json.to_string());
         let name = json["type"].as_str().unwrap();
         let subject = &json["resource"];
-        let Some((kind, verb)) = name.split_once('.').filter(|(kind, _)| *kind != "feed") else {
+        let of_tenant = ["feed", "tenant"];
+        let named = name.split_once('.');
+        let Some((kind, verb)) = named.filter(|(kind, _)| !of_tenant.contains(kind)) else {
             assert_ne!(name, "feed.gap", "nothing is missing: {json}");
             return;
         };
@@ -182,6 +184,13 @@ impl Directory {
             missing.is_empty() && wrong.is_empty(),
             "memberships that the feed lacks: {missing:?}; and that only the feed has: {wrong:?}"
         );
+    }
+
+    /// The number of users that have access.
+    pub(super) fn active_users(&self) -> u64 {
+        let users = self.resources.iter().filter(|(key, _)| key.0 == "user");
+        let active = users.filter(|(_, user)| user.attributes.get("active") != Some(&json!(false)));
+        active.count() as u64
     }
 
     /// The number of memberships.

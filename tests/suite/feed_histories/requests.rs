@@ -239,7 +239,14 @@ impl Client<'_> {
             let mut known = known.borrow_mut();
             (known.some(3), known.many(), known.name())
         };
-        match fastrand::u8(..12) {
+        match fastrand::u8(..15) {
+            12 | 13 => self.replace_in_turns(&path, user, &many, &some).await,
+            14 => {
+                // A list that is refused because of one member, while others may be reading it.
+                let stranger = "01900000-0000-7000-8000-ffffffffffff".to_owned();
+                self.patch(&path, replace(&[many.as_slice(), &[stranger]].concat()))
+                    .await;
+            }
             0 | 1 => drop(self.patch(&path, add(&some)).await),
             2 => drop(self.patch(&path, remove(&some)).await),
             3 | 4 => {
@@ -263,6 +270,28 @@ impl Client<'_> {
                 let body = json!({"displayName": name, "members": listed(&some)});
                 self.send("PUT", &format!("/scim/v1/Groups/{id}"), body)
                     .await;
+            }
+        }
+    }
+
+    /// Whole lists in a row, each of which has or lacks the same user, with single changes of that user in
+    /// between. Some sets are filled before they become current, and others are not.
+    async fn replace_in_turns(&self, path: &str, user: &str, many: &[String], some: &[String]) {
+        let user = [user.to_owned()];
+        for _ in 0..fastrand::u8(2..5) {
+            let mut list = match fastrand::bool() {
+                true => many.to_vec(),
+                false => some.to_vec(),
+            };
+            list.retain(|id| *id != user[0]);
+            if fastrand::bool() {
+                list.extend_from_slice(&user);
+            }
+            self.patch(path, replace(&list)).await;
+            match fastrand::u8(..4) {
+                0 => drop(self.patch(path, add(&user)).await),
+                1 => drop(self.patch(path, remove(&user)).await),
+                _ => {}
             }
         }
     }
