@@ -78,11 +78,14 @@ enum Answer {
     Hang,
 }
 
+/// Decides what happens to a message.
+type Plan = Box<dyn FnMut(&Attempt) -> Answer + Send>;
+
 /// All receivers: they keep what they get.
 struct Receivers {
     world: Arc<World>,
     attempts: Mutex<Vec<Attempt>>,
-    answer: Mutex<Box<dyn FnMut(&Attempt) -> Answer + Send>>,
+    answer: Mutex<Plan>,
     /// The subscriptions that are being sent to.
     busy: Mutex<BTreeSet<(String, String)>>,
 }
