@@ -8,15 +8,18 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use scim_lambda::admin::Admin;
 use scim_lambda::delivery::{Failure, Message, Outcome, Sender, WebhookSecrets};
-use scim_lambda::identity::TenantId;
+use scim_lambda::identity::{SubscriptionId, TenantId};
 use scim_lambda::outgoing::Reach;
-use scim_lambda::store::{Due, Meter, StackStore};
+use scim_lambda::protocol::datetime::DateTime;
+use scim_lambda::store::{Delivery, Due, Failing, Meter, StackStore};
 use scim_lambda::tenant::{
     Credentials, Secret, SecretError, SecretStore, SecretVersion, SecretsFile,
 };
 use serde_json::{Value, json};
 
+use crate::secrecy::{keep_log, logged};
 use crate::simulation::{Fault, Process, World};
+use crate::support::cause;
 
 const URL: &str = "https://app.example.com/hook?key=s3cret";
 const STACK: &str = "test";
@@ -203,9 +206,9 @@ impl Fixture {
 
     /// The answer to a request that must succeed.
     #[track_caller]
-    fn ok(answer: Value) -> Value {
+    fn ok(mut answer: Value) -> Value {
         assert!(answer["error"].is_null(), "{answer}");
-        answer["ok"].clone()
+        answer["ok"].take()
     }
 
     async fn add(&self, arguments: Value) -> Value {
@@ -538,11 +541,8 @@ async fn a_secret_is_rotated_once_a_day_or_at_once() {
     let rotated = Fixture::ok(fixture.ask(rotate.clone()).await);
     assert_ne!(rotated["secret"], added["secret"]);
     assert!(rotated["previousUntil"].is_string());
-    let (code, detail) = {
-        let answer = fixture.ask(rotate.clone()).await;
-        let (code, detail) = error(&answer);
-        (code.to_owned(), detail.to_owned())
-    };
+    let again = fixture.ask(rotate.clone()).await;
+    let (code, detail) = error(&again);
     assert_eq!(code, "refused");
     assert!(detail.contains("less than a day ago"), "{detail}");
     let mut at_once = rotate;
@@ -616,78 +616,68 @@ async fn what_is_disabled_is_shown_so_and_resumed() {
     );
 }
 
+/// Requests that add nothing, with the code of the error and a part of its text.
+fn refused_additions() -> [(Value, &'static str, &'static str); 7] {
+    let add = |member: &str, value: Value| {
+        let mut request = json!({"op": "webhook.add", "url": URL});
+        request[member] = value;
+        request
+    };
+    let long = format!("https://a.example/{}", "a".repeat(2048));
+    [
+        (
+            add("url", json!("http://a.example")),
+            "invalid",
+            "has to begin with https://",
+        ),
+        (
+            add("url", json!("https://10.0.0.1/")),
+            "invalid",
+            "address that is not public",
+        ),
+        (add("url", json!(long)), "invalid", "2048 bytes"),
+        (
+            add("tenant", json!("nobody")),
+            "unknown",
+            "There is no tenant nobody",
+        ),
+        (
+            add("types", json!(["user.creatd"])),
+            "invalid",
+            "`user.creatd` is no type",
+        ),
+        (
+            add("types", json!(vec!["user.*"; 51])),
+            "invalid",
+            "At most 50",
+        ),
+        (
+            add("type", json!("user.*")),
+            "invalid",
+            "unknown field `type`",
+        ),
+    ]
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fault_is_named_and_costs_no_write() {
     let fixture = Fixture::new().await;
     let id = "5f0c9a1e7d3b2846";
     let before = fixture.world.items();
-    let cases = [
-        (
-            json!({"op": "webhook.add", "url": "http://app.example.com"}),
-            "invalid",
-            "has to begin with https://",
-        ),
-        (
-            json!({"op": "webhook.add", "url": "https://10.0.0.1/"}),
-            "invalid",
-            "address that is not public",
-        ),
-        (
-            json!({"op": "webhook.add", "url": format!("https://a.example/{}", "a".repeat(2048))}),
-            "invalid",
-            "2048 bytes",
-        ),
-        (
-            json!({"op": "webhook.add", "url": URL, "tenant": "nobody"}),
-            "unknown",
-            "There is no tenant nobody",
-        ),
-        (
-            json!({"op": "webhook.add", "url": URL, "types": ["user.creatd"]}),
-            "invalid",
-            "`user.creatd` is no type",
-        ),
-        (
-            json!({"op": "webhook.add", "url": URL, "types": vec!["user.*"; 51]}),
-            "invalid",
-            "At most 50",
-        ),
-        (
-            json!({"op": "webhook.add", "url": URL, "type": "user.*"}),
-            "invalid",
-            "unknown field `type`",
-        ),
-        (
-            json!({"op": "webhook.show", "id": id}),
-            "unknown",
-            "There is no webhook 5f0c9a1e7d3b2846",
-        ),
-        (
-            json!({"op": "webhook.show", "id": "A"}),
-            "invalid",
-            "A subscription id has",
-        ),
-        (
-            json!({"op": "webhook.test", "id": id}),
-            "unknown",
-            "There is no webhook",
-        ),
-        (
-            json!({"op": "webhook.rotate", "id": id}),
-            "unknown",
-            "There is no webhook",
-        ),
-        (
-            json!({"op": "webhook.resume", "id": id}),
-            "unknown",
-            "There is no webhook",
-        ),
-        (
-            json!({"op": "webhook.delete", "id": id}),
-            "invalid",
-            "it takes webhook.add",
-        ),
-    ];
+    let mut cases = refused_additions().to_vec();
+    for op in [
+        "webhook.show",
+        "webhook.test",
+        "webhook.rotate",
+        "webhook.resume",
+    ] {
+        let request = json!({"op": op, "id": id});
+        cases.push((request, "unknown", "There is no webhook 5f0c9a1e7d3b2846"));
+    }
+    let of_no_form = json!({"op": "webhook.show", "id": "A"});
+    cases.push((of_no_form, "invalid", "A subscription id has"));
+    let of_no_name = json!({"op": "webhook.delete", "id": id});
+    cases.push((of_no_name, "invalid", "it takes webhook.add"));
     for (request, code, part) in cases {
         let answer = fixture.ask(request.clone()).await;
         let found = error(&answer);
@@ -762,4 +752,115 @@ async fn when_table_or_secrets_are_out_of_reach_the_answer_is_later() {
     let answer = ask(&admin, json!({"op": "webhook.add", "url": URL})).await;
     assert_eq!(error(&answer).0, "later", "{answer}");
     assert!(fixture.list().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_is_shown_with_its_state_its_failure_and_its_next_attempt() {
+    let fixture = Fixture::new().await;
+    let added = fixture
+        .add(json!({"url": URL, "tenant": "acme", "from": "beginning"}))
+        .await;
+    let (process, tenant) = (fixture.world.process(), TenantId::parse("acme").unwrap());
+    let wait = Duration::from_secs(10);
+    let store = process.provider.store();
+    let store = store.for_tenant(&tenant, cause(), Meter::default(), wait);
+    let now = fixture.world.clock().now_millis();
+    let id = SubscriptionId::parse(added["id"].as_str().unwrap()).unwrap();
+    let mut delivery = Delivery {
+        subscription: id.clone(),
+        revision: 0,
+        after: "beginning".to_owned(),
+        reached: 0,
+        batch: None,
+        succeeded: Some(now - 60_000),
+        failing: None,
+        due: None,
+        failed: None,
+        held: None,
+        lease: None,
+        again: false,
+    };
+    let failing = Failing {
+        since: now - 30_000,
+        last: now - 10_000,
+        attempts: 3,
+        code: "status".to_owned(),
+        text: "The receiver answered with status 500".to_owned(),
+    };
+    let show = json!({"op": "webhook.show", "id": added["id"]});
+    let mut states = Vec::new();
+    for step in 0..4 {
+        match step {
+            0 => {}
+            1 => delivery.held = Some(now + 60_000),
+            2 => (delivery.failing, delivery.due) = (Some(failing.clone()), Some(now + 20_000)),
+            _ => (delivery.failed, delivery.due) = (Some(now), None),
+        }
+        assert!(store.deliveries().put(&delivery).await.unwrap());
+        delivery.revision += 1;
+        let shown = Fixture::ok(fixture.ask(show.clone()).await)["deliveries"][0].clone();
+        states.push(shown["state"].as_str().unwrap().to_owned());
+        assert_eq!(shown["lastSuccess"], text(now - 60_000));
+        if step == 2 {
+            assert_eq!(shown["nextAttempt"], text(now + 20_000));
+            let expected = json!({"at": text(now - 10_000), "since": text(now - 30_000), "attempts": 3,
+                "detail": "The receiver answered with status 500"});
+            assert_eq!(shown["lastFailure"], expected);
+        }
+    }
+    assert_eq!(states, ["upToDate", "held", "retrying", "failed"]);
+    let resume = json!({"op": "webhook.resume", "id": added["id"]});
+    Fixture::ok(fixture.ask(resume).await);
+    // The next job takes it up.
+    let shown = Fixture::ok(fixture.ask(show).await);
+    assert_eq!(shown["deliveries"][0]["state"], "retrying");
+}
+
+/// A time in milliseconds since the Unix epoch as answers have it.
+fn text(millis: u64) -> Value {
+    let millis = i64::try_from(millis).unwrap();
+    json!(
+        DateTime::from_unix_milliseconds(millis)
+            .unwrap()
+            .to_string()
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_operation_is_logged_with_who_asked_and_without_secrets() {
+    keep_log();
+    let fixture = Fixture::new().await;
+    let added = fixture
+        .add(json!({"url": URL, "tenant": "acme", "requestId": "r-1"}))
+        .await;
+    let rotate = json!({"op": "webhook.rotate", "id": added["id"], "requestId": "r-2"});
+    Fixture::ok(fixture.ask(rotate).await);
+    fixture
+        .ask(json!({"op": "webhook.add", "url": URL, "tenant": "nobody"}))
+        .await;
+    let log = logged();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |op: &str| -> Vec<Value> {
+        let lines = lines.iter().map(|line| line["fields"].clone());
+        lines.filter(|fields| fields["op"] == op).collect()
+    };
+    let adding = of("webhook.add");
+    assert_eq!(adding.len(), 2, "{log}");
+    for (name, value) in [
+        ("actor", &json!("billing-service")),
+        ("request", &json!("r-1")),
+        ("webhook", &added["id"]),
+        ("tenant", &json!("acme")),
+        ("receiver", &json!("https://app.example.com")),
+    ] {
+        assert_eq!(adding[0][name], *value, "{log}");
+    }
+    assert_eq!(adding[1]["code"], "unknown");
+    assert_eq!(of("webhook.rotate")[0]["request"], "r-2");
+    for hidden in ["s3cret", "/hook", "whsec_"] {
+        assert!(!log.contains(hidden), "{hidden}: {log}");
+    }
 }

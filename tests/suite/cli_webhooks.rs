@@ -47,7 +47,7 @@ fn refused(data: &Path, arguments: &[&str]) -> String {
     let lines: Vec<&str> = ran.err.lines().collect();
     // The first line says what the command works on.
     assert_eq!(lines.len(), 2, "{}", ran.err);
-    assert_eq!(lines[0], shown(data));
+    assert_eq!(lines[0], format!("Deployment: {}", shown(data)));
     lines[1].to_owned()
 }
 
@@ -91,7 +91,7 @@ fn answer(stream: &mut TcpStream, status: &str) -> String {
 }
 
 #[test]
-fn a_webhook_is_managed_beside_a_running_server() {
+fn a_webhook_is_added_listed_tried_and_shown_beside_a_running_server() {
     let (_guard, data) = data();
     let _serve = serve(&data);
     let (url, received) = receiver("204 No Content");
@@ -100,7 +100,7 @@ fn a_webhook_is_managed_beside_a_running_server() {
         &["add", &url, "--tenant", "demo", "--type", "user.*,group.*"],
     );
     assert_eq!(added.code, Some(0), "{}", added.err);
-    assert_eq!(added.err.lines().collect::<Vec<_>>(), [shown(&data)]);
+    assert_eq!(added.err, format!("Deployment: {}\n", shown(&data)));
     for part in [
         "  Tenant   demo\n",
         "  Types    group.*, user.*\n",
@@ -150,7 +150,14 @@ fn a_webhook_is_managed_beside_a_running_server() {
         "{shown}"
     );
     assert!(!shown.contains("whsec_"));
+}
 
+#[test]
+fn a_webhook_is_rotated_resumed_and_removed() {
+    let (_guard, data) = data();
+    drop(serve(&data));
+    let added = json(&data, &["add", "https://app.example.com/hook"]);
+    let id = added["id"].as_str().unwrap().to_owned();
     let rotated = webhook(&data, &["rotate", &id]).out;
     assert!(
         rotated.contains("also signed with the previous one"),
@@ -452,7 +459,7 @@ fn webhooks_of_a_deployment_have_public_addresses() {
         assert_eq!(code, Some(1), "{url}: {text}");
         let lines: Vec<&str> = text.lines().collect();
         let place = format!(
-            "table scim; secrets of stack {}",
+            "Deployment: table scim; secrets of stack {}",
             table.ready["env"]["SCIM_STACK"].as_str().unwrap()
         );
         assert_eq!(lines[0], place);

@@ -136,7 +136,7 @@ enum BeginArg {
 impl WebhookCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let opened = self.common().place.open().await?;
-        eprintln!("{opened}");
+        eprintln!("Deployment: {opened}");
         let admin = opened.admin();
         let answer = match self.operation() {
             Operation::ShowWebhook(show) => Answer::ShownWebhook(show_all(&admin, show).await?),
