@@ -84,7 +84,10 @@ pub(super) async fn write_members(
     let mut backoff = Backoff::default();
     while !left.is_empty() {
         let transaction = left.transaction(table, set, removal, types);
-        let Err(refused) = transaction.commit_or_tell_all(table, &random_id()).await? else {
+        let Err(refused) = transaction
+            .commit_or_list_refusals(table, &random_id())
+            .await?
+        else {
             applied.added = left.add.into_keys().collect();
             applied.removed = left.remove.into_iter().collect();
             return Ok(applied);

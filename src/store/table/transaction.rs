@@ -83,7 +83,7 @@ impl<R> Transaction<R> {
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub(in crate::store) async fn commit_or_tell_all(
+    pub(in crate::store) async fn commit_or_list_refusals(
         self,
         table: &Table,
         rid: &str,
