@@ -110,6 +110,7 @@ impl ServeArgs {
         let is_deployed = self.data.is_none() && env::var_os("SCIM_STACK").is_some();
         if !is_deployed {
             let external = External::with_data(table, endpoint, data, Some(public_url)).await?;
+            note_unread_stream(table);
             return Ok(Opened::External(Box::new(external)));
         }
         if !self.rules.is_empty() {
@@ -123,6 +124,7 @@ impl ServeArgs {
         // A wrong name is reported now, and not in the answer to each request.
         let found = external.stack.store.warm_up().await;
         found.map_err(error::Error::from)?;
+        note_unread_stream(table);
         Ok(Opened::External(Box::new(external)))
     }
 
@@ -147,6 +149,14 @@ impl ServeArgs {
         };
         print(&text);
     }
+}
+
+/// Prints to stderr that this process brings no changes into feeds. It does for the embedded table only.
+fn note_unread_stream(table: &str) {
+    eprintln!(
+        "This process does not read the stream of table {table}: changes become events only where the \
+         functions of the template read it"
+    );
 }
 
 /// Prints to stderr that an endpoint in the environment is not used.

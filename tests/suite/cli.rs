@@ -432,6 +432,24 @@ fn serve_arguments() -> [&'static str; 4] {
     ["serve", "--json", "--listen", "127.0.0.1:0"]
 }
 
+/// Its feeds stay empty unless other processes read the stream.
+#[test]
+fn a_server_of_a_table_at_an_endpoint_says_that_it_reads_no_stream() {
+    let (endpoint, (_guard, data)) = (Endpoint::start(), data());
+    let at = ["--table", "others", "--endpoint", &endpoint.url];
+    let at = [&serve_arguments()[..], &at, &["--data", shown(&data)]].concat();
+    let mut command = endpoint.scim(&at);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut server = command.spawn().unwrap();
+    let mut line = String::new();
+    let mut stderr = BufReader::new(server.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let expected = "This process does not read the stream of table others: ";
+    assert!(line.starts_with(expected), "{line}");
+}
+
 #[test]
 #[cfg(unix)]
 fn a_table_at_an_endpoint_is_created_and_served() {
