@@ -58,10 +58,10 @@ type Row = (Option<Value>, Option<Value>, Option<(&'static str, u64)>);
 fn changed_bodies() -> Vec<Row> {
     let ada = json!({"userName": "ada", "active": true});
     let off = json!({"userName": "ada", "active": false});
-    let renamed = json!({"userName": "lovelace", "active": true});
-    let renamed_off = json!({"userName": "lovelace", "active": false});
+    let renamed = json!({"userName": "jensen", "active": true});
+    let renamed_off = json!({"userName": "jensen", "active": false});
     let silent = json!({"userName": "ada"});
-    let titled = json!({"userName": "ada", "active": true, "title": "Countess"});
+    let titled = json!({"userName": "ada", "active": true, "title": "Tour Guide"});
     let rows = [
         (&ada, &titled, "user.updated"),
         (&ada, &off, "user.deactivated"),

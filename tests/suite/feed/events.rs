@@ -19,10 +19,10 @@ async fn changes_become_events_in_order() {
     let process = world.process();
     let ada = process.user("ada").await;
     let changes = [
-        ("title", json!("Countess")),
+        ("title", json!("Tour Guide")),
         ("active", json!(false)),
         ("active", json!(true)),
-        ("userName", json!("lovelace")),
+        ("userName", json!("jensen")),
     ];
     for (path, value) in changes {
         process
@@ -61,7 +61,7 @@ async fn changes_become_events_in_order() {
     );
     assert_eq!(
         renamed["changes"],
-        json!({"userName": {"before": "ada", "after": "lovelace"}})
+        json!({"userName": {"before": "ada", "after": "jensen"}})
     );
     assert_eq!(renamed["cause"]["request"], process.cause.request.as_str());
     assert_eq!(events[0].to_json()["detail"], json!({"complete": false}));
