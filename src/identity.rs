@@ -49,55 +49,18 @@ impl TenantId {
 pub struct CredentialId(String);
 
 impl CredentialId {
-    const MAX_CHARACTERS: usize = 32;
-
     /// Reads a credential id such as `5f0c9a1e7d3b2846`.
     ///
     /// # Errors
     /// `InvalidValue` for anything but 1 to 32 of the characters `a-z` and `0-9`.
     pub fn parse(text: &str) -> Result<Self> {
-        let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-        if (1..=Self::MAX_CHARACTERS).contains(&text.len()) && text.bytes().all(fits) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(Error::invalid_value(format!(
-            "A credential id has 1 to {} of the characters a-z and 0-9",
-            Self::MAX_CHARACTERS
-        )))
+        letters_and_digits(text, "credential").map(Self)
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl TryFrom<String> for TenantId {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        Self::parse(&text)
-    }
-}
-
-impl From<TenantId> for String {
-    fn from(id: TenantId) -> Self {
-        id.0
-    }
-}
-
-impl TryFrom<String> for CredentialId {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        Self::parse(&text)
-    }
-}
-
-impl From<CredentialId> for String {
-    fn from(id: CredentialId) -> Self {
-        id.0
     }
 }
 
@@ -108,21 +71,12 @@ impl From<CredentialId> for String {
 pub struct SubscriptionId(String);
 
 impl SubscriptionId {
-    const MAX_CHARACTERS: usize = 32;
-
     /// Reads a subscription id such as `5f0c9a1e7d3b2846`.
     ///
     /// # Errors
     /// `InvalidValue` for anything but 1 to 32 of the characters `a-z` and `0-9`.
     pub fn parse(text: &str) -> Result<Self> {
-        let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-        if (1..=Self::MAX_CHARACTERS).contains(&text.len()) && text.bytes().all(fits) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(Error::invalid_value(format!(
-            "A subscription id has 1 to {} of the characters a-z and 0-9",
-            Self::MAX_CHARACTERS
-        )))
+        letters_and_digits(text, "subscription").map(Self)
     }
 
     /// A new id that no other subscription has, such as `5f0c9a1e7d3b2846`.
@@ -135,20 +89,6 @@ impl SubscriptionId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl TryFrom<String> for SubscriptionId {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        Self::parse(&text)
-    }
-}
-
-impl From<SubscriptionId> for String {
-    fn from(id: SubscriptionId) -> Self {
-        id.0
     }
 }
 
@@ -256,22 +196,48 @@ impl fmt::Display for RequestId {
     }
 }
 
-impl fmt::Display for TenantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Has these names written as their text, and read as [`parse`](TenantId::parse) does.
+macro_rules! written_as_text {
+    ($($name:ident),+) => {$(
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            fn try_from(text: String) -> Result<Self> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
 }
 
-impl fmt::Display for CredentialId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+written_as_text!(TenantId, CredentialId, SubscriptionId);
 
-impl fmt::Display for SubscriptionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// The longest id of a credential or a subscription, in characters.
+const MAX_ID_CHARACTERS: usize = 32;
+
+/// Reads the id of something.
+///
+/// # Errors
+/// `InvalidValue` for anything but 1 to [`MAX_ID_CHARACTERS`] of the characters `a-z` and `0-9`.
+fn letters_and_digits(text: &str, of: &str) -> Result<String> {
+    let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if (1..=MAX_ID_CHARACTERS).contains(&text.len()) && text.bytes().all(fits) {
+        return Ok(text.to_owned());
     }
+    Err(Error::invalid_value(format!(
+        "A {of} id has 1 to {MAX_ID_CHARACTERS} of the characters a-z and 0-9"
+    )))
 }
 
 #[cfg(test)]

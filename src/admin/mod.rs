@@ -114,6 +114,6 @@ impl<S: Sender> Admin<S> {
 
 fn no_webhook(id: &SubscriptionId) -> Error {
     Error::not_found(format!(
-        "There is no webhook {id}; webhook.list shows those that exist"
+        "There is no webhook {id}; the list of webhooks has those that exist"
     ))
 }

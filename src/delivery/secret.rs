@@ -272,7 +272,7 @@ impl Document {
             (Rotation::WithOverlap, Some(previous)) if now < previous.until => {
                 return Err(Error::conflict(
                     "The secret was rotated less than a day ago, and its receiver may still have the one \
-                     before. Rotate it at once to give up both, or later",
+                     before. Rotate it later, or give up both by `atOnce` (in the command `--at-once`)",
                 ));
             }
             (Rotation::WithOverlap, _) => Some(Previous {

@@ -12,7 +12,10 @@ const PAGE: usize = 50;
 /// The part of a round through the tenants that one sweep makes.
 pub(super) struct RoundPart<'r> {
     stack: &'r StackStore,
-    pub(super) round: &'r mut Round,
+    round: &'r mut Round,
+    /// The time of a round that begins with this part, in milliseconds since the Unix epoch. It is stored in
+    /// the round once its first page counts: a round that fails before is begun again, as if it had not been.
+    begins: Option<u64>,
     /// How many tenants are still to be looked at.
     rest: usize,
     deadline: Instant,
@@ -31,6 +34,7 @@ impl<'r> RoundPart<'r> {
         Self {
             stack,
             round,
+            begins: None,
             rest: most,
             deadline,
             seen: None,
@@ -47,9 +51,16 @@ impl<'r> RoundPart<'r> {
             self.rest = 0;
             return self;
         }
-        self.round.before = self.round.began;
-        self.round.began = now;
+        self.begins = Some(now);
         self
+    }
+
+    /// When the round before this one began, in milliseconds since the Unix epoch.
+    pub(super) fn before(&self) -> u64 {
+        match self.begins {
+            Some(_) => self.round.began,
+            None => self.round.before,
+        }
     }
 
     /// The next tenants to look at; `None` if this sweep has looked at as many as it may, or at the last one.
@@ -59,6 +70,10 @@ impl<'r> RoundPart<'r> {
     /// `Unavailable`.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<TenantId>>> {
         if let Some(next) = self.seen.take() {
+            if let Some(now) = self.begins.take() {
+                self.round.before = self.round.began;
+                self.round.began = now;
+            }
             self.round.after = next;
             if self.round.after.is_none() {
                 return Ok(None);

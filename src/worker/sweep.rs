@@ -103,7 +103,7 @@ async fn journals(
     outbox: &impl Outbox,
 ) -> Result<()> {
     let mut outcome = Ok(());
-    let before = tenants.round.before;
+    let before = tenants.before();
     while let Some(page) = tenants.next().await? {
         let looks = page.into_iter().map(async |tenant| {
             let is_due = has_due_entry(store, &tenant, before, now).await;

@@ -265,6 +265,28 @@ async fn a_sweep_goes_on_where_the_one_before_it_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_round_that_cannot_begin_is_begun_by_the_next_sweep_as_if_it_had_not_failed() {
+    let world = half_deleted().await;
+    let process = world.process();
+    list_tenants(&process, &["acme".to_owned()]).await;
+    let (sweep, kept) = (worker(&world, &process), Kept::default());
+    tokio::time::advance(4 * MINUTE).await;
+    sweep.sweep(&kept).await.unwrap();
+    assert_eq!(kept.take_tenants(), [""; 0]);
+    // The entry becomes due before a round that cannot read the list of tenants.
+    tokio::time::advance(MINUTE + MINUTE / 2).await;
+    process.line.plan(|call| {
+        let is_list = call.body["ExpressionAttributeValues"][":pk"]["S"] == "S#T";
+        is_list.then_some(Fault::LoseRequest)
+    });
+    assert_eq!(kind(sweep.sweep(&kept).await), ErrorKind::Unavailable);
+    process.line.plan(|_| None);
+    tokio::time::advance(MINUTE).await;
+    sweep.sweep(&kept).await.unwrap();
+    assert_eq!(kept.take_tenants(), ["acme"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tenant_that_cannot_be_looked_at_keeps_no_other_from_the_finisher() {
     let world = half_deleted().await;
     let process = world.process();
