@@ -18,7 +18,9 @@ import pathlib
 import socket
 import sys
 import time
+from unittest import mock
 
+import admin
 import boto3
 import emulator
 from recorder import Recorder
@@ -71,24 +73,34 @@ class Stage:
         self.recorder = Recorder({"dynamodb": table, **others})
         self.table = boto3.client("dynamodb", endpoint_url=table, region_name=os.environ["AWS_REGION"])
         self.calls = collections.defaultdict(set)
+        self.printed = collections.defaultdict(bytes)
         self.records = 0
         environment = {"AWS_ENDPOINT_URL_DYNAMODB": self.recorder.url, **self.services.environment(self.recorder.url)}
-        os.environ |= environment
+        # They log all that they can, which has to be without secrets.
+        os.environ |= {**environment, "SCIM_LOG": "debug"}
 
     def stop(self):
         self.recorder.stop()
 
     def play(self, handler, event, **changed):
-        """What the function of this handler answers to an event, or prints if it does not start."""
-        kept = {name: os.environ[name] for name in changed}
-        os.environ.update(changed)
+        """What the function of this handler answers to an event, or prints if it does not start. An event in bytes
+        is sent as it is."""
+        payload = event if isinstance(event, bytes) else json.dumps(event).encode()
+        before = len(self.printed[handler])
+        with mock.patch.dict(os.environ, changed), self.running(handler) as url:
+            answer = emulator.invoke(url, payload)
+        return answer or self.printed[handler][before:]
+
+    @contextlib.contextmanager
+    def running(self, handler):
+        """The URL at which the function of this handler is invoked."""
         self.recorder.calls = self.calls[handler]
         running = emulator.Emulator(self.bootstrap, self.log, handler)
         try:
-            return emulator.invoke(running.url, json.dumps(event).encode()) or running.printed
+            yield running.url
         finally:
             running.stop()
-            os.environ.update(kept)
+            self.printed[handler] += running.printed
 
     def create_users(self, count):
         """Has the reader of the stream read about so many new users; returns its answer."""
@@ -334,6 +346,7 @@ CHECKS = {
     "the finisher gives back a message that names no tenant": gives_back("finish", "queue-finish.json"),
     "the deliverer gives back a message that names no tenant": gives_back("deliver", "queue-deliver.json"),
     "a message comes again if the table cannot be read": comes_again,
+    **admin.CHECKS,
     "a handler that does not exist is named": refuses,
 }
 

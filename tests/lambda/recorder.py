@@ -81,7 +81,7 @@ def permissions(service, operation, request):
         return [(f"sqs:{operation.removesuffix('Batch')}", request["QueueUrl"].rpartition("/")[2])]
     if service == "events":
         return [(f"events:{operation}", entry["EventBusName"]) for entry in request["Entries"]]
-    return [(f"{service}:{operation}", request["SecretId"])]
+    return [(f"{service}:{operation}", request.get("SecretId") or request["Name"])]
 
 
 def forward(endpoint, path, headers, body):

@@ -19,8 +19,8 @@ const ARROWS: [(&str, &[&str]); 19] = [
     (
         "bin",
         &[
-            "cli", "stack", "http", "worker", "delivery", "outgoing", "feed", "provider", "store",
-            "tenant", "identity", "aws", "logs", "clock",
+            "cli", "stack", "http", "worker", "admin", "delivery", "outgoing", "feed", "provider",
+            "store", "tenant", "identity", "aws", "logs", "clock",
         ],
     ),
     (

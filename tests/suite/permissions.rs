@@ -8,12 +8,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use scim_lambda::admin::Admin;
 use scim_lambda::delivery::{
     Failure, Message, Outcome, Receiver, Sender, Start, Subscription, SubscriptionState,
-    keep_event_bus,
+    WebhookSecrets, keep_event_bus,
 };
 use scim_lambda::identity::SubscriptionId;
+use scim_lambda::outgoing::Reach;
 use scim_lambda::store::Meter;
+use scim_lambda::tenant::{Credentials, SecretsFile};
 use scim_lambda::worker::Worker;
 use serde_json::{Value, json};
 
@@ -246,6 +249,42 @@ async fn the_deliverer_may_do_what_it_does() {
         assert!(stack.subscriptions().remove(&subscription).await.unwrap());
     }
     assert_eq!(*actions.lock().unwrap(), allowed("DelivererRole"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_function_for_operators_may_do_what_it_does() {
+    let world = busy().await;
+    of_stream(&world).await;
+    let directory = tempfile::tempdir().unwrap();
+    let secrets = Arc::new(SecretsFile::new(directory.path().join("secrets.json")));
+    secrets.create_if_missing().unwrap();
+    let credentials = Credentials::new(secrets.clone(), "test");
+    credentials.create(&tenant()).await.unwrap();
+    let (process, actions) = recorded(&world).await;
+    let admin = Admin {
+        store: process.provider.store().clone(),
+        credentials,
+        secrets: WebhookSecrets::new(secrets, "test", world.clock()),
+        reach: Reach::Public,
+        sender: Answers(Outcome::Accepted),
+        clock: world.clock(),
+    };
+    let ask = async |mut request: Value| {
+        request["actor"] = json!("billing-service");
+        let mut answer = admin.answer(request.to_string().as_bytes()).await;
+        assert!(answer["error"].is_null(), "{request}: {answer}");
+        answer["ok"].take()
+    };
+    for tenant in [json!(tenant()), Value::Null] {
+        let url = "https://app.example.com/hook";
+        let add = json!({"op": "webhook.add", "url": url, "tenant": tenant, "from": "beginning"});
+        let id = ask(add).await["id"].take();
+        ask(json!({"op": "webhook.list"})).await;
+        for verb in ["show", "test", "rotate", "resume", "remove"] {
+            ask(json!({"op": format!("webhook.{verb}"), "id": id})).await;
+        }
+    }
+    assert_eq!(*actions.lock().unwrap(), allowed("AdminRole"));
 }
 
 #[test]

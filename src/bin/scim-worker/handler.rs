@@ -14,14 +14,17 @@ pub(crate) enum Handler {
     Deliver,
     /// Looks every minute for changes that were left behind.
     Sweep,
+    /// Does what a program that invokes it asks for.
+    Admin,
 }
 
 /// The name of each handler.
-const NAMES: [(&str, Handler); 4] = [
+const NAMES: [(&str, Handler); 5] = [
     ("stream", Handler::Stream),
     ("finish", Handler::Finish),
     ("deliver", Handler::Deliver),
     ("sweep", Handler::Sweep),
+    ("admin", Handler::Admin),
 ];
 
 impl Handler {
@@ -75,7 +78,7 @@ mod tests {
             let error = Handler::named(name).unwrap_err().to_string();
             assert!(error.contains(&format!("{name:?}")), "{error}");
             assert!(
-                error.ends_with("one of: stream, finish, deliver, sweep"),
+                error.ends_with("one of: stream, finish, deliver, sweep, admin"),
                 "{error}"
             );
         }

@@ -1,9 +1,11 @@
 //! The Lambda binary for everything that is not HTTP. The name of the handler chooses the function.
-//! Only the deliverer reads secrets: those that sign what it sends to webhooks.
+//! Two functions use secrets. The deliverer reads those that sign what it sends to webhooks. The function for
+//! operators makes and removes these, and reads which tenants there are.
 
 mod environment;
 mod event_bus;
 mod handler;
+mod operations;
 mod queue_event;
 mod queues;
 mod receivers;
@@ -23,6 +25,7 @@ use scim_lambda::{aws, logs};
 use serde_json::Value;
 
 use environment::Environment;
+use operations::{AdminEvent, Operations};
 use queue_event::QueueEvent;
 use queues::Queues;
 use receivers::Receivers;
@@ -74,6 +77,13 @@ async fn main() -> Result<(), Error> {
                 kept.and(swept).map_err(|error| Error::from(error.causes()))
             };
             lambda_runtime::run(service_fn(sweep)).await
+        }
+        Handler::Admin => {
+            let operations = &Operations::new(&sdk, &environment, tenants.store());
+            let answer = async |event: LambdaEvent<AdminEvent>| {
+                Ok::<_, Error>(operations.answer(&event.payload).await)
+            };
+            lambda_runtime::run(service_fn(answer)).await
         }
     }
 }

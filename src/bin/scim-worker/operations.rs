@@ -1,0 +1,101 @@
+//! The operations of `scim_lambda::admin`, for programs that invoke the function.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use scim_lambda::admin::{Admin, render};
+use scim_lambda::clock::SystemClock;
+use scim_lambda::delivery::{WebhookSecrets, WebhookSender};
+use scim_lambda::outgoing::{Client, Reach, Settings};
+use scim_lambda::protocol::error::Error;
+use scim_lambda::store::Store;
+use scim_lambda::tenant::{Credentials, SecretsManager};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::environment::Environment;
+
+/// The time that an operation may take. The function has some seconds more in `template.yaml`, so that a caller
+/// gets an answer that says so, and not the error of a function that Lambda has ended.
+const LONGEST: Duration = Duration::from_secs(50);
+
+/// What the function works with.
+pub(crate) struct Operations {
+    admin: Admin<WebhookSender>,
+}
+
+/// The payload of an invocation: a request as `Admin` reads it, which checks its length first.
+///
+/// It is kept as text, because every fault of a request has its answer. A payload that the runtime could not read
+/// would be an error of the function, which Lambda counts as a failure of the service.
+pub(crate) struct AdminEvent(Option<Box<RawValue>>);
+
+impl Operations {
+    /// The operations on the stack that the environment names.
+    pub(crate) fn new(sdk: &SdkConfig, environment: &Environment, store: &Store) -> Self {
+        let (stack, clock) = (&environment.stack, Arc::new(SystemClock));
+        let reach = Reach::Public;
+        let stored = Arc::new(SecretsManager::new(sdk));
+        let secrets = WebhookSecrets::new(stored.clone(), stack, clock.clone());
+        let client = Client::new(Settings::new(reach));
+        Self {
+            admin: Admin {
+                store: store.clone(),
+                credentials: Credentials::new(stored, stack),
+                sender: WebhookSender::new(client, secrets.clone(), clock.clone()),
+                secrets,
+                reach,
+                clock,
+            },
+        }
+    }
+
+    /// The answer to a request.
+    pub(crate) async fn answer(&self, event: &AdminEvent) -> Value {
+        let answer = self.admin.answer(event.text().as_bytes());
+        match tokio::time::timeout(LONGEST, answer).await {
+            Ok(answer) => answer,
+            // What was begun is completed by a repeat, as it is if the process dies.
+            Err(_) => {
+                tracing::error!("an operation took longer than {} s", LONGEST.as_secs());
+                let text = "It took too long and may be half done; repeat it with its requestId";
+                render(&Err(Error::unavailable(text)))
+            }
+        }
+    }
+}
+
+impl AdminEvent {
+    /// The text; empty for what is not JSON.
+    fn text(&self) -> &str {
+        self.0.as_deref().map_or("", RawValue::get)
+    }
+}
+
+impl<'de> Deserialize<'de> for AdminEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Lambda lets only JSON through. An emulator of it may not, and gets the same answer as for a wrong request.
+        Ok(Self(Box::deserialize(deserializer).ok()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_payload_is_an_event() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        for text in [r#"{"op":"webhook.list"}"#, "null", "7", &deep] {
+            let event: AdminEvent = serde_json::from_str(text).unwrap();
+            assert_eq!(event.text(), text);
+        }
+        for bytes in [&b""[..], b"{", b"no JSON", b"\"\xff\""] {
+            // The runtime reads it like this.
+            let event = AdminEvent::deserialize(&mut serde_json::Deserializer::from_slice(bytes));
+            assert_eq!(event.unwrap().text(), "");
+        }
+    }
+}
