@@ -217,8 +217,11 @@ pub async fn find(
         None => None,
     };
     let limit = limits.events.saturating_add(1).min(MAX_PAGES);
+    // What was appended after `newest` was read is left to the next read: `held` does not know whether the brake
+    // holds it.
+    let is_known = |page: &FeedPage| page.key.first <= newest.last;
     let found = |pages: Vec<FeedPage>, skipped, at| Found {
-        pages: pages.into(),
+        pages: pages.into_iter().filter(is_known).collect(),
         skipped,
         unpacked: VecDeque::new(),
         newest: newest.last,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Worker;
 use super::due;
@@ -27,8 +27,17 @@ const FEED_ROUND_MILLIS: u64 = 6 * 60 * 60 * 1000;
 
 /// How long one sweep may take: less than the minute until the next one.
 const BUDGET: Duration = Duration::from_secs(45);
+/// After this time of a sweep the journals, the feeds and the list of what is due begin no further page of
+/// tenants. Each has a part of the time, so that no slow one takes that of the others. The last page of each
+/// takes up to ten seconds more, and the rest of [`BUDGET`] is for the progress of all three: without it the
+/// next sweep would begin with the same tenants.
+const DEADLINES: [Duration; 3] = [
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+    Duration::from_secs(30),
+];
 /// How long the look at one tenant may take.
-const TENANT_BUDGET: Duration = Duration::from_secs(5);
+const TENANT_BUDGET: Duration = Duration::from_secs(2);
 /// The number of tenants whose journals one sweep looks at.
 const TENANTS: usize = 500;
 /// The number of feeds that one sweep looks at. A look reads the newest page, which may have 300 KB.
@@ -44,22 +53,23 @@ const FIRST_CALL_MILLIS: u64 = 5 * 60 * 1000;
 pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<()> {
     let (store, now) = (worker.store, worker.clock.now_millis());
     let stack = store.for_stack(Meter::default(), BUDGET);
-    let deadline = Instant::now() + BUDGET;
+    let begun = Instant::now();
+    let [for_journals, for_feeds, for_due] = DEADLINES.map(|after| begun + after);
     let mut progress = stack.sweep_progress().await?;
     let gap = stack.gap().await?;
     if now.saturating_sub(progress.beat) >= BEAT_MILLIS {
         stack.beat().await?;
         progress.beat = now;
     }
-    let round = RoundPart::new(&stack, &mut progress.journals, TENANTS, deadline);
+    let round = RoundPart::new(&stack, &mut progress.journals, TENANTS, for_journals);
     let looked = journals(store, round.begun(now, 0), now, outbox).await;
     // A gap is to be in every feed soon, also in one that nothing else comes to.
     let is_new = gap.is_some_and(|gap| gap.noticed >= progress.feeds.began);
     let every = if is_new { 0 } else { FEED_ROUND_MILLIS };
-    let round = RoundPart::new(&stack, &mut progress.feeds, FEEDS, deadline);
+    let round = RoundPart::new(&stack, &mut progress.feeds, FEEDS, for_feeds);
     let kept = feeds(worker, round.begun(now, every), gap, outbox).await;
     let round = &mut progress.deliveries;
-    let called = due::call(worker, &stack, round, deadline, outbox).await;
+    let called = due::call(worker, &stack, round, for_due, outbox).await;
     // The progress of the rounds is stored even if they ended with an error.
     stack.put_sweep_progress(&progress).await?;
     let removed = match called {
@@ -81,12 +91,15 @@ async fn feeds(
     let mut outcome = Ok(());
     while let Some(page) = tenants.next().await? {
         let looks = page.iter();
-        let looks = looks.map(|tenant| keep(&worker.appender, tenant, gap));
+        // To give up is as safe as to die: the page is put whole or not at all.
+        let looks = looks.map(|tenant| timeout(TENANT_BUDGET, keep(&worker.appender, tenant, gap)));
         // Collected first: a stream that still held the closure would not be `Send`.
         let looks: Vec<_> = looks.collect();
         let looks: Vec<_> = stream::iter(looks).buffered(PARALLEL).collect().await;
         for kept in looks {
             // The other feeds do not wait for this one. There are some rounds left before it expires.
+            let kept =
+                kept.unwrap_or_else(|_| Err(Error::unavailable("A feed was not read in time")));
             outcome = outcome.and(kept.map(drop));
         }
         // If that fails, the round is not past these tenants: the next sweep begins with them.

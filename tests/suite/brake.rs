@@ -13,7 +13,7 @@ use scim_lambda::protocol::schema::Registry;
 use scim_lambda::store::{Epoch, FeedHead, FeedState, Meter, TenantStore};
 use serde_json::json;
 
-use crate::simulation::{self, Process, World};
+use crate::simulation::{self, Fault, Process, World};
 
 const ALL: Limits = Limits {
     events: 10_000,
@@ -89,8 +89,12 @@ impl Company {
     }
 
     fn store(&self) -> TenantStore {
-        let store = self.process.provider.store();
-        let (cause, meter) = (self.process.cause.clone(), Meter::default());
+        self.store_of(&self.process)
+    }
+
+    fn store_of(&self, process: &Process) -> TenantStore {
+        let store = process.provider.store();
+        let (cause, meter) = (process.cause.clone(), Meter::default());
         store.for_tenant(&simulation::tenant(), cause, meter, HOUR)
     }
 
@@ -206,6 +210,37 @@ async fn a_hold_stops_every_reader_until_it_is_released() {
     let numbers: Vec<_> = numbers.map(|event| event.seq).collect();
     assert!(numbers.is_sorted_by(|one, next| one + 1 == *next));
     assert!(!company.release().await, "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_gets_nothing_that_was_appended_and_held_while_it_read() {
+    let mut company = Company::new(|switches| switches.brake = Brake::Hold).await;
+    let ids = company.users("u", 40).await;
+    company.append().await;
+    let before = company.read(&After::Beginning).await.next;
+    // The newest page is behind the reader's own, so that the read takes two calls.
+    company.users("late", 1).await;
+    company.append().await;
+    company.deactivate(&ids[..30]).await;
+    let reader = company.world.process();
+    reader
+        .line
+        .plan(|call| (call.number == 0).then_some(Fault::Freeze));
+    let switches = company.switches.clone();
+    let (tenant, store) = (simulation::tenant(), company.store_of(&reader));
+    let read = read::read(&tenant, &store, &before, ALL, |_| true, Some(&switches));
+    let append = async {
+        reader.line.frozen().await;
+        company.append().await;
+        reader.line.thaw();
+    };
+    let (part, ()) = tokio::join!(read, append);
+    let part = part.unwrap();
+    assert_eq!(types(&part), ["user.created"]);
+    let rest = company.read(&part.next).await;
+    assert_eq!(count(&rest, "user.deactivated"), 20);
+    assert_eq!(types(&rest).last(), Some(&"tenant.brake"));
+    assert!(rest.held.is_some());
 }
 
 #[tokio::test(start_paused = true)]
