@@ -79,6 +79,16 @@ impl Token {
         })
     }
 
+    /// The tenant that a text names, if it looks like a token. Nothing is checked: this decides nothing about access.
+    #[must_use]
+    pub fn tenant_named_in(text: &str) -> Option<TenantId> {
+        let mut parts = text.split('_');
+        match (parts.next(), parts.next()) {
+            (Some(PREFIX), Some(tenant)) => TenantId::parse(tenant).ok(),
+            _ => None,
+        }
+    }
+
     /// The tenant that the token names.
     #[must_use]
     pub fn tenant(&self) -> &TenantId {

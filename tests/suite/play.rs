@@ -237,7 +237,7 @@ fn a_run_prints_a_line_for_each_request_and_leaves_nothing_behind() {
         assert_eq!(about, format!("Okta in tenant demo at {base}\n"));
         assert_eq!(
             lines[0],
-            "tests the connection                          GET     200  /Users?startIndex=1&count=2"
+            "tests the connection                          GET     200  /Users?startIndex=…"
         );
         assert!(
             lines[3].starts_with("creates Ada, who was assigned  "),
@@ -279,6 +279,28 @@ fn a_refused_request_ends_the_run_and_is_explained() {
     let reason = reason.lines().last().unwrap();
     let start = "scim: creates Ada, who was assigned: the server answered 403: ";
     assert!(reason.starts_with(start), "{reason}");
+}
+
+#[test]
+fn a_token_of_another_tenant_is_refused_before_anything_is_sent() {
+    let server = Server::start(&["acme"]);
+    let (base, token) = (server.running.text("baseUrl"), server.running.text("token"));
+    let start = ["play", "okta", "acme", "--pause", "0", "--url", &base];
+    let refused = run(&[&start[..], &["--token", &token]].concat());
+    assert_eq!(
+        (refused.status.code(), text(&refused.stdout)),
+        (Some(1), String::new())
+    );
+    let expected = "scim: the token is one of tenant demo, not of acme: name its own tenant, or send another token\n";
+    assert_eq!(text(&refused.stderr), expected);
+    // A token of another form may be one of another server, which knows whose it is.
+    let foreign = run(&[&start[..], &["--token", "eyJhbGciOi_J9"]].concat());
+    assert_eq!(foreign.status.code(), Some(1));
+    assert!(
+        text(&foreign.stdout).contains("GET     401  "),
+        "{}",
+        text(&foreign.stdout)
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod client;
 mod player;
 mod script;
 
+use std::borrow::Cow;
 use std::io::{self, Write as _};
 use std::pin::pin;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::serve::{DEFAULT_LISTEN, end_signal};
 use super::tenant::tenant_id;
 use crate::http::PublicUrl;
 use crate::identity::{CredentialId, TenantId};
-use crate::tenant::{CredentialKind, NewCredential, Permissions};
+use crate::tenant::{CredentialKind, NewCredential, Permissions, Token};
 use client::Client;
 use player::{Exchange, Player};
 use script::{Protocol, Script};
@@ -113,6 +114,7 @@ impl PlayArgs {
     /// refuses a request, or does not find what the provider would look for.
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let script = Script::parse(self.provider.script());
+        self.check_token()?;
         let own_token = match self.token {
             Some(_) => None,
             None => Some(RunToken::issue(&self.deployment, &self.tenant).await?),
@@ -124,6 +126,18 @@ impl PlayArgs {
             None => Ok(()),
         };
         played.and(revoked)
+    }
+
+    /// Refuses a token that names another tenant: the requests would work on that one.
+    fn check_token(&self) -> Result<(), CommandError> {
+        let named = self.token.as_deref().and_then(Token::tenant_named_in);
+        match named {
+            Some(other) if other != self.tenant => Err(CommandError(format!(
+                "the token is one of tenant {other}, not of {}: name its own tenant, or send another token",
+                self.tenant
+            ))),
+            _ => Ok(()),
+        }
     }
 
     async fn play(&self, script: &Script, token: Option<&RunToken>) -> Result<(), CommandError> {
@@ -172,7 +186,10 @@ impl PlayArgs {
                 "status": status, "answer": answer,
             })
             .to_string(),
-            false => format!("{does:width$}  {:6}  {status}  {path}", method.as_str()),
+            false => {
+                let path = without_values(path);
+                format!("{does:width$}  {:6}  {status}  {path}", method.as_str())
+            }
         };
         // A closed pipe is not an error: the run still has to clean up.
         let _ = writeln!(io::stdout(), "{line}");
@@ -205,6 +222,14 @@ impl RunToken {
     async fn revoke(self, tenant: &TenantId) -> Result<(), CommandError> {
         let issuer = self.opened.stack().issuer();
         Ok(issuer.revoke(tenant, &self.id).await?)
+    }
+}
+
+/// A path whose query ends before its first value, because filters are too long for a line.
+fn without_values(path: &str) -> Cow<'_, str> {
+    match path.split_once('=') {
+        Some((beginning, _)) => Cow::Owned(format!("{beginning}=…")),
+        None => Cow::Borrowed(path),
     }
 }
 
