@@ -210,12 +210,13 @@ class Session:
         return self.unanswered(command, ended.stdout)
 
     def last_listed(self, listing):
-        """The first column of the last line of a list."""
+        """The first column of the last row of a list. A row may have lines below it, which begin with a blank."""
         listed = subprocess.run(
             [self.options.scim.resolve(), *listing],
             cwd=self.clone, env=self.environment, capture_output=True, text=True, check=True,
         )
-        return listed.stdout.splitlines()[-1].split()[0]
+        rows = [line for line in listed.stdout.splitlines() if not line.startswith(" ")]
+        return rows[-1].split()[0]
 
     @staticmethod
     def unanswered(command, printed):

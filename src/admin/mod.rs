@@ -113,7 +113,5 @@ impl<S: Sender> Admin<S> {
 }
 
 fn no_webhook(id: &SubscriptionId) -> Error {
-    Error::not_found(format!(
-        "There is no webhook {id}; the list of webhooks has those that exist"
-    ))
+    Error::not_found(webhook::missing(id))
 }

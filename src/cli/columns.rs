@@ -27,21 +27,24 @@ pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
     text
 }
 
-/// How far a time is from now, in the largest unit that fits: `3 minutes ago`, `in 2 hours`. Both times are in
-/// milliseconds since the Unix epoch.
+/// How far a time is from now, rounded in the largest unit that fits: `3 minutes ago`, `in 2 hours`. Both times are
+/// in milliseconds since the Unix epoch.
 pub(super) fn relative(millis: u64, now: u64) -> String {
     let units = [
-        (86_400, "day"),
-        (3_600, "hour"),
-        (60, "minute"),
-        (1, "second"),
+        (86_400_000, "day"),
+        (3_600_000, "hour"),
+        (60_000, "minute"),
+        (1_000, "second"),
     ];
-    let seconds = millis.abs_diff(now) / 1_000;
-    let fitting = units.into_iter().find(|(length, _)| seconds >= *length);
-    let Some((length, unit)) = fitting else {
+    let distance = millis.abs_diff(now);
+    // A unit also fits what the next smaller one would round up to it: 23 hours and 59 minutes are a day.
+    let smaller = units.into_iter().skip(1).map(|(length, _)| length);
+    let mut fitting = units.into_iter().zip(smaller.chain([0]));
+    let fitting = fitting.find(|((length, _), smaller)| distance + smaller / 2 >= *length);
+    let Some(((length, unit), _)) = fitting else {
         return "now".to_owned();
     };
-    let count = seconds / length;
+    let count = (distance + length / 2) / length;
     let plural = if count == 1 { "" } else { "s" };
     match millis < now {
         true => format!("{count} {unit}{plural} ago"),
@@ -70,18 +73,24 @@ mod tests {
     }
 
     #[test]
-    fn times_are_shown_in_the_largest_unit_that_fits() {
+    fn times_are_rounded_in_the_largest_unit_that_fits() {
         let now = 1_000_000_000;
         let cases = [
             (0, "now"),
             (999, "now"),
             (1_000, "in 1 second"),
-            (59_999, "in 59 seconds"),
+            (59_499, "in 59 seconds"),
+            (59_500, "in 1 minute"),
             (60_000, "in 1 minute"),
+            (89_999, "in 1 minute"),
+            (90_000, "in 2 minutes"),
             (7_200_000, "in 2 hours"),
+            (84_599_999, "in 23 hours"),
+            (84_600_000, "in 1 day"),
+            (86_399_990, "in 1 day"),
             (86_400_000, "in 1 day"),
             (-1_000, "1 second ago"),
-            (-119_000, "1 minute ago"),
+            (-119_000, "2 minutes ago"),
             (-259_200_000, "3 days ago"),
         ];
         for (offset, expected) in cases {

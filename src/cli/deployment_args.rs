@@ -71,6 +71,21 @@ impl DeploymentArgs {
         Ok(Opened::External(Box::new(external)))
     }
 
+    /// The arguments that name the same deployment in another command, each with a blank before it. None if the
+    /// environment decides, as it does for that command.
+    pub(super) fn to_text(&self) -> String {
+        let data = self.data.as_ref().map(|data| data.to_string_lossy());
+        let given = [
+            ("--data", data.as_deref()),
+            ("--stack", self.stack.as_deref()),
+            ("--table", self.table.as_deref()),
+            ("--endpoint", self.endpoint.as_deref()),
+        ];
+        let given = given.into_iter();
+        let given = given.filter_map(|(name, value)| Some(argument(name, value?)));
+        given.collect()
+    }
+
     /// The directory of the data or of the secrets; `None` if the deployment has none.
     fn directory(&self) -> Result<Option<&Path>, CommandError> {
         let is_named = self.stack.is_some() || self.table.is_some();
@@ -85,6 +100,15 @@ impl DeploymentArgs {
             return Err(CommandError(text.to_owned()));
         }
         Ok(Some(data))
+    }
+}
+
+/// An argument as a shell takes it, with a blank before it.
+pub(super) fn argument(name: &str, value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._/:@%+,=".contains(c);
+    match !value.is_empty() && value.chars().all(is_plain) {
+        true => format!(" {name} {value}"),
+        false => format!(" {name} '{}'", value.replace('\'', r"'\''")),
     }
 }
 
@@ -152,5 +176,36 @@ impl fmt::Display for Opened {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_command_names_the_same_deployment() {
+        let local = DeploymentArgs {
+            data: Some(PathBuf::from("it's mine")),
+            stack: None,
+            table: None,
+            endpoint: None,
+        };
+        assert_eq!(local.to_text(), r" --data 'it'\''s mine'");
+        let remote = DeploymentArgs {
+            data: None,
+            stack: Some("my-stack".to_owned()),
+            table: Some("scim".to_owned()),
+            endpoint: Some("http://127.0.0.1:8000".to_owned()),
+        };
+        let expected = " --stack my-stack --table scim --endpoint http://127.0.0.1:8000";
+        assert_eq!(remote.to_text(), expected);
+        let by_environment = DeploymentArgs {
+            data: None,
+            stack: None,
+            table: None,
+            endpoint: None,
+        };
+        assert_eq!(by_environment.to_text(), "");
     }
 }

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::CommandError;
-use super::deployment_args::Opened;
+use super::deployment_args::{Opened, argument};
 use crate::admin::webhook::{AddWebhook, Begin};
 use crate::admin::{Answer, Operation, Request};
 use crate::identity::SubscriptionId;
@@ -18,14 +18,27 @@ pub(super) struct ServedWebhook {
     id: SubscriptionId,
     url: String,
     secret: String,
+    /// Why nothing is sent to it; `None` for an active one.
+    disabled: Option<String>,
+    /// The command that has events sent to it again.
+    #[serde(skip)]
+    resume: String,
 }
 
 impl ServedWebhook {
     /// The lines about it that people get when the server starts.
     pub(super) fn lines(&self) -> String {
+        let state = self.disabled.as_ref().map(|reason| {
+            let resume = &self.resume;
+            format!(
+                "  State          disabled: {reason}\n                 To send again: {resume}\n"
+            )
+        });
         format!(
-            "  Webhook        {}\n  Secret         {}\n",
-            self.url, self.secret
+            "  Webhook        {}\n  Secret         {}\n{}",
+            self.url,
+            self.secret,
+            state.unwrap_or_default()
         )
     }
 }
@@ -43,6 +56,8 @@ pub(super) async fn prepare(
                     table are sent by its deployment: add webhooks with scim webhook add";
         return Err(CommandError(text.to_owned()));
     }
+    // A command that is typed elsewhere, or where SCIM_TABLE is set, works on the same data.
+    let data = argument("--data", &deployment.to_string());
     let admin = deployment.admin();
     let mut served = Vec::new();
     for url in urls {
@@ -59,14 +74,38 @@ pub(super) async fn prepare(
         let id = added.webhook.id;
         let Some(secrets) = admin.secrets.signing(&id).await? else {
             return Err(CommandError(format!(
-                "The webhook {id} has no secret; scim webhook rotate {id} makes another one"
+                "The webhook {id} has no secret; scim webhook rotate {id}{data} makes another one"
             )));
         };
         served.push(ServedWebhook {
+            resume: format!("scim webhook resume {id}{data}"),
+            disabled: added.webhook.disabled.map(|disabled| disabled.reason),
             id,
             url: url.clone(),
             secret: secrets.current.to_text(),
         });
     }
     Ok(served)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_lead_from_a_disabled_webhook_to_the_command_that_resumes_it() {
+        let mut served = ServedWebhook {
+            id: SubscriptionId::parse("5f0c").unwrap(),
+            url: "http://localhost:8080".to_owned(),
+            secret: "whsec_AA==".to_owned(),
+            disabled: None,
+            resume: "scim webhook resume 5f0c --data .scim".to_owned(),
+        };
+        let active = "  Webhook        http://localhost:8080\n  Secret         whsec_AA==\n";
+        assert_eq!(served.lines(), active);
+        served.disabled = Some("The receiver answered with status 410 (Gone)".to_owned());
+        let disabled = "  State          disabled: The receiver answered with status 410 (Gone)\n                 \
+                        To send again: scim webhook resume 5f0c --data .scim\n";
+        assert_eq!(served.lines(), format!("{active}{disabled}"));
+    }
 }

@@ -604,6 +604,11 @@ async fn what_is_disabled_is_shown_so_and_resumed() {
         disabled["reason"],
         "The receiver answered with status 410 (Gone)"
     );
+    let found = fixture.add(json!({"url": URL, "tenant": "acme"})).await;
+    assert_eq!(
+        found["notes"],
+        json!(["It is disabled; resume it to send again"])
+    );
     let resumed = Fixture::ok(
         fixture
             .ask(json!({"op": "webhook.resume", "id": added["id"]}))
@@ -704,6 +709,35 @@ async fn a_webhook_of_one_tenant_is_about_no_other() {
         );
     }
     assert!(fixture.recorder.sent.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_does_not_exist_has_no_delivery() {
+    let fixture = Fixture::new().await;
+    let added = fixture.add(json!({"url": URL})).await;
+    for op in ["webhook.show", "webhook.test"] {
+        let answer = fixture
+            .ask(json!({"op": op, "id": added["id"], "tenant": "nix"}))
+            .await;
+        assert_eq!(
+            error(&answer),
+            ("unknown", "There is no tenant nix"),
+            "{op}"
+        );
+    }
+    // A webhook that was added for one tenant is shown after the tenant is gone.
+    let own = fixture.add(json!({"url": URL, "tenant": "acme"})).await;
+    let secrets: &dyn SecretStore = &*fixture.secrets;
+    secrets.remove("test/tenants/acme").await.unwrap();
+    for more in [json!({}), json!({"tenant": "acme"})] {
+        let mut request = json!({"op": "webhook.show", "id": own["id"]});
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let shown = Fixture::ok(fixture.ask(request).await);
+        assert_eq!(shown["deliveries"][0]["tenant"], "acme");
+    }
 }
 
 #[tokio::test(start_paused = true)]

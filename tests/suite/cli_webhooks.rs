@@ -114,29 +114,30 @@ fn a_webhook_is_added_listed_tried_and_shown_beside_a_running_server() {
         .unwrap()
         .to_owned();
     assert!(
-        added.out.contains(&format!("scim webhook test {id}\n")),
+        added
+            .out
+            .contains(&format!("scim webhook test {id} --data {}\n", shown(&data))),
         "{}",
         added.out
     );
 
     let list = webhook(&data, &["list"]).out;
     let lines: Vec<&str> = list.lines().collect();
-    assert!(lines[0].starts_with("ID                URL "), "{list}");
     assert!(
-        lines[1].starts_with(&id) && lines[1].contains(&url) && lines[1].contains("active"),
+        lines[0].starts_with("ID                STATE   ADDED "),
         "{list}"
     );
-    assert!(!list.contains("whsec_"));
+    assert!(lines[1].starts_with(&format!("{id}  active  ")), "{list}");
+    assert!(lines[1].ends_with("  demo"), "{list}");
+    assert_eq!(
+        lines[2..],
+        [format!("  {url}"), "  group.*, user.*".to_owned()]
+    );
 
     let tested = webhook(&data, &["test", &id]);
     assert_eq!(tested.code, Some(0), "{}", tested.err);
-    assert!(
-        tested
-            .out
-            .starts_with("The receiver has accepted message msg_"),
-        "{}",
-        tested.out
-    );
+    let accepted = "The receiver has accepted message msg_";
+    assert!(tested.out.starts_with(accepted), "{}", tested.out);
     let received = received.join().unwrap();
     assert!(
         received.contains("\r\nwebhook-signature: v1,"),
@@ -181,15 +182,15 @@ fn a_webhook_is_rotated_resumed_and_removed() {
             .out
             .starts_with("There are no webhooks")
     );
-    let removed = webhook(&data, &["remove", &id]);
-    assert_eq!(removed.code, Some(1));
-    assert!(
-        removed
-            .err
-            .contains(&format!("There is no webhook {id}; scim webhook list")),
-        "{}",
-        removed.err
-    );
+    // Whether the operation is refused or finds nothing to do, the command leads to the webhooks that exist.
+    for command in ["remove", "resume"] {
+        let line = refused(&data, &[command, &id]);
+        let data = shown(&data);
+        let expected = format!(
+            "scim: There is no webhook {id}; scim webhook list --data {data} shows those that exist"
+        );
+        assert_eq!(line, expected, "{command}");
+    }
 }
 
 #[test]
@@ -276,7 +277,7 @@ fn errors_say_what_is_allowed() {
             &["add", url, "--type", "user.creatd"],
             "created, updated, activated",
         ),
-        (&["show", id], "There is no webhook 5f0c9a1e7d3b2846"),
+        (&["show", id], "There is no webhook 5f0c9a1e7d3b2846; scim"),
         (&["test", id], "There is no webhook 5f0c9a1e7d3b2846"),
         (&["rotate", id], "There is no webhook 5f0c9a1e7d3b2846"),
         (&["resume", id], "There is no webhook 5f0c9a1e7d3b2846"),
@@ -298,7 +299,7 @@ fn errors_say_what_is_allowed() {
     }
 }
 
-/// A receiver that accepts everything, and the bodies that it has received.
+/// A receiver that answers everything in one way, and the bodies that it has received.
 struct Receiver {
     url: String,
     bodies: mpsc::Receiver<Value>,
@@ -306,12 +307,16 @@ struct Receiver {
 
 impl Receiver {
     fn start() -> Self {
+        Self::answering("204 No Content")
+    }
+
+    fn answering(status: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let (sender, bodies) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let request = answer(&mut stream.unwrap(), "204 No Content");
+                let request = answer(&mut stream.unwrap(), status);
                 let body = request.split_once("\r\n\r\n").unwrap().1;
                 if sender.send(serde_json::from_str(body).unwrap()).is_err() {
                     return;
@@ -359,17 +364,7 @@ fn create_user(serve: &Running, name: &str) {
 fn a_server_sends_events_to_the_webhooks_that_it_is_started_with() {
     let (_guard, data) = data();
     let receiver = Receiver::start();
-    let with_webhook = [
-        "serve",
-        "--json",
-        "--listen",
-        "127.0.0.1:0",
-        "--webhook",
-        &receiver.url,
-        "--data",
-        shown(&data),
-    ];
-    let serve = Running::start(&with_webhook);
+    let serve = serve_with(&data, &receiver.url);
     let secret = serve.ready["webhooks"][0]["secret"].clone();
     assert!(secret.as_str().unwrap().starts_with("whsec_"));
     create_user(&serve, "ada@example.com");
@@ -386,7 +381,7 @@ fn a_server_sends_events_to_the_webhooks_that_it_is_started_with() {
 
     // After a restart the receiver goes on with the secret that it has, and misses nothing.
     drop(serve);
-    let serve = Running::start(&with_webhook);
+    let serve = serve_with(&data, &receiver.url);
     assert_eq!(serve.ready["webhooks"][0]["secret"], secret);
     create_user(&serve, "bob@example.com");
     let events = receiver.until("user.created");
@@ -466,4 +461,65 @@ fn webhooks_of_a_deployment_have_public_addresses() {
         assert!(lines[1].starts_with("scim: The URL has"), "{text}");
     }
     assert_eq!(add("https://app.example.com/hook").0, Some(0));
+}
+
+/// Starts a server that sends to a receiver.
+fn serve_with(data: &Path, url: &str) -> Running {
+    let arguments = [
+        "serve",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--webhook",
+        url,
+    ];
+    Running::start(&[&arguments[..], &["--data", shown(data)]].concat())
+}
+
+/// The same, which has created a user and whose delivery has come into this state.
+fn serve_until(data: &Path, url: &str, state: &str) -> Running {
+    let serve = serve_with(data, url);
+    create_user(&serve, "ada@example.com");
+    let id = serve.ready["webhooks"][0]["id"].as_str().unwrap();
+    while json(data, &["show", id])["deliveries"][0]["state"] != state {}
+    serve
+}
+
+#[test]
+fn a_failure_is_shown_below_its_delivery_and_fits_a_terminal() {
+    let (_guard, data) = data();
+    let receiver = Receiver::answering("500 Internal Server Error");
+    let serve = serve_until(&data, &receiver.url, "retrying");
+    let id = serve.ready["webhooks"][0]["id"].as_str().unwrap();
+    let printed = webhook(&data, &["show", id]).out;
+    let lines: Vec<&str> = printed.lines().collect();
+    let header = lines
+        .iter()
+        .position(|line| line.starts_with("TENANT  STATE "));
+    let below = &lines[header.unwrap() + 1..];
+    assert!(below[0].starts_with("demo    retrying  "), "{printed}");
+    assert!(below[1].starts_with("  failed "), "{printed}");
+    assert_eq!(below[2..], ["  The receiver answered with status 500"]);
+    let longest = lines.iter().map(|line| line.chars().count()).max();
+    assert!(longest <= Some(80), "{printed}");
+}
+
+#[test]
+fn a_webhook_that_is_disabled_is_shown_so_where_it_is_met_again() {
+    let (_guard, data) = data();
+    let receiver = Receiver::answering("410 Gone");
+    let serve = serve_until(&data, &receiver.url, "behind");
+    while json(&data, &["list"])["webhooks"][0]["disabled"].is_null() {}
+    let id = serve.ready["webhooks"][0]["id"].clone();
+    assert_eq!(serve.ready["webhooks"][0]["disabled"], Value::Null);
+    drop(serve);
+    let list = webhook(&data, &["list"]).out;
+    let row = format!("\n{}  disabled  ", id.as_str().unwrap());
+    assert!(list.contains(&row), "{list}");
+    let added = webhook(&data, &["add", &receiver.url]).out;
+    let note = "Note: It is disabled; resume it to send again";
+    assert!(added.contains(note), "{added}");
+    let serve = serve_with(&data, &receiver.url);
+    let reason = serve.ready["webhooks"][0]["disabled"].as_str().unwrap();
+    assert!(reason.contains("410"), "{reason}");
 }

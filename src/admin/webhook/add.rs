@@ -94,12 +94,13 @@ async fn found<S: Sender>(
     let stack = admin.stack_store();
     make_due(&stack, known.tenant.as_ref(), admin.clock.now_millis()).await?;
     let webhook = Webhook::of(known);
-    let notes = match webhook.from == asked.from {
-        true => Vec::new(),
-        false => {
-            vec!["It begins elsewhere in the feed; to begin again, remove it first".to_owned()]
-        }
-    };
+    let mut notes = Vec::new();
+    if webhook.disabled.is_some() {
+        notes.push("It is disabled; resume it to send again".to_owned());
+    }
+    if webhook.from != asked.from {
+        notes.push("It begins elsewhere in the feed; to begin again, remove it first".to_owned());
+    }
     Ok(AddedWebhook {
         webhook,
         existed: true,

@@ -25,6 +25,11 @@ use super::time::Time;
 use crate::identity::{SubscriptionId, TenantId};
 use crate::store::{Receiver, Start, Subscription, SubscriptionState};
 
+/// The text of the error about a webhook that does not exist.
+pub(crate) fn missing(id: &SubscriptionId) -> String {
+    format!("There is no webhook {id}")
+}
+
 /// Asks for a webhook.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

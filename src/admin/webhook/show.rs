@@ -32,6 +32,10 @@ pub(in crate::admin) async fn show<S: Sender>(
     asked: &ShowWebhook,
 ) -> Result<ShownWebhook> {
     let subscription = admin.subscription(&asked.id).await?;
+    if let (Some(tenant), None) = (&asked.tenant, &subscription.tenant) {
+        // A subscription to one tenant's events outlives the tenant, and is shown without it.
+        admin.check_tenant(tenant).await?;
+    }
     let (tenants, next) = match asked.tenant.as_ref().or(subscription.tenant.as_ref()) {
         Some(tenant) if !subscription.is_about(tenant) => {
             return Err(Error::invalid_value(format!(

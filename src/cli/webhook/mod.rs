@@ -12,7 +12,7 @@ use super::serve::print;
 use super::tenant::tenant_id;
 use crate::admin::webhook::{
     AddWebhook, Begin, ListWebhooks, RemoveWebhook, ResumeWebhook, RotateSecret, ShowWebhook,
-    ShownWebhook, TestWebhook,
+    ShownWebhook, TestWebhook, missing,
 };
 use crate::admin::{Admin, Answer, Operation, Request};
 use crate::clock::{Clock as _, SystemClock};
@@ -24,12 +24,13 @@ use crate::protocol::Error;
 pub(super) enum WebhookCommand {
     /// Send events to a URL, and print the secret that signs them; it is not shown again
     #[command(after_help = "Examples:\n  \
-        scim webhook add https://app.example.com/scim-events\n  \
-        scim webhook add https://app.example.com/scim-events --tenant acme --type 'user.*' --from beginning")]
+        scim webhook add https://app.example.com/hook\n  \
+        scim webhook add https://app.example.com/hook --from beginning\n  \
+        scim webhook add https://app.example.com/hook --tenant acme --type 'user.*'")]
     Add(AddArgs),
     /// List the webhooks
     List(ListArgs),
-    /// Show how far the delivery to a webhook is, tenant by tenant
+    /// Show how far the delivery to a webhook is and why it fails, tenant by tenant
     Show(ShowArgs),
     /// Send a signed sample event from this machine, and print what the receiver answered
     #[command(
@@ -138,16 +139,56 @@ impl WebhookCommand {
         let opened = self.common().place.open().await?;
         eprintln!("Deployment: {opened}");
         let admin = opened.admin();
-        let answer = match self.operation() {
-            Operation::ShowWebhook(show) => Answer::ShownWebhook(show_all(&admin, show).await?),
-            operation => admin.perform(&Request::of_command(operation)).await?,
+        let outcome = match self.operation() {
+            Operation::ShowWebhook(show) => show_all(&admin, show).await.map(Answer::ShownWebhook),
+            operation => admin.perform(&Request::of_command(operation)).await,
         };
+        let answer = outcome.map_err(|error| self.failure(error))?;
         let printed = match self.common().json {
             true => json(&answer)?,
-            false => text::of(&answer, SystemClock.now_millis()),
+            false => text::of(
+                &answer,
+                SystemClock.now_millis(),
+                &self.common().place.to_text(),
+            ),
         };
         print(&printed);
-        check(&answer)
+        self.check(&answer)
+    }
+
+    /// Fails if the answer says that what was asked for has not come about.
+    fn check(&self, answer: &Answer) -> Result<(), CommandError> {
+        match answer {
+            Answer::TestedWebhook(tested) if !tested.accepted => {
+                Err(CommandError(tested.detail.clone()))
+            }
+            Answer::RemovedWebhook(removed) if !removed.existed => {
+                Err(self.failure(Error::not_found(missing(&removed.id))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The error of an operation. That of a webhook that does not exist leads to those that do.
+    fn failure(&self, error: Error) -> CommandError {
+        let is_missing = self.id().is_some_and(|id| error.detail() == missing(id));
+        let CommandError(mut text) = error.into();
+        if is_missing {
+            let place = self.common().place.to_text();
+            text += &format!("; scim webhook list{place} shows those that exist");
+        }
+        CommandError(text)
+    }
+
+    fn id(&self) -> Option<&SubscriptionId> {
+        match self {
+            Self::Add(_) | Self::List(_) => None,
+            Self::Show(ShowArgs { id, .. })
+            | Self::Test(TestArgs { id, .. })
+            | Self::Rotate(RotateArgs { id, .. })
+            | Self::Resume(IdArgs { id, .. })
+            | Self::Remove(IdArgs { id, .. }) => Some(id),
+        }
     }
 
     fn common(&self) -> &CommonArgs {
@@ -222,20 +263,6 @@ async fn show_all(
             return Ok(shown);
         }
         asked.after = shown.next;
-    }
-}
-
-/// Fails if the answer says that what was asked for has not come about.
-fn check(answer: &Answer) -> Result<(), CommandError> {
-    match answer {
-        Answer::TestedWebhook(tested) if !tested.accepted => {
-            Err(CommandError(tested.detail.clone()))
-        }
-        Answer::RemovedWebhook(removed) if !removed.existed => Err(CommandError(format!(
-            "There is no webhook {}; scim webhook list shows those that exist",
-            removed.id
-        ))),
-        _ => Ok(()),
     }
 }
 

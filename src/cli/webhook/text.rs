@@ -1,6 +1,7 @@
 //! What `scim webhook` prints for people.
 
 use std::fmt::Write as _;
+use std::iter;
 
 use crate::admin::webhook::{
     AddedWebhook, Begin, DeliveryState, RotatedSecret, ShownWebhook, TenantDelivery, Webhook,
@@ -8,14 +9,15 @@ use crate::admin::webhook::{
 use crate::admin::{Answer, Time};
 use crate::cli::columns::{relative, table, time};
 
-/// The longest part of a URL or of types that a table shows, in characters.
-const MAX_CELL: usize = 60;
+/// The longest URL or list of types below a row of a table, in characters: a terminal has 80 columns.
+const MAX_NOTE: usize = 78;
 
-/// The text of an answer. `now` is in milliseconds since the Unix epoch.
-pub(super) fn of(answer: &Answer, now: u64) -> String {
+/// The text of an answer. `now` is in milliseconds since the Unix epoch. `place` names the deployment in commands,
+/// as [`DeploymentArgs::to_text`](crate::cli::deployment_args::DeploymentArgs::to_text) has it.
+pub(super) fn of(answer: &Answer, now: u64, place: &str) -> String {
     match answer {
-        Answer::AddedWebhook(added) => added_text(added, now),
-        Answer::WebhookList(list) => list_text(&list.webhooks, now),
+        Answer::AddedWebhook(added) => added_text(added, now, place),
+        Answer::WebhookList(list) => list_text(&list.webhooks, now, place),
         Answer::ShownWebhook(shown) => shown_text(shown, now),
         Answer::RotatedSecret(rotated) => rotated_text(rotated, now),
         Answer::ResumedWebhook(resumed) => format!("Resumed webhook {}\n", resumed.webhook.id),
@@ -30,19 +32,20 @@ pub(super) fn of(answer: &Answer, now: u64) -> String {
     }
 }
 
-fn added_text(added: &AddedWebhook, now: u64) -> String {
+fn added_text(added: &AddedWebhook, now: u64, place: &str) -> String {
     let mut text = facts(&added.webhook, now);
     let id = &added.webhook.id;
     // Writing to a string does not fail.
     let _ = match &added.secret {
         Some(secret) => writeln!(
             text,
-            "  Secret   {secret}\n\n  Copy the secret now, because it is not shown again. The receiver checks with it \
-             that messages are genuine.\n  Send a sample: scim webhook test {id}"
+            "  Secret   {secret}\n\n  Copy the secret now, because it is not shown again.\n  The receiver checks with \
+             it that messages are genuine.\n  Send a sample: scim webhook test {id}{place}"
         ),
         None => writeln!(
             text,
-            "\n  This webhook exists already. Its secret is not shown again; scim webhook rotate {id} makes another one."
+            "\n  This webhook exists already. Its secret is not shown again.\n  To make another one: \
+             scim webhook rotate {id}{place}"
         ),
     };
     for note in &added.notes {
@@ -51,24 +54,29 @@ fn added_text(added: &AddedWebhook, now: u64) -> String {
     text
 }
 
-fn list_text(webhooks: &[Webhook], now: u64) -> String {
+fn list_text(webhooks: &[Webhook], now: u64, place: &str) -> String {
     if webhooks.is_empty() {
-        return "There are no webhooks; scim webhook add URL adds one\n".to_owned();
+        return format!("There are no webhooks; scim webhook add URL{place} adds one\n");
     }
-    let rows: Vec<_> = webhooks
-        .iter()
-        .map(|webhook| {
-            [
-                webhook.id.as_str().to_owned(),
-                cut(receiver(webhook)),
-                tenant(webhook).to_owned(),
-                cut(&types(webhook)),
-                state(webhook, now),
-                relative(webhook.created.0, now),
-            ]
-        })
-        .collect();
-    table(["ID", "URL", "TENANT", "TYPES", "STATE", "ADDED"], &rows)
+    let row = |webhook: &Webhook| {
+        let state = match webhook.disabled {
+            None => "active",
+            Some(_) => "disabled",
+        };
+        [
+            webhook.id.as_str().to_owned(),
+            state.to_owned(),
+            relative(webhook.created.0, now),
+            tenant(webhook).to_owned(),
+        ]
+    };
+    let note = |webhook: &Webhook| match webhook.types.as_slice() {
+        [] => indented([receiver(webhook)]),
+        types => indented([receiver(webhook), &types.join(", ")]),
+    };
+    let rows: Vec<_> = webhooks.iter().map(row).collect();
+    let table = table(["ID", "STATE", "ADDED", "TENANT"], &rows);
+    with_notes(&table, webhooks.iter().map(note))
 }
 
 fn shown_text(shown: &ShownWebhook, now: u64) -> String {
@@ -78,53 +86,43 @@ fn shown_text(shown: &ShownWebhook, now: u64) -> String {
         text.push_str("  There is no tenant yet\n");
         return text;
     }
-    let rows: Vec<_> = shown
-        .deliveries
-        .iter()
-        .map(|delivery| row(delivery, now))
-        .collect();
-    let header = [
-        "TENANT",
-        "STATE",
-        "BEHIND",
-        "POSITION",
-        "LAST SUCCESS",
-        "NEXT ATTEMPT",
-        "LAST FAILURE",
-    ];
-    text + &table(header, &rows)
+    let deliveries = || shown.deliveries.iter();
+    let rows: Vec<_> = deliveries().map(|delivery| row(delivery, now)).collect();
+    let header = ["TENANT", "STATE", "BEHIND", "LAST SUCCESS", "NEXT ATTEMPT"];
+    let notes = deliveries().map(|delivery| failure(delivery, now));
+    text + &with_notes(&table(header, &rows), notes)
 }
 
-fn row(delivery: &TenantDelivery, now: u64) -> [String; 7] {
+fn row(delivery: &TenantDelivery, now: u64) -> [String; 5] {
     let when = |at: Option<Time>| at.map_or_else(|| "-".to_owned(), |at| relative(at.0, now));
-    let failure = delivery.last_failure.as_ref().map(|failure| {
-        let (at, since) = (relative(failure.at.0, now), relative(failure.since.0, now));
-        let attempts = failure.attempts;
-        match attempts {
-            1 => format!("{at}: {}", failure.detail),
-            _ => format!(
-                "{at}: {} ({attempts} attempts since {since})",
-                failure.detail
-            ),
-        }
-    });
     [
         delivery.tenant.as_str().to_owned(),
         word(delivery.state).to_owned(),
         delivery
             .behind
             .map_or_else(|| "?".to_owned(), |behind| behind.to_string()),
-        delivery.position.clone().unwrap_or_else(|| "-".to_owned()),
         when(delivery.last_success),
         when(delivery.next_attempt),
-        failure.unwrap_or_else(|| "-".to_owned()),
     ]
+}
+
+/// The lines about the failures of a delivery since its last success.
+fn failure(delivery: &TenantDelivery, now: u64) -> String {
+    let Some(failure) = &delivery.last_failure else {
+        return String::new();
+    };
+    let (at, first) = (relative(failure.at.0, now), relative(failure.since.0, now));
+    let when = match failure.attempts {
+        1 => format!("failed {at}:"),
+        attempts => format!("failed {at} ({attempts} attempts, the first {first}):"),
+    };
+    format!("  {when}\n  {}\n", failure.detail)
 }
 
 fn rotated_text(rotated: &RotatedSecret, now: u64) -> String {
     let previous = match rotated.previous_until {
         Some(Time(until)) => format!(
-            "Until {} ({}), messages are also signed with the previous one.",
+            "Messages are also signed with the previous one until\n  {} ({}).",
             time(until),
             relative(until, now)
         ),
@@ -133,7 +131,7 @@ fn rotated_text(rotated: &RotatedSecret, now: u64) -> String {
         }
     };
     format!(
-        "  Secret  {}\n\n  Copy the secret now, because it is not shown again. {previous}\n",
+        "  Secret  {}\n\n  Copy the secret now, because it is not shown again.\n  {previous}\n",
         rotated.secret
     )
 }
@@ -145,11 +143,12 @@ fn facts(webhook: &Webhook, now: u64) -> String {
         Begin::Now => "the events since it was added",
     };
     format!(
-        "  Id       {}\n  URL      {}\n  Tenant   {}\n  Types    {}\n  From     {from}\n  State    {}\n",
+        "  Id       {}\n  URL      {}\n  Tenant   {}\n  Types    {}\n  From     {from}\n  Added    {}\n  State    {}\n",
         webhook.id,
         receiver(webhook),
         tenant(webhook),
         types(webhook),
+        relative(webhook.created.0, now),
         state(webhook, now),
     )
 }
@@ -196,11 +195,24 @@ fn word(state: DeliveryState) -> &'static str {
     }
 }
 
-/// A text that is not longer than a cell of a table may be.
-fn cut(text: &str) -> String {
-    if text.chars().count() <= MAX_CELL {
-        return text.to_owned();
-    }
-    let beginning: String = text.chars().take(MAX_CELL - 1).collect();
-    beginning + "…"
+/// A table with a note below each of its rows, which is lines or nothing.
+fn with_notes(table: &str, notes: impl Iterator<Item = String>) -> String {
+    // The header has no note.
+    let notes = iter::once(String::new()).chain(notes);
+    let lines = table.lines().zip(notes);
+    lines
+        .map(|(line, note)| format!("{line}\n{note}"))
+        .collect()
+}
+
+/// Lines below a row. What a terminal has no room for is cut off.
+fn indented<const N: usize>(texts: [&str; N]) -> String {
+    let cut = |text: &str| match text.char_indices().nth(MAX_NOTE) {
+        None => format!("  {text}\n"),
+        Some(_) => {
+            let beginning: String = text.chars().take(MAX_NOTE - 1).collect();
+            format!("  {beginning}…\n")
+        }
+    };
+    texts.map(cut).concat()
 }
