@@ -1,11 +1,11 @@
-// Keeps the tables of consumer.mjs by a webhook: node webhook.mjs URL TOKEN FILE (npm install standardwebhooks)
+// Keeps the tables of consumer.mjs by a webhook: node webhook.mjs URL TOKEN FILE (npm install; Node.js 24.2)
 // The environment has the WEBHOOK_SECRET, the TENANT, and the PORT to listen on (8080). Started again, it goes on.
 import { createServer } from "node:http";
 import { Webhook } from "standardwebhooks";
 import { apply, db, isBehindAGap, listAll, position, sql } from "./consumer.mjs";
 const { WEBHOOK_SECRET, TENANT, PORT = "8080" } = process.env;
 const webhook = new Webhook(WEBHOOK_SECRET);
-const largest = 9_999_999; // Bytes. A message has at most 1 MB or one event.
+const largest = 9_999_999; // Bytes. A message has little more than 1 MB.
 const remembered = 1_000; // How many events are known when they come again.
 db.exec("CREATE TABLE IF NOT EXISTS seen (seq INTEGER PRIMARY KEY, id TEXT)");
 async function take(event) { // Applies an event that has not come yet. True if the directory has to be listed again.

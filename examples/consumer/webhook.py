@@ -25,7 +25,7 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self):
         length = self.headers.get("Content-Length", "")
-        if not re.fullmatch(r"\d{1,7}", length): return self.answer(413)  # A message has at most 1 MB or one event.
+        if not re.fullmatch(r"\d{1,7}", length): return self.answer(413)  # A message has little more than 1 MB.
         try:  # The signature is of the bytes as they come, not of the JSON in them.
             message = WEBHOOK.verify(self.rfile.read(int(length)), self.headers)
         except (WebhookVerificationError, ValueError):
