@@ -4,6 +4,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The clocks of two processes differ by less than this, in milliseconds.
+pub const CLOCKS_DIFFER_MILLIS: u64 = 5_000;
+
 /// A source of wall-clock time.
 pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch.

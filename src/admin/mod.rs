@@ -1,7 +1,7 @@
 //! Operations of the people and programs that run the service, as typed requests and answers.
 //!
-//! Each operation is asked for, permitted and logged in one way, whatever calls it: a command, or a function
-//! that takes [JSON](Request). A file for each area has the operations themselves.
+//! Each operation is asked for and logged in one way, whatever calls it: a command, or a function that takes
+//! [JSON](Request). A file for each area has the operations themselves.
 //!
 //! It must not know HTTP, the command line, or which process runs it.
 

@@ -110,8 +110,8 @@ impl Outbox for LocalOutbox<'_> {
 }
 
 /// Has the journals of every tenant finished: now for the entries that earlier processes left, and again one
-/// lease later for those whose lease they still held. Has what earlier processes left delivered. Adds every tenant to the stack's list, which lacks the
-/// tenants that an earlier version created.
+/// lease later for those whose lease they still held. Has what earlier processes left delivered. Adds every
+/// tenant to the stack's list, which lacks the tenants that an earlier version created.
 async fn begin(stack: &Stack, outbox: &LocalOutbox<'_>) -> Result<()> {
     let waits = [Duration::ZERO, Duration::from_millis(LEASE_MILLIS)];
     for tenant in stack.issuer().tenants().await? {
@@ -121,10 +121,7 @@ async fn begin(stack: &Stack, outbox: &LocalOutbox<'_>) -> Result<()> {
         });
         outbox.finish_later(&jobs).await?;
         if outbox.deliverer.is_some() {
-            let job = DeliverJob {
-                tenant: tenant.clone(),
-                wait: Duration::ZERO,
-            };
+            let job = DeliverJob::now(tenant.clone());
             outbox.deliver_later(&[job]).await?;
         }
         let list = stack.store.for_stack(Meter::default(), STACK_BUDGET);
@@ -207,7 +204,7 @@ async fn read_on(
     }
     loop {
         let after = position.as_deref();
-        let page = table.read_stream(TABLE, after, RECORDS, worker::is_wanted);
+        let page = table.read_stream(TABLE, after, RECORDS, worker::passes_filter);
         let page = page.await.map_err(Error::internal)?;
         let Some(last) = page.last else {
             return Ok(());

@@ -88,11 +88,7 @@ async fn look(worker: &Worker<'_>, store: &Store, outbox: &impl Outbox) -> Resul
         }
         tenants.append(&mut page.tenants.into_iter().collect());
     }
-    let job = |tenant| DeliverJob {
-        tenant,
-        wait: Duration::ZERO,
-    };
-    let jobs: Vec<DeliverJob> = tenants.into_iter().map(job).collect();
+    let jobs: Vec<DeliverJob> = tenants.into_iter().map(DeliverJob::now).collect();
     outbox.deliver_later(&jobs).await?;
     // After the jobs are given: a process that dies in between finds the entries again.
     Ok(stack.due().remove(&entries).await?)

@@ -39,8 +39,8 @@ pub(super) enum Next {
     Nothing(String),
     /// Nothing up to this position, and what follows is held back by the brake.
     Held(String),
-    /// Nothing up to this position, and the time was over before the end of the feed.
-    TimeOver(String),
+    /// Nothing up to this position, before the end of the feed: the job has to stop here.
+    Stop(String),
 }
 
 impl<'r> BatchReader<'r> {
@@ -124,7 +124,7 @@ impl<'r> BatchReader<'r> {
                 Rest::None => return Ok(Next::Nothing(after.to_string())),
                 Rest::Held => return Ok(Next::Held(after.to_string())),
                 Rest::Found | Rest::Unread if Instant::now() >= until => {
-                    return Ok(Next::TimeOver(after.to_string()));
+                    return Ok(Next::Stop(after.to_string()));
                 }
                 Rest::Found => self.found = Some(found),
                 Rest::Unread => {}
@@ -156,11 +156,11 @@ impl<'r> BatchReader<'r> {
     /// `Unavailable`, `Internal`.
     pub(super) async fn again(&mut self, batch: &Batch) -> Result<Option<Vec<Event>>> {
         let (from, to) = (parse(&batch.from)?, parse(&batch.to)?);
-        // Without the brake: it has not held the batch back when it was written down.
+        // Without the brake: the batch was let through when it was written down.
         let mut found = match read::find(self.store, &from, LIMITS, None).await {
             Ok(found) => found,
             Err(ReadError::Failed(error)) => return Err(error),
-            // The events have expired, or the feed has begun anew. The caller goes on from there.
+            // The events have expired, or the feed has begun anew. The caller reads on behind `after` instead.
             Err(ReadError::Gone(_)) => return Ok(None),
         };
         let mut part = found.part(self.tenant, LIMITS, |name| self.wanted.takes(name))?;

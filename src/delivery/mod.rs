@@ -9,9 +9,9 @@
 //! It must not know connections, queues, keys or attributes of items.
 
 mod batch;
-mod claim;
 mod event_bus;
 mod notice;
+mod owner;
 mod run;
 mod secret;
 mod sender;
@@ -33,13 +33,13 @@ pub use secret::{RotatedSecret, Rotation, SigningSecret, SigningSecrets, Webhook
 pub use sender::{Failure, Message, Outcome, Sender};
 pub use webhook::WebhookSender;
 
-use crate::clock::Clock;
+use crate::clock::{CLOCKS_DIFFER_MILLIS, Clock};
 use crate::feed::append::Appender;
 use crate::identity::{Cause, CauseKind, SubscriptionId, TenantId};
 use crate::protocol::error::{Error, Result};
 use crate::provider::Tenants;
 use crate::store::{Delivery, Due, Meter, StackStore, Store, TenantStore};
-use claim::Claim;
+use owner::Owner;
 use run::Run;
 
 /// After this time a job begins no further batch.
@@ -53,9 +53,6 @@ pub const SIDE_BY_SIDE: usize = 24;
 /// How long a process may not notice that a subscription was added or resumed, in milliseconds. [`make_due`]
 /// has what is appended until then delivered too.
 pub const SUBSCRIPTIONS_MILLIS: u64 = 60_000;
-
-/// The clocks of two processes differ by less, in milliseconds.
-const CLOCKS_MILLIS: u64 = 5_000;
 
 /// Delivers the events of a table's tenants.
 pub struct Deliverer<'d, S> {
@@ -90,10 +87,10 @@ impl<S: Sender> Deliverer<'_, S> {
             .for_tenant(id, cause, Meter::default(), LONGEST_JOB);
         let deliveries = store.deliveries().list().await?;
         self.clean_up(&store, &subscriptions, &deliveries).await?;
-        let wanted =
+        let gets_events =
             |subscription: &&Subscription| subscription.is_active() && subscription.is_about(id);
-        let wanted: Vec<&Subscription> = subscriptions.iter().filter(wanted).collect();
-        if wanted.is_empty() {
+        let active: Vec<&Subscription> = subscriptions.iter().filter(gets_events).collect();
+        if active.is_empty() {
             return Ok(None);
         }
         let tenant = self.tenants.get(id, &store).await?;
@@ -101,7 +98,7 @@ impl<S: Sender> Deliverer<'_, S> {
             .into_iter()
             .map(|delivery| (delivery.subscription.clone(), delivery))
             .collect();
-        let runs = wanted.into_iter().map(|subscription| {
+        let runs = active.iter().map(|subscription| {
             let run = Run {
                 deliverer: self,
                 tenant: id,
@@ -110,19 +107,28 @@ impl<S: Sender> Deliverer<'_, S> {
                 stack: &stack,
                 subscription,
                 read_at,
-                claim: Claim::new(&store, &subscription.id),
+                owner: Owner::new(&store, &subscription.id),
                 until: begun + SENDING,
             };
             self.in_place(run, known.remove(&subscription.id))
         });
-        // Collected first: a stream that still held the closure would not be `Send`.
+        // Collected first: a future that still held the closure would not be `Send`.
         let runs: Vec<_> = runs.collect();
         let mut next = None::<Duration>;
         let mut outcome = Ok(());
-        for ran in join_all(runs).await {
+        for (subscription, ran) in active.iter().zip(join_all(runs).await) {
             match ran {
                 Ok(wait) => next = next.into_iter().chain(wait).min(),
-                Err(error) => outcome = Err(error),
+                Err(error) => {
+                    // The caller gets one error only, but each may have another cause.
+                    tracing::error!(
+                        tenant.id = %id,
+                        subscription = %subscription.id,
+                        cause = error.causes(),
+                        "could not work on a delivery"
+                    );
+                    outcome = Err(error);
+                }
             }
         }
         outcome.map(|()| next)
@@ -159,7 +165,7 @@ impl<S: Sender> Deliverer<'_, S> {
         let stack = self.store.for_stack(Meter::default(), LONGEST_JOB);
         let mut removed = Vec::new();
         for id in left {
-            // A later version of the service may have subscriptions that this one does not know.
+            // `list` leaves out subscriptions that only a later version can read; their deliveries stay.
             if !stack.subscriptions().exists(&id).await? {
                 removed.push(id);
             }
@@ -169,12 +175,13 @@ impl<S: Sender> Deliverer<'_, S> {
 }
 
 /// Has the deliveries of one tenant, or of all, looked at: now, and once more when every process knows a
-/// subscription that was added or resumed just now. It comes after the write of the subscription.
+/// subscription that was added or resumed just now. A call before the write of the subscription leads to it even
+/// if the process dies after the write. A call after the write leads to it at once.
 ///
 /// # Errors
 /// `Unavailable`.
 pub async fn make_due(stack: &StackStore, tenant: Option<&TenantId>, now: u64) -> Result<()> {
-    for at in [now, now + SUBSCRIPTIONS_MILLIS + CLOCKS_MILLIS] {
+    for at in [now, now + SUBSCRIPTIONS_MILLIS + CLOCKS_DIFFER_MILLIS] {
         stack
             .due()
             .put(&Due::at_millis(at, tenant.cloned()))

@@ -7,8 +7,8 @@ use crate::feed::{EventBody, EventType, NewEvent};
 use crate::identity::{SubscriptionId, TenantId};
 use crate::protocol::error::Result;
 
-/// The event comes again only from a process that has taken over from a dead one, which is soon. So it is
-/// looked for in this much of the feed's end, in milliseconds.
+/// Only a process that takes over from a dead one appends it again, and it does so soon. So the event is looked
+/// for in this much of the feed's end, in milliseconds.
 const LOOK_BACK_MILLIS: u64 = 10 * 60 * 1000;
 
 /// The source of the event.

@@ -6,10 +6,11 @@ use tokio::time::{Instant, timeout};
 
 use super::Deliverer;
 use super::batch::{BatchReader, Next, message_id};
-use super::claim::{Claim, Kept, MAX_CONFLICTS, Written};
 use super::notice::Notice;
+use super::owner::{Kept, MAX_CONFLICTS, Owner, Written, too_many_conflicts};
 use super::sender::{Failure, Message, Outcome, Sender};
 use super::state::{self, LEASE_MILLIS, Step, Verdict};
+use crate::clock::CLOCKS_DIFFER_MILLIS;
 use crate::feed::Event;
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
@@ -19,9 +20,6 @@ use crate::store::{Batch, Delivery, Due, StackStore, Subscription, TenantStore};
 /// An attempt takes less, in milliseconds. A sender that takes longer has failed.
 const ATTEMPT_MILLIS: u64 = 15_000;
 const LONGEST_ATTEMPT: Duration = Duration::from_millis(ATTEMPT_MILLIS);
-/// A job that found the lease held comes again this long after the lease, in milliseconds. The clocks of two
-/// processes differ by less.
-const LEASE_MARGIN_MILLIS: u64 = 2_000;
 /// How long the brake keeps a delivery before it looks again, in milliseconds.
 const HELD_MILLIS: u64 = 60_000;
 /// Waits below this also get a job of their own, because the list of what is due is read once a minute.
@@ -39,10 +37,19 @@ pub(super) struct Run<'r, S> {
     pub(super) subscription: &'r Subscription,
     /// When the subscription was read, in milliseconds since the Unix epoch.
     pub(super) read_at: u64,
-    /// Writes the delivery.
-    pub(super) claim: Claim<'r>,
+    /// Takes the delivery for this process.
+    pub(super) owner: Owner<'r>,
     /// No batch begins after that.
     pub(super) until: Instant,
+}
+
+/// What a step came to.
+enum Done {
+    /// The job's work on the delivery has ended. The tenant is to get another job after
+    /// this time, if there is one.
+    Ended(Option<Duration>),
+    /// Another process has written the delivery since it was read, so the job looks at it again.
+    Changed,
 }
 
 /// How a process goes on after a batch.
@@ -68,24 +75,21 @@ impl<S: Sender> Run<'_, S> {
         for _ in 0..MAX_CONFLICTS {
             let step = state::step(&delivery, self.subscription.resumed, self.now());
             let done = match step {
-                Step::Leave | Step::LeaveToHolder => return Ok(None),
-                Step::TellHolder => self.tell_holder(&delivery).await?,
+                Step::Leave | Step::LeaveToOwner => return Ok(None),
+                Step::TellOwner => self.tell_owner(&delivery).await?,
                 Step::Send => self.send_again(&delivery, &mut reader).await?,
                 Step::Read => self.read(&delivery, &mut reader).await?,
             };
-            if let Some(next) = done {
-                return Ok(next);
+            if let Done::Ended(wait) = done {
+                return Ok(wait);
             }
-            // Another process has written the delivery since it was read.
             reader.look_again();
-            match self.claim.current().await? {
+            match self.store.deliveries().get(&self.subscription.id).await? {
                 Some(current) => delivery = current,
                 None => return Ok(None),
             }
         }
-        Err(Error::unavailable(
-            "Other processes changed the delivery before every attempt to write it",
-        ))
+        Err(too_many_conflicts())
     }
 
     /// The delivery of a subscription of which nothing was sent yet.
@@ -107,91 +111,93 @@ impl<S: Sender> Run<'_, S> {
     }
 
     /// Has the process with the lease look again. Another job comes after the lease, in case that process is
-    /// dead. `None` if the delivery was written meanwhile.
-    async fn tell_holder(&self, delivery: &Delivery) -> Result<Option<Option<Duration>>> {
+    /// dead.
+    async fn tell_owner(&self, delivery: &Delivery) -> Result<Done> {
         let marked = Delivery {
             again: true,
             ..delivery.clone()
         };
-        if !self.claim.put(&marked).await? {
-            return Ok(None);
+        if !self.store.deliveries().put(&marked).await? {
+            return Ok(Done::Changed);
         }
+        // By the other process's clock the lease may last a little longer than by this one's.
         let lease = delivery.lease.as_ref().map_or(0, |lease| lease.until);
-        let wait = lease.saturating_sub(self.now()).min(LEASE_MILLIS) + LEASE_MARGIN_MILLIS;
-        Ok(Some(Some(Duration::from_millis(wait))))
+        let wait = lease.saturating_sub(self.now()).min(LEASE_MILLIS) + CLOCKS_DIFFER_MILLIS;
+        Ok(Done::Ended(Some(Duration::from_millis(wait))))
     }
 
-    /// Reads the feed, and sends what it has. `None` if the delivery was written meanwhile.
-    async fn read(
-        &mut self,
-        delivery: &Delivery,
-        reader: &mut BatchReader<'_>,
-    ) -> Result<Option<Option<Duration>>> {
+    /// Reads the feed, and sends what it has.
+    async fn read(&mut self, delivery: &Delivery, reader: &mut BatchReader<'_>) -> Result<Done> {
         let next = reader.next(delivery, self.switches, self.until).await?;
         let (after, wait) = match next {
             Next::Batch(batch, events) => {
                 let taken = self.taken(delivery);
                 let mut delivery = state::frozen(taken, batch.clone());
-                return match self.claim.write(&mut delivery).await? {
-                    Written::Done => self
-                        .send_all(delivery, batch, events, reader)
-                        .await
-                        .map(Some),
-                    Written::Marked | Written::Lost => Ok(None),
+                return match self.owner.write(&mut delivery).await? {
+                    Written::Done => {
+                        let sent = self.send_all(delivery, batch, events, reader);
+                        sent.await.map(Done::Ended)
+                    }
+                    Written::Marked | Written::Lost => Ok(Done::Changed),
                 };
             }
             Next::Nothing(after) => (after, None),
-            Next::TimeOver(after) => (after, Some(Duration::ZERO)),
+            Next::Stop(after) => (after, Some(Duration::ZERO)),
             Next::Held(after) => {
                 let now = self.now();
                 if delivery.held.is_some_and(|until| until > now) && after == delivery.after {
                     // The list of what is due leads here already.
-                    return Ok(Some(None));
+                    return Ok(Done::Ended(None));
                 }
                 let until = self.held_until().await?;
                 let held = state::held(state::moved(delivery.clone(), after), until);
-                let is_written = self.claim.put(&held).await?;
-                return Ok(is_written.then_some(None));
+                return self.leave(&held, None).await;
             }
         };
         if after == delivery.after {
-            return Ok(Some(wait));
+            return Ok(Done::Ended(wait));
         }
         let moved = state::moved(delivery.clone(), after);
-        let is_written = self.claim.put(&moved).await?;
-        Ok(is_written.then_some(wait))
+        self.leave(&moved, wait).await
     }
 
-    /// Sends the batch that is written down, and what follows it. `None` if the delivery was written meanwhile.
+    /// Writes a delivery without taking it, and leaves it.
+    async fn leave(&self, delivery: &Delivery, wait: Option<Duration>) -> Result<Done> {
+        Ok(match self.store.deliveries().put(delivery).await? {
+            true => Done::Ended(wait),
+            false => Done::Changed,
+        })
+    }
+
+    /// Sends the batch that is written down, and what follows it.
     async fn send_again(
         &mut self,
         delivery: &Delivery,
         reader: &mut BatchReader<'_>,
-    ) -> Result<Option<Option<Duration>>> {
+    ) -> Result<Done> {
         let Some(batch) = &delivery.batch else {
-            return Ok(None);
+            return Ok(Done::Changed);
         };
         let events = reader.again(batch).await?;
         let mut taken = self.taken(delivery);
-        if events.is_none() {
-            // Reading on after `after` finds out what the receiver has missed.
-            taken.batch = None;
+        let Some(events) = events else {
             tracing::warn!(
                 tenant.id = %self.tenant,
                 subscription = %self.subscription.id,
                 "a batch is not in the feed any more"
             );
-            let taken = state::released(taken);
-            self.claim.put(&taken).await?;
-            return Ok(None);
-        }
-        match self.claim.write(&mut taken).await? {
+            taken.batch = None;
+            // If it is not written, another process has written the delivery. Either way the delivery is read
+            // again, and the feed from its `after`, which shows what the receiver has missed.
+            self.store.deliveries().put(&state::released(taken)).await?;
+            return Ok(Done::Changed);
+        };
+        match self.owner.write(&mut taken).await? {
             Written::Done => {
-                let events = events.unwrap_or_default();
                 let sent = self.send_all(taken, batch.clone(), events, reader);
-                sent.await.map(Some)
+                sent.await.map(Done::Ended)
             }
-            Written::Marked | Written::Lost => Ok(None),
+            Written::Marked | Written::Lost => Ok(Done::Changed),
         }
     }
 
@@ -206,7 +212,7 @@ impl<S: Sender> Run<'_, S> {
         loop {
             if self.lease_is_short(&delivery) {
                 // The process was slow, or frozen: another one may have taken over and be further.
-                delivery = state::leased(delivery, self.claim.owner(), self.now());
+                delivery = state::leased(delivery, self.owner.name(), self.now());
                 if !self.keep(&mut delivery, reader).await? {
                     return Ok(None);
                 }
@@ -248,34 +254,33 @@ impl<S: Sender> Run<'_, S> {
         for _ in 0..MAX_CONFLICTS {
             let next = match self.may_go_on().await {
                 Ok(true) => reader.next(delivery, self.switches, self.until).await,
-                Ok(false) => Ok(Next::TimeOver(delivery.after.clone())),
+                Ok(false) => Ok(Next::Stop(delivery.after.clone())),
                 Err(error) => Err(error),
             };
             let (next, failed) = match next {
                 Ok(next) => (next, None),
-                // What was accepted is written down before the job ends.
-                Err(error) => (Next::TimeOver(delivery.after.clone()), Some(error)),
+                // What was accepted is written down before the job ends with the error.
+                Err(error) => (Next::Stop(delivery.after.clone()), Some(error)),
             };
-            let onward = match next {
+            let (after, held, wait) = match next {
                 Next::Batch(batch, events) => {
                     let frozen = state::frozen(delivery.clone(), batch.clone());
-                    *delivery = state::leased(frozen, self.claim.owner(), self.now());
+                    *delivery = state::leased(frozen, self.owner.name(), self.now());
                     return Ok(match self.keep(delivery, reader).await? {
                         true => Onward::Batch(batch, events),
                         false => Onward::Over(None),
                     });
                 }
                 Next::Nothing(after) => (after, None, None),
-                Next::TimeOver(after) => (after, None, Some(Duration::ZERO)),
+                Next::Stop(after) => (after, None, Some(Duration::ZERO)),
                 Next::Held(after) => (after, Some(self.held_until().await?), None),
             };
-            let (after, held, wait) = onward;
             let moved = state::moved(delivery.clone(), after);
             let mut free = match held {
                 Some(until) => state::held(moved, until),
                 None => state::released(moved),
             };
-            match (self.claim.write(&mut free).await?, failed) {
+            match (self.owner.write(&mut free).await?, failed) {
                 (Written::Marked, _) => {
                     // Another job has seen events that this process may not have.
                     delivery.revision = free.revision;
@@ -293,7 +298,7 @@ impl<S: Sender> Run<'_, S> {
 
     /// Writes a delivery that this process goes on with. False if it is not this process's any more.
     async fn keep(&self, delivery: &mut Delivery, reader: &mut BatchReader<'_>) -> Result<bool> {
-        Ok(match self.claim.keep(delivery).await? {
+        Ok(match self.owner.keep(delivery).await? {
             Kept::Unmarked => true,
             Kept::Marked => {
                 // The next batch is looked for in the feed as it is after the mark.
@@ -325,7 +330,7 @@ impl<S: Sender> Run<'_, S> {
     /// Lets a delivery wait, or ends it, after an attempt that failed.
     async fn failed(&self, delivery: Delivery, failure: Failure) -> Result<Option<Duration>> {
         let (now, code) = (self.now(), failure.code.clone());
-        let (mut refused, verdict) = state::refused(delivery, failure, now, fastrand::u64(..));
+        let (mut failed, verdict) = state::after_failure(delivery, failure, now, fastrand::u64(..));
         let wait = match verdict {
             Verdict::Waits(due) => {
                 // Before the delivery says that it waits: nothing else leads to a delivery that waits.
@@ -335,17 +340,17 @@ impl<S: Sender> Run<'_, S> {
                 (wait < SHORT_WAIT_MILLIS).then(|| Duration::from_millis(wait))
             }
             Verdict::Failed => {
-                let since = refused
-                    .failing
-                    .as_ref()
-                    .map_or(now, |failing| failing.since);
+                let since = failed.failing.as_ref();
+                let since = since.map_or(now, |failing| failing.since);
                 self.tell("a delivery has failed for good", &code, &since.to_string())
                     .await?;
+                // The event that was just appended is for the tenant's other subscriptions.
                 Some(Duration::ZERO)
             }
         };
-        // A mark may go: a job that comes when it is due, or when it is resumed, finds what it was for.
-        self.claim.keep(&mut refused).await?;
+        // The mark of another job is dropped: the job that comes when this is due, or resumed, reads the feed
+        // anyway. If the delivery is lost, the process that has it now makes an attempt of its own.
+        self.owner.keep(&mut failed).await?;
         Ok(wait)
     }
 
@@ -359,7 +364,9 @@ impl<S: Sender> Run<'_, S> {
         subscriptions
             .disable(self.subscription, self.now(), reason)
             .await?;
-        self.claim.keep(&mut state::released(delivery)).await?;
+        // If the delivery is lost or marked, the other process finds the subscription disabled.
+        self.owner.keep(&mut state::released(delivery)).await?;
+        // The event that was just appended is for the tenant's other subscriptions.
         Ok(Some(Duration::ZERO))
     }
 
@@ -390,7 +397,7 @@ impl<S: Sender> Run<'_, S> {
     fn taken(&self, delivery: &Delivery) -> Delivery {
         state::taken(
             delivery.clone(),
-            self.claim.owner(),
+            self.owner.name(),
             self.subscription.resumed,
             self.now(),
         )

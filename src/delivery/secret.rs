@@ -33,8 +33,8 @@ const OVERLAP_MILLIS: u64 = 24 * 60 * 60 * 1000;
 /// How long a request can be repeated and gets the secret that it has made.
 const REPEAT_MILLIS: u64 = 10 * 60 * 1000;
 
-/// A process that sends uses a secret that it has read for a minute. So it may sign with the previous one
-/// alone for up to a minute after a rotation.
+/// A process that sends reads the secret again only after a minute. So it may sign with the previous one alone
+/// for up to a minute after a rotation.
 const LIMITS: CacheLimits = CacheLimits {
     what: "The secret of a webhook",
     fresh_millis: 60_000,
@@ -146,8 +146,8 @@ impl WebhookSecrets {
     /// A webhook whose secret is lost gets another one.
     ///
     /// # Errors
-    /// `Conflict` if the secret of the last rotation but one would stop signing before its day is over, or
-    /// another process changes the secret at the same time; `Unavailable` if secrets are out of reach.
+    /// `Conflict` if the secret was rotated less than a day ago, because the one before still signs, or if another
+    /// process changes the secret at the same time; `Unavailable` if secrets are out of reach.
     pub async fn rotate(
         &self,
         id: &SubscriptionId,

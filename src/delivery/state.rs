@@ -17,8 +17,7 @@ pub(super) const LEASE_MILLIS: u64 = 60_000;
 const FIRST_WAIT_MILLIS: u64 = 5_000;
 /// The longest wait, in milliseconds.
 const LONGEST_WAIT_MILLIS: u64 = 6 * 60 * 60 * 1000;
-/// A wait is longer by up to this part of it, so that deliveries that failed together are not all tried again
-/// together.
+/// A wait is longer by up to a tenth, so that deliveries that failed together are not all tried again together.
 const SPREAD: u64 = 10;
 /// For how long a batch is tried before the delivery fails for good, in milliseconds.
 const PATIENCE_MILLIS: u64 = 3 * 24 * 60 * 60 * 1000;
@@ -29,9 +28,9 @@ pub(super) enum Step {
     /// Nothing. It has failed for good, or it waits and a later job comes.
     Leave,
     /// Nothing. The process with the lease knows that it has to look again.
-    LeaveToHolder,
+    LeaveToOwner,
     /// Tells the process with the lease to look again.
-    TellHolder,
+    TellOwner,
     /// Sends the batch that is written down.
     Send,
     /// Reads the feed.
@@ -49,29 +48,23 @@ pub(super) enum Verdict {
 
 /// What a job does with a delivery at `now`. `resumed` is when an operator last resumed the subscription.
 pub(super) fn step(delivery: &Delivery, resumed: u64, now: u64) -> Step {
-    let is_held = delivery
+    let is_leased = delivery
         .lease
         .as_ref()
         .is_some_and(|lease| lease.until > now);
     let waits = delivery.failed.is_some() || delivery.due.is_some_and(|due| due > now);
     match delivery {
-        Delivery { again: true, .. } if is_held => Step::LeaveToHolder,
-        _ if is_held => Step::TellHolder,
-        _ if waits && !is_resumed(delivery, resumed) => Step::Leave,
+        Delivery { again: true, .. } if is_leased => Step::LeaveToOwner,
+        _ if is_leased => Step::TellOwner,
+        _ if waits && !delivery.is_resumed(resumed) => Step::Leave,
         Delivery { batch: Some(_), .. } => Step::Send,
         _ => Step::Read,
     }
 }
 
-/// Whether an operator has resumed the subscription since the delivery last failed.
-fn is_resumed(delivery: &Delivery, resumed: u64) -> bool {
-    let failing = delivery.failing.as_ref();
-    failing.is_none_or(|failing| resumed >= failing.last)
-}
-
 /// The delivery after this process has taken it. Failures from before it was resumed do not count.
 pub(super) fn taken(mut delivery: Delivery, owner: &str, resumed: u64, now: u64) -> Delivery {
-    if is_resumed(&delivery, resumed) {
+    if delivery.is_resumed(resumed) {
         delivery.failing = None;
     }
     Delivery {
@@ -121,7 +114,7 @@ pub(super) fn moved(delivery: Delivery, after: String) -> Delivery {
 }
 
 /// The delivery after an attempt that failed, and what follows from that. `chance` is any number.
-pub(super) fn refused(
+pub(super) fn after_failure(
     delivery: Delivery,
     failure: Failure,
     now: u64,
@@ -146,13 +139,13 @@ pub(super) fn refused(
         true => Verdict::Failed,
         false => Verdict::Waits(due),
     };
-    let refused = Delivery {
+    let failed = Delivery {
         failing: Some(failing),
         due: Some(due).filter(|_| !is_over),
         failed: Some(now).filter(|_| is_over),
         ..released(delivery)
     };
-    (refused, verdict)
+    (failed, verdict)
 }
 
 /// The wait after a failure that follows this number of others, in milliseconds.
@@ -234,22 +227,22 @@ mod tests {
 
     #[test]
     fn a_delivery_is_left_to_the_process_with_the_lease_until_it_is_over() {
-        let held = sending(BEGIN);
-        assert_eq!(step(&held, 0, BEGIN), Step::TellHolder);
+        let sent = sending(BEGIN);
+        assert_eq!(step(&sent, 0, BEGIN), Step::TellOwner);
         let marked = Delivery {
             again: true,
-            ..held.clone()
+            ..sent
         };
-        assert_eq!(step(&marked, 0, BEGIN), Step::LeaveToHolder);
+        assert_eq!(step(&marked, 0, BEGIN), Step::LeaveToOwner);
         let over = BEGIN + LEASE_MILLIS;
-        assert_eq!(step(&marked, 0, over - 1), Step::LeaveToHolder);
+        assert_eq!(step(&marked, 0, over - 1), Step::LeaveToOwner);
         assert_eq!(step(&marked, 0, over), Step::Send);
         assert!(!taken(marked, "other", 0, over).again);
     }
 
     #[test]
     fn an_accepted_batch_moves_the_position_and_ends_the_failures() {
-        let (failed, _) = refused(sending(BEGIN), failure(), BEGIN, 0);
+        let (failed, _) = after_failure(sending(BEGIN), failure(), BEGIN, 0);
         let again = taken(failed, "owner", 0, BEGIN + HOUR);
         assert_eq!(
             again.failing.as_ref().map(|failing| failing.attempts),
@@ -265,16 +258,16 @@ mod tests {
     fn waits_double_up_to_six_hours_and_end_after_three_days() {
         let (mut delivery, mut now, mut waits) = (sending(BEGIN), BEGIN, Vec::new());
         loop {
-            let (refused, verdict) = refused(delivery, failure(), now, 0);
+            let (failed, verdict) = after_failure(delivery, failure(), now, 0);
             let Verdict::Waits(due) = verdict else {
-                delivery = refused;
+                delivery = failed;
                 break;
             };
-            assert_eq!(step(&refused, 0, due - 1), Step::Leave);
-            assert_eq!(step(&refused, 0, due), Step::Send);
+            assert_eq!(step(&failed, 0, due - 1), Step::Leave);
+            assert_eq!(step(&failed, 0, due), Step::Send);
             waits.push((due - now) / 1000);
             now = due;
-            delivery = taken(refused, "owner", 0, now);
+            delivery = taken(failed, "owner", 0, now);
             assert_eq!(delivery.batch, Some(batch()));
         }
         assert_eq!(&waits[..4], [5, 10, 20, 40]);
@@ -287,13 +280,13 @@ mod tests {
         assert_eq!(step(&delivery, now, now + 1), Step::Send);
         let resumed = taken(delivery, "owner", now, now + HOUR);
         assert_eq!((resumed.failed, resumed.failing.clone()), (None, None));
-        let (_, verdict) = refused(resumed, failure(), now + HOUR, 0);
+        let (_, verdict) = after_failure(resumed, failure(), now + HOUR, 0);
         assert_eq!(verdict, Verdict::Waits(now + HOUR + FIRST_WAIT_MILLIS));
     }
 
     #[test]
     fn a_delivery_that_waits_is_tried_at_once_when_it_is_resumed() {
-        let (waits, _) = refused(sending(BEGIN), failure(), BEGIN, 0);
+        let (waits, _) = after_failure(sending(BEGIN), failure(), BEGIN, 0);
         assert_eq!(step(&waits, BEGIN - 1, BEGIN + 1), Step::Leave);
         assert_eq!(step(&waits, BEGIN + 1, BEGIN + 1), Step::Send);
     }
@@ -321,7 +314,7 @@ mod tests {
                 delivery = match (happening, step(&delivery, 0, now)) {
                     (0, Step::Read) => frozen(taken(delivery, "owner", 0, now), batch()),
                     (1, Step::Send) => taken(delivery, "owner", 0, now),
-                    (2, _) if is_sending => refused(delivery, failure(), now, chance).0,
+                    (2, _) if is_sending => after_failure(delivery, failure(), now, chance).0,
                     (3, _) if is_sending => released(accepted(delivery, now, now)),
                     (4, Step::Read) => held(delivery, now + 60_000),
                     _ => delivery,

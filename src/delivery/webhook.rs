@@ -108,7 +108,7 @@ fn outcome(status: StatusCode) -> Outcome {
     }
 }
 
-fn not_answered(reason: outgoing::Failure) -> Failure {
+fn not_answered(reason: outgoing::NoAnswer) -> Failure {
     failure(reason.code(), format!("The receiver {reason}"))
 }
 

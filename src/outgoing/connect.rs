@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 use url::Host;
 
 use super::address::Reach;
-use super::failure::Failure;
+use super::no_answer::NoAnswer;
 use super::target::Target;
 
 /// The largest number of addresses of one name that are tried.
@@ -53,21 +53,23 @@ pub(super) async fn connect(
     resolver: &dyn Resolve,
     reach: Reach,
     target: &Target,
-) -> Result<TcpStream, Failure> {
+) -> Result<TcpStream, NoAnswer> {
     let addresses = match target.host() {
+        // The operating system's error does not reliably tell a name without an address from a resolver that is
+        // down. Either way the next attempt asks again.
         Host::Domain(name) => resolver.resolve(name).await.unwrap_or_default(),
         Host::Ipv4(address) => vec![address.into()],
         Host::Ipv6(address) => vec![address.into()],
     };
     if addresses.is_empty() {
-        return Err(Failure::Unresolved);
+        return Err(NoAnswer::Unresolved);
     }
     let is_allowed = |address: &IpAddr| match target.server_name() {
         Some(_) => reach.allows(*address),
         None => reach.allows_plain(*address),
     };
     if !addresses.iter().all(is_allowed) {
-        return Err(Failure::Forbidden);
+        return Err(NoAnswer::Forbidden);
     }
     for address in addresses.into_iter().take(MAX_ADDRESSES) {
         // The address that was checked is the one that is connected to: nothing is resolved again.
@@ -79,7 +81,7 @@ pub(super) async fn connect(
             return Ok(stream);
         }
     }
-    Err(Failure::Unreachable)
+    Err(NoAnswer::Unreachable)
 }
 
 /// TLS 1.2 and 1.3 by ring, without certificates of the client.

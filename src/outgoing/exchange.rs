@@ -11,7 +11,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, join, split};
 
-use super::failure::Failure;
+use super::no_answer::NoAnswer;
 use super::target::Target;
 
 /// The largest part of an answer that is read, in bytes, its head included.
@@ -43,13 +43,13 @@ pub(super) fn request(target: &Target, headers: HeaderMap, body: Bytes) -> Reque
 
 /// Sends a request, and reads its answer. `answered` gets the status as soon as it has arrived.
 ///
-/// The rest of the answer is read and dropped, because some servers take a connection that is closed in the
-/// middle of their answer for a request that was given up.
+/// The rest of the answer is read and dropped, because some servers take a connection that ends during their
+/// answer for an aborted request.
 pub(super) async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Send,
     request: Request<Full<Bytes>>,
     answered: &mut Option<StatusCode>,
-) -> Result<(), Failure> {
+) -> Result<(), NoAnswer> {
     // The limit is below HTTP, so that it covers interim answers and headers too. Where it is reached, the
     // stream seems to end.
     let (read, write) = split(stream);
@@ -58,11 +58,11 @@ pub(super) async fn exchange(
         .max_headers(MAX_HEADERS)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|_| Failure::NotHttp)?;
+        .map_err(|_| NoAnswer::NotHttp)?;
     let mut connection = pin!(connection);
     let mut answer = pin!(async {
         let response = sender.send_request(request).await;
-        let response = response.map_err(|_| Failure::NotHttp)?;
+        let response = response.map_err(|_| NoAnswer::NotHttp)?;
         *answered = Some(response.status());
         drain(response).await;
         Ok(())
@@ -100,7 +100,10 @@ mod tests {
 
     /// The outcome of an exchange with a server that writes `head`, and then `part` until its client is
     /// gone, and how many bytes the client took.
-    async fn with_server(head: &str, part: &str) -> (Option<StatusCode>, Result<(), Failure>, u64) {
+    async fn with_server(
+        head: &str,
+        part: &str,
+    ) -> (Option<StatusCode>, Result<(), NoAnswer>, u64) {
         let (client, server) = duplex(BUFFER_BYTES);
         let written = AtomicU64::new(0);
         let mut answered = None;
@@ -165,7 +168,7 @@ mod tests {
     async fn of_headers_without_end_a_part_is_read() {
         let part = format!("name: {}\r\n", "x".repeat(5000));
         let (answered, outcome, written) = with_server("HTTP/1.1 200 OK\r\n", &part).await;
-        assert_eq!((answered, outcome), (None, Err(Failure::NotHttp)));
+        assert_eq!((answered, outcome), (None, Err(NoAnswer::NotHttp)));
         is_bounded(written, &part);
     }
 
@@ -173,7 +176,7 @@ mod tests {
     async fn of_interim_answers_without_end_a_part_is_read() {
         let part = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
         let (answered, outcome, written) = with_server(part, part).await;
-        assert_eq!((answered, outcome), (None, Err(Failure::NotHttp)));
+        assert_eq!((answered, outcome), (None, Err(NoAnswer::NotHttp)));
         is_bounded(written, part);
     }
 
@@ -191,7 +194,7 @@ mod tests {
             let (answered, outcome, _) = with_server(head, "").await;
             assert_eq!(
                 (answered, outcome),
-                (None, Err(Failure::NotHttp)),
+                (None, Err(NoAnswer::NotHttp)),
                 "{head:?}"
             );
         }

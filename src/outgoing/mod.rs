@@ -20,7 +20,7 @@
 mod address;
 mod connect;
 mod exchange;
-mod failure;
+mod no_answer;
 mod target;
 
 use std::fmt;
@@ -37,7 +37,7 @@ use tokio_rustls::rustls::RootCertStore;
 pub use address::Reach;
 pub use connect::{Resolve, SystemResolver};
 pub use exchange::MAX_ANSWER_BYTES;
-pub use failure::Failure;
+pub use no_answer::NoAnswer;
 pub use target::Target;
 
 use http_body_util::Full;
@@ -113,15 +113,15 @@ impl Client {
         target: &Target,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<StatusCode, Failure> {
+    ) -> Result<StatusCode, NoAnswer> {
         let request = exchange::request(target, headers, body);
         let mut answered = None;
         let attempt = self.attempt(target, request, &mut answered);
         let ended = tokio::time::timeout(self.settings.deadline, attempt).await;
         match (answered, ended) {
             (Some(status), _) => Ok(status),
-            (None, Ok(ended)) => Err(ended.err().unwrap_or(Failure::NotHttp)),
-            (None, Err(_)) => Err(Failure::TimedOut(self.settings.deadline)),
+            (None, Ok(ended)) => Err(ended.err().unwrap_or(NoAnswer::NotHttp)),
+            (None, Err(_)) => Err(NoAnswer::TimedOut(self.settings.deadline)),
         }
     }
 
@@ -132,14 +132,14 @@ impl Client {
         target: &Target,
         request: Request<Full<Bytes>>,
         answered: &mut Option<StatusCode>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), NoAnswer> {
         let stream =
             connect::connect(&*self.settings.resolver, self.settings.reach, target).await?;
         match target.server_name() {
             None => exchange::exchange(stream, request, answered).await,
             Some(name) => {
                 let tls = self.tls().connect(name.clone(), stream).await;
-                let stream = tls.map_err(|error| Failure::of_handshake(&error))?;
+                let stream = tls.map_err(|error| NoAnswer::of_handshake(&error))?;
                 exchange::exchange(stream, request, answered).await
             }
         }

@@ -4,7 +4,6 @@
 //! stays by mistake does no harm, because the delivery itself says whether it is due.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -18,7 +17,7 @@ use crate::store::{Due, Round, StackStore};
 
 /// The number of entries that are read at once.
 const ENTRIES: usize = 250;
-/// How often one sweep reads entries. What is due beyond that is found by the next sweep.
+/// How many times one sweep reads entries. What is due beyond that is found by the next sweep.
 const READS: usize = 20;
 /// The number of tenants that one sweep gives jobs in a round through all of them.
 const TENANTS: usize = 5_000;
@@ -29,7 +28,7 @@ const TENANTS: usize = 5_000;
 ///
 /// # Errors
 /// `Unavailable`; what was not given a job stays on the list.
-pub(super) async fn call(
+pub(super) async fn give_jobs(
     worker: &Worker<'_>,
     stack: &StackStore,
     round: &mut Round,
@@ -60,6 +59,7 @@ async fn of_tenants(
 ) -> Result<Vec<Due>> {
     let mut of_all = Vec::new();
     for _ in 0..READS {
+        // The entries for all tenants stay on the list, so each read begins with them.
         let limit = ENTRIES + of_all.len();
         let entries = stack.due().until(now, limit).await?;
         let is_last = entries.len() < limit;
@@ -68,11 +68,7 @@ async fn of_tenants(
         of_all = rest;
         let tenants: BTreeSet<TenantId> =
             of_one.iter().filter_map(|due| due.tenant.clone()).collect();
-        let job = |tenant| DeliverJob {
-            tenant,
-            wait: Duration::ZERO,
-        };
-        let jobs: Vec<DeliverJob> = tenants.into_iter().map(job).collect();
+        let jobs: Vec<DeliverJob> = tenants.into_iter().map(DeliverJob::now).collect();
         if !jobs.is_empty() {
             outbox.deliver_later(&jobs).await?;
             stack.due().remove(&of_one).await?;

@@ -1,5 +1,5 @@
 //! Work that no request waits for: the records of the table's stream, changes that dead processes left half
-//! done, and the sweep of the tenants every minute.
+//! done, the delivery of events, and the sweep of the tenants every minute.
 //!
 //! In AWS the functions of `scim-worker` call it, and on one machine `scim serve` does. What is to be done
 //! later goes to an [`Outbox`], so this module must not know queues, Lambda, or which process runs it.
@@ -39,7 +39,7 @@ const REMOVED_KINDS: [&str; 2] = ["R", "M"];
 /// Whether the reader of the stream is to see a record, by the `kind` of its new image and of its old one.
 /// It is not to see the pages of feeds, which it writes itself.
 #[must_use]
-pub fn is_wanted(new: Option<&str>, old: Option<&str>) -> bool {
+pub fn passes_filter(new: Option<&str>, old: Option<&str>) -> bool {
     match (new, old) {
         (Some(kind), _) => CHANGED_KINDS.contains(&kind),
         (None, Some(kind)) => REMOVED_KINDS.contains(&kind),
@@ -114,7 +114,8 @@ impl<'a> Worker<'a> {
     }
 
     /// Makes one sweep of the tenants, which has to be made every minute: writes the heartbeat, gives the
-    /// finisher entries that no record leads to any more, and keeps the newest page of each feed from expiring.
+    /// finisher entries that no record leads to any more, keeps the newest page of each feed from expiring, and
+    /// gives jobs to the tenants whose deliveries are due.
     ///
     /// # Errors
     /// `Unavailable` if something could not be looked at; it is looked at the next time.

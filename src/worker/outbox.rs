@@ -24,6 +24,15 @@ pub struct DeliverJob {
     pub wait: Duration,
 }
 
+impl DeliverJob {
+    /// A job that is done without a wait.
+    #[must_use]
+    pub fn now(tenant: TenantId) -> Self {
+        let wait = Duration::ZERO;
+        Self { tenant, wait }
+    }
+}
+
 /// Where a process leaves what is to be done later. Nothing may be lost there: a job is done at least once,
 /// by this process or another.
 pub trait Outbox: Sync {

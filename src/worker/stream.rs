@@ -9,6 +9,7 @@ use super::Worker;
 use super::outbox::{FinishJob, Outbox};
 use super::wanted;
 use crate::cache::{CacheLimits, Freshness};
+use crate::clock::CLOCKS_DIFFER_MILLIS;
 use crate::feed::record::Record;
 use crate::feed::stream::{self, SetAside};
 use crate::identity::TenantId;
@@ -17,9 +18,6 @@ use crate::store::{ItemChange, LEASE_MILLIS, Meter, StackStore, StreamGap};
 
 /// How long the calls about the whole stack may take in one batch.
 const STACK_BUDGET: Duration = Duration::from_secs(10);
-/// A journal entry is looked at this long after its lease has ended, in milliseconds. The clocks of two
-/// processes differ by less.
-const LEASE_MARGIN_MILLIS: u64 = 2_000;
 
 /// How long this process may not notice a gap that another one has written down.
 pub(super) const GAP_LIMITS: CacheLimits = CacheLimits {
@@ -67,11 +65,12 @@ async fn pass_on(worker: &Worker<'_>, records: &[Record], outbox: &impl Outbox) 
     }
     let now = worker.clock.now_millis();
     let jobs = leases.into_iter().map(|(tenant, lease_until)| {
-        // A lease is never longer; a clock that says otherwise is wrong.
+        // A lease is never longer; a clock that says otherwise is wrong. By the writer's clock it may last a
+        // little longer than by this process's.
         let rest = lease_until.saturating_sub(now).min(LEASE_MILLIS);
         FinishJob {
             tenant: tenant.clone(),
-            wait: Duration::from_millis(rest + LEASE_MARGIN_MILLIS),
+            wait: Duration::from_millis(rest + CLOCKS_DIFFER_MILLIS),
         }
     });
     let jobs: Vec<FinishJob> = jobs.collect();

@@ -69,15 +69,29 @@ pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<(
     let round = RoundPart::new(&stack, &mut progress.feeds, FEEDS, for_feeds);
     let kept = feeds(worker, round.begun(now, every), gap, outbox).await;
     let round = &mut progress.deliveries;
-    let called = due::call(worker, &stack, round, for_due, outbox).await;
+    let given = due::give_jobs(worker, &stack, round, for_due, outbox).await;
     // The progress of the rounds is stored even if they ended with an error.
     stack.put_sweep_progress(&progress).await?;
-    let removed = match called {
+    let removed = match given {
         // After the progress: until then only these entries lead to the tenants of the round.
         Ok(begun) => stack.due().remove(&begun).await.map_err(Error::from),
         Err(error) => Err(error),
     };
-    looked.and(kept).and(removed)
+    let parts = [
+        ("journals", looked),
+        ("feeds", kept),
+        ("deliveries", removed),
+    ];
+    let mut outcome = Ok(());
+    for (part, ended) in parts {
+        if let Err(error) = ended {
+            // The caller gets one error only, but each may have another cause.
+            let cause = error.causes();
+            tracing::error!(part, cause, "a part of the sweep failed");
+            outcome = Err(error);
+        }
+    }
+    outcome
 }
 
 /// Goes on with the round through the feeds, or begins one if it is time. Each tenant also gets a job for the
@@ -97,9 +111,10 @@ async fn feeds(
         let looks: Vec<_> = looks.collect();
         let looks: Vec<_> = stream::iter(looks).buffered(PARALLEL).collect().await;
         for kept in looks {
-            // The other feeds do not wait for this one. There are some rounds left before it expires.
             let kept =
                 kept.unwrap_or_else(|_| Err(Error::unavailable("A feed was not read in time")));
+            // The other feeds do not wait for this one. There are some rounds left before it expires. The first
+            // error is enough: that of another feed has most likely the same cause, the table.
             outcome = outcome.and(kept.map(drop));
         }
         // If that fails, the round is not past these tenants: the next sweep begins with them.
@@ -133,7 +148,8 @@ async fn journals(
                     wait: Duration::ZERO,
                 }),
                 Ok(false) => {}
-                // The other tenants do not wait for this one. The next round looks at it again.
+                // The other tenants do not wait for this one. The next round looks at it again. The first error
+                // is enough: that of another tenant has most likely the same cause, the table.
                 Err(error) => outcome = outcome.and(Err(Error::from(error))),
             }
         }

@@ -1,4 +1,4 @@
-//! Which tenants' events a subscription wants.
+//! The tenants whose events a subscription wants.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::store::{Meter, Subscription};
 /// How long the read of the subscriptions may take.
 const BUDGET: Duration = Duration::from_secs(10);
 
-/// What is appended before a process notices a new subscription is delivered because the subscription is due
-/// then.
+/// A process may use subscriptions that it read a minute ago. `make_due` has what it appends meanwhile delivered
+/// later.
 pub(super) const SUBSCRIPTION_LIMITS: CacheLimits = CacheLimits {
     what: "The subscriptions",
     fresh_millis: SUBSCRIPTIONS_MILLIS,
@@ -51,12 +51,7 @@ pub(super) async fn deliver_soon(
         subscriptions.any(|other: &Subscription| other.is_active() && other.is_about(tenant))
     };
     let wanted = tenants.iter().filter(is_wanted).cloned();
-    let jobs: Vec<DeliverJob> = wanted
-        .map(|tenant| DeliverJob {
-            tenant,
-            wait: Duration::ZERO,
-        })
-        .collect();
+    let jobs: Vec<DeliverJob> = wanted.map(DeliverJob::now).collect();
     match jobs.is_empty() {
         true => Ok(()),
         false => outbox.deliver_later(&jobs).await,

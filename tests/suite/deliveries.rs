@@ -17,14 +17,12 @@ use scim_lambda::feed::stream::SetAside;
 use scim_lambda::feed::{AccessChange, EventBody, EventType, NewEvent};
 use scim_lambda::identity::{SubscriptionId, TenantId};
 use scim_lambda::protocol::error::{Error, Result};
-use scim_lambda::store::{
-    Delivery, Due, Meter, Receiver, StackStore, Start, Subscription, SubscriptionState, TenantStore,
-};
+use scim_lambda::store::{Delivery, Due, Meter, StackStore, Subscription, TenantStore};
 use scim_lambda::worker::{DeliverJob, FinishJob, Outbox, Worker};
 use serde_json::Value;
 
 use crate::simulation::{Process, World};
-use crate::support::cause;
+use crate::support::{cause, webhook};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -224,15 +222,9 @@ impl Field {
         let id = SubscriptionId::parse(id).unwrap();
         let mut subscription = Subscription {
             id: id.clone(),
-            receiver: Receiver::Webhook {
-                url: format!("https://{id}.example.com/"),
-            },
             tenant: Some(acme()),
-            types: Vec::new(),
-            from: Start::Beginning,
             created: self.now(),
-            state: SubscriptionState::Active,
-            resumed: 0,
+            ..webhook(&format!("https://{id}.example.com/"))
         };
         change(&mut subscription);
         self.stack()

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use scim_lambda::delivery::{Receiver, Start, Subscription, SubscriptionState};
-use scim_lambda::identity::{SubscriptionId, TenantId};
+use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::error::ErrorKind;
 use scim_lambda::protocol::key::SEPARATOR;
 use scim_lambda::store::{Due, Meter, StackStore};
@@ -13,6 +12,7 @@ use scim_lambda::worker::Worker;
 use serde_json::json;
 
 use crate::simulation::{Fault, Process, World, kind};
+use crate::support::webhook;
 use crate::worker::Kept;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -58,17 +58,7 @@ async fn subscribed(world: &World, process: &Process, count: usize) -> BTreeSet<
         let item = json!({"pk": {"S": "S#T"}, "sk": {"S": name}, "kind": {"S": "HT"}});
         world.tamper("PutItem", &json!({"TableName": "scim", "Item": item}));
     }
-    let url = "https://hooks.example.com/scim".to_owned();
-    let subscription = Subscription {
-        id: SubscriptionId::random(),
-        receiver: Receiver::Webhook { url },
-        tenant: None,
-        types: Vec::new(),
-        from: Start::Beginning,
-        created: 0,
-        state: SubscriptionState::Active,
-        resumed: 0,
-    };
+    let subscription = webhook("https://hooks.example.com/scim");
     let subscriptions = stack(process);
     subscriptions
         .subscriptions()

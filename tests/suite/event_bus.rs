@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use scim_lambda::delivery::{
-    Receiver, SUBSCRIPTIONS_MILLIS, Start, Subscription, SubscriptionState, keep_event_bus,
-};
-use scim_lambda::identity::SubscriptionId;
+use scim_lambda::delivery::{Receiver, SUBSCRIPTIONS_MILLIS, Start, Subscription, keep_event_bus};
 use scim_lambda::protocol::error::{ErrorKind, Result};
 use scim_lambda::store::{MAX_SUBSCRIPTIONS, Meter, StackStore};
 
 use crate::simulation::{Fault, Process, World, kind};
+use crate::support::webhook;
 
 fn stack(process: &Process) -> StackStore {
     let store = process.provider.store();
@@ -25,23 +23,14 @@ async fn keep(world: &World, process: &Process, has_bus: bool) -> Result<()> {
     keep_event_bus(process.provider.store(), has_bus, now).await
 }
 
-/// A subscription of a webhook or of the bus, which was made at this time.
-fn subscription(receiver: Receiver, created: u64) -> Subscription {
+/// A subscription of the bus, which was made at this time.
+fn of_bus(created: u64) -> Subscription {
     Subscription {
-        id: SubscriptionId::random(),
-        receiver,
-        tenant: None,
-        types: Vec::new(),
+        receiver: Receiver::EventBus,
         from: Start::Created,
         created,
-        state: SubscriptionState::Active,
-        resumed: 0,
+        ..webhook("https://hooks.example.com/scim")
     }
-}
-
-fn webhook() -> Subscription {
-    let url = "https://hooks.example.com/scim".to_owned();
-    subscription(Receiver::Webhook { url }, 0)
 }
 
 async fn add(process: &Process, added: &Subscription) {
@@ -53,7 +42,7 @@ async fn add(process: &Process, added: &Subscription) {
 async fn the_bus_is_subscribed_once_for_every_tenant_from_now_on() {
     let world = World::new().await;
     let process = world.process();
-    let webhook = webhook();
+    let webhook = webhook("https://hooks.example.com/scim");
     add(&process, &webhook).await;
     world.jump(Duration::from_secs(60));
     let now = world.clock().now_millis();
@@ -68,7 +57,7 @@ async fn the_bus_is_subscribed_once_for_every_tenant_from_now_on() {
     };
     let expected = Subscription {
         id: bus.id.clone(),
-        ..subscription(Receiver::EventBus, bus.created)
+        ..of_bus(bus.created)
     };
     assert_eq!(*bus, expected);
     assert!((now..now + 1_000).contains(&bus.created), "{bus:?}");
@@ -121,7 +110,7 @@ async fn a_sweep_that_dies_leaves_the_rest_to_the_next_one() {
                 let world = World::new().await;
                 let (first, next) = (world.process(), world.process());
                 if !has_bus {
-                    add(&first, &subscription(Receiver::EventBus, 1)).await;
+                    add(&first, &of_bus(1)).await;
                 }
                 first
                     .line
@@ -144,7 +133,7 @@ async fn a_bus_that_finds_no_place_is_an_error_and_not_silence() {
     let world = World::new().await;
     let process = world.process();
     for _ in 0..MAX_SUBSCRIPTIONS {
-        add(&process, &webhook()).await;
+        add(&process, &webhook("https://hooks.example.com/scim")).await;
     }
     let kept = keep(&world, &process, true).await;
     assert_eq!(kind(kept), ErrorKind::Unavailable);

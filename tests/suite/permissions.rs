@@ -9,10 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use scim_lambda::admin::Admin;
-use scim_lambda::delivery::{
-    Failure, Message, Outcome, Receiver, Sender, Start, Subscription, SubscriptionState,
-    WebhookSecrets, keep_event_bus,
-};
+use scim_lambda::delivery::{Failure, Message, Outcome, Sender, WebhookSecrets, keep_event_bus};
 use scim_lambda::identity::SubscriptionId;
 use scim_lambda::outgoing::Reach;
 use scim_lambda::store::Meter;
@@ -21,6 +18,7 @@ use scim_lambda::worker::Worker;
 use serde_json::{Value, json};
 
 use crate::simulation::{Call, Fault, Process, World, add, replace, tenant};
+use crate::support::webhook;
 use crate::worker::Kept;
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
@@ -196,18 +194,7 @@ async fn the_sweep_may_do_what_it_does() {
 
 /// Adds a webhook for every tenant, and returns its id.
 async fn subscribe(process: &Process) -> SubscriptionId {
-    let subscription = Subscription {
-        id: SubscriptionId::random(),
-        receiver: Receiver::Webhook {
-            url: "https://hooks.example.com/scim".to_owned(),
-        },
-        tenant: None,
-        types: Vec::new(),
-        from: Start::Beginning,
-        created: 0,
-        state: SubscriptionState::Active,
-        resumed: 0,
-    };
+    let subscription = webhook("https://hooks.example.com/scim");
     let stack = process.provider.store();
     let stack = stack.for_stack(Meter::default(), Duration::from_secs(10));
     stack.subscriptions().add(&subscription).await.unwrap();

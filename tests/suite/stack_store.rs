@@ -92,7 +92,7 @@ async fn a_gap_is_written_down_once_whatever_dies_on_the_way() {
                 .plan(move |made| (made.number == call).then_some(fault));
             store(&dying).hear(at).await.unwrap_err();
             store(&world.process()).hear(at).await.unwrap();
-            // The dying process has tried again until the time of the first store was over.
+            // The dying process repeats its call until its budget is used up, and so is the budget of the first store.
             let gap = store(&world.process()).gap().await.unwrap().unwrap();
             assert_eq!((gap.number, gap.since), (1, first), "{fault:?} {call}");
         }

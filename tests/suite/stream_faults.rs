@@ -7,7 +7,7 @@ use aws_lambda_events::dynamodb::EventRecord;
 use scim_lambda::feed::read::{After, Limits, read};
 use scim_lambda::feed::{Event, lifecycle};
 use scim_lambda::store::{Meter, StackStore, TenantStore};
-use scim_lambda::worker::{Worker, is_wanted};
+use scim_lambda::worker::{Worker, passes_filter};
 use serde_dynamo::AttributeValue;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn wanted(world: &World, made: u64) -> Vec<EventRecord> {
     let mut records = world.records();
     records.retain(|record| {
         let (new, old) = (&record.change.new_image, &record.change.old_image);
-        is_wanted(kind(new).as_deref(), kind(old).as_deref())
+        passes_filter(kind(new).as_deref(), kind(old).as_deref())
     });
     for record in &mut records {
         let made = i64::try_from(made).unwrap();

@@ -121,8 +121,8 @@ async fn the_reader_is_called_for_what_it_handles_and_for_nothing_else() {
     for record in world.records() {
         let is_called = calls_reader(&record);
         let (new, old) = (&record.change.new_image, &record.change.old_image);
-        let is_wanted = worker::is_wanted(text(new, "kind"), text(old, "kind"));
-        assert_eq!(is_called, is_wanted, "{record:?}");
+        let passes = worker::passes_filter(text(new, "kind"), text(old, "kind"));
+        assert_eq!(is_called, passes, "{record:?}");
         let is_handled = match Record::read(&record).change {
             // Also heads that keep their lease: a pattern cannot compare two images.
             ItemChange::Journal(_) => text(new, "kind") == Some("J"),

@@ -11,10 +11,10 @@ use http_body_util::BodyExt;
 use scim_lambda::aws;
 use scim_lambda::embedded::{DataDirectory, Embedded};
 use scim_lambda::http::{self, PublicUrl};
-use scim_lambda::identity::{Cause, CauseKind, TenantId};
+use scim_lambda::identity::{Cause, CauseKind, SubscriptionId, TenantId};
 use scim_lambda::protocol::profile::Rules;
 use scim_lambda::stack::{Config, Stack};
-use scim_lambda::store::{ConfigItem, Meter};
+use scim_lambda::store::{ConfigItem, Meter, Receiver, Start, Subscription, SubscriptionState};
 use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -273,4 +273,20 @@ impl Answer {
 /// Why a test writes something itself.
 pub(crate) fn cause() -> Cause {
     Cause::without_credential(CauseKind::Command)
+}
+
+/// A new webhook for all events of every tenant from the beginning.
+pub(crate) fn webhook(url: &str) -> Subscription {
+    Subscription {
+        id: SubscriptionId::random(),
+        receiver: Receiver::Webhook {
+            url: url.to_owned(),
+        },
+        tenant: None,
+        types: Vec::new(),
+        from: Start::Beginning,
+        created: 0,
+        state: SubscriptionState::Active,
+        resumed: 0,
+    }
 }

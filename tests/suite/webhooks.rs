@@ -13,8 +13,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join_all, ready};
 use scim_lambda::clock::SystemClock;
 use scim_lambda::delivery::{
-    Message, Outcome, Receiver, Rotation, Sender, Start, Subscription, SubscriptionState,
-    WebhookSecrets, WebhookSender,
+    Message, Outcome, Rotation, Sender, Subscription, WebhookSecrets, WebhookSender,
 };
 use scim_lambda::identity::{RequestId, SubscriptionId, TenantId};
 use scim_lambda::outgoing::{Client, Reach, Resolve, Roots, Settings};
@@ -22,6 +21,7 @@ use scim_lambda::tenant::SecretsFile;
 use standardwebhooks::Webhook;
 use tokio_rustls::rustls::RootCertStore;
 
+use crate::support::webhook;
 use receiver::{Authority, Behaviour, NAME, TestReceiver};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -84,13 +84,7 @@ impl Fixture {
             secret: secret.to_text(),
             subscription: Subscription {
                 id,
-                receiver: Receiver::Webhook { url },
-                tenant: None,
-                types: Vec::new(),
-                from: Start::Created,
-                created: 0,
-                state: SubscriptionState::Active,
-                resumed: 0,
+                ..webhook(&url)
             },
             _directory: directory,
         }
@@ -468,7 +462,10 @@ async fn a_name_without_an_address_says_so() {
     let (code, text) = fixture.fail().await;
     assert_eq!(
         (&*code, &*text),
-        ("name", "The receiver has a name without an address")
+        (
+            "name",
+            "The receiver has a name whose address was not found"
+        )
     );
 }
 

@@ -149,7 +149,7 @@ async fn a_journal_entry_goes_to_the_finisher_when_its_lease_is_over() {
         .iter()
         .map(|job| (job.tenant.as_str(), job.wait.as_secs()))
         .collect();
-    assert_eq!(waits, [("acme", 27), ("umbrella", 2)]);
+    assert_eq!(waits, [("acme", 30), ("umbrella", 5)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ const ID_BYTES: usize = 8;
 pub(in crate::admin) async fn add<S: Sender>(
     admin: &Admin<S>,
     asked: &AddWebhook,
-    name: &RequestId,
+    request: &RequestId,
 ) -> Result<AddedWebhook> {
     let target = Target::parse(&asked.url, admin.reach)?;
     let unusual = patterns::check(&asked.types)?;
@@ -43,22 +43,23 @@ pub(in crate::admin) async fn add<S: Sender>(
     for _ in 0..MAX_ATTEMPTS {
         let set = stack.subscriptions().set().await?;
         if let Some(known) = set.subscriptions.iter().find(|other| new.is_like(other)) {
-            return found(admin, asked, name, known).await;
+            return found(admin, asked, request, known).await;
         }
         if set.is_full() {
             return Err(full());
         }
         let subscription = new.subscription(admin.clock.now_millis(), asked.from, &set);
         // Before the item: as soon as that exists, events are signed with the secret.
-        let secret = find_or_create(admin, &subscription.id, name).await?;
-        // Before the item too: if this process dies after it has written the item, this entry leads to the events
-        // that other processes append before they know the webhook.
+        let secret = find_or_create(admin, &subscription.id, request).await?;
+        // Before the item: if this process dies after it has written the item, this entry leads to the events that
+        // other processes append before they know the webhook.
         make_due(&stack, asked.tenant.as_ref(), admin.clock.now_millis()).await?;
         let is_added = stack.subscriptions().add_to(&set, &subscription);
         if !is_added.await? {
             // Another process has changed the set since it was read. It may have added the same webhook.
             continue;
         }
+        // And after it: an entry that was looked at before the item was written has led to nothing.
         make_due(
             &stack,
             subscription.tenant.as_ref(),
@@ -82,10 +83,10 @@ pub(in crate::admin) async fn add<S: Sender>(
 async fn found<S: Sender>(
     admin: &Admin<S>,
     asked: &AddWebhook,
-    name: &RequestId,
+    request: &RequestId,
     known: &Subscription,
 ) -> Result<AddedWebhook> {
-    let secret = match admin.secrets.create(&known.id, name).await {
+    let secret = match admin.secrets.create(&known.id, request).await {
         Ok(secret) => Some(secret.to_text()),
         // Another request has made the secret, or it was more than ten minutes ago.
         Err(error) if error.kind() == ErrorKind::Conflict => None,
@@ -113,9 +114,9 @@ async fn found<S: Sender>(
 async fn find_or_create<S: Sender>(
     admin: &Admin<S>,
     id: &SubscriptionId,
-    name: &RequestId,
+    request: &RequestId,
 ) -> Result<SigningSecret> {
-    let conflict = match admin.secrets.create(id, name).await {
+    let conflict = match admin.secrets.create(id, request).await {
         Err(error) if error.kind() == ErrorKind::Conflict => error,
         made => return made,
     };

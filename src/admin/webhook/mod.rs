@@ -23,6 +23,7 @@ pub(super) use state::{remove, resume};
 
 use super::time::Time;
 use crate::identity::{SubscriptionId, TenantId};
+use crate::protocol::error::{Error, Result};
 use crate::store::{Receiver, Start, Subscription, SubscriptionState};
 
 /// The text of the error about a webhook that does not exist.
@@ -271,6 +272,17 @@ pub struct RemovedWebhook {
     pub id: SubscriptionId,
     /// Whether there was something to remove; false if it had been removed before.
     pub existed: bool,
+}
+
+/// Fails if a webhook gets no events of a tenant.
+fn check_is_about(subscription: &Subscription, tenant: &TenantId) -> Result<()> {
+    match subscription.is_about(tenant) {
+        true => Ok(()),
+        false => Err(Error::invalid_value(format!(
+            "The webhook {} gets no events of tenant {tenant}",
+            subscription.id
+        ))),
+    }
 }
 
 impl Webhook {

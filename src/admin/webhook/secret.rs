@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{RotateSecret, RotatedSecret, TestWebhook, TestedWebhook};
+use super::{RotateSecret, RotatedSecret, TestWebhook, TestedWebhook, check_is_about};
 use crate::admin::{Admin, Time};
 use crate::delivery::{Message, Outcome, Rotation, Sender};
 use crate::feed::{Event, EventBody, EventType};
@@ -14,7 +14,7 @@ use crate::store::{Receiver, Subscription};
 pub(in crate::admin) async fn rotate<S: Sender>(
     admin: &Admin<S>,
     asked: &RotateSecret,
-    name: &RequestId,
+    request: &RequestId,
 ) -> Result<RotatedSecret> {
     let subscription = admin.subscription(&asked.id).await?;
     check_has_secret(&subscription)?;
@@ -22,7 +22,7 @@ pub(in crate::admin) async fn rotate<S: Sender>(
         true => Rotation::AtOnce,
         false => Rotation::WithOverlap,
     };
-    let rotated = admin.secrets.rotate(&asked.id, name, rotation).await?;
+    let rotated = admin.secrets.rotate(&asked.id, request, rotation).await?;
     Ok(RotatedSecret {
         id: asked.id.clone(),
         secret: rotated.secret.to_text(),
@@ -66,12 +66,7 @@ async fn tenant_of<S: Sender>(
     subscription: &Subscription,
 ) -> Result<TenantId> {
     if let Some(tenant) = &asked.tenant {
-        if !subscription.is_about(tenant) {
-            return Err(Error::invalid_value(format!(
-                "The webhook {} gets no events of tenant {tenant}",
-                subscription.id
-            )));
-        }
+        check_is_about(subscription, tenant)?;
         admin.check_tenant(tenant).await?;
         return Ok(tenant.clone());
     }

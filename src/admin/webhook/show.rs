@@ -4,12 +4,13 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{
     DeliveryState, LastFailure, ShowWebhook, ShownWebhook, TenantDelivery, Webhook, WebhookList,
+    check_is_about,
 };
 use crate::admin::{Admin, Time};
 use crate::delivery::Sender;
 use crate::feed::read::{After, count_behind};
 use crate::identity::TenantId;
-use crate::protocol::error::{Error, Result};
+use crate::protocol::error::Result;
 use crate::store::{Delivery, Start, Subscription};
 
 /// The number of tenants in one answer.
@@ -37,13 +38,10 @@ pub(in crate::admin) async fn show<S: Sender>(
         admin.check_tenant(tenant).await?;
     }
     let (tenants, next) = match asked.tenant.as_ref().or(subscription.tenant.as_ref()) {
-        Some(tenant) if !subscription.is_about(tenant) => {
-            return Err(Error::invalid_value(format!(
-                "The webhook {} gets no events of tenant {tenant}",
-                subscription.id
-            )));
+        Some(tenant) => {
+            check_is_about(&subscription, tenant)?;
+            (vec![tenant.clone()], None)
         }
-        Some(tenant) => (vec![tenant.clone()], None),
         None => {
             let page = admin
                 .stack_store()
@@ -116,9 +114,8 @@ fn state(
     let Some(delivery) = delivery else {
         return DeliveryState::New;
     };
-    let failing = delivery.failing.as_ref();
     // The next job of the tenant takes up a delivery that was resumed since it failed.
-    let is_resumed = failing.is_none_or(|failing| subscription.resumed >= failing.last);
+    let is_resumed = delivery.is_resumed(subscription.resumed);
     if delivery.failed.is_some() && !is_resumed {
         DeliveryState::Failed
     } else if delivery.failing.is_some() {

@@ -14,13 +14,14 @@ pub(in crate::admin) async fn resume<S: Sender>(
     let stack = admin.stack_store();
     let now = admin.clock.now_millis();
     let tenant = admin.subscription(&asked.id).await?.tenant;
-    // Before the item too: if this process dies after it has written the item, this entry leads to the deliveries
+    // Before the item: if this process dies after it has written the item, this entry leads to the deliveries
     // that are to go on.
     make_due(&stack, tenant.as_ref(), now).await?;
     if !stack.subscriptions().resume(&asked.id, now).await? {
         return Err(no_webhook(&asked.id));
     }
     let subscription = admin.subscription(&asked.id).await?;
+    // And after it: an entry that was looked at before the item was written has led to nothing.
     make_due(
         &stack,
         subscription.tenant.as_ref(),

@@ -12,7 +12,8 @@ pub(crate) enum Handler {
     Finish,
     /// Delivers events to receivers, for the tenants that a queue names.
     Deliver,
-    /// Looks every minute for changes that were left behind.
+    /// Looks every minute for changes that were left behind, gives jobs to the tenants whose deliveries are due,
+    /// and keeps the subscription of the event bus.
     Sweep,
     /// Does what a program that invokes it asks for.
     Admin,
@@ -67,7 +68,14 @@ mod tests {
 
     #[test]
     fn a_handler_is_found_by_its_name() {
-        for (name, handler) in NAMES {
+        let expected = [
+            ("stream", Handler::Stream),
+            ("finish", Handler::Finish),
+            ("deliver", Handler::Deliver),
+            ("sweep", Handler::Sweep),
+            ("admin", Handler::Admin),
+        ];
+        for (name, handler) in expected {
             assert_eq!(Handler::named(name), Ok(handler));
         }
     }

@@ -77,7 +77,8 @@ impl<F: Fn(&Exchange)> Player<F> {
         Ok(())
     }
 
-    /// Deletes what was created, newest first: groups before their members. It goes on where a deletion fails.
+    /// Deletes what was created, newest first: groups before their members. A deletion that fails does not stop
+    /// the others.
     pub(super) async fn clean_up(&mut self) -> Result<(), CommandError> {
         let mut outcome = Ok(());
         while let Some(path) = self.made.pop() {

@@ -18,7 +18,7 @@ use crate::provider::Read;
 /// The number of users that are read at the same time.
 const MAX_READING: usize = 8;
 
-/// Puts its user into each device. A device whose user no longer exists stays as it is.
+/// Puts into each device the user that it names. A device whose user no longer exists stays as it is.
 ///
 /// # Errors
 /// `Forbidden` without the permission to read users, `Unavailable`.

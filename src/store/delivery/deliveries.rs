@@ -33,7 +33,7 @@ pub struct Delivery {
     pub succeeded: Option<u64>,
     /// The failures since the last success.
     pub failing: Option<Failing>,
-    /// Nothing is sent before, in milliseconds since the Unix epoch.
+    /// Before this time nothing is sent, in milliseconds since the Unix epoch.
     pub due: Option<u64>,
     /// When it failed for good, in milliseconds since the Unix epoch.
     pub failed: Option<u64>,
@@ -86,7 +86,7 @@ pub struct Failing {
 /// The right of one process to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// The random name of the process's claim.
+    /// The random name of the process.
     pub owner: String,
     /// Until when, in milliseconds since the Unix epoch.
     pub until: u64,
@@ -103,8 +103,8 @@ impl<'t> Deliveries<'t> {
         Self { table }
     }
 
-    /// Every delivery of the tenant, in the order of their subscriptions. There are never more than
-    /// subscriptions, and those that were removed since the last look. One call.
+    /// Every delivery of the tenant, in the order of their subscriptions: at most one for each subscription, and
+    /// those of subscriptions removed since the last job. One call.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -154,6 +154,14 @@ impl<'t> Deliveries<'t> {
 }
 
 impl Delivery {
+    /// Whether an operator has resumed the subscription, at `resumed`, since the delivery last failed. Also true
+    /// if it has not failed.
+    #[must_use]
+    pub fn is_resumed(&self, resumed: u64) -> bool {
+        let failing = self.failing.as_ref();
+        failing.is_none_or(|failing| resumed >= failing.last)
+    }
+
     /// Sets what the delivery has and removes what it does not have. Attributes that only a later version
     /// knows stay.
     fn write_to(&self, update: &mut Update) {

@@ -35,7 +35,7 @@ pub struct DueList<'t> {
 }
 
 impl Due {
-    /// An entry for a tenant at a time in milliseconds since the Unix epoch, or up to a second later.
+    /// An entry for a tenant at a time in milliseconds since the Unix epoch, rounded up to a second.
     #[must_use]
     pub fn at_millis(millis: u64, tenant: Option<TenantId>) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl<'t> DueList<'t> {
         entries.collect()
     }
 
-    /// Takes entries off the list. They have to be worked on by then: nothing else leads to them.
+    /// Takes entries off the list. Each must have had its job before: nothing else leads to it.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`; then some of them may still be there.

@@ -121,7 +121,7 @@ impl fmt::Debug for Receiver {
 }
 
 impl Subscription {
-    /// Whether it wants events of a tenant, if it is active.
+    /// Whether it is about this tenant, active or not.
     #[must_use]
     pub fn is_about(&self, tenant: &TenantId) -> bool {
         self.tenant.as_ref().is_none_or(|wanted| wanted == tenant)

@@ -31,7 +31,7 @@ async fn the_reader_of_the_stream_leaves_jobs_for_wanted_tenants_only() {
         count.fetch_add(u64::from(is_list), Ordering::SeqCst);
         None
     });
-    // Without a subscription a batch makes no call more, but for one a minute.
+    // Without a subscription a batch makes no further call, except one a minute.
     for _ in 0..3 {
         assert_eq!(
             worker.stream(&field.world.records(), &field.jobs).await,

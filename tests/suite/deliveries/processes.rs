@@ -1,7 +1,10 @@
 //! Processes that die, are frozen, or work at the same time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use scim_lambda::clock::CLOCKS_DIFFER_MILLIS;
 use scim_lambda::store::Start;
 
 use super::{Answer, Attempt, Field, MINUTE, acme, numbers};
@@ -87,14 +90,18 @@ async fn an_answer_of_the_table_may_be_lost_at_every_call() {
         Fault::LoseRequest,
         Fault::StatusAfter(502),
     ] {
-        for number in 0..14 {
+        for number in 0.. {
             let field = Field::new().await;
             let hook = field.subscribe("hook", |_| {}).await;
             field.append(250).await;
             let process = field.world.process();
-            process
-                .line
-                .plan(move |call| (call.number == number).then_some(fault));
+            let is_hit = Arc::new(AtomicBool::new(false));
+            let hit = Arc::clone(&is_hit);
+            process.line.plan(move |call| {
+                let is_this = call.number == number;
+                hit.fetch_or(is_this, Ordering::SeqCst);
+                is_this.then_some(fault)
+            });
             assert!(field.job_in(&process, &acme()).await);
             // A write that took effect recognises itself: nothing is left to a later job, and nothing comes twice.
             let sent = field.receivers.all();
@@ -106,6 +113,10 @@ async fn an_answer_of_the_table_may_be_lost_at_every_call() {
                 (None, None),
                 "{fault:?} {number}"
             );
+            if !is_hit.load(Ordering::SeqCst) {
+                assert!(number > 6, "{number}");
+                break;
+            }
         }
     }
 }
@@ -208,8 +219,8 @@ async fn a_job_that_meets_a_dead_process_comes_again_after_its_lease() {
     assert_eq!(left.len(), 1);
     let lease = field.delivery(&hook).await.unwrap().lease.unwrap();
     let comes = field.now() + u64::try_from(left[0].wait.as_millis()).unwrap();
-    let expected = lease.until + 1_000..lease.until + 3_000;
-    assert!(expected.contains(&comes), "{left:?}");
+    let late = comes - lease.until;
+    assert!(late.abs_diff(CLOCKS_DIFFER_MILLIS) <= 1_000, "{left:?}");
     // One such job is enough.
     field.job().await;
     assert!(field.jobs.take().is_empty());

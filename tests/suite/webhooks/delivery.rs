@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scim_lambda::delivery::{
-    Receiver, Rotation, Start, Subscription, SubscriptionState, WebhookSecrets, WebhookSender,
+    Rotation, Subscription, SubscriptionState, WebhookSecrets, WebhookSender,
 };
 use scim_lambda::identity::{RequestId, SubscriptionId};
 use scim_lambda::outgoing::{Client, Reach, Settings};
@@ -20,6 +20,7 @@ use super::receiver::{self, Behaviour, Received, TestReceiver};
 use super::{PATH, answer};
 use crate::secrecy::{keep_log, logged};
 use crate::simulation::{Fault, Process, World, tenant};
+use crate::support::webhook;
 use crate::worker::Kept;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,17 +52,10 @@ impl Stack {
 
     /// Subscribes a receiver to all events from the beginning, and returns its secret.
     async fn subscribe(&self, name: &str, receiver: &TestReceiver) -> String {
+        let url = format!("http://127.0.0.1:{}/{PATH}", receiver.port);
         let subscription = Subscription {
             id: named(name),
-            receiver: Receiver::Webhook {
-                url: format!("http://127.0.0.1:{}/{PATH}", receiver.port),
-            },
-            tenant: None,
-            types: Vec::new(),
-            from: Start::Beginning,
-            created: 0,
-            state: SubscriptionState::Active,
-            resumed: 0,
+            ..webhook(&url)
         };
         let process = self.world.process();
         let stack = stack_store(&process);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
-use aws_sdk_eventbridge::error::ProvideErrorMetadata;
+use aws_sdk_eventbridge::error::{ProvideErrorMetadata, SdkError};
 use scim_lambda::feed::Event;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -110,7 +110,11 @@ impl EventBus {
         let answer = call.send().await;
         let answer = answer.map_err(|error| {
             // A call that no service has answered has no code.
-            Refusal::new(error.code().unwrap_or("Unreachable"))
+            let without_code = match error {
+                SdkError::TimeoutError(_) => "Timeout",
+                _ => "Unreachable",
+            };
+            Refusal::new(error.code().unwrap_or(without_code))
         })?;
         if answer.entries().len() != entries.len() {
             return Err(Refusal::new("IncompleteAnswer"));

@@ -11,11 +11,11 @@ use crate::store::{Delivery, TenantStore};
 /// How often a delivery is read again because another process has written it in between.
 pub(super) const MAX_CONFLICTS: usize = 20;
 
-/// The name under which a process takes a delivery, and its writes.
-pub(super) struct Claim<'c> {
-    store: &'c TenantStore,
-    subscription: &'c SubscriptionId,
-    owner: String,
+/// The owner of a delivery's lease: the name under which a process takes the delivery, and the writes that need it.
+pub(super) struct Owner<'o> {
+    store: &'o TenantStore,
+    subscription: &'o SubscriptionId,
+    name: String,
 }
 
 /// The result of a write.
@@ -40,36 +40,19 @@ pub(super) enum Kept {
     Lost,
 }
 
-impl<'c> Claim<'c> {
-    /// A claim with a new random name.
-    pub(super) fn new(store: &'c TenantStore, subscription: &'c SubscriptionId) -> Self {
+impl<'o> Owner<'o> {
+    /// An owner with a new random name.
+    pub(super) fn new(store: &'o TenantStore, subscription: &'o SubscriptionId) -> Self {
         Self {
             store,
             subscription,
-            owner: format!("{:016x}", fastrand::u64(..)),
+            name: format!("{:016x}", fastrand::u64(..)),
         }
     }
 
     /// The name of the process in a lease.
-    pub(super) fn owner(&self) -> &str {
-        &self.owner
-    }
-
-    /// The delivery as it is in the table.
-    ///
-    /// # Errors
-    /// `Unavailable`.
-    pub(super) async fn current(&self) -> Result<Option<Delivery>> {
-        Ok(self.store.deliveries().get(self.subscription).await?)
-    }
-
-    /// Writes a delivery that this process does not take. False if it was written meanwhile, which may have
-    /// been an earlier attempt of this write.
-    ///
-    /// # Errors
-    /// `Unavailable`.
-    pub(super) async fn put(&self, delivery: &Delivery) -> Result<bool> {
-        Ok(self.store.deliveries().put(delivery).await?)
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Writes a delivery that this process takes or has. If another job has marked it meanwhile, `delivery` has
@@ -78,11 +61,12 @@ impl<'c> Claim<'c> {
     /// # Errors
     /// `Unavailable`.
     pub(super) async fn write(&self, delivery: &mut Delivery) -> Result<Written> {
-        if self.put(delivery).await? {
+        let deliveries = self.store.deliveries();
+        if deliveries.put(delivery).await? {
             delivery.revision += 1;
             return Ok(Written::Done);
         }
-        let Some(current) = self.current().await? else {
+        let Some(current) = deliveries.get(self.subscription).await? else {
             return Ok(Written::Lost);
         };
         let ours = Delivery {
@@ -95,7 +79,7 @@ impl<'c> Claim<'c> {
             return Ok(Written::Done);
         }
         let owner = current.lease.as_ref().map(|lease| lease.owner.as_str());
-        if owner == Some(&self.owner) {
+        if owner == Some(&self.name) {
             delivery.revision = current.revision;
             return Ok(Written::Marked);
         }
@@ -115,8 +99,11 @@ impl<'c> Claim<'c> {
                 Written::Lost => return Ok(Kept::Lost),
             }
         }
-        Err(Error::unavailable(
-            "Other processes changed the delivery before every attempt to write it",
-        ))
+        Err(too_many_conflicts())
     }
+}
+
+/// The error after [`MAX_CONFLICTS`].
+pub(super) fn too_many_conflicts() -> Error {
+    Error::unavailable("Other processes changed the delivery before every attempt to write it")
 }

@@ -8,11 +8,11 @@ use tokio_rustls::rustls::{CertificateError, Error as TlsError};
 
 /// Why a request had no answer.
 ///
-/// The text completes a sentence that begins with the server: "The receiver did not answer within 10 s".
+/// The text completes a sentence that begins with the server: "The receiver did not answer within 10 seconds".
 /// It has no URL, no address and nothing that the server has sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// The name of the server has no address.
+pub enum NoAnswer {
+    /// The name of the server has no address, or the resolver could not say which one it has.
     Unresolved,
     /// One of the addresses of the server may not be connected to.
     Forbidden,
@@ -28,7 +28,7 @@ pub enum Failure {
     TimedOut(Duration),
 }
 
-impl Failure {
+impl NoAnswer {
     /// The failure of a TLS handshake.
     pub(super) fn of_handshake(error: &io::Error) -> Self {
         let inner = error.get_ref().and_then(|error| error.downcast_ref());
@@ -68,10 +68,10 @@ fn reason(fault: &CertificateError) -> &'static str {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unresolved => f.write_str("has a name without an address"),
+            Self::Unresolved => f.write_str("has a name whose address was not found"),
             Self::Forbidden => f.write_str("has an address that is not allowed"),
             Self::Unreachable => f.write_str("does not take connections"),
             Self::Untrusted(reason) => {
@@ -80,7 +80,7 @@ impl fmt::Display for Failure {
             Self::NoTls => f.write_str("does not speak TLS, or only an unsafe version of it"),
             Self::NotHttp => f.write_str("closed the connection, or its answer is not HTTP"),
             Self::TimedOut(limit) if limit.subsec_nanos() == 0 => {
-                write!(f, "did not answer within {} s", limit.as_secs())
+                write!(f, "did not answer within {} seconds", limit.as_secs())
             }
             Self::TimedOut(limit) => {
                 write!(f, "did not answer within {} ms", limit.as_millis())
@@ -89,4 +89,4 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for NoAnswer {}
