@@ -89,10 +89,10 @@ impl Company {
     }
 
     fn store(&self) -> TenantStore {
-        self.store_of(&self.process)
+        Self::store_of(&self.process)
     }
 
-    fn store_of(&self, process: &Process) -> TenantStore {
+    fn store_of(process: &Process) -> TenantStore {
         let store = process.provider.store();
         let (cause, meter) = (process.cause.clone(), Meter::default());
         store.for_tenant(&simulation::tenant(), cause, meter, HOUR)
@@ -227,7 +227,7 @@ async fn a_reader_gets_nothing_that_was_appended_and_held_while_it_read() {
         .line
         .plan(|call| (call.number == 0).then_some(Fault::Freeze));
     let switches = company.switches.clone();
-    let (tenant, store) = (simulation::tenant(), company.store_of(&reader));
+    let (tenant, store) = (simulation::tenant(), Company::store_of(&reader));
     let read = read::read(&tenant, &store, &before, ALL, |_| true, Some(&switches));
     let append = async {
         reader.line.frozen().await;
