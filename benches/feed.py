@@ -45,12 +45,11 @@ def main():
         print(f"| {what} | {figure} |", flush=True)
         record.add(what, figure)
 
-    with started(arguments.scim, arguments.data) as server:
+    with started(arguments.scim, arguments.data) as (server, _):
         users = [create(server, number) for number in range(USERS)]
-        lags = sorted(steady(server, users, arguments.rate, arguments.seconds))
-        at = lambda share: f"{lags[int(share * (len(lags) - 1))] * 1000:.0f}"
-        report(f"lag at {arguments.rate} changes a second, p50, ms", at(0.5))
-        report("the same, p99, ms", at(0.99))
+        lags = [lag for _, lag in steady(server, users, Reader(server), arguments.rate, arguments.seconds)]
+        report(f"lag at {arguments.rate} changes a second, p50, ms", milliseconds(lags, 0.5))
+        report("the same, p99, ms", milliseconds(lags, 0.99))
         written, seen = flat_out(server, users, arguments.clients, arguments.seconds)
         report(f"changes a second that {arguments.clients} clients make", f"{written:.0f}")
         report("events a second, to the end of the feed", f"{seen:.0f}")
@@ -59,9 +58,15 @@ def main():
 
 
 @contextlib.contextmanager
-def started(scim, data):
-    with tempfile.TemporaryDirectory(dir=data) as folder, serve(scim, pathlib.Path(folder)) as (server, _):
-        yield server
+def started(scim, data, *options):
+    """A running server on a directory of its own, and the directory."""
+    with tempfile.TemporaryDirectory(dir=data) as folder, serve(scim, folder, *options) as (server, _):
+        yield server, folder
+
+
+def milliseconds(lags, share):
+    """The lag that this share of them does not exceed, as text."""
+    return f"{sorted(lags)[int(share * (len(lags) - 1))] * 1000:.0f}"
 
 
 def create(server, number):
@@ -80,11 +85,16 @@ def change(server, connection, user, number):
     return headers["ETag"].removeprefix("W/").strip('"').split("-")[0]
 
 
+def versions(events, name):
+    """The user and the version of each event whose type has this name."""
+    return [(event["resource"]["id"], str(event["resource"]["version"])) for event in events if event["type"] == name]
+
+
 class Reader:
     """Follows the feed on a thread of its own, and notes when each version of each user comes."""
 
-    def __init__(self, server):
-        self.server, self.seen, self.is_over = server, {}, False
+    def __init__(self, server, name="user.updated"):
+        self.server, self.name, self.seen, self.is_over = server, name, {}, False
         self.connection = http.client.HTTPConnection(server.host, timeout=300)
         self.position = self.ask("now")["next"]
         self.thread = threading.Thread(target=self._follow)
@@ -103,9 +113,7 @@ class Reader:
             is_over = self.is_over
             page = self.ask(self.position)
             self.position, now = page["next"], time.perf_counter()
-            for event in page["events"]:
-                if event["type"] == "user.updated":
-                    self.seen[event["resource"]["id"], str(event["resource"]["version"])] = now
+            self.seen.update(dict.fromkeys(versions(page["events"], self.name), now))
             if not page["events"]:
                 if is_over:
                     return
@@ -114,24 +122,24 @@ class Reader:
     def wait_for(self, expected):
         """Until every change has come."""
         end = time.perf_counter() + LONGEST_LAG_SECONDS
-        while not expected.keys() <= self.seen.keys():
+        while not expected <= self.seen.keys():
             assert time.perf_counter() < end, "an event does not come"
             time.sleep(POLL_SECONDS)
         self.is_over = True
         self.thread.join()
 
 
-def steady(server, users, rate, seconds):
-    """Makes changes at a steady rate; returns the lag of each."""
-    reader, answered = Reader(server), {}
+def steady(server, users, reader, rate, seconds):
+    """Makes changes at a steady rate; returns when each was answered, and its lag until the reader had it."""
+    answered = {}
     connection, begun = server.connect(), time.perf_counter()
     for number, user in zip(range(rate * seconds), itertools.cycle(users)):
         time.sleep(max(0, begun + number / rate - time.perf_counter()))
         version = change(server, connection, user, number)
         answered[user, version] = time.perf_counter()
     connection.close()
-    reader.wait_for(answered)
-    return [max(0, reader.seen[key] - at) for key, at in answered.items()]
+    reader.wait_for(answered.keys())
+    return [(at, max(0, reader.seen[key] - at)) for key, at in answered.items()]
 
 
 def write(server, users, clients, seconds):

@@ -23,11 +23,12 @@ PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 
 class Server:
-    """Where requests go, and which process answers them."""
+    """Where requests go, which process answers them, and the secrets of its webhooks by their URLs."""
 
-    def __init__(self, base_url, token, pid):
+    def __init__(self, base_url, token, pid, secrets=None):
         url = urllib.parse.urlsplit(base_url)
         self.host, self.prefix, self.pid = url.netloc, url.path.rstrip("/"), pid
+        self.secrets = secrets or {}
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"}
 
     def connect(self):

@@ -114,16 +114,17 @@ def generate(scim, data, users):
 
 
 @contextlib.contextmanager
-def serve(scim, data):
+def serve(scim, data, *options):
     """A running server, and how long it took to be ready."""
     begun = time.perf_counter()
-    command = [scim, "serve", "--json", "--listen", "127.0.0.1:0", "--data", str(data)]
+    command = [scim, "serve", "--json", "--listen", "127.0.0.1:0", "--data", str(data), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     ready = json.loads(process.stdout.readline())
     started_ms = (time.perf_counter() - begun) * 1000
     time.sleep(1)
+    secrets = {webhook["url"]: webhook["secret"] for webhook in ready.get("webhooks", [])}
     try:
-        yield load.Server(ready["baseUrl"], ready["token"], process.pid), started_ms
+        yield load.Server(ready["baseUrl"], ready["token"], process.pid, secrets), started_ms
     finally:
         process.terminate()
         process.wait()
