@@ -75,6 +75,11 @@ impl<'r> BatchReader<'r> {
         self.found = None;
     }
 
+    /// Keeps what was found in the form in which it was read, and returns its length in bytes.
+    pub(super) fn pack(&mut self) -> usize {
+        self.found.as_mut().map_or(0, Found::pack)
+    }
+
     /// The next batch behind what a delivery has had accepted. It goes on with what an earlier call has found,
     /// and reads the feed if that is used up. `switches` are those of the tenant, for the brake.
     ///

@@ -10,6 +10,7 @@
 
 mod batch;
 mod event_bus;
+mod memory;
 mod notice;
 mod owner;
 mod run;
@@ -24,11 +25,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 pub use crate::store::{Receiver, Start, Subscription, SubscriptionState};
 pub use event_bus::keep_event_bus;
+pub use memory::Memory;
 pub use secret::{RotatedSecret, Rotation, SigningSecret, SigningSecrets, WebhookSecrets};
 pub use sender::{Failure, Message, Outcome, Sender};
 pub use webhook::WebhookSender;
@@ -36,7 +37,7 @@ pub use webhook::WebhookSender;
 use crate::clock::{CLOCKS_DIFFER_MILLIS, Clock};
 use crate::feed::append::Appender;
 use crate::identity::{Cause, CauseKind, SubscriptionId, TenantId};
-use crate::protocol::error::{Error, Result};
+use crate::protocol::error::Result;
 use crate::provider::Tenants;
 use crate::store::{Delivery, Due, Meter, StackStore, Store, TenantStore};
 use owner::Owner;
@@ -46,9 +47,6 @@ use run::Run;
 const SENDING: Duration = Duration::from_secs(20);
 /// The longest time that a job takes: its last batch, and its calls to the table.
 pub const LONGEST_JOB: Duration = Duration::from_secs(60);
-/// The number of deliveries that a process works on at the same time. A batch of 1 MB takes some 15 MB of memory,
-/// most of it as events. So even the largest batches fit a function of 512 MB.
-pub const SIDE_BY_SIDE: usize = 24;
 
 /// How long a process may not notice that a subscription was added or resumed, in milliseconds. [`make_due`]
 /// has what is appended until then delivered too.
@@ -66,8 +64,8 @@ pub struct Deliverer<'d, S> {
     pub clock: &'d Arc<dyn Clock>,
     /// Sends the messages.
     pub sender: &'d S,
-    /// A place for each delivery that the process works on at the same time.
-    pub places: &'d Semaphore,
+    /// The memory for the deliveries that the process works on at the same time.
+    pub memory: &'d Memory,
 }
 
 impl<S: Sender> Deliverer<'_, S> {
@@ -110,7 +108,7 @@ impl<S: Sender> Deliverer<'_, S> {
                 owner: Owner::new(&store, &subscription.id),
                 until: begun + SENDING,
             };
-            self.in_place(run, known.remove(&subscription.id))
+            self.work(run, known.remove(&subscription.id))
         });
         // Collected first: a future that still held the closure would not be `Send`.
         let runs: Vec<_> = runs.collect();
@@ -134,18 +132,13 @@ impl<S: Sender> Deliverer<'_, S> {
         outcome.map(|()| next)
     }
 
-    /// Works on a delivery once there is a place. If there is none as long as the job may begin batches, the
-    /// delivery is left to another job.
-    async fn in_place(
-        &self,
-        run: Run<'_, S>,
-        delivery: Option<Delivery>,
-    ) -> Result<Option<Duration>> {
-        let Ok(place) = timeout_at(run.until, self.places.acquire()).await else {
-            return Ok(Some(Duration::ZERO));
-        };
-        let _place = place.map_err(Error::internal)?;
-        run.run(delivery).await
+    /// Works on a delivery once there is memory for it. If there is none as long as the job may begin batches,
+    /// the delivery is left to another job.
+    async fn work(&self, run: Run<'_, S>, delivery: Option<Delivery>) -> Result<Option<Duration>> {
+        match self.memory.share(run.until).await {
+            Some(share) => run.run(delivery, share).await,
+            None => Ok(Some(Duration::ZERO)),
+        }
     }
 
     /// Removes the deliveries of subscriptions that were removed.

@@ -1,11 +1,13 @@
 //! One job's work on one delivery: takes it, sends batch after batch, and lets it go.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
 use super::Deliverer;
 use super::batch::{BatchReader, Next, message_id};
+use super::memory::Share;
 use super::notice::Notice;
 use super::owner::{Kept, MAX_CONFLICTS, Owner, Written, too_many_conflicts};
 use super::sender::{Failure, Message, Outcome, Sender};
@@ -20,6 +22,8 @@ use crate::store::{Batch, Delivery, Due, StackStore, Subscription, TenantStore};
 /// An attempt takes less, in milliseconds. A sender that takes longer has failed.
 const ATTEMPT_MILLIS: u64 = 15_000;
 const LONGEST_ATTEMPT: Duration = Duration::from_millis(ATTEMPT_MILLIS);
+/// A receiver that has not answered after this time is slow: what its delivery needs only to read on is for others.
+const QUICK_ANSWER: Duration = Duration::from_millis(100);
 /// How long the brake keeps a delivery before it looks again, in milliseconds.
 const HELD_MILLIS: u64 = 60_000;
 /// Waits below this also get a job of their own, because the list of what is due is read once a minute.
@@ -66,7 +70,11 @@ impl<S: Sender> Run<'_, S> {
     ///
     /// # Errors
     /// `Unavailable` if the table is out of reach; the job has to come again.
-    pub(super) async fn run(mut self, delivery: Option<Delivery>) -> Result<Option<Duration>> {
+    pub(super) async fn run(
+        mut self,
+        delivery: Option<Delivery>,
+        mut share: Share<'_>,
+    ) -> Result<Option<Duration>> {
         let mut reader = BatchReader::new(self.tenant, self.store, self.subscription);
         let mut delivery = match delivery {
             Some(delivery) => delivery,
@@ -77,8 +85,11 @@ impl<S: Sender> Run<'_, S> {
             let done = match step {
                 Step::Leave | Step::LeaveToOwner => return Ok(None),
                 Step::TellOwner => self.tell_owner(&delivery).await?,
-                Step::Send => self.send_again(&delivery, &mut reader).await?,
-                Step::Read => self.read(&delivery, &mut reader).await?,
+                Step::Send | Step::Read if !share.grow(self.until).await => {
+                    return Ok(Some(Duration::ZERO));
+                }
+                Step::Send => self.send_again(&delivery, &mut reader, &mut share).await?,
+                Step::Read => self.read(&delivery, &mut reader, &mut share).await?,
             };
             if let Done::Ended(wait) = done {
                 return Ok(wait);
@@ -102,6 +113,7 @@ impl<S: Sender> Run<'_, S> {
             batch: None,
             failing: None,
             succeeded: None,
+            resumed: self.subscription.resumed,
             due: None,
             failed: None,
             held: None,
@@ -127,7 +139,12 @@ impl<S: Sender> Run<'_, S> {
     }
 
     /// Reads the feed, and sends what it has.
-    async fn read(&mut self, delivery: &Delivery, reader: &mut BatchReader<'_>) -> Result<Done> {
+    async fn read(
+        &mut self,
+        delivery: &Delivery,
+        reader: &mut BatchReader<'_>,
+        share: &mut Share<'_>,
+    ) -> Result<Done> {
         let next = reader.next(delivery, self.switches, self.until).await?;
         let (after, wait) = match next {
             Next::Batch(batch, events) => {
@@ -135,7 +152,7 @@ impl<S: Sender> Run<'_, S> {
                 let mut delivery = state::frozen(taken, batch.clone());
                 return match self.owner.write(&mut delivery).await? {
                     Written::Done => {
-                        let sent = self.send_all(delivery, batch, events, reader);
+                        let sent = self.send_all(delivery, batch, events, reader, share);
                         sent.await.map(Done::Ended)
                     }
                     Written::Marked | Written::Lost => Ok(Done::Changed),
@@ -154,7 +171,10 @@ impl<S: Sender> Run<'_, S> {
                 return self.leave(&held, None).await;
             }
         };
-        if after == delivery.after {
+        // Where a new delivery begins is written down even if nothing follows: found out later, from the time at
+        // which the subscription was made by another clock, it may be another place.
+        let is_new = delivery.revision == 0;
+        if after == delivery.after && !is_new {
             return Ok(Done::Ended(wait));
         }
         let moved = state::moved(delivery.clone(), after);
@@ -174,6 +194,7 @@ impl<S: Sender> Run<'_, S> {
         &mut self,
         delivery: &Delivery,
         reader: &mut BatchReader<'_>,
+        share: &mut Share<'_>,
     ) -> Result<Done> {
         let Some(batch) = &delivery.batch else {
             return Ok(Done::Changed);
@@ -194,7 +215,7 @@ impl<S: Sender> Run<'_, S> {
         };
         match self.owner.write(&mut taken).await? {
             Written::Done => {
-                let sent = self.send_all(taken, batch.clone(), events, reader);
+                let sent = self.send_all(taken, batch.clone(), events, reader, share);
                 sent.await.map(Done::Ended)
             }
             Written::Marked | Written::Lost => Ok(Done::Changed),
@@ -208,6 +229,7 @@ impl<S: Sender> Run<'_, S> {
         mut batch: Batch,
         mut events: Vec<Event>,
         reader: &mut BatchReader<'_>,
+        share: &mut Share<'_>,
     ) -> Result<Option<Duration>> {
         loop {
             if self.lease_is_short(&delivery) {
@@ -220,10 +242,7 @@ impl<S: Sender> Run<'_, S> {
             let id = message_id(self.subscription, self.tenant, &batch);
             let message =
                 Message::new(self.subscription, self.tenant, &id, &events).behind(&batch.from);
-            let sent = timeout(LONGEST_ATTEMPT, self.deliverer.sender.send(&message)).await;
-            let outcome =
-                sent.unwrap_or_else(|_| Outcome::Failed(Failure::timeout(LONGEST_ATTEMPT)));
-            match outcome {
+            match self.attempt(&message, reader, share).await {
                 Outcome::Accepted => {}
                 Outcome::Gone => return self.gone(delivery, &id).await,
                 Outcome::Failed(failure) => return self.failed(delivery, failure).await,
@@ -232,11 +251,32 @@ impl<S: Sender> Run<'_, S> {
                 .last()
                 .map_or(delivery.reached, |event| event.body.time);
             delivery = state::accepted(delivery, reached, self.now());
-            match self.onward(&mut delivery, reader).await? {
+            // Their memory may be given back before more events are read.
+            drop(events);
+            match self.onward(&mut delivery, reader, share).await? {
                 Onward::Batch(next, found) => (batch, events) = (next, found),
                 Onward::Over(wait) => return Ok(wait),
             }
         }
+    }
+
+    /// Makes one attempt. While a slow receiver is waited for, the delivery has only the memory of its message.
+    async fn attempt(
+        &self,
+        message: &Message<'_>,
+        reader: &mut BatchReader<'_>,
+        share: &mut Share<'_>,
+    ) -> Outcome {
+        let sending = timeout(LONGEST_ATTEMPT, self.deliverer.sender.send(message));
+        let mut sending = pin!(sending);
+        let sent = match timeout(QUICK_ANSWER, &mut sending).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                share.shrink(message.body.len(), reader.pack());
+                sending.await
+            }
+        };
+        sent.unwrap_or_else(|_| Outcome::Failed(Failure::timeout(LONGEST_ATTEMPT)))
     }
 
     /// Whether the lease may end before an attempt that begins now.
@@ -250,9 +290,10 @@ impl<S: Sender> Run<'_, S> {
         &mut self,
         delivery: &mut Delivery,
         reader: &mut BatchReader<'_>,
+        share: &mut Share<'_>,
     ) -> Result<Onward> {
         for _ in 0..MAX_CONFLICTS {
-            let next = match self.may_go_on().await {
+            let next = match self.may_go_on(share).await {
                 Ok(true) => reader.next(delivery, self.switches, self.until).await,
                 Ok(false) => Ok(Next::Stop(delivery.after.clone())),
                 Err(error) => Err(error),
@@ -309,9 +350,9 @@ impl<S: Sender> Run<'_, S> {
         })
     }
 
-    /// Whether another batch may begin: there is time, and the subscription still wants events.
-    async fn may_go_on(&mut self) -> Result<bool> {
-        if Instant::now() >= self.until {
+    /// Whether another batch may begin: there is time and memory, and the subscription still wants events.
+    async fn may_go_on(&mut self, share: &mut Share<'_>) -> Result<bool> {
+        if Instant::now() >= self.until || !share.grow(self.until).await {
             return Ok(false);
         }
         let now = self.now();

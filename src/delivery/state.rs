@@ -46,7 +46,7 @@ pub(super) enum Verdict {
     Failed,
 }
 
-/// What a job does with a delivery at `now`. `resumed` is when an operator last resumed the subscription.
+/// What a job does with a delivery at `now`. `resumed` is how often an operator has resumed the subscription.
 pub(super) fn step(delivery: &Delivery, resumed: u64, now: u64) -> Step {
     let is_leased = delivery
         .lease
@@ -68,6 +68,7 @@ pub(super) fn taken(mut delivery: Delivery, owner: &str, resumed: u64, now: u64)
         delivery.failing = None;
     }
     Delivery {
+        resumed,
         due: None,
         failed: None,
         held: None,
@@ -197,6 +198,7 @@ mod tests {
             batch: None,
             succeeded: None,
             failing: None,
+            resumed: 0,
             due: None,
             failed: None,
             held: None,
@@ -275,20 +277,20 @@ mod tests {
         assert_eq!(now, BEGIN + PATIENCE_MILLIS);
         assert_eq!(delivery.failed, Some(now));
         assert_eq!(step(&delivery, 0, now + 1_000 * HOUR), Step::Leave);
-        assert_eq!(step(&delivery, now - 1, now + 1), Step::Leave);
         // An operator resumes it: it goes on with the same batch, and with all its patience.
-        assert_eq!(step(&delivery, now, now + 1), Step::Send);
-        let resumed = taken(delivery, "owner", now, now + HOUR);
+        assert_eq!(step(&delivery, 1, now + 1), Step::Send);
+        let resumed = taken(delivery, "owner", 1, now + HOUR);
         assert_eq!((resumed.failed, resumed.failing.clone()), (None, None));
-        let (_, verdict) = after_failure(resumed, failure(), now + HOUR, 0);
+        let (failed, verdict) = after_failure(resumed, failure(), now + HOUR, 0);
         assert_eq!(verdict, Verdict::Waits(now + HOUR + FIRST_WAIT_MILLIS));
+        assert_eq!(step(&failed, 1, now + HOUR), Step::Leave, "once");
     }
 
     #[test]
     fn a_delivery_that_waits_is_tried_at_once_when_it_is_resumed() {
         let (waits, _) = after_failure(sending(BEGIN), failure(), BEGIN, 0);
-        assert_eq!(step(&waits, BEGIN - 1, BEGIN + 1), Step::Leave);
-        assert_eq!(step(&waits, BEGIN + 1, BEGIN + 1), Step::Send);
+        assert_eq!(step(&waits, 0, BEGIN + 1), Step::Leave);
+        assert_eq!(step(&waits, 1, BEGIN + 1), Step::Send);
     }
 
     proptest! {

@@ -422,6 +422,13 @@ impl Found {
         self.pages.iter().map(|page| page.events.len()).sum()
     }
 
+    /// Forgets the events that were unpacked and not taken yet, which are unpacked again when they are wanted.
+    /// Returns the length of what is left, in bytes.
+    pub fn pack(&mut self) -> usize {
+        self.unpacked = VecDeque::new();
+        self.packed_bytes()
+    }
+
     /// How much there is to take after the last part.
     #[must_use]
     pub fn rest(&self) -> Rest {

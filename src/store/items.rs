@@ -262,6 +262,7 @@ pub(super) struct DeliveryItem {
     pub(super) revision: u64,
     pub(super) after: String,
     pub(super) reached: u64,
+    pub(super) resumed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) batch_from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -24,7 +24,7 @@ pub(super) async fn deliver(
         appender: &worker.appender,
         clock: &worker.clock,
         sender,
-        places: &worker.places,
+        memory: &worker.memory,
     };
     let delivered = tenants.into_iter().map(async |tenant| {
         let delivered = one(&deliverer, &tenant, outbox).await;

@@ -17,13 +17,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_lambda_events::dynamodb::EventRecord;
-use tokio::sync::Semaphore;
 
 pub use outbox::{DeliverJob, FinishJob, Outbox};
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::delivery::{SIDE_BY_SIDE, Sender};
+use crate::delivery::{Memory, Sender};
 use crate::feed::append::Appender;
 use crate::identity::TenantId;
 use crate::protocol::error::Result;
@@ -58,8 +57,8 @@ pub struct Worker<'a> {
     gap: Cache<(), Option<StreamGap>>,
     /// The subscriptions of the stack, for a minute.
     subscriptions: Cache<(), Vec<Subscription>>,
-    /// A place for each delivery that is worked on at the same time.
-    places: Semaphore,
+    /// The memory for the deliveries that are worked on at the same time.
+    memory: Memory,
 }
 
 impl<'a> Worker<'a> {
@@ -73,7 +72,7 @@ impl<'a> Worker<'a> {
             appender: Appender::new(store, tenants, Arc::clone(&clock)),
             gap: Cache::new(stream::GAP_LIMITS, Arc::clone(&clock)),
             subscriptions: Cache::new(wanted::SUBSCRIPTION_LIMITS, Arc::clone(&clock)),
-            places: Semaphore::new(SIDE_BY_SIDE),
+            memory: Memory::unused(),
             clock,
         }
     }

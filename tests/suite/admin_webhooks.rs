@@ -808,6 +808,7 @@ async fn a_delivery_is_shown_with_its_state_its_failure_and_its_next_attempt() {
         batch: None,
         succeeded: Some(now - 60_000),
         failing: None,
+        resumed: 0,
         due: None,
         failed: None,
         held: None,

@@ -17,7 +17,7 @@ pub(in crate::admin) async fn resume<S: Sender>(
     // Before the item: if this process dies after it has written the item, this entry leads to the deliveries
     // that are to go on.
     make_due(&stack, tenant.as_ref(), now).await?;
-    if !stack.subscriptions().resume(&asked.id, now).await? {
+    if !stack.subscriptions().resume(&asked.id).await? {
         return Err(no_webhook(&asked.id));
     }
     let subscription = admin.subscription(&asked.id).await?;

@@ -33,6 +33,8 @@ pub struct Delivery {
     pub succeeded: Option<u64>,
     /// The failures since the last success.
     pub failing: Option<Failing>,
+    /// How often the subscription had been resumed when the delivery was last taken up.
+    pub resumed: u64,
     /// Before this time nothing is sent, in milliseconds since the Unix epoch.
     pub due: Option<u64>,
     /// When it failed for good, in milliseconds since the Unix epoch.
@@ -154,24 +156,24 @@ impl<'t> Deliveries<'t> {
 }
 
 impl Delivery {
-    /// Whether an operator has resumed the subscription, at `resumed`, since the delivery last failed. Also true
-    /// if it has not failed.
+    /// Whether an operator has resumed the subscription, `resumed` times by now, since the delivery was last
+    /// taken up. It is counted, because the clock of the operator may differ from that of the service.
     #[must_use]
     pub fn is_resumed(&self, resumed: u64) -> bool {
-        let failing = self.failing.as_ref();
-        failing.is_none_or(|failing| resumed >= failing.last)
+        resumed > self.resumed
     }
 
     /// Sets what the delivery has and removes what it does not have. Attributes that only a later version
     /// knows stay.
     fn write_to(&self, update: &mut Update) {
         update
-            .set("kind = :kind, revision = :revision, #after = :after, reached = :reached")
+            .set("kind = :kind, revision = :revision, #after = :after, reached = :reached, resumed = :resumed")
             .name("#after", "after")
             .value(":kind", s(DELIVERY_KIND))
             .value(":revision", n(self.revision + 1))
             .value(":after", s(&self.after))
-            .value(":reached", n(self.reached));
+            .value(":reached", n(self.reached))
+            .value(":resumed", n(self.resumed));
         let (batch, failing) = (self.batch.as_ref(), self.failing.as_ref());
         let (gap, lease) = (batch.and_then(|batch| batch.gap), self.lease.as_ref());
         let attributes = [
@@ -227,6 +229,7 @@ impl Delivery {
             batch,
             succeeded: item.succeeded,
             failing,
+            resumed: item.resumed,
             due: item.due,
             failed: item.failed,
             held: item.held,

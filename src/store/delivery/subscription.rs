@@ -43,8 +43,7 @@ pub struct Subscription {
     pub created: u64,
     /// Whether events are sent.
     pub state: SubscriptionState,
-    /// When an operator last resumed it, in milliseconds since the Unix epoch; 0 for never. Deliveries that
-    /// had failed before go on.
+    /// How often an operator has resumed it. A delivery that had failed before goes on.
     pub resumed: u64,
 }
 
@@ -272,21 +271,20 @@ impl<'t> Subscriptions<'t> {
         update.send_if(self.table).await
     }
 
-    /// Sends to a subscription again from `at` on, in milliseconds since the Unix epoch, also what had failed
-    /// for good. False if there is no such subscription. One call, one write unit for each KB.
+    /// Sends to a subscription again, also what had failed for good. False if there is no such subscription. One call, one write unit for each KB.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn resume(self, id: &SubscriptionId, at: u64) -> Result<bool, StoreError> {
+    pub async fn resume(self, id: &SubscriptionId) -> Result<bool, StoreError> {
         let mut update = self.update(id);
         update
-            .set("#state = :active, resumed = :at")
+            .set("#state = :active, resumed = resumed + :one")
             .remove("#at")
             .remove("reason")
             .name("#state", "state")
             .name("#at", "at")
             .value(":active", s(ACTIVE))
-            .value(":at", n(at));
+            .value(":one", n(1));
         update.send_if(self.table).await
     }
 

@@ -69,14 +69,7 @@ async fn a_receiver_that_fails_for_three_days_gets_the_same_batch_when_it_is_res
     field.job().await;
     assert_eq!(field.receivers.all().len(), sent.len());
     field.receivers.answer(|_| Answer::Accept);
-    assert!(
-        field
-            .stack()
-            .subscriptions()
-            .resume(&hook, field.now())
-            .await
-            .unwrap()
-    );
+    assert!(field.stack().subscriptions().resume(&hook).await.unwrap());
     field.job().await;
     let resumed = &field.receivers.all()[sent.len()..];
     assert_eq!(
@@ -174,12 +167,7 @@ async fn a_receiver_that_is_gone_ends_its_subscription_alone() {
             .contains(&"webhook.failed".to_owned())
     );
     field.receivers.answer(|_| Answer::Accept);
-    field
-        .stack()
-        .subscriptions()
-        .resume(&gone, field.now())
-        .await
-        .unwrap();
+    field.stack().subscriptions().resume(&gone).await.unwrap();
     field.job().await;
     assert_eq!(field.accepted(&gone), numbers(1, 5));
     field.assert_same_bytes();

@@ -350,12 +350,11 @@ async fn a_receiver_that_fails_for_three_days_is_given_up_until_it_is_resumed() 
     assert_eq!(receiver.received().len(), attempts);
     assert_eq!(types(&other.received()).pop().unwrap(), "webhook.failed");
     let process = stack.world.process();
-    let now = stack.world.clock().now_millis();
     let subscriptions = stack_store(&process);
     assert!(
         subscriptions
             .subscriptions()
-            .resume(&named("a"), now)
+            .resume(&named("a"))
             .await
             .unwrap()
     );
