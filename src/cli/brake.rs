@@ -82,8 +82,7 @@ impl BrakeCommand {
                 false => format!("The feed of tenant {tenant} was not held\n"),
             },
         };
-        print(&answer);
-        Ok(())
+        print(&answer)
     }
 }
 

@@ -60,7 +60,7 @@ impl DoctorArgs {
         let mut ill = 0;
         for tenant in tenants {
             let examined = self.examine(&service.provider, &tenant).await?;
-            print(&examined.describe(tenant.as_str()));
+            print(&examined.describe(tenant.as_str()))?;
             ill += u32::from(!self.is_well(&examined));
         }
         match (ill, self.repair) {

@@ -136,8 +136,7 @@ impl ListArgs {
         print(&match self.json {
             true => as_json(&part),
             false => for_people(&part),
-        });
-        Ok(())
+        })
     }
 }
 
@@ -188,8 +187,7 @@ impl ForgetArgs {
         print(&format!(
             "Removed the values of {} from {emptied} events\n",
             self.id
-        ));
-        Ok(())
+        ))
     }
 }
 

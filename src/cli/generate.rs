@@ -68,8 +68,7 @@ impl GenerateArgs {
             self.users,
             self.tenant,
             begun.elapsed().as_secs_f64()
-        ));
-        Ok(())
+        ))
     }
 
     /// Makes the tenant if it is missing.

@@ -81,7 +81,7 @@ impl AddTypeArgs {
         for (file, object) in &objects {
             let registered = provider.replace_resource_type(tenant, object, &self.removed);
             let registered = registered.await.map_err(|error| at(file, error))?;
-            print(&describe("resource type", &registered, tenant));
+            print(&describe("resource type", &registered, tenant))?;
         }
         Ok(())
     }
@@ -114,8 +114,7 @@ impl AddTypeArgs {
     fn confirm(&self, losses: &[String]) -> Result<(), CommandError> {
         let text = losses.join(". ");
         if self.yes {
-            print(&format!("{text}\n"));
-            return Ok(());
+            return print(&format!("{text}\n"));
         }
         if !io::stdin().is_terminal() {
             return Err(CommandError(format!(
@@ -162,7 +161,7 @@ impl AddArgs {
         for (file, object) in &objects {
             let registered = service.provider.add_schema(&self.tenant, object).await;
             let registered = registered.map_err(|error| at(file, error))?;
-            print(&describe("schema", &registered, &self.tenant));
+            print(&describe("schema", &registered, &self.tenant))?;
         }
         Ok(())
     }

@@ -86,7 +86,7 @@ impl ServeArgs {
         let timeouts = Timeouts::default();
         let serving = tokio::spawn(server::serve(listener, router, timeouts, stopped));
         let data = deployment.to_string();
-        self.announce(&announced, demo.as_ref(), &webhooks, &data);
+        self.announce(&announced, demo.as_ref(), &webhooks, &data)?;
         tokio::select! {
             () = end_signal() => {}
             () = background::run(&deployment, &service) => {}
@@ -134,7 +134,7 @@ impl ServeArgs {
         demo: Option<&Demo>,
         webhooks: &[ServedWebhook],
         data: &str,
-    ) {
+    ) -> Result<(), CommandError> {
         let text = if self.json {
             let ready = json!({
                 "baseUrl": public_url.base_url(),
@@ -147,7 +147,7 @@ impl ServeArgs {
         } else {
             for_people(public_url, demo, webhooks, data)
         };
-        print(&text);
+        print(&text)
     }
 }
 
@@ -176,10 +176,20 @@ pub(super) async fn listen(address: &str) -> Result<TcpListener, CommandError> {
     bound.map_err(|error| cannot_listen(address, &error))
 }
 
-/// Prints to stdout. A closed pipe is not an error.
-pub(super) fn print(text: &str) {
+/// Prints to stdout.
+///
+/// # Errors
+/// If the text could not be written, which may have a secret that is never shown again. A pipe whose reader has
+/// closed it is no error: the reader has seen what it wanted.
+pub(super) fn print(text: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError(format!(
+            "The answer could not be written: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Waits for Ctrl-C or, on Unix, SIGTERM.

@@ -72,6 +72,10 @@ pub(super) async fn prepare(
             return Err(Error::internal("webhook.add has the answer of another operation").into());
         };
         let id = added.webhook.id;
+        if served.iter().any(|other: &ServedWebhook| other.id == id) {
+            // The URL was given twice.
+            continue;
+        }
         let Some(secrets) = admin.secrets.signing(&id).await? else {
             return Err(CommandError(format!(
                 "The webhook {id} has no secret; scim webhook rotate {id}{data} makes another one"

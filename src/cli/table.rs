@@ -40,7 +40,7 @@ impl TableArgs {
             as_json(&local, &port, &demo, &environment)
         } else {
             for_people(&local, &port, &demo, &environment)
-        });
+        })?;
         end_signal().await;
         // A client that keeps a call open does not keep the process running.
         let _ = tokio::time::timeout(GRACE, port.close()).await;

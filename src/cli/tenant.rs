@@ -66,8 +66,7 @@ impl TenantCommand {
             _ => deployment.open().await?,
         };
         let answer = self.run_on(opened.stack()).await?;
-        print(&answer);
-        Ok(())
+        print(&answer)
     }
 
     async fn run_on(&self, stack: &Stack) -> Result<String, CommandError> {

@@ -100,8 +100,7 @@ impl TokenCommand {
         };
         let opened = deployment.open().await?;
         let answer = self.run_on(opened.stack()).await?;
-        print(&answer);
-        Ok(())
+        print(&answer)
     }
 
     async fn run_on(&self, stack: &Stack) -> Result<String, CommandError> {

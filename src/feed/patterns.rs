@@ -10,6 +10,8 @@ use super::wanted::{ABOUT_THE_TENANT, MAX_PATTERNS};
 use crate::protocol::error::{Error, Result, excerpt};
 use crate::protocol::schema::Registry;
 
+/// The pattern of every type.
+pub const EVERY_TYPE: &str = "*";
 /// The longest type or pattern, in bytes.
 const MAX_BYTES: usize = 128;
 
@@ -35,7 +37,7 @@ pub fn check(patterns: &[String]) -> Result<BTreeSet<&str>> {
 
 /// The resource type that a pattern names, if it names one. `None` for what is no pattern.
 fn subject_of(pattern: &str) -> Option<Option<&str>> {
-    if pattern == "*" || ABOUT_THE_TENANT.iter().any(|name| is_match(pattern, name)) {
+    if pattern == EVERY_TYPE || ABOUT_THE_TENANT.iter().any(|name| is_match(pattern, name)) {
         return Some(None);
     }
     let (subject, rest) = pattern.split_once('.')?;

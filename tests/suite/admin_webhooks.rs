@@ -333,6 +333,10 @@ async fn a_repeated_addition_makes_no_second_webhook_and_shows_the_secret_to_its
         (&elsewhere["existed"], &elsewhere["from"]),
         (&json!(true), &json!("now"))
     );
+    let every = fixture
+        .add(json!({"url": URL, "types": ["user.*", "*"]}))
+        .await;
+    assert_eq!(every["id"], elsewhere["id"]);
     assert!(
         elsewhere["notes"][0]
             .as_str()

@@ -317,6 +317,21 @@ fn raw_queries_are_read_and_other_bytes_get_a_scim_error() {
     assert_eq!(running.end().0, Some(0));
 }
 
+/// It may be a secret that is never shown again.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let (_guard, data) = data();
+    let mut create = scim(&["tenant", "create", "acme", "--data", shown(&data)]);
+    assert!(create.output().unwrap().status.success());
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let mut token = scim(&["token", "create", "acme", "--data", shown(&data)]);
+    let ended = token.stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("The answer could not be written"), "{said}");
+}
+
 #[test]
 fn a_port_in_use_is_one_clear_line() {
     let (_guard, data) = data();

@@ -30,7 +30,11 @@ pub(in crate::admin) async fn add<S: Sender>(
     let target = Target::parse(&asked.url, admin.reach)?;
     let unusual = patterns::check(&asked.types)?;
     let types: BTreeSet<&str> = asked.types.iter().map(String::as_str).collect();
-    let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
+    let types: Vec<String> = match types.contains(patterns::EVERY_TYPE) {
+        // The same webhook as one without patterns.
+        true => Vec::new(),
+        false => types.into_iter().map(str::to_owned).collect(),
+    };
     if let Some(tenant) = &asked.tenant {
         admin.check_tenant(tenant).await?;
     }

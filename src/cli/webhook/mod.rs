@@ -152,7 +152,7 @@ impl WebhookCommand {
                 &self.common().place.to_text(),
             ),
         };
-        print(&printed);
+        print(&printed)?;
         self.check(&answer)
     }
 
