@@ -5,6 +5,7 @@ mod audit;
 mod budget;
 mod network;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -114,6 +115,7 @@ impl World {
                 table: Engine::new(database),
                 latency,
                 budget,
+                changes: AtomicU64::new(0),
             }),
             clock: Arc::new(SimulatedClock {
                 begin: Instant::now(),
@@ -142,8 +144,14 @@ impl World {
 
     /// Writes to the table directly, without a process.
     pub(crate) fn tamper(&self, operation: &str, request: &Value) {
+        self.network.changes.fetch_add(1, Ordering::SeqCst);
         let (status, text) = execute(&self.network.table, operation, request);
         assert_eq!(status, 200, "{text}");
+    }
+
+    /// The number of calls so far that may have changed the table.
+    pub(crate) fn changes(&self) -> u64 {
+        self.network.changes.load(Ordering::SeqCst)
     }
 
     /// All items of the table.
@@ -160,6 +168,32 @@ impl World {
             start = answer["LastEvaluatedKey"].take();
             if start.is_null() {
                 return items;
+            }
+        }
+    }
+
+    /// The ids of a tenant's resources.
+    pub(crate) fn ids(&self, tenant: &str) -> BTreeSet<String> {
+        let prefix = format!("T#{tenant}#R#");
+        let items = self.items().into_iter();
+        let resources = items.filter(|item| {
+            let partition = item["pk"]["S"].as_str().unwrap();
+            partition.starts_with(&prefix)
+        });
+        resources
+            .map(|item| item["sk"]["S"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Removes every item of a tenant but its feed, as when the tenant is deleted.
+    pub(crate) fn remove(&self, tenant: &str) {
+        let (itself, feed) = (format!("T#{tenant}"), format!("T#{tenant}#E"));
+        for item in self.items() {
+            let partition = item["pk"]["S"].as_str().unwrap();
+            let is_of_tenant = partition == itself || partition.starts_with(&format!("{itself}#"));
+            if is_of_tenant && partition != feed {
+                let key = json!({"pk": item["pk"], "sk": item["sk"]});
+                self.tamper("DeleteItem", &json!({"TableName": "scim", "Key": key}));
             }
         }
     }

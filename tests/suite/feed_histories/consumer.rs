@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scim_lambda::feed::Event;
+use scim_lambda::feed::read::After;
 use serde_json::{Map, Value, json};
 
+use super::badges;
 use crate::simulation::World;
 
 /// The attributes of a resource by the names that events give them.
 type Attributes = BTreeMap<String, Value>;
+
+/// What a consumer has for a value that an event did not tell.
+const UNTOLD: &str = "the event had only the name";
 
 /// What a consumer knows of a directory.
 #[derive(Default)]
@@ -18,6 +23,8 @@ pub(super) struct Consumer {
     pairs: BTreeSet<(String, String)>,
     seq: u64,
     ids: BTreeSet<String>,
+    /// Where it could go on after each part that it has read, and the number of the last event before that.
+    pub(super) positions: Vec<(u64, After)>,
     /// Every event as text. It is printed if the test fails.
     log: Vec<String>,
 }
@@ -47,6 +54,22 @@ pub(super) struct Directory {
 }
 
 impl Consumer {
+    /// A consumer that has listed a directory, and follows its feed behind the event with this number.
+    pub(super) fn listed(directory: Directory, seq: u64) -> Self {
+        let mut consumer = Self::default();
+        consumer.resources = directory.resources;
+        consumer.pairs = directory.pairs;
+        consumer.seq = seq;
+        consumer
+    }
+
+    /// Checks that no event is about one of these resources.
+    #[track_caller]
+    pub(super) fn check_lacks(&self, ids: &BTreeSet<String>) {
+        let is_about = |event: &&String| ids.iter().any(|id| event.contains(id.as_str()));
+        assert_eq!(self.log.iter().find(is_about), None);
+    }
+
     /// The number of events.
     pub(super) fn events(&self) -> u64 {
         self.seq
@@ -62,6 +85,8 @@ impl Consumer {
         );
         let json = event.to_json();
         self.log.push(json.to_string());
+        let shown = self.log.last().unwrap();
+        assert!(!shown.contains(badges::HIDDEN), "{shown}");
         let name = json["type"].as_str().unwrap();
         let subject = &json["resource"];
         let of_tenant = ["feed", "tenant"];
@@ -105,8 +130,13 @@ impl Consumer {
         resource.version = version;
         let changes = json["changes"].as_object();
         for (name, change) in changes.into_iter().flatten() {
-            let before = change.get("before");
-            assert_eq!(resource.attributes.get(name), before, "{name}: {json}");
+            if change.as_object().unwrap().is_empty() {
+                resource.attributes.insert(name.clone(), json!(UNTOLD));
+                continue;
+            }
+            let (before, known) = (change.get("before"), resource.attributes.get(name));
+            let is_told = known.is_none_or(|known| known != UNTOLD);
+            assert!(!is_told || known == before, "{name}: {json}");
             assert_ne!(before, change.get("after"), "{name}: {json}");
             match change.get("after") {
                 Some(value) => resource.attributes.insert(name.clone(), value.clone()),
@@ -123,6 +153,18 @@ impl Consumer {
             pairs: self.pairs.iter().filter(exist).cloned().collect(),
             resources: self.resources.clone(),
         }
+    }
+}
+
+impl Resource {
+    /// Whether this is what a consumer has. It knows the values of which the newest event had any.
+    fn is_as_told(&self, told: &Self) -> bool {
+        let mut names = self.attributes.keys().chain(told.attributes.keys());
+        let agree = |name: &String| {
+            let there = told.attributes.get(name);
+            there.is_some_and(|value| value == UNTOLD) || self.attributes.get(name) == there
+        };
+        self.version == told.version && names.all(agree)
     }
 }
 
@@ -166,7 +208,10 @@ impl Directory {
     /// Checks that this is what a consumer has rebuilt.
     #[track_caller]
     pub(super) fn check(&self, rebuilt: &Self) {
-        let differ = |key: &&Key| self.resources.get(*key) != rebuilt.resources.get(*key);
+        let differ = |key: &&Key| {
+            let both = (self.resources.get(*key), rebuilt.resources.get(*key));
+            !matches!(both, (Some(here), Some(there)) if here.is_as_told(there))
+        };
         let mut keys = self.resources.keys().chain(rebuilt.resources.keys());
         if let Some(key) = keys.find(differ) {
             let (here, there) = (self.resources.get(key), rebuilt.resources.get(key));
@@ -210,7 +255,7 @@ fn attributes(body: &str) -> Attributes {
                 let names = extension.into_iter();
                 attributes.extend(names.map(|(of, value)| (format!("{name}:{of}"), value)));
             }
-            _ if name == "id" => {}
+            _ if name == "id" || name == badges::HIDDEN => {}
             value => {
                 attributes.insert(name, value);
             }

@@ -13,26 +13,40 @@ use scim_lambda::feed::read::{After, Limits, read};
 use scim_lambda::feed::record::Record;
 use scim_lambda::feed::stream::{Handled, handle};
 use scim_lambda::identity::TenantId;
-use scim_lambda::protocol::profile::Switches;
+use scim_lambda::protocol::profile::Brake;
 use scim_lambda::protocol::schema::Registry;
 use scim_lambda::store::{ItemChange, ResourceImage};
 use tokio::time::sleep;
 
+use super::bad_days::{Former, backup, make_again, restore};
 use super::consumer::{Consumer, Directory};
 use super::node::{Node, Secrets};
+use super::operator::{Operator, check_hold};
 use super::requests::{Client, Known};
 use super::stream::Stream;
 use super::{Base, MAX_STEPS, MEMBERS_PER_PART, appender, store};
 use crate::simulation::World;
 
+/// The number of records of a batch that is handled once more at the end.
+const RECORDS_PER_REPEAT: usize = 100;
+
 /// A history while it is played.
 pub(super) struct History<'h> {
-    world: World,
-    secrets: &'h Secrets,
-    stream: RefCell<Stream>,
-    known: Vec<RefCell<Known>>,
+    pub(super) world: World,
+    pub(super) secrets: &'h Secrets,
+    pub(super) stream: RefCell<Stream>,
+    pub(super) known: Vec<RefCell<Known>>,
     /// Requests that are still to be sent.
     steps: Cell<usize>,
+    /// What an operator does meanwhile.
+    operator: Operator,
+    /// Lanes stop when the clients are done, and leave the records that are not handled.
+    is_cut_short: Cell<bool>,
+    /// The table and its stream are copied when this number of steps is left.
+    backup_at: Option<usize>,
+    backup: RefCell<Option<Box<Self>>>,
+    /// Resources that the second tenant had before it was deleted, and the positions in its feed.
+    pub(super) former: RefCell<Former>,
     /// Clients that are at work.
     clients: Cell<usize>,
     /// Batches whose handling has begun, each with the number of its lane.
@@ -56,16 +70,47 @@ pub(super) struct Summary {
     pub(super) memberships: usize,
     /// Processes that died.
     pub(super) deaths: usize,
+    /// Feeds of which readers did not get everything.
+    pub(super) holds: usize,
+    /// Resources of the registered type.
+    pub(super) badges: usize,
+    /// Tenants that were deleted and made again, and tables that were restored.
+    pub(super) made_again: usize,
+    pub(super) restored: usize,
 }
 
 impl<'h> History<'h> {
+    /// A copy of the base, in which everything that this module's comment tells may happen.
     pub(super) fn of(base: &'h Base) -> Self {
+        let steps = fastrand::usize(1..=fastrand::usize(10..=MAX_STEPS));
+        let stream = base.stream.continued(fastrand::usize(1..=6));
+        let is_restored = fastrand::u8(..6) == 0;
+        let world = base.world.copy();
+        let mut history = Self::with(world, &base.secrets, stream, &base.known, steps);
+        history.operator = Operator::random();
+        history.backup_at = is_restored.then(|| fastrand::usize(..steps));
+        history
+    }
+
+    /// A history in which no operator does anything.
+    pub(super) fn with(
+        world: World,
+        secrets: &'h Secrets,
+        stream: Stream,
+        known: &[Known],
+        steps: usize,
+    ) -> Self {
         Self {
-            world: base.world.copy(),
-            secrets: &base.secrets,
-            stream: RefCell::new(base.stream.continued(fastrand::usize(1..=6))),
-            known: base.known.iter().cloned().map(RefCell::new).collect(),
-            steps: Cell::new(fastrand::usize(1..=MAX_STEPS)),
+            world,
+            secrets,
+            stream: RefCell::new(stream),
+            known: known.iter().cloned().map(RefCell::new).collect(),
+            steps: Cell::new(steps),
+            operator: Operator::default(),
+            is_cut_short: Cell::new(false),
+            backup_at: None,
+            backup: RefCell::default(),
+            former: RefCell::default(),
             clients: Cell::new(0),
             handled: RefCell::default(),
             log: RefCell::default(),
@@ -74,23 +119,51 @@ impl<'h> History<'h> {
 
     pub(super) async fn play(self) -> Summary {
         let deaths = Cell::new(0);
-        let mut tasks: Vec<LocalBoxFuture<'_, ()>> = Vec::new();
-        for _ in 0..fastrand::usize(1..=3) {
-            self.clients.set(self.clients.get() + 1);
-            tasks.push(self.client(&deaths).boxed_local());
+        if fastrand::u8(..4) == 0 {
+            let later = self.steps.get() / 2;
+            self.steps.set(self.steps.get() - later);
+            self.is_cut_short.set(true);
+            self.act(&deaths).await;
+            make_again(&self).await;
+            self.is_cut_short.set(false);
+            self.steps.set(later);
         }
-        for lane in 0..self.stream.borrow().lanes() {
-            tasks.push(self.lane(lane, &deaths).boxed_local());
-        }
-        for _ in 0..fastrand::usize(1..=2) {
-            tasks.push(self.finisher(&deaths).boxed_local());
-        }
-        join_all(tasks).await;
+        self.act(&deaths).await;
         self.settle().await;
         self.check(deaths.get()).await;
         self.repeat().await;
         self.settle().await;
-        self.check(deaths.get()).await
+        let summary = self.check(deaths.get()).await;
+        let backup = self.backup.take();
+        if let Some(backup) = &backup {
+            restore(&self, backup).await;
+        }
+        Summary {
+            restored: usize::from(backup.is_some()),
+            made_again: usize::from(!self.former.borrow().is_empty()),
+            badges: self
+                .known
+                .iter()
+                .map(|known| known.borrow().badges.len())
+                .sum(),
+            ..summary
+        }
+    }
+
+    /// Plays the steps that are left.
+    pub(super) async fn act(&self, deaths: &Cell<usize>) {
+        let mut tasks: Vec<LocalBoxFuture<'_, ()>> = Vec::new();
+        for _ in 0..fastrand::usize(1..=3) {
+            self.clients.set(self.clients.get() + 1);
+            tasks.push(self.client(deaths).boxed_local());
+        }
+        for lane in 0..self.stream.borrow().lanes() {
+            tasks.push(self.lane(lane, deaths).boxed_local());
+        }
+        for _ in 0..fastrand::usize(1..=2) {
+            tasks.push(self.finisher(deaths).boxed_local());
+        }
+        join_all(tasks).await;
     }
 
     /// Sends the requests of one client, one after the other, on a process that is replaced when it dies.
@@ -98,13 +171,19 @@ impl<'h> History<'h> {
         let mut node = self.secrets.node(&self.world);
         while self.steps.get() > 0 {
             self.steps.set(self.steps.get() - 1);
+            if self.backup_at == Some(self.steps.get()) && self.backup.borrow().is_none() {
+                *self.backup.borrow_mut() = Some(Box::new(backup(self)));
+            }
             pause(&[0, 5, 50, 2_000]).await;
             // The first tenant has most of the requests.
             let tenant = usize::from(fastrand::u8(..6) == 0);
-            let (_, token) = &self.secrets.tokens[tenant];
+            let (name, token) = &self.secrets.tokens[tenant];
             node.endanger(40);
             let client = Client { node: &node, token };
-            client.random(&self.known[tenant]).await;
+            let known = &self.known[tenant];
+            if !self.operator.act(&client, name, known).await {
+                client.random(known).await;
+            }
             self.replace_if_dead(&mut node, deaths);
         }
         self.clients.set(self.clients.get() - 1);
@@ -142,7 +221,15 @@ impl<'h> History<'h> {
     /// in `batch` come again.
     async fn serve(&self, lane: usize, lag: &[u64], node: &Node, batch: &mut Vec<Record>) -> bool {
         let appender = appender(&self.world, node);
-        while fastrand::u8(..16) > 0 {
+        // Another process, to which Lambda gives batches too, as it does when it takes this one for dead.
+        let other = self.secrets.node(&self.world);
+        let twin = self::appender(&self.world, &other);
+        loop {
+            if self.is_cut_short.get() && self.clients.get() == 0 {
+                let left = std::mem::take(batch);
+                self.stream.borrow_mut().give_back(lane, left);
+                return true;
+            }
             if batch.is_empty() {
                 pause(lag).await;
                 let is_last = self.clients.get() == 0;
@@ -158,12 +245,9 @@ impl<'h> History<'h> {
                 self.handled.borrow_mut().push((lane, batch.clone()));
             }
             node.endanger(12);
-            let handled = match fastrand::bool() {
-                true => self.handle(node, &appender, batch).await,
-                false => {
-                    // Lambda has given the batch to another process too, as it does when it takes this one for dead.
-                    let other = self.secrets.node(&self.world);
-                    let twin = self::appender(&self.world, &other);
+            let handled = match fastrand::u8(..3) {
+                1.. => self.handle(node, &appender, batch).await,
+                0 => {
                     let both = tokio::join!(
                         self.handle(node, &appender, batch),
                         self.handle(&other, &twin, batch)
@@ -177,12 +261,19 @@ impl<'h> History<'h> {
             let is_left = |record: &Record| handled.failed_from.as_ref() == Some(&record.sequence);
             let left = batch.iter().position(is_left).unwrap_or(batch.len());
             batch.drain(..left);
+            if fastrand::u8(..8) == 0 {
+                return false;
+            }
         }
-        false
     }
 
     /// Handles a batch.
-    async fn handle(&self, node: &Node, appender: &Appender<'_>, batch: &[Record]) -> Handled {
+    pub(super) async fn handle(
+        &self,
+        node: &Node,
+        appender: &Appender<'_>,
+        batch: &[Record],
+    ) -> Handled {
         let handled = handle(appender, batch, None).await;
         self.note(batch, &handled, node);
         assert!(handled.set_aside.is_empty(), "{handled:?}");
@@ -214,7 +305,7 @@ impl<'h> History<'h> {
     }
 
     /// Lets all leases run out, finishes what is left, and handles the last records.
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         let node = self.secrets.node(&self.world);
         let appender = appender(&self.world, &node);
         for _ in 0..20 {
@@ -240,15 +331,17 @@ impl<'h> History<'h> {
         panic!("the history does not come to rest");
     }
 
-    /// Handles every batch of the history once more, long after it was handled first. This comes after the
-    /// first check, because it could add an event that was missing then.
+    /// Handles every record of the history once more, long after it was handled first, and in other batches.
+    /// This comes after the first check, because it could add an event that was missing then.
     async fn repeat(&self) {
         let node = self.secrets.node(&self.world);
         let appender = appender(&self.world, &node);
         let batches = self.handled.take();
         let lanes = self.stream.borrow().lanes();
         for lane in in_some_order(lanes) {
-            for (_, batch) in batches.iter().filter(|(of, _)| *of == lane) {
+            let of_lane = batches.iter().filter(|(of, _)| *of == lane);
+            let records: Vec<Record> = of_lane.flat_map(|(_, batch)| batch).cloned().collect();
+            for batch in records.chunks(RECORDS_PER_REPEAT) {
                 let handled = self.handle(&node, &appender, batch).await;
                 assert_eq!(handled.failed_from, None);
             }
@@ -298,13 +391,20 @@ impl<'h> History<'h> {
         for (tenant, _) in &self.secrets.tokens {
             let consumer = follow(&node, tenant).await;
             summary.events += consumer.events();
+            if *tenant == self.secrets.tokens[1].0 {
+                self.former.borrow().check(&node, tenant, &consumer).await;
+            }
             let directory = Directory::of(&self.world, tenant.as_str());
             summary.memberships += directory.memberships();
             directory.check(&consumer.directory());
             // The brake counts by the events only, because the feed has every change.
             let store = store(&node, tenant);
-            let status = brake::status(&store, &Switches::default(), Registry::builtin()).await;
+            let switches = node.service.provider.rules(tenant).await.unwrap().switches;
+            let status = brake::status(&store, &switches, Registry::builtin()).await;
             assert_eq!(status.unwrap().active, directory.active_users());
+            if switches.brake == Brake::Hold {
+                summary.holds += usize::from(check_hold(&node, tenant, &consumer).await);
+            }
         }
         summary
     }
@@ -325,8 +425,17 @@ async fn pause(choices: &[u64]) {
 
 /// Follows a feed from its beginning to its end.
 pub(super) async fn follow(node: &Node, tenant: &TenantId) -> Consumer {
+    follow_from(node, tenant, Consumer::default(), After::Beginning).await
+}
+
+/// Follows a feed from a position to its end, whatever the brake holds back.
+pub(super) async fn follow_from(
+    node: &Node,
+    tenant: &TenantId,
+    mut consumer: Consumer,
+    mut after: After,
+) -> Consumer {
     let store = store(node, tenant);
-    let (mut consumer, mut after) = (Consumer::default(), After::Beginning);
     loop {
         let limits = Limits {
             events: fastrand::usize(1..100),
@@ -338,6 +447,9 @@ pub(super) async fn follow(node: &Node, tenant: &TenantId) -> Consumer {
         for event in &part.events {
             consumer.apply(event);
         }
+        consumer
+            .positions
+            .push((consumer.events(), part.next.clone()));
         if part.behind == 0 {
             return consumer;
         }

@@ -10,6 +10,8 @@ use super::node::{Node, Reply};
 pub(super) const POOL: usize = 40;
 /// Members of a list that does not fit one transaction.
 const MANY: usize = 36;
+/// More users than may lose their access within an hour before the brake trips.
+const WAVE: usize = 25;
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -22,6 +24,8 @@ const BULK: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
 pub(super) struct Known {
     pub(super) users: Vec<String>,
     pub(super) groups: Vec<String>,
+    /// Resources of a registered type.
+    pub(super) badges: Vec<String>,
     names: u32,
 }
 
@@ -55,7 +59,7 @@ impl Known {
         fastrand::choose_multiple(self.users.iter().cloned(), MANY)
     }
 
-    fn name(&mut self) -> String {
+    pub(super) fn name(&mut self) -> String {
         self.names += 1;
         format!("name-{}", self.names)
     }
@@ -68,7 +72,7 @@ pub(super) struct Client<'c> {
 }
 
 impl Client<'_> {
-    async fn send(&self, method: &str, path: &str, body: Value) -> Reply {
+    pub(super) async fn send(&self, method: &str, path: &str, body: Value) -> Reply {
         let reply = self.node.send(self.token, method, path, &body).await;
         let expected = [200, 201, 204, 400, 404, 409, 412, 503];
         assert!(
@@ -78,7 +82,7 @@ impl Client<'_> {
         reply
     }
 
-    async fn patch(&self, path: &str, operations: Value) -> Reply {
+    pub(super) async fn patch(&self, path: &str, operations: Value) -> Reply {
         let body = json!({"schemas": [PATCH], "Operations": operations});
         self.send("PATCH", path, body).await
     }
@@ -106,6 +110,20 @@ impl Client<'_> {
         let members = known.some(3);
         self.create_group(known, &members).await;
         self.create_group(known, &[]).await;
+    }
+
+    /// Takes their access from so many users at once that the brake trips.
+    pub(super) async fn deactivate_many(&self, known: &RefCell<Known>) {
+        let users = known.borrow().users.clone();
+        let operation = |id: &String| {
+            json!({"method": "PATCH", "path": format!("/Users/{id}"), "data": {
+                "schemas": [PATCH],
+                "Operations": [{"op": "replace", "path": "active", "value": false}],
+            }})
+        };
+        let operations: Vec<Value> = users.iter().take(WAVE).map(operation).collect();
+        let body = json!({"schemas": [BULK], "Operations": operations});
+        self.send("POST", "/scim/v2/Bulk", body).await;
     }
 
     /// Sends a random request, or a few that belong together.

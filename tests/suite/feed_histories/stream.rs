@@ -10,11 +10,17 @@ use serde_json::{Value, json};
 
 use crate::simulation::World;
 
+/// The most records that one call reads. Fewer are all that there are.
+const MAX_RECORDS: usize = 1_000;
+
 /// The records of a table that were not handled yet, by lane.
 pub(super) struct Stream {
     iterator: String,
     lanes: Vec<VecDeque<Record>>,
     hasher: RandomState,
+    label: String,
+    /// The number of changes of the table when it was read last; `None` before that.
+    changes: Option<u64>,
 }
 
 impl Stream {
@@ -34,6 +40,8 @@ impl Stream {
             iterator: iterator["ShardIterator"].as_str().unwrap().to_owned(),
             lanes: vec![VecDeque::new()],
             hasher: RandomState::new(),
+            label: "2024-01-01T00:00:00.000".to_owned(),
+            changes: None,
         }
     }
 
@@ -43,6 +51,16 @@ impl Stream {
             iterator: self.iterator.clone(),
             lanes: vec![VecDeque::new(); lanes],
             hasher: RandomState::new(),
+            label: self.label.clone(),
+            changes: None,
+        }
+    }
+
+    /// The stream that a table has after it was restored: it has none of the earlier records.
+    pub(super) fn restored(&self) -> Self {
+        Self {
+            label: "2024-02-02T00:00:00.000".to_owned(),
+            ..self.continued(self.lanes())
         }
     }
 
@@ -53,22 +71,30 @@ impl Stream {
 
     /// Reads the new records of the table into the lanes of their items.
     pub(super) fn read(&mut self, world: &World) {
+        let changes = Some(world.changes());
+        if std::mem::replace(&mut self.changes, changes) == changes {
+            return;
+        }
         loop {
-            let request = json!({"ShardIterator": self.iterator});
+            let request = json!({"ShardIterator": self.iterator, "Limit": MAX_RECORDS});
             let mut answer = world.ask("GetRecords", &request);
             let records = answer["Records"].as_array_mut().unwrap();
-            if records.is_empty() {
-                return;
-            }
+            let is_last = records.len() < MAX_RECORDS;
             for record in records {
                 // The table has a clock of its own. The stream gives times in whole seconds.
                 let now = world.clock().now_millis() / 1000;
                 record["dynamodb"]["ApproximateCreationDateTime"] = json!(now);
                 let lane = self.lane(&record["dynamodb"]["Keys"]);
                 let record: EventRecord = serde_json::from_value(record.take()).unwrap();
-                self.lanes[lane].push_back(Record::read(&record));
+                self.lanes[lane].push_back(Record {
+                    stream: Some(self.label.clone()),
+                    ..Record::read(&record)
+                });
             }
             self.iterator = answer["NextShardIterator"].as_str().unwrap().to_owned();
+            if is_last {
+                return;
+            }
         }
     }
 
@@ -83,6 +109,13 @@ impl Stream {
         let lane = &mut self.lanes[lane];
         let taken = lane.len().min(limit);
         lane.drain(..taken).collect()
+    }
+
+    /// Puts records back that were taken from a lane last.
+    pub(super) fn give_back(&mut self, lane: usize, records: Vec<Record>) {
+        for record in records.into_iter().rev() {
+            self.lanes[lane].push_front(record);
+        }
     }
 
     /// Whether every record that was read was taken.

@@ -27,6 +27,8 @@ pub(crate) struct Network {
     /// The longest time that a call takes in one direction, in milliseconds.
     pub(crate) latency: u64,
     pub(crate) budget: Option<Mutex<Budget>>,
+    /// The number of calls that may have changed the table.
+    pub(crate) changes: AtomicU64,
 }
 
 /// One process's connection.
@@ -216,6 +218,9 @@ fn lost() -> ConnectorError {
 impl Network {
     /// The answer of the table, if the partitions have capacity.
     fn answer(&self, operation: &str, body: &Value) -> (u16, String) {
+        if !matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "Scan") {
+            self.changes.fetch_add(1, Ordering::SeqCst);
+        }
         let Some(budget) = &self.budget else {
             return execute(&self.table, operation, body);
         };
@@ -238,7 +243,7 @@ impl Network {
         let name = match operation {
             "BatchWriteItem" => "UnprocessedItems",
             "BatchGetItem" => "UnprocessedKeys",
-            _ => return execute(&self.table, operation, &body),
+            _ => return self.answer(operation, &body),
         };
         let table = body["RequestItems"]["scim"].clone();
         let list = |value: &mut Value| match operation {
