@@ -22,7 +22,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const STEPS_AFTER_RESTORE: usize = 4;
 
 /// What there was of a tenant before it was deleted.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Former {
     ids: BTreeSet<String>,
     positions: Vec<After>,

@@ -46,6 +46,28 @@ struct Resource {
     attributes: Attributes,
 }
 
+impl Resource {
+    /// Makes the changes that an event tells.
+    #[track_caller]
+    fn change(&mut self, event: &Value) {
+        let changes = event["changes"].as_object();
+        for (name, change) in changes.into_iter().flatten() {
+            if change.as_object().unwrap().is_empty() {
+                self.attributes.insert(name.clone(), json!(UNTOLD));
+                continue;
+            }
+            let (before, known) = (change.get("before"), self.attributes.get(name));
+            let is_told = known.is_none_or(|known| known != UNTOLD);
+            assert!(!is_told || known == before, "{name}: {event}");
+            assert_ne!(before, change.get("after"), "{name}: {event}");
+            match change.get("after") {
+                Some(value) => self.attributes.insert(name.clone(), value.clone()),
+                None => self.attributes.remove(name),
+            };
+        }
+    }
+}
+
 /// A directory as clients see it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Directory {
@@ -128,21 +150,7 @@ impl Consumer {
             "every version comes once and in order: {json}"
         );
         resource.version = version;
-        let changes = json["changes"].as_object();
-        for (name, change) in changes.into_iter().flatten() {
-            if change.as_object().unwrap().is_empty() {
-                resource.attributes.insert(name.clone(), json!(UNTOLD));
-                continue;
-            }
-            let (before, known) = (change.get("before"), resource.attributes.get(name));
-            let is_told = known.is_none_or(|known| known != UNTOLD);
-            assert!(!is_told || known == before, "{name}: {json}");
-            assert_ne!(before, change.get("after"), "{name}: {json}");
-            match change.get("after") {
-                Some(value) => resource.attributes.insert(name.clone(), value.clone()),
-                None => resource.attributes.remove(name),
-            };
-        }
+        resource.change(&json);
     }
 
     /// The directory that the consumer has rebuilt. A membership counts while both resources exist.

@@ -392,7 +392,8 @@ impl<'h> History<'h> {
             let consumer = follow(&node, tenant).await;
             summary.events += consumer.events();
             if *tenant == self.secrets.tokens[1].0 {
-                self.former.borrow().check(&node, tenant, &consumer).await;
+                let former = self.former.borrow().clone();
+                former.check(&node, tenant, &consumer).await;
             }
             let directory = Directory::of(&self.world, tenant.as_str());
             summary.memberships += directory.memberships();
