@@ -26,7 +26,7 @@
 //! | Late records of a deleted tenant give no events | 6 | `late_records_of_a_deleted_tenant_reach_no_reader` |
 //! | Nor do they once the tenant is made again | 3 | `late_records_of_a_deleted_tenant_reach_no_reader` |
 //! | The stream of a restored table begins another epoch | 6 | `another_stream_begins_another_epoch` |
-//! | A deleted resource is no member | - | - |
+//! | A deleted resource is no member | - | `a_deleted_user_is_no_member_wherever_the_deleting_process_dies` |
 //! | Types that a record is newer than are read again | - | `an_attribute_that_was_registered_just_now_is_in_the_event` |
 //!
 //! `FEED_HISTORIES=1000 cargo test --test suite feed_histories::` plays more histories, and `FEED_SEED=7`

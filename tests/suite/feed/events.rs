@@ -7,7 +7,7 @@ use scim_lambda::protocol::profile::EventValues;
 use serde_json::{Value, json};
 
 use super::{everything, follow, store, types};
-use crate::simulation::{World, add, user};
+use crate::simulation::{Fault, World, add, user};
 
 fn set(path: &str, value: &Value) -> Value {
     json!([{"op": "replace", "path": path, "value": value}])
@@ -131,4 +131,34 @@ async fn an_attribute_that_was_registered_just_now_is_in_the_event() {
     let created = everything(&process).await[2].to_json();
     assert_eq!(created["type"], "badge.created");
     assert_eq!(created["changes"]["colour"], json!({"after": "red"}));
+}
+
+/// The items of its memberships are removed after the resource, so they may still be there.
+#[tokio::test(start_paused = true)]
+async fn a_deleted_user_is_no_member_wherever_the_deleting_process_dies() {
+    let mut deletions = 0;
+    for number in 0.. {
+        let world = Arc::new(World::new().await);
+        let process = world.process();
+        let users = process.users("member", 1).await;
+        follow(&world).await;
+        process.group("Guides", &users).await;
+        let dying = world.process();
+        dying
+            .line
+            .plan(move |call| (call.number == number).then_some(Fault::KillAfter));
+        let ended = dying.delete("User", &users[0]).await;
+        follow(&world).await;
+        let events = everything(&process).await;
+        let (is_deleted, is_member) = (
+            types(&events).contains(&"user.deleted"),
+            types(&events).contains(&"group.member.added"),
+        );
+        assert_ne!(is_deleted, is_member, "{number}: {:?}", types(&events));
+        deletions += u32::from(is_deleted);
+        if ended.is_ok() {
+            break;
+        }
+    }
+    assert!(deletions > 1, "a process died behind the deletion");
 }
