@@ -122,7 +122,20 @@ def feed_table():
     return ["the feed of one tenant", "figure"], [[row["what"], thousands(row["figure"])] for row in read("feed")]
 
 
-TABLES = [feed_table, service_table, creations_table, fairness_table, peers_table, bounds_table, body_memory_table]
+def webhooks_table():
+    return ["webhooks of one tenant", "figure"], [[row["what"], thousands(row["figure"])] for row in read("webhooks")]
+
+
+TABLES = [
+    feed_table,
+    webhooks_table,
+    service_table,
+    creations_table,
+    fairness_table,
+    peers_table,
+    bounds_table,
+    body_memory_table,
+]
 
 
 # --- pictures ----------------------------------------------------------------
