@@ -17,7 +17,7 @@ impl JobList {
         self.0.insert((Instant::now() + wait, tenant));
     }
 
-    /// Waits until a job is to be done; for ever if there is none.
+    /// Ends when a job is to be done. If there is no job, it never ends.
     pub(super) async fn wait(&self) {
         match self.0.first() {
             Some((at, _)) => tokio::time::sleep_until(*at).await,

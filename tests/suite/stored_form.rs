@@ -1,7 +1,7 @@
 //! A table with attributes and kinds of items that only a later version of the service knows. Writes
 //! keep them.
 //!
-//! `src/store/items.rs` has the tests of single items.
+//! `src/store/items/tests.rs` has the tests of single items.
 
 use std::collections::HashMap;
 
