@@ -144,8 +144,8 @@ impl Provider {
     ///
     /// # Errors
     /// `Unavailable` when the tenant's configuration, the caller's role or its user cannot be read;
-    /// `Unauthorized` when that user does not exist or is not active; `Forbidden` when the caller
-    /// has no permission at all.
+    /// `Unauthorized` when that user does not exist or is not active; `Forbidden` when the tenant is
+    /// suspended or deleted, or the caller has no permission at all.
     pub async fn scope(
         &self,
         caller: Caller,
@@ -157,6 +157,7 @@ impl Provider {
             .store
             .for_tenant(&caller.tenant, cause, meter, REQUEST_BUDGET);
         let tenant = self.tenants.get(&caller.tenant, &store).await?;
+        tenant.check_active()?;
         let mut scope = RequestScope::new(tenant, store, caller, base_url, &self.pool);
         binding::check_user(&self.store, &scope).await?;
         binding::grant_role(&self.roles, &self.store, &mut scope).await?;

@@ -8,7 +8,9 @@ use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Registry};
-use crate::store::{IndexEntries, IndexVersion, Store, StoreError, TenantConfig, TenantStore};
+use crate::store::{
+    IndexEntries, IndexVersion, Store, StoreError, TenantConfig, TenantState, TenantStore,
+};
 
 /// How long a process uses a configuration that it has read, in milliseconds.
 pub(super) const CACHE_MILLIS: u64 = 60_000;
@@ -35,6 +37,8 @@ pub struct Tenant {
     pub registry: Arc<Registry>,
     /// The version of the index entries that its resources have.
     pub index_version: IndexVersion,
+    /// Whether its requests are answered.
+    pub state: TenantState,
 }
 
 impl Tenant {
@@ -68,7 +72,27 @@ impl Tenant {
             rules: config.rules,
             registry: Arc::new(registry),
             index_version: config.index_version,
+            state: config.state,
         })
+    }
+
+    /// Checks that the tenant's requests are answered: it is neither suspended nor deleted. The reason of
+    /// a suspension is for the people who run the service, so no client learns it.
+    ///
+    /// # Errors
+    /// `Forbidden`, with a text for the administrator of the identity provider.
+    pub fn check_active(&self) -> Result<()> {
+        match self.state {
+            TenantState::Active => Ok(()),
+            TenantState::Suspended { .. } => Err(Error::forbidden(
+                "The application has suspended provisioning for this tenant; nothing is changed until its \
+                 support resumes it",
+            )),
+            TenantState::Deleting { .. } => Err(Error::forbidden(
+                "The application has ended provisioning for this tenant; switch provisioning off, or ask its \
+                 support",
+            )),
+        }
     }
 
     /// Checks that this version of the service may write the tenant's resources.

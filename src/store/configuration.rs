@@ -14,6 +14,7 @@ use super::table::Table;
 use super::table::batch::{self, PlainWrite};
 use super::table::query::Query;
 use super::table::write::Update;
+use super::tenants::{self, TenantState};
 use crate::protocol::profile::Rules;
 use crate::protocol::switch;
 
@@ -42,6 +43,8 @@ pub struct TenantConfig {
     pub building: Vec<BuildingIndex>,
     /// Which version of the index entries the resources have.
     pub index_version: IndexVersion,
+    /// Whether the tenant's requests are answered.
+    pub state: TenantState,
 }
 
 /// An index that was added to a type that had resources already.
@@ -125,6 +128,7 @@ impl<'t> Configuration<'t> {
                     config.rules.switches = switch::within_range(&config.rules.switches);
                 }
                 _ if key == INDEX_VERSION_KEY => config.index_version = parse(&json)?,
+                _ if key == tenants::STATE_KEY => config.state = TenantState::parse(&json)?,
                 // A later version of the service has written the item.
                 _ => {}
             }

@@ -154,9 +154,33 @@ pub(super) struct ConfigurationItem {
     pub(super) body: String,
 }
 
-/// The name of a tenant, in the stack's list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A tenant in the stack's list.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct TenantItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) created: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) revision: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) suspended: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) deleted: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) purge_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) purge: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) due: Option<u64>,
+}
+
+/// A tenant of which something is to be removed at some time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PurgeItem {
     pub(super) sk: String,
     pub(super) kind: String,
 }

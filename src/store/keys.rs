@@ -165,6 +165,11 @@ impl StackKeys {
         Partition("S#D".to_owned())
     }
 
+    /// The deleted tenants, in the order of the times at which something of them is to be removed.
+    pub(super) fn purges(self) -> Partition {
+        Partition("S#X".to_owned())
+    }
+
     /// The positions of readers of the stream that Lambda does not call.
     pub(super) fn positions(self) -> Partition {
         Partition("S#L".to_owned())
@@ -287,6 +292,7 @@ mod tests {
             StackKeys.positions(),
             StackKeys.subscriptions(),
             StackKeys.due(),
+            StackKeys.purges(),
         ] {
             assert!(partition.0.starts_with("S#"), "{partition:?}");
         }

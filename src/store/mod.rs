@@ -31,6 +31,7 @@ mod signatures;
 mod stack;
 mod stored;
 mod table;
+mod tenants;
 
 use tokio::time::Instant;
 
@@ -75,6 +76,7 @@ pub use table::allowance::CountLimit;
 pub use table::call::Backoff;
 pub use table::meter::{Cost, Meter};
 pub use table::query::{Order, Window};
+pub use tenants::{Deletion, ListedTenant, PurgeStage, Suspension, TenantList, TenantState};
 
 use table::Table;
 

@@ -15,8 +15,9 @@ use super::keys::StackKeys;
 use super::projected_attributes::ProjectedAttributes;
 use super::stored::{n, s};
 use super::table::query::{Query, Window};
-use super::table::write::{Put, Update};
+use super::table::write::{Condition, Put, Update};
 use super::table::{Table, get};
+use super::tenants::{TENANT_KIND, TenantList};
 use crate::identity::TenantId;
 
 /// The age at which a record may be removed from the stream before it is read, in milliseconds.
@@ -38,8 +39,6 @@ const STREAM_KIND: &str = "HS";
 const SWEEP_KIND: &str = "HW";
 /// The `kind` of a position in the stream.
 const POSITION_KIND: &str = "HL";
-/// The `kind` of a tenant in the list.
-const TENANT_KIND: &str = "HT";
 
 /// A gap: the reader of the stream may have missed records of any tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,7 +107,14 @@ impl StackStore {
         DueList::new(&self.table)
     }
 
-    /// Puts a tenant on the list. It may be there already. One call, one write unit.
+    /// The list of tenants, with their states.
+    #[must_use]
+    pub fn tenant_list(&self) -> TenantList<'_> {
+        TenantList::new(&self.table)
+    }
+
+    /// Puts a tenant on the list. It may be there already, and then stays as it is. One call, one write
+    /// unit.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
@@ -116,9 +122,11 @@ impl StackStore {
         let item = TenantItem {
             sk: tenant.as_str().to_owned(),
             kind: TENANT_KIND.to_owned(),
+            ..TenantItem::default()
         };
         let item = items::to_item(self.table.keys().tenants().as_str(), item);
-        Put::new(item).send(&self.table).await?;
+        let is_new = Condition::new("attribute_not_exists(pk)");
+        Put::new(item).when(is_new).send(&self.table).await?;
         Ok(())
     }
 

@@ -35,6 +35,7 @@ mod lambda_events;
 mod large_groups;
 mod last_modified;
 mod late_indexes;
+mod lifecycle;
 mod local_stream;
 mod long_values;
 mod partition_limits;

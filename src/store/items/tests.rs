@@ -48,6 +48,7 @@ fn rewritten(item: &Item) -> Option<Item> {
         Some("HB") => again::<SubscriptionItem>,
         Some("HN") => again::<SubscriptionSetItem>,
         Some("HD") => again::<DueItem>,
+        Some("HX") => again::<PurgeItem>,
         Some("D") => again::<DeliveryItem>,
         _ => return rewritten_of_tenant(partition, item),
     };
@@ -109,6 +110,7 @@ fn items_of_feeds_and_deliveries_are_read_and_written_unchanged() {
         ("HN", attributes::<SubscriptionSetItem>()),
         ("HD", attributes::<DueItem>()),
         ("HT", attributes::<TenantItem>()),
+        ("HX", attributes::<PurgeItem>()),
         ("H", attributes::<HeartbeatItem>()),
         ("HS", attributes::<StreamProgressItem>()),
     ];
@@ -252,6 +254,7 @@ fn the_page_lists_every_attribute() {
         ("Used signature", attributes::<SignatureItem>()),
         ("Configuration", attributes::<ConfigurationItem>()),
         ("Tenant", attributes::<TenantItem>()),
+        ("Purge", attributes::<PurgeItem>()),
         ("Heartbeat", attributes::<HeartbeatItem>()),
         ("Progress of the stream", attributes::<StreamProgressItem>()),
         ("Progress of the sweep", attributes::<SweepProgressItem>()),
