@@ -10,13 +10,16 @@ use std::env;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use aws_config::default_provider::region::DefaultRegionChain;
 use aws_config::environment::{
     EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
 };
 use aws_config::meta::region::ProvideRegion;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls;
@@ -73,42 +76,73 @@ impl LoadServiceConfig for ServiceVariables {
     }
 }
 
-/// Reads region, credentials and endpoints from the environment, as every AWS tool does.
+/// The login and the region that a person has named, instead of those of the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// A profile of the AWS settings. Its credentials are used also if there are others in the environment, as by
+    /// other AWS tools.
+    pub profile: Option<String>,
+    /// A region, such as `eu-west-1`.
+    pub region: Option<String>,
+}
+
+/// Reads region, credentials and endpoints from the environment, as every AWS tool does, apart from what `login`
+/// names.
 ///
 /// `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL_SECRETS_MANAGER` redirect one service.
-pub async fn from_environment() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
-        .retry_config(retries())
-        .timeout_config(timeouts())
-        .load()
-        .await
+pub async fn from_environment(login: &Login) -> SdkConfig {
+    loader(login).await.load().await
 }
 
 /// The same with every service at `endpoint`; endpoints in the environment are ignored.
 ///
 /// An emulator on this machine needs some region and some credentials. If neither a profile nor
 /// variables set them, it gets made-up ones.
-pub async fn at(endpoint: &str) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
-        .retry_config(retries())
-        .timeout_config(timeouts())
-        .endpoint_url(endpoint);
-    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    if is_loopback(endpoint) && !is_set("AWS_PROFILE") {
+pub async fn at(endpoint: &str, login: &Login) -> SdkConfig {
+    let mut loader = loader(login).await.endpoint_url(endpoint);
+    let is_set = |name: &str| variable(name).is_some();
+    if is_loopback(endpoint) && login.profile.is_none() && !is_set("AWS_PROFILE") {
         if !is_set("AWS_ACCESS_KEY_ID") {
             loader = loader.credentials_provider(made_up_credentials());
         }
-        if !is_set("AWS_REGION") && !is_set("AWS_DEFAULT_REGION") {
+        if login.region.is_none() && !is_set("AWS_REGION") && !is_set("AWS_DEFAULT_REGION") {
             loader = loader.region(Region::new(MADE_UP_REGION));
         }
     }
     loader.load().await
 }
 
+async fn loader(login: &Login) -> ConfigLoader {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client())
+        .retry_config(retries())
+        .timeout_config(timeouts());
+    if let Some(region) = &login.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(profile) = &login.profile {
+        let region = DefaultRegionChain::builder().profile_name(profile).build();
+        let region = match &login.region {
+            Some(region) => Some(Region::new(region.clone())),
+            None => region.region().await,
+        };
+        let provider = ProviderConfig::without_region()
+            .with_http_client(http_client())
+            .with_region(region);
+        let credentials = ProfileFileCredentialsProvider::builder()
+            .configure(&provider)
+            .profile_name(profile)
+            .build();
+        loader = loader
+            .profile_name(profile)
+            .credentials_provider(credentials);
+    }
+    loader
+}
+
 /// Whether a URL leads to this machine.
-fn is_loopback(url: &str) -> bool {
+#[must_use]
+pub fn is_loopback(url: &str) -> bool {
     let uri = url.parse::<axum::http::Uri>().ok();
     let uri = uri.as_ref().filter(|uri| uri.scheme().is_some());
     uri.and_then(axum::http::Uri::host).is_some_and(|host| {

@@ -65,10 +65,10 @@ impl DoctorArgs {
         }
         match (ill, self.repair) {
             (0, _) => Ok(()),
-            (_, false) => Err(CommandError(format!(
+            (_, false) => Err(CommandError::found(format!(
                 "Tenants that need repair: {ill}; run scim doctor --repair"
             ))),
-            (_, true) => Err(CommandError(format!(
+            (_, true) => Err(CommandError::found(format!(
                 "Tenants that could not be repaired: {ill}"
             ))),
         }

@@ -215,7 +215,7 @@ impl<'s> TenantFeed<'s> {
         part.map_err(|error| match error {
             ReadError::Gone(gone) => {
                 let reason = gone.reason();
-                CommandError(format!("{reason}. Use --after beginning of list or replay"))
+                CommandError::new(format!("{reason}. Use --after beginning of list or replay"))
             }
             ReadError::Failed(error) => error.into(),
         })

@@ -1,12 +1,16 @@
 //! A DynamoDB table that is not embedded: in AWS, or at another endpoint.
 
 use std::env;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_config::SdkConfig;
+
 use super::CommandError;
+use super::causes::NO_REGION;
 use super::local;
-use crate::aws;
+use crate::aws::{self, Login};
 use crate::clock::SystemClock;
 use crate::embedded::DataDirectory;
 use crate::http::PublicUrl;
@@ -20,6 +24,15 @@ pub(super) struct External {
     pub(super) stack: Stack,
     /// The data directory with its secrets; `None` if they are where the environment says.
     pub(super) data: Option<DataDirectory>,
+    /// Where the table is: a region, or the URL of an endpoint.
+    place: String,
+}
+
+/// Where a table is, and who reaches it.
+pub(super) struct TablePlace<'a> {
+    /// The URL of a DynamoDB endpoint, instead of the one that the AWS settings name.
+    pub(super) endpoint: Option<&'a str>,
+    pub(super) login: &'a Login,
 }
 
 impl External {
@@ -28,7 +41,7 @@ impl External {
     /// A directory may hold the secrets of several tables, each under its own names.
     pub(super) async fn with_data(
         table: &str,
-        endpoint: Option<&str>,
+        at: &TablePlace<'_>,
         data: &Path,
         public_url: Option<PublicUrl>,
     ) -> Result<Self, CommandError> {
@@ -42,34 +55,87 @@ impl External {
             public_url,
             server_timing: true,
         };
-        let sdk = match endpoint {
-            Some(endpoint) => aws::at(endpoint).await,
-            None => aws::from_environment().await,
-        };
+        let sdk = at.sdk().await?;
         let store = Store::new(&sdk, table, Arc::new(SystemClock));
         let made = store.create_table_if_missing().await;
         made.map_err(Error::from)?;
         check_secrets(&store, &data, &config).await?;
         let stack = Stack::open_or_create(config, &sdk).await?;
-        let data = Some(data);
-        Ok(Self { stack, data })
+        Ok(Self {
+            stack,
+            data: Some(data),
+            place: at.name(&sdk),
+        })
     }
 
-    /// The deployment that `config` describes, with its table at `endpoint` if one is given. The table is
+    /// The deployment that `config` describes, with its table at the endpoint if one is given. The table is
     /// not created, because the template of the deployment has created it.
     pub(super) async fn deployed(
         config: Config,
-        endpoint: Option<&str>,
+        at: &TablePlace<'_>,
     ) -> Result<Self, CommandError> {
         let table = config.table.clone();
-        let sdk = aws::from_environment().await;
+        let sdk = at.login_only().sdk().await?;
         let mut stack = Stack::open(config, &sdk).await?;
-        if let Some(endpoint) = endpoint {
-            let sdk = aws::at(endpoint).await;
+        let mut place = at.name(&sdk);
+        if at.endpoint.is_some() {
+            let sdk = at.sdk().await?;
             stack.store = Store::new(&sdk, &table, Arc::new(SystemClock));
+            place = at.name(&sdk);
         }
-        let data = None;
-        Ok(Self { stack, data })
+        Ok(Self {
+            stack,
+            data: None,
+            place,
+        })
+    }
+}
+
+/// Displays which deployment it is, and where.
+impl fmt::Display for External {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (table, place) = (self.stack.store.table(), &self.place);
+        match &self.data {
+            Some(data) => write!(f, "table {table}, {place}, secrets in {data}"),
+            None => write!(f, "stack {}, table {table}, {place}", self.stack.name()),
+        }
+    }
+}
+
+impl TablePlace<'_> {
+    /// The settings of the SDK.
+    async fn sdk(&self) -> Result<SdkConfig, CommandError> {
+        let sdk = match self.endpoint {
+            Some(endpoint) => aws::at(endpoint, self.login).await,
+            None => aws::from_environment(self.login).await,
+        };
+        check_region(&sdk)?;
+        Ok(sdk)
+    }
+
+    /// The place of everything but the table.
+    fn login_only(&self) -> Self {
+        Self {
+            endpoint: None,
+            login: self.login,
+        }
+    }
+
+    /// The endpoint, wherever it is set, or the region.
+    fn name(&self, sdk: &SdkConfig) -> String {
+        let variables = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"].into_iter();
+        let mut set =
+            variables.filter_map(|name| env::var(name).ok().filter(|url| !url.is_empty()));
+        let endpoint = self.endpoint.map(str::to_owned).or_else(|| set.next());
+        endpoint.unwrap_or_else(|| sdk.region().map(ToString::to_string).unwrap_or_default())
+    }
+}
+
+/// Fails if no region is known. The SDK would fail too, with every call and in words of its own.
+pub(super) fn check_region(sdk: &SdkConfig) -> Result<(), CommandError> {
+    match sdk.region() {
+        Some(_) => Ok(()),
+        None => Err(CommandError::new(NO_REGION)),
     }
 }
 
@@ -89,7 +155,7 @@ async fn check_secrets(
     if found.is_some() || store.is_empty().await.map_err(Error::from)? {
         return Ok(());
     }
-    Err(CommandError(format!(
+    Err(CommandError::new(format!(
         "The table {} is in use, but its secrets are not in {}: name the directory that has them with \
          --data, or the deployment with SCIM_STACK",
         config.table,

@@ -11,6 +11,7 @@ use super::CommandError;
 use super::demo::Demo;
 use super::directory;
 use super::local::{DEFAULT_DATA, Local, TABLE};
+use super::progress::Progress;
 use super::rules::RuleArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
@@ -47,10 +48,11 @@ impl GenerateArgs {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         if self.group_members > self.users {
             let detail = "--group-members must not be larger than --users, because the members are these users";
-            return Err(CommandError(detail.to_owned()));
+            return Err(CommandError::usage(detail));
         }
         let (begun, since) = (Instant::now(), SystemClock.now_millis());
         let local = Local::open(&self.data, None).await?;
+        eprintln!("Deployment: local data {}", local.data);
         self.prepare(&local).await?;
         // A load goes past the stream, so the feed says first that it is not complete.
         let tenants = Tenants::new(local.stack.store.clone(), Arc::new(SystemClock));
@@ -104,12 +106,15 @@ impl GenerateArgs {
     }
 
     fn fill(&self, mut loader: Loader<'_>) -> Result<(), Error> {
+        let progress = Progress::of("users", self.users);
         for number in 0..self.users {
             let user = directory::user(number);
             let created = directory::created(number);
             loader.add("User", &directory::id(number), user, created)?;
+            progress.advance(1);
         }
         if self.group_members > 0 {
+            progress.name("group");
             let members = usize::try_from(self.group_members).unwrap_or(usize::MAX);
             let members = (0..members).map(|number| directory::id(number as u64));
             let (id, created) = (directory::id(self.users), directory::created(self.users));

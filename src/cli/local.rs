@@ -72,7 +72,7 @@ impl Local {
 fn prepare_secrets(data: &DataDirectory) -> Result<(), CommandError> {
     let path = data.secrets_file();
     if data.has_table() && !path.exists() {
-        return Err(CommandError(format!(
+        return Err(CommandError::new(format!(
             "The table in {data} exists, but its secrets do not: restore {}, or use another \
              directory",
             path.display()

@@ -5,7 +5,9 @@
 
 mod background;
 mod brake;
+mod causes;
 mod columns;
+mod command_error;
 mod deliveries;
 mod demo;
 mod deployment_args;
@@ -13,27 +15,29 @@ mod directory;
 mod doctor;
 mod events;
 mod external;
+mod find_stack;
 mod generate;
 mod job_list;
 mod local;
 mod play;
+mod progress;
 mod register;
 mod rules;
 mod serve;
 mod serve_webhook;
 mod table;
 mod tenant;
+mod terminal;
 mod token;
+mod view;
 mod webhook;
 
-use std::fmt;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::embedded::EmbeddedError;
 use crate::logs;
-use crate::protocol::Error;
+use command_error::CommandError;
 
 /// A SCIM service provider for many tenants.
 #[derive(Debug, Parser)]
@@ -78,12 +82,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
 }
 
-/// The reason why a command failed, as one line for people.
-#[derive(Debug)]
-struct CommandError(String);
-
-/// Runs the command that the process was started with. The exit code is 0 for success, 1 for a command that was
-/// refused or failed, and 2 for arguments that cannot be read.
+/// Runs the command that the process was started with, and returns its exit code: 0 for success, else that of the
+/// [error](CommandError).
 pub async fn run() -> ExitCode {
     let arguments = Arguments::parse();
     logs::to_people();
@@ -105,31 +105,7 @@ pub async fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("scim: {failure}");
-            ExitCode::FAILURE
+            failure.exit_code()
         }
-    }
-}
-
-impl fmt::Display for CommandError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<Error> for CommandError {
-    fn from(error: Error) -> Self {
-        let mut text = error.detail().to_owned();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(source) = cause {
-            text = format!("{text}: {source}");
-            cause = source.source();
-        }
-        Self(text.replace('\n', " "))
-    }
-}
-
-impl From<EmbeddedError> for CommandError {
-    fn from(error: EmbeddedError) -> Self {
-        Self(error.to_string().replace('\n', " "))
     }
 }

@@ -101,7 +101,7 @@ impl AddTypeArgs {
         for urn in &self.removed {
             let is_it = |found: &&ExtensionUse| found.extension.eq_ignore_ascii_case(urn);
             let found = omitted.iter().find(is_it).ok_or_else(|| {
-                CommandError(format!(
+                CommandError::new(format!(
                     "None of these types has the extension {urn} and leaves it out of its new list"
                 ))
             })?;
@@ -117,14 +117,14 @@ impl AddTypeArgs {
             return print(&format!("{text}\n"));
         }
         if !io::stdin().is_terminal() {
-            return Err(CommandError(format!(
+            return Err(CommandError::new(format!(
                 "{text}. Nothing was changed; to go on, add --yes"
             )));
         }
         if is_agreed(&text, &mut io::stderr(), &mut io::stdin().lock()) {
             return Ok(());
         }
-        Err(CommandError("Nothing was changed".to_owned()))
+        Err(CommandError::new("Nothing was changed"))
     }
 }
 
@@ -178,7 +178,7 @@ impl AddArgs {
         let mut objects = Vec::new();
         for file in &self.files {
             let fail = |error: &dyn std::fmt::Display| {
-                CommandError(format!("{}: {error}", file.display()))
+                CommandError::new(format!("{}: {error}", file.display()))
             };
             let text = fs::read_to_string(file).map_err(|error| fail(&error))?;
             match serde_json::from_str(&text).map_err(|error| fail(&error))? {

@@ -21,7 +21,7 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Default, Args)]
 pub(super) struct RuleArgs {
     /// Read requests by this profile: default, strict or interop
-    #[arg(long, value_parser = profile)]
+    #[arg(long = "rules", alias = "profile", value_name = "PROFILE", value_parser = profile)]
     profile: Option<Profile>,
     /// Change one switch on top of the profile, such as groupPatchAnswers=204
     #[arg(long = "set", value_name = "SWITCH=VALUE")]
@@ -81,7 +81,7 @@ impl RuleArgs {
         for switch in &self.switches {
             let (name, value) = switch
                 .split_once('=')
-                .ok_or_else(|| CommandError(format!("`{switch}` is not SWITCH=VALUE")))?;
+                .ok_or_else(|| CommandError::usage(format!("`{switch}` is not SWITCH=VALUE")))?;
             rules.switches = with_switch(&rules.switches, name, value)?;
         }
         Ok(rules)
@@ -120,9 +120,9 @@ fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches,
         // The error lists the switches that exist, or some of the values; the table has all of these.
         let reason = Switch::named(name).map(|switch| format!("it takes {}", switch.range));
         let reason = reason.unwrap_or_else(|| error.to_string());
-        CommandError(format!("Switch {name}={value}: {reason}"))
+        CommandError::usage(format!("Switch {name}={value}: {reason}"))
     })?;
-    switch::check(&changed)?;
+    switch::check(&changed).map_err(|error| CommandError::usage(error.detail()))?;
     Ok(changed)
 }
 
@@ -162,7 +162,7 @@ mod tests {
         fn check(switch: &str) {
             let failure = changed(&[switch]).unwrap_err();
             let name = switch.split('=').next().unwrap();
-            assert!(failure.0.contains(name), "{failure}");
+            assert!(failure.to_string().contains(name), "{failure}");
         }
         check("colour=blue");
         check("maxCount=many");
@@ -172,10 +172,13 @@ mod tests {
     #[test]
     fn a_value_of_another_kind_is_refused_with_the_range_once() {
         let failure = changed(&["maxCount=-5"]).unwrap_err();
-        assert_eq!(failure.0, "Switch maxCount=-5: it takes 1 to 10,000");
+        assert_eq!(
+            failure.to_string(),
+            "Switch maxCount=-5: it takes 1 to 10,000"
+        );
         let failure = changed(&["brake=stop"]).unwrap_err();
         assert_eq!(
-            failure.0,
+            failure.to_string(),
             "Switch brake=stop: it takes `off`, `warn`, `hold`"
         );
     }
@@ -185,8 +188,8 @@ mod tests {
         fn check(switch: &str, range: &str) {
             let failure = changed(&[switch]).unwrap_err();
             let name = switch.split('=').next().unwrap();
-            assert!(failure.0.contains(name), "{failure}");
-            assert!(failure.0.contains(range), "{failure}");
+            assert!(failure.to_string().contains(name), "{failure}");
+            assert!(failure.to_string().contains(range), "{failure}");
         }
         check("maxCount=0", "1 to 10,000");
         check("maxCount=5000000000", "1 to 10,000");

@@ -15,10 +15,11 @@ use super::CommandError;
 use super::background;
 use super::demo::Demo;
 use super::deployment_args::Opened;
-use super::external::{self, External};
+use super::external::{self, External, TablePlace};
 use super::local::{DEFAULT_DATA, Local};
 use super::rules::RuleArgs;
 use super::serve_webhook::{self, ServedWebhook};
+use crate::aws::Login;
 use crate::http::server::{self, Timeouts};
 use crate::http::{self, PublicUrl};
 use crate::protocol::error;
@@ -106,21 +107,24 @@ impl ServeArgs {
             let local = Local::open(data, Some(public_url)).await?;
             return Ok(Opened::Local(Box::new(local)));
         };
-        let endpoint = self.endpoint.as_deref();
+        let place = TablePlace {
+            endpoint: self.endpoint.as_deref(),
+            login: &Login::default(),
+        };
         let is_deployed = self.data.is_none() && env::var_os("SCIM_STACK").is_some();
         if !is_deployed {
-            let external = External::with_data(table, endpoint, data, Some(public_url)).await?;
+            let external = External::with_data(table, &place, data, Some(public_url)).await?;
             note_unread_stream(table);
             return Ok(Opened::External(Box::new(external)));
         }
         if !self.rules.is_empty() {
-            let text = "--profile and --set change the demo tenant, which this deployment does not have; \
+            let text = "--rules and --set change the demo tenant, which this deployment does not have; \
                         change its tenants with scim tenant set";
-            return Err(CommandError(text.to_owned()));
+            return Err(CommandError::new(text));
         }
         let mut config = external::config(None, Some(table))?;
         config.public_url = Some(public_url);
-        let external = External::deployed(config, endpoint).await?;
+        let external = External::deployed(config, &place).await?;
         // A wrong name is reported now, and not in the answer to each request.
         let found = external.stack.store.warm_up().await;
         found.map_err(error::Error::from)?;
@@ -185,7 +189,7 @@ pub(super) fn print(text: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError(format!(
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::new(format!(
             "The answer could not be written: {error}"
         ))),
         _ => Ok(()),
@@ -210,7 +214,7 @@ pub(super) async fn end_signal() {
 }
 
 fn cannot_listen(address: &str, error: &io::Error) -> CommandError {
-    CommandError(format!("Cannot listen on {address}: {error}"))
+    CommandError::new(format!("Cannot listen on {address}: {error}"))
 }
 
 fn for_people(

@@ -51,13 +51,13 @@ pub(super) async fn prepare(
     if urls.is_empty() {
         return Ok(Vec::new());
     }
-    if deployment.embedded().is_none() {
+    let Opened::Local(local) = deployment else {
         let text = "--webhook is for the embedded table, whose events this server sends itself; those of another \
                     table are sent by its deployment: add webhooks with scim webhook add";
-        return Err(CommandError(text.to_owned()));
-    }
+        return Err(CommandError::usage(text));
+    };
     // A command that is typed elsewhere, or where SCIM_TABLE is set, works on the same data.
-    let data = argument("--data", &deployment.to_string());
+    let data = argument("--data", &local.data.to_string());
     let admin = deployment.admin();
     let mut served = Vec::new();
     for url in urls {
@@ -77,7 +77,7 @@ pub(super) async fn prepare(
             continue;
         }
         let Some(secrets) = admin.secrets.signing(&id).await? else {
-            return Err(CommandError(format!(
+            return Err(CommandError::new(format!(
                 "The webhook {id} has no secret; scim webhook rotate {id}{data} makes another one"
             )));
         };

@@ -94,9 +94,7 @@ impl TenantCommand {
             }
             Self::Set(TenantRulesArgs { tenant, rules, .. }) => {
                 if rules.is_empty() {
-                    return Err(CommandError(
-                        "Nothing to set: give --profile or --set".to_owned(),
-                    ));
+                    return Err(CommandError::usage("Nothing to set: give --rules or --set"));
                 }
                 // This fails if the tenant does not exist.
                 issuer.credentials(tenant).await?;

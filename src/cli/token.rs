@@ -7,11 +7,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::CommandError;
+use super::columns::Table;
 use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
+use super::view::View;
+use crate::admin::Time;
 use crate::identity::{CredentialId, TenantId};
-use crate::protocol::datetime::DateTime;
 use crate::stack::Stack;
 use crate::tenant::{Credential, CredentialKind, Issued, NewCredential, Permissions};
 
@@ -120,8 +122,9 @@ impl TokenCommand {
                     for_people(&issued)
                 })
             }
-            Self::List(ListArgs { tenant, .. }) => {
-                Ok(issuer.credentials(tenant).await?.iter().map(line).collect())
+            Self::List(ListArgs { tenant, deployment }) => {
+                let credentials = issuer.credentials(tenant).await?;
+                Ok(list_text(&credentials, tenant, &View::here(deployment)))
             }
             Self::Revoke(RevokeArgs { tenant, id, .. }) => {
                 issuer.revoke(tenant, id).await?;
@@ -178,27 +181,28 @@ fn for_people(issued: &Issued) -> String {
     text
 }
 
-/// One credential as a line: id, kind, validity, permissions, label.
-fn line(credential: &Credential) -> String {
-    let kind = credential.kind.name();
-    let until = credential
-        .expires
-        .map_or_else(|| "for ever".to_owned(), day);
-    let (id, created, label) = (&credential.id, day(credential.created), &credential.label);
-    let permitted = match (credential.permissions(), &credential.role) {
-        (_, Some(role)) => format!("role {role}"),
-        (Permissions::All, None) => "everything".to_owned(),
-        (Permissions::Only(listed), None) => listed.into_iter().collect::<Vec<_>>().join(","),
-    };
-    format!("{id}  {kind:<6}  {created} to {until}  {permitted}  {label}\n")
-}
-
-/// The day of a time in seconds since the Unix epoch.
-fn day(seconds: u64) -> String {
-    let milliseconds = seconds.checked_mul(1_000);
-    milliseconds
-        .and_then(|milliseconds| i64::try_from(milliseconds).ok())
-        .and_then(DateTime::from_unix_milliseconds)
-        .and_then(|time| time.to_string().get(..10).map(str::to_owned))
-        .unwrap_or_else(|| "?".to_owned())
+fn list_text(credentials: &[Credential], tenant: &TenantId, view: &View) -> String {
+    if credentials.is_empty() {
+        let place = &view.place;
+        return format!("There are no tokens; scim token create {tenant}{place} creates one\n");
+    }
+    let header = ["ID", "KIND", "CREATED", "EXPIRES", "MAY", "LABEL"];
+    let mut table = Table::new(header).may_cut("MAY").may_cut("LABEL");
+    for credential in credentials {
+        let at = |seconds: u64| view.relative(Time(seconds.saturating_mul(1_000)));
+        let may = match (credential.permissions(), &credential.role) {
+            (_, Some(role)) => format!("role {role}"),
+            (Permissions::All, None) => "everything".to_owned(),
+            (Permissions::Only(listed), None) => listed.into_iter().collect::<Vec<_>>().join(","),
+        };
+        table.row([
+            credential.id.to_string(),
+            credential.kind.name().to_owned(),
+            at(credential.created),
+            credential.expires.map_or_else(|| "never".to_owned(), at),
+            may,
+            credential.label.clone(),
+        ]);
+    }
+    table.to_text(view.width)
 }

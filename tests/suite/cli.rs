@@ -20,6 +20,9 @@ pub(crate) fn scim(arguments: &[&str]) -> Command {
     for variable in [
         "SCIM_TABLE",
         "SCIM_STACK",
+        "SCIM_DATA",
+        "SCIM_VIA",
+        "SCIM_FUNCTION",
         "SCIM_SECRETS_FILE",
         "SCIM_PUBLIC_URL",
         "AWS_ENDPOINT_URL",
@@ -48,15 +51,31 @@ pub(crate) fn answer(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs a command that must fail with one line on stderr and code 1, and returns the line.
+/// Runs a command that must fail with code 1 and one line that says why, and returns the line.
 #[track_caller]
-fn failure(arguments: &[&str]) -> String {
+pub(crate) fn failure(arguments: &[&str]) -> String {
+    ended(arguments, 1)
+}
+
+/// Runs a command whose arguments must be refused, and returns the line that says why.
+#[track_caller]
+fn misuse(arguments: &[&str]) -> String {
+    ended(arguments, 2)
+}
+
+#[track_caller]
+fn ended(arguments: &[&str], code: i32) -> String {
     let output = run(arguments);
     let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(output.status.code(), Some(code), "{text}");
     assert_eq!(output.stdout, b"");
-    assert_eq!(text.lines().count(), 1, "{text}");
-    text
+    // A command that has found its deployment says first which it is.
+    let mut lines = text
+        .lines()
+        .filter(|line| !line.starts_with("Deployment: "));
+    let line = lines.next().unwrap_or_default().to_owned();
+    assert_eq!(lines.next(), None, "{text}");
+    line + "\n"
 }
 
 impl Running {
@@ -483,13 +502,7 @@ fn a_table_at_an_endpoint_is_created_and_served() {
     drop(local);
 
     let create = endpoint
-        .scim(
-            &[
-                &["tenant", "create", "acme", "--profile", "strict"],
-                &at[..],
-            ]
-            .concat(),
-        )
+        .scim(&[&["tenant", "create", "acme", "--rules", "strict"], &at[..]].concat())
         .output();
     assert!(create.as_ref().unwrap().status.success(), "{create:?}");
     let list = endpoint
@@ -526,7 +539,7 @@ fn a_table_at_an_endpoint_is_not_served_with_new_secrets() {
     let place = ["--table", "others", "--data", shown(&data)];
     let at = [&place[..], &["--endpoint", &endpoint.url]].concat();
     let first = Running::run(endpoint.scim(&[&serve_arguments()[..], &at[..]].concat()));
-    let create = ["tenant", "create", "acme", "--profile", "strict"];
+    let create = ["tenant", "create", "acme", "--rules", "strict"];
     let create = endpoint.scim(&[&create[..], &at[..]].concat()).output();
     assert!(create.as_ref().unwrap().status.success(), "{create:?}");
     assert_eq!(first.end().0, Some(0));
@@ -580,7 +593,7 @@ fn a_deployment_that_the_environment_describes_is_served_as_it_is() {
         (Some(1), 1),
         "{line}"
     );
-    let rules = [&arguments[..], &["--profile", "strict"]].concat();
+    let rules = [&arguments[..], &["--rules", "strict"]].concat();
     let rules = with_environment(&rules).output().unwrap();
     let line = String::from_utf8(rules.stderr).unwrap();
     assert!(line.contains("scim tenant set"), "{line}");
@@ -593,7 +606,7 @@ fn an_unused_endpoint_is_reported() {
     let without_table = run(&[&["serve", "--endpoint", &endpoint.url], &at[..]].concat());
     let text = String::from_utf8(without_table.stderr).unwrap();
     assert!(text.contains("--table"), "{text}");
-    let line = failure(&[
+    let line = misuse(&[
         "tenant",
         "list",
         "--endpoint",
@@ -668,13 +681,7 @@ fn tenants_and_tokens_are_managed_while_the_service_runs() {
     let at = ["--data", shown(&data)];
     let serve =
         Running::start(&[&["serve", "--json", "--listen", "127.0.0.1:0"], &at[..]].concat());
-    let create = answer(
-        &[
-            &["tenant", "create", "acme", "--profile", "strict"],
-            &at[..],
-        ]
-        .concat(),
-    );
+    let create = answer(&[&["tenant", "create", "acme", "--rules", "strict"], &at[..]].concat());
     assert!(create.contains("scim token create acme"), "{create}");
     assert_eq!(
         answer(&[&["tenant", "list"], &at[..]].concat()),
@@ -716,7 +723,8 @@ fn tenants_and_tokens_are_managed_while_the_service_runs() {
         );
     }
     answer(&[&["token", "revoke", "acme", id], &at[..]].concat());
-    assert_eq!(answer(&[&["token", "list", "acme"], &at[..]].concat()), "");
+    let none = answer(&[&["token", "list", "acme"], &at[..]].concat());
+    assert!(none.starts_with("There are no tokens"), "{none}");
     let again = failure(&[&["token", "revoke", "acme", id], &at[..]].concat());
     assert!(again.contains(id), "{again}");
     let twice = failure(&[&["tenant", "create", "acme"], &at[..]].concat());
@@ -732,7 +740,7 @@ fn rules_of_the_demo_tenant_are_arguments_of_serve() {
     let rules = [
         "serve",
         "--json",
-        "--profile",
+        "--rules",
         "interop",
         "--set",
         "groupPatchAnswers=204",
@@ -742,7 +750,7 @@ fn rules_of_the_demo_tenant_are_arguments_of_serve() {
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["profile"], "interop");
     assert_eq!(shown["switches"]["groupPatchAnswers"], "204");
-    let line = failure(&[&["serve", "--set", "colour=blue"], &at[..]].concat());
+    let line = misuse(&[&["serve", "--set", "colour=blue"], &at[..]].concat());
     assert!(line.contains("colour"), "{line}");
 }
 
@@ -769,14 +777,14 @@ fn the_doctor_lists_missing_entries_and_completes_an_index_once_every_process_kn
         "{set:?}"
     );
     let looked = scim(&["doctor", "demo"]);
-    assert_eq!(looked.status.code(), Some(1));
+    assert_eq!(looked.status.code(), Some(3));
     let printed = out(&looked);
     assert!(printed.contains("3 index entries missing"), "{printed}");
     assert!(printed.contains("User meta.lastModified"), "{printed}");
     assert!(err(&looked).contains("--repair"), "{looked:?}");
     // Entries are written at once, but queries do not use them yet.
     let early = scim(&["doctor", "--repair"]);
-    assert_eq!(early.status.code(), Some(1));
+    assert_eq!(early.status.code(), Some(3));
     assert!(out(&early).contains("seconds"), "{early:?}");
     assert!(out(&scim(&["doctor"])).contains("0 index entries missing"));
     assert_eq!(scim(&["doctor", "nobody"]).status.code(), Some(1));
@@ -1004,7 +1012,7 @@ fn a_switch_out_of_its_range_changes_nothing() {
     ] {
         for command in ["set", "create"] {
             let change = ["tenant", command, "acme", "--set", switch];
-            let line = failure(&[&change[..], &at[..]].concat());
+            let line = misuse(&[&change[..], &at[..]].concat());
             let name = switch.split('=').next().unwrap();
             assert!(line.contains(name) && line.contains(range), "{line}");
         }
@@ -1057,7 +1065,7 @@ fn a_command_that_only_reads_creates_no_data() {
     let (guard, data) = data();
     for command in [
         &["tenant", "list"][..],
-        &["tenant", "set", "acme", "--profile", "strict"],
+        &["tenant", "set", "acme", "--rules", "strict"],
         &["token", "create", "acme"],
         &["events", "tail", "acme"],
         &["events", "forget", "acme", "1"],
@@ -1075,7 +1083,7 @@ fn a_command_that_only_reads_creates_no_data() {
         let line = String::from_utf8(output.stderr).unwrap();
         assert_eq!(
             line,
-            "scim: There is no data in .scim; name it with --data\n"
+            "scim: There is no data in .scim; say which deployment is meant, with --data DIR or --stack NAME\n"
         );
     }
     assert_eq!(fs::read_dir(guard.path()).unwrap().count(), 0);

@@ -47,7 +47,7 @@ fn refused(data: &Path, arguments: &[&str]) -> String {
     let lines: Vec<&str> = ran.err.lines().collect();
     // The first line says what the command works on.
     assert_eq!(lines.len(), 2, "{}", ran.err);
-    assert_eq!(lines[0], format!("Deployment: {}", shown(data)));
+    assert_eq!(lines[0], format!("Deployment: local data {}", shown(data)));
     lines[1].to_owned()
 }
 
@@ -100,11 +100,14 @@ fn a_webhook_is_added_listed_tried_and_shown_beside_a_running_server() {
         &["add", &url, "--tenant", "demo", "--type", "user.*,group.*"],
     );
     assert_eq!(added.code, Some(0), "{}", added.err);
-    assert_eq!(added.err, format!("Deployment: {}\n", shown(&data)));
+    assert_eq!(
+        added.err,
+        format!("Deployment: local data {}\n", shown(&data))
+    );
     for part in [
-        "  Tenant   demo\n",
-        "  Types    group.*, user.*\n",
-        "  Secret   whsec_",
+        "  Tenant  demo\n",
+        "  Types   group.*, user.*\n",
+        "  Secret  whsec_",
         "not shown again",
     ] {
         assert!(added.out.contains(part), "{part}: {}", added.out);
@@ -454,8 +457,9 @@ fn webhooks_of_a_deployment_have_public_addresses() {
         assert_eq!(code, Some(1), "{url}: {text}");
         let lines: Vec<&str> = text.lines().collect();
         let place = format!(
-            "Deployment: table scim; secrets of stack {}",
-            table.ready["env"]["SCIM_STACK"].as_str().unwrap()
+            "Deployment: stack {}, table scim, {}",
+            table.ready["env"]["SCIM_STACK"].as_str().unwrap(),
+            table.text("endpoint"),
         );
         assert_eq!(lines[0], place);
         assert!(lines[1].starts_with("scim: The URL has"), "{text}");

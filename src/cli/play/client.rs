@@ -62,7 +62,7 @@ impl Client {
         token: &str,
         headers: &BTreeMap<String, String>,
     ) -> Result<Self, CommandError> {
-        let invalid = |name: &str| CommandError(format!("not a value for the header {name}"));
+        let invalid = |name: &str| CommandError::new(format!("not a value for the header {name}"));
         let mut sent = HeaderMap::new();
         for (name, value) in headers {
             let value = HeaderValue::from_str(value).map_err(|_| invalid(name))?;
@@ -75,7 +75,9 @@ impl Client {
         sent.insert(AUTHORIZATION, bearer);
         let tls = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(ring::default_provider())
-            .map_err(|error| CommandError(format!("cannot read the root certificates: {error}")))?;
+            .map_err(|error| {
+                CommandError::new(format!("cannot read the root certificates: {error}"))
+            })?;
         let connector = tls.https_or_http().enable_http1().build();
         Ok(Self {
             http: legacy::Client::builder(TokioExecutor::new()).build(connector),
@@ -94,7 +96,7 @@ impl Client {
         let url = format!("{}{}", self.base_url, utf8_percent_encode(path, ENCODED));
         let sent = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let request = Request::builder().method(method).uri(url).body(sent);
-        let mut request = request.map_err(|error| CommandError(format!("{path}: {error}")))?;
+        let mut request = request.map_err(|error| CommandError::new(format!("{path}: {error}")))?;
         *request.headers_mut() = self.headers.clone();
         if body.is_none() {
             request.headers_mut().remove(CONTENT_TYPE);
@@ -103,7 +105,7 @@ impl Client {
         answer.unwrap_or_else(|_| {
             let seconds = TIMEOUT.as_secs();
             let text = format!("{} did not answer within {seconds} s", self.base_url);
-            Err(CommandError(text))
+            Err(CommandError::new(text))
         })
     }
 
@@ -113,7 +115,7 @@ impl Client {
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(Body::new(response.into_body()), MAX_ANSWER).await;
         let body = body.map_err(|error| {
-            CommandError(format!(
+            CommandError::new(format!(
                 "the answer of {} broke off: {error}",
                 self.base_url
             ))
@@ -134,7 +136,7 @@ impl Client {
             cause = source.source();
         }
         let base_url = &self.base_url;
-        CommandError(match is_refused {
+        CommandError::new(match is_refused {
             true => format!(
                 "no server listens at {base_url}: start one with scim serve, or name it with --url"
             ),

@@ -132,7 +132,7 @@ impl PlayArgs {
     fn check_token(&self) -> Result<(), CommandError> {
         let named = self.token.as_deref().and_then(Token::tenant_named_in);
         match named {
-            Some(other) if other != self.tenant => Err(CommandError(format!(
+            Some(other) if other != self.tenant => Err(CommandError::new(format!(
                 "the token is one of tenant {other}, not of {}: name its own tenant, or send another token",
                 self.tenant
             ))),

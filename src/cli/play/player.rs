@@ -70,7 +70,7 @@ impl<F: Fn(&Exchange)> Player<F> {
             };
             tokio::select! {
                 biased;
-                () = end.as_mut() => return Err(CommandError("interrupted".to_owned())),
+                () = end.as_mut() => return Err(CommandError::new("interrupted")),
                 () = tokio::time::sleep(pause) => self.step(step).await?,
             }
         }
@@ -93,7 +93,8 @@ impl<F: Fn(&Exchange)> Player<F> {
         let body = step.body.as_ref();
         let body = body.map(|body| filled_body(body, &self.saved));
         let method = Method::from_bytes(step.method.as_bytes());
-        let method = method.map_err(|error| CommandError(format!("{}: {error}", step.method)))?;
+        let method =
+            method.map_err(|error| CommandError::new(format!("{}: {error}", step.method)))?;
         let is_deletion = method == Method::DELETE;
         let answer = self.send(&step.does, method, path.clone(), body).await?;
         if is_deletion {
@@ -161,5 +162,5 @@ fn failed(does: &str, detail: &str) -> CommandError {
     let text = format!("{does}: {detail}");
     // One line, and nothing in it that a terminal would obey: the server wrote a part of it.
     let is_control = |c: char| c.is_control();
-    CommandError(text.replace(is_control, " "))
+    CommandError::new(text.replace(is_control, " "))
 }

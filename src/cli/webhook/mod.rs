@@ -10,12 +10,12 @@ use super::CommandError;
 use super::deployment_args::DeploymentArgs;
 use super::serve::print;
 use super::tenant::tenant_id;
+use super::view::View;
 use crate::admin::webhook::{
     AddWebhook, Begin, ListWebhooks, RemoveWebhook, ResumeWebhook, RotateSecret, ShowWebhook,
     ShownWebhook, TestWebhook, missing,
 };
 use crate::admin::{Admin, Answer, Operation, Request};
-use crate::clock::{Clock as _, SystemClock};
 use crate::delivery::Sender;
 use crate::identity::{SubscriptionId, TenantId};
 use crate::protocol::Error;
@@ -137,7 +137,6 @@ enum BeginArg {
 impl WebhookCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let opened = self.common().place.open().await?;
-        eprintln!("Deployment: {opened}");
         let admin = opened.admin();
         let outcome = match self.operation() {
             Operation::ShowWebhook(show) => show_all(&admin, show).await.map(Answer::ShownWebhook),
@@ -146,11 +145,7 @@ impl WebhookCommand {
         let answer = outcome.map_err(|error| self.failure(error))?;
         let printed = match self.common().json {
             true => json(&answer)?,
-            false => text::of(
-                &answer,
-                SystemClock.now_millis(),
-                &self.common().place.to_text(),
-            ),
+            false => text::of(&answer, &View::here(&self.common().place)),
         };
         print(&printed)?;
         self.check(&answer)
@@ -160,7 +155,7 @@ impl WebhookCommand {
     fn check(&self, answer: &Answer) -> Result<(), CommandError> {
         match answer {
             Answer::TestedWebhook(tested) if !tested.accepted => {
-                Err(CommandError(tested.detail.clone()))
+                Err(CommandError::new(tested.detail.clone()))
             }
             Answer::RemovedWebhook(removed) if !removed.existed => {
                 Err(self.failure(Error::not_found(missing(&removed.id))))
@@ -172,12 +167,12 @@ impl WebhookCommand {
     /// The error of an operation. That of a webhook that does not exist leads to those that do.
     fn failure(&self, error: Error) -> CommandError {
         let is_missing = self.id().is_some_and(|id| error.detail() == missing(id));
-        let CommandError(mut text) = error.into();
+        let failure = CommandError::from(error);
         if is_missing {
             let place = self.common().place.to_text();
-            text += &format!("; scim webhook list{place} shows those that exist");
+            return failure.and(&format!("scim webhook list{place} shows those that exist"));
         }
-        CommandError(text)
+        failure
     }
 
     fn id(&self) -> Option<&SubscriptionId> {

@@ -1,25 +1,19 @@
 //! What `scim webhook` prints for people.
 
-use std::fmt::Write as _;
-use std::iter;
-
+use crate::admin::Answer;
 use crate::admin::webhook::{
     AddedWebhook, Begin, DeliveryState, RotatedSecret, ShownWebhook, TenantDelivery, Webhook,
 };
-use crate::admin::{Answer, Time};
-use crate::cli::columns::{relative, table, time};
+use crate::cli::columns::{Table, facts};
+use crate::cli::view::View;
 
-/// The longest URL or list of types below a row of a table, in characters: a terminal has 80 columns.
-const MAX_NOTE: usize = 78;
-
-/// The text of an answer. `now` is in milliseconds since the Unix epoch. `place` names the deployment in commands,
-/// as [`DeploymentArgs::to_text`](crate::cli::deployment_args::DeploymentArgs::to_text) has it.
-pub(super) fn of(answer: &Answer, now: u64, place: &str) -> String {
+/// The text of an answer.
+pub(super) fn of(answer: &Answer, view: &View) -> String {
     match answer {
-        Answer::AddedWebhook(added) => added_text(added, now, place),
-        Answer::WebhookList(list) => list_text(&list.webhooks, now, place),
-        Answer::ShownWebhook(shown) => shown_text(shown, now),
-        Answer::RotatedSecret(rotated) => rotated_text(rotated, now),
+        Answer::AddedWebhook(added) => added_text(added, view),
+        Answer::WebhookList(list) => list_text(&list.webhooks, view),
+        Answer::ShownWebhook(shown) => shown_text(shown, view),
+        Answer::RotatedSecret(rotated) => rotated_text(rotated, view),
         Answer::ResumedWebhook(resumed) => format!("Resumed webhook {}\n", resumed.webhook.id),
         Answer::TestedWebhook(tested) if tested.accepted => {
             format!("The receiver has accepted message {}\n", tested.message)
@@ -32,125 +26,113 @@ pub(super) fn of(answer: &Answer, now: u64, place: &str) -> String {
     }
 }
 
-fn added_text(added: &AddedWebhook, now: u64, place: &str) -> String {
-    let mut text = facts(&added.webhook, now);
-    let id = &added.webhook.id;
-    // Writing to a string does not fail.
-    let _ = match &added.secret {
-        Some(secret) => writeln!(
-            text,
-            "  Secret   {secret}\n\n  Copy the secret now, because it is not shown again.\n  The receiver checks with \
-             it that messages are genuine.\n  Send a sample: scim webhook test {id}{place}"
-        ),
-        None => writeln!(
-            text,
-            "\n  This webhook exists already. Its secret is not shown again.\n  To make another one: \
+fn added_text(added: &AddedWebhook, view: &View) -> String {
+    let (id, place) = (&added.webhook.id, &view.place);
+    let mut lines = about(&added.webhook, view);
+    let next = match &added.secret {
+        Some(secret) => {
+            lines.push(("Secret", secret.clone()));
+            format!(
+                "Copy the secret now, because it is not shown again.\n  The receiver checks with it that messages are \
+                 genuine.\n  Send a sample: scim webhook test {id}{place}"
+            )
+        }
+        None => format!(
+            "This webhook exists already. Its secret is not shown again.\n  To make another one: \
              scim webhook rotate {id}{place}"
         ),
     };
-    for note in &added.notes {
-        let _ = writeln!(text, "\n  Note: {note}");
-    }
-    text
+    let notes = added.notes.iter().map(|note| format!("\n  Note: {note}\n"));
+    format!("{}\n  {next}\n{}", facts(&lines), notes.collect::<String>())
 }
 
-fn list_text(webhooks: &[Webhook], now: u64, place: &str) -> String {
+fn list_text(webhooks: &[Webhook], view: &View) -> String {
     if webhooks.is_empty() {
+        let place = &view.place;
         return format!("There are no webhooks; scim webhook add URL{place} adds one\n");
     }
-    let row = |webhook: &Webhook| {
+    let mut table = Table::new(["ID", "STATE", "ADDED", "TENANT"]);
+    for webhook in webhooks {
         let state = match webhook.disabled {
             None => "active",
             Some(_) => "disabled",
         };
-        [
+        let cells = [
             webhook.id.as_str().to_owned(),
             state.to_owned(),
-            relative(webhook.created.0, now),
+            view.relative(webhook.created),
             tenant(webhook).to_owned(),
-        ]
-    };
-    let note = |webhook: &Webhook| match webhook.types.as_slice() {
-        [] => indented([receiver(webhook)]),
-        types => indented([receiver(webhook), &types.join(", ")]),
-    };
-    let rows: Vec<_> = webhooks.iter().map(row).collect();
-    let table = table(["ID", "STATE", "ADDED", "TENANT"], &rows);
-    with_notes(&table, webhooks.iter().map(note))
-}
-
-fn shown_text(shown: &ShownWebhook, now: u64) -> String {
-    let mut text = facts(&shown.webhook, now);
-    text.push('\n');
-    if shown.deliveries.is_empty() {
-        text.push_str("  There is no tenant yet\n");
-        return text;
+        ];
+        let types = (!webhook.types.is_empty()).then(|| webhook.types.join(", "));
+        let notes = [Some(receiver(webhook).to_owned()), types];
+        table.row_with_notes(cells, notes.into_iter().flatten());
     }
-    let deliveries = || shown.deliveries.iter();
-    let rows: Vec<_> = deliveries().map(|delivery| row(delivery, now)).collect();
-    let header = ["TENANT", "STATE", "BEHIND", "LAST SUCCESS", "NEXT ATTEMPT"];
-    let notes = deliveries().map(|delivery| failure(delivery, now));
-    text + &with_notes(&table(header, &rows), notes)
+    table.to_text(view.width)
 }
 
-fn row(delivery: &TenantDelivery, now: u64) -> [String; 5] {
-    let when = |at: Option<Time>| at.map_or_else(|| "-".to_owned(), |at| relative(at.0, now));
-    [
-        delivery.tenant.as_str().to_owned(),
-        word(delivery.state).to_owned(),
-        delivery
-            .behind
-            .map_or_else(|| "?".to_owned(), |behind| behind.to_string()),
-        when(delivery.last_success),
-        when(delivery.next_attempt),
-    ]
+fn shown_text(shown: &ShownWebhook, view: &View) -> String {
+    let about = facts(&about(&shown.webhook, view));
+    if shown.deliveries.is_empty() {
+        return format!("{about}\n  There is no tenant yet\n");
+    }
+    let header = ["TENANT", "STATE", "BEHIND", "LAST SUCCESS", "NEXT ATTEMPT"];
+    let mut table = Table::new(header);
+    for delivery in &shown.deliveries {
+        let behind = delivery.behind.map(|behind| behind.to_string());
+        let cells = [
+            delivery.tenant.as_str().to_owned(),
+            word(delivery.state).to_owned(),
+            behind.unwrap_or_else(|| "?".to_owned()),
+            view.relative_or_never(delivery.last_success),
+            view.relative_or_never(delivery.next_attempt),
+        ];
+        table.row_with_notes(cells, failure(delivery, view));
+    }
+    format!("{about}\n{}", table.to_text(view.width))
 }
 
 /// The lines about the failures of a delivery since its last success.
-fn failure(delivery: &TenantDelivery, now: u64) -> String {
+fn failure(delivery: &TenantDelivery, view: &View) -> Vec<String> {
     let Some(failure) = &delivery.last_failure else {
-        return String::new();
+        return Vec::new();
     };
-    let (at, first) = (relative(failure.at.0, now), relative(failure.since.0, now));
+    let (at, first) = (view.relative(failure.at), view.relative(failure.since));
     let when = match failure.attempts {
         1 => format!("failed {at}:"),
         attempts => format!("failed {at} ({attempts} attempts, the first {first}):"),
     };
-    format!("  {when}\n  {}\n", failure.detail)
+    vec![when, failure.detail.clone()]
 }
 
-fn rotated_text(rotated: &RotatedSecret, now: u64) -> String {
+fn rotated_text(rotated: &RotatedSecret, view: &View) -> String {
+    let secret = facts(&[("Secret", rotated.secret.clone())]);
     let previous = match rotated.previous_until {
-        Some(Time(until)) => format!(
-            "Messages are also signed with the previous one until\n  {} ({}).",
-            time(until),
-            relative(until, now)
+        Some(until) => format!(
+            "Messages are also signed with the previous one until\n  {}.",
+            view.exactly(until)
         ),
         None => {
             "The previous one signs no more messages, a minute from now at the latest.".to_owned()
         }
     };
-    format!(
-        "  Secret  {}\n\n  Copy the secret now, because it is not shown again.\n  {previous}\n",
-        rotated.secret
-    )
+    format!("{secret}\n  Copy the secret now, because it is not shown again.\n  {previous}\n")
 }
 
 /// What a webhook is, a line for each fact.
-fn facts(webhook: &Webhook, now: u64) -> String {
+fn about(webhook: &Webhook, view: &View) -> Vec<(&'static str, String)> {
     let from = match webhook.from {
         Begin::Beginning => "the oldest event",
         Begin::Now => "the events since it was added",
     };
-    format!(
-        "  Id       {}\n  URL      {}\n  Tenant   {}\n  Types    {}\n  From     {from}\n  Added    {}\n  State    {}\n",
-        webhook.id,
-        receiver(webhook),
-        tenant(webhook),
-        types(webhook),
-        relative(webhook.created.0, now),
-        state(webhook, now),
-    )
+    vec![
+        ("Id", webhook.id.to_string()),
+        ("URL", receiver(webhook).to_owned()),
+        ("Tenant", tenant(webhook).to_owned()),
+        ("Types", types(webhook)),
+        ("From", from.to_owned()),
+        ("Added", view.relative(webhook.created)),
+        ("State", state(webhook, view)),
+    ]
 }
 
 fn receiver(webhook: &Webhook) -> &str {
@@ -171,13 +153,13 @@ fn types(webhook: &Webhook) -> String {
     }
 }
 
-fn state(webhook: &Webhook, now: u64) -> String {
+fn state(webhook: &Webhook, view: &View) -> String {
     webhook.disabled.as_ref().map_or_else(
         || "active".to_owned(),
         |disabled| {
             format!(
                 "disabled {}: {}",
-                relative(disabled.at.0, now),
+                view.relative(disabled.at),
                 disabled.reason
             )
         },
@@ -193,26 +175,4 @@ fn word(state: DeliveryState) -> &'static str {
         DeliveryState::Failed => "failed",
         DeliveryState::Held => "held",
     }
-}
-
-/// A table with a note below each of its rows, which is lines or nothing.
-fn with_notes(table: &str, notes: impl Iterator<Item = String>) -> String {
-    // The header has no note.
-    let notes = iter::once(String::new()).chain(notes);
-    let lines = table.lines().zip(notes);
-    lines
-        .map(|(line, note)| format!("{line}\n{note}"))
-        .collect()
-}
-
-/// Lines below a row. What a terminal has no room for is cut off.
-fn indented<const N: usize>(texts: [&str; N]) -> String {
-    let cut = |text: &str| match text.char_indices().nth(MAX_NOTE) {
-        None => format!("  {text}\n"),
-        Some(_) => {
-            let beginning: String = text.chars().take(MAX_NOTE - 1).collect();
-            format!("  {beginning}…\n")
-        }
-    };
-    texts.map(cut).concat()
 }

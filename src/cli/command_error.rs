@@ -1,0 +1,78 @@
+//! Why a command does not end with success: what people read, and the exit code that scripts read.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use super::causes;
+use crate::embedded::EmbeddedError;
+use crate::protocol::Error;
+
+/// The reason why a command ends without success, as one line for people.
+#[derive(Debug)]
+pub(super) struct CommandError {
+    text: String,
+    kind: Kind,
+}
+
+/// What the exit code tells a script. The numbers are those that `scim help` lists.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// The command was refused, or failed.
+    Failed = 1,
+    /// The arguments do not make a command. clap ends with the same code.
+    Usage = 2,
+    /// The doctor has found something.
+    Found = 3,
+}
+
+impl CommandError {
+    /// A command that was refused or failed.
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self::of(Kind::Failed, text)
+    }
+
+    /// Arguments that do not make a command.
+    pub(super) fn usage(text: impl Into<String>) -> Self {
+        Self::of(Kind::Usage, text)
+    }
+
+    /// Something to be repaired, which is the result of a command that has done its work.
+    pub(super) fn found(text: impl Into<String>) -> Self {
+        Self::of(Kind::Found, text)
+    }
+
+    /// The same with another sentence behind it.
+    pub(super) fn and(mut self, more: &str) -> Self {
+        self.text = format!("{}; {more}", self.text);
+        self
+    }
+
+    /// The code with which the process ends.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.kind as u8)
+    }
+
+    fn of(kind: Kind, text: impl Into<String>) -> Self {
+        // One line, whatever a library has to say.
+        let text = text.into().replace('\n', " ");
+        Self { text, kind }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<Error> for CommandError {
+    fn from(error: Error) -> Self {
+        Self::new(causes::in_words(error.detail(), &error.causes()))
+    }
+}
+
+impl From<EmbeddedError> for CommandError {
+    fn from(error: EmbeddedError) -> Self {
+        Self::new(error.to_string())
+    }
+}
