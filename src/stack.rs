@@ -21,7 +21,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 
 use crate::clock::SystemClock;
-use crate::http::{Admission, PublicUrl, Service};
+use crate::http::{Admission, PublicUrl, Service, StatusLog};
 use crate::identity::TenantId;
 use crate::protocol::{Error, Result};
 use crate::provider::{Cursors, Provider};
@@ -186,6 +186,7 @@ impl Stack {
             provider: self.provider()?,
             authenticator: Authenticator::new(secret, credentials, Arc::new(SystemClock)),
             admission: Admission::default(),
+            status: StatusLog::new(Arc::new(SystemClock)),
             public_url: self.config.public_url.clone(),
             server_timing: self.config.server_timing,
         }))

@@ -18,11 +18,13 @@ use super::call::Call;
 use super::open::open_call;
 use super::public_url::Mount;
 use super::route::{Route, Target, no_such_endpoint};
+use super::status::Observed;
 use super::{Gateway, RefusedRequest, Service, answer, media_type, observe, v1, v2};
 use crate::protocol::profile::Tolerance;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::{Error, Result};
 use crate::provider::{REQUEST_BUDGET, RequestScope};
+use crate::store::Meter;
 
 /// Answers one request.
 pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Request) -> Response {
@@ -36,7 +38,9 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
     if let Some(RefusedRequest(error)) = parts.extensions.get::<RefusedRequest>() {
         return route.api.finish(route.api.error(error));
     }
-    let answered = answer_to(&service, parts, body, &route);
+    let meter = parts.extensions.get::<Meter>();
+    let observed = Observed::new(meter.cloned().unwrap_or_default());
+    let answered = answer_to(&service, parts, body, &route, &observed);
     let answered = tokio::time::timeout(REQUEST_BUDGET, answered).await;
     let response = answered.unwrap_or_else(|_| {
         route.api.error(&Error::unavailable(format!(
@@ -44,6 +48,8 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
             REQUEST_BUDGET.as_secs()
         )))
     });
+    let (status, provider) = (response.status(), &service.provider);
+    service.status.close(provider, &observed, status).await;
     let response = route.api.finish(response);
     if is_head {
         answer::head_of(response)
@@ -52,9 +58,15 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
     }
 }
 
-async fn answer_to(service: &Service, parts: Parts, body: Body, route: &Route) -> Response {
+async fn answer_to(
+    service: &Service,
+    parts: Parts,
+    body: Body,
+    route: &Route,
+    observed: &Observed,
+) -> Response {
     let answered = match &route.target {
-        Ok(target) => carry_out(service, parts, body, route, target).await,
+        Ok(target) => carry_out(service, parts, body, (route, target), observed).await,
         Err(error) => return route.api.error(error),
     };
     answered.unwrap_or_else(|error| route.api.error(&error))
@@ -64,12 +76,12 @@ async fn carry_out(
     service: &Service,
     parts: Parts,
     body: Body,
-    route: &Route,
-    target: &Target,
+    (route, target): (&Route, &Target),
+    observed: &Observed,
 ) -> Result<Response> {
     let method = route.api.method(&parts);
     observe::note_route(shown(&method), route.api.name(), target.template());
-    let (mut call, body) = open_call(service, parts, body, &route.api).await?;
+    let (mut call, body) = open_call(service, parts, body, &route.api, observed).await?;
     match target {
         Target::Me => {
             call.scope
@@ -84,10 +96,15 @@ async fn carry_out(
         Target::Discovery(_) | Target::Collection(_) | Target::Search(_) | Target::Events => {}
     }
     let is_found = route.is_exact || call.scope.tolerates(Tolerance::EndpointCase);
-    let answered = match is_found {
-        true => act(&call, body, &route.api, target, &method).await,
-        false => Err(no_such_endpoint()),
+    let answered = async {
+        match is_found {
+            true => act(&call, body, &route.api, target, &method).await,
+            false => Err(no_such_endpoint()),
+        }
     };
+    let noted = service.status.note_use(&service.provider, observed);
+    let (answered, ()) = tokio::join!(answered, noted);
+    observed.note_reached(call.scope.reached());
     observe::note_tolerances(call.scope.used_tolerances());
     answered
 }

@@ -33,6 +33,7 @@ mod route;
 #[cfg(feature = "cli")]
 pub mod server;
 mod signed;
+mod status;
 mod uri;
 mod v1;
 mod v2;
@@ -47,6 +48,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use admission::Admission;
 pub use public_url::{Gateway, Origin, PublicUrl};
+pub use status::StatusLog;
 pub use uri::{RefusedRequest, origin_form};
 
 use crate::protocol::Error;
@@ -61,6 +63,8 @@ pub struct Service {
     pub authenticator: Authenticator,
     /// Limits how many requests of one tenant run at the same time.
     pub admission: Admission,
+    /// Writes down what has happened in each tenant.
+    pub status: StatusLog,
     /// The URL of the service for clients. Without it, the URL of the [`Gateway`] is used.
     pub public_url: Option<PublicUrl>,
     /// Whether answers have a `Server-Timing` header with what they cost.

@@ -109,6 +109,7 @@ fn close(response: &Response, begun: Instant, cost: &Cost) {
         rru = cost.read_units,
         wru = cost.write_units,
         cfg = cost.config_calls,
+        status_calls = cost.status_calls,
         "answered {status} in {duration_ms} ms"
     );
 }

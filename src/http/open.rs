@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use super::api::Api;
 use super::call::Call;
 use super::public_url::Mount;
+use super::status::Observed;
 use super::{Gateway, Service, observe, signed};
 use crate::identity::{Cause, RequestId, TenantId};
 use crate::protocol::Result;
@@ -31,6 +32,7 @@ pub(super) async fn open_call<'s>(
     mut parts: Parts,
     body: Body,
     api: &Api,
+    observed: &Observed,
 ) -> Result<(Call<'s>, Body)> {
     let extensions = &mut parts.extensions;
     let meter = extensions.remove::<Meter>().unwrap_or_default();
@@ -54,6 +56,7 @@ pub(super) async fn open_call<'s>(
         .authenticate(&head, is_enabled)
         .await?;
     observe::note_caller(&caller.tenant, &caller.credential);
+    observed.note_caller(&caller.tenant, &caller.credential);
     let cause = Cause {
         credential: Some(caller.credential.clone()),
         ..cause

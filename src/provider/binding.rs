@@ -16,7 +16,7 @@ use crate::store::{Meter, Store, TenantStore};
 use crate::tenant::{CredentialKind, NewCredential, unauthorized};
 
 /// The resource type at `/Me`.
-const USER: &str = "User";
+pub(super) const USER: &str = "User";
 
 /// A role's scopes are cached for ten seconds and never longer, so a role that loses scopes has lost
 /// them everywhere after that time.

@@ -5,12 +5,15 @@ use super::RequestScope;
 use super::entries::{check_indexed, entries};
 use super::get::{existing, no_such};
 use super::members::{self, MemberRequest, MemberTypes};
+use super::milestones;
 use super::write_context::WriteContext;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{PasswordChange, Resource, ResourceId};
 use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::{Precondition, changed_since_read};
-use crate::store::{Backoff, BodyChange, ChangeAttempt, Entries, Guard, StoreError, Stored, Write};
+use crate::store::{
+    Backoff, BodyChange, ChangeAttempt, Entries, Guard, Milestones, StoreError, Stored, Write,
+};
 
 /// The state of a resource after a request.
 #[derive(Debug)]
@@ -81,7 +84,10 @@ pub(super) async fn change(
             now,
         };
         match make_attempt(context, attempt, &prepared, &types).await {
-            Ok(stored) => return Ok(stored),
+            Ok(stored) => {
+                scope.reach(prepared.reached);
+                return Ok(stored);
+            }
             // The client has named the version that it wants to change.
             Err(AttemptError::Store(StoreError::VersionMismatch)) if guard == Guard::Whole => {
                 return Err(changed_since_read());
@@ -135,9 +141,12 @@ async fn make_attempt(
     });
     if attempt.resource_type.membership == Some(MembershipAttribute::Members) {
         let plan = members::plan(scope, before, &state.members, types).await?;
+        let reached = milestones::of_members(&plan);
         let attempt = ChangeAttempt { body, ..attempt };
         let groups = scope.store.groups();
-        return Ok(groups.change(attempt, plan, &scope.tenant.registry).await?);
+        let changed = groups.change(attempt, plan, &scope.tenant.registry).await?;
+        scope.reach(reached);
+        return Ok(changed);
     }
     match body {
         Some(body) => {
@@ -157,6 +166,8 @@ struct Prepared {
     text: String,
     entries_before: Entries,
     entries_after: Entries,
+    /// The milestones that the change of the body reaches.
+    reached: Milestones,
 }
 
 /// Computes a change, without a call to the table.
@@ -177,7 +188,9 @@ fn prepare(
     let entries_before = entries(existing.body(), before.modified, resource_type, rules);
     let entries_after = entries(state.resource.body(), now, resource_type, rules);
     check_indexed(&entries_before, &entries_after)?;
+    let reached = milestones::of_change(resource_type, existing.body(), state.resource.body());
     Ok(Prepared {
+        reached,
         text: state.resource.to_text(),
         state,
         entries_before,

@@ -7,6 +7,7 @@ use super::Representation;
 use super::compute::body_size;
 use super::entries::{check_indexed, entries};
 use super::members::create_group;
+use super::milestones;
 use super::representation::represent_new;
 use super::write_context::WriteContext;
 use crate::protocol::error::{Error, Result};
@@ -60,15 +61,17 @@ pub(super) async fn create<'r>(
         now,
     };
     let new = New { id: &id, write };
+    let members = draft.members.unwrap_or_default();
+    let reached = milestones::of_creation(resource_type, !members.is_empty());
     let stored = match resource_type.membership {
         Some(MembershipAttribute::Members) => {
-            let members = draft.members.unwrap_or_default();
             create_group(scope, resource_type, new, members).await?
         }
         Some(MembershipAttribute::MemberOf) | None => {
             scope.store.resources().create(resource_type, new).await?
         }
     };
+    scope.reach(reached);
     let projection = projection.after_write(draft.written);
     represent_new(scope, resource_type, stored, projection).await
 }

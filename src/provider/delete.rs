@@ -3,6 +3,7 @@
 use super::RequestScope;
 use super::entries::entries;
 use super::get::no_such;
+use super::milestones;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{Resource, ResourceId};
 use crate::protocol::schema::ResourceType;
@@ -48,7 +49,10 @@ pub(super) async fn delete(
         let groups = scope.store.groups();
         let deleted = groups.delete(resource_type, &before, &entries, guard, registry);
         match deleted.await {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                scope.reach(milestones::of_deletion(resource_type));
+                return Ok(());
+            }
             // The client has named the version that it wants to delete.
             Err(StoreError::VersionMismatch) if guard == Guard::Whole => {
                 return Err(changed_since_read());

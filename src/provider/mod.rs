@@ -19,6 +19,7 @@ mod get;
 mod grant;
 mod load;
 mod members;
+mod milestones;
 mod password;
 mod patch;
 mod query;

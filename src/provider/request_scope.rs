@@ -1,7 +1,7 @@
 //! One caller's view of its tenant during one request.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::compute::Compute;
 use super::grant::Grant;
@@ -11,7 +11,7 @@ use crate::pool::Pool;
 use crate::protocol::profile::{Profile, Reading, Tolerance, UsedTolerances};
 use crate::protocol::schema::ResourceType;
 use crate::protocol::work::WorkBudget;
-use crate::store::TenantStore;
+use crate::store::{Milestones, TenantStore};
 use crate::tenant::Caller;
 
 /// One caller's view of its tenant during one request.
@@ -31,6 +31,8 @@ pub struct RequestScope {
     /// Whether the target is `/Me`.
     is_me: bool,
     fired: AtomicU64,
+    /// The milestones that the request's writes have reached, as bits.
+    reached: AtomicU8,
 }
 
 impl RequestScope {
@@ -51,6 +53,7 @@ impl RequestScope {
             work: WorkBudget::default(),
             is_me: false,
             fired: AtomicU64::new(0),
+            reached: AtomicU8::new(0),
         }
     }
 
@@ -122,6 +125,17 @@ impl RequestScope {
     pub fn note(&self, reading: &Reading<'_>) {
         self.fired
             .fetch_or(reading.used_tolerances().bits(), Ordering::Relaxed);
+    }
+
+    /// Records milestones of the tenant that a write of the request has reached.
+    pub(super) fn reach(&self, milestones: Milestones) {
+        self.reached.fetch_or(milestones.bits(), Ordering::Relaxed);
+    }
+
+    /// The milestones that the request's writes have reached so far. The tenant may have reached them before.
+    #[must_use]
+    pub fn reached(&self) -> Milestones {
+        Milestones::from_bits(self.reached.load(Ordering::Relaxed))
     }
 
     /// The tolerances that the request has needed so far.

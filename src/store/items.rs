@@ -145,6 +145,36 @@ pub(super) struct SignatureItem {
     pub(super) expires: u64,
 }
 
+/// The status of a tenant: what has happened in it, each with the first time or the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StatusItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) first_request: u64,
+    pub(super) last_request: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_user: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_group: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_membership: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_deactivation: Option<u64>,
+    /// The time of the last use of each credential, by its id.
+    pub(super) used: HashMap<String, u64>,
+}
+
+/// The number of requests that were refused with one status in one hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RefusalsItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) rid: String,
+    pub(super) n: u64,
+    pub(super) expires: u64,
+}
+
 /// A part of a tenant's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ConfigurationItem {

@@ -130,6 +130,11 @@ impl Keys {
         Partition(format!("{}#D", self.prefix))
     }
 
+    /// What has happened in the tenant: requests, and refusals.
+    pub(super) fn status(&self) -> Partition {
+        Partition(format!("{}#U", self.prefix))
+    }
+
     /// The counters of one type.
     pub(super) fn counters(&self, resource_type: &ResourceType) -> Partition {
         Partition(format!("{}#C#{}", self.prefix, resource_type.name))

@@ -29,6 +29,7 @@ mod projected_attributes;
 mod resources;
 mod signatures;
 mod stack;
+mod status;
 mod stored;
 mod table;
 mod tenants;
@@ -70,6 +71,7 @@ pub use resources::write::{BodyChange, New, Write};
 pub use resources::{ResourcePage, Resources};
 pub use signatures::Signatures;
 pub use stack::{MAX_SILENCE_MILLIS, Round, StackStore, StreamGap, SweepProgress, TenantPage};
+pub use status::{Milestones, Refusals, Status, TenantStatus};
 pub use stored::{MemberListId, Stored};
 pub use table::Store;
 pub use table::allowance::CountLimit;
@@ -156,6 +158,12 @@ impl TenantStore {
     #[must_use]
     pub fn signatures(&self) -> Signatures<'_> {
         Signatures::new(&self.table)
+    }
+
+    /// What has happened in the tenant.
+    #[must_use]
+    pub fn status(&self) -> Status<'_> {
+        Status::new(&self.table)
     }
 
     /// The feed of the tenant's changes.

@@ -55,7 +55,9 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ),
     (
         "http",
-        &["feed", "provider", "store", "tenant", "identity", "pool"],
+        &[
+            "feed", "provider", "store", "tenant", "identity", "pool", "clock",
+        ],
     ),
     (
         "provider",

@@ -50,6 +50,7 @@ mod secrets_contract;
 mod secrets_manager_faults;
 mod simulation;
 mod stack_store;
+mod status;
 mod stored_form;
 mod stream_faults;
 mod stream_filter;

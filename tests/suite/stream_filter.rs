@@ -88,6 +88,11 @@ async fn busy() -> World {
     used.use_up(&credential, "signature", 1_800_000_000)
         .await
         .unwrap();
+    let status = scope.store.status();
+    for _ in 0..2 {
+        status.note_use(&credential).await.unwrap();
+    }
+    status.add_refusals(409, 1).await.unwrap();
     let stack = process.provider.store();
     let stack = stack.for_stack(Meter::default(), Duration::from_secs(10));
     stack.list_tenant(&tenant()).await.unwrap();
@@ -138,7 +143,7 @@ async fn the_reader_is_called_for_what_it_handles_and_for_nothing_else() {
             .or_default()
             .push(is_called);
     }
-    for kind in ["B", "C", "E", "I", "N", "P", "S", "S#L", "S#T", "T"] {
+    for kind in ["B", "C", "E", "I", "N", "P", "S", "S#L", "S#T", "T", "U"] {
         let found = called.remove(kind);
         assert!(found.is_some_and(|found| !found.contains(&true)), "{kind}");
     }

@@ -16,13 +16,14 @@ pub struct Meter(Arc<Counts>);
 struct Counts {
     calls: AtomicU64,
     config_calls: AtomicU64,
+    status_calls: AtomicU64,
     read_milliunits: AtomicU64,
     write_milliunits: AtomicU64,
     micros: AtomicU64,
 }
 
 /// What a meter has counted. It displays as `calls=2 rru=1 wru=0`, with `cfg=1` if configuration was
-/// read.
+/// read, and `status=1` if the tenant's status was written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost {
     /// The number of calls to the table, each attempt counted.
@@ -30,6 +31,9 @@ pub struct Cost {
     /// The number of calls that read the tenant's configuration, which is cached; each attempt
     /// counted.
     pub config_calls: u64,
+    /// The number of calls that wrote the tenant's status, which most requests do not write; each attempt
+    /// counted.
+    pub status_calls: u64,
     /// Read request units.
     pub read_units: f64,
     /// Write request units.
@@ -59,6 +63,7 @@ impl Meter {
         Cost {
             calls: load(&self.0.calls),
             config_calls: load(&self.0.config_calls),
+            status_calls: load(&self.0.status_calls),
             read_units: units(&self.0.read_milliunits),
             write_units: units(&self.0.write_milliunits),
             waited: Duration::from_micros(load(&self.0.micros)),
@@ -77,6 +82,11 @@ impl Meter {
         self.0.config_calls.fetch_add(calls, Ordering::Relaxed);
         let waited = u64::try_from(cost.waited.as_micros()).unwrap_or(u64::MAX);
         self.0.micros.fetch_add(waited, Ordering::Relaxed);
+    }
+
+    /// Adds what another meter counted, as writes of the tenant's status.
+    pub(crate) fn add_status(&self, cost: &Cost) {
+        self.0.status_calls.fetch_add(cost.calls, Ordering::Relaxed);
     }
 
     pub(in crate::store) fn attempt(&self, account: Account, took: Duration) {
@@ -138,6 +148,9 @@ impl fmt::Display for Cost {
         )?;
         if self.config_calls > 0 {
             write!(f, " cfg={}", self.config_calls)?;
+        }
+        if self.status_calls > 0 {
+            write!(f, " status={}", self.status_calls)?;
         }
         Ok(())
     }

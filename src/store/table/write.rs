@@ -251,6 +251,21 @@ impl Update {
         }
     }
 
+    /// Sets an attribute to the value of a placeholder, unless the item has the attribute.
+    pub(in crate::store) fn set_first(&mut self, attribute: &str, placeholder: &str) -> &mut Self {
+        let set = format!("{attribute} = if_not_exists({attribute}, {placeholder})");
+        self.sets.push(set.into());
+        self
+    }
+
+    /// Removes an entry of a map.
+    pub(in crate::store) fn remove_entry(&mut self, map: &str, entry: &str) -> &mut Self {
+        let name = format!("#entry{}", self.removes.len());
+        self.name(&name, entry);
+        self.removes.push(format!("{map}.{name}").into());
+        self
+    }
+
     /// Sets the value of a placeholder such as `:v`.
     pub(in crate::store) fn value(
         &mut self,
@@ -291,6 +306,17 @@ impl Update {
         table: &Table<K>,
     ) -> Result<bool, StoreError> {
         Ok(self.call(table, ReturnValue::None).await?.is_ok())
+    }
+
+    /// Makes the update and returns the updated item; `None` if its condition does not hold. One call.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`, `TooLarge`.
+    pub(in crate::store) async fn send_if_returning<K: Clone>(
+        self,
+        table: &Table<K>,
+    ) -> Result<Option<Item>, StoreError> {
+        Ok(self.call(table, ReturnValue::AllNew).await?.ok())
     }
 
     /// Makes the update. Returns the updated item, or the item that did not meet the condition.

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use scim_lambda::http::{self, Admission, PublicUrl, Service};
+use scim_lambda::http::{self, Admission, PublicUrl, Service, StatusLog};
 use scim_lambda::identity::TenantId;
 use scim_lambda::tenant::{
     Authenticator, Credentials, Issuer, SecretStore, SecretsFile, StackSecret,
@@ -72,6 +72,7 @@ impl Secrets {
             provider,
             authenticator: Authenticator::new(stack, credentials, world.clock()),
             admission: Admission::default(),
+            status: StatusLog::new(world.clock()),
             public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),
             server_timing: false,
         });
