@@ -20,9 +20,15 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 
+#[cfg(feature = "worker")]
+use crate::admin::Admin;
 use crate::clock::SystemClock;
+#[cfg(feature = "worker")]
+use crate::delivery::{WebhookSecrets, WebhookSender};
 use crate::http::{Admission, PublicUrl, Service, StatusLog};
 use crate::identity::TenantId;
+#[cfg(feature = "worker")]
+use crate::outgoing::{Client, Reach, Settings};
 use crate::protocol::{Error, Result};
 use crate::provider::{Cursors, Provider};
 use crate::store::{Meter, Store};
@@ -190,6 +196,39 @@ impl Stack {
             public_url: self.config.public_url.clone(),
             server_timing: self.config.server_timing,
         }))
+    }
+
+    /// The operations of the people and programs that run this deployment. `reach` says which addresses the URL of
+    /// a webhook may have.
+    ///
+    /// # Errors
+    /// As [`provider`](Self::provider).
+    #[cfg(feature = "worker")]
+    pub fn admin(&self, reach: Reach) -> Result<Admin> {
+        Ok(Admin {
+            store: self.store.clone(),
+            credentials: self.credentials(),
+            issuer: self.issuer(),
+            provider: self.provider()?,
+            secrets: self.webhook_secrets(),
+            reach,
+            sender: Arc::new(self.sender(reach)),
+            clock: Arc::new(SystemClock),
+        })
+    }
+
+    /// Sends messages to the webhooks of this deployment.
+    #[cfg(feature = "worker")]
+    #[must_use]
+    pub fn sender(&self, reach: Reach) -> WebhookSender {
+        let client = Client::new(Settings::new(reach));
+        WebhookSender::new(client, self.webhook_secrets(), Arc::new(SystemClock))
+    }
+
+    #[cfg(feature = "worker")]
+    fn webhook_secrets(&self) -> WebhookSecrets {
+        let secrets = Arc::clone(&self.secrets);
+        WebhookSecrets::new(secrets, &self.config.stack, Arc::new(SystemClock))
     }
 
     fn credentials(&self) -> Credentials {

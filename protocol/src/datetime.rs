@@ -41,6 +41,12 @@ impl DateTime {
         Self::of_utc(instant.naive_utc())
     }
 
+    /// The milliseconds from the Unix epoch to the instant, negative for an instant before it.
+    #[must_use]
+    pub fn unix_milliseconds(self) -> i64 {
+        self.0.and_utc().timestamp_millis()
+    }
+
     fn of_utc(instant: NaiveDateTime) -> Option<Self> {
         (1..=9_999)
             .contains(&instant.year())

@@ -1,11 +1,15 @@
 //! Operations of the people and programs that run the service, as typed requests and answers.
 //!
-//! Each operation is asked for and logged in one way, whatever calls it: a command, or a function that takes
-//! [JSON](Request). A file for each area has the operations themselves.
+//! Each operation is a type that is an [`Operation`]: its arguments, its answer, and how it is done. It is asked for
+//! and logged in one way, whatever calls it: a command, or a function that takes JSON. A folder or file for each
+//! area has the operations themselves.
 //!
 //! It must not know HTTP, the command line, or which process runs it.
 
 mod audit;
+mod failure;
+mod operation;
+mod operations;
 mod request;
 mod time;
 pub mod webhook;
@@ -13,88 +17,106 @@ pub mod webhook;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-pub use request::{Actor, Answer, Code, Operation, Request, render};
+pub use failure::{Code, Failure};
+pub use operation::{About, Actor, Asked, Operation};
+pub use operations::names;
+pub use request::{read_answer, render, write_request};
 pub use time::Time;
 
 use crate::clock::Clock;
-use crate::delivery::{Sender, WebhookSecrets};
+use crate::delivery::{Message, Outcome, Sender, WebhookSecrets};
 use crate::identity::{Cause, CauseKind, SubscriptionId, TenantId};
 use crate::outgoing::Reach;
 use crate::protocol::error::{Error, Result};
+use crate::provider::Provider;
 use crate::store::{Meter, StackStore, Store, Subscription, TenantStore};
-use crate::tenant::Credentials;
+use crate::tenant::{Credentials, Issuer};
+use request::Request;
 
 /// The time that one operation may take at the table.
 const BUDGET: Duration = Duration::from_secs(20);
 
 /// What the operations work with.
-pub struct Admin<S> {
+pub struct Admin {
     /// The table.
     pub store: Store,
     /// The credentials of the tenants, which say which tenants there are.
     pub credentials: Credentials,
+    /// Issues and revokes credentials.
+    pub issuer: Issuer,
+    /// The resources of the tenants.
+    pub provider: Provider,
     /// The secrets of the webhooks.
     pub secrets: WebhookSecrets,
     /// Which addresses the URL of a webhook may have.
     pub reach: Reach,
     /// Sends the sample events.
-    pub sender: S,
+    pub sender: Arc<dyn SampleSender>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
-impl<S: Sender> Admin<S> {
-    /// Does what a request in JSON asks for, and returns the answer in JSON. See [`Request`].
+/// A [`Sender`] behind a pointer, so that operations are compiled once, whatever sends for them.
+pub trait SampleSender: Send + Sync {
+    /// Makes one attempt, which takes a bounded time.
+    fn send<'a>(&'a self, message: &'a Message<'_>) -> BoxFuture<'a, Outcome>;
+}
+
+impl<S: Sender + Send> SampleSender for S {
+    fn send<'a>(&'a self, message: &'a Message<'_>) -> BoxFuture<'a, Outcome> {
+        Sender::send(self, message).boxed()
+    }
+}
+
+impl Admin {
+    /// Does what a request in JSON asks for, logs it, and returns the answer in JSON.
+    ///
+    /// **Shape** of a request: `{"op":"webhook.list","actor":"billing-service","requestId":"r-1"}`. Of the answer:
+    /// `{"ok":{…}}` or `{"error":{"code":"invalid","detail":"…"}}`.
     pub async fn answer(&self, request: &[u8]) -> Value {
         let outcome = match Request::parse(request) {
-            Ok(request) => self.perform(&request).await,
-            Err(error) => Err(error),
+            Ok(Request {
+                entry,
+                asked,
+                arguments,
+            }) => (entry.ask)(self, arguments, &asked).await,
+            Err(error) => Err(error.into()),
         };
         render(&outcome)
     }
 
-    /// Does what a request asks for, and logs it.
+    /// Does what is asked for, and logs it.
     ///
     /// # Errors
-    /// `InvalidValue` for a fault of the request; `NotFound` for a webhook or a tenant that does not exist;
-    /// `Conflict` and `TooMany` for what the present state does not allow; `Unavailable` if the table or the
-    /// secrets are out of reach.
-    pub async fn perform(&self, request: &Request) -> Result<Answer> {
-        let outcome = self.dispatch(request).await;
-        audit::log(request, self.reach, &outcome);
+    /// As the operation says.
+    pub async fn ask<O: Operation>(
+        &self,
+        operation: &O,
+        asked: &Asked,
+    ) -> Result<O::Answer, Failure> {
+        let outcome = operation.perform(self, asked).await;
+        let about = operation.about();
+        match &outcome {
+            Ok(answer) => {
+                audit::log(O::NAME, asked, about.and(O::about_answer(answer)), Ok(()));
+            }
+            Err(failure) => audit::log(O::NAME, asked, about, Err(failure)),
+        }
         outcome
-    }
-
-    async fn dispatch(&self, request: &Request) -> Result<Answer> {
-        Ok(match &request.operation {
-            Operation::AddWebhook(add) => {
-                Answer::AddedWebhook(webhook::add(self, add, &request.request_id).await?)
-            }
-            Operation::ListWebhooks(_) => Answer::WebhookList(webhook::list(self).await?),
-            Operation::ShowWebhook(show) => Answer::ShownWebhook(webhook::show(self, show).await?),
-            Operation::TestWebhook(test) => Answer::TestedWebhook(webhook::test(self, test).await?),
-            Operation::RotateSecret(rotate) => {
-                Answer::RotatedSecret(webhook::rotate(self, rotate, &request.request_id).await?)
-            }
-            Operation::ResumeWebhook(resume) => {
-                Answer::ResumedWebhook(webhook::resume(self, resume).await?)
-            }
-            Operation::RemoveWebhook(remove) => {
-                Answer::RemovedWebhook(webhook::remove(self, remove).await?)
-            }
-        })
     }
 
     fn stack_store(&self) -> StackStore {
         self.store.for_stack(Meter::default(), BUDGET)
     }
 
-    fn tenant_store(&self, tenant: &TenantId) -> TenantStore {
-        let cause = Cause::without_credential(CauseKind::Command);
+    /// The items of a tenant. What is written there is caused by the request.
+    fn tenant_store(&self, tenant: &TenantId, asked: &Asked) -> TenantStore {
         self.store
-            .for_tenant(tenant, cause, Meter::default(), BUDGET)
+            .for_tenant(tenant, cause(asked), Meter::default(), BUDGET)
     }
 
     /// The subscription with an id.
@@ -109,6 +131,15 @@ impl<S: Sender> Admin<S> {
             Some(_) => Ok(()),
             None => Err(Error::not_found(format!("There is no tenant {tenant}"))),
         }
+    }
+}
+
+/// The cause of what an operation writes.
+fn cause(asked: &Asked) -> Cause {
+    Cause {
+        request: asked.request_id.clone(),
+        credential: None,
+        kind: CauseKind::Command,
     }
 }
 

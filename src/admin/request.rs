@@ -1,127 +1,62 @@
-//! An operation as it is asked for, and its answer, as JSON.
+//! Requests and answers as JSON.
 //!
 //! **Shape** of a request: `{"op":"webhook.add","url":"https://example.com/hook","tenant":"acme",
 //! "actor":"billing-service","requestId":"0199c3a7-15be-7aaa-8bbb-0123456789ab"}`.
 //! Of its answer: `{"ok":{…}}` or `{"error":{"code":"invalid","detail":"…"}}`.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::webhook::{
-    AddWebhook, AddedWebhook, ListWebhooks, RemoveWebhook, RemovedWebhook, ResumeWebhook,
-    ResumedWebhook, RotateSecret, RotatedSecret, ShowWebhook, ShownWebhook, TestWebhook,
-    TestedWebhook, WebhookList,
-};
+use super::operations::{Entry, OPERATIONS, names};
+use super::{Asked, Failure, Operation};
 use crate::identity::RequestId;
-use crate::protocol::error::{Error, ErrorKind, Result, excerpt};
-
-/// The longest request, in bytes: room for the longest URL and the largest number of patterns.
-const MAX_REQUEST_BYTES: usize = 32 * 1024;
-/// The longest name of an actor, in characters.
-const MAX_ACTOR_CHARACTERS: usize = 100;
-
-/// An operation, who asks for it, and the name of the request.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// What is to be done.
-    pub operation: Operation,
-    /// Who asks, as the caller says. It is logged and decides nothing.
-    pub actor: Actor,
-    /// The name of the request. A caller that repeats a request repeats its name.
-    pub request_id: RequestId,
-}
-
-/// Who asks for an operation: 1 to 100 characters, none of them a control character.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Actor(String);
-
-/// What can be asked for, with its arguments.
-#[derive(Debug, Clone)]
-pub enum Operation {
-    /// `webhook.add`
-    AddWebhook(AddWebhook),
-    /// `webhook.list`
-    ListWebhooks(ListWebhooks),
-    /// `webhook.show`
-    ShowWebhook(ShowWebhook),
-    /// `webhook.test`
-    TestWebhook(TestWebhook),
-    /// `webhook.rotate`
-    RotateSecret(RotateSecret),
-    /// `webhook.resume`
-    ResumeWebhook(ResumeWebhook),
-    /// `webhook.remove`
-    RemoveWebhook(RemoveWebhook),
-}
-
-/// The result of an operation. It is written as the value of `ok`.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Answer {
-    /// Of `webhook.add`.
-    AddedWebhook(AddedWebhook),
-    /// Of `webhook.list`.
-    WebhookList(WebhookList),
-    /// Of `webhook.show`.
-    ShownWebhook(ShownWebhook),
-    /// Of `webhook.test`.
-    TestedWebhook(TestedWebhook),
-    /// Of `webhook.rotate`.
-    RotatedSecret(RotatedSecret),
-    /// Of `webhook.resume`.
-    ResumedWebhook(ResumedWebhook),
-    /// Of `webhook.remove`.
-    RemovedWebhook(RemovedWebhook),
-}
-
-/// The kinds of errors that a program can distinguish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    /// The request has a fault. Sent again, it is refused again.
-    Invalid,
-    /// What it names does not exist.
-    Unknown,
-    /// It does not fit the present state, or the number of such things is at its limit.
-    Refused,
-    /// The service is overloaded or out of reach. The same request may succeed later.
-    Later,
-    /// The service itself is at fault.
-    Failed,
-}
+use crate::protocol::error::{Error, Result, excerpt};
 
 /// The names by which a caller gives the parts that every request has.
 const OP: &str = "op";
 const ACTOR: &str = "actor";
 const REQUEST_ID: &str = "requestId";
 
-impl Request {
-    /// A request of the person who has started a command.
-    #[must_use]
-    pub fn of_command(operation: Operation) -> Self {
-        Self {
-            operation,
-            actor: Actor("scim".to_owned()),
-            request_id: RequestId::random(),
-        }
-    }
+/// A request whose operation is known, and whose arguments are not read yet.
+pub(super) struct Request {
+    /// The operation.
+    pub(super) entry: &'static Entry,
+    /// Who asks.
+    pub(super) asked: Asked,
+    /// The arguments.
+    pub(super) arguments: Value,
+}
 
-    /// Reads a request.
+/// What a request is about; its other members are skipped.
+#[derive(Deserialize)]
+struct Head {
+    op: Option<Value>,
+}
+
+/// The answer to a request, as it comes over the wire.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Answer<T> {
+    Ok(T),
+    Error(Failure),
+}
+
+impl Request {
+    /// Reads a request. Before anything is kept of it, its length is compared with what its operation allows.
     ///
     /// # Errors
     /// `InvalidSyntax` for what is no JSON object, `InvalidValue` for anything else that is wrong,
-    /// `PayloadTooLarge` for more than 32 KB.
-    pub fn parse(text: &[u8]) -> Result<Self> {
-        if text.len() > MAX_REQUEST_BYTES {
-            return Err(Error::payload_too_large(format!(
-                "A request has at most {MAX_REQUEST_BYTES} bytes"
-            )));
-        }
-        let mut members: Map<String, Value> = serde_json::from_slice(text).map_err(|error| {
-            Error::invalid_syntax(format!("The request is not a JSON object: {error}"))
-        })?;
-        let op = members.remove(OP);
+    /// `PayloadTooLarge` for more bytes than the operation allows.
+    pub(super) fn parse(text: &[u8]) -> Result<Self> {
+        let largest = OPERATIONS.iter().map(|entry| entry.max_request_bytes);
+        check_length(text, largest.max().unwrap_or_default())?;
+        let head: Head = serde_json::from_slice(text).map_err(|error| no_object(&error))?;
+        let entry = find(head.op.as_ref().and_then(Value::as_str))?;
+        check_length(text, entry.max_request_bytes)?;
+        let mut members: Map<String, Value> =
+            serde_json::from_slice(text).map_err(|error| no_object(&error))?;
+        members.remove(OP);
         let actor = members.remove(ACTOR).ok_or_else(|| {
             Error::invalid_value("`actor` is missing: it names who asks, such as billing-service")
         })?;
@@ -129,130 +64,48 @@ impl Request {
             Some(id) => read(REQUEST_ID, id)?,
             None => RequestId::random(),
         };
+        let actor = read(ACTOR, actor)?;
         Ok(Self {
-            operation: Operation::parse(op.as_ref(), members)?,
-            actor: read(ACTOR, actor)?,
-            request_id,
+            entry,
+            asked: Asked { actor, request_id },
+            arguments: Value::Object(members),
         })
     }
 }
 
-impl Operation {
-    /// The names of all operations.
-    const NAMES: [&str; 7] = [
-        "webhook.add",
-        "webhook.list",
-        "webhook.show",
-        "webhook.test",
-        "webhook.rotate",
-        "webhook.resume",
-        "webhook.remove",
-    ];
-
-    /// The name by which a request asks for it.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        let [add, list, show, test, rotate, resume, remove] = Self::NAMES;
-        match self {
-            Self::AddWebhook(_) => add,
-            Self::ListWebhooks(_) => list,
-            Self::ShowWebhook(_) => show,
-            Self::TestWebhook(_) => test,
-            Self::RotateSecret(_) => rotate,
-            Self::ResumeWebhook(_) => resume,
-            Self::RemoveWebhook(_) => remove,
-        }
-    }
-
-    fn parse(op: Option<&Value>, arguments: Map<String, Value>) -> Result<Self> {
-        let [add, list, show, test, rotate, resume, remove] = Self::NAMES;
-        let name = op.and_then(Value::as_str).unwrap_or_default();
-        let arguments = Value::Object(arguments);
-        Ok(match name {
-            _ if name == add => Self::AddWebhook(read(name, arguments)?),
-            _ if name == list => Self::ListWebhooks(read(name, arguments)?),
-            _ if name == show => Self::ShowWebhook(read(name, arguments)?),
-            _ if name == test => Self::TestWebhook(read(name, arguments)?),
-            _ if name == rotate => Self::RotateSecret(read(name, arguments)?),
-            _ if name == resume => Self::ResumeWebhook(read(name, arguments)?),
-            _ if name == remove => Self::RemoveWebhook(read(name, arguments)?),
-            _ => {
-                return Err(Error::invalid_value(format!(
-                    "`op` is `{}`; it takes {}",
-                    excerpt(name),
-                    Self::NAMES.join(", ")
-                )));
-            }
-        })
-    }
+/// An operation as a request in JSON, to send it to where [`Admin::answer`](super::Admin::answer) is.
+///
+/// # Errors
+/// `Internal` if the arguments are no JSON object.
+pub fn write_request<O: Operation>(operation: &O, asked: &Asked) -> Result<Vec<u8>> {
+    let mut request = serde_json::to_value(operation).map_err(Error::internal)?;
+    let members = request
+        .as_object_mut()
+        .ok_or_else(|| Error::internal(format!("{} is no object", O::NAME)))?;
+    members.insert(OP.to_owned(), json!(O::NAME));
+    members.insert(ACTOR.to_owned(), json!(asked.actor));
+    members.insert(REQUEST_ID.to_owned(), json!(asked.request_id));
+    serde_json::to_vec(&request).map_err(Error::internal)
 }
 
-impl Actor {
-    /// Reads the name of an actor.
-    ///
-    /// # Errors
-    /// `InvalidValue` for anything but 1 to 100 characters without control characters.
-    pub fn parse(text: &str) -> Result<Self> {
-        let is_long_enough = (1..=MAX_ACTOR_CHARACTERS).contains(&text.chars().count());
-        if is_long_enough && !text.chars().any(char::is_control) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(Error::invalid_value(format!(
-            "`actor` has 1 to {MAX_ACTOR_CHARACTERS} characters, none of them a control character"
-        )))
-    }
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Actor {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        Self::parse(&text)
-    }
-}
-
-impl Code {
-    /// The code of an error.
-    #[must_use]
-    pub fn of(error: &Error) -> Self {
-        match error.kind() {
-            ErrorKind::NotFound => Self::Unknown,
-            ErrorKind::Conflict | ErrorKind::Uniqueness | ErrorKind::TooMany => Self::Refused,
-            ErrorKind::Unavailable | ErrorKind::TooManyRequests | ErrorKind::RequestTimeout => {
-                Self::Later
-            }
-            ErrorKind::Internal | ErrorKind::NotImplemented => Self::Failed,
-            _ => Self::Invalid,
-        }
-    }
-
-    /// The code as text.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::Unknown => "unknown",
-            Self::Refused => "refused",
-            Self::Later => "later",
-            Self::Failed => "failed",
-        }
+/// The answer to a request that [`write_request`] has written.
+///
+/// # Errors
+/// The failure that it has; `Failed` for what is no answer to this operation.
+pub fn read_answer<O: Operation>(text: &[u8]) -> Result<O::Answer, Failure> {
+    match serde_json::from_slice(text) {
+        Ok(Answer::Ok(answer)) => Ok(answer),
+        Ok(Answer::Error(failure)) => Err(failure),
+        Err(error) => Err(Error::internal(error).into()),
     }
 }
 
 /// The answer to a request, as the caller gets it.
 #[must_use]
-pub fn render(outcome: &Result<Answer>) -> Value {
+pub fn render(outcome: &Result<Value, Failure>) -> Value {
     match outcome {
         Ok(answer) => json!({"ok": answer}),
-        Err(error) => {
-            json!({"error": {"code": Code::of(error).as_str(), "detail": error.detail()}})
-        }
+        Err(failure) => json!({"error": failure}),
     }
 }
 
@@ -261,23 +114,63 @@ fn read<T: DeserializeOwned>(name: &str, value: Value) -> Result<T> {
     serde_json::from_value(value).map_err(|error| Error::invalid_value(format!("{name}: {error}")))
 }
 
+fn find(op: Option<&str>) -> Result<&'static Entry> {
+    let op = op.unwrap_or_default();
+    let found = OPERATIONS.iter().find(|entry| entry.name == op);
+    found.ok_or_else(|| {
+        let known: Vec<_> = names().collect();
+        let (op, known) = (excerpt(op), known.join(", "));
+        Error::invalid_value(format!("`op` is `{op}`; it takes {known}"))
+    })
+}
+
+fn check_length(text: &[u8], max: usize) -> Result<()> {
+    match text.len() <= max {
+        true => Ok(()),
+        false => Err(Error::payload_too_large(format!(
+            "A request has at most {max} bytes"
+        ))),
+    }
+}
+
+fn no_object(error: &serde_json::Error) -> Error {
+    Error::invalid_syntax(format!("The request is not a JSON object: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::Code;
+    use crate::admin::webhook::{AddWebhook, Begin, ListWebhooks, ShowWebhook};
+
+    /// Reads a request, with its arguments if they are those of `webhook.add`, `webhook.list` or `webhook.show`.
+    fn parse(text: &str) -> Result<Request> {
+        let request = Request::parse(text.as_bytes())?;
+        let arguments = request.arguments.clone();
+        match request.entry.name {
+            AddWebhook::NAME => read::<AddWebhook>(AddWebhook::NAME, arguments).map(drop)?,
+            ListWebhooks::NAME => read::<ListWebhooks>(ListWebhooks::NAME, arguments).map(drop)?,
+            ShowWebhook::NAME => read::<ShowWebhook>(ShowWebhook::NAME, arguments).map(drop)?,
+            _ => {}
+        }
+        Ok(request)
+    }
 
     fn detail(text: &str) -> String {
-        let error = Request::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(Code::of(&error), Code::Invalid, "{text}");
+        let Err(error) = parse(text) else {
+            panic!("{text} is read");
+        };
+        assert_eq!(Code::of(error.kind()), Code::Invalid, "{text}");
         error.detail().to_owned()
     }
 
     #[test]
     fn a_request_names_operation_actor_and_itself() {
         let text = r#"{"op":"webhook.remove","id":"5f0c9a1e7d3b2846","actor":"billing","requestId":"r-1"}"#;
-        let request = Request::parse(text.as_bytes()).unwrap();
-        assert_eq!(request.operation.name(), "webhook.remove");
-        assert_eq!(request.actor.as_str(), "billing");
-        assert_eq!(request.request_id.as_str(), "r-1");
+        let request = parse(text).unwrap();
+        assert_eq!(request.entry.name, "webhook.remove");
+        assert_eq!(request.asked.actor.as_str(), "billing");
+        assert_eq!(request.asked.request_id.as_str(), "r-1");
     }
 
     #[test]
@@ -325,5 +218,52 @@ mod tests {
             "a".repeat(40_000)
         );
         assert!(detail(&text).contains("at most 32768 bytes"));
+    }
+
+    #[test]
+    fn a_written_request_is_read_as_what_was_asked() {
+        let add = AddWebhook {
+            url: "https://a.example".to_owned(),
+            tenant: None,
+            types: vec!["user.*".to_owned()],
+            from: Begin::Beginning,
+        };
+        let asked = Asked::by_command();
+        let written = write_request(&add, &asked).unwrap();
+        let request = Request::parse(&written).unwrap();
+        assert_eq!(
+            (request.entry.name, &request.asked),
+            (AddWebhook::NAME, &asked)
+        );
+        let arguments: AddWebhook = read(AddWebhook::NAME, request.arguments).unwrap();
+        assert_eq!(json!(arguments), json!(add));
+    }
+
+    #[test]
+    fn an_answer_is_read_with_members_that_it_does_not_know() {
+        let text = br#"{"ok":{"webhooks":[],"later":1}}"#;
+        assert!(
+            read_answer::<ListWebhooks>(text)
+                .unwrap()
+                .webhooks
+                .is_empty()
+        );
+        let text = br#"{"error":{"code":"unknown","detail":"There is no webhook 1"}}"#;
+        let failure = read_answer::<ShowWebhook>(text).unwrap_err();
+        assert_eq!(
+            failure,
+            Failure::new(Code::Unknown, "There is no webhook 1")
+        );
+        for text in [&b""[..], b"{}", b"null", br#"{"ok":7}"#, br#"{"ok":{}}"#] {
+            let failure = read_answer::<ListWebhooks>(text).unwrap_err();
+            assert_eq!(failure.code, Code::Failed);
+        }
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let mut names: Vec<_> = names().collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn run(deployment: &Opened, service: &Service) {
     // The stream of another table, and what is due there, is for the functions of its deployment to read.
     let of_embedded = async {
         if let Some(table) = deployment.embedded() {
-            let sender = deployment.admin().sender;
+            let sender = deployment.sender();
             tokio::join!(
                 read_stream(stack, table, &worker, &outbox),
                 deliver(&worker, &sender, &outbox, deliver_jobs),

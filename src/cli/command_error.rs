@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use super::causes;
+use crate::admin::Failure;
 use crate::embedded::EmbeddedError;
 use crate::protocol::Error;
 
@@ -68,6 +69,12 @@ impl fmt::Display for CommandError {
 impl From<Error> for CommandError {
     fn from(error: Error) -> Self {
         Self::new(causes::in_words(error.detail(), &error.causes()))
+    }
+}
+
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        Self::new(causes::in_words(&failure.detail, &failure.causes))
     }
 }
 

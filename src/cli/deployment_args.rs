@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -14,12 +13,11 @@ use super::find_stack::FoundStack;
 use super::local::{DEFAULT_DATA, Local};
 use crate::admin::Admin;
 use crate::aws::{self, Login};
-use crate::clock::SystemClock;
-use crate::delivery::{WebhookSecrets, WebhookSender};
+use crate::delivery::WebhookSender;
 use crate::embedded::{DataDirectory, Embedded};
-use crate::outgoing::{Client, Reach, Settings};
+use crate::outgoing::Reach;
+use crate::protocol::Error;
 use crate::stack::Stack;
-use crate::tenant::Credentials;
 
 /// The arguments that choose the deployment.
 ///
@@ -345,22 +343,21 @@ impl Opened {
         }
     }
 
-    /// The operations on it. Only the webhooks of local data may go to this machine.
-    pub(super) fn admin(&self) -> Admin<WebhookSender> {
-        let reach = match self.is_local() {
+    /// The operations on it.
+    pub(super) fn admin(&self) -> Result<Admin, Error> {
+        self.stack().admin(self.reach())
+    }
+
+    /// What sends to its webhooks.
+    pub(super) fn sender(&self) -> WebhookSender {
+        self.stack().sender(self.reach())
+    }
+
+    /// Only the webhooks of local data may go to this machine.
+    fn reach(&self) -> Reach {
+        match self.is_local() {
             true => Reach::PublicAndLoopback,
             false => Reach::Public,
-        };
-        let (stack, clock) = (self.stack(), Arc::new(SystemClock));
-        let secrets = WebhookSecrets::new(Arc::clone(&stack.secrets), stack.name(), clock.clone());
-        let client = Client::new(Settings::new(reach));
-        Admin {
-            store: stack.store.clone(),
-            credentials: Credentials::new(Arc::clone(&stack.secrets), stack.name()),
-            sender: WebhookSender::new(client, secrets.clone(), clock.clone()),
-            secrets,
-            reach,
-            clock,
         }
     }
 

@@ -7,10 +7,9 @@ use serde::Serialize;
 
 use super::CommandError;
 use super::deployment_args::{Opened, argument};
+use crate::admin::Asked;
 use crate::admin::webhook::{AddWebhook, Begin};
-use crate::admin::{Answer, Operation, Request};
 use crate::identity::SubscriptionId;
-use crate::protocol::Error;
 
 /// A webhook to which the server sends the events of every tenant.
 #[derive(Serialize)]
@@ -58,19 +57,16 @@ pub(super) async fn prepare(
     };
     // A command that is typed elsewhere, or where SCIM_TABLE is set, works on the same data.
     let data = argument("--data", &local.data.to_string());
-    let admin = deployment.admin();
+    let admin = deployment.admin()?;
     let mut served = Vec::new();
     for url in urls {
-        let asked = AddWebhook {
+        let add = AddWebhook {
             url: url.clone(),
             tenant: None,
             types: Vec::new(),
             from: Begin::Now,
         };
-        let add = Request::of_command(Operation::AddWebhook(asked));
-        let Answer::AddedWebhook(added) = admin.perform(&add).await? else {
-            return Err(Error::internal("webhook.add has the answer of another operation").into());
-        };
+        let added = admin.ask(&add, &Asked::by_command()).await?;
         let id = added.webhook.id;
         if served.iter().any(|other: &ServedWebhook| other.id == id) {
             // The URL was given twice.

@@ -23,6 +23,7 @@ class Services:
         self.queues, self.events, self.secrets = client("sqs"), client("events"), client("secretsmanager")
         names = ("FinishQueue", "DeliverQueue", "SetAsideQueue", "OnBus")
         self.urls = {name: self.queues.create_queue(QueueName=name)["QueueUrl"] for name in names}
+        self.secrets.create_secret(Name=f"{STACK}/stack", SecretString="0123456789abcdef" * 4)
         self.events.create_event_bus(Name=BUS)
         self.events.put_rule(Name="all", EventBusName=BUS, EventPattern=json.dumps({"source": [f"scim.{STACK}"]}))
         arn = self.queues.get_queue_attributes(QueueUrl=self.urls["OnBus"], AttributeNames=["QueueArn"])

@@ -1,216 +1,25 @@
 //! The operations `webhook.*`, as programs ask for them: JSON in, JSON out.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt as _, join_all};
-use scim_lambda::admin::Admin;
-use scim_lambda::delivery::{Failure, Message, Outcome, Sender, WebhookSecrets};
+use futures_util::future::join_all;
+use scim_lambda::delivery::{Failure, Outcome};
 use scim_lambda::identity::{SubscriptionId, TenantId};
-use scim_lambda::outgoing::Reach;
 use scim_lambda::protocol::datetime::DateTime;
-use scim_lambda::store::{Delivery, Due, Failing, Meter, StackStore};
-use scim_lambda::tenant::{
-    Credentials, Secret, SecretError, SecretStore, SecretVersion, SecretsFile,
-};
+use scim_lambda::store::{Delivery, Failing, Meter};
+use scim_lambda::tenant::SecretStore;
 use serde_json::{Value, json};
 
+use crate::admin::{Death, Fixture, MortalSecrets, ask, error, kill_everywhere, stack_store, with};
 use crate::secrecy::{keep_log, logged};
-use crate::simulation::{Fault, Process, World};
+use crate::simulation::Fault;
 use crate::support::cause;
 
 const URL: &str = "https://app.example.com/hook?key=s3cret";
-const STACK: &str = "test";
-
-/// A sender that keeps the bodies, and answers as it is told.
-#[derive(Clone)]
-struct Recorder {
-    sent: Arc<Mutex<Vec<Value>>>,
-    outcome: Outcome,
-}
-
-impl Sender for Recorder {
-    async fn send(&self, message: &Message<'_>) -> Outcome {
-        let body = serde_json::from_slice(&message.body).unwrap();
-        self.sent.lock().unwrap().push(body);
-        self.outcome.clone()
-    }
-}
-
-/// A process that dies at one of its calls, to the table or to the secrets.
-struct Death {
-    calls: AtomicU64,
-    /// The number of the call, from 0.
-    at: u64,
-    /// Whether that call takes effect.
-    is_after: bool,
-    is_dead: AtomicBool,
-}
-
-/// What becomes of a call.
-#[derive(PartialEq)]
-enum Fate {
-    Lives,
-    Dies,
-    DiesAfter,
-}
-
-impl Death {
-    fn at(at: u64, is_after: bool) -> Arc<Self> {
-        Arc::new(Self {
-            calls: AtomicU64::new(0),
-            at,
-            is_after,
-            is_dead: AtomicBool::new(false),
-        })
-    }
-
-    fn next(&self) -> Fate {
-        if self.is_dead.load(Ordering::SeqCst) {
-            return Fate::Dies;
-        }
-        if self.calls.fetch_add(1, Ordering::SeqCst) != self.at {
-            return Fate::Lives;
-        }
-        self.is_dead.store(true, Ordering::SeqCst);
-        match self.is_after {
-            true => Fate::DiesAfter,
-            false => Fate::Dies,
-        }
-    }
-}
-
-/// The secrets as a process sees them that dies at some call.
-struct MortalSecrets {
-    secrets: Arc<dyn SecretStore>,
-    death: Arc<Death>,
-}
-
-fn dead() -> SecretError {
-    SecretError::Backend {
-        name: "secret".to_owned(),
-        source: "the process is dead".into(),
-    }
-}
-
-impl MortalSecrets {
-    async fn call<T>(
-        &self,
-        call: impl Future<Output = Result<T, SecretError>>,
-    ) -> Result<T, SecretError> {
-        match self.death.next() {
-            Fate::Lives => call.await,
-            Fate::Dies => Err(dead()),
-            Fate::DiesAfter => {
-                let _ = call.await;
-                Err(dead())
-            }
-        }
-    }
-}
-
-impl SecretStore for MortalSecrets {
-    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, SecretError>> {
-        self.call(self.secrets.get(name)).boxed()
-    }
-
-    fn put<'a>(
-        &'a self,
-        name: &'a str,
-        value: &'a str,
-        expected: Option<&'a SecretVersion>,
-    ) -> BoxFuture<'a, Result<SecretVersion, SecretError>> {
-        self.call(self.secrets.put(name, value, expected)).boxed()
-    }
-
-    fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>> {
-        self.call(self.secrets.remove(name)).boxed()
-    }
-
-    fn names<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>, SecretError>> {
-        self.call(self.secrets.names(prefix)).boxed()
-    }
-}
-
-/// A stack with the tenants `acme` and `globex`.
-struct Fixture {
-    world: World,
-    secrets: Arc<SecretsFile>,
-    recorder: Recorder,
-    _directory: tempfile::TempDir,
-}
 
 impl Fixture {
-    async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let secrets = Arc::new(SecretsFile::new(directory.path().join("secrets.json")));
-        secrets.create_if_missing().unwrap();
-        let world = World::new().await;
-        let stack = stack_store(&world.process());
-        for name in ["acme", "globex"] {
-            let tenant = TenantId::parse(name).unwrap();
-            stack.list_tenant(&tenant).await.unwrap();
-            let credentials = Credentials::new(secrets.clone(), STACK);
-            credentials.create(&tenant).await.unwrap();
-        }
-        let recorder = Recorder {
-            sent: Arc::default(),
-            outcome: Outcome::Accepted,
-        };
-        Self {
-            world,
-            secrets,
-            recorder,
-            _directory: directory,
-        }
-    }
-
-    /// The operations in a process of their own.
-    fn admin(&self) -> Admin<Recorder> {
-        self.admin_with(self.secrets.clone(), &self.world.process())
-    }
-
-    fn admin_with(&self, secrets: Arc<dyn SecretStore>, process: &Process) -> Admin<Recorder> {
-        let clock = self.world.clock();
-        Admin {
-            store: process.provider.store().clone(),
-            credentials: Credentials::new(Arc::clone(&secrets), STACK),
-            secrets: WebhookSecrets::new(secrets, STACK, clock.clone()),
-            reach: Reach::Public,
-            sender: self.recorder.clone(),
-            clock,
-        }
-    }
-
-    /// The operations in a process that dies.
-    fn mortal_admin(&self, death: &Arc<Death>) -> Admin<Recorder> {
-        let process = self.world.process();
-        let of_table = Arc::clone(death);
-        process.line.plan(move |_| match of_table.next() {
-            Fate::Lives => None,
-            Fate::Dies => Some(Fault::Kill),
-            Fate::DiesAfter => Some(Fault::KillAfter),
-        });
-        let secrets = MortalSecrets {
-            secrets: self.secrets.clone(),
-            death: Arc::clone(death),
-        };
-        self.admin_with(Arc::new(secrets), &process)
-    }
-
-    async fn ask(&self, request: Value) -> Value {
-        ask(&self.admin(), request).await
-    }
-
-    /// The answer to a request that must succeed.
-    #[track_caller]
-    fn ok(mut answer: Value) -> Value {
-        assert!(answer["error"].is_null(), "{answer}");
-        answer["ok"].take()
-    }
-
     async fn add(&self, arguments: Value) -> Value {
         Self::ok(self.ask(with(arguments, "webhook.add")).await)
     }
@@ -223,36 +32,6 @@ impl Fixture {
     /// The names of the secrets of webhooks.
     async fn names(&self) -> Vec<String> {
         self.secrets.names("test/webhooks/").await.unwrap()
-    }
-
-    async fn due(&self) -> Vec<Due> {
-        let stack = stack_store(&self.world.process());
-        stack.due().until(u64::MAX / 2, 100).await.unwrap()
-    }
-}
-
-fn stack_store(process: &Process) -> StackStore {
-    let store = process.provider.store();
-    store.for_stack(Meter::default(), Duration::from_secs(10))
-}
-
-async fn ask(admin: &Admin<Recorder>, mut request: Value) -> Value {
-    request["actor"] = json!("billing-service");
-    admin.answer(request.to_string().as_bytes()).await
-}
-
-fn with(mut arguments: Value, op: &str) -> Value {
-    arguments["op"] = json!(op);
-    arguments
-}
-
-/// Code and detail of the error in an answer.
-#[track_caller]
-fn error(answer: &Value) -> (&str, &str) {
-    let text = |name: &str| answer["error"][name].as_str();
-    match (text("code"), text("detail")) {
-        (Some(code), Some(detail)) => (code, detail),
-        _ => panic!("no error: {answer}"),
     }
 }
 
@@ -436,30 +215,6 @@ async fn operators_who_add_and_remove_at_once_never_exceed_the_number_and_leave_
     panic!("there is room for more than 100");
 }
 
-/// Asks for something in a process that dies at each of its calls in turn, before and after the call took effect.
-/// After each death `check` asks for it again.
-async fn kill_everywhere(
-    prepare: impl AsyncFn(&Fixture) -> Value,
-    check: impl AsyncFn(&Fixture, Value, Value),
-) {
-    let mut deaths = 0;
-    for is_after in [false, true] {
-        for at in 0.. {
-            let fixture = Fixture::new().await;
-            let request = prepare(&fixture).await;
-            let death = Death::at(at, is_after);
-            let died = ask(&fixture.mortal_admin(&death), request.clone()).await;
-            let is_over = !death.is_dead.load(Ordering::SeqCst);
-            check(&fixture, request, died).await;
-            if is_over {
-                break;
-            }
-            deaths += 1;
-        }
-    }
-    assert!(deaths >= 6, "{deaths}");
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_addition_whose_process_dies_anywhere_is_completed_by_a_repeat() {
     let prepare = async |_: &Fixture| json!({"op": "webhook.add", "url": URL, "requestId": "r-1"});
@@ -528,7 +283,7 @@ async fn a_rotation_whose_process_dies_anywhere_is_completed_by_a_repeat() {
             let rotated = Fixture::ok(fixture.ask(request.clone()).await);
             assert_eq!(rotated["secret"], stored_secret(&fixture, &request).await);
             assert!(rotated["previousUntil"].is_string(), "{rotated}");
-            if !death.is_dead.load(Ordering::SeqCst) {
+            if !death.is_dead() {
                 break;
             }
             deaths += 1;

@@ -33,7 +33,8 @@ const ARROWS: [(&str, &[&str]); 19] = [
     (
         "admin",
         &[
-            "delivery", "feed", "store", "tenant", "identity", "outgoing", "logs", "clock",
+            "delivery", "feed", "provider", "store", "tenant", "identity", "outgoing", "logs",
+            "clock",
         ],
     ),
     (
@@ -51,7 +52,10 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("feed", &["provider", "store", "identity", "clock"]),
     (
         "stack",
-        &["http", "provider", "store", "tenant", "identity", "clock"],
+        &[
+            "http", "admin", "delivery", "outgoing", "provider", "store", "tenant", "identity",
+            "clock",
+        ],
     ),
     (
         "http",

@@ -8,15 +8,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use scim_lambda::admin::Admin;
-use scim_lambda::delivery::{Failure, Message, Outcome, Sender, WebhookSecrets, keep_event_bus};
+use scim_lambda::delivery::{Failure, Message, Outcome, Sender, keep_event_bus};
 use scim_lambda::identity::SubscriptionId;
-use scim_lambda::outgoing::Reach;
 use scim_lambda::store::Meter;
 use scim_lambda::tenant::{Credentials, SecretsFile};
 use scim_lambda::worker::Worker;
 use serde_json::{Value, json};
 
+use crate::admin::admin;
 use crate::simulation::{Call, Fault, Process, World, add, replace, tenant};
 use crate::support::webhook;
 use crate::worker::Kept;
@@ -248,14 +247,12 @@ async fn the_function_for_operators_may_do_what_it_does() {
     let credentials = Credentials::new(secrets.clone(), "test");
     credentials.create(&tenant()).await.unwrap();
     let (process, actions) = recorded(&world).await;
-    let admin = Admin {
-        store: process.provider.store().clone(),
-        credentials,
-        secrets: WebhookSecrets::new(secrets, "test", world.clock()),
-        reach: Reach::Public,
-        sender: Answers(Outcome::Accepted),
-        clock: world.clock(),
-    };
+    let admin = admin(
+        &process,
+        secrets,
+        Arc::new(Answers(Outcome::Accepted)),
+        world.clock(),
+    );
     let ask = async |mut request: Value| {
         request["actor"] = json!("billing-service");
         let mut answer = admin.answer(request.to_string().as_bytes()).await;

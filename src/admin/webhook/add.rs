@@ -1,15 +1,17 @@
 //! `webhook.add`.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
 
-use super::{AddWebhook, AddedWebhook, Begin, Webhook};
-use crate::admin::Admin;
-use crate::delivery::{Sender, SigningSecret, make_due};
+use super::{Begin, Webhook};
+use crate::admin::{About, Admin, Asked, Code, Failure, Operation};
+use crate::delivery::{SigningSecret, make_due};
 use crate::feed::patterns;
 use crate::identity::{RequestId, SubscriptionId, TenantId};
-use crate::outgoing::Target;
+use crate::outgoing::{Reach, Target};
 use crate::protocol::error::{Error, ErrorKind, Result};
 use crate::store::{
     MAX_SUBSCRIPTIONS, Receiver, Start, Subscription, SubscriptionSet, SubscriptionState,
@@ -22,70 +24,127 @@ const MAX_ATTEMPTS: usize = 10;
 const ID_BYTES: usize = 8;
 
 /// Adds a webhook, or finds the one that has the same URL, tenant and types.
-pub(in crate::admin) async fn add<S: Sender>(
-    admin: &Admin<S>,
-    asked: &AddWebhook,
-    request: &RequestId,
-) -> Result<AddedWebhook> {
-    let target = Target::parse(&asked.url, admin.reach)?;
-    let unusual = patterns::check(&asked.types)?;
-    let types: BTreeSet<&str> = asked.types.iter().map(String::as_str).collect();
-    let types: Vec<String> = match types.contains(patterns::EVERY_TYPE) {
-        // The same webhook as one without patterns.
-        true => Vec::new(),
-        false => types.into_iter().map(str::to_owned).collect(),
-    };
-    if let Some(tenant) = &asked.tenant {
-        admin.check_tenant(tenant).await?;
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddWebhook {
+    /// Where the events are sent, at most 2,048 bytes.
+    pub url: String,
+    /// Whose events are sent; `None` for those of every tenant.
+    #[serde(default)]
+    pub tenant: Option<TenantId>,
+    /// The types of events, and patterns such as `user.*`, at most 50; none for all types.
+    #[serde(default)]
+    pub types: Vec<String>,
+    /// Where in a feed it begins.
+    #[serde(default)]
+    pub from: Begin,
+}
+
+/// The answer of `webhook.add`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddedWebhook {
+    /// The webhook.
+    #[serde(flatten)]
+    pub webhook: Webhook,
+    /// Whether there was one already with this URL, this tenant and these types.
+    pub existed: bool,
+    /// The secret that signs its messages. It is shown to the request that has added the webhook, also when that
+    /// is repeated within ten minutes, and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// What is allowed and may not be meant, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl Operation for AddWebhook {
+    const NAME: &'static str = "webhook.add";
+    type Answer = AddedWebhook;
+
+    fn about(&self) -> About<'_> {
+        About {
+            tenant: self.tenant.as_ref(),
+            // The line is to name the receiver also if the address is refused.
+            receiver: Target::parse(&self.url, Reach::PublicAndLoopback)
+                .ok()
+                .map(|target| target.origin()),
+            ..About::default()
+        }
     }
-    let new = NewWebhook {
-        url: target.as_str(),
-        tenant: asked.tenant.as_ref(),
-        types: &types,
-    };
-    let stack = admin.stack_store();
-    for _ in 0..MAX_ATTEMPTS {
-        let set = stack.subscriptions().set().await?;
-        if let Some(known) = set.subscriptions.iter().find(|other| new.is_like(other)) {
-            return found(admin, asked, request, known).await;
-        }
-        if set.is_full() {
-            return Err(full());
-        }
-        let subscription = new.subscription(admin.clock.now_millis(), asked.from, &set);
-        // Before the item: as soon as that exists, events are signed with the secret.
-        let secret = find_or_create(admin, &subscription.id, request).await?;
-        // Before the item: if this process dies after it has written the item, this entry leads to the events that
-        // other processes append before they know the webhook.
-        make_due(&stack, asked.tenant.as_ref(), admin.clock.now_millis()).await?;
-        let is_added = stack.subscriptions().add_to(&set, &subscription);
-        if !is_added.await? {
-            // Another process has changed the set since it was read. It may have added the same webhook.
-            continue;
-        }
-        // And after it: an entry that was looked at before the item was written has led to nothing.
-        make_due(
-            &stack,
-            subscription.tenant.as_ref(),
-            admin.clock.now_millis(),
-        )
-        .await?;
-        return Ok(AddedWebhook {
-            webhook: Webhook::of(&subscription),
-            existed: false,
-            secret: Some(secret.to_text()),
-            notes: unusual.iter().map(|name| note_about(name)).collect(),
-        });
+
+    fn about_answer(answer: &AddedWebhook) -> About<'_> {
+        About::webhook(&answer.webhook.id)
     }
-    Err(Error::unavailable(
-        "Other requests change the list of webhooks at the same time; try again",
-    ))
+
+    async fn perform(&self, admin: &Admin, asked: &Asked) -> Result<AddedWebhook, Failure> {
+        let target = Target::parse(&self.url, admin.reach)?;
+        let unusual = patterns::check(&self.types)?;
+        let types: BTreeSet<&str> = self.types.iter().map(String::as_str).collect();
+        let types: Vec<String> = match types.contains(patterns::EVERY_TYPE) {
+            // The same webhook as one without patterns.
+            true => Vec::new(),
+            false => types.into_iter().map(str::to_owned).collect(),
+        };
+        if let Some(tenant) = &self.tenant {
+            admin.check_tenant(tenant).await?;
+        }
+        let new = NewWebhook {
+            url: target.as_str(),
+            tenant: self.tenant.as_ref(),
+            types: &types,
+        };
+        let stack = admin.stack_store();
+        for _ in 0..MAX_ATTEMPTS {
+            let set = stack.subscriptions().set().await?;
+            if let Some(known) = set.subscriptions.iter().find(|other| new.is_like(other)) {
+                return Ok(found(admin, self, &asked.request_id, known).await?);
+            }
+            if set.is_full() {
+                return Err(full().into());
+            }
+            let subscription = new.subscription(admin.clock.now_millis(), self.from, &set);
+            // Before the item: as soon as that exists, events are signed with the secret.
+            let secret = find_or_create(admin, &subscription.id, &asked.request_id).await?;
+            // Before the item: if this process dies after it has written the item, this entry leads to the events that
+            // other processes append before they know the webhook.
+            make_due(&stack, self.tenant.as_ref(), admin.clock.now_millis()).await?;
+            let is_added = stack.subscriptions().add_to(&set, &subscription);
+            if !is_added.await? {
+                // Another process has changed the set since it was read. It may have added the same webhook.
+                continue;
+            }
+            // And after it: an entry that was looked at before the item was written has led to nothing.
+            make_due(
+                &stack,
+                subscription.tenant.as_ref(),
+                admin.clock.now_millis(),
+            )
+            .await?;
+            return Ok(AddedWebhook {
+                webhook: Webhook::of(&subscription),
+                existed: false,
+                secret: Some(secret.to_text()),
+                notes: unusual.iter().map(|name| note_about(name)).collect(),
+            });
+        }
+        Err(Failure::new(
+            Code::Later,
+            "Other requests change the list of webhooks at the same time; try again",
+        ))
+    }
+}
+
+impl fmt::Debug for AddedWebhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AddedWebhook({:?}, ..)", self.webhook)
+    }
 }
 
 /// The answer about a webhook that exists already. It completes what a request that died after it had added the
 /// webhook has left undone.
-async fn found<S: Sender>(
-    admin: &Admin<S>,
+async fn found(
+    admin: &Admin,
     asked: &AddWebhook,
     request: &RequestId,
     known: &Subscription,
@@ -115,8 +174,8 @@ async fn found<S: Sender>(
 }
 
 /// The secret of a webhook that is about to be added.
-async fn find_or_create<S: Sender>(
-    admin: &Admin<S>,
+async fn find_or_create(
+    admin: &Admin,
     id: &SubscriptionId,
     request: &RequestId,
 ) -> Result<SigningSecret> {

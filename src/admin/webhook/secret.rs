@@ -1,67 +1,137 @@
 //! `webhook.rotate` and `webhook.test`.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{RotateSecret, RotatedSecret, TestWebhook, TestedWebhook, check_is_about};
-use crate::admin::{Admin, Time};
-use crate::delivery::{Message, Outcome, Rotation, Sender};
+use super::check_is_about;
+use crate::admin::{About, Admin, Asked, Failure, Operation, Time};
+use crate::delivery::{Message, Outcome, Rotation};
 use crate::feed::{Event, EventBody, EventType};
-use crate::identity::{RequestId, TenantId};
+use crate::identity::{SubscriptionId, TenantId};
 use crate::protocol::error::{Error, Result};
 use crate::store::{Receiver, Subscription};
 
-/// Makes another secret, beside which the present one signs for a day, unless it is to stop at once.
-pub(in crate::admin) async fn rotate<S: Sender>(
-    admin: &Admin<S>,
-    asked: &RotateSecret,
-    request: &RequestId,
-) -> Result<RotatedSecret> {
-    let subscription = admin.subscription(&asked.id).await?;
-    check_has_secret(&subscription)?;
-    let rotation = match asked.at_once {
-        true => Rotation::AtOnce,
-        false => Rotation::WithOverlap,
-    };
-    let rotated = admin.secrets.rotate(&asked.id, request, rotation).await?;
-    Ok(RotatedSecret {
-        id: asked.id.clone(),
-        secret: rotated.secret.to_text(),
-        previous_until: rotated.previous_until_millis.map(Time),
-    })
+/// Asks for another secret. The same request, repeated within ten minutes, gets the same secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RotateSecret {
+    /// The webhook.
+    pub id: SubscriptionId,
+    /// Whether the present secret stops signing at once, because others may know it. Otherwise messages are
+    /// signed with both for a day.
+    #[serde(default)]
+    pub at_once: bool,
 }
 
-/// Sends a sample event, which no feed has, and says what happened. The outcome changes nothing: not even a
-/// receiver that wants no events any more is disabled.
-pub(in crate::admin) async fn test<S: Sender>(
-    admin: &Admin<S>,
-    asked: &TestWebhook,
-) -> Result<TestedWebhook> {
-    let subscription = admin.subscription(&asked.id).await?;
-    check_has_secret(&subscription)?;
-    let tenant = tenant_of(admin, asked, &subscription).await?;
-    let event = sample(&tenant, admin.clock.now_millis());
-    let id = format!("msg_{}", event.id);
-    let events = [event];
-    let message = Message::new(&subscription, &tenant, &id, &events);
-    let (accepted, detail) = match admin.sender.send(&message).await {
-        Outcome::Accepted => (true, "The receiver has accepted the message".to_owned()),
-        Outcome::Gone => (
-            false,
-            "The receiver answered 410: it wants no events any more, and the first real one disables the webhook"
-                .to_owned(),
-        ),
-        Outcome::Failed(failure) => (false, failure.text),
-    };
-    Ok(TestedWebhook {
-        message: id,
-        accepted,
-        detail,
-    })
+/// The answer of `webhook.rotate`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RotatedSecret {
+    /// The webhook.
+    pub id: SubscriptionId,
+    /// The new secret, which is not shown again.
+    pub secret: String,
+    /// Until when messages are also signed with the previous secret; `None` if they are not.
+    pub previous_until: Option<Time>,
+}
+
+/// Asks for a sample event, which no feed has, to be sent at once, and says what happened. The outcome changes
+/// nothing: not even a receiver that wants no events any more is disabled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestWebhook {
+    /// The webhook.
+    pub id: SubscriptionId,
+    /// The tenant that the sample names; `None` for the tenant of the webhook, or the first one of the stack.
+    #[serde(default)]
+    pub tenant: Option<TenantId>,
+}
+
+/// The answer of `webhook.test`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TestedWebhook {
+    /// The id of the message, which the receiver has in `webhook-id`.
+    pub message: String,
+    /// Whether the receiver has accepted it.
+    pub accepted: bool,
+    /// What happened, for people.
+    pub detail: String,
+}
+
+impl fmt::Debug for RotatedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RotatedSecret({}, ..)", self.id)
+    }
+}
+
+impl Operation for RotateSecret {
+    const NAME: &'static str = "webhook.rotate";
+    type Answer = RotatedSecret;
+
+    fn about(&self) -> About<'_> {
+        About::webhook(&self.id)
+    }
+
+    async fn perform(&self, admin: &Admin, asked: &Asked) -> Result<RotatedSecret, Failure> {
+        let subscription = admin.subscription(&self.id).await?;
+        check_has_secret(&subscription)?;
+        let rotation = match self.at_once {
+            true => Rotation::AtOnce,
+            false => Rotation::WithOverlap,
+        };
+        let rotated = admin
+            .secrets
+            .rotate(&self.id, &asked.request_id, rotation)
+            .await?;
+        Ok(RotatedSecret {
+            id: self.id.clone(),
+            secret: rotated.secret.to_text(),
+            previous_until: rotated.previous_until_millis.map(Time),
+        })
+    }
+}
+
+impl Operation for TestWebhook {
+    const NAME: &'static str = "webhook.test";
+    type Answer = TestedWebhook;
+
+    fn about(&self) -> About<'_> {
+        About {
+            tenant: self.tenant.as_ref(),
+            ..About::webhook(&self.id)
+        }
+    }
+
+    async fn perform(&self, admin: &Admin, _: &Asked) -> Result<TestedWebhook, Failure> {
+        let subscription = admin.subscription(&self.id).await?;
+        check_has_secret(&subscription)?;
+        let tenant = tenant_of(admin, self, &subscription).await?;
+        let event = sample(&tenant, admin.clock.now_millis());
+        let id = format!("msg_{}", event.id);
+        let events = [event];
+        let message = Message::new(&subscription, &tenant, &id, &events);
+        let (accepted, detail) = match admin.sender.send(&message).await {
+            Outcome::Accepted => (true, "The receiver has accepted the message".to_owned()),
+            Outcome::Gone => (
+                false,
+                "The receiver answered 410: it wants no events any more, and the first real one disables the webhook"
+                    .to_owned(),
+            ),
+            Outcome::Failed(failure) => (false, failure.text),
+        };
+        Ok(TestedWebhook {
+            message: id,
+            accepted,
+            detail,
+        })
+    }
 }
 
 /// The tenant that a sample names.
-async fn tenant_of<S: Sender>(
-    admin: &Admin<S>,
+async fn tenant_of(
+    admin: &Admin,
     asked: &TestWebhook,
     subscription: &Subscription,
 ) -> Result<TenantId> {

@@ -1,6 +1,6 @@
 //! The Lambda binary for everything that is not HTTP. The name of the handler chooses the function.
 //! Two functions use secrets. The deliverer reads those that sign what it sends to webhooks. The function for
-//! operators makes and removes these, and reads which tenants there are.
+//! operators makes and removes these, and reads the stack secret and those of the tenants.
 
 mod environment;
 mod event_bus;
@@ -79,7 +79,9 @@ async fn main() -> Result<(), Error> {
             lambda_runtime::run(service_fn(sweep)).await
         }
         Handler::Admin => {
-            let operations = &Operations::new(&sdk, &environment, tenants.store());
+            let operations = Operations::open(&sdk).await;
+            let operations =
+                &operations.inspect_err(|error| tracing::error!("{error}: {}", error.causes()))?;
             let answer = async |event: LambdaEvent<AdminEvent>| {
                 Ok::<_, Error>(operations.answer(&event.payload).await)
             };

@@ -1,21 +1,15 @@
 //! The operations of `scim_lambda::admin`, for programs that invoke the function.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use scim_lambda::admin::{Admin, render};
-use scim_lambda::clock::SystemClock;
-use scim_lambda::delivery::{WebhookSecrets, WebhookSender};
-use scim_lambda::outgoing::{Client, Reach, Settings};
-use scim_lambda::protocol::error::Error;
-use scim_lambda::store::Store;
-use scim_lambda::tenant::{Credentials, SecretsManager};
+use scim_lambda::admin::{Admin, Code, Failure, render};
+use scim_lambda::outgoing::Reach;
+use scim_lambda::protocol::error::Result;
+use scim_lambda::stack::{Config, Stack};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-use crate::environment::Environment;
 
 /// The time that an operation may take. The function has some seconds more in `template.yaml`, so that a caller
 /// gets an answer that says so, and not the error of a function that Lambda has ended.
@@ -23,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(50);
 
 /// What the function works with.
 pub(crate) struct Operations {
-    admin: Admin<WebhookSender>,
+    admin: Admin,
 }
 
 /// The payload of an invocation: a request as `Admin` reads it, which checks its length first.
@@ -33,23 +27,15 @@ pub(crate) struct Operations {
 pub(crate) struct AdminEvent(Option<Box<RawValue>>);
 
 impl Operations {
-    /// The operations on the stack that the environment names.
-    pub(crate) fn new(sdk: &SdkConfig, environment: &Environment, store: &Store) -> Self {
-        let (stack, clock) = (&environment.stack, Arc::new(SystemClock));
-        let reach = Reach::Public;
-        let stored = Arc::new(SecretsManager::new(sdk));
-        let secrets = WebhookSecrets::new(stored.clone(), stack, clock.clone());
-        let client = Client::new(Settings::new(reach));
-        Self {
-            admin: Admin {
-                store: store.clone(),
-                credentials: Credentials::new(stored, stack),
-                sender: WebhookSender::new(client, secrets.clone(), clock.clone()),
-                secrets,
-                reach,
-                clock,
-            },
-        }
+    /// The operations on the deployment that the environment describes.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming a variable that is missing; `Internal` if there is no usable stack secret, `Unavailable`
+    /// if it cannot be read.
+    pub(crate) async fn open(sdk: &SdkConfig) -> Result<Self> {
+        let stack = Stack::open(Config::from_environment()?, sdk).await?;
+        let admin = stack.admin(Reach::Public)?;
+        Ok(Self { admin })
     }
 
     /// The answer to a request.
@@ -61,7 +47,7 @@ impl Operations {
             Err(_) => {
                 tracing::error!("an operation took longer than {} s", LONGEST.as_secs());
                 let text = "It took too long and may be half done; repeat it with its requestId";
-                render(&Err(Error::unavailable(text)))
+                render(&Err(Failure::new(Code::Later, text)))
             }
         }
     }

@@ -5,6 +5,7 @@
 mod text;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use super::CommandError;
 use super::deployment_args::DeploymentArgs;
@@ -15,8 +16,7 @@ use crate::admin::webhook::{
     AddWebhook, Begin, ListWebhooks, RemoveWebhook, ResumeWebhook, RotateSecret, ShowWebhook,
     ShownWebhook, TestWebhook, missing,
 };
-use crate::admin::{Admin, Answer, Operation, Request};
-use crate::delivery::Sender;
+use crate::admin::{Admin, Asked, Code, Failure, Operation};
 use crate::identity::{SubscriptionId, TenantId};
 use crate::protocol::Error;
 
@@ -137,42 +137,100 @@ enum BeginArg {
 impl WebhookCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let opened = self.common().place.open().await?;
-        let admin = opened.admin();
-        let outcome = match self.operation() {
-            Operation::ShowWebhook(show) => show_all(&admin, show).await.map(Answer::ShownWebhook),
-            operation => admin.perform(&Request::of_command(operation)).await,
-        };
-        let answer = outcome.map_err(|error| self.failure(error))?;
-        let printed = match self.common().json {
-            true => json(&answer)?,
-            false => text::of(&answer, &View::here(&self.common().place)),
-        };
-        print(&printed)?;
-        self.check(&answer)
-    }
-
-    /// Fails if the answer says that what was asked for has not come about.
-    fn check(&self, answer: &Answer) -> Result<(), CommandError> {
-        match answer {
-            Answer::TestedWebhook(tested) if !tested.accepted => {
-                Err(CommandError::new(tested.detail.clone()))
+        let admin = &opened.admin()?;
+        let view = &View::here(&self.common().place);
+        match &self {
+            Self::Add(add) => {
+                let added = self.ask(admin, &AddWebhook::from(add)).await?;
+                self.print(&added, |added| text::added(added, view))
             }
-            Answer::RemovedWebhook(removed) if !removed.existed => {
-                Err(self.failure(Error::not_found(missing(&removed.id))))
+            Self::List(_) => {
+                let list = self.ask(admin, &ListWebhooks {}).await?;
+                self.print(&list, |list| text::list(&list.webhooks, view))
             }
-            _ => Ok(()),
+            Self::Show(show) => {
+                let shown = self.show_all(admin, show.into()).await?;
+                self.print(&shown, |shown| text::shown(shown, view))
+            }
+            Self::Test(test) => {
+                let tested = self.ask(admin, &TestWebhook::from(test)).await?;
+                self.print(&tested, text::tested)?;
+                match tested.accepted {
+                    true => Ok(()),
+                    false => Err(CommandError::new(tested.detail)),
+                }
+            }
+            Self::Rotate(rotate) => {
+                let rotated = self.ask(admin, &RotateSecret::from(rotate)).await?;
+                self.print(&rotated, |rotated| text::rotated(rotated, view))
+            }
+            Self::Resume(IdArgs { id, .. }) => {
+                let resume = ResumeWebhook { id: id.clone() };
+                let resumed = self.ask(admin, &resume).await?;
+                self.print(&resumed, text::resumed)
+            }
+            Self::Remove(IdArgs { id, .. }) => {
+                let remove = RemoveWebhook { id: id.clone() };
+                let removed = self.ask(admin, &remove).await?;
+                self.print(&removed, text::removed)?;
+                match removed.existed {
+                    true => Ok(()),
+                    false => Err(self.explain(Failure::new(Code::Unknown, missing(&removed.id)))),
+                }
+            }
         }
     }
 
-    /// The error of an operation. That of a webhook that does not exist leads to those that do.
-    fn failure(&self, error: Error) -> CommandError {
-        let is_missing = self.id().is_some_and(|id| error.detail() == missing(id));
-        let failure = CommandError::from(error);
+    async fn ask<O: Operation>(
+        &self,
+        admin: &Admin,
+        operation: &O,
+    ) -> Result<O::Answer, CommandError> {
+        let answer = admin.ask(operation, &Asked::by_command()).await;
+        answer.map_err(|failure| self.explain(failure))
+    }
+
+    /// The deliveries of all tenants, which the operation shows part by part.
+    async fn show_all(
+        &self,
+        admin: &Admin,
+        mut asked: ShowWebhook,
+    ) -> Result<ShownWebhook, CommandError> {
+        let mut deliveries = Vec::new();
+        loop {
+            let mut shown = self.ask(admin, &asked).await?;
+            deliveries.append(&mut shown.deliveries);
+            if shown.next.is_none() {
+                shown.deliveries = deliveries;
+                return Ok(shown);
+            }
+            asked.after = shown.next;
+        }
+    }
+
+    /// The failure of an operation. That of a webhook that does not exist leads to those that do.
+    fn explain(&self, failure: Failure) -> CommandError {
+        let is_missing = self.id().is_some_and(|id| failure.detail == missing(id));
+        let failure = CommandError::from(failure);
         if is_missing {
             let place = self.common().place.to_text();
             return failure.and(&format!("scim webhook list{place} shows those that exist"));
         }
         failure
+    }
+
+    fn print<A: Serialize>(
+        &self,
+        answer: &A,
+        text: impl FnOnce(&A) -> String,
+    ) -> Result<(), CommandError> {
+        match self.common().json {
+            true => {
+                let json = serde_json::to_string(answer).map_err(Error::internal)?;
+                print(&format!("{json}\n"))
+            }
+            false => print(&text(answer)),
+        }
     }
 
     fn id(&self) -> Option<&SubscriptionId> {
@@ -196,35 +254,43 @@ impl WebhookCommand {
             Self::Resume(by_id) | Self::Remove(by_id) => &by_id.common,
         }
     }
+}
 
-    fn operation(&self) -> Operation {
-        match self {
-            Self::Add(add) => Operation::AddWebhook(AddWebhook {
-                url: add.url.clone(),
-                tenant: add.tenant.clone(),
-                types: add.types.clone(),
-                from: add.from.into(),
-            }),
-            Self::List(_) => Operation::ListWebhooks(ListWebhooks {}),
-            Self::Show(show) => Operation::ShowWebhook(ShowWebhook {
-                id: show.id.clone(),
-                tenant: show.tenant.clone(),
-                after: None,
-            }),
-            Self::Test(test) => Operation::TestWebhook(TestWebhook {
-                id: test.id.clone(),
-                tenant: test.tenant.clone(),
-            }),
-            Self::Rotate(rotate) => Operation::RotateSecret(RotateSecret {
-                id: rotate.id.clone(),
-                at_once: rotate.at_once,
-            }),
-            Self::Resume(IdArgs { id, .. }) => {
-                Operation::ResumeWebhook(ResumeWebhook { id: id.clone() })
-            }
-            Self::Remove(IdArgs { id, .. }) => {
-                Operation::RemoveWebhook(RemoveWebhook { id: id.clone() })
-            }
+impl From<&AddArgs> for AddWebhook {
+    fn from(add: &AddArgs) -> Self {
+        Self {
+            url: add.url.clone(),
+            tenant: add.tenant.clone(),
+            types: add.types.clone(),
+            from: add.from.into(),
+        }
+    }
+}
+
+impl From<&ShowArgs> for ShowWebhook {
+    fn from(show: &ShowArgs) -> Self {
+        Self {
+            id: show.id.clone(),
+            tenant: show.tenant.clone(),
+            after: None,
+        }
+    }
+}
+
+impl From<&TestArgs> for TestWebhook {
+    fn from(test: &TestArgs) -> Self {
+        Self {
+            id: test.id.clone(),
+            tenant: test.tenant.clone(),
+        }
+    }
+}
+
+impl From<&RotateArgs> for RotateSecret {
+    fn from(rotate: &RotateArgs) -> Self {
+        Self {
+            id: rotate.id.clone(),
+            at_once: rotate.at_once,
         }
     }
 }
@@ -236,34 +302,6 @@ impl From<BeginArg> for Begin {
             BeginArg::Now => Self::Now,
         }
     }
-}
-
-/// The deliveries of all tenants, which the operation shows part by part.
-async fn show_all(
-    admin: &Admin<impl Sender>,
-    mut asked: ShowWebhook,
-) -> Result<ShownWebhook, Error> {
-    let mut deliveries = Vec::new();
-    loop {
-        let show = Request::of_command(Operation::ShowWebhook(asked.clone()));
-        let answer = admin.perform(&show).await?;
-        let Answer::ShownWebhook(mut shown) = answer else {
-            return Err(Error::internal(
-                "webhook.show has the answer of another operation",
-            ));
-        };
-        deliveries.append(&mut shown.deliveries);
-        if shown.next.is_none() {
-            shown.deliveries = deliveries;
-            return Ok(shown);
-        }
-        asked.after = shown.next;
-    }
-}
-
-fn json(answer: &Answer) -> Result<String, CommandError> {
-    let text = serde_json::to_string(answer).map_err(Error::internal)?;
-    Ok(format!("{text}\n"))
 }
 
 fn subscription_id(text: &str) -> Result<SubscriptionId, String> {

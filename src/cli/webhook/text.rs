@@ -1,32 +1,33 @@
 //! What `scim webhook` prints for people.
 
-use crate::admin::Answer;
 use crate::admin::webhook::{
-    AddedWebhook, Begin, DeliveryState, RotatedSecret, ShownWebhook, TenantDelivery, Webhook,
+    AddedWebhook, Begin, DeliveryState, RemovedWebhook, ResumedWebhook, RotatedSecret,
+    ShownWebhook, TenantDelivery, TestedWebhook, Webhook,
 };
 use crate::cli::columns::{Table, facts};
 use crate::cli::view::View;
 
-/// The text of an answer.
-pub(super) fn of(answer: &Answer, view: &View) -> String {
-    match answer {
-        Answer::AddedWebhook(added) => added_text(added, view),
-        Answer::WebhookList(list) => list_text(&list.webhooks, view),
-        Answer::ShownWebhook(shown) => shown_text(shown, view),
-        Answer::RotatedSecret(rotated) => rotated_text(rotated, view),
-        Answer::ResumedWebhook(resumed) => format!("Resumed webhook {}\n", resumed.webhook.id),
-        Answer::TestedWebhook(tested) if tested.accepted => {
-            format!("The receiver has accepted message {}\n", tested.message)
-        }
-        Answer::RemovedWebhook(removed) if removed.existed => {
-            format!("Removed webhook {}\n", removed.id)
-        }
+pub(super) fn tested(tested: &TestedWebhook) -> String {
+    match tested.accepted {
+        true => format!("The receiver has accepted message {}\n", tested.message),
         // The command fails, and the line on stderr says why.
-        Answer::TestedWebhook(_) | Answer::RemovedWebhook(_) => String::new(),
+        false => String::new(),
     }
 }
 
-fn added_text(added: &AddedWebhook, view: &View) -> String {
+pub(super) fn resumed(resumed: &ResumedWebhook) -> String {
+    format!("Resumed webhook {}\n", resumed.webhook.id)
+}
+
+pub(super) fn removed(removed: &RemovedWebhook) -> String {
+    match removed.existed {
+        true => format!("Removed webhook {}\n", removed.id),
+        // The command fails, and the line on stderr says why.
+        false => String::new(),
+    }
+}
+
+pub(super) fn added(added: &AddedWebhook, view: &View) -> String {
     let (id, place) = (&added.webhook.id, &view.place);
     let mut lines = about(&added.webhook, view);
     let next = match &added.secret {
@@ -46,7 +47,7 @@ fn added_text(added: &AddedWebhook, view: &View) -> String {
     format!("{}\n  {next}\n{}", facts(&lines), notes.collect::<String>())
 }
 
-fn list_text(webhooks: &[Webhook], view: &View) -> String {
+pub(super) fn list(webhooks: &[Webhook], view: &View) -> String {
     if webhooks.is_empty() {
         let place = &view.place;
         return format!("There are no webhooks; scim webhook add URL{place} adds one\n");
@@ -70,7 +71,7 @@ fn list_text(webhooks: &[Webhook], view: &View) -> String {
     table.to_text(view.width)
 }
 
-fn shown_text(shown: &ShownWebhook, view: &View) -> String {
+pub(super) fn shown(shown: &ShownWebhook, view: &View) -> String {
     let about = facts(&about(&shown.webhook, view));
     if shown.deliveries.is_empty() {
         return format!("{about}\n  There is no tenant yet\n");
@@ -104,7 +105,7 @@ fn failure(delivery: &TenantDelivery, view: &View) -> Vec<String> {
     vec![when, failure.detail.clone()]
 }
 
-fn rotated_text(rotated: &RotatedSecret, view: &View) -> String {
+pub(super) fn rotated(rotated: &RotatedSecret, view: &View) -> String {
     let secret = facts(&[("Secret", rotated.secret.clone())]);
     let previous = match rotated.previous_until {
         Some(until) => format!(

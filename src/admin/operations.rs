@@ -1,0 +1,60 @@
+//! The table of all operations, by which a request in JSON finds its own.
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use super::webhook::{
+    AddWebhook, ListWebhooks, RemoveWebhook, ResumeWebhook, RotateSecret, ShowWebhook, TestWebhook,
+};
+use super::{Admin, Asked, Failure, Operation};
+use crate::protocol::error::Error;
+
+/// Every operation.
+pub(super) const OPERATIONS: &[Entry] = &[
+    Entry::of::<AddWebhook>(),
+    Entry::of::<ListWebhooks>(),
+    Entry::of::<ShowWebhook>(),
+    Entry::of::<TestWebhook>(),
+    Entry::of::<RotateSecret>(),
+    Entry::of::<ResumeWebhook>(),
+    Entry::of::<RemoveWebhook>(),
+];
+
+/// How an operation is asked for in JSON.
+pub(super) struct Entry {
+    /// The name of the operation.
+    pub(super) name: &'static str,
+    /// The longest request, in bytes.
+    pub(super) max_request_bytes: usize,
+    /// Reads the arguments, does the operation, and returns the value of `ok`.
+    pub(super) ask: Ask,
+}
+
+type Ask = for<'a> fn(&'a Admin, Value, &'a Asked) -> BoxFuture<'a, Result<Value, Failure>>;
+
+/// The names of all operations, in the order of their areas.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    OPERATIONS.iter().map(|entry| entry.name)
+}
+
+impl Entry {
+    const fn of<O: Operation>() -> Self {
+        Self {
+            name: O::NAME,
+            max_request_bytes: O::MAX_REQUEST_BYTES,
+            ask: |admin, arguments, asked| ask::<O>(admin, arguments, asked).boxed(),
+        }
+    }
+}
+
+async fn ask<O: Operation>(
+    admin: &Admin,
+    arguments: Value,
+    asked: &Asked,
+) -> Result<Value, Failure> {
+    let operation: O = serde_json::from_value(arguments)
+        .map_err(|error| Error::invalid_value(format!("{}: {error}", O::NAME)))?;
+    let answer = admin.ask(&operation, asked).await?;
+    Ok(serde_json::to_value(answer).map_err(Error::internal)?)
+}
