@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use ring::digest::{self, Context};
 use tokio::time::Instant;
 
+use crate::feed::lifecycle;
 use crate::feed::read::{self, After, Found, Gone, Limits, Part, ReadError, Rest};
 use crate::feed::{Event, EventBody, Wanted};
 use crate::identity::TenantId;
@@ -58,16 +59,20 @@ impl<'r> BatchReader<'r> {
         }
     }
 
-    /// Where the first delivery of the subscription begins in the feed, as text.
+    /// Where the first delivery of the subscription begins in the feed, as text; `None` if the tenant is purged.
+    /// A late job would otherwise leave a delivery behind that nothing removes.
     ///
     /// # Errors
     /// `Unavailable`, `Internal`.
-    pub(super) async fn start(&self) -> Result<String> {
+    pub(super) async fn start(&self) -> Result<Option<String>> {
+        if lifecycle::is_ended(self.store).await? {
+            return Ok(None);
+        }
         let start = match self.subscription.from {
             Start::Beginning => After::Beginning,
             Start::Created => read::position_at(self.store, self.subscription.created).await?,
         };
-        Ok(start.to_string())
+        Ok(Some(start.to_string()))
     }
 
     /// Forgets what was found, so that events which were appended since are found too.

@@ -92,6 +92,9 @@ impl<S: Sender> Deliverer<'_, S> {
             return Ok(None);
         }
         let tenant = self.tenants.get(id, &store).await?;
+        if !tenant.has_time_for(LONGEST_JOB, read_at) {
+            return Ok(None);
+        }
         let mut known: BTreeMap<SubscriptionId, Delivery> = deliveries
             .into_iter()
             .map(|delivery| (delivery.subscription.clone(), delivery))

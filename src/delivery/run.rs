@@ -78,7 +78,10 @@ impl<S: Sender> Run<'_, S> {
         let mut reader = BatchReader::new(self.tenant, self.store, self.subscription);
         let mut delivery = match delivery {
             Some(delivery) => delivery,
-            None => self.first(reader.start().await?),
+            None => match reader.start().await? {
+                Some(after) => self.first(after),
+                None => return Ok(None),
+            },
         };
         for _ in 0..MAX_CONFLICTS {
             let step = state::step(&delivery, self.subscription.resumed, self.now());

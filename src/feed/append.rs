@@ -302,6 +302,7 @@ impl<'a> Appender<'a> {
             is_complete: false,
             stream: stream.map(str::to_owned),
             released: None,
+            purged: None,
         }
     }
 

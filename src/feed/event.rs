@@ -43,6 +43,10 @@ impl EventType {
     pub const FEED_IDLE: &str = "feed.idle";
     /// More users than usual have lost their access.
     pub const TENANT_BRAKE: &str = "tenant.brake";
+    /// Requests of the tenant are refused from now on. `detail` says until when a deleted tenant can be restored.
+    pub const TENANT_SUSPENDED: &str = "tenant.suspended";
+    /// Requests of the tenant are answered again.
+    pub const TENANT_RESUMED: &str = "tenant.resumed";
     /// A sample for the receiver of a webhook. No feed has one.
     pub const WEBHOOK_TEST: &str = "webhook.test";
 

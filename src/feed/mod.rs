@@ -21,6 +21,7 @@ pub mod forget;
 pub mod gap;
 #[cfg(feature = "worker")]
 pub mod keep;
+#[cfg(feature = "worker")]
 pub mod lifecycle;
 #[cfg(feature = "worker")]
 mod members;
@@ -38,6 +39,8 @@ mod resource_events;
 pub mod stream;
 #[cfg(feature = "worker")]
 mod tail;
+#[cfg(feature = "worker")]
+mod tenant_state;
 mod wanted;
 
 pub use event::{

@@ -100,6 +100,8 @@ mod tests {
             "feed.gap",
             "feed.*",
             "tenant.brake",
+            "tenant.*",
+            "tenant.suspended",
         ];
         assert_eq!(checked(&built_in).unwrap(), [""; 0]);
         assert_eq!(

@@ -54,6 +54,7 @@ impl Record {
         match &self.change {
             ItemChange::Resource(change) => Some(&change.tenant),
             ItemChange::Member(change) => Some(&change.tenant),
+            ItemChange::State(change) => Some(&change.tenant),
             ItemChange::Unreadable(change) => Some(&change.tenant),
             ItemChange::Journal(_) | ItemChange::Heartbeat(_) | ItemChange::Other => None,
         }

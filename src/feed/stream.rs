@@ -21,7 +21,7 @@ use super::append::{ATTEMPT_BUDGET, Appended, Appender, Source, Tail};
 use super::event::{EventBody, NewEvent, Subject};
 use super::members::{self, Looks};
 use super::record::Record;
-use super::resource_events;
+use super::{resource_events, tenant_state};
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, ErrorKind, Result};
 use crate::protocol::profile::EventValues;
@@ -220,6 +220,7 @@ fn event(
     match &record.change {
         ItemChange::Resource(change) => resource_events::event(record, change, types, values),
         ItemChange::Member(change) => looks.event(&record.id, record.time, change),
+        ItemChange::State(change) => tenant_state::event(record, change),
         ItemChange::Unreadable(change) => Some(gap_event(record, change, types)),
         ItemChange::Journal(_) | ItemChange::Heartbeat(_) | ItemChange::Other => None,
     }

@@ -11,11 +11,13 @@ pub(super) const MAX_PATTERNS: usize = 50;
 
 /// The types that are about no type of resource. Readers get those of the feed itself whatever else they
 /// want: without them they would not notice that changes are missing.
-pub(super) const ABOUT_THE_TENANT: [&str; 5] = [
+pub(super) const ABOUT_THE_TENANT: [&str; 7] = [
     EventType::FEED_STARTED,
     EventType::FEED_GAP,
     EventType::FEED_IDLE,
     EventType::TENANT_BRAKE,
+    EventType::TENANT_SUSPENDED,
+    EventType::TENANT_RESUMED,
     EventType::WEBHOOK_FAILED,
 ];
 

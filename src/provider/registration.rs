@@ -114,6 +114,8 @@ async fn announce_indexes(
     let store = admin.store();
     let before = Tenant::new(tenant.clone(), before)?.registry;
     let after = Tenant::new(tenant.clone(), after)?.registry;
+    // Also before the change itself: as soon as it is stored, resources have entries in the new indexes.
+    store.remember_indexes(&after).await?;
     let mut announced = Vec::new();
     for resource_type in after.resource_types() {
         let name = &resource_type.name;

@@ -1,9 +1,10 @@
 //! A tenant's rules and registry, cached.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cache::{Cache, CacheLimits, Freshness};
-use crate::clock::Clock;
+use crate::clock::{CLOCKS_DIFFER_MILLIS, Clock};
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
@@ -93,6 +94,20 @@ impl Tenant {
                  support",
             )),
         }
+    }
+
+    /// Whether work that no request waits for may begin at `now`, in milliseconds since the Unix epoch, and take
+    /// up to `longest`: it has to be over when a deleted tenant is purged. Otherwise it is left undone, and what
+    /// it would have worked on goes with the tenant, or leads to it again once the tenant is restored.
+    #[must_use]
+    pub fn has_time_for(&self, longest: Duration, now: u64) -> bool {
+        let TenantState::Deleting { purge_at, .. } = self.state else {
+            return true;
+        };
+        let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        now.saturating_add(longest)
+            .saturating_add(CLOCKS_DIFFER_MILLIS)
+            < purge_at
     }
 
     /// Checks that this version of the service may write the tenant's resources.

@@ -8,6 +8,7 @@ use super::journal::JournalRecord;
 use super::keys::{self, StreamKey};
 use super::stack::HEARTBEAT_KIND;
 use super::stored::{self, Stored};
+use super::tenants::{STATE_KEY, TenantState};
 use crate::identity::{Cause, TenantId};
 use crate::protocol::resource::Resource;
 
@@ -18,6 +19,8 @@ pub enum ItemChange {
     Resource(Box<ResourceChange>),
     /// Of a member of a set.
     Member(MemberItemChange),
+    /// Of the state of a tenant.
+    State(StateChange),
     /// Of a journal entry.
     Journal(JournalRecord),
     /// Of the stack's heartbeat, which was written at this time, in milliseconds since the Unix epoch.
@@ -80,6 +83,17 @@ pub struct MemberItemChange {
     pub cause: Option<Cause>,
 }
 
+/// A change of whether a tenant's requests are answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its state before the change.
+    pub before: TenantState,
+    /// Its state after the change.
+    pub after: TenantState,
+}
+
 /// A change of an item of which only the key can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableChange {
@@ -101,6 +115,8 @@ impl ItemChange {
         match keys::stream_key(partition) {
             StreamKey::Resource { tenant, type_name } => resource(record, tenant, type_name, sort),
             StreamKey::Member { tenant, group, set } => member(record, tenant, (group, set), sort),
+            StreamKey::Configuration(tenant) if sort == STATE_KEY => state(record, tenant),
+            StreamKey::Configuration(_) => Self::Other,
             StreamKey::Progress => heartbeat(record).map_or(Self::Other, Self::Heartbeat),
             StreamKey::Other => JournalRecord::read(record).map_or(Self::Other, Self::Journal),
         }
@@ -175,6 +191,23 @@ fn member(
         // Only the new image is read: the old one has the cause of the addition, not of the removal.
         cause: by(&record.new_image).and_then(cause::member_cause),
     })
+}
+
+/// The change of a tenant's state. A state that only a later version knows is for that version to report.
+fn state(record: &StreamRecord, tenant: TenantId) -> ItemChange {
+    let state = |image: &serde_dynamo::Item| match image.get("body") {
+        None => Some(TenantState::Active),
+        Some(AttributeValue::S(text)) => TenantState::parse(text).ok(),
+        Some(_) => None,
+    };
+    match (state(&record.old_image), state(&record.new_image)) {
+        (Some(before), Some(after)) => ItemChange::State(StateChange {
+            tenant,
+            before,
+            after,
+        }),
+        _ => ItemChange::Other,
+    }
 }
 
 fn by(image: &serde_dynamo::Item) -> Option<&str> {

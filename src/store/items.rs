@@ -368,6 +368,15 @@ pub(super) struct FeedHeadItem {
     pub(super) stream: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) released: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) purged: Option<u64>,
+}
+
+/// An index that the tenant has ever had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UsedIndexItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
 }
 
 /// A page of a feed.

@@ -81,12 +81,22 @@ impl Keys {
 
     /// The resources of one type. The number at the end leaves room for more partitions of a tenant.
     pub(super) fn resources(&self, resource_type: &ResourceType) -> Partition {
-        Partition(format!("{}#R#{}#0", self.prefix, resource_type.name))
+        self.resources_named(&resource_type.name)
+    }
+
+    /// The same by the name of a type that the tenant may not have any more.
+    pub(super) fn resources_named(&self, type_name: &str) -> Partition {
+        Partition(format!("{}#R#{type_name}#0", self.prefix))
     }
 
     /// The entries of one index, and the claims of a unique one.
     pub(super) fn index(&self, resource_type: &ResourceType, path: &str) -> Partition {
-        Partition(format!("{}#I#{}#{path}", self.prefix, resource_type.name))
+        self.index_named(&resource_type.name, path)
+    }
+
+    /// The same by the name of a type that the tenant may not have any more.
+    pub(super) fn index_named(&self, type_name: &str, path: &str) -> Partition {
+        Partition(format!("{}#I#{type_name}#{path}", self.prefix))
     }
 
     /// One of the partitions of the members of one set of a group.
@@ -96,8 +106,19 @@ impl Keys {
 
     /// The partition of a resource's memberships, which also has those of other resources.
     pub(super) fn memberships(&self, member: &str) -> Partition {
-        let partition = stable_hash(member) % MEMBERSHIP_PARTITIONS;
-        Partition(format!("{}#B#{partition}", self.prefix))
+        self.membership_partition(stable_hash(member) % MEMBERSHIP_PARTITIONS)
+    }
+
+    /// Every partition of memberships.
+    pub(super) fn all_memberships(&self) -> Vec<Partition> {
+        let numbers = 0..MEMBERSHIP_PARTITIONS;
+        numbers
+            .map(|number| self.membership_partition(number))
+            .collect()
+    }
+
+    fn membership_partition(&self, number: u64) -> Partition {
+        Partition(format!("{}#B#{number}", self.prefix))
     }
 
     /// The flag and the edges of groups inside groups.
@@ -110,9 +131,14 @@ impl Keys {
         Partition(format!("{}#J", self.prefix))
     }
 
-    /// The page marks of one walk through a list.
-    pub(super) fn page_marks(&self, walk: &str) -> Partition {
-        Partition(format!("{}#P#{walk}", self.prefix))
+    /// The page marks.
+    pub(super) fn page_marks(&self) -> Partition {
+        Partition(format!("{}#P", self.prefix))
+    }
+
+    /// The indexes that the tenant has ever had.
+    pub(super) fn used_indexes(&self) -> Partition {
+        Partition(format!("{}#K", self.prefix))
     }
 
     /// The used signatures.
@@ -137,7 +163,12 @@ impl Keys {
 
     /// The counters of one type.
     pub(super) fn counters(&self, resource_type: &ResourceType) -> Partition {
-        Partition(format!("{}#C#{}", self.prefix, resource_type.name))
+        self.counters_named(&resource_type.name)
+    }
+
+    /// The same by the name of a type that the tenant may not have any more.
+    pub(super) fn counters_named(&self, type_name: &str) -> Partition {
+        Partition(format!("{}#C#{type_name}", self.prefix))
     }
 }
 
@@ -203,6 +234,8 @@ pub(super) enum StreamKey<'k> {
         group: &'k str,
         set: &'k str,
     },
+    /// A tenant's own configuration.
+    Configuration(TenantId),
     /// The progress of the stream's reader and of the sweep.
     Progress,
     /// Anything else.
@@ -216,7 +249,10 @@ pub(super) fn stream_key(partition: &str) -> StreamKey<'_> {
         return StreamKey::Progress;
     }
     let read = || {
-        let (tenant, rest) = partition.strip_prefix("T#")?.split_once('#')?;
+        let rest = partition.strip_prefix("T#")?;
+        let Some((tenant, rest)) = rest.split_once('#') else {
+            return Some(StreamKey::Configuration(TenantId::parse(rest).ok()?));
+        };
         let (tenant, (kind, rest)) = (TenantId::parse(tenant).ok()?, rest.split_once('#')?);
         match kind {
             "R" => {
@@ -321,9 +357,10 @@ mod tests {
         };
         assert_eq!(stream_key("T#acme#R#User#0"), resource("User"));
         assert_eq!(stream_key("T#acme#R#A#B#0"), resource("A#B"));
+        let configuration = StreamKey::Configuration(acme.clone());
+        assert_eq!(stream_key(keys.tenant().as_str()), configuration);
         let others = [
             keys.feed(),
-            keys.tenant(),
             keys.journal(),
             keys.deliveries(),
             keys.memberships("u"),

@@ -1,8 +1,12 @@
 //! Page marks: where a page of a list ended, so that the next page can be read from there.
+//!
+//! All marks of a tenant are in one partition, because the purge of a deleted tenant could not find the names
+//! of the walks.
 
 use super::error::StoreError;
 use super::items::{self, MarkItem};
 use super::key_range::KeyRange;
+use super::keys::SEPARATOR;
 use super::projected_attributes::ProjectedAttributes;
 use super::stored::{self, Item};
 use super::table::Table;
@@ -29,7 +33,11 @@ pub struct PageMark {
 impl PageMark {
     fn read(item: Item) -> Result<Self, StoreError> {
         let item: MarkItem = items::from_item(item)?;
-        let start_index = item.sk.parse();
+        let (_, start_index) = item
+            .sk
+            .rsplit_once(SEPARATOR)
+            .ok_or_else(|| stored::malformed("sk"))?;
+        let start_index = start_index.parse();
         Ok(Self {
             start_index: start_index.map_err(|_| stored::malformed("sk"))?,
             total: item.total,
@@ -65,8 +73,9 @@ impl<'t> Marks<'t> {
             order: Order::Descending,
             ..Window::default()
         };
-        let range = KeyRange::at_most(&sort_key(start_index));
-        let partition = self.table.keys().page_marks(walk);
+        let of_walk = KeyRange::prefix(&format!("{walk}{SEPARATOR}"));
+        let range = of_walk.and(KeyRange::at_most(&sort_key(walk, start_index)));
+        let partition = self.table.keys().page_marks();
         let query = Query::new(&partition, &range, ProjectedAttributes::All).within(window);
         let marks = query.page(self.table).await?.items.into_iter();
         let marks = marks.map(PageMark::read).collect::<Result<Vec<_>, _>>()?;
@@ -79,9 +88,9 @@ impl<'t> Marks<'t> {
     /// # Errors
     /// `Unavailable`, `Backend`.
     pub async fn put(self, walk: &str, mark: &PageMark) -> Result<(), StoreError> {
-        let partition = self.table.keys().page_marks(walk);
+        let partition = self.table.keys().page_marks();
         let item = MarkItem {
-            sk: sort_key(mark.start_index),
+            sk: sort_key(walk, mark.start_index),
             kind: "P".to_owned(),
             after: mark.after.clone(),
             total: mark.total,
@@ -93,7 +102,7 @@ impl<'t> Marks<'t> {
     }
 }
 
-/// The sort key of a position: as texts the keys have the order of the positions.
-fn sort_key(start_index: u64) -> String {
-    format!("{start_index:020}")
+/// The sort key of a position in a walk: as texts the keys of a walk have the order of the positions.
+fn sort_key(walk: &str, start_index: u64) -> String {
+    format!("{walk}{SEPARATOR}{start_index:020}")
 }

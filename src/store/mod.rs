@@ -26,6 +26,7 @@ mod load;
 mod marks;
 mod plan;
 mod projected_attributes;
+mod purge;
 mod resources;
 mod signatures;
 mod stack;
@@ -37,6 +38,7 @@ mod tenants;
 use tokio::time::Instant;
 
 use crate::identity::Cause;
+use crate::protocol::schema::Registry;
 
 pub use cause::{member_cause, resource_cause};
 pub use configuration::{
@@ -56,7 +58,7 @@ pub use groups::{
 pub use index_version::{IndexEntries, IndexVersion};
 #[cfg(feature = "worker")]
 pub use item_change::{
-    ItemChange, MemberItemChange, ResourceChange, ResourceImage, UnreadableChange,
+    ItemChange, MemberItemChange, ResourceChange, ResourceImage, StateChange, UnreadableChange,
 };
 #[cfg(feature = "worker")]
 pub use journal::JournalRecord;
@@ -65,6 +67,7 @@ pub use key_range::KeyRange;
 pub use load::{Loading, LoadingGroup, PlainItem};
 pub use marks::{Marks, PageMark};
 pub use plan::{Access, Branch, Plan, Range, Total};
+pub use purge::{IndexPaths, Purge};
 pub use resources::entry::{Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 pub use resources::index::{IndexPage, Indexes, StrayEntry};
 pub use resources::write::{BodyChange, New, Write};
@@ -176,6 +179,20 @@ impl TenantStore {
     #[must_use]
     pub fn deliveries(&self) -> Deliveries<'_> {
         Deliveries::new(&self.table)
+    }
+
+    /// The removal of everything of the tenant. It begins nothing new after `until`.
+    #[must_use]
+    pub fn purge(&self, until: Instant) -> Purge<'_> {
+        Purge::new(&self.table, until)
+    }
+
+    /// Stores which indexes the tenant has with these types. See `store/purge.rs`.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn remember_indexes(&self, types: &Registry) -> Result<(), StoreError> {
+        purge::remember_indexes(&self.table, types).await
     }
 
     /// Begins to load an empty directory in bulk.

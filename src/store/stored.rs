@@ -338,6 +338,14 @@ pub(super) fn take_text(item: &mut Item, name: &str) -> Result<String, StoreErro
     }
 }
 
+/// Reads a string of an item.
+pub(super) fn text<'i>(item: &'i Item, name: &str) -> Result<&'i str, StoreError> {
+    match item.get(name) {
+        Some(AttributeValue::S(text)) => Ok(text),
+        _ => Err(malformed(name)),
+    }
+}
+
 /// Reads a number of an item.
 pub(super) fn number(item: &Item, name: &str) -> Result<u64, StoreError> {
     item.get(name)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::slice;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -12,6 +13,12 @@ use crate::feed::Announcer;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::Result;
 use crate::provider;
+use crate::store::Meter;
+
+/// How long a job takes at most: it finishes changes, and then it makes announcements.
+const LONGEST_JOB: Duration = Duration::from_secs(2 * 240);
+/// How long the read of a tenant's configuration may take.
+const READ_BUDGET: Duration = Duration::from_secs(10);
 
 /// Finishes the journals of these tenants, as [`Worker::finish`] says. No tenant waits for another: each has
 /// its own time and its own failures.
@@ -21,6 +28,16 @@ pub(super) async fn finish(
     outbox: &impl Outbox,
 ) -> BTreeSet<TenantId> {
     let finished = tenants.into_iter().map(async |tenant| {
+        match has_time(worker, &tenant).await {
+            Ok(true) => {}
+            // The purge finishes what is left. A restored tenant gets another job by the sweep.
+            Ok(false) => return None,
+            Err(error) => {
+                let cause = error.causes();
+                tracing::error!(tenant.id = %tenant, cause, "could not read a tenant");
+                return Some(tenant);
+            }
+        }
         let changes = changes(worker, &tenant).await;
         // Announcements do not depend on the changes, so they are made even if a change cannot be finished.
         let announcements = announcements(worker, &tenant, outbox).await;
@@ -35,6 +52,16 @@ pub(super) async fn finish(
         (changes.is_err() || announcements.is_err()).then_some(tenant)
     });
     join_all(finished).await.into_iter().flatten().collect()
+}
+
+/// Whether a job can be over before the tenant is purged, if it is deleted.
+async fn has_time(worker: &Worker<'_>, tenant: &TenantId) -> Result<bool> {
+    let cause = Cause::without_credential(CauseKind::Service);
+    let store = worker
+        .store
+        .for_tenant(tenant, cause, Meter::default(), READ_BUDGET);
+    let found = worker.tenants.get(tenant, &store).await?;
+    Ok(found.has_time_for(LONGEST_JOB, worker.clock.now_millis()))
 }
 
 /// Finishes the changes and the clean-ups that writers began.

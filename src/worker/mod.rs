@@ -29,11 +29,11 @@ use crate::protocol::error::Result;
 use crate::provider::Tenants;
 use crate::store::{Store, StreamGap, Subscription};
 
-/// The kinds of items whose changes the reader of the stream is to see: resources, members, heads of journal
-/// entries, and the heartbeat. The first filter pattern in `template.yaml` says the same.
-const CHANGED_KINDS: [&str; 4] = ["R", "M", "J", "H"];
+/// The kinds of items whose changes the reader of the stream is to see: resources, members, states of tenants,
+/// heads of journal entries, and the heartbeat. The first filter pattern in `template.yaml` says the same.
+const CHANGED_KINDS: [&str; 5] = ["R", "M", "TS", "J", "H"];
 /// The kinds of items whose removal it is to see, as the second pattern says.
-const REMOVED_KINDS: [&str; 2] = ["R", "M"];
+const REMOVED_KINDS: [&str; 3] = ["R", "M", "TS"];
 
 /// Whether the reader of the stream is to see a record, by the `kind` of its new image and of its old one.
 /// It is not to see the pages of feeds, which it writes itself.

@@ -50,6 +50,7 @@ impl Company {
             is_complete: true,
             stream: None,
             released: None,
+            purged: None,
         };
         assert!(company.store().feed().put_head(None, &head).await.unwrap());
         company

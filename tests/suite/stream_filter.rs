@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_lambda_events::dynamodb::EventRecord;
 use scim_lambda::feed::record::Record;
 use scim_lambda::identity::{CredentialId, TenantId};
-use scim_lambda::store::{ItemChange, Meter};
+use scim_lambda::store::{ItemChange, Meter, Suspension};
 use scim_lambda::worker::{self, Worker};
 use serde_dynamo::{AttributeValue, Item};
 use serde_json::{Value, json};
@@ -101,6 +101,18 @@ async fn busy() -> World {
         .await
         .unwrap();
     stack.put_stream_position("1").await.unwrap();
+    let active = stack.tenant_list().get(&tenant()).await.unwrap().unwrap();
+    let mut suspended = active.clone();
+    suspended.suspension = Some(Suspension {
+        since: 7,
+        reason: None,
+    });
+    let list = stack.tenant_list();
+    assert!(list.change(&active, &suspended).await.unwrap());
+    let suspended = list.get(&tenant()).await.unwrap().unwrap();
+    let mut resumed = suspended.clone();
+    resumed.suspension = None;
+    assert!(list.change(&suspended, &resumed).await.unwrap());
     let (reader, kept) = (
         Worker::new(process.provider.tenants(), world.clock()),
         Kept::default(),
@@ -134,6 +146,7 @@ async fn the_reader_is_called_for_what_it_handles_and_for_nothing_else() {
             ItemChange::Other => false,
             ItemChange::Resource(_)
             | ItemChange::Member(_)
+            | ItemChange::State(_)
             | ItemChange::Heartbeat(_)
             | ItemChange::Unreadable(_) => true,
         };
@@ -143,7 +156,7 @@ async fn the_reader_is_called_for_what_it_handles_and_for_nothing_else() {
             .or_default()
             .push(is_called);
     }
-    for kind in ["B", "C", "E", "I", "N", "P", "S", "S#L", "S#T", "T", "U"] {
+    for kind in ["B", "C", "E", "I", "N", "P", "S", "S#L", "S#T", "U"] {
         let found = called.remove(kind);
         assert!(found.is_some_and(|found| !found.contains(&true)), "{kind}");
     }
@@ -151,8 +164,8 @@ async fn the_reader_is_called_for_what_it_handles_and_for_nothing_else() {
         let found = called.remove(kind);
         assert!(found.is_some_and(|found| !found.contains(&false)), "{kind}");
     }
-    // In these partitions only heads of journal entries and the heartbeat call the reader.
-    for kind in ["J", "S#H"] {
+    // In these partitions only heads of journal entries, states of tenants and the heartbeat call the reader.
+    for kind in ["J", "T", "S#H"] {
         let found = called.remove(kind).unwrap();
         assert!(found.contains(&true) && found.contains(&false), "{kind}");
     }

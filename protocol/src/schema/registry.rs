@@ -294,6 +294,25 @@ impl Registry {
         }
     }
 
+    /// The paths of the indexes of a type, and of those that it would have with each of the schemas as an
+    /// extension, which it may have had before.
+    #[must_use]
+    pub fn conceivable_indexes(&self, resource_type: &ResourceType) -> Vec<String> {
+        let extensions = self.schemas.iter().map(|schema| Extension {
+            schema: Arc::clone(schema),
+            required: false,
+        });
+        let extensions: Vec<Extension> = extensions.collect();
+        let with_all = indexes(
+            &resource_type.common,
+            &resource_type.schema,
+            &extensions,
+            &[],
+        );
+        let own = resource_type.indexes.iter().chain(&with_all);
+        own.map(|index| index.path().to_owned()).collect()
+    }
+
     /// Marks every index as incomplete.
     pub fn mark_all_building(&mut self) {
         for slot in &mut self.resource_types {

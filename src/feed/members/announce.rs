@@ -9,13 +9,14 @@ use uuid::Uuid;
 use super::{Looks, group_type};
 use crate::feed::append::{Appended, Appender, Source, Tail};
 use crate::feed::event::{EventBody, EventVerb, NewEvent, Subject};
+use crate::feed::lifecycle;
 use crate::feed::record::Record;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::Result;
 use crate::protocol::schema::Registry;
 use crate::store::{
     Announcement, AnnouncementPart, ItemChange, LeasedAnnouncement, Look, Meter, ResourceChange,
-    StoreError, TenantStore, WaitingAnnouncement,
+    TenantStore, WaitingAnnouncement,
 };
 
 /// Members announced by one append. The more there are, the likelier another append comes in between.
@@ -33,20 +34,24 @@ const BUDGET: Duration = Duration::from_secs(240);
 /// group's record. The record is then one that the feed has, and nothing else leads to the announcement.
 ///
 /// # Errors
-/// `Unavailable`, `Backend`.
+/// `Unavailable`.
 pub(in crate::feed) async fn write_down_announcements(
     store: &TenantStore,
     records: impl Iterator<Item = &Record>,
-) -> Result<(), StoreError> {
-    for record in records {
-        let ItemChange::Resource(change) = &record.change else {
-            continue;
-        };
-        if let Some(announcement) = announcement_of(change) {
-            let announcements = store.announcements();
-            let begun = announcements.begin(&record.id, record.time, &announcement);
-            begun.await?;
-        }
+) -> Result<()> {
+    let left = records.filter_map(|record| match &record.change {
+        ItemChange::Resource(change) => Some((record, announcement_of(change)?)),
+        _ => None,
+    });
+    let left: Vec<(&Record, Announcement)> = left.collect();
+    // An entry in the journal of a purged tenant would stay: nothing looks there any more.
+    if left.is_empty() || lifecycle::is_ended(store).await? {
+        return Ok(());
+    }
+    for (record, announcement) in left {
+        let announcements = store.announcements();
+        let begun = announcements.begin(&record.id, record.time, &announcement);
+        begun.await?;
     }
     Ok(())
 }

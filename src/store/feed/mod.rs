@@ -10,6 +10,8 @@
 mod epoch;
 mod page;
 
+use std::sync::LazyLock;
+
 use super::error::StoreError;
 use super::items::{self, FeedHeadItem};
 use super::key_range::{EVERY_KEY, KeyRange};
@@ -27,6 +29,8 @@ const HEAD: &str = "head";
 /// Sorts after every page and before the head. It ends the range of the pages, because a range that
 /// ends at the head would include the head.
 const AFTER_PAGES: &str = "h";
+/// The range of all pages.
+pub(super) static PAGES: LazyLock<KeyRange> = LazyLock::new(|| KeyRange::less(AFTER_PAGES));
 /// The `kind` of the head.
 const HEAD_KIND: &str = "EH";
 
@@ -56,6 +60,9 @@ pub struct FeedHead {
     pub stream: Option<String>,
     /// When the brake had tripped whose hold is released, in milliseconds since the Unix epoch.
     pub released: Option<u64>,
+    /// When the last tenant of this name was purged, in milliseconds since the Unix epoch; `None` while
+    /// there is one.
+    pub purged: Option<u64>,
 }
 
 /// The feed of one tenant.
@@ -128,7 +135,7 @@ impl<'t> Feed<'t> {
         limit: usize,
     ) -> Result<Vec<FeedPage>, StoreError> {
         let begin = key.map_or_else(KeyRange::all, |key| KeyRange::greater(&key.sort_key()));
-        let range = begin.and(KeyRange::less(AFTER_PAGES));
+        let range = begin.and(PAGES.clone());
         pages(self.items(&range, limit, Order::Ascending).await?)
     }
 
@@ -200,6 +207,10 @@ impl<'t> Feed<'t> {
                 .set("released = :released")
                 .value(":released", n(released)),
             None => update.remove("released"),
+        };
+        match head.purged {
+            Some(purged) => update.set("purged = :purged").value(":purged", n(purged)),
+            None => update.remove("purged"),
         };
         match seen {
             None => update.require("attribute_not_exists(pk)"),
@@ -284,6 +295,7 @@ impl FeedHead {
             is_complete: item.complete,
             stream: item.stream,
             released: item.released,
+            purged: item.purged,
         })
     }
 }

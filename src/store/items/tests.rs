@@ -69,6 +69,7 @@ fn rewritten_of_tenant(partition: &str, item: &Item) -> Option<Item> {
         Some("S") => again::<SignatureItem>,
         Some("U") if item.contains_key("n") => again::<RefusalsItem>,
         Some("U") => again::<StatusItem>,
+        Some("K") => again::<UsedIndexItem>,
         Some("E") if item.contains_key("events") => again::<FeedPageItem>,
         Some("E") => again::<FeedHeadItem>,
         Some(_) => return None,
@@ -113,6 +114,7 @@ fn items_of_feeds_and_deliveries_are_read_and_written_unchanged() {
         ("HD", attributes::<DueItem>()),
         ("HT", attributes::<TenantItem>()),
         ("HX", attributes::<PurgeItem>()),
+        ("K", attributes::<UsedIndexItem>()),
         ("H", attributes::<HeartbeatItem>()),
         ("HS", attributes::<StreamProgressItem>()),
     ];
@@ -258,6 +260,7 @@ fn the_page_lists_every_attribute() {
         ("Status", attributes::<StatusItem>()),
         ("Refusals", attributes::<RefusalsItem>()),
         ("Tenant", attributes::<TenantItem>()),
+        ("Used index", attributes::<UsedIndexItem>()),
         ("Purge", attributes::<PurgeItem>()),
         ("Heartbeat", attributes::<HeartbeatItem>()),
         ("Progress of the stream", attributes::<StreamProgressItem>()),

@@ -21,6 +21,11 @@ pub const MAX_ENTRIES_IN_ALL: usize = 90;
 /// claims are in a partition of their own.
 const CLAIMS: &str = "!";
 
+/// The path of the claims on the values of an index that is not unique by itself.
+pub(in crate::store) fn claims_on(path: &str) -> String {
+    format!("{CLAIMS}{path}")
+}
+
 /// One key of a resource in one index: a claim or an index entry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Entry {
@@ -101,7 +106,7 @@ impl Entries {
     /// Adds claims on the keys of an index that is not unique by itself.
     pub fn claim(&mut self, index: &Index, keys: impl IntoIterator<Item = String>) {
         let claim = |key| Entry {
-            path: format!("{CLAIMS}{}", index.path()),
+            path: claims_on(index.path()),
             key,
             unique: true,
         };
@@ -151,7 +156,7 @@ impl Entries {
     /// values.
     #[must_use]
     pub fn partitions(index: &Index) -> [String; 2] {
-        [index.path().to_owned(), format!("{CLAIMS}{}", index.path())]
+        [index.path().to_owned(), claims_on(index.path())]
     }
 
     /// The index texts that a resource with this body has in an index, in order.

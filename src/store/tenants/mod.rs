@@ -33,6 +33,8 @@ pub(super) const TENANT_KIND: &str = "HT";
 const PURGE_KIND: &str = "HX";
 /// The `kind` of the items of a configuration.
 const CONFIGURATION_KIND: &str = "T";
+/// The `kind` of the item with the state, whose changes go into the feed.
+const STATE_KIND: &str = "TS";
 
 /// A tenant on the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,7 +256,7 @@ impl<'t> TenantList<'t> {
                 state
                     .set("#kind = :kind, body = :body")
                     .name("#kind", "kind")
-                    .value(":kind", s(CONFIGURATION_KIND))
+                    .value(":kind", s(STATE_KIND))
                     .value(":body", s(text));
                 transaction.push(state, ());
             }
