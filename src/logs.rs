@@ -14,8 +14,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
 
-/// The target of the lines that say who has asked for which operation of the administration. They are
-/// written for machines only: a person who runs a command reads its answer.
+/// The target of the lines that say who has asked for which operation of the administration. A person who runs a
+/// command reads its answer, so they are written for machines and by servers only.
 pub const AUDIT: &str = "audit";
 
 /// Writes JSON lines to stdout, from where Lambda takes them.
@@ -29,12 +29,21 @@ pub fn to_machines() {
 
 /// Writes text to stderr, because stdout is for the output of commands.
 pub fn to_people() {
+    as_text(LevelFilter::OFF);
+}
+
+/// The same for a server, whose operations are asked for by programs: with the lines that say who has asked.
+pub fn to_people_with_audit() {
+    as_text(LevelFilter::INFO);
+}
+
+fn as_text(audit: LevelFilter) {
     let layer = fmt::layer()
         .compact()
         .with_target(false)
         .with_writer(io::stderr);
     let colours = io::IsTerminal::is_terminal(&io::stderr());
-    start(layer.with_ansi(colours), LevelFilter::OFF);
+    start(layer.with_ansi(colours), audit);
 }
 
 fn start(layer: impl tracing_subscriber::Layer<Registry> + Send + Sync, audit: LevelFilter) {

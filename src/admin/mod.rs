@@ -24,7 +24,7 @@ use serde_json::Value;
 pub use failure::{Code, Failure};
 pub use operation::{About, Actor, Asked, Operation};
 pub use operations::names;
-pub use request::{read_answer, render, write_request};
+pub use request::{read_answer, write_request};
 pub use time::Time;
 
 use crate::clock::Clock;
@@ -35,10 +35,15 @@ use crate::protocol::error::{Error, Result};
 use crate::provider::Provider;
 use crate::store::{Meter, StackStore, Store, Subscription, TenantStore};
 use crate::tenant::{Credentials, Issuer};
-use request::Request;
+use request::{Request, render};
 
 /// The time that one operation may take at the table.
 const BUDGET: Duration = Duration::from_secs(20);
+
+/// The time that an operation may take that is asked for in JSON. The function `Admin` has some seconds more in
+/// `template.yaml`, so that a caller gets an answer that says so, and not the error of a function that Lambda has
+/// ended.
+const LONGEST: Duration = Duration::from_secs(50);
 
 /// What the operations work with.
 pub struct Admin {
@@ -83,7 +88,12 @@ impl Admin {
                 entry,
                 asked,
                 arguments,
-            }) => (entry.ask)(self, arguments, &asked).await,
+            }) => {
+                let asked = (entry.ask)(self, arguments, &asked);
+                tokio::time::timeout(LONGEST, asked)
+                    .await
+                    .unwrap_or_else(|_| Err(took_too_long()))
+            }
             Err(error) => Err(error.into()),
         };
         render(&outcome)
@@ -132,6 +142,14 @@ impl Admin {
             None => Err(Error::not_found(format!("There is no tenant {tenant}"))),
         }
     }
+}
+
+/// The answer for an operation that was given up. What it has begun is completed by a repeat, as it is if the process
+/// dies.
+fn took_too_long() -> Failure {
+    tracing::error!("an operation took longer than {} s", LONGEST.as_secs());
+    let text = "It took too long and may be half done; repeat it with its requestId";
+    Failure::new(Code::Later, text)
 }
 
 /// The cause of what an operation writes.

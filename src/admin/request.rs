@@ -101,8 +101,7 @@ pub fn read_answer<O: Operation>(text: &[u8]) -> Result<O::Answer, Failure> {
 }
 
 /// The answer to a request, as the caller gets it.
-#[must_use]
-pub fn render(outcome: &Result<Value, Failure>) -> Value {
+pub(super) fn render(outcome: &Result<Value, Failure>) -> Value {
     match outcome {
         Ok(answer) => json!({"ok": answer}),
         Err(failure) => json!({"error": failure}),

@@ -370,6 +370,14 @@ impl Opened {
         }
     }
 
+    /// The directory on this machine that has its secrets; `None` if it has none.
+    pub(super) fn data_directory(&self) -> Option<&DataDirectory> {
+        match self {
+            Self::Local(local) => Some(&local.data),
+            Self::External(external) => external.data.as_ref(),
+        }
+    }
+
     /// Whether its secrets are in a data directory of this machine. Then it is one of a developer: it gets a demo
     /// tenant, and its webhooks may go to this machine. A deployment that the environment describes has its
     /// own tenants, and a working token must not be printed at each start.

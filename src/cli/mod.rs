@@ -17,6 +17,7 @@ mod events;
 mod external;
 mod find_stack;
 mod generate;
+mod invoke;
 mod job_list;
 mod local;
 mod play;
@@ -86,7 +87,10 @@ enum Command {
 /// [error](CommandError).
 pub async fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    logs::to_people();
+    match arguments.command {
+        Command::Serve(_) => logs::to_people_with_audit(),
+        _ => logs::to_people(),
+    }
     let outcome = match arguments.command {
         Command::Serve(serve) => serve.run().await,
         Command::Table(table) => table.run().await,

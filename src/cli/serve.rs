@@ -16,6 +16,7 @@ use super::background;
 use super::demo::Demo;
 use super::deployment_args::Opened;
 use super::external::{self, External, TablePlace};
+use super::invoke::AdminPath;
 use super::local::{DEFAULT_DATA, Local};
 use super::rules::RuleArgs;
 use super::serve_webhook::{self, ServedWebhook};
@@ -79,15 +80,29 @@ impl ServeArgs {
         let webhooks = serve_webhook::prepare(&deployment, &self.webhooks).await?;
         let service = stack.service()?;
         let (stop, stopped) = oneshot::channel::<()>();
+        let admin = AdminPath::of(&deployment, address)?;
         let router = http::router(Arc::clone(&service));
+        let router = match &admin {
+            Some(path) => path.serve(deployment.admin()?, router),
+            None => router,
+        };
         let stopped = async {
             // A dropped sender ends the server like a message would.
             let _ = stopped.await;
         };
         let timeouts = Timeouts::default();
         let serving = tokio::spawn(server::serve(listener, router, timeouts, stopped));
-        let data = deployment.to_string();
-        self.announce(&announced, demo.as_ref(), &webhooks, &data)?;
+        let ready = Ready {
+            public_url: &announced,
+            demo: demo.as_ref(),
+            admin: admin.as_ref(),
+            webhooks: &webhooks,
+            data: deployment.to_string(),
+        };
+        print(&match self.json {
+            true => ready.for_scripts(),
+            false => ready.for_people(),
+        })?;
         tokio::select! {
             () = end_signal() => {}
             () = background::run(&deployment, &service) => {}
@@ -131,27 +146,64 @@ impl ServeArgs {
         note_unread_stream(table);
         Ok(Opened::External(Box::new(external)))
     }
+}
 
-    fn announce(
-        &self,
-        public_url: &PublicUrl,
-        demo: Option<&Demo>,
-        webhooks: &[ServedWebhook],
-        data: &str,
-    ) -> Result<(), CommandError> {
-        let text = if self.json {
-            let ready = json!({
-                "baseUrl": public_url.base_url(),
-                "v1BaseUrl": public_url.v1_base_url(),
-                "tenant": demo.map(|demo| demo.tenant.as_str()),
-                "token": demo.map(|demo| &demo.token),
-                "webhooks": webhooks,
-            });
-            format!("{ready}\n")
-        } else {
-            for_people(public_url, demo, webhooks, data)
+/// What is printed when the server is ready.
+struct Ready<'r> {
+    public_url: &'r PublicUrl,
+    demo: Option<&'r Demo>,
+    admin: Option<&'r AdminPath>,
+    webhooks: &'r [ServedWebhook],
+    data: String,
+}
+
+impl Ready<'_> {
+    /// One line of JSON.
+    fn for_scripts(&self) -> String {
+        let ready = json!({
+            "baseUrl": self.public_url.base_url(),
+            "v1BaseUrl": self.public_url.v1_base_url(),
+            "tenant": self.demo.map(|demo| demo.tenant.as_str()),
+            "token": self.demo.map(|demo| &demo.token),
+            "admin": self.admin,
+            "webhooks": self.webhooks,
+        });
+        format!("{ready}\n")
+    }
+
+    fn for_people(&self) -> String {
+        let admin = match self.admin {
+            Some(admin) => admin.lines(),
+            None => "  Admin          not on this address: only on one of this machine, with a data directory\n"
+                .to_owned(),
         };
-        print(&text)
+        let webhooks: String = self.webhooks.iter().map(ServedWebhook::lines).collect();
+        let (base_url, v1_base_url) = (self.public_url.base_url(), self.public_url.v1_base_url());
+        let data = &self.data;
+        let Some(Demo { tenant, token }) = self.demo else {
+            return format!(
+                "\n  SCIM base URL  {base_url}\n  SCIM 1.1       {v1_base_url}\n  Data           {data}\n{admin}{webhooks}\n  \
+                 Tenants and tokens are those of the deployment.\n\n  Press Ctrl-C to stop.\n\n"
+            );
+        };
+        let authorization = format!("-H 'Authorization: Bearer {token}'");
+        format!(
+            r#"
+  SCIM base URL  {base_url}
+  SCIM 1.1       {v1_base_url}
+  Tenant         {tenant}
+  Token          {token}
+  Data           {data}
+{admin}{webhooks}
+  Try it:
+    curl {authorization} {base_url}/ServiceProviderConfig
+    curl {authorization} -H 'Content-Type: application/scim+json' -d '{{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ada@example.com"}}' {base_url}/Users
+    curl {authorization} -G --data-urlencode 'filter=userName eq "ada@example.com"' {base_url}/Users
+
+  Press Ctrl-C to stop.
+
+"#
+        )
     }
 }
 
@@ -215,41 +267,6 @@ pub(super) async fn end_signal() {
 
 fn cannot_listen(address: &str, error: &io::Error) -> CommandError {
     CommandError::new(format!("Cannot listen on {address}: {error}"))
-}
-
-fn for_people(
-    public_url: &PublicUrl,
-    demo: Option<&Demo>,
-    webhooks: &[ServedWebhook],
-    data: &str,
-) -> String {
-    let lines = webhooks.iter().map(ServedWebhook::lines);
-    let webhooks: String = lines.collect();
-    let (base_url, v1_base_url) = (public_url.base_url(), public_url.v1_base_url());
-    let Some(Demo { tenant, token }) = demo else {
-        return format!(
-            "\n  SCIM base URL  {base_url}\n  SCIM 1.1       {v1_base_url}\n  Data           {data}\n{webhooks}\n  \
-             Tenants and tokens are those of the deployment.\n\n  Press Ctrl-C to stop.\n\n"
-        );
-    };
-    let authorization = format!("-H 'Authorization: Bearer {token}'");
-    format!(
-        r#"
-  SCIM base URL  {base_url}
-  SCIM 1.1       {v1_base_url}
-  Tenant         {tenant}
-  Token          {token}
-  Data           {data}
-{webhooks}
-  Try it:
-    curl {authorization} {base_url}/ServiceProviderConfig
-    curl {authorization} -H 'Content-Type: application/scim+json' -d '{{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ada@example.com"}}' {base_url}/Users
-    curl {authorization} -G --data-urlencode 'filter=userName eq "ada@example.com"' {base_url}/Users
-
-  Press Ctrl-C to stop.
-
-"#
-    )
 }
 
 fn public_url(text: &str) -> Result<PublicUrl, String> {

@@ -5,10 +5,11 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use dynoxide::Database;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use uuid::Uuid;
 
 use super::{EmbeddedError, stream_records};
@@ -19,6 +20,8 @@ const TABLE_FILE: &str = "table.sqlite";
 const SQLITE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// The file of the secrets inside a data directory.
 const SECRETS_FILE: &str = "secrets.json";
+/// The file of the key with which backends reach the operations of `scim serve`.
+const ADMIN_KEY_FILE: &str = "admin-key";
 /// The suffixes of further files that writes of the secrets file use.
 const SECRETS_SUFFIXES: [&str; 2] = [".lock", ".new"];
 
@@ -71,6 +74,16 @@ impl DataDirectory {
     #[must_use]
     pub fn secrets_file(&self) -> PathBuf {
         self.path.join(SECRETS_FILE)
+    }
+
+    /// The key with which backends reach the operations of `scim serve`: 32 random hex digits, made by the first
+    /// call and the same at every later one.
+    ///
+    /// # Errors
+    /// `Directory` if it can be neither read nor made.
+    pub fn admin_key(&self) -> Result<String, EmbeddedError> {
+        let path = self.path.join(ADMIN_KEY_FILE);
+        read_or_create_key(&path).map_err(|error| EmbeddedError::Directory(path, error))
     }
 
     /// Whether this directory has a table, which an earlier start has created.
@@ -127,6 +140,7 @@ impl DataDirectory {
         };
         let mut names = beside(TABLE_FILE, &SQLITE_SUFFIXES);
         names.append(&mut beside(SECRETS_FILE, &SECRETS_SUFFIXES));
+        names.push(ADMIN_KEY_FILE.to_owned());
         for name in names {
             let file = self.path.join(name);
             match set_private(&file) {
@@ -169,6 +183,31 @@ fn make_private(path: &Path) -> io::Result<()> {
     let probe = path.join(format!(".probe-{}", std::process::id()));
     fs::write(&probe, b"")?;
     fs::remove_file(&probe)
+}
+
+/// Reads a key, or makes one if there is none. Another process that makes one at the same time gets the same one.
+fn read_or_create_key(path: &Path) -> io::Result<String> {
+    if !path.exists() {
+        let mut random = [0; 16];
+        let filled = SystemRandom::new().fill(&mut random);
+        filled.map_err(|_| io::Error::other("the system has no random numbers"))?;
+        let key = format!("{:032x}", u128::from_be_bytes(random));
+        // The file appears with its text, under a name that only one process can give it.
+        let new = path.with_extension(format!("{}", std::process::id()));
+        let mut file = private().create(true).truncate(true).open(&new)?;
+        file.write_all(key.as_bytes())?;
+        let linked = fs::hard_link(&new, path);
+        fs::remove_file(&new)?;
+        match linked {
+            // Another process was first, and its key is read below.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            linked => linked?,
+        }
+    }
+    let key = fs::read_to_string(path)?;
+    let is_whole = key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let broken = || io::Error::new(io::ErrorKind::InvalidData, "it has no key; remove it");
+    is_whole.then_some(key).ok_or_else(broken)
 }
 
 /// Options to open a file for writing. A file that is created has mode 0600.

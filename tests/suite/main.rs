@@ -13,6 +13,7 @@ mod bounds;
 mod brake;
 mod bulk;
 mod cli;
+mod cli_invoke;
 mod cli_webhooks;
 mod concurrency;
 mod conformance_page;

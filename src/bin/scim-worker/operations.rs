@@ -1,19 +1,13 @@
 //! The operations of `scim_lambda::admin`, for programs that invoke the function.
 
-use std::time::Duration;
-
 use aws_config::SdkConfig;
-use scim_lambda::admin::{Admin, Code, Failure, render};
+use scim_lambda::admin::Admin;
 use scim_lambda::outgoing::Reach;
 use scim_lambda::protocol::error::Result;
 use scim_lambda::stack::{Config, Stack};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-/// The time that an operation may take. The function has some seconds more in `template.yaml`, so that a caller
-/// gets an answer that says so, and not the error of a function that Lambda has ended.
-const LONGEST: Duration = Duration::from_secs(50);
 
 /// What the function works with.
 pub(crate) struct Operations {
@@ -40,16 +34,7 @@ impl Operations {
 
     /// The answer to a request.
     pub(crate) async fn answer(&self, event: &AdminEvent) -> Value {
-        let answer = self.admin.answer(event.text().as_bytes());
-        match tokio::time::timeout(LONGEST, answer).await {
-            Ok(answer) => answer,
-            // What was begun is completed by a repeat, as it is if the process dies.
-            Err(_) => {
-                tracing::error!("an operation took longer than {} s", LONGEST.as_secs());
-                let text = "It took too long and may be half done; repeat it with its requestId";
-                render(&Err(Failure::new(Code::Later, text)))
-            }
-        }
+        self.admin.answer(event.text().as_bytes()).await
     }
 }
 
