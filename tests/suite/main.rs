@@ -57,6 +57,7 @@ mod stored_form;
 mod stream_faults;
 mod stream_filter;
 mod support;
+mod tenancy;
 mod time_limits;
 mod tombstones;
 mod v1;

@@ -1,0 +1,429 @@
+//! Two tenants with resources of the same ids and the same names, which differ in one value. Every route and every
+//! administrative operation is asked on behalf of one of them, `globex`: nothing of the other one, `acme`, may
+//! appear or change, and its ids are answered as ids that no tenant has.
+//!
+//! The routes are read from the code, so a new one fails here until it has requests of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
+use scim_lambda::admin::names;
+use scim_lambda::http::{self, Admission, PublicUrl, Service, StatusLog};
+use scim_lambda::identity::TenantId;
+use scim_lambda::provider::Provider;
+use scim_lambda::tenant::{
+    Authenticator, Credentials, Issuer, NewCredential, Permissions, StackSecret,
+};
+use scim_lambda::worker::Worker;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::admin::Fixture;
+use crate::secrecy::{keep_log, logged};
+use crate::support::bearer;
+use crate::worker::Kept;
+
+const TARGETS: &str = include_str!("../../src/http/route/target.rs");
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+/// A form of id that no resource has.
+const NO_ID: &str = "01900000-0000-7000-8000-000000000000";
+const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+const SEARCH: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
+const BULK: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+
+/// The ids of the resources that both tenants have, and of those that only `acme` has.
+#[derive(Clone)]
+struct Ids {
+    user: String,
+    group: String,
+    role: String,
+}
+
+struct Twins {
+    fixture: Fixture,
+    router: Router,
+    /// The calls of the router since they were last asked for.
+    calls: Arc<Mutex<Vec<String>>>,
+    /// Tokens of `globex`: one that may do everything, and one of its user.
+    token: String,
+    own: String,
+    both: Ids,
+    others: Ids,
+}
+
+struct Reply {
+    status: u16,
+    /// Headers and body, without what is different in every answer.
+    text: String,
+    json: Value,
+}
+
+impl Twins {
+    async fn new() -> Self {
+        let fixture = Fixture::new().await;
+        let issue = async |tenant: &str, user: Option<String>| {
+            let new = NewCredential {
+                permissions: match user {
+                    Some(_) => {
+                        Permissions::Only(["me:read".to_owned(), "me:update".to_owned()].into())
+                    }
+                    None => Permissions::All,
+                },
+                user,
+                ..bearer()
+            };
+            let (issuer, tenant) = (issuer(&fixture), tenant_id(tenant));
+            let issued = issuer.create_credential(&tenant, new).await;
+            issued.unwrap().secret
+        };
+        let router = router(&fixture, fixture.world.process().provider);
+        let acme = issue("acme", None).await;
+        let both = make(&router, &acme, "shared").await;
+        copy(&fixture, "acme", "globex");
+        let others = make(&router, &acme, "other").await;
+        let token = issue("globex", None).await;
+        let own = issue("globex", Some(both.user.clone())).await;
+        // The feeds of both.
+        let process = fixture.world.process();
+        let reader = Worker::new(process.provider.tenants(), fixture.world.clock());
+        let kept = Kept::default();
+        assert_eq!(reader.stream(&fixture.world.records(), &kept).await, None);
+        let process = fixture.world.process();
+        let calls = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&calls);
+        process.line.plan(move |call| {
+            // What is read of the configuration and written of the status differs from request to request.
+            let body = call.body.to_string();
+            if !body.contains("\"T#globex\"") && !body.contains("T#globex#U") {
+                seen.lock().unwrap().push(call.operation.clone());
+            }
+            None
+        });
+        Self {
+            router: self::router(&fixture, process.provider),
+            calls,
+            fixture,
+            token,
+            own,
+            both,
+            others,
+        }
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &Value) -> Reply {
+        let token = match path.ends_with("/Me") {
+            true => &self.own,
+            false => &self.token,
+        };
+        send(&self.router, token, method, path, body).await
+    }
+
+    /// The operations of the calls since this was last asked, in alphabetical order: parallel ones have no order.
+    fn calls(&self) -> Vec<String> {
+        let mut calls = std::mem::take(&mut *self.calls.lock().unwrap());
+        calls.sort();
+        calls
+    }
+
+    /// The items of `acme`, without those that its own requests may still write.
+    fn items(&self) -> Vec<Value> {
+        let items = self.fixture.world.items().into_iter();
+        let of_acme = items.filter(|item| {
+            let partition = item["pk"]["S"].as_str().unwrap();
+            partition == "T#acme" || partition.starts_with("T#acme#")
+        });
+        of_acme.collect()
+    }
+
+    /// The requests to a template of a path below this base, with the ids of resources in it.
+    fn requests(
+        &self,
+        base: &str,
+        template: &str,
+        method: &str,
+        ids: &Ids,
+    ) -> Vec<(String, Value)> {
+        let with_ids = |suffix: &str| -> Vec<(String, Value)> {
+            let named = [
+                ("Users", &ids.user),
+                ("Groups", &ids.group),
+                ("Roles", &ids.role),
+            ];
+            let named = named.into_iter().map(|(endpoint, id)| {
+                let path = format!("{base}/{endpoint}/{id}{suffix}");
+                (path, body(method, endpoint, ids))
+            });
+            named.collect()
+        };
+        let search = json!({"schemas": [SEARCH], "filter": format!("id eq \"{}\"", ids.user)});
+        let filters = [
+            format!("id%20eq%20%22{}%22", ids.user),
+            format!("members.value%20eq%20%22{}%22", ids.user),
+            "userName%20eq%20%22shared%22".to_owned(),
+        ];
+        match template {
+            "/" => vec![(format!("{base}/"), Value::Null)],
+            "/.search" => vec![(format!("{base}/.search"), search)],
+            "/{type}/.search" => vec![(format!("{base}/Users/.search"), search)],
+            "/{type}" => {
+                let mut requests = Vec::new();
+                for endpoint in ["Users", "Groups", "Roles"] {
+                    requests.push((format!("{base}/{endpoint}"), body(method, endpoint, ids)));
+                    let filtered = filters.iter().filter(|_| method == "GET");
+                    requests.extend(
+                        filtered.map(|filter| {
+                            (format!("{base}/{endpoint}?filter={filter}"), Value::Null)
+                        }),
+                    );
+                }
+                requests
+            }
+            "/{type}/{id}" => with_ids(""),
+            "/{type}/{id}/members" => with_ids("/members"),
+            "/Bulk" => {
+                let operations = [
+                    json!({"method": "DELETE", "path": format!("/Roles/{}", ids.role)}),
+                    json!({"method": "PATCH", "path": format!("/Groups/{}", ids.group),
+                        "data": body("PATCH", "Groups", ids)}),
+                ];
+                vec![(
+                    format!("{base}/Bulk"),
+                    json!({"schemas": [BULK], "Operations": operations}),
+                )]
+            }
+            "/Me" => vec![(format!("{base}/Me"), body(method, "Users", ids))],
+            "/Schemas/{urn}" => vec![(format!("{base}/Schemas/{USER}"), Value::Null)],
+            "/ResourceTypes/{name}" => vec![(format!("{base}/ResourceTypes/User"), Value::Null)],
+            "/ServiceProviderConfig" => vec![
+                (format!("{base}/ServiceProviderConfig"), Value::Null),
+                (format!("{base}/ServiceProviderConfigs"), Value::Null),
+            ],
+            "/events" => vec![
+                ("/events".to_owned(), Value::Null),
+                ("/events?after=beginning".to_owned(), Value::Null),
+            ],
+            "/Schemas" | "/ResourceTypes" | "/Scopes" => {
+                vec![(format!("{base}{template}"), Value::Null)]
+            }
+            other => panic!("{other} has no requests here"),
+        }
+    }
+}
+
+const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+
+fn tenant_id(name: &str) -> TenantId {
+    TenantId::parse(name).unwrap()
+}
+
+fn stack_secret() -> Arc<StackSecret> {
+    Arc::new(StackSecret::from_bytes(&[7; 32]).unwrap())
+}
+
+fn credentials(fixture: &Fixture) -> Credentials {
+    Credentials::new(fixture.secrets.clone(), "test")
+}
+
+fn issuer(fixture: &Fixture) -> Issuer {
+    Issuer::new(stack_secret(), credentials(fixture), fixture.world.clock())
+}
+
+fn router(fixture: &Fixture, provider: Provider) -> Router {
+    let clock = || fixture.world.clock();
+    http::router(Arc::new(Service {
+        provider,
+        authenticator: Authenticator::new(stack_secret(), credentials(fixture), clock()),
+        admission: Admission::default(),
+        status: StatusLog::new(clock()),
+        public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),
+        server_timing: false,
+    }))
+}
+
+async fn send(router: &Router, token: &str, method: &str, path: &str, body: &Value) -> Reply {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Authorization", format!("Bearer {token}"))
+        .header("X-Request-Id", "tenancy")
+        .header("Content-Type", "application/json");
+    let body = match body {
+        Value::Null => Body::empty(),
+        body => Body::from(body.to_string()),
+    };
+    let response = router.clone().oneshot(request.body(body).unwrap()).await;
+    let (parts, body) = response.unwrap().into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(bytes.to_vec()).unwrap();
+    Reply {
+        status: parts.status.as_u16(),
+        text: format!("{:?}\n{body}", parts.headers),
+        json: serde_json::from_str(&body).unwrap_or_default(),
+    }
+}
+
+/// Makes a user, a group of it and a role in `acme`, each with that name and with the value `of-acme`.
+async fn make(router: &Router, token: &str, name: &str) -> Ids {
+    let create = async |endpoint: &str, body: Value| {
+        let path = format!("/scim/v2/{endpoint}");
+        let made = send(router, token, "POST", &path, &body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        made.json["id"].as_str().unwrap().to_owned()
+    };
+    let user = json!({
+        "userName": name, "externalId": name, "nickName": "of-acme", "name": {"familyName": "of-acme"},
+        "emails": [{"value": format!("{name}@example.com"), "type": "work"}],
+    });
+    let user = create("Users", user).await;
+    let members = json!([{"value": user, "type": "User"}]);
+    let group = json!({"displayName": name, "externalId": "of-acme", "members": members});
+    let group = create("Groups", group).await;
+    let role = json!({"name": name, "description": "of-acme", "scopes": ["users:read"]});
+    let role = create("Roles", role).await;
+    Ids { user, group, role }
+}
+
+/// A body for a request with this method to an endpoint, which names further ids.
+fn body(method: &str, endpoint: &str, ids: &Ids) -> Value {
+    match (method, endpoint) {
+        ("GET" | "DELETE", _) => Value::Null,
+        ("PATCH", "Groups") => json!({"schemas": [PATCH], "Operations": [
+            {"op": "add", "path": "members", "value": [{"value": ids.user, "type": "User"}]},
+        ]}),
+        ("PATCH", _) => json!({"schemas": [PATCH], "Operations": [
+            {"op": "add", "path": "displayName", "value": "changed"},
+        ]}),
+        (_, "Users") => json!({"userName": "made", "name": {"familyName": "M", "givenName": "M"}}),
+        (_, "Groups") => {
+            json!({"displayName": "made", "members": [{"value": ids.user, "type": "User"}]})
+        }
+        (_, _) => json!({"name": "made", "scopes": ["users:read"]}),
+    }
+}
+
+/// Gives a tenant every resource of another one, under the same ids. Values that name the other one name this one.
+fn copy(fixture: &Fixture, from: &str, to: &str) {
+    let prefix = format!("T#{from}#");
+    for item in fixture.world.items() {
+        let partition = item["pk"]["S"].as_str().unwrap();
+        let kind = partition
+            .strip_prefix(&prefix)
+            .and_then(|rest| rest.chars().next());
+        if matches!(kind, Some('R' | 'I' | 'M' | 'B' | 'C' | 'N')) {
+            let item: Value = serde_json::from_str(&item.to_string().replace(from, to)).unwrap();
+            let put = json!({"TableName": "scim", "Item": item});
+            fixture.world.tamper("PutItem", &put);
+        }
+    }
+}
+
+/// The templates of all targets, as the code names them.
+fn templates() -> BTreeSet<&'static str> {
+    let names = TARGETS.split("fn template").nth(1).unwrap();
+    let names = names
+        .lines()
+        .filter_map(|line| line.split_once("=> \"")?.1.split('"').next());
+    names.filter(|name| name.starts_with('/')).collect()
+}
+
+/// Whether a target is not there for any caller: then its path is not one of this protocol.
+fn is_nowhere(reply: &Reply) -> bool {
+    reply.status == 404 && reply.text.contains("no such endpoint") || reply.status == 405
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_another_tenant_appears_in_any_answer_or_changes() {
+    keep_log();
+    let twins = Twins::new().await;
+    let (before, from) = (twins.items(), logged().len());
+    assert!(
+        before
+            .iter()
+            .any(|item| item.to_string().contains("of-acme"))
+    );
+    let mut answered = BTreeMap::<&str, usize>::new();
+    for template in templates() {
+        for base in ["/scim/v2", "/scim/v1", "/v2/globex/scim"] {
+            for method in METHODS {
+                for (path, body) in twins.requests(base, template, method, &twins.both) {
+                    let reply = twins.send(method, &path, &body).await;
+                    assert!(
+                        !reply.text.contains("acme"),
+                        "{method} {path}: {}",
+                        reply.text
+                    );
+                    assert!(
+                        reply.status < 500 || reply.status == 501,
+                        "{method} {path}: {}",
+                        reply.text
+                    );
+                    *answered.entry(template).or_default() += usize::from(!is_nowhere(&reply));
+                    if reply.text.contains("of-globex") {
+                        *answered.entry("own values").or_default() += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(twins.items() == before);
+    // Every route was reached, and answers had values of the tenant itself.
+    assert!(answered.values().all(|count| *count > 0), "{answered:?}");
+    assert!(answered["own values"] > 10, "{answered:?}");
+    let log = logged();
+    assert!(!log[from..].contains("acme"), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ids_of_another_tenant_are_answered_as_ids_that_do_not_exist() {
+    let twins = Twins::new().await;
+    let nobody = Ids {
+        user: NO_ID.to_owned(),
+        group: NO_ID.to_owned(),
+        role: NO_ID.to_owned(),
+    };
+    let mut compared = 0;
+    for template in templates() {
+        for base in ["/scim/v2", "/scim/v1", "/v2/globex/scim"] {
+            for method in METHODS {
+                let others = twins.requests(base, template, method, &twins.others);
+                let unknown = twins.requests(base, template, method, &nobody);
+                for (other, unknown) in others.into_iter().zip(unknown) {
+                    // A request without an id of another tenant is the same request twice.
+                    if other == unknown {
+                        continue;
+                    }
+                    let (path, body) = other;
+                    twins.calls();
+                    let reply = twins.send(method, &path, &body).await;
+                    let calls = twins.calls();
+                    let expected = twins.send(method, &unknown.0, &unknown.1).await;
+                    let ids = [&twins.others.user, &twins.others.group, &twins.others.role];
+                    let ids = ids.into_iter();
+                    let text = ids.fold(reply.text, |text, id| text.replace(id, NO_ID));
+                    assert_eq!(reply.status, expected.status, "{method} {path}");
+                    assert_eq!(text, expected.text, "{method} {path}");
+                    // The same calls take as long, whatever other tenants have.
+                    assert_eq!(calls, twins.calls(), "{method} {path}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert!(compared > 60, "{compared}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_of_another_tenant_is_that_of_an_unknown_one() {
+    let twins = Twins::new().await;
+    for rest in ["/Users", "/Groups", "/Users/1"] {
+        let [other, unknown] = ["acme", "nobody"].map(|name| format!("/v2/{name}/scim{rest}"));
+        let other = twins.send("GET", &other, &Value::Null).await;
+        let unknown = twins.send("GET", &unknown, &Value::Null).await;
+        assert_eq!((other.status, &other.text), (401, &unknown.text));
+        assert!(twins.calls().is_empty());
+    }
+}
