@@ -10,7 +10,6 @@ use std::env;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use aws_config::default_provider::region::DefaultRegionChain;
 use aws_config::environment::{
     EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
 };
@@ -113,31 +112,30 @@ pub async fn at(endpoint: &str, login: &Login) -> SdkConfig {
 }
 
 async fn loader(login: &Login) -> ConfigLoader {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
-        .retry_config(retries())
-        .timeout_config(timeouts());
-    if let Some(region) = &login.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    if let Some(profile) = &login.profile {
-        let region = DefaultRegionChain::builder().profile_name(profile).build();
-        let region = match &login.region {
-            Some(region) => Some(Region::new(region.clone())),
-            None => region.region().await,
-        };
-        let provider = ProviderConfig::without_region()
-            .with_http_client(http_client())
-            .with_region(region);
-        let credentials = ProfileFileCredentialsProvider::builder()
-            .configure(&provider)
-            .profile_name(profile)
-            .build();
-        loader = loader
-            .profile_name(profile)
-            .credentials_provider(credentials);
-    }
-    loader
+    let loader = || {
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client())
+            .retry_config(retries())
+            .timeout_config(timeouts());
+        match &login.region {
+            Some(region) => loader.region(Region::new(region.clone())),
+            None => loader,
+        }
+    };
+    let Some(profile) = &login.profile else {
+        return loader();
+    };
+    let with_profile = || loader().profile_name(profile);
+    let region = with_profile().load().await.region().cloned();
+    let provider = ProviderConfig::without_region()
+        .with_behavior_version(Some(BehaviorVersion::latest()))
+        .with_http_client(http_client())
+        .with_region(region);
+    let credentials = ProfileFileCredentialsProvider::builder()
+        .configure(&provider)
+        .profile_name(profile)
+        .build();
+    with_profile().credentials_provider(credentials)
 }
 
 /// Whether a URL leads to this machine.

@@ -21,6 +21,8 @@ pub mod delivery;
 pub mod embedded;
 #[cfg(feature = "service")]
 pub mod feed;
+#[cfg(feature = "cli")]
+pub mod guide;
 #[cfg(feature = "service")]
 pub mod http;
 #[cfg(feature = "service")]

@@ -18,13 +18,16 @@ use tracing_subscriber::{Registry, fmt};
 /// command reads its answer, so they are written for machines and by servers only.
 pub const AUDIT: &str = "audit";
 
+/// The beginning of the targets of the SDK's own lines.
+const SDK: &str = "aws_";
+
 /// Writes JSON lines to stdout, from where Lambda takes them.
 pub fn to_machines() {
     let layer = fmt::layer()
         .json()
         .flatten_event(true)
         .with_span_list(false);
-    start(layer, LevelFilter::INFO);
+    start(layer, LevelFilter::INFO, LevelFilter::WARN);
 }
 
 /// Writes text to stderr, because stdout is for the output of commands.
@@ -43,14 +46,22 @@ fn as_text(audit: LevelFilter) {
         .with_target(false)
         .with_writer(io::stderr);
     let colours = io::IsTerminal::is_terminal(&io::stderr());
-    start(layer.with_ansi(colours), audit);
+    // What the SDK warns about has Debug forms. A command says in words why a call has failed.
+    start(layer.with_ansi(colours), audit, LevelFilter::OFF);
 }
 
-fn start(layer: impl tracing_subscriber::Layer<Registry> + Send + Sync, audit: LevelFilter) {
+/// Starts the log. `audit` and `sdk` are the levels from which on the lines of operations and those of the SDK are
+/// written.
+fn start(
+    layer: impl tracing_subscriber::Layer<Registry> + Send + Sync,
+    audit: LevelFilter,
+    sdk: LevelFilter,
+) {
     let own = level();
     let targets = Targets::new()
         .with_default(own.min(LevelFilter::WARN))
         .with_target(AUDIT, audit)
+        .with_target(SDK, sdk)
         .with_target(env!("CARGO_CRATE_NAME"), own);
     // A second start fails and leaves the first one in place. That happens in tests only.
     let _ = tracing_subscriber::registry()

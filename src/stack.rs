@@ -150,6 +150,12 @@ impl Stack {
         &self.config.stack
     }
 
+    /// Where clients reach the service, if that is known here and not only to the gateway.
+    #[must_use]
+    pub fn public_url(&self) -> Option<&PublicUrl> {
+        self.config.public_url.as_ref()
+    }
+
     /// Makes a tenant without credentials, and puts it on the stack's list.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ impl<const N: usize> Table<N> {
     pub(super) fn to_text(&self, terminal: Option<usize>) -> String {
         match self.widths(terminal) {
             Some(widths) => self.in_columns(&widths, terminal),
-            None => self.in_blocks(),
+            None => self.in_blocks(terminal),
         }
     }
 
@@ -96,48 +96,73 @@ impl<const N: usize> Table<N> {
             cells.join(GAP).trim_end().to_owned() + "\n"
         };
         let rows = self.rows.iter().flat_map(|row| {
-            let notes = row.notes.iter().map(move |note| indented(note, terminal));
+            let notes = row
+                .notes
+                .iter()
+                .map(move |note| paragraph(note, GAP, terminal));
             iter::once(line(&row.cells)).chain(notes)
         });
         iter::once(line(&header)).chain(rows).collect()
     }
 
-    fn in_blocks(&self) -> String {
+    fn in_blocks(&self, terminal: Option<usize>) -> String {
         let blocks = self.rows.iter().map(|row| {
             let cells = self.header.iter().zip(&row.cells);
             let lines = cells.map(|(name, cell)| (*name, cell.clone()));
             let lines: Vec<_> = lines.filter(|(_, cell)| !cell.is_empty()).collect();
-            let notes = row.notes.iter().map(|note| indented(note, None));
-            facts(&lines) + &notes.collect::<String>()
+            let notes = row.notes.iter().map(|note| paragraph(note, GAP, terminal));
+            facts(&lines, terminal) + &notes.collect::<String>()
         });
         blocks.collect::<Vec<_>>().join("\n")
     }
 }
 
-/// A text below a row, in as many lines as the terminal makes necessary.
-fn indented(text: &str, terminal: Option<usize>) -> String {
-    let room = terminal.map_or(usize::MAX, |width| width.saturating_sub(GAP.len()));
-    let (mut lines, mut line) = (String::new(), String::new());
+/// A text in as many lines as the terminal makes necessary, each with this indent. It is broken between words.
+pub(super) fn paragraph(text: &str, indent: &str, terminal: Option<usize>) -> String {
+    hanging(text, indent, indent, terminal)
+}
+
+/// The same with another beginning of the first line.
+fn hanging(text: &str, first: &str, indent: &str, terminal: Option<usize>) -> String {
+    let room = terminal.map_or(usize::MAX, |width| width.saturating_sub(width_of(indent)));
+    let (mut lines, mut line) = (Vec::new(), String::new());
     for word in text.split(' ') {
         if !line.is_empty() && width_of(&line) + 1 + width_of(word) > room {
-            lines.push_str(&format!("{GAP}{line}\n"));
-            line.clear();
+            lines.push(std::mem::take(&mut line));
         }
         if !line.is_empty() {
             line.push(' ');
         }
         line.push_str(word);
     }
-    lines + &format!("{GAP}{line}\n")
+    lines.push(line);
+    let starts = iter::once(first).chain(iter::repeat(indent));
+    let lines = starts
+        .zip(lines)
+        .map(|(start, line)| format!("{start}{line}"));
+    lines
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
 }
 
-/// Names and values, a line for each, the values below each other.
-pub(super) fn facts(lines: &[(&str, String)]) -> String {
+/// Names and values, the values below each other. A value that a terminal has no room for goes on in further lines.
+pub(super) fn facts(lines: &[(&str, String)], terminal: Option<usize>) -> String {
     let width = lines.iter().map(|(name, _)| width_of(name)).max();
-    let width = width.unwrap_or_default();
+    // Values get at least half of the terminal, whatever the names are.
+    let most = terminal.map_or(usize::MAX, |terminal| terminal / 2);
+    let width = width.unwrap_or_default().min(most);
+    let indent = " ".repeat(width + 2 * GAP.len());
     let line = |(name, value): &(&str, String)| {
-        let line = format!("{GAP}{}{GAP}{}", filled(name, width), printable(value));
-        line.trim_end().to_owned() + "\n"
+        let value = printable(value);
+        match width_of(name) <= width {
+            true => hanging(
+                &value,
+                &format!("{GAP}{}{GAP}", filled(name, width)),
+                &indent,
+                terminal,
+            ),
+            false => paragraph(name, GAP, terminal) + &paragraph(&value, &indent, terminal),
+        }
     };
     lines.iter().map(line).collect()
 }
@@ -247,7 +272,7 @@ mod tests {
 
     #[test]
     fn rows_become_blocks_where_columns_have_no_room() {
-        let expected = "  ID     1\n  LABEL  a long one for people\n  STATE  x\n\n  ID     22222\n  LABEL  b\n";
+        let expected = "  ID     1\n  LABEL  a long one for\n         people\n  STATE  x\n\n  ID     22222\n  LABEL  b\n";
         assert_eq!(table().to_text(Some(24)), expected);
     }
 
@@ -284,7 +309,13 @@ mod tests {
             ("Label", "a\u{7}".to_owned()),
             ("X", String::new()),
         ];
-        assert_eq!(facts(&lines), "  Id     1\n  Label  a?\n  X\n");
+        assert_eq!(facts(&lines, None), "  Id     1\n  Label  a?\n  X\n");
+        let lines = [
+            ("Id", "one two three".to_owned()),
+            ("A long name of a field", "on".to_owned()),
+        ];
+        let narrow = "  Id          one\n              two\n              three\n  A long name of a\n  field\n              on\n";
+        assert_eq!(facts(&lines, Some(20)), narrow);
     }
 
     #[test]

@@ -10,11 +10,12 @@ use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
 use super::CommandError;
 use super::external::{self, External, TablePlace};
 use super::find_stack::FoundStack;
-use super::local::{DEFAULT_DATA, Local};
+use super::local::{DEFAULT_DATA, DEFAULT_LISTEN, Local};
 use crate::admin::Admin;
 use crate::aws::{self, Login};
 use crate::delivery::WebhookSender;
 use crate::embedded::{DataDirectory, Embedded};
+use crate::http::PublicUrl;
 use crate::outgoing::Reach;
 use crate::protocol::Error;
 use crate::stack::Stack;
@@ -358,6 +359,14 @@ impl Opened {
         match self.is_local() {
             true => Reach::PublicAndLoopback,
             false => Reach::Public,
+        }
+    }
+
+    /// Where clients reach it, if that is known here. `scim serve` serves local data, at its usual address.
+    pub(super) fn public_url(&self) -> Option<PublicUrl> {
+        match self {
+            Self::Local(_) => PublicUrl::parse(&format!("http://{DEFAULT_LISTEN}")).ok(),
+            Self::External(external) => external.stack.public_url().cloned(),
         }
     }
 

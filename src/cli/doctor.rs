@@ -4,11 +4,13 @@
 use std::fmt::Write;
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::CommandError;
 use super::deployment_args::DeploymentArgs;
-use super::serve::print;
+use super::progress::Progress;
 use super::tenant::tenant_id;
+use super::terminal::print;
 use crate::identity::TenantId;
 use crate::protocol::datetime::DateTime;
 use crate::protocol::{Error, ErrorKind};
@@ -17,6 +19,12 @@ use crate::stack::Stack;
 use crate::store::{BuildingIndex, IndexEntries, Unfinished};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "It ends with code 3 if something remains to be repaired.\n\nExamples:\n  \
+    scim doctor\n  \
+    scim doctor acme --repair\n  \
+    scim doctor --json | jq 'select(.well | not)'"
+)]
 pub(super) struct DoctorArgs {
     /// The tenant to check; without it, all tenants
     #[arg(value_parser = tenant_id)]
@@ -25,6 +33,9 @@ pub(super) struct DoctorArgs {
     /// over
     #[arg(long)]
     repair: bool,
+    /// Print a line of JSON for each tenant instead of text for people
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     deployment: DeploymentArgs,
 }
@@ -41,7 +52,7 @@ struct Examined {
 }
 
 impl DoctorArgs {
-    /// Prints the findings tenant by tenant, and fails if something remains to be repaired.
+    /// Prints the findings tenant by tenant. What remains to be repaired is told as an error of its own kind.
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let opened = self.deployment.open().await?;
         self.run_on(opened.stack()).await
@@ -58,15 +69,25 @@ impl DoctorArgs {
             None => stack.issuer().tenants().await?,
         };
         let mut ill = 0;
-        for tenant in tenants {
-            let examined = self.examine(&service.provider, &tenant).await?;
-            print(&examined.describe(tenant.as_str()))?;
-            ill += u32::from(!self.is_well(&examined));
+        for (number, tenant) in (1..).zip(&tenants) {
+            let progress = Progress::without_end(match tenants.len() {
+                1 => format!("{tenant}: resources"),
+                all => format!("{tenant} ({number} of {all}): resources"),
+            });
+            let examined = self.examine(&service.provider, tenant, &progress).await?;
+            drop(progress);
+            let well = self.is_well(&examined);
+            print(&match self.json {
+                true => format!("{}\n", examined.to_json(tenant, well)),
+                false => examined.describe(tenant.as_str()),
+            })?;
+            ill += u32::from(!well);
         }
+        let place = self.deployment.to_text();
         match (ill, self.repair) {
             (0, _) => Ok(()),
             (_, false) => Err(CommandError::found(format!(
-                "Tenants that need repair: {ill}; run scim doctor --repair"
+                "Tenants that need repair: {ill}; run scim doctor --repair{place}"
             ))),
             (_, true) => Err(CommandError::found(format!(
                 "Tenants that could not be repaired: {ill}"
@@ -74,7 +95,13 @@ impl DoctorArgs {
         }
     }
 
-    async fn examine(&self, provider: &Provider, tenant: &TenantId) -> Result<Examined, Error> {
+    async fn examine(
+        &self,
+        provider: &Provider,
+        tenant: &TenantId,
+        progress: &Progress,
+    ) -> Result<Examined, Error> {
+        let tell = |read| progress.advance(read);
         let mut examined = Examined::default();
         if self.repair {
             match provider.build_indexes(tenant).await {
@@ -86,7 +113,9 @@ impl DoctorArgs {
                 }
                 Err(error) => return Err(error),
             }
-            examined.found = provider.examine(tenant, Repair::Mend).await?;
+            examined.found = provider
+                .examine_telling(tenant, Repair::Mend, &tell)
+                .await?;
             return Ok(examined);
         }
         let config = provider.config(tenant).await?;
@@ -96,7 +125,9 @@ impl DoctorArgs {
                 Some("All index entries have to be rewritten".to_owned())
             }
         };
-        examined.found = provider.examine(tenant, Repair::Look).await?;
+        examined.found = provider
+            .examine_telling(tenant, Repair::Look, &tell)
+            .await?;
         Ok(examined)
     }
 
@@ -111,6 +142,34 @@ impl DoctorArgs {
 }
 
 impl Examined {
+    /// The findings for a script. Texts are those that people get.
+    fn to_json(&self, tenant: &TenantId, well: bool) -> Value {
+        let (built, found) = (&self.built, &self.found);
+        let totals = found.totals.iter().map(|(resource_type, stored, counted)| {
+            json!({"type": resource_type, "stored": stored, "counted": counted})
+        });
+        let members = found.members.iter().map(
+            |(group, stored, counted)| json!({"group": group, "stored": stored, "counted": counted}),
+        );
+        json!({
+            "tenant": tenant.as_str(),
+            "well": well,
+            "resources": found.resources,
+            "missing": built.missing + found.missing,
+            "stray": built.stray + found.stray,
+            "withoutId": built.without_id + found.without_id,
+            "earlier": built.earlier + found.earlier,
+            "newer": found.newer,
+            "finished": found.finished,
+            "unfinished": found.unfinished.iter().map(describe_entry).collect::<Vec<_>>(),
+            "totals": totals.collect::<Vec<_>>(),
+            "members": members.collect::<Vec<_>>(),
+            "crowded": found.crowded,
+            "conflicts": found.conflicts,
+            "waiting": self.waiting,
+        })
+    }
+
     /// A line of numbers, then a line for each thing that has a name.
     fn describe(&self, tenant: &str) -> String {
         let Findings {

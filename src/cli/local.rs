@@ -13,6 +13,8 @@ use crate::tenant::SecretsFile;
 
 /// The data directory of commands without `--data`.
 pub(super) const DEFAULT_DATA: &str = ".scim";
+/// Where `scim serve` listens without `--listen`.
+pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:9000";
 /// The value of `--data` for a table in memory.
 const MEMORY: &str = ":memory:";
 /// The name of the local table.

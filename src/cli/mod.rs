@@ -3,11 +3,13 @@
 //! It owns the arguments and the printed texts. The work is done by the modules that also answer
 //! requests. Results go to stdout, logs and errors to stderr.
 
+mod ask_args;
 mod background;
 mod brake;
 mod causes;
 mod columns;
 mod command_error;
+mod completions;
 mod deliveries;
 mod demo;
 mod deployment_args;
@@ -17,11 +19,14 @@ mod events;
 mod external;
 mod find_stack;
 mod generate;
+mod guide;
 mod invoke;
 mod job_list;
 mod local;
+mod operator;
 mod play;
 mod progress;
+mod provider_arg;
 mod register;
 mod rules;
 mod serve;
@@ -35,7 +40,7 @@ mod webhook;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::logs;
 use command_error::CommandError;
@@ -79,8 +84,12 @@ enum Command {
     Brake(brake::BrakeCommand),
     /// Send what an identity provider sends, to see events arrive without one
     Play(play::PlayArgs),
+    /// Say what to type where in an identity provider, so that it provisions a tenant
+    Guide(guide::GuideArgs),
     /// Compare index entries and counters with the resources, and repair them
     Doctor(doctor::DoctorArgs),
+    /// Print the completions of a shell for this command
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command that the process was started with, and returns its exit code: 0 for success, else that of the
@@ -103,7 +112,9 @@ pub async fn run() -> ExitCode {
         Command::Webhook(command) => command.run().await,
         Command::Brake(command) => command.run().await,
         Command::Play(play) => play.run().await,
+        Command::Guide(guide) => guide.run().await,
         Command::Doctor(doctor) => doctor.run().await,
+        Command::Completions(completions) => completions.run(Arguments::command()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

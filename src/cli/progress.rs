@@ -33,11 +33,6 @@ impl Progress {
         self.0.inc(count);
     }
 
-    /// This number of things is done in all.
-    pub(super) fn set(&self, done: u64) {
-        self.0.set_position(done);
-    }
-
     /// What is being done now.
     pub(super) fn name(&self, what: impl Into<Cow<'static, str>>) {
         self.0.set_message(what);
@@ -64,7 +59,7 @@ mod tests {
         let known = Progress::of("users", 10);
         known.advance(3);
         let unknown = Progress::without_end("resources");
-        unknown.set(3);
+        unknown.advance(3);
         unknown.name("groups");
         assert_eq!((known.0.position(), unknown.0.position()), (3, 3));
     }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::CommandError;
 use super::deployment_args::DeploymentArgs;
-use super::serve::print;
 use super::tenant::tenant_id;
+use super::terminal::print;
 use crate::http::Service;
 use crate::identity::TenantId;
 use crate::protocol::Error;

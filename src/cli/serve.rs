@@ -1,7 +1,7 @@
 //! `scim serve`: the whole service on this machine.
 
 use std::env;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +17,15 @@ use super::demo::Demo;
 use super::deployment_args::Opened;
 use super::external::{self, External, TablePlace};
 use super::invoke::AdminPath;
-use super::local::{DEFAULT_DATA, Local};
+use super::local::{DEFAULT_DATA, DEFAULT_LISTEN, Local};
 use super::rules::RuleArgs;
 use super::serve_webhook::{self, ServedWebhook};
+use super::terminal::print;
 use crate::aws::Login;
 use crate::http::server::{self, Timeouts};
 use crate::http::{self, PublicUrl};
 use crate::protocol::error;
 
-/// Where it listens without `--listen`.
-pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:9000";
 /// The time that running requests get when the server ends.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
@@ -230,22 +229,6 @@ fn note_unused_endpoint() {
 pub(super) async fn listen(address: &str) -> Result<TcpListener, CommandError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| cannot_listen(address, &error))
-}
-
-/// Prints to stdout.
-///
-/// # Errors
-/// If the text could not be written, which may have a secret that is never shown again. A pipe whose reader has
-/// closed it is no error: the reader has seen what it wanted.
-pub(super) fn print(text: &str) -> Result<(), CommandError> {
-    let mut out = io::stdout().lock();
-    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::new(format!(
-            "The answer could not be written: {error}"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Waits for Ctrl-C or, on Unix, SIGTERM.

@@ -10,7 +10,8 @@ use super::CommandError;
 use super::demo::Demo;
 use super::local::{DEFAULT_DATA, Local};
 use super::rules::RuleArgs;
-use super::serve::{GRACE, end_signal, print};
+use super::serve::{GRACE, end_signal};
+use super::terminal::print;
 use crate::embedded::Port;
 
 #[derive(Debug, Args)]

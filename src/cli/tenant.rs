@@ -6,7 +6,7 @@ use serde_json::json;
 use super::CommandError;
 use super::deployment_args::DeploymentArgs;
 use super::rules::{self, RuleArgs};
-use super::serve::print;
+use super::terminal::print;
 use crate::identity::TenantId;
 use crate::protocol::Error;
 use crate::stack::Stack;

@@ -1,7 +1,9 @@
 //! The terminal that a command prints to, if it prints to one.
 
 use std::env;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
+
+use super::CommandError;
 
 /// The width of a terminal that does not say how wide it is.
 const USUAL_WIDTH: usize = 80;
@@ -22,4 +24,20 @@ pub(super) fn width() -> Option<usize> {
             width.max(LEAST_WIDTH)
         }
     })
+}
+
+/// Prints to stdout.
+///
+/// # Errors
+/// If the text could not be written, which may have a secret that is never shown again. A pipe whose reader has
+/// closed it is no error: the reader has seen what it wanted.
+pub(super) fn print(text: &str) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::new(format!(
+            "The answer could not be written: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }

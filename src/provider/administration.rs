@@ -24,6 +24,8 @@ pub(super) struct Administration<'a> {
     pub(super) tenants: &'a Tenants,
     /// The clock that the time of a change is read from.
     pub(super) clock: &'a dyn Clock,
+    /// Gets the number of resources that were read, page by page, for a person who waits.
+    pub(super) tell: &'a (dyn Fn(u64) + Sync),
 }
 
 impl Administration<'_> {
@@ -69,6 +71,7 @@ impl Administration<'_> {
             ..Window::default()
         };
         let page = store.resources().page(resource_type, window).await?;
+        (self.tell)(page.resources.len() as u64);
         Ok((store, page))
     }
 }

@@ -476,7 +476,22 @@ impl Provider {
     /// `Unavailable` when a newer version of the service has written the tenant's index entries, or the
     /// table is out of reach.
     pub async fn examine(&self, tenant: &TenantId, repair: Repair) -> Result<Findings> {
-        repair::examine(&self.administration(tenant, CauseKind::Repair), repair).await
+        self.examine_telling(tenant, repair, &|_| {}).await
+    }
+
+    /// The same, and tells how many resources were read, page by page, so that a person sees it work.
+    ///
+    /// # Errors
+    /// As [`examine`](Self::examine).
+    pub async fn examine_telling(
+        &self,
+        tenant: &TenantId,
+        repair: Repair,
+        tell: &(dyn Fn(u64) + Sync),
+    ) -> Result<Findings> {
+        let mut administration = self.administration(tenant, CauseKind::Repair);
+        administration.tell = tell;
+        repair::examine(&administration, repair).await
     }
 
     fn administration<'a>(&'a self, tenant: &'a TenantId, kind: CauseKind) -> Administration<'a> {
@@ -486,6 +501,7 @@ impl Provider {
             table: &self.store,
             tenants: &self.tenants,
             clock: &*self.clock,
+            tell: &|_| {},
         }
     }
 

@@ -15,7 +15,7 @@ use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// The modules at the top of the crate, and those that each may import. All may import `protocol`, which is
 /// a crate of its own and cannot import any of them.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     (
         "bin",
         &[
@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         "cli",
         &[
             "stack", "http", "worker", "admin", "delivery", "feed", "provider", "store", "tenant",
-            "identity", "outgoing", "embedded", "aws", "logs", "clock",
+            "identity", "guide", "outgoing", "embedded", "aws", "logs", "clock",
         ],
     ),
     (
@@ -73,6 +73,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("embedded", &["aws"]),
     ("cache", &["clock"]),
     ("outgoing", &[]),
+    ("guide", &[]),
     ("identity", &[]),
     ("aws", &[]),
     ("logs", &[]),
@@ -80,7 +81,9 @@ const ARROWS: [(&str, &[&str]); 19] = [
 ];
 
 /// The small modules that several layers use. The picture of the layers leaves them out.
-const BESIDE: [&str; 6] = ["stack", "embedded", "cache", "aws", "logs", "clock"];
+const BESIDE: [&str; 7] = [
+    "stack", "embedded", "cache", "aws", "logs", "clock", "guide",
+];
 
 /// The sources of each crate, and the name in [`ARROWS`] of a crate that counts as one module.
 const CRATES: [(&str, Option<&str>); 2] = [("src", None), ("protocol/src", Some("protocol"))];

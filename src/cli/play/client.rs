@@ -146,7 +146,7 @@ impl Client {
 }
 
 /// Reads the URL of a server, or one of its base URLs.
-pub(super) fn server_url(text: &str) -> Result<PublicUrl, String> {
+pub(in crate::cli) fn server_url(text: &str) -> Result<PublicUrl, String> {
     let url = text.trim_end_matches('/');
     let paths = ["/scim/v2", "/scim/v1"];
     let server = paths.iter().find_map(|path| url.strip_suffix(path));

@@ -12,18 +12,22 @@ use std::io::{self, Write as _};
 use std::pin::pin;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
 use super::CommandError;
 use super::deployment_args::{DeploymentArgs, Opened};
-use super::serve::{DEFAULT_LISTEN, end_signal};
+use super::local::DEFAULT_LISTEN;
+use super::provider_arg::ProviderArg;
+use super::serve::end_signal;
 use super::tenant::tenant_id;
 use crate::http::PublicUrl;
 use crate::identity::{CredentialId, TenantId};
 use crate::tenant::{CredentialKind, NewCredential, Permissions, Token};
 use client::Client;
 use player::{Exchange, Player};
+
+pub(super) use client::server_url;
 use script::{Protocol, Script};
 
 /// How long the token lasts that is made for a run: longer than the longest run takes. A run that is killed cannot
@@ -48,7 +52,7 @@ pub(super) struct PlayArgs {
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
     /// The URL of the server, or the base URL that `scim serve` prints [default: where `scim serve` listens]
-    #[arg(long, value_name = "URL", value_parser = client::server_url)]
+    #[arg(long, value_name = "URL", value_parser = server_url)]
     url: Option<PublicUrl>,
     /// Send this token of the tenant; without it one is made for the run, and revoked after it
     #[arg(long, value_name = "TOKEN", requires = "url")]
@@ -66,42 +70,6 @@ pub(super) struct PlayArgs {
     deployment: DeploymentArgs,
 }
 
-/// The identity providers whose requests are known.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ProviderArg {
-    /// Okta: whole profiles by PUT, groups by PATCH; never deletes a user
-    Okta,
-    /// Entra ID: PATCH with an operation for each attribute, booleans as text
-    Entra,
-    /// OneLogin: bodies from a template, with names of SCIM 1.1
-    #[value(name = "onelogin")]
-    OneLogin,
-    /// PingOne and PingFederate: users by PUT, several primary addresses
-    Ping,
-    /// JumpCloud: a test user and a test group before everything else
-    #[value(name = "jumpcloud")]
-    JumpCloud,
-    /// Google Workspace: users only
-    Google,
-    /// A client of SCIM 1.1
-    Scim11,
-}
-
-impl ProviderArg {
-    /// The text of its script.
-    fn script(self) -> &'static str {
-        match self {
-            Self::Okta => include_str!("scripts/okta.json"),
-            Self::Entra => include_str!("scripts/entra.json"),
-            Self::OneLogin => include_str!("scripts/onelogin.json"),
-            Self::Ping => include_str!("scripts/ping.json"),
-            Self::JumpCloud => include_str!("scripts/jumpcloud.json"),
-            Self::Google => include_str!("scripts/google.json"),
-            Self::Scim11 => include_str!("scripts/scim11.json"),
-        }
-    }
-}
-
 /// A token that was made for a run.
 struct RunToken {
     opened: Opened,
@@ -113,7 +81,7 @@ impl PlayArgs {
     /// Plays the script, deletes what it made, and revokes the token that was made for it. Fails if the server
     /// refuses a request, or does not find what the provider would look for.
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let script = Script::parse(self.provider.script());
+        let script = Script::parse(script::text(self.provider));
         self.check_token()?;
         let own_token = match self.token {
             Some(_) => None,
@@ -244,6 +212,8 @@ fn pause(text: &str) -> Result<Duration, String> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use clap::ValueEnum as _;
+
     use super::*;
 
     #[test]
@@ -259,7 +229,7 @@ mod tests {
     #[test]
     fn every_script_has_the_everyday_cases() {
         for provider in ProviderArg::value_variants() {
-            let script = Script::parse(provider.script());
+            let script = Script::parse(script::text(*provider));
             script.check();
             let has = |method: &str, start: &str| {
                 let mut steps = script.steps.iter();

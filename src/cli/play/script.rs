@@ -15,8 +15,23 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::provider_arg::ProviderArg;
+
 /// The texts that placeholders stand for, by name.
 pub(super) type Saved = BTreeMap<String, String>;
+
+/// The text of a provider's script.
+pub(super) fn text(provider: ProviderArg) -> &'static str {
+    match provider {
+        ProviderArg::Okta => include_str!("scripts/okta.json"),
+        ProviderArg::Entra => include_str!("scripts/entra.json"),
+        ProviderArg::OneLogin => include_str!("scripts/onelogin.json"),
+        ProviderArg::Ping => include_str!("scripts/ping.json"),
+        ProviderArg::JumpCloud => include_str!("scripts/jumpcloud.json"),
+        ProviderArg::Google => include_str!("scripts/google.json"),
+        ProviderArg::Scim11 => include_str!("scripts/scim11.json"),
+    }
+}
 
 /// The requests of one identity provider.
 #[derive(Debug, Deserialize)]

@@ -5,20 +5,17 @@
 mod text;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde::Serialize;
 
 use super::CommandError;
-use super::deployment_args::DeploymentArgs;
-use super::serve::print;
+use super::ask_args::AskArgs;
+use super::operator::Operator;
 use super::tenant::tenant_id;
-use super::view::View;
+use crate::admin::Operation;
 use crate::admin::webhook::{
     AddWebhook, Begin, ListWebhooks, RemoveWebhook, ResumeWebhook, RotateSecret, ShowWebhook,
     ShownWebhook, TestWebhook, missing,
 };
-use crate::admin::{Admin, Asked, Code, Failure, Operation};
 use crate::identity::{SubscriptionId, TenantId};
-use crate::protocol::Error;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WebhookCommand {
@@ -64,13 +61,13 @@ pub(super) struct AddArgs {
     #[arg(long, value_enum, default_value_t = BeginArg::Now)]
     from: BeginArg,
     #[command(flatten)]
-    common: CommonArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -82,7 +79,7 @@ pub(super) struct ShowArgs {
     #[arg(long, value_parser = tenant_id)]
     tenant: Option<TenantId>,
     #[command(flatten)]
-    common: CommonArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -94,7 +91,7 @@ pub(super) struct TestArgs {
     #[arg(long, value_parser = tenant_id)]
     tenant: Option<TenantId>,
     #[command(flatten)]
-    common: CommonArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -106,7 +103,7 @@ pub(super) struct RotateArgs {
     #[arg(long)]
     at_once: bool,
     #[command(flatten)]
-    common: CommonArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -115,16 +112,7 @@ pub(super) struct IdArgs {
     #[arg(value_parser = subscription_id)]
     id: SubscriptionId,
     #[command(flatten)]
-    common: CommonArgs,
-}
-
-#[derive(Debug, Args)]
-struct CommonArgs {
-    /// Print JSON instead of text for people
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    place: DeploymentArgs,
+    ask: AskArgs,
 }
 
 /// Where in a feed a webhook begins.
@@ -136,46 +124,45 @@ enum BeginArg {
 
 impl WebhookCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let opened = self.common().place.open().await?;
-        let admin = &opened.admin()?;
-        let view = &View::here(&self.common().place);
+        let args = self.ask_args();
+        let operator = &args.operator().await?;
         match &self {
             Self::Add(add) => {
-                let added = self.ask(admin, &AddWebhook::from(add)).await?;
-                self.print(&added, |added| text::added(added, view))
+                let added = self.ask(operator, &AddWebhook::from(add)).await?;
+                args.print(&added, |view| text::added(&added, view))
             }
             Self::List(_) => {
-                let list = self.ask(admin, &ListWebhooks {}).await?;
-                self.print(&list, |list| text::list(&list.webhooks, view))
+                let list = self.ask(operator, &ListWebhooks {}).await?;
+                args.print(&list, |view| text::list(&list.webhooks, view))
             }
             Self::Show(show) => {
-                let shown = self.show_all(admin, show.into()).await?;
-                self.print(&shown, |shown| text::shown(shown, view))
+                let shown = self.show_all(operator, show.into()).await?;
+                args.print(&shown, |view| text::shown(&shown, view))
             }
             Self::Test(test) => {
-                let tested = self.ask(admin, &TestWebhook::from(test)).await?;
-                self.print(&tested, text::tested)?;
+                let tested = self.ask(operator, &TestWebhook::from(test)).await?;
+                args.print(&tested, |_| text::tested(&tested))?;
                 match tested.accepted {
                     true => Ok(()),
                     false => Err(CommandError::new(tested.detail)),
                 }
             }
             Self::Rotate(rotate) => {
-                let rotated = self.ask(admin, &RotateSecret::from(rotate)).await?;
-                self.print(&rotated, |rotated| text::rotated(rotated, view))
+                let rotated = self.ask(operator, &RotateSecret::from(rotate)).await?;
+                args.print(&rotated, |view| text::rotated(&rotated, view))
             }
             Self::Resume(IdArgs { id, .. }) => {
                 let resume = ResumeWebhook { id: id.clone() };
-                let resumed = self.ask(admin, &resume).await?;
-                self.print(&resumed, text::resumed)
+                let resumed = self.ask(operator, &resume).await?;
+                args.print(&resumed, |_| text::resumed(&resumed))
             }
             Self::Remove(IdArgs { id, .. }) => {
                 let remove = RemoveWebhook { id: id.clone() };
-                let removed = self.ask(admin, &remove).await?;
-                self.print(&removed, text::removed)?;
+                let removed = self.ask(operator, &remove).await?;
+                args.print(&removed, |_| text::removed(&removed))?;
                 match removed.existed {
                     true => Ok(()),
-                    false => Err(self.explain(Failure::new(Code::Unknown, missing(&removed.id)))),
+                    false => Err(self.explain(CommandError::new(missing(&removed.id)))),
                 }
             }
         }
@@ -183,22 +170,22 @@ impl WebhookCommand {
 
     async fn ask<O: Operation>(
         &self,
-        admin: &Admin,
+        operator: &Operator,
         operation: &O,
     ) -> Result<O::Answer, CommandError> {
-        let answer = admin.ask(operation, &Asked::by_command()).await;
-        answer.map_err(|failure| self.explain(failure))
+        let answer = operator.ask(operation).await;
+        answer.map_err(|error| self.explain(error))
     }
 
     /// The deliveries of all tenants, which the operation shows part by part.
     async fn show_all(
         &self,
-        admin: &Admin,
+        operator: &Operator,
         mut asked: ShowWebhook,
     ) -> Result<ShownWebhook, CommandError> {
         let mut deliveries = Vec::new();
         loop {
-            let mut shown = self.ask(admin, &asked).await?;
+            let mut shown = self.ask(operator, &asked).await?;
             deliveries.append(&mut shown.deliveries);
             if shown.next.is_none() {
                 shown.deliveries = deliveries;
@@ -208,29 +195,14 @@ impl WebhookCommand {
         }
     }
 
-    /// The failure of an operation. That of a webhook that does not exist leads to those that do.
-    fn explain(&self, failure: Failure) -> CommandError {
-        let is_missing = self.id().is_some_and(|id| failure.detail == missing(id));
-        let failure = CommandError::from(failure);
-        if is_missing {
-            let place = self.common().place.to_text();
-            return failure.and(&format!("scim webhook list{place} shows those that exist"));
+    /// An error, which leads to the webhooks that exist if it is that of one that does not.
+    fn explain(&self, error: CommandError) -> CommandError {
+        let is_missing = self.id().is_some_and(|id| error.to_string() == missing(id));
+        if !is_missing {
+            return error;
         }
-        failure
-    }
-
-    fn print<A: Serialize>(
-        &self,
-        answer: &A,
-        text: impl FnOnce(&A) -> String,
-    ) -> Result<(), CommandError> {
-        match self.common().json {
-            true => {
-                let json = serde_json::to_string(answer).map_err(Error::internal)?;
-                print(&format!("{json}\n"))
-            }
-            false => print(&text(answer)),
-        }
+        let place = self.ask_args().deployment.to_text();
+        error.and(&format!("scim webhook list{place} shows those that exist"))
     }
 
     fn id(&self) -> Option<&SubscriptionId> {
@@ -244,14 +216,14 @@ impl WebhookCommand {
         }
     }
 
-    fn common(&self) -> &CommonArgs {
+    fn ask_args(&self) -> &AskArgs {
         match self {
-            Self::Add(add) => &add.common,
-            Self::List(list) => &list.common,
-            Self::Show(show) => &show.common,
-            Self::Test(test) => &test.common,
-            Self::Rotate(rotate) => &rotate.common,
-            Self::Resume(by_id) | Self::Remove(by_id) => &by_id.common,
+            Self::Add(add) => &add.ask,
+            Self::List(list) => &list.ask,
+            Self::Show(show) => &show.ask,
+            Self::Test(test) => &test.ask,
+            Self::Rotate(rotate) => &rotate.ask,
+            Self::Resume(by_id) | Self::Remove(by_id) => &by_id.ask,
         }
     }
 }

@@ -44,7 +44,11 @@ pub(super) fn added(added: &AddedWebhook, view: &View) -> String {
         ),
     };
     let notes = added.notes.iter().map(|note| format!("\n  Note: {note}\n"));
-    format!("{}\n  {next}\n{}", facts(&lines), notes.collect::<String>())
+    format!(
+        "{}\n  {next}\n{}",
+        facts(&lines, view.width),
+        notes.collect::<String>()
+    )
 }
 
 pub(super) fn list(webhooks: &[Webhook], view: &View) -> String {
@@ -72,7 +76,7 @@ pub(super) fn list(webhooks: &[Webhook], view: &View) -> String {
 }
 
 pub(super) fn shown(shown: &ShownWebhook, view: &View) -> String {
-    let about = facts(&about(&shown.webhook, view));
+    let about = facts(&about(&shown.webhook, view), view.width);
     if shown.deliveries.is_empty() {
         return format!("{about}\n  There is no tenant yet\n");
     }
@@ -106,7 +110,7 @@ fn failure(delivery: &TenantDelivery, view: &View) -> Vec<String> {
 }
 
 pub(super) fn rotated(rotated: &RotatedSecret, view: &View) -> String {
-    let secret = facts(&[("Secret", rotated.secret.clone())]);
+    let secret = facts(&[("Secret", rotated.secret.clone())], view.width);
     let previous = match rotated.previous_until {
         Some(until) => format!(
             "Messages are also signed with the previous one until\n  {}.",

@@ -1,0 +1,188 @@
+//! The one way in which commands ask for the operations of [`admin`](crate::admin): on the table and the secrets
+//! themselves, or by the stack's function, which does the same with its own rights.
+
+use std::env;
+use std::time::Duration;
+
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::Builder;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::operation::invoke::InvokeError;
+use aws_sdk_lambda::primitives::Blob;
+
+use super::CommandError;
+use super::deployment_args::{DeploymentArgs, FunctionPlace, Opened};
+use super::external::check_region;
+use super::find_stack::FoundStack;
+use crate::admin::{Actor, Admin, Asked, Code, Failure, Operation, read_answer, write_request};
+use crate::aws;
+use crate::http::PublicUrl;
+use crate::protocol::Error;
+
+/// The longest invocation: the function ends an operation after 50 seconds, and Lambda the function some seconds
+/// later.
+const INVOCATION: Duration = Duration::from_secs(65);
+/// How long the command waits before it asks again for what was answered with `later`. The function has tried for
+/// some seconds by then.
+const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+
+/// Who does the operations of a command.
+pub(super) enum Operator {
+    /// This process.
+    Direct {
+        opened: Box<Opened>,
+        admin: Box<Admin>,
+    },
+    /// The function of the stack.
+    Function(Box<Function>),
+}
+
+/// A function that is asked.
+pub(super) struct Function {
+    client: Client,
+    name: String,
+    /// Where clients reach the service, if its stack was looked up.
+    public_url: Option<PublicUrl>,
+}
+
+impl Operator {
+    /// The operator of a deployment, of whom a line on stderr says which it is.
+    pub(super) async fn open(deployment: &DeploymentArgs) -> Result<Self, CommandError> {
+        match deployment.function()? {
+            Some(function) => Self::function(deployment, function).await,
+            None => Self::direct(deployment.open().await?),
+        }
+    }
+
+    /// The same, but creates what is missing of local data, if its directory is named.
+    pub(super) async fn open_or_create(deployment: &DeploymentArgs) -> Result<Self, CommandError> {
+        match deployment.function()? {
+            Some(function) => Self::function(deployment, function).await,
+            None => Self::direct(deployment.open_or_create().await?),
+        }
+    }
+
+    /// Asks for an operation.
+    ///
+    /// A call whose answer is lost is made again under the same name, so it takes effect once.
+    pub(super) async fn ask<O: Operation>(&self, operation: &O) -> Result<O::Answer, CommandError> {
+        let asked = asked();
+        match self {
+            Self::Direct { admin, .. } => Ok(admin.ask(operation, &asked).await?),
+            Self::Function(function) => function.ask(operation, &asked).await,
+        }
+    }
+
+    /// Where clients reach the service, if that is known here.
+    pub(super) fn public_url(&self) -> Option<PublicUrl> {
+        match self {
+            Self::Direct { opened, .. } => opened.public_url(),
+            Self::Function(function) => function.public_url.clone(),
+        }
+    }
+
+    fn direct(opened: Opened) -> Result<Self, CommandError> {
+        let admin = Box::new(opened.admin()?);
+        let opened = Box::new(opened);
+        Ok(Self::Direct { opened, admin })
+    }
+
+    async fn function(
+        deployment: &DeploymentArgs,
+        function: FunctionPlace<'_>,
+    ) -> Result<Self, CommandError> {
+        let login = deployment.login();
+        // An endpoint on this machine is that of `scim serve`, which asks for no AWS credentials.
+        let endpoint = env::var("AWS_ENDPOINT_URL_LAMBDA").ok();
+        let sdk = match endpoint.filter(|url| aws::is_loopback(url)) {
+            Some(endpoint) => aws::at(&endpoint, &login).await,
+            None => aws::from_environment(&login).await,
+        };
+        check_region(&sdk)?;
+        let region = sdk.region().map(ToString::to_string).unwrap_or_default();
+        let (name, public_url) = match function {
+            FunctionPlace::Named(name) => {
+                eprintln!("Deployment: function {name}, {region}");
+                (name.to_owned(), None)
+            }
+            FunctionPlace::Of(stack) => {
+                let found = FoundStack::look_up(&sdk, stack).await?;
+                let name = found.function()?;
+                eprintln!("Deployment: stack {stack}, function {name}, {region}");
+                (name, found.public_url())
+            }
+        };
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(INVOCATION)
+            .build();
+        let config = Builder::from(&sdk).timeout_config(timeouts).build();
+        Ok(Self::Function(Box::new(Function {
+            client: Client::from_conf(config),
+            name,
+            public_url,
+        })))
+    }
+}
+
+/// The person who has started the command, by the name of their account on this machine, and a new name for the
+/// request.
+fn asked() -> Asked {
+    let mut asked = Asked::by_command();
+    let user = ["USER", "USERNAME"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok());
+    let actor = user.and_then(|user| Actor::parse(&format!("scim {user}")).ok());
+    asked.actor = actor.unwrap_or(asked.actor);
+    asked
+}
+
+impl Function {
+    /// Asks for an operation. An answer that says `later` is awaited by asking again.
+    async fn ask<O: Operation>(
+        &self,
+        operation: &O,
+        asked: &Asked,
+    ) -> Result<O::Answer, CommandError> {
+        let mut waits = WAITS.into_iter();
+        loop {
+            match (self.invoke(operation, asked).await?, waits.next()) {
+                (Err(failure), Some(wait)) if failure.code == Code::Later => {
+                    eprintln!("Not now: {}; asking again", failure.detail);
+                    tokio::time::sleep(wait).await;
+                }
+                (answer, _) => return Ok(answer?),
+            }
+        }
+    }
+
+    /// Asks once. The SDK repeats an invocation that timed out or was refused for the moment, with the same bytes.
+    async fn invoke<O: Operation>(
+        &self,
+        operation: &O,
+        asked: &Asked,
+    ) -> Result<Result<O::Answer, Failure>, CommandError> {
+        let name = &self.name;
+        let request = Blob::new(write_request(operation, asked)?);
+        let invocation = self.client.invoke().function_name(name).payload(request);
+        let answer = invocation.send().await.map_err(|error| {
+            let refusal = error.as_service_error();
+            match refusal.is_some_and(InvokeError::is_resource_not_found_exception) {
+                true => CommandError::new(format!(
+                    "There is no function {name} in this region and account; --function, --region and --aws-profile \
+                     name others"
+                )),
+                false => Error::unavailable(format!("The function {name} could not be asked"))
+                    .with_source(error)
+                    .into(),
+            }
+        })?;
+        if answer.function_error.is_some() {
+            return Err(CommandError::new(format!(
+                "The function {name} failed before it could answer, and its log says why. The operation may be half \
+                 done: the same command completes it"
+            )));
+        }
+        let text = answer.payload.map(Blob::into_inner).unwrap_or_default();
+        Ok(read_answer::<O>(&text))
+    }
+}

@@ -1,0 +1,186 @@
+//! `scim` on a deployment in AWS: found by the name of its stack, directly or by its function, with the permissions
+//! that docs/operate.md lists, and what people read when AWS says no.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::aws_account::{AwsAccount, STACK};
+
+/// What a command printed.
+#[track_caller]
+fn out(output: &Output) -> String {
+    let failure = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{failure}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The line with which a command failed.
+#[track_caller]
+fn failure(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    text.lines().last().unwrap().to_owned()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_str(&out(output)).unwrap()
+}
+
+#[test]
+fn the_name_of_a_stack_is_enough() {
+    let account = AwsAccount::start();
+    let list = account.run(&["webhook", "list"]);
+    assert!(out(&list).starts_with("There are no webhooks"));
+    let said = String::from_utf8(list.stderr).unwrap();
+    let table = format!("Deployment: stack {STACK}, table acme-prod-Table, ");
+    assert!(said.starts_with(&table), "{said}");
+    let by_function = account.run(&["webhook", "list", "--via", "lambda"]);
+    let said = String::from_utf8(by_function.stderr).unwrap();
+    let function = format!("Deployment: stack {STACK}, function acme-prod-Admin, eu-west-1\n");
+    assert_eq!(said, function);
+    let guide = out(&account.run(&["guide", "okta", "acme"]));
+    assert!(guide.contains("https://id.example.com/scim/v2"), "{guide}");
+
+    let missing = account
+        .scim(&["webhook", "list", "--stack", "elsewhere"])
+        .output();
+    let line = failure(&missing.unwrap());
+    assert!(
+        line.starts_with("scim: There is no stack elsewhere in eu-west-1"),
+        "{line}"
+    );
+    let other = account
+        .scim(&["webhook", "list", "--stack", "other"])
+        .output();
+    let line = failure(&other.unwrap());
+    assert!(line.contains("no output TableName"), "{line}");
+}
+
+#[test]
+fn the_function_does_what_the_command_does_itself() {
+    let account = AwsAccount::start();
+    let url = "https://app.example.com/hook";
+    let added = json(&account.run(&["webhook", "add", url, "--json", "--via", "lambda"]));
+    assert!(added["secret"].as_str().unwrap().starts_with("whsec_"));
+    let id = added["id"].as_str().unwrap();
+    for arguments in [&["webhook", "list"][..], &["webhook", "show", id]] {
+        let direct = json(&account.run(&[arguments, &["--json"]].concat()));
+        let by_function = json(&account.run(&[arguments, &["--json", "--via", "lambda"]].concat()));
+        assert_eq!(direct, by_function, "{arguments:?}");
+    }
+    let nothing = ["webhook", "resume", "0123456789abcdef"];
+    let direct = failure(&account.run(&nothing));
+    let by_function = failure(&account.run(&[&nothing[..], &["--via", "lambda"]].concat()));
+    let [direct, by_function] =
+        [direct, by_function].map(|line| line.split(';').next().unwrap().to_owned());
+    assert_eq!(direct, by_function);
+}
+
+#[test]
+fn an_invocation_whose_answer_is_lost_is_made_again_and_takes_effect_once() {
+    let account = AwsAccount::start();
+    account.lose(1);
+    let url = "https://app.example.com/hook";
+    let added = json(&account.run(&["webhook", "add", url, "--json", "--via", "lambda"]));
+    assert!(added["secret"].as_str().unwrap().starts_with("whsec_"));
+    let list = json(&account.run(&["webhook", "list", "--json"]));
+    assert_eq!(list["webhooks"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_aws_denies_is_said_with_the_action() {
+    for (denied, arguments) in [
+        ("cloudformation:DescribeStacks", &["webhook", "list"][..]),
+        ("dynamodb:Query", &["webhook", "list"]),
+        ("secretsmanager:GetSecretValue", &["webhook", "list"]),
+        (
+            "lambda:InvokeFunction",
+            &["webhook", "list", "--via", "lambda"],
+        ),
+    ] {
+        let account = AwsAccount::start();
+        account.deny(denied);
+        let line = failure(&account.run(arguments));
+        let expected = format!("scim: AWS denies {denied} on arn:aws:");
+        assert!(line.starts_with(&expected), "{line}");
+        assert!(
+            line.contains(" to arn:aws:sts::111122223333:assumed-role/Support/ada"),
+            "{line}"
+        );
+    }
+    let account = AwsAccount::start();
+    let named = ["webhook", "list", "--function", "elsewhere"];
+    let line = failure(&account.scim(&named).output().unwrap());
+    assert!(
+        line.starts_with("scim: There is no function elsewhere"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_login_that_does_not_work_is_said_in_words() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("config");
+    let sso = "sso_session = corp\nsso_account_id = 1\nsso_role_name = Admin\nregion = eu-west-1\n[sso-session corp]\n\
+               sso_region = eu-west-1\nsso_start_url = https://corp.example.com\n";
+    let process = "credential_process = false\nregion = eu-west-1\n";
+    let keys = "aws_access_key_id = AKIAOPERATOR\naws_secret_access_key = x\n";
+    let profiles =
+        format!("[profile sso]\n{sso}[profile process]\n{process}[profile keys]\n{keys}");
+    std::fs::write(&config, profiles).unwrap();
+    let account = AwsAccount::start();
+    let list = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut list = account.scim(&[&["tenant", "list", "--stack", STACK], arguments].concat());
+        list.env_remove("AWS_ACCESS_KEY_ID")
+            .env_remove("AWS_SECRET_ACCESS_KEY")
+            .env_remove("AWS_REGION");
+        list.env("HOME", home.path())
+            .env("AWS_CONFIG_FILE", &config);
+        list.env(
+            "AWS_SHARED_CREDENTIALS_FILE",
+            home.path().join("credentials"),
+        );
+        list.env("AWS_EC2_METADATA_DISABLED", "true");
+        list.envs(variables.iter().copied());
+        list.output().unwrap()
+    };
+    let region = ("AWS_REGION", "eu-west-1");
+    for (variables, arguments, expected) in [
+        (&[][..], &[][..], "No AWS region"),
+        (&[region], &[], "No AWS credentials: run `aws sso login`"),
+        (
+            &[("AWS_PROFILE", "sso")],
+            &[],
+            "The AWS login has expired, or there was none: run `aws sso login`",
+        ),
+        (
+            &[region],
+            &["--aws-profile", "nowhere"],
+            "There is no AWS profile nowhere",
+        ),
+        (
+            &[],
+            &["--aws-profile", "process"],
+            "The AWS credentials cannot be loaded: ",
+        ),
+        (&[], &["--aws-profile", "keys"], "No AWS region"),
+        // A profile that was named comes before keys in the environment.
+        (
+            &[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")],
+            &["--aws-profile", "sso"],
+            "The AWS login has expired",
+        ),
+    ] {
+        let output = list(variables, arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line = failure(&output);
+        assert!(
+            line.starts_with(&format!("scim: {expected}")),
+            "{variables:?} {arguments:?}: {line}"
+        );
+    }
+    let keys = list(&[], &["--aws-profile", "keys", "--region", "eu-west-1"]);
+    assert!(keys.status.success(), "{keys:?}");
+}
