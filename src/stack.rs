@@ -33,7 +33,7 @@ use crate::protocol::{Error, Result};
 use crate::provider::{Cursors, Provider};
 use crate::store::{Meter, Store};
 use crate::tenant::{
-    Authenticator, Credentials, Issuer, SecretStore, SecretsFile, SecretsManager, StackSecret,
+    Authenticator, Credentials, Issuer, SecretStore, SecretsFile, SecretsManager, StackKeys,
 };
 
 /// How long a tenant may take to get on the list.
@@ -100,8 +100,8 @@ pub struct Stack {
     pub store: Store,
     /// Where secrets are kept.
     pub secrets: Arc<dyn SecretStore>,
-    /// The secret with which every credential of the deployment is signed.
-    pub secret: Arc<StackSecret>,
+    /// The keys with which every credential of the deployment is signed.
+    pub keys: Arc<StackKeys>,
     config: Config,
 }
 
@@ -112,8 +112,9 @@ impl Stack {
     /// `Internal` if there is no usable stack secret, `Unavailable` if it cannot be read.
     pub async fn open(config: Config, sdk: &SdkConfig) -> Result<Self> {
         let secrets = secrets(&config, sdk);
-        let secret = StackSecret::read(secrets.as_ref(), &config.stack_secret).await?;
-        Ok(Self::with(config, sdk, secrets, secret))
+        let (name, clock) = (&config.stack_secret, Arc::new(SystemClock));
+        let keys = StackKeys::open(Arc::clone(&secrets), name, clock).await?;
+        Ok(Self::with(config, sdk, secrets, keys))
     }
 
     /// The same for a local deployment. Its secrets file and its stack secret are created if they do
@@ -126,20 +127,21 @@ impl Stack {
             SecretsFile::new(path).create_if_missing()?;
         }
         let secrets = secrets(&config, sdk);
-        let secret = StackSecret::read_or_create(secrets.as_ref(), &config.stack_secret).await?;
-        Ok(Self::with(config, sdk, secrets, secret))
+        let (name, clock) = (&config.stack_secret, Arc::new(SystemClock));
+        let keys = StackKeys::open_or_create(Arc::clone(&secrets), name, clock).await?;
+        Ok(Self::with(config, sdk, secrets, keys))
     }
 
     fn with(
         config: Config,
         sdk: &SdkConfig,
         secrets: Arc<dyn SecretStore>,
-        secret: StackSecret,
+        keys: StackKeys,
     ) -> Self {
         Self {
             store: Store::new(sdk, &config.table, Arc::new(SystemClock)),
             secrets,
-            secret: Arc::new(secret),
+            keys: Arc::new(keys),
             config,
         }
     }
@@ -171,37 +173,29 @@ impl Stack {
     /// Issues and revokes credentials of this deployment.
     #[must_use]
     pub fn issuer(&self) -> Issuer {
-        let (secret, credentials) = (Arc::clone(&self.secret), self.credentials());
-        Issuer::new(secret, credentials, Arc::new(SystemClock))
+        let (keys, credentials) = (Arc::clone(&self.keys), self.credentials());
+        Issuer::new(keys, credentials, Arc::new(SystemClock))
     }
 
     /// The provider of this deployment.
-    ///
-    /// # Errors
-    /// `Internal` if no usable key can be derived from the stack secret.
-    pub fn provider(&self) -> Result<Provider> {
-        let cursors = Cursors::new(&self.secret)?;
-        Ok(Provider::new(
-            self.store.clone(),
-            Arc::new(SystemClock),
-            cursors,
-        ))
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        let cursors = Cursors::new(Arc::clone(&self.keys));
+        Provider::new(self.store.clone(), Arc::new(SystemClock), cursors)
     }
 
     /// The HTTP service of this deployment.
-    ///
-    /// # Errors
-    /// As [`provider`](Self::provider).
-    pub fn service(&self) -> Result<Arc<Service>> {
-        let (secret, credentials) = (Arc::clone(&self.secret), self.credentials());
-        Ok(Arc::new(Service {
-            provider: self.provider()?,
-            authenticator: Authenticator::new(secret, credentials, Arc::new(SystemClock)),
+    #[must_use]
+    pub fn service(&self) -> Arc<Service> {
+        let (keys, credentials) = (Arc::clone(&self.keys), self.credentials());
+        Arc::new(Service {
+            provider: self.provider(),
+            authenticator: Authenticator::new(keys, credentials, Arc::new(SystemClock)),
             admission: Admission::default(),
             status: StatusLog::new(Arc::new(SystemClock)),
             public_url: self.config.public_url.clone(),
             server_timing: self.config.server_timing,
-        }))
+        })
     }
 
     /// The operations of the people and programs that run this deployment. `reach` says which addresses the URL of

@@ -154,6 +154,18 @@ impl Permissions {
         }
     }
 
+    /// Takes away what is not among these scopes. What is left still includes the use of the service, if it
+    /// was included before.
+    pub fn narrow<'s>(&mut self, scopes: impl IntoIterator<Item = &'s str>) {
+        let kept: BTreeSet<String> = scopes
+            .into_iter()
+            .chain([ACCESS])
+            .filter(|scope| self.has(scope))
+            .map(str::to_owned)
+            .collect();
+        *self = Self::Only(kept);
+    }
+
     /// Checks that the credential may use the service at all.
     ///
     /// # Errors
@@ -323,6 +335,28 @@ mod tests {
         let mut everything = Permissions::All;
         everything.grant(["users:list"]);
         assert_eq!(everything, Permissions::All);
+    }
+
+    #[test]
+    fn narrowed_permissions_are_those_that_both_have() {
+        let check = |mut permissions: Permissions, scopes: &[&str], expected: &[&str]| {
+            permissions.narrow(scopes.iter().copied());
+            assert_eq!(permissions, Permissions::of_role(expected.iter().copied()));
+        };
+        check(Permissions::All, &["users:read"], &["users:read", ACCESS]);
+        check(Permissions::All, &[], &[ACCESS]);
+        let own = || Permissions::of_credential(["users:read", "groups:read"]);
+        check(
+            own(),
+            &["users:read", "users:list"],
+            &["users:read", ACCESS],
+        );
+        check(own(), &[READ_ME], &[READ_ME, ACCESS]);
+        check(
+            Permissions::of_role(["users:read"]),
+            &["users:read"],
+            &["users:read"],
+        );
     }
 
     #[test]

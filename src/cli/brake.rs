@@ -60,7 +60,7 @@ impl BrakeCommand {
         // Fails if there is no such tenant.
         stack.issuer().credentials(tenant).await?;
         let store = tenant_store(stack, tenant);
-        let provider = stack.provider()?;
+        let provider = stack.provider();
         let configured = provider.tenants().get(tenant, &store).await?;
         let switches = &configured.rules.switches;
         let answer = match &self {

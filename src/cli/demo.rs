@@ -50,6 +50,7 @@ async fn token(stack: &Stack, tenant: &TenantId) -> Result<String, CommandError>
         permissions: Permissions::All,
         role: None,
         user: None,
+        jwks: None,
     };
     let issued = stack.issuer().create_credential(tenant, new).await?;
     let version = kept.as_ref().map(|kept| &kept.version);
@@ -59,7 +60,7 @@ async fn token(stack: &Stack, tenant: &TenantId) -> Result<String, CommandError>
 }
 
 async fn is_valid(stack: &Stack, tenant: &TenantId, kept: &Secret) -> Result<bool, CommandError> {
-    let Some(token) = Token::parse(&stack.secret, &kept.value) else {
+    let Ok(token) = Token::parse(&stack.keys.known(), &kept.value) else {
         return Ok(false);
     };
     let credentials = stack.issuer().credentials(tenant).await?;

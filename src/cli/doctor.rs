@@ -59,7 +59,7 @@ impl DoctorArgs {
     }
 
     async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
-        let service = stack.service()?;
+        let service = stack.service();
         let tenants = match &self.tenant {
             Some(tenant) => {
                 // This fails if the tenant does not exist.

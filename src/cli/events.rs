@@ -196,7 +196,7 @@ impl<'s> TenantFeed<'s> {
     async fn open(stack: &'s Stack, args: &'s FeedArgs) -> Result<Self, CommandError> {
         let tenant = &args.tenant;
         check_exists(stack, tenant).await?;
-        let provider = stack.provider()?;
+        let provider = stack.provider();
         let view = provider
             .tenants()
             .get(tenant, &tenant_store(stack, tenant))

@@ -90,7 +90,7 @@ impl GenerateArgs {
     }
 
     async fn load(&self, local: &Local) -> Result<(), CommandError> {
-        let service = local.stack.service()?;
+        let service = local.stack.service();
         let (sender, parts) = sync_channel(WAITING_PARTS);
         let sink = move |items| {
             let sent = sender.send(items);

@@ -170,7 +170,7 @@ impl AddArgs {
     async fn service(&self, stack: &Stack) -> Result<Arc<Service>, CommandError> {
         // This fails if the tenant does not exist.
         stack.issuer().credentials(&self.tenant).await?;
-        Ok(stack.service()?)
+        Ok(stack.service())
     }
 
     /// Reads the objects of all files, each with its file. Nothing is registered before all are read.

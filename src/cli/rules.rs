@@ -44,7 +44,7 @@ impl RuleArgs {
             return Ok(());
         }
         let changed = self.changed(read(stack, tenant).await?)?;
-        let service = stack.service()?;
+        let service = stack.service();
         let turned = service.provider.set_rules(tenant, &changed).await?;
         if !turned.is_empty() {
             eprintln!(

@@ -77,7 +77,7 @@ impl ServeArgs {
             false => None,
         };
         let webhooks = serve_webhook::prepare(&deployment, &self.webhooks).await?;
-        let service = stack.service()?;
+        let service = stack.service();
         let (stop, stopped) = oneshot::channel::<()>();
         let admin = AdminPath::of(&deployment, address)?;
         let router = http::router(Arc::clone(&service));

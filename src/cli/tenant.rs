@@ -87,7 +87,7 @@ impl TenantCommand {
             Self::AddRoles(TenantArgs { tenant, .. }) => {
                 // This fails if the tenant does not exist.
                 issuer.credentials(tenant).await?;
-                let service = stack.service()?;
+                let service = stack.service();
                 let made = service.provider.add_own_roles(tenant).await?;
                 let line = |(name, id): &(String, String)| format!("{name}  {id}\n");
                 Ok(made.iter().map(line).collect())

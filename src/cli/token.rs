@@ -112,7 +112,7 @@ impl TokenCommand {
                 // This fails if the tenant does not exist.
                 issuer.credentials(&create.tenant).await?;
                 let new = create.credential();
-                let service = stack.service()?;
+                let service = stack.service();
                 let check = service.provider.check_new_credential(&create.tenant, &new);
                 check.await?;
                 let issued = issuer.create_credential(&create.tenant, new).await?;
@@ -152,6 +152,7 @@ impl CreateArgs {
             },
             role: self.role.clone(),
             user: self.user.clone(),
+            jwks: None,
         }
     }
 }

@@ -162,6 +162,11 @@ impl Provider {
         let mut scope = RequestScope::new(tenant, store, caller, base_url, &self.pool);
         binding::check_user(&self.store, &scope).await?;
         binding::grant_role(&self.roles, &self.store, &mut scope).await?;
+        // After the role, because a narrowed token has nothing of the role beyond its scopes.
+        if let Some(scopes) = scope.caller.scope.take() {
+            let permissions = &mut scope.caller.permissions;
+            permissions.narrow(scopes.iter().map(String::as_str));
+        }
         scope.caller.permissions.check_access()?;
         Ok(scope)
     }

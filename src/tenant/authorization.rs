@@ -1,12 +1,17 @@
 //! Reads the `Authorization` header, and checks as much of it as is possible without reading a
 //! secret (RFC 9110 §11.6.2).
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
+use super::access_token::AccessToken;
 use super::mac::{self, Signature};
-use super::{Credential, CredentialKind, StackSecret, Token};
+use super::stack_key::KeyId;
+use super::stack_secret::{NotSigned, StackSecret};
+use super::{Credential, CredentialKind, Token};
 use crate::identity::{CredentialId, TenantId};
 
 /// The parts of a request that authentication reads.
@@ -50,31 +55,56 @@ enum Proof {
     },
     /// The signature was checked already.
     Mac(Signature),
+    /// An access token, which was checked already.
+    Access {
+        expires: u64,
+        scope: Option<BTreeSet<String>>,
+    },
 }
 
 impl Presented {
     /// Reads the header; `now` is in seconds since the Unix epoch.
     ///
-    /// `None` if the header is absent, malformed or forged, or if its tenant is not that of the
-    /// path.
-    pub(super) fn parse(stack: &StackSecret, head: &RequestHead<'_>, now: u64) -> Option<Self> {
-        let (scheme, rest) = head.authorization?.trim().split_once(' ')?;
+    /// # Errors
+    /// If the header is absent, malformed or forged, or if its tenant is not that of the path.
+    pub(super) fn parse(
+        stack: &StackSecret,
+        head: &RequestHead<'_>,
+        now: u64,
+    ) -> Result<Self, NotSigned> {
+        let header = head
+            .authorization
+            .and_then(|text| text.trim().split_once(' '));
+        let (scheme, rest) = header.ok_or(NotSigned::Forged)?;
         let rest = rest.trim_start();
         let presented = match scheme.to_ascii_lowercase().as_str() {
+            "bearer" if AccessToken::is_named_in(rest) => Self::access(stack, rest)?,
             "bearer" => Self::bearer(stack, rest)?,
             "basic" => Self::basic(stack, rest)?,
             "ionic" => Self::mac(stack, head, rest, now)?,
-            _ => return None,
+            _ => return Err(NotSigned::Forged),
         };
         match head.tenant {
-            Some(tenant) if *tenant != presented.tenant => None,
-            _ => Some(presented),
+            Some(tenant) if *tenant != presented.tenant => Err(NotSigned::Forged),
+            _ => Ok(presented),
         }
     }
 
-    fn bearer(stack: &StackSecret, text: &str) -> Option<Self> {
+    fn access(stack: &StackSecret, text: &str) -> Result<Self, NotSigned> {
+        let token = AccessToken::parse(stack, text)?;
+        Ok(Self {
+            tenant: token.tenant,
+            credential: token.credential,
+            proof: Proof::Access {
+                expires: token.expires,
+                scope: token.scope,
+            },
+        })
+    }
+
+    fn bearer(stack: &StackSecret, text: &str) -> Result<Self, NotSigned> {
         let token = Token::parse(stack, text)?;
-        Some(Self {
+        Ok(Self {
             tenant: token.tenant().clone(),
             credential: token.credential().clone(),
             proof: Proof::Bearer {
@@ -84,64 +114,88 @@ impl Presented {
     }
 
     /// The password is a token too, so a guessed password is refused without reading a secret.
-    fn basic(stack: &StackSecret, text: &str) -> Option<Self> {
-        let decoded = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
-        let (user_name, password) = decoded.split_once(':')?;
-        let token = Token::parse(stack, password)?;
-        Some(Self {
+    fn basic(stack: &StackSecret, text: &str) -> Result<Self, NotSigned> {
+        let (user_name, password) = basic_pair(text).ok_or(NotSigned::Forged)?;
+        let token = Token::parse(stack, &password)?;
+        Ok(Self {
             tenant: token.tenant().clone(),
             credential: token.credential().clone(),
             proof: Proof::Basic {
                 hash: token.sha256(),
-                user_name: user_name.to_owned(),
+                user_name,
             },
         })
     }
 
-    /// The key id is `{credential}@{tenant}`, or just `{credential}` if the path names the tenant.
-    fn mac(stack: &StackSecret, head: &RequestHead<'_>, text: &str, now: u64) -> Option<Self> {
-        let (key_id, signature) = text.split_once(':')?;
-        let (credential, tenant) = match key_id.split_once('@') {
-            Some((credential, tenant)) => (credential, TenantId::parse(tenant).ok()?),
-            None => (key_id, head.tenant?.clone()),
+    /// The tenant may be left out of the key id if the path names it.
+    fn mac(
+        stack: &StackSecret,
+        head: &RequestHead<'_>,
+        text: &str,
+        now: u64,
+    ) -> Result<Self, NotSigned> {
+        let is_forged = NotSigned::Forged;
+        let (key_id, signature) = text.split_once(':').ok_or(is_forged)?;
+        let (name, tenant) = match key_id.split_once('@') {
+            Some((name, tenant)) => (name, TenantId::parse(tenant).map_err(|_| is_forged)?),
+            None => (key_id, head.tenant.ok_or(is_forged)?.clone()),
         };
-        let credential = CredentialId::parse(credential).ok()?;
-        let signature = mac::verify(stack, (&tenant, &credential), head, signature, now)?;
-        Some(Self {
+        let (credential, key) = match name.split_once('-') {
+            Some((credential, key)) => (credential, Some(key)),
+            None => (name, None),
+        };
+        let credential = CredentialId::parse(credential).map_err(|_| is_forged)?;
+        let names = (&tenant, &credential);
+        let signature = mac::verify(stack.named(key)?, names, head, signature, now);
+        Ok(Self {
+            proof: Proof::Mac(signature.ok_or(is_forged)?),
             tenant,
             credential,
-            proof: Proof::Mac(signature),
         })
     }
 
-    /// The signature of a signed request.
-    pub(super) fn into_signature(self) -> Option<Signature> {
+    /// The signature of a signed request, and the scopes that an access token was narrowed to.
+    pub(super) fn into_parts(self) -> (Option<Signature>, Option<BTreeSet<String>>) {
         match self.proof {
-            Proof::Mac(signature) => Some(signature),
-            Proof::Bearer { .. } | Proof::Basic { .. } => None,
+            Proof::Mac(signature) => (Some(signature), None),
+            Proof::Access { scope, .. } => (None, scope),
+            Proof::Bearer { .. } | Proof::Basic { .. } => (None, None),
         }
     }
 
-    /// How the credential is presented.
-    pub(super) fn kind(&self) -> CredentialKind {
+    /// When it expires by itself, in seconds since the Unix epoch. Only access tokens do: of all others the
+    /// tenant's secret says when they expire.
+    pub(super) fn expires(&self) -> Option<u64> {
         match self.proof {
-            Proof::Bearer { .. } => CredentialKind::Bearer,
-            Proof::Basic { .. } => CredentialKind::Basic,
-            Proof::Mac(_) => CredentialKind::Mac,
+            Proof::Access { expires, .. } => Some(expires),
+            Proof::Bearer { .. } | Proof::Basic { .. } | Proof::Mac(_) => None,
+        }
+    }
+
+    /// What it is, for people.
+    pub(super) fn name(&self) -> &'static str {
+        match self.proof {
+            Proof::Bearer { .. } => "token",
+            Proof::Basic { .. } => "password",
+            Proof::Mac(_) => "key",
+            Proof::Access { .. } => "client of the access token",
         }
     }
 
     /// Whether `credential` is the presented one.
     pub(super) fn matches(&self, credential: &Credential) -> bool {
-        credential.id == self.credential
-            && credential.kind == self.kind()
-            && match &self.proof {
-                Proof::Bearer { hash } => is_hash_of(credential, hash),
-                Proof::Basic { hash, user_name } => {
-                    is_hash_of(credential, hash) && self.is_name_of(credential, user_name)
-                }
-                Proof::Mac(_) => true,
+        if credential.id != self.credential {
+            return false;
+        }
+        match (&self.proof, credential.kind) {
+            (Proof::Bearer { hash }, CredentialKind::Bearer) => is_hash_of(credential, hash),
+            (Proof::Basic { hash, user_name }, CredentialKind::Basic) => {
+                is_hash_of(credential, hash) && self.is_name_of(credential, user_name)
             }
+            (Proof::Mac(_), CredentialKind::Mac) => true,
+            (Proof::Access { .. }, kind) => kind.is_client(),
+            _ => false,
+        }
     }
 
     fn is_name_of(&self, credential: &Credential, user_name: &str) -> bool {
@@ -150,7 +204,22 @@ impl Presented {
     }
 }
 
-/// The schemes of the header, one for each kind of credential.
+/// The user name and the password of Basic credentials (RFC 7617 §2).
+pub(super) fn basic_pair(text: &str) -> Option<(String, String)> {
+    let decoded = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
+    let (user_name, password) = decoded.split_once(':')?;
+    Some((user_name.to_owned(), password.to_owned()))
+}
+
+/// The key id of a MAC credential, `{credential}[-{key}]@{tenant}`.
+pub(super) fn mac_key_id(tenant: &TenantId, credential: &CredentialId, key: KeyId) -> String {
+    match key {
+        KeyId::FIRST => format!("{credential}@{tenant}"),
+        key => format!("{credential}-{key}@{tenant}"),
+    }
+}
+
+/// The schemes of the header.
 const SCHEMES: [&str; 3] = ["bearer", "basic", "ionic"];
 
 /// Whether a header looks like a token that was pasted without its scheme, or with it twice. A
@@ -166,7 +235,7 @@ pub(super) fn is_misplaced_token(header: &str) -> bool {
     }
 }
 
-fn is_hash_of(credential: &Credential, hash: &str) -> bool {
+pub(super) fn is_hash_of(credential: &Credential, hash: &str) -> bool {
     let kept = credential.hash.as_deref().unwrap_or_default();
     kept.as_bytes().ct_eq(hash.as_bytes()).into()
 }

@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Permissions;
+use super::jwks::Jwks;
 use super::secrets::broken_json;
+use super::stack_key::KeyId;
 use crate::identity::CredentialId;
 use crate::protocol::error::BoxError;
 use crate::protocol::profile::Switches;
@@ -55,9 +57,15 @@ pub struct Credential {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
     /// The SHA-256 of its token in lower-case hex. A MAC credential has none, because its key is
-    /// derived when it is needed.
+    /// derived when it is needed, and a client that signs assertions has none either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// The stack's key under which its token, key or client id was made. Without that key it is refused.
+    #[serde(default, skip_serializing_if = "KeyId::is_first")]
+    pub key: KeyId,
+    /// The public keys of a client that signs assertions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Jwks>,
     /// Its own permissions. If they are absent, it has those of its role. If it has no role either,
     /// it may read and change its user at `/Me`, or do everything if it has no user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,7 +83,7 @@ pub struct Credential {
 
 /// How a credential is presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum CredentialKind {
     /// `Authorization: Bearer {token}` (RFC 6750 §2.1).
     Bearer,
@@ -83,16 +91,31 @@ pub enum CredentialKind {
     Basic,
     /// `Authorization: IONIC {key id}:{signature}`.
     Mac,
+    /// An OAuth client with a secret, which gets access tokens for it (RFC 6749 §4.4).
+    #[serde(rename = "oauth")]
+    OAuth,
+    /// An OAuth client that signs assertions, and gets access tokens for them (RFC 7523 §2.2).
+    #[serde(rename = "oauth-jwt")]
+    OAuthJwt,
 }
 
 impl CredentialKind {
-    /// Its name in the stored document, such as `basic`. The tenant's switch has the same name.
+    /// Whether it is an OAuth client, which gets access tokens.
+    #[must_use]
+    pub fn is_client(self) -> bool {
+        matches!(self, Self::OAuth | Self::OAuthJwt)
+    }
+
+    /// Its name in the stored document, such as `basic`. If it needs a switch of the tenant, the switch has
+    /// the same name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Bearer => "bearer",
             Self::Basic => "basic",
             Self::Mac => "mac",
+            Self::OAuth => "oauth",
+            Self::OAuthJwt => "oauth-jwt",
         }
     }
 
@@ -100,7 +123,7 @@ impl CredentialKind {
     #[must_use]
     pub fn is_enabled(self, switches: &Switches) -> bool {
         match self {
-            Self::Bearer => true,
+            Self::Bearer | Self::OAuth | Self::OAuthJwt => true,
             Self::Basic => switches.basic,
             Self::Mac => switches.mac,
         }
@@ -166,6 +189,12 @@ impl TenantSecret {
         self.credentials.len() < before
     }
 
+    /// Whether it has a client that can get access tokens at `now`, in seconds since the Unix epoch.
+    pub(super) fn has_client(&self, now: u64) -> bool {
+        let mut clients = self.credentials().filter(|known| known.kind.is_client());
+        clients.any(|client| !client.is_expired(now))
+    }
+
     /// The number of credentials, including those that this release cannot read.
     pub(super) fn len(&self) -> usize {
         self.credentials.len()
@@ -228,6 +257,9 @@ mod tests {
         check(&json!({"version": 1, "credentials": [
             {"id": "a", "kind": "bearer", "label": "okta", "created": 1, "expires": 2,
              "hash": "00", "permissions": ["users:read"], "role": "r", "user": "u"},
+            {"id": "c", "kind": "oauth", "label": "entra", "created": 1, "hash": "00", "key": 2},
+            {"id": "d", "kind": "oauth-jwt", "label": "okta", "created": 1,
+             "jwks": [{"kty": "OKP", "crv": "Ed25519", "x": "AA"}]},
             {"id": "b", "kind": "mac", "label": "sync", "created": 1}]}));
         // A document that a newer release may write.
         check(&json!({"version": 1, "owner": "x", "credentials": [

@@ -9,10 +9,14 @@ use std::sync::Arc;
 use ring::rand::SystemRandom;
 use serde_json::Map;
 
+use super::authorization::mac_key_id;
+use super::client_id::ClientId;
+use super::jwks::Jwks;
+use super::random::random_bytes;
 use super::secrets::SecretError;
-use super::stack_secret::random_bytes;
+use super::stack_key::StackKey;
 use super::token::hex;
-use super::{Credential, CredentialKind, Credentials, Permissions, StackSecret, Token, mac};
+use super::{Credential, CredentialKind, Credentials, Permissions, StackKeys, Token, mac};
 use crate::clock::Clock;
 use crate::identity::{CredentialId, TenantId};
 use crate::protocol::error::{Error, Result};
@@ -21,12 +25,16 @@ use crate::protocol::scopes::check_scopes;
 /// The largest number of credentials of a tenant. A secret holds 64 KiB, which is 650 bytes for
 /// each.
 const MAX_CREDENTIALS: usize = 100;
+/// The longest secret of Secrets Manager, in bytes.
+const MAX_SECRET_BYTES: usize = 64 * 1024;
+/// How long a credential is valid if its creator asks for nothing else, in days.
+pub const DEFAULT_LIFETIME_DAYS: u64 = 365;
 /// The longest label, in bytes.
 const MAX_LABEL_BYTES: usize = 100;
 
 /// Manages tenants and their credentials.
 pub struct Issuer {
-    stack: Arc<StackSecret>,
+    keys: Arc<StackKeys>,
     credentials: Credentials,
     clock: Arc<dyn Clock>,
     random: SystemRandom,
@@ -49,6 +57,8 @@ pub struct NewCredential {
     pub role: Option<String>,
     /// The id of the user that it belongs to, which is the resource at `/Me`.
     pub user: Option<String>,
+    /// The public keys of a client that signs assertions. No other kind has any.
+    pub jwks: Option<Jwks>,
 }
 
 /// An issued credential, with its secret, which can be handed over only now: it is not stored.
@@ -56,20 +66,21 @@ pub struct Issued {
     /// The credential as it is stored.
     pub credential: Credential,
     /// What a client presents: the token of a Bearer credential, the password of a Basic one, the
-    /// key of a MAC one in base64.
+    /// key of a MAC one in base64, the secret of an OAuth client. Empty for a client that signs assertions:
+    /// its secret is its own private key.
     pub secret: String,
     /// The user name of a Basic credential, `{label}@{tenant}`, or the key id of a MAC one,
     /// `{credential}@{tenant}`. The part from the `@` on may be left out of a Basic user name, and
-    /// of a key id if the path names the tenant.
+    /// of a key id if the path names the tenant. The client id of an OAuth client.
     pub user_name: Option<String>,
 }
 
 impl Issuer {
     /// An issuer for one stack.
     #[must_use]
-    pub fn new(stack: Arc<StackSecret>, credentials: Credentials, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(keys: Arc<StackKeys>, credentials: Credentials, clock: Arc<dyn Clock>) -> Self {
         Self {
-            stack,
+            keys,
             credentials,
             clock,
             random: SystemRandom::new(),
@@ -100,15 +111,17 @@ impl Issuer {
     /// Issues a credential of `tenant`.
     ///
     /// # Errors
-    /// `NotFound` if there is no such tenant; `InvalidValue` for a label that cannot be presented or a
-    /// permission that is not in the catalogue; `TooMany` if the tenant has 100 credentials;
-    /// `Unavailable` if secrets are out of reach.
+    /// `NotFound` if there is no such tenant; `InvalidValue` for a label that cannot be presented, a
+    /// permission that is not in the catalogue, or keys that the kind does not have; `TooMany` if the tenant
+    /// has 100 credentials, or as many as its secret holds; `Unavailable` if secrets are out of reach.
     pub async fn create_credential(&self, tenant: &TenantId, new: NewCredential) -> Result<Issued> {
         check_label(&new)?;
+        check_keys(&new)?;
         if let Permissions::Only(permissions) = &new.permissions {
             check_scopes(permissions.iter().map(String::as_str))?;
         }
-        let issued = self.issue(tenant, new)?;
+        self.keys.recent().await;
+        let issued = self.issue(&self.keys.signing(), tenant, new)?;
         let add = self.credentials.change(tenant, |secret| {
             if secret.len() >= MAX_CREDENTIALS {
                 return Err(Error::too_many(format!(
@@ -116,6 +129,11 @@ impl Issuer {
                 )));
             }
             secret.add(issued.credential.clone());
+            if secret.to_text().len() > MAX_SECRET_BYTES {
+                return Err(Error::too_many(
+                    "The credentials of a tenant take at most 64 KB; revoke one first",
+                ));
+            }
             Ok(())
         });
         add.await?.ok_or_else(|| no_tenant(tenant))?;
@@ -149,19 +167,23 @@ impl Issuer {
         remove.await?.ok_or_else(|| no_tenant(tenant))
     }
 
-    fn issue(&self, tenant: &TenantId, new: NewCredential) -> Result<Issued> {
+    fn issue(&self, key: &StackKey, tenant: &TenantId, new: NewCredential) -> Result<Issued> {
         let id = CredentialId::parse(&hex(&random_bytes::<8>(&self.random)?))?;
         let (secret, hash) = match new.kind {
-            CredentialKind::Bearer | CredentialKind::Basic => {
-                let token = Token::mint(&self.stack, tenant, &id, random_bytes(&self.random)?);
+            CredentialKind::Bearer | CredentialKind::Basic | CredentialKind::OAuth => {
+                let token = Token::mint(key, tenant, &id, random_bytes(&self.random)?);
                 (token.as_str().to_owned(), Some(token.sha256()))
             }
-            CredentialKind::Mac => (mac::secret(&self.stack, tenant, &id), None),
+            CredentialKind::Mac => (mac::secret(key, tenant, &id), None),
+            CredentialKind::OAuthJwt => (String::new(), None),
         };
         let user_name = match new.kind {
             CredentialKind::Bearer => None,
             CredentialKind::Basic => Some(format!("{}@{tenant}", new.label)),
-            CredentialKind::Mac => Some(format!("{id}@{tenant}")),
+            CredentialKind::Mac => Some(mac_key_id(tenant, &id, key.id())),
+            CredentialKind::OAuth | CredentialKind::OAuthJwt => {
+                Some(ClientId::mint(key, tenant, &id).to_string())
+            }
         };
         let created = self.clock.now_seconds();
         let permissions = match kept_permissions(&new) {
@@ -177,6 +199,8 @@ impl Issuer {
                 .lifetime_seconds
                 .map(|life| created.saturating_add(life)),
             hash,
+            key: key.id(),
+            jwks: new.jwks,
             permissions,
             role: new.role,
             user: new.user,
@@ -213,6 +237,19 @@ fn check_label(new: &NewCredential) -> Result<()> {
     )))
 }
 
+fn check_keys(new: &NewCredential) -> Result<()> {
+    match (new.kind, &new.jwks) {
+        (CredentialKind::OAuthJwt, None) => Err(Error::invalid_value(
+            "A client of the kind oauth-jwt has public keys, a JWK set",
+        )),
+        (CredentialKind::OAuthJwt, Some(_)) | (_, None) => Ok(()),
+        (kind, Some(_)) => Err(Error::invalid_value(format!(
+            "A credential of the kind {} has no keys of its own",
+            kind.name()
+        ))),
+    }
+}
+
 fn no_tenant(tenant: &TenantId) -> Error {
     Error::not_found(format!("There is no tenant {tenant}"))
 }
@@ -228,12 +265,13 @@ mod tests {
     use super::*;
     use crate::clock::manual::ManualClock;
     use crate::protocol::error::ErrorKind;
+    use crate::tenant::test_keys::keys_of;
     use crate::tenant::test_secrets::TestSecrets;
 
     fn issuer(secrets: &Arc<TestSecrets>) -> Issuer {
-        let stack = Arc::new(StackSecret::from_bytes(&[7; 32]).unwrap());
+        let keys = Arc::new(keys_of(&"7".repeat(32), 1000));
         let credentials = Credentials::new(secrets.clone(), "test");
-        Issuer::new(stack, credentials, Arc::new(ManualClock::at_seconds(1000)))
+        Issuer::new(keys, credentials, Arc::new(ManualClock::at_seconds(1000)))
     }
 
     fn tenant(name: &str) -> TenantId {
@@ -248,6 +286,7 @@ mod tests {
             permissions: Permissions::All,
             role: None,
             user: None,
+            jwks: None,
         }
     }
 

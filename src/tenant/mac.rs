@@ -6,10 +6,13 @@
 //! message   = METHOD LF Content-MD5 LF Content-Type LF Date LF path [ "?" query ]
 //! ```
 //!
+//! The key id is `{credential}[-{key}][@{tenant}]`. `key` is the number of the stack's key from which the
+//! key was derived; without it, the stack's key 0.
+//!
 //! METHOD is the method that the request means, in capitals. A POST may name it in
 //! `X-HTTP-Method-Override`. A header that is not sent is an empty line. `path` is the URL's path without
-//! a leading `/v2`, and the query follows as it was sent. The key is derived from the stack secret
-//! and the credential's name. So it is not stored, and a signature is checked before anything is
+//! a leading `/v2`, and the query follows as it was sent. The key is derived from a key of the
+//! stack and the credential's name. So it is not stored, and a signature is checked before anything is
 //! read.
 //!
 //! A signature covers the body by its `Content-MD5` (RFC 1864), and is valid for one request.
@@ -20,8 +23,9 @@ use chrono::{DateTime, Weekday};
 use md5::{Digest, Md5};
 use ring::hmac;
 
+use super::RequestHead;
+use super::stack_key::StackKey;
 use super::token::hex;
-use super::{RequestHead, StackSecret};
 use crate::identity::{CredentialId, TenantId};
 
 const KEY_LABEL: &str = "mac credential";
@@ -62,14 +66,14 @@ impl Signature {
 }
 
 /// The key of a MAC credential in base64, as clients are given it.
-pub(super) fn secret(stack: &StackSecret, tenant: &TenantId, credential: &CredentialId) -> String {
+pub(super) fn secret(stack: &StackKey, tenant: &TenantId, credential: &CredentialId) -> String {
     STANDARD.encode(key(stack, tenant, credential))
 }
 
 /// Reads `signature`. `None` if it is not this credential's signature of the request's head, or if
 /// the request's `Date` is too far from `now`, in seconds since the Unix epoch.
 pub(super) fn verify(
-    stack: &StackSecret,
+    stack: &StackKey,
     (tenant, credential): (&TenantId, &CredentialId),
     head: &RequestHead<'_>,
     signature: &str,
@@ -87,7 +91,7 @@ pub(super) fn verify(
     })
 }
 
-fn key(stack: &StackSecret, tenant: &TenantId, credential: &CredentialId) -> hmac::Tag {
+fn key(stack: &StackKey, tenant: &TenantId, credential: &CredentialId) -> hmac::Tag {
     stack.sign(KEY_LABEL, format!("{tenant}_{credential}").as_bytes())
 }
 
@@ -127,6 +131,7 @@ fn seconds_of(date: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tenant::KeyId;
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const DATE_SECONDS: u64 = 784_111_777;
@@ -151,8 +156,8 @@ mod tests {
         )
     }
 
-    fn stack() -> StackSecret {
-        StackSecret::from_bytes(&[7; 32]).unwrap()
+    fn stack() -> StackKey {
+        StackKey::new(KeyId::FIRST, &[7; 32]).unwrap()
     }
 
     /// Signs as a client does, with the secret that it was given.

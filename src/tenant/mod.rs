@@ -7,36 +7,54 @@
 //! Invariants:
 //! - Secrets are read only for a request with a credential that this stack has signed. Other
 //!   requests cause no call, and cannot find out which tenants exist.
-//! - The error of a refused request depends only on the form of its header.
+//! - The error of a refused request says what has become of a credential that this stack has issued. All
+//!   other requests get an error that depends only on the form of the header.
+//! - What is made under a key of the stack names that key, and only that key is tried.
 //! - No plain token, password or key is ever stored or formatted.
 //!
-//! RFC 7644 §2; RFC 6750 (Bearer), RFC 7617 (Basic).
+//! RFC 7644 §2; RFC 6750 (Bearer), RFC 7617 (Basic), RFC 6749 and RFC 7523 (OAuth clients).
 
+mod access_token;
+mod assertion;
 mod authenticator;
 mod authorization;
 mod cache;
+mod client_id;
 mod credential;
 mod credentials;
+mod date;
 mod issuer;
+mod jwks;
 mod mac;
+mod random;
 mod secrets;
 mod secrets_file;
 mod secrets_manager;
+mod stack_key;
+mod stack_keys;
 mod stack_secret;
+#[cfg(test)]
+pub(crate) mod test_keys;
 #[cfg(test)]
 mod test_secrets;
 mod token;
 
-pub use authenticator::{Authenticator, Caller, refusal, unauthorized};
+pub use assertion::AssertionUse;
+pub use authenticator::{
+    Authenticator, Caller, Client, ClientProof, IssuedAccess, refusal, unauthorized,
+};
 pub use authorization::RequestHead;
 pub use credential::{Credential, CredentialKind, TenantSecret};
 pub use credentials::Credentials;
-pub use issuer::{Issued, Issuer, NewCredential};
+pub use issuer::{DEFAULT_LIFETIME_DAYS, Issued, Issuer, NewCredential};
+pub use jwks::Jwks;
 pub use mac::Signature;
 pub use secrets::{Secret, SecretError, SecretStore, SecretVersion};
 pub use secrets_file::SecretsFile;
 pub use secrets_manager::SecretsManager;
-pub use stack_secret::StackSecret;
+pub use stack_key::{KeyId, StackKey};
+pub use stack_keys::StackKeys;
+pub use stack_secret::{KeyState, NotSigned, StackSecret};
 pub use token::Token;
 
 pub use crate::protocol::scopes::Permissions;

@@ -1,8 +1,9 @@
 //! Bearer tokens.
 //!
 //! ```text
-//! token  = "scim_" tenant "_" credential "_" random "_" check
+//! token  = "scim_" tenant "_" credential "_" random [ "_" key ] "_" check
 //! random = 64( %x30-39 / %x61-66 )   ; 256 bits
+//! key    = %x31-39 *8DIGIT           ; the stack's key; key 0 if absent
 //! check  = 16( %x30-39 / %x61-66 )   ; 64 bits of HMAC-SHA256 over everything before its "_"
 //! ```
 //!
@@ -15,7 +16,8 @@ use std::fmt::Write;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
-use super::StackSecret;
+use super::stack_key::StackKey;
+use super::stack_secret::{NotSigned, StackSecret};
 use crate::identity::{CredentialId, TenantId};
 
 const PREFIX: &str = "scim";
@@ -35,13 +37,17 @@ impl Token {
     /// Makes a token of a credential from 256 random bits.
     #[must_use]
     pub fn mint(
-        stack: &StackSecret,
+        key: &StackKey,
         tenant: &TenantId,
         credential: &CredentialId,
         random: [u8; 32],
     ) -> Self {
-        let body = format!("{PREFIX}_{tenant}_{credential}_{}", hex(&random));
-        let check = check_of(stack, &body);
+        let mut body = format!("{PREFIX}_{tenant}_{credential}_{}", hex(&random));
+        if !key.id().is_first() {
+            // Writing to a string does not fail.
+            let _ = write!(body, "_{}", key.id());
+        }
+        let check = check_of(key, &body);
         Self {
             text: format!("{body}_{check}"),
             tenant: tenant.clone(),
@@ -49,32 +55,32 @@ impl Token {
         }
     }
 
-    /// Reads a token that [`mint`](Self::mint) made with the same stack secret.
+    /// Reads a token that [`mint`](Self::mint) made with a key of the stack.
     ///
-    /// Anything else is `None`, without a reason, because a caller must not get one.
-    #[must_use]
-    pub fn parse(stack: &StackSecret, text: &str) -> Option<Self> {
-        let (body, check) = text.rsplit_once('_')?;
-        let expected = check_of(stack, body);
-        if !bool::from(expected.as_bytes().ct_eq(check.as_bytes())) {
-            return None;
-        }
+    /// # Errors
+    /// Without a further reason, because a caller must not get one.
+    pub fn parse(stack: &StackSecret, text: &str) -> Result<Self, NotSigned> {
+        let (body, check) = text.rsplit_once('_').ok_or(NotSigned::Forged)?;
         let mut parts = body.split('_');
-        let (Some(PREFIX), Some(tenant), Some(credential), Some(random), None) = (
+        let (Some(PREFIX), Some(tenant), Some(credential), Some(random), key, None) = (
+            parts.next(),
             parts.next(),
             parts.next(),
             parts.next(),
             parts.next(),
             parts.next(),
         ) else {
-            return None;
+            return Err(NotSigned::Forged);
         };
-        if random.len() != RANDOM_DIGITS {
-            return None;
+        let expected = check_of(stack.named(key)?, body);
+        let is_signed = bool::from(expected.as_bytes().ct_eq(check.as_bytes()));
+        if !is_signed || random.len() != RANDOM_DIGITS {
+            return Err(NotSigned::Forged);
         }
-        Some(Self {
-            tenant: TenantId::parse(tenant).ok()?,
-            credential: CredentialId::parse(credential).ok()?,
+        let is_forged = |_| NotSigned::Forged;
+        Ok(Self {
+            tenant: TenantId::parse(tenant).map_err(is_forged)?,
+            credential: CredentialId::parse(credential).map_err(is_forged)?,
             text: text.to_owned(),
         })
     }
@@ -118,8 +124,8 @@ impl Token {
 }
 
 /// The `check` of this `body`, which is the text before it.
-fn check_of(stack: &StackSecret, body: &str) -> String {
-    let tag = stack.sign(CHECK_LABEL, body.as_bytes());
+fn check_of(key: &StackKey, body: &str) -> String {
+    let tag = key.sign(CHECK_LABEL, body.as_bytes());
     hex(&tag.as_ref()[..CHECK_BYTES])
 }
 
@@ -143,14 +149,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tenant::test_keys::two_keys;
 
     fn stack() -> StackSecret {
-        StackSecret::from_bytes(&[7; 32]).unwrap()
+        two_keys(120)
     }
 
     fn mint(tenant: &str, credential: &str, random: [u8; 32]) -> Token {
         Token::mint(
-            &stack(),
+            stack().signing(0),
             &TenantId::parse(tenant).unwrap(),
             &CredentialId::parse(credential).unwrap(),
             random,
@@ -177,7 +184,7 @@ mod tests {
             let at = at.index(text.len());
             prop_assume!(!text[at..].starts_with(&other));
             let changed = format!("{}{other}{}", &text[..at], &text[at + 1..]);
-            prop_assert!(Token::parse(&stack(), &changed).is_none());
+            prop_assert!(Token::parse(&stack(), &changed).is_err());
         }
 
         #[test]
@@ -188,33 +195,54 @@ mod tests {
             let at = at.index(text.len());
             let removed = format!("{}{}", &text[..at], &text[at + 1..]);
             let added = format!("{}{other}{}", &text[..at], &text[at..]);
-            prop_assert!(Token::parse(&stack(), &removed).is_none());
-            prop_assert!(Token::parse(&stack(), &added).is_none());
+            prop_assert!(Token::parse(&stack(), &removed).is_err());
+            prop_assert!(Token::parse(&stack(), &added).is_err());
         }
 
         #[test]
         fn parsing_never_panics(text: String) {
-            prop_assert!(Token::parse(&stack(), &text).is_none());
+            prop_assert!(Token::parse(&stack(), &text).is_err());
         }
     }
 
     #[test]
     fn a_token_of_another_stack_is_refused() {
         let token = mint("acme", "1", [1; 32]);
-        let other = StackSecret::from_bytes(&[8; 32]).unwrap();
-        assert!(Token::parse(&other, token.as_str()).is_none());
+        let other = StackSecret::parse(&"8".repeat(32)).unwrap();
+        assert!(Token::parse(&other, token.as_str()).is_err());
+    }
+
+    #[test]
+    fn a_token_names_the_key_that_it_was_made_under_unless_that_is_the_first() {
+        let stack = stack();
+        let names = (
+            TenantId::parse("acme").unwrap(),
+            CredentialId::parse("1").unwrap(),
+        );
+        let token = Token::mint(stack.signing(120), &names.0, &names.1, [1; 32]);
+        assert!(token.as_str().contains("01_1_"), "{token:?}");
+        assert!(Token::parse(&stack, token.as_str()).is_ok());
+        let refused = |secret: &StackSecret, text: &str| Token::parse(secret, text).err();
+        let first = StackSecret::parse(&"7".repeat(32)).unwrap();
+        assert_eq!(refused(&first, token.as_str()), Some(NotSigned::UnknownKey));
+        let unnamed = token.as_str().replace("01_1_", "01_");
+        assert_eq!(refused(&stack, &unnamed), Some(NotSigned::Forged));
+        let zero = token.as_str().replace("01_1_", "01_0_");
+        assert_eq!(refused(&stack, &zero), Some(NotSigned::Forged));
     }
 
     #[test]
     fn a_checked_text_of_another_shape_is_refused() {
         fn check(body: &str) {
-            let text = format!("{body}_{}", check_of(&stack(), body));
-            assert!(Token::parse(&stack(), &text).is_none(), "{body}");
+            let text = format!("{body}_{}", check_of(stack().signing(0), body));
+            assert!(Token::parse(&stack(), &text).is_err(), "{body}");
         }
         let random = "0".repeat(64);
         check("");
         check("scim_acme");
         check(&format!("scim_acme_1_{random}_extra"));
+        check(&format!("scim_acme_1_{random}_1_1"));
+        check(&format!("scim_acme_1_{random}_0"));
         check(&format!("SCIM_acme_1_{random}"));
         check(&format!("scim_ACME_1_{random}"));
         check("scim_acme_1_00");

@@ -201,7 +201,7 @@ async fn a_request_without_a_name_of_its_own_or_with_a_long_one_has_ours() {
 #[tokio::test]
 async fn what_commands_write_has_no_credential() {
     let server = Server::start().await;
-    let provider = &server.stack.service().unwrap().provider;
+    let provider = &server.stack.service().provider;
     let acme = TenantId::parse("acme").unwrap();
     let made = provider.add_own_roles(&acme).await.unwrap();
     let roles = written(&server, &[]).await;
@@ -434,7 +434,7 @@ async fn what_a_journal_of_an_earlier_version_holds_is_done_by_the_service_itsel
     let before = server.items().await;
     let heads = before.iter().filter(|item| text(item, "kind") == "J");
     assert!(heads.count() > 0);
-    let provider = &server.stack.service().unwrap().provider;
+    let provider = &server.stack.service().provider;
     let demo = TenantId::parse("demo").unwrap();
     assert!(provider.finish(&demo).await.unwrap() > 0);
     let written = written(&server, &before).await;

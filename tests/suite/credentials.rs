@@ -38,6 +38,7 @@ async fn issue(server: &Server, tenant: &str, kind: CredentialKind) -> Issued {
         permissions: Permissions::All,
         role: None,
         user: None,
+        jwks: None,
     };
     let tenant = TenantId::parse(tenant).unwrap();
     let issuer = server.stack.issuer();
@@ -341,7 +342,7 @@ async fn a_signature_is_valid_once_over_all_processes() {
     let timing = taken.header("server-timing");
     assert!(timing.contains("wru=1"), "{timing}");
     // The other process shares only the table and the secrets with this one.
-    let other = scim_lambda::http::router(server.stack.service().unwrap());
+    let other = scim_lambda::http::router(server.stack.service());
     let mut request = Request::builder().uri(path);
     for (name, value) in &headers {
         request = request.header(*name, value);

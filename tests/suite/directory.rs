@@ -22,10 +22,10 @@ use scim_lambda::provider::{
     Cursors, Over, Provider, Read, ReadBudget, Representation, RequestScope, resource_id,
 };
 use scim_lambda::store::{ConfigItem, Meter, Store};
-use scim_lambda::tenant::{Caller, Permissions, StackSecret};
+use scim_lambda::tenant::{Caller, Permissions};
 use serde_json::{Value, json};
 
-use crate::support::cause;
+use crate::support::{cause, stack_keys};
 
 /// The beginning of every location.
 pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
@@ -98,7 +98,7 @@ impl Directory {
         let config = Builder::from(&sdk_config).interceptor(Attempts(Arc::clone(&calls)));
         let store = Store::with_config(config, "scim", clock.clone());
         store.create_table_if_missing().await.unwrap();
-        let cursors = Cursors::new(&StackSecret::from_bytes(&[7; 32]).unwrap()).unwrap();
+        let cursors = Cursors::new(stack_keys(clock.clone()));
         let provider = Provider::new(store, clock.clone(), cursors).with_read_budget(budget);
         Self {
             provider,
@@ -115,8 +115,10 @@ impl Directory {
             credential: CredentialId::parse(credential).unwrap(),
             permissions: Permissions::All,
             role: None,
+            scope: None,
             user: None,
             signature: None,
+            has_oauth: false,
         };
         let cause = Cause {
             credential: Some(caller.credential.clone()),

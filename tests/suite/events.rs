@@ -34,7 +34,7 @@ impl Source for MadeUp {
 
 /// Appends events to a tenant's feed, in one page.
 async fn append(server: &Server, tenant: &str, events: Vec<NewEvent>) {
-    let provider = server.stack.provider().unwrap();
+    let provider = server.stack.provider();
     let store = &server.stack.store;
     let appender = Appender::new(store, provider.tenants(), Arc::new(SystemClock));
     let tenant = TenantId::parse(tenant).unwrap();

@@ -221,7 +221,7 @@ impl<'e> Play<'e> {
     /// Registers the schemas and resource types of the exchange for its tenant.
     async fn register(&self) -> Result<(), String> {
         let tenant = TenantId::parse(&self.tenant).unwrap();
-        let service = self.server.stack.service().unwrap();
+        let service = self.server.stack.service();
         for schema in in_files(&self.exchange.schemas) {
             let added = service.provider.add_schema(&tenant, &schema).await;
             added.map_err(|error| error.to_string())?;

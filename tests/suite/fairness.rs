@@ -29,7 +29,7 @@ const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 /// A server together with the service behind its router.
 async fn start(rules: &Rules, change: impl FnOnce(&mut Service)) -> (Server, Arc<Service>) {
     let mut server = Server::with_rules(rules).await;
-    let mut service = server.stack.service().unwrap();
+    let mut service = server.stack.service();
     change(Arc::get_mut(&mut service).unwrap());
     server.router = http::router(Arc::clone(&service));
     (server, service)

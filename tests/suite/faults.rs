@@ -386,7 +386,7 @@ async fn front(process: Process) -> (Router, String) {
     let new = bearer();
     stack.issuer().create_tenant(&tenant()).await.unwrap();
     let issued = stack.issuer().create_credential(&tenant(), new).await;
-    let mut service = Arc::into_inner(stack.service().unwrap()).unwrap();
+    let mut service = Arc::into_inner(stack.service()).unwrap();
     service.provider = process.provider;
     // The first request reads the secret, because its file is removed when this function ends.
     let router = scim_lambda::http::router(Arc::new(service));

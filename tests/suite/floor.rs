@@ -53,7 +53,7 @@ async fn a_large_directory_costs_no_more() {
 #[tokio::test]
 async fn nothing_is_wrong_with_a_generated_directory() {
     let directory = Directory::generate((1_000, 400)).await;
-    let service = directory.stack.service().unwrap();
+    let service = directory.stack.service();
     let tenant = TenantId::parse("demo").unwrap();
     let findings = service.provider.examine(&tenant, Repair::Look);
     let findings = findings.await.unwrap();
@@ -213,7 +213,7 @@ impl Directory {
         let counted = aws_sdk_dynamodb::config::Builder::from(&sdk).interceptor(ledger.clone());
         stack.store = Store::with_config(counted, "scim", Arc::new(SystemClock));
         let directory = Self {
-            router: http::router(stack.service().unwrap()),
+            router: http::router(stack.service()),
             token: issue(&stack).await,
             ledger,
             stack,

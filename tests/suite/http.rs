@@ -430,7 +430,7 @@ async fn without_its_secrets_the_service_is_unavailable() {
     let mut server = Server::start().await;
     std::fs::remove_file(server.data.secrets_file()).unwrap();
     // A process that has read no tenant's secret yet.
-    server.router = scim_lambda::http::router(server.stack.service().unwrap());
+    server.router = scim_lambda::http::router(server.stack.service());
     let refused = server.send("GET", USERS, None).await;
     refused.check_error(503, None);
     assert!(!refused.text.contains("secrets"), "{}", refused.text);
@@ -465,7 +465,7 @@ async fn switches_that_were_stored_out_of_range_count_as_the_nearest_in_range() 
     assert_eq!(config["filter"]["maxResults"], 1);
     let (acme, provider) = (
         TenantId::parse("acme").unwrap(),
-        &server.stack.service().unwrap().provider,
+        &server.stack.service().provider,
     );
     let refused = provider.set_rules(&acme, &rules).await.unwrap_err();
     assert!(refused.detail().contains("takes 1 to "), "{refused}");
@@ -577,7 +577,7 @@ async fn requests_at_the_same_time_read_their_tenant_and_role_once() {
     let role = server.create("/scim/v2/Roles", &role).await;
     server.token = server.issue("acme", |new| new.role = Some(role)).await;
     // A process that has read nothing yet.
-    server.router = http::router(server.stack.service().unwrap());
+    server.router = http::router(server.stack.service());
     let path = format!("{USERS}/nobody");
     let answers = join_all((0..8).map(|_| server.send("GET", &path, None))).await;
     let reads = answers.iter().map(|answer| {

@@ -34,7 +34,7 @@ async fn set_version(server: &mut Server, version: &Value) {
     server
         .tamper("T#acme", "indexes", "SET body = :v", text)
         .await;
-    server.router = http::router(server.stack.service().unwrap());
+    server.router = http::router(server.stack.service());
 }
 
 async fn version(server: &Server) -> Option<Value> {
@@ -46,7 +46,7 @@ async fn version(server: &Server) -> Option<Value> {
 }
 
 async fn examine(server: &Server, repair: Repair) -> Findings {
-    let service = server.stack.service().unwrap();
+    let service = server.stack.service();
     service.provider.examine(&acme(), repair).await.unwrap()
 }
 
@@ -206,7 +206,7 @@ async fn a_tenant_of_a_newer_version_is_read_without_its_indexes_and_not_written
     ] {
         check_left(&server, (method, path), &body).await;
     }
-    let service = server.stack.service().unwrap();
+    let service = server.stack.service();
     let provider = &service.provider;
     for refused in [
         provider.examine(&acme(), Repair::Mend).await,
@@ -271,7 +271,7 @@ async fn resources_of_an_earlier_version_are_found_and_get_their_entries() {
     assert_eq!((looked.earlier, looked.missing, looked.stray), (2, 2, 3));
 
     // Earlier versions may not write any more before all entries are rewritten.
-    let service = server.stack.service().unwrap();
+    let service = server.stack.service();
     let provider = &service.provider;
     let early = provider.build_indexes(&acme()).await.unwrap_err();
     assert_eq!(early.kind(), ErrorKind::Conflict);
@@ -286,11 +286,11 @@ async fn resources_of_an_earlier_version_are_found_and_get_their_entries() {
         std::slice::from_ref(&users[1])
     );
 
-    let service = server.stack.service().unwrap();
+    let service = server.stack.service();
     let built = service.provider.build_indexes(&acme()).await.unwrap();
     assert_eq!((built.earlier, built.missing, built.stray), (2, 2, 3));
     assert_eq!(version(&server).await, Some(json!({"version": 1})));
-    server.router = http::router(server.stack.service().unwrap());
+    server.router = http::router(server.stack.service());
     for (user, name) in users.iter().zip(["ada", "BOB", "Eve"]) {
         let (ids, calls) = found(&server, name).await;
         assert_eq!((ids, &*calls), (vec![user.clone()], "2"));
@@ -324,11 +324,11 @@ async fn a_name_that_two_resources_of_an_earlier_version_share_keeps_queries_fro
         let answer = server.send("PATCH", &path, Some(&title)).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
-    let service = server.stack.service().unwrap();
+    let service = server.stack.service();
     let provider = &service.provider;
     let built = provider.build_indexes(&acme()).await.unwrap();
     assert_eq!(built.conflicts, [format!("User userName {}", users[1])]);
     assert!(version(&server).await.unwrap()["since"].is_u64());
-    server.router = http::router(server.stack.service().unwrap());
+    server.router = http::router(server.stack.service());
     assert_eq!(found(&server, "ada").await.0, users);
 }

@@ -35,7 +35,7 @@ fn files(path: &str) -> Vec<PathBuf> {
 /// A service whose tenant has registered these.
 async fn server(schemas: &[Value], resource_types: &[Value]) -> Server {
     let server = Server::start().await;
-    let service = server.stack.service().unwrap();
+    let service = server.stack.service();
     let acme = TenantId::parse("acme").unwrap();
     for schema in schemas {
         service.provider.add_schema(&acme, schema).await.unwrap();
@@ -330,7 +330,7 @@ async fn the_devices_of_rfc_9944_take_every_verb() {
 #[tokio::test]
 async fn a_configuration_that_is_too_large_is_not_registered() {
     let server = Server::start().await;
-    let provider = &server.stack.service().unwrap().provider;
+    let provider = &server.stack.service().provider;
     let acme = TenantId::parse("acme").unwrap();
     let schema = |number: usize, length: usize| {
         json!({
@@ -393,7 +393,7 @@ async fn with_badge() -> Server {
 #[tokio::test]
 async fn a_type_keeps_the_extensions_that_it_has() {
     let server = with_badge().await;
-    let provider = &server.stack.service().unwrap().provider;
+    let provider = &server.stack.service().provider;
     let acme = TenantId::parse("acme").unwrap();
     let mut unlisted = users_with(&[]);
     unlisted.as_object_mut().unwrap().remove("schemaExtensions");
@@ -423,7 +423,7 @@ async fn a_type_keeps_the_extensions_that_it_has() {
 #[tokio::test]
 async fn losses_with_an_extension_are_counted() {
     let server = with_badge().await;
-    let provider = &server.stack.service().unwrap().provider;
+    let provider = &server.stack.service().provider;
     let acme = TenantId::parse("acme").unwrap();
     // More users than one page has.
     for number in 0..120 {

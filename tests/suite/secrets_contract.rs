@@ -12,7 +12,7 @@ use scim_lambda::clock::SystemClock;
 use scim_lambda::identity::TenantId;
 use scim_lambda::tenant::{
     Authenticator, CredentialKind, Credentials, Issuer, NewCredential, Permissions, RequestHead,
-    SecretError, SecretStore, SecretsFile, SecretsManager, StackSecret,
+    SecretError, SecretStore, SecretsFile, SecretsManager, StackKeys,
 };
 
 #[tokio::test]
@@ -56,7 +56,8 @@ async fn check_contract(one: Arc<dyn SecretStore>, two: Arc<dyn SecretStore>, st
     check_replacement(&*one, &*two, &format!("{stack}/tenants/replaced")).await;
     check_removal(&*one, &*two, &format!("{stack}/webhooks/removed")).await;
     check_names(&*one, &format!("{stack}/names/")).await;
-    check_stack_secret(&*one, &*two, &format!("{stack}/stack")).await;
+    let (ours, theirs) = (Arc::clone(&one), Arc::clone(&two));
+    check_stack_secret(ours, theirs, &format!("{stack}/stack")).await;
     check_token(one, two, stack).await;
 }
 
@@ -114,18 +115,27 @@ async fn check_names(store: &dyn SecretStore, prefix: &str) {
     assert_eq!(names, expected);
 }
 
-async fn check_stack_secret(one: &dyn SecretStore, two: &dyn SecretStore, name: &str) {
-    assert!(StackSecret::read(one, name).await.is_err());
-    let made = StackSecret::read_or_create(one, name).await.unwrap();
-    let read = StackSecret::read_or_create(two, name).await.unwrap();
-    assert_eq!(made.derive("any"), read.derive("any"));
+async fn check_stack_secret(one: Arc<dyn SecretStore>, two: Arc<dyn SecretStore>, name: &str) {
+    let clock = || Arc::new(SystemClock);
+    assert!(StackKeys::open(one.clone(), name, clock()).await.is_err());
+    let made = StackKeys::open_or_create(one, name, clock()).await.unwrap();
+    let read = StackKeys::open_or_create(two, name, clock()).await.unwrap();
+    let key = |keys: &StackKeys| keys.signing().derive("any");
+    assert_eq!(key(&made), key(&read));
+    // Of two processes that add a key at the same time one does.
+    let both = tokio::join!(made.rotate(), read.rotate());
+    assert_eq!(both.0.unwrap().len(), 2);
+    assert_eq!(both.1.unwrap().len(), 2);
+    assert_eq!(made.states().await.unwrap().len(), 2);
+    assert_eq!(key(&made), key(&read));
 }
 
 /// A token that one process makes opens the tenant in another, until it is revoked.
 async fn check_token(one: Arc<dyn SecretStore>, two: Arc<dyn SecretStore>, stack: &str) {
     let name = format!("{stack}/stack");
-    let key = Arc::new(StackSecret::read(&*one, &name).await.unwrap());
     let clock = Arc::new(SystemClock);
+    let key = StackKeys::open(one.clone(), &name, clock.clone());
+    let key = Arc::new(key.await.unwrap());
     let issuer = Issuer::new(key.clone(), Credentials::new(one, stack), clock.clone());
     let acme = TenantId::parse("acme").unwrap();
     issuer.create_tenant(&acme).await.unwrap();
@@ -136,6 +146,7 @@ async fn check_token(one: Arc<dyn SecretStore>, two: Arc<dyn SecretStore>, stack
         permissions: Permissions::All,
         role: None,
         user: None,
+        jwks: None,
     };
     let issued = issuer.create_credential(&acme, new).await.unwrap();
     let credentials = Credentials::new(two, stack);

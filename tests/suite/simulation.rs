@@ -27,11 +27,11 @@ use scim_lambda::provider::{
     Cursors, Over, Patched, Provider, Read, Representation, RequestScope, resource_id,
 };
 use scim_lambda::store::{ConfigItem, Cost, Meter, PlainItem, Store};
-use scim_lambda::tenant::{Caller, Permissions, StackSecret};
+use scim_lambda::tenant::{Caller, Permissions};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::support::cause;
+use crate::support::{cause, stack_keys};
 
 pub(crate) use budget::Budget;
 pub(crate) use network::{Call, Fault, Line};
@@ -254,7 +254,7 @@ impl World {
         let line = Line::new(&self.network);
         let config = Builder::from(&aws::in_process(Plug(Arc::clone(&line))));
         let store = Store::with_config(config, "scim", self.clock.clone());
-        let cursors = Cursors::new(&StackSecret::from_bytes(&[7; 32]).unwrap()).unwrap();
+        let cursors = Cursors::new(stack_keys(self.clock.clone()));
         let provider = Provider::new(store, self.clock.clone(), cursors);
         let cause = Cause {
             credential: Some(CredentialId::parse("1").unwrap()),
@@ -305,8 +305,10 @@ impl Process {
             credential: CredentialId::parse("1").unwrap(),
             permissions: Permissions::All,
             role: None,
+            scope: None,
             user: None,
             signature: None,
+            has_oauth: false,
         };
         let base_url = BASE.to_owned();
         self.provider

@@ -83,7 +83,7 @@ async fn requests_keep_attributes_of_a_later_version() {
     }
     let add = json!([{"op": "add", "path": "members", "value": members}]);
     send(&server, "PATCH", GUIDES, &patch(&add)).await;
-    let provider = &server.stack.service().unwrap().provider;
+    let provider = &server.stack.service().provider;
     let acme = TenantId::parse("acme").unwrap();
     let mut rules = provider.rules(&acme).await.unwrap();
     assert_eq!(rules.switches.max_count, 500);

@@ -7,18 +7,22 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request};
+use futures_util::FutureExt as _;
 use http_body_util::BodyExt;
 use scim_lambda::aws;
-use scim_lambda::clock::{Clock as _, SystemClock};
+use scim_lambda::clock::{Clock, SystemClock};
 use scim_lambda::embedded::{DataDirectory, Embedded};
 use scim_lambda::http::{self, PublicUrl};
 use scim_lambda::identity::{Cause, CauseKind, SubscriptionId, TenantId};
 use scim_lambda::protocol::profile::Rules;
 use scim_lambda::stack::{Config, Stack};
 use scim_lambda::store::{ConfigItem, Meter, Receiver, Start, Subscription, SubscriptionState};
-use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
+use scim_lambda::tenant::{
+    CredentialKind, NewCredential, Permissions, SecretStore as _, SecretsFile, StackKeys,
+};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
 
@@ -57,7 +61,20 @@ pub(crate) fn bearer() -> NewCredential {
         permissions: Permissions::All,
         role: None,
         user: None,
+        jwks: None,
     }
+}
+
+/// The keys of a stack that has one key, the same for each caller.
+pub(crate) fn stack_keys(clock: Arc<dyn Clock>) -> Arc<StackKeys> {
+    let data = DataDirectory::in_memory().unwrap();
+    let file = SecretsFile::new(data.secrets_file());
+    file.create_if_missing().unwrap();
+    let made = file.put("test/stack", &"7".repeat(32), None).now_or_never();
+    made.expect("a file needs no runtime").unwrap();
+    // Once the keys are read, the file may go: the keys are used for as long as they cannot be read again.
+    let opened = StackKeys::open(Arc::new(file), "test/stack", clock).now_or_never();
+    Arc::new(opened.expect("a file needs no runtime").unwrap())
 }
 
 impl Server {
@@ -100,7 +117,7 @@ impl Server {
         let stack = Stack::open_or_create(config, &sdk).await.unwrap();
         stack.store.create_table_if_missing().await.unwrap();
         let mut server = Self {
-            router: http::router(stack.service().unwrap()),
+            router: http::router(stack.service()),
             token: String::new(),
             stack,
             sdk,
@@ -150,7 +167,7 @@ impl Server {
             let put = put.table_name(self.stack.store.table());
             put.set_item(Some(item)).send().await.unwrap();
         }
-        self.router = http::router(self.stack.service().unwrap());
+        self.router = http::router(self.stack.service());
     }
 
     /// Creates one more tenant.

@@ -141,7 +141,7 @@ async fn an_inactive_role_permits_nothing() {
 async fn the_services_own_roles_cannot_be_changed() {
     let mut server = Server::start().await;
     let acme = TenantId::parse("acme").unwrap();
-    let provider = &server.stack.service().unwrap().provider;
+    let provider = &server.stack.service().provider;
     let made = provider.add_own_roles(&acme).await.unwrap();
     let names: Vec<_> = made.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["Administrator", "Provisioner", "Reader"]);

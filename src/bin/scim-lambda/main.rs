@@ -17,7 +17,7 @@ async fn main() -> Result<(), Error> {
     // This opens the connection and its TLS session, so that the first request does not wait for it. If the
     // table is unreachable, the requests fail with the reason.
     let _ = stack.store.warm_up().await;
-    let router = http::router(stack.service()?);
+    let router = http::router(stack.service());
     let events = service_fn(|event| gateway::answer(router.clone(), event));
     lambda_runtime::run(events).await
 }

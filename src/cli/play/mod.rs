@@ -178,6 +178,7 @@ impl RunToken {
             permissions: Permissions::All,
             role: None,
             user: None,
+            jwks: None,
         };
         let issued = issuer.create_credential(tenant, new).await?;
         Ok(Self {

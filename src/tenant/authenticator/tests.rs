@@ -6,8 +6,9 @@ use super::*;
 use crate::clock::manual::ManualClock;
 use crate::protocol::error::ErrorKind;
 use crate::tenant::mac::secret as mac_key;
+use crate::tenant::test_keys::keys_of;
 use crate::tenant::test_secrets::TestSecrets;
-use crate::tenant::{Issued, Issuer, NewCredential, Token};
+use crate::tenant::{Issued, Issuer, KeyId, NewCredential, Token};
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const DATE_SECONDS: u64 = 784_111_777;
@@ -24,7 +25,7 @@ impl Fixture {
     async fn new() -> Self {
         let secrets = Arc::new(TestSecrets::default());
         let clock = Arc::new(ManualClock::at_seconds(DATE_SECONDS));
-        let stack = Arc::new(StackSecret::from_bytes(&[7; 32]).unwrap());
+        let stack = Arc::new(keys_of(&"7".repeat(32), DATE_SECONDS));
         let credentials = Credentials::new(secrets.clone(), "test");
         let issuer = Issuer::new(stack.clone(), credentials.clone(), clock.clone());
         let authenticator = Authenticator::new(stack, credentials, clock.clone());
@@ -61,6 +62,13 @@ impl Fixture {
         check_refusal(&refused);
     }
 
+    /// The same for a credential that this stack has issued.
+    async fn check_ended(&self, authorization: &str, detail: &str) {
+        let refused = self.ask_with(authorization).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unauthorized);
+        assert_eq!(refused.detail(), detail);
+    }
+
     /// The same for a header without the form of any kind of credential.
     async fn check_malformed(&self, authorization: &str) {
         let refused = self.ask_with(authorization).await.unwrap_err();
@@ -83,6 +91,7 @@ fn new(kind: CredentialKind) -> NewCredential {
         permissions: Permissions::All,
         role: None,
         user: None,
+        jwks: None,
     }
 }
 
@@ -202,18 +211,24 @@ async fn a_header_of_the_wrong_form_is_answered_with_the_right_form() {
 }
 
 #[tokio::test]
-async fn an_unknown_tenant_and_a_revoked_token_look_alike() {
+async fn a_token_of_a_tenant_that_is_gone_is_a_revoked_one() {
     let fixture = Fixture::new().await;
     let token = fixture.issue(CredentialKind::Bearer).await;
     let id = &token.credential.id;
     fixture.issuer.revoke(&tenant("acme"), id).await.unwrap();
-    fixture.check_refused(&bearer(&token)).await;
-    let stack = &fixture.authenticator.stack;
+    fixture
+        .check_ended(&bearer(&token), "The token was revoked")
+        .await;
+    let stack = &fixture.authenticator.keys.signing();
     let of_nobody = Token::mint(stack, &tenant("nobody"), id, [1; 32]);
     let of_nobody = format!("Bearer {}", of_nobody.as_str());
     let before = fixture.secrets.reads();
-    fixture.check_refused(&of_nobody).await;
-    fixture.check_refused(&of_nobody).await;
+    fixture
+        .check_ended(&of_nobody, "The token was revoked")
+        .await;
+    fixture
+        .check_ended(&of_nobody, "The token was revoked")
+        .await;
     assert_eq!(fixture.secrets.reads(), before + 1);
 }
 
@@ -221,7 +236,7 @@ async fn an_unknown_tenant_and_a_revoked_token_look_alike() {
 async fn a_token_with_another_random_part_is_refused() {
     let fixture = Fixture::new().await;
     let token = fixture.issue(CredentialKind::Bearer).await;
-    let stack = &fixture.authenticator.stack;
+    let stack = &fixture.authenticator.keys.signing();
     let id = &token.credential.id;
     let other = Token::mint(stack, &tenant("acme"), id, [1; 32]);
     fixture
@@ -241,7 +256,7 @@ async fn a_credential_is_presented_as_its_own_kind_only() {
         .check_refused(&basic("okta@other", &login.secret))
         .await;
     let id = login.credential.id.as_str();
-    let stack = &fixture.authenticator.stack;
+    let stack = &fixture.authenticator.keys.signing();
     let key = mac_key(stack, &tenant("acme"), &login.credential.id);
     fixture
         .check_refused(&mac(&format!("{id}@acme"), &key))
@@ -306,7 +321,9 @@ async fn a_revoked_token_stops_within_a_minute() {
     let id = &token.credential.id;
     fixture.issuer.revoke(&tenant("acme"), id).await.unwrap();
     fixture.clock.advance_seconds(60);
-    fixture.check_refused(&bearer(&token)).await;
+    fixture
+        .check_ended(&bearer(&token), "The token was revoked")
+        .await;
 }
 
 #[tokio::test]
@@ -320,7 +337,9 @@ async fn an_expired_token_is_refused() {
     fixture.clock.advance_seconds(29);
     fixture.ask_with(&bearer(&token)).await.unwrap();
     fixture.clock.advance_seconds(1);
-    fixture.check_refused(&bearer(&token)).await;
+    fixture
+        .check_ended(&bearer(&token), "The token expired on 1994-11-06")
+        .await;
 }
 
 #[tokio::test]
@@ -353,4 +372,116 @@ async fn role_user_and_permissions_reach_the_caller() {
     );
     assert_eq!(caller.role.as_deref(), Some("r1"));
     assert_eq!(caller.user.as_deref(), Some("u1"));
+}
+
+/// A process whose keys are read from the secrets of the fixture, and an issuer with the same keys.
+async fn process(fixture: &Fixture) -> (Authenticator, Issuer) {
+    let opened =
+        StackKeys::open_or_create(fixture.secrets.clone(), "test/stack", fixture.clock.clone());
+    let keys = Arc::new(opened.await.unwrap());
+    let credentials = Credentials::new(fixture.secrets.clone(), "test");
+    let clock = fixture.clock.clone();
+    let issuer = Issuer::new(keys.clone(), credentials.clone(), clock.clone());
+    (Authenticator::new(keys, credentials, clock), issuer)
+}
+
+async fn issue(issuer: &Issuer, kind: CredentialKind) -> Issued {
+    let acme = tenant("acme");
+    issuer.create_credential(&acme, new(kind)).await.unwrap()
+}
+
+/// Whether a process accepts a request.
+async fn accepts(process: &Authenticator, authorization: &str) -> bool {
+    let head = head(Some(authorization));
+    let answer = process.authenticate(&head, async |_, _| Ok(true)).await;
+    answer.is_ok()
+}
+
+#[tokio::test]
+async fn credentials_of_every_key_work_in_every_process_while_the_key_changes() {
+    let fixture = Fixture::new().await;
+    let (old, _) = process(&fixture).await;
+    let (other, issuer) = process(&fixture).await;
+    let mut issued: Vec<String> = Vec::new();
+    for second in 0..400 {
+        if second == 10 {
+            other.keys.rotate().await.unwrap();
+        }
+        if second % 40 == 0 {
+            for kind in [CredentialKind::Bearer, CredentialKind::Basic] {
+                let made = issue(&issuer, kind).await;
+                issued.push(match kind {
+                    CredentialKind::Bearer => bearer(&made),
+                    _ => basic("okta", &made.secret),
+                });
+            }
+        }
+        for authorization in &issued {
+            assert!(
+                accepts(&old, authorization).await,
+                "{second} {authorization}"
+            );
+            assert!(
+                accepts(&other, authorization).await,
+                "{second} {authorization}"
+            );
+        }
+        fixture.clock.advance_seconds(1);
+    }
+    let is_of_key_1 = |text: &&String| text.starts_with("Bearer") && text.contains("_1_");
+    assert_eq!(issued.iter().filter(is_of_key_1).count(), 6);
+}
+
+#[tokio::test]
+async fn a_process_that_served_nothing_for_an_hour_learns_of_a_key_by_the_first_token() {
+    let fixture = Fixture::new().await;
+    let (idle, _) = process(&fixture).await;
+    let (busy, issuer) = process(&fixture).await;
+    busy.keys.rotate().await.unwrap();
+    fixture.clock.advance_seconds(3600);
+    let token = bearer(&issue(&issuer, CredentialKind::Bearer).await);
+    assert!(token.contains("_1_"), "{token}");
+    assert!(accepts(&idle, &token).await);
+}
+
+#[tokio::test]
+async fn what_a_retired_key_has_signed_is_refused_within_a_minute() {
+    let fixture = Fixture::new().await;
+    let (server, issuer) = process(&fixture).await;
+    let token = issue(&issuer, CredentialKind::Bearer).await;
+    let key = issue(&issuer, CredentialKind::Mac).await;
+    let key_id = key.user_name.as_deref().unwrap();
+    let old = [bearer(&token), mac(key_id, &key.secret)];
+    for authorization in &old {
+        assert!(accepts(&server, authorization).await, "{authorization}");
+    }
+    let (other, _) = process(&fixture).await;
+    other.keys.rotate().await.unwrap();
+    fixture.clock.advance_seconds(300);
+    let key = issue(&issuer, CredentialKind::Mac).await;
+    let key_id = key.user_name.as_deref().unwrap();
+    assert!(key_id.ends_with("-1@acme"), "{key_id}");
+    for authorization in &old {
+        assert!(accepts(&server, authorization).await, "{authorization}");
+    }
+    assert!(accepts(&server, &mac(key_id, &key.secret)).await);
+    other.keys.retire(KeyId::FIRST, true).await.unwrap();
+    fixture.clock.advance_seconds(60);
+    for authorization in &old {
+        assert!(!accepts(&server, authorization).await, "{authorization}");
+    }
+    assert!(accepts(&server, &mac(key_id, &key.secret)).await);
+}
+
+#[tokio::test]
+async fn forged_key_names_cause_a_read_of_the_keys_in_five_seconds_and_of_no_tenant() {
+    let fixture = Fixture::new().await;
+    let (server, _) = process(&fixture).await;
+    let forged = format!("Bearer scim_acme_1_{}_7_{}", "0".repeat(64), "0".repeat(16));
+    let before = fixture.secrets.reads();
+    for _ in 0..100 {
+        fixture.clock.advance_seconds(1);
+        assert!(!accepts(&server, &forged).await);
+    }
+    assert!(fixture.secrets.reads() - before <= 21);
 }

@@ -10,19 +10,19 @@ use http_body_util::BodyExt as _;
 use scim_lambda::http::{self, Admission, PublicUrl, Service, StatusLog};
 use scim_lambda::identity::TenantId;
 use scim_lambda::tenant::{
-    Authenticator, Credentials, Issuer, SecretStore, SecretsFile, StackSecret,
+    Authenticator, Credentials, Issuer, SecretStore, SecretsFile, StackKeys,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::simulation::{Call, Fault, Line, Process, World};
-use crate::support::bearer;
+use crate::support::{bearer, stack_keys};
 
 /// Where the tokens of two tenants are kept.
 pub(super) struct Secrets {
     folder: TempDir,
-    stack: Arc<StackSecret>,
+    keys: Arc<StackKeys>,
     /// Each tenant with a token that may do everything.
     pub(super) tokens: Vec<(TenantId, String)>,
 }
@@ -46,14 +46,14 @@ impl Secrets {
     pub(super) async fn new(world: &World, tenants: &[&str]) -> Self {
         let mut secrets = Self {
             folder: tempfile::tempdir().unwrap(),
-            stack: Arc::new(StackSecret::from_bytes(&[7; 32]).unwrap()),
+            keys: stack_keys(world.clock()),
             tokens: Vec::new(),
         };
         SecretsFile::new(secrets.path())
             .create_if_missing()
             .unwrap();
-        let (stack, credentials) = (Arc::clone(&secrets.stack), secrets.credentials());
-        let issuer = Issuer::new(stack, credentials, world.clock());
+        let (keys, credentials) = (Arc::clone(&secrets.keys), secrets.credentials());
+        let issuer = Issuer::new(keys, credentials, world.clock());
         for tenant in tenants {
             let tenant = TenantId::parse(tenant).unwrap();
             issuer.create_tenant(&tenant).await.unwrap();
@@ -67,10 +67,10 @@ impl Secrets {
     /// One more process on this table.
     pub(super) fn node(&self, world: &World) -> Node {
         let Process { provider, line, .. } = world.process();
-        let (stack, credentials) = (Arc::clone(&self.stack), self.credentials());
+        let (keys, credentials) = (Arc::clone(&self.keys), self.credentials());
         let service = Arc::new(Service {
             provider,
-            authenticator: Authenticator::new(stack, credentials, world.clock()),
+            authenticator: Authenticator::new(keys, credentials, world.clock()),
             admission: Admission::default(),
             status: StatusLog::new(world.clock()),
             public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),

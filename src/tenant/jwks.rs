@@ -1,0 +1,330 @@
+//! The public keys of an OAuth client that signs its assertions (RFC 7517).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::protocol::error::{Error, Result};
+
+/// The longest text of a set of keys, in bytes.
+const MAX_BYTES: usize = 16 * 1024;
+/// The largest number of keys: two of each kind while they are changed. The secret of a tenant, which
+/// holds them, has 64 KiB.
+const MAX_KEYS: usize = 4;
+/// The longest name of a key, in bytes.
+const MAX_KID_BYTES: usize = 200;
+/// How long the modulus of an RSA key may be, in bits. A longer one takes too long to use.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=4_096;
+/// Members that only private keys and shared ones have (RFC 7518 §6.2.2, §6.3.2, §6.4).
+const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "k"];
+
+/// The registered keys of a client, 1 to 4.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Jwks(Vec<Jwk>);
+
+/// One key: what is needed to use it, and its name. Keys are stored without their other members, such as
+/// certificates. Numbers are in base64url.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Jwk {
+    kty: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crv: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    e: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    y: Option<String>,
+    /// Members that only a newer release knows.
+    #[serde(flatten)]
+    unknown: Map<String, Value>,
+}
+
+impl Jwks {
+    /// Reads a JWK set, or one key.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming the fault, without any part of a key.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.len() > MAX_BYTES {
+            return Err(refuse(&format!("are longer than {MAX_BYTES} bytes")));
+        }
+        let value: Value = serde_json::from_str(text)
+            .map_err(|_| refuse("are not JSON, such as {\"keys\":[{\"kty\":\"EC\", …}]}"))?;
+        Self::of(&value)
+    }
+
+    /// The same from JSON that was read already.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn of(value: &Value) -> Result<Self> {
+        let listed = match value.get("keys") {
+            Some(keys) => keys.as_array().map_or(&[][..], Vec::as_slice),
+            None => std::slice::from_ref(value),
+        };
+        if !(1..=MAX_KEYS).contains(&listed.len()) {
+            return Err(refuse(&format!("are not 1 to {MAX_KEYS} keys")));
+        }
+        let keys = listed.iter().map(Jwk::read).collect::<Result<Vec<_>>>()?;
+        for (position, key) in keys.iter().enumerate() {
+            let others = &keys[position + 1..];
+            // With the same name and algorithm an assertion could not say which one it means.
+            let is_alike =
+                |other: &Jwk| other.kid == key.kid && other.algorithm() == key.algorithm();
+            if others.iter().any(is_alike) {
+                return Err(refuse("have the same `kid` twice"));
+            }
+        }
+        Ok(Self(keys))
+    }
+
+    /// The key that an assertion with this header was signed with. The algorithm is that of the registered
+    /// key: a header that names another one has no key.
+    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+        let of_algorithm = self
+            .0
+            .iter()
+            .filter(|key| key.algorithm() == Some(algorithm));
+        let mut found = of_algorithm.filter(|key| match kid {
+            // A key without a name is found by its algorithm, whatever name the client uses.
+            Some(kid) => key.kid.as_deref().is_none_or(|own| own == kid),
+            None => true,
+        });
+        match (found.next(), found.next()) {
+            (Some(key), None) => key.decoding_key(),
+            (Some(first), Some(second)) => {
+                let named = [first, second].into_iter().chain(found);
+                let mut named = named.filter(|key| kid.is_some() && key.kid.as_deref() == kid);
+                named.next()?.decoding_key()
+            }
+            (None, _) => None,
+        }
+    }
+}
+
+impl Jwk {
+    fn read(value: &Value) -> Result<Self> {
+        let Some(members) = value.as_object() else {
+            return Err(refuse("hold something that is not an object"));
+        };
+        let text = |name: &str| members.get(name).and_then(Value::as_str);
+        if PRIVATE_MEMBERS
+            .iter()
+            .any(|name| members.contains_key(*name))
+        {
+            return Err(refuse(
+                "hold a private or a shared key; register only the public part",
+            ));
+        }
+        let copied = |name: &str| text(name).map(str::to_owned);
+        let key = Self {
+            kty: copied("kty").unwrap_or_default(),
+            kid: copied("kid"),
+            crv: copied("crv"),
+            n: copied("n"),
+            e: copied("e"),
+            x: copied("x"),
+            y: copied("y"),
+            unknown: Map::new(),
+        };
+        key.check(text("use"), text("alg"))?;
+        Ok(key)
+    }
+
+    fn check(&self, usage: Option<&str>, named: Option<&str>) -> Result<()> {
+        let Some(algorithm) = self.algorithm() else {
+            return Err(refuse(
+                "hold a key that is not RSA, EC with the curve P-256, or OKP with the curve Ed25519",
+            ));
+        };
+        let kid_bytes = self.kid.as_ref().map_or(1, String::len);
+        if !(1..=MAX_KID_BYTES).contains(&kid_bytes) {
+            return Err(refuse(&format!(
+                "have a `kid` without 1 to {MAX_KID_BYTES} bytes"
+            )));
+        }
+        if usage.is_some_and(|usage| usage != "sig") {
+            return Err(refuse("hold a key whose `use` is not `sig`"));
+        }
+        if named.is_some_and(|named| named.parse() != Ok(algorithm)) {
+            return Err(refuse(&format!(
+                "hold a key whose `alg` is not {algorithm:?}"
+            )));
+        }
+        let has_32_bytes = |number: &Option<String>| bytes_of(number.as_ref()).len() == 32;
+        let is_whole = match algorithm {
+            Algorithm::RS256 => return check_rsa(self.n.as_ref(), self.e.as_ref()),
+            Algorithm::ES256 => has_32_bytes(&self.x) && has_32_bytes(&self.y),
+            _ => has_32_bytes(&self.x),
+        };
+        match is_whole {
+            true => Ok(()),
+            false => Err(refuse(
+                "hold a key whose numbers are not 32 bytes in base64url",
+            )),
+        }
+    }
+
+    /// The one algorithm that it is used for (RFC 7518 §3.1, RFC 8037 §3.1); `None` for a kind of key that
+    /// only a newer release knows.
+    fn algorithm(&self) -> Option<Algorithm> {
+        match (self.kty.as_str(), self.crv.as_deref()) {
+            ("RSA", _) => Some(Algorithm::RS256),
+            ("EC", Some("P-256")) => Some(Algorithm::ES256),
+            ("OKP", Some("Ed25519")) => Some(Algorithm::EdDSA),
+            _ => None,
+        }
+    }
+
+    fn decoding_key(&self) -> Option<DecodingKey> {
+        let key = match self.algorithm()? {
+            Algorithm::RS256 => {
+                DecodingKey::from_rsa_components(self.n.as_deref()?, self.e.as_deref()?)
+            }
+            Algorithm::ES256 => {
+                DecodingKey::from_ec_components(self.x.as_deref()?, self.y.as_deref()?)
+            }
+            _ => DecodingKey::from_ed_components(self.x.as_deref()?),
+        };
+        key.ok()
+    }
+}
+
+/// The bytes of a number in base64url; none if it is not one.
+fn bytes_of(number: Option<&String>) -> Vec<u8> {
+    let bytes = number.map(|text| URL_SAFE_NO_PAD.decode(text));
+    bytes.and_then(|bytes| bytes.ok()).unwrap_or_default()
+}
+
+fn check_rsa(modulus: Option<&String>, exponent: Option<&String>) -> Result<()> {
+    let read = |number: Option<&String>| {
+        let bytes = bytes_of(number);
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        bytes[zeros..].to_vec()
+    };
+    let (modulus, exponent) = (read(modulus), read(exponent));
+    let unused = modulus
+        .first()
+        .map_or(0, |first| first.leading_zeros() as usize);
+    let bits = modulus.len() * 8 - unused;
+    if !RSA_BITS.contains(&bits) {
+        return Err(refuse(&format!(
+            "hold an RSA key of {bits} bits; it has {} to {}",
+            RSA_BITS.start(),
+            RSA_BITS.end()
+        )));
+    }
+    let is_odd = exponent.last().is_some_and(|last| last % 2 == 1);
+    let is_usual = is_odd && exponent != [1] && exponent.len() <= 4;
+    if is_usual {
+        return Ok(());
+    }
+    Err(refuse(
+        "hold an RSA key with an unusual exponent; the usual one is 65537 (AQAB)",
+    ))
+}
+
+fn refuse(fault: &str) -> Error {
+    Error::invalid_value(format!("The keys {fault}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rsa(bits: usize) -> Value {
+        let mut modulus = vec![0xff; bits.div_ceil(8)];
+        modulus[0] >>= (8 - bits % 8) % 8;
+        json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode(modulus), "e": "AQAB"})
+    }
+
+    fn ec(kid: Option<&str>) -> Value {
+        let number = URL_SAFE_NO_PAD.encode([7; 32]);
+        let mut key = json!({"kty": "EC", "crv": "P-256", "x": number, "y": number});
+        if let Some(kid) = kid {
+            key["kid"] = kid.into();
+        }
+        key
+    }
+
+    fn with(mut key: Value, name: &str, value: &str) -> Value {
+        key[name] = value.into();
+        key
+    }
+
+    #[test]
+    fn keys_are_kept_without_what_they_do_not_need() {
+        let key = with(with(ec(Some("a")), "x5c", "certificate"), "use", "sig");
+        let jwks = Jwks::of(&json!({"keys": [key]})).unwrap();
+        let kept = serde_json::to_value(&jwks).unwrap();
+        assert_eq!(kept, json!([ec(Some("a"))]));
+        assert_eq!(serde_json::from_value::<Jwks>(kept).unwrap(), jwks);
+        assert_eq!(Jwks::of(&ec(Some("a"))).unwrap(), jwks);
+    }
+
+    #[test]
+    fn a_member_of_a_newer_release_is_kept() {
+        let stored = json!([with(ec(None), "until", "2030")]);
+        let jwks: Jwks = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&jwks).unwrap(), stored);
+    }
+
+    #[test]
+    fn unfit_keys_are_refused_with_their_fault() {
+        let check = |value: &Value, fault: &str| {
+            let error = Jwks::of(value).unwrap_err();
+            assert!(error.detail().contains(fault), "{error} for {fault}");
+        };
+        check(&json!({"keys": []}), "1 to 4 keys");
+        check(&json!({"keys": "x"}), "1 to 4 keys");
+        check(&json!({"keys": vec![ec(None); 5]}), "1 to 4 keys");
+        check(&json!([]), "not an object");
+        check(&json!({"keys": [ec(Some("a")), ec(Some("a"))]}), "twice");
+        check(&json!({"keys": [ec(None), ec(None)]}), "twice");
+        check(&json!({"kty": "oct", "k": "c2VjcmV0"}), "public part");
+        check(&with(rsa(2048), "d", "x"), "public part");
+        check(&json!({"kty": "EC", "crv": "P-384"}), "not RSA");
+        check(&rsa(2047), "2047 bits");
+        check(&rsa(4097), "4097 bits");
+        check(&with(rsa(2048), "e", "AQ"), "exponent");
+        check(&with(rsa(2048), "alg", "RS512"), "`alg` is not RS256");
+        check(&with(ec(None), "alg", "none"), "`alg` is not ES256");
+        check(&with(ec(None), "use", "enc"), "`sig`");
+        check(&with(ec(None), "x", "AAAA"), "32 bytes");
+        check(&with(ec(None), "kid", ""), "`kid`");
+        assert!(Jwks::parse("{").is_err());
+        assert!(Jwks::parse(&" ".repeat(MAX_BYTES + 1)).is_err());
+        for bits in [2048, 3072, 4096] {
+            assert!(Jwks::of(&rsa(bits)).is_ok(), "{bits}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_by_its_name_and_only_for_its_own_algorithm() {
+        let jwks = Jwks::of(&json!({"keys": [ec(Some("a")), ec(Some("b")), rsa(2048)]})).unwrap();
+        let check = |kid: Option<&str>, algorithm: Algorithm, expected: bool| {
+            let found = jwks.find(kid, algorithm).is_some();
+            assert_eq!(found, expected, "{kid:?} {algorithm:?}");
+        };
+        check(Some("a"), Algorithm::ES256, true);
+        check(Some("c"), Algorithm::ES256, false);
+        check(Some("../../dev/null"), Algorithm::ES256, false);
+        check(None, Algorithm::ES256, false);
+        check(None, Algorithm::RS256, true);
+        check(Some("any"), Algorithm::RS256, true);
+        check(Some("a"), Algorithm::RS512, false);
+        check(Some("a"), Algorithm::HS256, false);
+        check(Some("a"), Algorithm::EdDSA, false);
+    }
+}
