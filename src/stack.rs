@@ -200,21 +200,20 @@ impl Stack {
 
     /// The operations of the people and programs that run this deployment. `reach` says which addresses the URL of
     /// a webhook may have.
-    ///
-    /// # Errors
-    /// As [`provider`](Self::provider).
     #[cfg(feature = "worker")]
-    pub fn admin(&self, reach: Reach) -> Result<Admin> {
-        Ok(Admin {
+    #[must_use]
+    pub fn admin(&self, reach: Reach) -> Admin {
+        Admin {
             store: self.store.clone(),
             credentials: self.credentials(),
             issuer: self.issuer(),
-            provider: self.provider()?,
+            keys: Arc::clone(&self.keys),
+            provider: self.provider(),
             secrets: self.webhook_secrets(),
             reach,
             sender: Arc::new(self.sender(reach)),
             clock: Arc::new(SystemClock),
-        })
+        }
     }
 
     /// Sends messages to the webhooks of this deployment.

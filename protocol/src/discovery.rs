@@ -82,6 +82,8 @@ pub struct Discovery<'a> {
     pub capabilities: &'a Capabilities,
     /// The absolute URL that endpoints follow, without a trailing slash.
     pub base_url: &'a str,
+    /// Whether the tenant has an OAuth client.
+    pub has_oauth: bool,
 }
 
 impl Discovery<'_> {
@@ -142,6 +144,15 @@ impl Discovery<'_> {
             "specUri": "https://www.rfc-editor.org/info/rfc6750",
             "primary": true,
         })];
+        if self.has_oauth {
+            schemes.push(json!({
+                "type": "oauth2",
+                "name": "OAuth 2.0 Client Credentials",
+                "description": "A client of this tenant gets access tokens from /oauth/token",
+                "specUri": "https://www.rfc-editor.org/info/rfc6749",
+                "primary": false,
+            }));
+        }
         if self.rules.switches.basic {
             schemes.push(json!({
                 "type": "httpbasic",
@@ -269,6 +280,7 @@ mod tests {
             rules,
             capabilities,
             base_url: BASE,
+            has_oauth: false,
         }
     }
 

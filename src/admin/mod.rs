@@ -34,7 +34,7 @@ use crate::outgoing::Reach;
 use crate::protocol::error::{Error, Result};
 use crate::provider::Provider;
 use crate::store::{Meter, StackStore, Store, Subscription, TenantStore};
-use crate::tenant::{Credentials, Issuer};
+use crate::tenant::{Credentials, Issuer, StackKeys};
 use request::{Request, render};
 
 /// The time that one operation may take at the table.
@@ -53,6 +53,8 @@ pub struct Admin {
     pub credentials: Credentials,
     /// Issues and revokes credentials.
     pub issuer: Issuer,
+    /// The keys under which credentials are issued.
+    pub keys: Arc<StackKeys>,
     /// The resources of the tenants.
     pub provider: Provider,
     /// The secrets of the webhooks.

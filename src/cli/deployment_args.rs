@@ -17,7 +17,6 @@ use crate::delivery::WebhookSender;
 use crate::embedded::{DataDirectory, Embedded};
 use crate::http::PublicUrl;
 use crate::outgoing::Reach;
-use crate::protocol::Error;
 use crate::stack::Stack;
 
 /// The arguments that choose the deployment.
@@ -345,7 +344,7 @@ impl Opened {
     }
 
     /// The operations on it.
-    pub(super) fn admin(&self) -> Result<Admin, Error> {
+    pub(super) fn admin(&self) -> Admin {
         self.stack().admin(self.reach())
     }
 

@@ -82,7 +82,7 @@ impl Operator {
     }
 
     fn direct(opened: Opened) -> Result<Self, CommandError> {
-        let admin = Box::new(opened.admin()?);
+        let admin = Box::new(opened.admin());
         let opened = Box::new(opened);
         Ok(Self::Direct { opened, admin })
     }

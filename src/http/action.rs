@@ -5,7 +5,7 @@
 
 use axum::http::Method;
 
-use super::api::Api;
+use super::api::{Api, Protocol};
 use super::route::{DiscoveryEndpoint, Target, Within};
 use crate::protocol::Result;
 use crate::protocol::schema::ResourceType;
@@ -97,7 +97,7 @@ impl<'a> Actions<'a> {
             }
             Target::Members { endpoint, id } => vec![Action::Members(find(endpoint)?, id)],
         };
-        if matches!(api, Api::Ionic(_)) {
+        if api.protocol == Protocol::Ionic {
             actions.retain(Action::is_in_ionic);
         }
         Ok(Self(actions))

@@ -24,6 +24,7 @@ pub(super) fn discovery<'c>(call: &'c Call<'_>) -> Discovery<'c> {
         rules: &call.scope.tenant.rules,
         capabilities: &CAPABILITIES,
         base_url: &call.scope.base_url,
+        has_oauth: call.scope.caller.has_oauth,
     }
 }
 

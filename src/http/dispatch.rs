@@ -17,9 +17,9 @@ use super::api::Api;
 use super::call::Call;
 use super::open::open_call;
 use super::public_url::Mount;
-use super::route::{Route, Target, no_such_endpoint};
+use super::route::{OAuthEndpoint, Route, Target, no_such_endpoint};
 use super::status::Observed;
-use super::{Gateway, RefusedRequest, Service, answer, media_type, observe, v1, v2};
+use super::{Gateway, RefusedRequest, Service, answer, media_type, oauth, observe, v1, v2};
 use crate::protocol::profile::Tolerance;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::{Error, Result};
@@ -34,7 +34,14 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
         configured: service.public_url.as_ref(),
         gateway: parts.extensions.get::<Gateway>(),
     };
-    let route = Route::parse(mount.local_path(parts.uri.path()));
+    let path = mount.local_path(parts.uri.path());
+    if let Some(endpoint) = OAuthEndpoint::at(path) {
+        let answered = oauth::answer_to(&service, &endpoint, parts, body);
+        let answered = tokio::time::timeout(REQUEST_BUDGET, answered).await;
+        let response = answered.unwrap_or_else(|_| oauth::refusal(out_of_time()));
+        return sent(response, is_head);
+    }
+    let route = Route::parse(path);
     if let Some(RefusedRequest(error)) = parts.extensions.get::<RefusedRequest>() {
         return route.api.finish(route.api.error(error));
     }
@@ -42,20 +49,25 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
     let observed = Observed::new(meter.cloned().unwrap_or_default());
     let answered = answer_to(&service, parts, body, &route, &observed);
     let answered = tokio::time::timeout(REQUEST_BUDGET, answered).await;
-    let response = answered.unwrap_or_else(|_| {
-        route.api.error(&Error::unavailable(format!(
-            "The request was not finished within {} seconds",
-            REQUEST_BUDGET.as_secs()
-        )))
-    });
+    let response = answered.unwrap_or_else(|_| route.api.error(&out_of_time()));
     let (status, provider) = (response.status(), &service.provider);
     service.status.close(provider, &observed, status).await;
-    let response = route.api.finish(response);
-    if is_head {
-        answer::head_of(response)
-    } else {
-        response
+    sent(route.api.finish(response), is_head)
+}
+
+/// The answer as it is sent: without its body to a HEAD.
+fn sent(response: Response, is_head: bool) -> Response {
+    match is_head {
+        true => answer::head_of(response),
+        false => response,
     }
+}
+
+fn out_of_time() -> Error {
+    Error::unavailable(format!(
+        "The request was not finished within {} seconds",
+        REQUEST_BUDGET.as_secs()
+    ))
 }
 
 async fn answer_to(

@@ -25,6 +25,7 @@ mod call;
 mod discovery;
 mod dispatch;
 mod media_type;
+mod oauth;
 mod observe;
 mod open;
 mod public_url;

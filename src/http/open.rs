@@ -8,7 +8,7 @@ use axum::http::HeaderName;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
 use axum::http::request::Parts;
 
-use super::api::Api;
+use super::api::{Api, PathTenant};
 use super::call::Call;
 use super::public_url::Mount;
 use super::status::Observed;
@@ -102,9 +102,10 @@ fn request_head<'p>(
     let is_sole = parts.headers.get_all(AUTHORIZATION).iter().count() == 1;
     // Of two credentials it is unknown which one is meant.
     let authorization = text(AUTHORIZATION).filter(|_| is_sole);
-    let tenant = match api {
-        Api::V2 | Api::V1 => None,
-        Api::Ionic(tenant) => Some(tenant.as_ref().ok_or_else(|| refusal(authorization))?),
+    let tenant = match &api.tenant {
+        PathTenant::Absent => None,
+        PathTenant::Unfit => return Err(refusal(authorization)),
+        PathTenant::Named(tenant) => Some(tenant),
     };
     Ok(RequestHead {
         authorization,

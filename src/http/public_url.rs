@@ -153,10 +153,21 @@ impl<'r> Mount<'r> {
             .map_or_else(|| base_path.to_owned(), |url| url.at(base_path))
     }
 
+    /// The URL of the service, without a slash at its end. OAuth calls it the issuer.
+    ///
+    /// `None` if no public URL is known.
+    pub(super) fn service_url(self) -> Option<String> {
+        Some(self.public_url()?.at(""))
+    }
+
+    /// The path of [`service_url`](Self::service_url); empty if it has none.
+    pub(super) fn prefix(self) -> &'r str {
+        self.public_url().map_or("", |url| url.prefix.as_str())
+    }
+
     /// The path in the URL that the client used. This is the path that it signed.
     pub(super) fn public_path(self, path: &str) -> String {
-        let prefix = self.public_url().map_or("", |url| url.prefix.as_str());
-        format!("{prefix}{}", self.local_path(path))
+        format!("{}{}", self.prefix(), self.local_path(path))
     }
 
     /// The path without the prefixes of the gateway and of the public URL.

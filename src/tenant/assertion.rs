@@ -15,8 +15,8 @@ use ring::signature::{
 use serde::Deserialize;
 
 use super::date::instant;
+use super::hex::hex;
 use super::jwks::Jwks;
-use super::token::hex;
 use crate::protocol::error::{Error, Result};
 
 /// The longest assertion that is looked at, in bytes.
@@ -122,7 +122,7 @@ fn reason(kind: &ErrorKind, audiences: &[String]) -> Option<Error> {
             "The claim sub of the assertion is not the client id".to_owned()
         }
         ErrorKind::MissingRequiredClaim(claim) => {
-            format!("The assertion has no claim {claim}")
+            format!("The assertion has no claim {claim} that can be read")
         }
         ErrorKind::Json(_) => {
             "A claim of the assertion does not have its type; exp is a number of \

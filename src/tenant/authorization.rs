@@ -205,7 +205,8 @@ impl Presented {
 }
 
 /// The user name and the password of Basic credentials (RFC 7617 §2).
-pub(super) fn basic_pair(text: &str) -> Option<(String, String)> {
+#[must_use]
+pub fn basic_pair(text: &str) -> Option<(String, String)> {
     let decoded = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
     let (user_name, password) = decoded.split_once(':')?;
     Some((user_name.to_owned(), password.to_owned()))

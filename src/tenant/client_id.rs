@@ -13,9 +13,9 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
+use super::hex::hex;
 use super::stack_key::{KeyId, StackKey};
 use super::stack_secret::{NotSigned, StackSecret};
-use super::token::hex;
 use crate::identity::{CredentialId, TenantId};
 
 const LABEL: &str = "client id";

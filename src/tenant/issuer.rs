@@ -11,11 +11,11 @@ use serde_json::Map;
 
 use super::authorization::mac_key_id;
 use super::client_id::ClientId;
+use super::hex::hex;
 use super::jwks::Jwks;
 use super::random::random_bytes;
 use super::secrets::SecretError;
 use super::stack_key::StackKey;
-use super::token::hex;
 use super::{Credential, CredentialKind, Credentials, Permissions, StackKeys, Token, mac};
 use crate::clock::Clock;
 use crate::identity::{CredentialId, TenantId};

@@ -24,8 +24,8 @@ use md5::{Digest, Md5};
 use ring::hmac;
 
 use super::RequestHead;
+use super::hex::hex;
 use super::stack_key::StackKey;
-use super::token::hex;
 use crate::identity::{CredentialId, TenantId};
 
 const KEY_LABEL: &str = "mac credential";

@@ -23,6 +23,7 @@ mod client_id;
 mod credential;
 mod credentials;
 mod date;
+mod hex;
 mod issuer;
 mod jwks;
 mod mac;
@@ -43,7 +44,7 @@ pub use assertion::AssertionUse;
 pub use authenticator::{
     Authenticator, Caller, Client, ClientProof, IssuedAccess, refusal, unauthorized,
 };
-pub use authorization::RequestHead;
+pub use authorization::{RequestHead, basic_pair};
 pub use credential::{Credential, CredentialKind, TenantSecret};
 pub use credentials::Credentials;
 pub use issuer::{DEFAULT_LIFETIME_DAYS, Issued, Issuer, NewCredential};

@@ -19,10 +19,10 @@ use ring::rand::SystemRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::hex::hex;
 use super::random::random_bytes;
 use super::secrets::broken_json;
 use super::stack_key::{KeyId, StackKey};
-use super::token::hex;
 use crate::protocol::error::{Error, Result};
 
 /// The version of the document that this release reads and writes.

@@ -16,6 +16,7 @@ use std::fmt::Write;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
+use super::hex::hex;
 use super::stack_key::StackKey;
 use super::stack_secret::{NotSigned, StackSecret};
 use crate::identity::{CredentialId, TenantId};
@@ -127,15 +128,6 @@ impl Token {
 fn check_of(key: &StackKey, body: &str) -> String {
     let tag = key.sign(CHECK_LABEL, body.as_bytes());
     hex(&tag.as_ref()[..CHECK_BYTES])
-}
-
-/// Bytes as lower-case hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 impl fmt::Debug for Token {

@@ -13,11 +13,12 @@ use scim_lambda::outgoing::Reach;
 use scim_lambda::provider::{Cursors, Provider};
 use scim_lambda::store::{Due, Meter, StackStore};
 use scim_lambda::tenant::{
-    Credentials, Issuer, Secret, SecretError, SecretStore, SecretVersion, SecretsFile, StackSecret,
+    Credentials, Issuer, Secret, SecretError, SecretStore, SecretVersion, SecretsFile,
 };
 use serde_json::{Value, json};
 
 use crate::simulation::{Fault, Process, World};
+use crate::support::stack_keys;
 
 /// The name of the stack.
 const STACK: &str = "test";
@@ -220,14 +221,15 @@ pub(crate) fn admin(
     clock: Arc<dyn Clock>,
 ) -> Admin {
     let store = process.provider.store().clone();
-    let stack = Arc::new(StackSecret::from_bytes(&[7; 32]).unwrap());
-    let cursors = Cursors::new(&stack).unwrap();
+    let keys = stack_keys(Arc::clone(&clock));
+    let cursors = Cursors::new(Arc::clone(&keys));
     let credentials = || Credentials::new(Arc::clone(&secrets), STACK);
     Admin {
         provider: Provider::new(store.clone(), Arc::clone(&clock), cursors),
         store,
         credentials: credentials(),
-        issuer: Issuer::new(stack, credentials(), Arc::clone(&clock)),
+        issuer: Issuer::new(Arc::clone(&keys), credentials(), Arc::clone(&clock)),
+        keys,
         secrets: WebhookSecrets::new(Arc::clone(&secrets), STACK, Arc::clone(&clock)),
         reach: Reach::Public,
         sender,

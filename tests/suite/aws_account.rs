@@ -104,7 +104,7 @@ impl AwsAccount {
                 .await
                 .unwrap();
             stack.store.create_table_if_missing().await.unwrap();
-            stack.admin(Reach::Public).unwrap()
+            stack.admin(Reach::Public)
         });
         *shared.function.lock().unwrap() = Some((admin, runtime));
         Self {

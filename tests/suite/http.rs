@@ -109,11 +109,12 @@ async fn callers_without_a_valid_credential_all_get_the_same_answer() {
         "Bearer nonsense".to_owned(),
         "Negotiate abc".to_owned(),
         format!("Bearer {last}"),
-        format!("Bearer {expired}"),
         format!("Bearer {}", server.token.replace("acme", "nobody")),
     ] {
         assert_eq!(check(Some(value.clone())).await, missing, "{value}");
     }
+    let ended = check(Some(format!("Bearer {expired}"))).await;
+    assert!(ended.contains("The token expired on 20"), "{ended}");
     let twice = server
         .request("GET", USERS)
         .header("Authorization", "Bearer x");

@@ -42,6 +42,7 @@ mod late_indexes;
 mod lifecycle;
 mod local_stream;
 mod long_values;
+mod oauth;
 mod partition_limits;
 mod permissions;
 mod play;

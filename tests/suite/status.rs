@@ -12,14 +12,14 @@ use scim_lambda::http::{self, Admission, PublicUrl, Service, StatusLog};
 use scim_lambda::identity::{CredentialId, TenantId};
 use scim_lambda::store::{Meter, Milestones, TenantStatus};
 use scim_lambda::tenant::{
-    Authenticator, Credentials, Issuer, SecretStore, SecretsFile, StackSecret,
+    Authenticator, Credentials, Issuer, SecretStore, SecretsFile, StackKeys,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::simulation::{Fault, Line, Process, World, tenant, user};
-use crate::support::{bearer, cause};
+use crate::support::{bearer, cause, stack_keys};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const USERS: &str = "/scim/v2/Users";
@@ -30,7 +30,7 @@ const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 struct Deployment {
     world: World,
     folder: TempDir,
-    stack: Arc<StackSecret>,
+    keys: Arc<StackKeys>,
 }
 
 /// One process of the service, with a token.
@@ -53,10 +53,11 @@ impl Deployment {
         SecretsFile::new(folder.path().join("secrets.json"))
             .create_if_missing()
             .unwrap();
+        let world = World::new().await;
         let deployment = Self {
-            world: World::new().await,
+            keys: stack_keys(world.clock()),
+            world,
             folder,
-            stack: Arc::new(StackSecret::from_bytes(&[7; 32]).unwrap()),
         };
         deployment.issuer().create_tenant(&tenant()).await.unwrap();
         deployment
@@ -69,8 +70,8 @@ impl Deployment {
     }
 
     fn issuer(&self) -> Issuer {
-        let stack = Arc::clone(&self.stack);
-        Issuer::new(stack, self.credentials(), self.world.clock())
+        let keys = Arc::clone(&self.keys);
+        Issuer::new(keys, self.credentials(), self.world.clock())
     }
 
     /// A new credential of the tenant, as its id and its token.
@@ -83,13 +84,13 @@ impl Deployment {
     /// One more process, whose requests have this token. It has read the configuration already.
     async fn node(&self, token: &str) -> Node {
         let Process { provider, line, .. } = self.world.process();
-        let stack = Arc::clone(&self.stack);
+        let keys = Arc::clone(&self.keys);
         let store = provider.store();
         let store = store.for_tenant(&tenant(), cause(), Meter::default(), HOUR);
         provider.tenants().get(&tenant(), &store).await.unwrap();
         let service = Service {
             provider,
-            authenticator: Authenticator::new(stack, self.credentials(), self.world.clock()),
+            authenticator: Authenticator::new(keys, self.credentials(), self.world.clock()),
             admission: Admission::default(),
             status: StatusLog::new(self.world.clock()),
             public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),

@@ -197,13 +197,19 @@ impl Server {
         change(&mut new);
         let tenant = TenantId::parse(tenant).unwrap();
         let issued = self.stack.issuer().create_credential(&tenant, new).await;
-        // The server takes a secret that it has read in the millisecond of a request for a new one. So the first
-        // request with the credential has to begin in a later millisecond than the last read without it.
+        self.next_millisecond().await;
+        issued.unwrap().secret
+    }
+
+    /// Waits for the next millisecond after a credential was made.
+    ///
+    /// The server takes a secret that it has read in the millisecond of a request for a new one. So the first
+    /// request with the credential has to begin in a later millisecond than the last read without it.
+    pub(crate) async fn next_millisecond(&self) {
         let now = SystemClock.now_millis();
         while SystemClock.now_millis() == now {
             tokio::task::yield_now().await;
         }
-        issued.unwrap().secret
     }
 
     /// A request with the token of `acme`.

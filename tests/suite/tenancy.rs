@@ -15,16 +15,14 @@ use scim_lambda::admin::names;
 use scim_lambda::http::{self, Admission, PublicUrl, Service, StatusLog};
 use scim_lambda::identity::TenantId;
 use scim_lambda::provider::Provider;
-use scim_lambda::tenant::{
-    Authenticator, Credentials, Issuer, NewCredential, Permissions, StackSecret,
-};
+use scim_lambda::tenant::{Authenticator, Credentials, Issuer, NewCredential, Permissions};
 use scim_lambda::worker::Worker;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::admin::Fixture;
 use crate::secrecy::{keep_log, logged};
-use crate::support::bearer;
+use crate::support::{bearer, stack_keys};
 use crate::worker::Kept;
 
 const TARGETS: &str = include_str!("../../src/http/route/target.rs");
@@ -220,23 +218,23 @@ fn tenant_id(name: &str) -> TenantId {
     TenantId::parse(name).unwrap()
 }
 
-fn stack_secret() -> Arc<StackSecret> {
-    Arc::new(StackSecret::from_bytes(&[7; 32]).unwrap())
-}
-
 fn credentials(fixture: &Fixture) -> Credentials {
     Credentials::new(fixture.secrets.clone(), "test")
 }
 
 fn issuer(fixture: &Fixture) -> Issuer {
-    Issuer::new(stack_secret(), credentials(fixture), fixture.world.clock())
+    Issuer::new(
+        stack_keys(fixture.world.clock()),
+        credentials(fixture),
+        fixture.world.clock(),
+    )
 }
 
 fn router(fixture: &Fixture, provider: Provider) -> Router {
     let clock = || fixture.world.clock();
     http::router(Arc::new(Service {
         provider,
-        authenticator: Authenticator::new(stack_secret(), credentials(fixture), clock()),
+        authenticator: Authenticator::new(stack_keys(clock()), credentials(fixture), clock()),
         admission: Admission::default(),
         status: StatusLog::new(clock()),
         public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),

@@ -287,6 +287,7 @@ mod tests {
                 rules: &rules,
                 capabilities: &capabilities,
                 base_url: "https://example.com/scim/v1",
+                has_oauth: false,
             },
             dialect,
         })

@@ -1,9 +1,10 @@
 //! The path of a request, read once when the request comes in (RFC 7644 §3.2, §3.13).
 //!
 //! ```abnf
-//! path     = "/scim" [ "/v2" ] [ "/" target ] [ "/" ]
-//!          / ( "/scim/v1" / "/v2/" tenant "/scim" ) "/" v1-target [ ".json" ] [ "/" ]
+//! path     = [ named ] "/scim" [ "/v2" ] [ "/" target ] [ "/" ]
+//!          / ( [ named ] "/scim/v1" / "/v2/" tenant "/scim" ) "/" v1-target [ ".json" ] [ "/" ]
 //!          / "/events" [ "/" ]
+//! named    = "/t/" tenant
 //! target   = "ServiceProviderConfig" / "Bulk" / "Me" / "Scopes"
 //!          / "Schemas" [ "/" id ] / "ResourceTypes" [ "/" id ]
 //!          / ".search" / endpoint [ "/.search" / "/" id [ "/members" ] ]
@@ -18,15 +19,16 @@
 //! It must not know any tenant: the tenant's registry decides which endpoints exist, in
 //! [`action`](super::action).
 
+mod oauth;
 mod segments;
 mod target;
 
+pub(super) use oauth::OAuthEndpoint;
 pub(super) use target::{DiscoveryEndpoint, Target, Within};
 
 use segments::{Segments, decode, without_format};
 
-use super::api::Api;
-use crate::identity::TenantId;
+use super::api::{Api, PathTenant, Protocol, TENANT_SEGMENT};
 use crate::protocol::error::excerpt;
 use crate::protocol::{Error, Result};
 
@@ -64,10 +66,10 @@ impl Route {
             };
         }
         match root(&segments) {
-            Some((Api::V2, rest)) => {
+            Some((api, rest)) if api.protocol == Protocol::V2 => {
                 let segments = below_version(rest).map(Segments::of);
                 Self {
-                    api: Api::V2,
+                    api,
                     is_exact: segments.as_ref().is_ok_and(|segments| segments.is_exact),
                     target: segments.and_then(|segments| Target::below_base(&segments.words)),
                 }
@@ -89,7 +91,9 @@ impl Route {
         let head: Vec<String> = head.collect();
         let head: Vec<&str> = head.iter().map(String::as_str).collect();
         let api = root(&head).map(|(api, _)| api);
-        let is_root = head == EVENTS || api.is_some_and(|api| api != Api::Ionic(None));
+        let is_root = head == EVENTS
+            || OAuthEndpoint::at(path).is_some()
+            || api.is_some_and(|api| api.tenant != PathTenant::Unfit);
         path.starts_with('/') && is_root
     }
 
@@ -106,9 +110,20 @@ impl Route {
 /// The protocol that a path belongs to, and the segments after its base; `None` for no protocol.
 fn root<'p>(segments: &'p [&'p str]) -> Option<(Api, &'p [&'p str])> {
     match segments {
-        ["scim", "v1", rest @ ..] => Some((Api::V1, rest)),
-        ["v2", tenant, "scim", rest @ ..] => Some((Api::Ionic(TenantId::parse(tenant).ok()), rest)),
-        ["scim", rest @ ..] => Some((Api::V2, rest)),
+        [TENANT_SEGMENT, tenant, rest @ ..] => base(rest, PathTenant::parse(tenant)),
+        ["v2", tenant, "scim", rest @ ..] => {
+            let api = Api::new(Protocol::Ionic, PathTenant::parse(tenant));
+            Some((api, rest))
+        }
+        _ => base(segments, PathTenant::Absent),
+    }
+}
+
+/// The same for a path of which the name of the tenant was read, or which has none.
+fn base<'p>(segments: &'p [&'p str], tenant: PathTenant) -> Option<(Api, &'p [&'p str])> {
+    match segments {
+        ["scim", "v1", rest @ ..] => Some((Api::new(Protocol::V1, tenant), rest)),
+        ["scim", rest @ ..] => Some((Api::new(Protocol::V2, tenant), rest)),
         _ => None,
     }
 }
@@ -169,6 +184,13 @@ mod tests {
             "/v2/acme/scim",
             "/events",
             "/events/",
+            "/t/acme/scim",
+            "/t/acme/scim/v2/Users",
+            "/t/acme/scim/v1",
+            "/oauth/token",
+            "/oauth/token/",
+            "/.well-known/oauth-authorization-server",
+            "/.well-known/oauth-authorization-server/identity",
             &long,
         ] {
             assert!(Route::is_served(path), "{path}");
@@ -185,6 +207,14 @@ mod tests {
             "/Events",
             "/events/events",
             "/events/1",
+            "/t",
+            "/t/acme",
+            "/t/Acme/scim",
+            "/t/acme/events",
+            "/t/acme/v2/acme/scim",
+            "/oauth",
+            "/oauth/token/x",
+            "/.well-known/openid-configuration",
         ] {
             assert!(!Route::is_served(path), "{path}");
         }
@@ -230,11 +260,14 @@ mod tests {
     #[test]
     fn two_bases_serve_the_older_version() {
         let check = |path: &str, expected: &Target| {
-            for (api, base) in [
-                (Api::V1, "/scim/v1"),
-                (Api::Ionic(TenantId::parse("acme").ok()), "/v2/acme/scim"),
-                (Api::Ionic(None), "/v2/No_Tenant/scim"),
+            for (protocol, tenant, base) in [
+                (Protocol::V1, PathTenant::Absent, "/scim/v1"),
+                (Protocol::V1, PathTenant::parse("acme"), "/t/acme/scim/v1"),
+                (Protocol::V1, PathTenant::Unfit, "/t/No_Tenant/scim/v1"),
+                (Protocol::Ionic, PathTenant::parse("acme"), "/v2/acme/scim"),
+                (Protocol::Ionic, PathTenant::Unfit, "/v2/No_Tenant/scim"),
             ] {
+                let api = Api::new(protocol, tenant);
                 for end in ["", ".json", "/"] {
                     let path = format!("{base}{path}{end}");
                     let route = Route::parse(&path);
@@ -347,6 +380,27 @@ mod tests {
         let id = "é".repeat(256);
         let target = target(&format!("/scim/v2/Users/{id}")).unwrap();
         assert_eq!(target, resource("Users", &id));
+    }
+
+    #[test]
+    fn a_path_may_name_the_tenant() {
+        for (path, base) in [
+            ("/t/acme/scim/v2/Users", "/t/acme/scim/v2"),
+            ("/t/acme/scim/Users", "/t/acme/scim/v2"),
+            ("/t/acme/scim/v1/Users", "/t/acme/scim/v1"),
+        ] {
+            let route = Route::parse(path);
+            assert_eq!(route.api.base_path(), base, "{path}");
+            assert_eq!(route.api.tenant, PathTenant::parse("acme"), "{path}");
+            let users = Target::Collection(Within::Endpoint("Users".to_owned()));
+            assert_eq!(route.target.unwrap(), users, "{path}");
+        }
+        let unfit = Route::parse("/t/No_Tenant/scim/v2/Users").api;
+        assert_eq!(unfit, Api::new(Protocol::V2, PathTenant::Unfit));
+        for path in ["/t/acme", "/t/acme/events", "/t/acme/v2/acme/scim/Users"] {
+            let error = target(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{path}");
+        }
     }
 
     #[test]

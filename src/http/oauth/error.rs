@@ -1,0 +1,125 @@
+//! Errors of the token endpoint (RFC 6749 §5.2).
+
+use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::http::answer;
+use crate::protocol::{Error, ErrorKind};
+
+/// The challenge of a client that has not authenticated (RFC 6749 §5.2, RFC 9110 §15.5.2).
+const CHALLENGE: &str = "Basic realm=\"scim\"";
+
+/// An error with its code.
+#[derive(Debug)]
+pub(super) struct OAuthError {
+    code: &'static str,
+    /// Whether the answer says 400, whatever status the cause has elsewhere.
+    is_bad_request: bool,
+    cause: Error,
+}
+
+/// The answer to a request that is refused for this cause.
+pub(in crate::http) fn refusal(cause: Error) -> Response {
+    OAuthError::from(cause).into_response()
+}
+
+impl OAuthError {
+    /// A parameter is missing, doubled or malformed.
+    pub(super) fn invalid_request(detail: impl Into<String>) -> Self {
+        Self::bad_request("invalid_request", Error::invalid_value(detail))
+    }
+
+    /// The grant type is not `client_credentials`.
+    pub(super) fn unsupported_grant_type(detail: impl Into<String>) -> Self {
+        Self::bad_request("unsupported_grant_type", Error::invalid_value(detail))
+    }
+
+    /// The client asks for a scope that does not exist, or that it does not have.
+    pub(super) fn invalid_scope(detail: impl Into<String>) -> Self {
+        Self::bad_request("invalid_scope", Error::invalid_value(detail))
+    }
+
+    fn bad_request(code: &'static str, cause: Error) -> Self {
+        Self {
+            code,
+            is_bad_request: true,
+            cause,
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        answer::log(&self.cause);
+        let text = json!({
+            "error": self.code,
+            "error_description": described(self.cause.detail()),
+        });
+        let mut response = answer::plain_json(text.to_string());
+        let status = match self.is_bad_request {
+            true => StatusCode::BAD_REQUEST,
+            false => StatusCode::from_u16(self.cause.status())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        };
+        *response.status_mut() = status;
+        match self.cause.kind() {
+            ErrorKind::Unauthorized => answer::set(&mut response, WWW_AUTHENTICATE, CHALLENGE),
+            ErrorKind::TooManyRequests | ErrorKind::Unavailable => {
+                response = answer::asking_to_retry(response);
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<Error> for OAuthError {
+    fn from(cause: Error) -> Self {
+        match cause.kind() {
+            ErrorKind::Unauthorized => Self {
+                code: "invalid_client",
+                is_bad_request: false,
+                cause,
+            },
+            // The client is known, but its tenant is suspended or it has no permission at all.
+            ErrorKind::Forbidden => Self::bad_request("unauthorized_client", cause),
+            ErrorKind::TooManyRequests | ErrorKind::Unavailable => Self {
+                code: "temporarily_unavailable",
+                is_bad_request: false,
+                cause,
+            },
+            ErrorKind::Internal => Self {
+                code: "server_error",
+                is_bad_request: false,
+                cause,
+            },
+            // Of these the status says more than 400 would: a path, a method, a body that is too large or slow.
+            _ => Self {
+                code: "invalid_request",
+                is_bad_request: false,
+                cause,
+            },
+        }
+    }
+}
+
+/// A description with the characters that the RFC allows: ASCII without quotation marks and backslashes.
+fn described(detail: &str) -> String {
+    let allowed = |c: char| match c {
+        '"' => '\'',
+        '\\' => '/',
+        ' '..='~' => c,
+        _ => '?',
+    };
+    detail.chars().map(allowed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_has_only_characters_that_it_may_have() {
+        assert_eq!(described("a \"b\" \\ `c` é\n~"), "a 'b' / `c` ??~");
+    }
+}
