@@ -5,7 +5,8 @@
 //! The routes are read from the code, so a new one fails here until it has requests of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -20,13 +21,22 @@ use scim_lambda::worker::Worker;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::admin::Fixture;
+use crate::admin::{Fixture, ask};
 use crate::secrecy::{keep_log, logged};
+use crate::simulation::Line;
 use crate::support::{bearer, stack_keys};
 use crate::worker::Kept;
 
 const TARGETS: &str = include_str!("../../src/http/route/target.rs");
+const SCHEMA: &str = include_str!("../../docs/admin.schema.json");
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+const BASES: [&str; 5] = [
+    "/scim/v2",
+    "/scim/v1",
+    "/v2/globex/scim",
+    "/t/globex/scim/v2",
+    "/t/globex/scim/v1",
+];
 /// A form of id that no resource has.
 const NO_ID: &str = "01900000-0000-7000-8000-000000000000";
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
@@ -44,8 +54,9 @@ struct Ids {
 struct Twins {
     fixture: Fixture,
     router: Router,
-    /// The calls of the router since they were last asked for.
-    calls: Arc<Mutex<Vec<String>>>,
+    line: Arc<Line>,
+    /// The number of calls that read the configuration or wrote the status, which differs from request to request.
+    apart: Arc<AtomicU64>,
     /// Tokens of `globex`: one that may do everything, and one of its user.
     token: String,
     own: String,
@@ -91,19 +102,18 @@ impl Twins {
         let kept = Kept::default();
         assert_eq!(reader.stream(&fixture.world.records(), &kept).await, None);
         let process = fixture.world.process();
-        let calls = Arc::<Mutex<Vec<String>>>::default();
-        let seen = Arc::clone(&calls);
+        let apart = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&apart);
         process.line.plan(move |call| {
-            // What is read of the configuration and written of the status differs from request to request.
             let body = call.body.to_string();
-            if !body.contains("\"T#globex\"") && !body.contains("T#globex#U") {
-                seen.lock().unwrap().push(call.operation.clone());
-            }
+            let is_apart = body.contains("\"T#globex\"") || body.contains("T#globex#U");
+            counted.fetch_add(u64::from(is_apart), Ordering::SeqCst);
             None
         });
         Self {
             router: self::router(&fixture, process.provider),
-            calls,
+            line: process.line,
+            apart,
             fixture,
             token,
             own,
@@ -120,11 +130,9 @@ impl Twins {
         send(&self.router, token, method, path, body).await
     }
 
-    /// The operations of the calls since this was last asked, in alphabetical order: parallel ones have no order.
-    fn calls(&self) -> Vec<String> {
-        let mut calls = std::mem::take(&mut *self.calls.lock().unwrap());
-        calls.sort();
-        calls
+    /// The number of calls so far that do the same for the same request. Those that were given up count too.
+    fn calls(&self) -> u64 {
+        self.line.calls() - self.apart.load(Ordering::SeqCst)
     }
 
     /// The items of `acme`, without those that its own requests may still write.
@@ -345,7 +353,7 @@ async fn nothing_of_another_tenant_appears_in_any_answer_or_changes() {
     );
     let mut answered = BTreeMap::<&str, usize>::new();
     for template in templates() {
-        for base in ["/scim/v2", "/scim/v1", "/v2/globex/scim"] {
+        for base in BASES {
             for method in METHODS {
                 for (path, body) in twins.requests(base, template, method, &twins.both) {
                     let reply = twins.send(method, &path, &body).await;
@@ -385,7 +393,7 @@ async fn ids_of_another_tenant_are_answered_as_ids_that_do_not_exist() {
     };
     let mut compared = 0;
     for template in templates() {
-        for base in ["/scim/v2", "/scim/v1", "/v2/globex/scim"] {
+        for base in BASES {
             for method in METHODS {
                 let others = twins.requests(base, template, method, &twins.others);
                 let unknown = twins.requests(base, template, method, &nobody);
@@ -395,7 +403,7 @@ async fn ids_of_another_tenant_are_answered_as_ids_that_do_not_exist() {
                         continue;
                     }
                     let (path, body) = other;
-                    twins.calls();
+                    let begun = twins.calls();
                     let reply = twins.send(method, &path, &body).await;
                     let calls = twins.calls();
                     let expected = twins.send(method, &unknown.0, &unknown.1).await;
@@ -405,7 +413,7 @@ async fn ids_of_another_tenant_are_answered_as_ids_that_do_not_exist() {
                     assert_eq!(reply.status, expected.status, "{method} {path}");
                     assert_eq!(text, expected.text, "{method} {path}");
                     // The same calls take as long, whatever other tenants have.
-                    assert_eq!(calls, twins.calls(), "{method} {path}");
+                    assert_eq!(calls - begun, twins.calls() - calls, "{method} {path}");
                     compared += 1;
                 }
             }
@@ -418,10 +426,161 @@ async fn ids_of_another_tenant_are_answered_as_ids_that_do_not_exist() {
 async fn a_path_of_another_tenant_is_that_of_an_unknown_one() {
     let twins = Twins::new().await;
     for rest in ["/Users", "/Groups", "/Users/1"] {
-        let [other, unknown] = ["acme", "nobody"].map(|name| format!("/v2/{name}/scim{rest}"));
-        let other = twins.send("GET", &other, &Value::Null).await;
-        let unknown = twins.send("GET", &unknown, &Value::Null).await;
-        assert_eq!((other.status, &other.text), (401, &unknown.text));
-        assert!(twins.calls().is_empty());
+        for base in ["/v2/TENANT/scim", "/t/TENANT/scim/v2", "/t/TENANT/scim/v1"] {
+            let path = |name: &str| format!("{}{rest}", base.replace("TENANT", name));
+            let other = twins.send("GET", &path("acme"), &Value::Null).await;
+            let unknown = twins.send("GET", &path("nobody"), &Value::Null).await;
+            assert_eq!((other.status, &other.text), (401, &unknown.text));
+            assert_eq!(twins.calls(), 0);
+        }
+    }
+}
+
+/// The operations that ask about the whole stack, or about a webhook of any tenant by its id.
+const OF_STACK: [&str; 9] = [
+    "webhook.list",
+    "webhook.show",
+    "webhook.test",
+    "webhook.rotate",
+    "webhook.resume",
+    "webhook.remove",
+    "tenant.list",
+    "stack.status",
+    "stack.deleteTenants",
+];
+
+/// Values of the arguments of operations, by the name of the operation and of the argument, or of the argument alone.
+fn argument(op: &str, name: &str, ids: &Ids, credential: &str) -> Value {
+    let schema = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"], "id": "urn:example:Badge", "name": "Badge",
+        "description": "", "attributes": [],
+    });
+    let resource_type = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"], "id": "User", "name": "User",
+        "endpoint": "/Users", "schema": USER, "schemaExtensions": [],
+    });
+    match (op, name) {
+        ("user.find" | "event.forget", "id") => json!(ids.user),
+        ("group.find" | "group.members", "id") => json!(ids.group),
+        ("credential.revoke" | "credential.rotate", "id") => json!(credential),
+        ("schema.show" | "schema.remove", "id") => json!("urn:example:Badge"),
+        ("credential.create", "user") => json!(ids.user),
+        ("credential.create", "role") => json!(ids.role),
+        ("tenant.create" | "tenant.set", "switches") => json!({"maxCount": 300}),
+        ("data.import", "step") => json!("begin"),
+        (_, "tenant") => json!("globex"),
+        (_, "userName" | "externalId" | "displayName") => json!("shared"),
+        (_, "email") => json!("shared@example.com"),
+        (_, "label") => json!("made"),
+        (_, "url") => json!("https://app.example.com/events"),
+        (_, "schema") => schema,
+        (_, "resourceType") => resource_type,
+        (_, "name") => json!("User"),
+        (_, "values" | "withSecrets") => json!(true),
+        (_, "limit") => json!(10),
+        (_, "profile") => json!("strict"),
+        (_, "text") => json!(""),
+        (_, other) => panic!("{op} has no value of `{other}` here"),
+    }
+}
+
+/// Requests for an operation, by what the page of operations says of it: with the arguments that it needs, and
+/// with each of the others that say what it is about.
+fn operations(op: &str, ids: &Ids, credential: &str) -> Vec<Value> {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let form = &schema["$defs"][op];
+    assert!(
+        form.is_object(),
+        "docs/admin.schema.json does not have {op}"
+    );
+    let mut request = json!({"op": op});
+    for name in form["required"].as_array().unwrap() {
+        let name = name.as_str().unwrap();
+        if !["op", "actor"].contains(&name) {
+            request[name] = argument(op, name, ids, credential);
+        }
+    }
+    let mut requests = vec![request.clone()];
+    for name in [
+        "tenant",
+        "id",
+        "userName",
+        "externalId",
+        "displayName",
+        "email",
+        "user",
+        "role",
+        "values",
+    ] {
+        if form["properties"].get(name).is_some() && request.get(name).is_none() {
+            let mut with = request.clone();
+            with[name] = argument(op, name, ids, credential);
+            requests.push(with);
+        }
+    }
+    requests
+}
+
+/// The operations that are asked on behalf of a tenant. Those that end it come last.
+fn of_tenant() -> Vec<&'static str> {
+    let mut names: Vec<_> = names().filter(|name| !OF_STACK.contains(name)).collect();
+    names.sort_by_key(|name| (["tenant.suspend", "tenant.delete"].contains(name), *name));
+    names
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_on_a_tenant_show_and_change_nothing_of_another() {
+    keep_log();
+    let twins = Twins::new().await;
+    let acme = issuer(&twins.fixture).credentials(&tenant_id("acme")).await;
+    let credential = acme.unwrap()[0].id.as_str().to_owned();
+    let (before, from) = (twins.items(), logged().len());
+    let admin = twins.fixture.admin();
+    for op in of_tenant() {
+        let mut is_understood = false;
+        for request in operations(op, &twins.both, &credential) {
+            let answer = ask(&admin, request.clone()).await;
+            assert!(!answer.to_string().contains("acme"), "{request}: {answer}");
+            is_understood |= answer["error"]["code"] != "invalid";
+        }
+        assert!(
+            is_understood,
+            "{op} has no request here that it understands"
+        );
+    }
+    assert!(twins.items() == before);
+    let left = issuer(&twins.fixture).credentials(&tenant_id("acme")).await;
+    assert_eq!(left.unwrap()[0].id.as_str(), credential);
+    let log = logged();
+    assert!(!log[from..].contains("acme"), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_take_ids_of_another_tenant_for_unknown_ones() {
+    let twins = Twins::new().await;
+    let acme = issuer(&twins.fixture).credentials(&tenant_id("acme")).await;
+    let credential = acme.unwrap()[0].id.as_str().to_owned();
+    let nobody = Ids {
+        user: NO_ID.to_owned(),
+        group: NO_ID.to_owned(),
+        role: NO_ID.to_owned(),
+    };
+    let admin = twins.fixture.admin();
+    for op in of_tenant() {
+        let others = operations(op, &twins.others, &credential);
+        let unknown = operations(op, &nobody, "0000000000000000");
+        for (other, unknown) in others.into_iter().zip(unknown) {
+            if other == unknown {
+                continue;
+            }
+            let answer = ask(&admin, other.clone()).await.to_string();
+            let expected = ask(&admin, unknown).await.to_string();
+            let ids = [&twins.others.user, &twins.others.group, &twins.others.role];
+            let answer = ids
+                .into_iter()
+                .fold(answer, |text, id| text.replace(id, NO_ID));
+            let answer = answer.replace(&credential, "0000000000000000");
+            assert_eq!(answer, expected, "{other}");
+        }
     }
 }
