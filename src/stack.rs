@@ -9,6 +9,7 @@
 //! | `SCIM_STACK_SECRET` | the name or ARN of the stack secret; `{stack}/stack` if not set |
 //! | `SCIM_SECRETS_FILE` | a local file to use instead of Secrets Manager |
 //! | `SCIM_PUBLIC_URL` | where clients reach the service, if that is not what the gateway says |
+//! | `SCIM_FUNCTIONS` | the names of the functions that share the table, with commas, for `stack.status` |
 //! | `SCIM_SERVER_TIMING` | `on`: a header of each answer says what the request cost |
 //!
 //! Region, credentials and endpoints come from the AWS SDK's own variables.
@@ -22,6 +23,8 @@ use aws_config::SdkConfig;
 
 #[cfg(feature = "worker")]
 use crate::admin::Admin;
+#[cfg(feature = "worker")]
+use crate::admin::stack::Deployment;
 use crate::clock::SystemClock;
 #[cfg(feature = "worker")]
 use crate::delivery::{WebhookSecrets, WebhookSender};
@@ -54,6 +57,8 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Whether each answer has a header with what it cost.
     pub server_timing: bool,
+    /// The names of the functions that share the table, if they are known.
+    pub functions: Vec<String>,
 }
 
 impl Config {
@@ -83,6 +88,9 @@ impl Config {
             secrets_file: variable("SCIM_SECRETS_FILE").map(PathBuf::from),
             public_url: public_url.transpose()?,
             server_timing: variable("SCIM_SERVER_TIMING").as_deref() == Some("on"),
+            functions: variable("SCIM_FUNCTIONS").map_or_else(Vec::new, |names| {
+                names.split(',').map(str::to_owned).collect()
+            }),
             stack,
         })
     }
@@ -213,6 +221,10 @@ impl Stack {
             reach,
             sender: Arc::new(self.sender(reach)),
             clock: Arc::new(SystemClock),
+            deployment: Deployment {
+                stack: self.config.stack.clone(),
+                functions: self.config.functions.clone(),
+            },
         }
     }
 
@@ -263,6 +275,7 @@ mod tests {
             secrets_file: None,
             public_url: None,
             server_timing: false,
+            functions: Vec::new(),
         };
         assert_eq!(config, expected);
     }

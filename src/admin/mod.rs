@@ -7,10 +7,16 @@
 //! It must not know HTTP, the command line, or which process runs it.
 
 mod audit;
+pub mod brake;
+pub mod credential;
+pub mod event;
 mod failure;
+pub mod look_up;
 mod operation;
 mod operations;
 mod request;
+pub mod schema;
+pub mod stack;
 mod time;
 pub mod webhook;
 
@@ -33,9 +39,10 @@ use crate::identity::{Cause, CauseKind, SubscriptionId, TenantId};
 use crate::outgoing::Reach;
 use crate::protocol::error::{Error, Result};
 use crate::provider::Provider;
-use crate::store::{Meter, StackStore, Store, Subscription, TenantStore};
+use crate::store::{Meter, StackStore, Store, Subscription, TenantState, TenantStore};
 use crate::tenant::{Credentials, Issuer, StackKeys};
 use request::{Request, render};
+use stack::Deployment;
 
 /// The time that one operation may take at the table.
 const BUDGET: Duration = Duration::from_secs(20);
@@ -65,6 +72,8 @@ pub struct Admin {
     pub sender: Arc<dyn SampleSender>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The names of the deployment.
+    pub deployment: Deployment,
 }
 
 /// A [`Sender`] behind a pointer, so that operations are compiled once, whatever sends for them.
@@ -135,6 +144,19 @@ impl Admin {
     async fn subscription(&self, id: &SubscriptionId) -> Result<Subscription> {
         let found = self.stack_store().subscriptions().get(id).await?;
         found.ok_or_else(|| no_webhook(id))
+    }
+
+    /// Fails if there is no such tenant, or if it is being deleted: what is changed then would go with it.
+    async fn check_kept(&self, tenant: &TenantId) -> Result<(), Failure> {
+        self.check_tenant(tenant).await?;
+        let config = self.provider.config(tenant).await?;
+        match config.state {
+            TenantState::Active | TenantState::Suspended { .. } => Ok(()),
+            TenantState::Deleting { .. } => Err(Failure::new(
+                Code::Deleting,
+                format!("The tenant {tenant} is being deleted; restore it first"),
+            )),
+        }
     }
 
     /// Fails if there is no such tenant.

@@ -137,6 +137,24 @@ impl<'a> About<'a> {
         }
     }
 
+    /// About a credential.
+    #[must_use]
+    pub fn credential(credential: &'a CredentialId) -> Self {
+        Self {
+            credential: Some(credential),
+            ..Self::default()
+        }
+    }
+
+    /// About something that has a name.
+    #[must_use]
+    pub fn name(name: &'a str) -> Self {
+        Self {
+            name: Some(name),
+            ..Self::default()
+        }
+    }
+
     /// This, and what `later` knows instead or besides.
     pub(super) fn and(self, later: Self) -> Self {
         Self {

@@ -4,6 +4,17 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+use super::brake::{ReleaseBrake, ShowBrake};
+use super::credential::{
+    CreateCredential, ListCredentials, RevokeAllCredentials, RevokeCredential, RotateCredential,
+};
+use super::event::{ForgetEvents, ListEvents};
+use super::look_up::{FindGroups, FindUsers, GroupMembers};
+use super::schema::{
+    AddOwnRoles, AddResourceType, AddSchema, ListResourceTypes, ListSchemas, RemoveResourceType,
+    RemoveSchema, ResourceTypeLosses, ShowResourceType, ShowSchema,
+};
+use super::stack::ShowStack;
 use super::webhook::{
     AddWebhook, ListWebhooks, RemoveWebhook, ResumeWebhook, RotateSecret, ShowWebhook, TestWebhook,
 };
@@ -12,6 +23,28 @@ use crate::protocol::error::Error;
 
 /// Every operation.
 pub(super) const OPERATIONS: &[Entry] = &[
+    Entry::of::<CreateCredential>(),
+    Entry::of::<ListCredentials>(),
+    Entry::of::<RevokeCredential>(),
+    Entry::of::<RevokeAllCredentials>(),
+    Entry::of::<RotateCredential>(),
+    Entry::of::<AddSchema>(),
+    Entry::of::<ListSchemas>(),
+    Entry::of::<ShowSchema>(),
+    Entry::of::<RemoveSchema>(),
+    Entry::of::<AddResourceType>(),
+    Entry::of::<ResourceTypeLosses>(),
+    Entry::of::<ListResourceTypes>(),
+    Entry::of::<ShowResourceType>(),
+    Entry::of::<RemoveResourceType>(),
+    Entry::of::<AddOwnRoles>(),
+    Entry::of::<FindUsers>(),
+    Entry::of::<FindGroups>(),
+    Entry::of::<GroupMembers>(),
+    Entry::of::<ListEvents>(),
+    Entry::of::<ForgetEvents>(),
+    Entry::of::<ShowBrake>(),
+    Entry::of::<ReleaseBrake>(),
     Entry::of::<AddWebhook>(),
     Entry::of::<ListWebhooks>(),
     Entry::of::<ShowWebhook>(),
@@ -19,6 +52,7 @@ pub(super) const OPERATIONS: &[Entry] = &[
     Entry::of::<RotateSecret>(),
     Entry::of::<ResumeWebhook>(),
     Entry::of::<RemoveWebhook>(),
+    Entry::of::<ShowStack>(),
 ];
 
 /// How an operation is asked for in JSON.

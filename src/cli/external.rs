@@ -54,6 +54,7 @@ impl External {
             secrets_file: Some(data.secrets_file()),
             public_url,
             server_timing: true,
+            functions: Vec::new(),
         };
         let sdk = at.sdk().await?;
         let store = Store::new(&sdk, table, Arc::new(SystemClock));

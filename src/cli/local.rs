@@ -100,5 +100,6 @@ fn config(secrets_file: PathBuf, public_url: Option<PublicUrl>) -> Config {
         secrets_file: Some(secrets_file),
         public_url,
         server_timing: true,
+        functions: Vec::new(),
     }
 }

@@ -127,7 +127,11 @@ impl TokenCommand {
                 Ok(list_text(&credentials, tenant, &View::here(deployment)))
             }
             Self::Revoke(RevokeArgs { tenant, id, .. }) => {
-                issuer.revoke(tenant, id).await?;
+                if !issuer.revoke(tenant, id).await? {
+                    return Err(CommandError::new(format!(
+                        "The tenant {tenant} has no credential {id}"
+                    )));
+                }
                 Ok(format!("Revoked token {id} of tenant {tenant}\n"))
             }
         }

@@ -25,6 +25,8 @@ mod patch;
 mod query;
 mod registration;
 mod related;
+#[cfg(feature = "worker")]
+mod removal;
 mod repair;
 mod replace;
 mod representation;
@@ -64,6 +66,8 @@ use query::QueryContext;
 use write_context::WriteContext;
 
 use crate::clock::Clock;
+#[cfg(feature = "worker")]
+use crate::identity::CredentialId;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::pool::Pool;
 use crate::protocol::bulk::BulkRequest;
@@ -74,6 +78,8 @@ use crate::protocol::resource::ResourceId;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::version::Precondition;
 use crate::store::{Meter, PlainItem, Store, TenantConfig};
+#[cfg(feature = "worker")]
+use crate::tenant::Permissions;
 use crate::tenant::{Caller, NewCredential};
 
 /// The longest time that a request may take. API Gateway gives up after 29 seconds.
@@ -169,6 +175,35 @@ impl Provider {
         }
         scope.caller.permissions.check_access()?;
         Ok(scope)
+    }
+
+    /// Begins a look at a tenant in any state by an operator, who may read everything.
+    ///
+    /// # Errors
+    /// `Unavailable` when the tenant's configuration cannot be read.
+    #[cfg(feature = "worker")]
+    pub async fn operator_scope(&self, tenant: &TenantId, cause: Cause) -> Result<RequestScope> {
+        let store = self
+            .store
+            .for_tenant(tenant, cause, Meter::default(), REQUEST_BUDGET);
+        let view = self.tenants.get(tenant, &store).await?;
+        let caller = Caller {
+            tenant: tenant.clone(),
+            credential: CredentialId::parse("operator")?,
+            permissions: Permissions::All,
+            role: None,
+            user: None,
+            signature: None,
+            scope: None,
+            has_oauth: false,
+        };
+        Ok(RequestScope::new(
+            view,
+            store,
+            caller,
+            String::new(),
+            &self.pool,
+        ))
     }
 
     /// Creates a resource.
@@ -367,6 +402,24 @@ impl Provider {
             removed,
         )
         .await
+    }
+
+    /// Removes a schema that the tenant has registered, by its URN. False if there is none.
+    ///
+    /// # Errors
+    /// `Conflict` naming a resource type that uses it; `Unavailable` when the table is out of reach.
+    #[cfg(feature = "worker")]
+    pub async fn remove_schema(&self, tenant: &TenantId, urn: &str) -> Result<bool> {
+        removal::remove_schema(&self.administration(tenant, CauseKind::Command), urn).await
+    }
+
+    /// Removes a resource type that the tenant has registered, by its name. False if there is none.
+    ///
+    /// # Errors
+    /// `Conflict` if the tenant has resources of it; `Unavailable` when the table is out of reach.
+    #[cfg(feature = "worker")]
+    pub async fn remove_resource_type(&self, tenant: &TenantId, name: &str) -> Result<bool> {
+        removal::remove_resource_type(&self.administration(tenant, CauseKind::Command), name).await
     }
 
     /// A tenant's profile and switches.

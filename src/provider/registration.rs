@@ -96,9 +96,22 @@ pub(super) async fn replace_resource_type(
     changed.resource_types.push(value.clone());
     let item = ConfigItem::ResourceType(&name, value);
     check_size(item, &config, &changed)?;
-    let building = announce_indexes(admin, config, changed).await?;
+    let building = announce_indexes(admin, config.clone(), changed).await?;
     store.configuration().put(item).await?;
     admin.forget();
+    // Another operator may have removed a schema of the type since the configuration was read. With a type whose
+    // schema is missing no request of the tenant could be answered.
+    if let Err(error) = admin.view().await {
+        let before = config.resource_types.iter().find(|known| is_same(known));
+        match before {
+            Some(before) => {
+                let before = ConfigItem::ResourceType(&name, before);
+                store.configuration().put(before).await?;
+            }
+            None => store.configuration().remove(item).await?,
+        }
+        return Err(error);
+    }
     Ok(Registered { name, building })
 }
 

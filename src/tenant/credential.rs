@@ -18,7 +18,7 @@ use super::Permissions;
 use super::jwks::Jwks;
 use super::secrets::broken_json;
 use super::stack_key::KeyId;
-use crate::identity::CredentialId;
+use crate::identity::{CredentialId, RequestId};
 use crate::protocol::error::BoxError;
 use crate::protocol::profile::Switches;
 
@@ -76,6 +76,12 @@ pub struct Credential {
     /// The id of the user that it belongs to, which is the resource at `/Me`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The request that has asked for it, if that may be repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
+    /// The credential that it replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<CredentialId>,
     /// Members that only a newer release knows.
     #[serde(flatten)]
     pub(super) unknown: Map<String, Value>,
@@ -174,6 +180,12 @@ impl TenantSecret {
         self.credentials().find(|credential| credential.id == *id)
     }
 
+    /// Whether there is a credential called `id`, also one that this release cannot read.
+    pub(super) fn has(&self, id: &CredentialId) -> bool {
+        let mut entries = self.credentials.iter();
+        entries.any(|entry| entry.id() == Some(id.as_str()))
+    }
+
     /// Adds a credential.
     pub fn add(&mut self, credential: Credential) {
         self.credentials
@@ -193,6 +205,25 @@ impl TenantSecret {
     pub(super) fn has_client(&self, now: u64) -> bool {
         let mut clients = self.credentials().filter(|known| known.kind.is_client());
         clients.any(|client| !client.is_expired(now))
+    }
+
+    /// Removes all credentials, and returns their number.
+    pub(super) fn clear(&mut self) -> usize {
+        let before = self.credentials.len();
+        self.credentials.clear();
+        before
+    }
+
+    /// Lets the credential called `id` expire at `end`, in seconds since the Unix epoch, if it does not expire
+    /// earlier. Returns when it expires; `None` if there is none that this release can read.
+    pub(super) fn end(&mut self, id: &CredentialId, end: u64) -> Option<u64> {
+        let found = self.credentials.iter_mut().find_map(|entry| match entry {
+            StoredCredential::Known(known) if known.id == *id => Some(known),
+            StoredCredential::Known(_) | StoredCredential::Unknown(_) => None,
+        })?;
+        let end = found.expires.map_or(end, |expires| expires.min(end));
+        found.expires = Some(end);
+        Some(end)
     }
 
     /// The number of credentials, including those that this release cannot read.
@@ -226,6 +257,17 @@ impl Credential {
         }
     }
 
+    /// Whether a request for one could have asked for the other.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let asked = |of: &Self| (of.kind, of.replaces.is_some());
+        asked(self) == asked(other)
+            && self.label == other.label
+            && self.permissions == other.permissions
+            && self.role == other.role
+            && self.user == other.user
+            && self.jwks == other.jwks
+    }
+
     /// Whether it has expired at `now`, in seconds since the Unix epoch.
     #[must_use]
     pub fn is_expired(&self, now: u64) -> bool {
@@ -256,7 +298,8 @@ mod tests {
         check(&json!({"version": 1, "credentials": []}));
         check(&json!({"version": 1, "credentials": [
             {"id": "a", "kind": "bearer", "label": "okta", "created": 1, "expires": 2,
-             "hash": "00", "permissions": ["users:read"], "role": "r", "user": "u"},
+             "hash": "00", "permissions": ["users:read"], "role": "r", "user": "u",
+             "request": "r-1", "replaces": "b"},
             {"id": "c", "kind": "oauth", "label": "entra", "created": 1, "hash": "00", "key": 2},
             {"id": "d", "kind": "oauth-jwt", "label": "okta", "created": 1,
              "jwks": [{"kty": "OKP", "crv": "Ed25519", "x": "AA"}]},

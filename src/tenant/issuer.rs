@@ -16,9 +16,11 @@ use super::jwks::Jwks;
 use super::random::random_bytes;
 use super::secrets::SecretError;
 use super::stack_key::StackKey;
-use super::{Credential, CredentialKind, Credentials, Permissions, StackKeys, Token, mac};
+use super::{
+    Credential, CredentialKind, Credentials, Permissions, StackKeys, TenantSecret, Token, mac,
+};
 use crate::clock::Clock;
-use crate::identity::{CredentialId, TenantId};
+use crate::identity::{CredentialId, RequestId, TenantId};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::scopes::check_scopes;
 
@@ -29,6 +31,8 @@ const MAX_CREDENTIALS: usize = 100;
 const MAX_SECRET_BYTES: usize = 64 * 1024;
 /// How long a credential is valid if its creator asks for nothing else, in days.
 pub const DEFAULT_LIFETIME_DAYS: u64 = 365;
+/// How long a request can be repeated, and replaces the credential that it has made, in seconds.
+const REPEAT_SECONDS: u64 = 10 * 60;
 /// The longest label, in bytes.
 const MAX_LABEL_BYTES: usize = 100;
 
@@ -58,6 +62,17 @@ pub struct NewCredential {
     /// The id of the user that it belongs to, which is the resource at `/Me`.
     pub user: Option<String>,
     /// The public keys of a client that signs assertions. No other kind has any.
+    pub jwks: Option<Jwks>,
+}
+
+/// How a credential is replaced.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// How long the old one stays valid, in seconds; with 0 it is revoked at once.
+    pub grace_seconds: u64,
+    /// How long the new one is valid, in seconds; without a limit if absent.
+    pub lifetime_seconds: Option<u64>,
+    /// Other public keys for a client that signs assertions; those of the old one if absent.
     pub jwks: Option<Jwks>,
 }
 
@@ -115,29 +130,90 @@ impl Issuer {
     /// permission that is not in the catalogue, or keys that the kind does not have; `TooMany` if the tenant
     /// has 100 credentials, or as many as its secret holds; `Unavailable` if secrets are out of reach.
     pub async fn create_credential(&self, tenant: &TenantId, new: NewCredential) -> Result<Issued> {
-        check_label(&new)?;
-        check_keys(&new)?;
-        if let Permissions::Only(permissions) = &new.permissions {
-            check_scopes(permissions.iter().map(String::as_str))?;
-        }
+        check(&new)?;
         self.keys.recent().await;
         let issued = self.issue(&self.keys.signing(), tenant, new)?;
+        let change = |secret: &mut TenantSecret| add(secret, &issued.credential);
+        let add = self.credentials.change(tenant, change);
+        add.await?.ok_or_else(|| no_tenant(tenant))?;
+        Ok(issued)
+    }
+
+    /// Issues a credential of `tenant` for a request that may be repeated: within ten minutes, the credential that
+    /// this request has made is revoked, because its secret never arrived, and another one is issued.
+    ///
+    /// # Errors
+    /// As [`create_credential`](Self::create_credential); `Conflict` if the request has made another credential.
+    pub async fn create_once(
+        &self,
+        tenant: &TenantId,
+        new: NewCredential,
+        request: &RequestId,
+    ) -> Result<Issued> {
+        check(&new)?;
+        self.keys.recent().await;
+        let mut issued = self.issue(&self.keys.signing(), tenant, new)?;
+        issued.credential.request = Some(request.clone());
+        let created = &issued.credential;
         let add = self.credentials.change(tenant, |secret| {
-            if secret.len() >= MAX_CREDENTIALS {
-                return Err(Error::too_many(format!(
-                    "A tenant has at most {MAX_CREDENTIALS} credentials; revoke one first"
-                )));
+            if let Some(lost) = lost(secret, request, created.created) {
+                if !lost.is_like(created) {
+                    return Err(made_another());
+                }
+                let id = lost.id.clone();
+                secret.remove(&id);
             }
-            secret.add(issued.credential.clone());
-            if secret.to_text().len() > MAX_SECRET_BYTES {
-                return Err(Error::too_many(
-                    "The credentials of a tenant take at most 64 KB; revoke one first",
-                ));
-            }
-            Ok(())
+            add(secret, created)
         });
         add.await?.ok_or_else(|| no_tenant(tenant))?;
         Ok(issued)
+    }
+
+    /// Issues a credential with the kind, the label, the permissions, the role and the user of another one, and
+    /// lets that one end. Returns the new one, and when the old one expires, in seconds since the Unix epoch; `None`
+    /// if it is revoked at once. The same request, repeated within ten minutes, revokes the new one that it has made,
+    /// whose secret never arrived, and issues another.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such tenant or credential; `Conflict` if the request has made another credential;
+    /// `TooMany` if the tenant has 100 credentials; `Unavailable` if secrets are out of reach.
+    pub async fn rotate(
+        &self,
+        tenant: &TenantId,
+        id: &CredentialId,
+        rotation: Rotation,
+        request: &RequestId,
+    ) -> Result<(Issued, Option<u64>)> {
+        self.keys.recent().await;
+        let rotate = self.credentials.change(tenant, |secret| {
+            let now = self.clock.now_seconds();
+            let lost = lost(secret, request, now).cloned();
+            if let Some(lost) = &lost {
+                if lost.replaces.as_ref() != Some(id) {
+                    return Err(made_another());
+                }
+                secret.remove(&lost.id);
+            }
+            // Without a grace the first attempt has revoked the old one, and the lost one is like it.
+            let old = secret.credential(id).cloned().or(lost);
+            let old = old.ok_or_else(|| no_credential(tenant, id))?;
+            let new = rotation.of(&old);
+            check_keys(&new)?;
+            let mut issued = self.issue(&self.keys.signing(), tenant, new)?;
+            issued.credential.permissions = old.permissions;
+            issued.credential.request = Some(request.clone());
+            issued.credential.replaces = Some(id.clone());
+            let until = match rotation.grace_seconds {
+                0 => {
+                    secret.remove(id);
+                    None
+                }
+                grace => secret.end(id, now.saturating_add(grace)),
+            };
+            add(secret, &issued.credential)?;
+            Ok((issued, until))
+        });
+        rotate.await?.ok_or_else(|| no_tenant(tenant))
     }
 
     /// The credentials of `tenant`, oldest first.
@@ -150,21 +226,35 @@ impl Issuer {
         Ok(secret.credentials().cloned().collect())
     }
 
-    /// Revokes a credential of `tenant` for good.
+    /// Revokes a credential of `tenant` for good. False if there is none.
     ///
     /// # Errors
-    /// `NotFound` if there is no such tenant or credential; `Unavailable` if secrets are out of
-    /// reach.
-    pub async fn revoke(&self, tenant: &TenantId, credential: &CredentialId) -> Result<()> {
-        let remove = self.credentials.change(tenant, |secret| {
-            if secret.remove(credential) {
-                return Ok(());
-            }
-            Err(Error::not_found(format!(
-                "The tenant {tenant} has no credential {credential}"
-            )))
-        });
-        remove.await?.ok_or_else(|| no_tenant(tenant))
+    /// `NotFound` if there is no such tenant; `Unavailable` if secrets are out of reach.
+    pub async fn revoke(&self, tenant: &TenantId, credential: &CredentialId) -> Result<bool> {
+        let known = self.credentials.read(tenant).await?;
+        let known = known.ok_or_else(|| no_tenant(tenant))?;
+        if !known.has(credential) {
+            // A secret takes few changes, so one that changes nothing is not made.
+            return Ok(false);
+        }
+        let remove = |secret: &mut TenantSecret| Ok::<_, Error>(secret.remove(credential));
+        let removed = self.credentials.change(tenant, remove).await?;
+        removed.ok_or_else(|| no_tenant(tenant))
+    }
+
+    /// Revokes every credential of `tenant` for good, also those that this release cannot read, and returns their
+    /// number.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such tenant; `Unavailable` if secrets are out of reach.
+    pub async fn revoke_all(&self, tenant: &TenantId) -> Result<usize> {
+        let known = self.credentials.read(tenant).await?;
+        if known.ok_or_else(|| no_tenant(tenant))?.len() == 0 {
+            return Ok(0);
+        }
+        let clear = |secret: &mut TenantSecret| Ok::<_, Error>(secret.clear());
+        let cleared = self.credentials.change(tenant, clear).await?;
+        cleared.ok_or_else(|| no_tenant(tenant))
     }
 
     fn issue(&self, key: &StackKey, tenant: &TenantId, new: NewCredential) -> Result<Issued> {
@@ -204,6 +294,8 @@ impl Issuer {
             permissions,
             role: new.role,
             user: new.user,
+            request: None,
+            replaces: None,
             unknown: Map::new(),
         };
         Ok(Issued {
@@ -221,6 +313,65 @@ fn kept_permissions(new: &NewCredential) -> Permissions {
     match (&new.permissions, &new.role, &new.user) {
         (Permissions::All, None, Some(_)) => Permissions::of_user(),
         (permissions, _, _) => permissions.clone(),
+    }
+}
+
+/// Checks what can be checked without the tenant.
+fn check(new: &NewCredential) -> Result<()> {
+    check_label(new)?;
+    check_keys(new)?;
+    match &new.permissions {
+        Permissions::All => Ok(()),
+        Permissions::Only(permissions) => check_scopes(permissions.iter().map(String::as_str)),
+    }
+}
+
+fn add(secret: &mut TenantSecret, credential: &Credential) -> Result<()> {
+    if secret.len() >= MAX_CREDENTIALS {
+        return Err(Error::too_many(format!(
+            "A tenant has at most {MAX_CREDENTIALS} credentials; revoke one first"
+        )));
+    }
+    secret.add(credential.clone());
+    if secret.to_text().len() > MAX_SECRET_BYTES {
+        return Err(Error::too_many(
+            "The credentials of a tenant take at most 64 KB; revoke one first",
+        ));
+    }
+    Ok(())
+}
+
+/// The credential that an earlier attempt of a request has made, whose secret never arrived.
+fn lost<'s>(secret: &'s TenantSecret, request: &RequestId, now: u64) -> Option<&'s Credential> {
+    let is_it = |credential: &&Credential| {
+        credential.request.as_ref() == Some(request) && now < credential.created + REPEAT_SECONDS
+    };
+    secret.credentials().find(is_it)
+}
+
+fn made_another() -> Error {
+    Error::conflict(
+        "A request with this `requestId` has made another credential; name each request differently",
+    )
+}
+
+fn no_credential(tenant: &TenantId, id: &CredentialId) -> Error {
+    Error::not_found(format!("The tenant {tenant} has no credential {id}"))
+}
+
+impl Rotation {
+    /// The credential that takes the place of `old`.
+    fn of(&self, old: &Credential) -> NewCredential {
+        NewCredential {
+            kind: old.kind,
+            label: old.label.clone(),
+            lifetime_seconds: self.lifetime_seconds,
+            // Those of the old one are taken over as they are stored.
+            permissions: Permissions::All,
+            role: old.role.clone(),
+            user: old.user.clone(),
+            jwks: self.jwks.clone().or_else(|| old.jwks.clone()),
+        }
     }
 }
 
@@ -321,12 +472,13 @@ mod tests {
             let issue = issuer.create_credential(&acme, new(CredentialKind::Bearer, label));
             ids.push(issue.await.unwrap().credential.id);
         }
-        issuer.revoke(&acme, &ids[0]).await.unwrap();
+        assert!(issuer.revoke(&acme, &ids[0]).await.unwrap());
         let left = issuer.credentials(&acme).await.unwrap();
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].id, ids[1]);
-        let again = issuer.revoke(&acme, &ids[0]).await.unwrap_err();
-        assert_eq!(again.kind(), ErrorKind::NotFound);
+        assert!(!issuer.revoke(&acme, &ids[0]).await.unwrap());
+        assert_eq!(issuer.revoke_all(&acme).await.unwrap(), 1);
+        assert_eq!(issuer.revoke_all(&acme).await.unwrap(), 0);
     }
 
     #[tokio::test]

@@ -47,7 +47,7 @@ pub use authenticator::{
 pub use authorization::{RequestHead, basic_pair};
 pub use credential::{Credential, CredentialKind, TenantSecret};
 pub use credentials::Credentials;
-pub use issuer::{DEFAULT_LIFETIME_DAYS, Issued, Issuer, NewCredential};
+pub use issuer::{DEFAULT_LIFETIME_DAYS, Issued, Issuer, NewCredential, Rotation};
 pub use jwks::Jwks;
 pub use mac::Signature;
 pub use secrets::{Secret, SecretError, SecretStore, SecretVersion};

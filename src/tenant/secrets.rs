@@ -98,7 +98,7 @@ impl From<SecretError> for Error {
     fn from(error: SecretError) -> Self {
         match error {
             SecretError::Conflict => {
-                Self::conflict("Another process changed the secret at the same time; try again")
+                Self::unavailable("Another process changed the secret at the same time; try again")
             }
             SecretError::Malformed { .. } => Self::internal(error),
             SecretError::Backend { .. } => {

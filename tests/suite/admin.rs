@@ -1,10 +1,12 @@
 //! A stack for tests of administrative operations, and processes that die while they do them.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
+use scim_lambda::admin::stack::Deployment;
 use scim_lambda::admin::{Admin, SampleSender};
 use scim_lambda::clock::Clock;
 use scim_lambda::delivery::{Message, Outcome, Sender, WebhookSecrets};
@@ -20,6 +22,8 @@ use serde_json::{Value, json};
 use crate::simulation::{Fault, Process, World};
 use crate::support::stack_keys;
 
+/// The name of the file with the secrets.
+const SECRETS: &str = "secrets.json";
 /// The name of the stack.
 const STACK: &str = "test";
 
@@ -142,13 +146,13 @@ pub(crate) struct Fixture {
     pub(crate) world: World,
     pub(crate) secrets: Arc<SecretsFile>,
     pub(crate) recorder: Recorder,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let secrets = Arc::new(SecretsFile::new(directory.path().join("secrets.json")));
+        let secrets = Arc::new(SecretsFile::new(directory.path().join(SECRETS)));
         secrets.create_if_missing().unwrap();
         let world = World::new().await;
         let stack = stack_store(&world.process());
@@ -166,7 +170,7 @@ impl Fixture {
             world,
             secrets,
             recorder,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -207,6 +211,16 @@ impl Fixture {
         answer["ok"].take()
     }
 
+    /// The names of the secrets of webhooks.
+    pub(crate) async fn names(&self) -> Vec<String> {
+        self.secrets.names("test/webhooks/").await.unwrap()
+    }
+
+    /// Where the secrets are.
+    pub(crate) fn secrets_path(&self) -> PathBuf {
+        self.directory.path().join(SECRETS)
+    }
+
     pub(crate) async fn due(&self) -> Vec<Due> {
         let stack = stack_store(&self.world.process());
         stack.due().until(u64::MAX / 2, 100).await.unwrap()
@@ -234,6 +248,10 @@ pub(crate) fn admin(
         reach: Reach::Public,
         sender,
         clock,
+        deployment: Deployment {
+            stack: STACK.to_owned(),
+            functions: vec!["test-Function".to_owned()],
+        },
     }
 }
 

@@ -28,11 +28,6 @@ impl Fixture {
         let answer = self.ask(json!({"op": "webhook.list"})).await;
         Self::ok(answer)["webhooks"].as_array().unwrap().clone()
     }
-
-    /// The names of the secrets of webhooks.
-    async fn names(&self) -> Vec<String> {
-        self.secrets.names("test/webhooks/").await.unwrap()
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -441,7 +436,7 @@ async fn a_fault_is_named_and_costs_no_write() {
     let of_no_form = json!({"op": "webhook.show", "id": "A"});
     cases.push((of_no_form, "invalid", "A subscription id has"));
     let of_no_name = json!({"op": "webhook.delete", "id": id});
-    cases.push((of_no_name, "invalid", "it takes webhook.add"));
+    cases.push((of_no_name, "invalid", "webhook.add, webhook.list"));
     for (request, code, part) in cases {
         let answer = fixture.ask(request.clone()).await;
         let found = error(&answer);

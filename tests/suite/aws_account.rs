@@ -99,6 +99,7 @@ impl AwsAccount {
                 secrets_file: None,
                 public_url: None,
                 server_timing: false,
+                functions: Vec::new(),
             };
             let stack = Stack::open_or_create(config, &aws::emulator(&url))
                 .await

@@ -380,6 +380,7 @@ async fn front(process: Process) -> (Router, String) {
         secrets_file: Some(data.secrets_file()),
         public_url: None,
         server_timing: false,
+        functions: Vec::new(),
     };
     let sdk = aws::emulator("http://table.invalid");
     let stack = Stack::open_or_create(config, &sdk).await.unwrap();

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
+mod admin_operations;
 mod admin_webhooks;
 mod architecture;
 mod authors;

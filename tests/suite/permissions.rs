@@ -16,6 +16,7 @@ use scim_lambda::worker::Worker;
 use serde_json::{Value, json};
 
 use crate::admin::admin;
+use crate::admin_operations::{Subjects, every_operation};
 use crate::simulation::{Call, Fault, Process, World, add, replace, tenant};
 use crate::support::webhook;
 use crate::worker::Kept;
@@ -246,28 +247,17 @@ async fn the_function_for_operators_may_do_what_it_does() {
     secrets.create_if_missing().unwrap();
     let credentials = Credentials::new(secrets.clone(), "test");
     credentials.create(&tenant()).await.unwrap();
+    let subjects = Subjects::of(&world).await;
     let (process, actions) = recorded(&world).await;
-    let admin = admin(
-        &process,
-        secrets,
-        Arc::new(Answers(Outcome::Accepted)),
-        world.clock(),
-    );
-    let ask = async |mut request: Value| {
+    let sender = Arc::new(Answers(Outcome::Accepted));
+    let admin = admin(&process, secrets, sender, world.clock());
+    every_operation(&subjects, &async |mut request: Value| {
         request["actor"] = json!("billing-service");
         let mut answer = admin.answer(request.to_string().as_bytes()).await;
         assert!(answer["error"].is_null(), "{request}: {answer}");
         answer["ok"].take()
-    };
-    for tenant in [json!(tenant()), Value::Null] {
-        let url = "https://app.example.com/hook";
-        let add = json!({"op": "webhook.add", "url": url, "tenant": tenant, "from": "beginning"});
-        let id = ask(add).await["id"].take();
-        ask(json!({"op": "webhook.list"})).await;
-        for verb in ["show", "test", "rotate", "resume", "remove"] {
-            ask(json!({"op": format!("webhook.{verb}"), "id": id})).await;
-        }
-    }
+    })
+    .await;
     assert_eq!(*actions.lock().unwrap(), allowed("AdminRole"));
 }
 

@@ -109,6 +109,7 @@ impl Server {
             secrets_file: Some(data.secrets_file()),
             public_url,
             server_timing: true,
+            functions: Vec::new(),
         };
         let sdk = match &endpoint {
             Ok(endpoint) => aws::emulator(endpoint),

@@ -190,7 +190,8 @@ impl RunToken {
 
     async fn revoke(self, tenant: &TenantId) -> Result<(), CommandError> {
         let issuer = self.opened.stack().issuer();
-        Ok(issuer.revoke(tenant, &self.id).await?)
+        issuer.revoke(tenant, &self.id).await?;
+        Ok(())
     }
 }
 

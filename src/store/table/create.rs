@@ -45,6 +45,18 @@ async fn wait_for_table(client: &Client, name: &str) -> Result<(), StoreError> {
     Err(StoreError::Unavailable(text.into()))
 }
 
+/// The ARN of the table, which has its region and its account.
+///
+/// # Errors
+/// `Unavailable` if it cannot be asked for, `Backend` if there is no table.
+#[cfg(feature = "worker")]
+pub(super) async fn arn(client: &Client, name: &str) -> Result<String, StoreError> {
+    let described = client.describe_table().table_name(name).send().await;
+    let described = described.map_err(|error| StoreError::Unavailable(error.into()))?;
+    let arn = described.table.and_then(|table| table.table_arn);
+    arn.ok_or_else(|| StoreError::Backend(format!("the table {name} has no ARN").into()))
+}
+
 /// The status of the table; `None` if it does not exist.
 async fn describe_table(client: &Client, name: &str) -> Result<Option<TableStatus>, StoreError> {
     let described = client.describe_table().table_name(name);

@@ -96,6 +96,16 @@ impl Store {
         create::create_if_missing(&self.client, &self.name).await
     }
 
+    /// The ARN of the table, which has its region and its account:
+    /// `arn:aws:dynamodb:eu-west-1:123456789012:table/scim`.
+    ///
+    /// # Errors
+    /// `Unavailable` if it cannot be asked for, `Backend` if there is no table.
+    #[cfg(feature = "worker")]
+    pub async fn arn(&self) -> Result<String, StoreError> {
+        create::arn(&self.client, &self.name).await
+    }
+
     /// Whether there is no item in the table, of any tenant.
     ///
     /// # Errors
