@@ -5,7 +5,8 @@
     python3 benches/fairness.py
 
 The quiet tenant looks users up by `userName eq` over one connection, first alone, then beside each kind of
-noise. The script fails if its p99 beside noise is more than 5 times its own p99 and more than 100 ms. It also
+noise. The noisy tenant may send any number of requests. At the end come floods of cheap requests, each once
+without a limit and once with `requestsPerSecond=50`, and of tokens that no tenant has. The script fails if its p99 beside noise is more than 5 times its own p99 and more than 100 ms. It also
 prints the server's memory before and after 200 password hashes. `--record` keeps the figures for `plots.py`.
 """
 
@@ -40,12 +41,10 @@ def main():
     parser.add_argument("--record", action="store_true", help="keep the figures of this run")
     arguments = parser.parse_args()
     record = Record("fairness", "noise", "answers", "quiet_requests", "p50_ms", "p99_ms", "p99_ratio")
-    noisy = prepare(arguments.scim, arguments.data)
+    noisy, limited = prepare(arguments.scim, arguments.data)
     with serve(arguments.scim, arguments.data) as (quiet, _):
         names = fill(quiet)
-        noise = load.Server.__new__(load.Server)
-        noise.__dict__.update(quiet.__dict__)
-        noise.headers = {**quiet.headers, "Authorization": f"Bearer {noisy}"}
+        noise, limited = as_tenant(quiet, noisy), as_tenant(quiet, limited)
         before = quiet.resident_mb()
         hashes = play(noise, [hashed(number) for number in range(200)], threads=16)
         after = quiet.resident_mb()
@@ -55,10 +54,11 @@ def main():
         print("|---|---|---|---|---|---|")
         row(record, "none", "", alone, alone)
         failed = []
-        for name, threads, requests in attacks(noise):
+        plays = [(noise, *attack) for attack in attacks(noise)] + list(floods(noise, limited))
+        for server, name, threads, requests in plays:
             if arguments.only and arguments.only not in name:
                 continue
-            with beside(noise, requests, threads) as answers:
+            with beside(server, requests, threads) as answers:
                 time.sleep(1)
                 latencies = measure(quiet, names, arguments.seconds)
             row(record, name, tally(answers), latencies, alone)
@@ -68,6 +68,14 @@ def main():
     assert not failed, f"the quiet tenant waits too long beside: {', '.join(failed)}"
     if arguments.record and not arguments.only:
         record.write()
+
+
+def as_tenant(server, token):
+    """The same server for a client with another token."""
+    other = load.Server.__new__(load.Server)
+    other.__dict__.update(server.__dict__)
+    other.headers = {**server.headers, "Authorization": f"Bearer {token}"}
+    return other
 
 
 def row(record, name, answers, latencies, alone):
@@ -82,12 +90,14 @@ def p99(latencies):
 
 
 def prepare(scim, data):
-    """A directory with a tenant of 10,000 users beside the demo tenant; returns a token of it."""
+    """A directory with two tenants beside the demo tenant: one of 10,000 users without a limit of requests, and a
+    small one with the default limit. Returns a token of each."""
     shutil.rmtree(data, ignore_errors=True)
     run = lambda *words: subprocess.run([scim, *words, "--data", str(data)], check=True, capture_output=True, text=True).stdout
     run("generate", "--users", "10000", "--tenant", "noisy")
-    run("tenant", "set", "noisy", "--set", "passwords=hash")
-    return json.loads(run("token", "create", "noisy", "--json"))["token"]
+    run("generate", "--users", "1000", "--tenant", "limited")
+    run("tenant", "set", "noisy", "--set", "passwords=hash", "--set", "requestsPerSecond=0")
+    return [json.loads(run("token", "create", tenant, "--json"))["token"] for tenant in ("noisy", "limited")]
 
 
 def fill(quiet):
@@ -159,10 +169,24 @@ def attacks(noise):
     yield "64 connections with scans", 64, lambda _: ("GET", scan, None)
 
 
-def send(noise, connection, method, path, text):
+def floods(noise, limited):
+    """Server, name, number of connections, and requests of each flood."""
+    look_up = lambda number: ("GET", query("/Users", filter=f'userName eq "user.{number}@example.com"'), None)
+    stamp = f"{time.time():.0f}"
+    create = lambda number: ("POST", "/Users", json.dumps(new_user(f"flood.{stamp}.{number}")))
+    for server, limit in ((noise, "no limit"), (limited, "50 a second")):
+        yield server, f"flood of look-ups over 64 connections, {limit}", 64, look_up
+        yield server, f"flood of creations over 64 connections, {limit}", 64, create
+    # A token of another stack has the right form and a wrong check.
+    forged = lambda number: f"Bearer scim_tenant-{number % 5000}_1_{number:064x}_{number:016x}"
+    stranger = lambda number: (*look_up(number), {**noise.headers, "Authorization": forged(number)})
+    yield noise, "flood of 5,000 unknown tenants over 64 connections", 64, stranger
+
+
+def send(noise, connection, method, path, text, headers=None):
     """One request of the noisy tenant; returns its status, or the name of what went wrong."""
     try:
-        connection.request(method, noise.prefix + path, text, noise.headers)
+        connection.request(method, noise.prefix + path, text, headers or noise.headers)
         answer = connection.getresponse()
         answer.read()
         return str(answer.status)

@@ -28,7 +28,7 @@ use crate::admin::stack::Deployment;
 use crate::clock::SystemClock;
 #[cfg(feature = "worker")]
 use crate::delivery::{WebhookSecrets, WebhookSender};
-use crate::http::{Admission, PublicUrl, Service, StatusLog};
+use crate::http::{Admission, PublicUrl, RequestRates, Service, StatusLog};
 use crate::identity::TenantId;
 #[cfg(feature = "worker")]
 use crate::outgoing::{Client, Reach, Settings};
@@ -201,6 +201,7 @@ impl Stack {
             authenticator: Authenticator::new(keys, credentials, Arc::new(SystemClock)),
             admission: Admission::default(),
             status: StatusLog::new(Arc::new(SystemClock)),
+            rates: RequestRates::default(),
             public_url: self.config.public_url.clone(),
             server_timing: self.config.server_timing,
         })

@@ -113,7 +113,7 @@ def started(command, environment=None):
 @contextlib.contextmanager
 def ours(scim):
     data = tempfile.mkdtemp()
-    command = [scim, "serve", "--json", "--listen", "127.0.0.1:0", "--data", data]
+    command = [scim, "serve", "--json", "--listen", "127.0.0.1:0", "--data", data, "--set", "requestsPerSecond=0"]
     with started(command) as process:
         ready = json.loads(process.stdout.readline())
         yield load.Server(ready["baseUrl"], ready["token"], process.pid)

@@ -19,6 +19,8 @@ pub struct Error {
     detail: String,
     /// How many bytes at the beginning of the detail name the place of the fault.
     place_bytes: usize,
+    /// The number of seconds after which the client may send the request again, if that is known.
+    retry_seconds: Option<u64>,
     source: Option<BoxError>,
 }
 
@@ -171,6 +173,7 @@ impl Error {
             kind,
             detail: detail.into(),
             place_bytes: 0,
+            retry_seconds: None,
             source: None,
         }
     }
@@ -205,6 +208,21 @@ impl Error {
         let place = self.detail.drain(..self.place_bytes).collect::<String>();
         self.detail = place + &reword(self.detail);
         self
+    }
+
+    /// The same error of a request that may be sent again after this number of seconds.
+    #[must_use]
+    pub fn retrying_after(self, seconds: u64) -> Self {
+        Self {
+            retry_seconds: Some(seconds),
+            ..self
+        }
+    }
+
+    /// The number of seconds after which the client may send the request again, if that is known.
+    #[must_use]
+    pub fn retry_seconds(&self) -> Option<u64> {
+        self.retry_seconds
     }
 
     /// What kind of failure this is.

@@ -66,6 +66,14 @@ pub struct Switches {
     pub brake: Brake,
     /// How many hours the brake holds the feed, unless it is released before.
     pub brake_hours: u32,
+    /// How many requests a second are answered, as a mean over ten seconds; 0 for any number.
+    pub requests_per_second: u32,
+    /// The largest number of users that are active; 0 for any number.
+    pub max_active_users: u32,
+    /// The domains that the addresses of users must be of; empty for any.
+    pub email_domains: Vec<String>,
+    /// The ids of the users that cannot be deactivated or deleted.
+    pub protected_users: Vec<String>,
 }
 
 impl Default for Switches {
@@ -88,6 +96,10 @@ impl Default for Switches {
             event_values: EventValues::All,
             brake: Brake::Warn,
             brake_hours: 24,
+            requests_per_second: 50,
+            max_active_users: 0,
+            email_domains: Vec::new(),
+            protected_users: Vec::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::profile::Switches;
 
 /// The largest body of any request, in bytes. It lets a client put a group back as it read it. Lambda
@@ -35,10 +35,29 @@ pub enum SwitchValues {
     Choice(&'static [&'static str]),
     /// A whole number from the first to the second, both included.
     Number(u32, u32),
+    /// Texts of this kind, up to a number of them.
+    List(Listed, usize),
 }
 
+/// The kind of the texts that a switch lists. Displays in the plural.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// Names of domains, such as `example.com`.
+    Domains,
+    /// Ids of resources.
+    Ids,
+}
+
+/// The largest number of texts that a switch lists. Each request that writes a user looks at all of them.
+const MAX_LISTED: usize = 100;
+/// The longest name of a domain, in bytes (RFC 1035 §2.3.4). The UTF-8 of a name is seldom longer than its
+/// form in ASCII.
+const MAX_DOMAIN_BYTES: usize = 253;
+/// The longest id, in bytes. Those of this service have 36.
+const MAX_ID_BYTES: usize = 64;
+
 /// Every switch, in the order of the README.
-pub(crate) const SWITCHES: [Switch; 17] = [
+pub(crate) const SWITCHES: [Switch; 21] = [
     Switch {
         name: "uniqueGroupDisplayName",
         range: SwitchValues::Flag,
@@ -136,6 +155,31 @@ pub(crate) const SWITCHES: [Switch; 17] = [
         meaning: "how many hours `hold` lasts, at most half of `eventDays`, unless it is \
                   released before",
     },
+    Switch {
+        name: "requestsPerSecond",
+        range: SwitchValues::Number(0, 10_000),
+        meaning: "how many requests a second are answered, as a mean over ten seconds and over all \
+                  processes; further ones get 429; 0 for any number ([limits](docs/limits.md))",
+    },
+    Switch {
+        name: "maxActiveUsers",
+        range: SwitchValues::Number(0, 10_000_000),
+        meaning: "the largest number of users that are active: a request that would make one more \
+                  active gets 403; 0 for any number; after switching it on for a tenant in use, \
+                  wait two minutes and run `cargo scim doctor --repair`",
+    },
+    Switch {
+        name: "emailDomains",
+        range: SwitchValues::List(Listed::Domains, MAX_LISTED),
+        meaning: "the domains that the `userName` of a user, if it is an address, and its primary \
+                  e-mail address must be of; others get 400",
+    },
+    Switch {
+        name: "protectedUsers",
+        range: SwitchValues::List(Listed::Ids, MAX_LISTED),
+        meaning: "users that no client can deactivate or delete; it gets 403, and the feed \
+                  `user.protected`",
+    },
 ];
 
 impl Switch {
@@ -150,6 +194,7 @@ impl Switch {
         match &members(&Switches::default())[self.name] {
             Value::String(word) => format!("`{word}`"),
             Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), grouped),
+            Value::Array(_) => "none".to_owned(),
             other => format!("`{other}`"),
         }
     }
@@ -163,18 +208,18 @@ impl Switch {
     }
 }
 
-/// Checks that every number is in its range.
+/// Checks that every number and every list is in its range.
 ///
 /// # Errors
-/// `InvalidValue` naming the switch, its value and its range.
+/// `InvalidValue` naming the switch, its value and its range; of a list, the first text that it does not
+/// take.
 pub fn check(switches: &Switches) -> Result<()> {
     let members = members(switches);
     for Switch { name, range, .. } in SWITCHES {
-        let number = members[name].as_u64();
-        if number.is_some_and(|number| range.nearest(number) != number) {
-            let value = &members[name];
+        if let Some(value) = range.refused(&members[name]) {
             return Err(Error::invalid_value(format!(
-                "The switch {name} takes {range}, not {value}"
+                "The switch {name} takes {range}, not {}",
+                excerpt(value)
             )));
         }
     }
@@ -199,8 +244,57 @@ impl SwitchValues {
     fn nearest(self, number: u64) -> u64 {
         match self {
             Self::Number(least, most) => number.clamp(least.into(), most.into()),
-            Self::Flag | Self::Choice(_) => number,
+            Self::Flag | Self::Choice(_) | Self::List(..) => number,
         }
+    }
+
+    /// The part of a value that it does not take: the value itself, an element of a list, or the number of
+    /// elements. Serde has checked what kind of JSON the value is.
+    fn refused(self, value: &Value) -> Option<String> {
+        match (self, value) {
+            (Self::List(_, most), Value::Array(texts)) if texts.len() > most => {
+                Some(texts.len().to_string())
+            }
+            (Self::List(listed, _), Value::Array(texts)) => {
+                let mut texts = texts.iter().filter_map(Value::as_str);
+                let refused = texts.find(|text| !listed.takes(text))?;
+                Some(format!("`{refused}`"))
+            }
+            (_, Value::Number(number)) => {
+                let number = number.as_u64()?;
+                (self.nearest(number) != number).then(|| number.to_string())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Listed {
+    /// Whether a text has the form of this kind. It need not exist.
+    fn takes(self, text: &str) -> bool {
+        let is_plain = |c: char| c.is_alphanumeric() || c == '-';
+        match self {
+            // A name with one label, such as `localhost`, is no domain of addresses.
+            Self::Domains => {
+                let is_label = |label: &str| !label.is_empty() && label.chars().all(is_plain);
+                text.len() <= MAX_DOMAIN_BYTES
+                    && text.contains('.')
+                    && text.split('.').all(is_label)
+            }
+            Self::Ids => {
+                let fits = |c: char| c.is_ascii() && (is_plain(c) || c == '_' || c == '.');
+                (1..=MAX_ID_BYTES).contains(&text.len()) && text.chars().all(fits)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Domains => "domains",
+            Self::Ids => "ids",
+        })
     }
 }
 
@@ -216,6 +310,7 @@ impl fmt::Display for SwitchValues {
                 let (least, most) = (grouped((*least).into()), grouped((*most).into()));
                 write!(f, "{least} to {most}")
             }
+            Self::List(listed, most) => write!(f, "up to {most} {listed}"),
         }
     }
 }
@@ -243,6 +338,8 @@ fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn with(name: &str, value: Value) -> Switches {
@@ -264,6 +361,7 @@ mod tests {
                 SwitchValues::Flag => vec![true.into(), false.into()],
                 SwitchValues::Choice(words) => words.iter().map(|word| (*word).into()).collect(),
                 SwitchValues::Number(least, most) => vec![least.into(), most.into()],
+                SwitchValues::List(_, most) => vec![vec!["a.example"; most].into(), json!([])],
             };
             assert!(
                 values.iter().any(|value| value.is_number()) || values.contains(&members[name])
@@ -283,12 +381,9 @@ mod tests {
             let SwitchValues::Number(least, most) = range else {
                 continue;
             };
-            for (value, nearest) in [
-                (0, least),
-                (least - 1, least),
-                (most + 1, most),
-                (u32::MAX, most),
-            ] {
+            let below = (least > 0).then(|| [(0, least), (least - 1, least)]);
+            let beyond = [(most + 1, most), (u32::MAX, most)];
+            for (value, nearest) in below.into_iter().flatten().chain(beyond) {
                 let switches = with(name, value.into());
                 let refused = check(&switches).unwrap_err();
                 assert_eq!(refused.status(), 400);
@@ -297,6 +392,64 @@ mod tests {
                 assert_eq!(within_range(&switches), with(name, nearest.into()));
             }
         }
+    }
+
+    #[test]
+    fn a_text_that_is_no_domain_or_no_id_is_refused_and_named() {
+        fn check_one(name: &str, text: &str, is_taken: bool) {
+            let checked = check(&with(name, json!(["a.example", text])));
+            assert_eq!(checked.is_ok(), is_taken, "{name} {text}");
+            if let Err(refused) = checked {
+                assert_eq!(refused.status(), 400);
+                let said = refused.detail();
+                assert!(
+                    said.ends_with(&format!("not {}", excerpt(format!("`{text}`")))),
+                    "{said}"
+                );
+            }
+        }
+        for domain in [
+            "example.com",
+            "EXAMPLE.com",
+            "bücher.example",
+            "xn--bcher-kva.example",
+        ] {
+            check_one("emailDomains", domain, true);
+        }
+        let long = format!("{}.example", "a".repeat(MAX_DOMAIN_BYTES));
+        for other in [
+            "",
+            "localhost",
+            "@example.com",
+            "a@example.com",
+            ".example.com",
+            "example.com.",
+        ] {
+            check_one("emailDomains", other, false);
+        }
+        for other in [
+            "*.example.com",
+            "a b.example",
+            "a..example",
+            "a/b.example",
+            &long,
+        ] {
+            check_one("emailDomains", other, false);
+        }
+        check_one(
+            "protectedUsers",
+            "0190f2c3-7d1a-7b00-8000-000000000000",
+            true,
+        );
+        for other in ["", "a b", "a/b", "ü", &"a".repeat(MAX_ID_BYTES + 1)] {
+            check_one("protectedUsers", other, false);
+        }
+        let many = with("emailDomains", vec!["a.example"; MAX_LISTED + 1].into());
+        let refused = check(&many).unwrap_err();
+        assert_eq!(
+            refused.detail(),
+            "The switch emailDomains takes up to 100 domains, not 101"
+        );
     }
 
     #[test]

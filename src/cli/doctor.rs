@@ -16,7 +16,7 @@ use crate::protocol::datetime::DateTime;
 use crate::protocol::{Error, ErrorKind};
 use crate::provider::{Findings, Provider, Repair};
 use crate::stack::Stack;
-use crate::store::{BuildingIndex, IndexEntries, Unfinished};
+use crate::store::{BuildingIndex, IndexEntries, TenantConfig, Unfinished};
 
 #[derive(Debug, Args)]
 #[command(
@@ -120,7 +120,7 @@ impl DoctorArgs {
         }
         let config = provider.config(tenant).await?;
         examined.waiting = match config.index_version.entries() {
-            IndexEntries::Complete | IndexEntries::Newer => to_complete(&config.building),
+            IndexEntries::Complete | IndexEntries::Newer => to_complete(&config),
             IndexEntries::Earlier | IndexEntries::Rebuilding(_) => {
                 Some("All index entries have to be rewritten".to_owned())
             }
@@ -183,6 +183,7 @@ impl Examined {
             members,
             conflicts,
             crowded,
+            uncounted,
             ..
         } = &self.found;
         let missing = self.built.missing + self.found.missing;
@@ -201,6 +202,10 @@ impl Examined {
             ),
             (*newer, "resources of a newer version, left as they are"),
             (*finished as u64, "unfinished changes that were finished"),
+            (
+                *uncounted,
+                "users whose seat did not fit whether they are active",
+            ),
         ];
         // Writing to a string cannot fail.
         for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
@@ -234,11 +239,15 @@ impl Examined {
     }
 }
 
-/// The indexes that have to be completed; `None` if all are complete.
-fn to_complete(building: &[BuildingIndex]) -> Option<String> {
+/// The indexes and the count that have to be completed; `None` if all are complete.
+fn to_complete(config: &TenantConfig) -> Option<String> {
     let name = |index: &BuildingIndex| format!("{} {}", index.resource_type, index.path);
-    let names: Vec<_> = building.iter().map(name).collect();
-    (!names.is_empty()).then(|| format!("Indexes to complete: {}", names.join(", ")))
+    let names: Vec<_> = config.building.iter().map(name).collect();
+    let indexes = (!names.is_empty()).then(|| format!("Indexes to complete: {}", names.join(", ")));
+    let is_counting = config.seats.is_some_and(|count| !count.is_complete);
+    let count = is_counting.then(|| "Active users have to be counted".to_owned());
+    let all: Vec<String> = indexes.into_iter().chain(count).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// An entry of the journal: its work, its key, when it began, and its state.
@@ -289,6 +298,7 @@ mod tests {
             members: vec![("5".to_owned(), 3, 2)],
             crowded: vec!["User emails.value 4".to_owned()],
             conflicts: vec!["Group displayName 7".to_owned()],
+            uncounted: 5,
         };
         let built = Findings {
             missing: 3,
@@ -307,6 +317,7 @@ mod tests {
              resources with index entries of an earlier version: 6\n  \
              resources of a newer version, left as they are: 7\n  \
              unfinished changes that were finished: 4\n  \
+             users whose seat did not fit whether they are active: 5\n  \
              unfinished: Erase 7 of 2026-11-24T00:00:00.000Z: overdue\n  \
              unfinished: work without a name 7 of 2026-11-24T00:00:00.000Z: \
              this version does not know how to finish it\n  \

@@ -10,9 +10,9 @@ use crate::feed::lifecycle;
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::Error;
 use crate::protocol::profile::{Profile, Rules, Switches};
-use crate::protocol::switch::{self, Switch};
+use crate::protocol::switch::{self, Switch, SwitchValues};
 use crate::stack::Stack;
-use crate::store::{ConfigItem, Meter, TenantStore};
+use crate::store::{Meter, SeatState, TenantStore};
 
 /// The time that a command may wait for the table.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -46,6 +46,12 @@ impl RuleArgs {
         let changed = self.changed(read(stack, tenant).await?)?;
         let service = stack.service();
         let turned = service.provider.set_rules(tenant, &changed).await?;
+        let seats = service.provider.seats(tenant).await?;
+        if seats.is_some_and(|seats| seats.state == SeatState::Counting) {
+            eprintln!(
+                "Wait two minutes, then run scim doctor --repair: until then, maxActiveUsers is not enforced"
+            );
+        }
         if !turned.is_empty() {
             eprintln!(
                 "Wait two minutes, then run scim doctor --repair: until then, the index on meta.lastModified \
@@ -66,9 +72,8 @@ impl RuleArgs {
             return Ok(());
         }
         let changed = self.changed(read(stack, tenant).await?)?;
-        let store = tenant_store(stack, tenant);
-        let put = store.configuration().put(ConfigItem::Rules(&changed)).await;
-        Ok(put.map_err(Error::from)?)
+        let provider = stack.provider();
+        Ok(provider.set_first_rules(tenant, &changed).await?)
     }
 
     /// Checks the arguments by themselves, before anything is done.
@@ -115,7 +120,7 @@ fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches,
     let from_json = serde_json::from_str(value)
         .ok()
         .and_then(|json| set(json).ok());
-    let changed = from_json.map_or_else(|| set(Value::from(value)), Ok);
+    let changed = from_json.map_or_else(|| set(as_text(name, value)), Ok);
     let changed = changed.map_err(|error| {
         // The error lists the switches that exist, or some of the values; the table has all of these.
         let reason = Switch::named(name).map(|switch| format!("it takes {}", switch.range));
@@ -124,6 +129,17 @@ fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches,
     })?;
     switch::check(&changed).map_err(|error| CommandError::usage(error.detail()))?;
     Ok(changed)
+}
+
+/// A value that is no JSON: a text, or the texts of a list between commas.
+fn as_text(name: &str, value: &str) -> Value {
+    match Switch::named(name).map(|switch| switch.range) {
+        Some(SwitchValues::List(..)) => {
+            let texts = value.split(',').map(str::trim);
+            texts.filter(|text| !text.is_empty()).collect()
+        }
+        _ => Value::from(value),
+    }
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -155,6 +171,24 @@ mod tests {
         assert!(switches.unique_group_display_name);
         assert_eq!(switches.group_patch_answers, GroupPatchAnswers::NoContent);
         assert_eq!(switches.max_count, 7);
+    }
+
+    #[test]
+    fn a_list_is_given_between_commas_or_as_json() {
+        let listed = |value: &str| {
+            let given = format!("emailDomains={value}");
+            changed(&[&given]).map(|rules| rules.switches.email_domains)
+        };
+        let both = ["example.com", "example.org"];
+        assert_eq!(listed("example.com,example.org").unwrap(), both);
+        assert_eq!(listed("example.com, example.org,").unwrap(), both);
+        assert_eq!(listed(r#"["example.com","example.org"]"#).unwrap(), both);
+        assert_eq!(listed("").unwrap(), [""; 0]);
+        let failure = listed("example.com,ada@example.com").unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "The switch emailDomains takes up to 100 domains, not `ada@example.com`"
+        );
     }
 
     #[test]

@@ -26,6 +26,8 @@ use crate::http::server::{self, Timeouts};
 use crate::http::{self, PublicUrl};
 use crate::protocol::error;
 
+/// How long a request beyond a tenant's `requestsPerSecond` waits for the next ones.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
 /// The time that running requests get when the server ends.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
@@ -77,7 +79,11 @@ impl ServeArgs {
             false => None,
         };
         let webhooks = serve_webhook::prepare(&deployment, &self.webhooks).await?;
-        let service = stack.service();
+        let mut service = stack.service();
+        // No other part has the service yet.
+        if let Some(service) = Arc::get_mut(&mut service) {
+            service.rates.wait_up_to(LONGEST_WAIT);
+        }
         let (stop, stopped) = oneshot::channel::<()>();
         let admin = AdminPath::of(&deployment, address)?;
         let router = http::router(Arc::clone(&service));

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::identity::{Cause, TenantId};
 use crate::protocol::datetime::DateTime;
+use crate::store::USER_PROTECTED;
 
 /// What has happened, such as `user.created`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +48,8 @@ impl EventType {
     pub const TENANT_SUSPENDED: &str = "tenant.suspended";
     /// Requests of the tenant are answered again.
     pub const TENANT_RESUMED: &str = "tenant.resumed";
+    /// A protected user was neither deactivated nor deleted.
+    pub const USER_PROTECTED: &str = USER_PROTECTED;
     /// A sample for the receiver of a webhook. No feed has one.
     pub const WEBHOOK_TEST: &str = "webhook.test";
 

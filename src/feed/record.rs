@@ -55,6 +55,7 @@ impl Record {
             ItemChange::Resource(change) => Some(&change.tenant),
             ItemChange::Member(change) => Some(&change.tenant),
             ItemChange::State(change) => Some(&change.tenant),
+            ItemChange::Occasion(change) => Some(&change.tenant),
             ItemChange::Unreadable(change) => Some(&change.tenant),
             ItemChange::Journal(_) | ItemChange::Heartbeat(_) | ItemChange::Other => None,
         }

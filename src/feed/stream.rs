@@ -15,10 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::append::{ATTEMPT_BUDGET, Appended, Appender, Source, Tail};
-use super::event::{EventBody, NewEvent, Subject};
+use super::event::{EventBody, EventType, NewEvent, Subject};
 use super::members::{self, Looks};
 use super::record::Record;
 use super::{resource_events, tenant_state};
@@ -26,7 +27,7 @@ use crate::identity::TenantId;
 use crate::protocol::error::{Error, ErrorKind, Result};
 use crate::protocol::profile::EventValues;
 use crate::protocol::schema::Registry;
-use crate::store::{ItemChange, MemberItemChange, StreamGap, UnreadableChange};
+use crate::store::{ItemChange, MemberItemChange, OccasionChange, StreamGap, UnreadableChange};
 
 /// The number of feeds that are appended to side by side.
 const PARALLEL: usize = 8;
@@ -221,9 +222,25 @@ fn event(
         ItemChange::Resource(change) => resource_events::event(record, change, types, values),
         ItemChange::Member(change) => looks.event(&record.id, record.time, change),
         ItemChange::State(change) => tenant_state::event(record, change),
+        ItemChange::Occasion(change) => occasion_event(record, change),
         ItemChange::Unreadable(change) => Some(gap_event(record, change, types)),
         ItemChange::Journal(_) | ItemChange::Heartbeat(_) | ItemChange::Other => None,
     }
+}
+
+/// The event of an occasion; `None` for one that only a later version knows.
+fn occasion_event(record: &Record, change: &OccasionChange) -> Option<NewEvent> {
+    if change.event != EventType::USER_PROTECTED {
+        return None;
+    }
+    let event_type = EventType::named(EventType::USER_PROTECTED);
+    let body = EventBody {
+        resource: Some(Subject::named(change.type_name.clone(), change.id.clone())),
+        cause: change.cause.clone(),
+        ..EventBody::new(event_type, record.time)
+    };
+    let body = body.with_detail([("refused", json!(change.what))]);
+    Some(NewEvent::of(record.id.clone(), body))
 }
 
 /// The event that says that something about a resource is missing.

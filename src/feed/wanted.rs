@@ -9,9 +9,9 @@ use crate::protocol::schema::Registry;
 /// The largest number of types and patterns in one list.
 pub(super) const MAX_PATTERNS: usize = 50;
 
-/// The types that are about no type of resource. Readers get those of the feed itself whatever else they
+/// The types that not every type of resource has. Readers get those of the feed itself whatever else they
 /// want: without them they would not notice that changes are missing.
-pub(super) const ABOUT_THE_TENANT: [&str; 7] = [
+pub(super) const ABOUT_THE_TENANT: [&str; 8] = [
     EventType::FEED_STARTED,
     EventType::FEED_GAP,
     EventType::FEED_IDLE,
@@ -19,6 +19,7 @@ pub(super) const ABOUT_THE_TENANT: [&str; 7] = [
     EventType::TENANT_SUSPENDED,
     EventType::TENANT_RESUMED,
     EventType::WEBHOOK_FAILED,
+    EventType::USER_PROTECTED,
 ];
 
 /// What happens to the members of a group.

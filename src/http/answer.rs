@@ -15,8 +15,9 @@ use crate::protocol::{Error, ErrorKind};
 
 /// The challenge of every 401 (RFC 6750 §3).
 const CHALLENGE: &str = "Bearer realm=\"scim\"";
-/// The number of seconds after which a client should repeat a request that failed because of overload.
-const RETRY_AFTER_SECONDS: &str = "2";
+/// The number of seconds after which a client should repeat a request that failed because of overload, if
+/// nothing better is known.
+const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// A message that is not a single resource.
 pub(super) fn message(json: String) -> Response {
@@ -78,9 +79,10 @@ pub(super) fn in_v1(mut response: Response) -> Response {
     response
 }
 
-/// Adds the time after which to repeat the request (RFC 9110 §10.2.3).
-pub(super) fn asking_to_retry(mut response: Response) -> Response {
-    set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+/// Adds the number of seconds after which to repeat the request (RFC 9110 §10.2.3); 2 if it is not known.
+pub(super) fn asking_to_retry(mut response: Response, seconds: Option<u64>) -> Response {
+    let seconds = seconds.unwrap_or(RETRY_AFTER_SECONDS).to_string();
+    set(&mut response, RETRY_AFTER, &seconds);
     response
 }
 
@@ -91,7 +93,7 @@ fn refusal(error: &Error, json: String) -> Response {
     match error.kind() {
         ErrorKind::Unauthorized => set(&mut response, WWW_AUTHENTICATE, CHALLENGE),
         ErrorKind::TooManyRequests | ErrorKind::Unavailable => {
-            response = asking_to_retry(response);
+            response = asking_to_retry(response, error.retry_seconds());
         }
         _ => {}
     }
@@ -182,6 +184,8 @@ mod tests {
         check(&Error::forbidden("x"), 403, &WWW_AUTHENTICATE, None);
         check(&Error::unavailable("x"), 503, &RETRY_AFTER, Some("2"));
         check(&Error::too_many_requests("x"), 429, &RETRY_AFTER, Some("2"));
+        let later = Error::too_many_requests("x").retrying_after(7);
+        check(&later, 429, &RETRY_AFTER, Some("7"));
         check(&Error::internal("x"), 500, &RETRY_AFTER, None);
     }
 

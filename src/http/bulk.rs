@@ -54,7 +54,7 @@ pub(super) fn answer(
         error.is_some_and(|error| error.kind() == ErrorKind::Unavailable)
     };
     match performed.iter().any(is_unavailable) {
-        true => answer::asking_to_retry(response),
+        true => answer::asking_to_retry(response, None),
         false => response,
     }
 }

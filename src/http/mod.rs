@@ -29,6 +29,7 @@ mod oauth;
 mod observe;
 mod open;
 mod public_url;
+mod rate;
 pub mod render;
 mod route;
 #[cfg(feature = "cli")]
@@ -49,6 +50,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use admission::Admission;
 pub use public_url::{Gateway, Origin, PublicUrl};
+pub use rate::RequestRates;
 pub use status::StatusLog;
 pub use uri::{RefusedRequest, origin_form};
 
@@ -66,6 +68,8 @@ pub struct Service {
     pub admission: Admission,
     /// Writes down what has happened in each tenant.
     pub status: StatusLog,
+    /// Limits how many requests of one tenant are answered in a time.
+    pub rates: RequestRates,
     /// The URL of the service for clients. Without it, the URL of the [`Gateway`] is used.
     pub public_url: Option<PublicUrl>,
     /// Whether answers have a `Server-Timing` header with what they cost.

@@ -14,11 +14,12 @@ use super::public_url::Mount;
 use super::status::Observed;
 use super::{Gateway, Service, observe, signed};
 use crate::identity::{Cause, RequestId, TenantId};
+use crate::pool::Turn;
 use crate::protocol::Result;
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::Profile;
 use crate::provider::REQUEST_BUDGET;
-use crate::store::Meter;
+use crate::store::{Meter, TenantStore};
 use crate::tenant::{CredentialKind, RequestHead, refusal};
 
 /// Authenticates the request, waits until it may run, and opens its scope. The body is returned, for
@@ -61,10 +62,10 @@ pub(super) async fn open_call<'s>(
         credential: Some(caller.credential.clone()),
         ..cause
     };
-    let turn = service.admission.admit(&caller.tenant).await?;
     let store = service.provider.store();
     let budget = REQUEST_BUDGET;
     let store = store.for_tenant(&caller.tenant, cause.clone(), meter.clone(), budget);
+    let turn = admit(service, &caller.tenant, &store).await?;
     let body = signed::admit(&store, &caller, &parts.headers, body).await?;
     let base_url = mount.base_url(&api.base_path());
     let scope = service
@@ -86,6 +87,23 @@ pub(super) async fn open_call<'s>(
         _turn: turn,
     };
     Ok((call, body))
+}
+
+/// Counts a request of the tenant, and waits until it may run.
+///
+/// # Errors
+/// `TooManyRequests`; `Unavailable` when the tenant's configuration cannot be read.
+pub(super) async fn admit(
+    service: &Service,
+    tenant: &TenantId,
+    store: &TenantStore,
+) -> Result<Turn> {
+    // The rate comes before the turn: the requests of a flood must not wait for turns, nor keep them from
+    // others.
+    let configured = service.provider.tenants().get(tenant, store).await?;
+    let per_second = configured.rules.switches.requests_per_second;
+    service.rates.admit(tenant, store, per_second).await?;
+    service.admission.admit(tenant).await
 }
 
 /// The parts of a request that identify its caller.

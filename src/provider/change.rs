@@ -4,15 +4,19 @@
 use super::RequestScope;
 use super::entries::{check_indexed, entries};
 use super::get::{existing, no_such};
+use super::limits::{self, Removal};
 use super::members::{self, MemberRequest, MemberTypes};
 use super::milestones;
+use super::role::is_active;
+use super::seats;
 use super::write_context::WriteContext;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{PasswordChange, Resource, ResourceId};
 use crate::protocol::schema::{MembershipAttribute, ResourceType};
 use crate::protocol::version::{Precondition, changed_since_read};
 use crate::store::{
-    Backoff, BodyChange, ChangeAttempt, Entries, Guard, Milestones, StoreError, Stored, Write,
+    Backoff, BodyChange, ChangeAttempt, Entries, Guard, Milestones, SeatChange, StoreError, Stored,
+    Write,
 };
 
 /// The state of a resource after a request.
@@ -71,6 +75,9 @@ pub(super) async fn change(
         let now = context.now().max(before.last_modified());
         let prepare = || prepare(scope, resource_type, (id.as_str(), &before), now, &mut make);
         let prepared = scope.compute.run(size(&before.body), prepare).await??;
+        if prepared.is_deactivated {
+            limits::check_removal(scope, resource_type, id.as_str(), Removal::Deactivation).await?;
+        }
         let guard = if precondition.has_if_match() {
             Guard::Whole
         } else {
@@ -136,6 +143,7 @@ async fn make_attempt(
             body: &prepared.text,
             entries: &prepared.entries_after,
             password: new_password.as_deref(),
+            seat: prepared.seat,
             now: attempt.now,
         },
     });
@@ -168,6 +176,10 @@ struct Prepared {
     entries_after: Entries,
     /// The milestones that the change of the body reaches.
     reached: Milestones,
+    /// What happens to the seat of a user.
+    seat: SeatChange,
+    /// Whether the resource was active and is not any more.
+    is_deactivated: bool,
 }
 
 /// Computes a change, without a call to the table.
@@ -185,12 +197,17 @@ fn prepare(
         .grant()
         .check_change(resource_type, &existing, &state.resource)?;
     let rules = &scope.tenant.rules;
+    let (old, new) = (existing.body(), state.resource.body());
+    let domains = &rules.switches.email_domains;
+    limits::check_addresses(resource_type, domains, Some(old), new)?;
     let entries_before = entries(existing.body(), before.modified, resource_type, rules);
     let entries_after = entries(state.resource.body(), now, resource_type, rules);
     check_indexed(&entries_before, &entries_after)?;
     let reached = milestones::of_change(resource_type, existing.body(), state.resource.body());
     Ok(Prepared {
         reached,
+        seat: seats::of_change(&scope.tenant, resource_type, before, (old, new), now),
+        is_deactivated: is_active(old) && !is_active(new),
         text: state.resource.to_text(),
         state,
         entries_before,

@@ -6,9 +6,11 @@ use uuid::Uuid;
 use super::Representation;
 use super::compute::body_size;
 use super::entries::{check_indexed, entries};
+use super::limits::check_addresses;
 use super::members::create_group;
 use super::milestones;
 use super::representation::represent_new;
+use super::seats;
 use super::write_context::WriteContext;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::message::Selection;
@@ -37,14 +39,17 @@ pub(super) async fn create<'r>(
         scope
             .grant()
             .check_creation(resource_type, &draft.resource)?;
+        let domains = &tenant.rules.switches.email_domains;
+        check_addresses(resource_type, domains, None, draft.resource.body())?;
         let entries = entries(draft.resource.body(), now, resource_type, &tenant.rules);
         check_indexed(&Entries::default(), &entries)?;
+        let seat = seats::of_creation(tenant, resource_type, draft.resource.body(), now);
         let text = draft.resource.to_text();
-        Ok::<_, Error>((draft, entries, text))
+        Ok::<_, Error>((draft, entries, seat, text))
     };
     let read = scope.compute.run(size, read).await;
     scope.note(&reading);
-    let (draft, entries, text) = read??;
+    let (draft, entries, seat, text) = read??;
     let password = context
         .hasher
         .after(
@@ -58,6 +63,7 @@ pub(super) async fn create<'r>(
         body: &text,
         entries: &entries,
         password: password.as_deref(),
+        seat,
         now,
     };
     let new = New { id: &id, write };

@@ -3,7 +3,9 @@
 use super::RequestScope;
 use super::entries::entries;
 use super::get::no_such;
+use super::limits::{Removal, check_removal};
 use super::milestones;
+use super::seats;
 use crate::protocol::error::{Error, Result};
 use crate::protocol::resource::{Resource, ResourceId};
 use crate::protocol::schema::ResourceType;
@@ -46,8 +48,10 @@ pub(super) async fn delete(
             Ok::<_, Error>(entries(body, before.modified, resource_type, rules))
         };
         let entries = scope.compute.run(before.body.len(), entries).await??;
+        check_removal(scope, resource_type, id, Removal::Deletion).await?;
+        let seat = seats::of_deletion(&scope.tenant, resource_type, &before);
         let groups = scope.store.groups();
-        let deleted = groups.delete(resource_type, &before, &entries, guard, registry);
+        let deleted = groups.delete(resource_type, &before, &entries, (guard, seat), registry);
         match deleted.await {
             Ok(()) => {
                 scope.reach(milestones::of_deletion(resource_type));

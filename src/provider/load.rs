@@ -12,7 +12,7 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Reading;
 use crate::protocol::resource::{DraftKind, Resource};
 use crate::protocol::schema::ResourceType;
-use crate::store::{Entries, Loading, Member, New, PlainItem, Write};
+use crate::store::{Entries, Loading, Member, New, PlainItem, SeatChange, Write};
 
 /// About the number of items that the sink gets at a time.
 const PART: usize = 10_000;
@@ -36,6 +36,11 @@ pub(super) async fn loader<'s>(
     let view = admin.view().await?;
     view.check_write()?;
     let store = admin.store();
+    if view.seats.is_some() {
+        return Err(Error::conflict(
+            "The tenant counts its active users; set maxActiveUsers after the load",
+        ));
+    }
     for resource_type in view.registry.resource_types() {
         let total = store.resources().total(resource_type).await?;
         if total > 0 {
@@ -130,6 +135,7 @@ impl Loader<'_> {
         let entries = entries(draft.resource.body(), now, resource_type, rules);
         check_indexed(&Entries::default(), &entries)?;
         let write = Write {
+            seat: SeatChange::Ignore,
             body: &draft.resource.to_text(),
             entries: &entries,
             password: None,

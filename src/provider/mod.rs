@@ -17,6 +17,7 @@ mod extension;
 mod finish;
 mod get;
 mod grant;
+mod limits;
 mod load;
 mod members;
 mod milestones;
@@ -32,6 +33,7 @@ mod replace;
 mod representation;
 mod request_scope;
 mod role;
+mod seats;
 mod tenants;
 mod times;
 mod write_context;
@@ -63,6 +65,7 @@ use administration::Administration;
 use binding::{Roles, roles};
 use password::Hasher;
 use query::QueryContext;
+use seats::TenantAge;
 use write_context::WriteContext;
 
 use crate::clock::Clock;
@@ -77,7 +80,7 @@ use crate::protocol::profile::Rules;
 use crate::protocol::resource::ResourceId;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::version::Precondition;
-use crate::store::{Meter, PlainItem, Store, TenantConfig};
+use crate::store::{Meter, PlainItem, SeatShards, Store, TenantConfig};
 #[cfg(feature = "worker")]
 use crate::tenant::Permissions;
 use crate::tenant::{Caller, NewCredential};
@@ -439,13 +442,35 @@ impl Provider {
     ///
     /// Other processes read the change within a minute, one after the other. Until
     /// [`build_indexes`](Self::build_indexes) has ended, all processes maintain that index and no
-    /// query uses it, both when it is switched on and when it is switched off.
+    /// query uses it, both when it is switched on and when it is switched off. A limit of the active users is
+    /// enforced when `build_indexes` has counted them; [`seats`](Self::seats) says whether it has.
     ///
     /// # Errors
     /// `InvalidValue` naming the switch that is out of its range; `Unavailable` when the table is out
     /// of reach.
     pub async fn set_rules(&self, tenant: &TenantId, rules: &Rules) -> Result<Vec<String>> {
-        registration::set_rules(&self.administration(tenant, CauseKind::Command), rules).await
+        let admin = self.administration(tenant, CauseKind::Command);
+        registration::set_rules(&admin, rules, TenantAge::InUse).await
+    }
+
+    /// Sets the rules of a new tenant. No process may have read its configuration yet, so nothing has to be
+    /// built later.
+    ///
+    /// # Errors
+    /// As [`set_rules`](Self::set_rules).
+    pub async fn set_first_rules(&self, tenant: &TenantId, rules: &Rules) -> Result<()> {
+        let admin = self.administration(tenant, CauseKind::Command);
+        registration::set_rules(&admin, rules, TenantAge::New).await?;
+        Ok(())
+    }
+
+    /// The seats of a tenant; `None` if the number of its active users has no limit. One call.
+    ///
+    /// # Errors
+    /// `Unavailable` when the table is out of reach.
+    pub async fn seats(&self, tenant: &TenantId) -> Result<Option<SeatShards>> {
+        let admin = self.administration(tenant, CauseKind::Command);
+        Ok(admin.store().seats().read().await?)
     }
 
     /// Everything that the table holds of a tenant except its resources.
@@ -517,7 +542,8 @@ impl Provider {
 
     /// Writes the entries of every index that is being built, and lets queries use the complete
     /// ones. The entries of an index that was switched off are removed. If the tenant's entries may
-    /// be those of an earlier version of the service, all of them are written anew.
+    /// be those of an earlier version of the service, all of them are written anew. Where the number of active
+    /// users is limited, all of them are counted.
     ///
     /// # Errors
     /// `Conflict` naming the time to wait, while processes may still run that do not know the index

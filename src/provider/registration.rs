@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Tenant;
 use super::administration::Administration;
+use super::seats::{self, TenantAge};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{self, Index, Registry, Schema};
@@ -177,12 +178,18 @@ async fn new_indexes(
 
 /// Changes a tenant's profile and switches, as [`Provider::set_rules`](super::Provider::set_rules)
 /// says.
-pub(super) async fn set_rules(admin: &Administration<'_>, rules: &Rules) -> Result<Vec<String>> {
+pub(super) async fn set_rules(
+    admin: &Administration<'_>,
+    rules: &Rules,
+    age: TenantAge,
+) -> Result<Vec<String>> {
     let tenant = admin.tenant;
     switch::check(&rules.switches)?;
     let store = admin.store();
     let config = store.configuration().read().await?;
-    let turns = rules.switches.last_modified_index != config.rules.switches.last_modified_index;
+    seats::set_limit(admin, &config, rules.switches.max_active_users, age).await?;
+    let turns = age == TenantAge::InUse
+        && rules.switches.last_modified_index != config.rules.switches.last_modified_index;
     let mut turned = Vec::new();
     if turns {
         let registry = Tenant::new(tenant.clone(), config)?.registry;

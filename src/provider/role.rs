@@ -13,7 +13,7 @@ use crate::protocol::resource::{DraftKind, Resource};
 use crate::protocol::schema::ResourceType;
 use crate::protocol::scopes::{check_scopes, scopes};
 use crate::protocol::urn;
-use crate::store::{New, StoreError, Write};
+use crate::store::{New, SeatChange, StoreError, Write};
 
 /// Gives a tenant the service's own roles, as [`Provider::add_own_roles`](super::Provider::add_own_roles)
 /// says.
@@ -32,6 +32,7 @@ pub(super) async fn add_own_roles(admin: &Administration<'_>) -> Result<Vec<(Str
         let body = own_role(&view, resource_type, &id, (name, description, wanted))?;
         let now = admin.now();
         let write = Write {
+            seat: SeatChange::Ignore,
             body: &body.to_text(),
             entries: &entries(body.body(), now, resource_type, &view.rules),
             password: None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::REQUEST_BUDGET;
 use crate::cache::{Cache, CacheLimits, Freshness};
 use crate::clock::{CLOCKS_DIFFER_MILLIS, Clock};
 use crate::identity::TenantId;
@@ -10,11 +11,15 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, Registry};
 use crate::store::{
-    IndexEntries, IndexVersion, Store, StoreError, TenantConfig, TenantState, TenantStore,
+    IndexEntries, IndexVersion, SeatCount, Store, StoreError, TenantConfig, TenantState,
+    TenantStore,
 };
 
 /// How long a process uses a configuration that it has read, in milliseconds.
-pub(super) const CACHE_MILLIS: u64 = 60_000;
+const CACHE_MILLIS: u64 = 60_000;
+/// How long after a change of the configuration a request may still use the earlier one, in
+/// milliseconds.
+pub(super) const LATEST_MILLIS: u64 = CACHE_MILLIS + REQUEST_BUDGET.as_secs() * 1_000;
 /// A configuration is never used longer than [`CACHE_MILLIS`]. The building of an index relies on
 /// it: after this time every process maintains the index.
 const LIMITS: CacheLimits = CacheLimits {
@@ -38,6 +43,8 @@ pub struct Tenant {
     pub registry: Arc<Registry>,
     /// The version of the index entries that its resources have.
     pub index_version: IndexVersion,
+    /// The count of active users, if there is a limit.
+    pub seats: Option<SeatCount>,
     /// Whether its requests are answered.
     pub state: TenantState,
 }
@@ -73,6 +80,7 @@ impl Tenant {
             rules: config.rules,
             registry: Arc::new(registry),
             index_version: config.index_version,
+            seats: config.seats,
             state: config.state,
         })
     }

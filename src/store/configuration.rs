@@ -30,6 +30,9 @@ pub const MAX_CONFIG_BYTES: usize = 1_000_000;
 /// have.
 const INDEX_VERSION_KEY: &str = "indexes";
 
+/// The sort key of the item about the count of active users.
+const SEATS_KEY: &str = "seats";
+
 /// Everything that the table holds of a tenant except its resources.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TenantConfig {
@@ -43,6 +46,8 @@ pub struct TenantConfig {
     pub building: Vec<BuildingIndex>,
     /// Which version of the index entries the resources have.
     pub index_version: IndexVersion,
+    /// The count of active users, if there is a limit.
+    pub seats: Option<SeatCount>,
     /// Whether the tenant's requests are answered.
     pub state: TenantState,
 }
@@ -60,6 +65,18 @@ pub struct BuildingIndex {
     pub since: u64,
 }
 
+/// The count of a tenant's active users, against the limit of its seats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeatCount {
+    /// The number of the count: when it began, in milliseconds since the Unix epoch.
+    pub since: u64,
+    /// Whether every active user is counted, so that the limit is enforced. What is enforced is the state of
+    /// the seats; this is for people.
+    #[serde(rename = "complete", default)]
+    pub is_complete: bool,
+}
+
 /// One item of a tenant's configuration.
 #[derive(Debug, Clone, Copy)]
 pub enum ConfigItem<'c> {
@@ -73,6 +90,8 @@ pub enum ConfigItem<'c> {
     Building(&'c BuildingIndex),
     /// Which version of the index entries the resources have.
     IndexVersion(&'c IndexVersion),
+    /// The count of active users.
+    Seats(&'c SeatCount),
 }
 
 impl TenantConfig {
@@ -128,6 +147,7 @@ impl<'t> Configuration<'t> {
                     config.rules.switches = switch::within_range(&config.rules.switches);
                 }
                 _ if key == INDEX_VERSION_KEY => config.index_version = parse(&json)?,
+                _ if key == SEATS_KEY => config.seats = Some(parse(&json)?),
                 _ if key == tenants::STATE_KEY => config.state = TenantState::parse(&json)?,
                 // A later version of the service has written the item.
                 _ => {}
@@ -184,6 +204,7 @@ impl ConfigItem<'_> {
         match self {
             Self::Rules(_) => "config".to_owned(),
             Self::IndexVersion(_) => INDEX_VERSION_KEY.to_owned(),
+            Self::Seats(_) => SEATS_KEY.to_owned(),
             Self::Schema(urn, _) => format!("schema{SEPARATOR}{urn}"),
             Self::ResourceType(name, _) => format!("type{SEPARATOR}{name}"),
             Self::Building(index) => format!(
@@ -207,6 +228,7 @@ impl ConfigItem<'_> {
             Self::Schema(_, value) | Self::ResourceType(_, value) => serde_json::to_string(value),
             Self::Building(index) => serde_json::to_string(index),
             Self::IndexVersion(version) => serde_json::to_string(version),
+            Self::Seats(count) => serde_json::to_string(count),
         };
         json.map_err(|error| StoreError::Backend(error.into()))
     }

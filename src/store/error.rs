@@ -20,6 +20,11 @@ pub enum StoreError {
         /// The member's id, as the client gave it.
         id: String,
     },
+    /// No seat is left for a user that would become active.
+    NoSeat {
+        /// The largest number of active users.
+        limit: u64,
+    },
     /// The item would be larger than DynamoDB takes (400 KB).
     TooLarge,
     /// More index entries would change than one transaction takes.
@@ -46,6 +51,10 @@ impl From<StoreError> for Error {
             StoreError::NoMember { id } => Self::invalid_value(format!(
                 "`members` names `{}`, which is not the id of a resource",
                 excerpt(id)
+            )),
+            StoreError::NoSeat { limit } => Self::forbidden(format!(
+                "All {limit} seats are taken, so no further user can be active; deactivate or remove users, or \
+                 ask the application's administrators for more seats"
             )),
             StoreError::TooLarge => Self::payload_too_large(
                 "The resource is larger than 400 KB, which is the most that can be stored",

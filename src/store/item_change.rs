@@ -4,6 +4,7 @@ use aws_lambda_events::dynamodb::StreamRecord;
 use serde_dynamo::AttributeValue;
 
 use super::cause;
+use super::items::{self, OccasionItem};
 use super::journal::JournalRecord;
 use super::keys::{self, StreamKey};
 use super::stack::HEARTBEAT_KIND;
@@ -21,6 +22,8 @@ pub enum ItemChange {
     Member(MemberItemChange),
     /// Of the state of a tenant.
     State(StateChange),
+    /// Of nothing: a new occasion.
+    Occasion(OccasionChange),
     /// Of a journal entry.
     Journal(JournalRecord),
     /// Of the stack's heartbeat, which was written at this time, in milliseconds since the Unix epoch.
@@ -94,6 +97,23 @@ pub struct StateChange {
     pub after: TenantState,
 }
 
+/// A new occasion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OccasionChange {
+    /// The tenant in which it has happened.
+    pub tenant: TenantId,
+    /// The type of the event that reports it.
+    pub event: String,
+    /// The name of the resource's type.
+    pub type_name: String,
+    /// The `id` of the resource.
+    pub id: String,
+    /// What was tried, in one word.
+    pub what: String,
+    /// The cause, if the item has one that this version knows.
+    pub cause: Option<Cause>,
+}
+
 /// A change of an item of which only the key can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableChange {
@@ -117,6 +137,9 @@ impl ItemChange {
             StreamKey::Member { tenant, group, set } => member(record, tenant, (group, set), sort),
             StreamKey::Configuration(tenant) if sort == STATE_KEY => state(record, tenant),
             StreamKey::Configuration(_) => Self::Other,
+            StreamKey::Occasion { tenant } => {
+                occasion(record, tenant).map_or(Self::Other, Self::Occasion)
+            }
             StreamKey::Progress => heartbeat(record).map_or(Self::Other, Self::Heartbeat),
             StreamKey::Other => JournalRecord::read(record).map_or(Self::Other, Self::Journal),
         }
@@ -208,6 +231,20 @@ fn state(record: &StreamRecord, tenant: TenantId) -> ItemChange {
         }),
         _ => ItemChange::Other,
     }
+}
+
+/// A new occasion; `None` for the removal of one, and for an item of another form.
+fn occasion(record: &StreamRecord, tenant: TenantId) -> Option<OccasionChange> {
+    let item: stored::Item = record.new_image.clone().into();
+    let item: OccasionItem = items::from_item(item).ok()?;
+    Some(OccasionChange {
+        tenant,
+        event: item.event,
+        type_name: item.type_name,
+        id: item.id,
+        what: item.what,
+        cause: cause::member_cause(&item.by),
+    })
 }
 
 fn by(image: &serde_dynamo::Item) -> Option<&str> {

@@ -39,6 +39,8 @@ pub(super) struct ResourceItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) del: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seat: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mv: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ms: Option<u64>,
@@ -173,6 +175,39 @@ pub(super) struct RefusalsItem {
     pub(super) rid: String,
     pub(super) n: u64,
     pub(super) expires: u64,
+}
+
+/// How much of a tenant's budget of requests is taken in one period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RequestPeriodItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) parts: u64,
+    pub(super) expires: u64,
+}
+
+impl RequestPeriodItem {
+    /// The `kind` of these items.
+    pub(super) const KIND: &str = "L";
+}
+
+/// What has happened without a change of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OccasionItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) event: String,
+    #[serde(rename = "type")]
+    pub(super) type_name: String,
+    pub(super) id: String,
+    pub(super) what: String,
+    pub(super) by: String,
+    pub(super) expires: u64,
+}
+
+impl OccasionItem {
+    /// The `kind` of these items. The filter of the stream's event source names it.
+    pub(super) const KIND: &str = "O";
 }
 
 /// A part of a tenant's configuration.
@@ -351,6 +386,22 @@ pub(super) struct DeliveryItem {
     pub(super) lease_until: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) again: Option<bool>,
+}
+
+/// A part of the seats of a tenant that are not used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SeatItem {
+    pub(super) sk: String,
+    pub(super) kind: String,
+    pub(super) since: u64,
+    pub(super) most: u64,
+    pub(super) unused: i64,
+    pub(super) state: String,
+}
+
+impl SeatItem {
+    /// The `kind` of these items.
+    pub(super) const KIND: &str = "A";
 }
 
 /// The head of a tenant's feed.

@@ -146,6 +146,21 @@ impl Keys {
         Partition(format!("{}#S", self.prefix))
     }
 
+    /// The seats.
+    pub(super) fn seats(&self) -> Partition {
+        Partition(format!("{}#A", self.prefix))
+    }
+
+    /// The budgets of requests, by period.
+    pub(super) fn request_periods(&self) -> Partition {
+        Partition(format!("{}#L", self.prefix))
+    }
+
+    /// What has happened without a change of a resource.
+    pub(super) fn occasions(&self) -> Partition {
+        Partition(format!("{}#O", self.prefix))
+    }
+
     /// The pages of the feed, and its head.
     pub(super) fn feed(&self) -> Partition {
         Partition(format!("{}#E", self.prefix))
@@ -236,6 +251,8 @@ pub(super) enum StreamKey<'k> {
     },
     /// A tenant's own configuration.
     Configuration(TenantId),
+    /// What has happened without a change of a resource.
+    Occasion { tenant: TenantId },
     /// The progress of the stream's reader and of the sweep.
     Progress,
     /// Anything else.
@@ -253,7 +270,11 @@ pub(super) fn stream_key(partition: &str) -> StreamKey<'_> {
         let Some((tenant, rest)) = rest.split_once('#') else {
             return Some(StreamKey::Configuration(TenantId::parse(rest).ok()?));
         };
-        let (tenant, (kind, rest)) = (TenantId::parse(tenant).ok()?, rest.split_once('#')?);
+        let tenant = TenantId::parse(tenant).ok()?;
+        if rest == "O" {
+            return Some(StreamKey::Occasion { tenant });
+        }
+        let (kind, rest) = rest.split_once('#')?;
         match kind {
             "R" => {
                 let (type_name, _number) = rest.rsplit_once('#')?;
@@ -359,6 +380,10 @@ mod tests {
         assert_eq!(stream_key("T#acme#R#A#B#0"), resource("A#B"));
         let configuration = StreamKey::Configuration(acme.clone());
         assert_eq!(stream_key(keys.tenant().as_str()), configuration);
+        let occasion = StreamKey::Occasion {
+            tenant: acme.clone(),
+        };
+        assert_eq!(stream_key(keys.occasions().as_str()), occasion);
         let others = [
             keys.feed(),
             keys.journal(),

@@ -24,10 +24,13 @@ mod key_range;
 mod keys;
 mod load;
 mod marks;
+mod occasions;
 mod plan;
 mod projected_attributes;
 mod purge;
+mod request_periods;
 mod resources;
+mod seats;
 mod signatures;
 mod stack;
 mod status;
@@ -42,7 +45,8 @@ use crate::protocol::schema::Registry;
 
 pub use cause::{member_cause, resource_cause};
 pub use configuration::{
-    BuildingIndex, ConfigItem, Configuration, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, TenantConfig,
+    BuildingIndex, ConfigItem, Configuration, MAX_CONFIG_BYTES, MAX_CONFIG_ITEM_BYTES, SeatCount,
+    TenantConfig,
 };
 pub use delivery::{
     Added, Batch, BatchGap, Deliveries, Delivery, Due, DueList, Failing, Lease, MAX_SUBSCRIPTIONS,
@@ -58,7 +62,8 @@ pub use groups::{
 pub use index_version::{IndexEntries, IndexVersion};
 #[cfg(feature = "worker")]
 pub use item_change::{
-    ItemChange, MemberItemChange, ResourceChange, ResourceImage, StateChange, UnreadableChange,
+    ItemChange, MemberItemChange, OccasionChange, ResourceChange, ResourceImage, StateChange,
+    UnreadableChange,
 };
 #[cfg(feature = "worker")]
 pub use journal::JournalRecord;
@@ -66,12 +71,16 @@ pub use journal::{Finished, Journal, LEASE_MILLIS, Unfinished};
 pub use key_range::KeyRange;
 pub use load::{Loading, LoadingGroup, PlainItem};
 pub use marks::{Marks, PageMark};
+pub use occasions::{Occasion, Occasions, USER_PROTECTED};
 pub use plan::{Access, Branch, Plan, Range, Total};
 pub use purge::{IndexPaths, Purge};
+pub use request_periods::{PERIOD_MILLIS, PERIOD_PARTS, RequestPeriods};
 pub use resources::entry::{Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 pub use resources::index::{IndexPage, Indexes, StrayEntry};
+pub use resources::seat_marks::MarkedUser;
 pub use resources::write::{BodyChange, New, Write};
 pub use resources::{ResourcePage, Resources};
+pub use seats::{SeatChange, SeatShards, SeatState, Seats};
 pub use signatures::Signatures;
 pub use stack::{MAX_SILENCE_MILLIS, Round, StackStore, StreamGap, SweepProgress, TenantPage};
 pub use status::{Milestones, Refusals, Status, TenantStatus};
@@ -167,6 +176,24 @@ impl TenantStore {
     #[must_use]
     pub fn status(&self) -> Status<'_> {
         Status::new(&self.table)
+    }
+
+    /// What has happened without a change of a resource.
+    #[must_use]
+    pub fn occasions(&self) -> Occasions<'_> {
+        Occasions::new(&self.table)
+    }
+
+    /// The seats: how many users are active, against a limit.
+    #[must_use]
+    pub fn seats(&self) -> Seats<'_> {
+        Seats::new(&self.table)
+    }
+
+    /// The budgets of requests.
+    #[must_use]
+    pub fn request_periods(&self) -> RequestPeriods<'_> {
+        RequestPeriods::new(&self.table)
     }
 
     /// The feed of the tenant's changes.

@@ -33,7 +33,7 @@ impl ProjectedAttributes {
             Self::All | Self::Count => return None,
             Self::Keys => "sk, del",
             Self::Resource => {
-                "sk, body, v, ix, created, modified, del, mv, ms, n, about, gone, #set, #inner, #open"
+                "sk, body, v, ix, created, modified, del, seat, mv, ms, n, about, gone, #set, #inner, #open"
             }
             Self::Entry => "sk, id",
             Self::Number => "n",

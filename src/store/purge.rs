@@ -151,6 +151,9 @@ impl<'t> Purge<'t> {
             keys.nesting(),
             keys.signatures(),
             keys.status(),
+            keys.seats(),
+            keys.request_periods(),
+            keys.occasions(),
         ];
         for (type_name, paths) in indexes {
             // Switches add an index on this path, and claims on the values of others.
@@ -281,7 +284,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// The methods of `Keys`, and which part of the purge empties the partition.
-    const EMPTIED: [(&str, &str); 18] = [
+    const EMPTIED: [(&str, &str); 21] = [
         (
             "tenant",
             "configuration, and at last the state with the list",
@@ -299,6 +302,9 @@ mod tests {
         ("used_indexes", "forget_indexes"),
         ("signatures", "directory"),
         ("status", "directory"),
+        ("seats", "directory"),
+        ("request_periods", "directory"),
+        ("occasions", "directory"),
         ("feed", "feed, except for the head"),
         ("deliveries", "feed"),
         ("counters", "directory"),

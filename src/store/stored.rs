@@ -41,6 +41,8 @@ pub struct Stored {
     pub(super) group: Option<GroupState>,
     /// The version of the service's index entries that the resource has.
     pub(super) index_version: u64,
+    /// The number of the count in which the user has a seat, if the resource is a user that has one.
+    pub seat: Option<u64>,
     /// Whether the stored text has no `id`, as in roles that earlier versions of `scim tenant
     /// add-roles` made. `body` has it nevertheless: it is taken from the key.
     pub lacks_id: bool,
@@ -165,6 +167,7 @@ impl Stored {
             by: Some(cause::of_resource(rid, cause)),
             pw: self.password.clone(),
             del: None,
+            seat: self.seat,
             mv: group.map(|group| group.member_revision),
             ms: group.map(|group| group.members_modified),
             set: group.map(|group| group.set.clone()),
@@ -200,6 +203,7 @@ impl Stored {
                 .contains_key("pw")
                 .then(|| take_text(&mut item, "pw"))
                 .transpose()?,
+            seat: number(&item, "seat").ok(),
             group,
         })
     }

@@ -30,8 +30,9 @@ use crate::provider::Tenants;
 use crate::store::{Store, StreamGap, Subscription};
 
 /// The kinds of items whose changes the reader of the stream is to see: resources, members, states of tenants,
-/// heads of journal entries, and the heartbeat. The first filter pattern in `template.yaml` says the same.
-const CHANGED_KINDS: [&str; 5] = ["R", "M", "TS", "J", "H"];
+/// heads of journal entries, the heartbeat, and occasions. The first filter pattern in `template.yaml` says the
+/// same.
+const CHANGED_KINDS: [&str; 6] = ["R", "M", "TS", "J", "H", "O"];
 /// The kinds of items whose removal it is to see, as the second pattern says.
 const REMOVED_KINDS: [&str; 3] = ["R", "M", "TS"];
 

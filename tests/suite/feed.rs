@@ -50,7 +50,7 @@ impl Instance {
 }
 
 /// Appends everything that the stream has, by an instance of its own.
-async fn follow(world: &Arc<World>) -> Handled {
+pub(crate) async fn follow(world: &Arc<World>) -> Handled {
     Instance::new(world).handle(&records(world)).await
 }
 
@@ -84,7 +84,7 @@ async fn gone(process: &Process, after: &After) -> Gone {
 }
 
 /// Every event of the feed, in one part.
-async fn everything(process: &Process) -> Vec<Event> {
+pub(crate) async fn everything(process: &Process) -> Vec<Event> {
     let part = read(process, &After::Beginning, ALL).await.unwrap();
     assert_eq!(part.behind, 0);
     for (event, seq) in part.events.iter().zip(1..) {
@@ -93,7 +93,7 @@ async fn everything(process: &Process) -> Vec<Event> {
     part.events
 }
 
-fn types(events: &[Event]) -> Vec<&str> {
+pub(crate) fn types(events: &[Event]) -> Vec<&str> {
     let types = events.iter().map(|event| event.body.event_type.as_str());
     types.collect()
 }

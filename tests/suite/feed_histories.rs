@@ -37,7 +37,7 @@ mod bad_days;
 mod badges;
 mod consumer;
 mod history;
-mod node;
+pub(crate) mod node;
 mod operator;
 mod requests;
 mod stream;

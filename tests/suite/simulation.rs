@@ -287,6 +287,12 @@ impl World {
         self.clock.jumped.fetch_add(millis, Ordering::SeqCst);
     }
 
+    /// Sets the wall clock back by a time that it has jumped.
+    pub(crate) fn jump_back(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap();
+        self.clock.jumped.fetch_sub(millis, Ordering::SeqCst);
+    }
+
     /// The number of calls that a partition refused.
     pub(crate) fn throttled(&self) -> u64 {
         let budget = self.network.budget.as_ref().unwrap();

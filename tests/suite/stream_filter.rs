@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_lambda_events::dynamodb::EventRecord;
 use scim_lambda::feed::record::Record;
 use scim_lambda::identity::{CredentialId, TenantId};
-use scim_lambda::store::{ItemChange, Meter, Suspension};
+use scim_lambda::store::{ItemChange, Meter, Occasion, Suspension, USER_PROTECTED};
 use scim_lambda::worker::{self, Worker};
 use serde_dynamo::{AttributeValue, Item};
 use serde_json::{Value, json};
@@ -93,6 +93,15 @@ async fn busy() -> World {
         status.note_use(&credential).await.unwrap();
     }
     status.add_refusals(409, 1).await.unwrap();
+    let occasion = Occasion {
+        event: USER_PROTECTED,
+        type_name: "User",
+        id: "ada",
+        what: "deletion",
+    };
+    assert!(scope.store.occasions().note(&occasion).await.unwrap());
+    let periods = scope.store.request_periods();
+    assert!(periods.take_part(170_000_000).await.unwrap());
     let stack = process.provider.store();
     let stack = stack.for_stack(Meter::default(), Duration::from_secs(10));
     stack.list_tenant(&tenant()).await.unwrap();
@@ -147,6 +156,7 @@ async fn the_reader_is_called_for_what_it_handles_and_for_nothing_else() {
             ItemChange::Resource(_)
             | ItemChange::Member(_)
             | ItemChange::State(_)
+            | ItemChange::Occasion(_)
             | ItemChange::Heartbeat(_)
             | ItemChange::Unreadable(_) => true,
         };
@@ -156,11 +166,11 @@ async fn the_reader_is_called_for_what_it_handles_and_for_nothing_else() {
             .or_default()
             .push(is_called);
     }
-    for kind in ["B", "C", "E", "I", "N", "P", "S", "S#L", "S#T", "U"] {
+    for kind in ["B", "C", "E", "I", "L", "N", "P", "S", "S#L", "S#T", "U"] {
         let found = called.remove(kind);
         assert!(found.is_some_and(|found| !found.contains(&true)), "{kind}");
     }
-    for kind in ["R", "M"] {
+    for kind in ["R", "M", "O"] {
         let found = called.remove(kind);
         assert!(found.is_some_and(|found| !found.contains(&false)), "{kind}");
     }

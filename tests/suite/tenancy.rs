@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use scim_lambda::admin::names;
-use scim_lambda::http::{self, Admission, PublicUrl, Service, StatusLog};
+use scim_lambda::http::{self, Admission, PublicUrl, RequestRates, Service, StatusLog};
 use scim_lambda::identity::TenantId;
 use scim_lambda::provider::Provider;
 use scim_lambda::tenant::{Authenticator, Credentials, Issuer, NewCredential, Permissions};
@@ -74,6 +74,11 @@ struct Reply {
 impl Twins {
     async fn new() -> Self {
         let fixture = Fixture::new().await;
+        // The count of requests is kept for each tenant by itself, and takes a call now and then.
+        let uncounted = fixture
+            .world
+            .set_rules(|rules| rules.switches.requests_per_second = 0);
+        uncounted.await;
         let issue = async |tenant: &str, user: Option<String>| {
             let new = NewCredential {
                 permissions: match user {
@@ -244,6 +249,7 @@ fn router(fixture: &Fixture, provider: Provider) -> Router {
         provider,
         authenticator: Authenticator::new(stack_keys(clock()), credentials(fixture), clock()),
         admission: Admission::default(),
+        rates: RequestRates::default(),
         status: StatusLog::new(clock()),
         public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),
         server_timing: false,

@@ -65,7 +65,7 @@ impl OAuthError {
         match self.cause.kind() {
             ErrorKind::Unauthorized => answer::set(&mut response, WWW_AUTHENTICATE, CHALLENGE),
             ErrorKind::TooManyRequests | ErrorKind::Unavailable => {
-                response = answer::asking_to_retry(response);
+                response = answer::asking_to_retry(response, self.cause.retry_seconds());
             }
             _ => {}
         }

@@ -12,11 +12,13 @@ use super::TOKEN_PATH;
 use super::client::Presented;
 use super::error::OAuthError;
 use super::form::Form;
+use crate::http::open::admit;
 use crate::http::public_url::Mount;
 use crate::http::{Service, answer, observe};
 use crate::identity::{Cause, CauseKind, RequestId};
 use crate::protocol::Error;
 use crate::protocol::scopes::{Permissions, check_scopes};
+use crate::provider::REQUEST_BUDGET;
 use crate::store::Meter;
 
 /// The one grant type.
@@ -46,7 +48,6 @@ pub(super) async fn token(
     let client = client.await?;
     let caller = client.caller.clone();
     observe::note_caller(&caller.tenant, &caller.credential);
-    let _turn = service.admission.admit(&caller.tenant).await?;
     let meter = parts.extensions.remove::<Meter>().unwrap_or_default();
     let request = parts.extensions.remove::<RequestId>();
     let cause = Cause {
@@ -55,6 +56,9 @@ pub(super) async fn token(
         kind: CauseKind::Scim2,
     };
     let provider = &service.provider;
+    let store = provider.store();
+    let store = store.for_tenant(&caller.tenant, cause.clone(), meter.clone(), REQUEST_BUDGET);
+    let _turn = admit(service, &caller.tenant, &store).await?;
     let base_url = mount.base_url("");
     let scope = provider.scope(caller, cause, base_url, meter).await?;
     let narrowed = narrowed(&form, &scope.caller.permissions)?;

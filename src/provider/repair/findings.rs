@@ -23,6 +23,9 @@ pub struct Findings {
     pub stray: u64,
     /// Counters with a wrong sum: the type, the sum, and the number of its resources.
     pub totals: Vec<(String, u64, u64)>,
+    /// Users that were active without a seat, or had one although they were not, although the count was
+    /// complete.
+    pub uncounted: u64,
     /// Groups with a wrong number of members: the id, the number in the group's own item, and the
     /// number of members. That number is approximate by design, so this is no fault.
     pub members: Vec<(String, i64, u64)>,
@@ -37,7 +40,7 @@ impl Findings {
     /// Whether nothing was wrong.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let entries = self.missing + self.stray + self.without_id + self.earlier;
+        let entries = self.missing + self.stray + self.without_id + self.earlier + self.uncounted;
         entries == 0 && self.totals.is_empty() && self.obstacles() == 0
     }
 

@@ -1,21 +1,17 @@
 //! Builds indexes that were added to types with resources, and removes indexes that were switched
 //! off.
 
-use super::super::REQUEST_BUDGET;
 use super::super::administration::Administration;
 use super::super::finish::finish;
-use super::super::tenants::{CACHE_MILLIS, Tenant};
+use super::super::tenants::{LATEST_MILLIS, Tenant};
 use super::Repair;
 use super::findings::Findings;
 use super::missing::mend_entries;
+use super::seats::mend_seats;
 use super::stray::{partitions, sweep_entries};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::schema::Index;
 use crate::store::{BuildingIndex, ConfigItem, IndexEntries, IndexVersion};
-
-/// How long after a change of the configuration a request may still use the earlier one, in
-/// milliseconds.
-const LATEST_MILLIS: u64 = CACHE_MILLIS + REQUEST_BUDGET.as_secs() * 1_000;
 
 /// Builds indexes, as [`Provider::build_indexes`](super::super::Provider::build_indexes) says.
 pub(in crate::provider) async fn build_indexes(admin: &Administration<'_>) -> Result<Findings> {
@@ -70,6 +66,9 @@ pub(in crate::provider) async fn build_indexes(admin: &Administration<'_>) -> Re
         }
     }
     admin.forget();
+    if view.seats.is_some_and(|count| !count.is_complete) {
+        mend_seats(admin, &view, Repair::Mend, &mut findings).await?;
+    }
     Ok(findings)
 }
 

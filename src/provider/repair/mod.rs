@@ -8,6 +8,7 @@ mod counts;
 mod findings;
 mod indexes;
 mod missing;
+mod seats;
 mod stray;
 
 pub use findings::Findings;
@@ -21,6 +22,7 @@ use crate::protocol::schema::MembershipAttribute;
 use crate::store::StoreError;
 use counts::{mend_member_counts, mend_total};
 use missing::mend_entries;
+use seats::mend_seats;
 use stray::{partitions, sweep_entries};
 
 /// Whether an examination also corrects what is wrong.
@@ -56,6 +58,10 @@ pub(super) async fn examine(admin: &Administration<'_>, repair: Repair) -> Resul
         if resource_type.membership == Some(MembershipAttribute::Members) {
             mend_member_counts(admin, resource_type, repair, &mut findings).await?;
         }
+    }
+    // A count that is not complete is none of its business: `build_indexes` completes it.
+    if view.seats.is_some_and(|count| count.is_complete) {
+        mend_seats(admin, &view, repair, &mut findings).await?;
     }
     Ok(findings)
 }

@@ -1,7 +1,7 @@
 //! Deletes a resource, which may be a group or a member of groups.
 //!
-//! 1. One transaction turns the resource into a tombstone and removes its index entries, its claims and
-//!    its part in the count. From here on no reader sees the resource, no writer makes it a member of a
+//! 1. One transaction turns the resource into a tombstone and removes its index entries, its claims, its
+//!    part in the count and its seat. From here on no reader sees the resource, no writer makes it a member of a
 //!    group, and another resource may have its unique values.
 //! 2. Its memberships are read and removed. They are read only now, so all of them are found. A type
 //!    that cannot be a member of groups has none.
@@ -26,10 +26,11 @@ use crate::store::journal::{self, Lease, NewEntry, Note, Stage};
 use crate::store::resources::entry::Entries;
 use crate::store::resources::steps::Refusal;
 use crate::store::resources::write;
+use crate::store::seats::SeatChange;
 use crate::store::stored::{self, GroupState, Stored, n, random_id, s, signed};
 use crate::store::table::batch::{self, PlainWrite};
 use crate::store::table::transaction::Transaction;
-use crate::store::table::write::{Delete, Request};
+use crate::store::table::write::Delete;
 use crate::store::table::{Table, get};
 
 /// How long the request spends on removing a deleted group's member items, which no reader sees any
@@ -65,7 +66,7 @@ pub(super) async fn delete(
     resource_type: &ResourceType,
     before: &Stored,
     entries: &Entries,
-    guard: Guard,
+    (guard, seat): (Guard, SeatChange),
     types: &Registry,
 ) -> Result<(), StoreError> {
     let job = DeleteJob {
@@ -74,7 +75,7 @@ pub(super) async fn delete(
         set: before.group.clone(),
     };
     let entry = NewEntry::new(table, NAME, &job)?;
-    begin_deletion(table, resource_type, before, entries, guard, &entry).await?;
+    begin_deletion(table, resource_type, before, entries, (guard, seat), &entry).await?;
     finish(&entry.leased(table), &entry.lease, &job, types).await
 }
 
@@ -120,7 +121,7 @@ async fn begin_deletion(
     resource_type: &ResourceType,
     before: &Stored,
     entries: &Entries,
-    guard: Guard,
+    (guard, seat): (Guard, SeatChange),
     entry: &NewEntry,
 ) -> Result<(), StoreError> {
     let tombstone = |rid: &str| {
@@ -144,13 +145,13 @@ async fn begin_deletion(
                     .value(":mv", n(group.member_revision));
             }
         }
-        Request::Update(update)
+        update
     };
     let note = |transaction: &mut Transaction<Refusal>, rid: &str| {
         let lost = Refusal::Is(journal::lost());
         transaction.push(Note::Begin(entry).request(table, rid), lost);
     };
-    write::remove(table, resource_type, before, entries, tombstone, note).await
+    write::remove(table, resource_type, before, entries, seat, tombstone, note).await
 }
 
 /// Finishes a deletion that another writer began.

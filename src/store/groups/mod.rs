@@ -38,6 +38,7 @@ use std::collections::BTreeMap;
 use super::error::StoreError;
 use super::resources::entry::Entries;
 use super::resources::write::{self, New};
+use super::seats::SeatChange;
 use super::stored::{Stored, n, random_id};
 use super::table::Table;
 use crate::protocol::schema::{Registry, ResourceType};
@@ -124,7 +125,7 @@ impl<'t> Groups<'t> {
     }
 
     /// Deletes a resource of any type. When this returns, the resource is in no group, list or index, and
-    /// its unique values are free.
+    /// its unique values are free. The seat is that of a user.
     ///
     /// # Errors
     /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read;
@@ -134,10 +135,10 @@ impl<'t> Groups<'t> {
         resource_type: &ResourceType,
         before: &Stored,
         entries: &Entries,
-        guard: Guard,
+        guarded: (Guard, SeatChange),
         types: &Registry,
     ) -> Result<(), StoreError> {
-        delete::delete(self.table, resource_type, before, entries, guard, types).await
+        delete::delete(self.table, resource_type, before, entries, guarded, types).await
     }
 
     /// Finishes the deletion of a resource that is a tombstone. False if there is no such tombstone.

@@ -16,6 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::index_version::INDEX_VERSION;
 use crate::store::resources::entry::Entries;
 use crate::store::resources::write::{self, New};
+use crate::store::seats::SeatChange;
 use crate::store::stored::{GroupState, Stored};
 use crate::store::table::Table;
 
@@ -151,5 +152,6 @@ pub(super) async fn create(
         ..MemberItems::default()
     };
     let entries = new.write.entries;
-    write::create(table, resource_type, stored, entries, &items).await
+    let no_user = SeatChange::Ignore;
+    write::create(table, resource_type, stored, entries, no_user, &items).await
 }

@@ -25,6 +25,7 @@ use crate::store::journal::{Lease, NewEntry, Note, Stage};
 use crate::store::resources::Resources;
 use crate::store::resources::entry::Entries;
 use crate::store::resources::write::{self, BodyChange, New, Write};
+use crate::store::seats::SeatChange;
 use crate::store::stored::{GroupState, Stored};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
@@ -124,6 +125,7 @@ impl JobBody {
             body: &self.text,
             entries: &self.entries,
             password: None,
+            seat: SeatChange::Ignore,
             now,
         }
     }
@@ -307,7 +309,8 @@ async fn make_group(
         write: body.write(job.now),
     };
     let (stored, entries) = (first_state(new, fresh), &body.entries);
-    write::create(table, resource_type, stored, entries, &Note::Made(lease)).await
+    let (no_user, note) = (SeatChange::Ignore, Note::Made(lease));
+    write::create(table, resource_type, stored, entries, no_user, &note).await
 }
 
 async fn make_current(

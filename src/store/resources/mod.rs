@@ -5,6 +5,7 @@
 
 pub(super) mod entry;
 pub(super) mod index;
+pub(super) mod seat_marks;
 pub(super) mod steps;
 pub(super) mod write;
 
@@ -19,6 +20,7 @@ use super::table::query::{Query, Window};
 use super::table::write::Update;
 use super::table::{Table, get};
 use crate::protocol::schema::ResourceType;
+use seat_marks::MarkedUser;
 use write::{BodyChange, New};
 
 /// The resources of one tenant.
@@ -160,6 +162,7 @@ impl<'t> Resources<'t> {
             resource_type,
             new.stored(),
             new.write.entries,
+            new.write.seat,
             &(),
         )
         .await
@@ -226,6 +229,20 @@ impl<'t> Resources<'t> {
         part(&mut update);
         update.send(self.table, &rid).await?;
         Ok(())
+    }
+
+    /// Gives and removes the marks of users, together with their seats. Returns those that have changed since
+    /// they were read and were left as they are.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn mark_seats<'u>(
+        self,
+        resource_type: &ResourceType,
+        since: u64,
+        users: Vec<MarkedUser<'u>>,
+    ) -> Result<Vec<MarkedUser<'u>>, StoreError> {
+        seat_marks::mark(self.table, resource_type, since, users).await
     }
 
     /// Corrects the count of a type by a difference.

@@ -18,6 +18,8 @@ pub(in crate::store) enum Refusal {
     Resource,
     /// The claim to remove belongs to another resource.
     NotHeld(Entry),
+    /// There is no seat in the shard, or its count has ended.
+    Seat,
     /// Something else.
     Is(StoreError),
     /// The step has no condition.
@@ -109,10 +111,10 @@ impl Refusal {
         match self {
             Self::Resource => stored::mismatch(item),
             Self::Is(error) => error,
-            // The callers that can be refused for a claim handle it themselves, and a step without a
-            // condition is never refused. If either comes here after all, reading the resource again
+            // The callers that can be refused for a claim or a seat handle it themselves, and a step without
+            // a condition is never refused. If either comes here after all, reading the resource again
             // is always right.
-            Self::NotHeld(_) | Self::Never => StoreError::VersionMismatch,
+            Self::NotHeld(_) | Self::Seat | Self::Never => StoreError::VersionMismatch,
         }
     }
 }

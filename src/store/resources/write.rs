@@ -8,10 +8,11 @@ use crate::store::cause;
 use crate::store::error::StoreError;
 use crate::store::index_version::INDEX_VERSION;
 use crate::store::items;
+use crate::store::seats::{SeatChange, SeatStep};
 use crate::store::stored::{Stored, n, random_id, s};
 use crate::store::table::Table;
 use crate::store::table::transaction::{MAX_STEPS, Refused, Transaction};
-use crate::store::table::write::{Check, Condition, Put, Request, Update};
+use crate::store::table::write::{Check, Condition, Put, Update};
 
 /// The new state of a resource's body, with what is stored beside it.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,8 @@ pub struct Write<'w> {
     pub entries: &'w Entries,
     /// The argon2 hash of the password, where there is one.
     pub password: Option<&'w str>,
+    /// What happens to the seat of a user.
+    pub seat: SeatChange,
     /// The time of the write, in milliseconds since the Unix epoch.
     pub now: u64,
 }
@@ -70,6 +73,7 @@ impl New<'_> {
             password: self.write.password.map(str::to_owned),
             lacks_id: false,
             index_version: INDEX_VERSION,
+            seat: None,
             group: None,
         }
     }
@@ -129,34 +133,45 @@ pub(in crate::store) async fn create(
     resource_type: &ResourceType,
     stored: Stored,
     entries: &Entries,
+    seat: SeatChange,
     besides: &impl Besides,
 ) -> Result<Stored, StoreError> {
-    let (keys, rid) = (table.keys(), random_id());
-    let mut transaction = Transaction::default();
-    let partition = keys.resources(resource_type);
-    let item = stored.to_item(&rid, table.cause());
-    let item = items::to_item(partition.as_str(), item);
-    let is_new = Condition::new("attribute_not_exists(pk)").showing_item();
-    transaction.push(Put::new(item).when(is_new), Refusal::Resource);
-    for entry in entries.iter() {
-        add_entry(
-            &mut transaction,
-            keys,
-            resource_type,
-            &stored.id,
-            entry,
-            &rid,
-        );
-    }
-    transaction.push(count(keys, resource_type, &stored.id, 1), Refusal::Never);
-    besides.steps(table, &mut transaction, &rid);
-    match transaction.commit(table, &rid).await? {
-        Ok(()) => Ok(stored),
-        Err(Refused { refusal, .. }) => Err(match refusal {
-            Refusal::Is(error) => error,
+    let keys = table.keys();
+    let mut seat = SeatStep::new(seat, &stored.id);
+    loop {
+        let (mut stored, rid) = (stored.clone(), random_id());
+        seat.apply(&mut stored);
+        let mut transaction = Transaction::default();
+        let partition = keys.resources(resource_type);
+        let item = stored.to_item(&rid, table.cause());
+        let item = items::to_item(partition.as_str(), item);
+        let is_new = Condition::new("attribute_not_exists(pk)").showing_item();
+        transaction.push(Put::new(item).when(is_new), Refusal::Resource);
+        for entry in entries.iter() {
+            add_entry(
+                &mut transaction,
+                keys,
+                resource_type,
+                &stored.id,
+                entry,
+                &rid,
+            );
+        }
+        transaction.push(count(keys, resource_type, &stored.id, 1), Refusal::Never);
+        besides.steps(table, &mut transaction, &rid);
+        // The last step: a value that is taken is said before a seat that is missing.
+        seat.push(table, &mut transaction, Refusal::Seat);
+        let Err(Refused { refusal, .. }) = transaction.commit(table, &rid).await? else {
+            return Ok(stored);
+        };
+        match refusal {
+            Refusal::Seat => seat.refused(table).await?,
+            Refusal::Is(error) => return Err(error),
             // The new id exists already. Ids are random, so this happens practically never.
-            Refusal::Resource | Refusal::NotHeld(_) | Refusal::Never => StoreError::VersionMismatch,
-        }),
+            Refusal::Resource | Refusal::NotHeld(_) | Refusal::Never => {
+                return Err(StoreError::VersionMismatch);
+            }
+        }
     }
 }
 
@@ -178,16 +193,19 @@ pub(in crate::store) async fn update(
         renew_entries(table, resource_type, before, body.entries_before).await?;
     }
     let mut held: Option<Entries> = None;
+    let change = body.map_or(SeatChange::Ignore, |body| body.write.seat);
+    let mut seat = SeatStep::new(change, &before.id);
     loop {
         let body = body.map(|body| BodyChange {
             entries_before: held.as_ref().unwrap_or(body.entries_before),
             ..body
         });
-        let refused = match update_once(table, resource_type, before, body, besides).await? {
+        let refused = match update_once(table, resource_type, before, body, &seat, besides).await? {
             Ok(stored) => return Ok(stored),
             Err(refused) => refused,
         };
         match (refused.refusal, body) {
+            (Refusal::Seat, _) => seat.refused(table).await?,
             // The claim belongs to another resource. Both resources had the value before a switch
             // made the values unique, and only one got the claim. So this one has no claim to
             // remove, and the write is tried again without that step.
@@ -204,6 +222,7 @@ async fn update_once(
     resource_type: &ResourceType,
     before: &Stored,
     body: Option<BodyChange<'_>>,
+    seat: &SeatStep,
     besides: &impl Besides,
 ) -> Result<Result<Stored, Refused<Refusal>>, StoreError> {
     let (keys, rid, id) = (table.keys(), random_id(), &before.id);
@@ -223,9 +242,12 @@ async fn update_once(
         body.apply(&mut after);
         BodyChange::write(&mut update, before, &after);
     }
+    seat.apply(&mut after);
+    seat.write(&mut update, before);
     besides.apply(&mut after);
     besides.update(&mut update);
     besides.steps(table, &mut transaction, &rid);
+    seat.push(table, &mut transaction, Refusal::Seat);
     if transaction.is_empty() {
         let item = update.send(table, &rid).await?;
         return Stored::from_item(item).map(Ok);
@@ -235,8 +257,8 @@ async fn update_once(
     Ok(committed.map(|()| after))
 }
 
-/// Removes a resource's index entries, its claims and its part in the count, in one transaction with
-/// the request that `item` makes for the resource's own item.
+/// Removes a resource's index entries, its claims, its part in the count and its seat, in one transaction
+/// with the update that `item` makes of the resource's own item.
 ///
 /// # Errors
 /// `NotFound` when it is gone, `VersionMismatch` when it has changed since it was read,
@@ -246,21 +268,26 @@ pub(in crate::store) async fn remove(
     resource_type: &ResourceType,
     before: &Stored,
     entries: &Entries,
-    item: impl Fn(&str) -> Request,
+    seat: SeatChange,
+    item: impl Fn(&str) -> Update,
     besides: impl Fn(&mut Transaction<Refusal>, &str),
 ) -> Result<(), StoreError> {
     before.check_write()?;
     let (keys, id) = (table.keys(), &before.id);
     let mut held = entries.clone();
+    let mut seat = SeatStep::new(seat, id);
     loop {
         let rid = random_id();
         let mut transaction = Transaction::default();
-        transaction.push(item(&rid), Refusal::Resource);
+        let mut item = item(&rid);
+        seat.write(&mut item, before);
+        transaction.push(item, Refusal::Resource);
         for entry in held.iter() {
             remove_entry(&mut transaction, keys, resource_type, id, entry);
         }
         transaction.push(count(keys, resource_type, id, -1), Refusal::Never);
         besides(&mut transaction, &rid);
+        seat.push(table, &mut transaction, Refusal::Seat);
         match transaction.commit(table, &rid).await? {
             Ok(()) => return Ok(()),
             // As in an update, the claim belongs to another resource and stays.
@@ -268,6 +295,10 @@ pub(in crate::store) async fn remove(
                 refusal: Refusal::NotHeld(entry),
                 ..
             }) => held = held.without(&entry),
+            Err(Refused {
+                refusal: Refusal::Seat,
+                ..
+            }) => seat.refused(table).await?,
             Err(Refused { refusal, item }) => return Err(refusal.into_error(item.as_ref())),
         }
     }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use scim_lambda::http::{self, Admission, PublicUrl, Service, StatusLog};
+use scim_lambda::http::{self, Admission, PublicUrl, RequestRates, Service, StatusLog};
 use scim_lambda::identity::TenantId;
 use scim_lambda::tenant::{
     Authenticator, Credentials, Issuer, SecretStore, SecretsFile, StackKeys,
@@ -20,30 +20,32 @@ use crate::simulation::{Call, Fault, Line, Process, World};
 use crate::support::{bearer, stack_keys};
 
 /// Where the tokens of two tenants are kept.
-pub(super) struct Secrets {
+pub(crate) struct Secrets {
     folder: TempDir,
     keys: Arc<StackKeys>,
     /// Each tenant with a token that may do everything.
-    pub(super) tokens: Vec<(TenantId, String)>,
+    pub(crate) tokens: Vec<(TenantId, String)>,
 }
 
 /// A process.
-pub(super) struct Node {
-    pub(super) service: Arc<Service>,
-    pub(super) line: Arc<Line>,
+pub(crate) struct Node {
+    pub(crate) service: Arc<Service>,
+    pub(crate) line: Arc<Line>,
     router: Router,
 }
 
 /// What the service answered.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) json: Value,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// The number of seconds after which the request may be sent again, if the answer says it.
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) json: Value,
 }
 
 impl Secrets {
     /// Makes the tenants and their tokens.
-    pub(super) async fn new(world: &World, tenants: &[&str]) -> Self {
+    pub(crate) async fn new(world: &World, tenants: &[&str]) -> Self {
         let mut secrets = Self {
             folder: tempfile::tempdir().unwrap(),
             keys: stack_keys(world.clock()),
@@ -65,7 +67,12 @@ impl Secrets {
     }
 
     /// One more process on this table.
-    pub(super) fn node(&self, world: &World) -> Node {
+    pub(crate) fn node(&self, world: &World) -> Node {
+        self.node_with(world, RequestRates::default())
+    }
+
+    /// One more process that counts requests with `rates`.
+    pub(crate) fn node_with(&self, world: &World, rates: RequestRates) -> Node {
         let Process { provider, line, .. } = world.process();
         let (keys, credentials) = (Arc::clone(&self.keys), self.credentials());
         let service = Arc::new(Service {
@@ -73,6 +80,7 @@ impl Secrets {
             authenticator: Authenticator::new(keys, credentials, world.clock()),
             admission: Admission::default(),
             status: StatusLog::new(world.clock()),
+            rates,
             public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),
             server_timing: false,
         });
@@ -96,7 +104,7 @@ impl Secrets {
 
 impl Node {
     /// Sends a request, with a JSON body unless it is null.
-    pub(super) async fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Reply {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -109,9 +117,12 @@ impl Node {
         };
         let response = self.router.clone().oneshot(request.unwrap()).await.unwrap();
         let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.map(|value| value.to_str().unwrap().parse().unwrap());
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         Reply {
             status,
+            retry_after,
             json: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         }
     }
@@ -119,7 +130,7 @@ impl Node {
     /// May let one of the next calls fail: the process dies before or after it, or its request or answer is
     /// lost. In most cases no call fails. Some processes are also slow, so that others overtake them between
     /// any two calls.
-    pub(super) fn endanger(&self, calls: u64) {
+    pub(crate) fn endanger(&self, calls: u64) {
         let fault = match fastrand::u8(..16) {
             0 | 1 => Some(Fault::Kill),
             2 | 3 => Some(Fault::KillAfter),
