@@ -4,8 +4,8 @@ outside.
 No statement may name every resource or every action, and no managed policy may be attached: those
 of AWS name every resource. A wildcard at the end of an ARN of this stack is fine.
 
-Only the function that answers HTTP may have a route or a URL. The one for operators may have no event source at all:
-its callers are those whom IAM lets invoke it.
+Only the function that answers HTTP may have a route or a URL. The one for operators may have no event source but a
+schedule: its other callers are those whom IAM lets invoke it.
 """
 
 import sys
@@ -21,7 +21,7 @@ for name, function in functions().items():
     kinds = {event["Type"] for event in properties.get("Events", {}).values()}
     if properties["Handler"] != "http" and (kinds & {"Api", "HttpApi"} or "FunctionUrlConfig" in properties):
         problems.append(f"{name}: can be called from outside")
-    if properties["Handler"] == "admin" and kinds:
+    if properties["Handler"] == "admin" and kinds - {"Schedule"}:
         problems.append(f"{name}: has event sources")
 for name, resource in resources.items():
     if resource["Type"] == "AWS::Lambda::Permission":

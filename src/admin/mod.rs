@@ -14,9 +14,11 @@ mod failure;
 pub mod look_up;
 mod operation;
 mod operations;
+mod purge;
 mod request;
 pub mod schema;
 pub mod stack;
+pub mod tenant;
 mod time;
 pub mod webhook;
 

@@ -89,6 +89,11 @@ impl Asked {
 }
 
 impl Actor {
+    /// The purge of deleted tenants.
+    pub(super) fn of_purge() -> Self {
+        Self("purge".to_owned())
+    }
+
     /// Reads the name of an actor.
     ///
     /// # Errors

@@ -15,6 +15,10 @@ use super::schema::{
     RemoveSchema, ResourceTypeLosses, ShowResourceType, ShowSchema,
 };
 use super::stack::ShowStack;
+use super::tenant::{
+    CreateTenant, DeleteTenant, DeleteTenants, ListTenants, RestoreTenant, ResumeTenant, SetTenant,
+    SuspendTenant,
+};
 use super::webhook::{
     AddWebhook, ListWebhooks, RemoveWebhook, ResumeWebhook, RotateSecret, ShowWebhook, TestWebhook,
 };
@@ -45,6 +49,13 @@ pub(super) const OPERATIONS: &[Entry] = &[
     Entry::of::<ForgetEvents>(),
     Entry::of::<ShowBrake>(),
     Entry::of::<ReleaseBrake>(),
+    Entry::of::<CreateTenant>(),
+    Entry::of::<ListTenants>(),
+    Entry::of::<SetTenant>(),
+    Entry::of::<SuspendTenant>(),
+    Entry::of::<ResumeTenant>(),
+    Entry::of::<DeleteTenant>(),
+    Entry::of::<RestoreTenant>(),
     Entry::of::<AddWebhook>(),
     Entry::of::<ListWebhooks>(),
     Entry::of::<ShowWebhook>(),
@@ -53,6 +64,7 @@ pub(super) const OPERATIONS: &[Entry] = &[
     Entry::of::<ResumeWebhook>(),
     Entry::of::<RemoveWebhook>(),
     Entry::of::<ShowStack>(),
+    Entry::of::<DeleteTenants>(),
 ];
 
 /// How an operation is asked for in JSON.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::deliveries::{deliver, watch_due};
 use super::deployment_args::Opened;
@@ -63,6 +64,7 @@ pub(super) async fn run(deployment: &Opened, service: &Service) {
     tokio::join!(
         of_embedded,
         sweep(&worker, &outbox),
+        purge(deployment),
         finish(&worker, &outbox, finish_jobs),
     );
 }
@@ -137,6 +139,19 @@ async fn sweep(worker: &Worker<'_>, outbox: &LocalOutbox<'_>) {
         ticks.tick().await;
         if let Err(error) = worker.sweep(outbox).await {
             tracing::warn!(%error, cause = error.causes(), "could not look for changes that were left behind");
+        }
+    }
+}
+
+/// Goes on every minute with the purge of deleted tenants. Where the functions of a stack do so too, each only
+/// finds that the other is further.
+async fn purge(deployment: &Opened) {
+    let admin = deployment.admin();
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = admin.purge(Instant::now() + SWEEP_INTERVAL).await {
+            tracing::warn!(%error, cause = error.causes(), "could not purge deleted tenants");
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::key::{Key, text_in};
 use crate::protocol::profile::Rules;
 use crate::protocol::schema::{Index, MembershipAttribute, ResourceType};
-use crate::store::{Entries, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
+use crate::store::{CLAIMED_BY_SWITCH, Entries, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 
 /// All index entries and claims of a resource with this body. `modified` is when the body last
 /// changed, in milliseconds since the Unix epoch.
@@ -68,5 +68,5 @@ fn instant_key(milliseconds: u64) -> Option<Key<'static>> {
 fn claims_too(index: &Index, resource_type: &ResourceType, rules: &Rules) -> bool {
     rules.switches.unique_group_display_name
         && resource_type.membership == Some(MembershipAttribute::Members)
-        && index.path() == "displayName"
+        && index.path() == CLAIMED_BY_SWITCH
 }

@@ -75,7 +75,7 @@ pub use occasions::{Occasion, Occasions, USER_PROTECTED};
 pub use plan::{Access, Branch, Plan, Range, Total};
 pub use purge::{IndexPaths, Purge};
 pub use request_periods::{PERIOD_MILLIS, PERIOD_PARTS, RequestPeriods};
-pub use resources::entry::{Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
+pub use resources::entry::{CLAIMED_BY_SWITCH, Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 pub use resources::index::{IndexPage, Indexes, StrayEntry};
 pub use resources::seat_marks::MarkedUser;
 pub use resources::write::{BodyChange, New, Write};

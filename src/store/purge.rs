@@ -22,7 +22,7 @@ use super::items::{self, MembershipItem, UsedIndexItem};
 use super::key_range::{EVERY_KEY, KeyRange};
 use super::keys::{ItemKey, Partition, SEPARATOR};
 use super::projected_attributes::ProjectedAttributes;
-use super::resources::entry::claims_on;
+use super::resources::entry::{CLAIMED_BY_SWITCH, claims_on};
 use super::stored;
 use super::table::Table;
 use super::table::batch::{self, PlainWrite};
@@ -154,15 +154,18 @@ impl<'t> Purge<'t> {
             keys.seats(),
             keys.request_periods(),
             keys.occasions(),
+            keys.seats(),
+            keys.request_periods(),
+            keys.occasions(),
         ];
         for (type_name, paths) in indexes {
-            // Switches add an index on this path, and claims on the values of others.
+            // Switches add an index on this path, and claims on the values of another one.
             let by_switch = iter::once(Index::LAST_MODIFIED);
             let paths: BTreeSet<&str> = paths.iter().map(String::as_str).chain(by_switch).collect();
             for path in paths {
                 partitions.push(keys.index_named(type_name, path));
-                partitions.push(keys.index_named(type_name, &claims_on(path)));
             }
+            partitions.push(keys.index_named(type_name, &claims_on(CLAIMED_BY_SWITCH)));
             partitions.push(keys.resources_named(type_name));
             partitions.push(keys.counters_named(type_name));
         }
@@ -302,6 +305,9 @@ mod tests {
         ("used_indexes", "forget_indexes"),
         ("signatures", "directory"),
         ("status", "directory"),
+        ("seats", "directory"),
+        ("request_periods", "directory"),
+        ("occasions", "directory"),
         ("seats", "directory"),
         ("request_periods", "directory"),
         ("occasions", "directory"),

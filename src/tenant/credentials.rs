@@ -47,6 +47,15 @@ impl Credentials {
         put.map(|_| ())
     }
 
+    /// Removes the secret of `tenant` for good; afterwards there is no such tenant. It may be removed already.
+    ///
+    /// # Errors
+    /// `Backend` if secrets are out of reach.
+    #[cfg(feature = "worker")]
+    pub async fn remove(&self, tenant: &TenantId) -> Result<(), SecretError> {
+        self.secrets.remove(&self.name(tenant)).await
+    }
+
     /// Changes the secret of `tenant` by `change`, and writes it. If another process has written the
     /// secret in between, it is read and changed again. `None` if there is no such tenant.
     ///

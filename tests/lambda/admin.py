@@ -63,9 +63,9 @@ def closed(schema, name=None):
     # What a larger object takes over has to leave room for the members that are the larger one's own.
     parts = {key: part if key == "allOf" else closed(part, key) for key, part in schema.items()}
     is_object = schema.get("type") in ("object", ["object", "null"]) and "properties" in schema
-    is_taken_over = name == "webhook"
-    is_whole_webhook = schema == {"$ref": "#/$defs/webhook"}
-    if (is_object and not is_taken_over) or is_whole_webhook:
+    is_taken_over = name in ("webhook", "tenantEntry")
+    is_whole = schema in ({"$ref": "#/$defs/webhook"}, {"$ref": "#/$defs/tenantEntry"})
+    if (is_object and not is_taken_over and name != "switches") or is_whole:
         parts["unevaluatedProperties"] = False
     return parts
 
@@ -108,9 +108,30 @@ def works(stage):
     expect("its repeat", ask("webhook.remove", id=id), {"id": id, "existed": False})
     stored = stage.services.secrets.list_secrets(Filters=[{"Key": "name", "Values": [f"{STACK}/webhooks/{id}"]}])
     expect("the secret of what was removed", stored["SecretList"], [])
+    asked = 13 + tenants(operator)
     expect("operations beyond the schema", operator.asked - operator.operations(), set())
-    operator.problems += problems_of_log(stage.printed["admin"], operator.secrets, asked=13)
+    operator.problems += problems_of_log(stage.printed["admin"], operator.secrets, asked=asked)
     return operator.problems
+
+
+def tenants(operator):
+    """The operations of tenants, with the schedule that purges them. Returns how many were asked for."""
+    ask, expect = operator.ask, operator.expect
+    new = {"tenant": "new", "switches": {"maxCount": 500}}
+    expect("the creation", ask("tenant.create", **new)["existed"], False)
+    expect("its repeat", ask("tenant.create", **new)["existed"], True)
+    expect("the rules", ask("tenant.set", tenant="new", profile="strict")["profile"], "strict")
+    expect("the suspension", ask("tenant.suspend", tenant="new", reason="unpaid")["state"], "suspended")
+    expect("its end", ask("tenant.resume", tenant="new")["state"], "active")
+    expect("the deletion", ask("tenant.delete", tenant="new", deleteAfterDays=1)["state"], "deleting")
+    expect("the restored tenant", ask("tenant.restore", tenant="new")["changed"], True)
+    listed = {entry["tenant"]: entry["state"] for entry in ask("tenant.list")["tenants"]}
+    expect("the list of tenants", listed["new"], "active")
+    expect("the end of all", ask("stack.deleteTenants", stack=STACK)["done"], False)
+    # Nothing is due yet: a purge begins two minutes after the deletion.
+    schedule = json.loads(operator.stage.play("admin", {"schedule": "purge"}))
+    expect("the schedule", schedule, {"purged": 0})
+    return 9
 
 
 def problems_of_log(printed, secrets, asked):

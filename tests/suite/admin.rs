@@ -174,6 +174,19 @@ impl Fixture {
         }
     }
 
+    /// Another stack with the same items and secrets.
+    pub(crate) fn copy(&self) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secrets.json");
+        std::fs::copy(self.directory.path().join("secrets.json"), &file).unwrap();
+        Self {
+            world: self.world.copy(),
+            secrets: Arc::new(SecretsFile::new(file)),
+            recorder: self.recorder.clone(),
+            directory,
+        }
+    }
+
     /// The operations in a process of their own.
     pub(crate) fn admin(&self) -> Admin {
         self.admin_with(self.secrets.clone(), &self.world.process())

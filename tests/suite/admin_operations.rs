@@ -45,6 +45,25 @@ pub(crate) async fn every_operation(subjects: &Subjects, ask: &impl AsyncFn(Valu
     directory(subjects, ask).await;
     webhooks(ask).await;
     ask(json!({"op": "stack.status"})).await;
+    tenants(ask).await;
+    // The last one: afterwards there are no tenants.
+    ask(json!({"op": "stack.deleteTenants", "stack": "test"})).await;
+}
+
+async fn tenants(ask: &impl AsyncFn(Value) -> Value) {
+    let switches = json!({"maxCount": 500});
+    ask(json!({"op": "tenant.create", "tenant": "new", "switches": switches})).await;
+    for mut request in [
+        json!({"op": "tenant.set", "profile": "strict", "switches": switches}),
+        json!({"op": "tenant.suspend", "reason": "unpaid"}),
+        json!({"op": "tenant.resume"}),
+        json!({"op": "tenant.delete", "deleteAfterDays": 1}),
+        json!({"op": "tenant.restore"}),
+    ] {
+        request["tenant"] = json!("new");
+        ask(request).await;
+    }
+    ask(json!({"op": "tenant.list", "limit": 2})).await;
 }
 
 async fn credentials(ask: &impl AsyncFn(Value) -> Value) {
@@ -345,6 +364,10 @@ async fn every_operation_that_is_asked_twice_by_one_request_does_no_harm() {
             let mut answer = Fixture::ok(fixture.ask(request.clone()).await);
             if is_repeated {
                 answer = Fixture::ok(fixture.ask(request.clone()).await);
+            }
+            // Afterwards there is no tenant to look at.
+            if request["op"] == "stack.deleteTenants" {
+                return answer;
             }
             let now = state(&fixture).await;
             seen.borrow_mut().push((request["op"].clone(), now));

@@ -21,6 +21,7 @@ mod cli_webhooks;
 mod concurrency;
 mod conformance_page;
 mod credentials;
+mod deletion;
 mod deliveries;
 mod directory;
 mod doctor;

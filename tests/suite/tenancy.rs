@@ -516,6 +516,7 @@ fn operations(op: &str, ids: &Ids, credential: &str) -> Vec<Value> {
         "email",
         "user",
         "role",
+        "switches",
         "values",
     ] {
         if form["properties"].get(name).is_some() && request.get(name).is_none() {

@@ -4,8 +4,7 @@
 //! the item and removed after it. So a process that dies in between leaves at most a secret that nothing uses,
 //! and the same operation, asked for again, completes what it had begun.
 //!
-//! A subscription to one tenant's events outlives the tenant, and then nothing is sent to it. It has to be
-//! removed before another customer gets a tenant of the same name; `webhook.list` shows it until then.
+//! A subscription to one tenant's events is removed with the tenant, when that is purged.
 
 mod add;
 mod secret;

@@ -83,7 +83,8 @@ async fn main() -> Result<(), Error> {
             let operations =
                 &operations.inspect_err(|error| tracing::error!("{error}: {}", error.causes()))?;
             let answer = async |event: LambdaEvent<AdminEvent>| {
-                Ok::<_, Error>(operations.answer(&event.payload).await)
+                let answer = operations.answer(&event.payload).await;
+                answer.map_err(|error| Error::from(error.causes()))
             };
             lambda_runtime::run(service_fn(answer)).await
         }

@@ -1,13 +1,19 @@
 //! The operations of `scim_lambda::admin`, for programs that invoke the function.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use scim_lambda::admin::Admin;
 use scim_lambda::outgoing::Reach;
 use scim_lambda::protocol::error::Result;
 use scim_lambda::stack::{Config, Stack};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// After this time of a minute the purge begins nothing more.
+const PURGE: Duration = Duration::from_secs(40);
 
 /// What the function works with.
 pub(crate) struct Operations {
@@ -32,13 +38,27 @@ impl Operations {
         Ok(Self { admin })
     }
 
-    /// The answer to a request.
-    pub(crate) async fn answer(&self, event: &AdminEvent) -> Value {
-        self.admin.answer(event.text().as_bytes()).await
+    /// The answer to a request, or to the schedule.
+    ///
+    /// # Errors
+    /// `Unavailable` if a purge of the schedule could not go on. A request always has an answer.
+    pub(crate) async fn answer(&self, event: &AdminEvent) -> Result<Value> {
+        if !event.is_of_schedule() {
+            return Ok(self.admin.answer(event.text().as_bytes()).await);
+        }
+        // What the time does not suffice for is left to the next minute.
+        let ended = self.admin.purge(Instant::now() + PURGE).await?;
+        Ok(json!({"purged": ended}))
     }
 }
 
 impl AdminEvent {
+    /// Whether it comes from the schedule in `template.yaml`. A caller that sends the same only has the purge look
+    /// earlier.
+    fn is_of_schedule(&self) -> bool {
+        self.text() == r#"{"schedule":"purge"}"#
+    }
+
     /// The text; empty for what is not JSON.
     fn text(&self) -> &str {
         self.0.as_deref().map_or("", RawValue::get)
@@ -55,6 +75,18 @@ impl<'de> Deserialize<'de> for AdminEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_schedule_of_the_template_is_recognised() {
+        let template = include_str!("../../../template.yaml");
+        let inputs = template
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("Input: '"));
+        let inputs: Vec<&str> = inputs.map(|input| input.trim_end_matches('\'')).collect();
+        assert_eq!(inputs.len(), 1);
+        let event: AdminEvent = serde_json::from_str(inputs[0]).unwrap();
+        assert!(event.is_of_schedule());
+    }
 
     #[test]
     fn every_payload_is_an_event() {

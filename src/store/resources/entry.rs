@@ -21,6 +21,9 @@ pub const MAX_ENTRIES_IN_ALL: usize = 90;
 /// claims are in a partition of their own.
 const CLAIMS: &str = "!";
 
+/// The path of the only index on whose values a switch puts claims.
+pub const CLAIMED_BY_SWITCH: &str = "displayName";
+
 /// The path of the claims on the values of an index that is not unique by itself.
 pub(in crate::store) fn claims_on(path: &str) -> String {
     format!("{CLAIMS}{path}")

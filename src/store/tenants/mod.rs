@@ -106,6 +106,24 @@ impl ListedTenant {
         }
     }
 
+    /// The same tenant with another suspension, or none.
+    #[must_use]
+    pub fn with_suspension(&self, suspension: Option<Suspension>) -> Self {
+        Self {
+            suspension,
+            ..self.clone()
+        }
+    }
+
+    /// The same tenant with another deletion, or none.
+    #[must_use]
+    pub fn with_deletion(&self, deletion: Option<Deletion>) -> Self {
+        Self {
+            deletion,
+            ..self.clone()
+        }
+    }
+
     /// Whether its requests are answered.
     #[must_use]
     pub fn state(&self) -> TenantState {
