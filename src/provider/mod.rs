@@ -17,6 +17,7 @@ mod extension;
 mod finish;
 mod get;
 mod grant;
+mod import;
 mod limits;
 mod load;
 mod members;
@@ -50,6 +51,10 @@ pub use finish::finish;
 pub use get::Read;
 pub use get::resource_id;
 pub use grant::Grant;
+pub use import::{
+    Arrived, Arriving, ArrivingMembers, IfExists, ImportMode, Importer, MembersArrived, Removed,
+    in_order,
+};
 pub use load::Loader;
 pub use patch::Patched;
 pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, List, Over, ReadBudget, Rendered};
@@ -507,6 +512,20 @@ impl Provider {
         sink: impl FnMut(Vec<PlainItem>) -> Result<()> + Send + 's,
     ) -> Result<Loader<'s>> {
         load::loader(&self.administration(tenant, CauseKind::Import), sink).await
+    }
+
+    /// Begins to import resources that were exported, into a tenant that may have some already. The tenant's
+    /// configuration is read anew.
+    ///
+    /// # Errors
+    /// `Unavailable` when a newer version of the service has written the tenant's index entries, or the table is out
+    /// of reach.
+    pub async fn importer<'p>(
+        &'p self,
+        tenant: &'p TenantId,
+        mode: ImportMode,
+    ) -> Result<Importer<'p>> {
+        import::importer(self.administration(tenant, CauseKind::Import), mode).await
     }
 
     /// Finishes every change of a tenant whose writer's lease is over, and returns their number. A

@@ -14,6 +14,12 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::profile::Passwords;
 use crate::protocol::resource::{Password, PasswordChange};
 
+/// The most that a hash which was made elsewhere may cost: its memory, which is that of a block of the buffers, its
+/// passes and its lanes.
+const MAX_IMPORTED_KIB: u32 = 65_536;
+const MAX_IMPORTED_PASSES: u32 = 10;
+const MAX_IMPORTED_LANES: u32 = 16;
+
 /// Makes hashes, in buffers that are kept from one hash to the next.
 ///
 /// There are never more buffers than hashes that ran at the same time, and the pool bounds those. If
@@ -78,6 +84,30 @@ impl Hasher {
     fn idle(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Checks that a text is a hash that this service can compare with a password, and that doing so costs no more than a
+/// few of its own hashes.
+///
+/// # Errors
+/// `InvalidValue` naming what is allowed.
+pub(super) fn check_hash(text: &str) -> Result<()> {
+    let is_usable = || {
+        let hash = PasswordHash::new(text).ok()?;
+        Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        hash.version.map(Version::try_from).transpose().ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        let fits = params.m_cost() <= MAX_IMPORTED_KIB
+            && params.t_cost() <= MAX_IMPORTED_PASSES
+            && params.p_cost() <= MAX_IMPORTED_LANES;
+        (fits && hash.salt.is_some() && hash.hash.is_some()).then_some(())
+    };
+    is_usable().ok_or_else(|| {
+        Error::invalid_value(format!(
+            "`passwordHash` is no argon2 hash with a memory of up to {MAX_IMPORTED_KIB} KiB, up to \
+             {MAX_IMPORTED_PASSES} passes and up to {MAX_IMPORTED_LANES} lanes"
+        ))
+    })
 }
 
 fn kept_or_hashed(
@@ -188,6 +218,22 @@ mod tests {
             assert_ne!(other, old);
         }
         assert_eq!(hasher.buffers(), 1);
+    }
+
+    #[test]
+    fn only_hashes_that_can_be_compared_at_a_bounded_cost_are_taken() {
+        let own = Hasher::default()
+            .kept_or_hashed(&password("x"), None)
+            .unwrap();
+        check_hash(&own).unwrap();
+        let costly = own.replace("m=19456", "m=65537");
+        let slow = own.replace("t=2", "t=11");
+        let wide = own.replace("p=1", "p=17");
+        let other = own.replace("$argon2id$", "$scrypt$");
+        let (bare, _) = own.rsplit_once('$').unwrap();
+        for text in ["", "x", "$2b$12$abc", &costly, &slow, &wide, &other, bare] {
+            assert!(check_hash(text).is_err(), "{text}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

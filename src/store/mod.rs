@@ -78,7 +78,7 @@ pub use request_periods::{PERIOD_MILLIS, PERIOD_PARTS, RequestPeriods};
 pub use resources::entry::{CLAIMED_BY_SWITCH, Entries, Entry, MAX_ENTRIES, MAX_ENTRIES_IN_ALL};
 pub use resources::index::{IndexPage, Indexes, StrayEntry};
 pub use resources::seat_marks::MarkedUser;
-pub use resources::write::{BodyChange, New, Write};
+pub use resources::write::{Arrival, BodyChange, New, Write};
 pub use resources::{ResourcePage, Resources};
 pub use seats::{SeatChange, SeatShards, SeatState, Seats};
 pub use signatures::Signatures;

@@ -33,6 +33,14 @@ pub enum DraftKind<'a> {
         /// The resource as it is stored now.
         existing: &'a Resource,
     },
+    /// A resource that was exported, with the id that it had. What no request can bring is taken as it is: read-only
+    /// values, and members that the type does not define.
+    Import {
+        /// The id that it had.
+        id: &'a str,
+        /// The resource as it was exported.
+        exported: &'a Resource,
+    },
 }
 
 /// The content of a request body.
@@ -62,6 +70,10 @@ pub(super) fn read(
         registry,
         reading,
     };
+    if let DraftKind::Import { .. } = verb {
+        // A tolerance could take one of these for an attribute that is named in another way.
+        request.retain(|name, _| resource_type.has_member(name));
+    }
     let named = schemas::take(&mut values, &mut request)?;
     let mut drafting = Drafting {
         values,
@@ -75,7 +87,7 @@ pub(super) fn read(
         drafting.member(&key, value)?;
     }
     let length = match verb {
-        DraftKind::Create { .. } => 0,
+        DraftKind::Create { .. } | DraftKind::Import { .. } => 0,
         DraftKind::Replace { existing } => json::object_length(existing.body()),
     };
     match verb {
@@ -93,6 +105,15 @@ pub(super) fn read(
                     .then_some(named.as_slice()),
             };
             replacing.keep(&mut drafting.body, resource_type)?;
+        }
+        DraftKind::Import { id, exported } => {
+            let taking = Replacing {
+                existing: exported.body(),
+                given: &drafting.given,
+                named: None,
+            };
+            taking.keep(&mut drafting.body, resource_type)?;
+            drafting.body.insert("id".to_owned(), Value::from(id));
         }
     }
     let body = finish(drafting.body, resource_type, drafting.values.reading)?;

@@ -69,6 +69,11 @@ impl ResourceType {
             .find(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
     }
 
+    /// Whether a member of a resource with this name is an attribute or an extension of the type.
+    pub(crate) fn has_member(&self, name: &str) -> bool {
+        self.attribute(name).is_some() || self.extension(name).is_some()
+    }
+
     /// Whether the URN is the base schema's or an extension's.
     pub(crate) fn has_schema(&self, urn: &str) -> bool {
         self.schema.id.eq_ignore_ascii_case(urn) || self.extension(urn).is_some()

@@ -37,11 +37,11 @@ use std::collections::BTreeMap;
 
 use super::error::StoreError;
 use super::resources::entry::Entries;
-use super::resources::write::{self, New};
+use super::resources::write::{self, Arrival, New, Write};
 use super::seats::SeatChange;
 use super::stored::{Stored, n, random_id};
 use super::table::Table;
-use crate::protocol::schema::{Registry, ResourceType};
+use crate::protocol::schema::{MembershipAttribute, Registry, ResourceType};
 
 pub use announcement::{
     Announcement, AnnouncementPart, Announcements, LeasedAnnouncement, WaitingAnnouncement,
@@ -94,6 +94,25 @@ impl<'t> Groups<'t> {
     ) -> Result<Stored, StoreError> {
         nesting::note_inner_groups(self.table, types, new.id, members.values()).await?;
         replace::create(self.table, resource_type, new, members, types).await
+    }
+
+    /// Creates a resource of any type as it was exported: with its id and its times, and if it is a group without
+    /// members. One transaction.
+    ///
+    /// # Errors
+    /// `Taken` naming the unique attribute whose value belongs to another resource; `VersionMismatch` if the id
+    /// belongs to a resource of the type, which may be being deleted; `TooLarge`.
+    pub async fn arrive(
+        self,
+        resource_type: &ResourceType,
+        arrival: Arrival<'_>,
+    ) -> Result<Stored, StoreError> {
+        let stored = match resource_type.membership {
+            Some(MembershipAttribute::Members) => set::arriving(arrival),
+            Some(MembershipAttribute::MemberOf) | None => arrival.stored(),
+        };
+        let Write { entries, seat, .. } = arrival.new.write;
+        write::create(self.table, resource_type, stored, entries, seat, &()).await
     }
 
     /// Makes one attempt to change a group's body and members together. The change is made as a

@@ -13,7 +13,7 @@ use crate::store::cause;
 use crate::store::error::StoreError;
 use crate::store::items::{self, MemberItem, MembershipItem};
 use crate::store::keys::{self, ItemKey, Keys, Partition};
-use crate::store::resources::write::New;
+use crate::store::resources::write::{Arrival, New};
 use crate::store::stored::{GroupState, Item, Stored, n, random_id};
 use crate::store::table::Table;
 use crate::store::table::batch::{self, PlainWrite};
@@ -96,6 +96,21 @@ pub(in crate::store) fn first_state(new: New<'_>, set: &GroupState) -> Stored {
             ..set.clone()
         }),
         ..new.stored()
+    }
+}
+
+/// A group that arrives without members. Its set has the partitions that its members will need.
+pub(super) fn arriving(arrival: Arrival<'_>) -> Stored {
+    let set = GroupState {
+        about: 0,
+        ..fresh(arrival.members, Filling::WithGroup)
+    };
+    Stored {
+        group: Some(GroupState {
+            member_revision: 1,
+            ..set
+        }),
+        ..arrival.stored()
     }
 }
 

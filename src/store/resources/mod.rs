@@ -123,9 +123,51 @@ impl<'t> Resources<'t> {
         resource_type: &ResourceType,
         window: Window<'_>,
     ) -> Result<ResourcePage, StoreError> {
+        self.read_page(resource_type, window, ProjectedAttributes::Resource)
+            .await
+    }
+
+    /// The same with the hashes of passwords, which no request may see.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn page_with_passwords(
+        self,
+        resource_type: &ResourceType,
+        window: Window<'_>,
+    ) -> Result<ResourcePage, StoreError> {
+        self.read_page(resource_type, window, ProjectedAttributes::All)
+            .await
+    }
+
+    /// The ids of a page, and the id to go on after when there may be more.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn ids(
+        self,
+        resource_type: &ResourceType,
+        window: Window<'_>,
+    ) -> Result<(Vec<String>, Option<String>), StoreError> {
         let partition = self.table.keys().resources(resource_type);
-        let query =
-            Query::new(&partition, &EVERY_KEY, ProjectedAttributes::Resource).within(window);
+        let query = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::Keys).within(window);
+        let page = query.page(self.table).await?;
+        let living = page
+            .items
+            .into_iter()
+            .filter(|item| !stored::is_deleted(item));
+        let ids = living.map(|mut item| stored::take_text(&mut item, "sk"));
+        Ok((ids.collect::<Result<_, _>>()?, page.next))
+    }
+
+    async fn read_page(
+        self,
+        resource_type: &ResourceType,
+        window: Window<'_>,
+        shown: ProjectedAttributes,
+    ) -> Result<ResourcePage, StoreError> {
+        let partition = self.table.keys().resources(resource_type);
+        let query = Query::new(&partition, &EVERY_KEY, shown).within(window);
         let page = query.page(self.table).await?;
         let items = page.items.into_iter();
         let living = items.filter(|item| !stored::is_deleted(item));

@@ -38,6 +38,20 @@ pub struct New<'n> {
     pub write: Write<'n>,
 }
 
+/// A resource that was exported, and is created again with its id and its times.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'n> {
+    /// Its id, and what to store. The time of the write is when its body last changed.
+    pub new: New<'n>,
+    /// When it was created, in milliseconds since the Unix epoch.
+    pub created: u64,
+    /// Its revision. It must be greater than any that the tenant may have had for this id.
+    pub revision: u64,
+    /// Roughly the number of members that it will get, if it is a group. Its set gets the partitions that so many
+    /// need.
+    pub members: usize,
+}
+
 /// A change of a resource's body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyChange<'c> {
@@ -75,6 +89,16 @@ impl New<'_> {
             index_version: INDEX_VERSION,
             seat: None,
             group: None,
+        }
+    }
+}
+
+impl Arrival<'_> {
+    pub(in crate::store) fn stored(&self) -> Stored {
+        Stored {
+            revision: self.revision,
+            created: self.created,
+            ..self.new.stored()
         }
     }
 }
