@@ -9,6 +9,7 @@
 mod audit;
 pub mod brake;
 pub mod credential;
+pub mod data;
 pub mod event;
 mod failure;
 pub mod look_up;

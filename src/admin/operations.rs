@@ -8,6 +8,7 @@ use super::brake::{ReleaseBrake, ShowBrake};
 use super::credential::{
     CreateCredential, ListCredentials, RevokeAllCredentials, RevokeCredential, RotateCredential,
 };
+use super::data::{CompareData, ExportData, ImportData};
 use super::event::{ForgetEvents, ListEvents};
 use super::look_up::{FindGroups, FindUsers, GroupMembers};
 use super::schema::{
@@ -56,6 +57,9 @@ pub(super) const OPERATIONS: &[Entry] = &[
     Entry::of::<ResumeTenant>(),
     Entry::of::<DeleteTenant>(),
     Entry::of::<RestoreTenant>(),
+    Entry::of::<ExportData>(),
+    Entry::of::<ImportData>(),
+    Entry::of::<CompareData>(),
     Entry::of::<AddWebhook>(),
     Entry::of::<ListWebhooks>(),
     Entry::of::<ShowWebhook>(),

@@ -16,10 +16,13 @@ mod deployment_args;
 mod directory;
 mod doctor;
 mod events;
+mod export;
 mod external;
 mod find_stack;
 mod generate;
 mod guide;
+mod import;
+mod import_file;
 mod invoke;
 mod job_list;
 mod local;
@@ -86,6 +89,10 @@ enum Command {
     Play(play::PlayArgs),
     /// Say what to type where in an identity provider, so that it provisions a tenant
     Guide(guide::GuideArgs),
+    /// Write the directory of a tenant to a file
+    Export(export::ExportArgs),
+    /// Take a directory from a file that was exported
+    Import(import::ImportArgs),
     /// Compare index entries and counters with the resources, and repair them
     Doctor(doctor::DoctorArgs),
     /// Print the completions of a shell for this command
@@ -113,6 +120,8 @@ pub async fn run() -> ExitCode {
         Command::Brake(command) => command.run().await,
         Command::Play(play) => play.run().await,
         Command::Guide(guide) => guide.run().await,
+        Command::Export(export) => export.run().await,
+        Command::Import(import) => import.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Completions(completions) => completions.run(Arguments::command()),
     };

@@ -43,6 +43,7 @@ pub(crate) async fn every_operation(subjects: &Subjects, ask: &impl AsyncFn(Valu
     credentials(ask).await;
     definitions(ask).await;
     directory(subjects, ask).await;
+    data(ask).await;
     webhooks(ask).await;
     ask(json!({"op": "stack.status"})).await;
     tenants(ask).await;
@@ -128,6 +129,23 @@ async fn directory(subjects: &Subjects, ask: &impl AsyncFn(Value) -> Value) {
     ask(json!({"op": "event.forget", "tenant": "acme", "id": user})).await;
     ask(json!({"op": "brake.status", "tenant": "acme"})).await;
     ask(json!({"op": "brake.release", "tenant": "acme"})).await;
+}
+
+async fn data(ask: &impl AsyncFn(Value) -> Value) {
+    let exported = ask(json!({"op": "data.export", "tenant": "acme", "withSecrets": true})).await;
+    let text = exported["text"].as_str().unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    // A file with nothing of the directory removes it, and the whole one brings it back.
+    let (head, end) = (lines[0], r#"{"end":{"resources":0,"memberships":0}}"#);
+    for text in [format!("{head}\n{end}\n"), text.to_owned()] {
+        for step in ["check", "remove", "write"] {
+            let import = json!({"op": "data.import", "tenant": "acme", "step": step, "ifExists": "replace",
+                "withSecrets": true, "text": text});
+            let done = ask(import).await;
+            assert_eq!((&done["done"], &done["errors"]), (&json!(true), &json!([])));
+        }
+    }
+    ask(json!({"op": "data.compare", "tenant": "acme"})).await;
 }
 
 async fn webhooks(ask: &impl AsyncFn(Value) -> Value) {

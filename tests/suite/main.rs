@@ -44,6 +44,7 @@ mod late_indexes;
 mod lifecycle;
 mod local_stream;
 mod long_values;
+mod moving;
 mod oauth;
 mod partition_limits;
 mod permissions;

@@ -473,7 +473,7 @@ fn argument(op: &str, name: &str, ids: &Ids, credential: &str) -> Value {
         ("credential.create", "user") => json!(ids.user),
         ("credential.create", "role") => json!(ids.role),
         ("tenant.create" | "tenant.set", "switches") => json!({"maxCount": 300}),
-        ("data.import", "step") => json!("begin"),
+        ("data.import", "step") => json!("write"),
         (_, "tenant") => json!("globex"),
         (_, "userName" | "externalId" | "displayName") => json!("shared"),
         (_, "email") => json!("shared@example.com"),

@@ -1,0 +1,83 @@
+//! The lines of one group, and what becomes of its members.
+
+use tokio::time::Instant;
+
+use super::chunk::Numbered;
+use super::line::MembersLine;
+use super::order::MembersBetween;
+use super::state::Position;
+use crate::protocol::error::Result;
+use crate::provider::{Importer, MembersArrived};
+
+/// The lines of one group that follow each other.
+pub(super) struct GroupLines {
+    /// Each line with its number, and the place before it.
+    lines: Vec<(u64, Option<Position>, MembersLine)>,
+}
+
+/// What became of the lines of a group.
+#[derive(Default)]
+pub(super) struct GroupDone {
+    /// What became of each line.
+    pub(super) arrived: Vec<Numbered<Result<MembersArrived>>>,
+    /// The number of members that were removed.
+    pub(super) removed: u64,
+    /// Whether time has run out before the end.
+    pub(super) is_cut: bool,
+}
+
+impl GroupLines {
+    /// The first line of a group.
+    pub(super) fn new(number: u64, before: Option<Position>, line: MembersLine) -> Self {
+        Self {
+            lines: vec![(number, before, line)],
+        }
+    }
+
+    /// Whether a line is of the same group.
+    pub(super) fn is_of(&self, line: &MembersLine) -> bool {
+        let (_, _, own) = &self.lines[0];
+        own.type_name == line.type_name && own.group == line.group
+    }
+
+    /// Adds a line.
+    pub(super) fn push(&mut self, number: u64, before: Option<Position>, line: MembersLine) {
+        self.lines.push((number, before, line));
+    }
+
+    /// Adds the members, and removes the others before the end of the lines if the members are to be exact.
+    pub(super) async fn arrive(
+        &self,
+        importer: &Importer<'_>,
+        is_exact: bool,
+        ends: Instant,
+    ) -> Result<GroupDone> {
+        let mut done = GroupDone::default();
+        for (number, before, line) in &self.lines {
+            let arriving = match line.arriving() {
+                Ok(arriving) => arriving,
+                Err(error) => {
+                    done.arrived.push((*number, Err(error)));
+                    continue;
+                }
+            };
+            if is_exact {
+                let until = (
+                    line.type_name.as_str(),
+                    line.group.as_str(),
+                    &arriving.members,
+                );
+                let between = MembersBetween::new(before.as_ref(), Some(until));
+                let swept = between.sweep(importer, ends).await?;
+                done.removed += swept.removed;
+                if swept.is_cut {
+                    done.is_cut = true;
+                    return Ok(done);
+                }
+            }
+            let arrived = importer.members(&arriving).await?;
+            done.arrived.push((*number, arrived));
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,389 @@
+//! `data.import`: takes the lines of an export, part by part.
+//!
+//! A part is worked on in chunks of lines, each of which is done before the next begins. What a part has done and how
+//! far it came is in its answer; the caller sends the other lines again. Every chunk may be sent again, too: what is
+//! there already stays untouched.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::time::{Duration, Instant};
+use uuid::Uuid;
+
+use super::super::Code;
+use super::chunk::{Chunk, Numbered, next_chunk};
+use super::configure::configure;
+use super::group_lines::GroupLines;
+use super::imported::{Counts, ImportPart, ImportStep, LineError};
+use super::line::{End, Head, Line, MembersLine, ResourceLine};
+use super::order::{MembersBetween, sweep_resources};
+use super::state::{Position, State};
+use crate::identity::TenantId;
+use crate::protocol::error::{Error, ErrorKind, Result, excerpt};
+use crate::provider::{Arrived, IfExists, ImportMode, Importer, MembersArrived, Provider};
+
+/// A part ends once this time has passed and a chunk is done.
+const PART_TIME: Duration = Duration::from_secs(20);
+/// The number of groups that get members at the same time.
+const GROUPS: usize = 8;
+/// The largest number of errors that an answer names.
+const MAX_ERRORS: usize = 100;
+/// How long before the export began a resource may seem to have been made that was made later, in milliseconds: by that
+/// much the clocks of two processes may differ.
+const MAX_SKEW_MILLIS: u64 = 600_000;
+
+/// What is asked of a part.
+pub(super) struct PartRequest<'r> {
+    pub(super) tenant: &'r TenantId,
+    pub(super) step: ImportStep,
+    pub(super) if_exists: IfExists,
+    pub(super) with_secrets: bool,
+    pub(super) text: &'r str,
+    pub(super) state: Option<&'r str>,
+}
+
+/// An import in the process that does a part of it.
+struct Import<'p> {
+    provider: &'p Provider,
+    request: &'p PartRequest<'p>,
+    mode: ImportMode,
+    state: State,
+    counts: Counts,
+    errors: Vec<LineError>,
+    more_errors: u64,
+    ends: Instant,
+}
+
+/// Does one part of an import.
+///
+/// # Errors
+/// `InvalidValue` for a state that no part has given, and for what makes it unsafe to go on: a file without head, and
+/// lines out of order in a file that replaces the directory. `Unavailable` if the table is out of reach. Then nothing
+/// is known of this part, and it can be sent again.
+pub(super) async fn part(provider: &Provider, request: &PartRequest<'_>) -> Result<ImportPart> {
+    if request.step == ImportStep::Remove && request.if_exists != IfExists::Replace {
+        return Err(Error::invalid_value(
+            "Only an import with `ifExists` `replace` removes resources",
+        ));
+    }
+    let mut import = Import {
+        provider,
+        request,
+        mode: ImportMode {
+            if_exists: request.if_exists,
+            is_dry: request.step == ImportStep::Check,
+            with_passwords: request.with_secrets,
+        },
+        state: request
+            .state
+            .map_or_else(|| Ok(State::default()), State::parse)?,
+        counts: Counts::default(),
+        errors: Vec::new(),
+        more_errors: 0,
+        ends: Instant::now() + PART_TIME,
+    };
+    let first = import.state.line();
+    let lines = request.text.lines().map(Line::read);
+    let mut lines: VecDeque<_> = (first..).zip(lines).collect();
+    while let Some(chunk) = next_chunk(&mut lines) {
+        if !import.take(chunk).await? || Instant::now() >= import.ends {
+            break;
+        }
+    }
+    let Import {
+        state,
+        counts,
+        errors,
+        more_errors,
+        ..
+    } = import;
+    Ok(ImportPart {
+        line: state.line(),
+        done: state.is_over,
+        state: state.to_text(),
+        counts,
+        errors,
+        more_errors,
+    })
+}
+
+impl<'p> Import<'p> {
+    /// The importer, with the tenant's configuration as it is now.
+    async fn importer(&self) -> Result<Importer<'p>> {
+        let (provider, request) = (self.provider, self.request);
+        provider.importer(request.tenant, self.mode).await
+    }
+
+    /// Does a chunk. False if time has run out before its end: then its lines are not done.
+    async fn take(&mut self, chunk: Chunk) -> Result<bool> {
+        let is_head = matches!(chunk, Chunk::Head(_));
+        if is_head != (self.state.lines == 0) {
+            return Err(Error::invalid_value(match &chunk {
+                Chunk::Head(_) => {
+                    format!("Line {} is the head of another export", self.state.line())
+                }
+                Chunk::Unreadable(_, error) => format!("Line 1: {}", error.detail()),
+                _ => "The first line is not the head of an export".to_owned(),
+            }));
+        }
+        if self.state.is_over {
+            return Err(Error::invalid_value(format!(
+                "Line {} comes after the end of the export",
+                self.state.line()
+            )));
+        }
+        match chunk {
+            Chunk::Unreadable(line, error) => {
+                // It cannot be told which resource such a line would keep.
+                self.refuse_order(line, error)?;
+                self.state.unread += 1;
+                self.state.lines += 1;
+                Ok(true)
+            }
+            Chunk::Head(head) => self.head(&head).await,
+            Chunk::Resources(lines) => self.resources(lines).await,
+            Chunk::Members(lines) => self.members(lines).await,
+            Chunk::End(end) => self.end(end).await,
+        }
+    }
+
+    async fn head(&mut self, head: &Head) -> Result<bool> {
+        self.state.exported = Some(head.exported.0);
+        if self.request.step != ImportStep::Remove {
+            let configured = configure(self.provider, self.request.tenant, head, self.mode).await?;
+            self.counts.settings += configured.changed;
+            self.state.coming = configured.coming;
+            for detail in configured.conflicts {
+                self.refuse(1, &Error::uniqueness(detail));
+            }
+            if let Some(error) = configured.refused {
+                self.refuse(1, &error);
+            }
+        }
+        self.state.lines += 1;
+        Ok(true)
+    }
+
+    async fn resources(&mut self, lines: Vec<Numbered<ResourceLine>>) -> Result<bool> {
+        let (read, before) = (lines.len() as u64, self.state.last.clone());
+        let mut last = before.clone();
+        let mut taken = Vec::with_capacity(lines.len());
+        for (number, line) in lines {
+            let position = Position::Resource(line.type_name.clone(), line.id.clone());
+            match self.check_order(last.as_ref(), &position) {
+                Ok(()) => taken.push((number, line)),
+                Err(error) => self.refuse_order(number, error)?,
+            }
+            last = Some(position);
+        }
+        if self.mode.if_exists == IfExists::Replace && self.request.step != ImportStep::Write {
+            let keep: BTreeSet<String> = taken.iter().map(|(_, line)| line.id.clone()).collect();
+            let importer = self.importer().await?;
+            let until = taken
+                .last()
+                .map(|(_, line)| (line.type_name.as_str(), line.id.as_str()));
+            if until.is_some() {
+                let swept =
+                    sweep_resources(&importer, before.as_ref(), until, &keep, self.ends).await?;
+                self.counts.removed += swept.removed;
+                if swept.is_cut {
+                    return Ok(false);
+                }
+            }
+        }
+        if self.request.step != ImportStep::Remove {
+            self.arrive(taken).await?;
+        }
+        self.state.last = last;
+        self.state.resources += read;
+        self.state.lines += read;
+        Ok(true)
+    }
+
+    /// Takes resources, each of which is in a line.
+    async fn arrive(&mut self, lines: Vec<Numbered<ResourceLine>>) -> Result<()> {
+        let (mut numbers, mut arriving) = (Vec::new(), Vec::new());
+        for (number, line) in lines {
+            // In a dry run a type that the file brings is not registered.
+            if self.state.coming.contains(&line.type_name) {
+                self.counts.created += 1;
+                continue;
+            }
+            match line.arriving() {
+                Ok(resource) => {
+                    numbers.push(number);
+                    arriving.push(resource);
+                }
+                Err(error) => self.refuse(number, &error),
+            }
+        }
+        let arrived = self.importer().await?.resources(arriving).await?;
+        for (number, arrived) in numbers.into_iter().zip(arrived) {
+            match arrived {
+                Ok(Arrived::Created) => self.counts.created += 1,
+                Ok(Arrived::Changed) => self.counts.changed += 1,
+                Ok(Arrived::Same) => self.counts.same += 1,
+                Ok(Arrived::Kept) => self.counts.kept += 1,
+                Err(error) => self.refuse(number, &error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn members(&mut self, lines: Vec<Numbered<MembersLine>>) -> Result<bool> {
+        let read = lines.len() as u64;
+        let memberships: u64 = lines.iter().map(|(_, line)| line.len()).sum();
+        let (mut last, mut groups) = (self.state.last.clone(), Vec::<GroupLines>::new());
+        let last_resource = last
+            .clone()
+            .filter(|last| matches!(last, Position::Resource(..)));
+        for (number, line) in lines {
+            let position = Position::of_members(&line);
+            match self.check_order(last.as_ref(), &position) {
+                Ok(()) => match groups.last_mut() {
+                    Some(lines) if lines.is_of(&line) => lines.push(number, last.take(), line),
+                    _ => groups.push(GroupLines::new(number, last.take(), line)),
+                },
+                Err(error) => self.refuse_order(number, error)?,
+            }
+            last = Some(position);
+        }
+        if self.request.step != ImportStep::Remove {
+            let importer = &self.importer().await?;
+            let (is_exact, ends) = (self.mode.if_exists == IfExists::Replace, self.ends);
+            let work = groups
+                .iter()
+                .map(|group| group.arrive(importer, is_exact, ends));
+            let work: Vec<_> = work.collect();
+            // The groups are changed at the same time, and the lines of one group one after the other.
+            let done: Vec<_> = stream::iter(work).buffered(GROUPS).try_collect().await?;
+            for done in done {
+                self.counts.members_removed += done.removed;
+                for (number, arrived) in done.arrived {
+                    self.count_members(number, arrived);
+                }
+                if done.is_cut {
+                    return Ok(false);
+                }
+            }
+        }
+        self.state.last = last;
+        self.state.last_resource = last_resource.or(self.state.last_resource.take());
+        self.state.memberships += memberships;
+        self.state.lines += read;
+        Ok(true)
+    }
+
+    fn count_members(&mut self, number: u64, arrived: Result<MembersArrived>) {
+        match arrived {
+            Ok(arrived) => {
+                self.counts.members_added += arrived.added;
+                self.counts.members_same += arrived.same;
+                let exported = self.state.exported.unwrap_or_default();
+                let (late, unknown): (Vec<_>, Vec<_>) = arrived
+                    .unknown
+                    .into_iter()
+                    .partition(|id| is_made_after(id, exported));
+                self.counts.members_late += late.len() as u64;
+                if let Some(first) = unknown.first() {
+                    let detail = format!(
+                        "{} of the ids in the line are of no resource, such as {}; the others were taken",
+                        unknown.len(),
+                        excerpt(first)
+                    );
+                    self.refuse(number, &Error::not_found(detail));
+                }
+            }
+            Err(error) => self.refuse(number, &error),
+        }
+    }
+
+    async fn end(&mut self, (number, end): Numbered<End>) -> Result<bool> {
+        let importer = self.importer().await?;
+        let last = self.state.last.clone();
+        let last = last.as_ref();
+        if self.mode.if_exists == IfExists::Replace {
+            // Resources are removed before anything is written, and members when all groups are there.
+            if self.request.step != ImportStep::Write {
+                let last = last.filter(|last| matches!(last, Position::Resource(..)));
+                let after = last.or(self.state.last_resource.as_ref());
+                let swept =
+                    sweep_resources(&importer, after, None, &BTreeSet::new(), self.ends).await?;
+                self.counts.removed += swept.removed;
+                if swept.is_cut {
+                    return Ok(false);
+                }
+            }
+            if self.request.step != ImportStep::Remove {
+                let between = MembersBetween::new(last, None);
+                let swept = between.sweep(&importer, self.ends).await?;
+                self.counts.members_removed += swept.removed;
+                if swept.is_cut {
+                    return Ok(false);
+                }
+            }
+        }
+        if let Err(error) = self.state.check_end(end) {
+            self.refuse(number, &error);
+        }
+        self.state.lines += 1;
+        self.state.is_over = true;
+        Ok(true)
+    }
+
+    /// Checks that a line may come after the one before it. Only a file that replaces a directory has to be in order,
+    /// because what lies between two of its lines is removed.
+    fn check_order(&self, last: Option<&Position>, next: &Position) -> Result<()> {
+        let is_phase = |position: &Position| matches!(position, Position::Member(..));
+        let is_in_order = match self.mode.if_exists {
+            IfExists::Replace => last.is_none_or(|last| last < next),
+            IfExists::Fail | IfExists::Skip => {
+                last.is_none_or(|last| is_phase(last) <= is_phase(next))
+            }
+        };
+        match is_in_order {
+            true => Ok(()),
+            false => Err(Error::invalid_value(
+                "The line is not in order: resources come before members, and in an import that replaces the \
+                 directory both come in the order of types and ids, as they are exported",
+            )),
+        }
+    }
+
+    /// Notes an error that makes it unsafe to remove anything. It ends an import that removes.
+    fn refuse_order(&mut self, line: u64, error: Error) -> Result<()> {
+        if self.mode.if_exists == IfExists::Replace && !self.mode.is_dry {
+            return Err(Error::invalid_value(format!(
+                "Line {line}: {}",
+                error.detail()
+            )));
+        }
+        self.refuse(line, &error);
+        Ok(())
+    }
+
+    fn refuse(&mut self, line: u64, error: &Error) {
+        if self.errors.len() == MAX_ERRORS {
+            self.more_errors += 1;
+            return;
+        }
+        self.errors.push(LineError {
+            line,
+            code: match error.kind() {
+                ErrorKind::Uniqueness => Code::Taken,
+                kind => Code::of(kind),
+            },
+            detail: error.detail().to_owned(),
+        });
+    }
+}
+
+/// Whether an id is one that this service has made after a time, in milliseconds since the Unix epoch, as far as clocks
+/// agree.
+fn is_made_after(id: &str, exported: u64) -> bool {
+    let made = || {
+        let (seconds, nanos) = Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
+        Some(seconds * 1_000 + u64::from(nanos) / 1_000_000)
+    };
+    made().is_some_and(|made| made + MAX_SKEW_MILLIS >= exported)
+}

@@ -1,0 +1,89 @@
+//! What is asked of a part of an import, and what it answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::Code;
+
+/// What a part of an import is for. An import that replaces a directory needs three rounds through the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImportStep {
+    /// Compares the lines with the directory, and writes nothing.
+    Check,
+    /// Removes the resources that the file does not have.
+    Remove,
+    /// Creates and changes what the lines say.
+    Write,
+}
+
+/// What a part of an import has done, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportPart {
+    /// What the next part has to give back.
+    pub state: String,
+    /// The number of the line with which the next part begins. Lines are counted from 1.
+    pub line: u64,
+    /// Whether the last line of the file is done.
+    pub done: bool,
+    /// What was done in this part.
+    pub counts: Counts,
+    /// What could not be done, in the order of the lines; at most a hundred of them.
+    pub errors: Vec<LineError>,
+    /// The number of further errors.
+    pub more_errors: u64,
+}
+
+/// What became of the lines of a part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Counts {
+    /// Resources that were created.
+    pub created: u64,
+    /// Resources that were there with other content, and have that of the file.
+    pub changed: u64,
+    /// Resources that were there with the same content.
+    pub same: u64,
+    /// Resources that were there with other content, and stay as they were.
+    pub kept: u64,
+    /// Resources that the file does not have, and that were removed.
+    pub removed: u64,
+    /// Members that were added to groups.
+    pub members_added: u64,
+    /// Members that were there already.
+    pub members_same: u64,
+    /// Members that the file does not have, and that were removed.
+    pub members_removed: u64,
+    /// Memberships of resources that were made after the export had begun, and are not in the file. The feed has them.
+    pub members_late: u64,
+    /// Settings, schemas and resource types of the tenant that were changed.
+    pub settings: u64,
+}
+
+impl Counts {
+    /// Adds those of another part.
+    pub fn add(&mut self, other: &Self) {
+        self.created += other.created;
+        self.changed += other.changed;
+        self.same += other.same;
+        self.kept += other.kept;
+        self.removed += other.removed;
+        self.members_added += other.members_added;
+        self.members_same += other.members_same;
+        self.members_removed += other.members_removed;
+        self.members_late += other.members_late;
+        self.settings += other.settings;
+    }
+}
+
+/// Why a line was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LineError {
+    /// The number of the line.
+    pub line: u64,
+    /// The kind of the error.
+    pub code: Code,
+    /// What is wrong with it.
+    pub detail: String,
+}

@@ -1,0 +1,98 @@
+//! Where an import is: what one part has to know about those before it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::line::{End, MembersLine};
+use crate::protocol::error::{Error, Result};
+
+/// Where an import is. The caller keeps it as a text from one part to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    /// The number of lines that are done.
+    #[serde(rename = "l")]
+    pub(super) lines: u64,
+    /// When the export began, in milliseconds since the Unix epoch; `None` before the head.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub(super) exported: Option<u64>,
+    /// The last resource, or the last member.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub(super) last: Option<Position>,
+    /// The last resource, once members have begun.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_resource: Option<Position>,
+    /// The number of lines that could not be read.
+    #[serde(rename = "u", default)]
+    pub(super) unread: u64,
+    /// The resource types that a dry run would have registered.
+    #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) coming: Vec<String>,
+    #[serde(rename = "r")]
+    pub(super) resources: u64,
+    #[serde(rename = "m")]
+    pub(super) memberships: u64,
+    /// Whether the last line of the file is done.
+    #[serde(rename = "e")]
+    pub(super) is_over: bool,
+}
+
+/// A place in the order of an export: resources come before members, and each by type and id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Position {
+    /// A resource: its type and id.
+    Resource(String, String),
+    /// A member: the type and id of its group, and its own id. A group without members has an empty one.
+    Member(String, String, String),
+}
+
+impl Position {
+    /// The place of the last member of a line.
+    pub(super) fn of_members(line: &MembersLine) -> Self {
+        let last = line.last().unwrap_or_default().to_owned();
+        Self::Member(line.type_name.clone(), line.group.clone(), last)
+    }
+}
+
+impl State {
+    /// Reads the text that a part has given.
+    ///
+    /// # Errors
+    /// `InvalidValue` for any other text.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let read = || {
+            let json = URL_SAFE_NO_PAD.decode(text).ok()?;
+            serde_json::from_slice(&json).ok()
+        };
+        read().ok_or_else(|| Error::invalid_value("`state` is not that of a part of an import"))
+    }
+
+    /// The text that the caller keeps.
+    pub(super) fn to_text(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a state has texts and numbers only");
+        URL_SAFE_NO_PAD.encode(json)
+    }
+
+    /// The number of the next line, which counts from 1.
+    pub(super) fn line(&self) -> u64 {
+        self.lines + 1
+    }
+
+    /// Checks that the file has as many lines as its end says.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming what is missing.
+    pub(super) fn check_end(&self, end: End) -> Result<()> {
+        let is_same = (self.resources, self.memberships) == (end.resources, end.memberships);
+        // What a line has that could not be read is not known, and it has an error of its own.
+        if is_same || self.unread > 0 {
+            return Ok(());
+        }
+        Err(Error::invalid_value(format!(
+            "The file has {} resources and {} memberships, and its end says {} and {}: lines are missing or were added",
+            self.resources, self.memberships, end.resources, end.memberships
+        )))
+    }
+}

@@ -1,0 +1,312 @@
+//! Lines that cannot be taken: each is named, and changes nothing.
+
+use serde_json::{Value, json};
+
+use super::{Deployment, USER, fill};
+
+const ID: &str = "019f0000-0000-7000-8000-000000000001";
+
+fn resource(change: impl FnOnce(&mut Value)) -> String {
+    let mut line = json!({
+        "type": "User", "id": ID, "version": "1", "created": "2026-01-01T00:00:00Z",
+        "lastModified": "2026-01-02T00:00:00Z",
+        "body": {"schemas": [USER], "userName": "eva@example.com"},
+    });
+    change(&mut line);
+    json!({"resource": line}).to_string()
+}
+
+fn members(change: impl FnOnce(&mut Value)) -> String {
+    let mut line = json!({"type": "Group", "group": ID, "of": [{"id": ID, "type": "User"}]});
+    change(&mut line);
+    json!({"members": line}).to_string()
+}
+
+/// A line, and the code and a part of the text of its error.
+type Case = (String, &'static str, &'static str);
+
+fn unreadable() -> Vec<Case> {
+    let long = "x".repeat(2_000_000);
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    vec![
+        ("{".to_owned(), "invalid", "it is no JSON, at column"),
+        (String::new(), "invalid", "it is no JSON"),
+        ("[]".to_owned(), "invalid", "cannot be read"),
+        (
+            r#"{"user":{}}"#.to_owned(),
+            "invalid",
+            "unknown variant `user`",
+        ),
+        (
+            r#"{"resource":{}}"#.to_owned(),
+            "invalid",
+            "missing field `type`",
+        ),
+        (
+            resource(|line| line["more"] = json!(1)),
+            "invalid",
+            "unknown field `more`",
+        ),
+        (
+            resource(|line| line["id"] = json!("secret-value")).replace(r#""secret-value""#, "7"),
+            "invalid",
+            "another type",
+        ),
+        (long, "invalid", "at most 1500000 are read"),
+        (deep, "invalid", "cannot be read"),
+    ]
+}
+
+/// Resources. The ids are those of a directory with three users and three groups.
+fn resources(ids: &[String]) -> Vec<Case> {
+    let large = "x".repeat(400_001);
+    vec![
+        (
+            resource(|line| line["type"] = json!("Robot")),
+            "unknown",
+            "no resource type Robot",
+        ),
+        (
+            resource(|line| line["id"] = json!("a/b")),
+            "invalid",
+            "`id` is `a/b`",
+        ),
+        (
+            resource(|line| line["id"] = json!("")),
+            "invalid",
+            "an id has 1 to 64",
+        ),
+        (
+            resource(|line| line["id"] = json!(ids[3])),
+            "taken",
+            "belongs to a resource of type Group",
+        ),
+        (
+            resource(|line| line["version"] = json!("one")),
+            "invalid",
+            "`version`",
+        ),
+        (
+            resource(|line| line["version"] = json!("99999999999999999999")),
+            "invalid",
+            "`version`",
+        ),
+        (
+            resource(|line| line["created"] = json!("2026-01-03T00:00:00Z")),
+            "invalid",
+            "`created` is after",
+        ),
+        (
+            resource(|line| line["lastModified"] = json!("2999-01-03T00:00:00Z")),
+            "invalid",
+            "in the future",
+        ),
+        (
+            resource(|line| line["body"] = json!({"schemas": [USER]})),
+            "invalid",
+            "`userName` is required",
+        ),
+        (
+            resource(|line| line["body"]["active"] = json!({"a": 1})),
+            "invalid",
+            "active",
+        ),
+        (
+            resource(|line| line["body"]["meta"] = json!({})),
+            "invalid",
+            "The body has `meta`",
+        ),
+        (
+            resource(|line| line["body"]["groups"] = json!([])),
+            "invalid",
+            "The body has `groups`",
+        ),
+        (
+            resource(|line| line["body"]["password"] = json!("abc")),
+            "invalid",
+            "passwordHash",
+        ),
+        (
+            resource(|line| line["body"]["title"] = json!(large)),
+            "invalid",
+            "400000 bytes",
+        ),
+        (
+            resource(|line| line["body"]["undefined"] = json!(large)),
+            "invalid",
+            "400000 bytes",
+        ),
+        (
+            resource(|line| line["body"]["userName"] = json!("ada@example.com")),
+            "taken",
+            "`userName` already belongs",
+        ),
+    ]
+}
+
+fn memberships(ids: &[String]) -> Vec<Case> {
+    let many: Vec<_> = (0..1_001)
+        .map(|number| json!({"id": format!("a-{number}"), "type": "User"}))
+        .collect();
+    vec![
+        (members(|_| {}), "invalid", "the group itself"),
+        (
+            members(|line| line["type"] = json!("User")),
+            "invalid",
+            "A User has no members",
+        ),
+        (
+            members(|line| line["type"] = json!("Robot")),
+            "unknown",
+            "no resource type Robot",
+        ),
+        (
+            members(|line| line["of"] = json!(many)),
+            "invalid",
+            "at most 1000",
+        ),
+        (
+            members(|line| {
+                line["of"] = json!([{"id": "a", "type": "User"}, {"id": "a", "type": "User"}])
+            }),
+            "invalid",
+            "twice",
+        ),
+        (
+            members(|line| line["of"][0] = json!({"id": "a", "type": "Role"})),
+            "invalid",
+            "No Role can be a member",
+        ),
+        (
+            members(|line| line["of"][0] = json!({"id": "a", "type": "User"})),
+            "unknown",
+            "of no resource, such as 019f0000",
+        ),
+        (
+            members(|line| {
+                line["group"] = json!(ids[3]);
+                line["of"][0] = json!({"id": "not-there", "type": "User"});
+            }),
+            "unknown",
+            "such as not-there",
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_cannot_be_taken_is_named_and_changes_nothing() {
+    let deployment = Deployment::start().await;
+    let ids = fill(&deployment).await;
+    let head = deployment.export().await.remove(0);
+    let before = deployment.server.items().await;
+    let cases = unreadable()
+        .into_iter()
+        .chain(resources(&ids))
+        .chain(memberships(&ids));
+    for (line, code, detail) in cases {
+        let lines = [head.clone(), line.clone()];
+        let imported = deployment.round("write", "skip", &lines).await;
+        let short: String = line.chars().take(200).collect();
+        let [(number, found, text)] = imported.errors.as_slice() else {
+            panic!("{short}: {imported:?}");
+        };
+        assert_eq!((*number, found.as_str()), (2, code), "{short}: {text}");
+        assert!(text.contains(detail), "{short}: {text}");
+        assert!(!text.contains("secret-value"), "{text}");
+        assert_eq!(deployment.server.items().await, before, "{short}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_in_one_line_keeps_no_other_back_and_is_mended_by_another_import() {
+    let deployment = Deployment::start().await;
+    let mut lines = vec![deployment.export().await.remove(0)];
+    let id = |number: u64| format!("019f0000-0000-7000-8000-{number:012}");
+    for number in 0..20 {
+        lines.push(resource(|line| {
+            line["id"] = json!(id(number));
+            line["body"]["userName"] = json!(format!("user-{number}"));
+        }));
+    }
+    lines.push(json!({"end": {"resources": 20, "memberships": 0}}).to_string());
+    let mended = lines.clone();
+    lines[5] = lines[5].replace("user-4", "user-3");
+    lines[9] = "{".to_owned();
+    let imported = deployment.round("write", "fail", &lines).await;
+    let numbers: Vec<u64> = imported.errors.iter().map(|(line, ..)| *line).collect();
+    assert_eq!(numbers.len(), 2, "{imported:?}");
+    // Which of the two gets the name is a matter of time.
+    assert!(
+        numbers.contains(&10) && (numbers.contains(&5) || numbers.contains(&6)),
+        "{imported:?}"
+    );
+    assert_eq!(imported.counts["created"], 18);
+    assert!(imported.is_done);
+    let imported = deployment.import("replace", &mended).await;
+    assert_eq!(imported.counts["created"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_cut_off_or_changed_is_known() {
+    let deployment = Deployment::start().await;
+    fill(&deployment).await;
+    let lines = deployment.export().await;
+    let cut = deployment
+        .round("check", "fail", &lines[..lines.len() - 1])
+        .await;
+    assert!(!cut.is_done);
+    let mut shorter = lines.clone();
+    shorter.remove(2);
+    let checked = deployment.round("check", "fail", &shorter).await;
+    let [(line, code, detail)] = checked.errors.as_slice() else {
+        panic!("{checked:?}");
+    };
+    assert_eq!((*line, code.as_str()), (shorter.len() as u64, "invalid"));
+    assert!(
+        detail.contains("5 resources and 4 memberships, and its end says 6 and 4"),
+        "{detail}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_its_head_or_of_another_version_is_refused() {
+    let deployment = Deployment::start().await;
+    let lines = deployment.export().await;
+    let refused = async |text: String| {
+        let request = json!({"op": "data.import", "tenant": "acme", "step": "write", "text": text});
+        let answer = deployment.ask(request).await;
+        assert_eq!(answer["error"]["code"], "invalid", "{answer}");
+        answer["error"]["detail"].as_str().unwrap().to_owned()
+    };
+    assert!(refused(lines[1].clone()).await.contains("not the head"));
+    let twice = [lines[0].as_str(), lines[0].as_str()].join("\n");
+    assert!(
+        refused(twice)
+            .await
+            .contains("Line 2 is the head of another export")
+    );
+    let after = [lines[0].as_str(), lines[1].as_str(), &resource(|_| {})].join("\n");
+    assert!(refused(after).await.contains("Line 3 comes after the end"));
+    let other = lines[0].replace(r#""version":1"#, r#""version":2"#);
+    assert!(refused(other).await.contains("in version 1"));
+    let other = lines[0].replace(r#""format":"scim-lambda""#, r#""format":"ldif""#);
+    assert!(refused(other).await.contains("format scim-lambda"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_came_after_the_export_began_are_left_to_the_feed() {
+    let deployment = Deployment::start().await;
+    fill(&deployment).await;
+    let lines = deployment.export().await;
+    let late = uuid::Uuid::now_v7().to_string();
+    let ada: Value = serde_json::from_str(&lines[lines.len() - 2]).unwrap();
+    let mut line = ada.clone();
+    line["members"]["of"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"id": late, "type": "User"}));
+    let lines = [lines[0].clone(), line.to_string()];
+    let imported = deployment.round("write", "fail", &lines).await;
+    assert_eq!(imported.errors, []);
+    assert_eq!(imported.counts["membersLate"], 1);
+}
