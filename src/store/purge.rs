@@ -287,7 +287,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// The methods of `Keys`, and which part of the purge empties the partition.
-    const EMPTIED: [(&str, &str); 21] = [
+    const EMPTIED: [(&str, &str); 24] = [
         (
             "tenant",
             "configuration, and at last the state with the list",
