@@ -143,6 +143,11 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
         }
     }
 
+    /// Whether there is a value of `key`, or one is being read.
+    pub(crate) fn has(&self, key: &K) -> bool {
+        lock(&self.slots).contains_key(key)
+    }
+
     /// Removes the value of `key`. A read that is under way does not put it back.
     pub(crate) fn forget(&self, key: &K) {
         lock(&self.slots).remove(key);

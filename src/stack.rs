@@ -243,7 +243,9 @@ impl Stack {
         WebhookSecrets::new(secrets, &self.config.stack, Arc::new(SystemClock))
     }
 
-    fn credentials(&self) -> Credentials {
+    /// The credentials of the tenants.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
         Credentials::new(Arc::clone(&self.secrets), &self.config.stack)
     }
 }

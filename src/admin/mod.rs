@@ -19,6 +19,7 @@ mod purge;
 mod request;
 pub mod schema;
 pub mod stack;
+pub mod stack_key;
 pub mod tenant;
 mod time;
 pub mod webhook;

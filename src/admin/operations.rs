@@ -16,6 +16,7 @@ use super::schema::{
     RemoveSchema, ResourceTypeLosses, ShowResourceType, ShowSchema,
 };
 use super::stack::ShowStack;
+use super::stack_key::RotateStackKey;
 use super::tenant::{
     CreateTenant, DeleteTenant, DeleteTenants, ListTenants, RestoreTenant, ResumeTenant, SetTenant,
     SuspendTenant,
@@ -69,6 +70,7 @@ pub(super) const OPERATIONS: &[Entry] = &[
     Entry::of::<RemoveWebhook>(),
     Entry::of::<ShowStack>(),
     Entry::of::<DeleteTenants>(),
+    Entry::of::<RotateStackKey>(),
 ];
 
 /// How an operation is asked for in JSON.

@@ -38,7 +38,8 @@ const STACK_BUDGET: Duration = Duration::from_secs(10);
 /// Runs until it is dropped, which is safe at any moment.
 pub(super) async fn run(deployment: &Opened, service: &Service) {
     let stack = deployment.stack();
-    let worker = Worker::new(service.provider.tenants(), Arc::new(SystemClock));
+    let worker = Worker::new(service.provider.tenants(), Arc::new(SystemClock))
+        .with_credentials(stack.credentials());
     let (finisher, finish_jobs) = mpsc::unbounded_channel();
     let (deliverer, deliver_jobs) = mpsc::unbounded_channel();
     let outbox = LocalOutbox {

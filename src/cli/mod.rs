@@ -34,6 +34,7 @@ mod register;
 mod rules;
 mod serve;
 mod serve_webhook;
+mod stack;
 mod table;
 mod tenant;
 mod terminal;
@@ -70,6 +71,9 @@ enum Command {
     /// Create, list and revoke the tokens of a tenant
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Change the key of a deployment
+    #[command(subcommand)]
+    Stack(stack::StackCommand),
     /// Register a tenant's own schemas
     #[command(subcommand)]
     Schema(register::SchemaCommand),
@@ -113,6 +117,7 @@ pub async fn run() -> ExitCode {
         Command::Generate(generate) => generate.run().await,
         Command::Tenant(command) => command.run().await,
         Command::Token(command) => command.run().await,
+        Command::Stack(command) => command.run().await,
         Command::Schema(command) => command.run().await,
         Command::ResourceType(command) => command.run().await,
         Command::Events(command) => command.run().await,

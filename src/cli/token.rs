@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -15,7 +17,9 @@ use super::view::View;
 use crate::admin::Time;
 use crate::identity::{CredentialId, TenantId};
 use crate::stack::Stack;
-use crate::tenant::{Credential, CredentialKind, Issued, NewCredential, Permissions};
+use crate::tenant::{
+    Credential, CredentialKind, DEFAULT_LIFETIME_DAYS, Issued, Jwks, NewCredential, Permissions,
+};
 
 /// Seconds in a day.
 const DAY: u64 = 86_400;
@@ -41,9 +45,16 @@ pub(super) struct CreateArgs {
     /// How clients send it
     #[arg(long, value_enum, default_value_t = KindArg::Bearer)]
     kind: KindArg,
-    /// The number of days that it is valid, up to 36500; without it, it never expires
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=36_500))]
-    days: Option<u64>,
+    /// The public keys of an oauth-jwt client: a file with a JWK set
+    #[arg(long, value_name = "FILE", required_if_eq("kind", "oauth-jwt"))]
+    jwks: Option<PathBuf>,
+    /// The number of days that it is valid, up to 36500
+    #[arg(long, value_name = "DAYS", default_value_t = DEFAULT_LIFETIME_DAYS)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    days: u64,
+    /// Let it be valid until it is revoked
+    #[arg(long, conflicts_with = "days")]
+    never_expires: bool,
     /// Permit only this, such as users:read; may be repeated
     #[arg(long = "permission", value_name = "PERMISSION")]
     permissions: Vec<String>,
@@ -91,6 +102,12 @@ enum KindArg {
     Basic,
     /// As a signature of each request
     Mac,
+    /// As client id and secret, for access tokens from /oauth/token
+    #[value(name = "oauth")]
+    OAuth,
+    /// As a signed JWT, for access tokens from /oauth/token
+    #[value(name = "oauth-jwt")]
+    OAuthJwt,
 }
 
 impl TokenCommand {
@@ -111,7 +128,7 @@ impl TokenCommand {
             Self::Create(create) => {
                 // This fails if the tenant does not exist.
                 issuer.credentials(&create.tenant).await?;
-                let new = create.credential();
+                let new = create.credential()?;
                 let service = stack.service();
                 let check = service.provider.check_new_credential(&create.tenant, &new);
                 check.await?;
@@ -139,16 +156,26 @@ impl TokenCommand {
 }
 
 impl CreateArgs {
-    fn credential(&self) -> NewCredential {
+    fn credential(&self) -> Result<NewCredential, CommandError> {
         let listed: BTreeSet<String> = self.permissions.iter().cloned().collect();
-        NewCredential {
+        let jwks = match &self.jwks {
+            Some(path) => {
+                let text = fs::read_to_string(path)
+                    .map_err(|error| CommandError::new(format!("{}: {error}", path.display())))?;
+                Some(Jwks::parse(&text)?)
+            }
+            None => None,
+        };
+        Ok(NewCredential {
             kind: match self.kind {
                 KindArg::Bearer => CredentialKind::Bearer,
                 KindArg::Basic => CredentialKind::Basic,
                 KindArg::Mac => CredentialKind::Mac,
+                KindArg::OAuth => CredentialKind::OAuth,
+                KindArg::OAuthJwt => CredentialKind::OAuthJwt,
             },
             label: self.label.clone(),
-            lifetime_seconds: self.days.map(|days| days * DAY),
+            lifetime_seconds: (!self.never_expires).then_some(self.days * DAY),
             permissions: if listed.is_empty() {
                 Permissions::All
             } else {
@@ -156,8 +183,8 @@ impl CreateArgs {
             },
             role: self.role.clone(),
             user: self.user.clone(),
-            jwks: None,
-        }
+            jwks,
+        })
     }
 }
 
@@ -171,18 +198,33 @@ fn as_json(issued: &Issued) -> String {
     if let Some(user_name) = &issued.user_name {
         shown.insert("userName".to_owned(), json!(user_name));
     }
-    shown.insert("token".to_owned(), json!(issued.secret));
+    if !issued.secret.is_empty() {
+        shown.insert("token".to_owned(), json!(issued.secret));
+    }
     format!("{}\n", Value::Object(shown))
 }
 
 fn for_people(issued: &Issued) -> String {
     let mut text = format!("  Id         {}\n", issued.credential.id);
     // Writing to a string does not fail.
+    let is_client = issued.credential.kind.is_client();
     if let Some(user_name) = &issued.user_name {
-        let _ = writeln!(text, "  User name  {user_name}");
+        let name = if is_client { "Client id" } else { "User name" };
+        let _ = writeln!(text, "  {name}  {user_name}");
     }
-    let _ = writeln!(text, "  Token      {}", issued.secret);
-    text.push_str("\n  Copy the token now. It is not stored and cannot be shown again.\n");
+    let name = if is_client { "Secret   " } else { "Token    " };
+    if issued.secret.is_empty() {
+        text.push_str(
+            "\n  The client signs its assertions with its own key, so there is no secret.\n",
+        );
+        return text;
+    }
+    let _ = writeln!(text, "  {name}  {}", issued.secret);
+    let name = name.trim_end().to_lowercase();
+    let _ = writeln!(
+        text,
+        "\n  Copy the {name} now. It is not stored and cannot be shown again."
+    );
     text
 }
 

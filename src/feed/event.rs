@@ -53,6 +53,8 @@ impl EventType {
     /// A sample for the receiver of a webhook. No feed has one.
     pub const WEBHOOK_TEST: &str = "webhook.test";
 
+    /// A credential of the tenant expires soon. `detail` says which and when.
+    pub const CREDENTIAL_EXPIRING: &str = "credential.expiring";
     /// A webhook, or the event bus, gets no events of the tenant any more.
     pub const WEBHOOK_FAILED: &str = "webhook.failed";
 
@@ -368,7 +370,7 @@ impl Event {
 }
 
 /// A time in milliseconds since the Unix epoch as text.
-pub(super) fn time_text(millis: u64) -> String {
+pub fn time_text(millis: u64) -> String {
     let millis = i64::try_from(millis).unwrap_or(i64::MAX);
     let time = DateTime::from_unix_milliseconds(millis);
     time.map_or_else(String::new, |time| time.to_string())

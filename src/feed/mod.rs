@@ -45,7 +45,7 @@ mod wanted;
 
 pub use event::{
     AccessChange, Changed, Changes, Event, EventBody, EventType, EventVerb, MemberRef, NewEvent,
-    Subject,
+    Subject, time_text,
 };
 #[cfg(feature = "worker")]
 pub use members::Announcer;

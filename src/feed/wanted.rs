@@ -11,13 +11,14 @@ pub(super) const MAX_PATTERNS: usize = 50;
 
 /// The types that not every type of resource has. Readers get those of the feed itself whatever else they
 /// want: without them they would not notice that changes are missing.
-pub(super) const ABOUT_THE_TENANT: [&str; 8] = [
+pub(super) const ABOUT_THE_TENANT: [&str; 9] = [
     EventType::FEED_STARTED,
     EventType::FEED_GAP,
     EventType::FEED_IDLE,
     EventType::TENANT_BRAKE,
     EventType::TENANT_SUSPENDED,
     EventType::TENANT_RESUMED,
+    EventType::CREDENTIAL_EXPIRING,
     EventType::WEBHOOK_FAILED,
     EventType::USER_PROTECTED,
 ];

@@ -296,6 +296,13 @@ pub(super) struct SweepProgressItem {
     pub(super) deliveries_before: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) deliveries_after: Option<String>,
+    /// Without a round through the credentials there is none of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) credentials_began: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) credentials_before: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) credentials_after: Option<String>,
 }
 
 /// The position of the reader of the embedded table's stream.

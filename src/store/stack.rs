@@ -62,6 +62,8 @@ pub struct SweepProgress {
     pub feeds: Round,
     /// Its round that gives every tenant a job of the deliverer.
     pub deliveries: Round,
+    /// Its round through the credentials of all tenants.
+    pub credentials: Round,
 }
 
 /// A round of the sweep through the list of tenants, some at a time.
@@ -271,6 +273,11 @@ impl StackStore {
                 item.deliveries_before,
                 item.deliveries_after,
             )?,
+            credentials: round(
+                item.credentials_began.unwrap_or_default(),
+                item.credentials_before.unwrap_or_default(),
+                item.credentials_after,
+            )?,
         })
     }
 
@@ -285,6 +292,7 @@ impl StackStore {
             let tenant = round.after.as_ref();
             tenant.map(|tenant| tenant.as_str().to_owned())
         };
+        let begun = |time: u64| (time > 0).then_some(time);
         let item = SweepProgressItem {
             sk: SWEEP.to_owned(),
             kind: SWEEP_KIND.to_owned(),
@@ -298,6 +306,9 @@ impl StackStore {
             deliveries_began: progress.deliveries.began,
             deliveries_before: progress.deliveries.before,
             deliveries_after: name(&progress.deliveries),
+            credentials_began: begun(progress.credentials.began),
+            credentials_before: begun(progress.credentials.before),
+            credentials_after: name(&progress.credentials),
         };
         let item = items::to_item(self.table.keys().progress().as_str(), item);
         Put::new(item).send(&self.table).await?;

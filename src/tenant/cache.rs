@@ -4,11 +4,15 @@
 //! request, because the credential may be new. A tenant that does not exist is cached like one
 //! without credentials, so callers cannot distinguish them. While secrets are out of reach, the last
 //! one is used for up to 15 minutes.
+//!
+//! Tenants that do not exist have a cache of their own. So however many of them requests name, no tenant
+//! that exists is removed for one that does not.
 
 use std::sync::Arc;
 
 use super::credential::TenantSecret;
 use super::credentials::Credentials;
+use super::secrets::SecretError;
 use crate::cache::{Cache, CacheLimits, Freshness, Unread};
 use crate::clock::Clock;
 use crate::identity::TenantId;
@@ -24,20 +28,34 @@ const LIMITS: CacheLimits = CacheLimits {
     retry_millis: 5 * 1000,
     early_reads: 10,
     early_interval_millis: 6 * 1000,
-    max_keys: 1000,
+    max_keys: MAX_KNOWN,
 };
+/// The number of tenants that exist whose secrets are kept.
+const MAX_KNOWN: usize = 1_000;
+/// The number of other tenants that are kept. They have no secret, so they take little room.
+const MAX_OTHERS: usize = 1_000;
 
 /// A cache in front of [`Credentials`].
 pub(super) struct CachedSecrets {
     credentials: Credentials,
-    secrets: Cache<TenantId, TenantSecret>,
+    /// The tenants that were found when they were read last.
+    known: Cache<TenantId, TenantSecret>,
+    /// All others: those that were not read yet, and those that do not exist.
+    others: Cache<TenantId, Option<TenantSecret>>,
 }
 
 impl CachedSecrets {
     pub(super) fn new(credentials: Credentials, clock: Arc<dyn Clock>) -> Self {
         Self {
             credentials,
-            secrets: Cache::new(LIMITS, clock),
+            known: Cache::new(LIMITS, Arc::clone(&clock)),
+            others: Cache::new(
+                CacheLimits {
+                    max_keys: MAX_OTHERS,
+                    ..LIMITS
+                },
+                clock,
+            ),
         }
     }
 
@@ -50,18 +68,35 @@ impl CachedSecrets {
         tenant: &TenantId,
         freshness: Freshness,
     ) -> Result<Arc<TenantSecret>> {
-        let read = async {
-            let secret = self.credentials.read(tenant).await;
-            secret.map(Option::unwrap_or_default)
-        };
-        let secret = self.secrets.get(tenant, freshness, read).await;
-        secret.map_err(|unread| {
-            let unavailable = Error::unavailable("Credentials cannot be checked at the moment");
-            match unread {
-                Unread::Failed(error) => unavailable.with_source(error),
-                Unread::Resting => unavailable,
+        if self.known.has(tenant) {
+            let read = async {
+                let secret = self.credentials.read(tenant).await;
+                secret.map(Option::unwrap_or_default)
+            };
+            let secret = self.known.get(tenant, freshness, read).await;
+            return secret.map_err(unavailable);
+        }
+        let read = self.credentials.read(tenant);
+        let found = self.others.get(tenant, freshness, read).await;
+        match found.map_err(unavailable)?.as_ref() {
+            None => Ok(Arc::default()),
+            Some(secret) => {
+                // The tenant exists, so it moves to the others of its kind. If another request has moved it
+                // already, that value is used.
+                self.others.forget(tenant);
+                let moved = async { Ok::<_, SecretError>(secret.clone()) };
+                let moved = self.known.get(tenant, Freshness::Usual, moved).await;
+                moved.map_err(unavailable)
             }
-        })
+        }
+    }
+}
+
+fn unavailable(unread: Unread<SecretError>) -> Error {
+    let unavailable = Error::unavailable("Credentials cannot be checked at the moment");
+    match unread {
+        Unread::Failed(error) => unavailable.with_source(error),
+        Unread::Resting => unavailable,
     }
 }
 
@@ -91,6 +126,11 @@ mod tests {
                 clock,
                 cache,
             }
+        }
+
+        async fn add(&self, name: &str) {
+            let credentials = Credentials::new(self.secrets.clone(), "test");
+            credentials.create(&tenant(name)).await.unwrap();
         }
 
         async fn get(&self, name: &str) -> Arc<TenantSecret> {
@@ -210,12 +250,40 @@ mod tests {
     async fn the_tenant_that_was_used_longest_ago_is_removed_first() {
         let fixture = Fixture::new().await;
         fixture.check(Freshness::Usual, 1).await;
-        for n in 1..LIMITS.max_keys {
+        for n in 1..MAX_KNOWN {
+            fixture.add(&format!("t{n}")).await;
             fixture.get(&format!("t{n}")).await;
         }
         fixture.clock.advance_seconds(1);
-        fixture.check(Freshness::Usual, LIMITS.max_keys).await;
+        fixture.check(Freshness::Usual, MAX_KNOWN).await;
+        fixture.add("new").await;
         fixture.get("new").await;
-        fixture.check(Freshness::Usual, LIMITS.max_keys + 1).await;
+        fixture.check(Freshness::Usual, MAX_KNOWN + 1).await;
+        // One of the others had to go.
+        for n in 1..MAX_KNOWN {
+            fixture.get(&format!("t{n}")).await;
+        }
+        assert!(fixture.secrets.reads() > MAX_KNOWN + 1);
+    }
+
+    #[tokio::test]
+    async fn tenants_that_do_not_exist_never_displace_one_that_does() {
+        let fixture = Fixture::new().await;
+        for n in 0..MAX_KNOWN - 1 {
+            fixture.add(&format!("t{n}")).await;
+            fixture.get(&format!("t{n}")).await;
+        }
+        fixture.check(Freshness::Usual, MAX_KNOWN).await;
+        // Used more recently than any tenant that exists.
+        fixture.clock.advance_seconds(1);
+        for n in 0..3 * MAX_OTHERS {
+            fixture.get(&format!("nobody-{n}")).await;
+        }
+        let reads = fixture.secrets.reads();
+        fixture.check(Freshness::Usual, reads).await;
+        for n in 0..MAX_KNOWN - 1 {
+            fixture.get(&format!("t{n}")).await;
+        }
+        assert_eq!(fixture.secrets.reads(), reads);
     }
 }

@@ -214,12 +214,16 @@ impl StackSecret {
         Self::of(document)
     }
 
-    /// The same without a key.
+    /// The same without a key. If the key was removed before, this is the same secret.
     ///
     /// # Errors
     /// `NotFound` if there is no such key; `Conflict` if it signs, or if processes that have read the
     /// secret a minute ago may still sign with it.
     pub(super) fn without_key(&self, id: KeyId, now: u64) -> Result<Self> {
+        let latest = &self.keys[self.keys.len() - 1];
+        if self.key(id).is_none() && id < latest.key.id() {
+            return Self::of(self.document.clone());
+        }
         let Some(since) = self.silent_since(id)? else {
             return Err(Error::conflict(format!(
                 "Key {id} is the one that signs; rotate the key first"
@@ -239,7 +243,10 @@ impl StackSecret {
 
     /// Whether clients may still hold cursors and access tokens that were made under a key.
     pub(super) fn is_held(&self, id: KeyId, now: u64) -> bool {
-        let since = self.silent_since(id).ok().flatten();
+        // A key that was removed holds nothing.
+        let Ok(since) = self.silent_since(id) else {
+            return false;
+        };
         since.is_none_or(|since| now < since + SIGNS_AFTER_SECONDS + HELD_SECONDS)
     }
 
@@ -308,6 +315,10 @@ mod tests {
         assert!(two.without_key(KeyId::from(2), 9999).is_err());
         let one = two.without_key(KeyId::from(0), 1240).unwrap();
         assert_eq!(ids(&one), [KeyId::from(1)]);
+        assert_eq!(
+            ids(&one.without_key(KeyId::from(0), 1240).unwrap()),
+            ids(&one)
+        );
         let next = one.with_new_key(2000).unwrap();
         assert_eq!(ids(&next), [KeyId::from(1), KeyId::from(2)]);
     }

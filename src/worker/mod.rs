@@ -6,6 +6,7 @@
 
 mod deliver;
 mod due;
+mod expiring;
 mod finish;
 mod outbox;
 mod round;
@@ -28,6 +29,7 @@ use crate::identity::TenantId;
 use crate::protocol::error::Result;
 use crate::provider::Tenants;
 use crate::store::{Store, StreamGap, Subscription};
+use crate::tenant::Credentials;
 
 /// The kinds of items whose changes the reader of the stream is to see: resources, members, states of tenants,
 /// heads of journal entries, the heartbeat, and occasions. The first filter pattern in `template.yaml` says the
@@ -60,6 +62,8 @@ pub struct Worker<'a> {
     subscriptions: Cache<(), Vec<Subscription>>,
     /// The memory for the deliveries that are worked on at the same time.
     memory: Memory,
+    /// Where the sweep looks for credentials that expire soon; `None` if another process does.
+    credentials: Option<Credentials>,
 }
 
 impl<'a> Worker<'a> {
@@ -74,7 +78,17 @@ impl<'a> Worker<'a> {
             gap: Cache::new(stream::GAP_LIMITS, Arc::clone(&clock)),
             subscriptions: Cache::new(wanted::SUBSCRIPTION_LIMITS, Arc::clone(&clock)),
             memory: Memory::unused(),
+            credentials: None,
             clock,
+        }
+    }
+
+    /// The same, whose sweep also warns of credentials that expire soon.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self {
+            credentials: Some(credentials),
+            ..self
         }
     }
 
@@ -114,8 +128,8 @@ impl<'a> Worker<'a> {
     }
 
     /// Makes one sweep of the tenants, which has to be made every minute: writes the heartbeat, gives the
-    /// finisher entries that no record leads to any more, keeps the newest page of each feed from expiring, and
-    /// gives jobs to the tenants whose deliveries are due.
+    /// finisher entries that no record leads to any more, keeps the newest page of each feed from expiring,
+    /// gives jobs to the tenants whose deliveries are due, and warns of credentials that expire soon.
     ///
     /// # Errors
     /// `Unavailable` if something could not be looked at; it is looked at the next time.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Worker;
 use super::due;
+use super::expiring;
 use super::outbox::{FinishJob, Outbox};
 use super::round::RoundPart;
 use super::wanted::deliver_soon;
@@ -27,14 +28,15 @@ const FEED_ROUND_MILLIS: u64 = 6 * 60 * 60 * 1000;
 
 /// How long one sweep may take: less than the minute until the next one.
 const BUDGET: Duration = Duration::from_secs(45);
-/// After this time of a sweep the journals, the feeds and the list of what is due begin no further page of
-/// tenants. Each has a part of the time, so that no slow one takes that of the others. The last page of each
-/// takes up to ten seconds more, and the rest of [`BUDGET`] is for the progress of all three: without it the
+/// After this time of a sweep the journals, the feeds, the list of what is due and the credentials begin no further
+/// page of tenants. Each has a part of the time, so that no slow one takes that of the others. The last page of each
+/// takes up to ten seconds more, and the rest of [`BUDGET`] is for the progress of all four: without it the
 /// next sweep would begin with the same tenants.
-const DEADLINES: [Duration; 3] = [
-    Duration::from_secs(10),
-    Duration::from_secs(20),
-    Duration::from_secs(30),
+const DEADLINES: [Duration; 4] = [
+    Duration::from_secs(8),
+    Duration::from_secs(16),
+    Duration::from_secs(24),
+    Duration::from_secs(32),
 ];
 /// How long the look at one tenant may take.
 const TENANT_BUDGET: Duration = Duration::from_secs(2);
@@ -54,7 +56,7 @@ pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<(
     let (store, now) = (worker.store, worker.clock.now_millis());
     let stack = store.for_stack(Meter::default(), BUDGET);
     let begun = Instant::now();
-    let [for_journals, for_feeds, for_due] = DEADLINES.map(|after| begun + after);
+    let [for_journals, for_feeds, for_due, for_credentials] = DEADLINES.map(|after| begun + after);
     let mut progress = stack.sweep_progress().await?;
     let gap = stack.gap().await?;
     if now.saturating_sub(progress.beat) >= BEAT_MILLIS {
@@ -70,6 +72,15 @@ pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<(
     let kept = feeds(worker, round.begun(now, every), gap, outbox).await;
     let round = &mut progress.deliveries;
     let given = due::give_jobs(worker, &stack, round, for_due, outbox).await;
+    let round = &mut progress.credentials;
+    let round = RoundPart::new(&stack, round, expiring::TENANTS, for_credentials);
+    let warned = match &worker.credentials {
+        Some(credentials) => {
+            let round = round.begun(now, expiring::ROUND_MILLIS);
+            expiring::warn(worker, credentials, round, now).await
+        }
+        None => Ok(()),
+    };
     // The progress of the rounds is stored even if they ended with an error.
     stack.put_sweep_progress(&progress).await?;
     let removed = match given {
@@ -81,6 +92,7 @@ pub(super) async fn sweep(worker: &Worker<'_>, outbox: &impl Outbox) -> Result<(
         ("journals", looked),
         ("feeds", kept),
         ("deliveries", removed),
+        ("credentials", warned),
     ];
     let mut outcome = Ok(());
     for (part, ended) in parts {

@@ -15,7 +15,7 @@ use scim_lambda::outgoing::Reach;
 use scim_lambda::provider::{Cursors, Provider};
 use scim_lambda::store::{Due, Meter, StackStore};
 use scim_lambda::tenant::{
-    Credentials, Issuer, Secret, SecretError, SecretStore, SecretVersion, SecretsFile,
+    Credentials, Issuer, Secret, SecretError, SecretStore, SecretVersion, SecretsFile, StackKeys,
 };
 use serde_json::{Value, json};
 
@@ -155,6 +155,9 @@ impl Fixture {
         let secrets = Arc::new(SecretsFile::new(directory.path().join(SECRETS)));
         secrets.create_if_missing().unwrap();
         let world = World::new().await;
+        // The same key as that of `stack_keys`.
+        let key = "7".repeat(32);
+        secrets.put("test/stack", &key, None).await.unwrap();
         let stack = stack_store(&world.process());
         for name in ["acme", "globex"] {
             let tenant = TenantId::parse(name).unwrap();
@@ -248,7 +251,12 @@ pub(crate) fn admin(
     clock: Arc<dyn Clock>,
 ) -> Admin {
     let store = process.provider.store().clone();
-    let keys = stack_keys(Arc::clone(&clock));
+    // A process that dies at once has keys too. It does nothing with them.
+    let opened = StackKeys::open(Arc::clone(&secrets), "test/stack", Arc::clone(&clock));
+    let keys = match opened.now_or_never() {
+        Some(Ok(keys)) => Arc::new(keys),
+        Some(Err(_)) | None => stack_keys(Arc::clone(&clock)),
+    };
     let cursors = Cursors::new(Arc::clone(&keys));
     let credentials = || Credentials::new(Arc::clone(&secrets), STACK);
     Admin {

@@ -46,6 +46,7 @@ pub(crate) async fn every_operation(subjects: &Subjects, ask: &impl AsyncFn(Valu
     data(ask).await;
     webhooks(ask).await;
     ask(json!({"op": "stack.status"})).await;
+    ask(json!({"op": "stack.rotateKey"})).await;
     tenants(ask).await;
     // The last one: afterwards there are no tenants.
     ask(json!({"op": "stack.deleteTenants", "stack": "test"})).await;

@@ -40,7 +40,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     (
         "worker",
         &[
-            "delivery", "feed", "provider", "store", "identity", "cache", "clock",
+            "delivery", "feed", "provider", "store", "tenant", "identity", "cache", "clock",
         ],
     ),
     (

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A `scim serve` or `scim table` that has printed that it is ready.
 pub(crate) struct Running {
@@ -950,6 +950,40 @@ fn credentials_of_a_kind_need_its_switch() {
         let nobody = [&["token", "create", "nobody", "--kind", kind], &at[..]].concat();
         assert!(failure(&nobody).contains("no tenant nobody"));
     }
+}
+
+#[test]
+fn oauth_clients_are_created_with_a_secret_or_with_keys() {
+    let (guard, data) = data();
+    let at = ["--data", shown(&data)];
+    answer(&[&["tenant", "create", "acme"], &at[..]].concat());
+    let create = |arguments: &[&str]| {
+        let made = answer(&[&["token", "create", "acme", "--json"], arguments, &at[..]].concat());
+        serde_json::from_str::<Value>(&made).unwrap()
+    };
+    let made = create(&["--kind", "oauth"]);
+    let (id, secret) = (made["userName"].as_str(), made["token"].as_str());
+    assert!(id.unwrap().contains(".acme."), "{made}");
+    assert!(secret.unwrap().starts_with("scim_acme_"), "{made}");
+    let jwks = guard.path().join("jwks.json");
+    let key = json!({"kty": "OKP", "crv": "Ed25519", "x": "A".repeat(43)});
+    fs::write(&jwks, json!({"keys": [key]}).to_string()).unwrap();
+    let made = create(&["--kind", "oauth-jwt", "--jwks", shown(&jwks)]);
+    assert!(
+        made["userName"].is_string() && made["token"].is_null(),
+        "{made}"
+    );
+    let without = [&["token", "create", "acme", "--kind", "oauth-jwt"], &at[..]].concat();
+    assert!(!run(&without).status.success());
+    fs::write(&jwks, json!({"kty": "oct", "k": "c2VjcmV0"}).to_string()).unwrap();
+    let line = failure(&[&without[..], &["--jwks", shown(&jwks)]].concat());
+    assert!(
+        line.contains("public part") && !line.contains("c2VjcmV0"),
+        "{line}"
+    );
+    let keys = answer(&[&["stack", "rotate-key", "--json"], &at[..]].concat());
+    let keys: Value = serde_json::from_str(&keys).unwrap();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 2);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //!  "resourceTypes": [{"id": "Thing", "name": "Thing", "endpoint": "/Things", "schema": "urn:…"}],
 //!  "tokens": {"reader": {"tenant": "other", "user": "{{ada}}", "permissions": ["users:read"]},
 //!             "keeper": {"role": "{{role}}"}},
+//!  "clients": ["entra"],
 //!  "given": [{"method": "POST", "path": "/Users", "body": {}, "save": {"ada": "/id"}}],
 //!  "request": {"as": "reader", "method": "GET", "path": "/Users/{{ada}}", "headers": {}},
 //!  "expect": {"status": 200, "headers": {"ETag": "*"}, "body": {}, "absent": ["/password"]},
@@ -16,7 +17,8 @@
 //! Each exchange has a tenant of its own with these `rules`. In addition to the built-in ones, it has
 //! these `schemas` and `resourceTypes`, each an object or the name of a file below `tests/`. A request
 //! carries a token that may do everything. With `as` it carries the one of `tokens` with that name,
-//! which is created at its first use; `"as": "anonymous"` sends no token. Instead of a `body`, a
+//! which is created at its first use; `"as": "anonymous"` sends no token. Each of `clients` is an OAuth
+//! client with a secret: `{{entra.id}}`, `{{entra.secret}}`, and both for Basic in `{{entra.basic}}`. Instead of a `body`, a
 //! request may have a `text` that is not JSON. Paths are those of SCIM 2.0. A path of another base is
 //! written in full: `/scim/v1/Users`, `/v2/{{tenant}}/scim/Users`, or a whole URL.
 //!
@@ -33,13 +35,15 @@ use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use axum::http;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::profile::Rules;
-use scim_lambda::tenant::{NewCredential, Permissions};
+use scim_lambda::tenant::{CredentialKind, NewCredential, Permissions};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::support::{Answer, BASE, ORIGIN, Server};
+use crate::support::{Answer, BASE, ORIGIN, Server, bearer};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -53,6 +57,8 @@ struct Exchange {
     resource_types: Vec<Value>,
     #[serde(default)]
     tokens: BTreeMap<String, TokenOf>,
+    #[serde(default)]
+    clients: Vec<String>,
     #[serde(default)]
     given: Vec<Request>,
     request: Request,
@@ -201,6 +207,9 @@ impl<'e> Play<'e> {
     async fn run(mut self) -> Result<(), String> {
         let exchange = self.exchange;
         self.register().await?;
+        for client in &exchange.clients {
+            self.add_client(client).await;
+        }
         for request in &exchange.given {
             let Answer { status, text, .. } = self.send(request).await;
             if status >= 300 {
@@ -233,6 +242,23 @@ impl<'e> Play<'e> {
         Ok(())
     }
 
+    /// Creates an OAuth client with a secret, and saves what it is given.
+    async fn add_client(&mut self, name: &str) {
+        let new = NewCredential {
+            kind: CredentialKind::OAuth,
+            ..bearer()
+        };
+        let tenant = TenantId::parse(&self.tenant).unwrap();
+        let issuer = self.server.stack.issuer();
+        let issued = issuer.create_credential(&tenant, new).await.unwrap();
+        self.server.next_millisecond().await;
+        let (id, secret) = (issued.user_name.unwrap(), issued.secret);
+        let basic = STANDARD.encode(format!("{id}:{secret}"));
+        for (part, value) in [("id", id), ("secret", secret), ("basic", basic)] {
+            self.saved.insert(format!("{name}.{part}"), value);
+        }
+    }
+
     async fn send(&mut self, request: &Request) -> Answer {
         // Paths are written as people read them.
         let path = filled(&request.path, &self.saved)
@@ -249,7 +275,9 @@ impl<'e> Play<'e> {
         }
         let json = request.body.as_ref();
         let json = json.map(|body| filled_in(body, &self.saved).to_string());
-        let body = json.or_else(|| request.text.clone()).unwrap_or_default();
+        let text = request.text.as_ref();
+        let text = text.map(|text| filled(text, &self.saved));
+        let body = json.or(text).unwrap_or_default();
         let answer = self.server.answer(http.body(Body::from(body)).unwrap());
         let answer = answer.await;
         for (name, pointer) in &request.save {

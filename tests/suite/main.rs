@@ -7,6 +7,7 @@
 
 mod admin;
 mod admin_operations;
+mod admin_stack_key;
 mod admin_webhooks;
 mod architecture;
 mod authors;
@@ -29,6 +30,7 @@ mod due;
 mod event_bus;
 mod events;
 mod exchanges;
+mod expiring;
 mod fairness;
 mod faults;
 mod feed;

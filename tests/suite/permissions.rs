@@ -11,7 +11,7 @@ use std::time::Duration;
 use scim_lambda::delivery::{Failure, Message, Outcome, Sender, keep_event_bus};
 use scim_lambda::identity::SubscriptionId;
 use scim_lambda::store::Meter;
-use scim_lambda::tenant::{Credentials, SecretsFile};
+use scim_lambda::tenant::{Credentials, SecretStore as _, SecretsFile};
 use scim_lambda::worker::Worker;
 use serde_json::{Value, json};
 
@@ -247,6 +247,10 @@ async fn the_function_for_operators_may_do_what_it_does() {
     secrets.create_if_missing().unwrap();
     let credentials = Credentials::new(secrets.clone(), "test");
     credentials.create(&tenant()).await.unwrap();
+    secrets
+        .put("test/stack", &"7".repeat(32), None)
+        .await
+        .unwrap();
     let subjects = Subjects::of(&world).await;
     let (process, actions) = recorded(&world).await;
     let sender = Arc::new(Answers(Outcome::Accepted));

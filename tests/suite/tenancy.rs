@@ -443,7 +443,7 @@ async fn a_path_of_another_tenant_is_that_of_an_unknown_one() {
 }
 
 /// The operations that ask about the whole stack, or about a webhook of any tenant by its id.
-const OF_STACK: [&str; 9] = [
+const OF_STACK: [&str; 10] = [
     "webhook.list",
     "webhook.show",
     "webhook.test",
@@ -453,6 +453,7 @@ const OF_STACK: [&str; 9] = [
     "tenant.list",
     "stack.status",
     "stack.deleteTenants",
+    "stack.rotateKey",
 ];
 
 /// Values of the arguments of operations, by the name of the operation and of the argument, or of the argument alone.

@@ -7,7 +7,7 @@
 //! | `SCIM_DELIVER_QUEUE` | the URL of the queue of deliveries | `stream`, `finish`, `sweep`, `deliver` |
 //! | `SCIM_SET_ASIDE_QUEUE` | the URL of the queue for records that could not be read | `stream` |
 //! | `SCIM_EVENT_BUS` | the name or ARN of the event bus, if there is one | `sweep`, `deliver` |
-//! | `SCIM_STACK` | the stack's name, with which the names of secrets and the source of events begin | `deliver` |
+//! | `SCIM_STACK` | the stack's name, with which the names of secrets and the source of events begin | `sweep`, `deliver` |
 //!
 //! The handler `admin` reads what [`Config`](scim_lambda::stack::Config) says.
 //!

@@ -1,5 +1,5 @@
 //! The Lambda binary for everything that is not HTTP. The name of the handler chooses the function.
-//! Two functions use secrets. The deliverer reads those that sign what it sends to webhooks. The function for
+//! Three functions use secrets. The sweep reads when those of tenants expire. The deliverer reads those that sign what it sends to webhooks. The function for
 //! operators makes and removes these, and reads the stack secret and those of the tenants.
 
 mod environment;
@@ -20,6 +20,7 @@ use scim_lambda::clock::{Clock as _, SystemClock};
 use scim_lambda::delivery::keep_event_bus;
 use scim_lambda::provider::Tenants;
 use scim_lambda::store::Store;
+use scim_lambda::tenant::{Credentials, SecretsManager};
 use scim_lambda::worker::Worker;
 use scim_lambda::{aws, logs};
 use serde_json::Value;
@@ -67,6 +68,9 @@ async fn main() -> Result<(), Error> {
             lambda_runtime::run(service_fn(deliver)).await
         }
         Handler::Sweep => {
+            let secrets = Arc::new(SecretsManager::new(&sdk));
+            let credentials = Credentials::new(secrets, &environment.stack);
+            let worker = &Worker::new(tenants, Arc::new(SystemClock)).with_credentials(credentials);
             let has_bus = environment.event_bus.is_some();
             // The content of the schedule's event does not matter.
             let sweep = async |_: LambdaEvent<Value>| {
