@@ -265,7 +265,7 @@ pub(crate) fn admin(
         credentials: credentials(),
         issuer: Issuer::new(Arc::clone(&keys), credentials(), Arc::clone(&clock)),
         keys,
-        secrets: WebhookSecrets::new(Arc::clone(&secrets), STACK, Arc::clone(&clock)),
+        secrets: WebhookSecrets::new(secrets, STACK, Arc::clone(&clock)),
         reach: Reach::Public,
         sender,
         clock,

@@ -588,118 +588,100 @@ async fn a_look_up_has_values_only_if_they_are_asked_for_and_goes_on_part_by_par
     assert_eq!(error(&fixture.ask(elsewhere).await).0, "unknown");
 }
 
+/// Operations with arguments that are wrong, and the code of the answer. The tenant is `acme` if there is no other, and
+/// `LONG` is a text that is too long.
+const FAULTS: [(&str, &str, &str); 30] = [
+    (
+        "credential.create",
+        r#"{"tenant":"nobody","label":"a"}"#,
+        "unknown",
+    ),
+    ("credential.create", r#"{"label":""}"#, "invalid"),
+    (
+        "credential.create",
+        r#"{"label":"a","kind":"smoke"}"#,
+        "invalid",
+    ),
+    (
+        "credential.create",
+        r#"{"label":"a","kind":"basic"}"#,
+        "invalid",
+    ),
+    (
+        "credential.create",
+        r#"{"label":"a","kind":"oauth-jwt"}"#,
+        "invalid",
+    ),
+    (
+        "credential.create",
+        r#"{"label":"a","kind":"oauth-jwt","jwks":{"keys":[]}}"#,
+        "invalid",
+    ),
+    ("credential.create", r#"{"label":"a","days":0}"#, "invalid"),
+    (
+        "credential.create",
+        r#"{"label":"a","days":1,"neverExpires":true}"#,
+        "invalid",
+    ),
+    (
+        "credential.create",
+        r#"{"label":"a","permissions":["users:fly"]}"#,
+        "invalid",
+    ),
+    (
+        "credential.create",
+        r#"{"label":"a","role":"none"}"#,
+        "unknown",
+    ),
+    (
+        "credential.create",
+        r#"{"label":"a","user":"LONG"}"#,
+        "invalid",
+    ),
+    ("credential.rotate", r#"{"id":"5f0c"}"#, "unknown"),
+    (
+        "credential.rotate",
+        r#"{"id":"5f0c","graceHours":721}"#,
+        "invalid",
+    ),
+    ("schema.add", r#"{"schema":7}"#, "invalid"),
+    ("schema.show", r#"{"id":"urn:x"}"#, "unknown"),
+    ("resourceType.add", r#"{"resourceType":[]}"#, "invalid"),
+    (
+        "resourceType.add",
+        r#"{"resourceType":{"name":"Badge","endpoint":"/Badges","schema":"urn:x"}}"#,
+        "invalid",
+    ),
+    ("user.find", r#"{}"#, "invalid"),
+    ("user.find", r#"{"id":"1","userName":"a"}"#, "invalid"),
+    ("user.find", r#"{"userName":"LONG"}"#, "invalid"),
+    ("user.find", r#"{"userName":"a","limit":0}"#, "invalid"),
+    ("user.find", r#"{"userName":"a","after":"x"}"#, "invalid"),
+    ("group.members", r#"{"id":"1"}"#, "unknown"),
+    ("event.list", r#"{"after":"then"}"#, "invalid"),
+    ("event.list", r#"{"limit":1001}"#, "invalid"),
+    ("event.list", r#"{"types":["*.*.*"]}"#, "invalid"),
+    ("event.forget", r#"{"id":""}"#, "invalid"),
+    ("event.forget", r#"{"id":"1","after":"x-y"}"#, "invalid"),
+    ("brake.status", r#"{"tenant":"nobody"}"#, "unknown"),
+    ("stack.status", r#"{"tenant":null,"after":"A"}"#, "invalid"),
+];
+
 #[tokio::test(start_paused = true)]
 async fn faults_of_the_caller_are_never_failures_of_the_service() {
     let fixture = Fixture::new().await;
-    let long = "x".repeat(3_000);
-    for (request, code) in [
-        (
-            json!({"op": "credential.create", "tenant": "nobody", "label": "a"}),
-            "unknown",
-        ),
-        (
-            json!({"op": "credential.create", "tenant": "acme", "label": ""}),
-            "invalid",
-        ),
-        (
-            json!({"op": "credential.create", "tenant": "acme", "label": "a", "kind": "smoke"}),
-            "invalid",
-        ),
-        (
-            json!({"op": "credential.create", "tenant": "acme", "label": "a", "kind": "basic"}),
-            "invalid",
-        ),
-        (
-            json!({"op": "credential.create", "tenant": "acme", "label": "a", "days": 0}),
-            "invalid",
-        ),
-        (
-            json!({"op": "credential.create", "tenant": "acme", "label": "a", "days": 1, "neverExpires": true}),
-            "invalid",
-        ),
-        (
-            json!({"op": "credential.create", "tenant": "acme", "label": "a", "permissions": ["users:fly"]}),
-            "invalid",
-        ),
-        (
-            json!({"op": "credential.create", "tenant": "acme", "label": "a", "role": "none"}),
-            "unknown",
-        ),
-        (
-            json!({"op": "credential.create", "tenant": "acme", "label": "a", "user": long}),
-            "invalid",
-        ),
-        (
-            json!({"op": "credential.rotate", "tenant": "acme", "id": "5f0c"}),
-            "unknown",
-        ),
-        (
-            json!({"op": "credential.rotate", "tenant": "acme", "id": "5f0c", "graceHours": 721}),
-            "invalid",
-        ),
-        (
-            json!({"op": "schema.add", "tenant": "acme", "schema": 7}),
-            "invalid",
-        ),
-        (
-            json!({"op": "schema.show", "tenant": "acme", "id": "urn:x"}),
-            "unknown",
-        ),
-        (
-            json!({"op": "resourceType.add", "tenant": "acme", "resourceType": []}),
-            "invalid",
-        ),
-        (
-            json!({"op": "resourceType.add", "tenant": "acme", "resourceType": badge_type()}),
-            "invalid",
-        ),
-        (json!({"op": "user.find", "tenant": "acme"}), "invalid"),
-        (
-            json!({"op": "user.find", "tenant": "acme", "id": "1", "userName": "a"}),
-            "invalid",
-        ),
-        (
-            json!({"op": "user.find", "tenant": "acme", "userName": long}),
-            "invalid",
-        ),
-        (
-            json!({"op": "user.find", "tenant": "acme", "userName": "a", "limit": 0}),
-            "invalid",
-        ),
-        (
-            json!({"op": "user.find", "tenant": "acme", "userName": "a", "after": "x"}),
-            "invalid",
-        ),
-        (
-            json!({"op": "group.members", "tenant": "acme", "id": "1"}),
-            "unknown",
-        ),
-        (
-            json!({"op": "event.list", "tenant": "acme", "after": "then"}),
-            "invalid",
-        ),
-        (
-            json!({"op": "event.list", "tenant": "acme", "limit": 1001}),
-            "invalid",
-        ),
-        (
-            json!({"op": "event.list", "tenant": "acme", "types": ["*.*.*"]}),
-            "invalid",
-        ),
-        (
-            json!({"op": "event.forget", "tenant": "acme", "id": ""}),
-            "invalid",
-        ),
-        (
-            json!({"op": "event.forget", "tenant": "acme", "id": "1", "after": "x-y"}),
-            "invalid",
-        ),
-        (json!({"op": "brake.status", "tenant": "nobody"}), "unknown"),
-        (json!({"op": "stack.status", "after": "A"}), "invalid"),
-    ] {
+    let before = fixture.world.items();
+    for (op, arguments, code) in FAULTS {
+        let arguments = arguments.replace("LONG", &"x".repeat(3_000));
+        let mut request: Value = serde_json::from_str(&arguments).unwrap();
+        request["op"] = json!(op);
+        if request.get("tenant").is_none() {
+            request["tenant"] = json!("acme");
+        }
         let answer = fixture.ask(request.clone()).await;
         assert_eq!(error(&answer).0, code, "{request}: {answer}");
     }
+    assert_eq!(fixture.world.items(), before);
     // What a user is called may have any characters.
     for name in [
         "\"",
@@ -709,11 +691,8 @@ async fn faults_of_the_caller_are_never_failures_of_the_service() {
         "é",
     ] {
         let find = json!({"op": "user.find", "tenant": "acme", "userName": name});
-        assert_eq!(
-            Fixture::ok(fixture.ask(find).await)["found"],
-            json!([]),
-            "{name:?}"
-        );
+        let found = Fixture::ok(fixture.ask(find).await);
+        assert_eq!(found["found"], json!([]), "{name:?}");
     }
 }
 

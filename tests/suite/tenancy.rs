@@ -464,7 +464,11 @@ fn argument(op: &str, name: &str, ids: &Ids, credential: &str) -> Value {
     });
     let resource_type = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"], "id": "User", "name": "User",
-        "endpoint": "/Users", "schema": USER, "schemaExtensions": [],
+        "endpoint": "/Users", "schema": USER,
+        "schemaExtensions": [
+            {"schema": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", "required": false},
+            {"schema": "urn:ietf:params:scim:schemas:extension:ionic:2.0:User", "required": false},
+        ],
     });
     match (op, name) {
         ("user.find" | "event.forget", "id") => json!(ids.user),
