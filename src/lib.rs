@@ -32,6 +32,8 @@ pub mod logs;
 #[cfg(feature = "worker")]
 pub mod outgoing;
 #[cfg(feature = "service")]
+pub mod pages;
+#[cfg(feature = "service")]
 pub mod pool;
 #[cfg(feature = "service")]
 pub mod provider;

@@ -11,6 +11,7 @@
 //! | `SCIM_PUBLIC_URL` | where clients reach the service, if that is not what the gateway says |
 //! | `SCIM_FUNCTIONS` | the names of the functions that share the table, with commas, for `stack.status` |
 //! | `SCIM_SERVER_TIMING` | `on`: a header of each answer says what the request cost |
+//! | `SCIM_DOCS` | the folder with the files of `/docs`; without it, `/docs` and `/openapi.json` lead nowhere |
 //!
 //! Region, credentials and endpoints come from the AWS SDK's own variables.
 
@@ -32,6 +33,7 @@ use crate::http::{Admission, PublicUrl, RequestRates, Service, StatusLog};
 use crate::identity::TenantId;
 #[cfg(feature = "worker")]
 use crate::outgoing::{Client, Reach, Settings};
+use crate::pages::Docs;
 use crate::protocol::{Error, Result};
 use crate::provider::{Cursors, Provider};
 use crate::store::{Meter, Store};
@@ -59,6 +61,8 @@ pub struct Config {
     pub server_timing: bool,
     /// The names of the functions that share the table, if they are known.
     pub functions: Vec<String>,
+    /// The folder with the files of the interactive documentation, if the deployment has it.
+    pub docs: Option<PathBuf>,
 }
 
 impl Config {
@@ -91,6 +95,7 @@ impl Config {
             functions: variable("SCIM_FUNCTIONS").map_or_else(Vec::new, |names| {
                 names.split(',').map(str::to_owned).collect()
             }),
+            docs: variable("SCIM_DOCS").map(PathBuf::from),
             stack,
         })
     }
@@ -204,6 +209,7 @@ impl Stack {
             rates: RequestRates::default(),
             public_url: self.config.public_url.clone(),
             server_timing: self.config.server_timing,
+            docs: self.config.docs.clone().map(Docs::in_folder),
         })
     }
 
@@ -279,6 +285,7 @@ mod tests {
             public_url: None,
             server_timing: false,
             functions: Vec::new(),
+            docs: None,
         };
         assert_eq!(config, expected);
     }

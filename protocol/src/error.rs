@@ -317,9 +317,15 @@ impl fmt::Write for ExcerptWriter<'_, '_> {
     }
 }
 
-/// Defines a constructor for each kind of error whose detail the caller writes.
+/// Defines a constructor for each kind of error whose detail the caller writes, and the list of all kinds.
 macro_rules! constructors {
     ($($name:ident => $kind:ident),* $(,)?) => {
+        impl ErrorKind {
+            /// Every kind.
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Self] = &[Self::Internal, $(Self::$kind),*];
+        }
+
         impl Error {
             $(
                 #[doc = concat!("An error of kind [`ErrorKind::", stringify!($kind), "`].")]

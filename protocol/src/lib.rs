@@ -27,7 +27,7 @@
 //! | the conditions of `If-Match` and `If-None-Match` | [`version`] |
 //! | the attributes that the answer shows | [`projection`] |
 //! | the texts of answers, lists and errors | [`message`], [`Error`] |
-//! | the documents in which the service describes itself | [`discovery`], [`scopes`] |
+//! | the documents in which the service describes itself | [`discovery`], [`scopes`], and `openapi` with the feature of that name |
 //!
 //! [`key`] makes the comparison key of a value. Uniqueness, filters, [`sort`] and indexes all use it,
 //! so that they agree on which values are equal and on their order.
@@ -163,6 +163,8 @@ pub mod json;
 pub mod key;
 pub mod message;
 pub mod name;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod patch;
 pub mod patch_path;
 pub mod path;

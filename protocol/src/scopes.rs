@@ -13,7 +13,7 @@ use crate::urn;
 
 /// Every scope, grouped by the type it is for. `resources` is for all types that a tenant registered
 /// itself, so that the catalogue is the same for every tenant.
-const CATALOGUE: [(&str, &[&str]); 9] = [
+const CATALOGUE: [(&str, &[&str]); 10] = [
     (
         "users",
         &[
@@ -67,6 +67,7 @@ const CATALOGUE: [(&str, &[&str]); 9] = [
     ("scopes", &["scopes:read"]),
     ("events", &[READ_EVENTS]),
     ("me", &[READ_ME, UPDATE_ME]),
+    ("stack", &[HEALTH]),
     ("access", &[ACCESS]),
 ];
 
@@ -77,13 +78,16 @@ const OWN_GROUPS: [&str; 5] = ["users", "groups", "devices", "roles", "scopes"];
 const ACCESS: &str = "access:api";
 
 /// The scope for reading the feed of changes.
-const READ_EVENTS: &str = "events:read";
+pub const READ_EVENTS: &str = "events:read";
 
 /// The scope for reading `/Me`.
-const READ_ME: &str = "me:read";
+pub const READ_ME: &str = "me:read";
 
 /// The scope for changing `/Me`.
-const UPDATE_ME: &str = "me:update";
+pub const UPDATE_ME: &str = "me:update";
+
+/// The scope for asking whether the service reaches its table and its secrets.
+pub const HEALTH: &str = "stack:health";
 
 /// Scopes that another one includes: a credential that may read or change every user may also read or
 /// change the user it belongs to.
@@ -180,13 +184,7 @@ impl Permissions {
     /// `Forbidden` naming the scope that is missing.
     pub fn check(&self, endpoint: &str, permission: Permission) -> Result<()> {
         self.check_access()?;
-        let mut groups = OWN_GROUPS.into_iter();
-        let group = groups.find(|group| group.eq_ignore_ascii_case(endpoint));
-        self.check_scope(&format!(
-            "{}:{}",
-            group.unwrap_or("resources"),
-            permission.name()
-        ))
+        self.check_scope(&scope(endpoint, permission))
     }
 
     /// Checks a permission on the user that the credential belongs to (RFC 7644 §3.11). No scope is
@@ -214,6 +212,15 @@ impl Permissions {
     pub fn check_events(&self) -> Result<()> {
         self.check_access()?;
         self.check_scope(READ_EVENTS)
+    }
+
+    /// Checks the permission to ask whether the service reaches its table and its secrets.
+    ///
+    /// # Errors
+    /// `Forbidden` naming the scope that is missing.
+    pub fn check_health(&self) -> Result<()> {
+        self.check_access()?;
+        self.check_scope(HEALTH)
     }
 
     /// Checks that a credential may give these scopes to others, which it may if it has them itself.
@@ -245,6 +252,14 @@ impl Permissions {
         let mut including = INCLUDED.iter().filter(|(included, _)| *included == scope);
         scopes.contains(scope) || including.any(|(_, including)| scopes.contains(*including))
     }
+}
+
+/// The scope for a permission on the resources of an endpoint such as `Users`: `users:create`.
+#[must_use]
+pub fn scope(endpoint: &str, permission: Permission) -> String {
+    let mut groups = OWN_GROUPS.into_iter();
+    let group = groups.find(|group| group.eq_ignore_ascii_case(endpoint));
+    format!("{}:{}", group.unwrap_or("resources"), permission.name())
 }
 
 /// Checks that all scopes are in the catalogue, as those of a Role must be.

@@ -9,7 +9,7 @@ use aws_config::SdkConfig;
 
 use super::CommandError;
 use super::causes::NO_REGION;
-use super::local;
+use super::{docs, local};
 use crate::aws::{self, Login};
 use crate::clock::SystemClock;
 use crate::embedded::DataDirectory;
@@ -55,6 +55,7 @@ impl External {
             public_url,
             server_timing: true,
             functions: Vec::new(),
+            docs: docs::folder(),
         };
         let sdk = at.sdk().await?;
         let store = Store::new(&sdk, table, Arc::new(SystemClock));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::CommandError;
+use super::{CommandError, docs};
 use crate::embedded::{DataDirectory, Embedded};
 use crate::http::PublicUrl;
 use crate::protocol::Error;
@@ -101,5 +101,6 @@ fn config(secrets_file: PathBuf, public_url: Option<PublicUrl>) -> Config {
         public_url,
         server_timing: true,
         functions: Vec::new(),
+        docs: docs::folder(),
     }
 }

@@ -14,6 +14,7 @@ mod deliveries;
 mod demo;
 mod deployment_args;
 mod directory;
+mod docs;
 mod doctor;
 mod events;
 mod export;
@@ -26,6 +27,7 @@ mod import_file;
 mod invoke;
 mod job_list;
 mod local;
+mod openapi;
 mod operator;
 mod play;
 mod progress;
@@ -97,6 +99,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Take a directory from a file that was exported
     Import(import::ImportArgs),
+    /// Print the OpenAPI document of the service, for programs
+    Openapi(openapi::OpenapiArgs),
     /// Compare index entries and counters with the resources, and repair them
     Doctor(doctor::DoctorArgs),
     /// Print the completions of a shell for this command
@@ -127,6 +131,7 @@ pub async fn run() -> ExitCode {
         Command::Guide(guide) => guide.run().await,
         Command::Export(export) => export.run().await,
         Command::Import(import) => import.run().await,
+        Command::Openapi(openapi) => openapi.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Completions(completions) => completions.run(Arguments::command()),
     };

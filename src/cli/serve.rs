@@ -15,6 +15,7 @@ use super::CommandError;
 use super::background;
 use super::demo::Demo;
 use super::deployment_args::Opened;
+use super::docs;
 use super::external::{self, External, TablePlace};
 use super::invoke::AdminPath;
 use super::local::{DEFAULT_DATA, DEFAULT_LISTEN, Local};
@@ -103,6 +104,7 @@ impl ServeArgs {
             admin: admin.as_ref(),
             webhooks: &webhooks,
             data: deployment.to_string(),
+            docs: service.docs.as_ref().map(|_| announced.docs_url()),
         };
         print(&match self.json {
             true => ready.for_scripts(),
@@ -144,6 +146,7 @@ impl ServeArgs {
         }
         let mut config = external::config(None, Some(table))?;
         config.public_url = Some(public_url);
+        config.docs = docs::folder();
         let external = External::deployed(config, &place).await?;
         // A wrong name is reported now, and not in the answer to each request.
         let found = external.stack.store.warm_up().await;
@@ -160,6 +163,7 @@ struct Ready<'r> {
     admin: Option<&'r AdminPath>,
     webhooks: &'r [ServedWebhook],
     data: String,
+    docs: Option<String>,
 }
 
 impl Ready<'_> {
@@ -172,6 +176,7 @@ impl Ready<'_> {
             "token": self.demo.map(|demo| &demo.token),
             "admin": self.admin,
             "webhooks": self.webhooks,
+            "docs": self.docs,
         });
         format!("{ready}\n")
     }
@@ -184,10 +189,14 @@ impl Ready<'_> {
         };
         let webhooks: String = self.webhooks.iter().map(ServedWebhook::lines).collect();
         let (base_url, v1_base_url) = (self.public_url.base_url(), self.public_url.v1_base_url());
+        let docs = self.docs.iter();
+        let docs: String = docs
+            .map(|url| format!("  In a browser   {url}\n"))
+            .collect();
         let data = &self.data;
         let Some(Demo { tenant, token }) = self.demo else {
             return format!(
-                "\n  SCIM base URL  {base_url}\n  SCIM 1.1       {v1_base_url}\n  Data           {data}\n{admin}{webhooks}\n  \
+                "\n  SCIM base URL  {base_url}\n  SCIM 1.1       {v1_base_url}\n  Data           {data}\n{docs}{admin}{webhooks}\n  \
                  Tenants and tokens are those of the deployment.\n\n  Press Ctrl-C to stop.\n\n"
             );
         };
@@ -199,7 +208,7 @@ impl Ready<'_> {
   Tenant         {tenant}
   Token          {token}
   Data           {data}
-{admin}{webhooks}
+{docs}{admin}{webhooks}
   Try it:
     curl {authorization} {base_url}/ServiceProviderConfig
     curl {authorization} -H 'Content-Type: application/scim+json' -d '{{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ada@example.com"}}' {base_url}/Users
@@ -258,6 +267,7 @@ fn cannot_listen(address: &str, error: &io::Error) -> CommandError {
     CommandError::new(format!("Cannot listen on {address}: {error}"))
 }
 
-fn public_url(text: &str) -> Result<PublicUrl, String> {
+/// Reads the URL of the service in an argument.
+pub(super) fn public_url(text: &str) -> Result<PublicUrl, String> {
     PublicUrl::parse(text).map_err(|error| error.detail().to_owned())
 }

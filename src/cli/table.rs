@@ -62,8 +62,12 @@ fn environment(local: &Local, port: &Port) -> Map<String, Value> {
         ("AWS_ACCESS_KEY_ID", port.access_key_id()),
         ("AWS_SECRET_ACCESS_KEY", "local"),
     ];
-    let pairs = variables.map(|(name, value)| (name.to_owned(), Value::from(value)));
-    pairs.into_iter().collect()
+    let docs = config.docs.as_ref().map(|folder| folder.to_string_lossy());
+    let docs = docs.as_deref().map(|folder| ("SCIM_DOCS", folder));
+    let pairs = variables.into_iter().chain(docs);
+    pairs
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .collect()
 }
 
 fn as_json(local: &Local, port: &Port, demo: &Demo, environment: &Map<String, Value>) -> String {

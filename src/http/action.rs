@@ -6,7 +6,7 @@
 use axum::http::Method;
 
 use super::api::{Api, Protocol};
-use super::route::{DiscoveryEndpoint, Target, Within};
+use super::route::{DiscoveryEndpoint, Site, Target, Within};
 use crate::protocol::Result;
 use crate::protocol::schema::ResourceType;
 use crate::provider::Over;
@@ -36,6 +36,8 @@ pub(super) enum Action<'a> {
     Delete(&'a ResourceType, &'a str),
     /// Reads the feed of changes, which is an extension of this service.
     Events,
+    /// Reads what is beside the protocols.
+    Site(&'a Site),
     /// Lists the members of a group page by page, which is an extension of this service.
     Members(&'a ResourceType, &'a str),
 }
@@ -73,6 +75,7 @@ impl<'a> Actions<'a> {
             Target::Discovery(what) => vec![Action::Describe(what)],
             Target::Bulk => vec![Action::Bulk],
             Target::Events => vec![Action::Events],
+            Target::Site(site) => vec![Action::Site(site)],
             Target::Me => Verb::ALL.map(Action::Me).to_vec(),
             Target::Collection(Within::Everything) => vec![Action::List(Over::All)],
             Target::Collection(Within::Endpoint(endpoint)) => {
@@ -103,11 +106,15 @@ impl<'a> Actions<'a> {
         Ok(Self(actions))
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = Action<'a>> {
+        self.0.iter().copied()
+    }
+
     /// The action of a request with this method; `None` if the target does not take it.
     pub(super) fn by_method(&self, method: &Method) -> Option<Action<'a>> {
         let name = method.as_str();
-        let mut actions = self.0.iter().copied();
-        actions.find(|action| {
+        self.all().find(|action| {
             let names = action.verb().names();
             names.split(", ").any(|known| known == name)
         })
@@ -121,13 +128,15 @@ impl<'a> Actions<'a> {
 }
 
 impl Action<'_> {
-    fn verb(&self) -> Verb {
+    /// The method that it has.
+    pub(super) fn verb(&self) -> Verb {
         match self {
             Self::Me(verb) => *verb,
             Self::Describe(_)
             | Self::List(_)
             | Self::Get(..)
             | Self::Events
+            | Self::Site(_)
             | Self::Members(..) => Verb::Get,
             Self::Bulk | Self::Search(_) | Self::Create(_) => Verb::Post,
             Self::Replace(..) => Verb::Put,

@@ -1,4 +1,4 @@
-//! Responses. Each is SCIM JSON or has no body (RFC 7644 §3.1, §3.12, §3.14).
+//! Responses. Those of the protocols are SCIM JSON or have no body (RFC 7644 §3.1, §3.12, §3.14).
 
 use axum::body::Body;
 use axum::http::header::{
@@ -26,8 +26,13 @@ pub(super) fn message(json: String) -> Response {
 
 /// A message that is not of SCIM.
 pub(super) fn plain_json(json: String) -> Response {
-    let mut response = with_body(StatusCode::OK, json);
-    set(&mut response, CONTENT_TYPE, JSON);
+    with_type(JSON, json)
+}
+
+/// A text of another media type than that of SCIM.
+pub(super) fn with_type(media_type: &str, text: String) -> Response {
+    let mut response = with_body(StatusCode::OK, text);
+    set(&mut response, CONTENT_TYPE, media_type);
     response
 }
 
@@ -140,7 +145,8 @@ fn with_body(status: StatusCode, json: String) -> Response {
     response
 }
 
-fn empty(status: StatusCode) -> Response {
+/// A response without a body.
+pub(super) fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response

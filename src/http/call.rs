@@ -19,6 +19,8 @@ pub(super) struct Call<'s> {
     pub(super) scope: RequestScope,
     pub(super) headers: HeaderMap,
     pub(super) parameters: Parameters,
+    /// Whether the gateway passes on answers that are not text.
+    pub(super) passes_bytes: bool,
     /// Counts the request among those of its tenant until it is dropped.
     pub(super) _turn: Turn,
 }

@@ -17,9 +17,9 @@ use super::api::Api;
 use super::call::Call;
 use super::open::open_call;
 use super::public_url::Mount;
-use super::route::{OAuthEndpoint, Route, Target, no_such_endpoint};
+use super::route::{OAuthEndpoint, Route, Site, Target, no_such_endpoint};
 use super::status::Observed;
-use super::{Gateway, RefusedRequest, Service, answer, media_type, oauth, observe, v1, v2};
+use super::{Gateway, RefusedRequest, Service, answer, media_type, oauth, observe, site, v1, v2};
 use crate::protocol::profile::Tolerance;
 use crate::protocol::schema::ResourceType;
 use crate::protocol::{Error, Result};
@@ -78,6 +78,7 @@ async fn answer_to(
     observed: &Observed,
 ) -> Response {
     let answered = match &route.target {
+        Ok(Target::Site(site)) if !site::is_served(service, site) => Err(no_such_endpoint()),
         Ok(target) => carry_out(service, parts, body, (route, target), observed).await,
         Err(error) => return route.api.error(error),
     };
@@ -93,6 +94,11 @@ async fn carry_out(
 ) -> Result<Response> {
     let method = route.api.method(&parts);
     observe::note_route(shown(&method), route.api.name(), target.template());
+    if let Target::Site(site) = target
+        && let Some(answered) = answer_anyone(service, &parts, (route, target, site), &method)?
+    {
+        return Ok(answered);
+    }
     let (mut call, body) = open_call(service, parts, body, &route.api, observed).await?;
     match target {
         Target::Me => {
@@ -105,7 +111,11 @@ async fn carry_out(
         }
         Target::Bulk => call.scope = call.scope.in_bulk(),
         Target::Resource { id, .. } | Target::Members { id, .. } => observe::note_resource(id),
-        Target::Discovery(_) | Target::Collection(_) | Target::Search(_) | Target::Events => {}
+        Target::Discovery(_)
+        | Target::Collection(_)
+        | Target::Search(_)
+        | Target::Events
+        | Target::Site(_) => {}
     }
     let is_found = route.is_exact || call.scope.tolerates(Tolerance::EndpointCase);
     let answered = async {
@@ -119,6 +129,26 @@ async fn carry_out(
     observed.note_reached(call.scope.reached());
     observe::note_tolerances(call.scope.used_tolerances());
     answered
+}
+
+/// Answers a request for what is beside the protocols; `None` if the answer depends on who asks.
+///
+/// # Errors
+/// Those of [`site`].
+fn answer_anyone(
+    service: &Service,
+    parts: &Parts,
+    (route, target, site): (&Route, &Target, &Site),
+    method: &Method,
+) -> Result<Option<Response>> {
+    let actions = Actions::at(target, &route.api, |_| Err(no_such_endpoint()))?;
+    if actions.by_method(method).is_none() {
+        return Ok(Some(not_allowed(&route.api, &actions.allow())));
+    }
+    if site::needs_caller(site, parts)? {
+        return Ok(None);
+    }
+    site::for_anyone(service, parts, site).map(Some)
 }
 
 /// Finds what the request asks for, and carries it out.

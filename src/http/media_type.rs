@@ -3,8 +3,8 @@
 //! Every answer of SCIM 2.0 is `application/scim+json`, and of SCIM 1.1 `application/json`. A client
 //! that accepts one of the two, or a wildcard, gets that.
 
-use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName};
 
 use crate::protocol::profile::{Reading, Tolerance};
 use crate::protocol::{Error, Result};
@@ -23,18 +23,48 @@ const TEXT_PLAIN: &str = "text/plain";
 /// # Errors
 /// `NotAcceptable` if the header asks for neither.
 pub(super) fn check_accept(headers: &HeaderMap) -> Result<()> {
-    let listed = headers.get_all(ACCEPT).iter();
-    let ranges: Vec<_> = listed
-        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
-        .filter(|range| !range.trim().is_empty())
-        .map(MediaRange::parse)
-        .collect();
+    let ranges = ranges(headers, &ACCEPT);
     if ranges.is_empty() || is_wanted(SCIM_JSON, &ranges) || is_wanted(JSON, &ranges) {
         return Ok(());
     }
     Err(Error::not_acceptable(format!(
         "The Accept header must allow {SCIM_JSON} or {JSON}"
     )))
+}
+
+/// Whether the client names HTML and does not prefer JSON, as browsers do.
+pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
+    let ranges = ranges(headers, &ACCEPT);
+    let quality = |name: &str| {
+        let mut named = ranges
+            .iter()
+            .filter(|range| range.name.eq_ignore_ascii_case(name));
+        named.next().map_or(0.0, |range| range.quality)
+    };
+    let html = quality("text/html");
+    html > 0.0 && html >= quality(JSON).max(quality(SCIM_JSON))
+}
+
+/// Whether the client takes answers in gzip (RFC 9110 §12.5.3).
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let ranges = ranges(headers, &ACCEPT_ENCODING);
+    let named = |name: &str| {
+        ranges
+            .iter()
+            .find(|range| range.name.eq_ignore_ascii_case(name))
+    };
+    let range = named("gzip").or_else(|| named("*"));
+    range.is_some_and(|range| range.quality > 0.0)
+}
+
+/// The elements of a header that lists what the client accepts.
+fn ranges<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Vec<MediaRange<'h>> {
+    let listed = headers.get_all(name).iter();
+    listed
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+        .filter(|range| !range.trim().is_empty())
+        .map(MediaRange::parse)
+        .collect()
 }
 
 /// Checks that the headers of a body say JSON without an encoding, or say nothing.
@@ -140,7 +170,7 @@ fn is_wanted(media_type: &str, ranges: &[MediaRange<'_>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::http::HeaderValue;
 
     use super::*;
     use crate::protocol::profile::{Profile, Rules};
@@ -175,6 +205,41 @@ mod tests {
         check(&["text/*"], false);
         check(&["nonsense"], false);
         check(&["application/json;q=nonsense"], true);
+    }
+
+    #[test]
+    fn a_browser_gets_html_and_a_program_json() {
+        let check = |value: &str, expected: bool| {
+            assert_eq!(
+                prefers_html(&headers(&ACCEPT, &[value])),
+                expected,
+                "{value}"
+            );
+        };
+        check(
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            true,
+        );
+        check("text/html;q=0.5, application/json;q=0.4", true);
+        check("text/html;q=0.5, application/json", false);
+        check("text/html;q=0", false);
+        check("text/*", false);
+        check("*/*", false);
+        check("", false);
+    }
+
+    #[test]
+    fn gzip_is_sent_to_clients_that_take_it() {
+        let check = |value: &str, expected: bool| {
+            let found = accepts_gzip(&headers(&ACCEPT_ENCODING, &[value]));
+            assert_eq!(found, expected, "{value}");
+        };
+        check("gzip, deflate, br", true);
+        check("GZIP;q=0.1", true);
+        check("br, *", true);
+        check("gzip;q=0, *", false);
+        check("identity", false);
+        check("", false);
     }
 
     /// Checks the headers of a body, and which tolerances they needed; `None` if they are refused.

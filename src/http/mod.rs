@@ -5,11 +5,11 @@
 //!
 //! The way of a request: `observe` opens its log line; `dispatch` asks `route` for the target of the
 //! path, `open` for the caller, and `action` for the action; `v2` or `v1` reads the body, calls the
-//! provider and renders the answer.
+//! provider and renders the answer. What is beside the protocols is answered by `site`.
 //!
 //! Invariants:
-//! - Every answer on every path is SCIM JSON or has no body, whatever went wrong. Only the events of the feed
-//!   are another form of JSON.
+//! - Every answer of the protocols is SCIM JSON or has no body, and so is every error on every path. Only
+//!   the events of the feed, and what is beside the protocols, have forms of their own.
 //! - No location is built from a header that the client wrote.
 //! - Nothing that a client sent reaches the log, except a well-formed `X-Request-Id`.
 //!
@@ -35,6 +35,7 @@ mod route;
 #[cfg(feature = "cli")]
 pub mod server;
 mod signed;
+pub mod site;
 mod status;
 mod uri;
 mod v1;
@@ -54,6 +55,7 @@ pub use rate::RequestRates;
 pub use status::StatusLog;
 pub use uri::{RefusedRequest, origin_form};
 
+use crate::pages::Docs;
 use crate::protocol::Error;
 use crate::provider::Provider;
 use crate::tenant::Authenticator;
@@ -74,6 +76,8 @@ pub struct Service {
     pub public_url: Option<PublicUrl>,
     /// Whether answers have a `Server-Timing` header with what they cost.
     pub server_timing: bool,
+    /// The interactive documentation, with the document that it shows; `None` if it is switched off.
+    pub docs: Option<Docs>,
 }
 
 /// The router that answers every request to this service.

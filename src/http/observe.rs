@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::field::Empty;
@@ -58,7 +58,8 @@ pub(super) async fn observe(
     let mut response = next.run(request).instrument(span.clone()).await;
     let cost = meter.cost();
     answer::set(&mut response, X_REQUEST_ID, &shown_id);
-    answer::set(&mut response, CACHE_CONTROL, "no-store");
+    let cache_control = response.headers_mut().entry(CACHE_CONTROL);
+    cache_control.or_insert(HeaderValue::from_static("no-store"));
     answer::set(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
     if service.server_timing {
         answer::set(&mut response, SERVER_TIMING, &server_timing(&cost));

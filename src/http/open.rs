@@ -84,6 +84,7 @@ pub(super) async fn open_call<'s>(
         scope,
         headers,
         parameters,
+        passes_bytes: gateway.as_ref().is_none_or(Gateway::passes_bytes),
         _turn: turn,
     };
     Ok((call, body))

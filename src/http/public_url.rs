@@ -28,6 +28,8 @@ pub struct Gateway {
     stage: String,
     /// Whether paths begin with the stage. Then prefixes with the stage are tried first.
     stage_leads: bool,
+    /// Whether it passes on answers that are not text.
+    passes_bytes: bool,
 }
 
 /// What an event of API Gateway says about the URL of the request.
@@ -60,6 +62,7 @@ impl Gateway {
             public_url: public_url(origin.domain, &stage, is_in_url),
             stage,
             stage_leads,
+            passes_bytes: true,
         }
     }
 
@@ -69,12 +72,20 @@ impl Gateway {
     pub fn of_rest_api(origin: Origin<'_>, path: &str) -> Self {
         let stage = stage_prefix(origin.stage);
         let url_path = origin.url_path.unwrap_or_default();
-        let is_in_url = without(url_path, &stage) == Some(path);
+        let left = without(url_path, &stage);
+        let is_in_url = left.is_some_and(|left| left == path || (left.is_empty() && path == "/"));
         Self {
             public_url: public_url(origin.domain, &stage, is_in_url),
             stage,
             stage_leads: false,
+            // Without a list of binary media types it would send the base64 text of the event.
+            passes_bytes: false,
         }
+    }
+
+    /// Whether it passes on answers that are not text, such as compressed ones.
+    pub(super) fn passes_bytes(&self) -> bool {
+        self.passes_bytes
     }
 }
 
@@ -114,6 +125,18 @@ impl PublicUrl {
             origin: format!("{scheme}://{authority}"),
             prefix: uri.path().trim_end_matches('/').to_owned(),
         })
+    }
+
+    /// The URL that every path of the service follows, without a slash at its end.
+    #[must_use]
+    pub fn root_url(&self) -> String {
+        self.at("")
+    }
+
+    /// The URL of the interactive documentation.
+    #[must_use]
+    pub fn docs_url(&self) -> String {
+        self.at("/docs")
     }
 
     /// The base URL of SCIM 2.0, without a slash at its end.
@@ -181,11 +204,13 @@ impl<'r> Mount<'r> {
             true => [[stage, ""], [stage, mount], ["", mount], ["", ""]],
             false => [["", mount], ["", ""], [stage, mount], [stage, ""]],
         };
-        let mut rests = prefixes.iter().filter_map(|[outer, inner]| {
+        let rests = prefixes.iter().filter_map(|[outer, inner]| {
             let rest = without(path, outer)?;
             without(rest, inner).filter(|rest| Route::is_served(rest))
         });
-        rests.next().unwrap_or(path)
+        // A path that is a prefix and nothing else may also be one of this service: `/scim`.
+        let (whole, empty): (Vec<_>, Vec<_>) = rests.partition(|rest| !rest.is_empty());
+        whole.first().or(empty.first()).unwrap_or(&path)
     }
 
     fn public_url(self) -> Option<&'r PublicUrl> {
@@ -197,7 +222,7 @@ impl<'r> Mount<'r> {
 /// The rest of a path after a prefix of whole segments.
 fn without<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     let rest = path.strip_prefix(prefix)?;
-    (prefix.is_empty() || rest.starts_with('/')).then_some(rest)
+    (rest.is_empty() || prefix.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 #[cfg(test)]
@@ -311,6 +336,12 @@ mod tests {
         check("/scim", "$default", "/scim/scim/v2", "/scim/v2");
         check("/scim", "$default", "/scim/v2/Users", "/scim/v2/Users");
         check("/v2", "v2", "/v2/scim/scim/Users", "/scim/scim/Users");
+        check("/x", "prod", "/x/", "/");
+        check("/x", "prod", "/x", "");
+        check("/x", "prod", "/prod", "");
+        check("/x", "prod", "/prod/x/docs", "/docs");
+        check("/scim", "scim", "/scim", "/scim");
+        check("/scim", "scim", "/scim/", "/");
         check("/v2", "v2", "/v2/v2/acme/scim/Users", "/v2/acme/scim/Users");
         let unknown = Mount {
             configured: None,

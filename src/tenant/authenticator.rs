@@ -12,7 +12,10 @@ use super::client_id::ClientId;
 use super::date::{day, instant};
 use super::mac::Signature;
 use super::stack_secret::{NotSigned, StackSecret};
-use super::{Credential, CredentialKind, Credentials, Permissions, RequestHead, StackKeys, Token};
+use super::{
+    Credential, CredentialKind, Credentials, Permissions, RequestHead, SecretError, StackKeys,
+    Token,
+};
 use crate::cache::Freshness;
 use crate::clock::Clock;
 use crate::identity::{CredentialId, TenantId};
@@ -111,6 +114,15 @@ impl Authenticator {
             secrets: CachedSecrets::new(credentials, Arc::clone(&clock)),
             clock,
         }
+    }
+
+    /// Looks whether the credentials of a tenant are in reach. While they are not, requests are still
+    /// authenticated with those that were read before.
+    ///
+    /// # Errors
+    /// `Backend` if they are out of reach, `Malformed` if they cannot be read.
+    pub async fn look_at_secrets(&self, tenant: &TenantId) -> Result<(), SecretError> {
+        self.secrets.look(tenant).await
     }
 
     /// Authenticates a request.

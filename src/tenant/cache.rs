@@ -59,6 +59,14 @@ impl CachedSecrets {
         }
     }
 
+    /// Reads the secret of `tenant` from its source, whatever the cache has, and leaves the cache as it is.
+    ///
+    /// # Errors
+    /// `Malformed` and `Backend`.
+    pub(super) async fn look(&self, tenant: &TenantId) -> Result<(), SecretError> {
+        self.credentials.read(tenant).await.map(drop)
+    }
+
     /// The secret of `tenant`; an empty one if the tenant does not exist.
     ///
     /// # Errors

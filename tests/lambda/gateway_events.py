@@ -77,8 +77,11 @@ def rest_api_event(request, stage):
     }
 
 
-def response(answer):
-    """Reads the function's answer. One that is not an HTTP answer becomes the gateway's 502."""
+def response(answer, format):
+    """Reads the function's answer. One that is not an HTTP answer becomes the gateway's 502.
+
+    A REST API without binary media types passes base64 on as it is.
+    """
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return Response(502, [("Content-Type", "application/json")], b'{"message":"Internal Server Error"}')
     headers = {name: [value] for name, value in (answer.get("headers") or {}).items()}
@@ -87,7 +90,7 @@ def response(answer):
     return Response(
         answer["statusCode"],
         [(name, value) for name, values in headers.items() for value in values],
-        base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode(),
+        base64.b64decode(body) if answer.get("isBase64Encoded") and format == "http-api" else body.encode(),
     )
 
 

@@ -13,6 +13,7 @@ prints one line, {"baseUrl": …, "initMs": …}; SIGTERM ends it and what it st
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -42,7 +43,7 @@ class Bridge:
             answer = json.loads(raw)
         except ValueError:
             answer = None
-        response = gateway_events.response(answer)
+        response = gateway_events.response(answer, self.format)
         if response.status == 502:
             print(f"{request.method} {request.target[:200]}: {raw[:500]!r}", file=sys.stderr)
         return response
@@ -80,15 +81,18 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with contextlib.ExitStack() as started:
         running = None
+        port = emulator.free_ports(1)[0]
+        own_url = f"http://127.0.0.1:{port}"
         if options.bootstrap:
+            if options.own_url:
+                os.environ["SCIM_PUBLIC_URL"] = own_url
             log = started.enter_context(open(options.log, "wb")) if options.log else sys.stderr.buffer
             running = emulator.Emulator(options.bootstrap, log)
             started.callback(running.stop)
         bridge = Bridge(running.url if running else options.invoke, options.format, options.stage)
         warm_up(bridge)
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler(bridge))
-        base_url = f"http://127.0.0.1:{server.server_port}/scim/v2"
-        print(json.dumps({"baseUrl": base_url, "initMs": running and running.init_ms}), flush=True)
+        server = ThreadingHTTPServer(("127.0.0.1", port), handler(bridge))
+        print(json.dumps({"baseUrl": f"{own_url}/scim/v2", "initMs": running and running.init_ms}), flush=True)
         server.serve_forever()
 
 
@@ -98,6 +102,7 @@ def parse_options():
     host.add_argument("--bootstrap", metavar="PATH", help="the Lambda binary to run under the emulator")
     host.add_argument("--invoke", metavar="URL", help="an invocations endpoint that is there already")
     parser.add_argument("--format", choices=gateway_events.FORMATS, default="http-api")
+    parser.add_argument("--own-url", action="store_true", help="tell the function that it is reached at this address")
     parser.add_argument("--stage", help="stage of the API; default: $default for an HTTP API, prod for a REST API")
     parser.add_argument("--log", metavar="FILE", help="where the emulator and the function log; default: stderr")
     options = parser.parse_args()

@@ -95,7 +95,7 @@ def play(url, event):
         answer = json.loads(emulator.invoke(url, json.dumps(event).encode()))
     except ValueError:
         answer = None
-    return gateway_events.response(answer)
+    return gateway_events.response(answer, "http-api")
 
 
 def complaint(name, wanted, answer):

@@ -15,7 +15,7 @@ use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// The modules at the top of the crate, and those that each may import. All may import `protocol`, which is
 /// a crate of its own and cannot import any of them.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     (
         "bin",
         &[
@@ -53,14 +53,14 @@ const ARROWS: [(&str, &[&str]); 20] = [
     (
         "stack",
         &[
-            "http", "admin", "delivery", "outgoing", "provider", "store", "tenant", "identity",
-            "clock",
+            "http", "admin", "delivery", "outgoing", "pages", "provider", "store", "tenant",
+            "identity", "clock",
         ],
     ),
     (
         "http",
         &[
-            "feed", "provider", "store", "tenant", "identity", "pool", "clock",
+            "feed", "pages", "provider", "store", "tenant", "identity", "pool", "clock",
         ],
     ),
     (
@@ -70,6 +70,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("store", &["identity", "pool", "clock"]),
     ("tenant", &["identity", "cache", "clock"]),
     ("pool", &["identity"]),
+    ("pages", &[]),
     ("embedded", &["aws"]),
     ("cache", &["clock"]),
     ("outgoing", &[]),

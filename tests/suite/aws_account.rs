@@ -100,6 +100,7 @@ impl AwsAccount {
                 public_url: None,
                 server_timing: false,
                 functions: Vec::new(),
+                docs: None,
             };
             let stack = Stack::open_or_create(config, &aws::emulator(&url))
                 .await

@@ -410,6 +410,7 @@ fn the_table_alone_prints_its_environment() {
     assert_eq!(environment["SCIM_SECRETS_FILE"], table.ready["secretsFile"]);
     for name in [
         "SCIM_STACK",
+        "SCIM_DOCS",
         "AWS_REGION",
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",

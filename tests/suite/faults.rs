@@ -381,6 +381,7 @@ async fn front(process: Process) -> (Router, String) {
         public_url: None,
         server_timing: false,
         functions: Vec::new(),
+        docs: None,
     };
     let sdk = aws::emulator("http://table.invalid");
     let stack = Stack::open_or_create(config, &sdk).await.unwrap();

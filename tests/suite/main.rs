@@ -61,6 +61,7 @@ mod secrecy;
 mod secrets_contract;
 mod secrets_manager_faults;
 mod simulation;
+mod site;
 mod stack_store;
 mod status;
 mod stored_form;

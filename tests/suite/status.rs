@@ -96,6 +96,7 @@ impl Deployment {
             status: StatusLog::new(self.world.clock()),
             public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),
             server_timing: true,
+            docs: None,
         };
         line.plan(|_| None);
         Node {

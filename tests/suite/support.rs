@@ -27,6 +27,8 @@ use tower::ServiceExt;
 
 /// The public origin of every service under test.
 pub(crate) const ORIGIN: &str = "https://directory.example.com";
+/// The files of the interactive documentation.
+pub(crate) const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/layer/docs");
 /// The beginning of every location.
 pub(crate) const BASE: &str = "https://directory.example.com/scim/v2";
 
@@ -93,7 +95,17 @@ impl Server {
         Self::with(&Rules::default(), public_url).await
     }
 
+    /// A service without interactive documentation.
+    pub(crate) async fn without_docs() -> Self {
+        let public_url = Some(PublicUrl::parse(ORIGIN).unwrap());
+        Self::open(&Rules::default(), public_url, None).await
+    }
+
     async fn with(rules: &Rules, public_url: Option<PublicUrl>) -> Self {
+        Self::open(rules, public_url, Some(DOCS)).await
+    }
+
+    async fn open(rules: &Rules, public_url: Option<PublicUrl>, docs: Option<&str>) -> Self {
         let data = DataDirectory::in_memory().unwrap();
         let table = Embedded::open(&data).unwrap();
         // With `DYNAMODB_ENDPOINT` the tests run on another engine, each on a table of its own.
@@ -109,6 +121,7 @@ impl Server {
             public_url,
             server_timing: true,
             functions: Vec::new(),
+            docs: docs.map(Into::into),
         };
         let sdk = match &endpoint {
             Ok(endpoint) => aws::emulator(endpoint),

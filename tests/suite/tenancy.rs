@@ -15,6 +15,7 @@ use http_body_util::BodyExt as _;
 use scim_lambda::admin::names;
 use scim_lambda::http::{self, Admission, PublicUrl, RequestRates, Service, StatusLog};
 use scim_lambda::identity::TenantId;
+use scim_lambda::pages::Docs;
 use scim_lambda::provider::Provider;
 use scim_lambda::tenant::{Authenticator, Credentials, Issuer, NewCredential, Permissions};
 use scim_lambda::worker::Worker;
@@ -24,7 +25,7 @@ use tower::ServiceExt as _;
 use crate::admin::{Fixture, ask};
 use crate::secrecy::{keep_log, logged};
 use crate::simulation::Line;
-use crate::support::{bearer, stack_keys};
+use crate::support::{DOCS, bearer, stack_keys};
 use crate::worker::Kept;
 
 const TARGETS: &str = include_str!("../../src/http/route/target.rs");
@@ -177,7 +178,10 @@ impl Twins {
             "userName%20eq%20%22shared%22".to_owned(),
         ];
         match template {
-            "/" => vec![(format!("{base}/"), Value::Null)],
+            "/" => vec![
+                (format!("{base}/"), Value::Null),
+                ("/".to_owned(), Value::Null),
+            ],
             "/.search" => vec![(format!("{base}/.search"), search)],
             "/{type}/.search" => vec![(format!("{base}/Users/.search"), search)],
             "/{type}" => {
@@ -217,6 +221,12 @@ impl Twins {
                 ("/events".to_owned(), Value::Null),
                 ("/events?after=beginning".to_owned(), Value::Null),
             ],
+            "/docs" | "/openapi.json" => vec![(template.to_owned(), Value::Null)],
+            "/docs/{file}" => vec![("/docs/init.js".to_owned(), Value::Null)],
+            "/healthz" => vec![
+                ("/healthz".to_owned(), Value::Null),
+                ("/healthz?deep=1".to_owned(), Value::Null),
+            ],
             "/Schemas" | "/ResourceTypes" | "/Scopes" => {
                 vec![(format!("{base}{template}"), Value::Null)]
             }
@@ -253,6 +263,7 @@ fn router(fixture: &Fixture, provider: Provider) -> Router {
         status: StatusLog::new(clock()),
         public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),
         server_timing: false,
+        docs: Some(Docs::in_folder(DOCS.into())),
     }))
 }
 

@@ -3,7 +3,7 @@
 //! ```abnf
 //! path     = [ named ] "/scim" [ "/v2" ] [ "/" target ] [ "/" ]
 //!          / ( [ named ] "/scim/v1" / "/v2/" tenant "/scim" ) "/" v1-target [ ".json" ] [ "/" ]
-//!          / "/events" [ "/" ]
+//!          / "/" / "/events" [ "/" ] / "/docs" [ "/" / "/" file ] / "/openapi.json" [ "/" ] / "/healthz" [ "/" ]
 //! named    = "/t/" tenant
 //! target   = "ServiceProviderConfig" / "Bulk" / "Me" / "Scopes"
 //!          / "Schemas" [ "/" id ] / "ResourceTypes" [ "/" id ]
@@ -24,17 +24,26 @@ mod segments;
 mod target;
 
 pub(super) use oauth::OAuthEndpoint;
-pub(super) use target::{DiscoveryEndpoint, Target, Within};
+pub(super) use target::{DiscoveryEndpoint, Site, Target, Within};
 
-use segments::{Segments, decode, without_format};
+use segments::{Segments, WORDS, decode, without_format};
 
-use super::api::{Api, PathTenant, Protocol, TENANT_SEGMENT};
+use super::api::{Api, PathTenant, Protocol, TENANT_SEGMENT, V2_PATH};
 use crate::protocol::error::excerpt;
 use crate::protocol::{Error, Result};
 
-/// The path of the feed. It is beside the bases of the protocols, because it is part of none of them. Below
-/// them it would take the name from a resource type of a tenant.
-const EVENTS: [&str; 1] = ["events"];
+/// The paths that are below no base, because they are part of no protocol. Below a base, they would take
+/// their names from resource types of tenants.
+const BESIDE_BASES: [&str; 6] = [
+    "/",
+    "/events",
+    "/docs",
+    "/docs/{file}",
+    "/openapi.json",
+    "/healthz",
+];
+/// A value in the paths that are tried.
+const VALUE: &str = "{id}";
 /// The number of segments by which the longest base is recognised.
 const LONGEST_ROOT: usize = 3;
 
@@ -53,17 +62,17 @@ impl Route {
     /// Reads the path of a request. The target is `NotFound` for a path that leads nowhere, `InvalidVers`
     /// for a protocol version that is not served, and `NotAcceptable` for one that asks for XML.
     pub(super) fn parse(path: &str) -> Self {
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let decoded: Option<Vec<String>> = path.split('/').skip(1).map(decode).collect();
-        let is_rooted = path.starts_with('/');
-        let segments = decoded.filter(|_| is_rooted).unwrap_or_default();
+        let beside = |target| Self {
+            api: Api::V2,
+            target,
+            is_exact: true,
+        };
+        let Some(segments) = decoded(path) else {
+            return beside(Err(no_such_endpoint()));
+        };
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        if segments == EVENTS {
-            return Self {
-                api: Api::V2,
-                target: Ok(Target::Events),
-                is_exact: true,
-            };
+        if let Some(target) = Target::beside_bases(&segments) {
+            return beside(Ok(target));
         }
         match root(&segments) {
             Some((api, rest)) if api.protocol == Protocol::V2 => {
@@ -75,11 +84,7 @@ impl Route {
                 }
             }
             Some((api, rest)) => Self::v1(api, rest),
-            None => Self {
-                api: Api::V2,
-                target: Err(no_such_endpoint()),
-                is_exact: true,
-            },
+            None => beside(Err(no_such_endpoint())),
         }
     }
 
@@ -91,10 +96,38 @@ impl Route {
         let head: Vec<String> = head.collect();
         let head: Vec<&str> = head.iter().map(String::as_str).collect();
         let api = root(&head).map(|(api, _)| api);
-        let is_root = head == EVENTS
+        let is_whole = head.len() == path.split('/').skip(1).count();
+        let is_beside = is_whole && Target::beside_bases(&head).is_some();
+        let is_root = is_beside
             || OAuthEndpoint::at(path).is_some()
             || api.is_some_and(|api| api.tenant != PathTenant::Unfit);
-        path.starts_with('/') && is_root
+        (path.is_empty() || path.starts_with('/')) && is_root
+    }
+
+    /// Every path of SCIM 2.0 and beside it, with its route, for a tenant with types at these endpoints. It has
+    /// `{…}` in the place of values. Types that have no such path, such as members of a type that is not
+    /// that of groups, are not known here.
+    pub(super) fn all_of_v2<'e>(
+        endpoints: impl Iterator<Item = &'e str>,
+    ) -> impl Iterator<Item = (String, Self)> {
+        let [first, second, third] = WORDS;
+        let mut paths = vec![V2_PATH.to_owned()];
+        for word in endpoints.chain(first.iter().copied()) {
+            let one = format!("{V2_PATH}/{word}");
+            paths.extend(second.iter().map(|word| format!("{one}/{word}")));
+            let two = format!("{one}/{VALUE}");
+            paths.extend(third.iter().map(|word| format!("{two}/{word}")));
+            paths.push(two);
+            paths.push(one);
+        }
+        paths.sort_unstable();
+        let below = paths.into_iter().map(|path| (Self::parse(&path), path));
+        let below = below.filter_map(|(route, path)| {
+            let name = route.target.as_ref().ok()?.value_name();
+            Some((path.replace(VALUE, name), route))
+        });
+        let beside = BESIDE_BASES.map(|path| (path.to_owned(), Self::parse(path)));
+        beside.into_iter().chain(below)
     }
 
     fn v1(api: Api, segments: &[&str]) -> Self {
@@ -105,6 +138,19 @@ impl Route {
             target: segments.and_then(|segments| Target::below_v1_base(&segments.words)),
         }
     }
+}
+
+/// The decoded segments of a path; `None` if no path of the service has this form. A slash at the end is
+/// ignored. An empty path is that of a URL which ends with the prefix of a gateway.
+fn decoded(path: &str) -> Option<Vec<String>> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let is_rooted = path.is_empty() || path.starts_with('/');
+    let segments = path
+        .split('/')
+        .skip(1)
+        .map(decode)
+        .collect::<Option<Vec<_>>>();
+    segments.filter(|_| is_rooted)
 }
 
 /// The protocol that a path belongs to, and the segments after its base; `None` for no protocol.
@@ -191,14 +237,22 @@ mod tests {
             "/oauth/token/",
             "/.well-known/oauth-authorization-server",
             "/.well-known/oauth-authorization-server/identity",
+            "",
+            "/",
+            "/docs",
+            "/docs/",
+            "/docs/init.js",
+            "/openapi.json",
+            "/healthz",
             &long,
         ] {
             assert!(Route::is_served(path), "{path}");
         }
         for path in [
-            "",
-            "/",
             "scim",
+            "//",
+            "/%FF",
+            "/docs/a/b",
             "/v2",
             "/v2/Users",
             "/v2/Users/scim",
@@ -243,6 +297,14 @@ mod tests {
         check("/scim/v2/Me", &Target::Me);
         check("/scim/v2/Bulk", &Target::Bulk);
         check("/events", &Target::Events);
+        check("", &Target::Site(Site::Home));
+        check("/docs", &Target::Site(Site::Docs));
+        check(
+            "/docs/init.js",
+            &Target::Site(Site::DocsFile("init.js".to_owned())),
+        );
+        check("/openapi.json", &Target::Site(Site::OpenApi));
+        check("/healthz", &Target::Site(Site::Health));
         check(
             "/scim/v2/events",
             &Target::Collection(Within::Endpoint("events".to_owned())),
@@ -356,9 +418,10 @@ mod tests {
             let error = target(path).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{path}");
         }
-        check("");
-        check("/");
         check("*");
+        check("//");
+        check("/docs/a/b");
+        check("/openapi.json/x");
         check("/scimitar");
         check("/Users");
         check("/EVENTS");

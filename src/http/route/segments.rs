@@ -9,7 +9,7 @@ use crate::protocol::{Error, Result};
 const MAX_ID_CHARACTERS: usize = 256;
 
 /// The fixed words of the protocol, by the position of the segment in which they may appear.
-const WORDS: [&[&str]; 3] = [
+pub(super) const WORDS: [&[&str]; 3] = [
     &[
         ".search",
         "Bulk",

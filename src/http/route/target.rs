@@ -25,6 +25,8 @@ pub(in crate::http) enum Target {
     },
     /// `/events`: the feed of changes, an extension of this service.
     Events,
+    /// What is beside the protocols: pages, and what the service says of itself.
+    Site(Site),
     /// `/members` below a group: its members page by page, an extension of this service.
     Members {
         /// The segment that names the type.
@@ -51,6 +53,21 @@ pub(in crate::http) enum DiscoveryEndpoint {
     Scopes,
 }
 
+/// What is beside the protocols.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) enum Site {
+    /// `/`: what the service is, and where its parts are.
+    Home,
+    /// `/docs`: the page that describes the service, on which it can be tried.
+    Docs,
+    /// A file of that page.
+    DocsFile(String),
+    /// `/openapi.json`: the description of the service for programs.
+    OpenApi,
+    /// `/healthz`: whether the service is well.
+    Health,
+}
+
 /// The resource types that a query covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum Within {
@@ -61,6 +78,19 @@ pub(in crate::http) enum Within {
 }
 
 impl Target {
+    /// The target of a path that is below no base.
+    pub(super) fn beside_bases(segments: &[&str]) -> Option<Self> {
+        Some(match segments {
+            [] => Self::Site(Site::Home),
+            ["events"] => Self::Events,
+            ["docs"] => Self::Site(Site::Docs),
+            ["docs", file] => Self::Site(Site::DocsFile((*file).to_owned())),
+            ["openapi.json"] => Self::Site(Site::OpenApi),
+            ["healthz"] => Self::Site(Site::Health),
+            _ => return None,
+        })
+    }
+
     pub(super) fn below_base(segments: &[&str]) -> Result<Self> {
         Ok(match segments {
             [] => Self::Collection(Within::Everything),
@@ -112,6 +142,15 @@ impl Target {
         })
     }
 
+    /// The name of the value in its path, in braces.
+    pub(super) fn value_name(&self) -> &'static str {
+        match self {
+            Self::Discovery(DiscoveryEndpoint::Schema(_)) => "{urn}",
+            Self::Discovery(DiscoveryEndpoint::ResourceType(_)) => "{name}",
+            _ => "{id}",
+        }
+    }
+
     /// The form of the target for logs, with `{type}` and `{id}` in place of values.
     pub(in crate::http) fn template(&self) -> &'static str {
         match self {
@@ -130,6 +169,11 @@ impl Target {
             Self::Resource { .. } => "/{type}/{id}",
             Self::Events => "/events",
             Self::Members { .. } => "/{type}/{id}/members",
+            Self::Site(Site::Home) => "/",
+            Self::Site(Site::Docs) => "/docs",
+            Self::Site(Site::DocsFile(_)) => "/docs/{file}",
+            Self::Site(Site::OpenApi) => "/openapi.json",
+            Self::Site(Site::Health) => "/healthz",
         }
     }
 }

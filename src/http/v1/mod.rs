@@ -52,6 +52,7 @@ pub(super) async fn act(
         | Action::List(Over::All)
         | Action::Search(_)
         | Action::Events
+        | Action::Site(_)
         | Action::Members(..) => Err(no_such_endpoint()),
     };
     answered.map_err(error_to_v1)

@@ -13,6 +13,7 @@ use axum::response::Response;
 
 use super::action::Action;
 use super::call::Call;
+use super::site;
 use crate::protocol::Result;
 
 /// Carries out a request of SCIM 2.0.
@@ -34,6 +35,7 @@ pub(super) async fn act(call: &Call<'_>, action: Action<'_>, body: Body) -> Resu
         Action::Patch(resource_type, id) => resource::patch(call, resource_type, id, body).await,
         Action::Delete(resource_type, id) => resource::delete(call, resource_type, id).await,
         Action::Events => events::events(call).await,
+        Action::Site(site) => site::for_caller(call, site).await,
         Action::Members(resource_type, id) => list::members(call, resource_type, id).await,
     }
 }

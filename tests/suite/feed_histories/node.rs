@@ -83,6 +83,7 @@ impl Secrets {
             rates,
             public_url: Some(PublicUrl::parse("https://directory.example.com").unwrap()),
             server_timing: false,
+            docs: None,
         });
         let router = http::router(Arc::clone(&service));
         Node {

@@ -16,13 +16,18 @@ const STAGES: [&str; 4] = ["$default", "prod", "scim", "v2"];
 const MAPPINGS: [&str; 4] = ["", "/scim", "/v2", "/a/scim"];
 
 /// One path below each root that the service answers. `{id}` stands for a user's id.
-const PATHS: [Path; 6] = [
+const PATHS: [Path; 11] = [
     Path::of_a_resource("/scim/v2/Users/{id}"),
     Path::of_a_resource("/scim/v1/Users/{id}"),
     Path::of_a_resource("/v2/acme/scim/Users/{id}"),
     Path::of_a_resource("/scim/v2/ServiceProviderConfig"),
     Path::of_anything("/scim/v2", None),
     Path::of_anything("/events", Some(("after", "now"))),
+    Path::of_anything("/", None),
+    Path::of_anything("/docs", None),
+    Path::of_anything("/docs/init.js", None),
+    Path::of_anything("/openapi.json", None),
+    Path::of_anything("/healthz", None),
 ];
 
 struct Path {
@@ -188,11 +193,22 @@ async fn check(server: &Server, case: Case, path: &Path, id: &str) {
     let local = path.path.replace("{id}", id);
     let event = case.event(&local, path.parameter, &server.token);
     let Answered {
-        status, headers, ..
+        status,
+        headers,
+        json,
+        ..
     } = answer(server, event, Context::default()).await;
     assert_eq!(status, 200, "{case:?} {local}");
     let location = headers.get("location").map(String::as_str);
     let expected = format!("{}{local}", case.public_url());
     let expected = Some(expected.as_str()).filter(|_| path.is_located);
     assert_eq!(location, expected, "{case:?} {local}");
+    let named = match path.path {
+        "/" => json["openapi"]
+            .as_str()
+            .and_then(|url| url.strip_suffix("/openapi.json")),
+        "/openapi.json" => json["servers"][0]["url"].as_str(),
+        _ => return,
+    };
+    assert_eq!(named, Some(case.public_url().as_str()), "{case:?} {local}");
 }

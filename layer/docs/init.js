@@ -1,0 +1,53 @@
+// Shows the document of the service. The credential that is typed in stays in the memory of this page. With it,
+// the document is read again, so that the page shows the resource types of its tenant.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const followColours = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", followColours);
+followColours();
+
+let authorization;
+
+function authorizationOf({ bearer, basic } = {}) {
+  if (bearer?.value) return `Bearer ${bearer.value}`;
+  if (!basic?.value?.username) return undefined;
+  const bytes = new TextEncoder().encode(`${basic.value.username}:${basic.value.password ?? ""}`);
+  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+}
+
+const readAgain = (change) => ({ specActions, specSelectors }) => (payload) => {
+  change(payload);
+  specActions.download(specSelectors.url());
+};
+
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#ui",
+  deepLinking: true,
+  docExpansion: "none",
+  defaultModelsExpandDepth: 0,
+  persistAuthorization: false,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+  requestInterceptor: (request) => {
+    if (request.loadSpec && authorization) request.headers = { ...request.headers, Authorization: authorization };
+    return request;
+  },
+  plugins: [
+    () => ({
+      statePlugins: {
+        auth: {
+          wrapActions: {
+            authorize: (original, system) => (payload) => {
+              original(payload);
+              readAgain((change) => (authorization = authorizationOf(change)))(system)(payload);
+            },
+            logout: (original, system) => (payload) => {
+              original(payload);
+              readAgain(() => (authorization = undefined))(system)(payload);
+            },
+          },
+        },
+      },
+    }),
+  ],
+});
