@@ -37,6 +37,10 @@ SwaggerUIBundle({
       statePlugins: {
         auth: {
           wrapActions: {
+            authorizeOauth2: (original, system) => (payload) => {
+              original(payload);
+              readAgain(({ token }) => (authorization = `Bearer ${token.access_token}`))(system)(payload);
+            },
             authorize: (original, system) => (payload) => {
               original(payload);
               readAgain((change) => (authorization = authorizationOf(change)))(system)(payload);

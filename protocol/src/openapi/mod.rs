@@ -28,6 +28,7 @@ use serde_json::{Map, Value, json};
 use crate::discovery::Described;
 use crate::profile::Rules;
 use crate::schema::Registry;
+use crate::scopes;
 use names::Names;
 
 /// The media type of every message of SCIM 2.0.
@@ -42,8 +43,11 @@ const DESCRIPTION: &str = "Users, groups and other resources of one tenant, by S
      RFC 9865). Every GET may also be a HEAD. A method that a path does not take is answered with 405. \
      SCIM 1.1, which is served below `/scim/v1`, is not described here.";
 
-/// The errors that answers can have: status, component, description, and headers of their own.
-const ERRORS: [(u16, &str, &str, &[&str]); 18] = [
+/// Status, component, description, and headers of their own.
+type ErrorRow = (u16, &'static str, &'static str, &'static [&'static str]);
+
+/// The errors that answers can have.
+const ERRORS: [ErrorRow; 18] = [
     (
         400,
         "BadRequest",
@@ -135,7 +139,15 @@ const ERRORS: [(u16, &str, &str, &[&str]); 18] = [
 ];
 
 /// The groups of operations that are about no single type, in the order in which pages show them.
-const TAGS: [&str; 6] = ["Me", "Bulk", "All types", "Discovery", "Events", "Service"];
+const TAGS: [&str; 7] = [
+    "Me",
+    "Bulk",
+    "All types",
+    "Discovery",
+    "Events",
+    "OAuth",
+    "Service",
+];
 
 /// The discovery resources that the document describes, with the names of their components.
 const DESCRIBED: [(&str, Described); 4] = [
@@ -168,15 +180,20 @@ impl Document<'_> {
         if !self.allows_basic() {
             section(&mut components, "securitySchemes").shift_remove("basic");
         }
+        let server_url = match self.server_url {
+            "" => ".",
+            url => url,
+        };
+        let oauth = section(section(&mut components, "securitySchemes"), "oauth");
+        let scopes = scopes::scopes().map(|scope| (scope.to_owned(), json!("")));
+        let scopes: Map<_, _> = scopes.collect();
+        let token_url = format!("{}/oauth/token", self.server_url);
+        oauth["flows"] = json!({"clientCredentials": {"tokenUrl": token_url, "scopes": scopes}});
         let mut names = Names::new(section(&mut components, "schemas"), self.registry);
         let schemas = section(&mut components, "schemas");
         self.write_schemas(&names, schemas);
         components.insert("responses".to_owned(), Value::Object(errors()));
         let (paths, tags) = self.paths(&mut names);
-        let server_url = match self.server_url {
-            "" => ".",
-            url => url,
-        };
         json!({
             "openapi": "3.1.0",
             "info": {
@@ -251,11 +268,9 @@ fn errors() -> Map<String, Value> {
     all.collect()
 }
 
-/// The component of an error's response.
-fn error_name(status: u16) -> Option<&'static str> {
-    let mut all = ERRORS.iter();
-    all.find(|(known, ..)| *known == status)
-        .map(|(_, name, ..)| *name)
+/// What is known of the errors with a status.
+fn error_of(status: u16) -> Option<&'static ErrorRow> {
+    ERRORS.iter().find(|(known, ..)| *known == status)
 }
 
 /// One of the embedded files.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::names::{Names, plain};
-use super::{JSON, SCIM_JSON, error_name, example, schema};
+use super::{JSON, SCIM_JSON, example, schema};
 use crate::schema::ResourceType;
 use crate::scopes::{self, Permission};
 
@@ -99,6 +99,10 @@ pub enum Operation<'a> {
     Scopes,
     /// Reads the feed of changes.
     Events,
+    /// Gives an OAuth client an access token.
+    Token,
+    /// Says where OAuth clients get access tokens.
+    AuthorizationServer,
     /// Says what the service is.
     Home,
     /// Reads this document.
@@ -121,6 +125,7 @@ impl<'a> Operation<'a> {
             | Self::ResourceType
             | Self::Scopes => "Discovery",
             Self::Events => "Events",
+            Self::Token | Self::AuthorizationServer => "OAuth",
             Self::Home | Self::OpenApi | Self::Health => "Service",
             _ => self
                 .resource_type()
@@ -154,6 +159,8 @@ impl<'a> Operation<'a> {
             Self::ResourceType => "resourceType",
             Self::Scopes => "scopes",
             Self::Events => "events",
+            Self::Token => "token",
+            Self::AuthorizationServer => "authorizationServer",
             Self::Home => "home",
             Self::OpenApi => "openapi",
             Self::Health => "health",
@@ -235,6 +242,10 @@ pub(super) struct Pattern {
     parameters: Vec<String>,
     /// The component of the body.
     body: Option<String>,
+    /// The media type of the body, if it is not JSON.
+    body_media: Option<String>,
+    /// The component of errors, if they are not those of SCIM.
+    error_schema: Option<String>,
     /// The media type of answers, if it is not that of SCIM.
     media: Option<String>,
     /// Answers of success by status.
@@ -320,7 +331,12 @@ impl<'a> Writer<'a> {
             ),
         ]);
         let body = pattern.body.as_deref();
-        let body = body.map(|name| body_of(&fill(name), operation.example()));
+        let body = body.map(|name| match &pattern.body_media {
+            Some(media) => {
+                json!({"required": true, "content": {media: {"schema": schema::reference(name)}}})
+            }
+            None => body_of(&fill(name), operation.example()),
+        });
         written.extend(body.map(|body| ("requestBody".to_owned(), body)));
         let mut responses = answers(pattern, &fill);
         if let Some(created) = responses.get_mut("201").and_then(Value::as_object_mut) {
@@ -350,8 +366,8 @@ impl<'a> Writer<'a> {
             return json!([]);
         }
         let permissions = operation.permissions();
-        let schemes = ["bearer", "basic"].into_iter();
-        let schemes = schemes.filter(|scheme| *scheme == "bearer" || self.allows_basic);
+        let schemes = ["bearer", "oauth", "basic"].into_iter();
+        let schemes = schemes.filter(|scheme| *scheme != "basic" || self.allows_basic);
         let needed = schemes.map(|scheme| json!({scheme: permissions}));
         let without = (access == Access::Optional).then(|| json!({}));
         Value::Array(without.into_iter().chain(needed).collect())
@@ -413,7 +429,7 @@ fn answers(pattern: &Pattern, fill: &impl Fn(&str) -> String) -> Map<String, Val
 }
 
 /// References to the responses of the errors that the operation can have.
-fn errors(pattern: &Pattern) -> impl Iterator<Item = (String, Value)> {
+fn errors(pattern: &Pattern) -> impl Iterator<Item = (String, Value)> + '_ {
     let with_credential = (pattern.access == Access::Required).then_some(WITH_CREDENTIAL);
     let with_body = pattern.body.as_ref().map(|_| WITH_BODY);
     let mut all = pattern.errors.clone();
@@ -423,8 +439,14 @@ fn errors(pattern: &Pattern) -> impl Iterator<Item = (String, Value)> {
     all.sort_unstable();
     all.dedup();
     all.into_iter().filter_map(|status| {
-        let name = error_name(status)?;
-        let reference = json!({"$ref": format!("#/components/responses/{name}")});
+        let (_, name, description, headers) = super::error_of(status)?;
+        let reference = match &pattern.error_schema {
+            None => json!({"$ref": format!("#/components/responses/{name}")}),
+            Some(component) => {
+                let content = json!({JSON: {"schema": schema::reference(component)}});
+                response(description, headers, Some(content))
+            }
+        };
         Some((status.to_string(), reference))
     })
 }

@@ -220,7 +220,7 @@ fn basic_is_there_for_tenants_that_allow_it() {
         let security = document["paths"]["/scim/v2/Users"]["get"]["security"]
             .as_array()
             .unwrap();
-        assert_eq!(security.len(), 1 + usize::from(expected));
+        assert_eq!(security.len(), 2 + usize::from(expected));
     };
     let mut rules = Rules::default();
     check(None, true);
@@ -270,7 +270,7 @@ fn errors_have_the_statuses_and_types_that_answers_have() {
         .collect();
     assert!(ERRORS.iter().all(|(status, ..)| statuses.contains(status)));
     for kind in crate::ErrorKind::ALL {
-        assert!(error_name(kind.status()).is_some(), "{kind:?}");
+        assert!(error_of(kind.status()).is_some(), "{kind:?}");
         let scim_type = kind.scim_type().map(|name| json!(name));
         assert!(
             scim_type.is_none_or(|name| types.as_array().unwrap().contains(&name)),

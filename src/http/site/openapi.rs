@@ -13,7 +13,7 @@ use crate::http::action::{Action, Actions, Verb};
 use crate::http::api::{Api, V2_PATH};
 use crate::http::call::Call;
 use crate::http::media_type::JSON;
-use crate::http::route::{DiscoveryEndpoint, Route, Site, no_such_endpoint};
+use crate::http::route::{DiscoveryEndpoint, OAuthEndpoint, Route, Site, no_such_endpoint};
 use crate::pages::File;
 use crate::protocol::openapi::{Document, Method, Operation, Route as Described};
 use crate::protocol::profile::Rules;
@@ -48,7 +48,7 @@ pub fn document(registry: &Registry, rules: Option<&Rules>, server_url: &str) ->
             operations,
         })
     });
-    let routes: Vec<_> = routes.collect();
+    let routes: Vec<_> = routes.chain(oauth()).collect();
     Document {
         registry,
         rules,
@@ -56,6 +56,21 @@ pub fn document(registry: &Registry, rules: Option<&Rules>, server_url: &str) ->
         routes: &routes,
     }
     .render()
+}
+
+/// The paths of the authorization server.
+fn oauth<'a>() -> [Described<'a>; 2] {
+    let metadata = OAuthEndpoint::Metadata {
+        issuer_path: String::new(),
+    };
+    [
+        (OAuthEndpoint::Token, Method::Post, Operation::Token),
+        (metadata, Method::Get, Operation::AuthorizationServer),
+    ]
+    .map(|(endpoint, method, operation)| Described {
+        path: endpoint.template().to_owned(),
+        operations: vec![(method, operation)],
+    })
 }
 
 /// The document for everyone, which has the types that every tenant begins with.
