@@ -37,4 +37,9 @@ impl AskArgs {
         }
         print(&text(&View::here(&self.deployment)))
     }
+
+    /// Whether the answer is for a script.
+    pub(super) fn is_for_scripts(&self) -> bool {
+        self.json
+    }
 }

@@ -123,7 +123,7 @@ pub(super) fn paragraph(text: &str, indent: &str, terminal: Option<usize>) -> St
 }
 
 /// The same with another beginning of the first line.
-fn hanging(text: &str, first: &str, indent: &str, terminal: Option<usize>) -> String {
+pub(super) fn hanging(text: &str, first: &str, indent: &str, terminal: Option<usize>) -> String {
     let room = terminal.map_or(usize::MAX, |width| width.saturating_sub(width_of(indent)));
     let (mut lines, mut line) = (Vec::new(), String::new());
     for word in text.split(' ') {

@@ -48,6 +48,12 @@ impl CommandError {
         self
     }
 
+    /// The same with the place of the fault before it.
+    pub(super) fn at(mut self, place: &impl fmt::Display) -> Self {
+        self.text = format!("{place}: {}", self.text);
+        self
+    }
+
     /// The code with which the process ends.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind as u8)

@@ -34,28 +34,38 @@ pub(super) struct DeploymentArgs {
 #[command(next_help_heading = "Deployment")]
 struct Given {
     /// Use the local data in this directory; with --table, its secrets only
-    #[arg(long, value_name = "DIR", env = "SCIM_DATA")]
+    #[arg(long, value_name = "DIR", env = "SCIM_DATA", hide_env_values = true)]
     data: Option<PathBuf>,
     /// Use the stack with this name; its table is found by the name
-    #[arg(long, value_name = "NAME", env = "SCIM_STACK")]
+    #[arg(long, value_name = "NAME", env = "SCIM_STACK", hide_env_values = true)]
     stack: Option<String>,
     /// Use this table instead of looking the stack up
-    #[arg(long, value_name = "NAME", env = "SCIM_TABLE")]
+    #[arg(long, value_name = "NAME", env = "SCIM_TABLE", hide_env_values = true)]
     table: Option<String>,
     /// Reach the table at this DynamoDB endpoint instead of the one that the AWS settings name
     #[arg(long, value_name = "URL", value_parser = external::endpoint)]
     endpoint: Option<String>,
     /// Use this profile of the AWS settings
-    #[arg(long, value_name = "NAME", env = "AWS_PROFILE")]
+    #[arg(long, value_name = "NAME", env = "AWS_PROFILE", hide_env_values = true)]
     aws_profile: Option<String>,
     /// Use this AWS region
-    #[arg(long, value_name = "REGION", env = "AWS_REGION")]
+    #[arg(
+        long,
+        value_name = "REGION",
+        env = "AWS_REGION",
+        hide_env_values = true
+    )]
     region: Option<String>,
     /// Ask the stack's function for operators, which needs no other permission, or work on table and secrets
-    #[arg(long, value_enum, env = "SCIM_VIA")]
+    #[arg(long, value_enum, env = "SCIM_VIA", hide_env_values = true)]
     via: Option<Via>,
     /// Ask this function instead of looking the stack up; implies --via lambda
-    #[arg(long, value_name = "NAME", env = "SCIM_FUNCTION")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "SCIM_FUNCTION",
+        hide_env_values = true
+    )]
     function: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::CommandError;
+use super::columns::number;
 use super::deployment_args::DeploymentArgs;
 use super::progress::Progress;
 use super::tenant::tenant_id;
@@ -188,6 +189,7 @@ impl Examined {
         } = &self.found;
         let missing = self.built.missing + self.found.missing;
         let stray = self.built.stray + self.found.stray;
+        let [resources, missing, stray] = [*resources, missing, stray].map(number);
         let mut text = format!(
             "{tenant}: {resources} resources, {missing} index entries missing, {stray} left over\n"
         );

@@ -2,49 +2,53 @@
 //!
 //! The operator sees every event with its values, also the events that the brake holds back, to judge them.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::CommandError;
-use super::deployment_args::DeploymentArgs;
-use super::rules::tenant_store;
+use super::ask_args::AskArgs;
+use super::columns::{number, printable};
+use super::operator::Operator;
+use super::progress::Progress;
 use super::serve::end_signal;
 use super::tenant::tenant_id;
-use super::terminal::print;
-use crate::feed::forget;
-use crate::feed::read::{self, After, Limits, Part, ReadError};
-use crate::feed::{Event, Wanted};
+use super::view::View;
+use crate::admin::event::{EventList, ForgetEvents, ForgottenEvents, ListEvents};
+use crate::feed::read::After;
 use crate::identity::TenantId;
 use crate::protocol::resource::ResourceId;
-use crate::stack::Stack;
 
 /// The interval at which `tail` looks for events.
 const TAIL_INTERVAL: Duration = Duration::from_secs(1);
-/// How much is read at once.
-const AT_ONCE: Limits = Limits {
-    events: 1_000,
-    bytes: 4_000_000,
-};
+/// How many events are read at once.
+const AT_ONCE: u16 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EventsCommand {
     /// Show a part of a tenant's feed, and the position after it
+    #[command(after_help = "Examples:\n  \
+        scim events list acme\n  \
+        scim events list acme --type 'user.*' --limit 20 --json")]
     List(ListArgs),
     /// Follow a tenant's feed from now on
-    Tail(TailArgs),
+    #[command(after_help = "Example:\n  scim events tail acme --type 'group.member.*'")]
+    Tail(FeedArgs),
     /// Print a tenant's feed from a position to its end, one JSON object per line
+    #[command(after_help = "Example:\n  scim events replay acme > acme.ndjson")]
     Replay(ReplayArgs),
     /// Remove the values of one resource from all of its events; ids and numbers stay
+    #[command(
+        after_help = "Example:\n  scim events forget acme 01a21a5b-21e5-751d-a49f-dc1cc6fcc0d9"
+    )]
     Forget(ForgetArgs),
 }
 
 /// A tenant's feed, and which of its events.
 #[derive(Debug, Args)]
-struct FeedArgs {
+pub(super) struct FeedArgs {
     /// The tenant
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
@@ -52,40 +56,28 @@ struct FeedArgs {
     #[arg(long = "type", value_name = "TYPE")]
     types: Vec<String>,
     #[command(flatten)]
-    deployment: DeploymentArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    #[command(flatten)]
-    feed: FeedArgs,
     /// Begin after this: a position, `beginning` or `now`
     #[arg(long, value_name = "POSITION", default_value = "beginning", value_parser = after)]
     after: After,
     /// The most events to show
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     limit: u16,
-    /// Print JSON instead of text for people
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct TailArgs {
     #[command(flatten)]
     feed: FeedArgs,
-    /// Print each event as JSON instead of text for people
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    #[command(flatten)]
-    feed: FeedArgs,
     /// Begin after this: a position, or `beginning`
     #[arg(long, value_name = "POSITION", default_value = "beginning", value_parser = past)]
     after: After,
+    #[command(flatten)]
+    feed: FeedArgs,
 }
 
 #[derive(Debug, Args)]
@@ -97,137 +89,59 @@ pub(super) struct ForgetArgs {
     #[arg(value_parser = resource_id)]
     id: ResourceId,
     #[command(flatten)]
-    deployment: DeploymentArgs,
-}
-
-/// A tenant's feed, opened.
-struct TenantFeed<'s> {
-    stack: &'s Stack,
-    tenant: &'s TenantId,
-    wanted: Wanted,
+    ask: AskArgs,
 }
 
 impl EventsCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let deployment = match &self {
-            Self::List(list) => &list.feed.deployment,
-            Self::Tail(tail) => &tail.feed.deployment,
-            Self::Replay(replay) => &replay.feed.deployment,
-            Self::Forget(forget) => &forget.deployment,
+        match self {
+            Self::List(ListArgs { after, limit, feed }) => {
+                let operator = feed.ask.operator().await?;
+                let part = feed.read(&operator, after.to_string(), limit).await?;
+                feed.ask.print(&part, |view| for_people(&part, view))
+            }
+            Self::Tail(feed) => {
+                let operator = feed.ask.operator().await?;
+                tokio::select! {
+                    followed = feed.follow(&operator) => followed,
+                    () = end_signal() => Ok(()),
+                }
+            }
+            Self::Replay(replay) => replay.run().await,
+            Self::Forget(forget) => forget.run().await,
+        }
+    }
+}
+
+impl FeedArgs {
+    async fn read(
+        &self,
+        operator: &Operator,
+        after: String,
+        limit: u16,
+    ) -> Result<EventList, CommandError> {
+        let list = ListEvents {
+            tenant: self.tenant.clone(),
+            after: Some(after),
+            limit: Some(limit.into()),
+            types: self.types.clone(),
         };
-        let opened = deployment.open().await?;
-        let stack = opened.stack();
-        match &self {
-            Self::List(list) => list.run_on(stack).await,
-            Self::Tail(tail) => tail.run_on(stack).await,
-            Self::Replay(replay) => replay.run_on(stack).await,
-            Self::Forget(forget) => forget.run_on(stack).await,
-        }
-    }
-}
-
-impl ListArgs {
-    async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
-        let feed = TenantFeed::open(stack, &self.feed).await?;
-        let limits = Limits {
-            events: self.limit.into(),
-            ..AT_ONCE
-        };
-        let part = feed.read(&self.after, limits).await?;
-        print(&match self.json {
-            true => as_json(&part),
-            false => for_people(&part),
-        })
-    }
-}
-
-impl TailArgs {
-    async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
-        let feed = TenantFeed::open(stack, &self.feed).await?;
-        let following = feed.follow(|event| match self.json {
-            true => event.to_json().to_string(),
-            false => line(event),
-        });
-        tokio::select! {
-            followed = following => followed,
-            () = end_signal() => Ok(()),
-        }
-    }
-}
-
-impl ReplayArgs {
-    async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
-        let feed = TenantFeed::open(stack, &self.feed).await?;
-        let mut after = self.after.clone();
-        loop {
-            let part = feed.read(&after, AT_ONCE).await?;
-            let texts = part.events.iter().map(|event| event.to_json().to_string());
-            if !print_lines(texts) || part.behind == 0 {
-                return Ok(());
-            }
-            after = part.next;
-        }
-    }
-}
-
-impl ForgetArgs {
-    async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
-        check_exists(stack, &self.tenant).await?;
-        let tenant = &self.tenant;
-        let (mut emptied, mut after) = (0, None);
-        loop {
-            let store = tenant_store(stack, tenant);
-            let id = self.id.as_str();
-            let step = forget::forget(tenant, &store, id, after.as_ref()).await?;
-            emptied += step.events;
-            if step.is_done {
-                break;
-            }
-            after = step.next;
-        }
-        print(&format!(
-            "Removed the values of {} from {emptied} events\n",
-            self.id
-        ))
-    }
-}
-
-impl<'s> TenantFeed<'s> {
-    async fn open(stack: &'s Stack, args: &'s FeedArgs) -> Result<Self, CommandError> {
-        let tenant = &args.tenant;
-        check_exists(stack, tenant).await?;
-        let provider = stack.provider();
-        let view = provider
-            .tenants()
-            .get(tenant, &tenant_store(stack, tenant))
-            .await?;
-        let types = args.types.iter().map(String::as_str);
-        Ok(Self {
-            stack,
-            tenant,
-            wanted: Wanted::parse(types, &view.registry)?,
-        })
-    }
-
-    async fn read(&self, after: &After, limits: Limits) -> Result<Part, CommandError> {
-        let store = tenant_store(self.stack, self.tenant);
-        let wanted = |event_type: &_| self.wanted.takes(event_type);
-        let part = read::read(self.tenant, &store, after, limits, wanted, None).await;
-        part.map_err(|error| match error {
-            ReadError::Gone(gone) => {
-                let reason = gone.reason();
-                CommandError::new(format!("{reason}. Use --after beginning of list or replay"))
-            }
-            ReadError::Failed(error) => error.into(),
-        })
+        operator.ask(&list).await
     }
 
     /// Prints new events until nothing reads stdout any more.
-    async fn follow(&self, text: impl Fn(&Event) -> String) -> Result<(), CommandError> {
-        let mut after = After::Now;
+    async fn follow(&self, operator: &Operator) -> Result<(), CommandError> {
+        let mut after = After::Now.to_string();
         loop {
-            let part = self.read(&after, AT_ONCE).await?;
-            if !print_lines(part.events.iter().map(&text)) {
+            let part = self.read(operator, after, AT_ONCE).await?;
+            let lines = part
+                .events
+                .iter()
+                .map(|event| match self.ask.is_for_scripts() {
+                    true => event.to_string(),
+                    false => line(event),
+                });
+            if !print_lines(lines) {
                 return Ok(());
             }
             if part.behind == 0 {
@@ -238,10 +152,51 @@ impl<'s> TenantFeed<'s> {
     }
 }
 
-/// Fails if there is no such tenant.
-async fn check_exists(stack: &Stack, tenant: &TenantId) -> Result<(), CommandError> {
-    stack.issuer().credentials(tenant).await?;
-    Ok(())
+impl ReplayArgs {
+    async fn run(self) -> Result<(), CommandError> {
+        let operator = self.feed.ask.operator().await?;
+        let mut after = self.after.to_string();
+        loop {
+            let part = self.feed.read(&operator, after, AT_ONCE).await?;
+            if !print_lines(part.events.iter().map(Value::to_string)) || part.behind == 0 {
+                return Ok(());
+            }
+            after = part.next;
+        }
+    }
+}
+
+impl ForgetArgs {
+    /// Goes through the whole feed, which the operation does part by part.
+    async fn run(self) -> Result<(), CommandError> {
+        let operator = self.ask.operator().await?;
+        let mut forgotten = ForgottenEvents {
+            events: 0,
+            next: None,
+        };
+        let progress = Progress::without_end("events changed");
+        loop {
+            let forget = ForgetEvents {
+                tenant: self.tenant.clone(),
+                id: self.id.to_string(),
+                after: forgotten.next,
+            };
+            let part = operator.ask(&forget).await?;
+            progress.advance(part.events as u64);
+            forgotten = ForgottenEvents {
+                events: forgotten.events + part.events,
+                next: part.next,
+            };
+            if forgotten.next.is_none() {
+                break;
+            }
+        }
+        drop(progress);
+        let (id, events) = (&self.id, forgotten.events);
+        self.ask.print(&forgotten, |_| {
+            format!("Removed the values of {id} from {events} events\n")
+        })
+    }
 }
 
 fn after(text: &str) -> Result<After, String> {
@@ -266,38 +221,29 @@ fn print_lines(lines: impl Iterator<Item = String>) -> bool {
     lines.all(|written| written.is_ok()) && io::stdout().flush().is_ok()
 }
 
-fn as_json(part: &Part) -> String {
-    let events: Vec<Value> = part.events.iter().map(Event::to_json).collect();
-    let next = part.next.to_string();
-    format!(
-        "{}\n",
-        json!({"events": events, "next": next, "behind": part.behind})
-    )
-}
-
-fn for_people(part: &Part) -> String {
-    let mut text: String = part.events.iter().map(|event| line(event) + "\n").collect();
-    // Writing to a string does not fail.
-    let _ = writeln!(
-        text,
-        "{} more events; continue with --after {}",
-        part.behind, part.next
-    );
-    text
+fn for_people(part: &EventList, view: &View) -> String {
+    let events = part.events.iter().map(|event| line(event) + "\n");
+    let (behind, next, place) = (number(part.behind), &part.next, &view.place);
+    events.collect::<String>()
+        + &format!("{behind} more events; continue with --after {next}{place}\n")
 }
 
 /// One event as a line: number, time, type, ids of the resource and of the member, changes or details.
-fn line(event: &Event) -> String {
-    let json = event.to_json();
-    let (time, event_type) = (&json["time"], &json["type"]);
+fn line(event: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut line = format!("{:>6}  {}  {}", event.seq, text(time), text(event_type));
-    let ids = [&json["resource"]["id"], &json["member"]["id"]];
+    let (seq, time, event_type) = (&event["seq"], &event["time"], &event["type"]);
+    let mut line = format!(
+        "{:>6}  {}  {}",
+        seq.to_string(),
+        text(time),
+        text(event_type)
+    );
+    let ids = [&event["resource"]["id"], &event["member"]["id"]];
     let ids = ids.into_iter().filter_map(Value::as_str).map(str::to_owned);
-    let said = ["changes", "detail"].map(|name| json.get(name));
+    let said = ["changes", "detail"].map(|name| event.get(name));
     let said = said.into_iter().flatten().map(Value::to_string);
     for part in ids.chain(said) {
         line = line + "  " + &part;
     }
-    line
+    printable(&line)
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::CommandError;
 use super::ask_args::AskArgs;
-use super::columns::{facts, paragraph};
+use super::columns::{facts, hanging, paragraph};
 use super::play::server_url;
 use super::provider_arg::ProviderArg;
 use super::tenant::tenant_id;
@@ -68,11 +68,8 @@ fn text(guide: &Guide, tenant: &TenantId, view: &View) -> String {
     let mut text = format!("{provider}, for tenant {tenant} (SCIM {protocol})\n");
     for (number, step) in (1..).zip(steps) {
         // Writing to a string does not fail.
-        let _ = write!(
-            text,
-            "\n{}",
-            paragraph(&format!("{number}. {}", step.screen), "", view.width)
-        );
+        let screen = hanging(&step.screen, &format!("{number}. "), "   ", view.width);
+        let _ = write!(text, "\n{screen}");
         let lines: Vec<_> = step
             .enter
             .iter()

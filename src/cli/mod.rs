@@ -10,6 +10,7 @@ mod causes;
 mod columns;
 mod command_error;
 mod completions;
+mod confirm;
 mod deliveries;
 mod demo;
 mod deployment_args;
@@ -62,15 +63,22 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service on this machine, on an embedded table with a demo tenant
+    #[command(
+        after_help = "Examples:\n  scim serve\n  scim serve --listen 127.0.0.1:8080 --webhook http://localhost:3000/hook\n  scim serve --rules strict --data :memory:"
+    )]
     Serve(serve::ServeArgs),
     /// Run the embedded table alone, to try the Lambda binary on it
+    #[command(after_help = "Example:\n  scim table --data :memory:")]
     Table(table::TableArgs),
     /// Fill a local table with made-up users, to try the service with many
+    #[command(
+        after_help = "Example:\n  scim generate --users 1000 --group-members 200 --tenant large --data .scim-large"
+    )]
     Generate(generate::GenerateArgs),
     /// Create, list, show and change tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
-    /// Create, list and revoke the tokens of a tenant
+    /// Create, list, rotate and revoke the tokens of a tenant
     #[command(subcommand)]
     Token(token::TokenCommand),
     /// Change the key of a deployment

@@ -1,33 +1,61 @@
-//! `scim schema add` and `scim resource-type add`: types that a tenant stores besides users and groups.
+//! `scim schema` and `scim resource-type`: what a tenant stores besides users and groups.
 
+use std::fmt::Display;
 use std::fs;
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::CommandError;
-use super::deployment_args::DeploymentArgs;
+use super::ask_args::AskArgs;
+use super::columns::Table;
+use super::confirm::confirm;
+use super::operator::Operator;
 use super::tenant::tenant_id;
-use super::terminal::print;
-use crate::http::Service;
+use super::view::View;
+use crate::admin::schema::{
+    AddResourceType, AddSchema, ListResourceTypes, ListSchemas, ListedDefinition, LostExtension,
+    Registered, RemoveResourceType, RemoveSchema, ResourceTypeLosses, ShowResourceType, ShowSchema,
+};
 use crate::identity::TenantId;
-use crate::protocol::Error;
-use crate::provider::{ExtensionUse, Provider, Registered};
-use crate::stack::Stack;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SchemaCommand {
     /// Register schemas for a tenant's resource types, or register them again with more attributes
+    #[command(after_help = "Example:\n  scim schema add --tenant acme badge.json")]
     Add(AddArgs),
+    /// List the schemas that a tenant has registered
+    #[command(after_help = "Example:\n  scim schema list --tenant acme")]
+    List(TenantArgs),
+    /// Show a schema as it was registered, as JSON
+    #[command(
+        after_help = "Example:\n  scim schema show --tenant acme urn:example:params:scim:schemas:Badge"
+    )]
+    Show(NamedArgs),
+    /// Remove a schema that no resource type uses any more
+    #[command(
+        after_help = "Example:\n  scim schema remove --tenant acme urn:example:params:scim:schemas:Badge"
+    )]
+    Remove(NamedArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ResourceTypeCommand {
     /// Register resource types for a tenant, or register them again with more extensions
+    #[command(after_help = "Examples:\n  \
+        scim resource-type add --tenant acme user-with-badge.json\n  \
+        scim resource-type add --tenant acme user.json --remove-extension urn:example:params:scim:schemas:Badge")]
     Add(AddTypeArgs),
+    /// List the resource types that a tenant has registered
+    #[command(after_help = "Example:\n  scim resource-type list --tenant acme")]
+    List(TenantArgs),
+    /// Show a resource type as it was registered, as JSON
+    #[command(after_help = "Example:\n  scim resource-type show --tenant acme Badge")]
+    Show(NamedArgs),
+    /// Remove a resource type of which there are no resources
+    #[command(after_help = "Example:\n  scim resource-type remove --tenant acme Badge")]
+    Remove(NamedArgs),
 }
 
 #[derive(Debug, Args)]
@@ -39,7 +67,7 @@ pub(super) struct AddArgs {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
-    deployment: DeploymentArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -54,34 +82,105 @@ pub(super) struct AddTypeArgs {
     yes: bool,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct TenantArgs {
+    /// The tenant
+    #[arg(long, value_name = "TENANT", value_parser = tenant_id)]
+    tenant: TenantId,
+    #[command(flatten)]
+    ask: AskArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NamedArgs {
+    /// The tenant
+    #[arg(long, value_name = "TENANT", value_parser = tenant_id)]
+    tenant: TenantId,
+    /// The URN of the schema, or the name of the resource type
+    name: String,
+    #[command(flatten)]
+    ask: AskArgs,
+}
+
 impl SchemaCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let Self::Add(add) = self;
-        add.run().await
+        match self {
+            Self::Add(add) => add.run().await,
+            Self::List(TenantArgs { tenant, ask }) => {
+                let list = ask.operator().await?.ask(&ListSchemas { tenant }).await?;
+                ask.print(&list, |view| list_text("schemas", &list.schemas, view))
+            }
+            Self::Show(NamedArgs {
+                tenant,
+                name: id,
+                ask,
+            }) => {
+                let show = ShowSchema { tenant, id };
+                let shown = ask.operator().await?.ask(&show).await?;
+                ask.print(&shown, |_| format!("{:#}\n", shown.definition))
+            }
+            Self::Remove(NamedArgs {
+                tenant,
+                name: id,
+                ask,
+            }) => {
+                let remove = RemoveSchema { tenant, id };
+                let removed = ask.operator().await?.ask(&remove).await?;
+                ask.print(&removed, |_| {
+                    removal("schema", &removed.id, removed.existed)
+                })
+            }
+        }
     }
 }
 
 impl ResourceTypeCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let Self::Add(add) = self;
-        add.run().await
+        match self {
+            Self::Add(add) => add.run().await,
+            Self::List(TenantArgs { tenant, ask }) => {
+                let list = ListResourceTypes { tenant };
+                let list = ask.operator().await?.ask(&list).await?;
+                ask.print(&list, |view| {
+                    list_text("resource types", &list.resource_types, view)
+                })
+            }
+            Self::Show(NamedArgs { tenant, name, ask }) => {
+                let show = ShowResourceType { tenant, name };
+                let shown = ask.operator().await?.ask(&show).await?;
+                ask.print(&shown, |_| format!("{:#}\n", shown.definition))
+            }
+            Self::Remove(NamedArgs { tenant, name, ask }) => {
+                let remove = RemoveResourceType { tenant, name };
+                let removed = ask.operator().await?.ask(&remove).await?;
+                ask.print(&removed, |_| {
+                    removal("resource type", &removed.name, removed.existed)
+                })
+            }
+        }
     }
 }
 
 impl AddTypeArgs {
     async fn run(self) -> Result<(), CommandError> {
         let objects = self.add.read()?;
-        let opened = self.add.deployment.open().await?;
-        let provider = &self.add.service(opened.stack()).await?.provider;
-        let tenant = &self.add.tenant;
+        let (tenant, ask) = (&self.add.tenant, &self.add.ask);
+        let operator = ask.operator().await?;
         if !self.removed.is_empty() {
-            let losses = self.losses(provider, &objects).await?;
-            self.confirm(&losses)?;
+            let losses = self.losses(&operator, &objects).await?;
+            confirm(&losses.join(". "), self.yes)?;
         }
         for (file, object) in &objects {
-            let registered = provider.replace_resource_type(tenant, object, &self.removed);
-            let registered = registered.await.map_err(|error| at(file, error))?;
-            print(&describe("resource type", &registered, tenant))?;
+            let add = AddResourceType {
+                tenant: tenant.clone(),
+                resource_type: object.clone(),
+                remove_extensions: self.removed.clone(),
+            };
+            let registered = operator.ask(&add).await;
+            let registered = registered.map_err(|error| error.at(&file.display()))?;
+            ask.print(&registered, |view| {
+                describe("resource type", &registered, tenant, view)
+            })?;
         }
         Ok(())
     }
@@ -89,17 +188,22 @@ impl AddTypeArgs {
     /// The losses with each extension to remove, as sentences.
     async fn losses(
         &self,
-        provider: &Provider,
+        operator: &Operator,
         objects: &[(&Path, Value)],
     ) -> Result<Vec<String>, CommandError> {
         let mut omitted = Vec::new();
         for (file, object) in objects {
-            let found = provider.omitted_extensions(&self.add.tenant, object);
-            omitted.extend(found.await.map_err(|error| at(file, error))?);
+            let look = ResourceTypeLosses {
+                tenant: self.add.tenant.clone(),
+                resource_type: object.clone(),
+            };
+            let found = operator.ask(&look).await;
+            let found = found.map_err(|error| error.at(&file.display()))?;
+            omitted.extend(found.losses);
         }
         let mut losses = Vec::new();
         for urn in &self.removed {
-            let is_it = |found: &&ExtensionUse| found.extension.eq_ignore_ascii_case(urn);
+            let is_it = |found: &&LostExtension| found.extension.eq_ignore_ascii_case(urn);
             let found = omitted.iter().find(is_it).ok_or_else(|| {
                 CommandError::new(format!(
                     "None of these types has the extension {urn} and leaves it out of its new list"
@@ -109,77 +213,32 @@ impl AddTypeArgs {
         }
         Ok(losses)
     }
-
-    /// Asks on a terminal whether to go on. Without a terminal, `--yes` must be given.
-    fn confirm(&self, losses: &[String]) -> Result<(), CommandError> {
-        let text = losses.join(". ");
-        if self.yes {
-            return print(&format!("{text}\n"));
-        }
-        if !io::stdin().is_terminal() {
-            return Err(CommandError::new(format!(
-                "{text}. Nothing was changed; to go on, add --yes"
-            )));
-        }
-        if is_agreed(&text, &mut io::stderr(), &mut io::stdin().lock()) {
-            return Ok(());
-        }
-        Err(CommandError::new("Nothing was changed"))
-    }
-}
-
-/// Asks, and reads the answer. Only `y` and `yes` agree.
-fn is_agreed(text: &str, asks: &mut impl Write, answers: &mut impl BufRead) -> bool {
-    let mut answer = String::new();
-    let asked = write!(asks, "{text}. Go on? [y/N] ").and_then(|()| asks.flush());
-    let read = asked.and_then(|()| answers.read_line(&mut answer));
-    read.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
-}
-
-fn loss(found: &ExtensionUse) -> String {
-    let ExtensionUse {
-        resource_type,
-        extension,
-        resources,
-        attributes,
-    } = found;
-    format!(
-        "{resource_type} without {extension}: {resources} resources lose {attributes} attributes, \
-         which stay stored but are not shown"
-    )
-}
-
-fn at(file: &Path, error: Error) -> CommandError {
-    error.at(&file.display().to_string()).into()
 }
 
 impl AddArgs {
     async fn run(self) -> Result<(), CommandError> {
         let objects = self.read()?;
-        let opened = self.deployment.open().await?;
-        let service = self.service(opened.stack()).await?;
+        let operator = self.ask.operator().await?;
         for (file, object) in &objects {
-            let registered = service.provider.add_schema(&self.tenant, object).await;
-            let registered = registered.map_err(|error| at(file, error))?;
-            print(&describe("schema", &registered, &self.tenant))?;
+            let add = AddSchema {
+                tenant: self.tenant.clone(),
+                schema: object.clone(),
+            };
+            let registered = operator.ask(&add).await;
+            let registered = registered.map_err(|error| error.at(&file.display()))?;
+            self.ask.print(&registered, |view| {
+                describe("schema", &registered, &self.tenant, view)
+            })?;
         }
         Ok(())
-    }
-
-    /// The service of the deployment. It fails if the tenant does not exist.
-    async fn service(&self, stack: &Stack) -> Result<Arc<Service>, CommandError> {
-        // This fails if the tenant does not exist.
-        stack.issuer().credentials(&self.tenant).await?;
-        Ok(stack.service())
     }
 
     /// Reads the objects of all files, each with its file. Nothing is registered before all are read.
     fn read(&self) -> Result<Vec<(&Path, Value)>, CommandError> {
         let mut objects = Vec::new();
         for file in &self.files {
-            let fail = |error: &dyn std::fmt::Display| {
-                CommandError::new(format!("{}: {error}", file.display()))
-            };
+            let fail =
+                |error: &dyn Display| CommandError::new(format!("{}: {error}", file.display()));
             let text = fs::read_to_string(file).map_err(|error| fail(&error))?;
             match serde_json::from_str(&text).map_err(|error| fail(&error))? {
                 Value::Array(listed) => {
@@ -192,17 +251,49 @@ impl AddArgs {
     }
 }
 
-fn describe(kind: &str, registered: &Registered, tenant: &TenantId) -> String {
+fn loss(found: &LostExtension) -> String {
+    let LostExtension {
+        resource_type,
+        extension,
+        resources,
+        attributes,
+    } = found;
+    format!(
+        "{resource_type} without {extension}: {resources} resources lose {attributes} attributes, \
+         which stay stored but are not shown"
+    )
+}
+
+fn describe(kind: &str, registered: &Registered, tenant: &TenantId, view: &View) -> String {
     let Registered { name, building } = registered;
-    let mut text = format!("Registered {kind} {name}\n");
-    if !building.is_empty() {
-        let paths = building.join(", ");
-        text.push_str(&format!(
-            "  The new indexes on {paths} are not used until they are complete: \
-             wait two minutes, then run scim doctor {tenant} --repair\n"
-        ));
+    let text = format!("Registered {kind} {name}\n");
+    if building.is_empty() {
+        return text;
     }
-    text
+    let (paths, place) = (building.join(", "), &view.place);
+    text + &format!(
+        "  The new indexes on {paths} are not used until they are complete: \
+         wait two minutes, then run scim doctor {tenant} --repair{place}\n"
+    )
+}
+
+fn list_text(kind: &str, listed: &[ListedDefinition], view: &View) -> String {
+    if listed.is_empty() {
+        return format!("The tenant has registered no {kind} of its own\n");
+    }
+    let mut table = Table::new(["NAME", "DESCRIPTION"]).may_cut("DESCRIPTION");
+    for definition in listed {
+        let description = definition.description.clone();
+        table.row([definition.id.clone(), description.unwrap_or_default()]);
+    }
+    table.to_text(view.width)
+}
+
+fn removal(kind: &str, name: &str, existed: bool) -> String {
+    match existed {
+        true => format!("Removed {kind} {name}\n"),
+        false => format!("There was no {kind} {name}\n"),
+    }
 }
 
 #[cfg(test)]
@@ -216,26 +307,18 @@ mod tests {
             name: "User".to_owned(),
             building: building.iter().map(|&path| path.to_owned()).collect(),
         };
-        let text = describe("resource type", &registered(&[]), &tenant);
+        let view = View {
+            now: 0,
+            width: Some(80),
+            place: " --stack prod".to_owned(),
+        };
+        let text = describe("resource type", &registered(&[]), &tenant, &view);
         assert_eq!(text, "Registered resource type User\n");
-        let text = describe("schema", &registered(&["badge", "desk"]), &tenant);
+        let text = describe("schema", &registered(&["badge", "desk"]), &tenant, &view);
         assert!(text.contains("badge, desk"), "{text}");
-        assert!(text.contains("scim doctor acme --repair"), "{text}");
-    }
-
-    #[test]
-    fn only_yes_agrees() {
-        fn check(answer: &str, expected: bool) {
-            let mut asked = Vec::new();
-            let agreed = is_agreed("User loses all", &mut asked, &mut answer.as_bytes());
-            assert_eq!(agreed, expected, "{answer:?}");
-            assert_eq!(asked, b"User loses all. Go on? [y/N] ");
-        }
-        check("y\n", true);
-        check(" Yes\n", true);
-        check("\n", false);
-        check("", false);
-        check("no\n", false);
-        check("yesterday\n", false);
+        assert!(
+            text.contains("scim doctor acme --repair --stack prod"),
+            "{text}"
+        );
     }
 }

@@ -4,9 +4,12 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::CommandError;
+use super::ask_args::AskArgs;
+use super::columns::facts;
 use super::deployment_args::DeploymentArgs;
 use super::rules::{self, RuleArgs};
 use super::terminal::print;
+use crate::admin::schema::AddOwnRoles;
 use crate::identity::TenantId;
 use crate::protocol::Error;
 use crate::stack::Stack;
@@ -14,15 +17,24 @@ use crate::stack::Stack;
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
     /// Create a tenant; clients can use it once it has a token
+    #[command(
+        after_help = "Examples:\n  scim tenant create acme\n  scim tenant create acme --rules strict --set maxCount=500"
+    )]
     Create(TenantRulesArgs),
     /// List all tenants
+    #[command(after_help = "Example:\n  scim tenant list")]
     List(ListArgs),
     /// Show a tenant's profile, switches and credentials
+    #[command(after_help = "Example:\n  scim tenant show acme")]
     Show(TenantArgs),
     /// Change a tenant's profile and switches
+    #[command(
+        after_help = "Examples:\n  scim tenant set acme --rules strict\n  scim tenant set acme --set uniqueGroupDisplayName=true"
+    )]
     Set(TenantRulesArgs),
     /// Give a tenant the service's own roles: Administrator, Provisioner and Reader
-    AddRoles(TenantArgs),
+    #[command(after_help = "Example:\n  scim tenant add-roles acme")]
+    AddRoles(AddRolesArgs),
 }
 
 #[derive(Debug, Args)]
@@ -51,55 +63,75 @@ pub(super) struct TenantArgs {
     deployment: DeploymentArgs,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct AddRolesArgs {
+    /// The tenant
+    #[arg(value_parser = tenant_id)]
+    tenant: TenantId,
+    #[command(flatten)]
+    ask: AskArgs,
+}
+
+impl AddRolesArgs {
+    async fn run(&self) -> Result<(), CommandError> {
+        let add = AddOwnRoles {
+            tenant: self.tenant.clone(),
+        };
+        let added = self.ask.operator().await?.ask(&add).await?;
+        self.ask.print(&added, |view| {
+            let roles = added.roles.iter();
+            let lines: Vec<_> = roles
+                .map(|role| (role.name.as_str(), role.id.clone()))
+                .collect();
+            match lines.is_empty() {
+                true => format!("The tenant {} has these roles already\n", self.tenant),
+                false => facts(&lines, view.width),
+            }
+        })
+    }
+}
+
 impl TenantCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let deployment = match &self {
-            Self::Create(change) | Self::Set(change) => {
-                change.rules.check()?;
-                &change.deployment
-            }
-            Self::List(list) => &list.deployment,
-            Self::Show(show) | Self::AddRoles(show) => &show.deployment,
-        };
-        let opened = match &self {
-            Self::Create(_) => deployment.open_or_create().await?,
-            _ => deployment.open().await?,
-        };
-        let answer = self.run_on(opened.stack()).await?;
-        print(&answer)
-    }
-
-    async fn run_on(&self, stack: &Stack) -> Result<String, CommandError> {
-        let issuer = stack.issuer();
         match self {
-            Self::Create(TenantRulesArgs { tenant, rules, .. }) => {
-                stack.create_tenant(tenant).await?;
-                rules.apply(stack, tenant).await?;
-                Ok(format!(
-                    "Created tenant {tenant}. Next, create a token: scim token create {tenant}\n"
+            Self::Create(TenantRulesArgs {
+                tenant,
+                rules,
+                deployment,
+            }) => {
+                rules.check()?;
+                let opened = deployment.open_or_create().await?;
+                opened.stack().create_tenant(&tenant).await?;
+                rules.apply(opened.stack(), &tenant).await?;
+                let place = deployment.to_text();
+                print(&format!(
+                    "Created tenant {tenant}. Next, create a token: scim token create {tenant}{place}\n"
                 ))
             }
-            Self::List(_) => {
-                let tenants = issuer.tenants().await?;
-                Ok(tenants.iter().map(|tenant| format!("{tenant}\n")).collect())
+            Self::List(ListArgs { deployment }) => {
+                let tenants = deployment.open().await?.stack().issuer().tenants().await?;
+                let lines = tenants.iter().map(|tenant| format!("{tenant}\n"));
+                print(&lines.collect::<String>())
             }
-            Self::Show(TenantArgs { tenant, .. }) => show(stack, tenant).await,
-            Self::AddRoles(TenantArgs { tenant, .. }) => {
-                // This fails if the tenant does not exist.
-                issuer.credentials(tenant).await?;
-                let service = stack.service();
-                let made = service.provider.add_own_roles(tenant).await?;
-                let line = |(name, id): &(String, String)| format!("{name}  {id}\n");
-                Ok(made.iter().map(line).collect())
+            Self::Show(TenantArgs { tenant, deployment }) => {
+                let opened = deployment.open().await?;
+                print(&show(opened.stack(), &tenant).await?)
             }
-            Self::Set(TenantRulesArgs { tenant, rules, .. }) => {
+            Self::AddRoles(add) => add.run().await,
+            Self::Set(TenantRulesArgs {
+                tenant,
+                rules,
+                deployment,
+            }) => {
                 if rules.is_empty() {
                     return Err(CommandError::usage("Nothing to set: give --rules or --set"));
                 }
+                rules.check()?;
+                let opened = deployment.open().await?;
                 // This fails if the tenant does not exist.
-                issuer.credentials(tenant).await?;
-                rules.change(stack, tenant).await?;
-                show(stack, tenant).await
+                opened.stack().issuer().credentials(&tenant).await?;
+                rules.change(opened.stack(), &tenant).await?;
+                print(&show(opened.stack(), &tenant).await?)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `scim` on a deployment in AWS: found by the name of its stack, directly or by its function, with the permissions
 //! that docs/operate.md lists, and what people read when AWS says no.
 
+use std::collections::BTreeSet;
 use std::process::Output;
 
 use serde_json::Value;
@@ -183,4 +184,95 @@ fn a_login_that_does_not_work_is_said_in_words() {
     }
     let keys = list(&[], &["--aws-profile", "keys", "--region", "eu-west-1"]);
     assert!(keys.status.success(), "{keys:?}");
+}
+
+/// The page with the rights of operators.
+const OPERATE: &str = include_str!("../../docs/operate.md");
+
+/// The permissions of the policy with this name in the page.
+fn policy(name: &str) -> BTreeSet<String> {
+    let start = format!("\"Sid\": \"{name}");
+    let blocks = OPERATE.split("```json").skip(1);
+    let blocks = blocks.map(|block| block.split("```").next().unwrap());
+    let block = blocks.into_iter().find(|block| block.contains(&start));
+    let policy: Value = serde_json::from_str(block.expect(name)).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let actions = statements
+        .iter()
+        .flat_map(|statement| statement["Action"].as_array().unwrap());
+    actions
+        .map(|action| action.as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Onboards a tenant and uses every command that a person may use on a deployment. `way` chooses how.
+fn use_every_command(account: &AwsAccount, way: &[&str]) {
+    let files = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = files.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let schema = file("badge.json", BADGE);
+    let with_badge = file(
+        "type.json",
+        &user_type("urn:example:params:scim:schemas:Badge"),
+    );
+    let run = |arguments: &[&str]| out(&account.run(&[arguments, way].concat()));
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&run(&[arguments, &["--json"]].concat())).unwrap()
+    };
+    run(&["tenant", "add-roles", "acme"]);
+    let token = json(&["token", "create", "acme", "--label", "okta"]);
+    let rotated = json(&["token", "rotate", "acme", token["id"].as_str().unwrap()]);
+    run(&["token", "list", "acme"]);
+    run(&["token", "revoke", "acme", rotated["id"].as_str().unwrap()]);
+    run(&["token", "revoke-all", "acme", "--yes"]);
+    run(&["schema", "add", "--tenant", "acme", &schema]);
+    run(&["schema", "list", "--tenant", "acme"]);
+    run(&["resource-type", "add", "--tenant", "acme", &with_badge]);
+    run(&["resource-type", "list", "--tenant", "acme"]);
+    run(&["events", "list", "acme"]);
+    run(&["events", "replay", "acme"]);
+    run(&["events", "forget", "acme", "1"]);
+    run(&["brake", "status", "acme"]);
+    run(&["brake", "release", "acme"]);
+    let webhook = json(&["webhook", "add", "https://app.example.com/hook"]);
+    let id = webhook["id"].as_str().unwrap();
+    run(&["webhook", "rotate", id]);
+    run(&["webhook", "show", id]);
+    run(&["webhook", "resume", id]);
+    run(&["webhook", "remove", id]);
+    run(&["guide", "okta", "acme"]);
+}
+
+const BADGE: &str = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Schema"],
+    "id":"urn:example:params:scim:schemas:Badge","name":"Badge",
+    "attributes":[{"name":"number","type":"string","multiValued":false,"indexed":true}]}"#;
+
+fn user_type(extension: &str) -> String {
+    let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let ionic = "urn:ietf:params:scim:schemas:extension:ionic:2.0:User";
+    format!(
+        r#"{{"name":"User","endpoint":"/Users","schema":"urn:ietf:params:scim:schemas:core:2.0:User",
+        "schemaExtensions":[{{"schema":"{enterprise}","required":false}},{{"schema":"{ionic}","required":false}},
+        {{"schema":"{extension}","required":false}}]}}"#
+    )
+}
+
+/// Both policies are complete, and allow nothing that no command needs.
+#[test]
+fn an_operator_has_exactly_the_rights_that_the_commands_need() {
+    let account = AwsAccount::start();
+    out(&account.run(&["tenant", "create", "acme"]));
+    use_every_command(&account, &[]);
+    out(&account.run(&["tenant", "list"]));
+    let doctor = account.run(&["doctor", "--repair"]);
+    assert!(matches!(doctor.status.code(), Some(0 | 3)), "{doctor:?}");
+    let mut needed = account.needed();
+    // The doctor needs it to finish a change of members, if a process has died within one.
+    needed.insert("dynamodb:ConditionCheckItem".to_owned());
+    assert_eq!(needed, policy("Direct"));
+    use_every_command(&account, &["--via", "lambda"]);
+    assert_eq!(account.needed(), policy("Function"));
 }

@@ -17,6 +17,7 @@ mod brake;
 mod bulk;
 mod cli;
 mod cli_aws;
+mod cli_help;
 mod cli_invoke;
 mod cli_webhooks;
 mod concurrency;

@@ -39,11 +39,10 @@ const MAX_PAUSE: f64 = 60.0;
 /// that is added and removed without a wait may not appear.
 const DEFAULT_PAUSE: &str = "0.25";
 
-/// Examples:
-///   scim play okta demo
-///   scim play entra acme --url https://id.example.com --token TOKEN --pause 2
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Examples:\n  \
+    scim play okta demo\n  \
+    scim play entra acme --url https://id.example.com --token TOKEN --pause 2")]
 pub(super) struct PlayArgs {
     /// Whose requests to send
     #[arg(value_enum)]

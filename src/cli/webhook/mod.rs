@@ -26,19 +26,25 @@ pub(super) enum WebhookCommand {
         scim webhook add https://app.example.com/hook --tenant acme --type 'user.*'")]
     Add(AddArgs),
     /// List the webhooks
+    #[command(after_help = "Example:\n  scim webhook list")]
     List(ListArgs),
     /// Show how far the delivery to a webhook is and why it fails, tenant by tenant
+    #[command(after_help = "Example:\n  scim webhook show 5f0c9a1e7d3b2846 --tenant acme")]
     Show(ShowArgs),
     /// Send a signed sample event from this machine, and print what the receiver answered
     #[command(
-        after_help = "The sample has the type webhook.test. Whatever the receiver answers changes nothing."
+        after_help = "The sample has the type webhook.test. Whatever the receiver answers changes nothing.\n\n\
+                      Example:\n  scim webhook test 5f0c9a1e7d3b2846"
     )]
     Test(TestArgs),
     /// Make another secret and print it; for a day, messages are signed with both
+    #[command(after_help = "Example:\n  scim webhook rotate 5f0c9a1e7d3b2846")]
     Rotate(RotateArgs),
     /// Send again to a webhook that was disabled, or whose deliveries have failed for three days
+    #[command(after_help = "Example:\n  scim webhook resume 5f0c9a1e7d3b2846")]
     Resume(IdArgs),
     /// Stop sending to a webhook, and remove its secret
+    #[command(after_help = "Example:\n  scim webhook remove 5f0c9a1e7d3b2846")]
     Remove(IdArgs),
 }
 
