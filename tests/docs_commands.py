@@ -57,7 +57,7 @@ RULES = [
     (r"bash \.ci/run( .+)?", GROUP),
 ]
 # The commands that create what `ID` stands for in the commands after them, and those that list it.
-CREATING = {"cargo scim token create": ["token", "list", "acme"], "cargo scim webhook add": ["webhook", "list"]}
+CREATING = {"cargo scim token create": ["token", "list"], "cargo scim webhook add": ["webhook", "list"]}
 BADGE = "urn:example:params:scim:schemas:Badge"
 
 # Comes before the real `cargo` on the PATH. The binaries exist already, so nothing is compiled again.
@@ -206,7 +206,9 @@ class Session:
             self.deployment = dict(self.environment)
         for start, listing in CREATING.items():
             if command.startswith(start):
-                self.id = self.last_listed(listing)
+                # A token is made for a tenant, whose name follows.
+                tenant = command.removeprefix(start).split()[:1] if listing[0] == "token" else []
+                self.id = self.last_listed([*listing, *tenant])
         return self.unanswered(command, ended.stdout)
 
     def last_listed(self, listing):
