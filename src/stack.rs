@@ -231,6 +231,7 @@ impl Stack {
             deployment: Deployment {
                 stack: self.config.stack.clone(),
                 functions: self.config.functions.clone(),
+                origin: self.config.public_url.as_ref().map(PublicUrl::root),
             },
         }
     }

@@ -19,7 +19,7 @@ use super::stack::ShowStack;
 use super::stack_key::RotateStackKey;
 use super::tenant::{
     CreateTenant, DeleteTenant, DeleteTenants, ListTenants, RestoreTenant, ResumeTenant, SetTenant,
-    SuspendTenant,
+    ShowTenant, SuspendTenant,
 };
 use super::webhook::{
     AddWebhook, ListWebhooks, RemoveWebhook, ResumeWebhook, RotateSecret, ShowWebhook, TestWebhook,
@@ -53,6 +53,7 @@ pub(super) const OPERATIONS: &[Entry] = &[
     Entry::of::<ReleaseBrake>(),
     Entry::of::<CreateTenant>(),
     Entry::of::<ListTenants>(),
+    Entry::of::<ShowTenant>(),
     Entry::of::<SetTenant>(),
     Entry::of::<SuspendTenant>(),
     Entry::of::<ResumeTenant>(),

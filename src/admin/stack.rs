@@ -19,6 +19,8 @@ pub struct Deployment {
     pub stack: String,
     /// The names of its other functions, if the process knows them.
     pub functions: Vec<String>,
+    /// The URL at which clients reach it, without a path of a protocol; `None` if only its gateway knows that.
+    pub origin: Option<String>,
 }
 
 /// Asks where the deployment is, and which changes are unfinished.

@@ -383,6 +383,7 @@ mod tests {
             role: None,
             user: None,
             replaces: None,
+            last_used: None,
         };
         let long = credential(
             "the connection of Okta in the headquarters",

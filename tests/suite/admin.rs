@@ -272,6 +272,7 @@ pub(crate) fn admin(
         deployment: Deployment {
             stack: STACK.to_owned(),
             functions: vec!["test-Function".to_owned()],
+            origin: Some("https://directory.example.com".to_owned()),
         },
     }
 }

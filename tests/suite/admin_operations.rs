@@ -41,6 +41,7 @@ impl Subjects {
 /// A new operation is added here. The test of the schema fails until it is.
 pub(crate) async fn every_operation(subjects: &Subjects, ask: &impl AsyncFn(Value) -> Value) {
     credentials(ask).await;
+    ask(json!({"op": "tenant.show", "tenant": "acme"})).await;
     definitions(ask).await;
     directory(subjects, ask).await;
     data(ask).await;

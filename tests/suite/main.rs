@@ -70,6 +70,7 @@ mod stream_faults;
 mod stream_filter;
 mod support;
 mod tenancy;
+mod tenant_show;
 mod time_limits;
 mod tombstones;
 mod user_limits;

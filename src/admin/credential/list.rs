@@ -29,10 +29,11 @@ impl Operation for ListCredentials {
         About::tenant(&self.tenant)
     }
 
-    async fn perform(&self, admin: &Admin, _: &Asked) -> Result<CredentialList, Failure> {
-        let credentials = admin.issuer.credentials(&self.tenant).await?;
-        Ok(CredentialList {
-            credentials: credentials.iter().map(ListedCredential::from).collect(),
-        })
+    async fn perform(&self, admin: &Admin, asked: &Asked) -> Result<CredentialList, Failure> {
+        admin.check_tenant(&self.tenant).await?;
+        let store = admin.tenant_store(&self.tenant, asked);
+        let used = admin.used_credentials(&self.tenant, &store, admin.clock.now_millis());
+        let (credentials, _) = used.await?;
+        Ok(CredentialList { credentials })
     }
 }

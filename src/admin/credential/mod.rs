@@ -19,9 +19,10 @@ pub use list::{CredentialList, ListCredentials};
 pub use revoke::{RevokeAllCredentials, RevokeCredential, RevokedCredential, RevokedCredentials};
 pub use rotate::{RotateCredential, RotatedCredential};
 
-use super::Time;
-use crate::identity::CredentialId;
+use super::{Admin, Failure, Time};
+use crate::identity::{CredentialId, TenantId};
 use crate::protocol::error::{Error, Result};
+use crate::store::{TenantStatus, TenantStore};
 use crate::tenant::{Credential, DEFAULT_LIFETIME_DAYS, Permissions};
 
 /// The longest time that a credential may be valid, in days.
@@ -50,6 +51,8 @@ pub struct ListedCredential {
     pub user: Option<String>,
     /// The credential that it replaces, which a rotation has given an end.
     pub replaces: Option<CredentialId>,
+    /// When it was last used, right to the hour; `None` if it never was.
+    pub last_used: Option<Time>,
 }
 
 impl From<&Credential> for ListedCredential {
@@ -68,7 +71,33 @@ impl From<&Credential> for ListedCredential {
             role: credential.role.clone(),
             user: credential.user.clone(),
             replaces: credential.replaces.clone(),
+            last_used: None,
         }
+    }
+}
+
+impl Admin {
+    /// The credentials of a tenant with their last use, and the tenant's status with the refusals since a time, in
+    /// milliseconds since the Unix epoch. None for a tenant whose purge has removed them.
+    pub(in crate::admin) async fn used_credentials(
+        &self,
+        tenant: &TenantId,
+        store: &TenantStore,
+        since: u64,
+    ) -> Result<(Vec<ListedCredential>, TenantStatus), Failure> {
+        // The status comes first. A credential that it names existed then, so one that is missing afterwards was
+        // revoked and is not just new.
+        let status = store.status().read(since).await.map_err(Error::from)?;
+        let secret = self.credentials.read(tenant).await?.unwrap_or_default();
+        let credentials: Vec<_> = secret.credentials().collect();
+        let is_gone = |id: &&CredentialId| !credentials.iter().any(|known| known.id == **id);
+        let gone: Vec<_> = status.used.keys().filter(is_gone).collect();
+        store.status().forget(&gone).await.map_err(Error::from)?;
+        let listed = credentials.into_iter().map(|credential| ListedCredential {
+            last_used: status.used.get(&credential.id).copied().map(Time),
+            ..ListedCredential::from(credential)
+        });
+        Ok((listed.collect(), status))
     }
 }
 

@@ -8,6 +8,7 @@ mod create;
 mod list;
 mod remove_all;
 mod rules;
+mod show;
 mod state;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ pub use create::{CreateTenant, CreatedTenant};
 pub use list::{ListTenants, TenantList};
 pub use remove_all::{DeleteTenants, DeletedTenants};
 pub use rules::{SetTenant, TenantRules};
+pub use show::{ReachedMilestones, RefusalCounts, ShowTenant, ShownTenant, TenantUrls, UserCounts};
 pub use state::{ChangedTenant, DeleteTenant, RestoreTenant, ResumeTenant, SuspendTenant};
 
 use super::time::Time;

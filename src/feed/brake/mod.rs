@@ -63,6 +63,19 @@ pub async fn status(
     Ok(Tally::of(newest.as_ref())?.status(&rules, released, users))
 }
 
+/// The number of active users, by the events of the feed; `None` if the feed does not have every change of its tenant.
+/// One call.
+///
+/// # Errors
+/// `Unavailable` when the table is out of reach.
+pub async fn active_users(store: &TenantStore) -> Result<Option<u64>> {
+    let (head, newest) = store.feed().newest().await?;
+    match head {
+        Some(head) if head.is_complete => Ok(Some(Tally::of(newest.as_ref())?.active)),
+        _ => Ok(None),
+    }
+}
+
 /// Gives readers what is held back. False if nothing is.
 ///
 /// # Errors

@@ -1,0 +1,147 @@
+//! `tenant.show`: what a settings page shows of one tenant.
+
+use std::time::Duration;
+
+use scim_lambda::identity::TenantId;
+use scim_lambda::worker::Worker;
+use serde_json::{Value, json};
+
+use crate::admin::{Fixture, error};
+use crate::tenancy::{router, send};
+use crate::worker::Kept;
+
+const USERS: &str = "/scim/v2/Users";
+
+impl Fixture {
+    async fn show(&self, tenant: &str) -> Value {
+        let answer = self.ask(json!({"op": "tenant.show", "tenant": tenant}));
+        Self::ok(answer.await)
+    }
+
+    /// A new credential of a tenant, with its token.
+    async fn issue(&self, tenant: &str, label: &str) -> Value {
+        let create = json!({"op": "credential.create", "tenant": tenant, "label": label});
+        Self::ok(self.ask(create).await)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_tenant_has_urls_and_rules_and_nothing_has_happened_in_it() {
+    let fixture = Fixture::new().await;
+    let create = json!({"op": "tenant.create", "tenant": "initech", "profile": "strict"});
+    Fixture::ok(fixture.ask(create).await);
+    let shown = fixture.show("initech").await;
+    let base = "https://directory.example.com";
+    let urls = json!({
+        "scim2": format!("{base}/scim/v2"), "scim1": format!("{base}/scim/v1"),
+        "ionic": format!("{base}/v2/initech/scim"),
+    });
+    assert_eq!(shown["urls"], urls);
+    assert_eq!(
+        (&shown["state"], &shown["profile"]),
+        (&json!("active"), &json!("strict"))
+    );
+    assert!(shown["switches"]["maxCount"].is_number(), "{shown}");
+    assert_eq!(shown["users"], json!({"total": 0, "active": 0}));
+    assert_eq!(
+        (&shown["groups"], &shown["credentials"]),
+        (&json!(0), &json!([]))
+    );
+    assert_eq!(
+        (&shown["firstRequest"], &shown["lastRequest"]),
+        (&Value::Null, &Value::Null)
+    );
+    let nothing = json!({"user": null, "group": null, "membership": null, "deactivation": null});
+    assert_eq!(
+        (&shown["milestones"], &shown["refusals"]["statuses"]),
+        (&nothing, &json!({}))
+    );
+
+    let answer = fixture
+        .ask(json!({"op": "tenant.show", "tenant": "nobody"}))
+        .await;
+    assert_eq!(error(&answer).0, "unknown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_in_use_shows_counts_uses_milestones_and_refusals() {
+    let fixture = Fixture::new().await;
+    let create = json!({"op": "tenant.create", "tenant": "initech"});
+    Fixture::ok(fixture.ask(create).await);
+    let (old, new) = (
+        fixture.issue("initech", "old").await,
+        fixture.issue("initech", "new").await,
+    );
+    let router = router(&fixture, fixture.world.process().provider);
+    let token = old["token"].as_str().unwrap();
+    let ask = async |method: &str, path: &str, body: Value| {
+        send(&router, token, method, path, &body).await
+    };
+    let name = |name: &str| json!({"userName": name});
+    let ada = ask("POST", USERS, name("ada")).await;
+    assert_eq!(ada.status, 201, "{}", ada.text);
+    for (user, status) in [("bob", 201), ("ada", 409), ("ada", 409)] {
+        assert_eq!(ask("POST", USERS, name(user)).await.status, status);
+    }
+    let group = json!({"displayName": "Guides", "members": [{"value": ada.json["id"]}]});
+    assert_eq!(ask("POST", "/scim/v2/Groups", group).await.status, 201);
+    let path = format!("{USERS}/{}", ada.json["id"].as_str().unwrap());
+    let leaver = json!({"userName": "ada", "active": false});
+    assert_eq!(ask("PUT", &path, leaver).await.status, 200);
+    let process = fixture.world.process();
+    let reader = Worker::new(process.provider.tenants(), fixture.world.clock());
+    reader
+        .stream(&fixture.world.records(), &Kept::default())
+        .await;
+
+    let shown = fixture.show("initech").await;
+    assert_eq!(shown["users"], json!({"total": 2, "active": 1}));
+    assert_eq!(shown["groups"], 1);
+    let milestones = shown["milestones"].as_object().unwrap();
+    assert!(milestones.values().all(Value::is_string), "{shown}");
+    assert!(shown["firstRequest"].is_string() && shown["lastRequest"].is_string());
+    // One refusal was written; the second is with this process until its next write.
+    assert_eq!(shown["refusals"]["statuses"], json!({"409": 1}));
+    let used = |shown: &Value, id: &Value| {
+        let credentials = shown["credentials"].as_array().unwrap().iter();
+        let found = credentials.clone().find(|each| each["id"] == *id);
+        found.map(|credential| credential["lastUsed"].clone())
+    };
+    assert_eq!(
+        used(&shown, &old["id"]),
+        Some(shown["firstRequest"].clone())
+    );
+    assert_eq!(used(&shown, &new["id"]), Some(Value::Null));
+    let list = json!({"op": "credential.list", "tenant": "initech"});
+    let listed = Fixture::ok(fixture.ask(list).await);
+    assert_eq!(listed["credentials"], shown["credentials"]);
+
+    // What is gone is not shown, and leaves the table.
+    let revoke = json!({"op": "credential.revoke", "tenant": "initech", "id": old["id"]});
+    Fixture::ok(fixture.ask(revoke).await);
+    assert_eq!(used(&fixture.show("initech").await, &old["id"]), None);
+    let tenant = TenantId::parse("initech").unwrap();
+    let wait = Duration::from_secs(10);
+    let store = process.provider.store();
+    let store = store.for_tenant(&tenant, crate::support::cause(), Default::default(), wait);
+    assert!(store.status().read(0).await.unwrap().used.is_empty());
+    tokio::time::advance(Duration::from_secs(25 * 3600)).await;
+    assert_eq!(
+        fixture.show("initech").await["refusals"]["statuses"],
+        json!({})
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_is_suspended_or_deleted_is_shown_with_its_state() {
+    let fixture = Fixture::new().await;
+    for (op, state) in [
+        ("tenant.suspend", "suspended"),
+        ("tenant.resume", "active"),
+        ("tenant.delete", "deleting"),
+        ("tenant.restore", "active"),
+    ] {
+        Fixture::ok(fixture.ask(json!({"op": op, "tenant": "acme"})).await);
+        assert_eq!(fixture.show("acme").await["state"], state);
+    }
+}
