@@ -246,7 +246,8 @@ fn to_complete(config: &TenantConfig) -> Option<String> {
     let name = |index: &BuildingIndex| format!("{} {}", index.resource_type, index.path);
     let names: Vec<_> = config.building.iter().map(name).collect();
     let indexes = (!names.is_empty()).then(|| format!("Indexes to complete: {}", names.join(", ")));
-    let is_counting = config.seats.is_some_and(|count| !count.is_complete);
+    let has_limit = config.rules.switches.max_active_users > 0;
+    let is_counting = has_limit && config.seats.is_none_or(|count| !count.is_complete);
     let count = is_counting.then(|| "Active users have to be counted".to_owned());
     let all: Vec<String> = indexes.into_iter().chain(count).collect();
     (!all.is_empty()).then(|| all.join("; "))

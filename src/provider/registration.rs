@@ -187,7 +187,7 @@ pub(super) async fn set_rules(
     switch::check(&rules.switches)?;
     let store = admin.store();
     let config = store.configuration().read().await?;
-    seats::set_limit(admin, &config, rules.switches.max_active_users, age).await?;
+    seats::set_limit(admin, config.seats, rules.switches.max_active_users, age).await?;
     let turns = age == TenantAge::InUse
         && rules.switches.last_modified_index != config.rules.switches.last_modified_index;
     let mut turned = Vec::new();

@@ -13,7 +13,7 @@ use super::tenants::{LATEST_MILLIS, Tenant};
 use crate::clock::CLOCKS_DIFFER_MILLIS;
 use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
-use crate::store::{ConfigItem, SeatChange, SeatCount, SeatState, Stored, TenantConfig};
+use crate::store::{ConfigItem, SeatChange, SeatCount, SeatState, Stored};
 
 /// How long after the beginning of a count a process takes seats, in milliseconds: when every other process
 /// knows the count.
@@ -89,16 +89,16 @@ pub(super) fn seconds_until_taken(count: SeatCount, now: u64) -> Option<u64> {
     (wait > 0).then(|| wait.div_ceil(1_000))
 }
 
-/// Begins a count, changes its limit or ends it, as a new limit asks; 0 is none. It runs before the rules are
+/// Begins a count, changes the limit of the present one or ends it, as a new limit asks; 0 is none. It runs before the rules are
 /// stored, so that a process that dies in between leaves the earlier rules, and the command can be repeated.
 pub(super) async fn set_limit(
     admin: &Administration<'_>,
-    before: &TenantConfig,
+    count: Option<SeatCount>,
     limit: u32,
     age: TenantAge,
 ) -> Result<()> {
     let store = admin.store();
-    match (before.seats, limit) {
+    match (count, limit) {
         (None, 0) => {}
         (None, limit) => {
             let (since, state) = match age {
@@ -134,6 +134,7 @@ mod tests {
     use super::*;
     use crate::identity::TenantId;
     use crate::protocol::schema::Registry;
+    use crate::store::TenantConfig;
 
     #[test]
     fn a_user_takes_one_seat_and_gives_the_one_that_it_has() {

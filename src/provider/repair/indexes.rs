@@ -3,6 +3,7 @@
 
 use super::super::administration::Administration;
 use super::super::finish::finish;
+use super::super::seats::{self, TenantAge};
 use super::super::tenants::{LATEST_MILLIS, Tenant};
 use super::Repair;
 use super::findings::Findings;
@@ -66,10 +67,28 @@ pub(in crate::provider) async fn build_indexes(admin: &Administration<'_>) -> Re
         }
     }
     admin.forget();
+    begin_missing_count(admin, &view).await?;
     if view.seats.is_some_and(|count| !count.is_complete) {
         mend_seats(admin, &view, Repair::Mend, &mut findings).await?;
     }
     Ok(findings)
+}
+
+/// Begins to count active users where the rules have a limit and no count was begun, as after rules that were
+/// stored by an earlier version.
+///
+/// # Errors
+/// `Conflict` if it was begun now.
+async fn begin_missing_count(admin: &Administration<'_>, view: &Tenant) -> Result<()> {
+    let limit = view.rules.switches.max_active_users;
+    if limit == 0 || view.seats.is_some() {
+        return Ok(());
+    }
+    seats::set_limit(admin, None, limit, TenantAge::InUse).await?;
+    admin.forget();
+    Err(Error::conflict(
+        "Active users are counted from now on; the count can be completed in two minutes",
+    ))
 }
 
 /// The number of seconds for which other processes may still use a configuration from before
