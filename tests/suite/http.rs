@@ -1,12 +1,15 @@
 //! The answers of the router that do not depend on the resources: paths, methods, media types, limits,
 //! credentials and headers.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use futures_util::future::join_all;
 use scim_lambda::http;
 use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::profile::Rules;
+use scim_lambda::store::{ConfigItem, Meter};
 use scim_lambda::tenant::{NewCredential, Permissions};
 use serde_json::json;
 
@@ -444,7 +447,16 @@ async fn switches_that_were_stored_out_of_range_count_as_the_nearest_in_range() 
     rules.switches.inline_member_cap = 0;
     rules.switches.bulk_max_operations = u32::MAX;
     rules.switches.bulk_max_payload_size = u32::MAX;
-    let server = Server::with_rules(&rules).await;
+    let mut server = Server::start().await;
+    let tenant = TenantId::parse("acme").unwrap();
+    let wait = Duration::from_secs(10);
+    let store = server
+        .stack
+        .store
+        .for_tenant(&tenant, support::cause(), Meter::default(), wait);
+    let stored = store.configuration();
+    stored.put(ConfigItem::Rules(&rules)).await.unwrap();
+    server.router = http::router(server.stack.service());
     let user = server
         .create("/scim/v2/Users", &json!({"userName": "ada"}))
         .await;

@@ -75,7 +75,7 @@ impl CreateTenant {
                     // The secret is made last. So a request that has died has left something undone only if there
                     // is no secret.
                     if admin.credentials.read(tenant).await?.is_none() {
-                        self.complete(admin, asked).await?;
+                        self.complete(admin, asked, rules).await?;
                     }
                     return Ok(true);
                 }
@@ -92,7 +92,7 @@ impl CreateTenant {
             }
             let now = admin.clock.now_millis();
             if stack.tenant_list().create(tenant, rules, now).await? {
-                self.complete(admin, asked).await?;
+                self.complete(admin, asked, rules).await?;
                 admin.provider.tenants().forget(tenant);
                 return Ok(false);
             }
@@ -119,9 +119,13 @@ impl CreateTenant {
     }
 
     /// Makes what a tenant on the list needs before it has credentials. Each step may have been made before.
-    async fn complete(&self, admin: &Admin, asked: &Asked) -> Result<(), Failure> {
+    async fn complete(&self, admin: &Admin, asked: &Asked, rules: &Rules) -> Result<(), Failure> {
         let store = admin.tenant_store(&self.tenant, asked);
         store.configuration().begin_index_version().await?;
+        if rules.switches.max_active_users > 0 {
+            // Active users are counted from the first one on, while the tenant has no credential yet.
+            admin.provider.set_first_rules(&self.tenant, rules).await?;
+        }
         // The feed begins while the tenant has no credential yet, so no resource can be created before it.
         lifecycle::create(&store).await?;
         match admin.issuer.create_tenant(&self.tenant).await {
