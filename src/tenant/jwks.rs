@@ -6,6 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::assertion::algorithm_of;
 use crate::protocol::error::{Error, Result};
 
 /// The longest text of a set of keys, in bytes.
@@ -155,7 +156,7 @@ impl Jwk {
         if usage.is_some_and(|usage| usage != "sig") {
             return Err(refuse("hold a key whose `use` is not `sig`"));
         }
-        if named.is_some_and(|named| named.parse() != Ok(algorithm)) {
+        if named.is_some_and(|named| algorithm_of(named) != Some(algorithm)) {
             return Err(refuse(&format!(
                 "hold a key whose `alg` is not {algorithm:?}"
             )));

@@ -11,6 +11,8 @@ use crate::protocol::{Error, ErrorKind};
 /// The challenge of a client that has not authenticated (RFC 6749 §5.2, RFC 9110 §15.5.2).
 const CHALLENGE: &str = "Basic realm=\"scim\"";
 
+const INVALID_CLIENT: &str = "invalid_client";
+
 /// An error with its code.
 #[derive(Debug)]
 pub(super) struct OAuthError {
@@ -41,6 +43,16 @@ impl OAuthError {
         Self::bad_request("invalid_scope", Error::invalid_value(detail))
     }
 
+    /// The same for a client that has authenticated in the header, or has not. Only the first is asked to
+    /// authenticate again in the header: some libraries show nothing of an error but that they are asked.
+    pub(super) fn for_client(self, by_header: bool) -> Self {
+        let is_client = self.code == INVALID_CLIENT;
+        Self {
+            is_bad_request: self.is_bad_request || (is_client && !by_header),
+            ..self
+        }
+    }
+
     fn bad_request(code: &'static str, cause: Error) -> Self {
         Self {
             code,
@@ -63,7 +75,9 @@ impl OAuthError {
         };
         *response.status_mut() = status;
         match self.cause.kind() {
-            ErrorKind::Unauthorized => answer::set(&mut response, WWW_AUTHENTICATE, CHALLENGE),
+            ErrorKind::Unauthorized if !self.is_bad_request => {
+                answer::set(&mut response, WWW_AUTHENTICATE, CHALLENGE)
+            }
             ErrorKind::TooManyRequests | ErrorKind::Unavailable => {
                 response = answer::asking_to_retry(response, self.cause.retry_seconds());
             }
@@ -77,7 +91,7 @@ impl From<Error> for OAuthError {
     fn from(cause: Error) -> Self {
         match cause.kind() {
             ErrorKind::Unauthorized => Self {
-                code: "invalid_client",
+                code: INVALID_CLIENT,
                 is_bad_request: false,
                 cause,
             },

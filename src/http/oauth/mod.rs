@@ -10,6 +10,7 @@ mod token;
 
 use axum::body::Body;
 use axum::http::Method;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde_json::json;
@@ -46,8 +47,9 @@ pub(super) async fn answer_to(
         }
         (OAuthEndpoint::Token, &Method::POST) => {
             observe::note_route("POST", "", endpoint.template());
+            let by_header = parts.headers.contains_key(AUTHORIZATION);
             let answered = token::token(service, mount, parts, body).await;
-            answered.unwrap_or_else(|error| error.into_response())
+            answered.unwrap_or_else(|error| error.for_client(by_header).into_response())
         }
         (OAuthEndpoint::Metadata { .. }, _) => not_allowed(endpoint, "GET, HEAD"),
         (OAuthEndpoint::Token, _) => not_allowed(endpoint, "POST"),
@@ -72,7 +74,7 @@ fn metadata(mount: Mount<'_>, issuer_path: &str) -> Result<Response, OAuthError>
         "grant_types_supported": ["client_credentials"],
         "token_endpoint_auth_methods_supported":
             ["client_secret_basic", "client_secret_post", "private_key_jwt"],
-        "token_endpoint_auth_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
+        "token_endpoint_auth_signing_alg_values_supported": ["RS256", "ES256", "EdDSA", "Ed25519"],
         "scopes_supported": scopes().collect::<Vec<_>>(),
         // The RFC demands the member and forbids an empty one. There is no authorization endpoint, which would
         // answer with any of them.
