@@ -3,8 +3,9 @@
 
 use super::CommandError;
 use super::rules::RuleArgs;
+use crate::admin::Code;
 use crate::identity::TenantId;
-use crate::protocol::{Error, ErrorKind};
+use crate::protocol::Error;
 use crate::stack::Stack;
 use crate::tenant::{CredentialKind, NewCredential, Permissions, Secret, Token};
 
@@ -21,13 +22,11 @@ impl Demo {
     /// Finds the demo tenant and its token, or creates them.
     pub(super) async fn prepare(stack: &Stack, rules: &RuleArgs) -> Result<Self, CommandError> {
         let tenant = TenantId::parse(DEMO)?;
-        match stack.create_tenant(&tenant).await {
-            Ok(()) => rules.apply(stack, &tenant).await?,
+        match rules.create(stack, &tenant).await {
+            Ok(_) => {}
             // The tenant exists already, so only the given rules are changed.
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                rules.change(stack, &tenant).await?;
-            }
-            Err(error) => return Err(error.into()),
+            Err(failure) if failure.code == Code::Taken => rules.change(stack, &tenant).await?,
+            Err(failure) => return Err(failure.into()),
         }
         let token = token(stack, &tenant).await?;
         Ok(Self { tenant, token })

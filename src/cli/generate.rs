@@ -15,12 +15,13 @@ use super::progress::Progress;
 use super::rules::RuleArgs;
 use super::tenant::tenant_id;
 use super::terminal::print;
+use crate::admin::Code;
 use crate::clock::{Clock as _, SystemClock};
 use crate::embedded::{EmbeddedError, Importer};
 use crate::feed::append::Appender;
 use crate::feed::gap;
 use crate::identity::TenantId;
-use crate::protocol::{Error, ErrorKind};
+use crate::protocol::Error;
 use crate::provider::{Loader, Tenants};
 use crate::store::PlainItem;
 
@@ -76,17 +77,12 @@ impl GenerateArgs {
     /// Makes the tenant if it is missing.
     async fn prepare(&self, local: &Local) -> Result<(), CommandError> {
         Demo::prepare(&local.stack, &RuleArgs::default()).await?;
-        match local.stack.create_tenant(&self.tenant).await {
+        match RuleArgs::default().create(&local.stack, &self.tenant).await {
+            Ok(_) => Ok(()),
             // The tenant exists already. The loader refuses it if it is not empty.
-            Err(error) if error.kind() == ErrorKind::Conflict => {}
-            outcome => {
-                outcome?;
-                RuleArgs::default()
-                    .apply(&local.stack, &self.tenant)
-                    .await?;
-            }
+            Err(failure) if failure.code == Code::Taken => Ok(()),
+            Err(failure) => Err(failure.into()),
         }
-        Ok(())
     }
 
     async fn load(&self, local: &Local) -> Result<(), CommandError> {

@@ -27,6 +27,7 @@ mod import;
 mod import_file;
 mod invoke;
 mod job_list;
+mod lifecycle;
 mod local;
 mod openapi;
 mod operator;

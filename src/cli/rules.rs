@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::CommandError;
-use crate::feed::lifecycle;
+use crate::admin::tenant::CreateTenant;
+use crate::admin::{Asked, Failure, Operation as _};
 use crate::identity::{Cause, CauseKind, TenantId};
+use crate::outgoing::Reach;
 use crate::protocol::Error;
 use crate::protocol::profile::{Profile, Rules, Switches};
 use crate::protocol::switch::{self, Switch, SwitchValues};
@@ -61,19 +63,31 @@ impl RuleArgs {
         Ok(())
     }
 
-    /// Sets the rules of a new tenant, which no other process has read yet, and begins its feed.
-    pub(super) async fn apply(&self, stack: &Stack, tenant: &TenantId) -> Result<(), CommandError> {
-        let store = tenant_store(stack, tenant);
-        let begun = store.configuration().begin_index_version().await;
-        begun.map_err(Error::from)?;
-        // The feed begins while the tenant has no credential yet, so no resource can be created before it.
-        lifecycle::create(&store).await?;
-        if self.is_empty() {
-            return Ok(());
-        }
-        let changed = self.changed(read(stack, tenant).await?)?;
-        let provider = stack.provider();
-        Ok(provider.set_first_rules(tenant, &changed).await?)
+    /// Creates a tenant with these rules. False if there is one already, with the same rules.
+    ///
+    /// # Errors
+    /// `Taken` for one with other rules, and the other failures of the operation.
+    pub(super) async fn create(&self, stack: &Stack, tenant: &TenantId) -> Result<bool, Failure> {
+        let create = CreateTenant {
+            tenant: tenant.clone(),
+            profile: self.profile,
+            switches: self.values()?,
+        };
+        let admin = stack.admin(Reach::Public);
+        let created = create.perform(&admin, &Asked::by_command()).await?;
+        Ok(!created.existed)
+    }
+
+    /// The switches by their names. A value is read as JSON, or as text if it is not JSON.
+    fn values(&self) -> Result<Map<String, Value>, Error> {
+        let value = |switch: &String| {
+            let (name, value) = switch
+                .split_once('=')
+                .ok_or_else(|| Error::invalid_value(format!("`{switch}` is not SWITCH=VALUE")))?;
+            let json = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+            Ok((name.to_owned(), json))
+        };
+        self.switches.iter().map(value).collect()
     }
 
     /// Checks the arguments by themselves, before anything is done.

@@ -7,6 +7,7 @@ use super::CommandError;
 use super::ask_args::AskArgs;
 use super::columns::facts;
 use super::deployment_args::DeploymentArgs;
+use super::lifecycle::{DeleteArgs, StateArgs, SuspendArgs};
 use super::rules::{self, RuleArgs};
 use super::terminal::print;
 use crate::admin::schema::AddOwnRoles;
@@ -32,6 +33,21 @@ pub(super) enum TenantCommand {
         after_help = "Examples:\n  scim tenant set acme --rules strict\n  scim tenant set acme --set uniqueGroupDisplayName=true"
     )]
     Set(TenantRulesArgs),
+    /// Refuse the requests of a tenant until it is resumed; its data and its feed stay
+    #[command(after_help = "Example:\n  scim tenant suspend acme --reason 'unpaid since May'")]
+    Suspend(SuspendArgs),
+    /// Answer the requests of a suspended tenant again
+    #[command(after_help = "Example:\n  scim tenant resume acme")]
+    Resume(StateArgs),
+    /// Refuse the requests of a tenant from now on, and remove everything of it after some days
+    #[command(after_help = "Examples:\n  \
+        scim tenant delete acme\n  \
+        scim tenant delete acme --after-days 30\n  \
+        scim tenant delete acme --now --confirm acme")]
+    Delete(DeleteArgs),
+    /// Bring a deleted tenant back as it was
+    #[command(after_help = "Example:\n  scim tenant restore acme")]
+    Restore(StateArgs),
     /// Give a tenant the service's own roles: Administrator, Provisioner and Reader
     #[command(after_help = "Example:\n  scim tenant add-roles acme")]
     AddRoles(AddRolesArgs),
@@ -101,11 +117,13 @@ impl TenantCommand {
             }) => {
                 rules.check()?;
                 let opened = deployment.open_or_create().await?;
-                opened.stack().create_tenant(&tenant).await?;
-                rules.apply(opened.stack(), &tenant).await?;
+                let done = match rules.create(opened.stack(), &tenant).await? {
+                    true => "Created tenant",
+                    false => "There was already a tenant",
+                };
                 let place = deployment.to_text();
                 print(&format!(
-                    "Created tenant {tenant}. Next, create a token: scim token create {tenant}{place}\n"
+                    "{done} {tenant}. Next, create a token: scim token create {tenant}{place}\n"
                 ))
             }
             Self::List(ListArgs { deployment }) => {
@@ -133,6 +151,10 @@ impl TenantCommand {
                 rules.change(opened.stack(), &tenant).await?;
                 print(&show(opened.stack(), &tenant).await?)
             }
+            Self::Suspend(suspend) => suspend.run().await,
+            Self::Resume(resume) => resume.resume().await,
+            Self::Delete(delete) => delete.run().await,
+            Self::Restore(restore) => restore.restore().await,
         }
     }
 }

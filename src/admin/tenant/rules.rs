@@ -77,6 +77,14 @@ impl Operation for SetTenant {
                 );
             }
         }
+        let seats = admin.provider.seats(&self.tenant).await?;
+        if seats.is_some_and(|seats| seats.state == SeatState::Counting) {
+            notes.push(
+                "maxActiveUsers is not enforced until the active users are counted: wait two minutes, then run \
+                 scim doctor --repair"
+                    .to_owned(),
+            );
+        }
         Ok(TenantRules {
             tenant: self.tenant.clone(),
             profile: rules.profile,
