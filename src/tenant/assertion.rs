@@ -19,7 +19,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::date::instant;
 use super::hex::hex;
-use super::jwks::Jwks;
+use super::jwks::{Jwks, algorithm_of};
 use crate::protocol::error::{Error, Result};
 
 /// The longest assertion that is looked at, in bytes.
@@ -136,17 +136,6 @@ pub(super) fn verify(
 fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     serde_json::from_slice(&bytes).ok()
-}
-
-/// The algorithm of this name, if it is one of those that are accepted. `Ed25519` is the newer name of what
-/// `EdDSA` means with such a key (RFC 9864 §2.2).
-pub(super) fn algorithm_of(name: &str) -> Option<Algorithm> {
-    match name {
-        "RS256" => Some(Algorithm::RS256),
-        "ES256" => Some(Algorithm::ES256),
-        "EdDSA" | "Ed25519" => Some(Algorithm::EdDSA),
-        _ => None,
-    }
 }
 
 fn check_names(claims: &Claims, client_id: &str, audiences: &[String]) -> Result<()> {

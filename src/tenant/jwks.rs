@@ -6,7 +6,6 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::assertion::algorithm_of;
 use crate::protocol::error::{Error, Result};
 
 /// The longest text of a set of keys, in bytes.
@@ -197,6 +196,17 @@ impl Jwk {
             _ => DecodingKey::from_ed_components(self.x.as_deref()?),
         };
         key.ok()
+    }
+}
+
+/// The algorithm of this name, if it is one of those that are accepted. `Ed25519` is the newer name of what
+/// `EdDSA` means with such a key (RFC 9864 §2.2).
+pub(super) fn algorithm_of(name: &str) -> Option<Algorithm> {
+    match name {
+        "RS256" => Some(Algorithm::RS256),
+        "ES256" => Some(Algorithm::ES256),
+        "EdDSA" | "Ed25519" => Some(Algorithm::EdDSA),
+        _ => None,
     }
 }
 

@@ -565,7 +565,7 @@ async fn a_token_never_outlives_its_client_and_an_expired_client_says_so() {
     let over = client(&server, |new| new.lifetime_seconds = Some(0)).await;
     check_error(
         &ask(&over).await,
-        401,
+        400,
         "invalid_client",
         "The client expired on 20",
     );
