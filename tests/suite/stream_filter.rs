@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_lambda_events::dynamodb::EventRecord;
 use scim_lambda::feed::record::Record;
 use scim_lambda::identity::{CredentialId, TenantId};
-use scim_lambda::store::{ItemChange, Meter, Occasion, Suspension, USER_PROTECTED};
+use scim_lambda::store::{ItemChange, Meter, Occasion, Suspension, TenantStore, USER_PROTECTED};
 use scim_lambda::worker::{self, Worker};
 use serde_dynamo::{AttributeValue, Item};
 use serde_json::{Value, json};
@@ -63,6 +63,29 @@ fn partition(record: &EventRecord) -> String {
     }
 }
 
+/// Writes what requests leave behind besides resources.
+async fn note_requests(store: &TenantStore) {
+    let credential = CredentialId::parse("1").unwrap();
+    let used = store.signatures();
+    used.use_up(&credential, "signature", 1_800_000_000)
+        .await
+        .unwrap();
+    let status = store.status();
+    for _ in 0..2 {
+        status.note_use(&credential).await.unwrap();
+    }
+    status.add_refusals(409, 1).await.unwrap();
+    let occasion = Occasion {
+        event: USER_PROTECTED,
+        type_name: "User",
+        id: "ada",
+        what: "deletion",
+    };
+    assert!(store.occasions().note(&occasion).await.unwrap());
+    let periods = store.request_periods();
+    assert!(periods.take_part(170_000_000).await.unwrap());
+}
+
 /// A table in which an item of every kind was written, changed and removed.
 async fn busy() -> World {
     let world = World::new().await;
@@ -83,25 +106,7 @@ async fn busy() -> World {
     process.delete("Group", &outer).await.unwrap();
     process.delete("User", &users[1]).await.unwrap();
     let scope = process.scope().await.unwrap();
-    let credential = CredentialId::parse("1").unwrap();
-    let used = scope.store.signatures();
-    used.use_up(&credential, "signature", 1_800_000_000)
-        .await
-        .unwrap();
-    let status = scope.store.status();
-    for _ in 0..2 {
-        status.note_use(&credential).await.unwrap();
-    }
-    status.add_refusals(409, 1).await.unwrap();
-    let occasion = Occasion {
-        event: USER_PROTECTED,
-        type_name: "User",
-        id: "ada",
-        what: "deletion",
-    };
-    assert!(scope.store.occasions().note(&occasion).await.unwrap());
-    let periods = scope.store.request_periods();
-    assert!(periods.take_part(170_000_000).await.unwrap());
+    note_requests(&scope.store).await;
     let stack = process.provider.store();
     let stack = stack.for_stack(Meter::default(), Duration::from_secs(10));
     stack.list_tenant(&tenant()).await.unwrap();

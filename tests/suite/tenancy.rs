@@ -150,89 +150,86 @@ impl Twins {
         });
         of_acme.collect()
     }
+}
 
-    /// The requests to a template of a path below this base, with the ids of resources in it.
-    fn requests(
-        &self,
-        base: &str,
-        template: &str,
-        method: &str,
-        ids: &Ids,
-    ) -> Vec<(String, Value)> {
-        let with_ids = |suffix: &str| -> Vec<(String, Value)> {
-            let named = [
-                ("Users", &ids.user),
-                ("Groups", &ids.group),
-                ("Roles", &ids.role),
-            ];
-            let named = named.into_iter().map(|(endpoint, id)| {
-                let path = format!("{base}/{endpoint}/{id}{suffix}");
-                (path, body(method, endpoint, ids))
-            });
-            named.collect()
-        };
-        let search = json!({"schemas": [SEARCH], "filter": format!("id eq \"{}\"", ids.user)});
-        let filters = [
-            format!("id%20eq%20%22{}%22", ids.user),
-            format!("members.value%20eq%20%22{}%22", ids.user),
-            "userName%20eq%20%22shared%22".to_owned(),
-        ];
-        match template {
-            "/" => vec![
-                (format!("{base}/"), Value::Null),
-                ("/".to_owned(), Value::Null),
-            ],
-            "/.search" => vec![(format!("{base}/.search"), search)],
-            "/{type}/.search" => vec![(format!("{base}/Users/.search"), search)],
-            "/{type}" => {
-                let mut requests = Vec::new();
-                for endpoint in ["Users", "Groups", "Roles"] {
-                    requests.push((format!("{base}/{endpoint}"), body(method, endpoint, ids)));
-                    let filtered = filters.iter().filter(|_| method == "GET");
-                    requests.extend(
-                        filtered.map(|filter| {
-                            (format!("{base}/{endpoint}?filter={filter}"), Value::Null)
-                        }),
-                    );
-                }
-                requests
-            }
-            "/{type}/{id}" => with_ids(""),
-            "/{type}/{id}/members" => with_ids("/members"),
-            "/Bulk" => {
-                let operations = [
-                    json!({"method": "DELETE", "path": format!("/Roles/{}", ids.role)}),
-                    json!({"method": "PATCH", "path": format!("/Groups/{}", ids.group),
-                        "data": body("PATCH", "Groups", ids)}),
-                ];
-                vec![(
-                    format!("{base}/Bulk"),
-                    json!({"schemas": [BULK], "Operations": operations}),
-                )]
-            }
-            "/Me" => vec![(format!("{base}/Me"), body(method, "Users", ids))],
-            "/Schemas/{urn}" => vec![(format!("{base}/Schemas/{USER}"), Value::Null)],
-            "/ResourceTypes/{name}" => vec![(format!("{base}/ResourceTypes/User"), Value::Null)],
-            "/ServiceProviderConfig" => vec![
-                (format!("{base}/ServiceProviderConfig"), Value::Null),
-                (format!("{base}/ServiceProviderConfigs"), Value::Null),
-            ],
-            "/events" => vec![
-                ("/events".to_owned(), Value::Null),
-                ("/events?after=beginning".to_owned(), Value::Null),
-            ],
-            "/docs" | "/openapi.json" => vec![(template.to_owned(), Value::Null)],
-            "/docs/{file}" => vec![("/docs/init.js".to_owned(), Value::Null)],
-            "/healthz" => vec![
-                ("/healthz".to_owned(), Value::Null),
-                ("/healthz?deep=1".to_owned(), Value::Null),
-            ],
-            "/Schemas" | "/ResourceTypes" | "/Scopes" => {
-                vec![(format!("{base}{template}"), Value::Null)]
-            }
-            other => panic!("{other} has no requests here"),
+/// The requests to a template of a path below this base, with the ids of resources in it.
+fn requests(base: &str, template: &str, method: &str, ids: &Ids) -> Vec<(String, Value)> {
+    let with_ids = |suffix: &str| resources(base, suffix, method, ids);
+    let search = json!({"schemas": [SEARCH], "filter": format!("id eq \"{}\"", ids.user)});
+    match template {
+        "/" => vec![
+            (format!("{base}/"), Value::Null),
+            ("/".to_owned(), Value::Null),
+        ],
+        "/.search" => vec![(format!("{base}/.search"), search)],
+        "/{type}/.search" => vec![(format!("{base}/Users/.search"), search)],
+        "/{type}" => collections(base, method, ids),
+        "/{type}/{id}" => with_ids(""),
+        "/{type}/{id}/members" => with_ids("/members"),
+        "/Bulk" => vec![(format!("{base}/Bulk"), bulk(ids))],
+        "/Me" => vec![(format!("{base}/Me"), body(method, "Users", ids))],
+        "/Schemas/{urn}" => vec![(format!("{base}/Schemas/{USER}"), Value::Null)],
+        "/ResourceTypes/{name}" => vec![(format!("{base}/ResourceTypes/User"), Value::Null)],
+        "/ServiceProviderConfig" => vec![
+            (format!("{base}/ServiceProviderConfig"), Value::Null),
+            (format!("{base}/ServiceProviderConfigs"), Value::Null),
+        ],
+        "/events" => vec![
+            ("/events".to_owned(), Value::Null),
+            ("/events?after=beginning".to_owned(), Value::Null),
+        ],
+        "/docs" | "/openapi.json" => vec![(template.to_owned(), Value::Null)],
+        "/docs/{file}" => vec![("/docs/init.js".to_owned(), Value::Null)],
+        "/healthz" => vec![
+            ("/healthz".to_owned(), Value::Null),
+            ("/healthz?deep=1".to_owned(), Value::Null),
+        ],
+        "/Schemas" | "/ResourceTypes" | "/Scopes" => {
+            vec![(format!("{base}{template}"), Value::Null)]
         }
+        other => panic!("{other} has no requests here"),
     }
+}
+
+/// The requests to resources of every type, or to what is below them.
+fn resources(base: &str, suffix: &str, method: &str, ids: &Ids) -> Vec<(String, Value)> {
+    let named = [
+        ("Users", &ids.user),
+        ("Groups", &ids.group),
+        ("Roles", &ids.role),
+    ];
+    let named = named.into_iter().map(|(endpoint, id)| {
+        let path = format!("{base}/{endpoint}/{id}{suffix}");
+        (path, body(method, endpoint, ids))
+    });
+    named.collect()
+}
+
+/// The requests to the lists of every type.
+fn collections(base: &str, method: &str, ids: &Ids) -> Vec<(String, Value)> {
+    let filters = [
+        format!("id%20eq%20%22{}%22", ids.user),
+        format!("members.value%20eq%20%22{}%22", ids.user),
+        "userName%20eq%20%22shared%22".to_owned(),
+    ];
+    let mut requests = Vec::new();
+    for endpoint in ["Users", "Groups", "Roles"] {
+        let list = format!("{base}/{endpoint}");
+        let filtered = filters.iter().filter(|_| method == "GET");
+        let filtered = filtered.map(|filter| (format!("{list}?filter={filter}"), Value::Null));
+        requests.extend(filtered);
+        requests.push((list, body(method, endpoint, ids)));
+    }
+    requests
+}
+
+fn bulk(ids: &Ids) -> Value {
+    let operations = [
+        json!({"method": "DELETE", "path": format!("/Roles/{}", ids.role)}),
+        json!({"method": "PATCH", "path": format!("/Groups/{}", ids.group),
+            "data": body("PATCH", "Groups", ids)}),
+    ];
+    json!({"schemas": [BULK], "Operations": operations})
 }
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
@@ -378,7 +375,7 @@ async fn nothing_of_another_tenant_appears_in_any_answer_or_changes() {
     for template in templates() {
         for base in BASES {
             for method in METHODS {
-                for (path, body) in twins.requests(base, template, method, &twins.both) {
+                for (path, body) in requests(base, template, method, &twins.both) {
                     let reply = twins.send(method, &path, &body).await;
                     assert!(
                         !reply.text.contains("acme"),
@@ -418,8 +415,8 @@ async fn ids_of_another_tenant_are_answered_as_ids_that_do_not_exist() {
     for template in templates() {
         for base in BASES {
             for method in METHODS {
-                let others = twins.requests(base, template, method, &twins.others);
-                let unknown = twins.requests(base, template, method, &nobody);
+                let others = requests(base, template, method, &twins.others);
+                let unknown = requests(base, template, method, &nobody);
                 for (other, unknown) in others.into_iter().zip(unknown) {
                     // A request without an id of another tenant is the same request twice.
                     if other == unknown {

@@ -25,6 +25,13 @@ impl Fixture {
     }
 }
 
+/// When a credential of a shown tenant was last used; `None` if the tenant does not have it.
+fn used(shown: &Value, id: &Value) -> Option<Value> {
+    let credentials = shown["credentials"].as_array().unwrap();
+    let found = credentials.iter().find(|each| each["id"] == *id);
+    found.map(|credential| credential["lastUsed"].clone())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_tenant_has_urls_and_rules_and_nothing_has_happened_in_it() {
     let fixture = Fixture::new().await;
@@ -102,11 +109,6 @@ async fn a_tenant_in_use_shows_counts_uses_milestones_and_refusals() {
     assert!(shown["firstRequest"].is_string() && shown["lastRequest"].is_string());
     // One refusal was written; the second is with this process until its next write.
     assert_eq!(shown["refusals"]["statuses"], json!({"409": 1}));
-    let used = |shown: &Value, id: &Value| {
-        let credentials = shown["credentials"].as_array().unwrap().iter();
-        let found = credentials.clone().find(|each| each["id"] == *id);
-        found.map(|credential| credential["lastUsed"].clone())
-    };
     assert_eq!(
         used(&shown, &old["id"]),
         Some(shown["firstRequest"].clone())
