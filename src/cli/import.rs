@@ -99,7 +99,7 @@ impl ImportArgs {
                 return checked.result();
             }
             if !checked.errors.is_empty() {
-                self.tell_errors(&checked);
+                checked.tell_errors();
                 return Err(CommandError::new(format!(
                     "{} could not be taken; nothing was written",
                     lines(checked.number_of_errors())
@@ -251,7 +251,7 @@ impl ImportArgs {
             });
             return print(&format!("{json}\n"));
         }
-        self.tell_errors(round);
+        round.tell_errors();
         let would = if self.dry_run {
             "Would import into"
         } else {
@@ -267,15 +267,6 @@ impl ImportArgs {
         }
         print(&text)
     }
-
-    fn tell_errors(&self, round: &Round) {
-        for LineError { line, detail, .. } in &round.errors {
-            eprintln!("line {line}: {detail}");
-        }
-        if round.more_errors > 0 {
-            eprintln!("and {} more", lines(round.more_errors));
-        }
-    }
 }
 
 impl Round {
@@ -283,6 +274,16 @@ impl Round {
         self.counts.add(counts);
         self.errors.extend(errors);
         self.more_errors += more_errors;
+    }
+
+    /// Writes each error to stderr.
+    fn tell_errors(&self) {
+        for LineError { line, detail, .. } in &self.errors {
+            eprintln!("line {line}: {detail}");
+        }
+        if self.more_errors > 0 {
+            eprintln!("and {} more", lines(self.more_errors));
+        }
     }
 
     fn number_of_errors(&self) -> u64 {

@@ -135,7 +135,7 @@ impl<'p> Import<'p> {
         match chunk {
             Chunk::Unreadable(line, error) => {
                 // It cannot be told which resource such a line would keep.
-                self.refuse_order(line, error)?;
+                self.refuse_order(line, &error)?;
                 self.state.unread += 1;
                 self.state.lines += 1;
                 Ok(true)
@@ -172,7 +172,7 @@ impl<'p> Import<'p> {
             let position = Position::Resource(line.type_name.clone(), line.id.clone());
             match self.check_order(last.as_ref(), &position) {
                 Ok(()) => taken.push((number, line)),
-                Err(error) => self.refuse_order(number, error)?,
+                Err(error) => self.refuse_order(number, &error)?,
             }
             last = Some(position);
         }
@@ -244,7 +244,7 @@ impl<'p> Import<'p> {
                     Some(lines) if lines.is_of(&line) => lines.push(number, last.take(), line),
                     _ => groups.push(GroupLines::new(number, last.take(), line)),
                 },
-                Err(error) => self.refuse_order(number, error)?,
+                Err(error) => self.refuse_order(number, &error)?,
             }
             last = Some(position);
         }
@@ -351,14 +351,14 @@ impl<'p> Import<'p> {
     }
 
     /// Notes an error that makes it unsafe to remove anything. It ends an import that removes.
-    fn refuse_order(&mut self, line: u64, error: Error) -> Result<()> {
+    fn refuse_order(&mut self, line: u64, error: &Error) -> Result<()> {
         if self.mode.if_exists == IfExists::Replace && !self.mode.is_dry {
             return Err(Error::invalid_value(format!(
                 "Line {line}: {}",
                 error.detail()
             )));
         }
-        self.refuse(line, &error);
+        self.refuse(line, error);
         Ok(())
     }
 

@@ -63,7 +63,7 @@ impl Importer<'_> {
         check_id(&arriving.id)?;
         self.check_times(arriving.created, arriving.modified)?;
         let exported = Resource::from_canonical(arriving.body);
-        self.check_body(&resource_type, exported.body())?;
+        check_body(&resource_type, exported.body())?;
         let verb = DraftKind::Import {
             id: &arriving.id,
             exported: &exported,
@@ -143,20 +143,6 @@ impl Importer<'_> {
             "`created` is after `lastModified`, or `lastModified` is in the future",
         ))
     }
-
-    /// Checks that a body has nothing that is stored elsewhere.
-    fn check_body(&self, resource_type: &ResourceType, body: &Map<String, Value>) -> Result<()> {
-        let outside = resource_type
-            .membership
-            .map(|membership| membership.attribute());
-        let outside = outside.into_iter().chain(["meta"]);
-        match outside.into_iter().find(|name| body.contains_key(*name)) {
-            Some(name) => Err(Error::invalid_value(format!(
-                "The body has `{name}`, which is no part of it: times and members are given beside it"
-            ))),
-            None => Ok(()),
-        }
-    }
 }
 
 /// The body of a stored resource. What was stored is JSON; anything else is a fault of the service.
@@ -208,4 +194,18 @@ pub(super) fn check_id(id: &str) -> Result<()> {
         "`id` is `{}`; an id has 1 to {MAX_ID_CHARACTERS} of the characters A-Z, a-z, 0-9, -, ., _ and ~",
         excerpt(&id)
     )))
+}
+
+/// Checks that a body has nothing that is stored elsewhere.
+fn check_body(resource_type: &ResourceType, body: &Map<String, Value>) -> Result<()> {
+    let outside = resource_type
+        .membership
+        .map(|membership| membership.attribute());
+    let outside = outside.into_iter().chain(["meta"]);
+    match outside.into_iter().find(|name| body.contains_key(*name)) {
+        Some(name) => Err(Error::invalid_value(format!(
+            "The body has `{name}`, which is no part of it: times and members are given beside it"
+        ))),
+        None => Ok(()),
+    }
 }

@@ -59,7 +59,6 @@ fn unreadable() -> Vec<Case> {
 
 /// Resources. The ids are those of a directory with three users and three groups.
 fn resources(ids: &[String]) -> Vec<Case> {
-    let large = "x".repeat(400_001);
     vec![
         (
             resource(|line| line["type"] = json!("Robot")),
@@ -101,6 +100,13 @@ fn resources(ids: &[String]) -> Vec<Case> {
             "invalid",
             "in the future",
         ),
+    ]
+}
+
+/// Resources whose bodies have a fault.
+fn bodies() -> Vec<Case> {
+    let large = "x".repeat(400_001);
+    vec![
         (
             resource(|line| line["body"] = json!({"schemas": [USER]})),
             "invalid",
@@ -202,6 +208,7 @@ async fn a_line_that_cannot_be_taken_is_named_and_changes_nothing() {
     let cases = unreadable()
         .into_iter()
         .chain(resources(&ids))
+        .chain(bodies())
         .chain(memberships(&ids));
     for (line, code, detail) in cases {
         let lines = [head.clone(), line.clone()];
