@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::CommandError;
 use super::ask_args::AskArgs;
 use super::columns::{facts, number};
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use super::view::View;
 use crate::admin::brake::{ReleaseBrake, ShowBrake, ShownBrake};
 use crate::identity::TenantId;

@@ -10,7 +10,7 @@ use super::CommandError;
 use super::columns::number;
 use super::deployment_args::DeploymentArgs;
 use super::progress::Progress;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use super::terminal::print;
 use crate::identity::TenantId;
 use crate::protocol::datetime::DateTime;

@@ -14,7 +14,7 @@ use super::columns::{number, printable};
 use super::operator::Operator;
 use super::progress::Progress;
 use super::serve::end_signal;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use super::view::View;
 use crate::admin::event::{EventList, ForgetEvents, ForgottenEvents, ListEvents};
 use crate::feed::read::After;

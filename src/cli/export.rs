@@ -12,7 +12,7 @@ use super::deployment_args::DeploymentArgs;
 use super::operator::Operator;
 use super::progress::Progress;
 use super::serve::end_signal;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use super::terminal::print;
 use crate::admin::data::ExportData;
 use crate::identity::TenantId;

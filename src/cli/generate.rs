@@ -13,7 +13,7 @@ use super::directory;
 use super::local::{DEFAULT_DATA, Local, TABLE};
 use super::progress::Progress;
 use super::rules::RuleArgs;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use super::terminal::print;
 use crate::admin::Code;
 use crate::clock::{Clock as _, SystemClock};

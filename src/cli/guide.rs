@@ -9,8 +9,9 @@ use super::ask_args::AskArgs;
 use super::columns::{facts, hanging, paragraph};
 use super::play::server_url;
 use super::provider_arg::ProviderArg;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use super::view::View;
+use crate::admin::tenant::ShowTenant;
 use crate::guide::{Guide, Values};
 use crate::http::PublicUrl;
 use crate::identity::TenantId;
@@ -35,26 +36,43 @@ pub(super) struct GuideArgs {
 
 impl GuideArgs {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let url = match &self.url {
-            Some(url) => url.clone(),
-            None => self.ask.operator().await?.public_url().ok_or_else(|| {
-                CommandError::usage(
-                    "The URL of this deployment is not known here: give it with --url, or name the stack with --stack \
-                     and no table",
-                )
-            })?,
+        let (base_url, v1_base_url) = match &self.url {
+            Some(url) => (url.base_url(), url.v1_base_url()),
+            None => self.urls().await?,
         };
         let (tenant, label) = (&self.tenant, self.provider.name());
         let place = self.ask.deployment.to_text();
         let values = Values {
-            base_url: url.base_url(),
-            v1_base_url: url.v1_base_url(),
+            base_url,
+            v1_base_url,
             token: format!("what `scim token create {tenant} --label {label}{place}` prints"),
         };
         let guide = Guide::of(label, &values);
         let guide =
             guide.ok_or_else(|| CommandError::new("There is no guide for this provider"))?;
         self.ask.print(&guide, |view| text(&guide, tenant, view))
+    }
+}
+
+impl GuideArgs {
+    /// The base URLs of SCIM 2.0 and 1.1 of the tenant, which must exist.
+    async fn urls(&self) -> Result<(String, String), CommandError> {
+        let operator = self.ask.operator().await?;
+        let show = ShowTenant {
+            tenant: self.tenant.clone(),
+        };
+        let shown = operator.ask(&show).await?;
+        let of_stack = || {
+            let url = operator.public_url()?;
+            Some((url.base_url(), url.v1_base_url()))
+        };
+        let urls = shown.urls.map(|urls| (urls.scim2, urls.scim1));
+        urls.or_else(of_stack).ok_or_else(|| {
+            CommandError::usage(
+                "The URL of this deployment is not known here: give it with --url, or name the stack with --stack and \
+                 no table",
+            )
+        })
     }
 }
 

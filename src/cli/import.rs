@@ -16,7 +16,7 @@ use super::export::{head_of, is_stdio, resources_in};
 use super::import_file::{Lines, check_end};
 use super::operator::Operator;
 use super::progress::Progress;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use super::terminal::print;
 use crate::admin::data::{CompareData, Comparison, Counts, ImportData, ImportStep, LineError};
 use crate::identity::TenantId;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::CommandError;
 use super::ask_args::AskArgs;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use super::view::View;
 use crate::admin::tenant::{
     ChangedTenant, DeleteTenant, RestoreTenant, ResumeTenant, StateName, SuspendTenant,

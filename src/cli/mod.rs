@@ -41,6 +41,7 @@ mod serve_webhook;
 mod stack;
 mod table;
 mod tenant;
+mod tenant_arg;
 mod terminal;
 mod token;
 mod view;
@@ -109,6 +110,9 @@ enum Command {
     /// Take a directory from a file that was exported
     Import(import::ImportArgs),
     /// Print the OpenAPI document of the service, for programs
+    #[command(
+        after_help = "Examples:\n  scim openapi > openapi.json\n  scim openapi --tenant acme"
+    )]
     Openapi(openapi::OpenapiArgs),
     /// Compare index entries and counters with the resources, and repair them
     Doctor(doctor::DoctorArgs),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::CommandError;
 use super::deployment_args::DeploymentArgs;
 use super::serve::public_url;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use super::terminal::print;
 use crate::http::{PublicUrl, site};
 use crate::identity::{Cause, CauseKind, TenantId};

@@ -12,7 +12,7 @@ use super::ask_args::AskArgs;
 use super::columns::Table;
 use super::confirm::confirm;
 use super::operator::Operator;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use super::view::View;
 use crate::admin::schema::{
     AddResourceType, AddSchema, ListResourceTypes, ListSchemas, ListedDefinition, LostExtension,

@@ -78,6 +78,13 @@ impl RuleArgs {
         Ok(!created.existed)
     }
 
+    /// The changes as an operation takes them: the profile, and the switches by their names. They are checked by
+    /// themselves, before anything is asked.
+    pub(super) fn asked(&self) -> Result<(Option<Profile>, Map<String, Value>), CommandError> {
+        self.check()?;
+        Ok((self.profile, self.values()?))
+    }
+
     /// The switches by their names. A value is read as JSON, or as text if it is not JSON.
     fn values(&self) -> Result<Map<String, Value>, Error> {
         let value = |switch: &String| {

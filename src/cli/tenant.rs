@@ -1,37 +1,37 @@
 //! `scim tenant`: create, list, show and change tenants.
 
+mod text;
+
 use clap::{Args, Subcommand};
-use serde_json::json;
 
 use super::CommandError;
 use super::ask_args::AskArgs;
 use super::columns::facts;
-use super::deployment_args::DeploymentArgs;
 use super::lifecycle::{DeleteArgs, StateArgs, SuspendArgs};
-use super::rules::{self, RuleArgs};
-use super::terminal::print;
+use super::operator::Operator;
+use super::rules::RuleArgs;
+use super::tenant_arg::tenant_id;
 use crate::admin::schema::AddOwnRoles;
+use crate::admin::tenant::{CreateTenant, ListTenants, SetTenant, ShowTenant, TenantList};
 use crate::identity::TenantId;
-use crate::protocol::Error;
-use crate::stack::Stack;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
     /// Create a tenant; clients can use it once it has a token
-    #[command(
-        after_help = "Examples:\n  scim tenant create acme\n  scim tenant create acme --rules strict --set maxCount=500"
-    )]
+    #[command(after_help = "Examples:\n  \
+        scim tenant create acme\n  \
+        scim tenant create acme --rules strict --set maxCount=500")]
     Create(TenantRulesArgs),
     /// List all tenants
     #[command(after_help = "Example:\n  scim tenant list")]
     List(ListArgs),
-    /// Show a tenant's profile, switches and credentials
+    /// Show a tenant's URLs, rules, numbers, requests and tokens
     #[command(after_help = "Example:\n  scim tenant show acme")]
     Show(TenantArgs),
     /// Change a tenant's profile and switches
-    #[command(
-        after_help = "Examples:\n  scim tenant set acme --rules strict\n  scim tenant set acme --set uniqueGroupDisplayName=true"
-    )]
+    #[command(after_help = "Examples:\n  \
+        scim tenant set acme --rules strict\n  \
+        scim tenant set acme --set uniqueGroupDisplayName=true")]
     Set(TenantRulesArgs),
     /// Refuse the requests of a tenant until it is resumed; its data and its feed stay
     #[command(after_help = "Example:\n  scim tenant suspend acme --reason 'unpaid since May'")]
@@ -50,7 +50,7 @@ pub(super) enum TenantCommand {
     Restore(StateArgs),
     /// Give a tenant the service's own roles: Administrator, Provisioner and Reader
     #[command(after_help = "Example:\n  scim tenant add-roles acme")]
-    AddRoles(AddRolesArgs),
+    AddRoles(TenantArgs),
 }
 
 #[derive(Debug, Args)]
@@ -61,13 +61,13 @@ pub(super) struct TenantRulesArgs {
     #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
-    deployment: DeploymentArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     #[command(flatten)]
-    deployment: DeploymentArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -76,103 +76,105 @@ pub(super) struct TenantArgs {
     #[arg(value_parser = tenant_id)]
     tenant: TenantId,
     #[command(flatten)]
-    deployment: DeploymentArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AddRolesArgs {
-    /// The tenant
-    #[arg(value_parser = tenant_id)]
-    tenant: TenantId,
-    #[command(flatten)]
     ask: AskArgs,
 }
 
-impl AddRolesArgs {
-    async fn run(&self) -> Result<(), CommandError> {
-        let add = AddOwnRoles {
-            tenant: self.tenant.clone(),
+impl TenantCommand {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
+        match self {
+            Self::Create(create) => create.create().await,
+            Self::List(ListArgs { ask }) => {
+                let list = list_all(&ask.operator().await?).await?;
+                ask.print(&list, |view| text::list(&list.tenants, view))
+            }
+            Self::Show(TenantArgs { tenant, ask }) => {
+                let shown = ask.operator().await?.ask(&ShowTenant { tenant }).await?;
+                ask.print(&shown, |view| text::shown(&shown, view))
+            }
+            Self::Set(set) => set.set().await,
+            Self::Suspend(suspend) => suspend.run().await,
+            Self::Resume(resume) => resume.resume().await,
+            Self::Delete(delete) => delete.run().await,
+            Self::Restore(restore) => restore.restore().await,
+            Self::AddRoles(add) => add.add_roles().await,
+        }
+    }
+}
+
+impl TenantRulesArgs {
+    async fn create(self) -> Result<(), CommandError> {
+        let (profile, switches) = self.rules.asked()?;
+        let create = CreateTenant {
+            tenant: self.tenant,
+            profile,
+            switches,
         };
-        let added = self.ask.operator().await?.ask(&add).await?;
-        self.ask.print(&added, |view| {
+        let operator = Operator::open_or_create(&self.ask.deployment).await?;
+        let created = operator.ask(&create).await?;
+        self.ask.print(&created, |view| {
+            let (tenant, place) = (&created.tenant, &view.place);
+            let made = match created.existed {
+                true => "exists already, with the same rules",
+                false => "is created",
+            };
+            format!("The tenant {tenant} {made}. Next, create a token: scim token create {tenant}{place}\n")
+        })
+    }
+
+    async fn set(self) -> Result<(), CommandError> {
+        if self.rules.is_empty() {
+            return Err(CommandError::usage("Nothing to set: give --rules or --set"));
+        }
+        let (profile, switches) = self.rules.asked()?;
+        let set = SetTenant {
+            tenant: self.tenant,
+            profile,
+            switches,
+        };
+        let rules = self.ask.operator().await?.ask(&set).await?;
+        for note in &rules.notes {
+            eprintln!("{note}");
+        }
+        self.ask.print(&rules, |view| text::rules(&rules, view))
+    }
+}
+
+impl TenantArgs {
+    async fn add_roles(self) -> Result<(), CommandError> {
+        let Self { tenant, ask } = self;
+        let add = AddOwnRoles {
+            tenant: tenant.clone(),
+        };
+        let added = ask.operator().await?.ask(&add).await?;
+        ask.print(&added, |view| {
             let roles = added.roles.iter();
             let lines: Vec<_> = roles
                 .map(|role| (role.name.as_str(), role.id.clone()))
                 .collect();
             match lines.is_empty() {
-                true => format!("The tenant {} has these roles already\n", self.tenant),
+                true => format!("The tenant {tenant} has these roles already\n"),
                 false => facts(&lines, view.width),
             }
         })
     }
 }
 
-impl TenantCommand {
-    pub(super) async fn run(self) -> Result<(), CommandError> {
-        match self {
-            Self::Create(TenantRulesArgs {
-                tenant,
-                rules,
-                deployment,
-            }) => {
-                rules.check()?;
-                let opened = deployment.open_or_create().await?;
-                let done = match rules.create(opened.stack(), &tenant).await? {
-                    true => "Created tenant",
-                    false => "There was already a tenant",
-                };
-                let place = deployment.to_text();
-                print(&format!(
-                    "{done} {tenant}. Next, create a token: scim token create {tenant}{place}\n"
-                ))
-            }
-            Self::List(ListArgs { deployment }) => {
-                let tenants = deployment.open().await?.stack().issuer().tenants().await?;
-                let lines = tenants.iter().map(|tenant| format!("{tenant}\n"));
-                print(&lines.collect::<String>())
-            }
-            Self::Show(TenantArgs { tenant, deployment }) => {
-                let opened = deployment.open().await?;
-                print(&show(opened.stack(), &tenant).await?)
-            }
-            Self::AddRoles(add) => add.run().await,
-            Self::Set(TenantRulesArgs {
-                tenant,
-                rules,
-                deployment,
-            }) => {
-                if rules.is_empty() {
-                    return Err(CommandError::usage("Nothing to set: give --rules or --set"));
-                }
-                rules.check()?;
-                let opened = deployment.open().await?;
-                // This fails if the tenant does not exist.
-                opened.stack().issuer().credentials(&tenant).await?;
-                rules.change(opened.stack(), &tenant).await?;
-                print(&show(opened.stack(), &tenant).await?)
-            }
-            Self::Suspend(suspend) => suspend.run().await,
-            Self::Resume(resume) => resume.resume().await,
-            Self::Delete(delete) => delete.run().await,
-            Self::Restore(restore) => restore.restore().await,
+/// All tenants, which the operation lists part by part.
+async fn list_all(operator: &Operator) -> Result<TenantList, CommandError> {
+    let mut list = TenantList {
+        tenants: Vec::new(),
+        next: None,
+    };
+    loop {
+        let part = ListTenants {
+            after: list.next,
+            limit: None,
+        };
+        let part = operator.ask(&part).await?;
+        list.tenants.extend(part.tenants);
+        list.next = part.next;
+        if list.next.is_none() {
+            return Ok(list);
         }
     }
-}
-
-/// Reads a tenant's name from an argument.
-pub(super) fn tenant_id(text: &str) -> Result<TenantId, String> {
-    TenantId::parse(text).map_err(|error| error.detail().to_owned())
-}
-
-async fn show(stack: &Stack, tenant: &TenantId) -> Result<String, CommandError> {
-    let credentials = stack.issuer().credentials(tenant).await?.len();
-    let rules = rules::read(stack, tenant).await?;
-    let rules = serde_json::to_value(&rules).map_err(Error::internal)?;
-    let shown = json!({
-        "tenant": tenant.as_str(),
-        "profile": rules["profile"],
-        "switches": rules["switches"],
-        "credentials": credentials,
-    });
-    Ok(format!("{shown:#}\n"))
 }

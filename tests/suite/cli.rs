@@ -169,6 +169,15 @@ pub(crate) fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// The names in a list of tenants.
+fn names(list: &str) -> Vec<String> {
+    let list: Value = serde_json::from_str(list).unwrap();
+    let tenants = list["tenants"].as_array().unwrap().iter();
+    tenants
+        .map(|entry| entry["tenant"].as_str().unwrap().to_owned())
+        .collect()
+}
+
 /// A data directory of its own.
 pub(crate) fn data() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
@@ -509,16 +518,12 @@ fn a_table_at_an_endpoint_is_created_and_served() {
         .output();
     assert!(create.as_ref().unwrap().status.success(), "{create:?}");
     let list = endpoint
-        .scim(&[&["tenant", "list"], &at[..]].concat())
+        .scim(&[&["tenant", "list", "--json"], &at[..]].concat())
         .output();
-    assert_eq!(
-        String::from_utf8(list.unwrap().stdout).unwrap(),
-        "acme\ndemo\n"
-    );
-    assert_eq!(
-        answer(&["tenant", "list", "--data", shown(&data)]),
-        "demo\n"
-    );
+    let list = String::from_utf8(list.unwrap().stdout).unwrap();
+    assert_eq!(names(&list), ["acme", "demo"]);
+    let local = answer(&["tenant", "list", "--json", "--data", shown(&data)]);
+    assert_eq!(names(&local), ["demo"]);
 
     assert_eq!(first.end().0, Some(0));
     let second = serve();
@@ -686,9 +691,14 @@ fn tenants_and_tokens_are_managed_while_the_service_runs() {
         Running::start(&[&["serve", "--json", "--listen", "127.0.0.1:0"], &at[..]].concat());
     let create = answer(&[&["tenant", "create", "acme", "--rules", "strict"], &at[..]].concat());
     assert!(create.contains("scim token create acme"), "{create}");
+    let list = answer(&[&["tenant", "list"], &at[..]].concat());
+    let lines: Vec<Vec<&str>> = list
+        .lines()
+        .map(|line| line.split_whitespace().take(2).collect())
+        .collect();
     assert_eq!(
-        answer(&[&["tenant", "list"], &at[..]].concat()),
-        "acme\ndemo\n"
+        lines,
+        [["TENANT", "STATE"], ["acme", "active"], ["demo", "active"]]
     );
 
     let made = answer(
@@ -710,7 +720,7 @@ fn tenants_and_tokens_are_managed_while_the_service_runs() {
         "{list}"
     );
 
-    let set = ["tenant", "set", "acme", "--set", "maxCount=7"];
+    let set = ["tenant", "set", "acme", "--set", "maxCount=7", "--json"];
     let shown = answer(&[&set[..], &at[..]].concat());
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(
@@ -749,7 +759,7 @@ fn rules_of_the_demo_tenant_are_arguments_of_serve() {
         "groupPatchAnswers=204",
     ];
     drop(Running::start(&[&rules[..], &at[..]].concat()));
-    let shown = answer(&["tenant", "show", "demo", "--data", shown(&data)]);
+    let shown = answer(&["tenant", "show", "demo", "--json", "--data", shown(&data)]);
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["profile"], "interop");
     assert_eq!(shown["switches"]["groupPatchAnswers"], "204");
@@ -1002,7 +1012,8 @@ fn a_table_without_its_secrets_gets_no_new_ones() {
         assert!(!secrets.exists());
     }
     fs::write(&secrets, kept).unwrap();
-    assert_eq!(answer(&[&["tenant", "list"], &at[..]].concat()), "acme\n");
+    let list = answer(&[&["tenant", "list", "--json"], &at[..]].concat());
+    assert_eq!(names(&list), ["acme"]);
 }
 
 #[test]
@@ -1037,7 +1048,7 @@ fn a_switch_out_of_its_range_changes_nothing() {
     let (_guard, data) = data();
     let at = ["--data", shown(&data)];
     answer(&[&["tenant", "create", "acme"], &at[..]].concat());
-    let show = ["tenant", "show", "acme"];
+    let show = ["tenant", "show", "acme", "--json"];
     let before = answer(&[&show[..], &at[..]].concat());
     for (switch, range) in [
         ("maxCount=0", "1 to 10,000"),
@@ -1123,8 +1134,8 @@ fn a_command_that_only_reads_creates_no_data() {
     }
     assert_eq!(fs::read_dir(guard.path()).unwrap().count(), 0);
     answer(&["tenant", "create", "acme", "--data", shown(&data)]);
-    let listed = answer(&["tenant", "list", "--data", shown(&data)]);
-    assert_eq!(listed, "acme\n");
+    let listed = answer(&["tenant", "list", "--json", "--data", shown(&data)]);
+    assert_eq!(names(&listed), ["acme"]);
 }
 
 /// What a command prints once that fits; the feed has a change some time after its answer.

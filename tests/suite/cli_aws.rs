@@ -40,6 +40,7 @@ fn the_name_of_a_stack_is_enough() {
     let said = String::from_utf8(by_function.stderr).unwrap();
     let function = format!("Deployment: stack {STACK}, function acme-prod-Admin, eu-west-1\n");
     assert_eq!(said, function);
+    out(&account.run(&["tenant", "create", "acme"]));
     let guide = out(&account.run(&["guide", "okta", "acme"]));
     assert!(guide.contains("https://id.example.com/scim/v2"), "{guide}");
 
@@ -206,7 +207,7 @@ fn policy(name: &str) -> BTreeSet<String> {
 }
 
 /// Onboards a tenant and uses every command that a person may use on a deployment. `way` chooses how.
-fn use_every_command(account: &AwsAccount, way: &[&str]) {
+fn use_every_command(account: &AwsAccount, tenant: &str, way: &[&str]) {
     let files = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &str| {
         let path = files.path().join(name);
@@ -222,28 +223,36 @@ fn use_every_command(account: &AwsAccount, way: &[&str]) {
     let json = |arguments: &[&str]| -> Value {
         serde_json::from_str(&run(&[arguments, &["--json"]].concat())).unwrap()
     };
-    run(&["tenant", "add-roles", "acme"]);
-    let token = json(&["token", "create", "acme", "--label", "okta"]);
-    let rotated = json(&["token", "rotate", "acme", token["id"].as_str().unwrap()]);
-    run(&["token", "list", "acme"]);
-    run(&["token", "revoke", "acme", rotated["id"].as_str().unwrap()]);
-    run(&["token", "revoke-all", "acme", "--yes"]);
-    run(&["schema", "add", "--tenant", "acme", &schema]);
-    run(&["schema", "list", "--tenant", "acme"]);
-    run(&["resource-type", "add", "--tenant", "acme", &with_badge]);
-    run(&["resource-type", "list", "--tenant", "acme"]);
-    run(&["events", "list", "acme"]);
-    run(&["events", "replay", "acme"]);
-    run(&["events", "forget", "acme", "1"]);
-    run(&["brake", "status", "acme"]);
-    run(&["brake", "release", "acme"]);
+    run(&["tenant", "create", tenant]);
+    run(&["tenant", "set", tenant, "--set", "maxCount=500"]);
+    run(&["tenant", "list"]);
+    run(&["tenant", "show", tenant]);
+    run(&["tenant", "suspend", tenant]);
+    run(&["tenant", "resume", tenant]);
+    run(&["tenant", "delete", tenant, "--confirm", tenant]);
+    run(&["tenant", "restore", tenant]);
+    run(&["tenant", "add-roles", tenant]);
+    let token = json(&["token", "create", tenant, "--label", "okta"]);
+    let rotated = json(&["token", "rotate", tenant, token["id"].as_str().unwrap()]);
+    run(&["token", "list", tenant]);
+    run(&["token", "revoke", tenant, rotated["id"].as_str().unwrap()]);
+    run(&["token", "revoke-all", tenant, "--yes"]);
+    run(&["schema", "add", "--tenant", tenant, &schema]);
+    run(&["schema", "list", "--tenant", tenant]);
+    run(&["resource-type", "add", "--tenant", tenant, &with_badge]);
+    run(&["resource-type", "list", "--tenant", tenant]);
+    run(&["events", "list", tenant]);
+    run(&["events", "replay", tenant]);
+    run(&["events", "forget", tenant, "1"]);
+    run(&["brake", "status", tenant]);
+    run(&["brake", "release", tenant]);
     let webhook = json(&["webhook", "add", "https://app.example.com/hook"]);
     let id = webhook["id"].as_str().unwrap();
     run(&["webhook", "rotate", id]);
     run(&["webhook", "show", id]);
     run(&["webhook", "resume", id]);
     run(&["webhook", "remove", id]);
-    run(&["guide", "okta", "acme"]);
+    run(&["guide", "okta", tenant]);
 }
 
 const BADGE: &str = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Schema"],
@@ -264,15 +273,13 @@ fn user_type(extension: &str) -> String {
 #[test]
 fn an_operator_has_exactly_the_rights_that_the_commands_need() {
     let account = AwsAccount::start();
-    out(&account.run(&["tenant", "create", "acme"]));
-    use_every_command(&account, &[]);
-    out(&account.run(&["tenant", "list"]));
+    use_every_command(&account, "acme", &[]);
     let doctor = account.run(&["doctor", "--repair"]);
     assert!(matches!(doctor.status.code(), Some(0 | 3)), "{doctor:?}");
     let mut needed = account.needed();
     // The doctor needs it to finish a change of members, if a process has died within one.
     needed.insert("dynamodb:ConditionCheckItem".to_owned());
     assert_eq!(needed, policy("Direct"));
-    use_every_command(&account, &["--via", "lambda"]);
+    use_every_command(&account, "beta", &["--via", "lambda"]);
     assert_eq!(account.needed(), policy("Function"));
 }

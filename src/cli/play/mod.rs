@@ -20,7 +20,7 @@ use super::deployment_args::{DeploymentArgs, Opened};
 use super::local::DEFAULT_LISTEN;
 use super::provider_arg::ProviderArg;
 use super::serve::end_signal;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use crate::http::PublicUrl;
 use crate::identity::{CredentialId, TenantId};
 use crate::tenant::{CredentialKind, NewCredential, Permissions, Token};

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::CommandError;
 use super::ask_args::AskArgs;
 use super::operator::Operator;
-use super::tenant::tenant_id;
+use super::tenant_arg::tenant_id;
 use crate::admin::Operation;
 use crate::admin::webhook::{
     AddWebhook, Begin, ListWebhooks, RemoveWebhook, ResumeWebhook, RotateSecret, ShowWebhook,
