@@ -173,26 +173,27 @@ impl Examined {
 
     /// A line of numbers, then a line for each thing that has a name.
     fn describe(&self, tenant: &str) -> String {
+        let missing = self.built.missing + self.found.missing;
+        let stray = self.built.stray + self.found.stray;
+        let [resources, missing, stray] = [self.found.resources, missing, stray].map(number);
+        let mut text = format!(
+            "{tenant}: {resources} resources, {missing} index entries missing, {stray} left over\n"
+        );
+        self.describe_counts(&mut text);
+        self.describe_named(&mut text);
+        text
+    }
+
+    /// A line for each kind of finding that has a number above 0.
+    fn describe_counts(&self, text: &mut String) {
         let Findings {
-            resources,
             without_id,
             earlier,
             newer,
             finished,
-            unfinished,
-            totals,
-            members,
-            conflicts,
-            crowded,
             uncounted,
             ..
         } = &self.found;
-        let missing = self.built.missing + self.found.missing;
-        let stray = self.built.stray + self.found.stray;
-        let [resources, missing, stray] = [*resources, missing, stray].map(number);
-        let mut text = format!(
-            "{tenant}: {resources} resources, {missing} index entries missing, {stray} left over\n"
-        );
         let counts = [
             (
                 without_id + self.built.without_id,
@@ -213,6 +214,19 @@ impl Examined {
         for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
             let _ = writeln!(text, "  {what}: {count}");
         }
+    }
+
+    /// A line for each thing that has a name.
+    fn describe_named(&self, text: &mut String) {
+        let Findings {
+            unfinished,
+            totals,
+            members,
+            conflicts,
+            crowded,
+            ..
+        } = &self.found;
+        // Writing to a string cannot fail.
         for entry in unfinished {
             let _ = writeln!(text, "  {}", describe_entry(entry));
         }
@@ -237,7 +251,6 @@ impl Examined {
         if let Some(waiting) = &self.waiting {
             let _ = writeln!(text, "  {waiting}");
         }
-        text
     }
 }
 

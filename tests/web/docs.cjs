@@ -43,33 +43,26 @@ function watch(page, seen) {
   });
 }
 
-// The block of one operation, opened.
-async function open(page, method, endpoint) {
-  await page.waitForFunction(
-    (wanted) => [...document.querySelectorAll(".opblock-summary-path")].some((one) => one.dataset.path === wanted),
-    WAIT,
-    endpoint,
-  );
-  const block = await page.evaluateHandle(
-    (method, wanted) =>
-      [...document.querySelectorAll(`.opblock-${method}`)].find(
-        (one) => one.querySelector(".opblock-summary-path").dataset.path === wanted,
-      ),
-    method,
-    endpoint,
-  );
-  await (await block.$(".opblock-summary-control")).click();
-  await block.waitForSelector(".execute", WAIT);
+// Opens an operation of users, and returns the selector of its block. The page may make the block anew when it
+// reads the description again, so elements are looked up each time.
+async function open(page, operation) {
+  const block = `#operations-Users-${operation}`;
+  const control = await page.waitForSelector(`${block} .opblock-summary-control`, WAIT);
+  await control.evaluate((one) => one.click());
+  await page.waitForSelector(`${block} .execute`, WAIT);
   return block;
 }
 
 // Sends the request of a block, and returns the status that the page shows.
-async function execute(block) {
-  const button = await block.waitForSelector(".execute", WAIT);
-  await button.evaluate((one) => one.scrollIntoView({ block: "center" }));
-  await button.click();
-  const status = await block.waitForSelector(".live-responses-table .response .response-col_status", WAIT);
+async function execute(page, block) {
+  await page.$eval(`${block} .execute`, (one) => one.click());
+  const status = await page.waitForSelector(`${block} .live-responses-table .response .response-col_status`, WAIT);
   return (await status.evaluate((one) => one.textContent)).trim().slice(0, 3);
+}
+
+async function openUsers(page) {
+  await page.waitForSelector('.opblock-tag[data-tag="Users"]', WAIT);
+  await page.$eval('.opblock-tag[data-tag="Users"]', (one) => one.click());
 }
 
 async function authorize(page) {
@@ -106,24 +99,22 @@ async function tryOut(browser) {
     check("it shows the tenant's own type", (await described(tag)) ? "" : `there is no tag ${tag}`);
   }
 
-  await page.$$eval(".opblock-tag-section:not(.is-open) .opblock-tag", (tags) =>
-    tags.filter((one) => one.dataset.tag === "Users").forEach((one) => one.click()),
-  );
-  const list = await open(page, "get", "/scim/v2/Users");
-  const listed = await execute(list);
+  await page.waitForNetworkIdle({ idleTime: 1000 });
+  await openUsers(page);
+  const listed = await execute(page, await open(page, "listUsers"));
   check("a GET is answered with 200", listed === "200" ? "" : `it was ${listed}`);
 
   const name = `docs-${process.pid}-${Date.now()}@example.com`;
-  const create = await open(page, "post", "/scim/v2/Users");
-  const body = await create.waitForSelector("textarea.body-param__text", WAIT);
+  const create = await open(page, "createUser");
+  const body = await page.waitForSelector(`${create} textarea.body-param__text`, WAIT);
   const text = await body.evaluate((one) => one.value);
   check("the body begins as an example", text.includes("urn:ietf:params:scim:schemas:core:2.0:User") ? "" : text);
-  await body.click({ clickCount: 1 });
+  await body.focus();
   await page.keyboard.down("Control");
   await page.keyboard.press("a");
   await page.keyboard.up("Control");
   await page.keyboard.sendCharacter(text.replaceAll("ada@example.com", name));
-  const created = await execute(create);
+  const created = await execute(page, create);
   check("a POST is answered with 201", created === "201" ? "" : `it was ${created}`);
   check("the user exists", (await users(name)) === 1 ? "" : "it does not");
 
@@ -147,10 +138,8 @@ async function draw(browser, folder) {
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
         check(`${name} at ${width} px, ${colour}, is no wider than the window`, wide > 0 ? `${wide} px too wide` : "");
       }
-      await (await open(page, "post", "/scim/v2/Users").catch(async () => {
-        await page.$$eval(".opblock-tag", (tags) => tags.filter((one) => one.dataset.tag === "Users").forEach((one) => one.click()));
-        return open(page, "post", "/scim/v2/Users");
-      })).evaluate((one) => one.scrollIntoView());
+      await openUsers(page);
+      await page.$eval(await open(page, "createUser"), (one) => one.scrollIntoView());
       await page.screenshot({ path: path.join(folder, `operation-${width}-${colour}.png`) });
       await page.close();
     }

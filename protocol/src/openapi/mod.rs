@@ -218,7 +218,7 @@ impl Document<'_> {
             schemas.insert(name.to_owned(), answer);
             schemas.insert(
                 format!("{name}ListResponse"),
-                schema::list_of(json!(schema::reference(name))),
+                schema::list_of(&schema::reference(name)),
             );
         }
         for resource_type in self.registry.resource_types() {
@@ -230,10 +230,10 @@ impl Document<'_> {
             .collect();
         schemas.insert(
             "ListResponse".to_owned(),
-            schema::list_of(json!({"anyOf": any})),
+            schema::list_of(&json!({"anyOf": any})),
         );
         let member = schema::reference("Member");
-        schemas.insert("MemberListResponse".to_owned(), schema::list_of(member));
+        schemas.insert("MemberListResponse".to_owned(), schema::list_of(&member));
     }
 
     /// The paths, and the tags that group their operations.

@@ -335,7 +335,7 @@ impl<'a> Writer<'a> {
             Some(media) => {
                 json!({"required": true, "content": {media: {"schema": schema::reference(name)}}})
             }
-            None => body_of(&fill(name), operation.example()),
+            None => body_of(&fill(name), operation.example().as_ref()),
         });
         written.extend(body.map(|body| ("requestBody".to_owned(), body)));
         let mut responses = answers(pattern, &fill);
@@ -387,7 +387,7 @@ fn parameters(route: &Route<'_>, pattern: &Pattern) -> Value {
 }
 
 /// A body, which may have either media type of JSON.
-fn body_of(component: &str, example: Option<Value>) -> Value {
+fn body_of(component: &str, example: Option<&Value>) -> Value {
     let schema = schema::reference(component);
     let content: Map<_, _> = [SCIM_JSON, JSON]
         .map(|media| {

@@ -90,7 +90,7 @@ impl Side {
 /// The components of a resource type: its answers, its requests, its list, and the same of its extensions.
 pub(super) fn components(resource_type: &ResourceType, names: &Names<'_>) -> Vec<(String, Value)> {
     let name = names.of_type(resource_type);
-    let list = list_of(reference(name));
+    let list = list_of(&reference(name));
     let mut components = vec![(format!("{name}ListResponse"), list)];
     for side in [Side::Answer, Side::Request] {
         let resource = resource(resource_type, side, names);
@@ -117,7 +117,7 @@ pub(super) fn described(resource_type: &ResourceType) -> Value {
 }
 
 /// A list of resources (RFC 7644 §3.4.2).
-pub(super) fn list_of(resource: Value) -> Value {
+pub(super) fn list_of(resource: &Value) -> Value {
     json!({
         "type": "object",
         "required": ["schemas", "itemsPerPage", "Resources"],

@@ -75,7 +75,7 @@ mod tests {
         let file = File::compress("text/css", b"a{}").unwrap();
         let check = |known: Option<String>, expected: u16| {
             let mut headers = HeaderMap::new();
-            for known in known {
+            if let Some(known) = known {
                 headers.insert(IF_NONE_MATCH, known.parse().unwrap());
             }
             let response = response(&headers, Encoding::Plain, &file).unwrap();

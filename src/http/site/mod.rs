@@ -88,7 +88,7 @@ pub(super) fn for_anyone(service: &Service, parts: &Parts, site: &Site) -> Resul
         (Site::OpenApi, Some(docs)) => {
             check_accept(headers)?;
             let server_url = mount.base_url("");
-            let write = || openapi::file(openapi::for_everyone(&server_url));
+            let write = || openapi::file(&openapi::for_everyone(&server_url));
             let file = docs
                 .description(&server_url, write)
                 .map_err(Error::internal)?;

@@ -87,7 +87,7 @@ pub(super) async fn for_tenant(call: &Call<'_>, encoding: Encoding) -> Result<Re
     scope.caller.permissions.check_access()?;
     let tenant = &scope.tenant;
     let server_url = scope.base_url.strip_suffix(V2_PATH).unwrap_or_default();
-    let write = || file(document(&tenant.registry, Some(&tenant.rules), server_url));
+    let write = || file(&document(&tenant.registry, Some(&tenant.rules), server_url));
     let file = scope.compute.run(DOCUMENT_BYTES, write).await?;
     content::response(&call.headers, encoding, &file.map_err(Error::internal)?)
 }
@@ -96,7 +96,7 @@ pub(super) async fn for_tenant(call: &Call<'_>, encoding: Encoding) -> Result<Re
 ///
 /// # Errors
 /// As [`File::compress`].
-pub(super) fn file(document: Value) -> io::Result<File> {
+pub(super) fn file(document: &Value) -> io::Result<File> {
     File::compress(JSON, document.to_string().as_bytes())
 }
 

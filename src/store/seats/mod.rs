@@ -130,7 +130,7 @@ async fn read(table: &Table) -> Result<Option<SeatShards>, StoreError> {
     let items = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All);
     let items = items.all(table).await?.into_iter();
     let items = items.map(items::from_item::<SeatItem>);
-    SeatShards::of(items.collect::<Result<_, _>>()?)
+    SeatShards::of(&items.collect::<Result<Vec<_>, _>>()?)
 }
 
 /// The key of a shard.

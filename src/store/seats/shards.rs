@@ -76,7 +76,7 @@ impl SeatShards {
     ///
     /// # Errors
     /// `Backend` for items that no version of this service can have written.
-    pub(super) fn of(items: Vec<SeatItem>) -> Result<Option<Self>, StoreError> {
+    pub(super) fn of(items: &[SeatItem]) -> Result<Option<Self>, StoreError> {
         let Some(first) = items.first() else {
             return Ok(None);
         };
