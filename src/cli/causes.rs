@@ -166,13 +166,12 @@ fn between<'t>(text: &'t str, start: &str, end: &str) -> Option<&'t str> {
 mod tests {
     use super::*;
 
-    /// What the SDK has really said.
-    #[test]
-    fn missing_credentials_lead_to_the_login_that_helps() {
+    /// What the SDK has really said, and the words that a person needs.
+    fn failed_logins() -> [(String, &'static str); 8] {
         let dispatch = "dispatch failure: other: ";
         let loading = "an error occurred while loading credentials: ";
         let disabled = "the credential provider was not enabled: ";
-        let cases = [
+        [
             (
                 format!(
                     "{dispatch}{loading}{loading}an error occurred while loading an access token: failed to load the \
@@ -227,8 +226,12 @@ mod tests {
                 "cannot be loaded: Error retrieving credentials: external process exited with code exit status: 1. \
                  Stderr",
             ),
-        ];
-        for (causes, expected) in cases {
+        ]
+    }
+
+    #[test]
+    fn missing_credentials_lead_to_the_login_that_helps() {
+        for (causes, expected) in failed_logins() {
             let words = in_words("The stack x cannot be looked up", &causes);
             assert!(words.contains(expected), "{words}");
             assert!(!words.contains("dispatch failure"), "{words}");

@@ -395,7 +395,7 @@ mod tests {
             width,
             place: String::new(),
         };
-        let wide = list_text(&[long.clone()], &tenant, &view(Some(80)));
+        let wide = list_text(std::slice::from_ref(&long), &tenant, &view(Some(80)));
         assert!(
             wide.lines().all(|line| line.chars().count() <= 80),
             "{wide}"
@@ -404,7 +404,7 @@ mod tests {
             wide.starts_with("ID                KIND    CREATED    EXPIRES      MAY "),
             "{wide}"
         );
-        let narrow = list_text(&[long.clone()], &tenant, &view(Some(40)));
+        let narrow = list_text(std::slice::from_ref(&long), &tenant, &view(Some(40)));
         assert!(
             narrow.lines().all(|line| line.chars().count() <= 40),
             "{narrow}"

@@ -120,17 +120,28 @@ fn what_aws_denies_is_said_with_the_action() {
     );
 }
 
+/// Profiles of three kinds: a login by SSO, a program that fails, and keys without a region.
+const PROFILES: &str = "[profile sso]
+sso_session = corp
+sso_account_id = 1
+sso_role_name = Admin
+region = eu-west-1
+[sso-session corp]
+sso_region = eu-west-1
+sso_start_url = https://corp.example.com
+[profile process]
+credential_process = false
+region = eu-west-1
+[profile keys]
+aws_access_key_id = AKIAOPERATOR
+aws_secret_access_key = x
+";
+
 #[test]
 fn a_login_that_does_not_work_is_said_in_words() {
     let home = tempfile::tempdir().unwrap();
     let config = home.path().join("config");
-    let sso = "sso_session = corp\nsso_account_id = 1\nsso_role_name = Admin\nregion = eu-west-1\n[sso-session corp]\n\
-               sso_region = eu-west-1\nsso_start_url = https://corp.example.com\n";
-    let process = "credential_process = false\nregion = eu-west-1\n";
-    let keys = "aws_access_key_id = AKIAOPERATOR\naws_secret_access_key = x\n";
-    let profiles =
-        format!("[profile sso]\n{sso}[profile process]\n{process}[profile keys]\n{keys}");
-    std::fs::write(&config, profiles).unwrap();
+    std::fs::write(&config, PROFILES).unwrap();
     let account = AwsAccount::start();
     let list = |variables: &[(&str, &str)], arguments: &[&str]| {
         let mut list = account.scim(&[&["tenant", "list", "--stack", STACK], arguments].concat());
