@@ -221,77 +221,80 @@ async fn a_scope_narrows_what_the_token_can_do_and_never_widens_it() {
     check(".default", ".default").await;
 }
 
+fn basic(pair: &str) -> Option<String> {
+    Some(format!("Basic {}", STANDARD.encode(pair)))
+}
+
+const GRANT: (&str, &str) = ("grant_type", "client_credentials");
+
 #[tokio::test]
-async fn a_token_request_is_refused_as_the_rfc_says() {
+async fn a_token_request_says_what_it_wants_and_names_one_client() {
+    let server = Server::start().await;
+    let client = client(&server, |_| {}).await;
+    let own = [
+        ("client_id", id(&client)),
+        ("client_secret", client.secret.as_str()),
+    ];
+    let header = basic(&format!("{}:{}", id(&client), client.secret));
+    let check = async |parameters: &[(&str, &str)], is_in_header: bool, code, detail: &str| {
+        let authorization = header.clone().filter(|_| is_in_header);
+        let answer = ask_with(&server, parameters, authorization).await;
+        check_error(&answer, 400, code, detail);
+    };
+    let (invalid, password) = ("invalid_request", ("grant_type", "password"));
+    check(&own, false, invalid, "grant_type is missing").await;
+    let unsupported = "unsupported_grant_type";
+    check(
+        &[password, own[0], own[1]],
+        false,
+        unsupported,
+        "client_credentials",
+    )
+    .await;
+    check(&[GRANT, own[0], own[1]], true, invalid, "more than one way").await;
+    check(&[GRANT, own[1]], false, invalid, "client_id is missing").await;
+    let other = ("client_id", "another");
+    check(
+        &[GRANT, other],
+        true,
+        invalid,
+        "not that of the Authorization header",
+    )
+    .await;
+    let typed = ("client_assertion_type", "x");
+    check(
+        &[GRANT, ("client_assertion", "a.b.c"), typed],
+        false,
+        invalid,
+        JWT_BEARER,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_prove_who_it_is_gets_no_token() {
     let server = Server::start().await;
     let client = client(&server, |_| {}).await;
     let (id, secret) = (id(&client), client.secret.as_str());
-    let grant = ("grant_type", "client_credentials");
-    let basic = |text: &str| Some(format!("Basic {}", STANDARD.encode(text)));
+    let (own_id, own_secret) = (("client_id", id), ("client_secret", secret));
     let other = server.issue("acme", |_| {}).await;
-    let check = async |parameters: &[(&str, &str)],
-                       authorization: Option<String>,
-                       (status, code, detail): (u16, &str, &str)| {
-        let answer = ask_with(&server, parameters, authorization).await;
-        check_error(&answer, status, code, detail);
+    let in_body = async |parameters: &[(&str, &str)], detail: &str| {
+        let answer = ask(&server, parameters).await;
+        check_error(&answer, 400, "invalid_client", detail);
     };
-    let own = [("client_id", id), ("client_secret", secret)];
-    check(
-        &own,
-        None,
-        (400, "invalid_request", "grant_type is missing"),
-    )
-    .await;
-    let password = [("grant_type", "password"), own[0], own[1]];
-    check(
-        &password,
-        None,
-        (400, "unsupported_grant_type", "client_credentials"),
-    )
-    .await;
-    let both = [grant, own[0], own[1]];
-    check(
-        &both,
-        basic(&format!("{id}:{secret}")),
-        (400, "invalid_request", "more than one way"),
-    )
-    .await;
-    check(
-        &[grant, own[1]],
-        None,
-        (400, "invalid_request", "client_id is missing"),
-    )
-    .await;
-    check(&[grant], None, (400, "invalid_client", "client_assertion")).await;
-    check(
-        &[grant, own[0]],
-        None,
-        (400, "invalid_client", "client_assertion"),
-    )
-    .await;
-    let not_own = [grant, ("client_id", "another")];
-    let refused = (
-        400,
-        "invalid_request",
-        "not that of the Authorization header",
-    );
-    check(&not_own, basic(&format!("{id}:{secret}")), refused).await;
-    let unreadable = (401, "invalid_client", "`Basic`");
+    in_body(&[GRANT], "client_assertion").await;
+    in_body(&[GRANT, own_id], "client_assertion").await;
+    in_body(&[GRANT, own_id, ("client_secret", &other)], UNKNOWN).await;
+    let invented = ("client_id", "5f0c.acme.0123456789abcdef");
+    in_body(&[GRANT, invented, own_secret], UNKNOWN).await;
+    let in_header = async |authorization: Option<String>, detail: &str| {
+        let answer = ask_with(&server, &[GRANT], authorization).await;
+        check_error(&answer, 401, "invalid_client", detail);
+    };
+    in_header(basic(&format!("{id}:hunter2")), UNKNOWN).await;
     for header in ["Basic ???", "Basic", "Bearer x", "Basic YQ=="] {
-        check(&[grant], Some(header.to_owned()), unreadable).await;
+        in_header(Some(header.to_owned()), "`Basic`").await;
     }
-    let unknown = (400, "invalid_client", UNKNOWN);
-    let by_header = (401, "invalid_client", UNKNOWN);
-    check(&[grant], basic(&format!("{id}:hunter2")), by_header).await;
-    check(&[grant, own[0], ("client_secret", &other)], None, unknown).await;
-    let invented = [grant, ("client_id", "5f0c.acme.0123456789abcdef"), own[1]];
-    check(&invented, None, unknown).await;
-    let typed = [
-        grant,
-        ("client_assertion", "a.b.c"),
-        ("client_assertion_type", "x"),
-    ];
-    check(&typed, None, (400, "invalid_request", JWT_BEARER)).await;
 }
 
 #[tokio::test]
@@ -370,30 +373,30 @@ async fn an_assertion_of_each_algorithm_gets_a_token_once() {
     }
 }
 
+/// The claims of an assertion that holds, but for one of them. Null leaves that one out.
+fn claims_with(client: &Issued, name: &str, value: Value) -> Value {
+    let mut changed = claims(client, "unused");
+    let members = changed.as_object_mut().unwrap();
+    match value {
+        Value::Null => members.remove(name),
+        value => members.insert(name.to_owned(), value),
+    };
+    changed
+}
+
 #[tokio::test]
-async fn assertions_of_every_wrong_kind_are_refused() {
+async fn an_assertion_with_a_wrong_signature_is_refused_without_a_reason() {
     let server = Server::start().await;
     let (rsa, p256) = (Key::rsa(), Key::p256());
     let client = signing_client(&server, &[rsa.jwk("r"), p256.jwk("e")]).await;
     let right = || header(&p256, "e");
-    let with = |name: &str, value: Value| {
-        let mut changed = claims(&client, "unused");
-        match value {
-            Value::Null => changed.as_object_mut().unwrap().remove(name),
-            value => changed
-                .as_object_mut()
-                .unwrap()
-                .insert(name.to_owned(), value),
-        };
-        changed
-    };
+    let with = |name: &str, value: Value| claims_with(&client, name, value);
     let named = |alg: &str, kid: Value| json!({"alg": alg, "kid": kid});
     let whole = claims(&client, "unused");
     let check = async |assertion: String, detail: &str| {
         let answer = assert_with(&server, &assertion).await;
         check_error(&answer, 400, "invalid_client", detail);
     };
-    // Before the signature is right, nothing is said.
     check(p256.sign(&named("none", json!("e")), &whole), UNKNOWN).await;
     check(p256.sign(&named("HS256", json!("e")), &whole), UNKNOWN).await;
     check(p256.sign(&named("RS256", json!("e")), &whole), UNKNOWN).await;
@@ -425,8 +428,19 @@ async fn assertions_of_every_wrong_kind_are_refused() {
     check(format!("{message}."), UNKNOWN).await;
     let cut = &signature[..signature.len() - 4];
     check(format!("{message}.{cut}"), UNKNOWN).await;
-    // After it, the reason.
-    let refused = |claims: Value| p256.sign(&right(), &claims);
+}
+
+#[tokio::test]
+async fn a_signed_assertion_that_does_not_hold_is_refused_with_the_reason() {
+    let server = Server::start().await;
+    let key = Key::p256();
+    let client = signing_client(&server, &[key.jwk("e")]).await;
+    let with = |name: &str, value: Value| claims_with(&client, name, value);
+    let check = async |assertion: String, detail: &str| {
+        let answer = assert_with(&server, &assertion).await;
+        check_error(&answer, 400, "invalid_client", detail);
+    };
+    let refused = |claims: Value| key.sign(&header(&key, "e"), &claims);
     check(refused(with("iss", json!("someone"))), "claim iss").await;
     check(refused(with("iss", Value::Null)), "claim iss").await;
     check(
@@ -469,7 +483,8 @@ async fn assertions_of_every_wrong_kind_are_refused() {
     check(refused(with("jti", Value::Null)), "jti").await;
     check(refused(with("jti", json!("x".repeat(300)))), "jti").await;
     // None of them has used the name up.
-    let answer = assert_with(&server, &p256.sign(&right(), &whole)).await;
+    let whole = claims(&client, "unused");
+    let answer = assert_with(&server, &refused(whole)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
