@@ -197,9 +197,8 @@ async fn the_document_for_everyone_needs_no_credential_and_no_call() {
     assert_eq!(packed.header("etag"), first.header("etag"));
 }
 
-#[tokio::test]
-async fn with_a_token_the_document_is_that_of_the_tenant() {
-    let mut server = Server::start().await;
+/// Gives the tenant of the server a resource type of its own.
+async fn add_test_types(server: &Server) {
     let kept = |file: &str| -> Vec<Value> {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance");
         let text = fs::read_to_string(format!("{folder}/{file}")).unwrap();
@@ -216,6 +215,12 @@ async fn with_a_token_the_document_is_that_of_the_tenant() {
             .await
             .unwrap();
     }
+}
+
+#[tokio::test]
+async fn with_a_token_the_document_is_that_of_the_tenant() {
+    let mut server = Server::start().await;
+    add_test_types(&server).await;
     server.add_tenant("globex", &Rules::default()).await;
     let other = server.issue("globex", |_| {}).await;
     // The service has read the tenant before it had these types.

@@ -141,23 +141,7 @@ async fn a_protected_user_keeps_its_access_in_every_view() {
             refused.check_error_v1(403);
         }
     }
-    let operations = [
-        bulk(
-            "PATCH",
-            &format!("/Users/{id}"),
-            &set("active", &json!(false)),
-        ),
-        bulk("PUT", &format!("/Users/{id}"), &inactive),
-        bulk("DELETE", &format!("/Users/{id}"), &Value::Null),
-    ];
-    for operation in operations {
-        let answer = server.send("POST", "/scim/v2/Bulk", Some(&operation)).await;
-        assert_eq!(
-            answer.json["Operations"][0]["status"], "403",
-            "{}",
-            answer.text
-        );
-    }
+    check_bulk_is_refused(&server, &id, &inactive).await;
     let kept = server.send("GET", &path, None).await;
     assert_eq!(kept.json["meta"]["version"], "W/\"1\"", "{}", kept.text);
     // Everything else can change, also of groups that it is in, and other users can be deleted.
@@ -176,6 +160,21 @@ async fn a_protected_user_keeps_its_access_in_every_view() {
     assert_eq!(server.send("DELETE", &other, None).await.status, 204);
     change_rules(&mut server, |rules| rules.switches.protected_users.clear()).await;
     assert_eq!(server.send("DELETE", &path, None).await.status, 204);
+}
+
+/// No operation of a bulk request takes the access of the user away.
+async fn check_bulk_is_refused(server: &Server, id: &str, inactive: &Value) {
+    let path = format!("/Users/{id}");
+    let operations = [
+        bulk("PATCH", &path, &set("active", &json!(false))),
+        bulk("PUT", &path, inactive),
+        bulk("DELETE", &path, &Value::Null),
+    ];
+    for operation in operations {
+        let answer = server.send("POST", "/scim/v2/Bulk", Some(&operation)).await;
+        let status = &answer.json["Operations"][0]["status"];
+        assert_eq!(status, "403", "{}", answer.text);
+    }
 }
 
 #[tokio::test(start_paused = true)]

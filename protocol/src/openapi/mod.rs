@@ -2,8 +2,8 @@
 //!
 //! What is the same for every tenant is data: `components.json` has parameters, headers, messages and
 //! security schemes, `operations.json` a pattern for each kind of operation, `examples.json` bodies for
-//! people to begin with. The code writes the rest: a JSON Schema for each resource type ([`schema`]), and
-//! an operation for each method of each path ([`operation`]). The paths are an argument, because the
+//! people to begin with. The code writes the rest: a JSON Schema for each resource type (`schema.rs`), and
+//! an operation for each method of each path (`operation.rs`). The paths are an argument, because the
 //! router has them.
 //!
 //! Each resource type has two schemas. That of requests has no attributes that only the service writes,
