@@ -67,7 +67,7 @@ impl Admin {
     ///
     /// # Errors
     /// `Unavailable` if the table or the secrets are out of reach. The other tenants do not wait for the one that
-    /// failed; the next call goes on with all of them.
+    /// failed, which goes to the end of the line.
     pub async fn purge(&self, until: Instant) -> Result<usize> {
         let stack = self.stack_store();
         let now = self.clock.now_millis();
@@ -78,7 +78,13 @@ impl Admin {
                 tenant,
                 until,
             };
-            async move { purge.run().await }
+            async move {
+                let purged = purge.run().await;
+                if purged.is_err() {
+                    purge.put_last().await;
+                }
+                purged
+            }
         });
         // Collected first: a future that still held the closure would not be `Send`.
         let purges: Vec<_> = purges.collect();
@@ -139,13 +145,45 @@ impl TenantPurge<'_> {
         }
     }
 
+    /// Puts a tenant that has failed behind all others that are due. Otherwise as many of them as one call takes
+    /// would keep every other tenant waiting for as long as they fail.
+    async fn put_last(&self) {
+        let stack = self.admin.stack_store();
+        let now = self.admin.clock.now_millis();
+        let moved: Result<bool> = async {
+            let Some(seen) = stack.tenant_list().get(self.tenant).await? else {
+                return Ok(false);
+            };
+            let due = seen.deletion.filter(|deletion| deletion.due < now);
+            // Otherwise an operator has restored the tenant, or another call is further.
+            let Some(deletion) = due else {
+                return Ok(false);
+            };
+            let next = seen.with_deletion(Some(Deletion {
+                due: now,
+                ..deletion
+            }));
+            Ok(stack.tenant_list().change(&seen, &next).await?)
+        }
+        .await;
+        // The next call then takes the tenant first once more. The failure itself is the caller's to tell.
+        if let Err(error) = moved {
+            let cause = error.causes();
+            tracing::warn!(tenant.id = %self.tenant, cause, "a failed purge keeps its place");
+        }
+    }
+
     /// Empties a tenant whose purge has begun.
     async fn empty(&self, seen: &ListedTenant) -> Result<Step> {
         let (store, now) = (self.store(), self.admin.clock.now_millis());
         if !lifecycle::is_ended(&store).await? {
             return self.end_feed(seen, &store, now).await;
         }
-        let config = store.configuration().read().await?;
+        let (config, faults) = store.configuration().read_for_purge().await?;
+        for fault in faults {
+            let cause = Error::from(fault).causes();
+            tracing::error!(tenant.id = %self.tenant, cause, "a purge goes on without an item of the configuration");
+        }
         let registry = self.registry(&config)?;
         // The configuration goes before the last look at the indexes.
         store.remember_indexes(&registry).await?;
@@ -215,6 +253,9 @@ impl TenantPurge<'_> {
 
     /// The types by which the journal is finished, and whose indexes are emptied. A configuration that cannot be
     /// understood has none of its own.
+    ///
+    /// A tenant of a newer version waits for that version. It may have entries in partitions that this version does
+    /// not know. After the purge nothing would lead to them any more, and they would stay for good.
     fn registry(&self, config: &TenantConfig) -> Result<std::sync::Arc<Registry>> {
         if config.index_version.entries() == IndexEntries::Newer {
             return Err(Error::unavailable(

@@ -4,8 +4,10 @@
 use std::env;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::Builder;
+use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::primitives::Blob;
@@ -22,6 +24,10 @@ use crate::protocol::Error;
 /// The longest invocation: the function ends an operation after 50 seconds, and Lambda the function some seconds
 /// later.
 const INVOCATION: Duration = Duration::from_secs(65);
+/// The number of invocations that the SDK makes for one call, if they time out or are refused for the moment.
+const ATTEMPTS: u32 = 3;
+/// The longest time of one call: every invocation, and the 20 seconds at most that the SDK waits before each.
+const CALL: Duration = Duration::from_secs(ATTEMPTS as u64 * (INVOCATION.as_secs() + 20));
 /// How long the command waits before it asks again for what was answered with `later`. The function has tried for
 /// some seconds by then.
 const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
@@ -112,16 +118,26 @@ impl Operator {
                 (name, found.public_url())
             }
         };
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(INVOCATION)
-            .build();
-        let config = Builder::from(&sdk).timeout_config(timeouts).build();
         Ok(Self::Function(Box::new(Function {
-            client: Client::from_conf(config),
+            client: client(&sdk),
             name,
             public_url,
         })))
     }
+}
+
+/// The client that waits for as long as operations take. The limits of `sdk` are for calls of a request, which are
+/// over within seconds, and hold where the client says nothing else.
+fn client(sdk: &SdkConfig) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(INVOCATION)
+        .operation_timeout(CALL)
+        .build();
+    let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
+    let config = Builder::from(sdk)
+        .timeout_config(timeouts)
+        .retry_config(retries);
+    Client::from_conf(config.build())
 }
 
 /// The person who has started the command, by the name of their account on this machine, and a new name for the
@@ -184,5 +200,73 @@ impl Function {
         }
         let text = answer.payload.map(Blob::into_inner).unwrap_or_default();
         Ok(read_answer::<O>(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use aws_smithy_types::body::SdkBody;
+    use serde_json::json;
+
+    use super::*;
+    use crate::admin::tenant::ListTenants;
+
+    /// A function that takes its time for every answer, and answers the first invocations never.
+    #[derive(Debug, Clone)]
+    struct Slow {
+        takes: Duration,
+        lost: u32,
+        asked: Arc<AtomicU32>,
+    }
+
+    impl HttpConnector for Slow {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let number = self.asked.fetch_add(1, Ordering::SeqCst);
+            let takes = match number < self.lost {
+                true => Duration::from_secs(24 * 60 * 60),
+                false => self.takes,
+            };
+            HttpConnectorFuture::new(async move {
+                tokio::time::sleep(takes).await;
+                let answer = json!({"ok": {"tenants": []}}).to_string();
+                Ok(HttpResponse::new(
+                    200.try_into().unwrap(),
+                    SdkBody::from(answer),
+                ))
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_awaited_for_as_long_as_an_operation_takes() {
+        for (takes, lost, expected) in [(1, 0, 1), (50, 0, 1), (60, 2, 3)] {
+            let slow = Slow {
+                takes: Duration::from_secs(takes),
+                lost,
+                asked: Arc::default(),
+            };
+            let asked = Arc::clone(&slow.asked);
+            let connector = SharedHttpConnector::new(slow);
+            let sdk = aws::in_process(http_client_fn(move |_, _| connector.clone()));
+            let function = Operator::Function(Box::new(Function {
+                client: client(&sdk),
+                name: "scim-admin".to_owned(),
+                public_url: None,
+            }));
+            let list = ListTenants {
+                after: None,
+                limit: None,
+            };
+            let answer = function.ask(&list).await;
+            assert!(answer.is_ok_and(|list| list.tenants.is_empty()), "{takes}");
+            assert_eq!(asked.load(Ordering::SeqCst), expected, "{takes}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::items::{self, ConfigurationItem};
 use super::key_range::EVERY_KEY;
 use super::keys::{ItemKey, SEPARATOR};
 use super::projected_attributes::ProjectedAttributes;
-use super::stored::s;
+use super::stored::{Item, s};
 use super::table::Table;
 use super::table::batch::{self, PlainWrite};
 use super::table::query::Query;
@@ -110,6 +110,30 @@ impl TenantConfig {
         }
         Ok(bytes)
     }
+
+    /// Adds what an item says.
+    fn add(&mut self, item: Item) -> Result<(), StoreError> {
+        let ConfigurationItem {
+            sk: key,
+            body: json,
+            ..
+        } = items::from_item(item)?;
+        match key.split_once(SEPARATOR) {
+            Some(("schema", _)) => self.schemas.push(parse(&json)?),
+            Some(("type", _)) => self.resource_types.push(parse(&json)?),
+            Some(("building", _)) => self.building.push(parse(&json)?),
+            _ if key == "config" => {
+                self.rules = parse(&json)?;
+                self.rules.switches = switch::within_range(&self.rules.switches);
+            }
+            _ if key == INDEX_VERSION_KEY => self.index_version = parse(&json)?,
+            _ if key == SEATS_KEY => self.seats = Some(parse(&json)?),
+            _ if key == tenants::STATE_KEY => self.state = TenantState::parse(&json)?,
+            // A later version of the service has written the item.
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 /// The configuration of one tenant.
@@ -129,31 +153,30 @@ impl<'t> Configuration<'t> {
     /// # Errors
     /// `Unavailable`, `Backend`.
     pub async fn read(self) -> Result<TenantConfig, StoreError> {
-        let partition = self.table.keys().tenant();
-        let all = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All).as_configuration();
         let mut config = TenantConfig::default();
-        for item in all.all(self.table).await? {
-            let ConfigurationItem {
-                sk: key,
-                body: json,
-                ..
-            } = items::from_item(item)?;
-            match key.split_once(SEPARATOR) {
-                Some(("schema", _)) => config.schemas.push(parse(&json)?),
-                Some(("type", _)) => config.resource_types.push(parse(&json)?),
-                Some(("building", _)) => config.building.push(parse(&json)?),
-                _ if key == "config" => {
-                    config.rules = parse(&json)?;
-                    config.rules.switches = switch::within_range(&config.rules.switches);
-                }
-                _ if key == INDEX_VERSION_KEY => config.index_version = parse(&json)?,
-                _ if key == SEATS_KEY => config.seats = Some(parse(&json)?),
-                _ if key == tenants::STATE_KEY => config.state = TenantState::parse(&json)?,
-                // A later version of the service has written the item.
-                _ => {}
-            }
+        for item in self.items().await? {
+            config.add(item)?;
         }
         Ok(config)
+    }
+
+    /// Reads the same for the purge, which has to remove a tenant whatever its items have in them: an item that
+    /// cannot be read counts as missing. Returns what was wrong with each of those too.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`.
+    pub async fn read_for_purge(self) -> Result<(TenantConfig, Vec<StoreError>), StoreError> {
+        let (mut config, mut faults) = (TenantConfig::default(), Vec::new());
+        for item in self.items().await? {
+            faults.extend(config.add(item).err());
+        }
+        Ok((config, faults))
+    }
+
+    async fn items(self) -> Result<Vec<Item>, StoreError> {
+        let partition = self.table.keys().tenant();
+        let all = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All).as_configuration();
+        all.all(self.table).await
     }
 
     /// Writes one item, or replaces an earlier one. One call.

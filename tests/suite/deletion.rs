@@ -258,6 +258,77 @@ async fn die_at_every_call(is_after: bool) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_configuration_that_cannot_be_read_goes_with_its_tenant() {
+    let fixture = busy().await;
+    let admin = fixture.admin();
+    Fixture::ok(ask(&admin, delete_now()).await);
+    let put = |sort: &Value, body: &str| {
+        let item =
+            json!({"pk": {"S": "T#acme"}, "sk": sort, "kind": {"S": "T"}, "body": {"S": body}});
+        let put = json!({"TableName": "scim", "Item": item});
+        fixture.world.tamper("PutItem", &put);
+    };
+    let items = fixture.world.items();
+    let is_configuration = |item: &&Value| item["pk"]["S"] == "T#acme";
+    let malformed: Vec<&Value> = items.iter().filter(is_configuration).collect();
+    assert!(malformed.len() >= 4, "rules, schemas, a type and the state");
+    for item in malformed {
+        put(&item["sk"], "{");
+    }
+    for name in ["indexes", "seats"] {
+        put(&json!({"S": name}), "[7");
+    }
+    let without_body = json!({"pk": {"S": "T#acme"}, "sk": {"S": "building"}});
+    let without_body = json!({"TableName": "scim", "Item": without_body});
+    fixture.world.tamper("PutItem", &without_body);
+    purge_to_the_end(&fixture, &admin).await;
+    check_gone(&fixture, "malformed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn purges_that_fail_keep_no_other_waiting() {
+    let fixture = Fixture::new().await;
+    let admin = fixture.admin();
+    let failing = ["a", "b", "c", "d"];
+    let set_version = |tenant: &str, version: u64| {
+        let body = json!({"version": version}).to_string();
+        let partition = format!("T#{tenant}");
+        let item = json!({"pk": {"S": partition}, "sk": {"S": "indexes"}, "kind": {"S": "T"}, "body": {"S": body}});
+        let put = json!({"TableName": "scim", "Item": item});
+        fixture.world.tamper("PutItem", &put);
+    };
+    for name in failing {
+        for op in ["tenant.create", "tenant.delete"] {
+            let mut request = json!({"op": op, "tenant": name});
+            if op == "tenant.delete" {
+                request["now"] = json!(true);
+            }
+            Fixture::ok(ask(&admin, request).await);
+        }
+        // Only a newer version can purge it.
+        set_version(name, 1_000_000);
+    }
+    fixture.world.jump(MINUTE);
+    Fixture::ok(ask(&admin, delete_now()).await);
+    let minutes = async |number: usize| {
+        for _ in 0..number {
+            fixture.world.jump(MINUTE);
+            purge(&admin).await;
+        }
+        let items = fixture.world.items().into_iter();
+        let listed = items.filter(|item| item["pk"]["S"] == "S#T");
+        listed
+            .map(|item| item["sk"]["S"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(minutes(25).await, ["a", "b", "c", "d", "globex"]);
+    for name in failing {
+        set_version(name, 1);
+    }
+    assert_eq!(minutes(25).await, ["globex"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn half_made_changes_of_dead_writers_go_with_the_tenant() {
     for transactions in 0..4 {
         let fixture = Fixture::new().await;
