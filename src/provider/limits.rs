@@ -14,6 +14,14 @@ use crate::store::{Occasion, StoreError, USER_PROTECTED};
 
 /// The number of domains that a refusal names.
 const NAMED_DOMAINS: usize = 10;
+/// The sign of an address, and those that some programs take for it because Unicode calls them compatible.
+const ADDRESS_SIGNS: [char; 3] = ['@', '\u{FF20}', '\u{FE6B}'];
+/// What a program may take for the end of an address, a comment, a quote or a route. An address with such a
+/// sign is not the same for every program that reads it.
+const AMBIGUOUS: &str = ",;:<>()[]\\\"%!";
+/// The longest label of a domain, in bytes (RFC 1035 §2.3.4). To decode Punycode takes time in the square of
+/// its length.
+const MAX_LABEL_BYTES: usize = 63;
 
 /// What a request would do to a user that is protected from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +56,7 @@ pub(super) fn check_addresses(
     }
     let allowed: Vec<String> = domains.iter().map(|domain| canonical(domain)).collect();
     let is_allowed = |address: &str| {
-        let domain = address
-            .rsplit_once('@')
-            .map(|(_, domain)| canonical(domain));
+        let domain = domain_of(address).map(canonical);
         domain.is_some_and(|domain| allowed.contains(&domain))
     };
     let mut others = found.iter().filter(|(_, address)| !is_allowed(address));
@@ -72,7 +78,7 @@ pub(super) fn check_addresses(
 /// one, each may be taken for it.
 fn addresses(body: &Map<String, Value>) -> Vec<(&'static str, &str)> {
     let user_name = body.get("userName").and_then(Value::as_str);
-    let user_name = user_name.filter(|name| name.contains('@'));
+    let user_name = user_name.filter(|name| name.contains(ADDRESS_SIGNS));
     let emails = body.get("emails").and_then(Value::as_array);
     let emails = emails.map_or(&[][..], Vec::as_slice);
     let is_primary = |email: &&Value| email.get("primary") == Some(&Value::Bool(true));
@@ -86,6 +92,15 @@ fn addresses(body: &Map<String, Value>) -> Vec<(&'static str, &str)> {
     user_name.into_iter().chain(emails).collect()
 }
 
+/// The domain of a text that every program reads as the same single address; `None` for any other text.
+fn domain_of(address: &str) -> Option<&str> {
+    let (local, domain) = address.split_once('@')?;
+    let is_ambiguous = |c: char| c.is_control() || c.is_whitespace() || AMBIGUOUS.contains(c);
+    let is_single =
+        !local.is_empty() && !address.contains(is_ambiguous) && !local.contains(ADDRESS_SIGNS);
+    (is_single && !domain.contains(ADDRESS_SIGNS)).then_some(domain)
+}
+
 /// A domain in the form in which domains are compared: in lower case, with Unicode for the labels in
 /// Punycode (RFC 5890 §2.3.2.1). Case is lowered and not folded, because `straße` and `strasse` are two
 /// domains.
@@ -94,7 +109,10 @@ fn canonical(domain: &str) -> String {
     let labels = domain.strip_suffix('.').unwrap_or(&domain).split('.');
     let labels = labels.map(|label| {
         let unicode = label.strip_prefix("xn--");
+        let unicode = unicode.filter(|_| label.len() <= MAX_LABEL_BYTES);
         let unicode = unicode.and_then(idna::punycode::decode_to_string);
+        // A label in Punycode that needs none is another label, which has another owner.
+        let unicode = unicode.filter(|unicode| !unicode.is_ascii());
         unicode.unwrap_or_else(|| label.to_owned())
     });
     labels.collect::<Vec<_>>().join(".")
@@ -226,9 +244,48 @@ mod tests {
         ] {
             check(&format!("ada@{other}"), &[], Some("userName"));
         }
-        // The domain is what follows the last sign.
-        check("ada@example.com@home.net", &[], Some("userName"));
-        check("\"ada@home.net\"@example.com", &[], None);
+    }
+
+    #[test]
+    fn only_one_address_that_every_program_reads_alike_is_of_a_domain() {
+        fn check(text: &str, is_allowed: bool) {
+            let primary = user("ada", &[(text, true)]);
+            for (attribute, user) in [("userName", user(text, &[])), ("emails.value", primary)] {
+                let checked = checked(&["example.com"], None, &user);
+                assert_eq!(checked.is_ok(), is_allowed, "{attribute} {text:?}");
+            }
+        }
+        for address in [
+            "ada@example.com",
+            "o'hara+x_y-z@example.com",
+            "ädä@example.com.",
+        ] {
+            check(address, true);
+        }
+        for other in [
+            "a@evil.net, b@example.com",
+            "<a@evil.net> b@example.com",
+            "a@evil.net@example.com",
+            "ada@example.com@evil.net",
+            "\"a@evil.net\"@example.com",
+            "a%evil.net@example.com",
+            "evil.net!a@example.com",
+            "a@evil.net\n@example.com",
+            "victim＠evil.net",
+            "victim﹫evil.net",
+            "victim＠evil.net@example.com",
+            "victim﹫evil.net@example.com",
+            "a@example.com＠evil.net",
+        ] {
+            check(other, false);
+        }
+        for other in ["@example.com", " @example.com", "\u{a0}@example.com", "@"] {
+            check(other, false);
+        }
+        for sign in AMBIGUOUS.chars().chain(" \t\r\n\0\u{85}\u{2028}".chars()) {
+            check(&format!("a{sign}b@example.com"), false);
+            check(&format!("a@example.com{sign}"), false);
+        }
     }
 
     #[test]
@@ -244,8 +301,17 @@ mod tests {
         check("straße.example", "ada@strasse.example", false);
         check("strasse.example", "ada@straße.example", false);
         check("bücher.example", "ada@xn--bcher-kvb.example", false);
+        // What needs no Punycode is another label than without it.
+        check("example.com", "a@xn--example-.com", false);
         // What is no Punycode is compared as it is.
         check("a.example", "ada@xn--a.xn--999999999.example", false);
+    }
+
+    #[test]
+    fn a_long_label_is_not_decoded() {
+        // Decoded, this takes longer than any test may.
+        let long = format!("a@xn--{}.example", "a".repeat(4_000_000));
+        assert!(checked(&["a.example"], None, &user(&long, &[])).is_err());
     }
 
     #[test]

@@ -132,10 +132,12 @@ pub(super) fn verify(
     used(&claims).map_err(Some)
 }
 
-/// The JSON of a part of an assertion.
+/// The JSON object that a part of an assertion is.
 fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    // Serde would also take the members of a structure from an array, in their order.
+    let is_object = bytes.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_slice(&bytes).ok())?
 }
 
 fn check_names(claims: &Claims, client_id: &str, audiences: &[String]) -> Result<()> {

@@ -3,6 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
+use ring::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
+use ring::rand::SystemRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -17,8 +19,29 @@ const MAX_KEYS: usize = 4;
 const MAX_KID_BYTES: usize = 200;
 /// How long the modulus of an RSA key may be, in bits. A longer one takes too long to use.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=4_096;
-/// Members that only private keys and shared ones have (RFC 7518 §6.2.2, §6.3.2, §6.4).
-const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "k"];
+/// Members that only private keys and shared ones have (RFC 7518 §6.2.2, §6.3.2, §6.4), and the one of keys
+/// against quantum computers. They are looked for in any case, because some libraries write `D`.
+const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+/// The y coordinates of the points of Ed25519 whose order is at most 8, as they are encoded (RFC 8032 §5.1.2,
+/// §5.1.7): 0, 1 and -1, the two of order 8, and the field's prime p and p + 1, which are read as 0 and 1.
+/// With such a key some signatures that everyone can make hold for some messages or for all.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    encoded(0x00, 0x00),
+    encoded(0x01, 0x00),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+    encoded(0xec, 0xff),
+    encoded(0xed, 0xff),
+    encoded(0xee, 0xff),
+];
 
 /// The registered keys of a client, 1 to 4.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,28 +139,38 @@ impl Jwk {
         let Some(members) = value.as_object() else {
             return Err(refuse("hold something that is not an object"));
         };
-        let text = |name: &str| members.get(name).and_then(Value::as_str);
-        if PRIVATE_MEMBERS
-            .iter()
-            .any(|name| members.contains_key(*name))
-        {
+        let is_private = |name: &String| {
+            let mut private = PRIVATE_MEMBERS.iter();
+            private.any(|other| name.eq_ignore_ascii_case(other))
+        };
+        if members.keys().any(is_private) {
             return Err(refuse(
                 "hold a private or a shared key; register only the public part",
             ));
         }
-        let copied = |name: &str| text(name).map(str::to_owned);
+        // A name of another type must not be left out: a key without a name is found by every name.
+        let text = |name: &str| match members.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(refuse(&format!("have a `{name}` that is not a text"))),
+        };
         let key = Self {
-            kty: copied("kty").unwrap_or_default(),
-            kid: copied("kid"),
-            crv: copied("crv"),
-            n: copied("n"),
-            e: copied("e"),
-            x: copied("x"),
-            y: copied("y"),
+            kty: text("kty")?.unwrap_or_default(),
+            kid: text("kid")?,
+            crv: text("crv")?,
+            n: text("n")?,
+            e: text("e")?,
+            x: text("x")?,
+            y: text("y")?,
             unknown: Map::new(),
         };
-        key.check(text("use"), text("alg"))?;
-        Ok(key)
+        key.check(text("use")?.as_deref(), text("alg")?.as_deref())?;
+        match members.get("key_ops") {
+            Some(uses) if !lists_verify(uses) => {
+                Err(refuse("hold a key whose `key_ops` do not list `verify`"))
+            }
+            _ => Ok(key),
+        }
     }
 
     fn check(&self, usage: Option<&str>, named: Option<&str>) -> Result<()> {
@@ -160,17 +193,10 @@ impl Jwk {
                 "hold a key whose `alg` is not {algorithm:?}"
             )));
         }
-        let has_32_bytes = |number: &Option<String>| bytes_of(number.as_ref()).len() == 32;
-        let is_whole = match algorithm {
-            Algorithm::RS256 => return check_rsa(self.n.as_ref(), self.e.as_ref()),
-            Algorithm::ES256 => has_32_bytes(&self.x) && has_32_bytes(&self.y),
-            _ => has_32_bytes(&self.x),
-        };
-        match is_whole {
-            true => Ok(()),
-            false => Err(refuse(
-                "hold a key whose numbers are not 32 bytes in base64url",
-            )),
+        match algorithm {
+            Algorithm::RS256 => check_rsa(self.n.as_ref(), self.e.as_ref()),
+            Algorithm::ES256 => check_p256(bytes_32(self.x.as_ref())?, bytes_32(self.y.as_ref())?),
+            _ => check_ed25519(bytes_32(self.x.as_ref())?),
         }
     }
 
@@ -193,7 +219,11 @@ impl Jwk {
             Algorithm::ES256 => {
                 DecodingKey::from_ec_components(self.x.as_deref()?, self.y.as_deref()?)
             }
-            _ => DecodingKey::from_ed_components(self.x.as_deref()?),
+            _ => {
+                // Earlier releases have stored keys without this check.
+                check_ed25519(bytes_32(self.x.as_ref()).ok()?).ok()?;
+                DecodingKey::from_ed_components(self.x.as_deref()?)
+            }
         };
         key.ok()
     }
@@ -216,6 +246,47 @@ fn bytes_of(number: Option<&String>) -> Vec<u8> {
     bytes.and_then(|bytes| bytes.ok()).unwrap_or_default()
 }
 
+/// # Errors
+/// `InvalidValue` for a number of another length.
+fn bytes_32(number: Option<&String>) -> Result<[u8; 32]> {
+    let bytes = <[u8; 32]>::try_from(bytes_of(number));
+    bytes.map_err(|_| refuse("hold a key whose numbers are not 32 bytes in base64url"))
+}
+
+/// Whether a list of uses names the one that registered keys have (RFC 7517 §4.3).
+fn lists_verify(uses: &Value) -> bool {
+    let uses = uses.as_array().map_or(&[][..], Vec::as_slice);
+    uses.iter().any(|name| name == "verify")
+}
+
+/// The encoding of a y coordinate whose bytes between the first and the last are alike.
+const fn encoded(first: u8, others: u8) -> [u8; 32] {
+    let mut bytes = [others; 32];
+    bytes[0] = first;
+    bytes[31] = others & 0x7f;
+    bytes
+}
+
+fn check_ed25519(mut point: [u8; 32]) -> Result<()> {
+    // The highest bit is the sign of x. With either sign the order is the same.
+    point[31] &= 0x7f;
+    match SMALL_ORDER.contains(&point) {
+        true => Err(refuse(
+            "hold an Ed25519 key of small order, which anyone can sign for",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// ring checks a point only when it is used, so an agreement is made with it, and thrown away.
+fn check_p256(x: [u8; 32], y: [u8; 32]) -> Result<()> {
+    let point = [&[0x04][..], &x, &y].concat();
+    let private = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new());
+    let private = private.map_err(|_| Error::internal("the random number generator failed"))?;
+    let agreed = agree_ephemeral(private, &UnparsedPublicKey::new(&ECDH_P256, point), |_| ());
+    agreed.map_err(|_| refuse("hold a key that is not a point of P-256"))
+}
+
 fn check_rsa(modulus: Option<&String>, exponent: Option<&String>) -> Result<()> {
     let read = |number: Option<&String>| {
         let bytes = bytes_of(number);
@@ -234,8 +305,11 @@ fn check_rsa(modulus: Option<&String>, exponent: Option<&String>) -> Result<()> 
             RSA_BITS.end()
         )));
     }
-    let is_odd = exponent.last().is_some_and(|last| last % 2 == 1);
-    let is_usual = is_odd && exponent != [1] && exponent.len() <= 4;
+    let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+    if !is_odd(&modulus) {
+        return Err(refuse("hold an RSA key whose modulus is even"));
+    }
+    let is_usual = is_odd(&exponent) && exponent != [1] && exponent.len() <= 4;
     if is_usual {
         return Ok(());
     }
@@ -260,16 +334,24 @@ mod tests {
         json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode(modulus), "e": "AQAB"})
     }
 
+    fn ed25519(point: &[u8]) -> Value {
+        json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(point)})
+    }
+
+    /// The point that P-256 is generated by (SEC 2 §2.4.2).
     fn ec(kid: Option<&str>) -> Value {
-        let number = URL_SAFE_NO_PAD.encode([7; 32]);
-        let mut key = json!({"kty": "EC", "crv": "P-256", "x": number, "y": number});
+        let (x, y) = (
+            "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",
+            "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
+        );
+        let mut key = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y});
         if let Some(kid) = kid {
             key["kid"] = kid.into();
         }
         key
     }
 
-    fn with(mut key: Value, name: &str, value: &str) -> Value {
+    fn with(mut key: Value, name: &str, value: impl Into<Value>) -> Value {
         key[name] = value.into();
         key
     }
@@ -304,7 +386,10 @@ mod tests {
         check(&json!({"keys": [ec(Some("a")), ec(Some("a"))]}), "twice");
         check(&json!({"keys": [ec(None), ec(None)]}), "twice");
         check(&json!({"kty": "oct", "k": "c2VjcmV0"}), "public part");
-        check(&with(rsa(2048), "d", "x"), "public part");
+        for private in ["d", "D", "oth", "p", "priv", "K"] {
+            check(&with(rsa(2048), private, "x"), "public part");
+            check(&with(ec(None), private, Value::Null), "public part");
+        }
         check(&json!({"kty": "EC", "crv": "P-384"}), "not RSA");
         check(&rsa(2047), "2047 bits");
         check(&rsa(4097), "4097 bits");
@@ -314,11 +399,63 @@ mod tests {
         check(&with(ec(None), "use", "enc"), "`sig`");
         check(&with(ec(None), "x", "AAAA"), "32 bytes");
         check(&with(ec(None), "kid", ""), "`kid`");
+        for name in ["kid", "use", "alg", "kty", "crv", "x"] {
+            for value in [json!(7), json!(["sig"]), Value::Null] {
+                let fault = format!("`{name}` that is not a text");
+                check(&with(ec(Some("a")), name, value), &fault);
+            }
+        }
+        for uses in [json!(["sign"]), json!([]), json!("verify"), Value::Null] {
+            check(&with(ec(None), "key_ops", uses), "`key_ops`");
+        }
+        assert!(Jwks::of(&with(ec(None), "key_ops", json!(["verify"]))).is_ok());
         assert!(Jwks::parse("{").is_err());
         assert!(Jwks::parse(&" ".repeat(MAX_BYTES + 1)).is_err());
         for bits in [2048, 3072, 4096] {
             assert!(Jwks::of(&rsa(bits)).is_ok(), "{bits}");
         }
+    }
+
+    #[test]
+    fn keys_that_anyone_can_sign_for_are_refused() {
+        // A signature of s = 0 and a point R of small order holds for some of these messages.
+        let holds = |point: &[u8; 32]| {
+            let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, point);
+            let messages = || (0..200_u8).map(|number| [number]);
+            let holds = |start: [u8; 32]| {
+                let signature = [start, [0; 32]].concat();
+                messages().any(|message| key.verify(&message, &signature).is_ok())
+            };
+            SMALL_ORDER.into_iter().any(holds)
+        };
+        for mut point in SMALL_ORDER {
+            for sign in [0x00, 0x80] {
+                point[31] = point[31] & 0x7f | sign;
+                assert!(holds(&point), "{point:x?}");
+                let refused = Jwks::of(&ed25519(&point)).unwrap_err();
+                assert!(refused.detail().contains("small order"), "{refused}");
+            }
+        }
+        // The base point.
+        let usual = encoded(0x58, 0x66);
+        assert!(!holds(&usual));
+        assert!(Jwks::of(&ed25519(&usual)).is_ok());
+    }
+
+    #[test]
+    fn numbers_that_are_no_key_are_refused() {
+        let check = |value: &Value, fault: &str| {
+            let error = Jwks::of(value).unwrap_err();
+            assert!(error.detail().contains(fault), "{error} for {fault}");
+        };
+        let swapped = with(ec(None), "x", ec(None)["y"].clone());
+        check(&swapped, "not a point");
+        let zero = URL_SAFE_NO_PAD.encode([0; 32]);
+        check(&with(with(ec(None), "x", &*zero), "y", zero), "not a point");
+        let mut even = [0xff; 256];
+        even[255] = 0xfe;
+        let even = with(rsa(2048), "n", URL_SAFE_NO_PAD.encode(even));
+        check(&even, "even");
     }
 
     #[test]

@@ -415,6 +415,7 @@ async fn an_assertion_with_a_wrong_signature_is_refused_without_a_reason() {
     let embedded = json!({"alg": "ES256", "jwk": Key::p256().jwk("e")});
     check(Key::p256().sign(&embedded, &whole), UNKNOWN).await;
     check(by_public_key(&p256, &client), UNKNOWN).await;
+    check(p256.sign(&json!(["ES256", "e", null]), &whole), UNKNOWN).await;
     check(p256.sign(&right(), &with("sub", json!("someone"))), UNKNOWN).await;
     check(p256.sign(&right(), &with("sub", Value::Null)), UNKNOWN).await;
     let long = with("note", json!("x".repeat(9_000)));
@@ -443,6 +444,13 @@ async fn a_signed_assertion_that_does_not_hold_is_refused_with_the_reason() {
     let refused = |claims: Value| key.sign(&header(&key, "e"), &claims);
     check(refused(with("iss", json!("someone"))), "claim iss").await;
     check(refused(with("iss", Value::Null)), "claim iss").await;
+    for iss in [
+        json!([id(&client)]),
+        json!([[id(&client)]]),
+        json!({"0": id(&client)}),
+    ] {
+        check(refused(with("iss", iss)), "does not have its type").await;
+    }
     check(
         refused(with("aud", json!("https://other.example/oauth/token"))),
         ORIGIN,
@@ -486,6 +494,36 @@ async fn a_signed_assertion_that_does_not_hold_is_refused_with_the_reason() {
     let whole = claims(&client, "unused");
     let answer = assert_with(&server, &refused(whole)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_key_of_small_order_gets_no_token_even_if_it_is_stored() {
+    let server = Server::start().await;
+    let weak = |first: u8| {
+        let mut point = [0; 32];
+        point[0] = first;
+        json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(point)})
+    };
+    let signature = [&[1][..], &[0; 63]].concat();
+    let signature = URL_SAFE_NO_PAD.encode(signature);
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    for first in [0, 1] {
+        let keys = json!([weak(first)]);
+        assert!(Jwks::of(&json!({"keys": keys})).is_err());
+        // Reading what is stored checks nothing.
+        let stored: Jwks = serde_json::from_value(keys).unwrap();
+        let client = client(&server, |new| {
+            new.kind = CredentialKind::OAuthJwt;
+            new.jwks = Some(stored);
+        })
+        .await;
+        for attempt in 0..16 {
+            let claims = claims(&client, &format!("jti {attempt}"));
+            let message = format!("{}.{}", part(&json!({"alg": "EdDSA"})), part(&claims));
+            let answer = assert_with(&server, &format!("{message}.{signature}")).await;
+            check_error(&answer, 400, "invalid_client", UNKNOWN);
+        }
+    }
 }
 
 /// An assertion with an HMAC whose key is the public key.
