@@ -312,8 +312,8 @@ def test_file(target, module):
 
 
 def is_in_steps(command):
-    """Whether .ci/run runs the command, perhaps with more arguments or for all tests together."""
-    program = re.sub(r" -p \S+", "", command.removeprefix("UPDATE=1 ").split(" --test ")[0])
+    """Whether .ci/run runs the command, perhaps with more arguments, or for all tests and features together."""
+    program = re.sub(r" (-p|--features) \S+", "", command.removeprefix("UPDATE=1 ").split(" --test ")[0])
     named = re.search(r"--test (\w+)(?: (\w+)::)?", command)
     exists = named is None or test_file(*named.groups()).exists()
     return exists and re.search(rf"^\s.*\b{program}\b", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)

@@ -184,7 +184,10 @@ mod tests {
                 "control character",
             ),
             (r#"{"op":"webhook.list","actor":7}"#, "actor: invalid type"),
-            (r#"{"actor":"a"}"#, "`op` is ``; it takes webhook.add, "),
+            (
+                r#"{"actor":"a"}"#,
+                "`op` is ``; it takes credential.create, ",
+            ),
             (r#"{"op":"webhook.ad","actor":"a"}"#, "`op` is `webhook.ad`"),
             (r#"{"op":"webhook.show","actor":"a"}"#, "missing field `id`"),
             (

@@ -91,7 +91,7 @@ impl RuleArgs {
             let (name, value) = switch
                 .split_once('=')
                 .ok_or_else(|| Error::invalid_value(format!("`{switch}` is not SWITCH=VALUE")))?;
-            let json = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+            let json = serde_json::from_str(value).unwrap_or_else(|_| as_text(name, value));
             Ok((name.to_owned(), json))
         };
         self.switches.iter().map(value).collect()
@@ -205,6 +205,12 @@ mod tests {
         assert_eq!(listed("example.com, example.org,").unwrap(), both);
         assert_eq!(listed(r#"["example.com","example.org"]"#).unwrap(), both);
         assert_eq!(listed("").unwrap(), [""; 0]);
+        let asked = RuleArgs {
+            profile: None,
+            switches: vec!["emailDomains=example.com,example.org".to_owned()],
+        };
+        let values = asked.values().unwrap();
+        assert_eq!(values["emailDomains"], Value::from(&both[..]));
         let failure = listed("example.com,ada@example.com").unwrap_err();
         assert_eq!(
             failure.to_string(),
