@@ -1,5 +1,5 @@
-//! `scim tenant suspend`, `resume`, `delete` and `restore`: operations of [`admin`](crate::admin) on the state of a
-//! tenant. `--json` prints their answers as programs get them.
+//! `scim tenant suspend`, `resume`, `delete` and `restore`, and `scim stack delete-tenants`: operations of
+//! [`admin`](crate::admin) on the state of tenants. `--json` prints their answers as programs get them.
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
 
@@ -7,10 +7,12 @@ use clap::Args;
 
 use super::CommandError;
 use super::ask_args::AskArgs;
+use super::progress::Progress;
 use super::tenant_arg::tenant_id;
 use super::view::View;
 use crate::admin::tenant::{
-    ChangedTenant, DeleteTenant, RestoreTenant, ResumeTenant, StateName, SuspendTenant,
+    ChangedTenant, DeleteTenant, DeleteTenants, DeletedTenants, RestoreTenant, ResumeTenant,
+    StateName, SuspendTenant,
 };
 use crate::identity::TenantId;
 
@@ -51,6 +53,53 @@ pub(super) struct DeleteArgs {
     confirm: Option<TenantId>,
     #[command(flatten)]
     ask: AskArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeleteTenantsArgs {
+    /// The name of the stack, so that no other one is meant; that of local data is `local`
+    name: String,
+    #[command(flatten)]
+    ask: AskArgs,
+}
+
+impl DeleteTenantsArgs {
+    /// Deletes all tenants, a part with each request. The purges go on after the command.
+    pub(super) async fn run(self) -> Result<(), CommandError> {
+        let operator = self.ask.operator().await?;
+        let progress = Progress::without_end("tenants deleted");
+        let mut all = DeletedTenants {
+            deleted: 0,
+            next: None,
+            done: false,
+        };
+        loop {
+            let part = DeleteTenants {
+                stack: self.name.clone(),
+                after: all.next.take(),
+            };
+            let part = operator.ask(&part).await?;
+            progress.advance(part.deleted as u64);
+            all.deleted += part.deleted;
+            (all.next, all.done) = (part.next, part.done);
+            if all.next.is_none() {
+                break;
+            }
+        }
+        drop(progress);
+        self.ask.print(&all, |_| text_of_all(&all))
+    }
+}
+
+fn text_of_all(all: &DeletedTenants) -> String {
+    match all.done {
+        true => "There are no tenants any more, and no secrets of tenants.\n".to_owned(),
+        false => format!(
+            "Tenants deleted: {}. Everything of them is removed within half an hour; run the command again until \
+             it says that there are none.\n",
+            all.deleted
+        ),
+    }
 }
 
 impl SuspendArgs {

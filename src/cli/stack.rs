@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::CommandError;
 use super::ask_args::AskArgs;
 use super::columns::Table;
+use super::lifecycle::DeleteTenantsArgs;
 use super::view::View;
 use crate::admin::stack_key::{ListedStackKey, RotateStackKey, StackKeyList};
 use crate::tenant::KeyId;
@@ -21,6 +22,9 @@ pub(super) enum StackCommand {
         after_help = "Examples:\n  scim stack rotate-key\n  scim stack rotate-key --retire 0"
     )]
     RotateKey(RotateKeyArgs),
+    /// Delete every tenant, before the stack is removed: their secrets belong to no stack of CloudFormation
+    #[command(after_help = "Example:\n  scim stack delete-tenants acme-prod --stack acme-prod")]
+    DeleteTenants(DeleteTenantsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -37,7 +41,10 @@ pub(super) struct RotateKeyArgs {
 
 impl StackCommand {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let Self::RotateKey(args) = self;
+        let args = match self {
+            Self::RotateKey(args) => args,
+            Self::DeleteTenants(delete) => return delete.run().await,
+        };
         let operator = args.ask.operator().await?;
         let rotated = operator
             .ask(&RotateStackKey {
