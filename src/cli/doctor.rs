@@ -162,6 +162,7 @@ impl Examined {
             "earlier": built.earlier + found.earlier,
             "newer": found.newer,
             "finished": found.finished,
+            "uncounted": found.uncounted,
             "unfinished": found.unfinished.iter().map(describe_entry).collect::<Vec<_>>(),
             "totals": totals.collect::<Vec<_>>(),
             "members": members.collect::<Vec<_>>(),
