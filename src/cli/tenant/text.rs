@@ -14,14 +14,14 @@ pub(super) fn list(tenants: &[TenantEntry], view: &View) -> String {
         let place = &view.place;
         return format!("There are no tenants; scim tenant create NAME{place} creates one\n");
     }
-    let mut table = Table::new(["TENANT", "STATE", "CREATED", "NOTE"]).may_cut("NOTE");
+    let mut table = Table::new(["TENANT", "STATE", "CREATED"]);
     for entry in tenants {
-        table.row([
+        let cells = [
             entry.tenant.to_string(),
             state(entry).to_owned(),
             view.relative_or_never(entry.created),
-            note(entry, view),
-        ]);
+        ];
+        table.row_with_notes(cells, note(entry, view));
     }
     table.to_text(view.width)
 }
@@ -37,10 +37,10 @@ fn state(entry: &TenantEntry) -> &'static str {
 }
 
 /// What there is to say of a tenant that is not active.
-fn note(entry: &TenantEntry, view: &View) -> String {
+fn note(entry: &TenantEntry, view: &View) -> Option<String> {
     let purged = entry
         .purge_at
-        .map(|at| format!("purged {}", view.relative(at)));
+        .map(|at| format!("everything of it is removed {}", view.relative(at)));
     let suspended = entry.suspended.map(|at| {
         let since = view.relative(at);
         match &entry.reason {
@@ -49,7 +49,7 @@ fn note(entry: &TenantEntry, view: &View) -> String {
         }
     });
     let notes: Vec<_> = [purged, suspended].into_iter().flatten().collect();
-    notes.join("; ")
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 pub(super) fn rules(rules: &TenantRules, view: &View) -> String {
@@ -63,10 +63,10 @@ pub(super) fn rules(rules: &TenantRules, view: &View) -> String {
 
 pub(super) fn shown(shown: &ShownTenant, view: &View) -> String {
     let ShownTenant { entry, users, .. } = shown;
-    let state = match note(entry, view) {
-        note if note.is_empty() => state(entry).to_owned(),
-        note => format!("{} ({note})", state(entry)),
-    };
+    let mut state = state(entry).to_owned();
+    if let Some(note) = note(entry, view) {
+        state = format!("{state} ({note})");
+    }
     let mut lines = vec![("Tenant", entry.tenant.to_string()), ("State", state)];
     lines.extend(entry.created.map(|at| ("Created", view.relative(at))));
     if let Some(urls) = &shown.urls {
