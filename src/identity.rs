@@ -35,6 +35,20 @@ impl TenantId {
         )))
     }
 
+    /// Checks that a new tenant may have the name. One that begins with `-` looks like an option of a command; tenants
+    /// of an early version may have such a name, and keep it.
+    ///
+    /// # Errors
+    /// `InvalidValue` if it does not begin with a letter or a digit.
+    pub fn check_new(&self) -> Result<()> {
+        match self.0.starts_with('-') {
+            true => Err(Error::invalid_value(
+                "The name of a new tenant begins with a letter or a digit",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -163,11 +163,19 @@ impl Admin {
         }
     }
 
-    /// Fails if there is no such tenant.
-    async fn check_tenant(&self, tenant: &TenantId) -> Result<()> {
-        match self.credentials.read(tenant).await? {
-            Some(_) => Ok(()),
-            None => Err(Error::not_found(format!("There is no tenant {tenant}"))),
+    /// Fails if there is no such tenant, or only what is left of one while it is purged.
+    async fn check_tenant(&self, tenant: &TenantId) -> Result<(), Failure> {
+        if self.credentials.read(tenant).await?.is_some() {
+            return Ok(());
+        }
+        // The purge removes the secret a quarter of an hour before the tenant leaves the list.
+        let listed = self.stack_store().tenant_list().get(tenant).await?;
+        match listed.is_some_and(|listed| listed.deletion.is_some()) {
+            true => Err(Failure::new(
+                Code::Deleting,
+                format!("The tenant {tenant} is being purged"),
+            )),
+            false => Err(Error::not_found(format!("There is no tenant {tenant}")).into()),
         }
     }
 }

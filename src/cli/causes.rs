@@ -7,6 +7,9 @@
 pub(super) const NO_REGION: &str =
     "No AWS region: set --region or AWS_REGION, or a region in the AWS profile";
 
+/// What the SDK says about a call to which no answer came.
+const TIMED_OUT: &str = "request has timed out";
+
 /// Beginnings of what the SDK says when it has no credentials to sign a call with.
 const CREDENTIALS: [&str; 2] = [
     "an error occurred while loading credentials",
@@ -49,6 +52,11 @@ pub(super) fn in_words(detail: &str, causes: &str) -> String {
     if causes.is_empty() {
         return detail.to_owned();
     }
+    if causes.contains(TIMED_OUT) {
+        return format!(
+            "{detail}: no answer came in time; check the endpoint, the region and the network"
+        );
+    }
     let known = denied(causes).or_else(|| of_credentials(causes));
     let known = known.or_else(|| of_refusal(causes));
     known.unwrap_or_else(|| format!("{detail}: {}", plain(causes)))
@@ -77,18 +85,21 @@ fn of_credentials(causes: &str) -> Option<String> {
     if !CREDENTIALS.iter().any(|text| causes.contains(text)) {
         return None;
     }
-    if let Some(profile) = between(causes, "profile `", "` was not defined") {
-        return Some(format!(
-            "There is no AWS profile {profile}: set AWS_PROFILE or --aws-profile to another"
-        ));
-    }
-    let known = sentence(&LOGINS, causes);
+    let known = no_profile(causes).or_else(|| sentence(&LOGINS, causes));
     known.or_else(|| {
         Some(format!(
             "The AWS credentials cannot be loaded: {}",
             plain(causes)
         ))
     })
+}
+
+/// The sentence for a profile that the AWS settings do not have.
+pub(super) fn no_profile(causes: &str) -> Option<String> {
+    let profile = between(causes, "profile `", "` was not defined")?;
+    Some(format!(
+        "There is no AWS profile {profile}: set AWS_PROFILE or --aws-profile to another"
+    ))
 }
 
 fn of_refusal(causes: &str) -> Option<String> {
@@ -263,6 +274,10 @@ mod tests {
             (
                 "dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)",
                 "It failed: tcp connect error: Connection refused (os error 111)",
+            ),
+            (
+                "request has timed out: operation timeout (all attempts including retries) occurred after 10s",
+                "It failed: no answer came in time; check the endpoint, the region and the network",
             ),
             ("", "It failed"),
             ("the disk is full", "It failed: the disk is full"),

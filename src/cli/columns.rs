@@ -192,10 +192,13 @@ fn width_of(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// A text without control characters. Labels and names come from other people, and could move the cursor or
-/// change the colours of the terminal.
+/// A text without control characters, and without those that change the direction of the text around them. Labels,
+/// names and the details of errors come from other people, and could move the cursor, change the colours of the
+/// terminal, or make a line read as another one.
 pub(super) fn printable(text: &str) -> String {
-    text.replace(char::is_control, "?")
+    let changes_direction =
+        |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.replace(|c: char| c.is_control() || changes_direction(c), "?")
 }
 
 /// How far a time is from now, rounded in the largest unit that fits: `3 minutes ago`, `in 2 hours`. Both times are
@@ -294,9 +297,10 @@ mod tests {
         let mut table = Table::new(["LABEL", "X"]);
         table.row(["日本語".to_owned(), "1".to_owned()]);
         table.row(["\u{1b}[31mred".to_owned(), "2".to_owned()]);
+        table.row(["a\u{202e}b\u{2066}c".to_owned(), "3".to_owned()]);
         assert_eq!(
             table.to_text(None),
-            "LABEL     X\n日本語    1\n?[31mred  2\n"
+            "LABEL     X\n日本語    1\n?[31mred  2\na?b?c     3\n"
         );
         assert_eq!(shortened("日本語", 5), "日本…");
         assert_eq!(shortened("日本語", 4), "日…");

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use super::causes;
+use super::columns::printable;
 use crate::admin::Failure;
 use crate::embedded::EmbeddedError;
 use crate::protocol::Error;
@@ -60,8 +61,8 @@ impl CommandError {
     }
 
     fn of(kind: Kind, text: impl Into<String>) -> Self {
-        // One line, whatever a library has to say.
-        let text = text.into().replace('\n', " ");
+        // One line, whatever a library or a function has to say.
+        let text = printable(&text.into().replace('\n', " "));
         Self { text, kind }
     }
 }
@@ -87,5 +88,17 @@ impl From<Failure> for CommandError {
 impl From<EmbeddedError> for CommandError {
     fn from(error: EmbeddedError) -> Self {
         Self::new(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::Code;
+
+    #[test]
+    fn the_detail_of_a_function_cannot_move_the_cursor() {
+        let failure = Failure::new(Code::Invalid, "a\nb\u{1b}[2J\u{202e}c\u{9b}d");
+        assert_eq!(CommandError::from(failure).to_string(), "a b?[2J?c?d");
     }
 }

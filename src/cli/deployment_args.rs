@@ -212,7 +212,7 @@ impl DeploymentArgs {
                 let (mut found, mut table) = (None, table.map(str::to_owned));
                 if table.is_none() {
                     let sdk = aws::from_environment(&login).await;
-                    external::check_region(&sdk)?;
+                    external::check_region(&sdk, &login).await?;
                     let stack = FoundStack::look_up(&sdk, stack).await?;
                     table = Some(stack.table()?);
                     found = stack.public_url();

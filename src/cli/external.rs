@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_smithy_types::error::display::DisplayErrorContext;
 
 use super::CommandError;
-use super::causes::NO_REGION;
+use super::causes::{self, NO_REGION};
 use super::{docs, local};
 use crate::aws::{self, Login};
 use crate::clock::SystemClock;
@@ -111,7 +113,7 @@ impl TablePlace<'_> {
             Some(endpoint) => aws::at(endpoint, self.login).await,
             None => aws::from_environment(self.login).await,
         };
-        check_region(&sdk)?;
+        check_region(&sdk, self.login).await?;
         Ok(sdk)
     }
 
@@ -134,11 +136,18 @@ impl TablePlace<'_> {
 }
 
 /// Fails if no region is known. The SDK would fail too, with every call and in words of its own.
-pub(super) fn check_region(sdk: &SdkConfig) -> Result<(), CommandError> {
-    match sdk.region() {
-        Some(_) => Ok(()),
-        None => Err(CommandError::new(NO_REGION)),
+pub(super) async fn check_region(sdk: &SdkConfig, login: &Login) -> Result<(), CommandError> {
+    if sdk.region().is_some() {
+        return Ok(());
     }
+    // A profile that does not exist has no region either, and then its name is what is wrong.
+    if let (Some(_), Some(provider)) = (&login.profile, sdk.credentials_provider())
+        && let Err(error) = provider.provide_credentials().await
+        && let Some(words) = causes::no_profile(&DisplayErrorContext(&error).to_string())
+    {
+        return Err(CommandError::new(words));
+    }
+    Err(CommandError::new(NO_REGION))
 }
 
 /// Checks that the data directory has the secrets of a table that holds items. With new secrets, every token

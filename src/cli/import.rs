@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::CommandError;
+use super::columns::printable;
 use super::deployment_args::DeploymentArgs;
 use super::export::{head_of, is_stdio, resources_in};
 use super::import_file::{Lines, check_end};
@@ -92,6 +93,7 @@ impl ImportArgs {
             check_end(&self.file)?;
         }
         let operator = Operator::open(&self.deployment).await?;
+        let mut removed = 0;
         if self.dry_run || is_file {
             let checked = self.round(&operator, ImportStep::Check, "checking").await?;
             if self.dry_run {
@@ -105,11 +107,12 @@ impl ImportArgs {
                     lines(checked.number_of_errors())
                 )));
             }
-            self.remove(&operator, &checked.counts).await?;
+            removed = self.remove(&operator, &checked.counts).await?;
         }
-        let written = self
+        let mut written = self
             .round(&operator, ImportStep::Write, "importing")
             .await?;
+        written.counts.removed += removed;
         let comparison = self.compare(&operator).await;
         self.tell(&written, comparison.as_ref())?;
         written.result()?;
@@ -123,21 +126,23 @@ impl ImportArgs {
         }
     }
 
-    /// Removes what the file does not have, once that is confirmed.
-    async fn remove(&self, operator: &Operator, checked: &Counts) -> Result<(), CommandError> {
+    /// Removes what the file does not have, once that is confirmed. Returns the number of removed resources.
+    /// Memberships are removed when the file is written.
+    async fn remove(&self, operator: &Operator, checked: &Counts) -> Result<u64, CommandError> {
         let (resources, members) = (checked.removed, checked.members_removed);
         if resources + members == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let what = format!(
             "{resources} resources and {members} memberships of {} are not in the file and will be removed",
             self.tenant
         );
         self.confirm(&what)?;
-        if resources > 0 {
-            self.round(operator, ImportStep::Remove, "removing").await?;
+        if resources == 0 {
+            return Ok(0);
         }
-        Ok(())
+        let round = self.round(operator, ImportStep::Remove, "removing").await?;
+        Ok(round.counts.removed)
     }
 
     fn confirm(&self, what: &str) -> Result<(), CommandError> {
@@ -279,7 +284,7 @@ impl Round {
     /// Writes each error to stderr.
     fn tell_errors(&self) {
         for LineError { line, detail, .. } in &self.errors {
-            eprintln!("line {line}: {detail}");
+            eprintln!("line {line}: {}", printable(detail));
         }
         if self.more_errors > 0 {
             eprintln!("and {} more", lines(self.more_errors));

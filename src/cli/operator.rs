@@ -13,6 +13,7 @@ use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::primitives::Blob;
 
 use super::CommandError;
+use super::columns::printable;
 use super::deployment_args::{DeploymentArgs, FunctionPlace, Opened};
 use super::external::check_region;
 use super::find_stack::FoundStack;
@@ -104,7 +105,7 @@ impl Operator {
             Some(endpoint) => aws::at(&endpoint, &login).await,
             None => aws::from_environment(&login).await,
         };
-        check_region(&sdk)?;
+        check_region(&sdk, &login).await?;
         let region = sdk.region().map(ToString::to_string).unwrap_or_default();
         let (name, public_url) = match function {
             FunctionPlace::Named(name) => {
@@ -163,7 +164,7 @@ impl Function {
         loop {
             match (self.invoke(operation, asked).await?, waits.next()) {
                 (Err(failure), Some(wait)) if failure.code == Code::Later => {
-                    eprintln!("Not now: {}; asking again", failure.detail);
+                    eprintln!("Not now: {}; asking again", printable(&failure.detail));
                     tokio::time::sleep(wait).await;
                 }
                 (answer, _) => return Ok(answer?),

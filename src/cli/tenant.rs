@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::CommandError;
 use super::ask_args::AskArgs;
-use super::columns::facts;
+use super::columns::{facts, printable};
 use super::lifecycle::{DeleteArgs, StateArgs, SuspendArgs};
 use super::operator::Operator;
 use super::rules::RuleArgs;
@@ -133,7 +133,7 @@ impl TenantRulesArgs {
         };
         let rules = self.ask.operator().await?.ask(&set).await?;
         for note in &rules.notes {
-            eprintln!("{note}");
+            eprintln!("{}", printable(note));
         }
         self.ask.print(&rules, |view| text::rules(&rules, view))
     }
@@ -167,14 +167,20 @@ async fn list_all(operator: &Operator) -> Result<TenantList, CommandError> {
     };
     loop {
         let part = ListTenants {
-            after: list.next,
+            after: list.next.clone(),
             limit: None,
         };
         let part = operator.ask(&part).await?;
         list.tenants.extend(part.tenants);
-        list.next = part.next;
-        if list.next.is_none() {
+        if part.next.is_none() {
             return Ok(list);
         }
+        // Tenants are listed in the order of their names. A function that does not go on would be asked for ever.
+        if part.next <= list.next {
+            return Err(CommandError::new(
+                "The list of tenants does not go on: its next part begins where this one has begun",
+            ));
+        }
+        list.next = part.next;
     }
 }

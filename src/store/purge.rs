@@ -154,9 +154,6 @@ impl<'t> Purge<'t> {
             keys.seats(),
             keys.request_periods(),
             keys.occasions(),
-            keys.seats(),
-            keys.request_periods(),
-            keys.occasions(),
         ];
         for (type_name, paths) in indexes {
             // Switches add an index on this path, and claims on the values of another one.
@@ -287,7 +284,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// The methods of `Keys`, and which part of the purge empties the partition.
-    const EMPTIED: [(&str, &str); 24] = [
+    const EMPTIED: [(&str, &str); 21] = [
         (
             "tenant",
             "configuration, and at last the state with the list",
@@ -308,9 +305,6 @@ mod tests {
         ("seats", "directory"),
         ("request_periods", "directory"),
         ("occasions", "directory"),
-        ("seats", "directory"),
-        ("request_periods", "directory"),
-        ("occasions", "directory"),
         ("feed", "feed, except for the head"),
         ("deliveries", "feed"),
         ("counters", "directory"),
@@ -328,9 +322,20 @@ mod tests {
             .filter(|name| *name != "new")
             .collect();
         let emptied: BTreeSet<&str> = EMPTIED.iter().map(|(name, _)| *name).collect();
+        assert_eq!(emptied.len(), EMPTIED.len(), "a method is named once");
         assert_eq!(
             names, emptied,
             "a partition that the purge leaves is never found again"
         );
+    }
+    #[test]
+    fn no_partition_is_emptied_twice() {
+        let text = include_str!("purge.rs");
+        let (_, list) = text.split_once("let mut partitions = vec![").unwrap();
+        let (list, _) = list.split_once("];").unwrap();
+        let lines: Vec<&str> = list.lines().filter(|line| !line.is_empty()).collect();
+        let distinct: BTreeSet<&&str> = lines.iter().collect();
+        assert!(distinct.len() > 5);
+        assert_eq!(distinct.len(), lines.len(), "{list}");
     }
 }

@@ -178,6 +178,7 @@ fn a_login_that_does_not_work_is_said_in_words() {
             "The AWS credentials cannot be loaded: ",
         ),
         (&[], &["--aws-profile", "keys"], "No AWS region"),
+        (&[], &["--aws-profile", "no"], "There is no AWS profile no:"),
         // A profile that was named comes before keys in the environment.
         (
             &[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")],

@@ -258,6 +258,42 @@ async fn die_at_every_call(is_after: bool) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn operations_on_what_is_left_of_a_tenant_say_that_it_is_deleted() {
+    let fixture = Fixture::new().await;
+    let admin = fixture.admin();
+    Fixture::ok(ask(&admin, delete_now()).await);
+    let add = json!({"op": "webhook.add", "tenant": "acme", "url": "https://example.com/x"});
+    assert_eq!(error(&ask(&admin, add.clone()).await).0, "deleting");
+    for wait in [3, 1, 1] {
+        fixture.world.jump(wait * MINUTE);
+        purge(&admin).await;
+    }
+    assert_eq!(
+        fixture.secrets.names("test/tenants/").await.unwrap(),
+        ["test/tenants/globex"]
+    );
+    let import = json!({"op": "data.import", "tenant": "acme", "step": "check", "text": ""});
+    for request in [add, op("data.export"), op("data.compare"), import] {
+        let answer = ask(&admin, request).await;
+        assert_eq!(error(&answer).0, "deleting", "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_name_of_a_new_tenant_does_not_begin_as_an_option_does() {
+    let fixture = Fixture::new().await;
+    let create = json!({"op": "tenant.create", "tenant": "-x"});
+    assert_eq!(error(&fixture.ask(create.clone()).await).0, "invalid");
+    // An early version has created it.
+    let stack = stack_store(&fixture.world.process());
+    let old = TenantId::parse("-x").unwrap();
+    stack.list_tenant(&old).await.unwrap();
+    let credentials = Credentials::new(fixture.secrets.clone(), "test");
+    credentials.create(&old).await.unwrap();
+    assert_eq!(Fixture::ok(fixture.ask(create).await)["existed"], true);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_configuration_that_cannot_be_read_goes_with_its_tenant() {
     let fixture = busy().await;
     let admin = fixture.admin();

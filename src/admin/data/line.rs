@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::super::Time;
 use crate::identity::TenantId;
-use crate::protocol::error::{Error, Result};
+use crate::protocol::error::{Error, Result, excerpt};
 use crate::provider::{Arriving, ArrivingMembers};
 use crate::store::{Member, Stored};
 
@@ -170,7 +170,8 @@ fn fault(error: &serde_json::Error) -> String {
                 .iter()
                 .any(|beginning| text.starts_with(beginning))
             {
-                true => text,
+                // The name of the member is the file's, of any length and with any characters.
+                true => excerpt(&text).to_string(),
                 false => format!(
                     "a member has a value of another type than it may have, before column {at}"
                 ),

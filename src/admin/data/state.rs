@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::line::{End, MembersLine};
 use crate::protocol::error::{Error, Result};
 
+/// The largest number that a state may have: more than any file has lines, and far from the end of the numbers, so
+/// that counting on cannot overflow.
+const MAX_NUMBER: u64 = 1 << 52;
+
 /// Where an import is. The caller keeps it as a text from one part to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,7 +68,17 @@ impl State {
     pub(super) fn parse(text: &str) -> Result<Self> {
         let read = || {
             let json = URL_SAFE_NO_PAD.decode(text).ok()?;
-            serde_json::from_slice(&json).ok()
+            let state: Self = serde_json::from_slice(&json).ok()?;
+            let numbers = [
+                state.lines,
+                state.unread,
+                state.resources,
+                state.memberships,
+                state.exported.unwrap_or_default(),
+            ];
+            // The caller may have made the text up.
+            let is_small = numbers.iter().all(|number| *number <= MAX_NUMBER);
+            is_small.then_some(state)
         };
         read().ok_or_else(|| Error::invalid_value("`state` is not that of a part of an import"))
     }
@@ -94,5 +108,25 @@ impl State {
             "The file has {} resources and {} memberships, and its end says {} and {}: lines are missing or were added",
             self.resources, self.memberships, end.resources, end.memberships
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_with_a_made_up_number_is_refused() {
+        let state = |member: &str, number: u64| {
+            let mut state = serde_json::to_value(State::default()).unwrap();
+            state[member] = number.into();
+            URL_SAFE_NO_PAD.encode(state.to_string())
+        };
+        for member in ["l", "u", "r", "m", "x"] {
+            assert!(State::parse(&state(member, MAX_NUMBER)).is_ok(), "{member}");
+            for number in [MAX_NUMBER + 1, u64::MAX - 1, u64::MAX] {
+                assert!(State::parse(&state(member, number)).is_err(), "{member}");
+            }
+        }
     }
 }

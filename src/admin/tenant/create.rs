@@ -19,7 +19,7 @@ use crate::protocol::profile::{Profile, Rules};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateTenant {
-    /// The name: 1 to 40 of the characters a-z, 0-9 and -.
+    /// The name: 1 to 40 of the characters a-z, 0-9 and -, the first of which is not -.
     pub tenant: TenantId,
     /// The profile by which its requests are read; `default` if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +86,7 @@ impl CreateTenant {
                 stack.list_tenant(tenant).await?;
                 continue;
             }
+            tenant.check_new()?;
             let store = admin.tenant_store(tenant, asked);
             if let Some(until) = lifecycle::retired_until(&store).await? {
                 return Err(retired(tenant, until));

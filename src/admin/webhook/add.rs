@@ -87,7 +87,7 @@ impl Operation for AddWebhook {
             false => types.into_iter().map(str::to_owned).collect(),
         };
         if let Some(tenant) = &self.tenant {
-            admin.check_tenant(tenant).await?;
+            admin.check_kept(tenant).await?;
         }
         let new = NewWebhook {
             url: target.as_str(),

@@ -134,7 +134,7 @@ async fn tenant_of(
     admin: &Admin,
     asked: &TestWebhook,
     subscription: &Subscription,
-) -> Result<TenantId> {
+) -> Result<TenantId, Failure> {
     if let Some(tenant) = &asked.tenant {
         check_is_about(subscription, tenant)?;
         admin.check_tenant(tenant).await?;
@@ -145,7 +145,8 @@ async fn tenant_of(
     }
     let page = admin.stack_store().tenants(None, 1).await?;
     page.tenants.into_iter().next().ok_or_else(|| {
-        Error::not_found("There is no tenant whose name the sample could have; create one first")
+        let text = "There is no tenant whose name the sample could have; create one first";
+        Error::not_found(text).into()
     })
 }
 

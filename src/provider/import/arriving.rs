@@ -25,7 +25,7 @@ const MAX_ID_CHARACTERS: usize = 64;
 pub struct Arriving {
     /// The name of its type.
     pub type_name: String,
-    /// Its id: 1 to 64 of the characters A-Z, a-z, 0-9, `-`, `.`, `_` and `~`.
+    /// Its id: 1 to 64 of the characters A-Z, a-z, 0-9, `-`, `.`, `_` and `~`, by which clients can reach it.
     pub id: String,
     /// When it was created, in milliseconds since the Unix epoch.
     pub created: u64,
@@ -61,6 +61,7 @@ impl Importer<'_> {
     pub(super) fn prepare(&self, arriving: Arriving) -> Result<Prepared> {
         let resource_type = self.of_name(&arriving.type_name)?;
         check_id(&arriving.id)?;
+        check_id_of_body(&arriving)?;
         self.check_times(arriving.created, arriving.modified)?;
         let exported = Resource::from_canonical(arriving.body);
         check_body(&resource_type, exported.body())?;
@@ -187,13 +188,32 @@ impl Prepared {
 pub(super) fn check_id(id: &str) -> Result<()> {
     let is_allowed =
         |character: char| character.is_ascii_alphanumeric() || "-._~".contains(character);
-    if (1..=MAX_ID_CHARACTERS).contains(&id.len()) && id.chars().all(is_allowed) {
-        return Ok(());
+    if !(1..=MAX_ID_CHARACTERS).contains(&id.len()) || !id.chars().all(is_allowed) {
+        return Err(Error::invalid_value(format!(
+            "`id` is `{}`; an id has 1 to {MAX_ID_CHARACTERS} of the characters A-Z, a-z, 0-9, -, ., _ and ~",
+            excerpt(&id)
+        )));
     }
-    Err(Error::invalid_value(format!(
-        "`id` is `{}`; an id has 1 to {MAX_ID_CHARACTERS} of the characters A-Z, a-z, 0-9, -, ., _ and ~",
-        excerpt(&id)
-    )))
+    // Clients take `.` and `..` out of a URL, `.search` is an endpoint, the end of a path of SCIM 1.1 chooses the
+    // format, and `bulkId` is reserved (RFC 7643 §3.1).
+    let is_format = [".json", ".xml"].iter().any(|format| id.ends_with(format));
+    match id.starts_with('.') || is_format || id == "bulkId" {
+        true => Err(Error::invalid_value(format!(
+            "`id` is `{id}`, by which no client could reach the resource: an id does not begin with a dot, does not \
+             end with .json or .xml, and is not bulkId"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Checks that a body has no other id than its line.
+fn check_id_of_body(arriving: &Arriving) -> Result<()> {
+    match arriving.body.get("id") {
+        Some(id) if *id != arriving.id.as_str() => Err(Error::invalid_value(
+            "`id` of the body is not the `id` of the line",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that a body has nothing that is stored elsewhere.

@@ -60,7 +60,15 @@ pub(super) async fn arn(client: &Client, name: &str) -> Result<String, StoreErro
 /// The status of the table; `None` if it does not exist.
 async fn describe_table(client: &Client, name: &str) -> Result<Option<TableStatus>, StoreError> {
     let described = client.describe_table().table_name(name);
-    let described = described.send().await.map_err(SdkError::into_service_error);
+    let described = match described.send().await {
+        // No answer came: the table may be in order, and is out of reach.
+        Err(
+            error @ (SdkError::TimeoutError(_)
+            | SdkError::DispatchFailure(_)
+            | SdkError::ResponseError(_)),
+        ) => return Err(StoreError::Unavailable(error.into())),
+        described => described.map_err(SdkError::into_service_error),
+    };
     let table = match described {
         Ok(output) => output.table,
         Err(DescribeTableError::ResourceNotFoundException(_)) => return Ok(None),

@@ -169,7 +169,7 @@ fn what_a_file_does_not_have_is_removed_only_after_a_confirmation() {
     );
     let imported = answer(&[&import[..], &["--yes"]].concat());
     assert!(
-        imported.starts_with("Imported into acme: nothing\n"),
+        imported.starts_with("Imported into acme: 21 removed\n"),
         "{imported}"
     );
     let emptied = answer(&["export", "acme", "--data", &data]);

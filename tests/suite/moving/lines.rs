@@ -52,6 +52,11 @@ fn unreadable() -> Vec<Case> {
             "invalid",
             "another type",
         ),
+        (
+            resource(|line| line["\u{1b}[2J"] = json!(1)),
+            "invalid",
+            "unknown field `\u{fffd}[2J`",
+        ),
         (long, "invalid", "at most 1500000 are read"),
         (deep, "invalid", "cannot be read"),
     ]
@@ -74,6 +79,26 @@ fn resources(ids: &[String]) -> Vec<Case> {
             resource(|line| line["id"] = json!("")),
             "invalid",
             "an id has 1 to 64",
+        ),
+        (
+            resource(|line| line["id"] = json!("..")),
+            "invalid",
+            "no client could reach",
+        ),
+        (
+            resource(|line| line["id"] = json!(".search")),
+            "invalid",
+            "no client could reach",
+        ),
+        (
+            resource(|line| line["id"] = json!("a.json")),
+            "invalid",
+            "no client could reach",
+        ),
+        (
+            resource(|line| line["body"]["id"] = json!("other")),
+            "invalid",
+            "not the `id` of the line",
         ),
         (
             resource(|line| line["id"] = json!(ids[3])),
