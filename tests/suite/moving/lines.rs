@@ -64,7 +64,11 @@ fn unreadable() -> Vec<Case> {
 
 /// Resources. The ids are those of a directory with three users and three groups.
 fn resources(ids: &[String]) -> Vec<Case> {
-    vec![
+    let out_of_reach = ["..", ".search", "a.json"].map(|id| {
+        let line = resource(|line| line["id"] = json!(id));
+        (line, "invalid", "no client could reach")
+    });
+    let mut cases = vec![
         (
             resource(|line| line["type"] = json!("Robot")),
             "unknown",
@@ -79,21 +83,6 @@ fn resources(ids: &[String]) -> Vec<Case> {
             resource(|line| line["id"] = json!("")),
             "invalid",
             "an id has 1 to 64",
-        ),
-        (
-            resource(|line| line["id"] = json!("..")),
-            "invalid",
-            "no client could reach",
-        ),
-        (
-            resource(|line| line["id"] = json!(".search")),
-            "invalid",
-            "no client could reach",
-        ),
-        (
-            resource(|line| line["id"] = json!("a.json")),
-            "invalid",
-            "no client could reach",
         ),
         (
             resource(|line| line["body"]["id"] = json!("other")),
@@ -125,7 +114,9 @@ fn resources(ids: &[String]) -> Vec<Case> {
             "invalid",
             "in the future",
         ),
-    ]
+    ];
+    cases.extend(out_of_reach);
+    cases
 }
 
 /// Resources whose bodies have a fault.
