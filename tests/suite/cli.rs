@@ -975,7 +975,9 @@ fn oauth_clients_are_created_with_a_secret_or_with_keys() {
     assert!(id.unwrap().contains(".acme."), "{made}");
     assert!(secret.unwrap().starts_with("scim_acme_"), "{made}");
     let jwks = guard.path().join("jwks.json");
-    let key = json!({"kty": "OKP", "crv": "Ed25519", "x": "A".repeat(43)});
+    // The public key of RFC 8037, appendix A.2.
+    let key =
+        json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
     fs::write(&jwks, json!({"keys": [key]}).to_string()).unwrap();
     let made = create(&["--kind", "oauth-jwt", "--jwks", shown(&jwks)]);
     assert!(
