@@ -15,7 +15,7 @@ const MAX_ACTOR_CHARACTERS: usize = 100;
 
 /// One thing that operators ask for. The type has its arguments.
 ///
-/// An operation exists as soon as its type is in the table of [`operations`](super::operations). It is asked for
+/// An operation exists as soon as its type is in the table of `operations.rs`. It is asked for
 /// by [`Admin::ask`] with the type, or by [`Admin::answer`] in JSON.
 ///
 /// The arguments are read from JSON and written as JSON, by the names in camelCase. Members that they do not know

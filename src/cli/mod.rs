@@ -121,7 +121,7 @@ enum Command {
 }
 
 /// Runs the command that the process was started with, and returns its exit code: 0 for success, else that of the
-/// [error](CommandError).
+/// error.
 pub async fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {

@@ -53,7 +53,7 @@ impl<'t> Purge<'t> {
     }
 
     /// The indexes that the tenant has ever had: those of these types and of the types of the service, those that
-    /// [`remember_indexes`] has stored, and those that an early version may have removed without storing them:
+    /// `remember_indexes` has stored, and those that an early version may have removed without storing them:
     /// a type that the tenant has `registered` may have had each of its schemas as an extension.
     ///
     /// # Errors
