@@ -177,8 +177,8 @@ def refuses(stage):
 
 
 def runs_as_printed(stage):
-    """The program of docs/admin.md, with the SDK. The emulator has the API of Lambda for one function."""
-    [program] = re.findall(r"```python\n(.*?)```", (DOCS / "admin.md").read_text(), re.DOTALL)
+    """The first program of docs/admin.md, with the SDK. The emulator has the API of Lambda for one function."""
+    program, *_ = re.findall(r"```python\n(.*?)```", (DOCS / "admin.md").read_text(), re.DOTALL)
     names = {"ADMIN_FUNCTION": "function"}
     with stage.running("admin") as url:
         origin = urllib.parse.urlsplit(url)

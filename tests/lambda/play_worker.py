@@ -78,6 +78,8 @@ class Stage:
         environment = {"AWS_ENDPOINT_URL_DYNAMODB": self.recorder.url, **self.services.environment(self.recorder.url)}
         # They log all that they can, which has to be without secrets.
         os.environ |= {**environment, "SCIM_LOG": "debug"}
+        # The table has its own secrets; the functions have those of the services.
+        os.environ.pop("SCIM_SECRETS_FILE", None)
 
     def stop(self):
         self.recorder.stop()
