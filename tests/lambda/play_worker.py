@@ -132,6 +132,10 @@ class Stage:
     def put(self, item):
         self.table.put_item(TableName=os.environ["SCIM_TABLE"], Item=item)
 
+    def remove(self, item):
+        key = {name: item[name] for name in ("pk", "sk")}
+        self.table.delete_item(TableName=os.environ["SCIM_TABLE"], Key=key)
+
 
 DONE = {"batchItemFailures": []}
 

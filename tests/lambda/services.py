@@ -1,5 +1,5 @@
 """The services of a stack beside its table, at an endpoint that takes any credentials: queues, an event bus and
-secrets. Queues are named like the resources of template.yaml."""
+secrets. Queues and the stack secret are named like the resources of template.yaml."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import boto3
 
 STACK = "play"
 BUS = "EventBus"
+STACK_SECRET = "StackSecret"
 
 
 class Services:
@@ -23,7 +24,7 @@ class Services:
         self.queues, self.events, self.secrets = client("sqs"), client("events"), client("secretsmanager")
         names = ("FinishQueue", "DeliverQueue", "SetAsideQueue", "OnBus")
         self.urls = {name: self.queues.create_queue(QueueName=name)["QueueUrl"] for name in names}
-        self.secrets.create_secret(Name=f"{STACK}/stack", SecretString="0123456789abcdef" * 4)
+        self.secrets.create_secret(Name=STACK_SECRET, SecretString="0123456789abcdef" * 4)
         self.events.create_event_bus(Name=BUS)
         self.events.put_rule(Name="all", EventBusName=BUS, EventPattern=json.dumps({"source": [f"scim.{STACK}"]}))
         arn = self.queues.get_queue_attributes(QueueUrl=self.urls["OnBus"], AttributeNames=["QueueArn"])
@@ -37,6 +38,7 @@ class Services:
             "AWS_ENDPOINT_URL_EVENTBRIDGE": endpoint,
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint,
             "SCIM_STACK": STACK,
+            "SCIM_STACK_SECRET": STACK_SECRET,
             "SCIM_EVENT_BUS": BUS,
             "SCIM_FINISH_QUEUE": self.urls["FinishQueue"],
             "SCIM_DELIVER_QUEUE": self.urls["DeliverQueue"],
