@@ -60,7 +60,10 @@ impl Operation for RotateStackKey {
         let keys = match self.retire {
             None => admin.keys.rotate().await?,
             Some(key) => {
-                if !self.even_if_used {
+                let keys = admin.keys.states().await?;
+                // A key that was removed before takes nothing with it now, whatever was made under it.
+                let is_there = keys.iter().any(|state| state.id == key);
+                if is_there && !self.even_if_used {
                     check_unused(admin, key).await?;
                 }
                 admin.keys.retire(key, self.even_if_used).await?

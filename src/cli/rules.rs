@@ -157,7 +157,13 @@ fn as_text(name: &str, value: &str) -> Value {
     match Switch::named(name).map(|switch| switch.range) {
         Some(SwitchValues::List(..)) => {
             let texts = value.split(',').map(str::trim);
-            texts.filter(|text| !text.is_empty()).collect()
+            let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
+            match texts.is_empty() && !value.is_empty() {
+                // Only an empty value empties a list. Commas alone are a slip that would lift a limit, so
+                // they are kept, and refused as a text of the list.
+                true => vec![value].into(),
+                false => texts.into(),
+            }
         }
         _ => Value::from(value),
     }
@@ -211,6 +217,10 @@ mod tests {
         };
         let values = asked.values().unwrap();
         assert_eq!(values["emailDomains"], Value::from(&both[..]));
+        for slip in [",", " , ", " "] {
+            let failure = listed(slip).unwrap_err().to_string();
+            assert!(failure.ends_with(&format!("not `{slip}`")), "{failure}");
+        }
         let failure = listed("example.com,ada@example.com").unwrap_err();
         assert_eq!(
             failure.to_string(),

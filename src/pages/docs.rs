@@ -100,14 +100,22 @@ impl Docs {
     /// # Errors
     /// As [`file`](Self::file).
     pub fn page(&self) -> io::Result<Option<Arc<File>>> {
-        self.file(PAGE)
+        self.kept(PAGE)
     }
 
-    /// A file by its name, `None` if there is none of this name.
+    /// A file that the page uses, by its name; `None` if there is none of this name.
     ///
     /// # Errors
     /// If the folder does not have the file, or it cannot be read.
     pub fn file(&self, name: &str) -> io::Result<Option<Arc<File>>> {
+        match name {
+            // The page names its files relative to its own path, so under another one it would find none.
+            PAGE => Ok(None),
+            name => self.kept(name),
+        }
+    }
+
+    fn kept(&self, name: &str) -> io::Result<Option<Arc<File>>> {
         let mut all = FILES.iter().zip(&self.files);
         let Some(((name, media_type), slot)) = all.find(|((known, _), _)| *known == name) else {
             return Ok(None);
@@ -180,10 +188,10 @@ mod tests {
     fn every_file_is_in_the_folder_and_is_read_once() {
         let docs = shipped();
         for (name, media_type) in FILES {
-            let file = docs.file(name).unwrap().unwrap();
+            let file = docs.kept(name).unwrap().unwrap();
             assert_eq!(file.media_type, media_type);
             assert!(!file.bytes().unwrap().is_empty(), "{name}");
-            let again = docs.file(name).unwrap().unwrap();
+            let again = docs.kept(name).unwrap().unwrap();
             assert!(Arc::ptr_eq(&file, &again), "{name}");
         }
     }
@@ -198,6 +206,7 @@ mod tests {
             "LICENSE",
             "swagger-ui.css.gz",
             "INDEX.html",
+            PAGE,
         ] {
             assert_eq!(docs.file(name).unwrap(), None, "{name}");
         }

@@ -161,6 +161,10 @@ impl Authenticator {
             Found::Gone => return Err(revoked(presented.name())),
             Found::Other => return Err(unauthorized()),
         };
+        // An access token may be made under a later key than its client, whose key was retired since.
+        if self.keys.known().key(credential.key).is_none() {
+            return Err(revoked(presented.name()));
+        }
         check_expiry(&credential, presented.name(), now)?;
         let allowed = match credential.kind {
             CredentialKind::Bearer | CredentialKind::OAuth | CredentialKind::OAuthJwt => true,
@@ -260,26 +264,27 @@ impl Authenticator {
     }
 
     /// Looks for a credential in its tenant's secret. If the cached secret does not have it, the credential
-    /// may be new. Then the secret is read again, unless it was read after the request `began`.
+    /// may be new. Then the secret is read again, unless it was read after the request `began`. A credential
+    /// that is there keeps its kind and its hash for as long as it has its id, so it causes no second read: a
+    /// client may send an unsigned assertion that names another client, one that has a secret.
     async fn find(
         &self,
         (tenant, id): (&TenantId, &CredentialId),
         began: u64,
         is_presented: impl Fn(&Credential) -> bool,
     ) -> Result<Found> {
-        let mut found = Found::Gone;
         for freshness in [Freshness::Usual, Freshness::Since(began)] {
             let secret = self.secrets.get(tenant, freshness).await?;
-            found = match secret.credential(id) {
+            match secret.credential(id) {
                 Some(credential) if is_presented(credential) => {
                     let has_oauth = secret.has_client(began / 1000);
                     return Ok(Found::Valid(Box::new(credential.clone()), has_oauth));
                 }
-                Some(_) => Found::Other,
-                None => Found::Gone,
-            };
+                Some(_) => return Ok(Found::Other),
+                None => {}
+            }
         }
-        Ok(found)
+        Ok(Found::Gone)
     }
 }
 

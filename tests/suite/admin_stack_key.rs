@@ -107,6 +107,9 @@ async fn a_key_that_has_just_stopped_signing_is_retired_only_on_demand() {
     check(json!({"retire": 1}), "rotate the key first").await;
     let answer = rotate(&admin, json!({"retire": 0, "evenIfUsed": true})).await;
     assert_eq!(ids(&answer), [1]);
+    // The key is gone, and a credential that was made under it is still listed.
+    let again = rotate(&admin, json!({"retire": 0})).await;
+    assert_eq!(ids(&again), [1]);
     let unknown = rotate(&admin, json!({"retire": 7})).await;
     assert_eq!(error(&unknown), ("unknown", "The stack has no key 7"));
 }

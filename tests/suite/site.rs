@@ -132,6 +132,8 @@ async fn the_documentation_is_files_that_browsers_keep_and_ask_for() {
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                   connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
     assert_eq!(page.header("content-security-policy"), policy);
+    let by_name = get(&server, "/docs/index.html", &[BROWSER]).await;
+    assert_eq!(by_name.status, 404);
     for (name, media_type) in [
         ("swagger-ui.css", "text/css; charset=utf-8"),
         ("swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
@@ -143,6 +145,7 @@ async fn the_documentation_is_files_that_browsers_keep_and_ask_for() {
         let plain = get(&server, &path, &[]).await;
         assert_eq!(plain.header("content-type"), media_type);
         assert_eq!(plain.header("cache-control"), "public, no-cache");
+        assert_eq!(plain.header("content-security-policy"), policy);
         assert_eq!(plain.calls(), "0");
         let packed = get(&server, &path, &[("accept-encoding", "gzip")]).await;
         assert_eq!(packed.header("content-encoding"), "gzip");

@@ -101,7 +101,7 @@ impl Admin {
     }
 }
 
-/// How long a new credential is valid, in seconds; `None` for ever.
+/// How long a new credential is valid, in seconds, or `None` if it does not expire.
 ///
 /// # Errors
 /// `InvalidValue` for a number of days that is out of range, or for both a number and no end.

@@ -9,6 +9,9 @@ mod openapi;
 
 pub use openapi::document;
 
+use std::io;
+use std::sync::Arc;
+
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -20,7 +23,7 @@ use super::media_type::{check_accept, prefers_html};
 use super::public_url::Mount;
 use super::route::{Site, no_such_endpoint};
 use super::{Gateway, Service, answer};
-use crate::pages::{Docs, Links, STYLE_HASH};
+use crate::pages::{File, Links, STYLE_HASH};
 use crate::protocol::message::Parameters;
 use crate::protocol::{Error, Result};
 
@@ -76,15 +79,8 @@ pub(super) fn for_anyone(service: &Service, parts: &Parts, site: &Site) -> Resul
         }
         // The page names its files relative to a path without a slash at its end.
         (Site::Docs, Some(_)) if parts.uri.path().ends_with('/') => Ok(elsewhere("../docs")),
-        (Site::Docs, Some(docs)) => page(docs, headers, encoding),
-        (Site::DocsFile(name), Some(docs)) => {
-            let file = docs.file(name).map_err(Error::internal)?;
-            let file = file.ok_or_else(no_such_endpoint)?;
-            Ok(cached(
-                content::response(headers, encoding, &file)?,
-                ALWAYS_ASK,
-            ))
-        }
+        (Site::Docs, Some(docs)) => of_docs(docs.page(), headers, encoding),
+        (Site::DocsFile(name), Some(docs)) => of_docs(docs.file(name), headers, encoding),
         (Site::OpenApi, Some(docs)) => {
             check_accept(headers)?;
             let server_url = mount.base_url("");
@@ -143,8 +139,14 @@ fn home(headers: &HeaderMap, mount: Mount<'_>, has_docs: bool) -> Result<Respons
     Ok(cached(response, FIVE_MINUTES))
 }
 
-fn page(docs: &Docs, headers: &HeaderMap, encoding: content::Encoding) -> Result<Response> {
-    let file = docs.page().map_err(Error::internal)?;
+/// The page of the documentation, or a file of it. All have the policy: a browser that is given the address
+/// of a picture shows it as a page.
+fn of_docs(
+    found: io::Result<Option<Arc<File>>>,
+    headers: &HeaderMap,
+    encoding: content::Encoding,
+) -> Result<Response> {
+    let file = found.map_err(Error::internal)?;
     let file = file.ok_or_else(no_such_endpoint)?;
     let mut response = content::response(headers, encoding, &file)?;
     answer::set(&mut response, CONTENT_SECURITY_POLICY, DOCS_POLICY);

@@ -1,5 +1,5 @@
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::hmac;
 
 use super::*;
@@ -484,4 +484,49 @@ async fn forged_key_names_cause_a_read_of_the_keys_in_five_seconds_and_of_no_ten
         assert!(!accepts(&server, &forged).await);
     }
     assert!(fixture.secrets.reads() - before <= 21);
+}
+
+#[tokio::test]
+async fn an_access_token_ends_with_the_key_of_its_client() {
+    let fixture = Fixture::new().await;
+    let (server, issuer) = process(&fixture).await;
+    let client = issue(&issuer, CredentialKind::OAuth).await;
+    server.keys.rotate().await.unwrap();
+    fixture.clock.advance_seconds(300);
+    let proof = ClientProof::Secret {
+        id: client.user_name.as_deref().unwrap(),
+        secret: &client.secret,
+    };
+    let known = server.authenticate_client(proof, &[]).await.unwrap();
+    let token = format!("Bearer {}", server.issue_access(&known, None).token);
+    assert!(token.starts_with("Bearer scimat_1."), "{token}");
+    assert!(accepts(&server, &token).await);
+    server.keys.retire(KeyId::FIRST, true).await.unwrap();
+    fixture.clock.advance_seconds(60);
+    assert!(!accepts(&server, &token).await);
+}
+
+#[tokio::test]
+async fn an_assertion_that_names_a_client_with_a_secret_causes_no_early_read() {
+    let fixture = Fixture::new().await;
+    let client = fixture.issue(CredentialKind::OAuth).await;
+    let id = client.user_name.as_deref().unwrap();
+    let claims = URL_SAFE_NO_PAD.encode(format!("{{\"sub\":\"{id}\"}}"));
+    let jwt = format!("e30.{claims}.AA");
+    let proof = ClientProof::Assertion {
+        id: None,
+        jwt: &jwt,
+    };
+    let before = fixture.secrets.reads();
+    for _ in 0..10 {
+        let refused = fixture.authenticator.authenticate_client(proof, &[]).await;
+        check_unknown(&refused.unwrap_err());
+        fixture.clock.advance_seconds(5);
+    }
+    assert_eq!(fixture.secrets.reads(), before + 1);
+}
+
+#[track_caller]
+fn check_unknown(error: &Error) {
+    assert_eq!(error.detail(), unknown_client().detail());
 }
