@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{About, Admin, Asked, Code, Failure, Operation};
 use crate::feed::forget::forget;
 use crate::feed::read::{After, Limits, ReadError, read};
-use crate::feed::{Event, Wanted, patterns};
+use crate::feed::{Event, EventBody, Wanted, patterns};
 use crate::identity::TenantId;
 use crate::protocol::error::Error;
 use crate::protocol::resource::ResourceId;
@@ -37,6 +37,9 @@ pub struct ListEvents {
     /// The types of events, and patterns such as `user.*`, at most 50; none for all types.
     #[serde(default)]
     pub types: Vec<String>,
+    /// Only the events about the resource with this id, and about its memberships.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
 }
 
 /// The answer of `event.list`.
@@ -46,7 +49,7 @@ pub struct EventList {
     pub events: Vec<Value>,
     /// The position to go on after.
     pub next: String,
-    /// The number of events behind `next`, of whatever types.
+    /// The number of events behind `next`, of whatever types and resources.
     pub behind: u64,
 }
 
@@ -77,7 +80,10 @@ impl Operation for ListEvents {
     type Answer = EventList;
 
     fn about(&self) -> About<'_> {
-        About::tenant(&self.tenant)
+        About {
+            name: self.resource.as_deref(),
+            ..About::tenant(&self.tenant)
+        }
     }
 
     async fn perform(&self, admin: &Admin, asked: &Asked) -> Result<EventList, Failure> {
@@ -90,6 +96,9 @@ impl Operation for ListEvents {
             return Err(Error::invalid_value(text).into());
         }
         patterns::check(&self.types)?;
+        let resource = self.resource.as_deref();
+        let resource = resource.map(|text| resource_id("resource", text));
+        let resource = resource.transpose()?;
         admin.check_tenant(&self.tenant).await?;
         let store = admin.tenant_store(&self.tenant, asked);
         let view = admin.provider.tenants().get(&self.tenant, &store).await?;
@@ -99,7 +108,10 @@ impl Operation for ListEvents {
             events,
             bytes: MAX_BYTES,
         };
-        let takes = |event_type: &_| wanted.takes(event_type);
+        let takes = |body: &EventBody| {
+            let is_about = resource.as_ref().is_none_or(|id| concerns(body, id));
+            is_about && wanted.takes(&body.event_type)
+        };
         let part = match read(&self.tenant, &store, &after, limits, takes, None).await {
             Ok(part) => part,
             Err(ReadError::Failed(error)) => return Err(error.into()),
@@ -129,8 +141,7 @@ impl Operation for ForgetEvents {
     }
 
     async fn perform(&self, admin: &Admin, asked: &Asked) -> Result<ForgottenEvents, Failure> {
-        let id = ResourceId::parse(&self.id)
-            .ok_or_else(|| Error::invalid_value("`id` is not the id of a resource"))?;
+        let id = resource_id("id", &self.id)?;
         let mut after = match &self.after {
             Some(text) => Some(parse_page(text).ok_or_else(|| {
                 Error::invalid_value("`after` is not the `next` of an earlier answer")
@@ -151,6 +162,22 @@ impl Operation for ForgetEvents {
         let next = after.map(|page| format!("{}-{}", page.epoch.as_str(), page.first));
         Ok(ForgottenEvents { events, next })
     }
+}
+
+fn resource_id(argument: &str, text: &str) -> Result<ResourceId, Error> {
+    let refused = || Error::invalid_value(format!("`{argument}` is not the id of a resource"));
+    ResourceId::parse(text).ok_or_else(refused)
+}
+
+/// Whether an event is about a resource, or about a membership in it or of it. Those about the feed itself are, too:
+/// they say that events of the resource may be missing.
+fn concerns(body: &EventBody, id: &ResourceId) -> bool {
+    if body.event_type.is_of_feed() {
+        return true;
+    }
+    let resource = body.resource.as_ref().map(|resource| resource.id.as_str());
+    let member = body.member.as_ref().map(|member| member.id.as_str());
+    [resource, member].contains(&Some(id.as_str()))
 }
 
 /// Reads the key of a page from `{epoch}-{number of its first event}`.

@@ -31,7 +31,8 @@ pub(super) enum EventsCommand {
     /// Show a part of a tenant's feed, and the position after it
     #[command(after_help = "Examples:\n  \
         scim events list acme\n  \
-        scim events list acme --type 'user.*' --limit 20 --json")]
+        scim events list acme --type 'user.*' --limit 20 --json\n  \
+        scim events list acme --resource 01a21a5b-21e5-751d-a49f-dc1cc6fcc0d9")]
     List(ListArgs),
     /// Follow a tenant's feed from now on
     #[command(after_help = "Example:\n  scim events tail acme --type 'group.member.*'")]
@@ -55,6 +56,9 @@ pub(super) struct FeedArgs {
     /// Show only these types, such as user.created or group.member.*; may be repeated
     #[arg(long = "type", value_name = "TYPE")]
     types: Vec<String>,
+    /// Show only what is about the resource with this id: its changes, and its memberships
+    #[arg(long, value_name = "ID", value_parser = resource_id)]
+    resource: Option<ResourceId>,
     #[command(flatten)]
     ask: AskArgs,
 }
@@ -125,6 +129,7 @@ impl FeedArgs {
             after: Some(after),
             limit: Some(limit.into()),
             types: self.types.clone(),
+            resource: self.resource.as_ref().map(ToString::to_string),
         };
         operator.ask(&list).await
     }
@@ -228,7 +233,8 @@ fn for_people(part: &EventList, view: &View) -> String {
         + &format!("{behind} more events; continue with --after {next}{place}\n")
 }
 
-/// One event as a line: number, time, type, ids of the resource and of the member, changes or details.
+/// One event as a line: number, time, type, ids of the resource and of the member, changes or details, and who made
+/// the change.
 fn line(event: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (seq, time, event_type) = (&event["seq"], &event["time"], &event["type"]);
@@ -242,8 +248,38 @@ fn line(event: &Value) -> String {
     let ids = ids.into_iter().filter_map(Value::as_str).map(str::to_owned);
     let said = ["changes", "detail"].map(|name| event.get(name));
     let said = said.into_iter().flatten().map(Value::to_string);
-    for part in ids.chain(said) {
+    for part in ids.chain(said).chain(author(&event["cause"])) {
         line = line + "  " + &part;
     }
     printable(&line)
+}
+
+/// Who made a change, if that is known: `scim2 by token 36e619621594f5c6`, `command`.
+fn author(cause: &Value) -> Option<String> {
+    let kind = cause["kind"].as_str()?;
+    Some(match cause["credential"].as_str() {
+        Some(credential) => format!("{kind} by token {credential}"),
+        None => kind.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_happened_to_whom_and_who_did_it() {
+        let mut event = json!({"seq": 8, "type": "group.member.removed", "time": "2026-11-27T00:00:00.000Z",
+            "resource": {"type": "Group", "id": "5"}, "member": {"type": "User", "id": "7"},
+            "cause": {"request": "r-1", "credential": "36e619621594f5c6", "kind": "scim2"}});
+        let expected = "     8  2026-11-27T00:00:00.000Z  group.member.removed  5  7  \
+                        scim2 by token 36e619621594f5c6";
+        assert_eq!(line(&event), expected);
+        event["cause"] = json!({"request": "r-1", "kind": "command"});
+        assert!(line(&event).ends_with("  5  7  command"));
+        event["cause"] = Value::Null;
+        assert!(line(&event).ends_with("  5  7"));
+    }
 }

@@ -29,6 +29,7 @@ mod invoke;
 mod job_list;
 mod lifecycle;
 mod local;
+mod look_up;
 mod openapi;
 mod operator;
 mod play;
@@ -83,7 +84,13 @@ enum Command {
     /// Create, list, rotate and revoke the tokens of a tenant
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Change the key of a deployment
+    /// Find the users of a tenant
+    #[command(subcommand)]
+    User(look_up::UserCommand),
+    /// Find the groups of a tenant, and list their members
+    #[command(subcommand)]
+    Group(look_up::GroupCommand),
+    /// Show the state of a deployment, change its key, and empty it before its end
     #[command(subcommand)]
     Stack(stack::StackCommand),
     /// Register a tenant's own schemas
@@ -134,6 +141,8 @@ pub async fn run() -> ExitCode {
         Command::Generate(generate) => generate.run().await,
         Command::Tenant(command) => command.run().await,
         Command::Token(command) => command.run().await,
+        Command::User(command) => command.run().await,
+        Command::Group(command) => command.run().await,
         Command::Stack(command) => command.run().await,
         Command::Schema(command) => command.run().await,
         Command::ResourceType(command) => command.run().await,

@@ -117,7 +117,9 @@ impl<'r> BatchReader<'r> {
                     }
                 },
             };
-            let part = found.part(self.tenant, LIMITS, |name| self.wanted.takes(name))?;
+            let part = found.part(self.tenant, LIMITS, |body| {
+                self.wanted.takes(&body.event_type)
+            })?;
             if after == After::Beginning && next_seq(&part.from) > 1 {
                 // The epoch's first events have expired.
                 gap = gap.or_else(|| Some(self.gap_behind(delivery)));
@@ -173,7 +175,9 @@ impl<'r> BatchReader<'r> {
             // The events have expired, or the feed has begun anew. The caller reads on behind `after` instead.
             Err(ReadError::Gone(_)) => return Ok(None),
         };
-        let mut part = found.part(self.tenant, LIMITS, |name| self.wanted.takes(name))?;
+        let mut part = found.part(self.tenant, LIMITS, |body| {
+            self.wanted.takes(&body.event_type)
+        })?;
         let end = next_seq(&to);
         part.events.retain(|event| event.seq < end);
         if part.events.len() as u64 != batch.events {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::brake::{BrakeRules, Hold, Tally};
-use super::event::{Event, EventType};
+use super::event::{Event, EventBody};
 use super::page::unpack;
 use super::position::Position;
 use crate::identity::TenantId;
@@ -173,7 +173,7 @@ impl From<StoreError> for ReadError {
     }
 }
 
-/// Reads a part of a tenant's feed: the events of the types that `wanted` takes. One call where the reader
+/// Reads a part of a tenant's feed: the events that `wanted` takes. One call where the reader
 /// is at the newest page, otherwise two. `brake` has the tenant's switches. Without it the
 /// reader gets what the brake holds back, too.
 ///
@@ -184,7 +184,7 @@ pub async fn read(
     store: &TenantStore,
     after: &After,
     limits: Limits,
-    wanted: impl Fn(&EventType) -> bool,
+    wanted: impl Fn(&EventBody) -> bool,
     brake: Option<&Switches>,
 ) -> Result<Part, ReadError> {
     let mut found = find(store, after, limits, brake).await?;
@@ -449,7 +449,7 @@ impl Found {
         &mut self,
         tenant: &TenantId,
         limits: Limits,
-        wanted: impl Fn(&EventType) -> bool,
+        wanted: impl Fn(&EventBody) -> bool,
     ) -> Result<Part, Error> {
         let with_length = |event: &Event| {
             let length = event.to_json().to_string().len();
@@ -466,7 +466,7 @@ impl Found {
         &mut self,
         tenant: &TenantId,
         limits: Limits,
-        wanted: impl Fn(&EventType) -> bool,
+        wanted: impl Fn(&EventBody) -> bool,
         text: impl Fn(&Event) -> String,
     ) -> Result<Part<String>, Error> {
         let with_length = |event: &Event| {
@@ -482,7 +482,7 @@ impl Found {
         &mut self,
         tenant: &TenantId,
         limits: Limits,
-        wanted: impl Fn(&EventType) -> bool,
+        wanted: impl Fn(&EventBody) -> bool,
         form: impl Fn(&Event) -> (E, usize),
     ) -> Result<Part<E>, Error> {
         let mut part = Part {
@@ -509,7 +509,7 @@ impl Found {
                 if self.held.is_some_and(|hold| seq >= hold.from) {
                     break 'pages;
                 }
-                if wanted(&event.body.event_type) {
+                if wanted(&event.body) {
                     let (event, length) = form(event);
                     let is_full =
                         part.events.len() >= limits.events || bytes + length > limits.bytes;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::admin::{Fixture, ask, error, kill_everywhere};
 use crate::simulation::World;
 
-const SCHEMA: &str = include_str!("../../docs/admin.schema.json");
+pub(crate) const SCHEMA: &str = include_str!("../../docs/admin.schema.json");
 const BADGE: &str = "urn:example:Badge";
 
 /// What the operations are asked about.
@@ -213,7 +213,7 @@ async fn every_operation_asks_and_answers_what_the_schema_says() {
 /// Checks a value against a part of the schema, by the keywords that the schema uses except patterns and formats. In
 /// contrast to a caller it allows no member that the schema does not have.
 #[track_caller]
-fn check(root: &Value, part: &Value, value: &Value, place: &str) {
+pub(crate) fn check(root: &Value, part: &Value, value: &Value, place: &str) {
     if let Err(fault) = fits(root, part, value, true) {
         panic!("{place}: {fault}: {value}");
     }

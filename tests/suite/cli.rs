@@ -1254,6 +1254,18 @@ fn events_are_listed_replayed_and_forgotten() {
 
     let id = ids[0].as_str();
     let of_user = |event: &&Value| event["resource"]["id"] == id;
+    let about = replayed(&["--resource", id]);
+    let is_wanted = |event: &&Value| {
+        of_user(event)
+            || event["type"]
+                .as_str()
+                .is_some_and(|name| name.starts_with("feed."))
+    };
+    assert!(about.iter().any(|event| event["type"] == "user.deleted"));
+    let expected: Vec<_> = all.iter().filter(is_wanted).cloned().collect();
+    assert_eq!(about, expected);
+    let text = events(&["list", "demo", "--resource", id]);
+    assert!(text.contains("  scim2 by token "), "{text}");
     let has_values = |event: &Value| event["changes"]["userName"]["before"].is_string();
     assert!(all.iter().filter(of_user).any(has_values));
     let forget = ["forget", "demo", id];

@@ -15,7 +15,13 @@ fn subcommands(help: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every command that does something, as its words.
+/// Every command that does something, as its words, and its help. clap lists them, so a new command is among them.
+pub(crate) fn every_command() -> Vec<(Vec<String>, String)> {
+    let mut found = Vec::new();
+    commands(&[], &mut found);
+    found
+}
+
 fn commands(words: &[String], found: &mut Vec<(Vec<String>, String)>) {
     let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
     arguments.push("--help");
@@ -32,8 +38,7 @@ fn commands(words: &[String], found: &mut Vec<(Vec<String>, String)>) {
 
 #[test]
 fn every_command_explains_itself_with_an_example_and_the_variables_that_it_reads() {
-    let mut found = Vec::new();
-    commands(&[], &mut found);
+    let found = every_command();
     assert!(found.len() > 30, "{}", found.len());
     for (words, help) in &found {
         let command = format!("scim {}", words.join(" "));

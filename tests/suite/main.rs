@@ -19,6 +19,8 @@ mod cli;
 mod cli_aws;
 mod cli_help;
 mod cli_invoke;
+mod cli_json;
+mod cli_look_up;
 mod cli_webhooks;
 mod concurrency;
 mod conformance_page;

@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::feed::read::{self, After, Limits, Part};
-use crate::feed::{Event, Wanted};
+use crate::feed::{Event, EventBody, Wanted};
 use crate::http::answer;
 use crate::http::call::Call;
 use crate::protocol::error::excerpt;
@@ -44,7 +44,7 @@ pub(super) async fn events(call: &Call<'_>) -> Result<Response> {
     let wanted = Wanted::parse(types.iter().map(String::as_str), &scope.tenant.registry)?;
     let switches = &scope.tenant.rules.switches;
     let mut found = read::find(&scope.store, &after, limits, Some(switches)).await?;
-    let takes = |event_type: &_| wanted.takes(event_type);
+    let takes = |body: &EventBody| wanted.takes(&body.event_type);
     let size = found.packed_bytes() * JSON_PER_PACKED;
     let answered = scope.compute.run(size, || {
         let part = found.texts(&scope.tenant.id, limits, takes, |event| text(call, event))?;

@@ -75,7 +75,8 @@ async fn a_reader_of_few_types_passes_over_the_others() {
     process.group("Guides", &[]).await;
     follow(&world).await;
     let tenant = simulation::tenant();
-    let only_groups = |found: &scim_lambda::feed::EventType| found.as_str().starts_with("group.");
+    let only_groups =
+        |found: &scim_lambda::feed::EventBody| found.event_type.as_str().starts_with("group.");
     let store = store(&process);
     let (mut after, mut seen) = (After::Beginning, Vec::new());
     for _ in 0..4 {
