@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -60,21 +61,24 @@ class Service:
         self.ready = json.loads(self.process.stdout.readline() or sys.exit("scim serve did not start"))
 
     def environment(self, endpoint=None):
-        """What a backend has in its environment, as docs/admin.md says."""
+        """What a backend has in its environment: the settings that docs/admin.md prints, with this server's endpoint."""
         admin = self.ready["admin"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SCIM_"))}
-        return kept | {
+        return kept | printed_settings() | {
             "AWS_ENDPOINT_URL_LAMBDA": endpoint or admin["endpoint"],
-            "AWS_REGION": "eu-west-1",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
             "ADMIN_FUNCTION": admin["function"],
         }
 
     def stop(self):
         self.process.terminate()
         self.process.wait(30)
+
+
+def printed_settings():
+    """The variables that the page of operations exports."""
+    text = (ROOT / "docs" / "admin.md").read_text()
+    exports = re.findall(r"^export (.*)$", text, re.MULTILINE)
+    return dict(setting.split("=", 1) for line in exports for setting in line.split())
 
 
 def installed(folder):

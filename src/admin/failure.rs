@@ -36,8 +36,6 @@ pub enum Code {
     Deleting,
     /// The name of the tenant was another tenant's a short time ago, and cannot be given again yet.
     NameRetired,
-    /// The tenant is suspended.
-    Suspended,
     /// The service is overloaded or out of reach. The same request may succeed later.
     Later,
     /// The service itself is at fault.
@@ -114,7 +112,6 @@ impl Code {
             Self::Taken => "taken",
             Self::Deleting => "deleting",
             Self::NameRetired => "name-retired",
-            Self::Suspended => "suspended",
             Self::Later => "later",
             Self::Failed => "failed",
             Self::Refused => "refused",
@@ -136,7 +133,6 @@ mod tests {
             Code::Taken,
             Code::Deleting,
             Code::NameRetired,
-            Code::Suspended,
             Code::Later,
             Code::Failed,
             Code::Refused,

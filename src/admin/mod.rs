@@ -117,7 +117,7 @@ impl Admin {
     /// Does what is asked for, and logs it.
     ///
     /// # Errors
-    /// As the operation says.
+    /// Those of [`Operation::perform`].
     pub async fn ask<O: Operation>(
         &self,
         operation: &O,

@@ -50,7 +50,7 @@ pub struct StackStatus {
     pub functions: Vec<String>,
     /// Whether the secrets of tenants can be read.
     pub secrets_in_reach: bool,
-    /// When the sweep last ran; `None` if it never has. It runs every minute.
+    /// When the sweep last wrote its heartbeat, which it does every 15 minutes while it runs; `None` if it never has.
     pub swept: Option<Time>,
     /// The tenants with unfinished changes, in the order of their names.
     pub unfinished: Vec<UnfinishedChanges>,

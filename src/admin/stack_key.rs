@@ -60,10 +60,11 @@ impl Operation for RotateStackKey {
         let keys = match self.retire {
             None => admin.keys.rotate().await?,
             Some(key) => {
-                let keys = admin.keys.states().await?;
-                // A key that was removed before takes nothing with it now, whatever was made under it.
-                let is_there = keys.iter().any(|state| state.id == key);
-                if is_there && !self.even_if_used {
+                let states = admin.keys.states().await?;
+                let mut others = states.iter().filter(|state| !state.is_signing);
+                // The key that signs is refused below, and its credentials are not named: replaced now, they would be
+                // made under it again. A key that was removed before takes nothing with it.
+                if others.any(|state| state.id == key) && !self.even_if_used {
                     check_unused(admin, key).await?;
                 }
                 admin.keys.retire(key, self.even_if_used).await?

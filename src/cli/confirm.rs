@@ -11,7 +11,7 @@ pub(super) fn confirm(losses: &str, is_agreed_already: bool) -> Result<(), Comma
         return print(&format!("{losses}\n"));
     }
     if !io::stdin().is_terminal() {
-        return Err(CommandError::new(format!(
+        return Err(CommandError::usage(format!(
             "{losses}. Nothing was changed; to go on, add --yes"
         )));
     }

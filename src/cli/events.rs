@@ -229,8 +229,11 @@ fn print_lines(lines: impl Iterator<Item = String>) -> bool {
 fn for_people(part: &EventList, view: &View) -> String {
     let events = part.events.iter().map(|event| line(event) + "\n");
     let (behind, next, place) = (number(part.behind), &part.next, &view.place);
-    events.collect::<String>()
-        + &format!("{behind} more events; continue with --after {next}{place}\n")
+    let end = match part.behind {
+        0 => format!("That is the end at present; later events come with --after {next}{place}\n"),
+        _ => format!("{behind} more events; continue with --after {next}{place}\n"),
+    };
+    events.collect::<String>() + &end
 }
 
 /// One event as a line: number, time, type, ids of the resource and of the member, changes or details, and who made

@@ -4,7 +4,6 @@
 //! directory reads it once more in between, to remove what it lacks.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use super::CommandError;
 use super::columns::printable;
+use super::confirm::confirm;
 use super::deployment_args::DeploymentArgs;
 use super::export::{head_of, is_stdio, resources_in};
 use super::import_file::{Lines, check_end};
@@ -137,30 +137,14 @@ impl ImportArgs {
             "{resources} resources and {members} memberships of {} are not in the file and will be removed",
             self.tenant
         );
-        self.confirm(&what)?;
+        if !self.yes {
+            confirm(&what, self.yes)?;
+        }
         if resources == 0 {
             return Ok(0);
         }
         let round = self.round(operator, ImportStep::Remove, "removing").await?;
         Ok(round.counts.removed)
-    }
-
-    fn confirm(&self, what: &str) -> Result<(), CommandError> {
-        if self.yes {
-            return Ok(());
-        }
-        if !io::stdin().is_terminal() {
-            return Err(CommandError::new(format!(
-                "{what}; confirm that with --yes"
-            )));
-        }
-        eprint!("{what}. Go on? [y/N] ");
-        let mut answer = String::new();
-        let read = io::stdin().lock().read_line(&mut answer);
-        match read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
-            true => Ok(()),
-            false => Err(CommandError::new("Nothing was changed")),
-        }
     }
 
     /// Sends the whole file for one step.
@@ -236,7 +220,7 @@ impl ImportArgs {
             Err(error) => {
                 let place = self.deployment.to_text();
                 eprintln!(
-                    "Not compared: {error}; scim doctor {}{place} does that too",
+                    "Not compared: {error}; scim doctor {}{place} compares without a limit of time",
                     self.tenant
                 );
                 None

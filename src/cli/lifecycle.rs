@@ -74,13 +74,20 @@ impl DeleteTenantsArgs {
             done: false,
         };
         loop {
+            let before = all.next.take();
             let part = DeleteTenants {
                 stack: self.name.clone(),
-                after: all.next.take(),
+                after: before.clone(),
             };
             let part = operator.ask(&part).await?;
             progress.advance(part.deleted as u64);
             all.deleted += part.deleted;
+            // Tenants are deleted in the order of their names. A function that does not go on would be asked for ever.
+            if part.next.is_some() && part.next <= before {
+                return Err(CommandError::new(
+                    "The list of tenants does not go on: its next part begins where this one has begun",
+                ));
+            }
             (all.next, all.done) = (part.next, part.done);
             if all.next.is_none() {
                 break;
@@ -195,14 +202,15 @@ fn text(changed: &ChangedTenant, view: &View) -> String {
              scim tenant resume {tenant}{place}\n"
         ),
         (StateName::Deleting, Some(at)) => format!(
-            "Tenant {tenant} is deleted{before}. Everything of it is removed from {} on. Until then: \
+            "Tenant {tenant} is deleted{before}. Everything of it is removed after {}. To bring it back before: \
              scim tenant restore {tenant}{place}\n",
             view.exactly(at)
         ),
         (StateName::Purging, _) => format!("Tenant {tenant} is being removed{before}.\n"),
-        _ => format!(
-            "Tenant {tenant} is active{before}: within a minute its requests are answered.\n"
-        ),
+        _ if *changed => {
+            format!("Tenant {tenant} is active: within a minute its requests are answered.\n")
+        }
+        _ => format!("Tenant {tenant} is active already; nothing was changed.\n"),
     }
 }
 

@@ -19,7 +19,8 @@ pub(super) struct OpenapiArgs {
     /// Describe this tenant's own types too; without it, the types that every tenant has
     #[arg(long, value_name = "TENANT", value_parser = tenant_id)]
     tenant: Option<TenantId>,
-    /// The URL of the service, without `/scim/v2`, if that is not what the deployment says
+    /// The URL of the service, without `/scim/v2`; otherwise that of the deployment with --tenant, and a relative one
+    /// without
     #[arg(long, value_name = "URL", value_parser = public_url)]
     url: Option<PublicUrl>,
     #[command(flatten)]

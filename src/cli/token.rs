@@ -236,7 +236,7 @@ impl RevokeAllArgs {
         };
         let answer = operator.ask(&revoke).await?;
         ask.print(&answer, |_| {
-            format!("Revoked {} tokens of tenant {tenant}\n", answer.revoked)
+            format!("Revoked {} of tenant {tenant}\n", tokens(answer.revoked))
         })
     }
 }
@@ -255,11 +255,18 @@ async fn losses(operator: &Operator, tenant: &TenantId) -> Result<String, Comman
     Ok(match labels.as_slice() {
         [] => format!("The tenant {tenant} has no tokens"),
         labels => format!(
-            "The tenant {tenant} loses {} tokens ({}), and no client of it can send requests any more",
-            labels.len(),
+            "The tenant {tenant} loses {} ({}), and no client of it can send requests any more",
+            tokens(labels.len()),
             labels.join(", ")
         ),
     })
+}
+
+fn tokens(count: usize) -> String {
+    match count {
+        1 => "1 token".to_owned(),
+        count => format!("{count} tokens"),
+    }
 }
 
 impl From<KindArg> for CredentialKind {
@@ -290,18 +297,31 @@ fn label(text: &str) -> Result<String, String> {
 fn keys(file: &Path) -> Result<Value, CommandError> {
     let fail = |error: &dyn Display| CommandError::new(format!("{}: {error}", file.display()));
     let text = fs::read_to_string(file).map_err(|error| fail(&error))?;
-    serde_json::from_str(&text).map_err(|error| fail(&error))
+    serde_json::from_str(&text).map_err(|error| fail(&format!("this is no JSON: {error}")))
 }
 
 fn issued_text(issued: &IssuedCredential, view: &View) -> String {
-    facts(&issued_facts(issued, view), view.width) + copy(issued)
+    facts(&issued_facts(issued, view), view.width) + &copy(issued)
 }
 
 /// What to do with the secret, if there is one.
-fn copy(issued: &IssuedCredential) -> &'static str {
+fn copy(issued: &IssuedCredential) -> String {
     match issued.token {
-        Some(_) => "\n  Copy the token now. It is not stored and cannot be shown again.\n",
-        None => "",
+        Some(_) => format!(
+            "\n  Copy the {} now. It is not stored and cannot be shown again.\n",
+            secret_name(issued).to_lowercase()
+        ),
+        None => String::new(),
+    }
+}
+
+/// What the administrator of an identity provider calls the secret of a credential.
+fn secret_name(issued: &IssuedCredential) -> &'static str {
+    match issued.credential.kind.as_str() {
+        "oauth" => "Client secret",
+        "basic" => "Password",
+        "mac" => "Key",
+        _ => "Token",
     }
 }
 
@@ -313,7 +333,8 @@ fn issued_facts(issued: &IssuedCredential, view: &View) -> Vec<(&'static str, St
         false => "User name",
     };
     lines.extend(issued.user_name.clone().map(|value| (name, value)));
-    lines.extend(issued.token.clone().map(|token| ("Token", token)));
+    let secret = issued.token.clone();
+    lines.extend(secret.map(|secret| (secret_name(issued), secret)));
     lines.push((
         "Expires",
         expires.map_or_else(|| "never".to_owned(), |at| view.exactly(at)),
@@ -328,7 +349,7 @@ fn rotated_text(rotated: &RotatedCredential, view: &View) -> String {
         None => "revoked".to_owned(),
     };
     lines.push(("Old token", previous));
-    facts(&lines, view.width) + copy(&rotated.issued)
+    facts(&lines, view.width) + &copy(&rotated.issued)
 }
 
 fn list_text(credentials: &[ListedCredential], tenant: &TenantId, view: &View) -> String {

@@ -1,8 +1,8 @@
 //! Carries out a request: finds its target, its caller and its action, and calls the protocol version.
 //!
 //! The order decides what a client without a credential can learn. A path that leads nowhere for any
-//! tenant is refused at once. Everything else needs a credential first, because each tenant has
-//! endpoints of its own.
+//! tenant is refused at once. OAuth, and what is the same for everyone, comes next. Everything else needs a
+//! credential first, because each tenant has endpoints of its own.
 
 use std::sync::Arc;
 

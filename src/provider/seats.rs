@@ -89,8 +89,10 @@ pub(super) fn seconds_until_taken(count: SeatCount, now: u64) -> Option<u64> {
     (wait > 0).then(|| wait.div_ceil(1_000))
 }
 
-/// Begins a count, changes the limit of the present one or ends it, as a new limit asks; 0 is none. It runs before the rules are
-/// stored, so that a process that dies in between leaves the earlier rules, and the command can be repeated.
+/// Begins a count, changes the limit of the present one, or ends it: 0 is no limit.
+///
+/// It runs before the rules are stored. So a process that dies in between leaves the earlier rules, and the command
+/// can be repeated.
 pub(super) async fn set_limit(
     admin: &Administration<'_>,
     count: Option<SeatCount>,

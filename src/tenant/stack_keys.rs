@@ -102,8 +102,7 @@ impl StackKeys {
 
     async fn refresh(&self, freshness: Freshness) -> Arc<StackSecret> {
         let read = read_secret(&*self.secrets, &self.name);
-        // A failed read is logged by the cache or shows in the requests that need another key. The keys
-        // that are known stay right.
+        // The cache logs a failed read. Requests under known keys go on; one under an unknown key is refused.
         let Ok(read) = self.read.get(&(), freshness, read).await else {
             return self.known();
         };

@@ -55,8 +55,8 @@ struct Warnings {
 /// Goes on with the round through the credentials of all tenants.
 ///
 /// # Errors
-/// `Unavailable` if some tenants could not be looked at. They are looked at in the next round, which warns of what
-/// this one has left out only if it comes near then.
+/// `Unavailable` if some tenants could not be looked at. The next round looks at them again. A credential that came
+/// near its end in this round is then warned of on its next day.
 pub(super) async fn warn(
     worker: &Worker<'_>,
     credentials: &Credentials,

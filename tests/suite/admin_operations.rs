@@ -474,6 +474,24 @@ async fn a_rotation_whose_process_dies_anywhere_leaves_the_old_credential_and_on
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_of_users_in_a_tenant_in_use_is_noted_once_until_they_are_counted() {
+    let fixture = Fixture::new().await;
+    Subjects::of(&fixture.world).await;
+    for switches in [json!({"maxActiveUsers": 5}), json!({"maxCount": 300})] {
+        let set = json!({"op": "tenant.set", "tenant": "acme", "switches": switches});
+        let rules = Fixture::ok(fixture.ask(set).await);
+        let notes = rules["notes"].as_array().unwrap();
+        assert_eq!(notes.len(), 1, "{rules}");
+        assert!(
+            notes[0]
+                .as_str()
+                .unwrap()
+                .contains("until the active users are counted")
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_in_use_is_not_removed() {
     let fixture = Fixture::new().await;
     let refused = async |request: Value, reason: &str| {

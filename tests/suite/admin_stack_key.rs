@@ -99,6 +99,7 @@ async fn a_key_that_has_just_stopped_signing_is_retired_only_on_demand() {
     )
     .await;
     issue(&admin, CredentialKind::Bearer, None).await;
+    check(json!({"retire": 0}), "rotate the key first").await;
     rotate(&admin, json!({})).await;
     fixture.world.jump(Duration::from_secs(150));
     check(json!({"retire": 0, "evenIfUsed": true}), "a few minutes").await;

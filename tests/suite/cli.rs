@@ -59,7 +59,7 @@ pub(crate) fn failure(arguments: &[&str]) -> String {
 
 /// Runs a command whose arguments must be refused, and returns the line that says why.
 #[track_caller]
-fn misuse(arguments: &[&str]) -> String {
+pub(crate) fn misuse(arguments: &[&str]) -> String {
     ended(arguments, 2)
 }
 
@@ -947,7 +947,7 @@ fn credentials_of_a_kind_need_its_switch() {
     let (_guard, data) = data();
     let at = ["--data", shown(&data)];
     answer(&[&["tenant", "create", "acme"], &at[..]].concat());
-    for kind in ["basic", "mac"] {
+    for (kind, secret) in [("basic", "Password"), ("mac", "Key")] {
         let create = [&["token", "create", "acme", "--kind", kind], &at[..]].concat();
         let line = failure(&create);
         assert!(line.contains(&format!("switch `{kind}` is off")), "{line}");
@@ -955,7 +955,7 @@ fn credentials_of_a_kind_need_its_switch() {
         assert!(!list.contains(kind), "{list}");
         let switch = format!("{kind}=true");
         answer(&[&["tenant", "set", "acme", "--set", &switch], &at[..]].concat());
-        assert!(answer(&create).contains("Token"));
+        assert!(answer(&create).contains(secret));
         let nobody = [&["token", "create", "nobody", "--kind", kind], &at[..]].concat();
         assert!(failure(&nobody).contains("no tenant nobody"));
     }
@@ -1093,7 +1093,7 @@ fn an_extension_is_removed_only_after_its_losses_were_shown() {
         "{line}"
     );
     let remove = [&add[..], &["--remove-extension", ENTERPRISE]].concat();
-    let line = failure(&remove);
+    let line = misuse(&remove);
     assert!(line.contains("3 resources lose"), "{line}");
     assert!(line.contains("--yes"), "{line}");
     let line = failure(&add);

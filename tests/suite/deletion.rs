@@ -682,7 +682,7 @@ async fn faults_of_requests_are_named_and_change_nothing() {
         ),
         (
             json!({"op": "stack.deleteTenants", "stack": "other"}),
-            "not the name of this stack",
+            "This stack has another name than",
         ),
     ] {
         let answer = fixture.ask(request).await;

@@ -20,10 +20,9 @@ pub use comparison::Comparison;
 pub use export::ExportPart;
 pub use imported::{Counts, ImportPart, ImportStep, LineError};
 
-use super::{About, Admin, Asked, Code, Failure, Operation};
+use super::{About, Admin, Asked, Failure, Operation};
 use crate::identity::TenantId;
 use crate::provider::{IfExists, Repair};
-use crate::store::TenantState;
 use import::PartRequest;
 
 /// The longest request of an import, in bytes: what Lambda takes in one invocation.
@@ -103,12 +102,7 @@ impl Operation for ImportData {
     }
 
     async fn perform(&self, admin: &Admin, _asked: &Asked) -> Result<ImportPart, Failure> {
-        admin.check_tenant(&self.tenant).await?;
-        let config = admin.provider.config(&self.tenant).await?;
-        if let TenantState::Deleting { .. } = config.state {
-            let detail = format!("The tenant {} is being deleted", self.tenant);
-            return Err(Failure::new(Code::Deleting, detail));
-        }
+        admin.check_kept(&self.tenant).await?;
         let request = PartRequest {
             tenant: &self.tenant,
             step: self.step,

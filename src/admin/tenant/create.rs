@@ -113,7 +113,7 @@ impl CreateTenant {
             false => Err(Failure::new(
                 Code::Taken,
                 format!(
-                    "There is a tenant {tenant} with another profile or other switches; tenant.set changes them"
+                    "There is a tenant {tenant} with another profile or other switches; change them, or choose another name"
                 ),
             )),
         }

@@ -25,7 +25,7 @@ use super::{Admin, Code, Failure};
 use crate::identity::TenantId;
 use crate::store::{ListedTenant, PurgeStage};
 
-/// How often a change is made again that another process has come before.
+/// How often a change is tried while other processes change the tenant first.
 const MAX_ATTEMPTS: usize = 10;
 
 /// Whether a tenant's requests are answered.
@@ -142,7 +142,7 @@ impl Admin {
 fn deleting(tenant: &TenantId) -> Failure {
     Failure::new(
         Code::Deleting,
-        format!("The tenant {tenant} is deleted; tenant.restore brings it back until it is purged"),
+        format!("The tenant {tenant} is deleted; restoring it brings it back until it is purged"),
     )
 }
 

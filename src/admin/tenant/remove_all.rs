@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{DeleteTenant, ListTenants};
 use crate::admin::{About, Admin, Asked, Code, Failure, Operation};
 use crate::identity::TenantId;
+use crate::protocol::error::excerpt;
 
 /// The number of tenants that one request deletes. Each takes three calls.
 const TENANTS: usize = 100;
@@ -49,7 +50,10 @@ impl Operation for DeleteTenants {
         if self.stack != admin.deployment.stack {
             return Err(Failure::new(
                 Code::Invalid,
-                "`stack` is not the name of this stack, whose tenants would be deleted",
+                format!(
+                    "This stack has another name than {}; nothing was deleted",
+                    excerpt(&self.stack)
+                ),
             ));
         }
         let page = ListTenants {

@@ -61,14 +61,6 @@ impl Operation for SetTenant {
         let mut notes = Vec::new();
         if rules != before {
             let turned = admin.provider.set_rules(&self.tenant, &rules).await?;
-            let seats = admin.provider.seats(&self.tenant).await?;
-            if seats.is_some_and(|seats| seats.state == SeatState::Counting) {
-                notes.push(
-                    "maxActiveUsers is not enforced until the active users are counted: wait two minutes, then \
-                     run scim doctor --repair"
-                        .to_owned(),
-                );
-            }
             if !turned.is_empty() {
                 notes.push(
                     "The index on meta.lastModified is not used until it is rebuilt: wait two minutes, then \

@@ -74,9 +74,9 @@ pub(super) fn shown(shown: &ShownTenant, view: &View) -> String {
         lines.push(("SCIM 1.1", urls.scim1.clone()));
         lines.push(("Ionic", urls.ionic.clone()));
     }
-    let active = users
-        .active
-        .map_or_else(String::new, |active| format!(", {} active", number(active)));
+    let active = users.active.map_or_else(String::new, |active| {
+        format!(", {} active in the feed", number(active))
+    });
     let refused: Vec<_> = shown
         .refusals
         .statuses
@@ -98,6 +98,9 @@ pub(super) fn shown(shown: &ShownTenant, view: &View) -> String {
         ("Refused", refused),
     ]);
     let credentials = &shown.credentials;
+    if credentials.is_empty() && !matches!(entry.state, StateName::Active | StateName::Suspended) {
+        return facts(&lines, view.width);
+    }
     if credentials.is_empty() {
         let (tenant, place) = (&entry.tenant, &view.place);
         let next =

@@ -26,7 +26,7 @@ pub(in crate::provider) async fn build_indexes(admin: &Administration<'_>) -> Re
     for index in &building {
         if let Some(seconds) = seconds_until_known(admin, index.since) {
             return Err(Error::conflict(format!(
-                "Other processes may not know the index on `{}` for another {seconds} seconds",
+                "For another {seconds} seconds some processes may not know the index on `{}`; repeat the command then",
                 index.path
             )));
         }

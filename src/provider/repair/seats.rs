@@ -29,7 +29,7 @@ pub(super) async fn mend_seats(
     };
     if let Some(seconds) = seconds_until_taken(count, admin.now()) {
         return Err(Error::conflict(format!(
-            "Other processes may not count active users for another {seconds} seconds"
+            "For another {seconds} seconds some processes may not count active users; repeat the command then"
         )));
     }
     let Some(before) = admin.store().seats().read().await? else {
@@ -62,7 +62,7 @@ pub(super) async fn mend_seats(
     Ok(())
 }
 
-/// Ends a count that is not complete, and brings shards in order of which a user was counted late.
+/// Ends the count if it is not complete, and spreads the seats anew if a user was counted late.
 async fn complete(admin: &Administration<'_>, count: SeatCount, state: SeatState) -> Result<()> {
     let store = admin.store();
     // The seats come first: the limit is enforced from then on, and the configuration only says so.

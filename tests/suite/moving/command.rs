@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
-use crate::cli::{answer, failure, run, scim};
+use crate::cli::{answer, failure, misuse, run, scim};
 
 /// A directory with local data: a tenant `acme` of a few users, and an empty one.
 fn data() -> tempfile::TempDir {
@@ -156,7 +156,7 @@ fn what_a_file_does_not_have_is_removed_only_after_a_confirmation() {
         "--if-exists",
         "replace",
     ];
-    let refused = failure(&import);
+    let refused = misuse(&import);
     assert!(
         refused.contains("21 resources and 20 memberships of acme are not in the file")
             && refused.contains("--yes"),
