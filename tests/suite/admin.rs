@@ -151,10 +151,14 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
+        Self::in_world(World::new().await).await
+    }
+
+    /// The same in an empty world.
+    pub(crate) async fn in_world(world: World) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let secrets = Arc::new(SecretsFile::new(directory.path().join(SECRETS)));
         secrets.create_if_missing().unwrap();
-        let world = World::new().await;
         // The same key as that of `stack_keys`.
         let key = "7".repeat(32);
         secrets.put("test/stack", &key, None).await.unwrap();

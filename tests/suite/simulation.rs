@@ -77,6 +77,12 @@ impl World {
         Self::with(5, None).await
     }
 
+    /// An empty table whose calls take no time. Then the calls of a request are made in one order, and none is given
+    /// up because another one was answered earlier.
+    pub(crate) async fn without_latency() -> Self {
+        Self::with(0, None).await
+    }
+
     async fn with(latency: u64, budget: Option<Mutex<Budget>>) -> Self {
         let database = DataDirectory::in_memory().unwrap().open_table().unwrap();
         let world = Self::over(database, latency, budget);
