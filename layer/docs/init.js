@@ -5,6 +5,17 @@ const followColours = () => document.documentElement.classList.toggle("dark-mode
 dark.addEventListener("change", followColours);
 followColours();
 
+// The address at which this page was opened, without a slash at its end. The description names the public URL of the
+// service, but the page may call no address but its own. So its requests go there, and those for tokens too.
+const here = new URL(".", location.href).href.replace(/\/$/, "");
+
+function servedHere(text) {
+  const description = JSON.parse(text);
+  description.servers = [{ url: here }];
+  description.components.securitySchemes.oauth.flows.clientCredentials.tokenUrl = `${here}/oauth/token`;
+  return JSON.stringify(description);
+}
+
 let authorization;
 
 function authorizationOf({ bearer, basic } = {}) {
@@ -35,6 +46,11 @@ SwaggerUIBundle({
   plugins: [
     () => ({
       statePlugins: {
+        spec: {
+          wrapActions: {
+            updateSpec: (original) => (text) => original(servedHere(text)),
+          },
+        },
         auth: {
           wrapActions: {
             authorizeOauth2: (original, system) => (payload) => {

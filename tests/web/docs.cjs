@@ -5,6 +5,9 @@
 // It authorises with the token, reads users and creates one by "Try it out", and asks the service itself whether
 // the user exists. The page must not write to the console, ask another host, or be refused anything by its
 // policy. With --pictures it draws the page in two widths and in both colours. The last line counts the checks.
+//
+// The service may have another public URL than ROOT_URL, in the variable PUBLIC_URL. Then the page still calls the
+// address at which it was opened, and other readers of the description get the public URL.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -16,6 +19,7 @@ const WAIT = { timeout: 30_000 };
 
 const [root, token, option, pictures] = process.argv.slice(2);
 const host = new URL(root).host;
+const publicUrl = process.env.PUBLIC_URL ?? root;
 let passed = 0;
 const failures = [];
 
@@ -71,7 +75,17 @@ async function authorize(page) {
   const field = await page.waitForSelector("#auth-bearer-value", WAIT);
   await field.type(token);
   await (await page.waitForSelector(".auth-container .authorize", WAIT)).click();
+  const urls = await page.$$eval(".auth-container code", (all) => all.map((one) => one.textContent));
+  const tokenUrl = `${root}/oauth/token`;
+  check("OAuth tokens come from where the page was opened", urls.includes(tokenUrl) ? "" : urls.join());
   await (await page.waitForSelector(".btn-done", WAIT)).click();
+}
+
+// Generators of clients read the description too, and need the public URL.
+async function checkDescription() {
+  const description = await (await fetch(`${root}/openapi.json`)).json();
+  const url = description.servers[0].url;
+  check("the description names the public URL", url === publicUrl ? "" : url);
 }
 
 // Asks the service itself.
@@ -152,6 +166,7 @@ async function main() {
     args: ["--no-sandbox", "--disable-dev-shm-usage"],
   });
   try {
+    await checkDescription();
     await tryOut(browser);
     if (option === "--pictures") await draw(browser, pictures);
   } finally {
