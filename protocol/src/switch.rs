@@ -216,10 +216,9 @@ impl Switch {
 pub fn check(switches: &Switches) -> Result<()> {
     let members = members(switches);
     for Switch { name, range, .. } in SWITCHES {
-        if let Some(value) = range.refused(&members[name]) {
+        if let Some(refused) = range.refused(&members[name]) {
             return Err(Error::invalid_value(format!(
-                "The switch {name} takes {range}, not {}",
-                excerpt(value)
+                "The switch {name} takes {refused}"
             )));
         }
     }
@@ -248,21 +247,22 @@ impl SwitchValues {
         }
     }
 
-    /// The part of a value that it does not take: the value itself, an element of a list, or the number of
-    /// elements. Serde has checked what kind of JSON the value is.
+    /// What it takes, and the part of the value that it does not take: the value itself, an element of a list,
+    /// or the number of elements. Serde has checked what kind of JSON the value is.
     fn refused(self, value: &Value) -> Option<String> {
         match (self, value) {
             (Self::List(_, most), Value::Array(texts)) if texts.len() > most => {
-                Some(texts.len().to_string())
+                Some(format!("{self}, not {}", texts.len()))
             }
             (Self::List(listed, _), Value::Array(texts)) => {
                 let mut texts = texts.iter().filter_map(Value::as_str);
                 let refused = texts.find(|text| !listed.takes(text))?;
-                Some(format!("`{refused}`"))
+                let refused = excerpt(format!("`{refused}`"));
+                Some(format!("{}, not {refused}", listed.form()))
             }
             (_, Value::Number(number)) => {
                 let number = number.as_u64()?;
-                (self.nearest(number) != number).then(|| number.to_string())
+                (self.nearest(number) != number).then(|| format!("{self}, not {number}"))
             }
             _ => None,
         }
@@ -284,6 +284,16 @@ impl Listed {
             Self::Ids => {
                 let fits = |c: char| c.is_ascii() && (is_plain(c) || c == '_' || c == '.');
                 (1..=MAX_ID_BYTES).contains(&text.len()) && text.chars().all(fits)
+            }
+        }
+    }
+
+    /// What a text of this kind looks like.
+    fn form(self) -> String {
+        match self {
+            Self::Domains => "domains such as `example.com`".to_owned(),
+            Self::Ids => {
+                format!("ids of up to {MAX_ID_BYTES} ASCII letters, digits and characters of `-_.`")
             }
         }
     }
