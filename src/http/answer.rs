@@ -15,6 +15,8 @@ use crate::protocol::{Error, ErrorKind};
 
 /// The challenge of every 401 (RFC 6750 §3).
 const CHALLENGE: &str = "Bearer realm=\"scim\"";
+/// The challenge of a 401 to a request with a bearer token (RFC 6750 §3.1).
+const CHALLENGE_OF_TOKEN: &str = "Bearer realm=\"scim\", error=\"invalid_token\"";
 /// The number of seconds after which a client should repeat a request that failed because of overload, if
 /// nothing better is known.
 const RETRY_AFTER_SECONDS: u64 = 2;
@@ -101,6 +103,14 @@ fn refusal(error: &Error, json: String) -> Response {
             response = asking_to_retry(response, error.retry_seconds());
         }
         _ => {}
+    }
+    response
+}
+
+/// The answer to a request with a bearer token. A 401 says that the token is the reason.
+pub(super) fn to_token(mut response: Response) -> Response {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        set(&mut response, WWW_AUTHENTICATE, CHALLENGE_OF_TOKEN);
     }
     response
 }

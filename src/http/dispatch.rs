@@ -15,7 +15,7 @@ use axum::response::Response;
 use super::action::Actions;
 use super::api::Api;
 use super::call::Call;
-use super::open::open_call;
+use super::open::{open_call, presents_token};
 use super::public_url::Mount;
 use super::route::{OAuthEndpoint, Route, Site, Target, no_such_endpoint};
 use super::status::Observed;
@@ -35,16 +35,21 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
         gateway: parts.extensions.get::<Gateway>(),
     };
     let path = mount.local_path(parts.uri.path());
+    let refused = parts.extensions.get::<RefusedRequest>();
     if let Some(endpoint) = OAuthEndpoint::at(path) {
+        if let Some(RefusedRequest(error)) = refused {
+            return sent(oauth::refusal(error), is_head);
+        }
         let answered = oauth::answer_to(&service, &endpoint, parts, body);
         let answered = tokio::time::timeout(REQUEST_BUDGET, answered).await;
-        let response = answered.unwrap_or_else(|_| oauth::refusal(out_of_time()));
+        let response = answered.unwrap_or_else(|_| oauth::refusal(&out_of_time()));
         return sent(response, is_head);
     }
     let route = Route::parse(path);
-    if let Some(RefusedRequest(error)) = parts.extensions.get::<RefusedRequest>() {
+    if let Some(RefusedRequest(error)) = refused {
         return route.api.finish(route.api.error(error));
     }
+    let has_token = presents_token(&parts.headers);
     let meter = parts.extensions.get::<Meter>();
     let observed = Observed::new(meter.cloned().unwrap_or_default());
     let answered = answer_to(&service, parts, body, &route, &observed);
@@ -52,7 +57,12 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
     let response = answered.unwrap_or_else(|_| route.api.error(&out_of_time()));
     let (status, provider) = (response.status(), &service.provider);
     service.status.close(provider, &observed, status).await;
-    sent(route.api.finish(response), is_head)
+    let response = route.api.finish(response);
+    let response = match has_token {
+        true => answer::to_token(response),
+        false => response,
+    };
+    sent(response, is_head)
 }
 
 /// The answer as it is sent: without its body to a HEAD.

@@ -78,16 +78,13 @@ fn ranges<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Vec<MediaRange<'h>> 
 /// # Errors
 /// `UnsupportedMediaType` for any other type or encoding.
 pub(super) fn check_content_type(headers: &HeaderMap, reading: &mut Reading<'_>) -> Result<()> {
-    let encoding = headers.get(CONTENT_ENCODING);
-    if encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    if encodings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Error::unsupported_media_type(
             "A body must not have a Content-Encoding",
         ));
     }
-    let value = headers.get(CONTENT_TYPE);
-    let value = value
-        .map_or("", |value| value.to_str().unwrap_or("?"))
-        .trim();
+    let value = sole_content_type(headers).unwrap_or("?");
     let mut parts = value.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default();
     let is_json = name.eq_ignore_ascii_case(SCIM_JSON) || name.eq_ignore_ascii_case(JSON);
@@ -105,6 +102,17 @@ pub(super) fn check_content_type(headers: &HeaderMap, reading: &mut Reading<'_>)
     Err(Error::unsupported_media_type(format!(
         "The Content-Type of a body must be {SCIM_JSON} or {JSON}, in UTF-8"
     )))
+}
+
+/// The one `Content-Type` of a body, empty if there is none. `None` if it cannot be read, or if there are several:
+/// gateways and servers differ in which of them they take (RFC 9110 §8.3).
+pub(super) fn sole_content_type(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Some(""),
+        (Some(value), None) => value.to_str().ok().map(str::trim),
+        (Some(_), Some(_)) => None,
+    }
 }
 
 /// Whether the body is in UTF-8 in spite of a parameter. It is not if the parameter is a charset other

@@ -4,9 +4,9 @@
 //! It must not know what the request asks for.
 
 use axum::body::Body;
-use axum::http::HeaderName;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 
 use super::api::{Api, PathTenant};
 use super::call::Call;
@@ -105,6 +105,13 @@ pub(super) async fn admit(
     let per_second = configured.rules.switches.requests_per_second;
     service.rates.admit(tenant, store, per_second).await?;
     service.admission.admit(tenant).await
+}
+
+/// Whether a request presents a bearer token, whatever it is worth (RFC 6750 §2.1).
+pub(super) fn presents_token(headers: &HeaderMap) -> bool {
+    let authorization = headers.get(AUTHORIZATION);
+    let words = authorization.and_then(|value| value.to_str().ok()?.trim().split_once(' '));
+    words.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
 }
 
 /// The parts of a request that identify its caller.

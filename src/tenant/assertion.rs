@@ -171,7 +171,10 @@ fn check_times(claims: &Claims, now: u64) -> Result<()> {
         )))
     };
     let Some(expires) = claims.exp.map(seconds) else {
-        return Err(Error::unauthorized("The assertion has no claim exp"));
+        return Err(Error::unauthorized(
+            "The assertion has no claim exp, the time at which it expires: at most an hour ahead, in seconds \
+             since 1970",
+        ));
     };
     let latest = now + LEEWAY_SECONDS;
     if expires + LEEWAY_SECONDS <= now {

@@ -3,6 +3,7 @@
 //! Each file below `tests/exchanges/` is one exchange:
 //! ```json
 //! {"name": "…",
+//!  "source": "…",
 //!  "rules": {"profile": "strict", "switches": {"maxCount": 2}},
 //!  "schemas": ["conformance/test-resource-schemas.json"],
 //!  "resourceTypes": [{"id": "Thing", "name": "Thing", "endpoint": "/Things", "schema": "urn:…"}],
@@ -14,6 +15,7 @@
 //!  "expect": {"status": 200, "headers": {"ETag": "*"}, "body": {}, "absent": ["/password"]},
 //!  "then": [{"request": {}, "expect": {}}]}
 //! ```
+//! `source` says what shows that clients do so, and what is not known. Exchanges with `clients` have one.
 //! Each exchange has a tenant of its own with these `rules`. In addition to the built-in ones, it has
 //! these `schemas` and `resourceTypes`, each an object or the name of a file below `tests/`. A request
 //! carries a token that may do everything. With `as` it carries the one of `tokens` with that name,
@@ -49,6 +51,8 @@ use crate::support::{Answer, BASE, ORIGIN, Server, bearer};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Exchange {
     name: String,
+    #[serde(default)]
+    source: String,
     #[serde(default)]
     rules: Rules,
     #[serde(default)]
@@ -127,6 +131,8 @@ async fn every_exchange_gets_its_answers() {
         let text = fs::read_to_string(file).unwrap();
         let exchange: Exchange = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let is_sourced = exchange.clients.is_empty() || exchange.source.contains("https://");
+        assert!(is_sourced, "{} has no source", file.display());
         if let Err(reason) = Play::start(&server, number, &exchange).await.run().await {
             failures.push(format!("{} ({}): {reason}", exchange.name, file.display()));
         }

@@ -101,7 +101,13 @@ async fn callers_without_a_valid_credential_all_get_the_same_answer() {
         }
         let answer = server.answer(request.body(Body::empty()).unwrap()).await;
         answer.check_error(401, None);
-        assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"scim\"");
+        // Whether a token is presented, and nothing about the token (RFC 6750 §3.1).
+        let has_token = authorization.is_some_and(|value| value.trim_end().starts_with("Bearer "));
+        let challenge = match has_token {
+            true => "Bearer realm=\"scim\", error=\"invalid_token\"",
+            false => "Bearer realm=\"scim\"",
+        };
+        assert_eq!(answer.header("www-authenticate"), challenge);
         answer.text
     };
     let missing = check(None).await;
@@ -122,6 +128,62 @@ async fn callers_without_a_valid_credential_all_get_the_same_answer() {
         .header("Authorization", "Bearer x");
     let twice = server.answer(twice.body(Body::empty()).unwrap()).await;
     assert_eq!(twice.text, missing);
+}
+
+#[tokio::test]
+async fn every_view_says_of_a_presented_token_that_it_is_invalid_and_of_no_other_credential() {
+    let server = Server::start().await;
+    let basic = "Basic YWRhOnNlY3JldA==".to_owned();
+    for path in [
+        USERS,
+        "/scim/v1/Users",
+        "/v2/acme/scim/Users",
+        "/t/acme/scim/v2/Users",
+        "/t/No_Tenant/scim/v1/Users",
+        "/events",
+        "/openapi.json",
+        "/healthz?deep=1",
+    ] {
+        for (authorization, error) in [
+            (Some("Bearer x".to_owned()), ", error=\"invalid_token\""),
+            (Some("bearer  x y".to_owned()), ", error=\"invalid_token\""),
+            (Some(basic.clone()), ""),
+            (Some("x".to_owned()), ""),
+            (None, ""),
+        ] {
+            // Everyone may read the description without a credential.
+            if authorization.is_none() && path == "/openapi.json" {
+                continue;
+            }
+            let headers: Vec<_> = authorization
+                .iter()
+                .map(|value| ("Authorization", value.clone()))
+                .collect();
+            let answer = server.get(path, &headers).await;
+            assert_eq!(answer.status, 401, "{path} {authorization:?}");
+            let challenge = format!("Bearer realm=\"scim\"{error}");
+            assert_eq!(
+                answer.header("www-authenticate"),
+                challenge,
+                "{path} {authorization:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_with_two_content_types_is_refused() {
+    let server = Server::start().await;
+    let twice = ["application/scim+json", "text/plain"];
+    for (first, second) in [(0, 1), (1, 0), (0, 0)] {
+        let request = server
+            .request("POST", USERS)
+            .header("Content-Type", twice[first])
+            .header("Content-Type", twice[second]);
+        let body = Body::from(user("ada").to_string());
+        let answer = server.answer(request.body(body).unwrap()).await;
+        answer.check_error(415, None);
+    }
 }
 
 #[tokio::test]

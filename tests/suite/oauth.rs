@@ -1,14 +1,18 @@
 //! OAuth clients: how they get access tokens, and what they can do with them.
 
-mod keys;
+pub(crate) mod keys;
 
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::body::Body;
 use axum::http::Request;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::hmac;
-use scim_lambda::http;
+use scim_lambda::http::{self, RefusedRequest};
 use scim_lambda::identity::TenantId;
+use scim_lambda::protocol::Error;
 use scim_lambda::tenant::{CredentialKind, Issued, Jwks, NewCredential, Permissions};
 use serde_json::{Value, json};
 
@@ -20,7 +24,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 const UNKNOWN: &str = "The client is not known, or its secret or assertion is not valid";
 
 /// A client with a secret.
-async fn client(server: &Server, change: impl FnOnce(&mut NewCredential)) -> Issued {
+pub(crate) async fn client(server: &Server, change: impl FnOnce(&mut NewCredential)) -> Issued {
     let mut new = NewCredential {
         kind: CredentialKind::OAuth,
         label: "entra".to_owned(),
@@ -34,7 +38,7 @@ async fn client(server: &Server, change: impl FnOnce(&mut NewCredential)) -> Iss
 }
 
 /// A client that signs assertions with one of these keys.
-async fn signing_client(server: &Server, keys: &[Value]) -> Issued {
+pub(crate) async fn signing_client(server: &Server, keys: &[Value]) -> Issued {
     let jwks = Jwks::of(&json!({"keys": keys})).unwrap();
     let change = |new: &mut NewCredential| {
         new.kind = CredentialKind::OAuthJwt;
@@ -43,7 +47,7 @@ async fn signing_client(server: &Server, keys: &[Value]) -> Issued {
     client(server, change).await
 }
 
-fn id(client: &Issued) -> &str {
+pub(crate) fn id(client: &Issued) -> &str {
     client.user_name.as_deref().unwrap()
 }
 
@@ -114,7 +118,7 @@ fn check_error(answer: &Answer, status: u16, code: &str, detail: &str) {
 }
 
 /// The claims of an assertion that holds.
-fn claims(client: &Issued, jti: &str) -> Value {
+pub(crate) fn claims(client: &Issued, jti: &str) -> Value {
     json!({
         "iss": id(client), "sub": id(client), "aud": format!("{ORIGIN}{TOKEN}"),
         "exp": now() + 300, "iat": now(), "jti": jti,
@@ -155,7 +159,8 @@ async fn a_client_with_a_secret_gets_a_token_and_provisions() {
         ask(&server, &posted).await,
         ask_with(&server, &grant, plain.clone()).await,
         ask_with(&server, &grant, strict).await,
-        ask_with(&server, &[grant[0], posted[1]], plain).await,
+        ask_with(&server, &[grant[0], posted[1]], plain.clone()).await,
+        ask_with(&server, &posted, plain).await,
     ];
     for answer in &answers {
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -251,16 +256,15 @@ async fn a_token_request_says_what_it_wants_and_names_one_client() {
         "client_credentials",
     )
     .await;
-    check(&[GRANT, own[0], own[1]], true, invalid, "more than one way").await;
+    let assertion = ("client_assertion", "a.b.c");
+    check(&[GRANT, assertion], true, invalid, "more than one way").await;
+    let both = [GRANT, own[0], own[1], assertion];
+    check(&both, false, invalid, "more than one way").await;
     check(&[GRANT, own[1]], false, invalid, "client_id is missing").await;
-    let other = ("client_id", "another");
-    check(
-        &[GRANT, other],
-        true,
-        invalid,
-        "not that of the Authorization header",
-    )
-    .await;
+    for other in [("client_id", "another"), ("client_secret", "another")] {
+        let detail = format!("{} is not that of the Authorization header", other.0);
+        check(&[GRANT, other], true, invalid, &detail).await;
+    }
     let typed = ("client_assertion_type", "x");
     check(
         &[GRANT, ("client_assertion", "a.b.c"), typed],
@@ -458,7 +462,11 @@ async fn a_signed_assertion_that_does_not_hold_is_refused_with_the_reason() {
     .await;
     check(refused(with("aud", Value::Null)), "claim aud").await;
     check(refused(with("aud", json!([]))), "claim aud").await;
-    check(refused(with("exp", Value::Null)), "exp").await;
+    check(
+        refused(with("exp", Value::Null)),
+        "has no claim exp, the time at which it expires",
+    )
+    .await;
     check(refused(with("exp", json!("soon"))), "seconds since 1970").await;
     check(
         refused(with("exp", json!(now() - 300))),
@@ -568,6 +576,85 @@ async fn clocks_may_be_a_minute_apart_and_the_audience_may_be_the_issuer() {
         ),
     ];
     check_error(&ask(&server, &named).await, 400, "invalid_client", UNKNOWN);
+}
+
+#[tokio::test]
+async fn a_client_of_a_suspended_or_ended_tenant_gets_no_token_and_learns_why() {
+    let mut server = Server::start().await;
+    let known = client(&server, |_| {}).await;
+    let key = Key::p256();
+    let signing = signing_client(&server, &[key.jwk("k")]).await;
+    let (own_id, own_secret) = (("client_id", id(&known)), ("client_secret", &*known.secret));
+    let parameters = [GRANT, own_id, own_secret];
+    let token = access(&server, &known, "").await;
+    let assertion = key.sign(&header(&key, "k"), &claims(&signing, "once"));
+    for (state, detail) in [
+        (
+            r#"{"state":"suspended","since":1}"#,
+            "has suspended provisioning",
+        ),
+        (
+            r#"{"state":"deleting","since":1,"purgeAt":2}"#,
+            "has ended provisioning",
+        ),
+    ] {
+        let item = json!({
+            "pk": {"S": "T#acme"}, "sk": {"S": "state"}, "kind": {"S": "T"}, "body": {"S": state},
+        });
+        server.put_items(&json!([item]).to_string()).await;
+        let with_header = basic(&format!("{}:{}", id(&known), known.secret));
+        for answer in [
+            ask(&server, &parameters).await,
+            ask_with(&server, &[GRANT], with_header).await,
+            assert_with(&server, &assertion).await,
+        ] {
+            check_error(&answer, 400, "unauthorized_client", detail);
+            assert_eq!(answer.header("retry-after"), "");
+        }
+        // A stranger learns nothing of the tenant.
+        let other = server.issue("acme", |_| {}).await;
+        let answer = ask(&server, &[GRANT, own_id, ("client_secret", &other)]).await;
+        check_error(&answer, 400, "invalid_client", UNKNOWN);
+        let answer = get(&server, "/scim/v2/Users", &token).await;
+        answer.check_error(403, None);
+    }
+    let resume = server.table().delete_item();
+    let resume = resume.table_name(server.stack.store.table());
+    let resume = resume.key("pk", AttributeValue::S("T#acme".to_owned()));
+    let resume = resume.key("sk", AttributeValue::S("state".to_owned()));
+    resume.send().await.unwrap();
+    server.put_items("[]").await;
+    // Those that were refused have not used the assertion up.
+    assert_eq!(assert_with(&server, &assertion).await.status, 200);
+    assert_eq!(get(&server, "/scim/v2/Users", &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_request_that_the_gateway_passed_on_broken_is_refused() {
+    let server = Server::start().await;
+    let client = client(&server, |_| {}).await;
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        id(&client),
+        client.secret
+    );
+    let request =
+        || Request::post(TOKEN).header("Content-Type", "application/x-www-form-urlencoded");
+    let mut broken = request().body(Body::from(form.clone())).unwrap();
+    let cause = Error::invalid_syntax("The body of the event is not base64");
+    broken
+        .extensions_mut()
+        .insert(RefusedRequest(Arc::new(cause)));
+    check_error(
+        &server.answer(broken).await,
+        400,
+        "invalid_request",
+        "not base64",
+    );
+    let twice = request().header("Content-Type", "application/json");
+    let twice = twice.body(Body::from(form)).unwrap();
+    let detail = "The body is not application/x-www-form-urlencoded";
+    check_error(&server.answer(twice).await, 400, "invalid_request", detail);
 }
 
 #[tokio::test]

@@ -20,32 +20,40 @@ pub(super) enum Presented {
 }
 
 impl Presented {
-    /// Reads the one proof of a request.
+    /// Reads the one proof of a request. RFC 6749 §2.3 lets a client use one way only, but Entra can be set to
+    /// send its secret both in the header and in the body. That is taken if both are the same.
     ///
     /// # Errors
-    /// `invalid_client` if there is none that can be read, `invalid_request` if there is more than one.
+    /// `invalid_client` if there is none that can be read, `invalid_request` if there are different ones.
     pub(super) fn read(headers: &HeaderMap, form: &Form) -> Result<Self, OAuthError> {
         let mut presented = headers.get_all(AUTHORIZATION).iter();
         let header = presented.next();
         let id = form.get("client_id");
         let (secret, jwt) = (form.get("client_secret"), form.get("client_assertion"));
-        let ways = [header.is_some(), secret.is_some(), jwt.is_some()];
-        if ways.iter().filter(|is_used| **is_used).count() > 1 || presented.next().is_some() {
+        let is_by_secret = header.is_some() || secret.is_some();
+        if (is_by_secret && jwt.is_some()) || presented.next().is_some() {
             return Err(OAuthError::invalid_request(
                 "The client authenticates in more than one way; use one of the Authorization header, \
                  client_secret and client_assertion",
             ));
         }
         if let Some(header) = header {
-            let (basic_id, secret) = basic(header.to_str().unwrap_or_default())?;
-            if id.is_some_and(|id| id != basic_id) {
-                return Err(OAuthError::invalid_request(
-                    "The parameter client_id is not that of the Authorization header",
-                ));
+            let (basic_id, basic_secret) = basic(header.to_str().unwrap_or_default())?;
+            let own = [
+                ("client_id", id, &basic_id),
+                ("client_secret", secret, &basic_secret),
+            ];
+            let other = own
+                .iter()
+                .find(|(_, sent, in_header)| sent.is_some_and(|sent| sent != in_header.as_str()));
+            if let Some((name, ..)) = other {
+                return Err(OAuthError::invalid_request(format!(
+                    "The parameter {name} is not that of the Authorization header"
+                )));
             }
             return Ok(Self::Secret {
                 id: basic_id,
-                secret,
+                secret: basic_secret,
             });
         }
         match (id, secret, jwt) {

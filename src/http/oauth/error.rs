@@ -23,8 +23,9 @@ pub(super) struct OAuthError {
 }
 
 /// The answer to a request that is refused for this cause.
-pub(in crate::http) fn refusal(cause: Error) -> Response {
-    OAuthError::from(cause).into_response()
+pub(in crate::http) fn refusal(cause: &Error) -> Response {
+    let (code, is_bad_request) = code_of(cause.kind());
+    response(code, is_bad_request, cause)
 }
 
 impl OAuthError {
@@ -62,59 +63,53 @@ impl OAuthError {
     }
 
     pub(super) fn into_response(self) -> Response {
-        answer::log(&self.cause);
-        let text = json!({
-            "error": self.code,
-            "error_description": described(self.cause.detail()),
-        });
-        let mut response = answer::plain_json(text.to_string());
-        let status = match self.is_bad_request {
-            true => StatusCode::BAD_REQUEST,
-            false => StatusCode::from_u16(self.cause.status())
-                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        };
-        *response.status_mut() = status;
-        match self.cause.kind() {
-            ErrorKind::Unauthorized if !self.is_bad_request => {
-                answer::set(&mut response, WWW_AUTHENTICATE, CHALLENGE)
-            }
-            ErrorKind::TooManyRequests | ErrorKind::Unavailable => {
-                response = answer::asking_to_retry(response, self.cause.retry_seconds());
-            }
-            _ => {}
-        }
-        response
+        response(self.code, self.is_bad_request, &self.cause)
     }
 }
 
 impl From<Error> for OAuthError {
     fn from(cause: Error) -> Self {
-        match cause.kind() {
-            ErrorKind::Unauthorized => Self {
-                code: INVALID_CLIENT,
-                is_bad_request: false,
-                cause,
-            },
-            // The client is known, but its tenant is suspended or it has no permission at all.
-            ErrorKind::Forbidden => Self::bad_request("unauthorized_client", cause),
-            ErrorKind::TooManyRequests | ErrorKind::Unavailable => Self {
-                code: "temporarily_unavailable",
-                is_bad_request: false,
-                cause,
-            },
-            ErrorKind::Internal => Self {
-                code: "server_error",
-                is_bad_request: false,
-                cause,
-            },
-            // Of these the status says more than 400 would: a path, a method, a body that is too large or slow.
-            _ => Self {
-                code: "invalid_request",
-                is_bad_request: false,
-                cause,
-            },
+        let (code, is_bad_request) = code_of(cause.kind());
+        Self {
+            code,
+            is_bad_request,
+            cause,
         }
     }
+}
+
+/// The code for a kind of error, and whether its status is 400 here, whatever it is elsewhere.
+fn code_of(kind: ErrorKind) -> (&'static str, bool) {
+    match kind {
+        ErrorKind::Unauthorized => (INVALID_CLIENT, false),
+        // The client is known, but its tenant is suspended or it has no permission at all.
+        ErrorKind::Forbidden => ("unauthorized_client", true),
+        ErrorKind::TooManyRequests | ErrorKind::Unavailable => ("temporarily_unavailable", false),
+        ErrorKind::Internal => ("server_error", false),
+        // Of these the status says more than 400 would: a path, a method, a body that is too large or slow.
+        _ => ("invalid_request", false),
+    }
+}
+
+fn response(code: &str, is_bad_request: bool, cause: &Error) -> Response {
+    answer::log(cause);
+    let text = json!({"error": code, "error_description": described(cause.detail())});
+    let mut response = answer::plain_json(text.to_string());
+    let status = match is_bad_request {
+        true => StatusCode::BAD_REQUEST,
+        false => StatusCode::from_u16(cause.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    };
+    *response.status_mut() = status;
+    match cause.kind() {
+        ErrorKind::Unauthorized if !is_bad_request => {
+            answer::set(&mut response, WWW_AUTHENTICATE, CHALLENGE);
+        }
+        ErrorKind::TooManyRequests | ErrorKind::Unavailable => {
+            response = answer::asking_to_retry(response, cause.retry_seconds());
+        }
+        _ => {}
+    }
+    response
 }
 
 /// A description with the characters that the RFC allows: ASCII without quotation marks and backslashes.

@@ -2,10 +2,11 @@
 
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::CONTENT_ENCODING;
 
 use super::error::OAuthError;
 use crate::http::body::read;
+use crate::http::media_type::sole_content_type;
 use crate::protocol::error::excerpt;
 use crate::protocol::message::Parameters;
 
@@ -23,11 +24,9 @@ impl Form {
     /// `invalid_request` for another media type, a body that is too long or not UTF-8, and a parameter that
     /// comes twice.
     pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, OAuthError> {
-        let media_type = headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        let media_type = media_type.unwrap_or_default().split(';').next();
-        let is_form = media_type.is_some_and(|name| name.trim().eq_ignore_ascii_case(FORM));
+        let media_type = sole_content_type(headers).unwrap_or_default();
+        let name = media_type.split(';').next().unwrap_or_default();
+        let is_form = name.trim().eq_ignore_ascii_case(FORM);
         if !is_form || headers.contains_key(CONTENT_ENCODING) {
             return Err(OAuthError::invalid_request(format!(
                 "The body is not {FORM}"

@@ -86,5 +86,5 @@ fn metadata(mount: Mount<'_>, issuer_path: &str) -> Result<Response, OAuthError>
 fn not_allowed(endpoint: &OAuthEndpoint, allow: &str) -> Response {
     observe::note_route("OTHER", "", endpoint.template());
     let error = Error::method_not_allowed(format!("This path takes {allow} and no other method"));
-    answer::allowing(refusal(error), allow)
+    answer::allowing(refusal(&error), allow)
 }

@@ -4,6 +4,7 @@
 use lambda_http::lambda_runtime::Context;
 use serde_json::{Value, json};
 
+use crate::oauth::{self, keys::Key};
 use crate::support::Server;
 
 use super::{Answered, answer};
@@ -16,10 +17,12 @@ const STAGES: [&str; 4] = ["$default", "prod", "scim", "v2"];
 const MAPPINGS: [&str; 4] = ["", "/scim", "/v2", "/a/scim"];
 
 /// One path below each root that the service answers. `{id}` stands for a user's id.
-const PATHS: [Path; 11] = [
+const PATHS: [Path; 14] = [
     Path::of_a_resource("/scim/v2/Users/{id}"),
     Path::of_a_resource("/scim/v1/Users/{id}"),
     Path::of_a_resource("/v2/acme/scim/Users/{id}"),
+    Path::of_a_resource("/t/acme/scim/v2/Users/{id}"),
+    Path::of_a_resource("/t/acme/scim/v1/Users/{id}"),
     Path::of_a_resource("/scim/v2/ServiceProviderConfig"),
     Path::of_anything("/scim/v2", None),
     Path::of_anything("/events", Some(("after", "now"))),
@@ -28,6 +31,7 @@ const PATHS: [Path; 11] = [
     Path::of_anything("/docs/init.js", None),
     Path::of_anything("/openapi.json", None),
     Path::of_anything("/healthz", None),
+    Path::of_anything("/.well-known/oauth-authorization-server", None),
 ];
 
 struct Path {
@@ -114,7 +118,27 @@ impl Case {
         }
     }
 
+    /// The event of a GET with this token.
     fn event(&self, path: &str, parameter: Option<(&str, &str)>, token: &str) -> Value {
+        let headers = json!({"authorization": format!("Bearer {token}")});
+        self.event_of("GET", path, parameter, headers)
+    }
+
+    /// The event of a token request with this form.
+    fn token_event(&self, form: &str) -> Value {
+        let headers = json!({"content-type": "application/x-www-form-urlencoded"});
+        let mut event = self.event_of("POST", "/oauth/token", None, headers);
+        event["body"] = form.into();
+        event
+    }
+
+    fn event_of(
+        &self,
+        method: &str,
+        path: &str,
+        parameter: Option<(&str, &str)>,
+        mut headers: Value,
+    ) -> Value {
         let mapped = match self.way {
             Way::OwnDomain => format!("{}{path}", self.mapping),
             Way::AwsDomain | Way::OwnDomainUnmapped => path.to_owned(),
@@ -124,19 +148,19 @@ impl Case {
             Way::OwnDomain | Way::OwnDomainUnmapped => mapped.clone(),
         };
         let domain = self.domain();
-        let headers = json!({"host": domain, "authorization": format!("Bearer {token}")});
+        headers["host"] = domain.as_str().into();
         let stage = match self.kind {
             Kind::FunctionUrl => "$default",
             Kind::HttpApi | Kind::RestApi => self.stage,
         };
         let mut context = json!({"apiId": API_ID, "domainName": domain, "stage": stage});
         if self.kind == Kind::RestApi {
-            context["httpMethod"] = "GET".into();
+            context["httpMethod"] = method.into();
             context["path"] = url_path.into();
             context["identity"] = json!({});
             let parameters = parameter.map(|(name, value)| json!({name: value}));
             return json!({
-                "httpMethod": "GET",
+                "httpMethod": method,
                 "path": mapped,
                 "headers": headers,
                 "queryStringParameters": parameters,
@@ -144,7 +168,7 @@ impl Case {
             });
         }
         let query = parameter.map_or_else(String::new, |(name, value)| format!("{name}={value}"));
-        context["http"] = json!({"method": "GET", "path": url_path});
+        context["http"] = json!({"method": method, "path": url_path});
         json!({
             "version": "2.0",
             "rawPath": url_path,
@@ -183,6 +207,48 @@ async fn every_gateway_leads_every_root_path_to_its_answer() {
     assert_eq!(played, 3 * 4 * 4 * 3 * PATHS.len());
 }
 
+/// Clients get tokens at every address, also for assertions that are meant for the one that they use.
+#[tokio::test]
+async fn every_gateway_leads_token_requests_to_the_token_endpoint() {
+    let key = Key::p256();
+    for mapping in MAPPINGS {
+        let configured = format!("https://{OWN}{mapping}");
+        let configured = Some(configured.as_str()).filter(|_| !mapping.is_empty());
+        let server = Server::at(configured).await;
+        let known = oauth::client(&server, |_| {}).await;
+        let secret = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}",
+            oauth::id(&known),
+            known.secret
+        );
+        let signing = oauth::signing_client(&server, &[key.jwk("k")]).await;
+        for (kind, stage) in kinds_and_stages() {
+            for way in [Way::AwsDomain, Way::OwnDomain, Way::OwnDomainUnmapped] {
+                let case = Case {
+                    kind,
+                    stage,
+                    mapping,
+                    way,
+                };
+                let mut claims = oauth::claims(&signing, &format!("{case:?}"));
+                claims["aud"] = format!("{}/oauth/token", case.public_url()).into();
+                let assertion = key.sign(&json!({"alg": "ES256"}), &claims);
+                let assertion = format!(
+                    "grant_type=client_credentials&client_assertion={assertion}&client_assertion_type=\
+                     urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"
+                );
+                for form in [&secret, &assertion] {
+                    let event = case.token_event(form);
+                    let answered = answer(&server, event, Context::default()).await;
+                    assert_eq!(answered.status, 200, "{case:?} {}", answered.text);
+                    let token = answered.json["access_token"].as_str().unwrap();
+                    assert!(token.starts_with("scimat_"), "{token}");
+                }
+            }
+        }
+    }
+}
+
 fn kinds_and_stages() -> impl Iterator<Item = (Kind, &'static str)> {
     let kinds = [Kind::HttpApi, Kind::RestApi, Kind::FunctionUrl];
     let all = kinds.map(|kind| STAGES.map(|stage| (kind, stage)));
@@ -208,6 +274,11 @@ async fn check(server: &Server, case: Case, path: &Path, id: &str) {
             .as_str()
             .and_then(|url| url.strip_suffix("/openapi.json")),
         "/openapi.json" => json["servers"][0]["url"].as_str(),
+        "/.well-known/oauth-authorization-server" => {
+            let issuer = json["issuer"].as_str().unwrap();
+            assert_eq!(json["token_endpoint"], format!("{issuer}/oauth/token"));
+            Some(issuer)
+        }
         _ => return,
     };
     assert_eq!(named, Some(case.public_url().as_str()), "{case:?} {local}");
