@@ -16,7 +16,6 @@ use super::{
     Credential, CredentialKind, Credentials, Permissions, RequestHead, SecretError, StackKeys,
     Token,
 };
-use crate::cache::Freshness;
 use crate::clock::Clock;
 use crate::identity::{CredentialId, TenantId};
 use crate::protocol::error::{Error, Result};
@@ -263,28 +262,25 @@ impl Authenticator {
         }
     }
 
-    /// Looks for a credential in its tenant's secret. If the cached secret does not have it, the credential
-    /// may be new. Then the secret is read again, unless it was read after the request `began`. A credential
-    /// that is there keeps its kind and its hash for as long as it has its id, so it causes no second read: a
-    /// client may send an unsigned assertion that names another client, one that has a secret.
+    /// Looks for a credential in its tenant's secret, for a request that began at `began`. A credential that is
+    /// there keeps its kind and its hash for as long as it has its id, so another one of this id is no reason to
+    /// read the secret again: a client may send an unsigned assertion that names another client.
     async fn find(
         &self,
         (tenant, id): (&TenantId, &CredentialId),
         began: u64,
         is_presented: impl Fn(&Credential) -> bool,
     ) -> Result<Found> {
-        for freshness in [Freshness::Usual, Freshness::Since(began)] {
-            let secret = self.secrets.get(tenant, freshness).await?;
-            match secret.credential(id) {
-                Some(credential) if is_presented(credential) => {
-                    let has_oauth = secret.has_client(began / 1000);
-                    return Ok(Found::Valid(Box::new(credential.clone()), has_oauth));
-                }
-                Some(_) => return Ok(Found::Other),
-                None => {}
-            }
-        }
-        Ok(Found::Gone)
+        let read = self.secrets.for_request(tenant, id, began).await?;
+        let secret = &read.secret;
+        Ok(match secret.credential(id) {
+            Some(credential) if is_presented(credential) => Found::Valid(
+                Box::new(credential.clone()),
+                secret.has_client(began / 1000),
+            ),
+            Some(_) => Found::Other,
+            None => Found::Gone,
+        })
     }
 }
 

@@ -8,19 +8,19 @@
 //! Tenants that do not exist have a cache of their own. So however many of them requests name, no tenant
 //! that exists is removed for one that does not.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::credential::TenantSecret;
 use super::credentials::Credentials;
 use super::secrets::SecretError;
 use crate::cache::{Cache, CacheLimits, Freshness, Unread};
 use crate::clock::Clock;
-use crate::identity::TenantId;
+use crate::identity::{CredentialId, TenantId};
 use crate::protocol::error::{Error, Result};
 
 /// Ten early reads may follow each other at once, so that many new credentials work without delay.
-/// After that there is one every six seconds, so that a client which goes on using a revoked
-/// credential costs little.
+/// After that there is one every six seconds, so that many revoked credentials cost little.
 const LIMITS: CacheLimits = CacheLimits {
     what: "A tenant's secret",
     fresh_millis: 60 * 1000,
@@ -34,14 +34,30 @@ const LIMITS: CacheLimits = CacheLimits {
 const MAX_KNOWN: usize = 1_000;
 /// The number of other tenants that are kept. They have no secret, so they take little room.
 const MAX_OTHERS: usize = 1_000;
+/// The number of credentials that are remembered to be gone. Beyond it all of them are forgotten, which costs
+/// one early read for each that is still in use.
+const MAX_GONE: usize = 1_000;
 
 /// A cache in front of [`Credentials`].
 pub(super) struct CachedSecrets {
     credentials: Credentials,
     /// The tenants that were found when they were read last.
-    known: Cache<TenantId, TenantSecret>,
+    known: Cache<TenantId, ReadSecret>,
     /// All others: those that were not read yet, and those that do not exist.
-    others: Cache<TenantId, Option<TenantSecret>>,
+    others: Cache<TenantId, Option<ReadSecret>>,
+    /// Credentials of known tenants that an early read has not found. The stack has signed them, so they were
+    /// revoked, and an id never comes back. They cause no further early read: a client that goes on with a
+    /// revoked credential would use up those that find new credentials.
+    gone: Mutex<HashSet<(TenantId, CredentialId)>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A tenant's secret as it was read; an empty one if the tenant does not exist.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ReadSecret {
+    pub(super) secret: TenantSecret,
+    /// When the read began, in milliseconds since the Unix epoch.
+    began: u64,
 }
 
 impl CachedSecrets {
@@ -54,8 +70,10 @@ impl CachedSecrets {
                     max_keys: MAX_OTHERS,
                     ..LIMITS
                 },
-                clock,
+                Arc::clone(&clock),
             ),
+            gone: Mutex::default(),
+            clock,
         }
     }
 
@@ -67,24 +85,57 @@ impl CachedSecrets {
         self.credentials.read(tenant).await.map(drop)
     }
 
+    /// The secret of `tenant` for a request that presents the credential `id` and began at `began`, in
+    /// milliseconds since the Unix epoch; an empty one if the tenant does not exist.
+    ///
+    /// If the cached secret does not have the credential, it may be new. Then the secret is read again, unless
+    /// it was read after the request began, or an earlier read has shown that the credential is gone.
+    ///
+    /// # Errors
+    /// `Unavailable` if it cannot be read and the last one may not be used any longer.
+    pub(super) async fn for_request(
+        &self,
+        tenant: &TenantId,
+        id: &CredentialId,
+        began: u64,
+    ) -> Result<Arc<ReadSecret>> {
+        let last = self.get(tenant, Freshness::Usual).await?;
+        let named = (tenant.clone(), id.clone());
+        if last.secret.credential(id).is_some() || self.gone().contains(&named) {
+            return Ok(last);
+        }
+        let read = self.get(tenant, Freshness::Since(began)).await?;
+        // After too many early reads this is an older one, which says nothing about a new credential.
+        if read.began >= began && read.secret.credential(id).is_none() {
+            let mut gone = self.gone();
+            if gone.len() >= MAX_GONE {
+                gone.clear();
+            }
+            gone.insert(named);
+        }
+        Ok(read)
+    }
+
+    /// A poisoned lock can be used, because no change under this lock can panic half-way.
+    fn gone(&self) -> MutexGuard<'_, HashSet<(TenantId, CredentialId)>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The secret of `tenant`; an empty one if the tenant does not exist.
     ///
     /// # Errors
     /// `Unavailable` if it cannot be read and the last one may not be used any longer.
-    pub(super) async fn get(
-        &self,
-        tenant: &TenantId,
-        freshness: Freshness,
-    ) -> Result<Arc<TenantSecret>> {
+    async fn get(&self, tenant: &TenantId, freshness: Freshness) -> Result<Arc<ReadSecret>> {
+        let read = async {
+            let began = self.clock.now_millis();
+            let secret = self.credentials.read(tenant).await?;
+            Ok::<_, SecretError>(secret.map(|secret| ReadSecret { secret, began }))
+        };
         if self.known.has(tenant) {
-            let read = async {
-                let secret = self.credentials.read(tenant).await;
-                secret.map(Option::unwrap_or_default)
-            };
+            let read = async { read.await.map(Option::unwrap_or_default) };
             let secret = self.known.get(tenant, freshness, read).await;
             return secret.map_err(unavailable);
         }
-        let read = self.credentials.read(tenant);
         let found = self.others.get(tenant, freshness, read).await;
         match found.map_err(unavailable)?.as_ref() {
             None => Ok(Arc::default()),
@@ -141,9 +192,18 @@ mod tests {
             credentials.create(&tenant(name)).await.unwrap();
         }
 
-        async fn get(&self, name: &str) -> Arc<TenantSecret> {
+        async fn get(&self, name: &str) -> Arc<ReadSecret> {
             let name = tenant(name);
             self.cache.get(&name, Freshness::Usual).await.unwrap()
+        }
+
+        /// A request with this credential of `acme` that begins now, and the number of reads so far.
+        async fn present(&self, id: &str) -> usize {
+            self.clock.advance_seconds(1);
+            let (acme, id) = (tenant("acme"), CredentialId::parse(id).unwrap());
+            let began = self.clock.now_millis();
+            self.cache.for_request(&acme, &id, began).await.unwrap();
+            self.secrets.reads()
         }
 
         async fn check(&self, freshness: Freshness, reads: usize) {
@@ -197,6 +257,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_revoked_credential_is_looked_for_once() {
+        let fixture = Fixture::new().await;
+        for _ in 0..20 {
+            assert_eq!(fixture.present("1").await, 1);
+        }
+        for _ in 0..20 {
+            assert_eq!(fixture.present("2").await, 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_credential_is_not_gone_because_there_were_too_many_early_reads() {
+        let fixture = Fixture::new().await;
+        let began = fixture.clock.now_millis();
+        for n in 0..20 {
+            let (acme, id) = (
+                tenant("acme"),
+                CredentialId::parse(&format!("c{n}")).unwrap(),
+            );
+            let request = fixture.cache.for_request(&acme, &id, began + 1);
+            request.await.unwrap();
+        }
+        let reads = fixture.secrets.reads();
+        assert_eq!(reads, 11);
+        // The last of them was never looked for. It is, as soon as there may be a read.
+        fixture.clock.advance_seconds(6);
+        assert_eq!(fixture.present("c19").await, reads + 1);
+    }
+
+    #[tokio::test]
     async fn requests_at_the_same_time_share_one_read() {
         let fixture = Fixture::new().await;
         let get = || fixture.check(Freshness::Usual, 1);
@@ -217,7 +307,7 @@ mod tests {
     async fn an_unknown_tenant_is_read_no_more_often_than_a_known_one() {
         let fixture = Fixture::new().await;
         for _ in 0..3 {
-            assert_eq!(fixture.get("nobody").await.len(), 0);
+            assert_eq!(fixture.get("nobody").await.secret.len(), 0);
         }
         assert_eq!(fixture.secrets.reads(), 1);
     }

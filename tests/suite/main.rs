@@ -59,6 +59,7 @@ mod query_paging;
 mod query_plans;
 mod registered;
 mod request_rates;
+mod rotation;
 mod seats;
 mod secrecy;
 mod secrets_contract;
