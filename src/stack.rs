@@ -115,6 +115,9 @@ pub struct Stack {
     pub secrets: Arc<dyn SecretStore>,
     /// The keys with which every credential of the deployment is signed.
     pub keys: Arc<StackKeys>,
+    /// The resources of the tenants. There is one for requests and operations, so that a request notices at once
+    /// what an operation of the same process has changed.
+    provider: Arc<Provider>,
     config: Config,
 }
 
@@ -151,10 +154,15 @@ impl Stack {
         secrets: Arc<dyn SecretStore>,
         keys: StackKeys,
     ) -> Self {
+        let store = Store::new(sdk, &config.table, Arc::new(SystemClock));
+        let keys = Arc::new(keys);
+        let cursors = Cursors::new(Arc::clone(&keys));
+        let provider = Provider::new(store.clone(), Arc::new(SystemClock), cursors);
         Self {
-            store: Store::new(sdk, &config.table, Arc::new(SystemClock)),
+            store,
             secrets,
-            keys: Arc::new(keys),
+            keys,
+            provider: Arc::new(provider),
             config,
         }
     }
@@ -192,9 +200,8 @@ impl Stack {
 
     /// The provider of this deployment.
     #[must_use]
-    pub fn provider(&self) -> Provider {
-        let cursors = Cursors::new(Arc::clone(&self.keys));
-        Provider::new(self.store.clone(), Arc::new(SystemClock), cursors)
+    pub fn provider(&self) -> &Provider {
+        &self.provider
     }
 
     /// The HTTP service of this deployment.
@@ -202,7 +209,7 @@ impl Stack {
     pub fn service(&self) -> Arc<Service> {
         let (keys, credentials) = (Arc::clone(&self.keys), self.credentials());
         Arc::new(Service {
-            provider: self.provider(),
+            provider: Arc::clone(&self.provider),
             authenticator: Authenticator::new(keys, credentials, Arc::new(SystemClock)),
             admission: Admission::default(),
             status: StatusLog::new(Arc::new(SystemClock)),
@@ -223,7 +230,7 @@ impl Stack {
             credentials: self.credentials(),
             issuer: self.issuer(),
             keys: Arc::clone(&self.keys),
-            provider: self.provider(),
+            provider: Arc::clone(&self.provider),
             secrets: self.webhook_secrets(),
             reach,
             sender: Arc::new(self.sender(reach)),
@@ -231,7 +238,7 @@ impl Stack {
             deployment: Deployment {
                 stack: self.config.stack.clone(),
                 functions: self.config.functions.clone(),
-                origin: self.config.public_url.as_ref().map(PublicUrl::root),
+                origin: self.config.public_url.as_ref().map(PublicUrl::root_url),
             },
         }
     }

@@ -28,7 +28,7 @@ async function scim(token, method, path, body) {
 
 // 1. The customer clicks "Enable provisioning". Show URL and token once: the token cannot be read again.
 const created = await ask("tenant.create", { tenant });
-const url = process.env.SCIM_URL || (await ask("tenant.show", { tenant })).urls.scim2;
+const url = process.env.SCIM_URL || created.urls.tenantScim2;
 const issued = await ask("credential.create", { tenant, label: "from the settings page" });
 console.log("tenant", tenant, created.existed ? "existed" : "created");
 console.log("url", url);

@@ -25,8 +25,7 @@ def scim(token, method, path, body=None):
 
 # 1. The customer clicks "Enable provisioning". Show URL and token once: the token cannot be read again.
 created = ask("tenant.create", tenant=tenant)
-shown = ask("tenant.show", tenant=tenant)
-url = os.environ.get("SCIM_URL") or shown["urls"]["scim2"]
+url = os.environ.get("SCIM_URL") or created["urls"]["tenantScim2"]
 issued = ask("credential.create", tenant=tenant, label="from the settings page")
 print("tenant", tenant, "existed" if created["existed"] else "created")
 print("url", url)

@@ -67,7 +67,7 @@ pub struct Admin {
     /// The keys under which credentials are issued.
     pub keys: Arc<StackKeys>,
     /// The resources of the tenants.
-    pub provider: Provider,
+    pub provider: Arc<Provider>,
     /// The secrets of the webhooks.
     pub secrets: WebhookSecrets,
     /// Which addresses the URL of a webhook may have.

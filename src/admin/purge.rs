@@ -72,14 +72,21 @@ impl Admin {
         let stack = self.stack_store();
         let now = self.clock.now_millis();
         let due = stack.tenant_list().due(now, TENANTS).await?;
-        let purges = due.iter().map(|tenant| {
+        for key in &due.unreadable {
+            tracing::error!(
+                key,
+                alarm = "purge",
+                "a deleted tenant on the list of tenants cannot be read"
+            );
+        }
+        let purges = due.tenants.iter().map(|listed| {
             let purge = TenantPurge {
                 admin: self,
-                tenant,
+                tenant: &listed.id,
                 until,
             };
             async move {
-                let purged = purge.run().await;
+                let purged = purge.run(listed.clone()).await;
                 if purged.is_err() {
                     purge.put_last().await;
                 }
@@ -89,12 +96,13 @@ impl Admin {
         // Collected first: a future that still held the closure would not be `Send`.
         let purges: Vec<_> = purges.collect();
         let (mut ended, mut outcome) = (0, Ok(()));
-        for (tenant, purged) in due.iter().zip(join_all(purges).await) {
+        for (listed, purged) in due.tenants.iter().zip(join_all(purges).await) {
             match purged {
                 Ok(is_ended) => ended += usize::from(is_ended),
                 Err(error) => {
                     // The caller gets one error only, but each may have another cause.
                     let cause = error.causes();
+                    let tenant = &listed.id;
                     tracing::error!(tenant.id = %tenant, alarm = "purge", cause, "could not go on with a purge");
                     outcome = Err(error);
                 }
@@ -105,12 +113,10 @@ impl Admin {
 }
 
 impl TenantPurge<'_> {
-    /// Makes the steps that can be made now. Returns whether nothing is left of the tenant.
-    async fn run(&self) -> Result<bool> {
+    /// Makes the steps that can be made now for a tenant that is on the list as `seen`. Returns whether nothing is
+    /// left of it.
+    async fn run(&self, mut seen: ListedTenant) -> Result<bool> {
         let stack = self.admin.stack_store();
-        let Some(mut seen) = stack.tenant_list().get(self.tenant).await? else {
-            return Ok(false);
-        };
         loop {
             let now = self.admin.clock.now_millis();
             let due = seen.deletion.filter(|deletion| deletion.due <= now);

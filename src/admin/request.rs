@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::operations::{Entry, OPERATIONS, names};
-use super::{Asked, Failure, Operation};
+use super::{Asked, Code, Failure, Operation};
 use crate::identity::RequestId;
 use crate::protocol::error::{Error, Result, excerpt};
 
@@ -96,7 +96,18 @@ pub fn read_answer<O: Operation>(text: &[u8]) -> Result<O::Answer, Failure> {
     match serde_json::from_slice(text) {
         Ok(Answer::Ok(answer)) => Ok(answer),
         Ok(Answer::Error(failure)) => Err(failure),
-        Err(error) => Err(Error::internal(error).into()),
+        Err(error) => {
+            let detail = format!(
+                "The answer to {} is of another version of the service; update the stack or the command, whichever is \
+                 older",
+                O::NAME
+            );
+            let causes = error.to_string();
+            Err(Failure {
+                causes,
+                ..Failure::new(Code::Failed, detail)
+            })
+        }
     }
 }
 
@@ -139,7 +150,6 @@ fn no_object(error: &serde_json::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::Code;
     use crate::admin::webhook::{AddWebhook, Begin, ListWebhooks, ShowWebhook};
 
     /// Reads a request, with its arguments if they are those of `webhook.add`, `webhook.list` or `webhook.show`.

@@ -80,7 +80,10 @@ impl Operation for ShowStack {
     async fn perform(&self, admin: &Admin, asked: &Asked) -> Result<StackStatus, Failure> {
         let table = admin.store.arn().await?;
         let stack = admin.stack_store();
-        let page = stack.tenants(self.after.as_ref(), TENANTS).await?;
+        let page = stack
+            .tenant_list()
+            .names(self.after.as_ref(), TENANTS)
+            .await?;
         let looks: Vec<_> = page
             .tenants
             .iter()

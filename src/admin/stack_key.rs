@@ -82,7 +82,11 @@ async fn check_unused(admin: &Admin, key: KeyId) -> Result<(), Failure> {
     let is_live = |credential: &Credential| credential.key == key && !credential.is_expired(now);
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let page = admin.stack_store().tenants(after.as_ref(), TENANTS).await?;
+        let page = admin
+            .stack_store()
+            .tenant_list()
+            .names(after.as_ref(), TENANTS)
+            .await?;
         let reads: Vec<_> = page
             .tenants
             .iter()

@@ -81,10 +81,10 @@ async fn look(worker: &Worker<'_>, store: &Store, outbox: &impl Outbox) -> Resul
         .filter_map(|due| due.tenant.clone())
         .collect();
     if entries.iter().any(|due| due.tenant.is_none()) {
-        let mut page = stack.tenants(None, TENANTS).await?;
+        let mut page = stack.tenant_list().names(None, TENANTS).await?;
         while let Some(next) = page.next.take() {
             tenants.append(&mut page.tenants.into_iter().collect());
-            page = stack.tenants(Some(&next), TENANTS).await?;
+            page = stack.tenant_list().names(Some(&next), TENANTS).await?;
         }
         tenants.append(&mut page.tenants.into_iter().collect());
     }

@@ -11,7 +11,7 @@ use super::play::server_url;
 use super::provider_arg::ProviderArg;
 use super::tenant_arg::tenant_id;
 use super::view::View;
-use crate::admin::tenant::ShowTenant;
+use crate::admin::tenant::{ShowTenant, TenantUrls};
 use crate::guide::{Guide, Values};
 use crate::http::PublicUrl;
 use crate::identity::TenantId;
@@ -36,15 +36,15 @@ pub(super) struct GuideArgs {
 
 impl GuideArgs {
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let (base_url, v1_base_url) = match &self.url {
-            Some(url) => (url.base_url(), url.v1_base_url()),
+        let urls = match &self.url {
+            Some(url) => TenantUrls::at(&url.root_url(), &self.tenant),
             None => self.urls().await?,
         };
         let (tenant, label) = (&self.tenant, self.provider.name());
         let place = self.ask.deployment.to_text();
         let values = Values {
-            base_url,
-            v1_base_url,
+            base_url: urls.tenant_scim2,
+            v1_base_url: urls.tenant_scim1,
             token: format!("what `scim token create {tenant} --label {label}{place}` prints"),
         };
         let guide = Guide::of(label, &values);
@@ -55,8 +55,8 @@ impl GuideArgs {
 }
 
 impl GuideArgs {
-    /// The base URLs of SCIM 2.0 and 1.1 of the tenant, which must exist.
-    async fn urls(&self) -> Result<(String, String), CommandError> {
+    /// The base URLs of the tenant, which must exist.
+    async fn urls(&self) -> Result<TenantUrls, CommandError> {
         let operator = self.ask.operator().await?;
         let show = ShowTenant {
             tenant: self.tenant.clone(),
@@ -64,10 +64,9 @@ impl GuideArgs {
         let shown = operator.ask(&show).await?;
         let of_stack = || {
             let url = operator.public_url()?;
-            Some((url.base_url(), url.v1_base_url()))
+            Some(TenantUrls::at(&url.root_url(), &self.tenant))
         };
-        let urls = shown.urls.map(|urls| (urls.scim2, urls.scim1));
-        urls.or_else(of_stack).ok_or_else(|| {
+        shown.urls.or_else(of_stack).ok_or_else(|| {
             CommandError::usage(
                 "The URL of this deployment is not known here: give it with --url, or name the stack with --stack and \
                  no table",

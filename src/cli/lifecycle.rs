@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::CommandError;
 use super::ask_args::AskArgs;
+use super::columns::printable;
 use super::progress::Progress;
 use super::tenant_arg::tenant_id;
 use super::view::View;
@@ -70,6 +71,7 @@ impl DeleteTenantsArgs {
         let progress = Progress::without_end("tenants deleted");
         let mut all = DeletedTenants {
             deleted: 0,
+            unreadable: Vec::new(),
             next: None,
             done: false,
         };
@@ -88,6 +90,7 @@ impl DeleteTenantsArgs {
                     "The list of tenants does not go on: its next part begins where this one has begun",
                 ));
             }
+            all.unreadable.extend(part.unreadable);
             (all.next, all.done) = (part.next, part.done);
             if all.next.is_none() {
                 break;
@@ -99,6 +102,13 @@ impl DeleteTenantsArgs {
 }
 
 fn text_of_all(all: &DeletedTenants) -> String {
+    if !all.unreadable.is_empty() {
+        let keys = printable(&all.unreadable.join(", "));
+        return format!(
+            "Tenants deleted: {}. Others are left, because their items of the list of tenants cannot be read: {keys}\n",
+            all.deleted
+        );
+    }
     match all.done {
         true => "There are no tenants any more, and no secrets of tenants.\n".to_owned(),
         false => format!(

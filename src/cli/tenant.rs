@@ -85,7 +85,7 @@ impl TenantCommand {
             Self::Create(create) => create.create().await,
             Self::List(ListArgs { ask }) => {
                 let list = list_all(&ask.operator().await?).await?;
-                ask.print(&list, |view| text::list(&list.tenants, view))
+                ask.print(&list, |view| text::list(&list, view))
             }
             Self::Show(TenantArgs { tenant, ask }) => {
                 let shown = ask.operator().await?.ask(&ShowTenant { tenant }).await?;
@@ -111,14 +111,8 @@ impl TenantRulesArgs {
         };
         let operator = Operator::open_or_create(&self.ask.deployment).await?;
         let created = operator.ask(&create).await?;
-        self.ask.print(&created, |view| {
-            let (tenant, place) = (&created.tenant, &view.place);
-            let made = match created.existed {
-                true => "exists already, with the same rules",
-                false => "is created",
-            };
-            format!("The tenant {tenant} {made}. Next, create a token: scim token create {tenant}{place}\n")
-        })
+        self.ask
+            .print(&created, |view| text::created(&created, view))
     }
 
     async fn set(self) -> Result<(), CommandError> {
@@ -163,6 +157,7 @@ impl TenantArgs {
 async fn list_all(operator: &Operator) -> Result<TenantList, CommandError> {
     let mut list = TenantList {
         tenants: Vec::new(),
+        unreadable: Vec::new(),
         next: None,
     };
     loop {
@@ -172,6 +167,7 @@ async fn list_all(operator: &Operator) -> Result<TenantList, CommandError> {
         };
         let part = operator.ask(&part).await?;
         list.tenants.extend(part.tenants);
+        list.unreadable.extend(part.unreadable);
         if part.next.is_none() {
             return Ok(list);
         }

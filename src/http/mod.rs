@@ -63,7 +63,7 @@ use crate::tenant::Authenticator;
 /// Everything that answering a request needs.
 pub struct Service {
     /// Carries requests out.
-    pub provider: Provider,
+    pub provider: Arc<Provider>,
     /// Finds out who is calling.
     pub authenticator: Authenticator,
     /// Limits how many requests of one tenant run at the same time.

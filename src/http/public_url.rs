@@ -145,12 +145,6 @@ impl PublicUrl {
         self.at(V2_PATH)
     }
 
-    /// The URL without the path of a protocol, and without a slash at its end.
-    #[must_use]
-    pub fn root(&self) -> String {
-        self.at("")
-    }
-
     /// The base URL of SCIM 1.1, without a slash at its end.
     #[must_use]
     pub fn v1_base_url(&self) -> String {

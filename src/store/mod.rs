@@ -82,7 +82,7 @@ pub use resources::write::{Arrival, BodyChange, New, Write};
 pub use resources::{ResourcePage, Resources};
 pub use seats::{SeatChange, SeatShards, SeatState, Seats};
 pub use signatures::Signatures;
-pub use stack::{MAX_SILENCE_MILLIS, Round, StackStore, StreamGap, SweepProgress, TenantPage};
+pub use stack::{MAX_SILENCE_MILLIS, Round, StackStore, StreamGap, SweepProgress};
 pub use status::{Milestones, Refusals, Status, TenantStatus};
 pub use stored::{MemberListId, Stored};
 pub use table::Store;
@@ -90,7 +90,9 @@ pub use table::allowance::CountLimit;
 pub use table::call::Backoff;
 pub use table::meter::{Cost, Meter};
 pub use table::query::{Order, Window};
-pub use tenants::{Deletion, ListedTenant, PurgeStage, Suspension, TenantList, TenantState};
+pub use tenants::{
+    Deletion, DuePurges, ListedTenant, PurgeStage, Suspension, TenantList, TenantPage, TenantState,
+};
 
 use table::Table;
 

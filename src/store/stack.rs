@@ -10,11 +10,8 @@ use super::error::StoreError;
 use super::items::{
     self, HeartbeatItem, StreamPositionItem, StreamProgressItem, SweepProgressItem, TenantItem,
 };
-use super::key_range::EVERY_KEY;
 use super::keys::StackKeys;
-use super::projected_attributes::ProjectedAttributes;
 use super::stored::{n, s};
-use super::table::query::{Query, Window};
 use super::table::write::{Condition, Put, Update};
 use super::table::{Table, get};
 use super::tenants::{TENANT_KIND, TenantList};
@@ -77,15 +74,6 @@ pub struct Round {
     pub after: Option<TenantId>,
 }
 
-/// Some tenants of the list, in order of their names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TenantPage {
-    /// The tenants.
-    pub tenants: Vec<TenantId>,
-    /// The tenant to go on after, if the list has more.
-    pub next: Option<TenantId>,
-}
-
 /// The items of the stack that belong to no tenant, for one piece of work with its own deadline.
 #[derive(Clone)]
 pub struct StackStore {
@@ -130,33 +118,6 @@ impl StackStore {
         let is_new = Condition::new("attribute_not_exists(pk)");
         Put::new(item).when(is_new).send(&self.table).await?;
         Ok(())
-    }
-
-    /// The tenants on the list after one, at most `limit`. One call.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Backend`.
-    pub async fn tenants(
-        &self,
-        after: Option<&TenantId>,
-        limit: usize,
-    ) -> Result<TenantPage, StoreError> {
-        let window = Window {
-            after: after.map(TenantId::as_str),
-            limit: Some(limit),
-            ..Window::default()
-        };
-        let partition = self.table.keys().tenants();
-        let query = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All).within(window);
-        let page = query.page(&self.table).await?;
-        let tenants = page.items.into_iter().map(|item| {
-            let item: TenantItem = items::from_item(item)?;
-            tenant(&item.sk)
-        });
-        Ok(TenantPage {
-            tenants: tenants.collect::<Result<_, _>>()?,
-            next: page.next.as_deref().map(tenant).transpose()?,
-        })
     }
 
     /// Writes the heartbeat, so that the stream brings it to its reader. One call, one write unit.

@@ -82,7 +82,17 @@ impl<'r> RoundPart<'r> {
         if self.rest == 0 || Instant::now() >= self.deadline {
             return Ok(None);
         }
-        let page = self.stack.tenants(self.round.after.as_ref(), PAGE).await?;
+        let page = self
+            .stack
+            .tenant_list()
+            .names(self.round.after.as_ref(), PAGE)
+            .await?;
+        for key in &page.unreadable {
+            tracing::error!(
+                key,
+                "an item on the list of tenants cannot be read, and is passed over"
+            );
+        }
         self.rest = self.rest.saturating_sub(page.tenants.len());
         self.seen = Some(page.next);
         Ok(Some(page.tenants))

@@ -264,7 +264,7 @@ pub(crate) fn admin(
     let cursors = Cursors::new(Arc::clone(&keys));
     let credentials = || Credentials::new(Arc::clone(&secrets), STACK);
     Admin {
-        provider: Provider::new(store.clone(), Arc::clone(&clock), cursors),
+        provider: Arc::new(Provider::new(store.clone(), Arc::clone(&clock), cursors)),
         store,
         credentials: credentials(),
         issuer: Issuer::new(Arc::clone(&keys), credentials(), Arc::clone(&clock)),

@@ -42,7 +42,10 @@ fn the_name_of_a_stack_is_enough() {
     assert_eq!(said, function);
     out(&account.run(&["tenant", "create", "acme"]));
     let guide = out(&account.run(&["guide", "okta", "acme"]));
-    assert!(guide.contains("https://id.example.com/scim/v2"), "{guide}");
+    assert!(
+        guide.contains("https://id.example.com/t/acme/scim/v2"),
+        "{guide}"
+    );
 
     let missing = account
         .scim(&["webhook", "list", "--stack", "elsewhere"])

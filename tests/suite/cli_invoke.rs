@@ -133,6 +133,26 @@ fn faults_of_a_call_are_answered_as_lambda_does() {
     );
 }
 
+/// The requests and the operations of a server have one cache of configurations.
+#[test]
+fn a_suspension_holds_from_the_next_request_on() {
+    let (_folder, data) = data();
+    let server = start(&data);
+    let token = server.text("token");
+    let get = || server.fetch("/Users", &token);
+    assert!(get().starts_with("HTTP/1.1 200"));
+    for (operation, status) in [("tenant.suspend", 403), ("tenant.resume", 200)] {
+        let payload = json!({"op": operation, "actor": "billing-service", "tenant": "demo"});
+        let reply = invoke(&server, "", &payload.to_string());
+        assert!(reply.body.starts_with(r#"{"ok":"#), "{}", reply.body);
+        let answer = get();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+}
+
 #[test]
 fn without_the_key_the_path_does_not_exist() {
     let (_folder, data) = data();

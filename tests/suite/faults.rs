@@ -389,7 +389,7 @@ async fn front(process: Process) -> (Router, String) {
     stack.issuer().create_tenant(&tenant()).await.unwrap();
     let issued = stack.issuer().create_credential(&tenant(), new).await;
     let mut service = Arc::into_inner(stack.service()).unwrap();
-    service.provider = process.provider;
+    service.provider = Arc::new(process.provider);
     // The first request reads the secret, because its file is removed when this function ends.
     let router = scim_lambda::http::router(Arc::new(service));
     let token = issued.unwrap().secret;

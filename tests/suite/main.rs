@@ -8,6 +8,7 @@
 mod admin;
 mod admin_operations;
 mod admin_stack_key;
+mod admin_versions;
 mod admin_webhooks;
 mod architecture;
 mod authors;

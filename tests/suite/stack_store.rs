@@ -35,9 +35,13 @@ async fn tenants_are_listed_page_by_page_in_the_order_of_their_names() {
         let tenant = TenantId::parse(name).unwrap();
         stack.list_tenant(&tenant).await.unwrap();
     }
-    let first = stack.tenants(None, 2).await.unwrap();
+    let first = stack.tenant_list().names(None, 2).await.unwrap();
     assert_eq!(names(&first.tenants), ["acme", "globex"]);
-    let rest = stack.tenants(first.next.as_ref(), 2).await.unwrap();
+    let rest = stack
+        .tenant_list()
+        .names(first.next.as_ref(), 2)
+        .await
+        .unwrap();
     assert_eq!(names(&rest.tenants), ["umbrella"]);
     assert_eq!(rest.next, None);
 }

@@ -89,7 +89,7 @@ impl Deployment {
         let store = store.for_tenant(&tenant(), cause(), Meter::default(), HOUR);
         provider.tenants().get(&tenant(), &store).await.unwrap();
         let service = Service {
-            provider,
+            provider: Arc::new(provider),
             authenticator: Authenticator::new(keys, self.credentials(), self.world.clock()),
             admission: Admission::default(),
             rates: RequestRates::default(),

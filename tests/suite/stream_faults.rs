@@ -287,7 +287,12 @@ async fn a_feed_that_begins_on_a_table_with_data_says_that_it_is_not_complete() 
     let started: Value = found[0].to_json();
     assert_eq!(started["detail"]["complete"], false, "{started}");
     // The first append also adds the tenant to the stack's list, so that the sweep looks at its feed.
-    let listed = stack(&process).tenants(None, 10).await.unwrap().tenants;
+    let listed = stack(&process)
+        .tenant_list()
+        .names(None, 10)
+        .await
+        .unwrap()
+        .tenants;
     assert_eq!(listed, [tenant()]);
 }
 

@@ -253,7 +253,7 @@ fn issuer(fixture: &Fixture) -> Issuer {
 pub(crate) fn router(fixture: &Fixture, provider: Provider) -> Router {
     let clock = || fixture.world.clock();
     http::router(Arc::new(Service {
-        provider,
+        provider: Arc::new(provider),
         authenticator: Authenticator::new(stack_keys(clock()), credentials(fixture), clock()),
         admission: Admission::default(),
         rates: RequestRates::default(),

@@ -36,14 +36,16 @@ fn used(shown: &Value, id: &Value) -> Option<Value> {
 async fn a_new_tenant_has_urls_and_rules_and_nothing_has_happened_in_it() {
     let fixture = Fixture::new().await;
     let create = json!({"op": "tenant.create", "tenant": "initech", "profile": "strict"});
-    Fixture::ok(fixture.ask(create).await);
+    let created = Fixture::ok(fixture.ask(create).await);
     let shown = fixture.show("initech").await;
     let base = "https://directory.example.com";
     let urls = json!({
+        "tenantScim2": format!("{base}/t/initech/scim/v2"), "tenantScim1": format!("{base}/t/initech/scim/v1"),
         "scim2": format!("{base}/scim/v2"), "scim1": format!("{base}/scim/v1"),
         "ionic": format!("{base}/v2/initech/scim"),
     });
     assert_eq!(shown["urls"], urls);
+    assert_eq!(created["urls"], urls);
     assert_eq!(
         (&shown["state"], &shown["profile"]),
         (&json!("active"), &json!("strict"))
@@ -68,6 +70,40 @@ async fn a_new_tenant_has_urls_and_rules_and_nothing_has_happened_in_it() {
         .ask(json!({"op": "tenant.show", "tenant": "nobody"}))
         .await;
     assert_eq!(error(&answer).0, "unknown");
+}
+
+/// Each URL leads to the tenant, and those with its name refuse the token of another one.
+#[tokio::test(start_paused = true)]
+async fn the_urls_with_the_name_of_a_tenant_are_for_its_own_credentials() {
+    let fixture = Fixture::new().await;
+    for tenant in ["initech", "umbrella"] {
+        let create = json!({"op": "tenant.create", "tenant": tenant});
+        Fixture::ok(fixture.ask(create).await);
+    }
+    let own = fixture.issue("initech", "own").await;
+    let other = fixture.issue("umbrella", "other").await;
+    let router = router(&fixture, fixture.world.process().provider);
+    let urls = fixture.show("initech").await["urls"].take();
+    let get = async |member: &str, issued: &Value| {
+        let url = urls[member].as_str().unwrap();
+        let path = url.strip_prefix("https://directory.example.com").unwrap();
+        let token = issued["token"].as_str().unwrap();
+        let path = format!("{path}/Users");
+        send(&router, token, "GET", &path, &Value::Null)
+            .await
+            .status
+    };
+    for (member, for_others) in [
+        ("tenantScim2", 401),
+        ("tenantScim1", 401),
+        ("ionic", 401),
+        ("scim2", 200),
+        ("scim1", 200),
+    ] {
+        let answered = (get(member, &own).await, get(member, &other).await);
+        assert_eq!(answered, (200, for_others), "{member}");
+    }
+    assert_eq!(urls.as_object().unwrap().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rules::{changed, shown};
-use super::{MAX_ATTEMPTS, deleting};
+use super::{MAX_ATTEMPTS, TenantUrls, deleting};
 use crate::admin::time::Time;
 use crate::admin::{About, Admin, Asked, Code, Failure, Operation};
 use crate::feed::lifecycle;
@@ -37,6 +37,8 @@ pub struct CreatedTenant {
     pub tenant: TenantId,
     /// Whether there was such a tenant before, with the same rules.
     pub existed: bool,
+    /// Where clients reach it; `None` if the deployment does not know its own URL.
+    pub urls: Option<TenantUrls>,
     /// The profile by which its requests are read.
     pub profile: Profile,
     /// All switches.
@@ -57,6 +59,7 @@ impl Operation for CreateTenant {
         Ok(CreatedTenant {
             tenant: self.tenant.clone(),
             existed,
+            urls: admin.urls(&self.tenant),
             profile: rules.profile,
             switches: shown(&rules.switches)?,
         })

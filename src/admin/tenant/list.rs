@@ -29,6 +29,9 @@ pub struct ListTenants {
 pub struct TenantList {
     /// The tenants.
     pub tenants: Vec<TenantEntry>,
+    /// The keys of items between them that cannot be read: only damage to the table makes such items.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
     /// The `after` of the next page; `None` on the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<TenantId>,
@@ -52,10 +55,11 @@ impl Operation for ListTenants {
         }
         let stack = admin.stack_store();
         let page = stack.tenant_list().page(self.after.as_ref(), limit);
-        let (tenants, next) = page.await?;
+        let page = page.await?;
         Ok(TenantList {
-            tenants: tenants.iter().map(TenantEntry::of).collect(),
-            next,
+            tenants: page.tenants.iter().map(TenantEntry::of).collect(),
+            unreadable: page.unreadable,
+            next: page.next,
         })
     }
 }

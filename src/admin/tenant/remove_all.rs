@@ -31,6 +31,9 @@ pub struct DeleteTenants {
 pub struct DeletedTenants {
     /// The number of tenants that this request has looked at: they are deleted now, if they were not before.
     pub deleted: usize,
+    /// The keys of items on the list of tenants that cannot be read. Their tenants are left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
     /// The `after` of the next request; `None` if this request has looked at the last tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<TenantId>,
@@ -76,7 +79,8 @@ impl Operation for DeleteTenants {
         }
         Ok(DeletedTenants {
             deleted: page.tenants.len(),
-            done: page.tenants.is_empty() && self.after.is_none(),
+            done: page.tenants.is_empty() && page.unreadable.is_empty() && self.after.is_none(),
+            unreadable: page.unreadable,
             next: page.next,
         })
     }

@@ -56,15 +56,23 @@ pub struct ShownTenant {
     pub refusals: RefusalCounts,
 }
 
-/// The base URLs of a tenant, one for each view of it. They have no slash at their end.
+/// The base URLs of a tenant, for each view of it. They have no slash at their end.
+///
+/// A customer is shown those with the name of the tenant: a credential of another tenant is refused there, so a token
+/// that was pasted into the wrong place changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TenantUrls {
-    /// SCIM 2.0.
-    pub scim2: String,
-    /// SCIM 1.1.
-    pub scim1: String,
-    /// The Ionic API.
+    /// SCIM 2.0, for credentials of this tenant only.
+    pub tenant_scim2: String,
+    /// SCIM 1.1, for credentials of this tenant only.
+    pub tenant_scim1: String,
+    /// The Ionic API, for credentials of this tenant only.
     pub ionic: String,
+    /// SCIM 2.0, for credentials of every tenant.
+    pub scim2: String,
+    /// SCIM 1.1, for credentials of every tenant.
+    pub scim1: String,
 }
 
 /// The number of users.
@@ -117,11 +125,7 @@ impl Operation for ShowTenant {
         let groups = tenant.registry.resource_type("Group");
         Ok(ShownTenant {
             entry: TenantEntry::of(&listed),
-            urls: admin
-                .deployment
-                .origin
-                .as_deref()
-                .map(|origin| TenantUrls::at(origin, &self.tenant)),
+            urls: admin.urls(&self.tenant),
             profile: tenant.rules.profile,
             switches: rules::shown(&tenant.rules.switches)?,
             users: users(&store, &tenant).await?,
@@ -149,13 +153,24 @@ async fn users(store: &TenantStore, tenant: &Tenant) -> Result<UserCounts, Failu
 }
 
 impl TenantUrls {
-    fn at(origin: &str, tenant: &TenantId) -> Self {
-        let tenant = tenant.as_str();
+    /// Those of a tenant of the service at `root`, which has no slash at its end.
+    #[must_use]
+    pub fn at(root: &str, tenant: &TenantId) -> Self {
         Self {
-            scim2: format!("{origin}/scim/v2"),
-            scim1: format!("{origin}/scim/v1"),
-            ionic: format!("{origin}/v2/{tenant}/scim"),
+            tenant_scim2: format!("{root}/t/{tenant}/scim/v2"),
+            tenant_scim1: format!("{root}/t/{tenant}/scim/v1"),
+            ionic: format!("{root}/v2/{tenant}/scim"),
+            scim2: format!("{root}/scim/v2"),
+            scim1: format!("{root}/scim/v1"),
         }
+    }
+}
+
+impl Admin {
+    /// The base URLs of a tenant; `None` if the deployment does not know its own URL.
+    pub(super) fn urls(&self, tenant: &TenantId) -> Option<TenantUrls> {
+        let origin = self.deployment.origin.as_deref();
+        origin.map(|origin| TenantUrls::at(origin, tenant))
     }
 }
 

@@ -143,7 +143,7 @@ async fn tenant_of(
     if let Some(tenant) = &subscription.tenant {
         return Ok(tenant.clone());
     }
-    let page = admin.stack_store().tenants(None, 1).await?;
+    let page = admin.stack_store().tenant_list().names(None, 1).await?;
     page.tenants.into_iter().next().ok_or_else(|| {
         let text = "There is no tenant whose name the sample could have; create one first";
         Error::not_found(text).into()

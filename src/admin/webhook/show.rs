@@ -147,7 +147,8 @@ impl Operation for ShowWebhook {
             None => {
                 let page = admin
                     .stack_store()
-                    .tenants(self.after.as_ref(), TENANTS)
+                    .tenant_list()
+                    .names(self.after.as_ref(), TENANTS)
                     .await?;
                 (page.tenants, page.next)
             }

@@ -3,13 +3,28 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::admin::tenant::{ShownTenant, StateName, TenantEntry, TenantRules};
-use crate::cli::columns::{Table, facts, number};
+use crate::admin::tenant::{
+    CreatedTenant, ShownTenant, StateName, TenantEntry, TenantList, TenantRules, TenantUrls,
+};
+use crate::cli::columns::{Table, facts, number, paragraph, printable};
 use crate::cli::view::View;
 use crate::protocol::Error;
 use crate::protocol::profile::Switches;
 
-pub(super) fn list(tenants: &[TenantEntry], view: &View) -> String {
+pub(super) fn list(list: &TenantList, view: &View) -> String {
+    let TenantList {
+        tenants,
+        unreadable,
+        ..
+    } = list;
+    let unreadable = unreadable.iter().map(|key| {
+        let text = format!("An item of the list of tenants cannot be read: {key}");
+        paragraph(&printable(&text), "", view.width)
+    });
+    let unreadable: String = unreadable.collect();
+    if tenants.is_empty() && !unreadable.is_empty() {
+        return unreadable;
+    }
     if tenants.is_empty() {
         let place = &view.place;
         return format!("There are no tenants; scim tenant create NAME{place} creates one\n");
@@ -23,7 +38,30 @@ pub(super) fn list(tenants: &[TenantEntry], view: &View) -> String {
         ];
         table.row_with_notes(cells, note(entry, view));
     }
-    table.to_text(view.width)
+    table.to_text(view.width) + &unreadable
+}
+
+/// What the customer is shown.
+fn addresses(urls: &TenantUrls) -> [(&'static str, String); 3] {
+    [
+        ("SCIM 2.0", urls.tenant_scim2.clone()),
+        ("SCIM 1.1", urls.tenant_scim1.clone()),
+        ("Ionic", urls.ionic.clone()),
+    ]
+}
+
+pub(super) fn created(created: &CreatedTenant, view: &View) -> String {
+    let (tenant, place) = (&created.tenant, &view.place);
+    let made = match created.existed {
+        true => "exists already, with the same rules",
+        false => "is created",
+    };
+    let urls = created.urls.as_ref();
+    let urls = urls.map(|urls| facts(&addresses(urls), view.width));
+    format!(
+        "The tenant {tenant} {made}. Next, create a token: scim token create {tenant}{place}\n{}",
+        urls.unwrap_or_default()
+    )
 }
 
 fn state(entry: &TenantEntry) -> &'static str {
@@ -70,9 +108,8 @@ pub(super) fn shown(shown: &ShownTenant, view: &View) -> String {
     let mut lines = vec![("Tenant", entry.tenant.to_string()), ("State", state)];
     lines.extend(entry.created.map(|at| ("Created", view.relative(at))));
     if let Some(urls) = &shown.urls {
-        lines.push(("SCIM 2.0", urls.scim2.clone()));
-        lines.push(("SCIM 1.1", urls.scim1.clone()));
-        lines.push(("Ionic", urls.ionic.clone()));
+        lines.extend(addresses(urls));
+        lines.push(("Also at", format!("{} {}", urls.scim2, urls.scim1)));
     }
     let active = users.active.map_or_else(String::new, |active| {
         format!(", {} active in the feed", number(active))

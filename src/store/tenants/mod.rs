@@ -33,6 +33,10 @@ pub(super) const TENANT_KIND: &str = "HT";
 const PURGE_KIND: &str = "HX";
 /// The `kind` of the items of a configuration.
 const CONFIGURATION_KIND: &str = "T";
+/// The number of entries of the purge that one call reads.
+const ENTRIES: usize = 25;
+/// The largest number of entries of the purge that are looked at to find the tenants for one round.
+const MAX_ENTRIES: usize = 1_000;
 /// The `kind` of the item with the state, whose changes go into the feed.
 const STATE_KIND: &str = "TS";
 
@@ -84,6 +88,28 @@ pub enum PurgeStage {
     Begun,
     /// Everything but the state is removed, also the secret.
     Emptied,
+}
+
+/// Some tenants of the list, in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantPage<T> {
+    /// The tenants.
+    pub tenants: Vec<T>,
+    /// The sort keys of the items between them that no version of the service has written. An operator has to mend
+    /// or to remove them.
+    pub unreadable: Vec<String>,
+    /// The tenant to go on after, if the list has more.
+    pub next: Option<TenantId>,
+}
+
+/// The deleted tenants that the purge has to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DuePurges {
+    /// Those that have waited for longest, in this order.
+    pub tenants: Vec<ListedTenant>,
+    /// The sort keys of entries of the purge that have no name of a tenant, or whose tenant on the list cannot be
+    /// read.
+    pub unreadable: Vec<String>,
 }
 
 /// The stack's list of tenants.
@@ -138,6 +164,12 @@ impl ListedTenant {
             },
             (None, None) => TenantState::Active,
         }
+    }
+
+    /// Whether the purge has to look at it at this [time](sort_time).
+    fn is_due_at(&self, time: &str) -> bool {
+        self.deletion
+            .is_some_and(|deletion| sort_time(deletion.due) == time)
     }
 
     fn read(item: Item) -> Result<Self, StoreError> {
@@ -205,18 +237,64 @@ impl<'t> TenantList<'t> {
         self,
         after: Option<&TenantId>,
         limit: usize,
-    ) -> Result<(Vec<ListedTenant>, Option<TenantId>), StoreError> {
-        let window = Window {
-            after: after.map(TenantId::as_str),
-            limit: Some(limit),
-            ..Window::default()
-        };
+    ) -> Result<TenantPage<ListedTenant>, StoreError> {
+        self.part(after, limit, ListedTenant::read).await
+    }
+
+    /// The same by their names only, whatever else their items have.
+    ///
+    /// # Errors
+    /// As [`page`](Self::page).
+    pub async fn names(
+        self,
+        after: Option<&TenantId>,
+        limit: usize,
+    ) -> Result<TenantPage<TenantId>, StoreError> {
+        let name = |item| tenant(stored::text(&item, "sk")?);
+        self.part(after, limit, name).await
+    }
+
+    async fn part<T>(
+        self,
+        after: Option<&TenantId>,
+        limit: usize,
+        read: impl Fn(Item) -> Result<T, StoreError>,
+    ) -> Result<TenantPage<T>, StoreError> {
         let partition = self.table.keys().tenants();
-        let query = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All).within(window);
-        let page = query.page(self.table).await?;
-        let tenants = page.items.into_iter().map(ListedTenant::read);
-        let next = page.next.as_deref().map(tenant).transpose()?;
-        Ok((tenants.collect::<Result<_, _>>()?, next))
+        let mut after = after.map(|tenant| tenant.as_str().to_owned());
+        let mut part = TenantPage {
+            tenants: Vec::new(),
+            unreadable: Vec::new(),
+            next: None,
+        };
+        loop {
+            let window = Window {
+                after: after.as_deref(),
+                limit: Some(limit),
+                ..Window::default()
+            };
+            let query = Query::new(&partition, &EVERY_KEY, ProjectedAttributes::All).within(window);
+            let page = query.page(self.table).await?;
+            for item in page.items {
+                let key = stored::text(&item, "sk")?.to_owned();
+                match read(item) {
+                    Ok(tenant) => part.tenants.push(tenant),
+                    // The other tenants do not wait for an item that an operator has to mend.
+                    Err(_) => part.unreadable.push(key),
+                }
+            }
+            let Some(last) = page.next else {
+                return Ok(part);
+            };
+            match TenantId::parse(&last) {
+                Ok(next) => {
+                    part.next = Some(next);
+                    return Ok(part);
+                }
+                // The caller can go on after a tenant only, so the page ends with the next one.
+                Err(_) => after = Some(last),
+            }
+        }
     }
 
     /// Puts a new tenant on the list, together with its rules. False if it is there already. One
@@ -311,28 +389,51 @@ impl<'t> TenantList<'t> {
     }
 
     /// The deleted tenants that the purge has to look at by `now`, in milliseconds since the Unix epoch: at
-    /// most `limit`, those first that have waited for longest. One call.
+    /// most `limit`, those first that have waited for longest. One call, and one for each of them.
+    ///
+    /// Entries that lead to nothing are passed over, up to [`MAX_ENTRIES`], so that no number of them up to that
+    /// keeps other tenants waiting.
     ///
     /// # Errors
     /// `Unavailable`, `Backend`.
-    pub async fn due(self, now: u64, limit: usize) -> Result<Vec<TenantId>, StoreError> {
+    pub async fn due(self, now: u64, limit: usize) -> Result<DuePurges, StoreError> {
         let partition = self.table.keys().purges();
         let range = KeyRange::less(&sort_time(now + 1));
-        let window = Window {
-            limit: Some(limit),
-            ..Window::default()
-        };
-        let query = Query::new(&partition, &range, ProjectedAttributes::All).within(window);
-        let page = query.page(self.table).await?;
-        let tenants = page.items.into_iter().map(|item| {
-            let item: PurgeItem = items::from_item(item)?;
-            let (_, name) = item
-                .sk
-                .split_once(SEPARATOR)
-                .ok_or_else(|| stored::malformed("sk"))?;
-            tenant(name)
-        });
-        tenants.collect()
+        let (mut due, mut after, mut rest) = (DuePurges::default(), None::<String>, MAX_ENTRIES);
+        while rest > 0 {
+            let window = Window {
+                after: after.as_deref(),
+                limit: Some(ENTRIES.min(rest)),
+                ..Window::default()
+            };
+            let query = Query::new(&partition, &range, ProjectedAttributes::All).within(window);
+            let page = query.page(self.table).await?;
+            rest = rest.saturating_sub(page.items.len());
+            for item in page.items {
+                if due.tenants.len() == limit {
+                    return Ok(due);
+                }
+                let key = stored::text(&item, "sk")?;
+                let parts = key.split_once(SEPARATOR);
+                let parts = parts.and_then(|(time, name)| Some((time, tenant(name).ok()?)));
+                let Some((time, tenant)) = parts else {
+                    due.unreadable.push(key.to_owned());
+                    continue;
+                };
+                let listed = get::one(self.table, &self.key(&tenant)).await?;
+                match listed.map(ListedTenant::read).transpose() {
+                    // An entry of another time is left over from an item that was removed by hand.
+                    Ok(listed) => due.tenants.extend(listed.filter(|it| it.is_due_at(time))),
+                    // The other tenants do not wait for an item that an operator has to mend.
+                    Err(_) => due.unreadable.push(key.to_owned()),
+                }
+            }
+            match page.next {
+                Some(last) => after = Some(last),
+                None => return Ok(due),
+            }
+        }
+        Ok(due)
     }
 
     fn update(self, seen: &ListedTenant, next: &ListedTenant) -> Update {

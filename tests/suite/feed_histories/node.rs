@@ -76,7 +76,7 @@ impl Secrets {
         let Process { provider, line, .. } = world.process();
         let (keys, credentials) = (Arc::clone(&self.keys), self.credentials());
         let service = Arc::new(Service {
-            provider,
+            provider: Arc::new(provider),
             authenticator: Authenticator::new(keys, credentials, world.clock()),
             admission: Admission::default(),
             status: StatusLog::new(world.clock()),
