@@ -295,7 +295,7 @@ impl Stage {
         let store = self.fixture.world.process().provider.store().clone();
         let provider = Provider::new(store, clock(), Cursors::new(Arc::clone(&keys)));
         http::router(Arc::new(Service {
-            provider,
+            provider: Arc::new(provider),
             authenticator: Authenticator::new(keys, Credentials::new(secrets, "test"), clock()),
             admission: Admission::default(),
             rates: RequestRates::default(),
