@@ -43,7 +43,7 @@ use crate::identity::{Cause, CauseKind, SubscriptionId, TenantId};
 use crate::outgoing::Reach;
 use crate::protocol::error::{Error, Result};
 use crate::provider::Provider;
-use crate::store::{Meter, StackStore, Store, Subscription, TenantState, TenantStore};
+use crate::store::{Meter, PurgeStage, StackStore, Store, Subscription, TenantState, TenantStore};
 use crate::tenant::{Credentials, Issuer, StackKeys};
 use request::{Request, render};
 use stack::Deployment;
@@ -160,6 +160,18 @@ impl Admin {
                 Code::Deleting,
                 format!("The tenant {tenant} is being deleted; restore it first"),
             )),
+        }
+    }
+
+    /// Fails if the purge of the tenant has begun. What was read before this check is complete: a purge begins on the
+    /// stack's list before it removes anything.
+    async fn check_unpurged(&self, tenant: &TenantId) -> Result<(), Failure> {
+        let listed = self.stack_store().tenant_list().get(tenant).await?;
+        match listed.and_then(|listed| listed.deletion) {
+            Some(deletion) if deletion.stage != PurgeStage::Waiting => {
+                Err(tenant::deleting(tenant, deletion.stage))
+            }
+            _ => Ok(()),
         }
     }
 

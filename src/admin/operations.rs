@@ -11,6 +11,7 @@ use super::credential::{
 use super::data::{CompareData, ExportData, ImportData};
 use super::event::{ForgetEvents, ListEvents};
 use super::look_up::{FindGroups, FindUsers, GroupMembers};
+use super::request::Arguments;
 use super::schema::{
     AddOwnRoles, AddResourceType, AddSchema, ListResourceTypes, ListSchemas, RemoveResourceType,
     RemoveSchema, ResourceTypeLosses, ShowResourceType, ShowSchema,
@@ -84,7 +85,7 @@ pub(super) struct Entry {
     pub(super) ask: Ask,
 }
 
-type Ask = for<'a> fn(&'a Admin, Value, &'a Asked) -> BoxFuture<'a, Result<Value, Failure>>;
+type Ask = for<'a> fn(&'a Admin, Arguments<'a>, &'a Asked) -> BoxFuture<'a, Result<Value, Failure>>;
 
 /// The names of all operations, in the order of their areas.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -103,11 +104,10 @@ impl Entry {
 
 async fn ask<O: Operation>(
     admin: &Admin,
-    arguments: Value,
+    arguments: Arguments<'_>,
     asked: &Asked,
 ) -> Result<Value, Failure> {
-    let operation: O = serde_json::from_value(arguments)
-        .map_err(|error| Error::invalid_value(format!("{}: {error}", O::NAME)))?;
+    let operation: O = arguments.read()?;
     let answer = admin.ask(&operation, asked).await?;
     Ok(serde_json::to_value(answer).map_err(Error::internal)?)
 }

@@ -4,9 +4,13 @@
 //! "actor":"billing-service","requestId":"0199c3a7-15be-7aaa-8bbb-0123456789ab"}`.
 //! Of its answer: `{"ok":{…}}` or `{"error":{"code":"invalid","detail":"…"}}`.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde::de::value::MapDeserializer;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::operations::{Entry, OPERATIONS, names};
 use super::{Asked, Code, Failure, Operation};
@@ -19,20 +23,19 @@ const ACTOR: &str = "actor";
 const REQUEST_ID: &str = "requestId";
 
 /// A request whose operation is known, and whose arguments are not read yet.
-pub(super) struct Request {
+pub(super) struct Request<'r> {
     /// The operation.
     pub(super) entry: &'static Entry,
     /// Who asks.
     pub(super) asked: Asked,
     /// The arguments.
-    pub(super) arguments: Value,
+    pub(super) arguments: Arguments<'r>,
 }
 
-/// What a request is about; its other members are skipped.
-#[derive(Deserialize)]
-struct Head {
-    op: Option<Value>,
-}
+/// The arguments of an operation. Each is text until it is read as what it has to be: as JSON of any kind, 6 MB would
+/// take a hundred times as much memory.
+#[derive(Clone)]
+pub(super) struct Arguments<'r>(BTreeMap<String, &'r RawValue>);
 
 /// The answer to a request, as it comes over the wire.
 #[derive(Deserialize)]
@@ -42,21 +45,21 @@ enum Answer<T> {
     Error(Failure),
 }
 
-impl Request {
+impl<'r> Request<'r> {
     /// Reads a request. Before anything is kept of it, its length is compared with what its operation allows.
     ///
     /// # Errors
     /// `InvalidSyntax` for what is no JSON object, `InvalidValue` for anything else that is wrong,
     /// `PayloadTooLarge` for more bytes than the operation allows.
-    pub(super) fn parse(text: &[u8]) -> Result<Self> {
+    pub(super) fn parse(text: &'r [u8]) -> Result<Self> {
         let largest = OPERATIONS.iter().map(|entry| entry.max_request_bytes);
         check_length(text, largest.max().unwrap_or_default())?;
-        let head: Head = serde_json::from_slice(text).map_err(|error| no_object(&error))?;
-        let entry = find(head.op.as_ref().and_then(Value::as_str))?;
-        check_length(text, entry.max_request_bytes)?;
-        let mut members: Map<String, Value> =
+        let mut members: BTreeMap<String, &RawValue> =
             serde_json::from_slice(text).map_err(|error| no_object(&error))?;
-        members.remove(OP);
+        let op = members.remove(OP).map(RawValue::get);
+        let op = op.and_then(|op| serde_json::from_str::<String>(op).ok());
+        let entry = find(op.as_deref())?;
+        check_length(text, entry.max_request_bytes)?;
         let actor = members.remove(ACTOR).ok_or_else(|| {
             Error::invalid_value("`actor` is missing: it names who asks, such as billing-service")
         })?;
@@ -68,7 +71,7 @@ impl Request {
         Ok(Self {
             entry,
             asked: Asked { actor, request_id },
-            arguments: Value::Object(members),
+            arguments: Arguments(members),
         })
     }
 }
@@ -119,9 +122,29 @@ pub(super) fn render(outcome: &Result<Value, Failure>) -> Value {
     }
 }
 
+impl Arguments<'_> {
+    /// Reads the arguments of an operation.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming what is missing, unknown or of another type.
+    pub(super) fn read<O: Operation>(self) -> Result<O> {
+        let members = MapDeserializer::new(self.0.into_iter());
+        O::deserialize(members).map_err(|error| fault(O::NAME, &error))
+    }
+}
+
 /// Reads a part of a request. `name` says which part, for the error.
-fn read<T: DeserializeOwned>(name: &str, value: Value) -> Result<T> {
-    serde_json::from_value(value).map_err(|error| Error::invalid_value(format!("{name}: {error}")))
+fn read<T: DeserializeOwned>(name: &str, value: &RawValue) -> Result<T> {
+    serde_json::from_str(value.get()).map_err(|error| fault(name, &error))
+}
+
+/// What serde found wrong, without the place in the text: it counts from the beginning of one member.
+fn fault(name: &str, error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(&*text, |(text, _)| text);
+    Error::invalid_value(format!("{name}: {text}"))
 }
 
 fn find(op: Option<&str>) -> Result<&'static Entry> {
@@ -153,13 +176,13 @@ mod tests {
     use crate::admin::webhook::{AddWebhook, Begin, ListWebhooks, ShowWebhook};
 
     /// Reads a request, with its arguments if they are those of `webhook.add`, `webhook.list` or `webhook.show`.
-    fn parse(text: &str) -> Result<Request> {
+    fn parse(text: &str) -> Result<Request<'_>> {
         let request = Request::parse(text.as_bytes())?;
         let arguments = request.arguments.clone();
         match request.entry.name {
-            AddWebhook::NAME => read::<AddWebhook>(AddWebhook::NAME, arguments).map(drop)?,
-            ListWebhooks::NAME => read::<ListWebhooks>(ListWebhooks::NAME, arguments).map(drop)?,
-            ShowWebhook::NAME => read::<ShowWebhook>(ShowWebhook::NAME, arguments).map(drop)?,
+            AddWebhook::NAME => arguments.read::<AddWebhook>().map(drop)?,
+            ListWebhooks::NAME => arguments.read::<ListWebhooks>().map(drop)?,
+            ShowWebhook::NAME => arguments.read::<ShowWebhook>().map(drop)?,
             _ => {}
         }
         Ok(request)
@@ -247,7 +270,7 @@ mod tests {
             (request.entry.name, &request.asked),
             (AddWebhook::NAME, &asked)
         );
-        let arguments: AddWebhook = read(AddWebhook::NAME, request.arguments).unwrap();
+        let arguments: AddWebhook = request.arguments.read().unwrap();
         assert_eq!(json!(arguments), json!(add));
     }
 

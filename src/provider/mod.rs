@@ -478,6 +478,20 @@ impl Provider {
         Ok(admin.store().seats().read().await?)
     }
 
+    /// Fails as the registration of these schemas would, and then that of these resource types. Writes nothing.
+    ///
+    /// # Errors
+    /// As [`add_schema`](Self::add_schema) and [`add_resource_type`](Self::add_resource_type).
+    pub async fn check_registrations(
+        &self,
+        tenant: &TenantId,
+        schemas: &[&Value],
+        resource_types: &[&Value],
+    ) -> Result<()> {
+        let admin = self.administration(tenant, CauseKind::Command);
+        registration::check(&admin, schemas, resource_types).await
+    }
+
     /// Everything that the table holds of a tenant except its resources.
     ///
     /// # Errors

@@ -29,6 +29,16 @@ pub struct Registered {
 pub(super) async fn add_schema(admin: &Administration<'_>, schema: &Value) -> Result<Registered> {
     let store = admin.store();
     let config = store.configuration().read().await?;
+    let (id, changed) = with_schema(&config, schema)?;
+    let building = announce_indexes(admin, config, changed).await?;
+    let item = ConfigItem::Schema(&id, schema);
+    store.configuration().put(item).await?;
+    admin.forget();
+    Ok(Registered { name: id, building })
+}
+
+/// The URN of a schema, and a configuration with it.
+fn with_schema(config: &TenantConfig, schema: &Value) -> Result<(String, TenantConfig)> {
     let next = match Registry::republished(schema) {
         Some(builtin) => schema::with_vendor_keywords(builtin, schema)?,
         None => Schema::from_json(schema)?,
@@ -50,15 +60,8 @@ pub(super) async fn add_schema(admin: &Administration<'_>, schema: &Value) -> Re
         }
         None => changed.schemas.push(schema.clone()),
     }
-    let item = ConfigItem::Schema(&next.id, schema);
-    check_size(item, &config, &changed)?;
-    let building = announce_indexes(admin, config, changed).await?;
-    store.configuration().put(item).await?;
-    admin.forget();
-    Ok(Registered {
-        name: next.id,
-        building,
-    })
+    check_size(ConfigItem::Schema(&next.id, schema), config, &changed)?;
+    Ok((next.id, changed))
 }
 
 /// Registers a resource type, as
@@ -68,15 +71,42 @@ pub(super) async fn replace_resource_type(
     value: &Value,
     removed: &[String],
 ) -> Result<Registered> {
-    let tenant = admin.tenant;
     let store = admin.store();
     let config = store.configuration().read().await?;
+    let (name, changed) = with_resource_type(admin, &config, value, removed).await?;
+    let building = announce_indexes(admin, config.clone(), changed).await?;
+    let item = ConfigItem::ResourceType(&name, value);
+    store.configuration().put(item).await?;
+    admin.forget();
+    // Another operator may have removed a schema of the type since the configuration was read. With a type whose
+    // schema is missing no request of the tenant could be answered.
+    if let Err(error) = admin.view().await {
+        let before = config.resource_types.iter();
+        match before.into_iter().find(|known| is_named(known, &name)) {
+            Some(before) => {
+                let before = ConfigItem::ResourceType(&name, before);
+                store.configuration().put(before).await?;
+            }
+            None => store.configuration().remove(item).await?,
+        }
+        return Err(error);
+    }
+    Ok(Registered { name, building })
+}
+
+/// The name of a resource type, and a configuration with it.
+async fn with_resource_type(
+    admin: &Administration<'_>,
+    config: &TenantConfig,
+    value: &Value,
+    removed: &[String],
+) -> Result<(String, TenantConfig)> {
     let name = value.get("name").and_then(Value::as_str);
     let name = name.unwrap_or_default().to_owned();
-    let before = Tenant::new(tenant.clone(), config.clone())?.registry;
+    let before = Tenant::new(admin.tenant.clone(), config.clone())?.registry;
     let mut registry = Registry::clone(&before);
     if let Some(gone) = registry.add_resource_type(value)?
-        && store.resources().total(&gone).await? > 0
+        && admin.store().resources().total(&gone).await? > 0
     {
         return Err(Error::uniqueness(format!(
             "{} has resources; delete them before another type takes its place",
@@ -92,28 +122,33 @@ pub(super) async fn replace_resource_type(
         )));
     }
     let mut changed = config.clone();
-    let is_same = |known: &Value| known.get("name").and_then(Value::as_str) == Some(&*name);
-    changed.resource_types.retain(|known| !is_same(known));
+    changed
+        .resource_types
+        .retain(|known| !is_named(known, &name));
     changed.resource_types.push(value.clone());
-    let item = ConfigItem::ResourceType(&name, value);
-    check_size(item, &config, &changed)?;
-    let building = announce_indexes(admin, config.clone(), changed).await?;
-    store.configuration().put(item).await?;
-    admin.forget();
-    // Another operator may have removed a schema of the type since the configuration was read. With a type whose
-    // schema is missing no request of the tenant could be answered.
-    if let Err(error) = admin.view().await {
-        let before = config.resource_types.iter().find(|known| is_same(known));
-        match before {
-            Some(before) => {
-                let before = ConfigItem::ResourceType(&name, before);
-                store.configuration().put(before).await?;
-            }
-            None => store.configuration().remove(item).await?,
-        }
-        return Err(error);
+    check_size(ConfigItem::ResourceType(&name, value), config, &changed)?;
+    Ok((name, changed))
+}
+
+fn is_named(resource_type: &Value, name: &str) -> bool {
+    resource_type.get("name").and_then(Value::as_str) == Some(name)
+}
+
+/// Fails as the registration of these schemas would, and then that of these resource types. Writes nothing.
+pub(super) async fn check(
+    admin: &Administration<'_>,
+    schemas: &[&Value],
+    resource_types: &[&Value],
+) -> Result<()> {
+    let mut config = admin.store().configuration().read().await?;
+    for schema in schemas {
+        (_, config) = with_schema(&config, schema)?;
     }
-    Ok(Registered { name, building })
+    for resource_type in resource_types {
+        (_, config) = with_resource_type(admin, &config, resource_type, &[]).await?;
+    }
+    Tenant::new(admin.tenant.clone(), config)?;
+    Ok(())
 }
 
 /// Stores which indexes a change of the configuration adds to types that have resources. This must

@@ -70,7 +70,8 @@ impl ResourceType {
     }
 
     /// Whether a member of a resource with this name is an attribute or an extension of the type.
-    pub(crate) fn has_member(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn has_member(&self, name: &str) -> bool {
         self.attribute(name).is_some() || self.extension(name).is_some()
     }
 

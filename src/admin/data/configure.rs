@@ -6,6 +6,7 @@ use super::line::Head;
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, ErrorKind, Result, excerpt};
 use crate::protocol::profile::Rules;
+use crate::protocol::switch;
 use crate::provider::{IfExists, ImportMode, Provider};
 
 /// What became of the configuration.
@@ -51,68 +52,64 @@ async fn give(
     configured: &mut Configured,
 ) -> Result<()> {
     let config = provider.config(tenant).await?;
-    let changes = configured.changed;
     let rules = merged_rules(&config.rules, head, mode, configured)?;
-    if configured.changed > changes && !mode.is_dry {
+    let is_other = rules != config.rules;
+    switch::check(&rules.switches)?;
+    let known = &config.schemas;
+    let schemas = wanted("schema", "id", &head.schemas, known, mode, configured);
+    let (given, known) = (&head.resource_types, &config.resource_types);
+    let types = wanted("resource type", "name", given, known, mode, configured);
+    // Everything that can be refused is refused before anything is written.
+    provider
+        .check_registrations(tenant, &schemas, &types)
+        .await?;
+    if mode.is_dry {
+        let names = types.iter().filter_map(|given| name_in(given, "name"));
+        configured.coming = names.map(str::to_owned).collect();
+        return Ok(());
+    }
+    if !configured.conflicts.is_empty() {
+        return Ok(());
+    }
+    if is_other {
         provider.set_rules(tenant, &rules).await?;
     }
     // Schemas come first, because resource types name them.
-    for schema in &head.schemas {
-        if wants("schema", "id", schema, &config.schemas, mode, configured) && !mode.is_dry {
-            provider.add_schema(tenant, schema).await?;
-        }
+    for schema in schemas {
+        provider.add_schema(tenant, schema).await?;
     }
-    for resource_type in &head.resource_types {
-        let known = &config.resource_types;
-        if !wants(
-            "resource type",
-            "name",
-            resource_type,
-            known,
-            mode,
-            configured,
-        ) {
-            continue;
-        }
-        match mode.is_dry {
-            true => configured
-                .coming
-                .extend(name_in(resource_type, "name").map(str::to_owned)),
-            false => {
-                provider.add_resource_type(tenant, resource_type).await?;
-            }
-        }
+    for resource_type in types {
+        provider.add_resource_type(tenant, resource_type).await?;
     }
     Ok(())
 }
 
-/// Whether a registration of the file is to be made.
-fn wants(
+/// The registrations of the file that are to be made. `key` is the member that names one.
+fn wanted<'v>(
     what: &str,
     key: &str,
-    given: &Value,
+    given: &'v [Value],
     known: &[Value],
     mode: ImportMode,
     configured: &mut Configured,
-) -> bool {
-    let name = name_in(given, key);
-    let present = known.iter().find(|known| name_in(known, key) == name);
-    let is_wanted = match present {
-        None => true,
-        Some(present) if present == given => false,
-        Some(_) => match mode.if_exists {
-            IfExists::Replace => true,
-            IfExists::Skip => false,
-            IfExists::Fail => {
+) -> Vec<&'v Value> {
+    let mut wanted = Vec::new();
+    for given in given {
+        let name = name_in(given, key);
+        let present = known.iter().find(|known| name_in(known, key) == name);
+        match (present, mode.if_exists) {
+            (Some(present), _) if present == given => {}
+            (None, _) | (Some(_), IfExists::Replace) => wanted.push(given),
+            (Some(_), IfExists::Skip) => {}
+            (Some(_), IfExists::Fail) => {
                 let name = name.unwrap_or_default();
                 let detail = format!("The tenant has another {what} {}", excerpt(&name));
                 configured.conflicts.push(detail);
-                false
             }
-        },
-    };
-    configured.changed += u64::from(is_wanted);
-    is_wanted
+        }
+    }
+    configured.changed += wanted.len() as u64;
+    wanted
 }
 
 fn name_in<'v>(value: &'v Value, key: &str) -> Option<&'v str> {

@@ -151,14 +151,17 @@ impl<'p> Import<'p> {
         self.state.exported = Some(head.exported.0);
         if self.request.step != ImportStep::Remove {
             let configured = configure(self.provider, self.request.tenant, head, self.mode).await?;
-            self.counts.settings += configured.changed;
-            self.state.coming = configured.coming;
-            for detail in configured.conflicts {
-                self.refuse(1, &Error::uniqueness(detail));
-            }
-            if let Some(error) = configured.refused {
+            let conflicts = configured.conflicts.into_iter().map(Error::uniqueness);
+            for error in conflicts.chain(configured.refused) {
+                // Resources are read by the configuration. Without that of the file they may be others than were
+                // exported.
+                if !self.mode.is_dry {
+                    return Err(Error::invalid_value(format!("Line 1: {}", error.detail())));
+                }
                 self.refuse(1, &error);
             }
+            self.counts.settings += configured.changed;
+            self.state.coming = configured.coming;
         }
         self.state.lines += 1;
         Ok(true)
@@ -177,7 +180,10 @@ impl<'p> Import<'p> {
             last = Some(position);
         }
         if self.mode.if_exists == IfExists::Replace && self.request.step != ImportStep::Write {
-            let keep: BTreeSet<String> = taken.iter().map(|(_, line)| line.id.clone()).collect();
+            let keep = taken
+                .iter()
+                .map(|(_, line)| (line.type_name.clone(), line.id.clone()));
+            let keep: BTreeSet<(String, String)> = keep.collect();
             let importer = self.importer().await?;
             let until = taken
                 .last()
@@ -205,7 +211,7 @@ impl<'p> Import<'p> {
         let (mut numbers, mut arriving) = (Vec::new(), Vec::new());
         for (number, line) in lines {
             // In a dry run a type that the file brings is not registered.
-            if self.state.coming.contains(&line.type_name) {
+            if self.mode.is_dry && self.state.coming.contains(&line.type_name) {
                 self.counts.created += 1;
                 continue;
             }

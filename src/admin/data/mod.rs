@@ -88,7 +88,9 @@ impl Operation for ExportData {
         admin.check_tenant(&self.tenant).await?;
         let (cursor, now) = (self.cursor.as_deref(), admin.clock.now_millis());
         let secrets = self.with_secrets;
-        Ok(export::part(&admin.provider, &self.tenant, secrets, cursor, now).await?)
+        let part = export::part(&admin.provider, &self.tenant, secrets, cursor, now).await?;
+        admin.check_unpurged(&self.tenant).await?;
+        Ok(part)
     }
 }
 
@@ -126,6 +128,7 @@ impl Operation for CompareData {
     async fn perform(&self, admin: &Admin, _asked: &Asked) -> Result<Comparison, Failure> {
         admin.check_tenant(&self.tenant).await?;
         let findings = admin.provider.examine(&self.tenant, Repair::Look).await?;
+        admin.check_unpurged(&self.tenant).await?;
         Ok(Comparison::from(&findings))
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn sweep_resources(
     importer: &Importer<'_>,
     after: Option<&Position>,
     until: Option<(&str, &str)>,
-    keep: &BTreeSet<String>,
+    keep: &BTreeSet<(String, String)>,
     ends: Instant,
 ) -> Result<Swept> {
     let begin = match after {

@@ -11,6 +11,7 @@ use crate::feed::lifecycle;
 use crate::identity::TenantId;
 use crate::protocol::error::ErrorKind;
 use crate::protocol::profile::{Profile, Rules};
+use crate::store::ListedTenant;
 
 /// Asks for a new tenant, which has no credentials yet.
 ///
@@ -72,7 +73,10 @@ impl CreateTenant {
         let (tenant, stack) = (&self.tenant, admin.stack_store());
         for _ in 0..MAX_ATTEMPTS {
             match stack.tenant_list().get(tenant).await? {
-                Some(listed) if listed.deletion.is_some() => return Err(deleting(tenant)),
+                Some(ListedTenant {
+                    deletion: Some(deletion),
+                    ..
+                }) => return Err(deleting(tenant, deletion.stage)),
                 Some(_) => {
                     self.check_same(admin, rules).await?;
                     // The secret is made last. So a request that has died has left something undone only if there

@@ -139,16 +139,17 @@ impl Admin {
     }
 }
 
-fn deleting(tenant: &TenantId) -> Failure {
-    Failure::new(
-        Code::Deleting,
-        format!("The tenant {tenant} is deleted; restoring it brings it back until it is purged"),
-    )
-}
-
-fn purging(tenant: &TenantId) -> Failure {
-    Failure::new(
-        Code::Deleting,
-        format!("The tenant {tenant} is being purged and cannot be restored any more"),
-    )
+/// Why a deleted tenant takes no changes.
+pub(super) fn deleting(tenant: &TenantId, stage: PurgeStage) -> Failure {
+    let detail = match stage {
+        PurgeStage::Waiting => {
+            format!(
+                "The tenant {tenant} is deleted; restoring it brings it back until it is purged"
+            )
+        }
+        PurgeStage::Begun | PurgeStage::Emptied => {
+            format!("The tenant {tenant} is being purged and cannot be restored any more")
+        }
+    };
+    Failure::new(Code::Deleting, detail)
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{TenantEntry, deleting, purging};
+use super::{TenantEntry, deleting};
 use crate::admin::{About, Admin, Asked, Code, Failure, Operation};
 use crate::clock::CLOCKS_DIFFER_MILLIS;
 use crate::identity::TenantId;
@@ -92,8 +92,8 @@ impl Operation for SuspendTenant {
         self.check_reason()?;
         let now = admin.clock.now_millis();
         let changed = admin.change_tenant(&self.tenant, |seen| {
-            if seen.deletion.is_some() {
-                return Err(deleting(&self.tenant));
+            if let Some(deletion) = seen.deletion {
+                return Err(deleting(&self.tenant, deletion.stage));
             }
             let before = seen.suspension.as_ref();
             // A repeated request keeps the time, and without a reason of its own the reason.
@@ -132,8 +132,8 @@ impl Operation for ResumeTenant {
 
     async fn perform(&self, admin: &Admin, _: &Asked) -> Result<ChangedTenant, Failure> {
         let changed = admin.change_tenant(&self.tenant, |seen| {
-            if seen.deletion.is_some() {
-                return Err(deleting(&self.tenant));
+            if let Some(deletion) = seen.deletion {
+                return Err(deleting(&self.tenant, deletion.stage));
             }
             Ok(seen
                 .suspension
@@ -209,7 +209,7 @@ impl Operation for RestoreTenant {
             };
             match deletion.stage {
                 PurgeStage::Waiting => Ok(Some(seen.with_deletion(None))),
-                PurgeStage::Begun | PurgeStage::Emptied => Err(purging(&self.tenant)),
+                stage => Err(deleting(&self.tenant, stage)),
             }
         });
         Ok(ChangedTenant::of(changed.await?))

@@ -17,6 +17,8 @@ use crate::store::{Entries, StoreError, Stored};
 
 /// How far the clock of the process that exported a resource may be ahead of this one, in milliseconds.
 const MAX_AHEAD_MILLIS: u64 = 300_000;
+/// How the name of a member begins that has the attributes of one schema. Answers recognise those of a lost schema by it.
+const URN: &str = "urn:";
 /// The longest id that is taken, in characters. The service's own ids have 36.
 const MAX_ID_CHARACTERS: usize = 64;
 
@@ -216,16 +218,40 @@ fn check_id_of_body(arriving: &Arriving) -> Result<()> {
     }
 }
 
-/// Checks that a body has nothing that is stored elsewhere.
+/// Checks that a body has nothing that is stored elsewhere, and no attribute that its schemas do not define: answers would
+/// show it, even one that was never returned where it comes from. Only the attributes of a schema that the type has lost
+/// are kept. They are in a member with the URN of that schema, which no answer shows.
 fn check_body(resource_type: &ResourceType, body: &Map<String, Value>) -> Result<()> {
     let outside = resource_type
         .membership
         .map(|membership| membership.attribute());
     let outside = outside.into_iter().chain(["meta"]);
-    match outside.into_iter().find(|name| body.contains_key(*name)) {
-        Some(name) => Err(Error::invalid_value(format!(
-            "The body has `{name}`, which is no part of it: times and members are given beside it"
-        ))),
-        None => Ok(()),
+    for name in outside {
+        if body.contains_key(name) {
+            return Err(Error::invalid_value(format!(
+                "The body has `{name}`, which is no part of it: times and members are given beside it"
+            )));
+        }
     }
+    for (name, value) in body {
+        let unknown = match (resource_type.extension(name), value) {
+            (Some(extension), Value::Object(values)) => {
+                let schema = &extension.schema;
+                let mut names = values.keys();
+                names.find(|name| schema.attribute(name).is_none())
+            }
+            _ => {
+                let is_known = resource_type.has_member(name) || name.starts_with(URN);
+                (!is_known).then_some(name)
+            }
+        };
+        if let Some(unknown) = unknown {
+            return Err(Error::invalid_value(format!(
+                "The body has `{}`, which no schema of {} defines in this tenant",
+                excerpt(unknown),
+                resource_type.name
+            )));
+        }
+    }
+    Ok(())
 }

@@ -210,6 +210,8 @@ impl Importer<'_> {
     ) -> Result<Arrived> {
         let (resource_type, id) = (&prepared.resource_type, &prepared.id);
         let mut before = match known.get(id) {
+            // Of a resource that the file lacks: it is removed before anything is written.
+            Some((other, _)) if other.name != resource_type.name && self.frees_ids() => None,
             Some((other, _)) if other.name != resource_type.name => {
                 let detail = format!("The id belongs to a resource of type {}", other.name);
                 return Err(Error::uniqueness(detail));
@@ -321,6 +323,11 @@ impl Importer<'_> {
         let groups = store.groups();
         groups.change(attempt, MemberPlan::Keep, registry).await?;
         Ok(Arrived::Changed)
+    }
+
+    /// Whether this only looks what an import would do that removes resources of other types.
+    fn frees_ids(&self) -> bool {
+        self.mode.is_dry && self.mode.if_exists == IfExists::Replace
     }
 
     fn is_same(&self, prepared: &Prepared, before: &Stored) -> bool {

@@ -24,7 +24,7 @@ pub struct Removed {
 
 impl Importer<'_> {
     /// Looks at some resources of a type, with ids after `after` and up to `until`, and removes those that `keep` does
-    /// not name. A resource that is in a group leaves it.
+    /// not name by type and id. A resource that is in a group leaves it.
     ///
     /// # Errors
     /// `Unavailable` if the table is out of reach; `NotFound` for an unknown type.
@@ -33,7 +33,7 @@ impl Importer<'_> {
         type_name: &str,
         after: Option<&str>,
         until: Option<&str>,
-        keep: &BTreeSet<String>,
+        keep: &BTreeSet<(String, String)>,
     ) -> Result<Removed> {
         let resource_type = self.of_name(type_name)?;
         let store = self.admin.store();
@@ -48,7 +48,7 @@ impl Importer<'_> {
         let others = ids
             .iter()
             .filter(is_within)
-            .filter(|id| !keep.contains(*id));
+            .filter(|id| !keep.contains(&(type_name.to_owned(), (*id).clone())));
         let others: Vec<&String> = others.collect();
         if !self.mode.is_dry {
             let removals: Vec<_> = others

@@ -113,7 +113,7 @@ fn a_file_with_a_fault_is_not_taken_and_its_line_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let said = said(&output);
     assert!(
-        said[0].starts_with("line 3: `userName` is required"),
+        said[0].starts_with("line 3: The body has `userNam`"),
         "{said:?}"
     );
     assert_eq!(

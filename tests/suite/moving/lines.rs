@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Deployment, USER, fill};
 
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
 const ID: &str = "019f0000-0000-7000-8000-000000000001";
 
 fn resource(change: impl FnOnce(&mut Value)) -> String {
@@ -154,9 +156,24 @@ fn bodies() -> Vec<Case> {
             "400000 bytes",
         ),
         (
-            resource(|line| line["body"]["undefined"] = json!(large)),
+            resource(|line| line["body"]["urn:example:lost"] = json!({"a": large})),
             "invalid",
             "400000 bytes",
+        ),
+        (
+            resource(|line| line["body"]["pin"] = json!("1234")),
+            "invalid",
+            "`pin`, which no schema of User defines",
+        ),
+        (
+            resource(|line| line["body"]["URN:example:lost"] = json!({"pin": "1234"})),
+            "invalid",
+            "`URN:example:lost`, which no schema",
+        ),
+        (
+            resource(|line| line["body"][ENTERPRISE] = json!({"pin": "1234"})),
+            "invalid",
+            "`pin`, which no schema of User defines",
         ),
         (
             resource(|line| line["body"]["userName"] = json!("ada@example.com")),
