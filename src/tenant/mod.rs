@@ -27,6 +27,7 @@ mod hex;
 mod issuer;
 mod jwks;
 mod mac;
+mod new_credential;
 mod random;
 mod secrets;
 mod secrets_file;
@@ -42,14 +43,15 @@ mod token;
 
 pub use assertion::AssertionUse;
 pub use authenticator::{
-    Authenticator, Caller, Client, ClientProof, IssuedAccess, refusal, unauthorized,
+    Authenticator, Caller, Client, ClientProof, IssuedAccess, Refusal, refusal, unauthorized,
 };
 pub use authorization::{RequestHead, basic_pair};
 pub use credential::{Credential, CredentialKind, TenantSecret};
 pub use credentials::Credentials;
-pub use issuer::{DEFAULT_LIFETIME_DAYS, Issued, Issuer, NewCredential, Rotation};
+pub use issuer::{Issued, Issuer};
 pub use jwks::Jwks;
 pub use mac::Signature;
+pub use new_credential::{DEFAULT_LIFETIME_DAYS, NewCredential, Rotation};
 pub use secrets::{Secret, SecretError, SecretStore, SecretVersion};
 pub use secrets_file::SecretsFile;
 pub use secrets_manager::SecretsManager;
