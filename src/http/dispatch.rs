@@ -35,34 +35,47 @@ pub(super) async fn dispatch(State(service): State<Arc<Service>>, request: Reque
         gateway: parts.extensions.get::<Gateway>(),
     };
     let path = mount.local_path(parts.uri.path());
-    let refused = parts.extensions.get::<RefusedRequest>();
-    if let Some(endpoint) = OAuthEndpoint::at(path) {
-        if let Some(RefusedRequest(error)) = refused {
-            return sent(oauth::refusal(error), is_head);
-        }
-        let answered = oauth::answer_to(&service, &endpoint, parts, body);
-        let answered = tokio::time::timeout(REQUEST_BUDGET, answered).await;
-        let response = answered.unwrap_or_else(|_| oauth::refusal(&out_of_time()));
-        return sent(response, is_head);
-    }
-    let route = Route::parse(path);
-    if let Some(RefusedRequest(error)) = refused {
-        return route.api.finish(route.api.error(error));
-    }
-    let has_token = presents_token(&parts.headers);
     let meter = parts.extensions.get::<Meter>();
     let observed = Observed::new(meter.cloned().unwrap_or_default());
-    let answered = answer_to(&service, parts, body, &route, &observed);
-    let answered = tokio::time::timeout(REQUEST_BUDGET, answered).await;
-    let response = answered.unwrap_or_else(|_| route.api.error(&out_of_time()));
+    let response = match OAuthEndpoint::at(path) {
+        Some(endpoint) => {
+            let refused = refusal_of(&parts);
+            let answer = oauth::answer_to(&service, &endpoint, parts, body, &observed);
+            bounded(refused, answer, oauth::refusal).await
+        }
+        None => {
+            let (refused, has_token) = (refusal_of(&parts), presents_token(&parts.headers));
+            let route = Route::parse(path);
+            let answer = answer_to(&service, parts, body, &route, &observed);
+            let answered = bounded(refused, answer, |error| route.api.error(error)).await;
+            let answered = route.api.finish(answered);
+            match has_token {
+                true => answer::to_token(answered),
+                false => answered,
+            }
+        }
+    };
     let (status, provider) = (response.status(), &service.provider);
     service.status.close(provider, &observed, status).await;
-    let response = route.api.finish(response);
-    let response = match has_token {
-        true => answer::to_token(response),
-        false => response,
-    };
     sent(response, is_head)
+}
+
+/// Why the request cannot be carried out, if the gateway has passed it on broken.
+fn refusal_of(parts: &Parts) -> Option<RefusedRequest> {
+    parts.extensions.get().cloned()
+}
+
+/// The answer to a request, or the error of one that cannot be carried out or takes too long.
+async fn bounded(
+    refused: Option<RefusedRequest>,
+    answer: impl Future<Output = Response>,
+    error: impl Fn(&Error) -> Response,
+) -> Response {
+    if let Some(RefusedRequest(cause)) = refused {
+        return error(&cause);
+    }
+    let answered = tokio::time::timeout(REQUEST_BUDGET, answer).await;
+    answered.unwrap_or_else(|_| error(&out_of_time()))
 }
 
 /// The answer as it is sent: without its body to a HEAD.

@@ -15,12 +15,12 @@ use super::status::Observed;
 use super::{Gateway, Service, observe, signed};
 use crate::identity::{Cause, RequestId, TenantId};
 use crate::pool::Turn;
-use crate::protocol::Result;
 use crate::protocol::message::Parameters;
 use crate::protocol::profile::Profile;
+use crate::protocol::{Error, Result};
 use crate::provider::REQUEST_BUDGET;
 use crate::store::{Meter, TenantStore};
-use crate::tenant::{CredentialKind, RequestHead, refusal};
+use crate::tenant::{CredentialKind, Refusal, RequestHead, refusal};
 
 /// Authenticates the request, waits until it may run, and opens its scope. The body is returned, for
 /// the action to read.
@@ -52,10 +52,8 @@ pub(super) async fn open_call<'s>(
         kind: api.cause_kind(),
     };
     let is_enabled = |tenant, kind| is_enabled(service, cause.clone(), meter.clone(), tenant, kind);
-    let caller = service
-        .authenticator
-        .authenticate(&head, is_enabled)
-        .await?;
+    let caller = service.authenticator.authenticate(&head, is_enabled).await;
+    let caller = caller.map_err(|refusal| noted(refusal, observed))?;
     observe::note_caller(&caller.tenant, &caller.credential);
     observed.note_caller(&caller.tenant, &caller.credential);
     let cause = Cause {
@@ -88,6 +86,15 @@ pub(super) async fn open_call<'s>(
         _turn: turn,
     };
     Ok((call, body))
+}
+
+/// The error of a refused caller, after what is known about the caller was noted for the log and the status.
+pub(super) fn noted(refusal: Refusal, observed: &Observed) -> Error {
+    if let Some((tenant, credential)) = &refusal.known {
+        observe::note_caller(tenant, credential);
+        observed.note_tenant(tenant);
+    }
+    refusal.error
 }
 
 /// Counts a request of the tenant, and waits until it may run.

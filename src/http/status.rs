@@ -44,6 +44,8 @@ pub struct StatusLog {
 /// What is known about one request, for the status of its tenant.
 pub(super) struct Observed {
     caller: OnceLock<(TenantId, CredentialId)>,
+    /// The tenant of a credential whose use is not noted.
+    tenant: OnceLock<TenantId>,
     reached: AtomicU8,
     meter: Meter,
 }
@@ -68,6 +70,7 @@ impl Observed {
     pub(super) fn new(meter: Meter) -> Self {
         Self {
             caller: OnceLock::new(),
+            tenant: OnceLock::new(),
             reached: AtomicU8::new(0),
             meter,
         }
@@ -77,6 +80,13 @@ impl Observed {
     pub(super) fn note_caller(&self, tenant: &TenantId, credential: &CredentialId) {
         // A request has one caller, so a second value would be the same one.
         let _ = self.caller.set((tenant.clone(), credential.clone()));
+    }
+
+    /// Records whose request it is, if it is not a use of its credential: that one has ended, or it has asked for a
+    /// token. If the request is refused, this counts as a refusal of the tenant.
+    pub(super) fn note_tenant(&self, tenant: &TenantId) {
+        // A request has one tenant, so a second value would be the same one.
+        let _ = self.tenant.set(tenant.clone());
     }
 
     /// Records which milestones the request has reached.
@@ -115,7 +125,8 @@ impl StatusLog {
 
     /// Writes down, once the answer is known, what the request has shown about its tenant.
     pub(super) async fn close(&self, provider: &Provider, observed: &Observed, status: StatusCode) {
-        let Some((tenant, _)) = observed.caller.get() else {
+        let caller = observed.caller.get().map(|(tenant, _)| tenant);
+        let Some(tenant) = caller.or(observed.tenant.get()) else {
             return;
         };
         if !status.is_server_error() {

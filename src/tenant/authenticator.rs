@@ -92,12 +92,40 @@ pub struct IssuedAccess {
     pub seconds: u64,
 }
 
+/// Why a caller is not authenticated.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The error for the caller.
+    pub error: Error,
+    /// The credential with its tenant, if this stack has issued it and the tenant exists: it was revoked, has
+    /// expired, or is of a kind that the tenant does not allow. `None` for everything that a stranger may send.
+    pub known: Option<(TenantId, CredentialId)>,
+}
+
+impl Refusal {
+    /// Of a credential that this stack has issued, and whose tenant exists.
+    fn of(error: Error, (tenant, credential): (&TenantId, &CredentialId)) -> Self {
+        Self {
+            error,
+            known: Some((tenant.clone(), credential.clone())),
+        }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, known: None }
+    }
+}
+
 /// What the tenant's secret says of a credential that the stack has signed.
 enum Found {
     /// It is the presented one.
     Valid(Box<Credential>, HasOAuth),
-    /// There is no credential of this id, or no such tenant.
+    /// The tenant has no credential of this id.
     Gone,
+    /// There is no such tenant.
+    NoTenant,
     /// There is one of this id, but it is not the presented one.
     Other,
 }
@@ -138,7 +166,7 @@ impl Authenticator {
         &self,
         head: &RequestHead<'_>,
         is_enabled: F,
-    ) -> Result<Caller>
+    ) -> std::result::Result<Caller, Refusal>
     where
         F: FnOnce(TenantId, CredentialKind) -> Fut,
         Fut: Future<Output = Result<bool>>,
@@ -148,29 +176,32 @@ impl Authenticator {
         let presented = self.signed(|keys| Presented::parse(keys, head, now)).await;
         let presented = presented.ok_or_else(|| refusal(head.authorization))?;
         if let Some(expires) = presented.expires().filter(|expires| *expires <= now) {
-            return Err(Error::unauthorized(format!(
+            let detail = format!(
                 "The access token expired at {}; get another one from the token endpoint",
                 instant(expires)
-            )));
+            );
+            return Err(Error::unauthorized(detail).into());
         }
         let ids = (&presented.tenant, &presented.credential);
         let is_presented = |credential: &Credential| presented.matches(credential);
         let (credential, has_oauth) = match self.find(ids, began, is_presented).await? {
             Found::Valid(credential, has_oauth) => (*credential, has_oauth),
-            Found::Gone => return Err(revoked(presented.name())),
-            Found::Other => return Err(unauthorized()),
+            Found::Gone => return Err(Refusal::of(revoked(presented.name()), ids)),
+            Found::NoTenant => return Err(revoked(presented.name()).into()),
+            Found::Other => return Err(unauthorized().into()),
         };
         // An access token may be made under a later key than its client, whose key was retired since.
         if self.keys.known().key(credential.key).is_none() {
-            return Err(revoked(presented.name()));
+            return Err(Refusal::of(revoked(presented.name()), ids));
         }
-        check_expiry(&credential, presented.name(), now)?;
+        check_expiry(&credential, presented.name(), now)
+            .map_err(|error| Refusal::of(error, ids))?;
         let allowed = match credential.kind {
             CredentialKind::Bearer | CredentialKind::OAuth | CredentialKind::OAuthJwt => true,
             kind => is_enabled(presented.tenant.clone(), kind).await?,
         };
         if !allowed {
-            return Err(unauthorized());
+            return Err(Refusal::of(unauthorized(), ids));
         }
         let tenant = presented.tenant.clone();
         let (signature, scope) = presented.into_parts();
@@ -190,7 +221,7 @@ impl Authenticator {
         &self,
         proof: ClientProof<'_>,
         audiences: &[String],
-    ) -> Result<Client> {
+    ) -> std::result::Result<Client, Refusal> {
         let began = self.clock.now_millis();
         let now = began / 1000;
         let signed = self.signed(|keys| client_of(keys, proof)).await;
@@ -203,18 +234,23 @@ impl Authenticator {
         let (credential, has_oauth) = match self.find(ids, began, is_presented).await? {
             Found::Valid(credential, has_oauth) => (*credential, has_oauth),
             // Only a secret proves that the client was one. Client ids are known to others too.
-            Found::Gone if hash.is_some() => return Err(revoked("client")),
-            Found::Gone | Found::Other => return Err(unknown_client()),
+            Found::Gone if hash.is_some() => return Err(Refusal::of(revoked("client"), ids)),
+            Found::NoTenant if hash.is_some() => return Err(revoked("client").into()),
+            Found::Gone | Found::NoTenant | Found::Other => return Err(unknown_client().into()),
         };
         let assertion = match (proof, &credential.jwks) {
             (ClientProof::Secret { .. }, _) => None,
             (ClientProof::Assertion { jwt, .. }, Some(keys)) => {
                 let verified = assertion::verify(jwt, keys, id.as_str(), audiences, now);
-                Some(verified.map_err(|reason| reason.unwrap_or_else(unknown_client))?)
+                // Only with a reason was the assertion signed by the client.
+                Some(verified.map_err(|reason| match reason {
+                    Some(reason) => Refusal::of(reason, ids),
+                    None => unknown_client().into(),
+                })?)
             }
-            (ClientProof::Assertion { .. }, None) => return Err(unknown_client()),
+            (ClientProof::Assertion { .. }, None) => return Err(unknown_client().into()),
         };
-        check_expiry(&credential, "client", now)?;
+        check_expiry(&credential, "client", now).map_err(|error| Refusal::of(error, ids))?;
         Ok(Client {
             expires: credential.expires,
             assertion,
@@ -279,7 +315,8 @@ impl Authenticator {
                 secret.has_client(began / 1000),
             ),
             Some(_) => Found::Other,
-            None => Found::Gone,
+            None if read.exists => Found::Gone,
+            None => Found::NoTenant,
         })
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct CachedSecrets {
 #[derive(Debug, Clone, Default)]
 pub(super) struct ReadSecret {
     pub(super) secret: TenantSecret,
+    /// Whether the tenant exists.
+    pub(super) exists: bool,
     /// When the read began, in milliseconds since the Unix epoch.
     began: u64,
 }
@@ -129,7 +131,12 @@ impl CachedSecrets {
         let read = async {
             let began = self.clock.now_millis();
             let secret = self.credentials.read(tenant).await?;
-            Ok::<_, SecretError>(secret.map(|secret| ReadSecret { secret, began }))
+            let read = secret.map(|secret| ReadSecret {
+                secret,
+                exists: true,
+                began,
+            });
+            Ok::<_, SecretError>(read)
         };
         if self.known.has(tenant) {
             let read = async { read.await.map(Option::unwrap_or_default) };

@@ -162,7 +162,7 @@ async fn check_token(one: Arc<dyn SecretStore>, two: Arc<dyn SecretStore>, stack
     assert_eq!(caller.tenant, acme);
     assert_eq!(caller.credential, issued.credential.id);
     issuer.revoke(&acme, &caller.credential).await.unwrap();
-    assert_eq!(ask().await.unwrap_err().status(), 401);
+    assert_eq!(ask().await.unwrap_err().error.status(), 401);
 }
 
 fn head(authorization: &str) -> RequestHead<'_> {

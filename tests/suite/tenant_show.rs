@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
 use scim_lambda::identity::TenantId;
 use scim_lambda::worker::Worker;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::admin::{Fixture, error};
 use crate::tenancy::{router, send};
@@ -168,6 +171,62 @@ async fn a_tenant_in_use_shows_counts_uses_milestones_and_refusals() {
         fixture.show("initech").await["refusals"]["statuses"],
         json!({})
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_ended_credentials_are_counted_and_are_no_use_of_them() {
+    let fixture = Fixture::new().await;
+    Fixture::ok(
+        fixture
+            .ask(json!({"op": "tenant.create", "tenant": "initech"}))
+            .await,
+    );
+    let create = async |kind: &str| {
+        let create = json!({"op": "credential.create", "tenant": "initech", "label": "okta", "kind": kind,
+            "days": 1});
+        Fixture::ok(fixture.ask(create).await)
+    };
+    let (short, client, revoked) = (
+        create("bearer").await,
+        create("oauth").await,
+        create("bearer").await,
+    );
+    let revoke = json!({"op": "credential.revoke", "tenant": "initech", "id": revoked["id"]});
+    Fixture::ok(fixture.ask(revoke).await);
+    let router = router(&fixture, fixture.world.process().provider);
+    let statuses = async || fixture.show("initech").await["refusals"]["statuses"].clone();
+    let ask = async |token: &str| {
+        send(&router, token, "GET", USERS, &Value::Null)
+            .await
+            .status
+    };
+    let revoked = revoked["token"].as_str().unwrap();
+
+    // A stranger is nobody's refusal, and neither is the token of a tenant that does not exist.
+    assert_eq!(ask("nonsense").await, 401);
+    assert_eq!(ask(&revoked.replace("initech", "hooli")).await, 401);
+    assert_eq!(statuses().await, json!({}));
+    assert_eq!(ask(revoked).await, 401);
+    assert_eq!(statuses().await, json!({"401": 1}));
+
+    tokio::time::advance(Duration::from_secs(25 * 3600)).await;
+    assert_eq!(ask(short["token"].as_str().unwrap()).await, 401);
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        client["userName"].as_str().unwrap(),
+        client["token"].as_str().unwrap()
+    );
+    let request = Request::post("/oauth/token")
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .body(Body::from(form));
+    let refused = router.clone().oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert_eq!(statuses().await, json!({"400": 1, "401": 1}));
+    let shown = fixture.show("initech").await;
+    assert_eq!(shown["firstRequest"], Value::Null);
+    for credential in [&short, &client] {
+        assert_eq!(used(&shown, &credential["id"]), Some(Value::Null));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::public_url::Mount;
 use super::route::OAuthEndpoint;
+use super::status::Observed;
 use super::{Gateway, Service, answer, observe};
 use crate::protocol::Error;
 use crate::protocol::scopes::scopes;
@@ -34,6 +35,7 @@ pub(super) async fn answer_to(
     endpoint: &OAuthEndpoint,
     parts: Parts,
     body: Body,
+    observed: &Observed,
 ) -> Response {
     let gateway = parts.extensions.get::<Gateway>().cloned();
     let mount = Mount {
@@ -48,7 +50,7 @@ pub(super) async fn answer_to(
         (OAuthEndpoint::Token, &Method::POST) => {
             observe::note_route("POST", "", endpoint.template());
             let by_header = parts.headers.contains_key(AUTHORIZATION);
-            let answered = token::token(service, mount, parts, body).await;
+            let answered = token::token(service, mount, parts, body, observed).await;
             answered.unwrap_or_else(|error| error.for_client(by_header).into_response())
         }
         (OAuthEndpoint::Metadata { .. }, _) => not_allowed(endpoint, "GET, HEAD"),

@@ -12,8 +12,9 @@ use super::TOKEN_PATH;
 use super::client::Presented;
 use super::error::OAuthError;
 use super::form::Form;
-use crate::http::open::admit;
+use crate::http::open::{admit, noted};
 use crate::http::public_url::Mount;
+use crate::http::status::Observed;
 use crate::http::{Service, answer, observe};
 use crate::identity::{Cause, CauseKind, RequestId};
 use crate::protocol::Error;
@@ -37,6 +38,7 @@ pub(super) async fn token(
     mount: Mount<'_>,
     mut parts: Parts,
     body: Body,
+    observed: &Observed,
 ) -> Result<Response, OAuthError> {
     let form = Form::read(&parts.headers, body).await?;
     check_grant_type(&form)?;
@@ -45,9 +47,10 @@ pub(super) async fn token(
     let audiences = [format!("{issuer}{TOKEN_PATH}"), issuer];
     let authenticator = &service.authenticator;
     let client = authenticator.authenticate_client(presented.as_proof(), &audiences);
-    let client = client.await?;
+    let client = client.await.map_err(|refusal| noted(refusal, observed))?;
     let caller = client.caller.clone();
     observe::note_caller(&caller.tenant, &caller.credential);
+    observed.note_tenant(&caller.tenant);
     let meter = parts.extensions.remove::<Meter>().unwrap_or_default();
     let request = parts.extensions.remove::<RequestId>();
     let cause = Cause {

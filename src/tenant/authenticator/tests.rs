@@ -50,7 +50,8 @@ impl Fixture {
 
     async fn ask(&self, head: &RequestHead<'_>) -> Result<Caller> {
         let all = async |_, _| Ok(true);
-        self.authenticator.authenticate(head, all).await
+        let caller = self.authenticator.authenticate(head, all).await;
+        caller.map_err(|refusal| refusal.error)
     }
 
     async fn ask_with(&self, authorization: &str) -> Result<Caller> {
@@ -295,7 +296,8 @@ async fn basic_and_mac_need_their_switch_and_bearer_does_not() {
         let none = async |_, _| Ok(false);
         let answer = fixture.authenticator.authenticate(&head, none).await;
         assert_eq!(answer.is_ok(), expected, "{authorization}");
-        answer.err().iter().for_each(check_refusal);
+        let refused = answer.map_err(|refusal| refusal.error).err();
+        refused.iter().for_each(check_refusal);
     };
     check(&bearer(&token), true).await;
     check(&basic("okta@acme", &login.secret), false).await;
@@ -520,7 +522,7 @@ async fn an_assertion_that_names_a_client_with_a_secret_causes_no_early_read() {
     let before = fixture.secrets.reads();
     for _ in 0..10 {
         let refused = fixture.authenticator.authenticate_client(proof, &[]).await;
-        check_unknown(&refused.unwrap_err());
+        check_unknown(&refused.unwrap_err().error);
         fixture.clock.advance_seconds(5);
     }
     assert_eq!(fixture.secrets.reads(), before + 1);
