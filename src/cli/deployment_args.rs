@@ -173,7 +173,7 @@ impl DeploymentArgs {
         } = &self.given;
         if self.function()?.is_some() {
             return Err(CommandError::usage(
-                "This command works on the table itself: leave out --via and --function",
+                "This command works on the table and the secrets itself: add --via direct",
             ));
         }
         if endpoint.is_some() && table.is_none() {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::admin::{About, Admin, Asked, Code, Failure, Operation};
 use crate::identity::TenantId;
-use crate::protocol::error::Error;
+use crate::protocol::error::{Error, excerpt};
 use crate::protocol::profile::{Profile, Rules, Switches};
 use crate::protocol::switch::{self, Switch};
 use crate::store::SeatState;
@@ -126,11 +126,17 @@ fn with_switch(switches: &Switches, name: &str, value: &Value) -> Result<Switche
         Value::Number(_) | Value::Bool(_) => set(Value::from(value.to_string())),
         _ => Err(error),
     });
-    changed.map_err(|error| {
-        // The error lists the switches that exist, or some of the values; the table has all of these.
-        let reason = Switch::named(name).map(|switch| format!("it takes {}", switch.range));
-        let reason = reason.unwrap_or_else(|| error.to_string());
-        Error::invalid_value(format!("Switch {name}={}: {reason}", plain(value)))
+    changed.map_err(|_| match Switch::named(name) {
+        None => Error::invalid_value(format!(
+            "There is no switch {}; the README lists those that exist",
+            excerpt(name)
+        )),
+        // The error of serde lists some of the values; the table has all of them.
+        Some(switch) => Error::invalid_value(format!(
+            "Switch {name}={}: it takes {}",
+            plain(value),
+            switch.range
+        )),
     })
 }
 
@@ -140,7 +146,7 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    crate::protocol::error::excerpt(&text).to_string()
+    excerpt(&text).to_string()
 }
 
 #[cfg(test)]
@@ -179,10 +185,7 @@ mod tests {
                 json!({"brake": "stop"}),
                 "Switch brake=stop: it takes `off`, `warn`, `hold`",
             ),
-            (
-                json!({"colour": "blue"}),
-                "Switch colour=blue: unknown field `colour`",
-            ),
+            (json!({"colour": "blue"}), "There is no switch colour;"),
         ] {
             let fault = with(&switches).unwrap_err();
             assert!(fault.contains(expected), "{fault}");

@@ -121,7 +121,7 @@ impl SeatStep {
             self.is_uncounted = true;
             return Ok(());
         };
-        match found.place(since, self.shard, fastrand_below) {
+        match found.place(since, self.shard, |count| fastrand::usize(..count)) {
             SeatPlace::Uncounted => self.is_uncounted = true,
             SeatPlace::None => return Err(StoreError::NoSeat { limit: found.limit }),
             SeatPlace::Shard(shard) => {
@@ -137,9 +137,4 @@ impl SeatStep {
         }
         Ok(())
     }
-}
-
-/// A random number below this one, which is not 0.
-fn fastrand_below(count: usize) -> usize {
-    fastrand::usize(..count)
 }
