@@ -115,9 +115,6 @@ pub struct Stack {
     pub secrets: Arc<dyn SecretStore>,
     /// The keys with which every credential of the deployment is signed.
     pub keys: Arc<StackKeys>,
-    /// The resources of the tenants. There is one for requests and operations, so that a request notices at once
-    /// what an operation of the same process has changed.
-    provider: Arc<Provider>,
     config: Config,
 }
 
@@ -154,15 +151,10 @@ impl Stack {
         secrets: Arc<dyn SecretStore>,
         keys: StackKeys,
     ) -> Self {
-        let store = Store::new(sdk, &config.table, Arc::new(SystemClock));
-        let keys = Arc::new(keys);
-        let cursors = Cursors::new(Arc::clone(&keys));
-        let provider = Provider::new(store.clone(), Arc::new(SystemClock), cursors);
         Self {
-            store,
+            store: Store::new(sdk, &config.table, Arc::new(SystemClock)),
             secrets,
-            keys,
-            provider: Arc::new(provider),
+            keys: Arc::new(keys),
             config,
         }
     }
@@ -198,10 +190,11 @@ impl Stack {
         Issuer::new(keys, credentials, Arc::new(SystemClock))
     }
 
-    /// The provider of this deployment.
+    /// A provider of this deployment, with a cache of its own.
     #[must_use]
-    pub fn provider(&self) -> &Provider {
-        &self.provider
+    pub fn provider(&self) -> Provider {
+        let cursors = Cursors::new(Arc::clone(&self.keys));
+        Provider::new(self.store.clone(), Arc::new(SystemClock), cursors)
     }
 
     /// The HTTP service of this deployment.
@@ -209,7 +202,7 @@ impl Stack {
     pub fn service(&self) -> Arc<Service> {
         let (keys, credentials) = (Arc::clone(&self.keys), self.credentials());
         Arc::new(Service {
-            provider: Arc::clone(&self.provider),
+            provider: Arc::new(self.provider()),
             authenticator: Authenticator::new(keys, credentials, Arc::new(SystemClock)),
             admission: Admission::default(),
             status: StatusLog::new(Arc::new(SystemClock)),
@@ -221,16 +214,17 @@ impl Stack {
     }
 
     /// The operations of the people and programs that run this deployment. `reach` says which addresses the URL of
-    /// a webhook may have.
+    /// a webhook may have. A process that answers requests has one `provider` for both, so that a request notices
+    /// at once what an operation has changed.
     #[cfg(feature = "worker")]
     #[must_use]
-    pub fn admin(&self, reach: Reach) -> Admin {
+    pub fn admin(&self, reach: Reach, provider: Arc<Provider>) -> Admin {
         Admin {
             store: self.store.clone(),
             credentials: self.credentials(),
             issuer: self.issuer(),
             keys: Arc::clone(&self.keys),
-            provider: Arc::clone(&self.provider),
+            provider,
             secrets: self.webhook_secrets(),
             reach,
             sender: Arc::new(self.sender(reach)),

@@ -8,7 +8,7 @@ use super::brake::{ReleaseBrake, ShowBrake};
 use super::credential::{
     CreateCredential, ListCredentials, RevokeAllCredentials, RevokeCredential, RotateCredential,
 };
-use super::data::{CompareData, ExportData, ImportData};
+use super::data::{CheckData, CompareData, ExportData, ImportData};
 use super::event::{ForgetEvents, ListEvents};
 use super::look_up::{FindGroups, FindUsers, GroupMembers};
 use super::request::Arguments;
@@ -63,6 +63,7 @@ pub(super) const OPERATIONS: &[Entry] = &[
     Entry::of::<ExportData>(),
     Entry::of::<ImportData>(),
     Entry::of::<CompareData>(),
+    Entry::of::<CheckData>(),
     Entry::of::<AddWebhook>(),
     Entry::of::<ListWebhooks>(),
     Entry::of::<ShowWebhook>(),

@@ -65,7 +65,7 @@ pub(super) async fn run(deployment: &Opened, service: &Service) {
     tokio::join!(
         of_embedded,
         sweep(&worker, &outbox),
-        purge(deployment),
+        purge(deployment, service),
         finish(&worker, &outbox, finish_jobs),
     );
 }
@@ -146,8 +146,8 @@ async fn sweep(worker: &Worker<'_>, outbox: &LocalOutbox<'_>) {
 
 /// Goes on every minute with the purge of deleted tenants. Where the functions of a stack do so too, each only
 /// finds that the other is further.
-async fn purge(deployment: &Opened) {
-    let admin = deployment.admin();
+async fn purge(deployment: &Opened, service: &Service) {
+    let admin = deployment.admin(Arc::clone(&service.provider));
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         ticks.tick().await;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -17,6 +18,7 @@ use crate::delivery::WebhookSender;
 use crate::embedded::{DataDirectory, Embedded};
 use crate::http::PublicUrl;
 use crate::outgoing::Reach;
+use crate::provider::Provider;
 use crate::stack::Stack;
 
 /// The arguments that choose the deployment.
@@ -353,9 +355,9 @@ impl Opened {
         }
     }
 
-    /// The operations on it.
-    pub(super) fn admin(&self) -> Admin {
-        self.stack().admin(self.reach())
+    /// The operations on it, for a process that answers requests by this provider.
+    pub(super) fn admin(&self, provider: Arc<Provider>) -> Admin {
+        self.stack().admin(self.reach(), provider)
     }
 
     /// What sends to its webhooks.

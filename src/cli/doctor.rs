@@ -4,26 +4,25 @@
 use std::fmt::Write;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::CommandError;
-use super::columns::number;
-use super::deployment_args::DeploymentArgs;
+use super::ask_args::AskArgs;
+use super::columns::{number, printable, time};
+use super::operator::Operator;
 use super::progress::Progress;
+use super::tenant::list_all;
 use super::tenant_arg::tenant_id;
-use super::terminal::print;
+use crate::admin::Time;
+use crate::admin::data::{ChangeState, CheckData, CheckedData, UnfinishedChange};
+use crate::admin::tenant::StateName;
 use crate::identity::TenantId;
-use crate::protocol::datetime::DateTime;
-use crate::protocol::{Error, ErrorKind};
-use crate::provider::{Findings, Provider, Repair};
-use crate::stack::Stack;
-use crate::store::{BuildingIndex, IndexEntries, TenantConfig, Unfinished};
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "It ends with code 3 if something remains to be repaired.\n\nExamples:\n  \
     scim doctor\n  \
     scim doctor acme --repair\n  \
+    scim doctor --stack acme-prod --via lambda\n  \
     scim doctor --json | jq 'select(.well | not)'"
 )]
 pub(super) struct DoctorArgs {
@@ -34,40 +33,17 @@ pub(super) struct DoctorArgs {
     /// over
     #[arg(long)]
     repair: bool,
-    /// Print a line of JSON for each tenant instead of text for people
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    deployment: DeploymentArgs,
-}
-
-/// The findings in one tenant's part of the table.
-#[derive(Debug, Default)]
-struct Examined {
-    /// The entries that completing new indexes wrote and removed.
-    built: Findings,
-    /// The reason why indexes could not be completed.
-    waiting: Option<String>,
-    /// All other findings.
-    found: Findings,
+    ask: AskArgs,
 }
 
 impl DoctorArgs {
     /// Prints the findings tenant by tenant. What remains to be repaired is told as an error of its own kind.
     pub(super) async fn run(self) -> Result<(), CommandError> {
-        let opened = self.deployment.open().await?;
-        self.run_on(opened.stack()).await
-    }
-
-    async fn run_on(&self, stack: &Stack) -> Result<(), CommandError> {
-        let service = stack.service();
+        let operator = self.ask.operator().await?;
         let tenants = match &self.tenant {
-            Some(tenant) => {
-                // This fails if the tenant does not exist.
-                stack.issuer().credentials(tenant).await?;
-                vec![tenant.clone()]
-            }
-            None => stack.issuer().tenants().await?,
+            Some(tenant) => vec![tenant.clone()],
+            None => self.tenants(&operator).await?,
         };
         let mut ill = 0;
         for (number, tenant) in (1..).zip(&tenants) {
@@ -75,16 +51,12 @@ impl DoctorArgs {
                 1 => format!("{tenant}: resources"),
                 all => format!("{tenant} ({number} of {all}): resources"),
             });
-            let examined = self.examine(&service.provider, tenant, &progress).await?;
+            let checked = self.check(&operator, tenant, &progress).await?;
             drop(progress);
-            let well = self.is_well(&examined);
-            print(&match self.json {
-                true => format!("{}\n", examined.to_json(tenant, well)),
-                false => examined.describe(tenant.as_str()),
-            })?;
-            ill += u32::from(!well);
+            self.ask.print(&checked, |_| describe(&checked))?;
+            ill += u32::from(!checked.well);
         }
-        let place = self.deployment.to_text();
+        let place = self.ask.deployment.to_text();
         match (ill, self.repair) {
             (0, _) => Ok(()),
             (_, false) => Err(CommandError::found(format!(
@@ -96,191 +68,120 @@ impl DoctorArgs {
         }
     }
 
-    async fn examine(
+    /// All tenants. A deleted one is not repaired, and of one that is being purged there is nothing to check.
+    async fn tenants(&self, operator: &Operator) -> Result<Vec<TenantId>, CommandError> {
+        let listed = list_all(operator).await?.tenants.into_iter();
+        let is_wanted = |state| match state {
+            StateName::Active | StateName::Suspended | StateName::Other => true,
+            StateName::Deleting => !self.repair,
+            StateName::Purging => false,
+        };
+        let wanted = listed.filter(|entry| is_wanted(entry.state));
+        Ok(wanted.map(|entry| entry.tenant).collect())
+    }
+
+    /// The findings of a tenant, which the operation looks for part by part.
+    async fn check(
         &self,
-        provider: &Provider,
+        operator: &Operator,
         tenant: &TenantId,
         progress: &Progress,
-    ) -> Result<Examined, Error> {
-        let tell = |read| progress.advance(read);
-        let mut examined = Examined::default();
-        if self.repair {
-            match provider.build_indexes(tenant).await {
-                Ok(built) => examined.built = built,
-                // The indexes cannot be completed yet, for the reason in the error. Everything else is
-                // repaired.
-                Err(error) if error.kind() == ErrorKind::Conflict => {
-                    examined.waiting = Some(error.detail().to_owned());
-                }
-                Err(error) => return Err(error),
+    ) -> Result<CheckedData, CommandError> {
+        let part = |cursor| CheckData {
+            tenant: tenant.clone(),
+            repair: self.repair,
+            cursor,
+        };
+        let mut checked = operator.ask(&part(None)).await?;
+        progress.advance(checked.resources);
+        while let Some(cursor) = checked.cursor.take() {
+            let next = operator.ask(&part(Some(cursor.clone()))).await?;
+            // A function that does not go on would be asked for ever.
+            if next.cursor.as_ref() == Some(&cursor) {
+                return Err(CommandError::new(
+                    "The check does not go on: its next part begins where this one has begun",
+                ));
             }
-            examined.found = provider
-                .examine_telling(tenant, Repair::Mend, &tell)
-                .await?;
-            return Ok(examined);
+            progress.advance(next.resources);
+            checked = checked.followed_by(next);
         }
-        let config = provider.config(tenant).await?;
-        examined.waiting = match config.index_version.entries() {
-            IndexEntries::Complete | IndexEntries::Newer => to_complete(&config),
-            IndexEntries::Earlier | IndexEntries::Rebuilding(_) => {
-                Some("All index entries have to be rewritten".to_owned())
-            }
-        };
-        examined.found = provider
-            .examine_telling(tenant, Repair::Look, &tell)
-            .await?;
-        Ok(examined)
-    }
-
-    /// Whether nothing remains to be repaired.
-    fn is_well(&self, examined: &Examined) -> bool {
-        let is_mended = match self.repair {
-            true => examined.found.is_mendable(),
-            false => examined.found.is_clean(),
-        };
-        is_mended && examined.waiting.is_none()
+        Ok(checked)
     }
 }
 
-impl Examined {
-    /// The findings for a script. Texts are those that people get.
-    fn to_json(&self, tenant: &TenantId, well: bool) -> Value {
-        let (built, found) = (&self.built, &self.found);
-        let totals = found.totals.iter().map(|(resource_type, stored, counted)| {
-            json!({"type": resource_type, "stored": stored, "counted": counted})
-        });
-        let members = found.members.iter().map(
-            |(group, stored, counted)| json!({"group": group, "stored": stored, "counted": counted}),
-        );
-        json!({
-            "tenant": tenant.as_str(),
-            "well": well,
-            "resources": found.resources,
-            "missing": built.missing + found.missing,
-            "stray": built.stray + found.stray,
-            "withoutId": built.without_id + found.without_id,
-            "earlier": built.earlier + found.earlier,
-            "newer": found.newer,
-            "finished": found.finished,
-            "uncounted": found.uncounted,
-            "unfinished": found.unfinished.iter().map(describe_entry).collect::<Vec<_>>(),
-            "totals": totals.collect::<Vec<_>>(),
-            "members": members.collect::<Vec<_>>(),
-            "crowded": found.crowded,
-            "conflicts": found.conflicts,
-            "waiting": self.waiting,
-        })
-    }
+/// A line of numbers, then a line for each thing that has a name.
+fn describe(checked: &CheckedData) -> String {
+    let [resources, missing, stray] =
+        [checked.resources, checked.missing, checked.stray].map(number);
+    let mut text = format!(
+        "{}: {resources} resources, {missing} index entries missing, {stray} left over\n",
+        checked.tenant
+    );
+    describe_counts(checked, &mut text);
+    describe_named(checked, &mut text);
+    text
+}
 
-    /// A line of numbers, then a line for each thing that has a name.
-    fn describe(&self, tenant: &str) -> String {
-        let missing = self.built.missing + self.found.missing;
-        let stray = self.built.stray + self.found.stray;
-        let [resources, missing, stray] = [self.found.resources, missing, stray].map(number);
-        let mut text = format!(
-            "{tenant}: {resources} resources, {missing} index entries missing, {stray} left over\n"
-        );
-        self.describe_counts(&mut text);
-        self.describe_named(&mut text);
-        text
-    }
-
-    /// A line for each kind of finding that has a number above 0.
-    fn describe_counts(&self, text: &mut String) {
-        let Findings {
-            without_id,
-            earlier,
-            newer,
-            finished,
-            uncounted,
-            ..
-        } = &self.found;
-        let counts = [
-            (
-                without_id + self.built.without_id,
-                "resources stored without their id",
-            ),
-            (
-                earlier + self.built.earlier,
-                "resources with index entries of an earlier version",
-            ),
-            (*newer, "resources of a newer version, left as they are"),
-            (*finished as u64, "unfinished changes that were finished"),
-            (
-                *uncounted,
-                "users whose seat did not fit whether they are active",
-            ),
-        ];
-        // Writing to a string cannot fail.
-        for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
-            let _ = writeln!(text, "  {what}: {count}");
-        }
-    }
-
-    /// A line for each thing that has a name.
-    fn describe_named(&self, text: &mut String) {
-        let Findings {
-            unfinished,
-            totals,
-            members,
-            conflicts,
-            crowded,
-            ..
-        } = &self.found;
-        // Writing to a string cannot fail.
-        for entry in unfinished {
-            let _ = writeln!(text, "  {}", describe_entry(entry));
-        }
-        for (name, said, counted) in totals {
-            let _ = writeln!(
-                text,
-                "  the counter of {name} had {said} instead of {counted}"
-            );
-        }
-        for (group, said, counted) in members {
-            let _ = writeln!(
-                text,
-                "  the group {group} has {counted} members; it had stored about {said}"
-            );
-        }
-        for crowd in crowded {
-            let _ = writeln!(text, "  more values than an index holds: {crowd}");
-        }
-        for conflict in conflicts {
-            let _ = writeln!(text, "  a unique value is held twice: {conflict}");
-        }
-        if let Some(waiting) = &self.waiting {
-            let _ = writeln!(text, "  {waiting}");
-        }
+/// A line for each kind of finding that has a number above 0.
+fn describe_counts(checked: &CheckedData, text: &mut String) {
+    let counts = [
+        (checked.without_id, "resources stored without their id"),
+        (
+            checked.earlier,
+            "resources with index entries of an earlier version",
+        ),
+        (
+            checked.newer,
+            "resources of a newer version, left as they are",
+        ),
+        (checked.finished, "unfinished changes that were finished"),
+        (
+            checked.uncounted,
+            "users whose seat did not fit whether they are active",
+        ),
+    ];
+    // Writing to a string cannot fail.
+    for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
+        let _ = writeln!(text, "  {what}: {count}");
     }
 }
 
-/// The indexes and the count that have to be completed; `None` if all are complete.
-fn to_complete(config: &TenantConfig) -> Option<String> {
-    let name = |index: &BuildingIndex| format!("{} {}", index.resource_type, index.path);
-    let names: Vec<_> = config.building.iter().map(name).collect();
-    let indexes = (!names.is_empty()).then(|| format!("Indexes to complete: {}", names.join(", ")));
-    let has_limit = config.rules.switches.max_active_users > 0;
-    let is_counting = has_limit && config.seats.is_none_or(|count| !count.is_complete);
-    let count = is_counting.then(|| "Active users have to be counted".to_owned());
-    let all: Vec<String> = indexes.into_iter().chain(count).collect();
-    (!all.is_empty()).then(|| all.join("; "))
+/// A line for each thing that has a name.
+fn describe_named(checked: &CheckedData, text: &mut String) {
+    let unfinished = checked.unfinished.iter().map(describe_entry);
+    let totals = checked.totals.iter().map(|total| {
+        let (name, stored, counted) = (&total.name, total.stored, total.counted);
+        format!("the counter of {name} had {stored} instead of {counted}")
+    });
+    let members = checked.members.iter().map(|members| {
+        let (group, stored, counted) = (&members.group, members.stored, members.counted);
+        format!("the group {group} has {counted} members; it had stored about {stored}")
+    });
+    let crowded = checked.crowded.iter();
+    let crowded = crowded.map(|crowd| format!("more values than an index holds: {crowd}"));
+    let conflicts = checked.conflicts.iter();
+    let conflicts = conflicts.map(|conflict| format!("a unique value is held twice: {conflict}"));
+    let waiting = checked.waiting.iter().cloned();
+    let lines = unfinished.chain(totals).chain(members);
+    for line in lines.chain(crowded).chain(conflicts).chain(waiting) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {}", printable(&line));
+    }
 }
 
 /// An entry of the journal: its work, its key, when it began, and its state.
-fn describe_entry(entry: &Unfinished) -> String {
+fn describe_entry(entry: &UnfinishedChange) -> String {
     let work = match entry.work.as_str() {
         "" => "work without a name",
         name => name,
     };
-    let begun = entry.begun.and_then(|begun| i64::try_from(begun).ok());
-    let begun = begun.and_then(DateTime::from_unix_milliseconds);
-    let begun = begun.map_or("an unknown time".to_owned(), |time| time.to_string());
-    let waits_for = match (entry.is_held, entry.is_known, entry.is_overdue) {
-        (true, _, _) => "its writer is still working on it",
-        (false, false, _) => "this version does not know how to finish it",
-        (false, true, false) => "it will be finished soon",
-        (false, true, true) => "overdue",
+    let begun = entry.begun.map(|Time(begun)| time(begun));
+    let begun = begun.unwrap_or_else(|| "an unknown time".to_owned());
+    let waits_for = match entry.state {
+        ChangeState::Held => "its writer is still working on it",
+        ChangeState::Unknown => "this version does not know how to finish it",
+        ChangeState::Soon => "it will be finished soon",
+        ChangeState::Overdue => "overdue",
     };
     format!("unfinished: {work} {} of {begun}: {waits_for}", entry.key)
 }
@@ -288,47 +189,51 @@ fn describe_entry(entry: &Unfinished) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::data::{WrongMembers, WrongTotal};
 
-    fn unfinished(work: &str) -> Unfinished {
-        Unfinished {
+    fn unfinished(work: &str, state: ChangeState) -> UnfinishedChange {
+        UnfinishedChange {
             key: "7".to_owned(),
             work: work.to_owned(),
-            is_known: !work.is_empty(),
-            begun: Some(1_795_478_400_000),
-            is_held: false,
-            is_overdue: true,
+            begun: Some(Time(1_795_478_400_000)),
+            state,
         }
     }
 
     #[test]
     fn findings_are_printed_as_numbers_and_names() {
-        let found = Findings {
+        let checked = CheckedData {
+            tenant: TenantId::parse("acme").unwrap(),
+            well: false,
             resources: 12,
             without_id: 3,
             earlier: 6,
             newer: 7,
             finished: 4,
-            unfinished: ["Erase", ""].map(unfinished).to_vec(),
-            missing: 1,
+            unfinished: vec![
+                unfinished("Erase", ChangeState::Overdue),
+                unfinished("", ChangeState::Unknown),
+            ],
+            missing: 4,
             stray: 2,
-            totals: vec![("User".to_owned(), 9, 8)],
-            members: vec![("5".to_owned(), 3, 2)],
+            totals: vec![WrongTotal {
+                name: "User".to_owned(),
+                stored: 9,
+                counted: 8,
+            }],
+            members: vec![WrongMembers {
+                group: "5".to_owned(),
+                stored: 3,
+                counted: 2,
+            }],
             crowded: vec!["User emails.value 4".to_owned()],
             conflicts: vec!["Group displayName 7".to_owned()],
             uncounted: 5,
-        };
-        let built = Findings {
-            missing: 3,
-            ..Findings::default()
-        };
-        let waiting = Some("Other processes may not know yet".to_owned());
-        let examined = Examined {
-            built,
-            waiting,
-            found,
+            waiting: Some("Other processes may not know yet".to_owned()),
+            cursor: None,
         };
         assert_eq!(
-            examined.describe("acme"),
+            describe(&checked),
             "acme: 12 resources, 4 index entries missing, 2 left over\n  \
              resources stored without their id: 3\n  \
              resources with index entries of an earlier version: 6\n  \

@@ -2,6 +2,7 @@
 //! themselves, or by the stack's function, which does the same with its own rights.
 
 use std::env;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -89,7 +90,8 @@ impl Operator {
     }
 
     fn direct(opened: Opened) -> Result<Self, CommandError> {
-        let admin = Box::new(opened.admin());
+        let provider = Arc::new(opened.stack().provider());
+        let admin = Box::new(opened.admin(provider));
         let opened = Box::new(opened);
         Ok(Self::Direct { opened, admin })
     }
@@ -206,7 +208,6 @@ impl Function {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use aws_smithy_runtime_api::client::http::{

@@ -1,5 +1,6 @@
 //! A tenant's profile and switches as arguments.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -73,7 +74,7 @@ impl RuleArgs {
             profile: self.profile,
             switches: self.values()?,
         };
-        let admin = stack.admin(Reach::Public);
+        let admin = stack.admin(Reach::Public, Arc::new(stack.provider()));
         let created = create.perform(&admin, &Asked::by_command()).await?;
         Ok(!created.existed)
     }

@@ -89,7 +89,7 @@ impl ServeArgs {
         let admin = AdminPath::of(&deployment, address)?;
         let router = http::router(Arc::clone(&service));
         let router = match &admin {
-            Some(path) => path.serve(deployment.admin(), router),
+            Some(path) => path.serve(deployment.admin(Arc::clone(&service.provider)), router),
             None => router,
         };
         let stopped = async {

@@ -3,6 +3,8 @@
 //! Their secrets are shown at each start, because the person who starts the server owns the secrets: they are
 //! in a file of the data directory. So a receiver that is developed beside the server keeps its secret.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::CommandError;
@@ -57,7 +59,7 @@ pub(super) async fn prepare(
     };
     // A command that is typed elsewhere, or where SCIM_TABLE is set, works on the same data.
     let data = argument("--data", &local.data.to_string());
-    let admin = deployment.admin();
+    let admin = deployment.admin(Arc::new(deployment.stack().provider()));
     let mut served = Vec::new();
     for url in urls {
         let add = AddWebhook {

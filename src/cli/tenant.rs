@@ -154,7 +154,7 @@ impl TenantArgs {
 }
 
 /// All tenants, which the operation lists part by part.
-async fn list_all(operator: &Operator) -> Result<TenantList, CommandError> {
+pub(super) async fn list_all(operator: &Operator) -> Result<TenantList, CommandError> {
     let mut list = TenantList {
         tenants: Vec::new(),
         unreadable: Vec::new(),

@@ -1,6 +1,7 @@
 //! One tenant as the operators' commands see it: without a caller and without a request.
 
 use super::REQUEST_BUDGET;
+use super::pace::Pace;
 use super::tenants::{Tenant, Tenants};
 use crate::clock::Clock;
 use crate::identity::{Cause, TenantId};
@@ -12,7 +13,6 @@ use crate::store::{Meter, ResourcePage, Store, TenantConfig, TenantStore, Window
 const PAGE: usize = 100;
 
 /// One tenant as the operators' commands see it.
-#[derive(Clone)]
 pub(super) struct Administration<'a> {
     /// The tenant.
     pub(super) tenant: &'a TenantId,
@@ -24,8 +24,8 @@ pub(super) struct Administration<'a> {
     pub(super) tenants: &'a Tenants,
     /// The clock that the time of a change is read from.
     pub(super) clock: &'a dyn Clock,
-    /// Gets the number of resources that were read, page by page, for a person who waits.
-    pub(super) tell: &'a (dyn Fn(u64) + Sync),
+    /// How far an examination goes.
+    pub(super) pace: Pace,
 }
 
 impl Administration<'_> {
@@ -71,7 +71,6 @@ impl Administration<'_> {
             ..Window::default()
         };
         let page = store.resources().page(resource_type, window).await?;
-        (self.tell)(page.resources.len() as u64);
         Ok((store, page))
     }
 }

@@ -22,6 +22,7 @@ mod limits;
 mod load;
 mod members;
 mod milestones;
+mod pace;
 mod password;
 mod patch;
 mod query;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 pub use bulk::{Done, OperationSubject, Performed};
 pub use compute::{Compute, body_size};
@@ -56,11 +58,12 @@ pub use import::{
     in_order,
 };
 pub use load::Loader;
+pub use pace::CheckPlace;
 pub use patch::Patched;
 pub use query::{CURSOR_TIMEOUT_SECONDS, Cursors, List, Over, ReadBudget, Rendered};
 pub use registration::Registered;
 pub use related::{MEMBER_BYTES, Related};
-pub use repair::{Findings, Repair};
+pub use repair::{Checked, Findings, Repair};
 pub use representation::Representation;
 pub use request_scope::RequestScope;
 pub use tenants::{Tenant, Tenants};
@@ -68,6 +71,7 @@ pub use times::Times;
 
 use administration::Administration;
 use binding::{Roles, roles};
+use pace::Pace;
 use password::Hasher;
 use query::QueryContext;
 use seats::TenantAge;
@@ -583,7 +587,9 @@ impl Provider {
     /// or write entries of an earlier version; `Unavailable` when a newer version has written the
     /// entries, or the table is out of reach. After any error it can be called again.
     pub async fn build_indexes(&self, tenant: &TenantId) -> Result<Findings> {
-        repair::build_indexes(&self.administration(tenant, CauseKind::Repair)).await
+        let (admin, mut findings) = (self.repair(tenant), Findings::default());
+        let built = repair::build_indexes(&admin, &mut findings).await;
+        repair::without_pause(built).map(|()| findings)
     }
 
     /// Looks for unfinished changes, and compares index entries and counters with the resources.
@@ -593,22 +599,28 @@ impl Provider {
     /// `Unavailable` when a newer version of the service has written the tenant's index entries, or the
     /// table is out of reach.
     pub async fn examine(&self, tenant: &TenantId, repair: Repair) -> Result<Findings> {
-        self.examine_telling(tenant, repair, &|_| {}).await
+        let (admin, mut findings) = (self.repair(tenant), Findings::default());
+        let examined = repair::examine(&admin, repair, &mut findings).await;
+        repair::without_pause(examined).map(|()| findings)
     }
 
-    /// The same, and tells how many resources were read, page by page, so that a person sees it work.
+    /// Does both for a part of a tenant: from a place, or from the beginning, to the first page that ends after
+    /// `until`. With [`Repair::Look`] it builds nothing, and says what has to be built.
     ///
     /// # Errors
-    /// As [`examine`](Self::examine).
-    pub async fn examine_telling(
+    /// As [`examine`](Self::examine); `InvalidValue` for a place that the tenant does not have any more.
+    pub async fn check(
         &self,
         tenant: &TenantId,
         repair: Repair,
-        tell: &(dyn Fn(u64) + Sync),
-    ) -> Result<Findings> {
-        let mut administration = self.administration(tenant, CauseKind::Repair);
-        administration.tell = tell;
-        repair::examine(&administration, repair).await
+        place: Option<CheckPlace>,
+        until: Instant,
+    ) -> Result<Checked> {
+        repair::check(&mut self.repair(tenant), repair, (place, until)).await
+    }
+
+    fn repair<'a>(&'a self, tenant: &'a TenantId) -> Administration<'a> {
+        self.administration(tenant, CauseKind::Repair)
     }
 
     fn administration<'a>(&'a self, tenant: &'a TenantId, kind: CauseKind) -> Administration<'a> {
@@ -618,7 +630,7 @@ impl Provider {
             table: &self.store,
             tenants: &self.tenants,
             clock: &*self.clock,
-            tell: &|_| {},
+            pace: Pace::whole(),
         }
     }
 

@@ -148,6 +148,10 @@ async fn data(ask: &impl AsyncFn(Value) -> Value) {
         }
     }
     ask(json!({"op": "data.compare", "tenant": "acme"})).await;
+    for repair in [false, true] {
+        let check = json!({"op": "data.check", "tenant": "acme", "repair": repair});
+        assert_eq!(ask(check).await["well"], true);
+    }
 }
 
 async fn webhooks(ask: &impl AsyncFn(Value) -> Value) {

@@ -106,7 +106,7 @@ impl AwsAccount {
                 .await
                 .unwrap();
             stack.store.create_table_if_missing().await.unwrap();
-            stack.admin(Reach::Public)
+            stack.admin(Reach::Public, std::sync::Arc::new(stack.provider()))
         });
         *shared.function.lock().unwrap() = Some((admin, runtime));
         Self {

@@ -11,7 +11,7 @@ use crate::cli::{answer, data, run, shown};
 use crate::cli_help::every_command;
 
 /// The commands whose answer is not that of one operation, and why.
-const OTHERS: [(&str, &str); 13] = [
+const OTHERS: [(&str, &str); 12] = [
     ("serve", "says once that it is ready"),
     ("table", "says once that it is ready"),
     ("generate", "fills a local table, which is no operation"),
@@ -35,7 +35,6 @@ const OTHERS: [(&str, &str); 13] = [
         "writes the parts of many answers to a file, and prints numbers",
     ),
     ("import", "sums up the parts of many answers"),
-    ("doctor", "prints a line for each tenant"),
     (
         "webhook test",
         "fails if the receiver refuses: see cli_webhooks",
@@ -206,6 +205,7 @@ fn of_the_directory(session: &mut Session<'_>) {
         &["events", "list", "acme", "--resource", user],
     );
     session.check("event.forget", 2, &["events", "forget", "acme", user]);
+    session.check("data.check", 1, &["doctor"]);
     session.check("brake.status", 2, &["brake", "status", "acme"]);
     session.check("brake.release", 2, &["brake", "release", "acme"]);
 }

@@ -4,6 +4,7 @@ use scim_lambda::identity::TenantId;
 use scim_lambda::protocol::error::ErrorKind;
 use scim_lambda::provider::{Findings, Registered, Repair};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::directory::{Cost, Directory, encoded, ids, user};
 
@@ -103,6 +104,52 @@ async fn an_index_is_used_when_it_holds_every_resource() {
     let (ids, _) = found(&directory, "doors eq \"d1\"").await;
     assert_eq!(ids.len(), users.len());
     assert!(examine(&directory).await.is_clean());
+}
+
+/// Builds and examines in parts, each of which ends after one page, and returns the number of parts.
+async fn build_in_parts(directory: &Directory) -> usize {
+    let (mut place, mut parts) = (None, 0);
+    loop {
+        let id = acme();
+        let check = directory
+            .provider
+            .check(&id, Repair::Mend, place, Instant::now());
+        let checked = check.await.unwrap();
+        parts += 1;
+        assert!(
+            checked.built.resources + checked.found.resources <= 200,
+            "{checked:?}"
+        );
+        place = checked.next;
+        if place.is_none() {
+            return parts;
+        }
+    }
+}
+
+#[tokio::test]
+async fn indexes_are_completed_in_parts_unless_the_first_part_has_met_an_obstacle() {
+    let directory = with_badges().await;
+    // More doors than an index takes, in the first page.
+    create(&directory, 0, 50).await;
+    for number in 1..230 {
+        create(&directory, number, 2).await;
+    }
+    register(&directory, badge(true)).await;
+    directory.clock.advance_seconds(120);
+    let parts = build_in_parts(&directory).await;
+    assert!(parts > 10, "{parts}");
+    let config = directory.provider.config(&acme()).await.unwrap();
+    let building: Vec<_> = config
+        .building
+        .iter()
+        .map(|index| index.path.clone())
+        .collect();
+    assert_eq!(building, [format!("{BADGE}:doors")]);
+    let (_, cost) = found(&directory, "number eq \"n229\"").await;
+    assert_eq!((cost.calls, cost.read_units), (2, 2.0));
+    let left = examine(&directory).await;
+    assert_eq!((left.missing, left.stray, left.crowded.len()), (0, 0, 1));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod aws_account;
 mod bounds;
 mod brake;
 mod bulk;
+mod checks;
 mod cli;
 mod cli_aws;
 mod cli_help;

@@ -41,7 +41,9 @@ impl Deployment {
 
     async fn with_rules(rules: &Rules) -> Self {
         let server = Server::with_rules(rules).await;
-        let admin = server.stack.admin(Reach::Public);
+        let admin = server
+            .stack
+            .admin(Reach::Public, std::sync::Arc::new(server.stack.provider()));
         Self { server, admin }
     }
 

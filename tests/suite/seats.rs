@@ -570,6 +570,55 @@ async fn the_doctor_mends_what_no_request_can_have_done() {
     assert!(found.is_clean(), "{found:?}");
 }
 
+/// Each part ends after a page, and is done by a process of its own.
+#[tokio::test(start_paused = true)]
+async fn active_users_are_counted_in_parts() {
+    let world = World::new().await;
+    let users = world.process().users("user", 230).await;
+    let leave = world.process();
+    for id in &users[100..110] {
+        leave.patch("User", id, set_active(false)).await.unwrap();
+    }
+    let set = world.process();
+    set.provider
+        .set_rules(&tenant(), &rules(1_000))
+        .await
+        .unwrap();
+    tokio::time::advance(Duration::from_secs(120)).await;
+    let in_parts = async |repair: Repair| {
+        let (mut place, mut parts, mut uncounted, mut totals) = (None, 0, 0, Vec::new());
+        loop {
+            let process = world.process();
+            let id = tenant();
+            let check = process.provider.check(&id, repair, place, Instant::now());
+            let checked = check.await.unwrap();
+            assert_eq!(checked.waiting, None);
+            parts += 1;
+            uncounted += checked.found.uncounted;
+            totals.extend(checked.found.totals);
+            place = checked.next;
+            if place.is_none() {
+                return (parts > 5, uncounted, totals);
+            }
+        }
+    };
+    assert_eq!(in_parts(Repair::Mend).await, (true, 0, Vec::new()));
+    assert_eq!(audit(&world).await, 220);
+    let key = json!({"pk": {"S": "T#acme#R#User#0"}, "sk": {"S": users[220]}});
+    world.tamper(
+        "UpdateItem",
+        &json!({"TableName": "scim", "Key": key, "UpdateExpression": "REMOVE seat"}),
+    );
+    let wrong = vec![("seats".to_owned(), 220, 219)];
+    assert_eq!(in_parts(Repair::Look).await, (true, 1, wrong));
+    // The first one gives the user its mark, and so changes the seats while it counts.
+    for _ in 0..2 {
+        assert!(in_parts(Repair::Mend).await.0);
+    }
+    assert_eq!(in_parts(Repair::Look).await, (true, 0, Vec::new()));
+    assert_eq!(audit(&world).await, 220);
+}
+
 #[tokio::test(start_paused = true)]
 async fn only_writes_that_take_or_give_a_seat_pay_for_it() {
     let price = async |limit: u32| {

@@ -3,6 +3,7 @@
 //! Each operation takes many parts, because an answer of Lambda ends at 6 MB and an invocation after some time. What a
 //! part has to know about those before it goes through the caller, as a text that the caller gives back.
 
+mod check;
 mod chunk;
 mod comparison;
 mod configure;
@@ -16,6 +17,7 @@ mod state;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::{ChangeState, CheckData, CheckedData, UnfinishedChange, WrongMembers, WrongTotal};
 pub use comparison::Comparison;
 pub use export::ExportPart;
 pub use imported::{Counts, ImportPart, ImportStep, LineError};

@@ -96,7 +96,7 @@ impl Admin {
     ///
     /// # Errors
     /// `unknown`, `later`.
-    async fn listed_tenant(&self, tenant: &TenantId) -> Result<ListedTenant, Failure> {
+    pub(super) async fn listed_tenant(&self, tenant: &TenantId) -> Result<ListedTenant, Failure> {
         let stack = self.stack_store();
         if let Some(listed) = stack.tenant_list().get(tenant).await? {
             return Ok(listed);

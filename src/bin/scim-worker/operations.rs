@@ -1,5 +1,6 @@
 //! The operations of `scim_lambda::admin`, for programs that invoke the function.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -34,7 +35,7 @@ impl Operations {
     /// if it cannot be read.
     pub(crate) async fn open(sdk: &SdkConfig) -> Result<Self> {
         let stack = Stack::open(Config::from_environment()?, sdk).await?;
-        let admin = stack.admin(Reach::Public);
+        let admin = stack.admin(Reach::Public, Arc::new(stack.provider()));
         Ok(Self { admin })
     }
 

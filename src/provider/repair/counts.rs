@@ -1,6 +1,7 @@
 //! Compares and corrects stored numbers: of the resources of a type, and of the members of a group.
 
 use super::super::administration::Administration;
+use super::super::pace::{CHECK, Stop};
 use super::{Findings, Repair, ignore_changed};
 use crate::protocol::error::Result;
 use crate::protocol::schema::ResourceType;
@@ -36,40 +37,56 @@ pub(super) async fn mend_member_counts(
     resource_type: &ResourceType,
     repair: Repair,
     findings: &mut Findings,
-) -> Result<()> {
-    let mut after: Option<String> = None;
+) -> Result<(), Stop> {
+    let name = format!("{CHECK}/members/{}", resource_type.name);
+    let Some(mut step) = admin.pace.enter(name, findings.found())? else {
+        return Ok(());
+    };
     loop {
-        let (_, page) = admin.page(resource_type, after.as_deref()).await?;
+        let (_, page) = admin.page(resource_type, step.after.as_deref()).await?;
         for group in &page.resources {
-            // Each group gets its own store with its own deadline, because counting a large group
-            // may take long.
-            let store = admin.store();
-            // A large change is under way, and is counted in the group when it ends.
-            if group.members_are_changing() {
-                continue;
-            }
-            let (said, counted) = (group.about_members(), store.members().count(group).await?);
-            // A request that changes members writes their items before the group's own item. So a
-            // difference is real only if a second count has the same result and the group has not
-            // changed before and after it.
-            if i64::try_from(counted) == Ok(said)
-                || has_changed(&store, resource_type, group).await?
-                || store.members().count(group).await? != counted
-                || has_changed(&store, resource_type, group).await?
-            {
-                continue;
-            }
-            findings.members.push((group.id.clone(), said, counted));
-            if repair == Repair::Mend {
-                let corrected = store.groups().correct_count(resource_type, group, counted);
-                ignore_changed(corrected.await)?;
-            }
+            mend_member_count(admin, resource_type, group, repair, findings).await?;
+            // A page of large groups takes longer than a call has, so it may end after each of them.
+            let done = Some(group.id.clone());
+            admin.pace.turn(&mut step, done, findings.found())?;
         }
-        after = page.next;
-        if after.is_none() {
+        if !admin.pace.turn(&mut step, page.next, findings.found())? {
             return Ok(());
         }
     }
+}
+
+/// Does so for one group.
+async fn mend_member_count(
+    admin: &Administration<'_>,
+    resource_type: &ResourceType,
+    group: &Stored,
+    repair: Repair,
+    findings: &mut Findings,
+) -> Result<()> {
+    // A large change is under way, and is counted in the group when it ends.
+    if group.members_are_changing() {
+        return Ok(());
+    }
+    // Each group gets its own store with its own deadline, because counting a large group may take long.
+    let store = admin.store();
+    let (said, counted) = (group.about_members(), store.members().count(group).await?);
+    // A request that changes members writes their items before the group's own item. So a
+    // difference is real only if a second count has the same result and the group has not
+    // changed before and after it.
+    if i64::try_from(counted) == Ok(said)
+        || has_changed(&store, resource_type, group).await?
+        || store.members().count(group).await? != counted
+        || has_changed(&store, resource_type, group).await?
+    {
+        return Ok(());
+    }
+    findings.members.push((group.id.clone(), said, counted));
+    if repair == Repair::Mend {
+        let corrected = store.groups().correct_count(resource_type, group, counted);
+        ignore_changed(corrected.await)?;
+    }
+    Ok(())
 }
 
 /// Whether a resource has changed since it was read.

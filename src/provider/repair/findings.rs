@@ -1,5 +1,6 @@
 //! The result of an examination of a tenant's part of the table.
 
+use super::super::pace::Found;
 use crate::store::Unfinished;
 
 /// The result of an examination of a tenant's part of the table.
@@ -50,9 +51,23 @@ impl Findings {
         self.obstacles() == 0
     }
 
+    /// What was found so far, in numbers.
+    pub(super) fn found(&self) -> Found {
+        let named = [
+            self.totals.len(),
+            self.members.len(),
+            self.conflicts.len(),
+            self.crowded.len(),
+        ];
+        Found {
+            obstacles: self.obstacles(),
+            named: named.iter().sum(),
+        }
+    }
+
     /// What no repair can mend: values that have to change, what only a newer version of the service can
     /// look at, and journal entries that nothing has finished in good time.
-    pub(super) fn obstacles(&self) -> usize {
+    fn obstacles(&self) -> usize {
         let overdue = self.unfinished.iter().filter(|entry| entry.is_overdue);
         let newer = usize::try_from(self.newer).unwrap_or(usize::MAX);
         self.conflicts.len() + self.crowded.len() + overdue.count() + newer

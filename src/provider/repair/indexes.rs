@@ -3,6 +3,7 @@
 
 use super::super::administration::Administration;
 use super::super::finish::finish;
+use super::super::pace::{BUILD, Stop};
 use super::super::seats::{self, TenantAge};
 use super::super::tenants::{LATEST_MILLIS, Tenant};
 use super::Repair;
@@ -14,51 +15,45 @@ use crate::protocol::error::{Error, Result};
 use crate::protocol::schema::Index;
 use crate::store::{BuildingIndex, ConfigItem, IndexEntries, IndexVersion};
 
+/// What the names of the steps begin with in which all entries are written anew.
+const RENEW: &str = "build/all";
+
 /// Builds indexes, as [`Provider::build_indexes`](super::super::Provider::build_indexes) says.
-pub(in crate::provider) async fn build_indexes(admin: &Administration<'_>) -> Result<Findings> {
+pub(in crate::provider) async fn build_indexes(
+    admin: &Administration<'_>,
+    findings: &mut Findings,
+) -> Result<(), Stop> {
     let tenant = admin.tenant;
     let store = admin.store();
     let config = store.configuration().read().await?;
     let building = config.building.clone();
     let view = Tenant::new(tenant.clone(), config)?;
-    let mut findings = Findings::default();
-    renew_all_entries(admin, &view, &mut findings).await?;
+    renew_all_entries(admin, &view, findings).await?;
     for index in &building {
         if let Some(seconds) = seconds_until_known(admin, index.since) {
-            return Err(Error::conflict(format!(
+            return Err(Stop::Failed(Error::conflict(format!(
                 "For another {seconds} seconds some processes may not know the index on `{}`; repeat the command then",
                 index.path
-            )));
+            ))));
         }
         let Some(resource_type) = view.registry.resource_type(&index.resource_type) else {
             continue;
         };
         let is_off = index.path == Index::LAST_MODIFIED && !view.rules.switches.last_modified_index;
         if is_off {
-            remove_index(admin, index, &mut findings).await?;
+            remove_index(admin, index, findings).await?;
             continue;
         }
-        let obstacles = findings.obstacles();
-        mend_entries(
-            admin,
-            &view,
-            resource_type,
-            Some(&index.path),
-            Repair::Mend,
-            &mut findings,
-        )
-        .await?;
-        let paths = [index.path.clone()];
-        sweep_entries(
-            admin,
-            &view,
-            resource_type,
-            &paths,
-            Repair::Mend,
-            &mut findings,
-        )
-        .await?;
-        if findings.obstacles() == obstacles {
+        admin.pace.begin_unit(findings.found());
+        let (name, path) = (&resource_type.name, &index.path);
+        let step = format!("{BUILD}/entries/{name}/{path}");
+        if let Some(step) = admin.pace.enter(step, findings.found())? {
+            let (only, mend) = (Some(path.as_str()), Repair::Mend);
+            mend_entries(admin, &view, resource_type, (step, only), mend, findings).await?;
+        }
+        let paths = (BUILD, &[path.clone()][..]);
+        sweep_entries(admin, &view, resource_type, paths, Repair::Mend, findings).await?;
+        if admin.pace.is_unit_complete(findings.found()) {
             admin
                 .store()
                 .configuration()
@@ -69,9 +64,9 @@ pub(in crate::provider) async fn build_indexes(admin: &Administration<'_>) -> Re
     admin.forget();
     begin_missing_count(admin, &view).await?;
     if view.seats.is_some_and(|count| !count.is_complete) {
-        mend_seats(admin, &view, Repair::Mend, &mut findings).await?;
+        mend_seats(admin, &view, BUILD, Repair::Mend, findings).await?;
     }
-    Ok(findings)
+    admin.pace.check_reached()
 }
 
 /// Begins to count active users where the rules have a limit and no count was begun, as after rules that were
@@ -108,10 +103,10 @@ async fn renew_all_entries(
     admin: &Administration<'_>,
     view: &Tenant,
     findings: &mut Findings,
-) -> Result<()> {
+) -> Result<(), Stop> {
     let since = match view.index_version.entries() {
         IndexEntries::Complete => return Ok(()),
-        IndexEntries::Newer => return view.check_write(),
+        IndexEntries::Newer => return Ok(view.check_write()?),
         IndexEntries::Rebuilding(since) => since,
         IndexEntries::Earlier => {
             let now = admin.now();
@@ -120,21 +115,27 @@ async fn renew_all_entries(
         }
     };
     if let Some(seconds) = seconds_until_known(admin, since) {
-        return Err(Error::conflict(format!(
+        return Err(Stop::Failed(Error::conflict(format!(
             "Processes of an earlier version may write for another {seconds} seconds; then all \
              index entries are written anew"
-        )));
+        ))));
     }
     // A change that an earlier version has begun may write entries of that version, so it is
     // finished first.
-    finish(admin.tenants, admin.tenant, admin.cause.clone()).await?;
-    for resource_type in view.registry.resource_types() {
-        let mend = Repair::Mend;
-        mend_entries(admin, view, resource_type, None, mend, findings).await?;
-        let paths = partitions(resource_type);
-        sweep_entries(admin, view, resource_type, &paths, mend, findings).await?;
+    if !admin.pace.is_passing() {
+        finish(admin.tenants, admin.tenant, admin.cause.clone()).await?;
     }
-    if findings.obstacles() == 0 {
+    admin.pace.begin_unit(findings.found());
+    for resource_type in view.registry.resource_types() {
+        let (name, mend) = (&resource_type.name, Repair::Mend);
+        let step = format!("{RENEW}/entries/{name}");
+        if let Some(step) = admin.pace.enter(step, findings.found())? {
+            mend_entries(admin, view, resource_type, (step, None), mend, findings).await?;
+        }
+        let paths = partitions(resource_type);
+        sweep_entries(admin, view, resource_type, (RENEW, &paths), mend, findings).await?;
+    }
+    if admin.pace.is_unit_complete(findings.found()) {
         put_index_version(admin, IndexVersion::complete()).await?;
     }
     Ok(())
@@ -156,7 +157,7 @@ async fn remove_index(
     admin: &Administration<'_>,
     index: &BuildingIndex,
     findings: &mut Findings,
-) -> Result<()> {
+) -> Result<(), Stop> {
     let store = admin.store();
     store
         .configuration()
@@ -166,6 +167,12 @@ async fn remove_index(
     let Some(resource_type) = view.registry.resource_type(&index.resource_type) else {
         return Ok(());
     };
+    // Once the announcement is removed, a call that goes on would not find this step any more. The examination that
+    // comes after it removes the entries too, and can be gone on with.
+    if admin.pace.may_pause() {
+        return Ok(());
+    }
     let paths = [index.path.clone()];
-    sweep_entries(admin, &view, resource_type, &paths, Repair::Mend, findings).await
+    let paths = (BUILD, &paths[..]);
+    sweep_entries(admin, &view, resource_type, paths, Repair::Mend, findings).await
 }

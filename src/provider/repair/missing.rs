@@ -2,6 +2,7 @@
 
 use super::super::administration::Administration;
 use super::super::entries::entries;
+use super::super::pace::{Step, Stop};
 use super::super::tenants::Tenant;
 use super::findings::Findings;
 use super::{Repair, ignore_changed};
@@ -16,14 +17,15 @@ pub(super) async fn mend_entries(
     admin: &Administration<'_>,
     view: &Tenant,
     resource_type: &ResourceType,
-    only: Option<&str>,
+    (mut step, only): (Step, Option<&str>),
     repair: Repair,
     findings: &mut Findings,
-) -> Result<()> {
-    let mut after: Option<String> = None;
+) -> Result<(), Stop> {
     loop {
-        let (store, mut page) = admin.page(resource_type, after.as_deref()).await?;
-        findings.resources += page.resources.len() as u64;
+        let (store, mut page) = admin.page(resource_type, step.after.as_deref()).await?;
+        let read = page.resources.len() as u64;
+        findings.resources += read;
+        admin.pace.keep(|kept| kept.counted += read);
         let newer = page.resources.extract_if(.., |stored| stored.is_newer());
         findings.newer += newer.count() as u64;
         for stored in page.resources.iter().filter(|stored| stored.lacks_id) {
@@ -56,8 +58,7 @@ pub(super) async fn mend_entries(
                 )?;
             }
         }
-        after = page.next;
-        if after.is_none() {
+        if !admin.pace.turn(&mut step, page.next, findings.found())? {
             return Ok(());
         }
     }

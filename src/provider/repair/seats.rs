@@ -2,6 +2,7 @@
 
 use super::super::administration::Administration;
 use super::super::limits::is_user;
+use super::super::pace::{Kept, Step, Stop};
 use super::super::role::is_active;
 use super::super::seats::seconds_until_taken;
 use super::super::tenants::Tenant;
@@ -21,16 +22,17 @@ use crate::store::{ConfigItem, MarkedUser, SeatCount, SeatState, Stored, TenantS
 pub(super) async fn mend_seats(
     admin: &Administration<'_>,
     view: &Tenant,
+    phase: &str,
     repair: Repair,
     findings: &mut Findings,
-) -> Result<()> {
+) -> Result<(), Stop> {
     let Some(count) = view.seats else {
         return Ok(());
     };
     if let Some(seconds) = seconds_until_taken(count, admin.now()) {
-        return Err(Error::conflict(format!(
+        return Err(Stop::Failed(Error::conflict(format!(
             "For another {seconds} seconds some processes may not count active users; repeat the command then"
-        )));
+        ))));
     }
     let Some(before) = admin.store().seats().read().await? else {
         return Ok(());
@@ -39,16 +41,29 @@ pub(super) async fn mend_seats(
     let Some(users) = users.map(AsRef::as_ref).find(|found| is_user(found)) else {
         return Ok(());
     };
-    let (marked, uncounted) = count_users(admin, users, count, repair).await?;
-    // Of a count that is not complete it is no fault that users are not counted.
-    if count.is_complete {
-        findings.uncounted += uncounted;
+    let Some(step) = admin
+        .pace
+        .enter(format!("{phase}/seats"), findings.found())?
+    else {
+        return Ok(());
+    };
+    if step.after.is_none() {
+        let shards = before.fingerprint();
+        admin
+            .pace
+            .keep(|kept| (kept.counted, kept.shards) = (0, shards));
     }
+    count_users(admin, (step, users), count, repair, findings).await?;
+    let Kept {
+        counted: marked,
+        shards: before,
+        ..
+    } = admin.pace.kept();
     let Some(after) = admin.store().seats().read().await? else {
         return Ok(());
     };
     // If the seats have changed meanwhile, the numbers of two moments would be compared.
-    if after == before && after.taken() != marked && before.since == count.since {
+    if after.fingerprint() == before && after.taken() != marked && after.since == count.since {
         findings
             .totals
             .push(("seats".to_owned(), after.taken(), marked));
@@ -81,31 +96,33 @@ async fn complete(admin: &Administration<'_>, count: SeatCount, state: SeatState
     Ok(())
 }
 
-/// The number of users that have a mark, and of those whose mark does not fit. With `Repair::Mend` all marks
-/// fit afterwards, and only the first number says how many have one.
+/// Counts the users that have a mark, and finds those whose mark does not fit. With `Repair::Mend` all marks fit
+/// afterwards.
 async fn count_users(
     admin: &Administration<'_>,
-    resource_type: &ResourceType,
+    (mut step, resource_type): (Step, &ResourceType),
     count: SeatCount,
     repair: Repair,
-) -> Result<(u64, u64)> {
-    let (mut marked, mut wrong) = (0, 0);
-    let mut after: Option<String> = None;
+    findings: &mut Findings,
+) -> Result<(), Stop> {
     loop {
-        let (store, page) = admin.page(resource_type, after.as_deref()).await?;
+        let (store, page) = admin.page(resource_type, step.after.as_deref()).await?;
         let mut users = page.resources;
         // A newer version of the service may know other reasons for a seat.
         users.retain(|user| !user.is_newer());
         let found = unfit(&users, count)?;
-        wrong += found.len() as u64;
+        // Of a count that is not complete it is no fault that users are not counted.
+        if count.is_complete {
+            findings.uncounted += found.len() as u64;
+        }
         if repair == Repair::Mend && !found.is_empty() {
             users = mend(&store, resource_type, count, users).await?;
         }
         let has_mark = |user: &&Stored| user.seat == Some(count.since);
-        marked += users.iter().filter(has_mark).count() as u64;
-        after = page.next;
-        if after.is_none() {
-            return Ok((marked, wrong));
+        let marked = users.iter().filter(has_mark).count() as u64;
+        admin.pace.keep(|kept| kept.counted += marked);
+        if !admin.pace.turn(&mut step, page.next, findings.found())? {
+            return Ok(());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::super::administration::Administration;
 use super::super::entries::entries;
+use super::super::pace::Stop;
 use super::super::tenants::Tenant;
 use super::findings::Findings;
 use super::{Repair, ignore_changed};
@@ -13,22 +14,25 @@ use crate::protocol::schema::{Index, ResourceType};
 use crate::store::{Entries, StoreError, Stored, StrayEntry, TenantStore};
 
 /// Reads these partitions of a type's indexes, by path, and removes the entries that their resources
-/// do not have.
+/// do not have: a step for each partition, in this phase.
 pub(super) async fn sweep_entries(
     admin: &Administration<'_>,
     view: &Tenant,
     resource_type: &ResourceType,
-    paths: &[String],
+    (phase, paths): (&str, &[String]),
     repair: Repair,
     findings: &mut Findings,
-) -> Result<()> {
+) -> Result<(), Stop> {
     for path in paths {
-        let mut after: Option<String> = None;
+        let name = format!("{phase}/strays/{}/{path}", resource_type.name);
+        let Some(mut step) = admin.pace.enter(name, findings.found())? else {
+            continue;
+        };
         loop {
             let store = admin.store();
             let (found, next) = store
                 .indexes()
-                .look(resource_type, path, after.as_deref())
+                .look(resource_type, path, step.after.as_deref())
                 .await?;
             for (stray, seen) in strays(&store, view, resource_type, path, found).await? {
                 findings.stray += 1;
@@ -36,8 +40,7 @@ pub(super) async fn sweep_entries(
                     drop_stray(&store, view, resource_type, path, (stray, seen)).await?;
                 }
             }
-            after = next;
-            if after.is_none() {
+            if !admin.pace.turn(&mut step, next, findings.found())? {
                 break;
             }
         }

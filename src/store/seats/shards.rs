@@ -126,6 +126,19 @@ impl SeatShards {
         }
     }
 
+    /// A text that two reads have in common if nothing was changed between them, whichever processes have made them.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let Self {
+            since,
+            limit,
+            state,
+            unused,
+        } = self;
+        let unused: Vec<_> = unused.iter().map(i64::to_string).collect();
+        format!("{since}/{limit}/{state:?}/{}", unused.join("."))
+    }
+
     /// The same with another number of taken seats.
     pub(super) fn with_taken(&self, taken: u64) -> Self {
         let unused = as_signed(self.limit) - as_signed(taken);
