@@ -38,7 +38,8 @@ use crate::protocol::{Error, Result};
 use crate::provider::{Cursors, Provider};
 use crate::store::{Meter, Store};
 use crate::tenant::{
-    Authenticator, Credentials, Issuer, SecretStore, SecretsFile, SecretsManager, StackKeys,
+    Authenticator, Credentials, Issuer, ReadOnly, SecretStore, SecretsFile, SecretsManager,
+    StackKeys,
 };
 
 /// How long a tenant may take to get on the list.
@@ -124,7 +125,27 @@ impl Stack {
     /// # Errors
     /// `Internal` if there is no usable stack secret, `Unavailable` if it cannot be read.
     pub async fn open(config: Config, sdk: &SdkConfig) -> Result<Self> {
-        let secrets = secrets(&config, sdk);
+        Self::open_with(secrets(&config, sdk), config, sdk).await
+    }
+
+    /// The same for the function that answers HTTP. It reads the secrets of tenants and of the stack, and
+    /// changes none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_for_http(config: Config, sdk: &SdkConfig) -> Result<Self> {
+        let secrets: Arc<dyn SecretStore> = match &config.secrets_file {
+            Some(path) => Arc::new(ReadOnly(SecretsFile::new(path))),
+            None => Arc::new(ReadOnly(SecretsManager::new(sdk))),
+        };
+        Self::open_with(secrets, config, sdk).await
+    }
+
+    async fn open_with(
+        secrets: Arc<dyn SecretStore>,
+        config: Config,
+        sdk: &SdkConfig,
+    ) -> Result<Self> {
         let (name, clock) = (&config.stack_secret, Arc::new(SystemClock));
         let keys = StackKeys::open(Arc::clone(&secrets), name, clock).await?;
         Ok(Self::with(config, sdk, secrets, keys))

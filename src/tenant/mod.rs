@@ -52,7 +52,7 @@ pub use issuer::{Issued, Issuer};
 pub use jwks::Jwks;
 pub use mac::Signature;
 pub use new_credential::{DEFAULT_LIFETIME_DAYS, NewCredential, Rotation};
-pub use secrets::{Secret, SecretError, SecretStore, SecretVersion};
+pub use secrets::{ReadOnly, Secret, SecretError, SecretStore, SecretVersion};
 pub use secrets_file::SecretsFile;
 pub use secrets_manager::SecretsManager;
 pub use stack_key::{KeyId, StackKey};

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt, ready};
 
 use crate::protocol::error::{BoxError, Error};
 
@@ -42,6 +42,44 @@ pub trait SecretStore: Send + Sync {
     /// # Errors
     /// `Backend` if the place is out of reach.
     fn names<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>, SecretError>>;
+}
+
+/// A store whose secrets are read and never changed: every change fails.
+///
+/// A process that has no need to change secrets cannot do so through this store, whatever its role allows. Its
+/// binary also does not have the code for it, which is the larger part of the client of Secrets Manager.
+#[derive(Debug)]
+pub struct ReadOnly<S>(pub S);
+
+impl<S: SecretStore> SecretStore for ReadOnly<S> {
+    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, SecretError>> {
+        self.0.get(name)
+    }
+
+    fn put<'a>(
+        &'a self,
+        name: &'a str,
+        _value: &'a str,
+        _expected: Option<&'a SecretVersion>,
+    ) -> BoxFuture<'a, Result<SecretVersion, SecretError>> {
+        ready(Err(refused(name))).boxed()
+    }
+
+    #[cfg(feature = "worker")]
+    fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SecretError>> {
+        ready(Err(refused(name))).boxed()
+    }
+
+    fn names<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>, SecretError>> {
+        ready(Err(refused(prefix))).boxed()
+    }
+}
+
+fn refused(name: &str) -> SecretError {
+    SecretError::backend(
+        name,
+        "this process only reads secrets that it knows by name",
+    )
 }
 
 /// A secret as it was read.
@@ -139,4 +177,23 @@ impl std::error::Error for SecretError {
 pub(super) fn broken_json(error: &serde_json::Error) -> BoxError {
     let (line, column) = (error.line(), error.column());
     format!("unexpected JSON at line {line} column {column}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenant::test_secrets::TestSecrets;
+
+    #[tokio::test]
+    async fn a_store_that_is_only_read_refuses_every_change() {
+        let secrets = TestSecrets::default();
+        let version = secrets.put("a", "1", None).await.unwrap();
+        let secrets = ReadOnly(secrets);
+        assert!(secrets.put("a", "2", Some(&version)).await.is_err());
+        assert!(secrets.put("b", "1", None).await.is_err());
+        assert!(secrets.remove("a").await.is_err());
+        assert!(secrets.names("").await.is_err());
+        assert_eq!(secrets.get("a").await.unwrap().unwrap().value, "1");
+        assert!(secrets.get("b").await.unwrap().is_none());
+    }
 }

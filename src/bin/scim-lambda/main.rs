@@ -13,7 +13,7 @@ use scim_lambda::{aws, logs};
 async fn main() -> Result<(), Error> {
     logs::to_machines();
     let sdk = aws::in_lambda().await;
-    let stack = Stack::open(Config::from_environment()?, &sdk).await?;
+    let stack = Stack::open_for_http(Config::from_environment()?, &sdk).await?;
     // This opens the connection and its TLS session, so that the first request does not wait for it. If the
     // table is unreachable, the requests fail with the reason.
     let _ = stack.store.warm_up().await;
