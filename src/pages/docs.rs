@@ -26,7 +26,7 @@ const FILES: [(&str, &str); 5] = [
 ];
 
 /// A file as it is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct File {
     /// Its media type.
     pub media_type: &'static str,
@@ -34,6 +34,8 @@ pub struct File {
     pub version: String,
     /// The compressed bytes (gzip).
     compressed: Bytes,
+    /// The bytes themselves, once a client has needed them.
+    unpacked: OnceLock<Bytes>,
 }
 
 impl File {
@@ -41,10 +43,13 @@ impl File {
     ///
     /// # Errors
     /// None that can happen: the bytes are in memory.
-    pub fn compress(media_type: &'static str, bytes: &[u8]) -> io::Result<Self> {
+    pub fn compress(media_type: &'static str, bytes: Bytes) -> io::Result<Self> {
         let mut compressed = Vec::new();
-        GzEncoder::new(bytes, Compression::default()).read_to_end(&mut compressed)?;
-        Ok(Self::of_compressed(media_type, compressed.into()))
+        GzEncoder::new(&bytes[..], Compression::default()).read_to_end(&mut compressed)?;
+        Ok(Self {
+            unpacked: bytes.into(),
+            ..Self::of_compressed(media_type, compressed.into())
+        })
     }
 
     fn of_compressed(media_type: &'static str, compressed: Bytes) -> Self {
@@ -55,6 +60,7 @@ impl File {
             media_type,
             version: format!("W/\"{hex}\""),
             compressed,
+            unpacked: OnceLock::new(),
         }
     }
 
@@ -64,14 +70,19 @@ impl File {
         self.compressed.clone()
     }
 
-    /// The bytes themselves.
+    /// The bytes themselves. They are kept, because unpacking the largest file takes longer than all else that
+    /// a request for it does, and every client of a REST API needs them.
     ///
     /// # Errors
     /// If the compressed bytes are not of the format gzip.
     pub fn bytes(&self) -> io::Result<Bytes> {
+        if let Some(bytes) = self.unpacked.get() {
+            return Ok(bytes.clone());
+        }
         let mut bytes = Vec::new();
         GzDecoder::new(&self.compressed[..]).read_to_end(&mut bytes)?;
-        Ok(bytes.into())
+        // Another request may have unpacked the same file meanwhile. Either is right.
+        Ok(self.unpacked.get_or_init(|| bytes.into()).clone())
     }
 }
 
@@ -134,7 +145,7 @@ impl Docs {
             Ok(bytes) => Ok(File::of_compressed(media_type, bytes.into())),
             // The files that are written by hand are not compressed in the folder.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                File::compress(media_type, &fs::read(self.folder.join(name))?)
+                File::compress(media_type, fs::read(self.folder.join(name))?.into())
             }
             Err(error) => Err(error),
         }
@@ -185,12 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_in_the_folder_and_is_read_once() {
+    fn every_file_is_in_the_folder_and_is_read_and_unpacked_once() {
         let docs = shipped();
         for (name, media_type) in FILES {
             let file = docs.kept(name).unwrap().unwrap();
             assert_eq!(file.media_type, media_type);
-            assert!(!file.bytes().unwrap().is_empty(), "{name}");
+            let bytes = file.bytes().unwrap();
+            assert!(!bytes.is_empty(), "{name}");
+            assert_eq!(bytes.as_ptr(), file.bytes().unwrap().as_ptr(), "{name}");
             let again = docs.kept(name).unwrap().unwrap();
             assert!(Arc::ptr_eq(&file, &again), "{name}");
         }
@@ -208,7 +221,7 @@ mod tests {
             "INDEX.html",
             PAGE,
         ] {
-            assert_eq!(docs.file(name).unwrap(), None, "{name}");
+            assert!(docs.file(name).unwrap().is_none(), "{name}");
         }
     }
 
@@ -221,7 +234,9 @@ mod tests {
     #[test]
     fn the_description_is_written_again_only_for_another_url() {
         let docs = shipped();
-        let file = |text: &str| File::compress("application/json", text.as_bytes());
+        let file = |text: &str| {
+            File::compress("application/json", Bytes::copy_from_slice(text.as_bytes()))
+        };
         let first = docs.description("https://a", || file("1")).unwrap();
         let again = docs
             .description("https://a", || panic!("written again"))

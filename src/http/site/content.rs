@@ -68,11 +68,13 @@ fn is_known(headers: &HeaderMap, version: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Bytes;
+
     use super::*;
 
     #[test]
     fn a_client_that_has_the_version_does_not_get_it_again() {
-        let file = File::compress("text/css", b"a{}").unwrap();
+        let file = File::compress("text/css", Bytes::from_static(b"a{}")).unwrap();
         let check = |known: Option<String>, expected: u16| {
             let mut headers = HeaderMap::new();
             if let Some(known) = known {

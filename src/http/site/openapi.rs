@@ -97,7 +97,7 @@ pub(super) async fn for_tenant(call: &Call<'_>, encoding: Encoding) -> Result<Re
 /// # Errors
 /// As [`File::compress`].
 pub(super) fn file(document: &Value) -> io::Result<File> {
-    File::compress(JSON, document.to_string().as_bytes())
+    File::compress(JSON, document.to_string().into())
 }
 
 /// What the document says about an action; `None` for pages that are for people.
