@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::Response;
+use futures_util::FutureExt;
 
 use super::action::Actions;
 use super::api::Api;
@@ -143,7 +144,9 @@ async fn carry_out(
     let is_found = route.is_exact || call.scope.tolerates(Tolerance::EndpointCase);
     let answered = async {
         match is_found {
-            true => act(&call, body, &route.api, target, &method).await,
+            // In a box: with the states of every action inside those of every request, the compiler reaches its limit
+            // of nested types.
+            true => act(&call, body, &route.api, target, &method).boxed().await,
             false => Err(no_such_endpoint()),
         }
     };
