@@ -30,6 +30,8 @@ const RECORDS: usize = 400;
 /// After a change the reader waits this long before it reads, so that one page of a feed also has the changes
 /// that follow closely.
 const GATHER: Duration = Duration::from_millis(100);
+/// How often the reader looks for what other processes have written to the same file. They do not wake it.
+const OTHERS: Duration = Duration::from_secs(1);
 /// The wait before something that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a request for the stack's own items may take.
@@ -179,7 +181,7 @@ async fn finish(
     }
 }
 
-/// Reads the stream to its end, and again after every write.
+/// Reads the stream to its end, and again after every write of this process, and soon after one of another.
 async fn read_stream(
     stack: &Stack,
     table: &Embedded,
@@ -197,11 +199,13 @@ async fn read_stream(
             tokio::time::sleep(RETRY).await;
             continue;
         }
-        if writes.changed().await.is_err() {
+        match tokio::time::timeout(OTHERS, writes.changed()).await {
             // The table is closed.
-            return;
+            Ok(Err(_)) => return,
+            Ok(Ok(())) => tokio::time::sleep(GATHER).await,
+            // No write of this process. A command may have written, which shows in the stream only.
+            Err(_) => {}
         }
-        tokio::time::sleep(GATHER).await;
     }
 }
 

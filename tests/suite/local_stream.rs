@@ -116,3 +116,26 @@ async fn a_load_past_the_stream_is_a_gap_in_the_feed() {
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     assert_eq!(status["activeUsers"], 10);
 }
+
+#[tokio::test]
+async fn what_a_command_writes_reaches_the_feed_of_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let file = folder.path().join("source.ndjson");
+    let file = file.to_str().unwrap();
+    answer(&[
+        "generate", "--users", "3", "--tenant", "source", "--data", data,
+    ]);
+    answer(&["export", "source", file, "--data", data]);
+    let _server = serve(folder.path());
+    answer(&["import", "demo", file, "--data", data]);
+    // Long before the server would look at its table for another reason, which it does every minute.
+    let events = events_with(folder.path(), "user.created", 3).await;
+    let created = events.iter().map(Event::to_json);
+    let created = created.filter(|event| event["type"] == "user.created");
+    assert!(
+        created
+            .into_iter()
+            .all(|event| event["cause"]["kind"] == "import")
+    );
+}
