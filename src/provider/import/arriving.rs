@@ -1,6 +1,6 @@
 //! A resource that arrives, and what is derived from it before it is written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -184,6 +184,21 @@ impl Prepared {
         }
         None
     }
+}
+
+/// Of each resource whether it has a unique value of one before it.
+pub(super) fn repeated(prepared: &[Result<Prepared>]) -> Vec<bool> {
+    let mut claims = BTreeSet::new();
+    let repeats = prepared.iter().map(|prepared| {
+        let mut is_repeated = false;
+        for prepared in prepared.iter() {
+            for claim in prepared.entries.iter().filter(|entry| entry.unique) {
+                is_repeated |= !claims.insert((&prepared.resource_type.name, claim));
+            }
+        }
+        is_repeated
+    });
+    repeats.collect()
 }
 
 /// Checks that an id can stand in a URL and in a key.

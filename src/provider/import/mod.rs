@@ -29,7 +29,7 @@ use crate::store::{
     Arrival, Backoff, BodyChange, ChangeAttempt, Guard, MemberPlan, New, StoreError, Stored,
     TenantStore, Write,
 };
-use arriving::{Prepared, body_of};
+use arriving::{Prepared, body_of, repeated};
 
 /// The number of resources that are written at the same time.
 const PARALLEL: usize = 16;
@@ -118,18 +118,74 @@ impl Importer<'_> {
             true => self.holders(&store, &prepared).await?,
             false => HashMap::new(),
         };
-        let arrivals = prepared.into_iter().map(|prepared| {
-            let (store, known, holders) = (&store, &known, &holders);
+        let is_later = repeated(&prepared);
+        let created = self
+            .create_together(&store, &prepared, &known, &is_later)
+            .await?;
+        let alone = |prepared: Result<Prepared>, is_created: bool| {
+            let (known, holders) = (&known, &holders);
             async move {
                 let prepared = prepared?;
-                if let Some(taken) = prepared.taken(holders) {
-                    return Err(taken);
+                if is_created {
+                    return Ok(Arrived::Created);
                 }
-                self.resource(store, &prepared, known).await
+                match prepared.taken(holders) {
+                    Some(taken) => Err(taken),
+                    None => self.resource(&prepared, known).await,
+                }
             }
-        });
-        let arrived: Vec<_> = stream::iter(arrivals).buffered(PARALLEL).collect().await;
-        arrived.into_iter().map(of_line).collect()
+        };
+        let (mut first, mut later) = (Vec::new(), Vec::new());
+        let all = prepared.into_iter().zip(created).enumerate();
+        for (place, (prepared, is_created)) in all {
+            match is_later[place] {
+                false => first.push(async move { (place, alone(prepared, is_created).await) }),
+                true => later.push((place, prepared)),
+            }
+        }
+        let mut arrived: Vec<_> = stream::iter(first)
+            .buffer_unordered(PARALLEL)
+            .collect()
+            .await;
+        // One after the other, so that of several resources with the same value the first one gets it.
+        for (place, prepared) in later {
+            arrived.push((place, alone(prepared, false).await));
+        }
+        arrived.sort_by_key(|(place, _)| *place);
+        arrived
+            .into_iter()
+            .map(|(_, arrived)| of_line(arrived))
+            .collect()
+    }
+
+    /// Creates the resources that are not there, several in one transaction. Returns of each whether it was created.
+    /// The others arrive alone.
+    async fn create_together(
+        &self,
+        store: &TenantStore,
+        prepared: &[Result<Prepared>],
+        known: &HashMap<String, (Arc<ResourceType>, Option<Stored>)>,
+        is_later: &[bool],
+    ) -> Result<Vec<bool>> {
+        let mut created = vec![false; prepared.len()];
+        if self.mode.is_dry {
+            return Ok(created);
+        }
+        let all = prepared.iter().enumerate();
+        let readable = all.filter_map(|(place, prepared)| Some((place, prepared.as_ref().ok()?)));
+        let is_new = |(place, prepared): &(usize, &Prepared)| {
+            !is_later[*place] && !known.contains_key(&prepared.id)
+        };
+        let new: Vec<_> = readable.filter(is_new).collect();
+        let arrivals = new
+            .iter()
+            .map(|(_, prepared)| (&*prepared.resource_type, self.arrival(prepared)));
+        let arrivals: Vec<_> = arrivals.collect();
+        let stored = store.groups().arrive_together(&arrivals).await?;
+        for ((place, _), is_stored) in new.into_iter().zip(stored) {
+            created[place] = is_stored;
+        }
+        Ok(created)
     }
 
     /// Reads the resources, each by its type. A second one with the same id is refused.
@@ -204,10 +260,11 @@ impl Importer<'_> {
 
     async fn resource(
         &self,
-        store: &TenantStore,
         prepared: &Prepared,
         known: &HashMap<String, (Arc<ResourceType>, Option<Stored>)>,
     ) -> Result<Arrived> {
+        // Many may wait for their turn, so each has the time of a request for itself.
+        let store = &self.admin.store();
         let (resource_type, id) = (&prepared.resource_type, &prepared.id);
         let mut before = match known.get(id) {
             // Of a resource that the file lacks: it is removed before anything is written.
@@ -263,8 +320,16 @@ impl Importer<'_> {
         store: &TenantStore,
         prepared: &Prepared,
     ) -> Result<Arrived, StoreError> {
+        let arrival = self.arrival(prepared);
+        let groups = store.groups();
+        groups.arrive(&prepared.resource_type, arrival).await?;
+        Ok(Arrived::Created)
+    }
+
+    /// The resource as it is stored if it is not there.
+    fn arrival<'p>(&self, prepared: &'p Prepared) -> Arrival<'p> {
         let (resource_type, body) = (&prepared.resource_type, prepared.body());
-        let arrival = Arrival {
+        Arrival {
             new: New {
                 id: &prepared.id,
                 write: Write {
@@ -280,10 +345,7 @@ impl Importer<'_> {
             // another content, and no resource has counted as many changes as there are milliseconds since 1970.
             revision: self.admin.now().max(prepared.revision + 1),
             members: prepared.members,
-        };
-        let groups = store.groups();
-        groups.arrive(resource_type, arrival).await?;
-        Ok(Arrived::Created)
+        }
     }
 
     async fn change(

@@ -37,6 +37,7 @@ use std::collections::BTreeMap;
 
 use super::error::StoreError;
 use super::resources::entry::Entries;
+use super::resources::together::{self, NewResource};
 use super::resources::write::{self, Arrival, New, Write};
 use super::seats::SeatChange;
 use super::stored::{Stored, n, random_id};
@@ -107,12 +108,40 @@ impl<'t> Groups<'t> {
         resource_type: &ResourceType,
         arrival: Arrival<'_>,
     ) -> Result<Stored, StoreError> {
-        let stored = match resource_type.membership {
-            Some(MembershipAttribute::Members) => set::arriving(arrival),
-            Some(MembershipAttribute::MemberOf) | None => arrival.stored(),
-        };
+        let stored = arriving(resource_type, arrival);
         let Write { entries, seat, .. } = arrival.new.write;
         write::create(self.table, resource_type, stored, entries, seat, &()).await
+    }
+
+    /// Creates resources as [`arrive`](Self::arrive), as many in one transaction as fit. Returns of each whether it was
+    /// created. One that was not has to arrive alone, which says why.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Backend`; then some of them may have been created.
+    pub async fn arrive_together(
+        self,
+        arrivals: &[(&ResourceType, Arrival<'_>)],
+    ) -> Result<Vec<bool>, StoreError> {
+        let (mut new, mut places) = (Vec::new(), Vec::new());
+        for (place, (resource_type, arrival)) in arrivals.iter().enumerate() {
+            let Write { entries, seat, .. } = arrival.new.write;
+            // Two users of one transaction could take their seats from one shard, which it can change only once.
+            if !matches!(seat, SeatChange::Ignore | SeatChange::Keep) {
+                continue;
+            }
+            places.push(place);
+            new.push(NewResource {
+                resource_type,
+                stored: arriving(resource_type, *arrival),
+                entries,
+            });
+        }
+        let mut created = vec![false; arrivals.len()];
+        let stored = together::create(self.table, &new).await?;
+        for (place, is_stored) in places.into_iter().zip(stored) {
+            created[place] = is_stored;
+        }
+        Ok(created)
     }
 
     /// Makes one attempt to change a group's body and members together. The change is made as a
@@ -195,5 +224,13 @@ impl<'t> Groups<'t> {
             .value(":about", n(counted));
         update.send(self.table, &rid).await?;
         Ok(())
+    }
+}
+
+/// A resource that arrives, as it is stored.
+fn arriving(resource_type: &ResourceType, arrival: Arrival<'_>) -> Stored {
+    match resource_type.membership {
+        Some(MembershipAttribute::Members) => set::arriving(arrival),
+        Some(MembershipAttribute::MemberOf) | None => arrival.stored(),
     }
 }

@@ -7,6 +7,7 @@ pub(super) mod entry;
 pub(super) mod index;
 pub(super) mod seat_marks;
 pub(super) mod steps;
+pub(super) mod together;
 pub(super) mod write;
 
 use std::collections::HashMap;

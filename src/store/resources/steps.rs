@@ -1,12 +1,12 @@
-//! The steps of a resource's transaction that are not about its own item: index entries, claims and the
-//! counter. And what it means if a step is refused.
+//! The steps of a resource's transaction: a new item, index entries, claims and the counter. And what it means if a
+//! step is refused.
 
-use super::entry::Entry;
+use super::entry::{Entries, Entry};
 use crate::protocol::schema::ResourceType;
 use crate::store::error::StoreError;
 use crate::store::items::{self, IndexItem};
 use crate::store::keys::{self, Keys};
-use crate::store::stored::{self, Item, s, signed};
+use crate::store::stored::{self, Item, Stored, s, signed};
 use crate::store::table::Table;
 use crate::store::table::transaction::{Refused, Transaction};
 use crate::store::table::write::{Condition, Delete, Put, Update};
@@ -44,6 +44,26 @@ pub(super) fn count(keys: &Keys, resource_type: &ResourceType, id: &str, by: i64
     let mut update = Update::unnamed(counter);
     update.add("n :by").value(":by", signed(by));
     update
+}
+
+/// Adds the steps that store a new resource: its own item, its index entries and its claims.
+pub(super) fn add_new(
+    transaction: &mut Transaction<Refusal>,
+    table: &Table,
+    resource_type: &ResourceType,
+    stored: &Stored,
+    entries: &Entries,
+    rid: &str,
+) {
+    let keys = table.keys();
+    let partition = keys.resources(resource_type);
+    let item = stored.to_item(rid, table.cause());
+    let item = items::to_item(partition.as_str(), item);
+    let is_new = Condition::new("attribute_not_exists(pk)").showing_item();
+    transaction.push(Put::new(item).when(is_new), Refusal::Resource);
+    for entry in entries.iter() {
+        add_entry(transaction, keys, resource_type, &stored.id, entry, rid);
+    }
 }
 
 /// Adds the step that puts a claim or an index entry.

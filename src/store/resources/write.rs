@@ -2,17 +2,16 @@
 //! counter; one conditional update where only its body changes.
 
 use super::entry::{Entries, Entry};
-use super::steps::{Refusal, add_entry, commit, count, remove_entry};
+use super::steps::{Refusal, add_entry, add_new, commit, count, remove_entry};
 use crate::protocol::schema::ResourceType;
 use crate::store::cause;
 use crate::store::error::StoreError;
 use crate::store::index_version::INDEX_VERSION;
-use crate::store::items;
 use crate::store::seats::{SeatChange, SeatStep};
 use crate::store::stored::{Stored, n, random_id, s};
 use crate::store::table::Table;
 use crate::store::table::transaction::{MAX_STEPS, Refused, Transaction};
-use crate::store::table::write::{Check, Condition, Put, Update};
+use crate::store::table::write::{Check, Condition, Update};
 
 /// The new state of a resource's body, with what is stored beside it.
 #[derive(Debug, Clone, Copy)]
@@ -160,28 +159,21 @@ pub(in crate::store) async fn create(
     seat: SeatChange,
     besides: &impl Besides,
 ) -> Result<Stored, StoreError> {
-    let keys = table.keys();
     let mut seat = SeatStep::new(seat, &stored.id);
     loop {
         let (mut stored, rid) = (stored.clone(), random_id());
         seat.apply(&mut stored);
         let mut transaction = Transaction::default();
-        let partition = keys.resources(resource_type);
-        let item = stored.to_item(&rid, table.cause());
-        let item = items::to_item(partition.as_str(), item);
-        let is_new = Condition::new("attribute_not_exists(pk)").showing_item();
-        transaction.push(Put::new(item).when(is_new), Refusal::Resource);
-        for entry in entries.iter() {
-            add_entry(
-                &mut transaction,
-                keys,
-                resource_type,
-                &stored.id,
-                entry,
-                &rid,
-            );
-        }
-        transaction.push(count(keys, resource_type, &stored.id, 1), Refusal::Never);
+        add_new(
+            &mut transaction,
+            table,
+            resource_type,
+            &stored,
+            entries,
+            &rid,
+        );
+        let counter = count(table.keys(), resource_type, &stored.id, 1);
+        transaction.push(counter, Refusal::Never);
         besides.steps(table, &mut transaction, &rid);
         // The last step: a value that is taken is said before a seat that is missing.
         seat.push(table, &mut transaction, Refusal::Seat);
