@@ -34,6 +34,10 @@ pub(super) struct ExportArgs {
     /// Also write the hashes of passwords, with which someone could guess them
     #[arg(long)]
     with_secrets: bool,
+    /// Also write the credentials, without what clients present, to bring them back into a tenant of the same name in the
+    /// same stack
+    #[arg(long)]
+    with_credentials: bool,
     /// Print the numbers as JSON when the file is written
     #[arg(long)]
     json: bool,
@@ -45,6 +49,7 @@ pub(super) struct ExportArgs {
 struct Exported {
     resources: u64,
     memberships: u64,
+    credentials: u64,
     /// The end of the tenant's feed before the first resource was read.
     position: Value,
 }
@@ -84,6 +89,7 @@ impl ExportArgs {
         let mut part = ExportData {
             tenant: self.tenant.clone(),
             with_secrets: self.with_secrets,
+            with_credentials: self.with_credentials,
             cursor: None,
         };
         let (mut position, mut written) = (Value::Null, 0);
@@ -106,6 +112,7 @@ impl ExportArgs {
                 return Ok(Exported {
                     resources: answer.resources,
                     memberships: answer.memberships,
+                    credentials: answer.credentials,
                     position,
                 });
             }
@@ -116,11 +123,13 @@ impl ExportArgs {
         let Exported {
             resources,
             memberships,
+            credentials,
             position,
         } = exported;
         if self.json {
             let json = json!({
-                "resources": resources, "memberships": memberships, "position": position,
+                "resources": resources, "memberships": memberships, "credentials": credentials,
+                "position": position,
             });
             return print(&format!("{json}\n"));
         }
@@ -128,8 +137,12 @@ impl ExportArgs {
             true => "stdout".to_owned(),
             false => self.file.display().to_string(),
         };
+        let credentials = match credentials {
+            0 => String::new(),
+            number => format!(", with {number} credentials,"),
+        };
         eprintln!(
-            "Exported {resources} resources and {memberships} memberships of {} to {place}",
+            "Exported {resources} resources and {memberships} memberships{credentials} of {} to {place}",
             self.tenant
         );
         Ok(())

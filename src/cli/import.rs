@@ -51,6 +51,9 @@ pub(super) struct ImportArgs {
     /// Also take the hashes of passwords that the file has
     #[arg(long)]
     with_secrets: bool,
+    /// Also bring back the credentials that the file has. Those that were revoked since the export can be used again
+    #[arg(long)]
+    with_credentials: bool,
     /// Remove what the file does not have without asking
     #[arg(long)]
     yes: bool,
@@ -201,6 +204,7 @@ impl ImportArgs {
                 IfExistsArg::Replace => IfExists::Replace,
             },
             with_secrets: self.with_secrets,
+            with_credentials: self.with_credentials,
             text,
             state,
         }
@@ -311,6 +315,15 @@ fn describe(counts: &Counts) -> String {
         (counts.members_same, "memberships unchanged"),
         (counts.members_removed, "memberships removed"),
         (counts.members_late, "memberships left to the feed"),
+        (counts.credentials_added, "credentials brought back"),
+        (counts.credentials_changed, "credentials changed"),
+        (counts.credentials_same, "credentials unchanged"),
+        (counts.credentials_kept, "credentials left as they are"),
+        (counts.credentials_left, "credentials left out"),
+        (
+            counts.credentials_foreign,
+            "credentials left out because they can never be used here",
+        ),
     ];
     let parts = parts.into_iter().filter(|(count, _)| *count > 0);
     let parts: Vec<_> = parts

@@ -46,8 +46,8 @@ pub(super) struct CachedSecrets {
     /// All others: those that were not read yet, and those that do not exist.
     others: Cache<TenantId, Option<ReadSecret>>,
     /// Credentials of known tenants that an early read has not found. The stack has signed them, so they were
-    /// revoked, and an id never comes back. They cause no further early read: a client that goes on with a
-    /// revoked credential would use up those that find new credentials.
+    /// revoked. They cause no further early read: a client that goes on with a revoked credential would use up
+    /// those that find new credentials. Only an import brings one back, which then works after the next usual read.
     gone: Mutex<HashSet<(TenantId, CredentialId)>>,
     clock: Arc<dyn Clock>,
 }

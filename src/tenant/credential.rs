@@ -186,10 +186,16 @@ impl TenantSecret {
         entries.any(|entry| entry.id() == Some(id.as_str()))
     }
 
-    /// Adds a credential.
+    /// Adds a credential, after those that are as old or older.
     pub fn add(&mut self, credential: Credential) {
-        self.credentials
-            .push(StoredCredential::Known(Box::new(credential)));
+        let is_later = |entry: &StoredCredential| match entry {
+            StoredCredential::Known(known) => known.created > credential.created,
+            StoredCredential::Unknown(_) => false,
+        };
+        let later = self.credentials.iter().position(is_later);
+        let place = later.unwrap_or(self.credentials.len());
+        let new = StoredCredential::Known(Box::new(credential));
+        self.credentials.insert(place, new);
     }
 
     /// Removes the credential called `id`, also one that this release cannot read. False if there is

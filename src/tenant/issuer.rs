@@ -268,7 +268,11 @@ impl Issuer {
     }
 }
 
-fn add(secret: &mut TenantSecret, credential: &Credential) -> Result<()> {
+/// Adds a credential to those of a tenant.
+///
+/// # Errors
+/// `TooMany` if the tenant has as many as it can; then the secret must not be written.
+pub(super) fn add(secret: &mut TenantSecret, credential: &Credential) -> Result<()> {
     if secret.len() >= MAX_CREDENTIALS {
         return Err(Error::too_many(format!(
             "A tenant has at most {MAX_CREDENTIALS} credentials; revoke one first"

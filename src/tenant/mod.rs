@@ -15,6 +15,8 @@
 //! RFC 7644 §2; RFC 6750 (Bearer), RFC 7617 (Basic), RFC 6749 and RFC 7523 (OAuth clients).
 
 mod access_token;
+#[cfg(feature = "worker")]
+mod archive;
 mod assertion;
 mod authenticator;
 mod authorization;
@@ -41,6 +43,8 @@ pub(crate) mod test_keys;
 mod test_secrets;
 mod token;
 
+#[cfg(feature = "worker")]
+pub use archive::{CredentialArchive, IfChanged, Returned, SealedCredential};
 pub use assertion::AssertionUse;
 pub use authenticator::{
     Authenticator, Caller, Client, ClientProof, IssuedAccess, Refusal, refusal, unauthorized,

@@ -3,8 +3,10 @@
 
 mod bad_days;
 mod command;
+mod credentials;
 mod lines;
 mod replacing;
+mod seats;
 
 use std::collections::BTreeMap;
 

@@ -501,7 +501,7 @@ fn argument(op: &str, name: &str, ids: &Ids, credential: &str) -> Value {
         (_, "schema") => schema,
         (_, "resourceType") => resource_type,
         (_, "name") => json!("User"),
-        (_, "values" | "withSecrets") => json!(true),
+        (_, "values" | "withSecrets" | "withCredentials") => json!(true),
         (_, "limit") => json!(10),
         (_, "profile") => json!("strict"),
         (_, "text") => json!(""),

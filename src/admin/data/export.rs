@@ -9,14 +9,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Duration, Instant};
 
-use super::super::Time;
-use super::line::{End, Head, MembersLine, write_end, write_head, write_members, write_resource};
-use super::written_bytes;
+use super::super::{Admin, Time};
+use super::line::{
+    End, Head, MembersLine, write_credential, write_end, write_head, write_members, write_resource,
+};
+use super::{ExportData, credentials, written_bytes};
 use crate::feed::read::{After, Limits, read};
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::protocol::error::{Error, Result};
 use crate::protocol::schema::{MembershipAttribute, ResourceType};
-use crate::provider::{Provider, Tenant, in_order};
+use crate::provider::{Tenant, in_order};
 use crate::store::{Member, Meter, Stored, TenantStore, Window};
 
 /// A part ends once its text has this many bytes in an answer. One step adds at most 1 MB of the table, which may be
@@ -43,6 +45,8 @@ pub struct ExportPart {
     pub resources: u64,
     /// The number of memberships so far.
     pub memberships: u64,
+    /// The number of credentials so far.
+    pub credentials: u64,
     /// What the next part begins with. Without it, this is the last part, and its last line says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -68,6 +72,8 @@ struct Place {
     resources: u64,
     #[serde(rename = "m")]
     memberships: u64,
+    #[serde(rename = "c", default)]
+    credentials: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +85,8 @@ enum Phase {
     Resources,
     #[serde(rename = "m")]
     Members,
+    #[serde(rename = "c")]
+    Credentials,
     #[serde(rename = "e")]
     End,
     #[serde(rename = "o")]
@@ -87,9 +95,9 @@ enum Phase {
 
 /// An export of one tenant, in the process that makes a part of it.
 struct Export<'p> {
-    provider: &'p Provider,
+    admin: &'p Admin,
+    asked: &'p ExportData,
     tenant: Tenant,
-    with_secrets: bool,
     text: String,
     place: Place,
 }
@@ -98,24 +106,19 @@ struct Export<'p> {
 ///
 /// # Errors
 /// `InvalidValue` for a cursor that no part has given; `Unavailable` if the table is out of reach.
-pub(super) async fn part(
-    provider: &Provider,
-    tenant: &TenantId,
-    with_secrets: bool,
-    cursor: Option<&str>,
-    now: u64,
-) -> Result<ExportPart> {
+pub(super) async fn part(admin: &Admin, asked: &ExportData) -> Result<ExportPart> {
     let ends = Instant::now() + PART_TIME;
-    let config = provider.config(tenant).await?;
+    let config = admin.provider.config(&asked.tenant).await?;
+    let cursor = asked.cursor.as_deref();
     let mut export = Export {
-        provider,
-        tenant: Tenant::new(tenant.clone(), config)?,
-        with_secrets,
+        admin,
+        asked,
+        tenant: Tenant::new(asked.tenant.clone(), config)?,
         text: String::new(),
         place: cursor.map_or_else(|| Ok(Place::default()), Place::parse)?,
     };
     while export.place.phase != Phase::Over {
-        export.step(now).await?;
+        export.step().await?;
         if written_bytes(&export.text) >= PART_BYTES || Instant::now() >= ends {
             break;
         }
@@ -125,20 +128,23 @@ pub(super) async fn part(
         text,
         resources: place.resources,
         memberships: place.memberships,
+        credentials: place.credentials,
         cursor: (place.phase != Phase::Over).then(|| place.to_text()),
     })
 }
 
 impl Export<'_> {
-    async fn step(&mut self, now: u64) -> Result<()> {
+    async fn step(&mut self) -> Result<()> {
         match self.place.phase {
-            Phase::Head => self.head(now).await,
+            Phase::Head => self.head().await,
             Phase::Resources => self.resources().await,
             Phase::Members => self.members().await,
+            Phase::Credentials => self.credentials().await,
             Phase::End => {
                 let end = End {
                     resources: self.place.resources,
                     memberships: self.place.memberships,
+                    credentials: self.place.credentials,
                 };
                 self.place.phase = Phase::Over;
                 write_end(&mut self.text, end)
@@ -147,12 +153,13 @@ impl Export<'_> {
         }
     }
 
-    async fn head(&mut self, now: u64) -> Result<()> {
+    async fn head(&mut self) -> Result<()> {
         let store = self.store();
         // The end of the feed is read before the first resource: what changes later is behind it.
         let position = position(&self.tenant.id, &store).await?;
-        let config = self.provider.config(&self.tenant.id).await?;
-        let mut head = Head::new(self.tenant.id.clone(), Time(now), position);
+        let config = self.admin.provider.config(&self.tenant.id).await?;
+        let now = Time(self.admin.clock.now_millis());
+        let mut head = Head::new(self.tenant.id.clone(), now, position);
         let rules = serde_json::to_value(&config.rules).map_err(Error::internal)?;
         head.profile = rules.get("profile").cloned().unwrap_or_default();
         if let Some(Value::Object(switches)) = rules.get("switches") {
@@ -160,7 +167,8 @@ impl Export<'_> {
         }
         head.schemas = config.schemas;
         head.resource_types = config.resource_types;
-        head.with_secrets = self.with_secrets;
+        head.with_secrets = self.asked.with_secrets;
+        head.with_credentials = self.asked.with_credentials;
         for resource_type in in_order(self.tenant.registry.resource_types()) {
             let total = store.resources().total(&resource_type).await?;
             head.counts.insert(resource_type.name.clone(), total);
@@ -182,7 +190,7 @@ impl Export<'_> {
             limit: Some(RESOURCES),
             ..Window::default()
         };
-        let page = match self.with_secrets {
+        let page = match self.asked.with_secrets {
             true => {
                 store
                     .resources()
@@ -202,7 +210,10 @@ impl Export<'_> {
     /// Writes members of the next groups of a type. A group without members has a line too.
     async fn members(&mut self) -> Result<()> {
         let Some(resource_type) = self.next_type(has_members) else {
-            self.begin(Phase::End);
+            self.begin(match self.asked.with_credentials {
+                true => Phase::Credentials,
+                false => Phase::End,
+            });
             return Ok(());
         };
         let store = self.store();
@@ -263,6 +274,17 @@ impl Export<'_> {
         Ok(())
     }
 
+    /// Writes all credentials, of which a tenant has few.
+    async fn credentials(&mut self) -> Result<()> {
+        let archive = credentials::archive(self.admin);
+        for credential in archive.take_out(&self.tenant.id).await? {
+            write_credential(&mut self.text, &credential)?;
+            self.place.credentials += 1;
+        }
+        self.begin(Phase::End);
+        Ok(())
+    }
+
     /// The resource type at this place, or after it.
     fn next_type(&self, is_wanted: fn(&ResourceType) -> bool) -> Option<Arc<ResourceType>> {
         let types = in_order(self.tenant.registry.resource_types());
@@ -287,6 +309,7 @@ impl Export<'_> {
             phase,
             resources: self.place.resources,
             memberships: self.place.memberships,
+            credentials: self.place.credentials,
             ..Place::default()
         };
     }
@@ -294,7 +317,7 @@ impl Export<'_> {
     /// The tenant's part of the table for one step.
     fn store(&self) -> TenantStore {
         let cause = Cause::without_credential(CauseKind::Command);
-        let (store, tenant) = (self.provider.store(), &self.tenant.id);
+        let (store, tenant) = (self.admin.provider.store(), &self.tenant.id);
         store.for_tenant(tenant, cause, Meter::default(), STEP_BUDGET)
     }
 }

@@ -1,6 +1,7 @@
 //! The lines of one group, and what becomes of its members.
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::chunk::Numbered;
 use super::line::MembersLine;
@@ -8,6 +9,10 @@ use super::order::MembersBetween;
 use super::state::Position;
 use crate::protocol::error::Result;
 use crate::provider::{Importer, MembersArrived};
+
+/// How long before the export began a resource may seem to have been made that was made later, in milliseconds: by that
+/// much the clocks of two processes may differ.
+const MAX_SKEW_MILLIS: u64 = 600_000;
 
 /// The lines of one group that follow each other.
 pub(super) struct GroupLines {
@@ -80,4 +85,14 @@ impl GroupLines {
         }
         Ok(done)
     }
+}
+
+/// Whether an id is one that this service has made after a time, in milliseconds since the Unix epoch, as far as clocks
+/// agree.
+pub(super) fn is_made_after(id: &str, exported: u64) -> bool {
+    let made = || {
+        let (seconds, nanos) = Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
+        Some(seconds * 1_000 + u64::from(nanos) / 1_000_000)
+    };
+    made().is_some_and(|made| made + MAX_SKEW_MILLIS >= exported)
 }

@@ -8,19 +8,21 @@ use std::collections::{BTreeSet, VecDeque};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::{Duration, Instant};
-use uuid::Uuid;
 
-use super::super::Code;
+use super::super::{Admin, Code};
+use super::ImportData;
 use super::chunk::{Chunk, Numbered, next_chunk};
 use super::configure::configure;
-use super::group_lines::GroupLines;
+use super::credentials::bring_back;
+use super::group_lines::{GroupLines, is_made_after};
 use super::imported::{Counts, ImportPart, ImportStep, LineError};
 use super::line::{End, Head, Line, MembersLine, ResourceLine};
 use super::order::{MembersBetween, sweep_resources};
 use super::state::{Position, State};
-use crate::identity::TenantId;
+use crate::identity::CredentialId;
 use crate::protocol::error::{Error, ErrorKind, Result, excerpt};
-use crate::provider::{Arrived, IfExists, ImportMode, Importer, MembersArrived, Provider};
+use crate::provider::{Arrived, IfExists, ImportMode, Importer, MembersArrived};
+use crate::tenant::SealedCredential;
 
 /// A part ends once this time has passed and a chunk is done.
 const PART_TIME: Duration = Duration::from_secs(20);
@@ -28,46 +30,38 @@ const PART_TIME: Duration = Duration::from_secs(20);
 const GROUPS: usize = 8;
 /// The largest number of errors that an answer names.
 const MAX_ERRORS: usize = 100;
-/// How long before the export began a resource may seem to have been made that was made later, in milliseconds: by that
-/// much the clocks of two processes may differ.
-const MAX_SKEW_MILLIS: u64 = 600_000;
-
-/// What is asked of a part.
-pub(super) struct PartRequest<'r> {
-    pub(super) tenant: &'r TenantId,
-    pub(super) step: ImportStep,
-    pub(super) if_exists: IfExists,
-    pub(super) with_secrets: bool,
-    pub(super) text: &'r str,
-    pub(super) state: Option<&'r str>,
-}
 
 /// An import in the process that does a part of it.
 struct Import<'p> {
-    provider: &'p Provider,
-    request: &'p PartRequest<'p>,
+    admin: &'p Admin,
+    request: &'p ImportData,
     mode: ImportMode,
     state: State,
     counts: Counts,
     errors: Vec<LineError>,
     more_errors: u64,
+    /// The credentials that were brought back.
+    credentials: Vec<CredentialId>,
     ends: Instant,
 }
 
-/// Does one part of an import.
+/// Does one part of an import. Returns the credentials that it has brought back, too.
 ///
 /// # Errors
 /// `InvalidValue` for a state that no part has given, and for what makes it unsafe to go on: a file without head, and
 /// lines out of order in a file that replaces the directory. `Unavailable` if the table is out of reach. Then nothing
 /// is known of this part, and it can be sent again.
-pub(super) async fn part(provider: &Provider, request: &PartRequest<'_>) -> Result<ImportPart> {
+pub(super) async fn part(
+    admin: &Admin,
+    request: &ImportData,
+) -> Result<(ImportPart, Vec<CredentialId>)> {
     if request.step == ImportStep::Remove && request.if_exists != IfExists::Replace {
         return Err(Error::invalid_value(
             "Only an import with `ifExists` `replace` removes resources",
         ));
     }
     let mut import = Import {
-        provider,
+        admin,
         request,
         mode: ImportMode {
             if_exists: request.if_exists,
@@ -76,16 +70,23 @@ pub(super) async fn part(provider: &Provider, request: &PartRequest<'_>) -> Resu
         },
         state: request
             .state
+            .as_deref()
             .map_or_else(|| Ok(State::default()), State::parse)?,
         counts: Counts::default(),
         errors: Vec::new(),
         more_errors: 0,
+        credentials: Vec::new(),
         ends: Instant::now() + PART_TIME,
     };
     let first = import.state.line();
     let lines = request.text.lines().map(Line::read);
     let mut lines: VecDeque<_> = (first..).zip(lines).collect();
     while let Some(chunk) = next_chunk(&mut lines) {
+        // A secret takes few changes. If there may be more credentials behind the text, the next part has all of them.
+        let may_go_on = matches!(chunk, Chunk::Credentials(_)) && lines.is_empty();
+        if may_go_on && import.state.line() > first {
+            break;
+        }
         if !import.take(chunk).await? || Instant::now() >= import.ends {
             break;
         }
@@ -95,23 +96,25 @@ pub(super) async fn part(provider: &Provider, request: &PartRequest<'_>) -> Resu
         counts,
         errors,
         more_errors,
+        credentials,
         ..
     } = import;
-    Ok(ImportPart {
+    let part = ImportPart {
         line: state.line(),
         done: state.is_over,
         state: state.to_text(),
         counts,
         errors,
         more_errors,
-    })
+    };
+    Ok((part, credentials))
 }
 
 impl<'p> Import<'p> {
     /// The importer, with the tenant's configuration as it is now.
     async fn importer(&self) -> Result<Importer<'p>> {
-        let (provider, request) = (self.provider, self.request);
-        provider.importer(request.tenant, self.mode).await
+        let tenant = &self.request.tenant;
+        self.admin.provider.importer(tenant, self.mode).await
     }
 
     /// Does a chunk. False if time has run out before its end: then its lines are not done.
@@ -143,6 +146,7 @@ impl<'p> Import<'p> {
             Chunk::Head(head) => self.head(&head).await,
             Chunk::Resources(lines) => self.resources(lines).await,
             Chunk::Members(lines) => self.members(lines).await,
+            Chunk::Credentials(lines) => self.credentials(lines).await,
             Chunk::End(end) => self.end(end).await,
         }
     }
@@ -150,7 +154,8 @@ impl<'p> Import<'p> {
     async fn head(&mut self, head: &Head) -> Result<bool> {
         self.state.exported = Some(head.exported.0);
         if self.request.step != ImportStep::Remove {
-            let configured = configure(self.provider, self.request.tenant, head, self.mode).await?;
+            let (provider, tenant) = (&self.admin.provider, &self.request.tenant);
+            let configured = configure(provider, tenant, head, self.mode).await?;
             let conflicts = configured.conflicts.into_iter().map(Error::uniqueness);
             for error in conflicts.chain(configured.refused) {
                 // Resources are read by the configuration. Without that of the file they may be others than were
@@ -304,6 +309,21 @@ impl<'p> Import<'p> {
         }
     }
 
+    async fn credentials(&mut self, lines: Vec<Numbered<SealedCredential>>) -> Result<bool> {
+        let read = lines.len() as u64;
+        if self.request.step != ImportStep::Remove {
+            let done = bring_back(self.admin, self.request, lines).await?;
+            self.counts.add(&done.counts);
+            self.credentials.extend(done.ids);
+            for (number, error) in done.errors {
+                self.refuse(number, &error);
+            }
+        }
+        self.state.credentials += read;
+        self.state.lines += read;
+        Ok(true)
+    }
+
     async fn end(&mut self, (number, end): Numbered<End>) -> Result<bool> {
         let importer = self.importer().await?;
         let last = self.state.last.clone();
@@ -382,14 +402,4 @@ impl<'p> Import<'p> {
             detail: error.detail().to_owned(),
         });
     }
-}
-
-/// Whether an id is one that this service has made after a time, in milliseconds since the Unix epoch, as far as clocks
-/// agree.
-fn is_made_after(id: &str, exported: u64) -> bool {
-    let made = || {
-        let (seconds, nanos) = Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
-        Some(seconds * 1_000 + u64::from(nanos) / 1_000_000)
-    };
-    made().is_some_and(|made| made + MAX_SKEW_MILLIS >= exported)
 }

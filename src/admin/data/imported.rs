@@ -58,6 +58,19 @@ pub struct Counts {
     pub members_late: u64,
     /// Settings, schemas and resource types of the tenant that were changed.
     pub settings: u64,
+    /// Credentials that were brought back.
+    pub credentials_added: u64,
+    /// Credentials that were there in another state, and have that of the file.
+    pub credentials_changed: u64,
+    /// Credentials that were there already.
+    pub credentials_same: u64,
+    /// Credentials that were there in another state, and stay as they were.
+    pub credentials_kept: u64,
+    /// Credentials that were left out, because they have expired or were not asked for.
+    pub credentials_left: u64,
+    /// Credentials that were left out because they can never be used here: another stack made them, or they are of a
+    /// tenant of another name, or the key that they were made under is gone, or they were changed in the file.
+    pub credentials_foreign: u64,
 }
 
 impl Counts {
@@ -73,6 +86,12 @@ impl Counts {
         self.members_removed += other.members_removed;
         self.members_late += other.members_late;
         self.settings += other.settings;
+        self.credentials_added += other.credentials_added;
+        self.credentials_changed += other.credentials_changed;
+        self.credentials_same += other.credentials_same;
+        self.credentials_kept += other.credentials_kept;
+        self.credentials_left += other.credentials_left;
+        self.credentials_foreign += other.credentials_foreign;
     }
 }
 

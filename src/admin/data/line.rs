@@ -4,6 +4,7 @@
 //! {"head":{"format":"scim-lambda","version":1,"tenant":"acme","exported":"2026-11-24T00:00:00.000Z", …}}
 //! {"resource":{"type":"User","id":"019…","version":"W/\"3\"","created":"…","lastModified":"…","body":{…}}}
 //! {"members":{"type":"Group","group":"019…","of":[{"id":"019…","type":"User"}]}}
+//! {"credential":{"seal":"…","stored":{"id":"5f0c9a1e7d3b2846","kind":"bearer", …}}}
 //! {"end":{"resources":2003,"memberships":2000}}
 //! ```
 
@@ -18,6 +19,7 @@ use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result, excerpt};
 use crate::provider::{Arriving, ArrivingMembers};
 use crate::store::{Member, Stored};
+use crate::tenant::SealedCredential;
 
 /// The name of the format, which no other one has.
 const FORMAT: &str = "scim-lambda";
@@ -41,6 +43,8 @@ pub(super) enum Line {
     Resource(Box<ResourceLine>),
     /// Some members of a group.
     Members(MembersLine),
+    /// A credential.
+    Credential(SealedCredential),
     /// The last line.
     End(End),
 }
@@ -71,6 +75,9 @@ pub(super) struct Head {
     /// Whether the lines have the hashes of passwords.
     #[serde(default)]
     pub(super) with_secrets: bool,
+    /// Whether there are lines with credentials.
+    #[serde(default)]
+    pub(super) with_credentials: bool,
 }
 
 /// A resource.
@@ -122,6 +129,9 @@ pub(super) struct End {
     pub(super) resources: u64,
     /// The number of members in all lines.
     pub(super) memberships: u64,
+    /// The number of lines with a credential.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) credentials: u64,
 }
 
 impl Line {
@@ -148,7 +158,7 @@ impl Line {
                     line.of.len()
                 )));
             }
-            Self::Resource(_) | Self::Members(_) | Self::End(_) => {}
+            Self::Resource(_) | Self::Members(_) | Self::Credential(_) | Self::End(_) => {}
         }
         Ok(line)
     }
@@ -196,6 +206,7 @@ impl Head {
             resource_types: Vec::new(),
             counts: BTreeMap::new(),
             with_secrets: false,
+            with_credentials: false,
         }
     }
 
@@ -307,6 +318,7 @@ enum LineOut<'l> {
     Head(&'l Head),
     Resource(ResourceOut<'l>),
     Members(&'l MembersLine),
+    Credential(&'l SealedCredential),
     End(End),
 }
 
@@ -338,6 +350,11 @@ pub(super) fn write_members(text: &mut String, line: &MembersLine) -> Result<()>
     write(text, &LineOut::Members(line))
 }
 
+/// Adds the line of a credential to a text.
+pub(super) fn write_credential(text: &mut String, credential: &SealedCredential) -> Result<()> {
+    write(text, &LineOut::Credential(credential))
+}
+
 /// Adds the last line to a text.
 pub(super) fn write_end(text: &mut String, end: End) -> Result<()> {
     write(text, &LineOut::End(end))
@@ -347,4 +364,12 @@ fn write(text: &mut String, line: &LineOut<'_>) -> Result<()> {
     text.push_str(&serde_json::to_string(line).map_err(Error::internal)?);
     text.push('\n');
     Ok(())
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -7,6 +7,7 @@ mod check;
 mod chunk;
 mod comparison;
 mod configure;
+mod credentials;
 mod export;
 mod group_lines;
 mod import;
@@ -22,10 +23,9 @@ pub use comparison::Comparison;
 pub use export::ExportPart;
 pub use imported::{Counts, ImportPart, ImportStep, LineError};
 
-use super::{About, Admin, Asked, Failure, Operation};
+use super::{About, Admin, Asked, Failure, Operation, audit};
 use crate::identity::TenantId;
 use crate::provider::{IfExists, Repair};
-use import::PartRequest;
 
 /// The longest request of an import, in bytes: what Lambda takes in one invocation.
 const MAX_REQUEST_BYTES: usize = 6 * 1024 * 1024;
@@ -42,6 +42,9 @@ pub struct ExportData {
     /// Whether the hashes of passwords are in it. The same for every part.
     #[serde(default)]
     pub with_secrets: bool,
+    /// Whether the tenant's credentials are in it, without what clients present. The same for every part.
+    #[serde(default)]
+    pub with_credentials: bool,
     /// The cursor of the part before; none for the first part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -63,6 +66,9 @@ pub struct ImportData {
     /// Whether the hashes of passwords are taken, too.
     #[serde(default)]
     pub with_secrets: bool,
+    /// Whether credentials are brought back, too.
+    #[serde(default)]
+    pub with_credentials: bool,
     /// Whole lines, from the line on that the answer to the part before has named.
     pub text: String,
     /// The `state` of the answer to the part before; none for the first part of a round.
@@ -83,14 +89,12 @@ impl Operation for ExportData {
     type Answer = ExportPart;
 
     fn about(&self) -> About<'_> {
-        About::tenant(&self.tenant)
+        about(&self.tenant, self.with_credentials)
     }
 
     async fn perform(&self, admin: &Admin, _asked: &Asked) -> Result<ExportPart, Failure> {
         admin.check_tenant(&self.tenant).await?;
-        let (cursor, now) = (self.cursor.as_deref(), admin.clock.now_millis());
-        let secrets = self.with_secrets;
-        let part = export::part(&admin.provider, &self.tenant, secrets, cursor, now).await?;
+        let part = export::part(admin, self).await?;
         admin.check_unpurged(&self.tenant).await?;
         Ok(part)
     }
@@ -102,20 +106,18 @@ impl Operation for ImportData {
     type Answer = ImportPart;
 
     fn about(&self) -> About<'_> {
-        About::tenant(&self.tenant)
+        about(&self.tenant, self.with_credentials)
     }
 
-    async fn perform(&self, admin: &Admin, _asked: &Asked) -> Result<ImportPart, Failure> {
+    async fn perform(&self, admin: &Admin, asked: &Asked) -> Result<ImportPart, Failure> {
         admin.check_kept(&self.tenant).await?;
-        let request = PartRequest {
-            tenant: &self.tenant,
-            step: self.step,
-            if_exists: self.if_exists,
-            with_secrets: self.with_secrets,
-            text: &self.text,
-            state: self.state.as_deref(),
-        };
-        Ok(import::part(&admin.provider, &request).await?)
+        let (part, credentials) = import::part(admin, self).await?;
+        // Each can do something in the tenant again, so each has a line of its own.
+        for id in &credentials {
+            let about = About::tenant(&self.tenant).and(About::credential(id));
+            audit::log(Self::NAME, asked, about, Ok(()));
+        }
+        Ok(part)
     }
 }
 
@@ -143,6 +145,14 @@ impl std::fmt::Debug for ImportData {
             .field("step", &self.step)
             .field("if_exists", &self.if_exists)
             .finish_non_exhaustive()
+    }
+}
+
+/// What an export or an import is about: a tenant, and its credentials if they are asked for.
+fn about(tenant: &TenantId, with_credentials: bool) -> About<'_> {
+    About {
+        name: with_credentials.then_some("credentials"),
+        ..About::tenant(tenant)
     }
 }
 

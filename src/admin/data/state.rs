@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) resources: u64,
     #[serde(rename = "m")]
     pub(super) memberships: u64,
+    #[serde(rename = "c", default)]
+    pub(super) credentials: u64,
     /// Whether the last line of the file is done.
     #[serde(rename = "e")]
     pub(super) is_over: bool,
@@ -74,6 +76,7 @@ impl State {
                 state.unread,
                 state.resources,
                 state.memberships,
+                state.credentials,
                 state.exported.unwrap_or_default(),
             ];
             // The caller may have made the text up.
@@ -99,14 +102,21 @@ impl State {
     /// # Errors
     /// `InvalidValue` naming what is missing.
     pub(super) fn check_end(&self, end: End) -> Result<()> {
-        let is_same = (self.resources, self.memberships) == (end.resources, end.memberships);
+        let has = (self.resources, self.memberships, self.credentials);
+        let is_same = has == (end.resources, end.memberships, end.credentials);
         // What a line has that could not be read is not known, and it has an error of its own.
         if is_same || self.unread > 0 {
             return Ok(());
         }
         Err(Error::invalid_value(format!(
-            "The file has {} resources and {} memberships, and its end says {} and {}: lines are missing or were added",
-            self.resources, self.memberships, end.resources, end.memberships
+            "The file has {} resources, {} memberships and {} credentials, and its end says {}, {} and {}: lines are \
+             missing or were added",
+            self.resources,
+            self.memberships,
+            self.credentials,
+            end.resources,
+            end.memberships,
+            end.credentials
         )))
     }
 }
@@ -122,7 +132,7 @@ mod tests {
             state[member] = number.into();
             URL_SAFE_NO_PAD.encode(state.to_string())
         };
-        for member in ["l", "u", "r", "m", "x"] {
+        for member in ["l", "u", "r", "m", "c", "x"] {
             assert!(State::parse(&state(member, MAX_NUMBER)).is_ok(), "{member}");
             for number in [MAX_NUMBER + 1, u64::MAX - 1, u64::MAX] {
                 assert!(State::parse(&state(member, number)).is_err(), "{member}");
