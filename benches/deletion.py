@@ -6,16 +6,18 @@
 
 It loads a tenant of made-up users and a group of all of them, deletes it, and watches `scim serve` until its secret is
 removed, with which everything else is gone but the state. Of the time some four minutes are waits: two until the purge
-may begin, the rest until `scim serve` looks again. The memory is what the process has at most beyond what it had
-before the purge began.
+may begin, the rest until `scim serve` looks again. The time of the processor is that of the process from the beginning
+of the purge on. `--record` keeps the figures for `plots.py`.
 """
 
 import argparse
-import json
+import os
 import pathlib
 import subprocess
 import tempfile
 import time
+
+from record import Record
 
 SCIM = pathlib.Path("target/release/scim")
 TENANT = "large"
@@ -34,35 +36,56 @@ def resident(process):
     return int(line.split()[1]) / 1024
 
 
+def cpu_seconds(process):
+    """The time of the processor that the process has had."""
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def has_secret(data):
     names = [path for path in pathlib.Path(data).rglob("secrets*") if path.is_file()]
     return any(f"/tenants/{TENANT}" in path.read_text() for path in names)
 
 
+def purge(users, folder):
+    """The seconds from the deletion to the end, those of the processor, and the memory before and at most."""
+    data = str(pathlib.Path(folder) / "data")
+    scim(data, "generate", "--users", str(users), "--group-members", str(users), "--tenant", TENANT)
+    scim(data, "tenant", "delete", TENANT, "--now", "--confirm", TENANT)
+    deleted = time.monotonic()
+    command = [SCIM, "serve", "--data", data, "--listen", "127.0.0.1:0"]
+    serve = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while time.monotonic() - deleted < QUIET_SECONDS:
+            time.sleep(1)
+        before, used = resident(serve), cpu_seconds(serve)
+        most = before
+        while has_secret(data):
+            most = max(most, resident(serve))
+            time.sleep(0.2)
+        return time.monotonic() - deleted, cpu_seconds(serve) - used, before, most
+    finally:
+        serve.terminate()
+        serve.wait()
+
+
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--users", type=int, default=20_000)
-    users = arguments.parse_args().users
-    with tempfile.TemporaryDirectory() as folder:
-        data = str(pathlib.Path(folder) / "data")
-        scim(data, "generate", "--users", str(users), "--group-members", str(users), "--tenant", TENANT)
-        scim(data, "tenant", "delete", TENANT, "--now", "--confirm", TENANT)
-        deleted = time.monotonic()
-        command = [SCIM, "serve", "--data", data, "--listen", "127.0.0.1:0"]
-        serve = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            most = 0.0
-            while time.monotonic() - deleted < QUIET_SECONDS:
-                time.sleep(1)
-            before = resident(serve)
-            while has_secret(data):
-                most = max(most, resident(serve))
-                time.sleep(0.2)
-            took = time.monotonic() - deleted
-        finally:
-            serve.terminate()
-            serve.wait()
-    print(json.dumps({"users": users, "seconds": round(took), "megabytes": round(max(most - before, 0.0), 1)}))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--users", type=int, nargs="*", default=[20_000])
+    parser.add_argument("--record", action="store_true", help="keep the figures of this run")
+    arguments = parser.parse_args()
+    record = Record("deletion", "users", "seconds", "cpu_seconds", "mb_before", "mb_at_most")
+    print("| users | seconds to the end | seconds of CPU | MB before | MB at most |")
+    print("|---|---|---|---|---|")
+    for users in arguments.users:
+        with tempfile.TemporaryDirectory() as folder:
+            seconds, cpu, before, most = purge(users, folder)
+        cells = [f"{seconds:.0f}", f"{cpu:.1f}", f"{before:.0f}", f"{most:.0f}"]
+        record.add(users, *cells)
+        print(f"| {users:,} | {' | '.join(cells)} |", flush=True)
+    if arguments.record:
+        record.write()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -126,7 +126,22 @@ def webhooks_table():
     return ["webhooks of one tenant", "figure"], [[row["what"], thousands(row["figure"])] for row in read("webhooks")]
 
 
+def move_table():
+    head = ["users", "command", "seconds", "users a second", "MB resident"]
+    rate = lambda row: thousands(round(int(row["users"]) / float(row["seconds"])))
+    cells = lambda row: [thousands(row["users"]), row["command"], row["seconds"], rate(row), row["megabytes"]]
+    return head, [cells(row) for row in read("move")]
+
+
+def deletion_table():
+    head = ["users of the deleted tenant", "seconds to the end", "seconds of CPU", "MB before", "MB at most"]
+    cells = lambda row: [thousands(row["users"]), row["seconds"], row["cpu_seconds"], row["mb_before"], row["mb_at_most"]]
+    return head, [cells(row) for row in read("deletion")]
+
+
 TABLES = [
+    move_table,
+    deletion_table,
     feed_table,
     webhooks_table,
     service_table,
