@@ -6,6 +6,7 @@
 //!
 //! It must not know HTTP, the command line, or which process runs it.
 
+mod arguments;
 mod audit;
 pub mod brake;
 pub mod credential;

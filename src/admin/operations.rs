@@ -4,6 +4,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+use super::arguments::Arguments;
 use super::brake::{ReleaseBrake, ShowBrake};
 use super::credential::{
     CreateCredential, ListCredentials, RevokeAllCredentials, RevokeCredential, RotateCredential,
@@ -11,7 +12,6 @@ use super::credential::{
 use super::data::{CheckData, CompareData, ExportData, ImportData};
 use super::event::{ForgetEvents, ListEvents};
 use super::look_up::{FindGroups, FindUsers, GroupMembers};
-use super::request::Arguments;
 use super::schema::{
     AddOwnRoles, AddResourceType, AddSchema, ListResourceTypes, ListSchemas, RemoveResourceType,
     RemoveSchema, ResourceTypeLosses, ShowResourceType, ShowSchema,

@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde::de::value::MapDeserializer;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::arguments::{Arguments, read};
 use super::operations::{Entry, OPERATIONS, names};
 use super::{Asked, Code, Failure, Operation};
 use crate::identity::RequestId;
@@ -31,11 +30,6 @@ pub(super) struct Request<'r> {
     /// The arguments.
     pub(super) arguments: Arguments<'r>,
 }
-
-/// The arguments of an operation. Each is text until it is read as what it has to be: as JSON of any kind, 6 MB would
-/// take a hundred times as much memory.
-#[derive(Clone)]
-pub(super) struct Arguments<'r>(BTreeMap<String, &'r RawValue>);
 
 /// The answer to a request, as it comes over the wire.
 #[derive(Deserialize)]
@@ -120,31 +114,6 @@ pub(super) fn render(outcome: &Result<Value, Failure>) -> Value {
         Ok(answer) => json!({"ok": answer}),
         Err(failure) => json!({"error": failure}),
     }
-}
-
-impl Arguments<'_> {
-    /// Reads the arguments of an operation.
-    ///
-    /// # Errors
-    /// `InvalidValue` naming what is missing, unknown or of another type.
-    pub(super) fn read<O: Operation>(self) -> Result<O> {
-        let members = MapDeserializer::new(self.0.into_iter());
-        O::deserialize(members).map_err(|error| fault(O::NAME, &error))
-    }
-}
-
-/// Reads a part of a request. `name` says which part, for the error.
-fn read<T: DeserializeOwned>(name: &str, value: &RawValue) -> Result<T> {
-    serde_json::from_str(value.get()).map_err(|error| fault(name, &error))
-}
-
-/// What serde found wrong, without the place in the text: it counts from the beginning of one member.
-fn fault(name: &str, error: &serde_json::Error) -> Error {
-    let text = error.to_string();
-    let text = text
-        .rsplit_once(" at line ")
-        .map_or(&*text, |(text, _)| text);
-    Error::invalid_value(format!("{name}: {text}"))
 }
 
 fn find(op: Option<&str>) -> Result<&'static Entry> {
