@@ -159,7 +159,8 @@ pub(super) fn head_of(text: &str) -> Value {
 /// The number of resources that a head says there are.
 pub(super) fn resources_in(head: &Value) -> u64 {
     let counts = head["counts"].as_object().into_iter().flatten();
-    counts.filter_map(|(_, count)| count.as_u64()).sum()
+    let counts = counts.filter_map(|(_, count)| count.as_u64());
+    counts.fold(0, u64::saturating_add)
 }
 
 /// Whether a file is stdin or stdout.

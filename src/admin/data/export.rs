@@ -13,6 +13,7 @@ use super::super::{Admin, Time};
 use super::line::{
     End, Head, MembersLine, write_credential, write_end, write_head, write_members, write_resource,
 };
+use super::state::MAX_NUMBER;
 use super::{ExportData, credentials, written_bytes};
 use crate::feed::read::{After, Limits, read};
 use crate::identity::{Cause, CauseKind, TenantId};
@@ -326,7 +327,16 @@ impl Place {
     fn parse(text: &str) -> Result<Self> {
         let read = || {
             let json = URL_SAFE_NO_PAD.decode(text).ok()?;
-            serde_json::from_slice(&json).ok()
+            let place: Self = serde_json::from_slice(&json).ok()?;
+            // The caller may have made the text up.
+            let numbers = [place.resources, place.memberships, place.credentials];
+            let within = place
+                .within
+                .iter()
+                .flat_map(|(group, member)| [group, member]);
+            let has_empty = place.after.iter().chain(within).any(String::is_empty);
+            let is_possible = !has_empty && numbers.iter().all(|number| *number <= MAX_NUMBER);
+            is_possible.then_some(place)
         };
         read().ok_or_else(|| Error::invalid_value("`cursor` is not that of a part of an export"))
     }

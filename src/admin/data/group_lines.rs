@@ -87,12 +87,39 @@ impl GroupLines {
     }
 }
 
-/// Whether an id is one that this service has made after a time, in milliseconds since the Unix epoch, as far as clocks
-/// agree.
-pub(super) fn is_made_after(id: &str, exported: u64) -> bool {
+/// Whether an id is one that this service has made between two times, in milliseconds since the Unix epoch, as far as
+/// clocks agree.
+pub(super) fn is_made_between(id: &str, exported: u64, now: u64) -> bool {
     let made = || {
-        let (seconds, nanos) = Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
+        let id = Uuid::try_parse(id).ok()?;
+        let id = (id.get_version_num() == 7).then_some(id)?;
+        let (seconds, nanos) = id.get_timestamp()?.to_unix();
         Some(seconds * 1_000 + u64::from(nanos) / 1_000_000)
     };
-    made().is_some_and(|made| made + MAX_SKEW_MILLIS >= exported)
+    made().is_some_and(|made| {
+        made + MAX_SKEW_MILLIS >= exported && made <= now.saturating_add(MAX_SKEW_MILLIS)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_id_that_was_made_meanwhile_is_late() {
+        let exported = 0x0199_c3a7_15be;
+        let now = exported + 3_600_000;
+        for (id, expected) in [
+            ("0199c3a7-15be-7aaa-8bbb-0123456789ab", true),
+            ("0199c3a7-0000-7aaa-8bbb-0123456789ab", true),
+            ("0199c300-0000-7aaa-8bbb-0123456789ab", false),
+            ("0199ffff-0000-7aaa-8bbb-0123456789ab", false),
+            ("ffffffff-ffff-7fff-bfff-ffffffffffff", false),
+            ("0199c3a7-15be-1aaa-8bbb-0123456789ab", false),
+            ("00000000-0000-1000-8000-000000000000", false),
+            ("ada", false),
+        ] {
+            assert_eq!(is_made_between(id, exported, now), expected, "{id}");
+        }
+    }
 }

@@ -4,19 +4,19 @@
 //! far it came is in its answer; the caller sends the other lines again. Every chunk may be sent again, too: what is
 //! there already stays untouched.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::{Duration, Instant};
 
 use super::super::{Admin, Code};
 use super::ImportData;
-use super::chunk::{Chunk, Numbered, next_chunk};
+use super::chunk::{Chunk, Lines, Numbered};
 use super::configure::configure;
 use super::credentials::bring_back;
-use super::group_lines::{GroupLines, is_made_after};
+use super::group_lines::{GroupLines, is_made_between};
 use super::imported::{Counts, ImportPart, ImportStep, LineError};
-use super::line::{End, Head, Line, MembersLine, ResourceLine};
+use super::line::{End, Head, MembersLine, ResourceLine};
 use super::order::{MembersBetween, sweep_resources};
 use super::state::{Position, State};
 use crate::identity::CredentialId;
@@ -28,6 +28,8 @@ use crate::tenant::SealedCredential;
 const PART_TIME: Duration = Duration::from_secs(20);
 /// The number of groups that get members at the same time.
 const GROUPS: usize = 8;
+/// The largest number of lines of a part.
+const MAX_LINES: usize = 20_000;
 /// The largest number of errors that an answer names.
 const MAX_ERRORS: usize = 100;
 
@@ -60,6 +62,12 @@ pub(super) async fn part(
             "Only an import with `ifExists` `replace` removes resources",
         ));
     }
+    let lines = request.text.lines().count();
+    if lines > MAX_LINES {
+        return Err(Error::payload_too_large(format!(
+            "`text` has {lines} lines; at most {MAX_LINES} are taken in one part"
+        )));
+    }
     let mut import = Import {
         admin,
         request,
@@ -79,11 +87,10 @@ pub(super) async fn part(
         ends: Instant::now() + PART_TIME,
     };
     let first = import.state.line();
-    let lines = request.text.lines().map(Line::read);
-    let mut lines: VecDeque<_> = (first..).zip(lines).collect();
-    while let Some(chunk) = next_chunk(&mut lines) {
+    let mut lines = Lines::new(first, &request.text);
+    while let Some(chunk) = lines.next_chunk() {
         // A secret takes few changes. If there may be more credentials behind the text, the next part has all of them.
-        let may_go_on = matches!(chunk, Chunk::Credentials(_)) && lines.is_empty();
+        let may_go_on = matches!(chunk, Chunk::Credentials(_)) && lines.is_over();
         if may_go_on && import.state.line() > first {
             break;
         }
@@ -176,7 +183,9 @@ impl<'p> Import<'p> {
         let (read, before) = (lines.len() as u64, self.state.last.clone());
         let mut last = before.clone();
         let mut taken = Vec::with_capacity(lines.len());
+        let mut expected = 0_u64;
         for (number, line) in lines {
+            expected = expected.saturating_add(line.members as u64);
             let position = Position::Resource(line.type_name.clone(), line.id.clone());
             match self.check_order(last.as_ref(), &position) {
                 Ok(()) => taken.push((number, line)),
@@ -207,6 +216,7 @@ impl<'p> Import<'p> {
         }
         self.state.last = last;
         self.state.resources += read;
+        self.state.expect_members(expected);
         self.state.lines += read;
         Ok(true)
     }
@@ -291,10 +301,11 @@ impl<'p> Import<'p> {
                 self.counts.members_added += arrived.added;
                 self.counts.members_same += arrived.same;
                 let exported = self.state.exported.unwrap_or_default();
+                let now = self.admin.clock.now_millis();
                 let (late, unknown): (Vec<_>, Vec<_>) = arrived
                     .unknown
                     .into_iter()
-                    .partition(|id| is_made_after(id, exported));
+                    .partition(|id| is_made_between(id, exported, now));
                 self.counts.members_late += late.len() as u64;
                 if let Some(first) = unknown.first() {
                     let detail = format!(

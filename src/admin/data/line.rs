@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::super::Time;
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result, excerpt};
+use crate::protocol::json;
 use crate::provider::{Arriving, ArrivingMembers};
 use crate::store::{Member, Stored};
 use crate::tenant::SealedCredential;
@@ -30,7 +31,7 @@ const MAX_LINE_BYTES: usize = 1_500_000;
 /// The largest number of members that one line names.
 const MAX_MEMBERS: usize = 1_000;
 
-/// The largest revision that is taken: more than any resource gets by changes, and far from the end of the numbers.
+/// Revisions that are taken are smaller: more than any resource gets by changes, and far from the end of the numbers.
 const MAX_REVISION: u64 = 1 << 52;
 
 /// A line that was read.
@@ -93,9 +94,10 @@ pub(super) struct ResourceLine {
     created: Time,
     last_modified: Time,
     #[serde(default)]
-    members: usize,
+    pub(super) members: usize,
     password_hash: Option<String>,
-    body: Map<String, Value>,
+    /// It is read by the bounds of the body of a request.
+    body: Box<RawValue>,
 }
 
 /// Some members of a group.
@@ -224,14 +226,14 @@ impl ResourceLine {
     /// The resource as it arrives.
     ///
     /// # Errors
-    /// `InvalidValue` for a version that does not begin with a number.
+    /// `InvalidValue` for a version that does not begin with a number; those of [`json::parse_object`] for the body.
     pub(super) fn arriving(self) -> Result<Arriving> {
         let digits = self.version.trim_start_matches("W/").trim_matches('"');
         let revision = digits
             .split(['.', '-'])
             .next()
             .and_then(|digits| digits.parse().ok());
-        let revision = revision.filter(|revision| *revision <= MAX_REVISION);
+        let revision = revision.filter(|revision| *revision < MAX_REVISION);
         Ok(Arriving {
             type_name: self.type_name,
             id: self.id,
@@ -242,7 +244,7 @@ impl ResourceLine {
             })?,
             password: self.password_hash,
             members: self.members,
-            body: self.body,
+            body: json::parse_object(self.body.get().as_bytes())?,
         })
     }
 }

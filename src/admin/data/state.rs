@@ -7,9 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::line::{End, MembersLine};
 use crate::protocol::error::{Error, Result};
 
-/// The largest number that a state may have: more than any file has lines, and far from the end of the numbers, so
+/// The largest number that a state or a cursor may have: more than any file has lines, and far from the end of the numbers, so
 /// that counting on cannot overflow.
-const MAX_NUMBER: u64 = 1 << 52;
+pub(super) const MAX_NUMBER: u64 = 1 << 52;
+
+/// By this many, and by a factor of two, the numbers of members may differ: an export writes what the groups count, and
+/// that may be wrong after a process has died.
+const UNCERTAIN_MEMBERS: u64 = 100_000;
 
 /// Where an import is. The caller keeps it as a text from one part to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +41,9 @@ pub(super) struct State {
     pub(super) resources: u64,
     #[serde(rename = "m")]
     pub(super) memberships: u64,
+    /// The number of members that the lines of groups say they have.
+    #[serde(rename = "n", default)]
+    expected_members: u64,
     #[serde(rename = "c", default)]
     pub(super) credentials: u64,
     /// Whether the last line of the file is done.
@@ -77,6 +84,7 @@ impl State {
                 state.resources,
                 state.memberships,
                 state.credentials,
+                state.expected_members,
                 state.exported.unwrap_or_default(),
             ];
             // The caller may have made the text up.
@@ -97,11 +105,30 @@ impl State {
         self.lines + 1
     }
 
-    /// Checks that the file has as many lines as its end says.
+    /// Counts the members that the lines of groups say they have.
+    pub(super) fn expect_members(&mut self, members: u64) {
+        self.expected_members = self
+            .expected_members
+            .saturating_add(members)
+            .min(MAX_NUMBER);
+    }
+
+    /// Checks that the file has as many lines as its end says, and about as many members as its groups say. By that
+    /// number the table gives a group room, so with a wrong one every request about the group would take longer.
     ///
     /// # Errors
     /// `InvalidValue` naming what is missing.
     pub(super) fn check_end(&self, end: End) -> Result<()> {
+        let possible = self
+            .memberships
+            .saturating_mul(2)
+            .saturating_add(UNCERTAIN_MEMBERS);
+        if self.unread == 0 && self.expected_members > possible {
+            return Err(Error::invalid_value(format!(
+                "The groups of the file are said to have {} members, and the file has {}",
+                self.expected_members, self.memberships
+            )));
+        }
         let has = (self.resources, self.memberships, self.credentials);
         let is_same = has == (end.resources, end.memberships, end.credentials);
         // What a line has that could not be read is not known, and it has an error of its own.
@@ -132,7 +159,7 @@ mod tests {
             state[member] = number.into();
             URL_SAFE_NO_PAD.encode(state.to_string())
         };
-        for member in ["l", "u", "r", "m", "c", "x"] {
+        for member in ["l", "u", "r", "m", "c", "x", "n"] {
             assert!(State::parse(&state(member, MAX_NUMBER)).is_ok(), "{member}");
             for number in [MAX_NUMBER + 1, u64::MAX - 1, u64::MAX] {
                 assert!(State::parse(&state(member, number)).is_err(), "{member}");

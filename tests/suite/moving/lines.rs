@@ -1,5 +1,7 @@
 //! Lines that cannot be taken: each is named, and changes nothing.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{Deployment, USER, fill};
@@ -121,6 +123,10 @@ fn resources(ids: &[String]) -> Vec<Case> {
     cases
 }
 
+fn nested(depth: usize) -> Value {
+    (0..depth).fold(json!("deep"), |value, _| json!([value]))
+}
+
 /// Resources whose bodies have a fault.
 fn bodies() -> Vec<Case> {
     let large = "x".repeat(400_001);
@@ -159,6 +165,16 @@ fn bodies() -> Vec<Case> {
             resource(|line| line["body"]["urn:example:lost"] = json!({"a": large})),
             "invalid",
             "400000 bytes",
+        ),
+        (
+            resource(|line| line["body"]["x509Certificates"] = nested(40)),
+            "invalid",
+            "nested deeper",
+        ),
+        (
+            resource(|line| line["body"]["USERNAME"] = json!("eve")),
+            "invalid",
+            "USERNAME",
         ),
         (
             resource(|line| line["body"]["pin"] = json!("1234")),
@@ -346,4 +362,114 @@ async fn members_that_came_after_the_export_began_are_left_to_the_feed() {
     let imported = deployment.round("write", "fail", &lines).await;
     assert_eq!(imported.errors, []);
     assert_eq!(imported.counts["membersLate"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_cannot_be_taken_is_refused_before_anything_is_written() {
+    let deployment = Deployment::start().await;
+    let head: Value = serde_json::from_str(&deployment.export().await[0]).unwrap();
+    let before = deployment.server.items().await;
+    for (member, value, part) in [
+        (
+            "switches",
+            json!({"requestsPerSecond": 4_294_967_295_u64}),
+            "takes 0 to 10,000",
+        ),
+        ("switches", json!({"eventDays": 0}), "eventDays"),
+        ("switches", json!({"emailDomains": ["*"]}), "emailDomains"),
+        ("switches", json!({"colour": "blue"}), "a switch"),
+        ("schemas", json!([1]), "schema"),
+        ("schemas", json!([{"id": "urn:example:Badge"}]), "name"),
+        (
+            "resourceTypes",
+            json!([{"name": "Badge", "endpoint": "/Badges", "schema": "urn:example:Badge"}]),
+            "urn:example:Badge",
+        ),
+    ] {
+        let mut changed = head.clone();
+        changed["head"][member] = value.clone();
+        let lines = [changed.to_string(), resource(|_| {})];
+        let checked = deployment.round("check", "replace", &lines).await;
+        let [(1, code, detail)] = checked.errors.as_slice() else {
+            panic!("{value}: {checked:?}");
+        };
+        assert!(
+            code == "invalid" && detail.contains(part),
+            "{value}: {detail}"
+        );
+        let request = json!({"op": "data.import", "tenant": "acme", "step": "write",
+            "ifExists": "replace", "text": lines.join("\n") + "\n"});
+        let answer = deployment.ask(request).await;
+        assert_eq!(answer["error"]["code"], "invalid", "{answer}");
+        assert_eq!(deployment.server.items().await, before, "{value}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_that_seem_far_larger_than_they_are_are_named_at_the_end() {
+    let deployment = Deployment::start().await;
+    let head = deployment.export().await.remove(0);
+    let group = |members: u64| {
+        let line = json!({"type": "Group", "id": ID, "version": "1", "created": "2026-01-01T00:00:00Z",
+            "lastModified": "2026-01-02T00:00:00Z", "members": members,
+            "body": {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Guides"}});
+        json!({"resource": line}).to_string()
+    };
+    let end = json!({"end": {"resources": 1, "memberships": 0}}).to_string();
+    for (members, is_possible) in [(50_000, true), (1_000_000_000_000, false)] {
+        let lines = [head.clone(), group(members), end.clone()];
+        let checked = deployment.round("check", "fail", &lines).await;
+        assert_eq!(checked.errors.is_empty(), is_possible, "{checked:?}");
+        if let Some((line, _, detail)) = checked.errors.first() {
+            assert_eq!(*line, 3);
+            assert!(
+                detail.contains("1000000000000 members, and the file has 0"),
+                "{detail}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_may_change_its_type_if_the_file_replaces_the_directory() {
+    let deployment = Deployment::start().await;
+    let head = deployment.export().await.remove(0);
+    let end = json!({"end": {"resources": 1, "memberships": 0}}).to_string();
+    let user = [head.clone(), resource(|_| {}), end.clone()];
+    deployment.import("replace", &user).await;
+    let group = resource(|line| {
+        line["type"] = json!("Group");
+        line["body"] = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Guides"});
+    });
+    let group = [head, group, end];
+    for step in ["check", "remove", "write"] {
+        let done = deployment.round(step, "replace", &group).await;
+        assert_eq!(done.errors, [], "{step}");
+    }
+    let lines = deployment.export().await;
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert!(lines[1].contains("Guides"), "{}", lines[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_has_a_bounded_number_of_lines_and_a_cursor_is_one_that_a_part_has_given() {
+    let deployment = Deployment::start().await;
+    let refused = async |request: Value| {
+        let answer = deployment.ask(request).await;
+        assert_eq!(answer["error"]["code"], "invalid", "{answer}");
+        answer["error"]["detail"].as_str().unwrap().to_owned()
+    };
+    let text = "\n".repeat(20_001);
+    let import = json!({"op": "data.import", "tenant": "acme", "step": "check", "text": text});
+    assert!(refused(import).await.contains("at most 20000 are taken"));
+    for cursor in [
+        json!({"p": "r", "r": u64::MAX, "m": 0}),
+        json!({"p": "r", "r": 0, "m": u64::MAX}),
+        json!({"p": "r", "a": "", "r": 0, "m": 0}),
+        json!({"p": "m", "g": ["", "a"], "r": 0, "m": 0}),
+    ] {
+        let cursor = URL_SAFE_NO_PAD.encode(cursor.to_string());
+        let export = json!({"op": "data.export", "tenant": "acme", "cursor": cursor});
+        assert!(refused(export).await.contains("`cursor`"));
+    }
 }
