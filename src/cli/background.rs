@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::deliveries::{deliver, watch_due};
-use super::deployment_args::Opened;
 use super::job_list::JobList;
 use super::local::TABLE;
+use super::opened::Opened;
 use crate::clock::{Clock as _, SystemClock};
 use crate::embedded::Embedded;
 use crate::feed::stream::SetAside;

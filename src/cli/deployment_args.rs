@@ -1,8 +1,6 @@
 //! The deployment that a command works on: one on this machine, or one in AWS.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -11,15 +9,10 @@ use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
 use super::CommandError;
 use super::external::{self, External, TablePlace};
 use super::find_stack::FoundStack;
-use super::local::{DEFAULT_DATA, DEFAULT_LISTEN, Local};
-use crate::admin::Admin;
+use super::local::{DEFAULT_DATA, Local};
+use super::opened::Opened;
 use crate::aws::{self, Login};
-use crate::delivery::WebhookSender;
-use crate::embedded::{DataDirectory, Embedded};
-use crate::http::PublicUrl;
-use crate::outgoing::Reach;
-use crate::provider::Provider;
-use crate::stack::Stack;
+use crate::embedded::DataDirectory;
 
 /// The arguments that choose the deployment.
 ///
@@ -78,12 +71,6 @@ pub(super) enum Via {
     Direct,
     /// By the stack's function for operators
     Lambda,
-}
-
-/// A deployment that a command works on, or that `scim serve` serves.
-pub(super) enum Opened {
-    Local(Box<Local>),
-    External(Box<External>),
 }
 
 /// Where the data of a deployment is.
@@ -347,218 +334,6 @@ pub(super) fn argument(name: &str, value: &str) -> String {
         false => format!(" {name} '{}'", value.replace('\'', r"'\''")),
     }
 }
-impl Opened {
-    pub(super) fn stack(&self) -> &Stack {
-        match self {
-            Self::Local(local) => &local.stack,
-            Self::External(external) => &external.stack,
-        }
-    }
-
-    /// The operations on it, for a process that answers requests by this provider.
-    pub(super) fn admin(&self, provider: Arc<Provider>) -> Admin {
-        self.stack().admin(self.reach(), provider)
-    }
-
-    /// What sends to its webhooks.
-    pub(super) fn sender(&self) -> WebhookSender {
-        self.stack().sender(self.reach())
-    }
-
-    /// Only the webhooks of local data may go to this machine.
-    fn reach(&self) -> Reach {
-        match self.is_local() {
-            true => Reach::PublicAndLoopback,
-            false => Reach::Public,
-        }
-    }
-
-    /// Where clients reach it, if that is known here. `scim serve` serves local data, at its usual address.
-    pub(super) fn public_url(&self) -> Option<PublicUrl> {
-        match self {
-            Self::Local(_) => PublicUrl::parse(&format!("http://{DEFAULT_LISTEN}")).ok(),
-            Self::External(external) => external.stack.public_url().cloned(),
-        }
-    }
-
-    /// The embedded table, whose stream `scim serve` reads. The stream of another table is for the functions
-    /// of its deployment to read.
-    pub(super) fn embedded(&self) -> Option<&Embedded> {
-        match self {
-            Self::Local(local) => Some(&local.table),
-            Self::External(_) => None,
-        }
-    }
-
-    /// The directory on this machine that has its secrets; `None` if it has none.
-    pub(super) fn data_directory(&self) -> Option<&DataDirectory> {
-        match self {
-            Self::Local(local) => Some(&local.data),
-            Self::External(external) => external.data.as_ref(),
-        }
-    }
-
-    /// Whether its secrets are in a data directory of this machine. Then it is one of a developer: it gets a demo
-    /// tenant, and its webhooks may go to this machine. A deployment that the environment describes has its
-    /// own tenants, and a working token must not be printed at each start.
-    pub(super) fn is_local(&self) -> bool {
-        match self {
-            Self::Local(_) => true,
-            Self::External(external) => external.data.is_some(),
-        }
-    }
-}
-
-/// Displays which deployment it is: `local data /home/ada/.scim`, `stack acme-prod, table …, eu-west-1`.
-impl fmt::Display for Opened {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local(local) => write!(f, "local data {}", local.data),
-            Self::External(external) => external.fmt(f),
-        }
-    }
-}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The arguments as they were typed, beside what variables say.
-    fn args(typed: &[(&'static str, &str)], environment: Given) -> Result<DeploymentArgs, String> {
-        let mut given = environment;
-        for (name, value) in typed {
-            let value = Some((*value).to_owned());
-            match *name {
-                "data" => given.data = value.map(PathBuf::from),
-                "stack" => given.stack = value,
-                "table" => given.table = value,
-                "endpoint" => given.endpoint = value,
-                "function" => given.function = value,
-                name => panic!("{name}"),
-            }
-        }
-        let typed = typed
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned()));
-        given
-            .settled(typed.collect())
-            .map_err(|error| error.to_string())
-    }
-
-    fn variables(data: &str, stack: &str, table: &str) -> Given {
-        let text = |text: &str| Some(text.to_owned());
-        Given {
-            data: text(data).map(PathBuf::from),
-            stack: text(stack),
-            table: text(table),
-            ..Given::default()
-        }
-    }
-
-    #[test]
-    fn what_is_typed_decides_before_variables() {
-        let stack = |stack, table| Place::Stack { stack, table };
-        let data = |data| Place::Data(Path::new(data));
-        let both = || variables("", "prod", "scim-prod");
-        let cases = [
-            (vec![], both(), stack("prod", Some("scim-prod"))),
-            (vec![], Given::default(), data(".scim")),
-            (vec![], variables("d", "", ""), data("d")),
-            (vec![("stack", "test")], both(), stack("test", None)),
-            (
-                vec![("stack", "test")],
-                variables("d", "", ""),
-                stack("test", None),
-            ),
-            (
-                vec![("table", "other")],
-                both(),
-                stack("prod", Some("other")),
-            ),
-            (vec![("data", "d")], both(), data("d")),
-            (
-                vec![("data", "d"), ("table", "t")],
-                both(),
-                Place::TableWithData {
-                    table: "t",
-                    data: Path::new("d"),
-                },
-            ),
-        ];
-        for (typed, environment, expected) in cases {
-            let args = args(&typed, environment).unwrap();
-            assert_eq!(args.place().unwrap(), expected, "{typed:?}");
-        }
-    }
-
-    #[test]
-    fn what_names_two_deployments_or_none_is_refused() {
-        let both = args(&[("data", "d"), ("stack", "s")], Given::default());
-        assert!(both.unwrap_err().contains("--data is local"));
-        let both = args(&[], variables("d", "s", ""));
-        assert!(both.unwrap_err().contains("SCIM_DATA"));
-        let table = args(&[("table", "t")], Given::default()).unwrap();
-        assert!(table.place().unwrap_err().to_string().contains("--stack"));
-        let endpoint = args(&[("endpoint", "http://a")], Given::default()).unwrap();
-        assert!(
-            endpoint
-                .place()
-                .unwrap_err()
-                .to_string()
-                .contains("--table")
-        );
-    }
-
-    #[test]
-    fn a_function_is_asked_only_if_it_is_wanted() {
-        let lambda = |given: Given| Given {
-            via: Some(Via::Lambda),
-            ..given
-        };
-        let of_stack = args(&[], lambda(variables("", "prod", ""))).unwrap();
-        assert_eq!(
-            of_stack.function().unwrap(),
-            Some(FunctionPlace::Of("prod"))
-        );
-        let named = args(&[("function", "f")], variables("", "prod", "")).unwrap();
-        assert_eq!(named.function().unwrap(), Some(FunctionPlace::Named("f")));
-        assert!(named.place().is_err());
-        let direct = args(&[], variables("", "prod", "")).unwrap();
-        assert_eq!(direct.function().unwrap(), None);
-        let nowhere = args(&[], lambda(Given::default())).unwrap();
-        assert!(
-            nowhere
-                .function()
-                .unwrap_err()
-                .to_string()
-                .contains("--function")
-        );
-        // Data that was typed is not in AWS, whatever variables say.
-        let function = Some("f".to_owned());
-        let local = args(
-            &[("data", "d")],
-            lambda(Given {
-                function,
-                ..Given::default()
-            }),
-        )
-        .unwrap();
-        assert_eq!(local.function().unwrap(), None);
-    }
-
-    #[test]
-    fn a_printed_command_names_the_same_deployment() {
-        let local = args(&[("data", "it's mine")], Given::default()).unwrap();
-        assert_eq!(local.to_text(), r" --data 'it'\''s mine'");
-        let typed = [
-            ("stack", "my-stack"),
-            ("table", "scim"),
-            ("endpoint", "http://127.0.0.1:8000"),
-        ];
-        let remote = args(&typed, Given::default()).unwrap();
-        let expected = " --stack my-stack --table scim --endpoint http://127.0.0.1:8000";
-        assert_eq!(remote.to_text(), expected);
-        let by_environment = args(&[], variables("", "prod", "")).unwrap();
-        assert_eq!(by_environment.to_text(), "");
-    }
-}
+mod tests;

@@ -25,7 +25,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::command_error::CommandError;
-use super::deployment_args::Opened;
+use super::opened::Opened;
 use crate::admin::Admin;
 
 /// The name of the function.

@@ -31,6 +31,7 @@ mod lifecycle;
 mod local;
 mod look_up;
 mod openapi;
+mod opened;
 mod operator;
 mod play;
 mod progress;

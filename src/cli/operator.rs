@@ -15,9 +15,10 @@ use aws_sdk_lambda::primitives::Blob;
 
 use super::CommandError;
 use super::columns::printable;
-use super::deployment_args::{DeploymentArgs, FunctionPlace, Opened};
+use super::deployment_args::{DeploymentArgs, FunctionPlace};
 use super::external::check_region;
 use super::find_stack::FoundStack;
+use super::opened::Opened;
 use crate::admin::{Actor, Admin, Asked, Code, Failure, Operation, read_answer, write_request};
 use crate::aws;
 use crate::http::PublicUrl;

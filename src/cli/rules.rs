@@ -7,13 +7,13 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::CommandError;
-use crate::admin::tenant::CreateTenant;
+use crate::admin::tenant::{CreateTenant, changed_rules};
 use crate::admin::{Asked, Failure, Operation as _};
 use crate::identity::{Cause, CauseKind, TenantId};
 use crate::outgoing::Reach;
 use crate::protocol::Error;
-use crate::protocol::profile::{Profile, Rules, Switches};
-use crate::protocol::switch::{self, Switch, SwitchValues};
+use crate::protocol::profile::{Profile, Rules};
+use crate::protocol::switch::{Switch, SwitchValues};
 use crate::stack::Stack;
 use crate::store::{Meter, SeatState, TenantStore};
 
@@ -46,7 +46,7 @@ impl RuleArgs {
         if self.is_empty() {
             return Ok(());
         }
-        let changed = self.changed(read(stack, tenant).await?)?;
+        let changed = self.changed(&read(stack, tenant).await?)?;
         let service = stack.service();
         let turned = service.provider.set_rules(tenant, &changed).await?;
         let seats = service.provider.seats(tenant).await?;
@@ -100,18 +100,13 @@ impl RuleArgs {
 
     /// Checks the arguments by themselves, before anything is done.
     pub(super) fn check(&self) -> Result<(), CommandError> {
-        self.changed(Rules::default()).map(|_| ())
+        self.changed(&Rules::default()).map(drop)
     }
 
-    fn changed(&self, mut rules: Rules) -> Result<Rules, CommandError> {
-        rules.profile = self.profile.unwrap_or(rules.profile);
-        for switch in &self.switches {
-            let (name, value) = switch
-                .split_once('=')
-                .ok_or_else(|| CommandError::usage(format!("`{switch}` is not SWITCH=VALUE")))?;
-            rules.switches = with_switch(&rules.switches, name, value)?;
-        }
-        Ok(rules)
+    fn changed(&self, rules: &Rules) -> Result<Rules, CommandError> {
+        let switches = self.values();
+        let changed = switches.and_then(|it| changed_rules(rules, self.profile, &it));
+        changed.map_err(|error| CommandError::usage(error.detail()))
     }
 }
 
@@ -127,30 +122,6 @@ pub(super) fn tenant_store(stack: &Stack, tenant: &TenantId) -> TenantStore {
     stack
         .store
         .for_tenant(tenant, cause, Meter::default(), MAX_WAIT)
-}
-
-/// The switches with one changed. The value is read as JSON, or as text if it is not JSON.
-///
-/// The name of a choice may look like a number (`204`), so a JSON value that is refused is tried as text too.
-fn with_switch(switches: &Switches, name: &str, value: &str) -> Result<Switches, CommandError> {
-    let set = |new: Value| -> Result<Switches, serde_json::Error> {
-        let mut all = serde_json::to_value(switches)?;
-        all[name] = new;
-        serde_json::from_value(all)
-    };
-    // What is no JSON, or no JSON that the switch takes, may be a text that it takes.
-    let from_json = serde_json::from_str(value)
-        .ok()
-        .and_then(|json| set(json).ok());
-    let changed = from_json.map_or_else(|| set(as_text(name, value)), Ok);
-    let changed = changed.map_err(|error| {
-        // The error lists the switches that exist, or some of the values; the table has all of these.
-        let reason = Switch::named(name).map(|switch| format!("it takes {}", switch.range));
-        let reason = reason.unwrap_or_else(|| error.to_string());
-        CommandError::usage(format!("Switch {name}={value}: {reason}"))
-    })?;
-    switch::check(&changed).map_err(|error| CommandError::usage(error.detail()))?;
-    Ok(changed)
 }
 
 /// A value that is no JSON: a text, or the texts of a list between commas.
@@ -185,7 +156,7 @@ mod tests {
             profile: None,
             switches,
         }
-        .changed(Rules::default())
+        .changed(&Rules::default())
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::CommandError;
-use super::deployment_args::{Opened, argument};
+use super::deployment_args::argument;
+use super::opened::Opened;
 use crate::admin::Asked;
 use crate::admin::webhook::{AddWebhook, Begin};
 use crate::identity::SubscriptionId;

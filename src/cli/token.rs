@@ -352,10 +352,15 @@ fn rotated_text(rotated: &RotatedCredential, view: &View) -> String {
     facts(&lines, view.width) + &copy(&rotated.issued)
 }
 
+/// What a tenant without tokens needs.
+pub(super) fn no_tokens(tenant: &TenantId, view: &View) -> String {
+    let place = &view.place;
+    format!("There are no tokens; scim token create {tenant}{place} creates one\n")
+}
+
 fn list_text(credentials: &[ListedCredential], tenant: &TenantId, view: &View) -> String {
     if credentials.is_empty() {
-        let place = &view.place;
-        return format!("There are no tokens; scim token create {tenant}{place} creates one\n");
+        return no_tokens(tenant, view);
     }
     let header = ["ID", "KIND", "CREATED", "EXPIRES", "MAY", "LABEL"];
     let mut table = Table::new(header).may_cut("MAY").may_cut("LABEL");

@@ -1221,6 +1221,32 @@ fn what_the_brake_holds_is_shown_and_released() {
 }
 
 #[test]
+fn the_events_of_one_resource_are_listed_with_those_of_the_feed_itself() {
+    let (_guard, data) = data();
+    let (_serve, ids) = held(&data);
+    let at = ["--data", shown(&data)];
+    let events = |more: &[&str]| answer(&[&["events"], more, &at[..]].concat());
+    let replayed = |more: &[&str]| -> Vec<Value> {
+        let text = events(&[&["replay", "demo"], more].concat());
+        let lines = text.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().unwrap()
+    };
+    let (all, id) = (replayed(&[]), ids[0].as_str());
+    let about = replayed(&["--resource", id]);
+    let is_wanted = |event: &&Value| {
+        event["resource"]["id"] == id
+            || event["type"]
+                .as_str()
+                .is_some_and(|name| name.starts_with("feed."))
+    };
+    assert!(about.iter().any(|event| event["type"] == "user.deleted"));
+    let expected: Vec<_> = all.iter().filter(is_wanted).cloned().collect();
+    assert_eq!(about, expected);
+    let text = events(&["list", "demo", "--resource", id]);
+    assert!(text.contains("  scim2 by token "), "{text}");
+}
+
+#[test]
 fn events_are_listed_replayed_and_forgotten() {
     let (_guard, data) = data();
     let (_serve, ids) = held(&data);
@@ -1254,18 +1280,6 @@ fn events_are_listed_replayed_and_forgotten() {
 
     let id = ids[0].as_str();
     let of_user = |event: &&Value| event["resource"]["id"] == id;
-    let about = replayed(&["--resource", id]);
-    let is_wanted = |event: &&Value| {
-        of_user(event)
-            || event["type"]
-                .as_str()
-                .is_some_and(|name| name.starts_with("feed."))
-    };
-    assert!(about.iter().any(|event| event["type"] == "user.deleted"));
-    let expected: Vec<_> = all.iter().filter(is_wanted).cloned().collect();
-    assert_eq!(about, expected);
-    let text = events(&["list", "demo", "--resource", id]);
-    assert!(text.contains("  scim2 by token "), "{text}");
     let has_values = |event: &Value| event["changes"]["userName"]["before"].is_string();
     assert!(all.iter().filter(of_user).any(has_values));
     let forget = ["forget", "demo", id];

@@ -376,21 +376,17 @@ async fn purges_that_fail_keep_no_other_waiting() {
     assert_eq!(minutes(25).await, ["globex"]);
 }
 
-/// More damaged items than one round of the purge works on, before the tenant in the order of the list and of the
-/// purge.
-#[tokio::test(start_paused = true)]
-async fn damaged_items_of_the_list_of_tenants_keep_no_other_waiting() {
-    let fixture = Fixture::new().await;
-    let admin = fixture.admin();
+/// Deletes five tenants and damages their items on the list, and puts other damaged items beside them.
+async fn damage_list(fixture: &Fixture, admin: &Admin) {
     let put = |item: Value| {
         let put = json!({"TableName": "scim", "Item": item});
         fixture.world.tamper("PutItem", &put);
     };
     for name in ["a", "b", "c", "d", "e"] {
         let create = json!({"op": "tenant.create", "tenant": name});
-        Fixture::ok(ask(&admin, create).await);
+        Fixture::ok(ask(admin, create).await);
         let delete = json!({"op": "tenant.delete", "tenant": name, "now": true});
-        Fixture::ok(ask(&admin, delete).await);
+        Fixture::ok(ask(admin, delete).await);
         put(
             json!({"pk": {"S": "S#T"}, "sk": {"S": name}, "kind": {"S": "HT"}, "purge": {"S": "half"}}),
         );
@@ -400,6 +396,47 @@ async fn damaged_items_of_the_list_of_tenants_keep_no_other_waiting() {
     for key in ["000000000000001#A b", "000000000000002#nobody", "7"] {
         put(json!({"pk": {"S": "S#X"}, "sk": {"S": key}, "kind": {"S": "HX"}}));
     }
+}
+
+/// Checks that all other tenants of the stack can be deleted, and that these can once their items are removed.
+async fn check_way_out(fixture: &Fixture, admin: &Admin, damaged: &Value) {
+    // All other tenants are deleted, and the operator learns which are left.
+    let delete = json!({"op": "stack.deleteTenants", "stack": "test"});
+    let deleted = Fixture::ok(ask(admin, delete.clone()).await);
+    assert_eq!(
+        (&deleted["deleted"], &deleted["done"]),
+        (&json!(1), &json!(false))
+    );
+    purge_to_the_end(fixture, admin).await;
+    let left = Fixture::ok(ask(admin, delete.clone()).await);
+    assert_eq!(
+        (&left["deleted"], &left["done"]),
+        (&json!(0), &json!(false))
+    );
+    assert_eq!(left["unreadable"], *damaged);
+    // The way out: without its item a tenant is one of an early version, which can be deleted again.
+    for name in ["A b", "a", "b", "c", "d", "e"] {
+        let key = json!({"pk": {"S": "S#T"}, "sk": {"S": name}});
+        let remove = json!({"TableName": "scim", "Key": key});
+        fixture.world.tamper("DeleteItem", &remove);
+        let delete = json!({"op": "tenant.delete", "tenant": name, "now": true});
+        if name != "A b" {
+            Fixture::ok(ask(admin, delete).await);
+        }
+    }
+    purge_to_the_end(fixture, admin).await;
+    purge_to_the_end(fixture, admin).await;
+    let done = Fixture::ok(ask(admin, delete).await);
+    assert_eq!(done, json!({"deleted": 0, "done": true}));
+}
+
+/// More damaged items than one round of the purge works on, before the tenant in the order of the list and of the
+/// purge.
+#[tokio::test(start_paused = true)]
+async fn damaged_items_of_the_list_of_tenants_keep_no_other_waiting() {
+    let fixture = Fixture::new().await;
+    let admin = fixture.admin();
+    damage_list(&fixture, &admin).await;
     fixture.world.jump(MINUTE);
     Fixture::ok(ask(&admin, delete_now()).await);
     purge_to_the_end(&fixture, &admin).await;
@@ -432,34 +469,7 @@ async fn damaged_items_of_the_list_of_tenants_keep_no_other_waiting() {
         "the round has come to its end"
     );
 
-    // All other tenants are deleted, and the operator learns which are left.
-    let delete = json!({"op": "stack.deleteTenants", "stack": "test"});
-    let deleted = Fixture::ok(ask(&admin, delete.clone()).await);
-    assert_eq!(
-        (&deleted["deleted"], &deleted["done"]),
-        (&json!(1), &json!(false))
-    );
-    purge_to_the_end(&fixture, &admin).await;
-    let left = Fixture::ok(ask(&admin, delete.clone()).await);
-    assert_eq!(
-        (&left["deleted"], &left["done"]),
-        (&json!(0), &json!(false))
-    );
-    assert_eq!(left["unreadable"], whole["unreadable"]);
-    // The way out: without its item a tenant is one of an early version, which can be deleted again.
-    for name in ["A b", "a", "b", "c", "d", "e"] {
-        let key = json!({"pk": {"S": "S#T"}, "sk": {"S": name}});
-        let remove = json!({"TableName": "scim", "Key": key});
-        fixture.world.tamper("DeleteItem", &remove);
-        let delete = json!({"op": "tenant.delete", "tenant": name, "now": true});
-        if name != "A b" {
-            Fixture::ok(ask(&admin, delete).await);
-        }
-    }
-    purge_to_the_end(&fixture, &admin).await;
-    purge_to_the_end(&fixture, &admin).await;
-    let done = Fixture::ok(ask(&admin, delete).await);
-    assert_eq!(done, json!({"deleted": 0, "done": true}));
+    check_way_out(&fixture, &admin, &whole["unreadable"]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,6 +55,13 @@ fn is_active(item: &Value) -> bool {
     body["active"] != false
 }
 
+/// Checks that the doctor finds nothing.
+async fn check_clean(process: &Process) {
+    let found = process.provider.examine(&tenant(), Repair::Look).await;
+    let found = found.unwrap();
+    assert!(found.is_clean(), "{found:?}");
+}
+
 /// Checks that each active user, and no other, has a seat, and that the seats are counted right. Returns the
 /// number of active users.
 async fn audit(world: &World) -> u64 {
@@ -369,12 +376,7 @@ async fn a_tenant_in_use_is_counted_before_the_limit_holds() {
         .await
         .unwrap();
     assert_eq!(audit(&world).await, 7);
-    let found = operator
-        .provider
-        .examine(&tenant(), Repair::Look)
-        .await
-        .unwrap();
-    assert!(found.is_clean(), "{found:?}");
+    check_clean(&operator).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -562,12 +564,7 @@ async fn the_doctor_mends_what_no_request_can_have_done() {
         process.provider.examine(&tenant(), repair).await.unwrap();
     }
     assert_eq!(audit(&world).await, 4);
-    let found = process
-        .provider
-        .examine(&tenant(), Repair::Look)
-        .await
-        .unwrap();
-    assert!(found.is_clean(), "{found:?}");
+    check_clean(&process).await;
 }
 
 /// Each part ends after a page, and is done by a process of its own.

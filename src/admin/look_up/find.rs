@@ -78,11 +78,14 @@ pub struct FoundResources {
     pub next: Option<String>,
 }
 
-/// What is looked up.
+/// What is looked up, and in which tenant.
 struct Search<'s> {
+    tenant: &'s TenantId,
+    type_name: &'static str,
     id: Option<&'s String>,
-    /// Attributes with the value that they are to have, if any was given.
-    values: Vec<(&'static str, Option<&'s String>)>,
+    /// The other arguments by their names, each with its attribute, and with the value that the attribute is to have
+    /// if the argument is given.
+    values: Vec<(&'static str, &'static str, Option<&'s String>)>,
     with_values: bool,
     limit: Option<u32>,
     after: Option<&'s String>,
@@ -100,28 +103,29 @@ impl Operation for FindUsers {
     type Answer = FoundResources;
 
     fn about(&self) -> About<'_> {
-        About {
-            name: self.id.as_deref(),
-            ..About::tenant(&self.tenant)
-        }
+        self.search().about()
     }
 
     async fn perform(&self, admin: &Admin, asked: &Asked) -> Result<FoundResources, Failure> {
-        let search = Search {
+        self.search().run(admin, asked).await
+    }
+}
+
+impl FindUsers {
+    fn search(&self) -> Search<'_> {
+        Search {
+            tenant: &self.tenant,
+            type_name: "User",
             id: self.id.as_ref(),
             values: vec![
-                ("userName", self.user_name.as_ref()),
-                ("externalId", self.external_id.as_ref()),
-                ("emails.value", self.email.as_ref()),
+                ("userName", "userName", self.user_name.as_ref()),
+                ("externalId", "externalId", self.external_id.as_ref()),
+                ("email", "emails.value", self.email.as_ref()),
             ],
             with_values: self.values,
             limit: self.limit,
             after: self.after.as_ref(),
-        };
-        let names = "`id`, `userName`, `externalId` and `email`";
-        search
-            .run(admin, (&self.tenant, asked), ("User", names))
-            .await
+        }
     }
 }
 
@@ -130,38 +134,42 @@ impl Operation for FindGroups {
     type Answer = FoundResources;
 
     fn about(&self) -> About<'_> {
-        About {
-            name: self.id.as_deref(),
-            ..About::tenant(&self.tenant)
-        }
+        self.search().about()
     }
 
     async fn perform(&self, admin: &Admin, asked: &Asked) -> Result<FoundResources, Failure> {
-        let search = Search {
+        self.search().run(admin, asked).await
+    }
+}
+
+impl FindGroups {
+    fn search(&self) -> Search<'_> {
+        Search {
+            tenant: &self.tenant,
+            type_name: "Group",
             id: self.id.as_ref(),
             values: vec![
-                ("displayName", self.display_name.as_ref()),
-                ("externalId", self.external_id.as_ref()),
+                ("displayName", "displayName", self.display_name.as_ref()),
+                ("externalId", "externalId", self.external_id.as_ref()),
             ],
             with_values: self.values,
             limit: self.limit,
             after: self.after.as_ref(),
-        };
-        let names = "`id`, `displayName` and `externalId`";
-        search
-            .run(admin, (&self.tenant, asked), ("Group", names))
-            .await
+        }
     }
 }
 
-impl Search<'_> {
-    async fn run(
-        &self,
-        admin: &Admin,
-        (tenant, asked): (&TenantId, &Asked),
-        (type_name, names): (&str, &str),
-    ) -> Result<FoundResources, Failure> {
-        let criterion = self.criterion(names)?;
+impl<'s> Search<'s> {
+    fn about(&self) -> About<'s> {
+        About {
+            name: self.id.map(String::as_str),
+            ..About::tenant(self.tenant)
+        }
+    }
+
+    async fn run(&self, admin: &Admin, asked: &Asked) -> Result<FoundResources, Failure> {
+        let (tenant, type_name) = (self.tenant, self.type_name);
+        let criterion = self.criterion()?;
         let (limit, after) = (limit(self.limit)?, cursor(self.after)?);
         let scope = admin.scope(tenant, asked).await?;
         let registry = &scope.tenant.registry;
@@ -181,16 +189,19 @@ impl Search<'_> {
         }
     }
 
-    fn criterion(&self, names: &str) -> Result<Criterion<'_>> {
+    fn criterion(&self) -> Result<Criterion<'_>> {
         let values = self.values.iter();
-        let values = values.filter_map(|(name, value)| Some(Criterion::Value(name, (*value)?)));
+        let values =
+            values.filter_map(|(_, attribute, value)| Some(Criterion::Value(attribute, (*value)?)));
         let mut given = self
             .id
             .map(|id| Criterion::Id(id))
             .into_iter()
             .chain(values);
         let (Some(criterion), None) = (given.next(), given.next()) else {
-            return Err(Error::invalid_value(format!("Give one of {names}")));
+            let names = self.values.iter().map(|(name, ..)| format!("`{name}`"));
+            let names = names.collect::<Vec<_>>().join(", ");
+            return Err(Error::invalid_value(format!("Give one of `id`, {names}")));
         };
         let (Criterion::Id(text) | Criterion::Value(_, text)) = criterion;
         match (1..=MAX_VALUE_BYTES).contains(&text.len()) {

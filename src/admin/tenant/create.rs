@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rules::{changed, shown};
+use super::rules::{changed_rules, shown};
 use super::{MAX_ATTEMPTS, TenantUrls, deleting};
 use crate::admin::time::Time;
 use crate::admin::{About, Admin, Asked, Code, Failure, Operation};
@@ -55,7 +55,7 @@ impl Operation for CreateTenant {
     }
 
     async fn perform(&self, admin: &Admin, asked: &Asked) -> Result<CreatedTenant, Failure> {
-        let rules = changed(&Rules::default(), self.profile, &self.switches)?;
+        let rules = changed_rules(&Rules::default(), self.profile, &self.switches)?;
         let existed = self.create(admin, asked, &rules).await?;
         Ok(CreatedTenant {
             tenant: self.tenant.clone(),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use create::{CreateTenant, CreatedTenant};
 pub use list::{ListTenants, TenantList};
 pub use remove_all::{DeleteTenants, DeletedTenants};
-pub use rules::{SetTenant, TenantRules};
+pub use rules::{SetTenant, TenantRules, changed_rules};
 pub use show::{ReachedMilestones, RefusalCounts, ShowTenant, ShownTenant, TenantUrls, UserCounts};
 pub use state::{ChangedTenant, DeleteTenant, RestoreTenant, ResumeTenant, SuspendTenant};
 

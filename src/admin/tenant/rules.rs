@@ -54,10 +54,10 @@ impl Operation for SetTenant {
             ));
         }
         // The faults of the arguments come before those of the tenant.
-        changed(&Rules::default(), self.profile, &self.switches)?;
+        changed_rules(&Rules::default(), self.profile, &self.switches)?;
         admin.check_kept(&self.tenant).await?;
         let before = admin.provider.rules(&self.tenant).await?;
-        let rules = changed(&before, self.profile, &self.switches)?;
+        let rules = changed_rules(&before, self.profile, &self.switches)?;
         let mut notes = Vec::new();
         if rules != before {
             let turned = admin.provider.set_rules(&self.tenant, &rules).await?;
@@ -98,7 +98,7 @@ pub(super) fn shown(switches: &Switches) -> Result<Map<String, Value>, Failure> 
 ///
 /// # Errors
 /// `InvalidValue` with the switch that does not exist or takes no such value.
-pub(super) fn changed(
+pub fn changed_rules(
     rules: &Rules,
     profile: Option<Profile>,
     switches: &Map<String, Value>,
@@ -156,7 +156,7 @@ mod tests {
 
     fn with(switches: &Value) -> Result<Rules, String> {
         let switches = switches.as_object().unwrap();
-        changed(&Rules::default(), None, switches).map_err(|error| error.detail().to_owned())
+        changed_rules(&Rules::default(), None, switches).map_err(|error| error.detail().to_owned())
     }
 
     #[test]

@@ -16,8 +16,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::CommandError;
-use super::deployment_args::{DeploymentArgs, Opened};
+use super::deployment_args::DeploymentArgs;
 use super::local::DEFAULT_LISTEN;
+use super::opened::Opened;
 use super::provider_arg::ProviderArg;
 use super::serve::end_signal;
 use super::tenant_arg::tenant_id;

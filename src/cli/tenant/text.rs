@@ -7,6 +7,7 @@ use crate::admin::tenant::{
     CreatedTenant, ShownTenant, StateName, TenantEntry, TenantList, TenantRules, TenantUrls,
 };
 use crate::cli::columns::{Table, facts, number, paragraph, printable};
+use crate::cli::token::no_tokens;
 use crate::cli::view::View;
 use crate::protocol::Error;
 use crate::protocol::profile::Switches;
@@ -139,10 +140,8 @@ pub(super) fn shown(shown: &ShownTenant, view: &View) -> String {
         return facts(&lines, view.width);
     }
     if credentials.is_empty() {
-        let (tenant, place) = (&entry.tenant, &view.place);
-        let next =
-            format!("\n  There are no tokens; scim token create {tenant}{place} creates one\n");
-        return facts(&lines, view.width) + &next;
+        let next = no_tokens(&entry.tenant, view);
+        return facts(&lines, view.width) + "\n" + &next;
     }
     let mut table = Table::new(["TOKEN", "KIND", "LAST USED", "EXPIRES", "LABEL"]).may_cut("LABEL");
     for credential in credentials {
