@@ -139,6 +139,7 @@ impl ExportArgs {
         };
         let credentials = match credentials {
             0 => String::new(),
+            1 => ", with 1 credential,".to_owned(),
             number => format!(", with {number} credentials,"),
         };
         eprintln!(

@@ -17,7 +17,7 @@ fn lines() -> Vec<String> {
         json!({"resource": {
             "type": "User", "id": id, "version": "1", "created": "2026-01-01T00:00:00Z",
             "lastModified": "2026-01-02T00:00:00Z",
-            "body": {"schemas": [USER], "userName": format!("user-{number}"), "active": number % 5 != 0},
+            "body": {"schemas": [USER], "userName": format!("user-{number}"), "active": !number.is_multiple_of(5)},
         }})
     };
     let end = json!({"end": {"resources": USERS, "memberships": 0}});
@@ -49,7 +49,10 @@ async fn users_beyond_the_seats_are_errors_until_there_are_more_seats() {
         assert_eq!(imported.errors.len() as u64, beyond, "{imported:?}");
         for (line, code, detail) in &imported.errors {
             let number = *line - 2;
-            assert!(number % 5 != 0 && *code == "invalid", "{line} {code}");
+            assert!(
+                !number.is_multiple_of(5) && *code == "invalid",
+                "{line} {code}"
+            );
             assert!(detail.contains("seats are taken"), "{detail}");
         }
         let [created, same] = match round {
