@@ -1,13 +1,16 @@
 //! The SDK configuration that every AWS client of this process shares.
 //!
 //! It owns region, credentials, endpoints, the HTTP client and its time limits. The HTTP client is
-//! built once, with ring, so that the clients of all services share one connection pool and one TLS
+//! built once, so that the clients of all services share one connection pool and one TLS
 //! stack.
 //!
 //! It must not know any service.
 
+mod connections;
+
 use std::env;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::environment::{
@@ -21,12 +24,12 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use tokio_rustls::rustls::RootCertStore;
 
-/// The longest time to make a connection. A connection that takes longer would most likely never be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+use crate::tls;
+
 /// The longest time of one attempt of a call, until its answer is read.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 /// The longest time of one call with all its attempts; well within the 20 seconds that a request may
@@ -185,15 +188,12 @@ fn local(endpoint: &str, client: SharedHttpClient) -> SdkConfig {
 }
 
 fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::Ring,
-        ))
-        .build_https()
+    connections::pool(tls::roots_of_machine())
 }
 
+/// A client that trusts no certificate, for endpoints without TLS.
 fn plain_http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().build_http()
+    connections::pool(Arc::new(RootCertStore::empty()))
 }
 
 fn retries() -> RetryConfig {
@@ -202,7 +202,6 @@ fn retries() -> RetryConfig {
 
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build()

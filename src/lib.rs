@@ -43,5 +43,7 @@ pub mod stack;
 pub mod store;
 #[cfg(feature = "service")]
 pub mod tenant;
+#[cfg(feature = "service")]
+pub mod tls;
 #[cfg(feature = "worker")]
 pub mod worker;

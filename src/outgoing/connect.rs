@@ -2,14 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 use url::Host;
 
 use super::address::Reach;
@@ -82,15 +79,4 @@ pub(super) async fn connect(
         }
     }
     Err(NoAnswer::Unreachable)
-}
-
-/// TLS 1.2 and 1.3 by ring, without certificates of the client.
-pub(super) fn tls_with(roots: Arc<RootCertStore>) -> TlsConnector {
-    let ring = Arc::new(crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .expect("ring has the ciphers of TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
 }

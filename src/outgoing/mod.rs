@@ -15,7 +15,7 @@
 //! A new connection for each request costs a handshake. In return, a server that has closed a kept
 //! connection while a function was frozen is never taken for a server that is down.
 //!
-//! It must not know what is sent. The AWS SDK has a client of its own, in `aws`.
+//! It must not know what is sent. The AWS SDK has connections of its own, in `aws`.
 
 mod address;
 mod connect;
@@ -24,7 +24,6 @@ mod no_answer;
 mod target;
 
 use std::fmt;
-use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -41,6 +40,8 @@ pub use no_answer::NoAnswer;
 pub use target::Target;
 
 use http_body_util::Full;
+
+use crate::tls;
 
 /// The time of one request, from the look-up of the name to the end of the answer.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -59,8 +60,7 @@ pub struct Settings {
 
 /// The certificates that those of servers have to descend from.
 pub enum Roots {
-    /// Those of the machine, read when the first request needs them. The variables `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR` name others.
+    /// Those of the machine, read when the first request needs them.
     OfMachine,
     /// These.
     Given(Arc<RootCertStore>),
@@ -148,27 +148,12 @@ impl Client {
     fn tls(&self) -> &TlsConnector {
         self.tls.get_or_init(|| {
             let roots = match &self.settings.roots {
-                Roots::OfMachine => Arc::new(roots_of_machine()),
+                Roots::OfMachine => tls::roots_of_machine(),
                 Roots::Given(roots) => Arc::clone(roots),
             };
-            connect::tls_with(roots)
+            TlsConnector::from(Arc::new(tls::client(roots)))
         })
     }
-}
-
-/// The certificates that the machine trusts. Without any, every certificate of a server is refused.
-fn roots_of_machine() -> RootCertStore {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        let error = found.errors.into_iter().next().map(io::Error::other);
-        tracing::error!(
-            error = error.as_ref().map(|error| error as &dyn std::error::Error),
-            "the machine has no certificates to trust"
-        );
-    }
-    roots
 }
 
 impl fmt::Debug for Client {
