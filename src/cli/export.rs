@@ -151,14 +151,14 @@ impl ExportArgs {
 }
 
 /// The head of an export, from the text that begins with it.
-pub(super) fn head_of(text: &str) -> Value {
+fn head_of(text: &str) -> Value {
     let line = text.lines().next().unwrap_or_default();
     let mut line: Value = serde_json::from_str(line).unwrap_or_default();
     line["head"].take()
 }
 
 /// The number of resources that a head says there are.
-pub(super) fn resources_in(head: &Value) -> u64 {
+fn resources_in(head: &Value) -> u64 {
     let counts = head["counts"].as_object().into_iter().flatten();
     let counts = counts.filter_map(|(_, count)| count.as_u64());
     counts.fold(0, u64::saturating_add)

@@ -13,7 +13,7 @@ use super::CommandError;
 use super::columns::printable;
 use super::confirm::confirm;
 use super::deployment_args::DeploymentArgs;
-use super::export::{head_of, is_stdio, resources_in};
+use super::export::is_stdio;
 use super::import_file::{Lines, check_end};
 use super::operator::Operator;
 use super::progress::Progress;
@@ -162,8 +162,8 @@ impl ImportArgs {
             false => Lines::of_file(&self.file)?,
         };
         let mut round = Round::default();
-        let (mut state, mut next) = (None, 1);
-        let mut progress: Option<Progress> = None;
+        let mut state = None;
+        let progress = Progress::of_bytes(what, lines.length());
         loop {
             let text = lines.part()?;
             if text.is_empty() {
@@ -172,16 +172,14 @@ impl ImportArgs {
                      whole file can be imported again",
                 ));
             }
-            let total = || resources_in(&head_of(&text));
-            let progress = progress.get_or_insert_with(|| Progress::of(what, total()));
             let part = operator.ask(&self.part(step, text.clone(), state)).await?;
             round.add(&part.counts, part.errors, part.more_errors);
-            progress.advance(part.line.saturating_sub(next));
-            next = part.line;
             if part.done {
                 return Ok(round);
             }
-            if !lines.drop_before(part.line) {
+            let done = lines.drop_before(part.line);
+            progress.advance(done);
+            if done == 0 {
                 return Err(CommandError::new(format!(
                     "No line was done in the time of one request; line {} is next, and the same command goes on there",
                     part.line

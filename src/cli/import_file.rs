@@ -24,26 +24,35 @@ pub(super) struct Lines {
     waiting: VecDeque<String>,
     /// The number of the first line that waits.
     next: u64,
+    /// The length in bytes; `None` if it is not known before the end.
+    length: Option<u64>,
 }
 
 impl Lines {
     /// The lines of stdin.
     pub(super) fn of_stdin() -> Self {
-        Self::new(Box::new(BufReader::new(io::stdin())))
+        Self::new(Box::new(BufReader::new(io::stdin())), None)
     }
 
     /// The lines of a file.
     pub(super) fn of_file(path: &Path) -> Result<Self, CommandError> {
         let file = File::open(path).map_err(|error| unread(path, &error))?;
-        Ok(Self::new(Box::new(BufReader::new(file))))
+        let length = file.metadata().map_err(|error| unread(path, &error))?.len();
+        Ok(Self::new(Box::new(BufReader::new(file)), Some(length)))
     }
 
-    fn new(reader: Box<dyn BufRead>) -> Self {
+    fn new(reader: Box<dyn BufRead>, length: Option<u64>) -> Self {
         Self {
             reader,
             waiting: VecDeque::new(),
             next: 1,
+            length,
         }
+    }
+
+    /// The length in bytes; `None` if it is not known before the end.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
     }
 
     /// The next part; empty at the end of the file.
@@ -59,13 +68,13 @@ impl Lines {
         Ok(self.waiting.iter().map(String::as_str).collect())
     }
 
-    /// Drops the lines before the one with this number, which are done. False if there are none.
-    pub(super) fn drop_before(&mut self, line: u64) -> bool {
+    /// Drops the lines before the one with this number, which are done. Returns how many bytes they have.
+    pub(super) fn drop_before(&mut self, line: u64) -> u64 {
         let done = usize::try_from(line.saturating_sub(self.next)).unwrap_or(usize::MAX);
         let done = done.min(self.waiting.len());
-        self.waiting.drain(..done);
         self.next += done as u64;
-        done > 0
+        let dropped = self.waiting.drain(..done);
+        dropped.map(|line| line.len() as u64).sum()
     }
 
     fn read(&mut self) -> Result<Option<String>, CommandError> {
@@ -130,17 +139,17 @@ mod tests {
     use super::*;
 
     fn lines(text: &'static str) -> Lines {
-        Lines::new(Box::new(text.as_bytes()))
+        Lines::new(Box::new(text.as_bytes()), None)
     }
 
     #[test]
     fn lines_that_are_not_done_come_again() {
         let mut lines = lines("a\nb\nc");
         assert_eq!(lines.part().unwrap(), "a\nb\nc\n");
-        assert!(lines.drop_before(3));
+        assert_eq!(lines.drop_before(3), 4);
         assert_eq!(lines.part().unwrap(), "c\n");
-        assert!(!lines.drop_before(3));
-        assert!(lines.drop_before(100));
+        assert_eq!(lines.drop_before(3), 0);
+        assert_eq!(lines.drop_before(100), 2);
         assert_eq!(lines.part().unwrap(), "");
     }
 
@@ -149,12 +158,14 @@ mod tests {
         let text: &'static str = Box::leak("x\n".repeat(2_500).into_boxed_str());
         let mut lines = lines(text);
         assert_eq!(lines.part().unwrap().len(), 2_000);
-        assert!(lines.drop_before(1_001));
+        assert_eq!(lines.drop_before(1_001), 2_000);
         assert_eq!(lines.part().unwrap().len(), 2_000);
         let text: &'static str = Box::leak("x".repeat(2_000_001).into_boxed_str());
-        let error = Lines::new(Box::new(text.as_bytes())).part().unwrap_err();
+        let error = Lines::new(Box::new(text.as_bytes()), None)
+            .part()
+            .unwrap_err();
         assert!(error.to_string().contains("Line 1 is longer"), "{error}");
-        let error = Lines::new(Box::new(&b"{\"a\":\"\xff\"}\n"[..]))
+        let error = Lines::new(Box::new(&b"{\"a\":\"\xff\"}\n"[..]), None)
             .part()
             .unwrap_err();
         assert_eq!(error.to_string(), "Line 1 is not in UTF-8");

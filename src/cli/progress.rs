@@ -8,7 +8,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How often the line of a work without a known end moves.
 const TICK: Duration = Duration::from_millis(120);
 const KNOWN: &str = "{msg} [{wide_bar}] {human_pos}/{human_len} {eta}";
+const BYTES: &str = "{msg} [{wide_bar}] {bytes}/{total_bytes} {eta}";
 const UNKNOWN: &str = "{spinner} {msg} {human_pos}";
+const UNKNOWN_BYTES: &str = "{spinner} {msg} {bytes}";
 
 /// The progress of a command, on stderr, so that it never gets into the answer on stdout. The line is removed when
 /// this is dropped, also when the command fails.
@@ -18,6 +20,20 @@ impl Progress {
     /// Of a work on this number of things: `users [=====>   ] 1,200/5,000 3s`.
     pub(super) fn of(what: impl Into<Cow<'static, str>>, total: u64) -> Self {
         let bar = ProgressBar::new(total).with_style(style(KNOWN).progress_chars("=> "));
+        Self(bar.with_message(what))
+    }
+
+    /// Of a work on a file of this length: `importing [=====>   ] 3.2 MiB/10.0 MiB 3s`, or `⠋ importing 3.2 MiB` if the
+    /// length is not known.
+    pub(super) fn of_bytes(what: impl Into<Cow<'static, str>>, length: Option<u64>) -> Self {
+        let bar = match length {
+            Some(length) => ProgressBar::new(length).with_style(style(BYTES).progress_chars("=> ")),
+            None => {
+                let bar = ProgressBar::no_length().with_style(style(UNKNOWN_BYTES));
+                bar.enable_steady_tick(TICK);
+                bar
+            }
+        };
         Self(bar.with_message(what))
     }
 
@@ -54,10 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_lines_can_be_drawn() {
+    fn every_line_can_be_drawn() {
         // A template with a fault, or bars with characters of several widths, would panic here.
         let known = Progress::of("users", 10);
         known.advance(3);
+        for length in [Some(1_000), None] {
+            Progress::of_bytes("importing", length).advance(3);
+        }
         let unknown = Progress::without_end("resources");
         unknown.advance(3);
         unknown.name("groups");

@@ -1292,11 +1292,15 @@ fn events_are_listed_replayed_and_forgotten() {
         left.iter().filter(|event| has_values(event)).count(),
         ids.len() - 1
     );
+    check_positions(&at);
+}
 
+/// Checks that positions of another feed, and those that a replay has no use for, are refused.
+fn check_positions(at: &[&str]) {
     let old = "018bcfe568adab14e960.1.1.9f86d0";
-    let line = failure(&[&["events", "list", "demo", "--after", old], &at[..]].concat());
+    let line = failure(&[&["events", "list", "demo", "--after", old], at].concat());
     assert!(line.contains("Begin with `after` `beginning`"), "{line}");
-    let refused = run(&[&["events", "replay", "demo", "--after", "now"], &at[..]].concat());
+    let refused = run(&[&["events", "replay", "demo", "--after", "now"], at].concat());
     let text = String::from_utf8(refused.stderr).unwrap();
     assert!(
         !refused.status.success() && text.contains("a position or `beginning`"),
