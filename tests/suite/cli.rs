@@ -1220,17 +1220,20 @@ fn what_the_brake_holds_is_shown_and_released() {
     assert!(nobody.contains("no tenant nobody"), "{nobody}");
 }
 
+/// The events of tenant `demo` that `scim events replay` prints.
+fn replayed(at: &[&str], more: &[&str]) -> Vec<Value> {
+    let text = answer(&[&["events", "replay", "demo"], more, at].concat());
+    let lines = text.lines().map(serde_json::from_str);
+    lines.collect::<Result<_, _>>().unwrap()
+}
+
 #[test]
 fn the_events_of_one_resource_are_listed_with_those_of_the_feed_itself() {
     let (_guard, data) = data();
     let (_serve, ids) = held(&data);
     let at = ["--data", shown(&data)];
     let events = |more: &[&str]| answer(&[&["events"], more, &at[..]].concat());
-    let replayed = |more: &[&str]| -> Vec<Value> {
-        let text = events(&[&["replay", "demo"], more].concat());
-        let lines = text.lines().map(serde_json::from_str);
-        lines.collect::<Result<_, _>>().unwrap()
-    };
+    let replayed = |more: &[&str]| replayed(&at, more);
     let (all, id) = (replayed(&[]), ids[0].as_str());
     let about = replayed(&["--resource", id]);
     let is_wanted = |event: &&Value| {
@@ -1252,11 +1255,7 @@ fn events_are_listed_replayed_and_forgotten() {
     let (_serve, ids) = held(&data);
     let at = ["--data", shown(&data)];
     let events = |more: &[&str]| answer(&[&["events"], more, &at[..]].concat());
-    let replayed = |more: &[&str]| -> Vec<Value> {
-        let text = events(&[&["replay", "demo"], more].concat());
-        let lines = text.lines().map(serde_json::from_str);
-        lines.collect::<Result<_, _>>().unwrap()
-    };
+    let replayed = |more: &[&str]| replayed(&at, more);
     let all = replayed(&[]);
     let numbers: Vec<_> = all
         .iter()
