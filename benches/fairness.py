@@ -175,12 +175,12 @@ def floods(noise, limited):
     stamp = f"{time.time():.0f}"
     create = lambda number: ("POST", "/Users", json.dumps(new_user(f"flood.{stamp}.{number}")))
     for server, limit in ((noise, "no limit"), (limited, "50 a second")):
-        yield server, f"flood of look-ups over 64 connections, {limit}", 64, look_up
-        yield server, f"flood of creations over 64 connections, {limit}", 64, create
+        yield server, f"flood of look-ups, {limit}", 64, look_up
+        yield server, f"flood of creations, {limit}", 64, create
     # A token of another stack has the right form and a wrong check.
     forged = lambda number: f"Bearer scim_tenant-{number % 5000}_1_{number:064x}_{number:016x}"
     stranger = lambda number: (*look_up(number), {**noise.headers, "Authorization": forged(number)})
-    yield noise, "flood of 5,000 unknown tenants over 64 connections", 64, stranger
+    yield noise, "flood of 5,000 unknown tenants", 64, stranger
 
 
 def send(noise, connection, method, path, text, headers=None):

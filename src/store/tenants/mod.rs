@@ -391,7 +391,7 @@ impl<'t> TenantList<'t> {
     /// The deleted tenants that the purge has to look at by `now`, in milliseconds since the Unix epoch: at
     /// most `limit`, those first that have waited for longest. One call, and one for each of them.
     ///
-    /// Entries that lead to nothing are passed over, up to [`MAX_ENTRIES`], so that no number of them up to that
+    /// Entries that lead to nothing are passed over, up to `MAX_ENTRIES`, so that no number of them up to that
     /// keeps other tenants waiting.
     ///
     /// # Errors
