@@ -9,7 +9,7 @@ use super::brake::{ReleaseBrake, ShowBrake};
 use super::credential::{
     CreateCredential, ListCredentials, RevokeAllCredentials, RevokeCredential, RotateCredential,
 };
-use super::data::{CheckData, CompareData, ExportData, ImportData};
+use super::data::{CheckData, ExportData, ImportData};
 use super::event::{ForgetEvents, ListEvents};
 use super::look_up::{FindGroups, FindUsers, GroupMembers};
 use super::schema::{
@@ -62,7 +62,6 @@ pub(super) const OPERATIONS: &[Entry] = &[
     Entry::of::<RestoreTenant>(),
     Entry::of::<ExportData>(),
     Entry::of::<ImportData>(),
-    Entry::of::<CompareData>(),
     Entry::of::<CheckData>(),
     Entry::of::<AddWebhook>(),
     Entry::of::<ListWebhooks>(),

@@ -7,13 +7,14 @@ use clap::Args;
 
 use super::CommandError;
 use super::ask_args::AskArgs;
+use super::check::check;
 use super::columns::{number, printable, time};
 use super::operator::Operator;
 use super::progress::Progress;
 use super::tenant::list_all;
 use super::tenant_arg::tenant_id;
 use crate::admin::Time;
-use crate::admin::data::{ChangeState, CheckData, CheckedData, UnfinishedChange};
+use crate::admin::data::{ChangeState, CheckedData, UnfinishedChange};
 use crate::admin::tenant::StateName;
 use crate::identity::TenantId;
 
@@ -51,7 +52,7 @@ impl DoctorArgs {
                 1 => format!("{tenant}: resources"),
                 all => format!("{tenant} ({number} of {all}): resources"),
             });
-            let checked = self.check(&operator, tenant, &progress).await?;
+            let checked = check(&operator, tenant, self.repair, &progress).await?;
             drop(progress);
             self.ask.print(&checked, |_| describe(&checked))?;
             ill += u32::from(!checked.well);
@@ -78,34 +79,6 @@ impl DoctorArgs {
         };
         let wanted = listed.filter(|entry| is_wanted(entry.state));
         Ok(wanted.map(|entry| entry.tenant).collect())
-    }
-
-    /// The findings of a tenant, which the operation looks for part by part.
-    async fn check(
-        &self,
-        operator: &Operator,
-        tenant: &TenantId,
-        progress: &Progress,
-    ) -> Result<CheckedData, CommandError> {
-        let part = |cursor| CheckData {
-            tenant: tenant.clone(),
-            repair: self.repair,
-            cursor,
-        };
-        let mut checked = operator.ask(&part(None)).await?;
-        progress.advance(checked.resources);
-        while let Some(cursor) = checked.cursor.take() {
-            let next = operator.ask(&part(Some(cursor.clone()))).await?;
-            // A function that does not go on would be asked for ever.
-            if next.cursor.as_ref() == Some(&cursor) {
-                return Err(CommandError::new(
-                    "The check does not go on: its next part begins where this one has begun",
-                ));
-            }
-            progress.advance(next.resources);
-            checked = checked.followed_by(next);
-        }
-        Ok(checked)
     }
 }
 

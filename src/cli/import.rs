@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::CommandError;
+use super::check::check;
 use super::columns::printable;
 use super::confirm::confirm;
 use super::deployment_args::DeploymentArgs;
@@ -19,7 +20,7 @@ use super::operator::Operator;
 use super::progress::Progress;
 use super::tenant_arg::tenant_id;
 use super::terminal::print;
-use crate::admin::data::{CompareData, Comparison, Counts, ImportData, ImportStep, LineError};
+use crate::admin::data::{CheckedData, Counts, ImportData, ImportStep, LineError};
 use crate::identity::TenantId;
 use crate::provider::IfExists;
 
@@ -120,8 +121,12 @@ impl ImportArgs {
         self.tell(&written, comparison.as_ref())?;
         written.result()?;
         match comparison {
-            Some(comparison) if !comparison.is_clean => Err(CommandError::found(format!(
-                "Index entries or counters do not fit the resources; run scim doctor {} --repair{}",
+            Some(comparison) if !comparison.well => Err(CommandError::found(format!(
+                "{}; run scim doctor {} --repair{}",
+                comparison
+                    .waiting
+                    .as_deref()
+                    .unwrap_or("Index entries or counters do not fit the resources"),
                 self.tenant,
                 self.deployment.to_text()
             ))),
@@ -208,29 +213,23 @@ impl ImportArgs {
         }
     }
 
-    /// Compares index entries and counters with the resources. A directory that is too large for that in one request
-    /// is not compared.
-    async fn compare(&self, operator: &Operator) -> Option<Comparison> {
+    /// Compares index entries, counters and groups with the resources. What was imported is there, also if this fails.
+    async fn compare(&self, operator: &Operator) -> Option<CheckedData> {
         let progress = Progress::without_end("comparing");
-        let compare = CompareData {
-            tenant: self.tenant.clone(),
-        };
-        let compared = operator.ask(&compare).await;
+        let compared = check(operator, &self.tenant, false, &progress).await;
         drop(progress);
-        match compared {
-            Ok(comparison) => Some(comparison),
-            Err(error) => {
-                let place = self.deployment.to_text();
+        let place = self.deployment.to_text();
+        compared
+            .inspect_err(|error| {
                 eprintln!(
-                    "Not compared: {error}; scim doctor {}{place} compares without a limit of time",
+                    "Not compared: {error}; scim doctor {}{place} does it again",
                     self.tenant
                 );
-                None
-            }
-        }
+            })
+            .ok()
     }
 
-    fn tell(&self, round: &Round, comparison: Option<&Comparison>) -> Result<(), CommandError> {
+    fn tell(&self, round: &Round, comparison: Option<&CheckedData>) -> Result<(), CommandError> {
         if self.json {
             let json = json!({
                 "tenant": self.tenant,
@@ -249,7 +248,7 @@ impl ImportArgs {
             "Imported into"
         };
         let mut text = format!("{would} {}: {}\n", self.tenant, describe(&round.counts));
-        if let Some(comparison) = comparison.filter(|comparison| comparison.is_clean) {
+        if let Some(comparison) = comparison.filter(|comparison| comparison.well) {
             let _ = writeln!(
                 text,
                 "Compared: index entries and counters fit {} resources",

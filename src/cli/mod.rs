@@ -7,6 +7,7 @@ mod ask_args;
 mod background;
 mod brake;
 mod causes;
+mod check;
 mod columns;
 mod command_error;
 mod completions;

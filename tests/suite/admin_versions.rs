@@ -10,7 +10,7 @@ use scim_lambda::admin::brake::{ReleaseBrake, ShowBrake};
 use scim_lambda::admin::credential::{
     CreateCredential, ListCredentials, RevokeAllCredentials, RevokeCredential, RotateCredential,
 };
-use scim_lambda::admin::data::{CheckData, CompareData, ExportData, ImportData};
+use scim_lambda::admin::data::{CheckData, ExportData, ImportData};
 use scim_lambda::admin::event::{ForgetEvents, ListEvents};
 use scim_lambda::admin::look_up::{FindGroups, FindUsers, GroupMembers};
 use scim_lambda::admin::schema::{
@@ -73,7 +73,6 @@ const READERS: &[(&str, Read)] = &[
     reader::<RestoreTenant>(),
     reader::<ExportData>(),
     reader::<ImportData>(),
-    reader::<CompareData>(),
     reader::<CheckData>(),
     reader::<AddWebhook>(),
     reader::<ListWebhooks>(),

@@ -271,7 +271,7 @@ async fn operations_on_what_is_left_of_a_tenant_say_that_it_is_deleted() {
         // From its first call on a purge may have removed a part, and a file with the rest would look complete.
         for operation in [
             "data.export",
-            "data.compare",
+            "data.check",
             "tenant.create",
             "tenant.suspend",
         ] {
@@ -285,7 +285,7 @@ async fn operations_on_what_is_left_of_a_tenant_say_that_it_is_deleted() {
         ["test/tenants/globex"]
     );
     let import = json!({"op": "data.import", "tenant": "acme", "step": "check", "text": ""});
-    for request in [add, op("data.export"), op("data.compare"), import] {
+    for request in [add, op("data.export"), op("data.check"), import] {
         let answer = ask(&admin, request).await;
         assert_eq!(error(&answer).0, "deleting", "{answer}");
     }

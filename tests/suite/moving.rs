@@ -104,9 +104,9 @@ impl Deployment {
         assert_eq!(imported.errors, [], "{imported:?}");
         assert!(imported.is_done);
         let compared = self
-            .ask(json!({"op": "data.compare", "tenant": "acme"}))
+            .ask(json!({"op": "data.check", "tenant": "acme"}))
             .await;
-        assert_eq!(compared["ok"]["isClean"], true, "{compared}");
+        assert_eq!(compared["ok"]["well"], true, "{compared}");
         imported
     }
 }
@@ -382,7 +382,7 @@ async fn a_tenant_that_does_not_exist_is_unknown() {
     for request in [
         json!({"op": "data.export", "tenant": "nobody"}),
         json!({"op": "data.import", "tenant": "nobody", "step": "write", "text": ""}),
-        json!({"op": "data.compare", "tenant": "nobody"}),
+        json!({"op": "data.check", "tenant": "nobody"}),
     ] {
         let answer = source.ask(request).await;
         assert_eq!(answer["error"]["code"], "unknown", "{answer}");
@@ -442,9 +442,9 @@ async fn two_thousand_users_move() {
     );
     assert_eq!(comparable(&target.export().await), comparable(&exported));
     let compared = target
-        .ask(json!({"op": "data.compare", "tenant": "acme"}))
+        .ask(json!({"op": "data.check", "tenant": "acme"}))
         .await;
-    assert_eq!(compared["ok"]["isClean"], true, "{compared}");
+    assert_eq!(compared["ok"]["well"], true, "{compared}");
     let path = format!("/scim/v2/Groups/{}", id(9_999));
     let all = target.server.send("GET", &path, None).await;
     assert_eq!(all.json["members"].as_array().unwrap().len(), 2_000);

@@ -152,6 +152,7 @@ impl Operation for CheckData {
         };
         let (tenant, until) = (&self.tenant, Instant::now() + PART_TIME);
         let checked = admin.provider.check(tenant, repair, place, until).await?;
+        admin.check_unpurged(tenant).await?;
         Ok(CheckedData::of(tenant, repair, checked))
     }
 }

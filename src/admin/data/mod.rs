@@ -5,7 +5,6 @@
 
 mod check;
 mod chunk;
-mod comparison;
 mod configure;
 mod credentials;
 mod export;
@@ -19,13 +18,12 @@ mod state;
 use serde::{Deserialize, Serialize};
 
 pub use check::{ChangeState, CheckData, CheckedData, UnfinishedChange, WrongMembers, WrongTotal};
-pub use comparison::Comparison;
 pub use export::ExportPart;
 pub use imported::{Counts, ImportPart, ImportStep, LineError};
 
 use super::{About, Admin, Asked, Failure, Operation, audit};
 use crate::identity::TenantId;
-use crate::provider::{IfExists, Repair};
+use crate::provider::IfExists;
 
 /// The longest request of an import, in bytes: what Lambda takes in one invocation.
 const MAX_REQUEST_BYTES: usize = 6 * 1024 * 1024;
@@ -76,14 +74,6 @@ pub struct ImportData {
     pub state: Option<String>,
 }
 
-/// `data.compare`: whether the index entries and counters of a tenant fit its resources. An import ends with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CompareData {
-    /// The tenant.
-    pub tenant: TenantId,
-}
-
 impl Operation for ExportData {
     const NAME: &'static str = "data.export";
     type Answer = ExportPart;
@@ -118,22 +108,6 @@ impl Operation for ImportData {
             audit::log(Self::NAME, asked, about, Ok(()));
         }
         Ok(part)
-    }
-}
-
-impl Operation for CompareData {
-    const NAME: &'static str = "data.compare";
-    type Answer = Comparison;
-
-    fn about(&self) -> About<'_> {
-        About::tenant(&self.tenant)
-    }
-
-    async fn perform(&self, admin: &Admin, _asked: &Asked) -> Result<Comparison, Failure> {
-        admin.check_tenant(&self.tenant).await?;
-        let findings = admin.provider.examine(&self.tenant, Repair::Look).await?;
-        admin.check_unpurged(&self.tenant).await?;
-        Ok(Comparison::from(&findings))
     }
 }
 

@@ -103,10 +103,10 @@ async fn killed_everywhere(lines: &[String], steps: &[Value], prepare: impl Asyn
                 "death at {at}, {is_after}"
             );
             assert_eq!(items_of(&fixture), items, "death at {at}, {is_after}");
-            let compare = json!({"op": "data.compare", "tenant": "acme"});
+            let compare = json!({"op": "data.check", "tenant": "acme"});
             let compared = Fixture::ok(fixture.ask(compare).await);
             assert_eq!(
-                compared["isClean"], true,
+                compared["well"], true,
                 "death at {at}, {is_after}: {compared}"
             );
             if !death.is_dead() {

@@ -94,7 +94,7 @@ fn a_directory_goes_through_a_file_and_through_pipes() {
         (&again["counts"]["same"], &again["counts"]["membersSame"]),
         (&21.into(), &20.into())
     );
-    assert_eq!(again["comparison"]["isClean"], true);
+    assert_eq!(again["comparison"]["well"], true);
 }
 
 #[test]
