@@ -15,6 +15,9 @@ use crate::store::StoreError;
 /// The number of findings with a name after which a call ends, so that its answer has a bound.
 const MAX_NAMED: usize = 1_000;
 
+/// The largest number that is kept: more than any tenant has of anything, and far from the end of the numbers.
+const MAX_KEPT: u64 = 1 << 52;
+
 /// Where an examination goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +106,20 @@ impl From<StoreError> for Stop {
 }
 
 impl CheckPlace {
+    /// Whether a call may have paused there. A caller may have made the place up, and counting on from it must not
+    /// overflow.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        let Kept {
+            obstacles,
+            said,
+            counted,
+            ..
+        } = &self.kept;
+        let numbers = [*obstacles as u64, *said, *counted];
+        self.after.as_deref() != Some("") && numbers.iter().all(|number| *number <= MAX_KEPT)
+    }
+
     /// Whether indexes were still being built there.
     pub(super) fn is_of_build(&self) -> bool {
         self.step.starts_with(BUILD)

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::admin::{About, Admin, Asked, Code, Failure, Operation, Time};
+use crate::admin::tenant::deleting;
+use crate::admin::{About, Admin, Asked, Failure, Operation, Time};
 use crate::identity::TenantId;
 use crate::protocol::error::{Error, Result};
 use crate::provider::{CheckPlace, Checked, Findings, Repair};
@@ -142,13 +143,7 @@ impl Operation for CheckData {
             (false, _) => Repair::Look,
             (true, None) => Repair::Mend,
             // A repair could write what the purge has just removed.
-            (true, Some(_)) => {
-                let text = format!(
-                    "The tenant {} is being deleted; restore it first",
-                    self.tenant
-                );
-                return Err(Failure::new(Code::Deleting, text));
-            }
+            (true, Some(deletion)) => return Err(deleting(&self.tenant, deletion.stage)),
         };
         let (tenant, until) = (&self.tenant, Instant::now() + PART_TIME);
         let checked = admin.provider.check(tenant, repair, place, until).await?;
@@ -256,7 +251,8 @@ impl UnfinishedChange {
 fn parse(cursor: &str) -> Result<CheckPlace> {
     let read = || {
         let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        serde_json::from_slice(&json).ok()
+        let place: CheckPlace = serde_json::from_slice(&json).ok()?;
+        place.is_possible().then_some(place)
     };
     let place = (cursor.len() <= MAX_CURSOR_BYTES).then(read).flatten();
     place.ok_or_else(|| Error::invalid_value("`cursor` is not that of a part of a check"))

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::line::{End, MembersLine};
 use crate::protocol::error::{Error, Result};
 
-/// The largest number that a state or a cursor may have: more than any file has lines, and far from the end of the numbers, so
-/// that counting on cannot overflow.
+/// The largest number that a state or a cursor may have: more than any file has lines, and far from the end of the
+/// numbers, so that counting on cannot overflow.
 pub(super) const MAX_NUMBER: u64 = 1 << 52;
 
 /// By this many, and by a factor of two, the numbers of members may differ: an export writes what the groups count, and

@@ -479,4 +479,19 @@ async fn a_part_has_a_bounded_number_of_lines_and_a_cursor_is_one_that_a_part_ha
         let export = json!({"op": "data.export", "tenant": "acme", "cursor": cursor});
         assert!(refused(export).await.contains("`cursor`"));
     }
+    for (after, kept) in [
+        (Value::Null, json!({"c": u64::MAX})),
+        (Value::Null, json!({"t": u64::MAX})),
+        (Value::Null, json!({"o": u64::MAX})),
+        (json!(""), json!({})),
+    ] {
+        let cursor = json!({"s": "check/entries/User", "a": after, "k": kept});
+        let cursor = URL_SAFE_NO_PAD.encode(cursor.to_string());
+        let check = json!({"op": "data.check", "tenant": "acme", "cursor": cursor});
+        assert!(refused(check).await.contains("`cursor`"), "{after} {kept}");
+    }
+    let cursor = json!({"s": "check/entries/User", "k": {"c": 3}});
+    let cursor = URL_SAFE_NO_PAD.encode(cursor.to_string());
+    let check = json!({"op": "data.check", "tenant": "acme", "cursor": cursor});
+    assert!(deployment.ask(check).await["ok"].is_object());
 }
