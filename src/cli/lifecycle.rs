@@ -8,6 +8,7 @@ use clap::Args;
 use super::CommandError;
 use super::ask_args::AskArgs;
 use super::columns::printable;
+use super::operator::check_goes_on;
 use super::progress::Progress;
 use super::tenant_arg::tenant_id;
 use super::view::View;
@@ -84,12 +85,7 @@ impl DeleteTenantsArgs {
             let part = operator.ask(&part).await?;
             progress.advance(part.deleted as u64);
             all.deleted += part.deleted;
-            // Tenants are deleted in the order of their names. A function that does not go on would be asked for ever.
-            if part.next.is_some() && part.next <= before {
-                return Err(CommandError::new(
-                    "The list of tenants does not go on: its next part begins where this one has begun",
-                ));
-            }
+            check_goes_on(before.as_ref(), part.next.as_ref())?;
             all.unreadable.extend(part.unreadable);
             (all.next, all.done) = (part.next, part.done);
             if all.next.is_none() {

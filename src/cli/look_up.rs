@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::CommandError;
 use super::ask_args::AskArgs;
 use super::columns::{Table, facts, printable};
-use super::operator::Operator;
+use super::operator::{Operator, check_goes_on};
 use super::tenant_arg::tenant_id;
 use super::view::View;
 use crate::admin::Operation;
@@ -22,7 +22,9 @@ const PART: u32 = 100;
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
     /// Find users by an id, a user name, an external id or an e-mail address
-    #[command(override_usage = "scim user find <TENANT> --email <ADDRESS> [OPTIONS]")]
+    #[command(
+        override_usage = "scim user find <TENANT> --id|--user-name|--external-id|--email <VALUE>"
+    )]
     #[command(after_help = "Examples:\n  \
         scim user find acme --email ada@example.com\n  \
         scim user find acme --user-name ada --values\n  \
@@ -33,7 +35,7 @@ pub(super) enum UserCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum GroupCommand {
     /// Find groups by an id, a name or an external id
-    #[command(override_usage = "scim group find <TENANT> --name <NAME> [OPTIONS]")]
+    #[command(override_usage = "scim group find <TENANT> --id|--name|--external-id <VALUE>")]
     #[command(after_help = "Examples:\n  \
         scim group find acme --name Sales\n  \
         scim group find acme --external-id 00g1a2b3 --values")]
@@ -200,12 +202,7 @@ impl PartArgs {
             if missing == 0 || next.is_none() {
                 return Ok(all);
             }
-            // A function that does not go on would be asked for ever.
-            if next == before {
-                return Err(CommandError::new(
-                    "The list does not go on: its next part begins where this one has begun",
-                ));
-            }
+            check_goes_on(before.as_ref(), next.as_ref())?;
             let part = operator
                 .ask(&operation(most(missing), next.clone()))
                 .await?;

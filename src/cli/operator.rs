@@ -54,6 +54,20 @@ pub(super) struct Function {
     public_url: Option<PublicUrl>,
 }
 
+/// Checks that a list goes on: `next`, where its next part begins, is not where this part has begun. A function that
+/// answered with the same place again and again would otherwise be asked without an end.
+pub(super) fn check_goes_on<T: PartialEq>(
+    before: Option<&T>,
+    next: Option<&T>,
+) -> Result<(), CommandError> {
+    match next.is_some() && next == before {
+        true => Err(CommandError::new(
+            "The answer does not go on: its next part begins where this one has begun",
+        )),
+        false => Ok(()),
+    }
+}
+
 impl Operator {
     /// The operator of a deployment, of whom a line on stderr says which it is.
     pub(super) async fn open(deployment: &DeploymentArgs) -> Result<Self, CommandError> {

@@ -8,7 +8,7 @@ use super::CommandError;
 use super::ask_args::AskArgs;
 use super::columns::{Table, facts, number};
 use super::lifecycle::DeleteTenantsArgs;
-use super::operator::Operator;
+use super::operator::{Operator, check_goes_on};
 use super::progress::Progress;
 use super::view::View;
 use crate::admin::stack::{ShowStack, StackStatus};
@@ -86,12 +86,7 @@ async fn status(operator: &Operator) -> Result<StackStatus, CommandError> {
             after: Some(after.clone()),
         };
         let part = operator.ask(&next).await?;
-        // Tenants are looked at in the order of their names. A function that does not go on would be asked for ever.
-        if part.next.as_ref().is_some_and(|next| *next <= after) {
-            return Err(CommandError::new(
-                "The status does not go on: its next part begins where this one has begun",
-            ));
-        }
+        check_goes_on(Some(&after), part.next.as_ref())?;
         progress.advance(part.unfinished.len() as u64);
         status.unfinished.extend(part.unfinished);
         status.next = part.next;

@@ -70,8 +70,8 @@ pub struct CredentialArchive<'a> {
 }
 
 impl CredentialArchive<'_> {
-    /// The credentials of a tenant, oldest first, without those whose key the stack has no longer: nobody can use them
-    /// any more. Those that this release cannot read are left out too.
+    /// The credentials of a tenant, oldest first, without those whose key the stack has no longer, which can never
+    /// be used again. Those that this release cannot read are left out too.
     ///
     /// # Errors
     /// `NotFound` if there is no such tenant; `Unavailable` if secrets are out of reach.

@@ -102,8 +102,11 @@ impl CachedSecrets {
         began: u64,
     ) -> Result<Arc<ReadSecret>> {
         let last = self.get(tenant, Freshness::Usual).await?;
+        if last.secret.credential(id).is_some() {
+            return Ok(last);
+        }
         let named = (tenant.clone(), id.clone());
-        if last.secret.credential(id).is_some() || self.gone().contains(&named) {
+        if self.gone().contains(&named) {
             return Ok(last);
         }
         let read = self.get(tenant, Freshness::Since(began)).await?;
